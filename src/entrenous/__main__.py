@@ -1,8 +1,7 @@
-"""``python -m entrenous`` and the ``entrenous`` program: the place where the verbs are put
-together.
+"""``python -m entrenous`` and the ``entrenous`` program: where the verbs are put together.
 
-Verbs do not import each other; the command line, which can start a relay or a gate, is handed their
-applications from here. They are imported only when one is started.
+Verbs do not import each other. The command line gets the applications that it can start from here;
+they are imported only when started.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command line and leave with its exit status (ARCHITECTURE section 8)."""
+    """Run the command line and exit with its status (ARCHITECTURE section 8)."""
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    # (that is httpx's own command line: with it, importing httpx takes three times as long)
+    # (httpx's own command line, which would triple the time to import httpx)
     hide_memory()  # before anything secret is read; docs/decisions/0040-no-dump-of-any-program.md
-    # Before NumPy is loaded: matrices here are small, and threads cost them more than they gain.
+    # Before NumPy is loaded: our matrices are small, and threads slow them down.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:], APPS))
 
@@ -48,7 +47,7 @@ def _relay_app(relay: Relay) -> ASGIApp:
 
 
 def _metered_relay(relay: Relay) -> tuple[ASGIApp, Starlette]:
-    """The relay, and its figures."""
+    """Return the relay, and the application that serves its metrics."""
     from entrenous.carry.http.metrics import Metrics, metrics_app
     from entrenous.carry.http.relay_app import relay_app
 
@@ -62,8 +61,8 @@ def _gate_app(
     judges: JudgePool | None = None,
     front: GateFront | None = None,
 ) -> Starlette:
-    """The gate; below /exchange what partners fetch (docs/spec/exchange.md), below /hma the same
-    banks as Meta's HMA answers (docs/spec/hma.md).
+    """Return the gate, with the partners' exchange (docs/spec/exchange.md) below /exchange, and the
+    same banks in the format of Meta's HMA (docs/spec/hma.md) below /hma.
     """
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
@@ -100,18 +99,18 @@ def _gate_app(
 def _gate_proxy(
     upstream: str, setting: ClientSettings, paths: Sequence[str], on_hold: str, account_header: str
 ) -> ASGIApp:
-    """The proxy that asks a gate about uploads, in front of another server."""
+    """Return a reverse proxy that asks a gate about uploads."""
     from entrenous.connectors.reverse_proxy import proxy_app
 
     return proxy_app(upstream, setting, paths=paths, on_hold=on_hold, account_header=account_header)
 
 
 def _received_files(message: str, device: Device) -> Iterator[bytes]:
-    """Yield the files of a received message without opening it: that may be counted, and its
-    sender is notified of it.
+    """Yield a received message's files without opening it: openings may be counted, and the sender
+    is notified of them.
 
     Raises:
-        UnknownMessage: there is none of that name.
+        UnknownMessage: no message has that name.
         NotKeptHere: its files are not in the vault.
     """
     from entrenous.send.inbox import find_received

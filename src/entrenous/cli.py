@@ -1,8 +1,7 @@
-"""The ``entrenous`` command: finds the command that was typed, runs it, and turns errors into exit
+"""The ``entrenous`` command: find the command that was typed, run it, and turn errors into exit
 statuses.
 
-Only the module of that command is imported, so that a quick command does not wait for OpenCV or a
-web server.
+Only that command's module is imported, so a quick command does not wait for OpenCV or a web server.
 """
 
 import errno
@@ -37,12 +36,11 @@ COMMANDS: Final = {
     ),
     "react": Listed(
         "entrenous.send.commands.recall",
-        "Answer a message in a sign; everybody of its conversation whom you know sees it.",
+        "React to a message with an emoji; everybody in its conversation whom you know sees it.",
     ),
     "inbox": Listed(
         "entrenous.send.commands.inbox",
-        "Fetch what waits at the relay, and list what you were sent: what waits to be opened, "
-        "and the newest.",
+        "Fetch new messages from the relay, and list those that wait to be opened, and the newest.",
     ),
     "open": Listed(
         "entrenous.send.commands.inbox",
@@ -51,8 +49,8 @@ COMMANDS: Final = {
     "recall": Listed("entrenous.send.commands.recall", "Take a message back from everybody."),
     "sent": Listed(
         "entrenous.send.commands.recall",
-        "What you sent, what became of each copy, and when: what waits to be opened, and the "
-        "newest. Nothing is sent by looking.",
+        "List what you sent, and what became of each copy: what waits to be opened, and the "
+        "newest. This sends nothing.",
     ),
     "mark": Listed(
         "entrenous.send.commands.mark",
@@ -86,7 +84,9 @@ COMMANDS: Final = {
         "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
     ),
     "person": Listed("entrenous.send.commands.people", "The people you write to."),
-    "circle": Listed("entrenous.send.commands.people", "People whom you send to together."),
+    "circle": Listed(
+        "entrenous.send.commands.people", "Groups of people that you send to together."
+    ),
     "verdict": Listed("entrenous.trace.report.commands", "Verdicts: let others check them."),
     "case": Listed(
         "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."
@@ -110,8 +110,8 @@ _EVERY_OPTION: Final = {"auto_envvar_prefix": "ENTRENOUS", "help_option_names": 
 
 @runtime_checkable
 class _Usage(Protocol):
-    """What Typer raises for a wrong command line; newer ones carry their own Click, so by its
-    looks.
+    """What Typer raises for a wrong command line, recognized by its shape: newer versions of Typer
+    contain their own Click.
     """
 
     exit_code: int
@@ -120,7 +120,7 @@ class _Usage(Protocol):
 
 
 def run(arguments: list[str], apps: Apps) -> int:
-    """Run one command; the exit status is the one of ARCHITECTURE section 8."""
+    """Run one command and return its exit status (ARCHITECTURE section 8)."""
     try:
         with _disk_errors():
             return _run(arguments, apps)
@@ -149,7 +149,7 @@ def run(arguments: list[str], apps: Apps) -> int:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """A disk that takes no more is no fault of ours, also where nothing closer to it says so.
+    """Turn a full or failing disk into an error for the user, where no caller has done so.
 
     Raises:
         DiskFull, DiskFailed.
@@ -163,7 +163,7 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _flush_stdout() -> None:
-    """What is left of an answer that finds no room is let go."""
+    """Flush standard output; discard the rest of the answer if that fails."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -171,7 +171,7 @@ def _flush_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """What is left of the answer goes nowhere; else the interpreter fails over it as it ends."""
+    """Discard the rest of the answer, which would make the interpreter fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -180,12 +180,12 @@ def _run(arguments: list[str], apps: Apps) -> int:
     session = Session(descriptor, apps)
     answer: Any = program().main(rest, prog_name="entrenous", standalone_mode=False, obj=session)
     if answer == INTERRUPTED:
-        raise KeyboardInterrupt  # newer Typers make a number of it; there is something to say
+        raise KeyboardInterrupt  # newer Typers return a number instead; run prints a hint
     return answer if isinstance(answer, int) else YES
 
 
 def program() -> Any:
-    """The whole command line, for Click to run."""
+    """Return the whole command line, for Click to run."""
     app = typer.Typer(
         cls=_Program,
         help=_HELP,
@@ -223,11 +223,11 @@ def _options(
     ),
 ) -> None:
     """Private pictures that stay between us: send, carry, trace, stop, respond, learn."""
-    del version, passphrase_fd  # here for --help; both were heeded before the parser came to this
+    del version, passphrase_fd  # declared for --help; both were handled before parsing
 
 
 def _take_passphrase_fd(arguments: list[str]) -> tuple[int | None, list[str]]:
-    """Find ``--passphrase-fd N`` wherever it stands, before or after the command."""
+    """Remove ``--passphrase-fd N`` from the arguments, before or after the command's name."""
     rest = list(arguments)
     for place, word in enumerate(rest):
         name, equals, value = word.partition("=")

@@ -18,23 +18,23 @@ Everything = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
 
 
 def nobody_watches(_done: int, _total: int) -> None:
-    """Where no bar is shown."""
+    """A progress callback that does nothing."""
 
 
 def exported(device: Device) -> bytes:
-    """The tar of what may leave a device."""
+    """Return the tar of what an export writes."""
     out = io.BytesIO()
     write_archive(out, device, nobody_watches)
     return out.getvalue()
 
 
 def imported(tar: bytes, device: Device) -> TakenIn:
-    """Read a tar into a device."""
+    """Import a tar into a device."""
     return read_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
 
 
 def fresh_device(room: Room, name: str = "ana anew") -> Device:
-    """One that was just set up without a relay."""
+    """Return a device that was just set up without a relay."""
     vault = MemoryVault()
     device = Device(
         room.clock, LoadedDice(name), vault, VaultLedger(vault), room.honest, read_picture
@@ -44,7 +44,7 @@ def fresh_device(room: Room, name: str = "ana anew") -> Device:
 
 
 def everything(device: Device) -> Everything:
-    """All that a device in memory holds."""
+    """Return everything that a device in memory stores."""
     vault = device.vault
     assert isinstance(vault, MemoryVault)
     drawers = {name: dict(held) for name, held in vault._drawers.items() if held}

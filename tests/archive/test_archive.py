@@ -1,6 +1,6 @@
-"""What an archive takes along, what it leaves, and what a device makes of one.
+"""What an archive holds, what it leaves out, and what a device imports from one.
 
-All tests look at one evening, whose archive was made once; none changes what that archive holds.
+All tests share one evening, whose archive is made once; none changes what that archive holds.
 """
 
 import io
@@ -71,7 +71,7 @@ from tests.village.world import WoundClock
 
 @dataclass(frozen=True)
 class Told:
-    """Ana sent to Ben and marked for others; of Ben's messages she opened one for good and one that
+    """Ana sent to Ben and marked for others. Of Ben's messages she opened one for good and one that
     may be opened twice, lost one that he took back, and one waits. She has a circle.
     """
 
@@ -113,7 +113,9 @@ def told() -> Told:
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
-    """What would let somebody pose as a device's owner, or read what is on its way."""
+    """Return the secrets that would let somebody pose as the device's owner, or read queued
+    messages.
+    """
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     assert identity is not None
     assert identity.home is not None
@@ -129,7 +131,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
             yield received.manifest.open_token.reveal()
 
 
-def test_everything_is_there_on_a_fresh_device(told: Told) -> None:
+def test_import_restores_everything_on_a_new_device(told: Told) -> None:
     ana, anew = told.ana, told.anew
     taken = imported(told.tar, anew)
     assert (taken.people, taken.circles, taken.sent, taken.received) == (1, 1, 2, 2)
@@ -146,8 +148,8 @@ def test_everything_is_there_on_a_fresh_device(told: Told) -> None:
     assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
 
 
-def test_it_opens_on_a_disk_too(told: Told, tmp_path: Path) -> None:
-    """Where what is sealed already and what is not lie in files of different kinds."""
+def test_import_into_a_vault_on_disk_restores_the_files(told: Told, tmp_path: Path) -> None:
+    """Encrypted and plain files are stored in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
         anew = replace(told.anew, vault=vault, ledger=VaultLedger(vault))
         imported(told.tar, anew)
@@ -160,7 +162,7 @@ def test_it_opens_on_a_disk_too(told: Told, tmp_path: Path) -> None:
     assert imported(again, told.anew).received == 2
 
 
-def test_a_second_time_adds_nothing(told: Told) -> None:
+def test_second_import_adds_nothing(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
     before = everything(anew)
@@ -168,22 +170,22 @@ def test_a_second_time_adds_nothing(told: Told) -> None:
     assert everything(anew) == before
 
 
-def test_nothing_with_which_one_could_pose_as_her_is_in_it(told: Told) -> None:
+def test_archive_holds_no_identity_keys(told: Told) -> None:
     every = list(secrets_of(told.ana))
     assert len(every) > 6
     assert [secret for secret in every if secret in told.tar] == []
     withdraws = [copy.withdraw_token for one in sent_messages(told.ana) for copy in one.copies]
-    assert withdraws[0].reveal() in told.tar  # what it does hold is found so
+    assert withdraws[0].reveal() in told.tar  # the same search finds what the archive does hold
 
 
-def test_what_can_still_be_opened_here_is_not_in_it(told: Told) -> None:
+def test_unopened_messages_are_not_archived(told: Told) -> None:
     assert write_archive(io.BytesIO(), told.ana, nobody_watches).unopened == 2
     anew = told.anew
     imported(told.tar, anew)
     assert {one.name for one in received_messages(anew)} == {told.kept, told.taken_back}
 
 
-def test_what_recipients_signed_comes_along(told: Told) -> None:
+def test_signed_receipts_are_imported(told: Told) -> None:
     anew, ana = told.anew, told.ana
     imported(told.tar, anew)
     message = next(one for one in ana.ledger.messages() if one.name == told.sent)
@@ -193,7 +195,7 @@ def test_what_recipients_signed_comes_along(told: Told) -> None:
     assert proofs_of(message.id, anew) == proofs
 
 
-def test_what_was_received_opens_without_this_program(told: Told) -> None:
+def test_received_files_open_with_age_alone(told: Told) -> None:
     parts = {entry.name: entry.content.read() for entry in entries(io.BytesIO(told.tar))}
     (picture,) = open_message(told.kept, told.ana).files
     frame, file = find_received(told.kept, told.ana).kept
@@ -203,7 +205,7 @@ def test_what_was_received_opens_without_this_program(told: Told) -> None:
     assert padded.rstrip(b"\0") == picture.data.rstrip(b"\0")
 
 
-def test_what_expires_later_ends_there_too(told: Told) -> None:
+def test_imported_messages_still_expire(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
     kept = find_received(told.kept, anew).kept
@@ -213,7 +215,7 @@ def test_what_expires_later_ends_there_too(told: Told) -> None:
     assert not set(kept) & set(everything(anew)[1])
 
 
-def test_what_has_expired_leaves_without_its_content(told: Told) -> None:
+def test_expired_messages_are_archived_without_content(told: Told) -> None:
     anew, old = told.anew, told.anew
     imported(told.tar, old)
     later = replace(old, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
@@ -230,7 +232,7 @@ def test_copies_can_be_taken_back_from_the_new_device(told: Told) -> None:
     assert copy.state is EnvelopeState.TAKEN_BACK
 
 
-def test_people_are_known_by_their_keys_and_written_to_after_a_new_link(told: Told) -> None:
+def test_imported_people_keep_their_keys_and_need_a_new_link(told: Told) -> None:
     ben, new = told.room["ben"], told.room.settles("ana anew")
     imported(told.tar, new.device)
     with pytest.raises(WrongToken):
@@ -238,13 +240,16 @@ def test_people_are_known_by_their_keys_and_written_to_after_a_new_link(told: To
     was = contact_named("ben", new.device)
     new.adds(ben)
     now = contact_named("ben", new.device)
-    assert (now.since, now.person) == (was.since, was.person)  # he is known, and not added anew
+    assert (now.since, now.person) == (
+        was.since,
+        was.person,
+    )  # he is known already, and not added again
     name = new.sends(SMALL, ben).name
-    fetch_messages(ben.device)  # to him other tests have given messages of the same second
+    fetch_messages(ben.device)  # other tests have given him messages in the same second
     assert open_message(name, ben.device).files
 
 
-def test_names_that_are_taken_get_the_next_free_one(told: Told) -> None:
+def test_taken_names_are_numbered_on_import(told: Told) -> None:
     dan, other = told.room.settles("dan"), told.room.settles("other")
     add_person(make_invite(dan.device), "Ben", other.device)
     add_to_circle("Family", ["Ben"], other.device)
@@ -262,7 +267,7 @@ def test_names_that_are_taken_get_the_next_free_one(told: Told) -> None:
     assert everything(other.device) == before
 
 
-def test_what_was_changed_here_stays(told: Told) -> None:
+def test_import_keeps_local_changes(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)
     rename_contact("ben", "Benedikt", anew)
@@ -270,7 +275,7 @@ def test_what_was_changed_here_stays(told: Told) -> None:
     assert [one.name for one in contacts(anew)] == ["Benedikt"]
 
 
-def test_who_was_blocked_stays_so(told: Told) -> None:
+def test_blocked_people_stay_blocked_after_import(told: Told) -> None:
     anew, third = told.anew, told.anew
     imported(told.tar, anew)
     block_contact("ben", anew)
@@ -278,7 +283,7 @@ def test_who_was_blocked_stays_so(told: Told) -> None:
     assert contact_named("ben", third).blocked
 
 
-def test_whose_it_is_is_said(told: Told) -> None:
+def test_import_reports_who_made_the_archive(told: Told) -> None:
     ana = told.room["ana"]
     assert (imported(told.tar, told.anew).person, imported(told.tar, told.anew).made_by) == (
         *(ana.id, None),
@@ -286,7 +291,7 @@ def test_whose_it_is_is_said(told: Told) -> None:
     assert imported(told.tar, told.room["ben"].device).made_by == "ana"
 
 
-def test_oneself_is_no_contact(told: Told) -> None:
+def test_own_identity_is_not_imported_as_a_contact(told: Told) -> None:
     ben = told.room["ben"].device
     before = {one.name for one in contacts(ben)}
     anew = told.anew
@@ -295,7 +300,7 @@ def test_oneself_is_no_contact(told: Told) -> None:
     assert {one.name for one in contacts(ben)} == before
 
 
-def test_a_file_that_is_gone_does_not_keep_the_rest_here(told: Told) -> None:
+def test_export_leaves_out_missing_files(told: Told) -> None:
     old, anew = told.anew, told.anew
     imported(told.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
@@ -304,7 +309,7 @@ def test_a_file_that_is_gone_does_not_keep_the_rest_here(told: Told) -> None:
     assert imported(exported(old), anew).sent == 2
 
 
-def test_a_changed_archive_leaves_everything_as_it_was(told: Told) -> None:
+def test_tampered_archive_changes_nothing(told: Told) -> None:
     before, anew = everything(told.anew), told.anew
     imported(told.tar, anew)
     whole, refused = everything(anew), 0
@@ -319,11 +324,11 @@ def test_a_changed_archive_leaves_everything_as_it_was(told: Told) -> None:
             refused += 1
             assert everything(anew) == before, at
         else:
-            assert everything(anew) == whole, at  # it was in the zeros between two files
+            assert everything(anew) == whole, at  # the change was in the padding between two files
     assert refused > len(places) * 0.8
 
 
-def test_an_archive_that_lacks_something_is_refused(told: Told) -> None:
+def test_incomplete_archive_is_refused(told: Told) -> None:
     size = int(told.tar[124:135], 8)
     assert len(read_index(told.tar[512 : 512 + size]).parts) > 10
     index_only = told.tar[: 512 + size + -size % 512] + bytes(1024)
@@ -335,8 +340,8 @@ def test_an_archive_that_lacks_something_is_refused(told: Told) -> None:
         assert everything(anew) == before
 
 
-def test_a_name_does_not_write_over_a_file_that_is_here(told: Told) -> None:
-    """A stranger's archive that names a file of ours gets nothing written under that name."""
+def test_import_overwrites_no_local_file(told: Told) -> None:
+    """A stranger's archive that names a file of ours writes nothing under that name."""
     anew = told.anew
     blob = next(iter(told.ana.ledger.messages())).pictures[0].original
     assert isinstance(anew.vault, MemoryVault)
@@ -346,7 +351,7 @@ def test_a_name_does_not_write_over_a_file_that_is_here(told: Told) -> None:
 
 
 @pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
-def test_what_could_not_be_read_back_is_not_written(
+def test_export_refuses_what_could_not_be_imported(
     told: Told, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.BytesIO()
@@ -357,14 +362,14 @@ def test_what_could_not_be_read_back_is_not_written(
 
 
 def _changed(told: Told) -> Device:
-    """Ana's device, as somebody would change it who makes an archive for others."""
+    """Return Ana's device as changed by somebody who makes a malicious archive."""
     anew = told.anew
     imported(told.tar, anew)
     return anew
 
 
-def test_names_that_no_device_gives_are_not_taken(told: Told) -> None:
-    """Files are called after messages, and names are shown: both are others' to choose here."""
+def test_invalid_names_are_replaced_on_import(told: Told) -> None:
+    """File names come from message names, and names are displayed: others choose both here."""
     evil, anew = _changed(told), told.anew
     received = find_received(told.kept, evil)
     key = inbox_key(received.sender, received.id)
@@ -390,7 +395,7 @@ def test_names_that_no_device_gives_are_not_taken(told: Told) -> None:
     assert all(is_name(name) for name in shown)
 
 
-def test_receipts_that_prove_nothing_are_left_out(told: Told) -> None:
+def test_invalid_receipts_are_not_imported(told: Told) -> None:
     evil, anew = _changed(told), told.anew
     whole = told.anew
     imported(told.tar, whole)
@@ -407,7 +412,7 @@ def test_receipts_that_prove_nothing_are_left_out(told: Told) -> None:
     assert dict(anew.vault.items(RECEIPT_CARD)) == {}
 
 
-def test_drawers_of_other_verbs_are_called_as_they_call_them() -> None:
+def test_archive_tables_match_other_verbs_table_names() -> None:
     assert (contents.CASES, contents.CUSTODY, contents.PROTECTION_DRAWER) == (
         CASES,
         LINKS,
@@ -416,8 +421,8 @@ def test_drawers_of_other_verbs_are_called_as_they_call_them() -> None:
     assert Secret(bytes(32)) == NO_TOKEN
 
 
-def test_a_later_archive_brings_what_an_earlier_one_could_not_have() -> None:
-    """What takes a copy back is in none that was made before the copy left."""
+def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
+    """An archive made before a copy left lacks what takes the copy back."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)

@@ -22,7 +22,7 @@ WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
 
 
 def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
-    """From here on, commands are another device's."""
+    """Set ENTRENOUS_HOME; the commands that follow use another device."""
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
     patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     if not (folder / name).exists():
@@ -30,7 +30,7 @@ def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
 
 
 def archive(*arguments: str, words: str = ARCHIVES) -> int:
-    """One command, with its passphrase on a pipe."""
+    """Run one archive command, with its passphrase on a pipe."""
     source, sink = os.pipe()
     os.write(sink, words.encode() + b"\n")
     os.close(sink)
@@ -42,7 +42,7 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 
 @pytest.fixture
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The archive of a device that marked a picture; its key is cheap to try passphrases on."""
+    """Export a device that marked a picture, with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.PRICE", 1)
     home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
@@ -52,7 +52,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "archive"
 
 
-def test_from_one_home_to_another(
+def test_export_and_import_between_two_homes(
     exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -70,10 +70,12 @@ def test_from_one_home_to_another(
     assert "Nothing in it is new here." in capsys.readouterr().out
 
 
-def test_a_crash_on_the_way_leaves_the_vault_as_it_was(
+def test_crash_during_import_leaves_the_vault_unchanged(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk fills while the last file comes; what was written of it has no row, and goes."""
+    """The disk fills while the last file is written; the partial file has no record, and is
+    removed.
+    """
     home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
     real = SqlcipherVault.keep_as
@@ -91,7 +93,7 @@ def test_a_crash_on_the_way_leaves_the_vault_as_it_was(
     assert len(list(files.iterdir())) == 1
 
 
-def test_what_is_no_archive_changes_nothing(
+def test_importing_a_non_archive_changes_nothing(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home(tmp_path, "anew", monkeypatch)
@@ -107,7 +109,7 @@ def test_what_is_no_archive_changes_nothing(
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
-def test_an_export_writes_over_nothing(exported: Path) -> None:
+def test_export_overwrites_nothing(exported: Path) -> None:
     before = {file.name: file.read_bytes() for file in exported.iterdir()}
     assert set(before) == {KEY, TAR}
     assert archive("export", "--out", str(exported)) == BY_FAMILY["refused"]
@@ -120,12 +122,12 @@ def test_an_export_writes_over_nothing(exported: Path) -> None:
     ("name", "count", "said"),
     [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
 )
-def test_one_is_one(name: str, count: int, said: str) -> None:
+def test_counts_of_one_are_singular(name: str, count: int, said: str) -> None:
     assert counted(name, count) == said
 
 
 @pytest.mark.usefixtures("exported")
-def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
+def test_export_and_import_report_what_is_left_out_of_cases_under_18(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -147,4 +149,4 @@ def test_of_a_case_of_somebody_under_18_it_says_what_stayed_and_what_stays_away(
         assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
     home(tmp_path, "anew", monkeypatch)
     assert archive("import", str(tmp_path / "after")) == YES
-    assert "Taken in: 1 sent, 1 case." in capsys.readouterr().out
+    assert "Imported: 1 sent, 1 case." in capsys.readouterr().out

@@ -1,5 +1,5 @@
-"""An archive between verbs: what was sent is traced, and cases hold, on another device; and a
-device that dies while it takes one in is as it was.
+"""Archives across verbs: sent pictures are traced and cases verify on another device, and a device
+that crashes during an import is unchanged.
 """
 
 import io
@@ -47,12 +47,12 @@ class Home:
 
 
 def opens_all(device: Device) -> Device:
-    """Tests decode in their own process."""
+    """A file checker that decodes in the test's own process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
 def marked(source: bytes, device: Device) -> bytes:
-    """Caro's copy."""
+    """Return Caro's copy."""
     return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
 
 
@@ -85,7 +85,7 @@ def _protection(device: Device) -> Protection:
 
 
 @pytest.mark.parametrize("kind", ["picture", "clip", "voice"])
-def test_what_was_sent_before_is_traced_on_a_fresh_device(home: Home, kind: str) -> None:
+def test_imported_sent_pictures_can_be_traced(home: Home, kind: str) -> None:
     anew = opens_all(fresh_device(home.room))
     taken = imported(home.tar, anew)
     assert (taken.sent, taken.traces, taken.cases, taken.protections) == (3, 1, 1, 1)
@@ -97,7 +97,7 @@ def test_what_was_sent_before_is_traced_on_a_fresh_device(home: Home, kind: str)
     assert trace.message in names
 
 
-def test_a_case_holds_on_another_device_and_goes_on_there(home: Home) -> None:
+def test_imported_case_verifies_and_can_be_continued(home: Home) -> None:
     anew = fresh_device(home.room)
     imported(home.tar, anew)
     assert verify_case(home.case, anew) == find_case(home.case, home.device)
@@ -111,7 +111,7 @@ def note(case: str, device: Device, words: str) -> None:
     edit_case(case, device, lambda same: same, words)
 
 
-def test_a_case_that_went_on_elsewhere_takes_the_place_of_its_beginning(home: Home) -> None:
+def test_more_advanced_case_replaces_its_earlier_state(home: Home) -> None:
     ahead, behind = fresh_device(home.room), fresh_device(home.room)
     for device in (ahead, behind):
         imported(home.tar, device)
@@ -121,11 +121,11 @@ def test_a_case_that_went_on_elsewhere_takes_the_place_of_its_beginning(home: Ho
     assert verify_case(home.case, behind) == find_case(home.case, ahead)
     assert read_evidence(home.case, 2, "to look", behind) == b"another screenshot"
     before = everything(behind)
-    assert imported(home.tar, behind).nothing  # what is here is further on
+    assert imported(home.tar, behind).nothing  # the local case is more advanced
     assert everything(behind) == before
 
 
-def test_two_cases_of_one_name_stay_apart(home: Home) -> None:
+def test_different_cases_with_one_name_are_not_merged(home: Home) -> None:
     one, other = fresh_device(home.room), fresh_device(home.room)
     for device in (one, other):
         imported(home.tar, device)
@@ -140,7 +140,7 @@ def test_two_cases_of_one_name_stay_apart(home: Home) -> None:
     assert everything(one) == before
 
 
-def test_a_device_that_dies_while_it_takes_one_in_is_as_it_was(home: Home) -> None:
+def test_crash_while_importing_leaves_the_device_unchanged(home: Home) -> None:
     honest = fresh_device(home.room)
     imported(home.tar, honest)
     whole = everything(honest)

@@ -44,13 +44,13 @@ def opened(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 1_000_000])
-def test_what_is_sealed_is_an_age_file_that_opens(size: int) -> None:
+def test_sealed_file_is_an_age_file(size: int) -> None:
     data = b"picture" * (size // 7 + 1)
     assert opened(sealed(data)) == data
     assert decrypt_blob(KEY, sealed(data)) == data
 
 
-def test_what_is_not_read_is_looked_at_all_the_same() -> None:
+def test_unread_rest_is_still_authenticated() -> None:
     whole = encrypt_blob(KEY, bytes(500_000))
     with opening(KEY, io.BytesIO(whole)) as pipe:
         assert pipe.read(10) == bytes(10)
@@ -58,7 +58,7 @@ def test_what_is_not_read_is_looked_at_all_the_same() -> None:
         assert pipe.read(10) == bytes(10)
 
 
-def test_that_it_does_not_open_is_said_before_that_there_was_too_little() -> None:
+def test_decryption_error_takes_precedence_over_truncation() -> None:
     def read_a_tar(data: bytes) -> None:
         with opening(KEY, io.BytesIO(data)) as pipe:
             if len(pipe.read(300_000)) < 300_000:
@@ -72,7 +72,7 @@ def test_that_it_does_not_open_is_said_before_that_there_was_too_little() -> Non
             read_a_tar(changed)
 
 
-def test_who_stops_reading_leaves_no_thread_that_waits() -> None:
+def test_stopping_early_leaves_no_waiting_thread() -> None:
     with pytest.raises(KeyError), opening(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))):
         raise KeyError
 
@@ -82,25 +82,25 @@ class _Full(io.BytesIO):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_a_full_disk_is_named_as_one() -> None:
+def test_full_disk_is_reported_as_such() -> None:
     for size in (10, 9_000_000):  # less than a pipe holds, and more
         with pytest.raises(OSError, match="full") as raised, sealing(KEY, _Full()) as pipe:
             pipe.write(bytes(size))
         assert raised.value.errno == errno.ENOSPC
 
 
-def test_an_error_while_writing_is_the_writers() -> None:
+def test_writer_errors_are_propagated() -> None:
     with pytest.raises(KeyError), sealing(KEY, io.BytesIO()):
         raise KeyError
 
 
-def test_a_key_under_a_passphrase() -> None:
+def test_key_is_recovered_with_its_passphrase() -> None:
     locked = lock_key(KEY, WORDS, bytes(range(48)))
     assert unlock_key(locked, WORDS) == KEY
     assert pyrage.passphrase.decrypt(cheaply(b"hello", b"w"), "w") == b"hello"
 
 
-def test_another_passphrase_or_a_changed_file_opens_nothing() -> None:
+def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
     locked = cheaply(identity_of(KEY).reveal(), WORDS.reveal())
     assert unlock_key(locked, WORDS) == KEY
     with pytest.raises(WrongArchivePassphrase):
@@ -110,7 +110,7 @@ def test_another_passphrase_or_a_changed_file_opens_nothing() -> None:
             unlock_key(changed, WORDS)
 
 
-def test_identity_files_are_those_of_age() -> None:
+def test_identity_files_match_the_age_format() -> None:
     identity = identity_of(KEY).reveal()
     text = b"# created: 2026-11-25T12:00:00Z\n# public key: age1...\n\n" + identity + b"\n"
     assert unlock_key(cheaply(text, b"w"), Secret(b"w")) == KEY
@@ -120,7 +120,7 @@ def test_identity_files_are_those_of_age() -> None:
 
 
 def cheaply(text: bytes, words: bytes) -> bytes:
-    """As ours, at the lowest price."""
+    """Encrypt like production, at the lowest cost."""
     return seal_under(Secret(words), text, bytes(range(48)), price=1)
 
 
@@ -134,11 +134,11 @@ def test_strangers_files_are_refused(untrusted: bytes) -> None:
 
 
 @given(st.text(max_size=80))
-def test_what_is_no_identity_is_refused(text: str) -> None:
+def test_invalid_identity_files_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="age identity"):
         key_of(Secret(text.encode(errors="replace")))
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_keys_survive_being_identities(key: bytes) -> None:
+def test_keys_round_trip_through_identities(key: bytes) -> None:
     assert key_of(identity_of(Secret(key))) == Secret(key)

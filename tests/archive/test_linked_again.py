@@ -1,4 +1,4 @@
-"""What lies on one device alone comes along when it is revoked and linked anew."""
+"""What is on one device alone is kept by an archive when the device is revoked and linked again."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def town() -> Room:
     return town_of_three()
 
 
-def test_by_an_archive_that_was_made_before(town: Room) -> None:
+def test_earlier_archive_restores_a_device_linked_again(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")
     catch_up(ben, phone, ben)

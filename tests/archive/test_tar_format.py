@@ -1,4 +1,4 @@
-"""The tar and the index of an archive: ours are read by tar, and tar's by ours."""
+"""The tar and the index of an archive: tarfile reads ours, and we read tarfile's."""
 
 import io
 import tarfile
@@ -46,7 +46,7 @@ def read(tar: bytes) -> dict[str, bytes]:
     return {entry.name: entry.content.read() for entry in entries(io.BytesIO(tar))}
 
 
-def test_ours_is_read_by_tar() -> None:
+def test_our_tar_is_read_by_tarfile() -> None:
     with tarfile.open(fileobj=io.BytesIO(tar_of(FILES)), mode="r|") as tar:
         for member in tar:
             file = tar.extractfile(member)
@@ -56,7 +56,7 @@ def test_ours_is_read_by_tar() -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
-def test_tars_is_read_by_ours(kind: int) -> None:
+def test_tarfiles_tar_is_read_by_our_reader(kind: int) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
         folder = tarfile.TarInfo("ledger")
@@ -69,7 +69,7 @@ def test_tars_is_read_by_ours(kind: int) -> None:
     assert read(out.getvalue()) == FILES
 
 
-def test_what_is_not_read_is_passed_over() -> None:
+def test_unread_entries_are_skipped() -> None:
     assert [entry.name for entry in entries(io.BytesIO(tar_of(FILES)))] == list(FILES)
 
 
@@ -81,7 +81,7 @@ def test_a_tar_that_ends_too_early_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_things_than_files_are_refused(kind: bytes) -> None:
+def test_entries_other_than_files_are_refused(kind: bytes) -> None:
     info = tarfile.TarInfo("ledger/a")
     info.type, info.linkname, info.size = kind, "b", 10
     with pytest.raises(BadArchive):
@@ -102,7 +102,7 @@ def test_strangers_headers_are_refused(block: bytes, place: int, byte: int) -> N
     st.dictionaries(names, st.binary(max_size=50), max_size=5),
     st.none() | st.binary(min_size=32, max_size=32),
 )
-def test_an_index_survives(files: dict[str, bytes], person: bytes | None) -> None:
+def test_index_round_trips(files: dict[str, bytes], person: bytes | None) -> None:
     ordered = sorted(files, key=lambda name: name.startswith("files/"))
     parts = tuple(Part(name, len(files[name]), sha256(files[name])) for name in ordered)
     index = Index(NOON, None if person is None else PersonId(person), parts)
@@ -131,7 +131,7 @@ FILE = Part("files/a", 1, bytes(32))
         (Part("ledger/a", 1, bytes(31)),),
     ],
 )
-def test_an_index_that_may_not_be_is_never_written(parts: tuple[Part, ...]) -> None:
+def test_invalid_index_is_never_written(parts: tuple[Part, ...]) -> None:
     with pytest.raises(ValueError, match="specification"):
         write_index(Index(NOON, None, parts))
 
@@ -139,7 +139,7 @@ def test_an_index_that_may_not_be_is_never_written(parts: tuple[Part, ...]) -> N
 @pytest.mark.parametrize(
     ("name", "most"), [("ledger/a", 128 * 1024**2), ("files/a", 8 * 1024**3 - 1)]
 )
-def test_a_part_that_is_too_large_is_never_written(name: str, most: int) -> None:
+def test_oversized_part_is_never_written(name: str, most: int) -> None:
     write_index(Index(NOON, None, (Part(name, most, bytes(32)),)))
     with pytest.raises(TooMuchForArchive):
         write_index(Index(NOON, None, (Part(name, most + 1, bytes(32)),)))
@@ -163,7 +163,7 @@ def test_strangers_indexes_are_refused(untrusted: bytes) -> None:
         ("00", "AA"),
     ],
 )
-def test_an_index_with_anything_else_is_refused(old: str, new: str) -> None:
+def test_index_with_unknown_fields_is_refused(old: str, new: str) -> None:
     moment = datetime.fromtimestamp(1764072000, UTC)
     text = write_index(Index(moment, None, (PART,))).decode()
     assert old in text

@@ -1,4 +1,4 @@
-"""Cases in which somebody was, or may have been, under 18: what of them travels, and comes back."""
+"""What an archive holds of cases in which somebody was, or may have been, under 18."""
 
 import io
 
@@ -25,7 +25,7 @@ def room() -> Room:
 
 
 def kept(room: Room) -> Case:
-    """A case with a place, what she said and what she kept."""
+    """A case with a place, her words and the files she kept."""
     name = room.opens().name
     add_sighting(name, seen(), room.device)
     add_statement(name, "I was at home", room.device)
@@ -42,7 +42,7 @@ def files(room: Room) -> set[BlobId]:
     return {BlobId(blob) for blob in room.vault._files}
 
 
-def test_its_pictures_stay_and_what_was_said_travels(room: Room) -> None:
+def test_cases_under_18_export_words_but_no_pictures(room: Room) -> None:
     case, anew = young(kept(room), room), Room()
     statement, picture = case.evidence
     written = write_archive(io.BytesIO(), room.device, nobody_watches)
@@ -54,21 +54,21 @@ def test_its_pictures_stay_and_what_was_said_travels(room: Room) -> None:
     assert picture.blob not in files(anew)
     assert find_case(case.name, anew.device) == case
     assert len(verify_chain(case.name, anew.device)) == case.links
-    with pytest.raises(NotAllAdults):  # nor does it come in by another case
+    with pytest.raises(NotAllAdults):  # another case does not bring it in either
         add_file(anew.opens().name, PICTURE, "a screenshot", anew.device)
 
 
-def test_all_files_of_other_cases_travel(room: Room) -> None:
+def test_all_files_of_adult_cases_are_exported(room: Room) -> None:
     anew = Room()
     kept(room)
     assert imported(exported(room.device), anew.device).erased_cases == ()
     assert files(anew) == files(room)
 
 
-def test_pictures_of_an_older_versions_archive_are_passed_over(
+def test_pictures_of_cases_under_18_are_skipped_on_import(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that took every file of a case along."""
+    """The older archive held every file of a case."""
     case, anew = young(kept(room), room), Room()
     with monkeypatch.context() as older:
         older.setattr(
@@ -81,7 +81,7 @@ def test_pictures_of_an_older_versions_archive_are_passed_over(
     assert files(anew) == {case.evidence[0].blob}
 
 
-def test_what_was_erased_does_not_come_back_from_an_archive_made_before(room: Room) -> None:
+def test_erased_case_under_18_is_not_restored_by_an_older_archive(room: Room) -> None:
     case = kept(room)
     before = exported(room.device)
     young(case, room)
@@ -91,12 +91,12 @@ def test_what_was_erased_does_not_come_back_from_an_archive_made_before(room: Ro
         taken = imported(tar, room.device)
         assert (taken.cases, taken.erased_cases) == (0, (case.name,))
     assert (all_cases(room.device), files(room)) == ((), set())
-    ((_, record),) = room.device.vault.items(ERASED)  # nothing but a hash is its key
+    ((_, record),) = room.device.vault.items(ERASED)  # its key is nothing but a hash
     assert record == b""
 
 
-def test_an_erased_case_of_adults_comes_back(room: Room) -> None:
-    """It may have been erased by mistake; what was erased, an archive still has."""
+def test_erased_adult_case_is_restored(room: Room) -> None:
+    """It may have been erased by mistake, and an archive still has it."""
     case = kept(room)
     tar = exported(room.device)
     erase_case(case.name, room.device)

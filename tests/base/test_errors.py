@@ -1,4 +1,4 @@
-"""What an error says, as far as all have it in common."""
+"""What the messages of all errors have in common."""
 
 import shlex
 
@@ -24,22 +24,22 @@ from entrenous.send.people.people_nouns import YouBlocked
         ("", "''"),
     ],
 )
-def test_what_a_shell_would_take_apart_is_quoted(name: str, typed: str) -> None:
+def test_words_with_shell_characters_are_quoted(name: str, typed: str) -> None:
     assert as_typed(name) == typed
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
-def test_a_shell_reads_one_word_and_the_same(name: str) -> None:
+def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
     assert shlex.split(as_typed(name)) == [name]
 
 
-def test_in_a_suggested_command_a_name_is_quoted_and_in_a_sentence_it_is_not() -> None:
+def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
     said = str(YouBlocked(name="Ben Okri"))
     assert said.startswith("You blocked Ben Okri, so")
     assert said.endswith("entrenous person unblock 'Ben Okri'")
 
 
-def test_a_command_ends_where_its_sentence_does() -> None:
+def test_quoting_ends_with_the_suggested_command() -> None:
     words = "First: entrenous person\nverify {name} --sas. Then {name}: entrenous recall {what}"
     assert filled(words, name="Al B", what="1 2") == (
         "First: entrenous person\nverify 'Al B' --sas. Then Al B: entrenous recall '1 2'"

@@ -1,4 +1,4 @@
-"""Whom copies are for: every list that can be read is read the same, and every other is refused."""
+"""Label lists: every readable one is read the same, and every other is refused."""
 
 import pytest
 from hypothesis import given
@@ -37,13 +37,13 @@ def test_a_list_is_read_the_same_from_every_editor(text: bytes) -> None:
 
 
 @given(st.lists(names, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-def test_whatever_can_be_typed_one_by_one_can_stand_in_a_file(typed: list[str], end: str) -> None:
+def test_typed_labels_can_also_be_read_from_a_file(typed: list[str], end: str) -> None:
     labels = labels_of(typed)
     assert labels_in(end.join(labels).encode()) == labels
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_list_or_are_refused_in_words(data: bytes) -> None:
+def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
     try:
         labels = labels_in(data)
     except EntrenousError as refused:
@@ -53,17 +53,17 @@ def test_any_bytes_are_a_list_or_are_refused_in_words(data: bytes) -> None:
         assert all(0 < len(label) <= LABEL_CHARS_MAX for label in labels)
 
 
-def test_a_name_that_stands_twice_is_shown_with_both_its_lines() -> None:
-    with pytest.raises(NamedTwice, match=r"ana stands on line 2 and again on line 5"):
+def test_repeated_label_is_reported_with_both_lines() -> None:
+    with pytest.raises(NamedTwice, match=r"ana is on line 2 and again on line 5"):
         labels_in(b"\nana\nben\n\n ana \n")
 
 
-def test_two_ways_of_writing_one_letter_are_one_name() -> None:
+def test_equivalent_unicode_forms_are_one_label() -> None:
     with pytest.raises(NamedTwice):
         labels_in("Ren\u00e9\nRene\u0301\n".encode())
 
 
-def test_a_line_that_is_no_name_is_shown_by_its_number_and_not_repeated() -> None:
+def test_invalid_label_is_reported_by_line_number_only() -> None:
     for bad in ("x" * (LABEL_CHARS_MAX + 1), "a\x1b[2Jb", "a\tb", "\u202eanna"):
         with pytest.raises(BadLabel, match="line 2") as told:
             labels_in(f"ana\n{bad}\n".encode())
@@ -71,18 +71,18 @@ def test_a_line_that_is_no_name_is_shown_by_its_number_and_not_repeated() -> Non
 
 
 @pytest.mark.parametrize("text", ["ana\n".encode("utf-16"), b"\xff\xd8\xff\xe0", b"Ren\xe9\n"])
-def test_what_is_not_utf8_is_no_list(text: bytes) -> None:
+def test_label_file_must_be_utf8(text: bytes) -> None:
     with pytest.raises(NotAList, match="UTF-8"):
         labels_in(text)
 
 
-def test_a_list_without_a_name_names_nobody() -> None:
+def test_empty_label_file_is_refused() -> None:
     for text in (b"", b"\n \r\n", b"\xef\xbb\xbf"):
         with pytest.raises(NobodyNamed, match="--to-file"):
             labels_in(text)
 
 
-def test_ten_thousand_are_enough() -> None:
+def test_more_than_ten_thousand_labels_are_refused() -> None:
     everybody = [f"person {number}" for number in range(LABELS_MAX)]
     assert len(labels_in("\n".join(everybody).encode())) == LABELS_MAX
     one_more = [*everybody, "and one more"]
@@ -94,5 +94,5 @@ def test_ten_thousand_are_enough() -> None:
         labels_in(b"\n" * 10_000_000)
 
 
-def test_a_name_that_is_typed_twice_counts_once() -> None:
+def test_typed_label_counts_once() -> None:
     assert labels_of(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))

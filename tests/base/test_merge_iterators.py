@@ -1,4 +1,4 @@
-"""Rows gone through side by side: nobody waits for one that stands still."""
+"""Merged iterators: a stalled one delays no other."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.merge_iterators import merge_iterators
 
 
-def test_a_row_that_stands_still_keeps_no_other() -> None:
+def test_stalled_iterator_delays_no_other() -> None:
     others_are_through = threading.Event()
 
     def stands_still() -> Iterator[str]:
@@ -24,13 +24,13 @@ def test_a_row_that_stands_still_keeps_no_other() -> None:
     assert [item for item in came if item in "abc"] == ["a", "b", "c"]
 
 
-def test_more_rows_than_threads_are_all_gone_through() -> None:
+def test_more_iterators_than_threads_are_all_consumed() -> None:
     assert sorted(merge_iterators([[number] for number in range(200)])) == list(range(200))
     assert list(merge_iterators([])) == []
     assert list(merge_iterators([[1, 2]])) == [1, 2]
 
 
-def test_what_a_row_raises_is_raised_here() -> None:
+def test_iterator_error_is_raised_to_the_caller() -> None:
     def breaks() -> Iterator[int]:
         yield 1
         raise LookupError
@@ -39,6 +39,6 @@ def test_what_a_row_raises_is_raised_here() -> None:
         list(merge_iterators([breaks(), [2]]))
 
 
-def test_one_row_needs_no_thread() -> None:
+def test_single_iterator_needs_no_thread() -> None:
     here = threading.get_ident()
     assert list(merge_iterators([(threading.get_ident() for _ in range(2))])) == [here] * 2

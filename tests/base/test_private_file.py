@@ -1,4 +1,4 @@
-"""Private files: whole or absent, for one pair of eyes, and never through somebody else's link."""
+"""Private files: complete or absent, readable by one account, and never written through a link."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ both = pytest.mark.parametrize("write", [write_private, add_private])
 
 
 @both
-def test_its_owner_alone_can_read_it(tmp_path: Path, write: Write) -> None:
+def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: Write) -> None:
     place = tmp_path / "file"
     write(place, b"data")
     assert place.read_bytes() == b"data"
@@ -28,7 +28,7 @@ def test_its_owner_alone_can_read_it(tmp_path: Path, write: Write) -> None:
 
 @both
 def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Write) -> None:
-    """In a folder that others share, somebody may lay links where we are known to write."""
+    """In a shared folder somebody may plant links where we are known to write."""
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_bytes(b"theirs")
     shared.mkdir()
@@ -38,9 +38,7 @@ def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Writ
     assert (shared / ".file.new").is_symlink()
 
 
-def test_the_name_it_is_first_written_under_is_another_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temporary_name_differs_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
     really = os.open
 
@@ -66,7 +64,7 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("card", ["with second links", "without"])
-def test_what_is_there_is_not_written_over(
+def test_existing_file_is_not_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str
 ) -> None:
     if card == "without":
@@ -80,9 +78,7 @@ def test_what_is_there_is_not_written_over(
     assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "link"]
 
 
-def test_a_card_without_second_links_can_be_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
     add_private(tmp_path / "file", b"data")
     assert [place.name for place in tmp_path.iterdir()] == ["file"]
@@ -94,7 +90,7 @@ def no_links(*_: object) -> None:
 
 
 @both
-def test_a_failure_leaves_nothing(tmp_path: Path, write: Write) -> None:
+def test_failed_write_leaves_nothing(tmp_path: Path, write: Write) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="file"):
         write(tmp_path / "file", b"data")
@@ -109,7 +105,7 @@ def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("found", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
-def test_what_is_no_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
+def test_file_without_a_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
     place = tmp_path / "operator.token"
     place.write_bytes(found)
     with pytest.raises(BadKeptToken, match=r"operator\.token does not hold a token"):
@@ -117,7 +113,7 @@ def test_what_is_no_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
     assert place.read_bytes() == found
 
 
-def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Path) -> None:
+def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None:
     place = tmp_path / "file"
 
     def breaks(file: BinaryIO) -> None:
@@ -139,10 +135,10 @@ def test_what_is_filled_is_whole_or_absent_and_may_be_there_already(tmp_path: Pa
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
 
 
-def test_what_failed_after_it_had_its_name_is_taken_away(
+def test_file_is_removed_after_a_late_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told that nothing was written finds nothing, unless it was there before."""
+    """After an error nothing is there, unless it was there before."""
 
     def full(_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "full")

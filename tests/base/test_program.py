@@ -1,4 +1,4 @@
-"""Which program runs: asked of git in a checkout, read from a file in what was built."""
+"""The program's version and commit: from git in a checkout, from a file in a built package."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def git_in(folder: Path) -> Git:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A package in a repository of its own."""
+    """A package in its own repository."""
     package = tmp_path / "clone" / "src" / "program"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("# one\n")
@@ -53,7 +53,7 @@ def test_a_checkout_is_the_commit_that_git_says(checkout: Path) -> None:
 
 
 @pytest.mark.real
-def test_no_tag_hides_the_commit(checkout: Path) -> None:
+def test_tag_does_not_replace_the_commit(checkout: Path) -> None:
     git_in(checkout)("tag", "v9")
     assert commit_of(checkout) == head(checkout)
 
@@ -68,7 +68,7 @@ def test_a_checkout_of_another_account_is_read_too(checkout: Path) -> None:
 
 
 @pytest.mark.real
-def test_no_program_that_a_checkout_names_is_started(checkout: Path, tmp_path: Path) -> None:
+def test_git_starts_no_program_from_the_checkouts_settings(checkout: Path, tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     planted.chmod(0o755)
@@ -78,8 +78,8 @@ def test_no_program_that_a_checkout_names_is_started(checkout: Path, tmp_path: P
 
 
 @pytest.mark.real
-def test_a_repository_around_it_is_not_taken_for_its_own(checkout: Path) -> None:
-    """As where somebody keeps a virtual environment inside a project, or a clone inside another."""
+def test_surrounding_repository_is_not_used(checkout: Path) -> None:
+    """As with a virtual environment inside a project, or a clone inside another."""
     installed = checkout.parents[1] / "site-packages" / "program"
     inner = checkout.parents[1] / "inner" / "src" / "program"
     for package in (installed, inner):
@@ -88,7 +88,7 @@ def test_a_repository_around_it_is_not_taken_for_its_own(checkout: Path) -> None
     assert commit_of(installed) == commit_of(inner) == UNKNOWN
 
 
-def test_what_was_built_has_it_in_a_file(tmp_path: Path) -> None:
+def test_built_package_has_its_commit_in_a_file(tmp_path: Path) -> None:
     package = tmp_path / "site-packages" / "program"
     package.mkdir(parents=True)
     assert commit_of(package) == UNKNOWN
@@ -99,7 +99,9 @@ def test_what_was_built_has_it_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["--version"], ["relay", "--version"], ["--version", "relay"]])
-def test_it_says_its_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_command_prints_version_and_commit(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     status = run(words, {})
     said = capsys.readouterr()
     if words[0] == "relay":  # an option of the program, not of a command
@@ -110,7 +112,7 @@ def test_it_says_its_version(words: list[str], capsys: pytest.CaptureFixture[str
     assert said.out == f"entrenous {declared}, commit {this_program().commit}\n"
 
 
-def test_a_variable_does_not_ask_for_it(
+def test_environment_variable_does_not_print_the_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_VERSION", "1")

@@ -1,4 +1,4 @@
-"""Every store that a relay can have its rows in."""
+"""Fixtures for every store of a relay's rows."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a relay does every minute (carry/http/relay_app.py), one after the other."""
+"""What a relay does every minute (carry/http/relay_app.py), in sequence."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,14 +10,14 @@ from tests.carry.relays import WoundClock
 
 
 async def expire(relay: Relay) -> None:
-    """Forget everything whose time has come, down to the bytes on the medium."""
+    """Delete everything that is due, down to the bytes on the medium."""
     await sweep_until_now(relay)
     await expire_due(relay)
     await remove_orphan_blobs(relay)
 
 
 async def sweep_until_now(relay: Relay) -> None:
-    """Since the sweep before, the relay ran and swept: else it would not believe its clock."""
+    """Sweep as if the relay had run since the last sweep; otherwise it would distrust its clock."""
     mark = await relay.mail.look(last_sweep)
     while mark is not None and mark.is_ahead(relay.clock.now()):
         then = mark.at + FAR
@@ -26,5 +26,5 @@ async def sweep_until_now(relay: Relay) -> None:
 
 
 def as_of(moment: datetime, relay: Relay) -> Relay:
-    """The same relay when its clock said so."""
+    """Return the same relay at that time."""
     return replace(relay, clock=WoundClock(moment))

@@ -1,4 +1,4 @@
-"""Relays and their customers for tests: a clock one winds, dice that count, a real server."""
+"""Relays and their clients for tests: a clock that tests wind, counting dice, a real server."""
 
 import asyncio
 import hashlib
@@ -56,7 +56,7 @@ class CountingDice:
 
 @dataclass
 class Post:
-    """Ana's mailbox, Ben's token for it, and one copy on its way with all its tokens."""
+    """Ana's mailbox, Ben's token for it, and one copy under way with all its tokens."""
 
     until: datetime = NOON + timedelta(days=7)
     dice: CountingDice = field(default_factory=CountingDice)
@@ -91,13 +91,13 @@ class Post:
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
 
     def letter(self) -> Envelope:
-        """Another envelope to the same mailbox, without a share."""
+        """Another envelope for the same mailbox, without a share."""
         lock, new = lock_of(self.withdraw), EnvelopeId(self.dice.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 
 def new_relay(clock: WoundClock | None = None) -> Relay:
-    """A relay as it ships, in a temporary folder; it goes with :func:`close_relays`."""
+    """A relay as it ships, in a temporary folder that :func:`close_relays` removes."""
     if not _opened:
         _opened.append(ExitStack())
     folder = Path(_opened[0].enter_context(TemporaryDirectory(prefix="relay-")))
@@ -111,13 +111,13 @@ def close_relays() -> None:
 
 
 def stored_blobs(relay: Relay) -> int:
-    """How many blobs lie in the relay's folder, whole or not."""
+    """Return how many blobs are in the relay's folder, complete or not."""
     assert isinstance(relay.blobs, FileBlobs)
     return sum(1 for _ in relay.blobs._folder.iterdir())
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run work that may wait, in an event loop of its own."""
+    """Run work that may wait, in its own event loop."""
     return asyncio.run(work)
 
 
@@ -138,8 +138,8 @@ def disk_relay(folder: Path, clock: WoundClock, bytes_max: int | None = None) ->
 def served(
     app: Starlette, certificate: Certificate | None = None, *, send_buffer: int = 0
 ) -> Iterator[str]:
-    """The app behind a real server on loopback; its URL. The system holds ``send_buffer`` bytes of
-    an answer, if it is said.
+    """Serve the app on loopback; return its URL. ``send_buffer`` limits the system's buffer for
+    answers.
     """
     server, ready = server_for(app, certificate), threading.Event()
     with listening("127.0.0.1", 0) as taken:
@@ -164,7 +164,6 @@ def served(
 
 
 def fetched(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
-    """A whole blob."""
     came = io.BytesIO()
     courier.blob_to(url, blob, fetch_token, came)
     return came.getvalue()

@@ -1,4 +1,4 @@
-"""A clock that cannot be right ends nothing: neither once for all, nor one machine's for others."""
+"""A doubtful clock expires nothing, be it one relay's or one of several."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def relay(clock: WoundClock) -> Relay:
-    """One that has swept."""
+    """A relay that has swept."""
     relay = memory_relay(clock)
     at_once(expire_due(relay))
     return relay
@@ -52,7 +52,7 @@ def post(relay: Relay) -> Post:
 
 
 def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep each minute, as a relay does; of how many days ahead of the last one it spoke."""
+    """Sweep each minute, as a relay does; return the days by which it reported its clock ahead."""
     spoken = list[int]()
     for _ in range(minutes):
         try:
@@ -63,7 +63,7 @@ def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
     return spoken
 
 
-def test_a_clock_that_is_wrong_for_some_minutes_ends_nothing(
+def test_clock_that_is_wrong_for_minutes_expires_nothing(
     relay: Relay, clock: WoundClock, post: Post
 ) -> None:
     right = clock.moment
@@ -89,10 +89,8 @@ def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
 
 
 @pytest.mark.usefixtures("post")
-def test_what_was_jumped_over_or_was_spent_off_is_no_running_time(
-    relay: Relay, clock: WoundClock
-) -> None:
-    """Neither a second jump nor a wait of a day counts as an hour that was run."""
+def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: WoundClock) -> None:
+    """Neither a second jump nor a day off counts as an hour of running."""
     clock.wind(days=400)
     sweeps(relay, 40)
     clock.wind(days=30)
@@ -102,8 +100,8 @@ def test_what_was_jumped_over_or_was_spent_off_is_no_running_time(
     assert count(relay, HeldLetter, HeldShare) == 2
 
 
-def test_a_clock_that_goes_back_does_not_stop_it(relay: Relay, clock: WoundClock) -> None:
-    """One that was believed was a year ahead; then it is set right."""
+def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
+    """A clock that was believed was a year ahead; then it is corrected."""
     sweeps(as_of(clock.now() + YEAR, relay), 70)
     at_once(arrive(relay, Post()))
     clock.wind(days=6)
@@ -127,7 +125,7 @@ def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
 
 
 @pytest.mark.usefixtures("post")
-def test_two_that_were_off_together_are_believed_together(relay: Relay, clock: WoundClock) -> None:
+def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: WoundClock) -> None:
     clock.wind(days=60)
     other = as_of(clock.now() - timedelta(seconds=20), relay)
     for _ in range(62):
@@ -136,8 +134,10 @@ def test_two_that_were_off_together_are_believed_together(relay: Relay, clock: W
     assert count(relay, HeldLetter, HeldShare) == 0
 
 
-def test_nobody_is_told_that_a_time_is_over(relay: Relay, clock: WoundClock, post: Post) -> None:
-    """A device would settle for that; and asking ends nothing."""
+def test_doubtful_clock_reports_nothing_as_expired(
+    relay: Relay, clock: WoundClock, post: Post
+) -> None:
+    """A device would accept that as final; and reading expires nothing."""
     right = clock.moment
     clock.moment = right + YEAR
     for ask in (
@@ -152,7 +152,7 @@ def test_nobody_is_told_that_a_time_is_over(relay: Relay, clock: WoundClock, pos
     assert at_once(accept(post.letter(), post.token, relay))
 
 
-def test_what_is_taken_back_is_gone_whatever_the_clock_says(
+def test_withdrawal_deletes_whatever_the_clock_says(
     relay: Relay, clock: WoundClock, post: Post
 ) -> None:
     clock.wind(days=400)
@@ -160,7 +160,9 @@ def test_what_is_taken_back_is_gone_whatever_the_clock_says(
     assert count(relay, HeldLetter, HeldShare) == 0
 
 
-def test_what_has_expired_is_said_to_have(relay: Relay, clock: WoundClock, post: Post) -> None:
+def test_envelope_expired_earlier_is_reported_as_expired(
+    relay: Relay, clock: WoundClock, post: Post
+) -> None:
     clock.wind(days=6)
     at_once(expire_due(as_of(clock.now() - timedelta(days=4), relay)))
     at_once(expire_due(as_of(clock.now() - timedelta(days=2), relay)))
@@ -172,10 +174,10 @@ def test_what_has_expired_is_said_to_have(relay: Relay, clock: WoundClock, post:
 
 
 @pytest.mark.parametrize("store", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
-def test_the_last_sweep_outlives_its_relay(
+def test_last_sweep_is_stored_across_restarts(
     store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """And is not written each minute, for then all of the database would be rewritten."""
+    """It is not written each minute, which would rewrite the whole database."""
     clock = WoundClock()
     for relay in opened(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))

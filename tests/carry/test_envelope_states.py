@@ -19,7 +19,7 @@ MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
 def drawn() -> str:
-    """The table as docs/machines/envelope.md has it."""
+    """Parse the table in docs/machines/envelope.md."""
     arrows = [
         f"    {state.name.lower()} --> {NEXT[state, event].name.lower()}: {event}"
         for state, event in NEXT
@@ -40,12 +40,12 @@ def test_the_drawing_shows_the_table() -> None:
     assert drawn() in MACHINE.read_text()
 
 
-def test_an_end_is_an_end() -> None:
+def test_closed_states_are_final() -> None:
     assert {NEXT[state, event] for state, event in NEXT if state in ENDS} == set(ENDS)
     assert all(NEXT[state, event] is state for state, event in NEXT if state in ENDS)
 
 
-def test_nothing_ever_waits_again() -> None:
+def test_no_state_returns_to_waiting() -> None:
     waiting = EnvelopeState.WAITING
     assert {state for state, event in NEXT if NEXT[state, event] is waiting} == {waiting}
 
@@ -55,12 +55,12 @@ def test_every_state_can_be_reached_and_taken_back() -> None:
     assert all((state, Event.WITHDRAW) in NEXT for state in EnvelopeState)
 
 
-def test_opening_is_answered_everywhere() -> None:
+def test_opening_is_defined_in_every_state() -> None:
     for state in EnvelopeState:
         assert ((state, Event.OPEN) in NEXT) != ((state, Event.OPEN) in REFUSED)
 
 
-def test_refusals_have_names() -> None:
+def test_every_refused_opening_names_its_error() -> None:
     with pytest.raises(TakenBack):
         step(EnvelopeState.TAKEN_BACK, Event.OPEN, NOON)
     with pytest.raises(Expired, match="25 November 2026"):
@@ -71,7 +71,7 @@ def test_refusals_have_names() -> None:
         step(EnvelopeState.LOST, Event.OPEN, NOON)
 
 
-def test_what_the_table_lacks_cannot_happen() -> None:
+def test_envelope_event_missing_from_the_table_is_a_bug() -> None:
     every = set(itertools.product(EnvelopeState, Event))
     for state, event in every - set(NEXT) - set(REFUSED):
         with pytest.raises(KeyError):

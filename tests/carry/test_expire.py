@@ -41,7 +41,7 @@ from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memor
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CONTENT = (HeldLetter, HeldShare, HeldBlob, HeldAttempt, Leftover)
@@ -102,7 +102,7 @@ Ending = Callable[[Relay, Post], Coroutine[Any, Any, None]]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_content_goes_when_it_ends_and_the_tombstone_a_month_later(
+def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
     relay: Relay, clock: WoundClock, ending: Ending
 ) -> None:
     post = Post()
@@ -131,8 +131,8 @@ def test_taking_back_again_does_not_keep_the_tombstone_longer(
     assert count(relay, HeldEnvelope) == 0
 
 
-def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> None:
-    """No sweep has run: whoever asks is refused, and the content is gone."""
+def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> None:
+    """No sweep has run: the reader is refused, and the content is deleted."""
     post = Post()
     at_once(arrive(relay, post))
     clock.wind(days=7)
@@ -144,7 +144,7 @@ def test_asking_for_what_is_due_forgets_it(relay: Relay, clock: WoundClock) -> N
     assert status.state is EnvelopeState.EXPIRED
 
 
-def test_an_opening_that_never_finished_ends_with_its_time(relay: Relay, clock: WoundClock) -> None:
+def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(arrive(relay, post, opens=1))
     at_once(open_share(post.id, post.open, post.attempt(), relay))
@@ -156,7 +156,7 @@ def test_an_opening_that_never_finished_ends_with_its_time(relay: Relay, clock: 
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
 
 
-def test_a_blob_that_nobody_names_goes_after_a_day(relay: Relay, clock: WoundClock) -> None:
+def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -171,7 +171,7 @@ def test_a_blob_that_nobody_names_goes_after_a_day(relay: Relay, clock: WoundClo
 
 
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
-    """The name was written down before its first byte, so the bytes are found without a listing."""
+    """Its name was stored before its first byte, so its bytes are found without a listing."""
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -195,7 +195,7 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     assert (count(relay, HeldUpload, Leftover), blobs_in(relay)) == (0, 0)
 
 
-def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock) -> None:
+def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     until = clock.now() + timedelta(days=10)
@@ -212,7 +212,7 @@ def test_tokens_and_spent_keys_go_in_their_time(relay: Relay, clock: WoundClock)
     assert count(relay, *OF_PEOPLE) == count(relay, HeldMailbox, LastingKeys) == 2
 
 
-def test_a_long_queue_is_swept_whole(relay: Relay, clock: WoundClock) -> None:
+def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -227,7 +227,7 @@ def test_a_long_queue_is_swept_whole(relay: Relay, clock: WoundClock) -> None:
 
 
 class Crowd:
-    """Many copies through one relay on disk, with a secret planted in every part of each."""
+    """Many copies through one relay on disk, each part with a planted secret."""
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
@@ -242,7 +242,7 @@ class Crowd:
         await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
 
     async def live(self) -> None:
-        """A third is delivered and used, a third taken back, the rest is left to expire."""
+        """A third is delivered and used, a third taken back, the rest expires."""
         for number, post in enumerate(self.posts):
             if number % 3 == 0:
                 await by_use(self.relay, post)
@@ -250,7 +250,7 @@ class Crowd:
                 await withdraw(post.id, post.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
-        """Sixteen bytes out of every part of what was carried."""
+        """Sixteen bytes from each part of what was carried."""
         whole = [
             part
             for post in self.posts
@@ -302,7 +302,7 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 
 
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
-    """Small rows share pages: the gaps that half of them leave must be empty."""
+    """Small rows share pages: the gaps left by half of them must be empty."""
     dice = CountingDice()
     box = MailboxId(dice.token(16))
     shares = [
@@ -312,17 +312,15 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
         mail = relay.mail
         for start in range(0, 3000, 100):
             some = shares[start : start + 100]
-            asyncio.run(mail.together(lambda desk, some=some: [desk.put(one) for one in some]))
+            asyncio.run(mail.together(lambda tx, some=some: [tx.put(one) for one in some]))
         gone, stay = shares[::2], shares[1::2]
-        asyncio.run(
-            mail.together(lambda desk: [desk.drop(HeldShare, one.envelope) for one in gone])
-        )
+        asyncio.run(mail.together(lambda tx: [tx.drop(HeldShare, one.envelope) for one in gone]))
         asyncio.run(mail.scrub())
         assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
         assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
 
 
-def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
+def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
     relay: Relay, clock: WoundClock
 ) -> None:
     post = Post()
@@ -341,12 +339,12 @@ def test_an_id_that_was_taken_back_before_it_came_is_kept_for_an_hour(
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_a_relay_that_was_restored_does_not_say_that_it_never_had_it(
+def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: WoundClock, days: int
 ) -> None:
-    """The backup may have been older than the post, and somebody may have opened that."""
+    """The backup may be older than the post, and somebody may have opened that."""
     post, restored = Post(), HeldRestore(1, clock.now())
-    at_once(relay.mail.together(lambda desk: desk.put(restored)))
+    at_once(relay.mail.together(lambda tx: tx.put(restored)))
     clock.wind(days=days)
     with pytest.raises(NoSuchEnvelope) as why:
         at_once(withdraw(post.id, post.withdraw, relay))

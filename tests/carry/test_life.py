@@ -1,4 +1,4 @@
-"""One envelope through any life that people, devices and time can give it, in any order."""
+"""One envelope through any events, in any order."""
 
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 
 class Life(RuleBasedStateMachine):
-    """What the relay does, beside the shortest account of what it promises."""
+    """What the relay does, compared with the simplest model of its promise."""
 
     @initialize(opens=st.none() | st.integers(1, 3))
     def post(self, opens: int | None) -> None:

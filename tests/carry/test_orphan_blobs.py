@@ -1,4 +1,4 @@
-"""A store of blobs that refuses holds up neither the rows nor the blobs that it would let go."""
+"""A failing blob store delays neither rows nor the blobs that it can delete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ from tests.carry.test_expire import arrive, found_in
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 SEALED = b"a letter that was deleted " * 20
@@ -37,7 +37,7 @@ LETTER = HeldLetter(
 
 
 class Refusing(MemoryBlobs):
-    """Does not let go of some, and notes whom it was asked for."""
+    """Refuses to delete some blobs, and records which it was asked for."""
 
     def __init__(self, *stuck: str) -> None:
         super().__init__()
@@ -50,18 +50,18 @@ class Refusing(MemoryBlobs):
 
 
 class Silent(MemoryBlobs):
-    """A bucket that is away: it never says so."""
+    """An unreachable bucket that never answers."""
 
     async def drop(self, _: str) -> None:
         await asyncio.Event().wait()
 
 
 async def leave(relay: Relay, *names: str) -> None:
-    """Names that are due, the first one longest."""
+    """Create due leftovers, the first one longest due."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = Leftover(name, first + timedelta(seconds=number))
-        await relay.mail.together(lambda desk, row=row: desk.put(row))
+        await relay.mail.together(lambda tx, row=row: tx.put(row))
 
 
 async def left(relay: Relay) -> list[str]:
@@ -73,8 +73,8 @@ async def fails(relay: Relay) -> None:
         await remove_orphan_blobs(relay)
 
 
-def test_what_fails_goes_behind_all_others(mail: RowStore) -> None:
-    """And is told; it goes a minute later, if the store lets it then."""
+def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> None:
+    """The failure is reported; the blob is deleted a minute later, if the store allows it then."""
 
     async def story() -> None:
         clock, blobs = WoundClock(), Refusing("a", "b")
@@ -97,8 +97,8 @@ def test_what_fails_goes_behind_all_others(mail: RowStore) -> None:
     asyncio.run(story())
 
 
-def test_of_a_store_that_is_away_no_more_than_three_are_asked_for(mail: RowStore) -> None:
-    """Each may take minutes to fail. The next sweep asks for others first."""
+def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
+    """Each failure may take minutes. The next sweep tries others first."""
 
     async def story() -> None:
         clock, blobs = WoundClock(), Refusing(*"abcde")
@@ -114,7 +114,7 @@ def test_of_a_store_that_is_away_no_more_than_three_are_asked_for(mail: RowStore
     asyncio.run(story())
 
 
-def test_a_name_that_another_relay_removed_meanwhile_does_not_come_back() -> None:
+def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
         mail = MemoryMail()
         blobs = Refusing("a")
@@ -123,7 +123,7 @@ def test_a_name_that_another_relay_removed_meanwhile_does_not_come_back() -> Non
         refuse = blobs.drop
 
         async def drop(name: str) -> None:
-            await mail.together(lambda desk: desk.drop(Leftover, name))
+            await mail.together(lambda tx: tx.drop(Leftover, name))
             await refuse(name)
 
         blobs.drop = drop  # type: ignore[method-assign]
@@ -146,9 +146,9 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
         relay = replace(disk, blobs=Refusing("a"))
 
         async def story() -> None:
-            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await relay.mail.together(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
             assert found_in(tmp_path, [SEALED[:24]]) == 1
             with pytest.raises(DiskFailed):
                 await sweep(relay)
@@ -159,14 +159,14 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 
 @pytest.mark.threat("account-takeover")
 def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
-    """What a running relay does each minute, while a blob is waited for."""
+    """The tasks of a running relay, while it waits for a blob."""
     with disk_relay(tmp_path, WoundClock()) as disk:
         relay = replace(disk, blobs=Silent())
 
         async def story() -> None:
-            await relay.mail.together(lambda desk: desk.put(LETTER))
+            await relay.mail.together(lambda tx: tx.put(LETTER))
             await leave(relay, "a")
-            await relay.mail.together(lambda desk: desk.drop(HeldLetter, LETTER.envelope))
+            await relay.mail.together(lambda tx: tx.drop(HeldLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
                 while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- a file says nothing
@@ -176,7 +176,7 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
 
 
 class Slow(MemoryBlobs):
-    """Takes its time for each blob, as a disk that is busy."""
+    """Takes time for each blob, like a busy disk."""
 
     async def drop(self, name: str) -> None:
         await asyncio.sleep(0.01)
@@ -209,7 +209,7 @@ ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_
 
 
 async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
-    """A relay at which a copy with a blob has just ended, while ``others`` were left over."""
+    """A relay at which a copy with a blob has just ended, beside ``others`` leftovers."""
     relay, post = replace(memory_relay(), blobs=blobs), Post()
     await arrive(relay, post, opens=1)
     await leave(relay, *others)
@@ -218,8 +218,8 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
 
 
 @ENDINGS
-def test_who_ends_a_message_does_not_wait_for_the_blobs_of_others(ending: Ending) -> None:
-    """A stranger's mailbox, deleted, may leave ten thousand."""
+def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
+    """A stranger's deleted mailbox may leave ten thousand."""
 
     async def story() -> None:
         others = [f"{number:04}" for number in range(1000)]
@@ -232,7 +232,7 @@ def test_who_ends_a_message_does_not_wait_for_the_blobs_of_others(ending: Ending
 
 
 class Away(MemoryBlobs):
-    """A bucket that says so."""
+    """An unreachable bucket that says so."""
 
     async def drop(self, _: str) -> None:
         raise DiskFailed
@@ -240,10 +240,10 @@ class Away(MemoryBlobs):
 
 @ENDINGS
 @pytest.mark.parametrize("store", [Away, Silent])
-def test_a_store_that_is_away_keeps_no_message_from_ending(
+def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does whoever ended it hear of the store: the rows are gone. Its bytes go later."""
+    """Its sender hears nothing of the store: the rows are gone, and the bytes follow later."""
     monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.05)
 
     async def story() -> None:
@@ -257,10 +257,10 @@ def test_a_store_that_is_away_keeps_no_message_from_ending(
     asyncio.run(story())
 
 
-def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
+def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It goes in parts, and is not waited for once for each."""
+    """It is deleted in batches, without waiting for the store in each."""
     monkeypatch.setattr("entrenous.carry.expire._SOON_S", 0.3)
 
     async def story() -> None:
@@ -268,7 +268,7 @@ def test_a_large_mailbox_is_deleted_though_the_store_says_nothing(
         await create_mailbox(post.mailbox, lock_of(post.owner), relay)
         row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
-        await relay.mail.together(lambda desk: [desk.put(one) for one in many])
+        await relay.mail.together(lambda tx: [tx.put(one) for one in many])
         await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
         assert len(await left(relay)) == 3000
 

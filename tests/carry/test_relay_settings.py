@@ -1,4 +1,4 @@
-"""A relay's settings: every one is in the default file, and none that is wrong passes."""
+"""A relay's settings: the default file has all of them, and no wrong one is accepted."""
 
 import re
 import tomllib
@@ -56,7 +56,7 @@ def _is_unset(line: str) -> bool:
     return line.partition(" = ")[0] in UNSET
 
 
-def test_what_is_set_is_read(tmp_path: Path) -> None:
+def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
     text = """
     data = "/srv/relay"
     listen = "[::]:8443"
@@ -131,14 +131,14 @@ def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
         ("data = " + "[" * 5000, UnreadableSettings),
     ],
 )
-def test_what_is_no_settings_file_is_refused(
+def test_malformed_settings_file_is_refused(
     tmp_path: Path, text: str, why: type[EntrenousError]
 ) -> None:
     with pytest.raises(why):
         read_relay_settings(written(tmp_path, text))
 
 
-def test_what_is_not_there_or_no_text_is_said(tmp_path: Path) -> None:
+def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoSettingsFile, match="entrenous relay init"):
         read_relay_settings(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")

@@ -1,4 +1,4 @@
-"""A relay that was put back forgets what may have ended since its backup."""
+"""A restored relay forgets what may have ended since its backup."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NOTHING: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: boo
     return run(close_after_restore(relay, missing, with_shares=with_shares))
 
 
-def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None:
+def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
@@ -71,7 +71,7 @@ def test_what_nobody_opened_is_lost_and_its_sender_is_told(relay: Relay) -> None
     assert run(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
 
 
-def test_what_was_opened_stays_opened_and_opens_no_more(relay: Relay) -> None:
+def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> None:
     post = posted(relay)
     attempt = post.attempt()
     run(open_share(post.id, post.open, attempt, relay))
@@ -92,7 +92,7 @@ def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
     assert run(envelope_status(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
-def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
+def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
     post, device = posted(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
@@ -107,7 +107,9 @@ def test_no_one_time_key_is_handed_out_again(relay: Relay) -> None:
 def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     relay: Relay, *, opened: bool
 ) -> None:
-    """It had waited in the outbox; the first may have been opened before the backup, or after."""
+    """It had waited in the outbox; the first copy may have been opened before the backup, or
+    after.
+    """
     first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group
     if opened:
@@ -125,7 +127,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
 
 
 @pytest.mark.parametrize("groups", [4, 5])
-def test_groups_in_more_than_one_batch(
+def test_groups_are_used_up_in_several_batches(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
@@ -136,7 +138,7 @@ def test_groups_in_more_than_one_batch(
     assert [(one.opened, one.opens) for one in held] == [(2, 2)] * groups
 
 
-def test_with_shares_a_group_counts_on_from_the_backup(relay: Relay) -> None:
+def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None:
     post = posted(relay, opens=2)
     run(open_share(post.id, post.open, post.attempt(), relay))
     restore(relay, with_shares=True)
@@ -145,14 +147,14 @@ def test_with_shares_a_group_counts_on_from_the_backup(relay: Relay) -> None:
         run(open_share(post.id, post.open, post.attempt(), relay))
 
 
-def test_with_shares_everything_is_as_it_was(relay: Relay) -> None:
+def test_with_shares_nothing_is_lost(relay: Relay) -> None:
     post = posted(relay)
     assert restore(relay, with_shares=True) == 0
     assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
-def test_what_lost_its_blob_meanwhile_had_ended(relay: Relay) -> None:
-    """The backup names a blob whose bytes were gone a moment later: used up, or taken back."""
+def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
+    """The backup names a blob that was deleted a moment later: used up, or taken back."""
     gone, there = posted(relay), posted(relay, dice=1000)
     held = run(relay.mail.look(lambda view: view.get(HeldBlob, gone.blob_id)))
     assert held is not None
@@ -162,7 +164,7 @@ def test_what_lost_its_blob_meanwhile_had_ended(relay: Relay) -> None:
     assert run(open_share(there.id, there.open, there.attempt(), relay)) == there.share
 
 
-def test_a_loose_blob_without_its_bytes_can_be_brought_again(relay: Relay) -> None:
+def test_loose_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
     post = posted(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
     run(upload_blob(other, post.token, stream(post.blob), relay))
@@ -172,7 +174,7 @@ def test_a_loose_blob_without_its_bytes_can_be_brought_again(relay: Relay) -> No
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
-def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
+def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
     post = posted(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
 
@@ -187,7 +189,7 @@ def test_uploads_that_were_not_whole_begin_anew(relay: Relay) -> None:
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
-def test_it_is_remembered_and_may_happen_again(relay: Relay) -> None:
+def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
     clock = relay.clock
     assert isinstance(clock, WoundClock)
     assert run(relay.mail.look(restored_at)) is None
@@ -197,7 +199,9 @@ def test_it_is_remembered_and_may_happen_again(relay: Relay) -> None:
         assert run(relay.mail.look(restored_at)) == clock.now()
 
 
-def test_more_than_one_batch(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_envelopes_are_closed_in_several_batches(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("entrenous.carry.restore._BATCH", 2)
     for number in range(5):
         posted(relay, dice=1000 * number)

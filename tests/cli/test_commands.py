@@ -1,4 +1,4 @@
-"""How every command ends and speaks: statuses, one JSON object, secrets that stay secret."""
+"""How commands end and answer: exit statuses, one JSON object, secrets that stay secret."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 @pytest.fixture
 def pipe() -> Iterator[Callable[[str], str]]:
-    """File descriptors that a passphrase can be read from."""
+    """Make file descriptors from which a passphrase can be read."""
     opened: list[int] = []
 
     def with_words(words: str) -> str:
@@ -72,7 +72,7 @@ def every_error(family: type[EntrenousError]) -> set[type[EntrenousError]]:
     return {family}.union(*(every_error(kind) for kind in family.__subclasses__()))
 
 
-def test_every_family_has_a_status_of_its_own() -> None:
+def test_every_error_family_has_its_own_exit_status() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed)
     assert [exit_of(family()) for family in families] == [3, 4, 5, 6, 7]
     others = {YES, NO, USAGE, BUG, INTERRUPTED}
@@ -84,9 +84,7 @@ def test_every_family_has_a_status_of_its_own() -> None:
     assert exit_of(EntrenousError()) == BUG
 
 
-def test_a_command_that_is_none_is_a_matter_of_usage(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = [
         ["nonsense"],
         ["setup"],
@@ -106,7 +104,7 @@ def test_a_command_that_is_none_is_a_matter_of_usage(
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(name, "--help") == YES
     assert f"entrenous {name}" in capsys.readouterr().out
 
@@ -134,16 +132,16 @@ def test_a_wrong_passphrase_is_refused_in_one_calm_line(
     assert "another passphrase" not in err
 
 
-def test_a_device_that_is_there_stays(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_setup_does_not_replace_an_existing_device(
+    device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (device / "vault.json").read_bytes()
     assert command("setup", "--name", "eve", "--offline") == 3
     assert (device / "vault.json").read_bytes() == before
     assert "ENTRENOUS_HOME" in capsys.readouterr().err
 
 
-def test_a_set_up_that_fails_leaves_no_half_device(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_setup_leaves_nothing_behind(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("setup", "--name", " ana", "--offline") == 3
     for odd in ("ftp://relay.test", "relay.test", "", "https://a@b", "http://relay.example"):
         assert command("setup", "--name", "ana", "--relay", odd) == 3
@@ -162,7 +160,7 @@ JSON = [
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("arguments", "status", "schema"), JSON)
-def test_json_is_one_object_and_nothing_else(
+def test_json_output_is_exactly_one_object(
     arguments: list[str],
     status: int,
     schema: str,
@@ -186,7 +184,7 @@ def test_a_new_device_answers_in_json_without_a_secret(
 
 
 @pytest.mark.usefixtures("device")
-def test_the_check_up_answers_by_its_status_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_up_exit_status_reflects_the_result(capsys: pytest.CaptureFixture[str]) -> None:
     status = command("check-up", "--json")
     out, err = capsys.readouterr()
     advice = json.loads(out)["advice"]
@@ -233,7 +231,7 @@ def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
         (["sent", "--json", "--passphrase-fd=FD"], "\n"),
     ],
 )
-def test_the_passphrase_may_come_by_a_descriptor_named_anywhere(
+def test_passphrase_fd_is_accepted_before_or_after_the_command(
     pipe: Callable[[str], str],
     arguments: list[str],
     end: str,
@@ -247,7 +245,7 @@ def test_the_passphrase_may_come_by_a_descriptor_named_anywhere(
 
 
 @pytest.mark.usefixtures("device")
-def test_the_descriptor_may_be_named_by_the_surroundings(
+def test_passphrase_fd_is_read_from_the_environment(
     pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
@@ -263,7 +261,7 @@ def test_the_descriptor_may_be_named_by_the_surroundings(
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("number", ["987", "9" * 30])
-def test_a_descriptor_that_is_not_open_is_no_fault_of_ours(
+def test_closed_passphrase_fd_is_a_user_error(
     number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("sent", "--passphrase-fd", number) == 3
@@ -273,7 +271,7 @@ def test_a_descriptor_that_is_not_open_is_no_fault_of_ours(
 
 
 @pytest.mark.usefixtures("device")
-def test_a_message_without_a_name_is_a_slip_of_the_command_line(
+def test_empty_message_name_is_a_usage_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert command("recall", "") == USAGE
@@ -281,7 +279,7 @@ def test_a_message_without_a_name_is_a_slip_of_the_command_line(
 
 
 @pytest.mark.usefixtures("device")
-def test_without_a_terminal_or_a_passphrase_nothing_is_asked(
+def test_no_prompt_without_a_terminal_or_a_passphrase(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
@@ -294,7 +292,7 @@ def test_without_a_terminal_or_a_passphrase_nothing_is_asked(
 
 
 @pytest.mark.usefixtures("home")
-def test_a_passphrase_is_the_same_however_its_accents_are_typed(
+def test_passphrase_is_unicode_normalized(
     pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed, decomposed = "Zo\u00eb und die \u00c4pfel", "Zoe\u0308 und die A\u0308pfel"
@@ -305,7 +303,7 @@ def test_a_passphrase_is_the_same_however_its_accents_are_typed(
         assert command("sent", "--passphrase-fd", pipe(typed)) == YES
 
 
-def test_bytes_that_are_no_text_are_a_passphrase_too() -> None:
+def test_non_text_bytes_are_a_valid_passphrase() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"\xff\xfe not UTF-8\n")
     os.close(writing)
@@ -317,7 +315,7 @@ def broken(*_: Any) -> None:
     raise RuntimeError(f"{WORDS} in /home/ana/beach.jpg with key 00ff")
 
 
-def test_a_fault_of_ours_says_so_and_nothing_of_what_it_met(
+def test_bug_report_contains_no_user_data(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup_command, "set_up", broken)
@@ -331,14 +329,14 @@ def test_a_fault_of_ours_says_so_and_nothing_of_what_it_met(
 
 
 @pytest.mark.usefixtures("home")
-def test_with_debugging_asked_for_the_fault_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_setting_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENTRENOUS_DEBUG", "1")
     monkeypatch.setattr(setup_command, "set_up", broken)
     with pytest.raises(RuntimeError):
         command("setup", "--name", "ana", "--offline")
 
 
-def test_an_interruption_has_its_own_status(
+def test_interruption_has_its_own_exit_status(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -351,7 +349,7 @@ def test_an_interruption_has_its_own_status(
 
 
 @pytest.mark.parametrize("patience", ["soon", "", "-1", "inf", "nan"])
-def test_a_setting_that_is_none_is_named(
+def test_invalid_setting_is_named(
     home: Path, patience: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PATIENCE", patience)
@@ -361,9 +359,7 @@ def test_a_setting_that_is_none_is_named(
 
 
 @pytest.mark.usefixtures("device")
-def test_a_folder_that_cannot_be_written_to_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = tmp_path / "beach.jpg"
     photo.write_bytes(small_photo(width_px=160))
     in_the_way = tmp_path / "a-file"

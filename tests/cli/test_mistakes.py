@@ -1,6 +1,5 @@
-"""Ordinary mistakes with folders and addresses have a name, a reason and a way on: never status 70.
-
-A relay's and a gate's are here too, because they are served from the same command line.
+"""Common mistakes with folders and addresses get an error with a reason and a next step, never exit
+status 70. Those of the relay and the gate are here too, since the same command line serves them.
 """
 
 from pathlib import Path
@@ -32,7 +31,7 @@ def _never(*_: object) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
-def test_a_file_where_a_folder_is_needed(
+def test_file_in_place_of_a_folder_is_reported(
     in_the_way: Path,
     below: str,
     tmp_path: Path,
@@ -57,7 +56,7 @@ def test_a_file_where_a_folder_is_needed(
 
 
 @pytest.mark.parametrize("url", ["https://x:abc/", "https://a..b", "gate.example", "https://"])
-def test_an_address_that_no_gate_can_have(
+def test_invalid_gate_address_is_refused(
     in_the_way: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("setup", "--name", "ana", "--offline") == 0
@@ -67,7 +66,7 @@ def test_an_address_that_no_gate_can_have(
 
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".invalid", "999.1.1.1"])
-def test_a_host_that_nothing_can_be_served_at(
+def test_unusable_listen_host_is_refused(
     tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("--data", str(tmp_path / "data"), "--listen", f"{host}:0")

@@ -1,4 +1,4 @@
-"""What a command loads before it does anything: everybody waits for it each time."""
+"""What a command imports before it does anything, which everybody waits for each time."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ NO_LIBRARIES = {
 
 
 @pytest.mark.parametrize("group", TABLES)
-def test_table_says_what_its_commands_say(group: str) -> None:
+def test_command_table_matches_the_commands_own_help(group: str) -> None:
     for name, known in TABLES[group].items():
         command = load_command(name, known)
         first_paragraph = command.help.partition("\n\n")[0]
@@ -36,7 +36,7 @@ def test_table_says_what_its_commands_say(group: str) -> None:
 
 
 @pytest.mark.parametrize("group", TABLES)
-def test_table_has_every_command_of_its_modules(group: str) -> None:
+def test_command_table_lists_every_command(group: str) -> None:
     by_module = defaultdict[str, set[str]](set)
     for name, known in TABLES[group].items():
         by_module[known.module].add(name)
@@ -49,13 +49,13 @@ def test_table_has_every_command_of_its_modules(group: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("words", ["", "gate", "relay"])
-def test_help_loads_none_of_the_libraries(words: str) -> None:
+def test_help_imports_no_heavy_libraries(words: str) -> None:
     assert not NO_LIBRARIES & loaded_by(*words.split(), "--help")
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("command", ["send", "inbox", "sent", "react", "case", "person"])
-def test_commands_about_messages_load_neither_web_nor_pictures(command: str) -> None:
+def test_message_commands_import_neither_web_nor_picture_libraries(command: str) -> None:
     assert not (NO_LIBRARIES - {"cryptography", "msgspec", "sqlcipher3"}) & loaded_by(
         command, "--help"
     )
@@ -63,12 +63,12 @@ def test_commands_about_messages_load_neither_web_nor_pictures(command: str) -> 
 
 @pytest.mark.real
 @pytest.mark.parametrize("command", ["trace", "mark", "inbox"])
-def test_no_command_loads_decoders_or_printers_before_they_are_needed(command: str) -> None:
+def test_no_command_imports_decoders_early(command: str) -> None:
     assert not NO_DECODERS_OR_PRINTERS & loaded_by(command, "--help")
 
 
 def loaded_by(*arguments: str) -> set[str]:
-    """Packages that the program has loaded when it ends."""
+    """Return the packages that the program has imported when it ends."""
     told = (
         "import atexit, sys; from entrenous.__main__ import main;"
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"

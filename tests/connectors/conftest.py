@@ -1,4 +1,4 @@
-"""One real gate for all hooks."""
+"""One real gate for the tests of all hooks."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A small Django site with a model, a form and three views; asks itself, and prints the answers.
+"""A small Django site with a model, a form and three views; requests itself and prints answers.
 
-Run with a folder of uploads and the hook's setting as JSON.
+Run it with a folder of uploads and the hook's settings as JSON.
 """
 # ruff: noqa: E402 -- Django is set up before its models are imported
 
@@ -110,7 +110,7 @@ def ask(where: str, name: str, client: Client | None = None) -> Any:
 
 
 class InALoop:
-    """A request whose user would be asked of the database where none may be asked."""
+    """A request whose user would need a database query where none is allowed."""
 
     @property
     def user(self) -> object:
@@ -118,7 +118,7 @@ class InALoop:
 
 
 def accounts() -> dict[str, str | None]:
-    """What the gate is told of whose an upload is."""
+    """The accounts that the gate is told."""
     said: list[str | None] = []
 
     def note(request: Any) -> None:
@@ -136,7 +136,7 @@ def accounts() -> dict[str, str | None]:
 
 
 def account_in_a_loop() -> list[str]:
-    """What a validator knows of whose a request is, in it and behind it."""
+    """The account that a validator finds within a request, and after it."""
 
     async def view(_: Any) -> str:
         return hook._account(hook._ASKED.get())

@@ -1,4 +1,4 @@
-"""How servers read a path that hooks cover: as Java's do, and as Python's."""
+"""How Java and Python servers interpret a path that hooks cover."""
 
 import re
 from urllib.parse import unquote
@@ -7,9 +7,9 @@ COVERED = "/api/v2/media"
 
 
 def java_like(target: str) -> set[str]:
-    """As Tomcat and Jetty: parameters of each segment go, then it is decoded, slashes become one,
-    and dots are resolved; backslashes and encoded slashes are slashes where that is allowed. And
-    so behind a proxy that decoded it before.
+    """As Tomcat and Jetty: parameters of segments are dropped, the path is decoded, slashes are
+    merged, dots resolved; backslashes and encoded slashes are slashes where allowed. Also behind a
+    proxy that decoded it before.
     """
     found = set()
     for sent in (target, unquote(target)):
@@ -19,8 +19,8 @@ def java_like(target: str) -> set[str]:
 
 
 def python_like(target: str) -> set[str]:
-    """As Starlette, Werkzeug and Django: decoded; with slashes merged; behind a proxy that decoded
-    it before; and joined to a folder, as applications do.
+    """As Starlette, Werkzeug and Django: decoded, slashes merged, behind a decoding proxy, and
+    joined to a folder, as applications do.
     """
     once = unquote(target)
     found = {once, unquote(once)}
@@ -39,6 +39,6 @@ def _resolved(path: str) -> str:
 
 
 def leads_there(path: str) -> bool:
-    """Whether a server that was led to this path would take the upload."""
+    """Whether a server would accept the upload at this path."""
     plain = path.casefold()
     return re.match(re.escape(COVERED) + r"(?=[/.;:,?#]|$)", plain) is not None

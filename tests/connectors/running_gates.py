@@ -1,4 +1,4 @@
-"""Gates to ask: a real one in a process of its own, and some that do not behave."""
+"""Gates for the tests of hooks: a real one in its own process, and scripted ones."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def hers_mirrored() -> bytes:
 
 
 def waiting() -> bytes:
-    """A picture that is claimed there, and nobody has looked at it."""
+    """A picture with a claim there that no reviewer has seen."""
     return jpeg(skimage.data.chelsea())
 
 
@@ -78,7 +78,7 @@ FINE, HELD, REFUSED, UNREAD = (
 
 
 class Scripted:
-    """A gate that keeps what it was asked, and answers by a script."""
+    """A gate that records requests, and answers by a script."""
 
     def __init__(
         self, answer: Callable[[httpx.Request], httpx.Response] = _by_content, **more: Any
@@ -106,14 +106,14 @@ class Scripted:
 
 
 def _unread(answer: httpx.Response) -> httpx.Response:
-    """As the network brings it: not read yet."""
+    """A response as from the network: not read yet."""
     stream = httpx.ByteStream(answer.content)
     return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
 
 
 @contextmanager
 def running_gate(folder: Path) -> Iterator[tuple[str, Path]]:
-    """URL and token file of a real gate with one confirmed picture and one that waits."""
+    """URL and token file of a real gate with a confirmed picture and one that waits."""
     data = folder / "gate"
     for name, picture, more in (
         ("confirmed", hers(), ["--confirmed"]),

@@ -1,4 +1,4 @@
-"""ASGI: what the application behind gets, and what it never sees; and no loop is held up."""
+"""ASGI middleware: what the application receives and what not, without blocking the loop."""
 
 import json
 import time
@@ -27,7 +27,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 class Application:
-    """A Starlette application that keeps what it received."""
+    """A Starlette application that records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -41,7 +41,7 @@ class Application:
 
 
 def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
-    """One request; a body in pieces comes in pieces."""
+    """Send one request; a list of pieces is sent in pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for piece in body:
@@ -59,8 +59,8 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
     return anyio.run(once)
 
 
-def test_whose_a_request_is() -> None:
-    """As the application says of its scope; a header says nothing."""
+def test_account_of_a_request() -> None:
+    """As the application finds it in the scope; a header is ignored."""
     gate = Scripted()
     app = GateMiddleware(
         Application().app,
@@ -94,7 +94,9 @@ def test_whose_a_request_is() -> None:
         (REFUSED, "header", 422),
     ],
 )
-def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None:
+def test_picture_is_checked_before_the_application(
+    kind: str, picture: bytes, on_hold: str, status: int
+) -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
     body = form((NAMED, picture)) if kind == FORM else picture
@@ -113,7 +115,7 @@ def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_form_as_a_real_client_sends_it() -> None:
+def test_form_of_a_real_client_is_checked() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
     files = {"file": ("x.jpg", REFUSED, "image/jpeg")}
@@ -131,7 +133,7 @@ def test_a_form_as_a_real_client_sends_it() -> None:
     }
 
 
-def test_nobody_else_says_what_was_decided() -> None:
+def test_decision_header_of_the_sender_is_removed() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, paths=["/upload"], client=gate.async_client())
     for name in ("Entrenous-Decision", "entrenous_decision"):
@@ -163,7 +165,7 @@ def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
 
 
 def test_no_more_than_the_limit_is_held() -> None:
-    """The application is asked for the rest of a large body before it is there."""
+    """The application receives the rest of a large body as it arrives."""
     gate = Scripted(upload_bytes_max=1000)
     came: list[int] = []
 
@@ -185,7 +187,7 @@ def test_no_more_than_the_limit_is_held() -> None:
     assert len(came) == 1000
 
 
-def test_what_cant_be_read_is_held() -> None:
+def test_unreadable_body_is_held() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
     assert ask(app, form((NAMED, FINE))[:-9], FORM).status_code == 400
@@ -193,7 +195,7 @@ def test_what_cant_be_read_is_held() -> None:
     assert (behind.bodies, gate.asked) == ([], [])
 
 
-def test_a_sender_who_leaves_brings_nothing() -> None:
+def test_disconnected_sender_reaches_no_application() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
     messages = [
@@ -212,7 +214,7 @@ def test_a_sender_who_leaves_brings_nothing() -> None:
     assert (behind.bodies, gate.asked) == ([], [])
 
 
-def test_a_slow_sender_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
@@ -232,7 +234,7 @@ LARGE = FINE + bytes(asgi.SMALL_BYTES)
 
 
 def sender(*pieces: bytes, ends: bool = True) -> Any:
-    """One who sends these pieces, and then nothing more."""
+    """A sender of these pieces, who then sends nothing more."""
     left = list(pieces)
 
     async def receive() -> Any:
@@ -244,11 +246,11 @@ def sender(*pieces: bytes, ends: bool = True) -> Any:
 
 
 async def ignore(_: Any) -> None:
-    """Who is answered, and does not look."""
+    """Discard the answer."""
 
 
 async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
-    """The statuses that a sender is answered with while a crowd of others is idle."""
+    """The statuses that a sender gets while a crowd of others is idle."""
     statuses: list[int] = []
 
     async def send(message: Any) -> None:
@@ -327,8 +329,8 @@ async def _until(holds: Any) -> None:
             await anyio.sleep(0.01)
 
 
-def test_places_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever becomes of a request: refused, left, too slow, failed behind."""
+def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a request ends: refused, disconnected, too slow, or failed in the application."""
     monkeypatch.setattr(asgi, "ROOM_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "ARRIVAL_S_MAX", 0.05)
     gate = Scripted()
@@ -373,7 +375,7 @@ def test_all_files_of_a_request_share_one_budget() -> None:
     assert behind.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
 
 
-def test_what_is_no_request_passes_as_it_is() -> None:
+def test_websockets_and_lifespan_pass_unchanged() -> None:
     seen: list[Any] = []
 
     async def behind(scope: Any, receive: Any, send: Any) -> None:
@@ -389,7 +391,7 @@ def test_what_is_no_request_passes_as_it_is() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
-def test_what_passes_is_unchanged(pieces: list[bytes], kind: str) -> None:
+def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind.app, gate.setting, on_hold="header", client=gate.async_client())
     assert ask(app, pieces, kind).status_code == 200

@@ -1,4 +1,4 @@
-"""A real Django project, in a process of its own, with its own test client and a real gate."""
+"""A real Django project in its own process, with its test client and a real gate."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parent / "django_project.py"
 
 
 def project(gate: tuple[str, Path], folder: Path, **more: Any) -> dict[str, Any]:
-    """What the project answered to each of its requests."""
+    """The project's answers to its requests."""
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
         ("text", b"words"),
@@ -46,7 +46,7 @@ def answers(gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return project(gate, tmp_path_factory.mktemp("django"), appeal_url=url)
 
 
-def test_the_validator(answers: dict[str, Any]) -> None:
+def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
     assert answers["validator another"] == {"saved": "let through"}
     assert answers["validator text"] == {"saved": "let through"}
     assert answers["validator waiting"] == {"saved": "hold"}
@@ -59,16 +59,16 @@ def test_the_validator(answers: dict[str, Any]) -> None:
     assert (error["code"], "case number" in error["message"]) == ("held", True)
 
 
-def test_a_validator_that_marks(answers: dict[str, Any]) -> None:
+def test_marking_validator(answers: dict[str, Any]) -> None:
     assert answers["marking waiting"] == {"saved": "hold"}
     assert "errors" in answers["marking hers"]
 
 
-def test_the_validator_stands_in_migrations(answers: dict[str, Any]) -> None:
+def test_validator_is_serialized_in_migrations(answers: dict[str, Any]) -> None:
     assert "entrenous.connectors.django.GateValidator(on_hold='mark')" in answers["migration"]
 
 
-def test_the_upload_handler(answers: dict[str, Any]) -> None:
+def test_upload_handler_checks_files(answers: dict[str, Any]) -> None:
     assert answers["handler another"] == {"files": ["file"], "said": ["let through"]}
     assert answers["handler waiting"] == {"files": ["file"], "said": ["hold"]}
     assert answers["handler broken"] == {"files": [], "said": ["hold"]}
@@ -78,22 +78,20 @@ def test_the_upload_handler(answers: dict[str, Any]) -> None:
     assert answers["marking handler hers"] == {"files": [], "said": ["refuse"]}
 
 
-def test_who_is_signed_in_is_told_as_a_hash(
-    answers: dict[str, Any], gate: tuple[str, Path]
-) -> None:
+def test_user_is_sent_as_a_hash(answers: dict[str, Any], gate: tuple[str, Path]) -> None:
     her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
     assert answers["account in a loop"] == ["7", ""]
     assert answers["accounts"] == {"nobody": None, "ana": her_key, "ana by the validator": her_key}
 
 
-def test_a_gate_that_is_away(tmp_path: Path, gate: tuple[str, Path]) -> None:
+def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
     answers = project(("http://127.0.0.1:9", gate[1]), tmp_path)
     ((error,),) = answers["validator another"]["errors"].values()
     assert (error["code"], "could not be checked just now" in error["message"]) == ("held", True)
     assert answers["handler another"] == {"files": [], "said": ["hold"]}
 
 
-def test_in_shadow_all_pass(tmp_path: Path, gate: tuple[str, Path]) -> None:
+def test_shadow_mode_passes_all_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
     answers = project(gate, tmp_path, shadow=True)
     assert answers["validator hers"] == {"saved": "refuse"}
     assert answers["handler hers"] == {"files": ["file"], "said": ["refuse"]}

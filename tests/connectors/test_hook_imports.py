@@ -1,4 +1,4 @@
-"""A hook is a guest in somebody else's server: it brings little, and nothing heavy."""
+"""Hooks run in other people's servers, so they import nothing heavy."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ BEFORE = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "proxy"])
-def test_it_imports_nothing_heavy(hook: str) -> None:
+def test_hooks_import_nothing_heavy(hook: str) -> None:
     program = (
         f"import sys; {BEFORE.get(hook, '')}"
         "before = set(sys.modules);"

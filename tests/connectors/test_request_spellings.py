@@ -1,7 +1,7 @@
-"""An uploader who writes a covered path so that some server still finds it, and the hook does not.
+"""No spelling of a covered path reaches a server without being checked by the hook.
 
-Whether a spelling leads there is said by the real nginx, with repeated slashes merged and not, and
-by readings as Java and Python servers have them. Each is sent to a real server with the hook.
+Whether a spelling leads there is determined by a real nginx, with and without merged slashes, and
+by the interpretations of Java and Python servers. Each is sent to a real server with the hook.
 """
 
 import os
@@ -130,7 +130,7 @@ def _wait_for(port: int) -> None:
 
 
 def posted(port: int, target: str, host: str = "site") -> tuple[int, str]:
-    """Status and body of the answer to an upload, sent byte by byte as it is written."""
+    """Status and body of the answer to an upload, sent to the path byte by byte."""
     head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(FINE)}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:

@@ -1,4 +1,4 @@
-"""The proxy: what comes to the server behind is what was sent, but for what concerns one hop."""
+"""The proxy forwards requests unchanged, except for headers of one hop."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, 
 
 
 class Behind:
-    """A server that says what it was asked."""
+    """A server that reports the request it received."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []
@@ -58,7 +58,7 @@ def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for own, value in headers if own == name]
 
 
-def test_a_request_and_its_answer() -> None:
+def test_proxy_forwards_request_and_answer() -> None:
     behind = Behind()
     app = proxied(behind, Scripted(), "http://127.0.0.1:3000/below/")
     headers = [
@@ -86,7 +86,7 @@ def test_a_request_and_its_answer() -> None:
 
 
 @pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
-def test_a_sender_cant_take_the_decision_away(name: str) -> None:
+def test_connection_header_cannot_remove_the_decision(name: str) -> None:
     behind, gate = Behind(), Scripted()
     upstream = Upstream("http://127.0.0.1:3000", httpx.ASGITransport(behind.app))
     app = GateMiddleware(upstream, gate.setting, on_hold="header", client=gate.async_client())
@@ -97,7 +97,7 @@ def test_a_sender_cant_take_the_decision_away(name: str) -> None:
     assert len(behind.asked) == 3
 
 
-def test_nor_what_the_gate_went_by() -> None:
+def test_connection_header_cannot_remove_body_headers() -> None:
     behind = Behind()
     app = proxied(behind, Scripted())
     names = "Content-Type, Content-Length, Content-Encoding, Host, X-Forwarded-For"
@@ -113,14 +113,14 @@ def test_nor_what_the_gate_went_by() -> None:
     assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
 
 
-def test_a_refused_upload_does_not_come_through() -> None:
+def test_proxy_stops_a_refused_upload() -> None:
     behind = Behind()
     answer = ask(proxied(behind, Scripted()), "POST", "/api/v2/media", files={"file": REFUSED})
     assert (answer.status_code, behind.asked) == (422, [])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
-def test_without_a_body(method: str) -> None:
+def test_proxy_forwards_a_request_without_body(method: str) -> None:
     behind = Behind()
     assert ask(proxied(behind, Scripted()), method, "/").status_code == 201
     names = {name for name, _ in behind.asked[0][2]}
@@ -134,7 +134,7 @@ def test_without_a_body(method: str) -> None:
         (httpx.ReadTimeout("when"), 504, "upstream-slow"),
     ],
 )
-def test_nobody_behind(problem: Exception, status: int, kind: str) -> None:
+def test_proxy_answers_502_without_upstream(problem: Exception, status: int, kind: str) -> None:
     async def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
@@ -143,7 +143,7 @@ def test_nobody_behind(problem: Exception, status: int, kind: str) -> None:
     assert answer.json()["type"] == f"urn:entrenous:unreachable:{kind}"
 
 
-def test_an_answer_without_an_end_ends_when_nobody_reads_it() -> None:
+def test_endless_answer_ends_when_the_client_leaves() -> None:
     class Endless(httpx.AsyncByteStream):
         closed = False
 
@@ -178,7 +178,7 @@ def test_an_answer_without_an_end_ends_when_nobody_reads_it() -> None:
     assert sent[1]["body"] == b"data: 1\n\n"
 
 
-def test_no_websockets() -> None:
+def test_proxy_refuses_websockets() -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -190,6 +190,6 @@ def test_no_websockets() -> None:
 
 
 @pytest.mark.parametrize("upstream", ["", "127.0.0.1:3000", "http://other.example", "ftp://x"])
-def test_the_server_behind_is_near_or_asked_in_tls(upstream: str) -> None:
+def test_upstream_is_local_or_https(upstream: str) -> None:
     with pytest.raises(BadSetting, match="upstream"):
         proxy_app(upstream, setting())

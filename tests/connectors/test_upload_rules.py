@@ -1,4 +1,4 @@
-"""Which requests are looked at, and in which words they are answered."""
+"""Which requests are checked, and the texts of the answers."""
 
 import json
 
@@ -37,7 +37,7 @@ MEDIA = rules_of(["/api/v2/media", "/avatar/"], "publish")
         *("/other./a", "/other ", "/index.php/api/v2/media", "/other\u200b"),
     ],
 )
-def test_looked_at(path: str) -> None:
+def test_requests_that_may_contain_uploads(path: str) -> None:
     for method in ("POST", "PUT", "PATCH", "post"):
         assert MEDIA.look_at(method, path)
     assert not MEDIA.look_at("GET", path)
@@ -56,37 +56,37 @@ def test_looked_at(path: str) -> None:
         ),
     ],
 )
-def test_not_looked_at(path: str) -> None:
+def test_requests_without_uploads(path: str) -> None:
     assert not MEDIA.look_at("POST", path)
 
 
 @pytest.mark.parametrize(
     "sent", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
 )
-def test_what_was_sent_counts_as_well(sent: bytes) -> None:
-    """A server behind may decode again, or otherwise."""
+def test_raw_target_counts_as_well(sent: bytes) -> None:
+    """A server behind may decode again, or differently."""
     assert MEDIA.look_at("POST", "/other", sent)
     assert not MEDIA.look_at("POST", "/other", b"/other%20one?a=%2F..;")
 
 
 @pytest.mark.parametrize("own", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
-def test_a_path_may_be_written_as_its_operator_likes(own: str) -> None:
+def test_path_settings_are_normalized(own: str) -> None:
     assert rules_of([own], "publish").look_at("POST", "/caf\u00e9/up/7", b"/caf%c3%a9/up/7")
 
 
 @given(st.text())
-def test_everywhere_is_everywhere(path: str) -> None:
+def test_root_path_covers_everything(path: str) -> None:
     assert rules_of(["/"], "publish").look_at("POST", f"/{path}")
 
 
 @pytest.mark.parametrize("paths", [[], "/upload", ["upload"], [7], ["/a/../b"]])
-def test_wrong_paths(paths: list[str]) -> None:
+def test_invalid_paths_are_refused(paths: list[str]) -> None:
     with pytest.raises(BadSetting, match="paths"):
         rules_of(paths, "publish")
 
 
 @pytest.mark.parametrize("on_hold", ["refuse", "answer", "Publish", ""])
-def test_wrong_choice(on_hold: str) -> None:
+def test_invalid_on_hold_is_refused(on_hold: str) -> None:
     with pytest.raises(BadSetting, match="on_hold"):
         rules_of(["/"], on_hold)
 
@@ -143,9 +143,7 @@ HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # and not listed: it
         ),
     ],
 )
-def test_what_the_uploader_is_told(
-    answer: GateAnswer, on_hold: str, status: int, kind: str
-) -> None:
+def test_reply_to_the_uploader(answer: GateAnswer, on_hold: str, status: int, kind: str) -> None:
     reply = reply_to(answer, on_hold, "https://site.example/appeal")
     assert reply is not None
     said = json.loads(reply.body)
@@ -156,7 +154,7 @@ def test_what_the_uploader_is_told(
     assert (("Retry-After", "30") in headers_of(reply)) is (status == 503)
 
 
-def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None:
+def test_account_limit_reply_has_retry_after() -> None:
     answer = GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, again_s=1501)
     reply = reply_to(answer, "publish", "https://site.example/appeal")
     assert reply is not None
@@ -178,11 +176,11 @@ def test_who_brought_as_many_as_are_checked_is_told_when_to_come_again() -> None
         (GateAnswer(GateVerdict.HOLD, GateReason.AWAY, shadow=True), "publish"),
     ],
 )
-def test_what_the_application_has(answer: GateAnswer, on_hold: str) -> None:
+def test_which_answers_reach_the_application(answer: GateAnswer, on_hold: str) -> None:
     assert reply_to(answer, on_hold, "") is None
 
 
-def test_the_header() -> None:
+def test_decision_header_format() -> None:
     assert header_value(HELD) == f"hold; case={CASE}; why=gate"
     assert header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY)) == "hold; why=gate-away"
     named = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, secret="AAEC")
@@ -208,7 +206,7 @@ LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
         ([LISTED, LISTED], GateVerdict.LET_THROUGH),
     ],
 )
-def test_what_passes_although_it_is_held_outweighs_nothing(
+def test_listed_held_answer_does_not_outweigh_others(
     answers: list[GateAnswer], acts: GateVerdict
 ) -> None:
     for given_in in (answers, answers[::-1]):

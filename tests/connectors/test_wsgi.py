@@ -1,4 +1,4 @@
-"""WSGI: what the application behind gets, and what it never sees."""
+"""WSGI middleware: what the application receives, and what not."""
 
 import io
 import json
@@ -21,7 +21,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 class Application:
-    """Keeps what it received."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -64,7 +64,9 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
         (REFUSED, "header", 422),
     ],
 )
-def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None:
+def test_picture_is_checked_before_the_application(
+    kind: str, picture: bytes, on_hold: str, status: int
+) -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind, gate.setting, on_hold=on_hold, client=gate.client())
     body = form((NAMED, picture)) if kind == FORM else picture
@@ -80,8 +82,8 @@ def test_a_picture(kind: str, picture: bytes, on_hold: str, status: int) -> None
         assert json.loads(said)["case"] == CASE
 
 
-def test_whose_a_request_is() -> None:
-    """As the server says, or the application; a header says nothing."""
+def test_account_of_a_request() -> None:
+    """As the server or the application says; a header is ignored."""
     gate = Scripted()
     by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
     by_session = GateMiddleware(
@@ -97,7 +99,7 @@ def test_whose_a_request_is() -> None:
     assert said == [ana, ana, ana, ana, None, None]
 
 
-def test_several_files_are_as_good_as_the_worst() -> None:
+def test_strictest_answer_of_several_files() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.client())
     assert ask(app, form((NAMED, FINE), (NAMED, HELD), (NAMED, FINE)), FORM)[0] == 200
@@ -106,7 +108,7 @@ def test_several_files_are_as_good_as_the_worst() -> None:
     assert gate.asked[-1] == REFUSED
 
 
-def test_nobody_else_says_what_was_decided() -> None:
+def test_decision_header_of_the_sender_is_removed() -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind, gate.setting, paths=["/upload"], client=gate.client())
     for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
@@ -126,8 +128,8 @@ def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
     assert gate.asked == []
 
 
-def test_a_body_without_a_length() -> None:
-    """Read as far as a server says that it ends; else it is no body (PEP 3333)."""
+def test_body_without_a_length() -> None:
+    """Read up to the end that the server marks; otherwise there is no body (PEP 3333)."""
     behind, gate = Application(), Scripted(upload_bytes_max=1000)
     app = GateMiddleware(behind, gate.setting, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
@@ -145,7 +147,7 @@ def test_a_body_without_a_length() -> None:
         (form(*[(NAMED, FINE)] * (FILES_MAX + 1)), FORM, {}, 413),
     ],
 )
-def test_what_cant_be_asked_about(
+def test_uncheckable_bodies_are_held(
     body: bytes, kind: str, more: dict[str, str], status: int
 ) -> None:
     behind, gate = Application(), Scripted()
@@ -155,7 +157,7 @@ def test_what_cant_be_asked_about(
 
 
 @pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
-def test_a_path_is_utf_8(sent: str) -> None:
+def test_path_is_decoded_as_utf_8(sent: str) -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind, gate.setting, paths=["/größe"], client=gate.client())
     assert ask(app, REFUSED, PATH_INFO=sent)[0] == 422
@@ -184,14 +186,14 @@ def test_all_files_of_a_request_share_one_budget() -> None:
     assert budgets[2] <= 0.1
 
 
-def test_shadow() -> None:
+def test_shadow_mode_passes_requests() -> None:
     behind, gate = Application(), Scripted(shadow=True)
     app = GateMiddleware(behind, gate.setting, client=gate.client())
     assert ask(app, REFUSED) == (200, b"done")
     assert behind.bodies == [REFUSED]
 
 
-def test_it_keeps_to_the_rules_of_wsgi() -> None:
+def test_middleware_complies_with_wsgi() -> None:
     gate = Scripted()
 
     def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:

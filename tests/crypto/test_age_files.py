@@ -53,7 +53,7 @@ def test_the_key_is_the_private_key_as_it_is() -> None:
 
 
 @given(st.binary(max_size=200_000))
-def test_what_is_encrypted_decrypts(padded: bytes) -> None:
+def test_encrypted_blob_decrypts(padded: bytes) -> None:
     assert decrypt_blob(KEY, encrypt_blob(KEY, padded)) == padded
 
 
@@ -63,7 +63,7 @@ def test_another_key_opens_nothing() -> None:
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
-def test_any_flipped_bit_is_refused(bit: int) -> None:
+def test_flipped_bit_in_blob_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DoesNotOpen):
@@ -84,7 +84,7 @@ def test_strangers_bytes_are_refused(untrusted: bytes) -> None:
             decrypt_blob(KEY, bytes_)
 
 
-def test_a_blob_is_the_one_that_was_named() -> None:
+def test_check_blob_accepts_only_the_named_blob() -> None:
     ref = BlobRef(BlobId(bytes(16)), len(SEALED), sha256(SEALED))
     check_blob(ref, io.BytesIO(SEALED))
     for other in (SEALED[:-1], SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"", SEALED + b"\x00"):
@@ -174,7 +174,7 @@ class _Full(io.BytesIO):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_a_full_disk_is_no_damaged_blob() -> None:
+def test_full_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
         for data in (SEALED, long):  # the first write fails, or the last
@@ -190,7 +190,7 @@ class _Torn(io.BytesIO):
         return super().read(size)
 
 
-def test_a_disk_that_cannot_be_read_is_no_damaged_blob() -> None:
+def test_unreadable_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
         with pytest.raises(OSError, match="torn") as raised:

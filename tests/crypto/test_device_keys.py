@@ -16,7 +16,7 @@ from entrenous.crypto.identity_keys import (
 ACCOUNT = new_account()
 
 
-def test_its_public_keys_stay() -> None:
+def test_public_device_keys_stay_the_same() -> None:
     later, _ = add_one_time_keys(ACCOUNT, 3)
     later, _, _ = replace_fallback_key(later)
     assert signing_key(later) == signing_key(ACCOUNT)

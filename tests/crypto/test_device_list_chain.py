@@ -188,7 +188,7 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
         (HEADS[:1], HEADS[1:], Standing.NEWER_UNPROVEN),
     ],
 )
-def test_what_an_honest_history_is(
+def test_honest_histories_are_accepted(
     known: tuple[Head, ...], shown: tuple[Head, ...], standing: Standing
 ) -> None:
     assert extends(known, shown) is standing
@@ -209,14 +209,14 @@ FORK = heads_of((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
         (HEADS[1:2], FORK[1:], ForkedList),
     ],
 )
-def test_what_a_dishonest_history_is(
+def test_dishonest_histories_are_refused(
     known: tuple[Head, ...], shown: tuple[Head, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         extends(known, shown)
 
 
-def test_what_a_letter_names_is_in_what_the_relay_shows() -> None:
+def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
     for head in HEADS[:3]:
         check_named(head, HEADS[:3])
     with pytest.raises(HeldBackList):

@@ -30,12 +30,12 @@ def test_a_person_is_both_keys() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(31, 1953), (33, 1951), (0, 1984), (1984, 0)])
-def test_keys_of_other_lengths_are_nobody(sizes: tuple[int, int]) -> None:
+def test_master_keys_of_other_lengths_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"1,952"):
         person_id(MasterKey(bytes(sizes[0]), bytes(sizes[1])))
 
 
-def test_same() -> None:
+def test_equal_in_constant_time_compares() -> None:
     assert equal_in_constant_time(b"abc", b"abc")
     assert not equal_in_constant_time(b"abc", b"abd")
     assert not equal_in_constant_time(b"abc", b"abcd")

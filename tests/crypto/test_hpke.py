@@ -85,14 +85,14 @@ def test_the_key_of_a_seed_never_changes() -> None:
 
 
 @given(st.binary(max_size=3000), st.binary(max_size=300))
-def test_what_is_sealed_opens(plaintext: bytes, info: bytes) -> None:
+def test_sealed_plaintext_opens(plaintext: bytes, info: bytes) -> None:
     sealed = seal_to(PUBLIC, info, plaintext)
     assert len(sealed) == len(plaintext) + OVERHEAD_BYTES
     assert open_with(PRIVATE, info, sealed) == plaintext
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
-def test_any_flipped_bit_is_refused(bit: int) -> None:
+def test_flipped_bit_in_sealed_text_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(NotBound):
@@ -100,7 +100,7 @@ def test_any_flipped_bit_is_refused(bit: int) -> None:
 
 
 @given(st.binary(max_size=1300))
-def test_strangers_bytes_are_refused(untrusted: bytes) -> None:
+def test_random_bytes_do_not_open(untrusted: bytes) -> None:
     with pytest.raises(NotBound):
         open_with(PRIVATE, b"info", untrusted)
 
@@ -124,7 +124,7 @@ def test_another_key_or_info_is_refused() -> None:
         b"\xff" * 1184 + PUBLIC[-32:],  # coefficients above q: FIPS 203 section 7.2
     ],
 )
-def test_what_is_no_key_is_refused(bad: bytes) -> None:
+def test_invalid_public_key_is_refused(bad: bytes) -> None:
     with pytest.raises(BadKey):
         seal_to(bad, b"info", b"hello")
 

@@ -83,7 +83,7 @@ def test_every_blob_has_a_key_of_its_own() -> None:
         blob_key(key(), -1)
 
 
-def test_contexts_are_apart() -> None:
+def test_contexts_give_unrelated_keys() -> None:
     assert derive(SEED, b"one") != derive(SEED, b"two")
     assert derive(SEED, b"one") != derive(SEED, b"one", salt=b"salt")
 

@@ -13,7 +13,7 @@ PUBLIC = public_master(ANA)
 SIGNED = sign_both(ANA, b"role", b"statement")
 
 
-def test_what_was_signed_verifies() -> None:
+def test_signature_of_master_keys_verifies() -> None:
     assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNED)) == (32, 1952, 3373)
     verify_both(PUBLIC, b"role", b"statement", SIGNED, what="card")
 
@@ -56,7 +56,7 @@ def test_one_swapped_key_is_refused() -> None:
 
 
 @given(st.integers(0, len(SIGNED) * 8 - 1))
-def test_any_flipped_bit_is_refused(bit: int) -> None:
+def test_flipped_bit_in_signature_or_statement_is_refused(bit: int) -> None:
     flipped = bytearray(SIGNED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BadSignature):

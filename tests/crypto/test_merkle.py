@@ -52,7 +52,7 @@ def test_every_leaf_has_a_path_to_the_root_and_to_no_other(size: int) -> None:
             assert root_from(leaf, index, size, changed) != root
 
 
-def test_a_node_is_no_leaf() -> None:
+def test_inner_node_is_not_accepted_as_leaf() -> None:
     """Whoever shows the two halves of a tree as its leaves has another root."""
     halves = [root_of(LEAVES[:2]), root_of(LEAVES[2:4])]
     assert leaf_of(b"role", halves[0]) not in {halves[0], root_of(LEAVES[:4])}

@@ -67,7 +67,7 @@ def test_each_blind_asks_another_question(untold: Secret, one: Secret, other: Se
 
 
 @given(st.binary(max_size=40))
-def test_what_is_no_element_is_refused(noise: bytes) -> None:
+def test_invalid_element_is_refused(noise: bytes) -> None:
     try:
         refuse_no_element(noise)
     except NotAPoint:
@@ -80,13 +80,13 @@ def test_what_is_no_element_is_refused(noise: bytes) -> None:
 
 
 @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
-def test_the_identity_and_other_spellings_are_refused(bad: bytes) -> None:
+def test_identity_and_non_canonical_encodings_are_refused(bad: bytes) -> None:
     with pytest.raises(NotAPoint):
         evaluate(KEY, bad)
 
 
 @pytest.mark.parametrize("uniform", [bytes(64), bytes(63), bytes(65), ORDER.to_bytes(64, "little")])
-def test_a_scalar_is_drawn_from_enough_chance(uniform: bytes) -> None:
+def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
     with pytest.raises(ValueError, match="scalar"):
         draw_scalar(uniform)
 
@@ -140,7 +140,7 @@ def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root changes who")
-def test_who_may_not_be_looked_into_loads_it_as_well(tmp_path: Path) -> None:
+def test_undumpable_process_loads_the_library(tmp_path: Path) -> None:
     """A process that opens a vault is not dumpable, so what /proc has of it is root's."""
     program = """
 import ctypes, os
@@ -155,7 +155,7 @@ print(oprf._loaded(library).sodium_init())
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
 @pytest.mark.parametrize("is_there", [False, True])
-def test_without_memory_for_it_a_private_folder_is_used(
+def test_library_loads_from_a_private_folder_without_memfd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
 ) -> None:
     """Where the system has none, and where it is forbidden to this process."""
@@ -189,7 +189,7 @@ def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_vector_is_always_there() -> None:
+def test_fixed_vector_holds() -> None:
     """RFC 9497 appendix A.1.1.1, so that a vault that was made today opens tomorrow."""
     scalar = Secret(
         bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
@@ -202,7 +202,7 @@ def test_one_vector_is_always_there() -> None:
     )
 
 
-def test_no_element_has_a_second_spelling_by_the_bit_that_is_not_used() -> None:
+def test_unused_bit_gives_no_second_encoding() -> None:
     """Fuzzing found it: the identity so spelt was taken for an element, and ended in an error that
     nobody expects.
     """

@@ -20,19 +20,19 @@ SEALED = seal_under(WORDS, b"hello", NOISE, price=1)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40), st.binary(min_size=48, max_size=48))
-def test_what_is_sealed_opens(data: bytes, words: bytes, noise: bytes) -> None:
+def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
     assert open_under(Secret(words), seal_under(Secret(words), data, noise, price=1)) == data
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024])
-def test_the_library_opens_ours(size: int) -> None:
+def test_pyrage_opens_our_passphrase_file(size: int) -> None:
     sealed = seal_under(WORDS, bytes(size), NOISE, price=1)
     assert pyrage.passphrase.decrypt(sealed, WORDS.reveal().decode()) == bytes(size)
     assert open_under(WORDS, sealed) == bytes(size)
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
-def test_any_flipped_bit_is_refused(bit: int) -> None:
+def test_flipped_bit_in_passphrase_file_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises((BadKey, DoesNotOpen)):
@@ -52,13 +52,13 @@ def test_another_passphrase_is_named_as_such() -> None:
 
 
 @pytest.mark.parametrize("price", [b"21", b"22", b"99"])
-def test_a_stranger_cannot_ask_for_any_amount_of_memory(price: bytes) -> None:
+def test_excessive_scrypt_cost_is_refused(price: bytes) -> None:
     with pytest.raises(DoesNotOpen):
         open_under(WORDS, SEALED.replace(b" 1\n", b" " + price + b"\n", 1))
 
 
 @pytest.mark.parametrize(("data", "noise"), [(bytes(65537), NOISE), (b"", NOISE[1:])])
-def test_what_has_no_place_in_one_is_refused(data: bytes, noise: bytes) -> None:
+def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> None:
     with pytest.raises(ValueError, match="48 random bytes"):
         seal_under(WORDS, data, noise, price=1)
 

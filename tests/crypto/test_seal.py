@@ -105,7 +105,7 @@ def test_a_letter_arrives() -> None:
     assert read_header(opened.header) == HEADER
 
 
-def test_it_says_nothing_outside() -> None:
+def test_sealed_letter_reveals_nothing() -> None:
     for hidden in (ANA, ANAS, BEN, BENS, HEADER.message, HEADER.envelope, BODY[:40], b"otter"):
         assert hidden not in SEALED
 
@@ -213,7 +213,7 @@ def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
-def test_any_flipped_bit_is_refused(bit: int) -> None:
+def test_flipped_bit_in_letter_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(NotBound):
@@ -264,7 +264,7 @@ def test_a_length_that_no_letter_has_is_refused(length: int) -> None:
         open_outer_seal(BENS_KEY, INFO, seal_to(public_key(BENS_KEY), INFO, bytes(length)))
 
 
-def test_such_a_length_is_not_even_tried() -> None:
+def test_wrong_length_is_refused_without_decryption() -> None:
     with pytest.raises(BadLetter):
         open_outer_seal(BENS_KEY, INFO, SEALED + b"\x00")
 

@@ -12,7 +12,7 @@ KEY = Secret(b"k" * 32)
 
 
 @given(st.binary(max_size=100_000), st.binary(max_size=32))
-def test_what_is_sealed_unseals(data: bytes, name: bytes) -> None:
+def test_sealed_file_unseals(data: bytes, name: bytes) -> None:
     sealed = seal_file(KEY, data, name)
     assert unseal_file(KEY, sealed, name) == data
     if len(data) > 16:
@@ -20,7 +20,7 @@ def test_what_is_sealed_unseals(data: bytes, name: bytes) -> None:
         assert data not in sealed.partition(b"\n--- ")[2]
 
 
-def test_another_key_name_or_length_does_not() -> None:
+def test_wrong_key_name_or_length_does_not_unseal() -> None:
     sealed = seal_file(KEY, b"picture" * 20_000, b"name")
     for key, name, file in (
         (Secret(b"l" * 32), b"name", sealed),

@@ -22,7 +22,7 @@ def test_another_seed_has_other_tokens() -> None:
     assert send_token(SEED, 0) != send_token(Secret(bytes(32)), 0)
 
 
-def test_what_is_no_seed_and_no_index_is_refused() -> None:
+def test_invalid_seed_or_index_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         send_token(Secret(bytes(31)), 0)
     for index in (-1, 2**64):

@@ -47,7 +47,7 @@ def test_a_commitment_is_to_one_key() -> None:
 
 
 @pytest.mark.parametrize("bad", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])
-def test_what_is_no_key_or_gives_nothing_is_refused(bad: bytes) -> None:
+def test_invalid_or_weak_keys_are_refused(bad: bytes) -> None:
     with pytest.raises(BadKey):
         short_string(Secret(b"k" * 32), bad, b"")
 

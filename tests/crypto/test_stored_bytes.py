@@ -13,7 +13,7 @@ CASE = b"3f9a-70c2-b11e"
 
 
 @given(st.binary(max_size=2000))
-def test_what_was_sealed_opens(data: bytes) -> None:
+def test_stored_value_opens(data: bytes) -> None:
     sealed = seal_stored(KEY, data, CASE)
     assert open_stored(KEY, sealed, CASE) == data
     assert len(sealed) == len(data) + 12 + 16
@@ -21,14 +21,14 @@ def test_what_was_sealed_opens(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 11, 12, 20, -1])
-def test_a_changed_bit_opens_nothing(at: int) -> None:
+def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
     sealed = bytearray(seal_stored(KEY, b"a picture of somebody", CASE))
     sealed[at] ^= 1
     with pytest.raises(DoesNotOpen):
         open_stored(KEY, bytes(sealed), CASE)
 
 
-def test_nor_does_another_key_or_case_or_a_part() -> None:
+def test_wrong_key_context_or_truncation_is_refused() -> None:
     sealed = seal_stored(KEY, b"a picture of somebody", CASE)
     for key, shown, about in (
         (OTHER, sealed, CASE),
@@ -41,7 +41,7 @@ def test_nor_does_another_key_or_case_or_a_part() -> None:
             open_stored(key, shown, about)
 
 
-def test_a_key_s_name_does_not_tell_it() -> None:
+def test_key_name_does_not_reveal_the_key() -> None:
     assert name_of(KEY) != name_of(OTHER)
     assert len(name_of(KEY)) == 8
     assert KEY.reveal()[:8] != name_of(KEY)

@@ -22,7 +22,7 @@ OUTPUT = Secret(b"o" * 64)
 STRETCHED = stretch(WORDS, SALT, CHEAP)
 
 
-def test_it_is_what_the_specification_says() -> None:
+def test_vault_key_follows_the_specification() -> None:
     stretched = hash_secret_raw(WORDS.reveal(), SALT, 2, 19_456, 1, 32, Type.ID)
     assert stretched == STRETCHED.reveal()
     first = derive(Secret(stretched + DEVICE), b"entrenous/1 vault", salt=SALT)
@@ -35,7 +35,7 @@ def test_it_is_what_the_specification_says() -> None:
     assert offline_key(STRETCHED) == derive(STRETCHED, b"entrenous/2 offline")
 
 
-def test_everything_counts() -> None:
+def test_every_part_changes_the_vault_key() -> None:
     capital = stretch(Secret(b"Correct horse battery staple"), SALT, CHEAP)
     slower = stretch(WORDS, SALT, Cost(memory_kib=19_456, passes=3, lanes=1))
     keys = [
@@ -87,6 +87,6 @@ def test_parts_of_another_length_are_refused() -> None:
         {"lanes": 65},
     ],
 )
-def test_a_cost_without_sense_is_refused(nonsense: dict[str, int]) -> None:
+def test_cost_out_of_bounds_is_refused(nonsense: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="argon2id"):
         Cost(**nonsense)

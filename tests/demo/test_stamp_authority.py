@@ -36,14 +36,14 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         assert process.stdout.read() == ""
 
 
-def test_one_line_says_that_it_serves(ready: dict[str, str]) -> None:
+def test_stamp_authority_prints_one_line_when_ready(ready: dict[str, str]) -> None:
     assert set(ready) == {"schema", "url", "ca"}
     assert ready["schema"] == "entrenous/tsa/1"
     assert ready["url"].startswith("http://127.0.0.1:")
     assert "BEGIN CERTIFICATE" in Path(ready["ca"]).read_text()
 
 
-def test_it_stamps_and_every_stamp_has_its_own_number(ready: dict[str, str]) -> None:
+def test_every_stamp_has_its_own_number(ready: dict[str, str]) -> None:
     with httpx.Client() as client:
         stamps = HttpTimestampAuthority(ready["url"], Path(ready["ca"]).read_bytes(), client)
         with ThreadPoolExecutor(4) as crowd:
@@ -60,7 +60,7 @@ def test_its_keys_are_for_its_owner_alone(ready: dict[str, str]) -> None:
     ("kind", "body", "status"),
     [(QUERY, b"", 400), ("text/plain", b"x", 400), (QUERY, bytes(20_000), 400)],
 )
-def test_what_is_no_query_is_refused(
+def test_invalid_query_is_refused(
     kind: str, body: bytes, status: int, ready: dict[str, str]
 ) -> None:
     answer = httpx.post(ready["url"], content=body, headers={"Content-Type": kind})
@@ -80,12 +80,12 @@ def test_a_second_start_keeps_the_same_certificate(tmp_path: Path) -> None:
     assert first.ca.read_bytes() == before
 
 
-def test_it_serves_nobody_but_its_own_machine(tmp_path: Path) -> None:
+def test_stamp_authority_serves_loopback_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only its own machine"):
         server_for(LocalStampAuthority(tmp_path), "0.0.0.0", 0)
 
 
-def test_without_openssl_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_openssl_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoOpenssl, match="apt install openssl"):
         LocalStampAuthority(tmp_path)

@@ -86,7 +86,7 @@ def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
     assert ben.received() == 2
 
 
-def test_the_copy_forgets_its_ratchets_and_keeps_what_is_hers(room: Room) -> None:
+def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     sent = sends(ana.device, ben)
     sends(ben.device, ana)
@@ -108,7 +108,7 @@ def test_the_copy_forgets_its_ratchets_and_keeps_what_is_hers(room: Room) -> Non
         fetch_messages(other)
 
 
-def test_before_the_relay_has_heard_nothing_moves_a_ratchet(room: Room) -> None:
+def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
     ana = room["ana"]
     begin_opening(ana.device.vault)
     before = dict(ana.vault.items(PEER))
@@ -123,7 +123,7 @@ def test_before_the_relay_has_heard_nothing_moves_a_ratchet(room: Room) -> None:
     sends(ana.device, room["ben"])
 
 
-def test_a_relay_that_is_away_is_asked_again(room: Room) -> None:
+def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     ana = room["ana"]
     begin_opening(ana.device.vault)
     room.silence(HERE)
@@ -141,7 +141,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def test_an_answer_that_was_lost_is_no_copy(room: Room) -> None:
+def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     """Killed after the relay heard, before that was written down: the next number is a new one."""
     ana, told = room["ana"], ana_hears()
     for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     assert vault.keys(SELF, "generation") == ()
 
 
-def test_what_a_relay_refuses_otherwise_is_said(room: Room) -> None:
+def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
     ana = room["ana"]
 
     with ana.courier.playing(note_opened=failing(WrongToken())), pytest.raises(WrongToken):

@@ -35,14 +35,14 @@ def askew(pixels: Any) -> Any:
 
 
 @pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
-def test_without_the_extra_none_is_kept(tmp_path: Path) -> None:
+def test_no_embedding_without_the_extra(tmp_path: Path) -> None:
     with open_platform(tmp_path / "gate") as (platform, _):
         assert embedding_taken(platform) is None
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
-def test_what_only_looks_alike_is_held_after_the_answer(tmp_path: Path) -> None:
+def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
     hers, upload = skimage.data.astronaut(), png(askew(skimage.data.astronaut()))
     with open_platform(tmp_path / "gate") as (platform, _):
         claim = register_claim(request(hers), platform)

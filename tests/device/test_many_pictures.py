@@ -23,7 +23,7 @@ def servers() -> list[int]:
 
 
 @pytest.mark.real
-def test_one_server_reads_all_and_ends_with_the_block() -> None:
+def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> None:
     files = [png(skimage.data.coffee()), png(skimage.data.chelsea())]
     before = servers()
     with for_many_pictures(offline_device()) as device:

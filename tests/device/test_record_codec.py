@@ -102,11 +102,11 @@ def ana() -> Contact:
 
 
 @given(trees)
-def test_what_goes_in_comes_out(tree: Tree) -> None:
+def test_packed_object_unpacks_to_itself(tree: Tree) -> None:
     assert unpack(Tree, pack(tree)) == tree
 
 
-def test_the_nouns_of_the_house_come_out_as_they_went_in() -> None:
+def test_every_stored_dataclass_survives_packing() -> None:
     verdict = Verdict(Finding.ONE, ("caro",), {"caro": 8.3e-13, "ben": 0.44}, {"caro": 31.2})  # type: ignore[arg-type, dict-item]
     warp = Warp((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.71, 0.0, mirrored=False, scale=1.0)
     trace = Trace(41, MOMENT, b"s" * 32, verdict, None, warp)
@@ -115,15 +115,13 @@ def test_the_nouns_of_the_house_come_out_as_they_went_in() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_stray_bytes_are_never_a_record(data: bytes) -> None:
+def test_random_bytes_are_refused_as_record(data: bytes) -> None:
     with pytest.raises(BadRecord):
         unpack(Tree, data)
 
 
 @given(trees, st.data())
-def test_a_damaged_record_is_refused_or_read_but_never_breaks(
-    tree: Tree, data: st.DataObject
-) -> None:
+def test_damaged_record_is_refused_or_read_without_crash(tree: Tree, data: st.DataObject) -> None:
     whole = pack(tree)
     at = data.draw(st.integers(0, len(whole) - 1))
     changed = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
@@ -143,7 +141,7 @@ def test_a_record_cut_short_or_with_a_tail_is_refused(tree: Tree, data: st.DataO
 
 
 @given(st.permutations([f"tag {n}" for n in range(12)]))
-def test_equal_sets_have_one_byte_form(tags: list[str]) -> None:
+def test_equal_sets_pack_to_equal_bytes(tags: list[str]) -> None:
     """Equal sets may be walked in different orders, so the bytes must not follow the walk."""
     leaf = Leaf(Name("l"), 0.5, MOMENT)
     trees = [
@@ -154,7 +152,7 @@ def test_equal_sets_have_one_byte_form(tags: list[str]) -> None:
     assert unpack(Tree, pack(trees[0])) == trees[1]
 
 
-def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
+def test_deeply_nested_record_does_not_exhaust_the_stack() -> None:
     with pytest.raises(BadRecord):
         unpack(Tree, b"\x91" * 100_000 + b"\xc0")
 
@@ -163,7 +161,7 @@ def test_a_missing_field_takes_its_default() -> None:
     assert unpack(NewTree, pack(OldTree(Key(b"k")))) == NewTree(Key(b"k"))
 
 
-def test_a_field_from_the_future_is_refused_not_dropped() -> None:
+def test_unknown_field_is_refused_not_dropped() -> None:
     with pytest.raises(BadRecord):
         unpack(OldTree, pack(NewTree(Key(b"k"))))
 
@@ -209,7 +207,7 @@ def test_a_local_time_is_not_packed(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("thing", [b"bytes", {"a": 1}, Leaf, None])
-def test_only_nouns_are_packed(thing: object) -> None:
+def test_only_dataclasses_are_packed(thing: object) -> None:
     with pytest.raises(TypeError):
         pack(thing)
 

@@ -1,4 +1,4 @@
-"""Real photographs: those that scikit-image and scikit-learn carry."""
+"""Real photographs from scikit-image and scikit-learn."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Plain frames are taken away, pictures without one are left alone."""
+"""Plain frames are removed; pictures without one are unchanged."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_frame_is_found_through_jpeg(
 def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
     photographs: dict[str, Any], width_px: int, level: int
 ) -> None:
-    """What JPEG's ripples make of 4 to 10 pixels is still one brightness, nearly everywhere."""
+    """After JPEG's ripples, 4 to 10 pixels still have nearly one brightness."""
     for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
         photo = photographs[name]
         high = round(photo.shape[0] * width_px / photo.shape[1])
@@ -72,7 +72,7 @@ def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
         assert without_borders(photographs[name]) == (), name
 
 
-def test_a_plain_picture_is_all_there_is() -> None:
+def test_plain_picture_has_no_frame() -> None:
     assert insides(np.full((50, 80), 9.0, dtype=np.float32)) == ()
 
 
@@ -107,10 +107,10 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
     noise=st.integers(0, 24),
     grey=st.booleans(),
 )
-def test_a_frame_is_never_missed_by_looking_at_the_outermost_pixels_first(
+def test_quick_test_of_outermost_pixels_misses_no_frame(
     seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
 ) -> None:
-    """Frames whose brightness varies by about as much as is allowed, in thumbnails of any scale."""
+    """Frames with about the allowed variation of brightness, in thumbnails of any scale."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     pixels = framed(cv2.blur(pixels, (9, 9)), sides=frame, level=90)

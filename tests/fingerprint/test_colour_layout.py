@@ -1,4 +1,4 @@
-"""How colours lie finds a picture that shows no detail, cropped, mirrored and captioned."""
+"""A picture without detail is found by its colour layout after cropping, mirroring and captions."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STRANGERS = 400
 
 
 def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
-    """A background out of focus: no point is found on it."""
+    """An out-of-focus background without feature points."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 225, (3, 4, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (wide, high), interpolation=cv2.INTER_CUBIC)
@@ -21,7 +21,7 @@ def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
 
 
 def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
-    """30 % of the area, mirrored, between two bars with words in them and more words over it."""
+    """30 % of the area, mirrored, between two bars with text and with more text over it."""
     high, wide = pixels.shape[:2]
     part = pixels[
         high // 4 : high // 4 + round(0.55 * high), wide // 5 : wide // 5 + wide * 55 // 100
@@ -65,7 +65,7 @@ def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (900, 2, 3), (64, 64, 3)])
-def test_no_shape_breaks_it(shape: tuple[int, ...]) -> None:
+def test_any_shape_is_handled(shape: tuple[int, ...]) -> None:
     flat = np.full(shape, 90, np.uint8)
     cells = layout_of(flat)
     assert cells.min() == cells.max() == 90

@@ -1,4 +1,4 @@
-"""Cut-outs meet registered windows, narrow ones the hash of the whole; strangers meet neither."""
+"""Cut-outs match registered windows, narrow cuts the whole hash; unrelated pictures neither."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -21,7 +21,7 @@ SUBJECTS = ("astronaut", "cat", "coffee", "rocket", "china", "flower", "camera",
 
 
 def leak(pixels: Any, rng: np.random.Generator) -> Any:
-    """30 % of the area cut off in any shape, resized, JPEG quality 50."""
+    """30 % of the area removed in any shape, resized, JPEG quality 50."""
     height, width, _ = pixels.shape
     tall = np.exp(rng.uniform(np.log(0.7), 0))
     rows, columns = int(tall * height), int(0.7 / tall * width)
@@ -77,7 +77,7 @@ def test_a_mirrored_cut_out_says_so(
 
 
 @pytest.mark.parametrize("off", [0.02, 0.05])
-def test_what_was_cut_narrowly_fits_the_whole_without_windows(
+def test_narrow_cut_matches_the_whole_hash(
     photographs: dict[str, Any], picture_of: MakePicture, off: float
 ) -> None:
     for name in ("astronaut", "coffee", "rocket", "china", "flower", "coins"):
@@ -100,14 +100,14 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
         assert min(one.distance for one in near) == 0, name
 
 
-def test_how_many_there_are(photographs: dict[str, Any]) -> None:
+def test_number_of_spectra(photographs: dict[str, Any]) -> None:
     grey = thumbnail(photographs["cat"])
     assert [len(family(grey)) for family in (trimmed, wider, same)] == [313, 128, 525]
     assert len(wider(grey, FAR)) == 1_201
     assert len(trimmed(np.stack([grey, grey]))) == 626
 
 
-def test_a_picture_of_one_pixel_is_no_trouble() -> None:
+def test_picture_of_one_pixel_is_handled() -> None:
     grey = np.full((1, 1), 7.0, dtype=np.float32)
     for family in (trimmed, wider, same):
         assert np.isfinite(family(grey)).all()

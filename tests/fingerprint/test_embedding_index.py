@@ -1,4 +1,4 @@
-"""The index of embeddings follows its bank: news are found, what was withdrawn is forgotten."""
+"""The index of embeddings follows its store: new ones are found, withdrawn ones are dropped."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def found(index: FollowingEmbeddings, *queries: Embedding, at_least: float = 0.5
     return [f"{one.query} {one.claim}" for one in near_ones]
 
 
-def test_news_are_found_and_strangers_are_not(bank: SqlBankStore) -> None:
+def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: SqlBankStore) -> None:
     index = FollowingEmbeddings(bank)
     assert found(index, embedding(1)) == []
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
@@ -53,7 +53,7 @@ def test_each_query_has_its_own_bound(bank: SqlBankStore) -> None:
     assert one.entry == bank.entries(0)[0].number
 
 
-def test_what_was_withdrawn_is_no_longer_in_memory(bank: SqlBankStore) -> None:
+def test_withdrawn_embeddings_leave_memory(bank: SqlBankStore) -> None:
     index = FollowingEmbeddings(bank)
     for number, name in enumerate("abc"):
         bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))

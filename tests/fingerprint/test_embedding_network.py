@@ -1,4 +1,4 @@
-"""The network itself, where the extra is installed; without it, what to do is said."""
+"""The network, if the extra is installed; otherwise the error says how to install it."""
 
 from importlib.util import find_spec
 from typing import Any

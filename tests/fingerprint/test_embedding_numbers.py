@@ -1,4 +1,4 @@
-"""512 numbers as bytes: their angle is kept, and cosines are those of plain arithmetic."""
+"""512 numbers as bytes: angles are kept, and cosines equal plain arithmetic."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> N
 @given(seeds)
 def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
     kept = rows([quantised(one) for one in some_numbers(seed % 7, 40)])
-    many = np.tile(kept, (300, 1))  # more than are made floats at a time
+    many = np.tile(kept, (300, 1))  # more than one batch of floats
     found = cosines(kept[:3], many)
     assert found.shape == (3, 12_000)
     np.testing.assert_allclose(found[:, -40:], cosines(kept[:3], kept), atol=1e-6)
     np.testing.assert_allclose(np.diag(found[:, -40:]), 1.0, atol=1e-6)
 
 
-def test_of_nothing_there_is_nothing() -> None:
+def test_no_embeddings_have_no_cosines() -> None:
     assert cosines(rows(()), rows(())).shape == (0, 0)
 
 
@@ -42,7 +42,7 @@ def test_of_nothing_there_is_nothing() -> None:
     "numbers",
     [np.zeros(NUMBERS), np.ones(NUMBERS - 1), np.full(NUMBERS, np.nan), np.full(NUMBERS, np.inf)],
 )
-def test_what_has_no_angle_is_refused(numbers: np.ndarray) -> None:
+def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
     with pytest.raises(ValueError, match="512 finite numbers"):
         quantised(numbers.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""A picture that was pasted onto a page is shown alone in one of the windows."""
+"""A picture pasted onto a page has a window of its own."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def test_a_picture_on_a_page_is_shown_alone(place: tuple[int, int]) -> None:
     page[top : top + 420, left : left + 620] = pasted
     seen = windows(page)
     apart = [np.abs(levels(one) - levels(square(pasted))).mean() for one in seen]
-    assert min(apart) < 20  # a line of the page at its edge
+    assert min(apart) < 20  # one line of the page may remain
     assert np.abs(levels(square(page)) - levels(square(pasted))).mean() > 40
 
 
@@ -37,7 +37,7 @@ def test_each_tile_of_a_collage_is_shown_alone() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (31, 31), (64, 64), (300, 1_000)])
-def test_they_are_few_and_all_of_one_size(shape: tuple[int, int]) -> None:
+def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = windows(noise)
     assert len(seen) <= WINDOWS

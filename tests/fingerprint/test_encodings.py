@@ -1,4 +1,4 @@
-"""However a picture was written, its fingerprint is the same: saving it anew evades nothing."""
+"""The fingerprint hardly depends on the encoding, so re-encoding evades nothing."""
 
 import io
 from typing import Any
@@ -12,7 +12,7 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 
 ORIENTATION = 0x0112  # Exif 2.32, table 4
-# What has to be done to upright samples so that a viewer who obeys the tag sees them upright.
+# The inverse of each orientation, applied to upright samples before storing.
 STORED = {
     1: lambda upright: upright,
     2: np.fliplr,

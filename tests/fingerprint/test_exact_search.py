@@ -1,4 +1,4 @@
-"""The index is exact: equal to counting bits one pair at a time, in the smallest banks too."""
+"""The index is exact: equal to comparing every pair, also in the smallest banks."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def flipped(bits: bytes, places: list[int]) -> bytes:
 
 
 @given(hashes, hashes, st.integers(0, 40), st.data())
-def test_it_equals_brute_force(
+def test_search_equals_brute_force(
     known: list[bytes], others: list[bytes], radius: int, data: st.DataObject
 ) -> None:
     places = st.lists(st.integers(0, 255), max_size=40)
@@ -63,7 +63,7 @@ def test_growing_leaves_the_old_index_as_it_was() -> None:
     assert small.near([other]) == []
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_index_finds_nothing() -> None:
     assert ScanIndex.empty().near([bytes(32)]) == []
     assert ScanIndex.empty().with_added([1], [bytes(32)]).near([]) == []
 

@@ -1,4 +1,4 @@
-"""Points of a picture, and of its mirror image and negative without another look."""
+"""Feature points of a picture, and of its mirror image and negative without detecting again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ NAMES = ("astronaut", "china", "coffee")
 
 
 def met(one: Points, other: Points) -> float:
-    """The share of points of one that other has too: same place, size, angle and looks."""
+    """The share of points of one that the other has too: same position, size, angle, descriptor."""
     near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
     near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
     turned = (one.angles[:, None] - other.angles[None] + 0.5) % 1.0 - 0.5
@@ -28,7 +28,7 @@ def met(one: Points, other: Points) -> float:
         (lambda pixels: 255 - pixels, Points.inverted),
     ],
 )
-def test_a_changed_picture_has_the_points_that_were_foretold(
+def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     photographs: dict[str, Any],
     name: str,
     change: Callable[[Any], Any],
@@ -43,7 +43,7 @@ def test_a_changed_picture_has_the_points_that_were_foretold(
 
 
 def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:
-    """Wherever a third of the picture is cut out, there are points in it."""
+    """Every crop of a third of the picture has points."""
     for name in ("astronaut", "moon", "flower"):
         places = points_of(photographs[name], 400).places
         for x in (0.0, 0.45):

@@ -1,4 +1,4 @@
-"""Multi-index hashing answers just as counting bits does: nothing missed, nothing invented."""
+"""Multi-index hashing equals counting bits: no false negatives, no false positives."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ COUNT = 1_500
 
 @cache
 def bank() -> list[tuple[int, bytes]]:
-    """Entry numbers with gaps, as withdrawing leaves them."""
+    """Entry numbers with gaps, as after withdrawals."""
     hashes = odd_bank(COUNT, np.random.default_rng(5))
     return [(3 * row + 7, bits) for row, bits in enumerate(hashes)]
 
@@ -85,10 +85,10 @@ def complement(bits: bytes) -> bytes:
     st.integers(0, 31),
     st.integers(0, 2**32 - 1),
 )
-def test_complements_find_their_own(
+def test_complements_find_their_own_entries(
     near: list[tuple[int, int, bool]], radius: int, seed: int
 ) -> None:
-    """Queries near a hash, or near its complement; each with its own complement, some twice."""
+    """Queries near a hash or its complement, each with its own complement, some twice."""
     rng = np.random.default_rng(seed)
     wanted = []
     for row, apart, inverted in near:
@@ -99,7 +99,7 @@ def test_complements_find_their_own(
 
 
 def test_a_hash_is_not_its_complement() -> None:
-    """All 256 bits differ, which is 0 in a byte."""
+    """All 256 bits differ, which is 0 in one byte."""
     bits = bytes(range(32))
     index = Segment.built(plan_of(12), np.asarray([4, 7]), as_words([bits, complement(bits)]))
     found = index.pairs(as_words([bits, complement(bits)]), 31).near()
@@ -115,7 +115,7 @@ def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.Monke
     assert told(built(16).pairs(as_words(queries), 31).near()) == whole
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_index_finds_nothing() -> None:
     empty = Segment.built(plan_of(16), np.zeros(0, np.int64), as_words([]))
     assert empty.pairs(as_words([bytes(32)]), 31).near() == []
     assert built(16).pairs(as_words([]), 31).near() == []

@@ -1,4 +1,4 @@
-"""Ours against Meta's own (PyPI pdqhash) from JPEG files, in all ways that the product reads."""
+"""Our PDQ against Meta's (PyPI pdqhash) for JPEG files, with every way of decoding."""
 
 import io
 from typing import Any
@@ -27,7 +27,7 @@ def saved(name: str, quality: int, subsampling: int) -> bytes:
 
 
 def reference(data: bytes) -> tuple[bytes, int]:
-    """Of the file as Pillow decodes it."""
+    """For the file as Pillow decodes it."""
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     bits, quality = pdqhash.compute(pixels)
     return np.packbits(bits).tobytes(), int(quality)
@@ -42,12 +42,12 @@ def apart(data: bytes, **how: Any) -> int:
 
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_registered_is_the_reference_bit_for_bit(file: tuple[str, int, int]) -> None:
-    """A device decodes all of a file, in colour."""
+    """A device decodes files completely and in colour."""
     assert apart(saved(*file)) == 0
 
 
-def test_a_gate_is_a_few_bits_away() -> None:
-    """It reads the luma of the file, whole where that is small and else made smaller."""
+def test_luma_and_shrunk_decoding_change_few_bits() -> None:
+    """A gate reads only luma, at full size if that is small, else shrunk."""
     files = [saved(*file) for file in FILES]
     whole = [apart(data, luma=True) for data in files]
     shrunk = [apart(data, luma=True, at_least_px=WHOLE_SIDE_PX) for data in files]

@@ -1,4 +1,4 @@
-"""Eight orientations from one transform: equal to the reference's, and to turning the pixels."""
+"""Eight orientations from one transform equal the reference's, and turning the pixels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.pdq import distance, fingerprint, inverted, orientations
 
 MakePicture = Callable[[Any], Picture]
-# The reference's order: original, turned 90, 180, 270, flipped by x, y, diagonal, other diagonal.
+# The reference's order: original, turned 90, 180, 270, flipped by x, y, diagonal, antidiagonal.
 REFERENCE_ORDER = (
     "as it is",
     "turned 270",
@@ -79,7 +79,7 @@ def test_a_turned_upload_has_the_registered_hash(
     assert distances[how] <= 20  # the reference's windows are half a pixel off when turned
 
 
-def test_inverted_colours_are_every_other_bit(
+def test_inverted_colours_invert_every_bit(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
     pixels = photographs["cat"]

@@ -1,4 +1,4 @@
-"""Words across a photograph are painted over; a photograph without any is left as it is."""
+"""Text across a photograph is painted over; a photograph without text is unchanged."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def of(pixels: Any) -> Any:
 
 
 def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
-    """Two lines of words as wide as the picture."""
+    """Two lines of text as wide as the picture."""
     out = pixels.copy()
     high, wide = out.shape[:2]
     scale = wide / 400
@@ -41,7 +41,7 @@ def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int
 
 
 @pytest.mark.parametrize(("fill", "around"), [(WHITE, BLACK), (BLACK, WHITE), (WHITE, None)])
-def test_what_was_written_over_is_nearly_the_picture_again(
+def test_picture_without_text_is_nearly_the_original(
     photographs: dict[str, Any], fill: Any, around: Any
 ) -> None:
     moved, left = [], []
@@ -89,7 +89,7 @@ def test_a_texture_is_no_writing() -> None:
     levels=st.integers(1, 4),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_picture_will_do(height: int, width: int, levels: int, seed: int) -> None:
+def test_any_picture_is_handled(height: int, width: int, levels: int, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, levels, (height, width))
     grey = (noise * (255 / levels)).astype(np.float32)
     seen = without_writing(grey, 0)

@@ -1,4 +1,4 @@
-"""Which windows of a picture are registered, and that they are its windows."""
+"""Which windows of a picture are registered, and that their hashes are right."""
 
 from collections.abc import Callable
 from itertools import product
@@ -15,7 +15,7 @@ from entrenous.fingerprint.pdq import fingerprint
 MakePicture = Callable[[Any], Picture]
 
 
-def test_a_claim_can_carry_them() -> None:
+def test_claim_can_carry_window_hashes() -> None:
     edges = grid_edges()
     assert registered(edges, edges).sum() == 525
     assert PARTS_MAX >= 525
@@ -49,7 +49,7 @@ def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
 
 
 def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
-    """PDQ would make 64 blocks on a side of less than 64 pixels."""
+    """PDQ would divide a side of less than 64 pixels into 64 blocks."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
     assert len(part_hashes(picture_of(noise[:63]))) == 0
     edges = grid_edges()

@@ -1,4 +1,4 @@
-"""Our PDQ against Meta's own (PyPI pdqhash), on photographs and on the reference's test data."""
+"""Our PDQ against Meta's (PyPI pdqhash), on photographs and the reference's test data."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def test_half_of_the_bits_are_set(photographs: dict[str, Any], picture_of: MakeP
         assert int.from_bytes(bits, "big").bit_count() == 128
 
 
-def test_what_is_transparent_is_not_seen(
+def test_transparent_parts_count_as_white(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
     shown = photographs["coffee"].copy()
@@ -104,7 +104,7 @@ def test_distance_counts_bits() -> None:
 
 
 def test_a_side_of_millions_of_pixels_takes_little_memory(picture_of: MakePicture) -> None:
-    """A PNG of some kilobytes may have one; 64 weights for each of its pixels would be 2 GB."""
+    """A PNG of some kilobytes may have one; 64 weights per pixel would take 2 GB."""
     strip = np.zeros((5, 2_000_000, 3), dtype=np.uint8)
     strip[:, ::7] = 200
     tracemalloc.start()

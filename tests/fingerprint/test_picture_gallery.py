@@ -24,7 +24,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> Gallery:
-    """The asked-for photographs, then strangers whose points are those of others, shuffled."""
+    """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(packed(photographs[name], vocabulary), ENTRY)
@@ -90,7 +90,7 @@ def test_the_right_picture_comes_first(
         assert first.mirrored == ("mirrored" in how)
 
 
-def test_a_stranger_finds_no_more_than_chance_has_it(
+def test_unrelated_picture_shares_only_chance_matches(
     gallery: Gallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     odd = cv2.warpAffine(

@@ -1,4 +1,4 @@
-"""The record of a sent picture's looks: small, and refused when it was damaged."""
+"""The stored record of a sent picture: small, and refused when damaged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +44,7 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
         lambda r: r[:33] + b"\xff\xff" + r[35:],
     ],
 )
-def test_a_damaged_record_is_none(
+def test_damaged_record_is_read_as_none(
     damage: Callable[[bytes], bytes], photographs: dict[str, Any], picture_of: Callable[[Any], Any]
 ) -> None:
     assert (

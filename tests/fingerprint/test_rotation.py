@@ -1,4 +1,4 @@
-"""Turning back by one of the angles brings a slightly turned picture near to upright."""
+"""One of the rotations brings a slightly turned picture nearly upright."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from entrenous.fingerprint.crops import ANGLES, turned_back
 
 
 @pytest.mark.parametrize("degrees", ANGLES)
-def test_one_of_them_undoes_the_turn(photographs: dict[str, Any], degrees: float) -> None:
+def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: float) -> None:
     grey = thumbnail(photographs["astronaut"])
     height, width = grey.shape
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
@@ -22,5 +22,5 @@ def test_one_of_them_undoes_the_turn(photographs: dict[str, Any], degrees: float
     assert min(off) < 6
 
 
-def test_the_corners_go_on_as_the_picture_ends() -> None:
+def test_corners_replicate_the_edge() -> None:
     assert np.allclose(turned_back(np.full((40, 70), 90.0, dtype=np.float32)), 90)

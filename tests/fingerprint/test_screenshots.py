@@ -19,7 +19,7 @@ def noise(height: int, width: int) -> Any:
 
 
 def nearest(found: Any, wanted: Any) -> int:
-    """How many pixels the worst side of the best box is off."""
+    """The error in pixels of the worst side of the best box."""
     return min((int(np.abs(np.subtract(box, wanted)).max()) for box in found), default=999)
 
 
@@ -66,7 +66,7 @@ def test_noise_on_a_plain_page(top: int, left: int, height: int, width: int, lev
 
 @pytest.mark.parametrize("level", [18, 250])
 def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
-    """Of its own lines many are stronger than those at which it ends."""
+    """Many lines inside the picture are stronger than its edges."""
     page = np.full((512, 249), level, dtype=np.float32)
     page[200:335, 17:234] = noise(135, 217)
     page[40:48:2, 30:60] = page[360:368:2, 60:150] = 255 - level  # words
@@ -74,7 +74,7 @@ def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
 
 
 def test_a_sky_that_is_as_light_as_the_page() -> None:
-    """Above the peaks nothing tells it from the page but a few clouds."""
+    """Above the peaks only a few clouds distinguish it from the page."""
     page = np.full((512, 249), 250, dtype=np.float32)
     page[216:373, 6:242] = np.clip(noise(157, 236), 0, 180)
     page[216:290, 6:242] = 245
@@ -111,7 +111,7 @@ def test_the_usual_boxes_of_a_square() -> None:
 def test_even_parts_between_seams_are_found_where_the_picture_is_as_light(
     *, seam: int, around: bool, rows: int, columns: int
 ) -> None:
-    """Along most of each part's edges there is nothing to see of the seam."""
+    """The seam is invisible along most of each part's edges."""
     edge, high, wide = seam * around, 360 // rows, 480 // columns
     down, across = (n * (side + seam) - seam for n, side in ((rows, high), (columns, wide)))
     page = np.full((down + 2 * edge, across + 2 * edge), 255, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""An excerpt is found through codecs and at other speeds; silence, hum and noise fit nothing."""
+"""An excerpt is found after codecs and speed changes; silence, hum and noise match nothing."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_silence_hum_and_noise_are_neither_registered_nor_found(
     samples = nothing_to_hear()[name]
     with pytest.raises(SoundTooQuiet):
         sound_print(samples, RATE_HZ)
-    # a bank that a stranger filled with it all the same
+    # a bank that an attacker filled with it nevertheless
     words = sound_look(samples, RATE_HZ)[0].words
     careless = SoundIndex.of([SoundPrint(words.astype(">u4").tobytes())])
     assert careless.near(sound_look(samples, RATE_HZ)) == []
@@ -119,7 +119,7 @@ def test_a_short_registered_sound_is_found_inside_a_long_upload(sounds: list[Sam
     assert abs(found.at_s - 24.0) < 1.0
 
 
-def test_nothing_is_found_in_nothing(sounds: list[Samples]) -> None:
+def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
     assert SoundIndex.of([]).near(sound_look(sounds[0], RATE_HZ)) == []
     index = SoundIndex.of([sound_print(sounds[0], RATE_HZ)])
     assert index.near([]) == []
@@ -127,7 +127,7 @@ def test_nothing_is_found_in_nothing(sounds: list[Samples]) -> None:
 
 
 def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
-    """(sound, length) of the longest stretch that counts, by comparing every pair of places."""
+    """(sound, length) of the longest valid match, by comparing every pair of positions."""
     found = set()
     for number, sound in enumerate(sounds):
         for length, most in LIMITS:
@@ -144,7 +144,9 @@ def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
 
 @given(st.integers(0, 2**32), st.floats(0.0, 0.12), st.integers(STRETCH, 45), st.integers(0, 30))
 @settings(max_examples=25, deadline=None)
-def test_it_equals_comparing_every_place(seed: int, errors: float, length: int, at: int) -> None:
+def test_index_equals_comparing_every_position(
+    seed: int, errors: float, length: int, at: int
+) -> None:
     rng = np.random.default_rng(seed)
     sounds = [rng.integers(0, 2**32, 60 + 5 * n, dtype=np.uint32) for n in range(3)]
     flips = (rng.random((length, 32)) < errors) @ (1 << np.arange(32, dtype=np.int64))
@@ -164,7 +166,7 @@ def test_it_equals_comparing_every_place(seed: int, errors: float, length: int, 
     arrays(np.uint32, st.integers(0, 60)),
 )
 @settings(deadline=None)
-def test_whatever_a_stranger_registers_does_no_harm(
+def test_arbitrary_registered_words_are_harmless(
     prints: list[NDArray[np.uint32]], words: NDArray[np.uint32]
 ) -> None:
     index = SoundIndex.of([SoundPrint(one.astype(">u4").tobytes()) for one in prints])
@@ -173,7 +175,7 @@ def test_whatever_a_stranger_registers_does_no_harm(
         assert found.errors <= max(limit.errors for limit in LIMITS)
 
 
-def test_a_word_that_stands_everywhere_leads_nowhere() -> None:
+def test_too_frequent_word_is_ignored() -> None:
     rng = np.random.default_rng(2)
     words = rng.integers(0, 2**32, 40, dtype=np.uint32)
     flood = [np.concatenate([rng.integers(0, 2**32, 60, dtype=np.uint32), words[:1]])] * 1100
@@ -203,8 +205,8 @@ def of_words(words: NDArray[np.uint32]) -> SoundPrint:
     return SoundPrint(words.astype(">u4").tobytes())
 
 
-def test_a_loop_fits_itself_in_a_thousand_ways_and_takes_little_memory_all_the_same() -> None:
-    """Twelve words again and again, as a ringtone has them: each stands in 333 places."""
+def test_loop_with_a_thousand_alignments_takes_little_memory() -> None:
+    """Twelve repeated words, as in a ringtone, each at 333 places."""
     loop = np.tile(np.random.default_rng(1).integers(0, 2**32, 12, dtype=np.uint32), 333)
     index = SoundIndex.of([of_words(loop)])
     tracemalloc.start()
@@ -225,8 +227,8 @@ def test_two_sounds_one_after_the_other_as_they_were_registered_are_both_found()
 
 
 @pytest.mark.parametrize(("words", "found"), [(3, 6), (5, 0)])
-def test_a_word_with_too_many_places_close_by_leads_nowhere(words: int, found: int) -> None:
-    """So many registered words, one bit from the upload's, in 900 places each, in two sounds."""
+def test_word_with_too_many_similar_places_is_ignored(words: int, found: int) -> None:
+    """Many registered words one bit from the upload's, at 900 places each, in two sounds."""
     sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
     variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(words)]
     index = SoundIndex.of([of_words(one) for one in variants * 2])

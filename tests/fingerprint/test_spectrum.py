@@ -1,4 +1,4 @@
-"""PDQ's filter along one axis, also where a decoder has made one pixel of several."""
+"""PDQ's filter along one axis, also when a decoder averaged several pixels to one."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ from entrenous.fingerprint.pdq import BLOCKS, reference_axis, reference_spans
     from_end=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_means_of_several_pixels_weigh_what_all_of_them_would(
+def test_averaged_pixels_weigh_as_much_as_their_originals(
     length: int, by: int, seed: int, *, from_end: bool
 ) -> None:
-    """Of a row in which those pixels are alike nothing is lost, so the blocks are the same."""
+    """In a row where averaged pixels are equal nothing is lost, so the blocks are equal."""
     left = -(-length // by)
     means = np.random.default_rng(seed).uniform(0, 255, left)
     every = np.repeat(means, by)
@@ -28,7 +28,7 @@ def test_means_of_several_pixels_weigh_what_all_of_them_would(
 
 
 @given(length=st.integers(5, 3000), by=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
-def test_spans_hold_every_weight(length: int, by: int, *, from_end: bool) -> None:
+def test_spans_contain_every_weight(length: int, by: int, *, from_end: bool) -> None:
     axis = reference_axis(length, by, from_end=from_end)
     for row, (first, stop) in zip(
         axis, reference_spans(length, by, from_end=from_end), strict=True

@@ -14,7 +14,7 @@ RADIUS = 31
 
 
 def owners(plan: Plan) -> list[int]:
-    """Which substring each of the 256 bits belongs to."""
+    """The substring that each of the 256 bits belongs to."""
     bits = as_words([flipped(bytes(32), [place]) for place in range(256)])
     mine = plan.cells(bits) != plan.cells(as_words([bytes(32)]))
     assert mine.sum(axis=1).tolist() == [1] * 256
@@ -22,7 +22,7 @@ def owners(plan: Plan) -> list[int]:
 
 
 def reaches(plan: Plan, changed: list[int]) -> bool:
-    """Whether some cell that is looked up for a zero hash is where the changed hash lies."""
+    """Whether a cell looked up for a zero hash contains the changed hash."""
     probes = plan.probes(plan.cells(as_words([bytes(32)])))[0]
     cells = plan.cells(as_words([flipped(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
@@ -49,12 +49,12 @@ def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: in
 
 
 @given(st.sampled_from(PLANS), st.sets(st.integers(0, 255), max_size=RADIUS))
-def test_nothing_within_the_radius_escapes(substrings: int, changed: set[int]) -> None:
+def test_no_hash_within_the_radius_is_missed(substrings: int, changed: set[int]) -> None:
     assert reaches(plan_of(substrings), sorted(changed))
 
 
 @pytest.mark.parametrize("substrings", PLANS)
-def test_the_cheapest_escape_takes_32_bits_and_any_31_of_them_are_found(substrings: int) -> None:
+def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
     plan = plan_of(substrings)
     reach = np.zeros(substrings, dtype=int)
     changed = np.bitwise_count(plan.flips)

@@ -1,4 +1,4 @@
-"""Words and signs: close looks get the same ones, strangers do not."""
+"""Words and signs: similar descriptors share them, unrelated ones do not."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary.shipped()
 
 
-def test_the_rotation_is_one(vocabulary: Vocabulary) -> None:
+def test_rotation_is_orthogonal(vocabulary: Vocabulary) -> None:
     square = vocabulary.rotation.T @ vocabulary.rotation
     assert np.allclose(square, np.eye(64), atol=1e-5)
 

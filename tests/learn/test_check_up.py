@@ -1,6 +1,6 @@
 """The check-up: leak paths open, closed or unseen; few next steps; nothing of the passphrase."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from entrenous.learn.check_up import (
     STEPS_MAX,
     Advice,
     LeakPath,
-    _few_steps,
+    _limit_steps,
     check_up,
     guesses_log10,
 )
@@ -21,20 +21,12 @@ FINE = MachineFacts("Linux", "/home/ana/entrenous", (), disk_encrypted=True)
 GOOD = Secret(b"teapot violin marmot gravel canoe")
 
 
-@dataclass
-class Seen:
-    facts: MachineFacts
-
-    def look(self) -> MachineFacts:
-        return self.facts
-
-
 def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPath]:
-    return {one.check: one.path for one in check_up(Seen(facts), passphrase)}
+    return {one.check: one.path for one in check_up(facts, passphrase)}
 
 
 def test_all_closed_needs_no_step() -> None:
-    found = check_up(Seen(FINE), GOOD)
+    found = check_up(FINE, GOOD)
     assert {one.path for one in found} == {LeakPath.CLOSED}
     assert [one.next_step for one in found] == [None, None, None]
 
@@ -50,7 +42,7 @@ def test_all_closed_needs_no_step() -> None:
 )
 def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: LeakPath) -> None:
     assert paths(facts) == {**paths(FINE), check: path}
-    advice = next(one for one in check_up(Seen(facts), GOOD) if one.check == check)
+    advice = next(one for one in check_up(facts, GOOD) if one.check == check)
     assert advice.next_step
     assert advice.closes
 
@@ -77,8 +69,8 @@ def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
 
 @given(st.text(min_size=8, max_size=90))
 def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
-    said = repr(check_up(Seen(FINE), Secret(passphrase.encode())))
-    assert passphrase not in said or passphrase in repr(check_up(Seen(FINE), GOOD))
+    said = repr(check_up(FINE, Secret(passphrase.encode())))
+    assert passphrase not in said or passphrase in repr(check_up(FINE, GOOD))
 
 
 def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
@@ -86,13 +78,13 @@ def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
 
 
 def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
-    found = check_up(Seen(replace(FINE, open_to_others=None, disk_encrypted=False)), GOOD)
+    found = check_up(replace(FINE, open_to_others=None, disk_encrypted=False), GOOD)
     assert [one.path for one in found] == [LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED]
 
 
 def test_many_loose_files_are_counted_and_not_listed() -> None:
     facts = replace(FINE, open_to_others=tuple(f"file{n}" for n in range(9)))
-    said = next(one.found for one in check_up(Seen(facts), GOOD) if one.check == "vault files")
+    said = next(one.found for one in check_up(facts, GOOD) if one.check == "vault files")
     assert said == "Others may open: file0, file1, file2 and 6 more."
 
 
@@ -102,11 +94,11 @@ def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: l
         Advice(str(n), LeakPath.OPEN, "closes", "found", "step" if with_step else None)
         for n, with_step in enumerate(steps)
     ]
-    after = _few_steps(before)
+    after = _limit_steps(before)
     assert [one.check for one in after] == [one.check for one in before]
     assert sum(one.next_step is not None for one in after) == min(sum(steps), STEPS_MAX)
 
 
 def test_no_grade_and_no_score() -> None:
-    said = " ".join(one.found + (one.next_step or "") for one in check_up(Seen(FINE), GOOD))
+    said = " ".join(one.found + (one.next_step or "") for one in check_up(FINE, GOOD))
     assert not any(word in said.lower() for word in ("score", "grade", "%", "risk", "danger"))

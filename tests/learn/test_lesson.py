@@ -19,7 +19,7 @@ def test_each_takes_five_minutes_and_ends_in_one_setting(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "none", "../../model/errors", "where-copies-hide.toml"])
-def test_what_is_not_there_is_not_found(name: str) -> None:
+def test_unknown_lesson_is_not_found(name: str) -> None:
     with pytest.raises(NoSuchLesson):
         lesson(name)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.learn.this_machine import LocalMachine, disk_encrypted, open_to_others
+from entrenous.learn.this_machine import disk_encrypted, inspect_machine, open_to_others
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
 
@@ -76,7 +76,7 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path / "root")
 
 
-def test_luks_is_seen(disk: Disk, home: Path) -> None:
+def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
     disk.mounts("8:1", "/")
     disk.mounts("254:0", home.parent)
     disk.device("8:1")
@@ -107,20 +107,20 @@ def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
-def test_what_is_no_block_device_cannot_be_seen(kind: str, disk: Disk, home: Path) -> None:
+def test_other_storage_gives_unknown(kind: str, disk: Disk, home: Path) -> None:
     disk.mounts("0:33", "/", kind, "none")
     assert disk_encrypted(home, disk.root) is None
 
 
 @pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
-def test_a_table_that_is_none_cannot_be_seen(table: str | None, disk: Disk, home: Path) -> None:
+def test_invalid_mountinfo_gives_unknown(table: str | None, disk: Disk, home: Path) -> None:
     if table is not None:
         (disk.root / "proc/self/mountinfo").write_text(table)
     assert disk_encrypted(home, disk.root) is None
 
 
 def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None:
-    facts = LocalMachine(home).look()
+    facts = inspect_machine(home)
     assert facts.system == platform.system()
     assert facts.home == str(home)
     assert facts.disk_encrypted in (True, False, None)

@@ -1,4 +1,4 @@
-"""Real photographs, and every way of writing one that we read."""
+"""Real photographs in every format and encoding that is read."""
 
 import io
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def _write(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 @pytest.fixture(scope="session")
 def write() -> Write:
-    """``write(image, "JPEG", quality=90)``: the file as Pillow (pillow-heif for HEIF) makes it."""
+    """``write(image, "JPEG", quality=90)``: the file as Pillow (pillow-heif for HEIF) writes it."""
     return _write
 
 
@@ -37,13 +37,13 @@ def astronaut() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def photo(astronaut: NDArray[np.uint8]) -> Image.Image:
-    """A part of it, 160 x 120 pixels: wider than high, so that turns show."""
+    """A crop of 160 x 120 pixels, not square, so that rotations are noticed."""
     return Image.fromarray(astronaut[0:240, 100:420]).resize((160, 120))
 
 
 @pytest.fixture(scope="session")
 def files(photo: Image.Image) -> dict[str, bytes]:
-    """The same photograph in each format, and in each kind of compression that matters."""
+    """The same photograph in each format and each relevant compression."""
     return {
         "jpeg": _write(photo, "JPEG", quality=88),
         "jpeg-progressive": _write(photo, "JPEG", quality=88, progressive=True),

@@ -1,4 +1,6 @@
-"""Whether a picture moves is told by its structure, and a still one is never said to move."""
+"""Animation is recognised by the file's structure; still pictures are never reported as
+animated.
+"""
 
 import io
 from typing import Any
@@ -21,20 +23,20 @@ def saved(kind: str, pictures: int, **how: Any) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pictures", [2, 3])
-def test_what_has_more_pictures_moves(kind: str, pictures: int) -> None:
+def test_several_pictures_are_animated(kind: str, pictures: int) -> None:
     data = saved(kind, pictures)
     assert is_animated(data)
     assert is_animated(data + b"what comes behind its end")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "JPEG", "TIFF", "BMP"])
-def test_what_has_one_is_still(kind: str) -> None:
+def test_one_picture_is_not_animated(kind: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (40, 30), "teal").save(file, kind)
     assert not is_animated(file.getvalue())
 
 
-def test_neither_what_is_said_in_a_file_nor_one_picture_for_a_while_moves() -> None:
+def test_metadata_or_one_timed_picture_is_not_animated() -> None:
     said = saved("GIF", 1, comment=b"," * 600, duration=100, loop=0)
     assert said.count(b",") > 600
     assert not is_animated(said)
@@ -43,12 +45,12 @@ def test_neither_what_is_said_in_a_file_nor_one_picture_for_a_while_moves() -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_was_cut_is_an_answer(kind: str) -> None:
+def test_truncated_file_gives_an_answer(kind: str) -> None:
     data = saved(kind, 3)
     told = [is_animated(data[:kept]) for kept in range(len(data))]
-    assert told == sorted(told)  # from some place on it is seen
+    assert told == sorted(told)  # recognised from some length on
 
 
-def test_what_is_no_picture_is_not_said_to_move() -> None:
+def test_other_files_are_not_animated() -> None:
     for data in (b"", b"GIF", b"only words", written(wander(seconds=0.2))):
         assert not is_animated(data)

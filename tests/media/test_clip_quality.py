@@ -1,4 +1,4 @@
-"""How finely copies are written: as finely as 42 dB takes, and no finer."""
+"""Copies are written with as much quality as 42 dB needs, and no more."""
 
 import numpy as np
 import pytest
@@ -17,10 +17,10 @@ def test_the_error_is_that_of_what_is_shown() -> None:
         told = copy_error(copy, clip.frames)
     pairs = zip(decoded(copy), decoded(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
-    assert 0.9 < told / shown < 1.25  # chroma, enlarged, is smoothed a little
+    assert 0.9 < told / shown < 1.25  # enlarged chroma is slightly smoothed
 
 
-def test_between_what_was_tried_the_target_is_met() -> None:
+def test_rate_factor_between_tried_ones_meets_the_target() -> None:
     target = 255.0**2 / 10.0**4.23
     assert rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
     between = rate_factor((1.25 * target, target / 1.25))

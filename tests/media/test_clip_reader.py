@@ -1,4 +1,4 @@
-"""Clips are read frame by frame, upright, by their own times; what is no clip says so."""
+"""Clips are read frame by frame, upright, with their own times; other files are refused."""
 
 import contextlib
 
@@ -56,7 +56,7 @@ def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
     assert {frame.coded for frame in hidden} == {Coded.UNKNOWN}
 
 
-def test_what_has_no_frames_says_so() -> None:
+def test_file_without_frames_is_refused() -> None:
     for data in (b"", b"hello", beep(), beep(container="matroska")):
         with pytest.raises(NoFrames):
             frames_of(data)
@@ -70,7 +70,7 @@ def test_half_a_file_is_refused(container: str, kept: float) -> None:
         frames_of(data[: round(kept * len(data))])
 
 
-def test_noise_in_a_file_never_ends_in_anything_but_our_own_errors() -> None:
+def test_noise_raises_only_our_own_errors() -> None:
     data = written(FRAMES)
     rng = np.random.default_rng(1)
     for _ in range(12):

@@ -48,7 +48,7 @@ def test_a_copy_is_coded_in_step_with_its_source() -> None:
         assert [frame.coded for frame in clip.frames] == wanted
 
 
-def test_nothing_else_is_inside() -> None:
+def test_file_holds_nothing_but_frames_and_sound() -> None:
     data = copied()
     for word in (b"x264", b"Lavf", b"Lavc", b"encoder", b"crf", b"udta", b"Handler"):
         assert word not in data
@@ -66,7 +66,7 @@ def test_the_sound_is_carried_over() -> None:
     assert np.std(heard[0, 5000:40_000]) == pytest.approx(0.354, abs=0.02)
 
 
-def test_silences_stand_where_they_belong_to_the_sample() -> None:
+def test_silences_are_placed_to_the_sample() -> None:
     noise = np.random.default_rng(3).uniform(-0.5, 0.5, (24_000, 1)).astype(np.float32)
     silences = tuple(Silence(place, 2400 + place % 7) for place in range(0, 24_000, 3000))
     whole = np.concatenate(

@@ -1,4 +1,4 @@
-"""Cut short, damaged, too large: refused with the right words, and never half decoded."""
+"""Truncated, damaged or too large files are refused with the right error, never half decoded."""
 
 import io
 import struct
@@ -15,16 +15,16 @@ from entrenous.base.picture import CutShort, DecoderGaveUp, NotAPicture, TooMany
 from entrenous.media.picture_reader import read_picture
 
 Files = dict[str, bytes]
-HARMLESS_TAIL = {"gif": 2}  # its last bytes say only that nothing follows
+HARMLESS_TAIL = {"gif": 2}  # its last bytes only mark the end
 BOUNDED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 def bomb(side_px: int = 50_000) -> bytes:
-    """A PNG that announces 50,000 x 50,000 pixels, 7.5 GB, in a few kB: a well-formed file.
+    """A well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
 
-    Deflate reaches 1 : 1,032, so the first 64 rows are there (10 MB); a decoder would begin.
+    Deflate reaches 1 : 1,032, so the first 64 rows exist (10 MB), and a decoder would start.
     """
     row = b"\0" + bytes(side_px * 3)
     squeeze = zlib.compressobj(9)
@@ -54,7 +54,7 @@ def test_a_bomb_is_refused_from_its_header() -> None:
 @pytest.mark.parametrize(
     ("at", "announced"), [(0x18, b"\xff\xff\xff\xff\xff\xff"), (0x18, b"\xff\x7f\x00\xff\x7f\x00")]
 )
-def test_a_webp_canvas_is_judged_before_it_is_made(
+def test_webp_canvas_is_checked_before_allocation(
     at: int, announced: bytes, photo: Image.Image
 ) -> None:
     out = io.BytesIO()
@@ -67,7 +67,7 @@ def test_a_webp_canvas_is_judged_before_it_is_made(
 
 
 @pytest.mark.parametrize("side", ["gif", "bmp", "tiff"])
-def test_every_header_is_judged(side: str, files: Files) -> None:
+def test_size_in_every_header_is_checked(side: str, files: Files) -> None:
     data = bytearray(files[side])
     if side == "gif":
         data[6:10] = b"\xff\xff\xff\xff"
@@ -127,10 +127,8 @@ def test_what_comes_after_the_end_does_not_matter(name: str, files: Files) -> No
     )
 
 
-def test_a_thumbnail_inside_does_not_stand_for_the_picture(
-    photo: Image.Image, files: Files
-) -> None:
-    """Its own end marker must not be taken for the picture's."""
+def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, files: Files) -> None:
+    """Its end marker must not be taken for the picture's."""
     data = files["jpeg"]
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
@@ -149,7 +147,7 @@ def test_a_png_whose_checksum_fails_is_refused(files: Files) -> None:
 @BOUNDED
 @given(st.data())
 def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataObject) -> None:
-    """Whatever happens inside a decoder, a person gets a picture or one of our messages."""
+    """Whatever happens in a decoder, the result is a picture or one of our errors."""
     name = data.draw(st.sampled_from(sorted(files)))
     damaged = bytearray(files[name])
     early = data.draw(st.booleans())
@@ -173,13 +171,13 @@ def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataOb
     | st.just(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif"),
     st.binary(max_size=300),
 )
-def test_noise_behind_a_true_beginning_is_refused(start: bytes, noise: bytes) -> None:
+def test_noise_after_a_valid_start_is_refused(start: bytes, noise: bytes) -> None:
     with pytest.raises(Malformed):
         read_picture(start + noise)
 
 
 def repaired(png: bytes) -> bytes:
-    """With each chunk's checksum made good again, so that damage reaches the decoder."""
+    """With correct chunk checksums, so that damage reaches the decoder."""
     out, at = bytearray(png[:8]), 8
     while at + 12 <= len(png):
         (size,) = struct.unpack_from(">I", png, at)

@@ -1,4 +1,4 @@
-"""What a file is opened as, by its first bytes."""
+"""The medium of a file by its first bytes."""
 
 import pytest
 
@@ -26,10 +26,10 @@ def test_files_of_old_cameras_are_clips() -> None:
     film = written(wander(seconds=0.5), container="mov")
     assert medium_of(film) is Medium.CLIP
     assert medium_of(film[int.from_bytes(film[:4], "big") :]) is Medium.CLIP  # without its ftyp box
-    assert medium_of(beep()) is Medium.CLIP  # a player would look for frames in it, too
+    assert medium_of(beep()) is Medium.CLIP  # players also look for frames in it
 
 
-def test_moving_pictures_in_an_ogg_file_are_not_passed_over() -> None:
+def test_video_in_an_ogg_file_is_refused() -> None:
     film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
     assert medium_of(film) is Medium.SOUND
     with pytest.raises(SoundBroken):

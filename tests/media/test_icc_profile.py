@@ -1,4 +1,4 @@
-"""Profiles: the numbers stay, every word goes, and what cannot be reduced is applied."""
+"""Profiles: numbers are kept, text is removed, and irreducible profiles are applied."""
 
 import io
 import struct
@@ -57,7 +57,7 @@ DISPLAY_P3 = MatrixProfile(
 
 
 def planted(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """With tags added or replaced, texts in its header, and bytes that nobody points to."""
+    """With added or replaced tags, text in the header, and unreferenced bytes."""
     (count,) = struct.unpack_from(">I", profile, 128)
     old = {}
     for index in range(count):
@@ -88,7 +88,7 @@ def test_a_written_profile_reads_back_the_same(profile: MatrixProfile) -> None:
 
 
 @pytest.mark.parametrize("profile", [ADOBE_RGB, DISPLAY_P3])
-def test_little_cms_finds_the_profile_sound(profile: MatrixProfile) -> None:
+def test_little_cms_accepts_the_profile(profile: MatrixProfile) -> None:
     opened = ImageCms.ImageCmsProfile(io.BytesIO(write_profile(profile))).profile
     assert opened.is_matrix_shaper
     assert opened.profile_description == "Colour numbers"
@@ -127,7 +127,7 @@ def as_srgb(image: Image.Image, profile: bytes) -> NDArray[np.uint8]:
     return np.asarray(shown)
 
 
-def test_srgb_in_any_clothes_is_srgb() -> None:
+def test_every_variant_of_srgb_is_recognised() -> None:
     little_cms = parse_profile(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     assert little_cms is not None
     assert is_srgb(little_cms)
@@ -145,7 +145,7 @@ def srgb_light(x: float) -> float:
 
 
 @given(st.binary(max_size=600), st.integers(0, 600))
-def test_no_noise_makes_the_reader_stumble(noise: bytes, at: int) -> None:
+def test_noise_never_crashes_the_reader(noise: bytes, at: int) -> None:
     profile = bytearray(write_profile(DISPLAY_P3))
     profile[at : at + len(noise)] = noise
     numbers = parse_profile(bytes(profile))
@@ -179,7 +179,7 @@ def test_a_broken_profile_is_dropped(profile: bytes, photo: Image.Image, write: 
 
 
 def test_grey_with_a_grey_profile_becomes_srgb_grey(photo: Image.Image, write: Write) -> None:
-    """Linear light stored as numbers must come out brighter, or it would look too dark."""
+    """Values stored as linear light must come out brighter."""
     linear = planted(write_profile(ADOBE_RGB), {b"kTRC": gamma(1.0)})
     linear = linear[:12] + b"mntrGRAYXYZ " + linear[24:]
     image = photo.convert("L")
@@ -204,8 +204,8 @@ def test_grey_with_a_colour_profile_becomes_srgb_grey(photo: Image.Image, write:
     assert pixels.mean() < np.asarray(image).mean() - 10
 
 
-def test_ink_is_shown_through_its_profile(photo: Image.Image, write: Write) -> None:
-    """Where a profile says that the first ink is yellow, it is not shown as cyan."""
+def test_cmyk_is_converted_by_its_profile(photo: Image.Image, write: Write) -> None:
+    """If a profile defines the first ink as yellow, it is not shown as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
     picture = read_picture(write(image, "JPEG", quality=95, icc_profile=ink_profile()))
     assert picture.profile is None
@@ -214,7 +214,9 @@ def test_ink_is_shown_through_its_profile(photo: Image.Image, write: Write) -> N
 
 
 def ink_profile() -> bytes:
-    """CMYK to Lab by a table of 2 points an axis (``mft1``, ICC.1:2022, 10.11): inks are yellow."""
+    """CMYK to Lab by a table with 2 points per axis (``mft1``, ICC.1:2022, 10.11); inks are
+    yellow.
+    """
     corners = b""
     for corner in range(16):
         ink = corner.bit_count() / 4
@@ -227,7 +229,7 @@ def ink_profile() -> bytes:
 
 
 def test_a_colour_table_is_applied_not_carried(photo: Image.Image, write: Write) -> None:
-    """RGB with a table: everything turns grey in it, and no profile is left."""
+    """An RGB table that turns everything grey; no profile is left."""
     corners = b"".join(
         bytes((round(255 * corner.bit_count() / 3), 128, 128)) for corner in range(8)
     )

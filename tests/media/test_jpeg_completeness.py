@@ -1,4 +1,4 @@
-"""A cut JPEG with an end marker put behind it is still cut; a flat picture is still whole."""
+"""A truncated JPEG with an appended end marker is still truncated; a flat picture is complete."""
 
 import io
 from collections.abc import Callable
@@ -27,13 +27,15 @@ WAYS = [
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("way", WAYS)
-def test_an_end_marker_does_not_mend_a_cut(
+def test_truncated_jpeg_with_an_end_marker_is_refused(
     mode: str, way: dict[str, int], photo: Image.Image, write: Write
 ) -> None:
     data = write(photo.convert(mode), "JPEG", **way)
     start = data.index(b"\xff\xda") + 14
     for part in range(50):
-        cut = start + (len(data) - start) * part // 53  # what lies beyond ends in the last blocks
+        cut = (
+            start + (len(data) - start) * part // 53
+        )  # beyond this only the last blocks are affected
         with pytest.raises(CutShort):
             read_picture(data[:cut] + END)
 
@@ -59,7 +61,7 @@ def test_flat_pictures_and_flat_bottoms_are_whole(
 def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
     astronaut: NDArray[np.uint8], write: Write
 ) -> None:
-    """Cut before the mean values are complete: refused. After that, no part of it is missing."""
+    """Cut before the mean values are complete, it is refused; after that, no area is missing."""
     data = write(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
@@ -77,7 +79,7 @@ def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
 
 
 def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
-    """A frame that announces three components, of which one scan came."""
+    """The frame announces three components, but there is one scan."""
     frame = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x11\0\x02\x11\0\x03\x11\0"
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
     data = b"\xff\xd8" + frame + scan + b"data" + END

@@ -1,4 +1,4 @@
-"""What was planted in an original must not be in a copy: asked of exiftool, and of the bytes."""
+"""Metadata planted in an original must not be in a copy, according to exiftool and the bytes."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ Tags = dict[str, Any]
 MARKER = b"SPYGLASS"
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "metadata"
 
-# Groups that only describe how the file is built; no person and no camera speaks in them.
+# Groups that only describe the file's structure, without data from a person or camera.
 STRUCTURE = {
     "ExifTool",
     "System",
@@ -81,7 +81,7 @@ def tags_of(exiftool: str, path: Path) -> Tags:
 
 
 def left_over(tags: Tags) -> Tags:
-    """Those that say more than how the file is built."""
+    """Tags that describe more than the file's structure."""
     return {tag: value for tag, value in tags.items() if not _is_structure(tag, value)}
 
 
@@ -132,7 +132,7 @@ def exif_with_everything() -> bytes:
 def planted(
     request: pytest.FixtureRequest, exiftool: str, photo: Image.Image, write: Write, tmp_path: Path
 ) -> Path:
-    """An original full of everything that a picture can carry besides its pixels."""
+    """An original with everything that a picture can carry besides its pixels."""
     kind = request.param
     path = tmp_path / f"planted.{kind.lower()}"
     options = {"comment": MARKER} if kind == "JPEG" else {}
@@ -156,7 +156,7 @@ def planted(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # The rest of a larger picture that once stood in the same file, as in CVE-2023-21036.
+    # The rest of a larger picture that was overwritten in the file, as in CVE-2023-21036.
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 
@@ -187,7 +187,7 @@ def test_nothing_of_what_was_planted_is_in_the_copy(
 
 
 def spellings(marker: bytes) -> list[bytes]:
-    """The marker as it is, in two bytes a letter, in hexadecimal, in base 64."""
+    """The marker itself, as UTF-16, in hexadecimal, in base 64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]

@@ -1,4 +1,4 @@
-"""A copy is written like its original, and finer only as far as it must be."""
+"""A copy is encoded like its original, and finer only as far as necessary."""
 
 import io
 import math
@@ -19,7 +19,7 @@ NAMES = ["jpeg", "jpeg-progressive", "jpeg-cmyk", "jpeg-grey", "webp", "heic", "
 
 
 def marked(picture: Picture, seed: int = 1) -> NDArray[np.uint8]:
-    """Noise of one grey level, the same in all colours: an error of 45 dB, as a mark makes."""
+    """Noise of one grey level, equal in all colours: an error of 45 dB, like that of a mark."""
     noise = np.random.default_rng(seed).normal(0, 1.38, (picture.height_px, picture.width_px, 1))
     return np.clip(np.rint(np.asarray(picture) + noise), 0, 255).astype(np.uint8)
 
@@ -30,14 +30,14 @@ def psnr_db(picture: Picture, data: bytes) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_copy_is_as_near_as_promised(name: str, files: dict[str, bytes]) -> None:
+def test_every_copy_reaches_the_promised_psnr(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     finer = finer_needed(picture, marked(picture, 1))
     assert psnr_db(picture, write_picture(picture, marked(picture, 2), finer=finer)) >= 42.0
 
 
 @pytest.mark.parametrize("name", [*NAMES, "png", "webp-lossless", "gif", "tiff"])
-def test_the_same_picture_needs_the_same(name: str, files: dict[str, bytes]) -> None:
+def test_same_picture_needs_the_same_step(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     finer = finer_needed(picture, marked(picture))
     assert finer == finer_needed(read_picture(files[name]), marked(picture))
@@ -48,7 +48,7 @@ def test_the_same_picture_needs_the_same(name: str, files: dict[str, bytes]) -> 
 def test_a_jpeg_keeps_its_own_tables_where_they_fit(
     quality: int, photo: Image.Image, write: Write
 ) -> None:
-    """Its coefficients lie on the very grid that its tables make, so they cost next to nothing."""
+    """Its coefficients lie on the grid of its tables, so encoding costs almost no quality."""
     picture = read_picture(write(photo, "JPEG", quality=quality, subsampling="4:4:4"))
     assert finer_needed(picture, marked(picture)) == 0
 
@@ -71,7 +71,7 @@ def test_every_step_is_finer_or_sharper(files: dict[str, bytes]) -> None:
         assert nearness[-1] > 48.0
 
 
-def test_of_a_large_picture_bands_are_enough(astronaut: NDArray[np.uint8], write: Write) -> None:
+def test_bands_suffice_for_a_large_picture(astronaut: NDArray[np.uint8], write: Write) -> None:
     tiled = np.tile(astronaut, (4, 4, 1))
     picture = read_picture(write(Image.fromarray(tiled), "JPEG", quality=60))
     trial = marked(picture)

@@ -1,4 +1,4 @@
-"""Reading: every format and mode comes out as the pixels that it shows, upright."""
+"""Reading: every format and mode gives the pixels that it shows, upright."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from entrenous.media.picture_reader import read_picture
 
 Write = Callable[..., bytes]
 
-# How far a pixel may be off on average, in steps of 255: nothing for lossless formats.
+# Largest mean error in levels of 255: 0 for lossless formats.
 LOSSES = {
     "jpeg": 4.0,
     "jpeg-progressive": 4.0,
@@ -53,7 +53,7 @@ def test_each_format_shows_the_photo(
     assert off(picture, photo) <= LOSSES[name]
 
 
-def test_the_name_of_the_kind_is_in_the_bytes_alone(files: dict[str, bytes]) -> None:
+def test_format_is_recognised_by_the_bytes_alone(files: dict[str, bytes]) -> None:
     kinds = {name: read_picture(data).encoding.format.value for name, data in files.items()}
     assert kinds == {name: name.partition("-")[0] for name in files}
 
@@ -122,7 +122,7 @@ def test_an_alpha_that_hides_nothing_is_none(photo: Image.Image, write: Write) -
     assert read_picture(write(photo.convert("RGBA"), "PNG")).alpha is None
 
 
-def test_what_nobody_can_see_does_not_travel(photo: Image.Image, write: Write) -> None:
+def test_invisible_samples_are_removed(photo: Image.Image, write: Write) -> None:
     image = photo.copy()
     image.putalpha(Image.new("L", photo.size, 0))
     image.paste((10, 20, 30, 255), (0, 0, 80, 120))
@@ -161,7 +161,7 @@ def test_interlaced_png(photo: Image.Image) -> None:
 def test_every_orientation_comes_out_upright(
     kind: str, orientation: int, photo: Image.Image, write: Write
 ) -> None:
-    """Stored turned back and marked with the orientation, it must read as the photo itself."""
+    """A picture stored rotated, with its orientation tag, must read like the photo."""
     back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = photo if orientation == 1 else photo.transpose(Image.Transpose(back[orientation]))
     exif = Image.Exif()
@@ -209,9 +209,7 @@ def test_jpeg_tables_turn_with_the_picture(photo: Image.Image, write: Write) -> 
     assert encoding.tables is not None
     turned = np.array(encoding.tables[0]).reshape(8, 8)
     assert np.array_equal(turned, np.array(table).reshape(8, 8).T)
-    assert (
-        encoding.subsampling is None
-    )  # halved in one direction only, and that is the other one now
+    assert encoding.subsampling is None  # halved in one direction, which the turn exchanges
 
 
 def test_a_grey_jpeg_is_grey_and_cmyk_has_no_tables(files: dict[str, bytes]) -> None:
@@ -248,7 +246,7 @@ def test_a_raw_file_is_not_taken_for_its_thumbnail(photo: Image.Image, write: Wr
 def png(
     size: tuple[int, int], depth: int, colour: int, lines: list[bytes], *, interlaced: bool = False
 ) -> bytes:
-    """A PNG by hand (W3C PNG, third edition), each line with filter 0."""
+    """A hand-made PNG (W3C PNG, third edition) with filter 0 on each line."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         crc = zlib.crc32(name + body)

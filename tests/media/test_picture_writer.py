@@ -1,4 +1,4 @@
-"""Writing: alike to the original, the same bytes every time, and only what a picture needs."""
+"""Writing: similar to the original, deterministic, and without unneeded parts."""
 
 import io
 from collections.abc import Callable
@@ -41,7 +41,7 @@ WIDE = write_profile(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_copy_is_alike_and_in_the_promised_format(name: str, files: dict[str, bytes]) -> None:
+def test_copy_looks_alike_and_has_the_promised_format(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     copy = read_picture(write_picture(picture))
     assert copy.encoding.format is picture.encoding.format.written
@@ -73,8 +73,8 @@ def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
     assert copy.encoding == want.encoding
 
 
-def test_tables_nobody_would_use_are_not_fatal(photo: Image.Image) -> None:
-    """A stranger chooses them; up to 65,535 is legal in T.81."""
+def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
+    """An untrusted file may have them; up to 65,535 is legal in T.81."""
     for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
         encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
         picture = Picture(photo.width, photo.height, photo.tobytes(), encoding)
@@ -100,7 +100,7 @@ def test_pixels_of_another_shape_or_type_are_refused(files: dict[str, bytes]) ->
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-def test_alpha_travels(kind: str, mode: str, photo: Image.Image, write: Write) -> None:
+def test_alpha_is_written(kind: str, mode: str, photo: Image.Image, write: Write) -> None:
     image = photo.convert(mode)
     image.putalpha(Image.radial_gradient("L").resize(photo.size))
     picture = read_picture(write(image, kind, **({"lossless": True} if kind == "WEBP" else {})))

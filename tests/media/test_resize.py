@@ -1,4 +1,4 @@
-"""Smaller copies: right size, right colours, no bleeding from what is transparent."""
+"""Reduced pictures: right size, right colours, no bleeding from transparent areas."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_a_small_picture_stays_as_it_is(files: dict[str, bytes]) -> None:
     assert resize(picture, 160) is picture
 
 
-def test_it_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
+def test_resized_picture_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
     picture = read_picture(files["jpeg"])
     smaller = resize(picture, 80)
     assert smaller.encoding == picture.encoding
@@ -35,7 +35,7 @@ def test_it_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> No
 
 
 def test_transparent_colours_do_not_bleed() -> None:
-    """Invisible black next to visible white must not make the white edge grey."""
+    """Invisible black beside visible white must not make the white edge grey."""
     image = Image.new("RGB", (40, 40), "white")
     image.paste((0, 0, 0), (0, 0, 20, 40))
     alpha = bytes(([0] * 20 + [255] * 20) * 40)
@@ -45,6 +45,6 @@ def test_transparent_colours_do_not_bleed() -> None:
     assert np.asarray(smaller)[visible].min() >= 250
 
 
-def test_nothing_is_no_size(files: dict[str, bytes]) -> None:
+def test_size_below_one_is_refused(files: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
         resize(read_picture(files["png"]), 0)

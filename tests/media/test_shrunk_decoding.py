@@ -1,4 +1,4 @@
-"""A JPEG that is decoded no larger than is needed, for a gate (docs/spec/gate.md section 2.1)."""
+"""JPEGs decoded no larger than a gate needs (docs/spec/gate.md section 2.1)."""
 
 import io
 
@@ -30,7 +30,7 @@ def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
 
 @pytest.mark.parametrize("size", [(2048, 1536), (1100, 3000), (1023, 1024), (512, 900)])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
-def test_it_is_smaller_as_large_as_needed_and_looks_the_same(
+def test_shrunk_picture_is_large_enough_and_looks_the_same(
     size: tuple[int, int], options: dict[str, object]
 ) -> None:
     data = saved(photo(*size), **options)
@@ -44,7 +44,7 @@ def test_it_is_smaller_as_large_as_needed_and_looks_the_same(
 
 @pytest.mark.parametrize("turned", range(1, 9))
 @pytest.mark.parametrize("size", [(1999, 1537), (1541, 2300), (1200, 834), (777, 1003)])
-def test_its_hash_is_that_of_the_whole_however_it_was_held(
+def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
     size: tuple[int, int], turned: int
 ) -> None:
     exif = Image.Exif()
@@ -58,19 +58,19 @@ def test_its_hash_is_that_of_the_whole_however_it_was_held(
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
 
 
-def test_nothing_is_said_of_another_size_where_none_was_made_smaller() -> None:
+def test_unshrunk_picture_has_no_full_size() -> None:
     assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).shrunk_from is None
     assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).shrunk_from is None
 
 
-def test_a_turn_is_undone_in_a_shrunk_one_too() -> None:
+def test_shrunk_picture_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = TURNED
     shrunk = read_picture(saved(photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
     assert shrunk.height_px > shrunk.width_px >= NEEDED_PX
 
 
-def test_half_a_file_is_refused_as_ever() -> None:
+def test_half_a_file_is_refused_when_shrinking() -> None:
     data = saved(photo(2048, 1536))
     for share in (0.3, 0.6, 0.9):
         with pytest.raises(CutShort):
@@ -99,7 +99,7 @@ def test_a_grey_jpeg_is_its_luma() -> None:
 
 
 @pytest.mark.parametrize("how", ["PNG", "WEBP"])
-def test_of_other_formats_the_colours_come_too(how: str) -> None:
+def test_other_formats_keep_their_colours(how: str) -> None:
     data = saved(photo(700, 600), how)
     assert read_picture(data, luma=True) == read_picture(data)
 
@@ -114,7 +114,7 @@ def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
         read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
 
 
-def test_ink_and_colours_with_a_profile_to_apply_are_read_as_ever() -> None:
+def test_cmyk_and_profiles_to_apply_are_decoded_in_full() -> None:
     ink = saved(photo(700, 600).convert("CMYK"))
     assert read_picture(ink, luma=True) == read_picture(ink)
 
@@ -124,7 +124,7 @@ def test_other_formats_come_whole() -> None:
     assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
 
 
-def test_the_jailed_child_is_asked_for_as_much() -> None:
+def test_sandboxed_child_shrinks_equally() -> None:
     data = saved(photo(2048, 1536))
     assert decode_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
         data, at_least_px=NEEDED_PX

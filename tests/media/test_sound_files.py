@@ -1,4 +1,4 @@
-"""Sounds as files: read from every codec, written as they were, nothing told about their makers."""
+"""Sounds as files: read from every codec, written like the original, without metadata."""
 
 import io
 from dataclasses import replace
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_again_as_the_same_kind(kind: SoundFormat, chann
 
 @pytest.mark.parametrize(("deep", "step"), [(False, 2.0**-15), (True, 2.0**-22)])
 @pytest.mark.parametrize("kind", [SoundFormat.WAV, SoundFormat.FLAC])
-def test_without_loss_samples_come_back_to_the_last_bit(
+def test_lossless_samples_are_read_back_exactly(
     kind: SoundFormat,
     deep: bool,  # noqa: FBT001
     step: float,
@@ -101,7 +101,7 @@ def test_nothing_in_a_written_file_tells_what_wrote_it_or_where(kind: SoundForma
     }
 
 
-def test_a_title_and_a_place_in_a_found_file_are_not_kept() -> None:
+def test_title_and_location_are_not_kept() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="mp3") as out:
         out.metadata.update({"title": "SECRET-TITLE", "comment": "SECRET-PLACE"})
@@ -151,10 +151,10 @@ def a_wave(rate_hz: int) -> bytes:
     ],
     ids=["AC-3", "MP2", "too slow", "too fast"],
 )
-def test_a_sound_that_is_not_read_is_not_taken_for_silence(data: bytes) -> None:
+def test_unsupported_codec_is_not_taken_for_silence(data: bytes) -> None:
     with pytest.raises(SoundUnknown):
         read_sound(data)
-    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one that is read is enough
+    read_sound(beside(FILES["mp4"][0], data, container="matroska"))  # one supported track is enough
 
 
 def test_a_file_without_a_sound_is_silent() -> None:

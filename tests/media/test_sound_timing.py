@@ -1,4 +1,4 @@
-"""Times of a sound become silences; times that lie become neither many nor long ones."""
+"""Gaps in a sound's times become silences; wrong times cause neither many nor long ones."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def on_time(parts: int, start_s: float = 0.0) -> list[float]:
 
 
 @pytest.mark.parametrize("start_s", [0.0, 3.0, -2.0, 0.025, -0.025])
-def test_what_begins_together_and_goes_on_is_left_alone(start_s: float) -> None:
+def test_continuous_sound_has_no_silences(start_s: float) -> None:
     assert followed(*on_time(100, 3.0 + start_s), picture_s=3.0 + round(start_s)) == Timing()
 
 
@@ -31,7 +31,7 @@ def test_a_late_start_is_a_silence_and_an_early_one_is_time_ahead() -> None:
     assert followed(*on_time(50), picture_s=0.5) == Timing(4000)
 
 
-def test_losses_are_made_up_for_once_they_add_up() -> None:
+def test_losses_become_silence_once_they_add_up() -> None:
     kept = [at_s for number, at_s in enumerate(on_time(100)) if number % 10 != 9]
     assert followed(*kept) == Timing(0, (Silence(36 * PART, 640), Silence(72 * PART, 640)))
 
@@ -49,7 +49,7 @@ def test_a_first_part_with_a_time_of_its_own_is_priming() -> None:
     assert followed(0.0, *on_time(50, 0.08), picture_s=0.08) == Timing()
 
 
-def test_times_that_lie_make_neither_long_nor_many_silences() -> None:
+def test_wrong_times_make_neither_long_nor_many_silences() -> None:
     far = followed(*on_time(9), 1e15, 2e15, 3e15)
     assert far.silences == (Silence(9 * PART, MOST),)
     steps = followed(*(0.1 * number for number in range(100_000)))

@@ -47,7 +47,7 @@ def case(room: Room) -> Case:
     return find_case(opened.name, room.device)
 
 
-def test_the_way_of_a_notice(room: Room, case: Case) -> None:
+def test_notice_runs_from_draft_to_removal(room: Room, case: Case) -> None:
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
     room.clock.wind(hours=1)
     record_notice_event(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
@@ -96,7 +96,7 @@ def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
 
 
-def test_what_the_tables_do_not_have_is_refused(room: Room, case: Case) -> None:
+def test_transition_not_in_the_table_is_refused(room: Room, case: Case) -> None:
     for state, event in product(NoticeState, NoticeEvent):
         if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TABLE:
             with pytest.raises(NotNow, match="drafted"):
@@ -127,7 +127,7 @@ def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None
         record_notice_event(case.name, 2, NoticeEvent.SEND, START, room.device)
 
 
-def test_closing_opening_again_and_what_does_not_fit(room: Room, case: Case) -> None:
+def test_cases_close_and_reopen_only_in_the_right_state(room: Room, case: Case) -> None:
     assert close_case(case.name, room.device).state is CaseState.CLOSED
     with pytest.raises(NotNow, match="closed"):
         close_case(case.name, room.device)
@@ -151,7 +151,7 @@ def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
     verify_chain(other.name, room.device)
 
 
-def test_one_next_step_at_a_time(room: Room) -> None:
+def test_next_step_names_one_step(room: Room) -> None:
     case = room.opens()
     said = [next_step(case, START)]
     said.append(next_step(add_sighting(case.name, seen(), room.device), START))
@@ -215,7 +215,7 @@ def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Ro
     assert next_step(sends(room, case, 1), START).startswith("You have not sent notice 2 yet")
 
 
-def test_what_they_asked_for_is_not_nothing_to_do(room: Room, case: Case) -> None:
+def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
     sends(room, case, 1)
     asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)
     assert next_step(asked, START).startswith("They asked for more about notice 1")

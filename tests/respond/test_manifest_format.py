@@ -29,11 +29,11 @@ ONE = EvidenceManifest(
 
 
 @given(manifests)
-def test_what_is_written_is_read_back(manifest: EvidenceManifest) -> None:
+def test_written_manifest_is_read_back(manifest: EvidenceManifest) -> None:
     assert read_manifest(write_manifest(manifest)) == manifest
 
 
-def test_its_bytes_are_those_of_the_spec() -> None:
+def test_manifest_bytes_match_the_specification() -> None:
     assert write_manifest(ONE) == (
         b'{"custody_head":"' + b"01" * 32 + b'","items":[{"added_at":"2026-11-25T12:00:00.000000Z",'
         b'"item":1,"level":"A1","salted_sha256":"' + b"02" * 32 + b'"}],'
@@ -76,7 +76,7 @@ def test_stray_bytes_are_no_manifest(data: bytes) -> None:
         ("more", 1),
     ],
 )
-def test_a_field_that_is_odd_is_refused(field: str, value: object) -> None:
+def test_invalid_manifest_field_is_refused(field: str, value: object) -> None:
     plain = {**json.loads(write_manifest(ONE)), field: value}
     odd = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(BadManifest):
@@ -86,7 +86,7 @@ def test_a_field_that_is_odd_is_refused(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("item", "1"), ("item", True), ("level", "A9"), ("salted_sha256", "zz")]
 )
-def test_an_item_that_is_odd_is_refused(field: str, value: object) -> None:
+def test_invalid_manifest_item_is_refused(field: str, value: object) -> None:
     plain = json.loads(write_manifest(ONE))
     plain["items"][0][field] = value
     odd = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
@@ -95,7 +95,7 @@ def test_an_item_that_is_odd_is_refused(field: str, value: object) -> None:
 
 
 @given(times)
-def test_times_have_one_form(moment: datetime) -> None:
+def test_manifest_times_have_one_form(moment: datetime) -> None:
     assert read_time(write_time(moment)) == moment
 
 

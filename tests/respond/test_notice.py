@@ -82,7 +82,7 @@ def test_a_draft_does_not_swear_what_she_never_said() -> None:
         ("us-tida-removal", "The intimate visual depiction is here"),
     ],
 )
-def test_nor_does_it_declare_that_a_picture_is_intimate(id_: str, declared: str) -> None:
+def test_draft_does_not_declare_a_picture_intimate_unasked(id_: str, declared: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     assert declared in draft_notice(CASE, route, START).letter
     unsaid = replace(CASE, situation=replace(CASE.situation, intimate=None))

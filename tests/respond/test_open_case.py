@@ -4,7 +4,7 @@ import pytest
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
-from entrenous.respond.age_gate import ForYoungPeople, help_line_text, help_lines, referral_text
+from entrenous.respond.age_gate import ForYoungPeople, help_line_text, help_lines
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.law.places import parse_place
@@ -59,12 +59,15 @@ def test_help_lines_are_of_the_place_and_the_verified_come_first() -> None:
     british = help_lines((parse_place("uk"),))
     assert [line.id for line in british] == ["uk-rph"]
     assert not any(line.for_children for line in help_lines((parse_place("US"), parse_place("GB"))))
-    assert [line.id for line in referral_text((parse_place("GB"),))] == ["us-ncmec", "gb-childline"]
-    assert [line.id for line in referral_text(())] == ["us-ncmec"]
+    assert [line.id for line in help_lines((parse_place("GB"),), for_children=True)] == [
+        "us-ncmec",
+        "gb-childline",
+    ]
+    assert [line.id for line in help_lines((), for_children=True)] == ["us-ncmec"]
 
 
 def test_an_unverified_help_line_says_so() -> None:
-    childline = referral_text((parse_place("GB"),))[1]
+    childline = help_lines((parse_place("GB"),), for_children=True)[1]
     assert "check first that this is still right" in help_line_text(childline, START.date())
     assert "0800 1111" in help_line_text(childline, START.date())
 

@@ -26,7 +26,7 @@ def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
     "typed",
     ["", "Germany", "D", "US-", "US-CALI", "D\u0131", "12", "US_CA", "XX", "ZZ-CA", "EU-DE"],
 )
-def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
+def test_unknown_place_is_refused(typed: str) -> None:
     with pytest.raises(UnknownPlace, match="two letters"):
         parse_place(typed)
 
@@ -49,7 +49,7 @@ def test_what_is_no_place_is_refused_kindly(typed: str) -> None:
         ("worldwide", "BR", True),
     ],
 )
-def test_whose_law_reaches_where(jurisdiction: str, where: str, *, answer: bool) -> None:
+def test_jurisdictions_reach_their_places(jurisdiction: str, where: str, *, answer: bool) -> None:
     assert reaches(jurisdiction, (parse_place(where),)) is answer
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.legal_route import Choice, Ranked, Reaches, RouteId, RouteKind
+from entrenous.respond.law.legal_route import RankedRoute, Reaches, RouteChoice, RouteId, RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for
 from entrenous.respond.nouns import Case, Reach, Situation, TakenBy
@@ -24,15 +24,15 @@ def a_case(situation: Situation, *reach: Reach) -> Case:
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
-def ids(choice: Choice) -> list[RouteId]:
+def ids(choice: RouteChoice) -> list[RouteId]:
     return [ranked.route.id for ranked in choice.ranked]
 
 
-def choose(case: Case, on: date = TODAY, today: date | None = None) -> Choice:
+def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteChoice:
     return routes_for(case, on, today or on, ROUTES)
 
 
-def named(choice: Choice, id_: str) -> Ranked:
+def named(choice: RouteChoice, id_: str) -> RankedRoute:
     return next(one for one in choice.ranked if one.route.id == id_)
 
 
@@ -60,7 +60,7 @@ def test_a_name_that_must_stay_hidden_puts_copyright_behind() -> None:
     assert "your name may reach the uploader, which you want to avoid" in dmca.notes
 
 
-def test_who_did_not_take_it_is_not_offered_copyright() -> None:
+def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
     other = lived_in("US", taken_by=TakenBy.SOMEBODY_ELSE)
     assert "us-dmca-512c" not in ids(choose(a_case(other, Reach.PUBLIC)))
     unsaid = lived_in("US", taken_by=TakenBy.UNSAID)
@@ -234,7 +234,9 @@ situations = st.builds(
 
 
 @given(situations, st.lists(st.sampled_from(Reach), max_size=3), st.dates(date(2020, 1, 1)))
-def test_promises_of_the_chooser(situation: Situation, reach: list[Reach], on: date) -> None:
+def test_chooser_keeps_its_promises_for_any_case(
+    situation: Situation, reach: list[Reach], on: date
+) -> None:
     choice = choose(a_case(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.crypto.rfc3161 import verify_timestamp
 from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
-from entrenous.respond.client import REPLY, REPLY_BYTES_MAX, HttpTimestampAuthority, KeptAuthorities
+from entrenous.respond.client import REPLY, REPLY_BYTES_MAX, HttpTimestampAuthority, check_stamp
 from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
 
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
@@ -44,7 +44,7 @@ def judge(folder: str, token: str, data: bytes, chain: str | None = None) -> dat
         ("test_tsa", "response.tsr", datetime(2024, 10, 8, 15, 40, 32, tzinfo=UTC)),
     ],
 )
-def test_others_good_stamps_are_proven(folder: str, token: str, when: datetime) -> None:
+def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when: datetime) -> None:
     assert judge(folder, token, b"hello") == when
 
 
@@ -133,12 +133,12 @@ def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
     assert openssl_says(stamp, MANIFEST, local, tmp_path) == (0, True)
     code, good = openssl_says(stamp, MANIFEST + b" ", local, tmp_path)
     assert (code != 0, good) == (True, False)
-    for checker in (stamps, KeptAuthorities()):
-        checker.check(stamp, MANIFEST)
+    for trusted in (local.ca.read_bytes(), None):
+        check_stamp(stamp, trusted)
         with pytest.raises(StampDoesNotHold, match="another time"):
-            checker.check(replace(stamp, at=stamp.at + timedelta(seconds=1)), MANIFEST)
-    with pytest.raises(StampDoesNotHold, match="over other bytes"):
-        stamps.check(stamp, MANIFEST + b" ")
+            check_stamp(replace(stamp, at=stamp.at + timedelta(seconds=1)), trusted)
+        with pytest.raises(StampDoesNotHold, match="over other bytes"):
+            check_stamp(replace(stamp, manifest=MANIFEST + b" "), trusted)
 
 
 def openssl_says(
@@ -208,7 +208,7 @@ def test_stray_bytes_are_no_stamp(data: bytes) -> None:
 @pytest.mark.real
 @needs_openssl
 @pytest.mark.parametrize("trusted", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\x30\x03abc"])
-def test_a_trusted_file_that_is_none_is_said(
+def test_invalid_trusted_certificates_are_reported(
     trusted: bytes, stamps: HttpTimestampAuthority
 ) -> None:
     with pytest.raises(StampDoesNotHold, match="certificate file"):
@@ -260,7 +260,7 @@ REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { st
         (200, REPLY, REJECTED, StampRefused, "status 2"),
     ],
 )
-def test_an_odd_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
+def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
     status: int,
     kind: str,
     body: bytes,
@@ -288,7 +288,7 @@ def test_the_answer_to_another_question_is_refused(
 
 @pytest.mark.real
 @needs_openssl
-def test_nobody_there_is_said_kindly(local: LocalStampAuthority) -> None:
+def test_unreachable_authority_is_reported(local: LocalStampAuthority) -> None:
     server = odd_server(200, REPLY, b"")
     server.server_close()
     with httpx.Client() as client:

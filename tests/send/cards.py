@@ -1,4 +1,4 @@
-"""Further cards of somebody, signed with her own master key."""
+"""Further key bundles of a person, signed with their own master key."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,26 +18,25 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def identity_of(who: Person) -> Identity:
-    """Everything that her device knows of itself."""
     identity = load_record(Identity, SELF, IDENTITY, who.device.vault)
     assert identity is not None
     return identity
 
 
 def becomes(who: Person, identity: Identity) -> None:
-    """Her device goes on as this."""
+    """Replace the identity stored on her device."""
     store_record(identity, SELF, IDENTITY, who.device.vault)
 
 
 def after(newest: ListStatement, **fields: Any) -> ListStatement:
-    """The list behind this one."""
+    """The link to this list from its successor."""
     said = newest.said
     following = replace(said, epoch=said.epoch + 1, previous=head_of(newest.statement), **fields)
     return read_device_list(write_device_list(following))
 
 
 def instead(newest: ListStatement, **fields: Any) -> ListStatement:
-    """Another list of the same epoch."""
+    """The link from another list of the same epoch."""
     return read_device_list(write_device_list(replace(newest.said, **fields)))
 
 
@@ -48,9 +47,8 @@ def issue_card(
     further: tuple[SignedCertificate, ...] = (),
     **fields: Any,
 ) -> bytes:
-    """The card with her next list, or with another one of the same epoch; hers from now on.
-
-    ``further`` are devices to list besides those that are; each receives at a mailbox of its own.
+    """Issue her next device list, or a conflicting one of the same epoch, and make it hers.
+    ``further`` are additional devices, each with a mailbox of its own.
     """
     identity = identity_of(who)
     assert identity.card is not None
@@ -69,7 +67,7 @@ def issue_card(
 
 
 def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCertificate:
-    """A device that she certified, without a session, a prekey or a mailbox anywhere."""
+    """A device certified by her, without a session, prekeys or a mailbox."""
     identity = identity_of(who)
     assert identity.master is not None
     return certify(identity.master, signer or new_signer(bytes(32)), DeviceId(bytes(16)), NOON)

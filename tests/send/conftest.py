@@ -9,7 +9,7 @@ from tests.send.send_device import Room
 
 @pytest.fixture
 def room() -> Room:
-    """Ana and Ben at one relay, not acquainted."""
+    """Ana and Ben at one relay, not yet contacts."""
     room = Room()
     room.settles("ana")
     room.settles("ben")

@@ -1,4 +1,4 @@
-"""Short messages between people of a room: cheap to make, and otherwise like any other."""
+"""Short text messages between people of a room, which are quick to make."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""People at several relays that can fall silent, and couriers that can be tampered with."""
+"""People at several relays that can become unresponsive, and couriers that can be tampered with."""
 
 from dataclasses import dataclass, field
 
@@ -38,7 +38,7 @@ class Person(Villager):
 
     @property
     def home(self) -> tuple[str, MailboxId, Secret]:
-        """Where her mail is: the relay's address, her mailbox there, her owner's token."""
+        """Her mailbox: the relay's address, the mailbox and its owner token."""
         home = who_am_i(self.device).home
         return home.relay_url, home.mailbox, home.owner
 
@@ -47,14 +47,14 @@ class Person(Villager):
         return open_message(received_messages(self.device)[-1].name, self.device)
 
     def received(self) -> int:
-        """How many messages have come."""
+        """The number of messages received."""
         fetch_messages(self.device)
         return len(received_messages(self.device))
 
 
 @dataclass
 class Room:
-    """Two relays, and whoever settled at one of them."""
+    """Two relays, and the people at each of them."""
 
     clock: WoundClock = field(default_factory=WoundClock)
     people: dict[str, Person] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Room:
 
 
 def town_of_three() -> Room:
-    """Ana, and Ben at her relay; Cleo at the other one. Both know Ana."""
+    """Ana and Ben at one relay, Cleo at the other; both are contacts of Ana."""
     room = Room()
     ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
     ana.adds(ben)

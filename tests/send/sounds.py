@@ -1,4 +1,4 @@
-"""A device in memory that opens sounds."""
+"""An in-memory device that decodes sounds."""
 
 from dataclasses import replace
 

@@ -1,5 +1,5 @@
-"""A device whose clock is far ahead for one command: nothing is ended, given up or forgotten for
-good by that, and nothing that it noted then stays as it is for as long as the clock was ahead.
+"""A device whose clock is far ahead for one command. It ends, gives up and deletes nothing for
+good, and nothing that it records stays in the future.
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ YEAR = timedelta(days=400)
 
 @contextmanager
 def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
-    """Only her clock is, and that of nobody else, nor of a relay."""
+    """Set only her clock ahead."""
     right = who.device
     who.device = replace(right, clock=WoundClock(room.clock.moment + by))
     yield
@@ -79,14 +79,14 @@ def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
 
 
 def looks_ahead(room: Room, who: Person) -> None:
-    """She looks for letters with her clock ahead, then with it set right."""
+    """Fetch with her clock ahead, then set it right."""
     with ahead(room, who), suppress(EntrenousError):
         fetch_messages(who.device)
     fetch_messages(who.device)
 
 
 def is_believed(room: Room, who: Person) -> None:
-    """Her clock is ahead for more than an hour, and is believed."""
+    """Keep her clock ahead for more than an hour, so that it is trusted."""
     with ahead(room, who):
         fetch_messages(who.device)
     with ahead(room, who, YEAR + timedelta(minutes=90)):
@@ -98,8 +98,8 @@ def state(ana: Person) -> EnvelopeState:
     return copy.state
 
 
-def test_to_remove_one_message_ends_no_other(friends: Room) -> None:
-    """It looks for no letters first."""
+def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -> None:
+    """It does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.sends(SMALL, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -113,8 +113,8 @@ def test_to_remove_one_message_ends_no_other(friends: Room) -> None:
     assert open_message(names[1], ben.device).files
 
 
-def test_who_looks_every_forty_days_keeps_nothing_for_ever(friends: Room) -> None:
-    """Each time the clock is odd; what was over the time before has ended."""
+def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) -> None:
+    """The clock is implausible each time; what had expired at the time before has ended."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -125,8 +125,8 @@ def test_who_looks_every_forty_days_keeps_nothing_for_ever(friends: Room) -> Non
         assert [one.state for one in received_messages(ben.device)] == [ended]
 
 
-def test_a_copy_is_not_held_to_be_over_without_asking(friends: Room) -> None:
-    """She never looked for letters: the clock of her set-up is known."""
+def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
+    """She has never fetched: only the clock of her set-up is known."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ahead(friends, ana):
@@ -136,7 +136,7 @@ def test_a_copy_is_not_held_to_be_over_without_asking(friends: Room) -> None:
     assert state(ana) is EnvelopeState.OPENED
 
 
-def test_one_that_was_held_to_be_over_is_asked_about_until_its_end(friends: Room) -> None:
+def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     is_believed(friends, ana)
@@ -147,7 +147,7 @@ def test_one_that_was_held_to_be_over_is_asked_about_until_its_end(friends: Room
     assert state(ana) is EnvelopeState.OPENED
 
 
-def test_and_a_signed_receipt_wins_after_it(friends: Room) -> None:
+def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     verify_contact("ana", ben.device)
     name = ana.sends(SMALL, ben).name
@@ -164,7 +164,7 @@ def test_and_a_signed_receipt_wins_after_it(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_the_old_mailbox_stays_for_its_days(friends: Room, *, silent: bool) -> None:
+def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent: bool) -> None:
     ana = friends["ana"]
     move_device(THERE, None, ana.device)
     lock_followed(ana.device)
@@ -175,10 +175,10 @@ def test_the_old_mailbox_stays_for_its_days(friends: Room, *, silent: bool) -> N
         fetch_messages(ana.device)
     (old,) = old_homes(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert homes_to_ask(ana.device) == (old,)  # and not only when that clock comes true
+    assert homes_to_ask(ana.device) == (old,)  # not only once that date has come
 
 
-def test_who_writes_to_a_prekey_that_was_just_replaced_is_heard(room: Room) -> None:
+def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     link = make_invite(ben.device)
     with (
@@ -201,9 +201,7 @@ def public_keys(who: Person) -> list[OwnKey]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
-def test_a_prekey_that_was_made_then_is_replaced_and_forgotten(
-    friends: Room, by: timedelta
-) -> None:
+def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: timedelta) -> None:
     ben = friends["ben"]
     friends.clock.wind(days=8)
     with ahead(friends, ben, by):
@@ -223,19 +221,19 @@ def window(who: Person, to: Person) -> GivenWindow:
     return found
 
 
-def test_a_window_that_was_made_then_is_replaced(friends: Room) -> None:
+def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     looks_ahead(friends, ben)
     assert window(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
     seed = window(ben, ana).seed
-    assert held(ana, ben).seed == seed  # she has heard of the last one
+    assert held(ana, ben).seed == seed  # she knows the last one
     fetch_messages(ben.device)
     assert window(ben, ana).seed == seed
 
 
-def test_but_not_by_a_clock_that_is_far_behind_once(friends: Room) -> None:
+def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     seed = window(ben, ana).seed
@@ -246,7 +244,7 @@ def test_but_not_by_a_clock_that_is_far_behind_once(friends: Room) -> None:
     assert ben.device.vault.keys(WINDOW_OLD) == ()
 
 
-def test_a_window_that_was_replaced_holds_for_its_week_and_no_longer(friends: Room) -> None:
+def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     for made_ahead in (False, True):
@@ -264,7 +262,7 @@ def retired(who: Person) -> list[RetiredWindow]:
     return list(load_records(RetiredWindow, WINDOW_OLD, who.device.vault))
 
 
-def test_letters_that_wait_for_a_list_go_on_waiting(friends: Room) -> None:
+def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     letter = Waiting(EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20))
     lacks = PersonHead(ana.id, 9, bytes(32))
@@ -277,7 +275,7 @@ def test_letters_that_wait_for_a_list_go_on_waiting(friends: Room) -> None:
     assert not ben.device.vault.keys(LATE)
 
 
-def test_who_was_invited_is_let_in(room: Room) -> None:
+def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     link = make_invite(ben.device)
     add_person(link, "ben", ana.device)
@@ -287,7 +285,7 @@ def test_who_was_invited_is_let_in(room: Room) -> None:
     assert len(contacts(ben.device)) == 1
 
 
-def test_an_invite_is_not_forgotten_when_another_is_made(room: Room) -> None:
+def test_a_new_invite_with_a_wrong_clock_deletes_no_other(room: Room) -> None:
     ben = room["ben"]
     make_invite(ben.device)
     (lock,) = ben.device.vault.keys(INVITE)
@@ -296,7 +294,7 @@ def test_an_invite_is_not_forgotten_when_another_is_made(room: Room) -> None:
     assert lock in ben.device.vault.keys(INVITE)
 
 
-def test_a_recall_that_its_relay_did_not_hear_is_repeated(friends: Room) -> None:
+def test_an_unheard_recall_is_repeated_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
@@ -309,7 +307,7 @@ def test_a_recall_that_its_relay_did_not_hear_is_repeated(friends: Room) -> None
     assert not ana.device.vault.keys(OVERTAKEN)
 
 
-def test_what_was_taken_back_before_it_came_is_remembered(friends: Room) -> None:
+def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     apply_recall(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
     with ahead(friends, ben):
@@ -318,7 +316,7 @@ def test_what_was_taken_back_before_it_came_is_remembered(friends: Room) -> None
 
 
 @pytest.mark.parametrize("noted", ["give_up_at", "not_before"])
-def test_a_mailbox_that_is_to_be_deleted_is(friends: Room, noted: str) -> None:
+def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, noted: str) -> None:
     ana = friends["ana"]
     lost = friends.settles("lost")
     url, mailbox, owner = lost.home
@@ -336,7 +334,7 @@ def test_a_mailbox_that_is_to_be_deleted_is(friends: Room, noted: str) -> None:
     assert not ana.device.vault.keys(CLOSE)
 
 
-def test_receipts_do_not_wait_for_that_clock_to_come_true(friends: Room) -> None:
+def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     verify_contact("ana", ben.device)
     ana.sends(SMALL, ben)
@@ -351,7 +349,7 @@ def owed(who: Person) -> list[OwedReceipt]:
     return list(load_records(OwedReceipt, OWED, who.device.vault))
 
 
-def test_a_mailbox_that_a_list_on_its_way_may_name_is_kept(friends: Room) -> None:
+def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> None:
     ana = friends["ana"]
     home = Home(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
     hushed = friends.clock.moment - timedelta(days=1)
@@ -365,7 +363,7 @@ def test_a_mailbox_that_a_list_on_its_way_may_name_is_kept(friends: Room) -> Non
     assert ana.device.vault.keys(NEXT_HOME) == ()
 
 
-def test_a_list_that_was_named_is_asked_for(friends: Room) -> None:
+def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
@@ -376,7 +374,7 @@ def test_a_list_that_was_named_is_asked_for(friends: Room) -> None:
     assert ana.courier.calls["card"] == before + 1
 
 
-def test_a_device_that_is_silent_since_is_asked_about(friends: Room) -> None:
+def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     then = friends.clock.moment + YEAR
@@ -388,5 +386,5 @@ def test_a_device_that_is_silent_since_is_asked_about(friends: Room) -> None:
     store_record(replace(talk, asked_at=then), TALK, key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
-    assert "not heard of" in doubts(ana, "ben")["ben"]
+    assert "has been silent" in doubts(ana, "ben")["ben"]
     assert ana.courier.calls["claim_prekeys"] == claims + 1

@@ -1,4 +1,4 @@
-"""A clock that is wrong, and messages that say they are from another time."""
+"""A wrong clock, and messages dated at another time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_clock_that_is_once_wrong_removes_nothing(friends: Room, *, opened: bool) -> None:
+def test_one_wrong_clock_reading_deletes_nothing(friends: Room, *, opened: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -48,7 +48,7 @@ def test_a_clock_that_is_once_wrong_removes_nothing(friends: Room, *, opened: bo
     assert open_message(name, ben.device).files
 
 
-def test_who_was_away_for_more_than_a_month_is_believed_an_hour_later(friends: Room) -> None:
+def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -64,8 +64,8 @@ def test_who_was_away_for_more_than_a_month_is_believed_an_hour_later(friends: R
     assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
 
 
-def test_whose_clock_was_ahead_from_the_start_is_believed(friends: Room) -> None:
-    """And so is one that is set back: then nothing is over."""
+def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None:
+    """So is one that is set back: then nothing has expired."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.wind(days=-10)
@@ -78,10 +78,10 @@ def test_whose_clock_was_ahead_from_the_start_is_believed(friends: Room) -> None
 
 
 @pytest.mark.parametrize("end", [None, FAR])
-def test_a_message_from_the_far_future_ends_as_any_other(
+def test_a_message_dated_in_the_far_future_expires_normally(
     friends: Room, end: datetime | None
 ) -> None:
-    """A changed program's: its end would be after the last day that there is."""
+    """A modified program sent it: its expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
     knows = contact_named("ben", ana.device)
     (to,) = with_sessions(addressees(knows, ana.device), ana.device)

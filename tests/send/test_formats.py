@@ -1,4 +1,4 @@
-"""Every kind of picture: marked, leaked as a JPEG of quality 70, traced to the right copy."""
+"""Every picture format: marked, leaked as a JPEG of quality 70, traced to the right copy."""
 
 import io
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
     assert (found.verdict.finding, found.verdict.named) == (Finding.ONE, ("caro",))
 
 
-def test_the_smallest_and_a_long_one(room: Room) -> None:
+def test_leaks_of_a_small_picture_and_a_panorama_are_traced(room: Room) -> None:
     """200 pixels wide, and a panorama seven times as wide as high."""
     ana = room["ana"]
     small = WIDE.resize((200, 134), Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""The guard: silent on ordinary sends; asks for the name of whoever is odd, and of nobody else."""
+"""The guard is silent for ordinary sends, and asks only for the names of odd recipients."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,7 @@ def doubts(sender: Person, *to: str) -> dict[str, str]:
     return {str(d.who): d.why for d in warn_about(draft(sender, *to), sender.device)}
 
 
-def test_a_first_message_is_asked_about_and_a_second_is_not(friends: Room) -> None:
+def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert doubts(ana, "ben") == {"ben": "this is the first message to ben"}
     ana.sends(SMALL, ben)
@@ -49,8 +49,8 @@ BY_LINK = (
 
 
 @pytest.mark.threat("link-in-other-hands")
-def test_somebody_known_by_link_is_asked_about_before_the_first_picture(friends: Room) -> None:
-    """Also after texts, about which nothing is asked; and again after another link."""
+def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(friends: Room) -> None:
+    """Also after texts, which cause no question, and again after another link."""
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
@@ -72,7 +72,7 @@ def test_somebody_known_by_link_is_asked_about_before_the_first_picture(friends:
         ben.sends(SMALL, ana)
 
 
-def test_nothing_is_asked_about_keys_that_were_compared(friends: Room) -> None:
+def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     verify_contact("ana", ben.device)
     assert doubts(ben, "ana") == {"ana": "this is the first message to ana"}
@@ -81,7 +81,7 @@ def test_nothing_is_asked_about_keys_that_were_compared(friends: Room) -> None:
 
 
 def called(name: str, room: Room) -> None:
-    """Somebody whom Ana calls ``name``."""
+    """A person whom Ana calls ``name``."""
     one = room.settles(f"{len(room.people)}")
     room["ana"].adds(one)
     contact = contact_named(one.name, room["ana"].device)
@@ -96,8 +96,8 @@ def called(name: str, room: Room) -> None:
         *["\u0412\u0435\u043d", "b3n", "B\u0435n"],
     ],
 )
-def test_a_name_that_is_easily_taken_for_another_is_asked_about(friends: Room, alike: str) -> None:
-    """However often something went there: a slip takes the name that is usual."""
+def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: str) -> None:
+    """However often something was sent there: slips produce the usual name."""
     ana = friends["ana"]
     for _ in range(3):
         ana.sends(SMALL, friends["ben"])
@@ -109,7 +109,7 @@ def test_a_name_that_is_easily_taken_for_another_is_asked_about(friends: Room, a
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_a_name_in_letters_of_two_alphabets_is_asked_about_by_itself(friends: Room) -> None:
+def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
     keep_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
@@ -119,7 +119,7 @@ def test_a_name_in_letters_of_two_alphabets_is_asked_about_by_itself(friends: Ro
     assert warn_about(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device) == ()
 
 
-def test_in_a_conversation_with_them_no_name_is_easily_taken_for_another(friends: Room) -> None:
+def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None:
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
     called("bet", friends)
@@ -131,7 +131,7 @@ def test_in_a_conversation_with_them_no_name_is_easily_taken_for_another(friends
 
 
 @pytest.mark.threat("link-in-other-hands")
-def test_somebody_unknown_is_asked_about_however_often_she_was_confirmed(friends: Room) -> None:
+def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
     ben, ana = friends["ben"], friends["ana"]
     keep_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
     for _ in range(5):
@@ -141,7 +141,7 @@ def test_somebody_unknown_is_asked_about_however_often_she_was_confirmed(friends
     assert doubts(ben, "ana") == {}
 
 
-def test_the_first_name_answers_unless_somebody_else_has_it(friends: Room) -> None:
+def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     rename_contact("ben", "Ben Okri", ana.device)
     (doubt,) = warn_about(draft(ana, "Ben Okri"), ana.device)
@@ -155,7 +155,7 @@ def test_the_first_name_answers_unless_somebody_else_has_it(friends: Room) -> No
         require_answers(draft(ana, "Ben Okri"), ana.device)
 
 
-def test_what_is_called_off_leaves_a_first_message_to_be_sent(friends: Room) -> None:
+def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
         with pytest.raises(WaitsInOutbox):
@@ -167,7 +167,7 @@ def test_what_is_called_off_leaves_a_first_message_to_be_sent(friends: Room) -> 
     assert "first message" in doubts(ana, "ben")["ben"]
 
 
-def test_what_was_sent_before_there_was_an_index_is_in_it(friends: Room) -> None:
+def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
     for drawer, key in ((TALK, key) for key in ana.device.vault.keys(TALK)):
@@ -176,14 +176,14 @@ def test_what_was_sent_before_there_was_an_index_is_in_it(friends: Room) -> None
     assert doubts(ana, "ben") == {}
 
 
-def test_nothing_goes_to_who_is_blocked(friends: Room) -> None:
+def test_nothing_is_sent_to_a_blocked_person(friends: Room) -> None:
     ana = friends["ana"]
     block_contact("ben", ana.device)
     with pytest.raises(YouBlocked, match="ben"):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
 
 
-def test_every_reason_is_said_and_only_the_odd_ones_are_asked_about(friends: Room) -> None:
+def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     caro = friends.settles("caro")
@@ -200,7 +200,7 @@ def test_every_reason_is_said_and_only_the_odd_ones_are_asked_about(friends: Roo
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_nothing_but_the_very_name_answers(friends: Room) -> None:
+def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmsNobody):
@@ -218,7 +218,7 @@ def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
         require_answers(draft(ana, "ben", confirmed=("ben", "caro")), ana.device)
 
 
-def test_a_stop_leaves_nothing_behind(friends: Room) -> None:
+def test_a_guard_stop_stores_nothing(friends: Room) -> None:
     ana = friends["ana"]
     before = dict(ana.vault._files)
     with pytest.raises(GuardSaysStop):
@@ -228,6 +228,6 @@ def test_a_stop_leaves_nothing_behind(friends: Room) -> None:
     assert fetch_messages(friends["ben"].device).came == 0
 
 
-def test_somebody_unknown_is_nobody_to_be_asked_about(friends: Room) -> None:
+def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Room) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
         warn_about(draft(friends["ana"], "zoe"), friends["ana"].device)

@@ -1,6 +1,5 @@
-"""The guard is silent on nearly all of a person's messages, and misses no slip (bench/guard).
-
-Half as many talks in ``make test``; three whole years in ``make nightly``.
+"""The guard is silent on nearly all of a person's messages and misses no slip (bench/guard). Half
+as many conversations in ``make test``; three whole years in ``make nightly``.
 """
 
 import pytest
@@ -17,7 +16,7 @@ SLIPS_EACH = size(50, 200)
 @pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_year_is_quiet_and_no_slip_passes(seed: int) -> None:
+def test_the_guard_is_quiet_for_a_year_and_catches_every_slip(seed: int) -> None:
     year = one_year(seed, TALKS // size(2, 1), slips_each=SLIPS_EACH)
     assert year.ordinary > size(1800, 3500)
     assert year.silent >= 0.98

@@ -1,4 +1,4 @@
-"""The inbox: what came, and how a message there ends: keys and files gone, for good."""
+"""The inbox: received messages, and how they end, with keys and files deleted for good."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def ben(friends: Room) -> Person:
-    """With one message from Ana that he has opened."""
+    """Ben, with one opened message from Ana."""
     friends["ana"].sends(SMALL, friends["ben"], days=2)
     friends["ben"].opens_newest()
     return friends["ben"]
@@ -58,7 +58,7 @@ def newest(who: Person) -> Received:
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
+def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
     opened = newest(ben)
     assert len(opened.kept) == 2  # the frame, and the file
     assert set(opened.kept) <= set(ben.vault._files)
@@ -79,7 +79,7 @@ def test_what_has_ended_has_no_keys_and_no_files(ben: Person, state: InboxState)
         (InboxState.USED_UP, UsedUp),
     ],
 )
-def test_what_has_ended_never_opens_whatever_the_relay_says(
+def test_an_ended_message_never_opens_whatever_the_relay_says(
     ben: Person, state: InboxState, error: type[Exception]
 ) -> None:
     store_message_state(newest(ben), state, ben.device)
@@ -89,9 +89,7 @@ def test_what_has_ended_never_opens_whatever_the_relay_says(
     assert ben.courier.calls == before
 
 
-def test_an_opened_message_ends_when_its_time_has_come_also_without_a_relay(
-    friends: Room, ben: Person
-) -> None:
+def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person) -> None:
     opened, name = newest(ben), newest(ben).name
     friends.silence(HERE)
     friends.clock.wind(days=1, hours=23)
@@ -117,7 +115,7 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
 
 
 def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
-    """Random message ids are the keys of the records, so eight of them are hardly ever sorted."""
+    """Records are keyed by random ids, so eight of them are almost never in order by chance."""
     ana, ben = friends["ana"], friends["ben"]
     sent = list[str]()
     for number in range(8):
@@ -134,9 +132,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert [talk.message for talk in talks] == newest_ids
 
 
-def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
-    friends: Room, ben: Person
-) -> None:
+def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
     """Caro's program sends a note about Ana's message."""
     caro = friends.settles("caro")
     caro.adds(ben)
@@ -147,8 +143,10 @@ def test_a_recall_by_somebody_who_did_not_send_it_changes_nothing(
     assert newest(ben).state is InboxState.TAKEN_BACK
 
 
-def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Person) -> None:
-    """Two senders may use one message id; a co-recipient knows it and may be faster."""
+def test_a_reused_message_id_does_not_replace_another_senders_message(
+    friends: Room, ben: Person
+) -> None:
+    """Two senders may use one message id; another recipient knows it and may be faster."""
     first = newest(ben)
     waiting = replace(first, state=InboxState.WAITING)
     other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
@@ -156,8 +154,8 @@ def test_nobody_can_take_the_place_of_anothers_message(friends: Room, ben: Perso
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
 
-def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
-    """A relay that fell silent after giving the share out is told of it later."""
+def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends: Room) -> None:
+    """The relay stopped answering after giving out the share."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben, opens=1)
     fetch_messages(ben.device)
@@ -173,7 +171,7 @@ def test_the_relay_lets_go_as_soon_as_it_answers_again(friends: Room) -> None:
         fetched(ben.device.courier, HERE, blob, token)
 
 
-def test_a_message_that_the_relay_has_lost_waits_until_it_ends(friends: Room) -> None:
+def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     lost = failing(NoSuchEnvelope())
@@ -192,10 +190,10 @@ def key_and_vault(who: Person) -> tuple[str, Vault]:
     return inbox_key(newest(who).sender, newest(who).id), who.device.vault
 
 
-def test_what_a_relay_lost_with_its_last_minutes_opens_once_it_is_posted_again(
+def test_a_message_lost_by_its_relay_opens_once_posted_again(
     friends: Room,
 ) -> None:
-    """Its letter has been read here already; the post that comes again is of the same envelope."""
+    """Its letter has already been read here; the repeated post has the same envelope."""
     ana, ben = friends["ana"], friends["ben"]
     rows = friends.relays[HERE].mail._desk  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
@@ -238,10 +236,10 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [THERE, "https://tracker.example"])
-def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
+def test_a_message_with_files_at_another_server_is_refused(
     friends: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
-    """A sender who names a server of his own would learn where and when it is opened."""
+    """A sender who names their own server would learn where and when it is opened."""
     ana, ben = friends["ana"], friends["ben"]
     real = make._manifest
 
@@ -265,7 +263,7 @@ def test_a_message_whose_files_lie_elsewhere_is_not_taken_in(
     ],
     ids=["one missing", "one twice", "in another order"],
 )
-def test_the_files_of_a_message_are_those_of_its_frame(
+def test_a_messages_files_must_match_its_frame(
     friends: Room, change: Any, error: type[Exception]
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -283,8 +281,8 @@ def test_when_in_words() -> None:
     assert when_in_words(None) == "an earlier day"
 
 
-def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
-    held = opening._Held()
+def test_an_endless_frame_is_not_kept_in_memory() -> None:
+    held = opening._FrameBuffer()
     held.write(bytes(256 * 1024))
     with pytest.raises(BadContent):
         held.write(b"x")
@@ -292,7 +290,7 @@ def test_a_frame_that_never_ends_is_not_held_in_memory() -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> None:
-    """Keys and files are gone; nobody is told, and its sender can take it back all the same."""
+    """Keys and files are deleted, nobody is notified, and its sender can still recall it."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)

@@ -1,4 +1,4 @@
-"""Names of messages: new ones are new, and a stranger's is used only if it is a name."""
+"""New message names are unique, and a received name is used only if it is well-formed."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,7 +30,7 @@ from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
 
 
-def test_a_new_name_is_nobodys_not_even_a_received_ones(friends: Room) -> None:
+def test_a_new_message_name_is_unused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -46,9 +46,7 @@ def test_a_new_name_is_nobodys_not_even_a_received_ones(friends: Room) -> None:
 
 
 def agrees(device: Device) -> bool:
-    """Whether what is indexed here is what a look at every message says: of each name that is
-    taken the next number that is not is given.
-    """
+    """Whether the index agrees with all messages: each taken name leads to its next free number."""
     sent = [message.name for message in device.ledger.messages()]
     came = [received.name for received in load_records(Received, INBOX, device.vault)]
     indexed = [
@@ -69,7 +67,7 @@ def agrees(device: Device) -> bool:
 
 
 def calls_off(ana: Person) -> None:
-    """Ana writes, and changes her mind before it leaves."""
+    """Ana writes a message and cancels it before it leaves."""
 
     def changes_her_mind(_until: datetime) -> None:
         raise KeyboardInterrupt
@@ -80,7 +78,7 @@ def calls_off(ana: Person) -> None:
 
 
 def is_cut_off(ana: Person) -> None:
-    """Her relay is away; then she takes back what has not left."""
+    """Her relay is unreachable; she recalls the message before it leaves."""
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(WaitsInOutbox),
@@ -91,13 +89,13 @@ def is_cut_off(ana: Person) -> None:
 
 
 def marks_half(ana: Person) -> None:
-    """Marked for somebody, and stopped before anybody had it."""
+    """Marked for another channel and interrupted before anybody got a copy."""
     copies = mark_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
     next(copies)
     copies.close()
 
 
-def test_whatever_becomes_of_messages_names_are_taken_as_a_look_at_all_of_them_says(
+def test_the_name_index_agrees_with_all_messages(
     friends: Room,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -129,7 +127,7 @@ def test_whatever_becomes_of_messages_names_are_taken_as_a_look_at_all_of_them_s
     assert first not in {one.name for one in other.ledger.messages()}
 
 
-def test_what_came_before_there_was_an_index_is_in_it(friends: Room) -> None:
+def test_messages_received_before_the_index_are_indexed(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     fetch_messages(ben.device)
@@ -142,7 +140,7 @@ def test_what_came_before_there_was_an_index_is_in_it(friends: Room) -> None:
     assert agrees(ben.device)
 
 
-def test_a_letter_that_comes_reads_no_other_message(
+def test_an_arriving_letter_reads_no_other_message(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -191,7 +189,7 @@ def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Room) -> 
         "7-lunar-otter-1",
     ],
 )
-def test_a_strangers_odd_name_is_not_used(room: Room, wanted: str) -> None:
+def test_a_malformed_message_name_is_replaced(room: Room, wanted: str) -> None:
     name = free_message_name(MessageName(wanted), room["ben"].device)
     number, first, second = name.split("-")
     assert number.isdigit()
@@ -200,7 +198,7 @@ def test_a_strangers_odd_name_is_not_used(room: Room, wanted: str) -> None:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1, max_size=64))
-def test_no_name_leads_out_of_a_folder(room: Room, wanted: str) -> None:
+def test_no_message_name_escapes_its_folder(room: Room, wanted: str) -> None:
     name = free_message_name(MessageName(wanted), room["ben"].device)
     assert set(name) <= set("0123456789abcdefghijklmnopqrstuvwxyz-")
     assert name[0].isdigit()

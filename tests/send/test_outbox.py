@@ -1,4 +1,4 @@
-"""The outbox: in order, nothing lost, and nobody held up by somebody else's trouble."""
+"""The outbox keeps the order, loses nothing, and lets nobody wait for another person's trouble."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def three(friends: Room) -> Room:
 
 @pytest.fixture
 def apart(room: Room) -> Room:
-    """Ana and Ben here, Caro there; Ana knows both."""
+    """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
     room.settles("caro", THERE)
     for name in ("ben", "caro"):
         room["ana"].adds(room[name])
@@ -71,15 +71,13 @@ def apart(room: Room) -> Room:
 
 
 @pytest.mark.parametrize("error", NEVER, ids=named)
-def test_a_refused_posting_never_blocks_the_ones_behind_it(
-    three: Room, error: EntrenousError
-) -> None:
+def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousError) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=failing(error, times=1)), pytest.raises(NotToAll):
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
     assert waiting(ana) == 0
-    assert flush(ana.device) == Flushed(0, {}, ())  # it was told once
+    assert flush(ana.device) == Flushed(0, {}, ())  # reported once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
@@ -88,8 +86,8 @@ def departures(who: Person) -> list[Departure]:
     return sorted(copy.departure for copy in load_records(SealedCopy, SEALED, who.device.vault))
 
 
-def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None:
-    """Ben's relay takes nothing from Ana any more; Caro has the picture."""
+def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
+    """Ben's relay accepts nothing from Ana any more; Caro has the picture."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
@@ -98,7 +96,7 @@ def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None
         ana.sends(SMALL, ben, caro)
     (sent,) = sent_messages(ana.device)
     said = unwrapped(str(told.value))
-    assert f"{sent.message.name} was not taken for ben." in said
+    assert f"The relay refused {sent.message.name} for ben." in said
     assert "On its way: caro." in said
     assert "waiting here: nobody." in said
     assert unwrapped(str(WrongToken())) in said
@@ -110,7 +108,7 @@ def test_who_has_it_and_who_has_not_is_said_and_stays_known(three: Room) -> None
     assert three["caro"].received() == 0
 
 
-def test_what_waited_and_is_refused_later_is_named_with_its_person(friends: Room) -> None:
+def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -125,10 +123,10 @@ def test_what_waited_and_is_refused_later_is_named_with_its_person(friends: Room
 
 
 @pytest.mark.parametrize("error", NOT_NOW, ids=named)
-def test_one_relays_trouble_is_no_news_about_a_message_to_another(
+def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     apart: Room, error: EntrenousError
 ) -> None:
-    """Caro's relay refuses one posting; later ones to Ben leave, and fetching goes on."""
+    """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
     ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(bring_blob=refusing_at(THERE, error)):
         with pytest.raises(WaitsInOutbox):
@@ -151,10 +149,10 @@ def refusing_at(url: str, error: EntrenousError) -> Trick:
 
 
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=named)
-def test_what_is_not_understood_holds_up_its_mailbox_and_no_other(
+def test_a_request_not_understood_blocks_only_its_mailbox(
     three: Room, error: EntrenousError
 ) -> None:
-    """A later letter to the same person must not overtake it, nor even be tried."""
+    """A later letter to the same person must neither overtake it nor be tried."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = who_am_i(ben.device).home.mailbox, list[bytes]()
 
@@ -176,7 +174,7 @@ def test_what_is_not_understood_holds_up_its_mailbox_and_no_other(
     assert ben.received() == 2
 
 
-def test_a_copy_whose_answer_was_lost_is_neither_sent_nor_unsent(friends: Room) -> None:
+def test_a_copy_without_an_answer_is_reported_as_neither_sent_nor_unsent(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def mute(honest: Honest, *arguments: Any) -> None:
@@ -188,8 +186,8 @@ def test_a_copy_whose_answer_was_lost_is_neither_sent_nor_unsent(friends: Room) 
     assert departures(ana) == [Departure.TRIED]
 
 
-def test_what_came_and_was_opened_before_its_answer_was_heard_is_not_refused(friends: Room) -> None:
-    """Blobs and token are used up by then; its sender would send it a second time."""
+def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> None:
+    """Its blobs and token are used up; a refusal would make the sender send it again."""
     ana, ben = friends["ana"], friends["ben"]
 
     def mute(honest: Honest, *arguments: Any) -> None:
@@ -206,10 +204,8 @@ def test_what_came_and_was_opened_before_its_answer_was_heard_is_not_refused(fri
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_blobs_that_waited_for_longer_than_they_are_kept_are_brought_again(
-    friends: Room, *, answered: bool
-) -> None:
-    """As of a machine that slept between the two, or whose letter never came there."""
+def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answered: bool) -> None:
+    """As when the machine slept in between, or the letter never arrived."""
     ana, ben = friends["ana"], friends["ben"]
     slept = list[bool]()
 
@@ -234,7 +230,7 @@ def test_blobs_that_waited_for_longer_than_they_are_kept_are_brought_again(
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("error", NOT_NOW, ids=named)
 @pytest.mark.parametrize("call", ["post", "bring_blob"])
-def test_what_cannot_leave_now_goes_on_waiting(
+def test_items_that_cannot_leave_now_stay_in_the_outbox(
     friends: Room, error: EntrenousError, call: str
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -247,13 +243,13 @@ def test_what_cannot_leave_now_goes_on_waiting(
     assert ben.opens_newest().files
 
 
-def test_a_silent_relay_holds_up_nothing_that_goes_elsewhere(apart: Room) -> None:
+def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> None:
     ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
     apart.silence(THERE)
     with pytest.raises(WaitsInOutbox, match="7002"):
         ana.sends(SMALL, caro, ben)
     assert ben.received() == 1
-    ana.sends(SMALL, ben)  # no news about this one, so nothing is raised
+    ana.sends(SMALL, ben)  # does not concern this message, so nothing is raised
     assert ben.received() == 2
     ben.sends(SMALL, ana)
     assert ana.received() == 1
@@ -263,14 +259,14 @@ def test_a_silent_relay_holds_up_nothing_that_goes_elsewhere(apart: Room) -> Non
     assert waiting(ana) == 0
 
 
-def test_our_own_silent_relay_does_not_hold_up_what_goes_elsewhere(apart: Room) -> None:
+def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> None:
     ana, caro = apart["ana"], apart["caro"]
     apart.silence(HERE)
     ana.sends(SMALL, caro)
     assert caro.received() == 1
 
 
-def test_nothing_overtakes_what_a_relay_did_not_take(friends: Room) -> None:
+def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -285,7 +281,7 @@ def test_nothing_overtakes_what_a_relay_did_not_take(friends: Room) -> None:
     assert flush(ana.device).left == 2
 
 
-def test_a_hello_waits_until_the_token_in_it_is_registered_and_holds_up_nobody_else(
+def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     three: Room,
 ) -> None:
     ana, ben, dan = three["ana"], three["ben"], three.settles("dan")
@@ -305,7 +301,7 @@ def test_a_hello_waits_until_the_token_in_it_is_registered_and_holds_up_nobody_e
     assert ana.received() == 1
 
 
-def test_postings_leave_in_the_order_in_which_they_were_sealed(three: Room) -> None:
+def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     three.silence(HERE)
     for to in (ben, caro, ben, ben):
@@ -323,7 +319,7 @@ def test_postings_leave_in_the_order_in_which_they_were_sealed(three: Room) -> N
     assert left[0] == left[2] == left[3] != left[1]
 
 
-def test_sealed_files_are_forgotten_once_the_relay_has_them(friends: Room) -> None:
+def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -334,7 +330,7 @@ def test_sealed_files_are_forgotten_once_the_relay_has_them(friends: Room) -> No
     assert list(ana.vault._files.values()) == [SMALL]
 
 
-def test_a_message_that_waits_and_is_taken_back_never_leaves(friends: Room) -> None:
+def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):

@@ -1,4 +1,4 @@
-"""Taking back: what is said of a copy is what is known of it."""
+"""Recalls report exactly what is known of each copy."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.slow
 GONE = failing(NoSuchEnvelope())  # its tombstone's thirty days are over
 
 
-def test_what_the_relay_has_forgotten_is_not_said_to_be_unopened(friends: Room) -> None:
+def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -55,7 +55,7 @@ def test_what_the_relay_has_forgotten_is_not_said_to_be_unopened(friends: Room) 
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_what_was_known_to_be_opened_stays_so(friends: Room, *, again: bool) -> None:
+def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -71,23 +71,25 @@ def test_what_was_known_to_be_opened_stays_so(friends: Room, *, again: bool) -> 
 
 
 @pytest.mark.parametrize(("call", "asked"), [("post", True), ("bring_blob", False)])
-def test_what_never_arrived_was_not_opened(friends: Room, call: str, *, asked: bool) -> None:
+def test_a_copy_that_never_arrived_is_reported_unopened(
+    friends: Room, call: str, *, asked: bool
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     lost = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = sent_messages(ana.device)
-    # Should the post that had no answer come yet, its relay takes it in no more.
+    # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
         Recall("ben", opened=False, asked=asked),
     )
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_what_a_relay_may_have_forgotten_is_not_said_to_be_unopened(
+def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
     friends: Room, days: int
 ) -> None:
-    """Its sender heard no answer, and does not know that it came."""
+    """Its sender got no answer and does not know that it arrived."""
     ana, ben = friends["ana"], friends["ben"]
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
@@ -100,8 +102,8 @@ def test_what_a_relay_may_have_forgotten_is_not_said_to_be_unopened(
     assert recall.opened is (False if days < 30 else None)
 
 
-def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None:
-    """It is still on its way to a relay that does not know it yet."""
+def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None:
+    """It is still in transit to a relay that does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
 
@@ -121,11 +123,11 @@ def test_what_arrives_after_it_was_taken_back_never_opens(friends: Room) -> None
 
 
 @pytest.mark.parametrize("minutes", [0, 50, 70])
-def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
+def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     friends: Room, minutes: int
 ) -> None:
-    """At a relay that does not refuse it from the first: a program that ignores the note finds it
-    closed after the sender's next look.
+    """The relay did not refuse it in advance: a program that ignores the note finds it closed after
+    the sender's next fetch.
     """
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
@@ -140,7 +142,7 @@ def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
     with ana.courier.playing(withdraw=GONE):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.wind(minutes=minutes)
-        fetch_messages(ana.device)  # it has not come yet: it is asked about again, for an hour
+        fetch_messages(ana.device)  # not arrived yet: asked about again for an hour
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
@@ -149,7 +151,7 @@ def test_what_comes_after_it_was_taken_back_is_taken_back_there_too(
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.acknowledged is (minutes < 60)
 
 
-def test_what_a_relay_only_said_that_it_refused_never_opens(friends: Room) -> None:
+def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def liar(honest: Honest, *arguments: Any) -> None:
@@ -165,7 +167,7 @@ def test_what_a_relay_only_said_that_it_refused_never_opens(friends: Room) -> No
         ben.opens_newest()
 
 
-def test_what_never_left_is_taken_back_without_its_relay(friends: Room) -> None:
+def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(bring_blob=away, post=away, withdraw=away):
@@ -177,7 +179,7 @@ def test_what_never_left_is_taken_back_without_its_relay(friends: Room) -> None:
     assert ben.received() == 0
 
 
-def test_a_recall_that_a_relay_did_not_hear_says_so(friends: Room) -> None:
+def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     away = failing(RelayUnreachable(host="x"))
@@ -188,14 +190,14 @@ def test_a_recall_that_a_relay_did_not_hear_says_so(friends: Room) -> None:
 
 
 @pytest.mark.threat("lying-relay")
-def test_a_recall_that_a_relay_did_not_hear_is_repeated(friends: Room) -> None:
+def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away):
         with pytest.raises(NotTakenBackYet):
             recall_message(name, ana.device)
-        fetch_messages(ana.device)  # it is away still
+        fetch_messages(ana.device)  # still unreachable
         assert ana.device.vault.keys(OVERTAKEN)
     fetch_messages(ana.device)
     assert sent_messages(ana.device)[0].copies[0].fate == "taken back"
@@ -203,7 +205,7 @@ def test_a_recall_that_a_relay_did_not_hear_is_repeated(friends: Room) -> None:
     assert ben.received() == 0
 
 
-def test_but_not_when_that_relay_can_know_nothing_of_it_any_more(friends: Room) -> None:
+def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
@@ -211,13 +213,13 @@ def test_but_not_when_that_relay_can_know_nothing_of_it_any_more(friends: Room) 
             recall_message(name, ana.device)
         friends.clock.wind(days=60)
         fetch_messages(ana.device)
-        friends.clock.wind(hours=1)  # until then her clock is odd
+        friends.clock.wind(hours=1)  # her clock counts as implausible until then
         fetch_messages(ana.device)
     assert not ana.device.vault.keys(OVERTAKEN)
 
 
 def sent_unheard(ana: Person) -> str:
-    """The relay takes it, and its answer is lost."""
+    """The relay accepts it, and its answer is lost."""
 
     def lost(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
@@ -230,7 +232,9 @@ def sent_unheard(ana: Person) -> str:
 
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("drop", [block_contact, forget_contact])
-def test_what_may_have_left_is_not_said_to_be_unopened(friends: Room, drop: Any) -> None:
+def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
+    friends: Room, drop: Any
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = sent_unheard(ana)
     drop("ben", ana.device)
@@ -243,7 +247,7 @@ def test_what_may_have_left_is_not_said_to_be_unopened(friends: Room, drop: Any)
     assert recall_message(name, ana.device)[0].opened
 
 
-def test_of_what_may_have_left_and_waits_no_more_its_relay_is_asked(friends: Room) -> None:
+def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
     ana = friends["ana"]
     name = sent_unheard(ana)
     away = failing(RelayUnreachable(host="x"))
@@ -256,7 +260,7 @@ def test_of_what_may_have_left_and_waits_no_more_its_relay_is_asked(friends: Roo
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("state", ["WAITING", "DELIVERED", "LOST"])
-def test_what_was_opened_stays_so_though_its_relay_went_back(
+def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     friends: Room, state: str, *, signed: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -276,7 +280,7 @@ def test_what_was_opened_stays_so_though_its_relay_went_back(
     assert outcome.opened
 
 
-def test_a_message_that_never_left_was_no_first_message(friends: Room) -> None:
+def test_a_recalled_message_that_never_left_was_no_first_message(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     before = doubts(ana, "ben")
@@ -290,7 +294,9 @@ def test_a_message_that_never_left_was_no_first_message(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_who_never_saw_it_is_in_no_conversation(friends: Room, *, opened: bool) -> None:
+def test_recipients_who_never_saw_a_message_are_in_no_conversation(
+    friends: Room, *, opened: bool
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     if opened:
@@ -299,7 +305,7 @@ def test_who_never_saw_it_is_in_no_conversation(friends: Room, *, opened: bool) 
     assert conversation_of(name, ana.device).people == ({ben.id} if opened else set())
 
 
-def test_notes_of_messages_that_never_come_are_forgotten(friends: Room) -> None:
+def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def takes_back(number: int) -> None:
@@ -313,7 +319,7 @@ def test_notes_of_messages_that_never_come_are_forgotten(friends: Room) -> None:
     assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
     friends.clock.wind(days=32)
     fetch_messages(ben.device)
-    friends.clock.wind(hours=1)  # until then his clock is odd
+    friends.clock.wind(hours=1)  # his clock counts as implausible until then
     takes_back(0)
     assert len(ben.device.vault.keys(RECALLED)) == 1
     block_contact("ana", ben.device)
@@ -321,7 +327,7 @@ def test_notes_of_messages_that_never_come_are_forgotten(friends: Room) -> None:
     assert len(ben.device.vault.keys(RECALLED)) == 1
 
 
-def test_who_cannot_be_asked_any_more_is_not_said_to_be_asked(friends: Room) -> None:
+def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.sends(SMALL, ben).name for _ in range(2)]
     with ana.courier.playing(post=failing(WrongToken())):
@@ -330,14 +336,14 @@ def test_who_cannot_be_asked_any_more_is_not_said_to_be_asked(friends: Room) -> 
     assert not recall_message(names[1], ana.device)[0].asked
 
 
-def test_a_note_that_waits_is_as_good_as_asked(friends: Room) -> None:
+def test_a_waiting_recall_note_counts_as_asked(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(post=failing(TooMany(retry_after_s=9))):
         assert recall_message(name, ana.device)[0].asked
 
 
-def test_a_copy_that_was_refused_is_taken_back_with_the_others(friends: Room) -> None:
+def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(NotToAll):
         ana.sends(SMALL, ben)
@@ -349,7 +355,7 @@ def test_a_copy_that_was_refused_is_taken_back_with_the_others(friends: Room) ->
 
 
 @pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
-def test_a_relay_that_will_not_tell_leaves_what_was_known(
+def test_a_status_refusal_leaves_the_last_known_status(
     friends: Room, error: EntrenousError
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -360,7 +366,7 @@ def test_a_relay_that_will_not_tell_leaves_what_was_known(
     assert (sent.copies, sent.problems) == (before[0].copies, (error,))
 
 
-def test_looking_at_what_was_sent_sends_nothing(friends: Room) -> None:
+def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -374,7 +380,7 @@ def test_looking_at_what_was_sent_sends_nothing(friends: Room) -> None:
         assert sent_messages(ana.device)[0].copies[0].fate == "not sent yet"
 
 
-def test_what_was_received_is_its_senders_to_take_back(friends: Room) -> None:
+def test_a_received_message_cannot_be_recalled(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     assert ben.received() == 1

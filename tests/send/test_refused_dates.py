@@ -1,4 +1,4 @@
-"""A relay refuses a date: this device's clock is wrong, or it keeps nothing for so long."""
+"""A relay refuses a date because this device's clock is wrong or its own limit is shorter."""
 
 from collections import Counter
 from dataclasses import replace
@@ -49,14 +49,14 @@ WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
 def off(who: Person, room: Room, by: timedelta) -> WoundClock:
-    """Give somebody a clock of her own, which is wrong by so much."""
+    """Give a person a clock of their own that is wrong by this much."""
     clock = WoundClock(room.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
 
 def keeping(room: Room, days: int) -> Room:
-    """The relay here, whose operator keeps nothing for longer."""
+    """This relay, with a shorter limit on expiry."""
     room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=Limits(keep_days=days)))
     return room
 
@@ -74,14 +74,16 @@ def noted(tried: list[Envelope]) -> Trick:
 
 
 def draft(who: Person, days: int) -> Draft:
-    """A text to Ben, to be opened for so many days, as the command line would ask for it."""
+    """A text to Ben with this many days, as the command line would make it."""
     policy = Policy(open_until(days, who.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
 
 @pytest.mark.parametrize("by", WRONG)
-def test_a_hello_waits_until_the_clock_is_right(room: Room, by: timedelta) -> None:
+def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
+    room: Room, by: timedelta
+) -> None:
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, by)
     with pytest.raises(WaitsForClock, match="Check"):
@@ -95,10 +97,10 @@ def test_a_hello_waits_until_the_clock_is_right(room: Room, by: timedelta) -> No
 
 
 @pytest.mark.parametrize("by", WRONG)
-def test_one_look_with_a_wrong_clock_keeps_nobody_from_writing_ever_after(
+def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     friends: Room, by: timedelta
 ) -> None:
-    """It is the look that would tell Ben of further tokens."""
+    """It is the fetch that would send Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = off(ana, friends, timedelta(0))
     while _unused(ana) > WINDOW_LOW + 1:
@@ -117,11 +119,11 @@ def test_one_look_with_a_wrong_clock_keeps_nobody_from_writing_ever_after(
 
 def _unused(who: Person) -> int:
     (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
-    return window.told - window.unseen
+    return window.handed_out - window.next_unused
 
 
 @pytest.mark.parametrize("by", WRONG)
-def test_what_own_devices_tell_each_other_waits_too(by: timedelta) -> None:
+def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
     town = town_of_three()
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")
@@ -137,7 +139,9 @@ def test_what_own_devices_tell_each_other_waits_too(by: timedelta) -> None:
 
 
 @pytest.mark.parametrize("by", WRONG)
-def test_a_recall_note_waits_and_says_that_it_asks(friends: Room, by: timedelta) -> None:
+def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
+    friends: Room, by: timedelta
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -149,7 +153,7 @@ def test_a_recall_note_waits_and_says_that_it_asks(friends: Room, by: timedelta)
     assert [one.state for one in received_messages(ben.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_it_is_tried_once_in_a_round_and_nothing_overtakes_it(room: Room) -> None:
+def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, timedelta(days=2))
     with pytest.raises(WaitsForClock):
@@ -171,8 +175,8 @@ def test_it_is_tried_once_in_a_round_and_nothing_overtakes_it(room: Room) -> Non
     assert ben.received() == 3
 
 
-def test_others_are_not_kept_waiting_by_it(room: Room) -> None:
-    """What ends sooner is taken, and is for another mailbox."""
+def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
+    """The other one has an earlier expiry and is for another mailbox."""
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     caro = room.settles("caro")
@@ -184,14 +188,14 @@ def test_others_are_not_kept_waiting_by_it(room: Room) -> None:
 
 
 def recall_that_waits(ana: Person, ben: Person) -> None:
-    """A letter without content, whose relay was away when it was written."""
+    """A letter without content, written while its relay was unreachable."""
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
         recall_message(name, ana.device)
 
 
-def test_a_letter_that_waited_for_forty_days_still_leaves(friends: Room) -> None:
+def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     recall_that_waits(ana, ben)
     friends.clock.wind(days=40)
@@ -200,7 +204,7 @@ def test_a_letter_that_waited_for_forty_days_still_leaves(friends: Room) -> None
 
 
 @pytest.mark.parametrize("days", [1, 7])
-def test_a_relay_that_keeps_letters_for_few_days_takes_all_of_them(room: Room, days: int) -> None:
+def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -> None:
     keeping(room, days)
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
@@ -225,8 +229,8 @@ def test_a_relay_that_keeps_letters_for_few_days_takes_all_of_them(room: Room, d
     assert fetch_messages(ana.device).problems == ()
 
 
-def test_what_waited_for_long_is_dated_by_such_a_relay_too(friends: Room) -> None:
-    """First it is over, and then, dated by our own rule, too far ahead."""
+def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None:
+    """Its date is expired first and then, after our own rule, too far ahead."""
     ana, ben = friends["ana"], friends["ben"]
     recall_that_waits(ana, ben)
     friends.clock.wind(days=40)
@@ -240,7 +244,7 @@ def test_what_waited_for_long_is_dated_by_such_a_relay_too(friends: Room) -> Non
 
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("told", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
-def test_what_a_relay_says_it_keeps_is_believed_within_limits(friends: Room, told: object) -> None:
+def test_a_relays_stated_limit_is_clamped(friends: Room, told: object) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -260,7 +264,7 @@ def test_what_a_relay_says_it_keeps_is_believed_within_limits(friends: Room, tol
 
 
 @pytest.mark.threat("lying-relay")
-def test_a_relay_that_changes_its_mind_is_asked_three_times_at_most(friends: Room) -> None:
+def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -277,7 +281,7 @@ def test_a_relay_that_changes_its_mind_is_asked_three_times_at_most(friends: Roo
 
 
 @pytest.mark.parametrize("hours", [0, 2.5, 23])
-def test_what_is_sent_without_choosing_days_leaves_by_a_clock_that_is_off_by_hours(
+def test_the_default_expiry_is_accepted_when_the_clock_is_off_by_hours(
     friends: Room, hours: float
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -286,7 +290,7 @@ def test_what_is_sent_without_choosing_days_leaves_by_a_clock_that_is_off_by_hou
     assert ben.received() == 1
 
 
-def test_two_clocks_that_differ_are_named_and_not_the_days(friends: Room) -> None:
+def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -> None:
     ana = friends["ana"]
     off(ana, friends, timedelta(days=2))
     with pytest.raises(NotToAll) as told:
@@ -297,7 +301,7 @@ def test_two_clocks_that_differ_are_named_and_not_the_days(friends: Room) -> Non
     assert "--days" not in said
 
 
-def test_a_clock_that_is_behind_is_named_too(friends: Room) -> None:
+def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
     ana = friends["ana"]
     off(ana, friends, timedelta(days=-3))
     with pytest.raises(NotToAll) as told:
@@ -308,7 +312,7 @@ def test_a_clock_that_is_behind_is_named_too(friends: Room) -> None:
     assert "key is gone" not in said
 
 
-def test_too_many_days_are_said_to_be_too_many(friends: Room) -> None:
+def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
     keeping(friends, 7)
     with pytest.raises(NotToAll, match="--days 7"):
         send_message(draft(friends["ana"], DAYS_TO_OPEN), friends["ana"].device)
@@ -322,7 +326,7 @@ def test_too_many_days_are_said_to_be_too_many(friends: Room) -> None:
         (timedelta(days=-5), timedelta(0), ClocksDiffer, "is behind"),
     ],
 )
-def test_why_a_copy_that_waited_does_not_leave(
+def test_the_reason_why_a_waiting_copy_is_refused(
     friends: Room, by: timedelta, wound: timedelta, kind: type[Exception], words: str
 ) -> None:
     ana = friends["ana"]
@@ -340,7 +344,7 @@ def test_why_a_copy_that_waited_does_not_leave(
     assert words in unwrapped(str(problem))
 
 
-def test_tokens_that_a_relay_finds_over_are_said_to_be_a_matter_of_clocks(friends: Room) -> None:
+def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Room) -> None:
     ana = friends["ana"]
     refused = Expired(when=friends.clock.now())
     lacking = friends.settles("caro")
@@ -354,7 +358,7 @@ def test_tokens_that_a_relay_finds_over_are_said_to_be_a_matter_of_clocks(friend
     assert can_write(ana, lacking)
 
 
-def test_of_a_linking_that_fails_for_a_clock_that_is_said(room: Room) -> None:
+def test_linking_that_fails_for_a_clock_reports_the_clock(room: Room) -> None:
     new = bare(room, "phone")
     here = offer_link(None, room["ana"].device)
     with (
@@ -364,6 +368,6 @@ def test_of_a_linking_that_fails_for_a_clock_that_is_said(room: Room) -> None:
         ask_to_link(here.code, None, new.device)
 
 
-def test_a_moment_is_never_said_as_a_program_writes_it() -> None:
+def test_times_in_messages_are_written_in_words() -> None:
     said = str(Expired(when=datetime(2026, 11, 25, 12, 30, tzinfo=UTC)))
     assert "25 November 2026, 12:30 UTC" in said

@@ -1,4 +1,4 @@
-"""A relay whose clock is once wrong costs nobody a letter, nor the way to write."""
+"""One wrong clock reading at a relay loses no letters and no permissions to write."""
 
 import asyncio
 from dataclasses import replace
@@ -18,18 +18,18 @@ from tests.village.world import WoundClock
 
 @pytest.fixture
 def swept(friends: Room) -> Room:
-    """Their relay has run for a while."""
+    """Their relay has been running for a while."""
     asyncio.run(expire_due(friends.relays[HERE]))
     return friends
 
 
 def sweeps(room: Room) -> None:
-    """Once, by a clock that is a year ahead."""
+    """Run one sweep with a clock that is a year ahead."""
     with pytest.raises(RelayClockAhead):
         asyncio.run(expire_due(room.relays[HERE]))
 
 
-def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:
+def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)
     swept.clock.moment = right + timedelta(days=400)
@@ -43,8 +43,8 @@ def test_one_sweep_by_a_wrong_clock_costs_nothing(swept: Room) -> None:
     assert (ana.received(), ben.received()) == (1, 2)
 
 
-def test_what_is_sent_or_opened_meanwhile_waits(swept: Room) -> None:
-    """By the people's clocks, which are right: neither device takes the relay's for the truth."""
+def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
+    """The devices' own clocks are right, and they do not trust the relay's."""
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)

@@ -1,4 +1,4 @@
-"""Sending: what no message may be has a name, and who stops it has stopped it."""
+"""Sending: invalid drafts are refused by name, and an interrupted message is really stopped."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ def nothing_was_begun(who: Person) -> bool:
     return not any(drawers) and not list(who.device.ledger.messages()) and who.vault._files == {}
 
 
-def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
+def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     for trick in (stopped, heard_and_stopped):
         with ana.courier.playing(bring_blob=trick), pytest.raises(Undone):
@@ -57,7 +57,7 @@ def test_stopped_before_anything_left_it_never_leaves(three: Room) -> None:
     assert (ben.received(), caro.received()) == (1, 1)
 
 
-def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
+def test_a_message_interrupted_while_sealing_leaves_nothing(three: Room) -> None:
     ana = three["ana"]
     with pytest.raises(Undone):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=stopped))
@@ -66,7 +66,7 @@ def test_stopped_while_it_is_sealed_nothing_is_there(three: Room) -> None:
 
 
 @pytest.mark.parametrize("trick", [stopped, heard_and_stopped])
-def test_stopped_when_it_may_have_left_its_name_is_told(three: Room, trick: Any) -> None:
+def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: Any) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as told:
         ana.sends(SMALL, ben, caro)
@@ -80,7 +80,7 @@ def test_stopped_when_it_may_have_left_its_name_is_told(three: Room, trick: Any)
     assert caro.received() == 0
 
 
-def test_another_message_that_waits_goes_on_waiting_when_this_one_is_stopped(three: Room) -> None:
+def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     three.silence(HERE)
     with pytest.raises(WaitsInOutbox):
@@ -112,14 +112,14 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
         ({"files": (SMALL,) * 65}, TooManyPictures),
     ],
 )
-def test_what_no_message_may_be_is_said_before_anything_is_done(
+def test_an_invalid_draft_is_refused_before_anything_is_done(
     friends: Room, fields: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="Nothing was sent"):
         replace(draft(friends["ana"], "ben"), **fields)
 
 
-def test_the_longest_caption_travels(friends: Room) -> None:
+def test_the_longest_caption_arrives(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     caption = "For you,\n" + "\u00e9" * 4087
     send_message(replace(draft(ana, "ben", confirmed=("ben",)), caption=caption), ana.device)

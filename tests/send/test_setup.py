@@ -1,4 +1,4 @@
-"""Setting up a device: whole, or finished by the next command."""
+"""A device's set-up is complete, or completed by the next command."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
     assert who_am_i(device).name == "caro"
 
 
-def test_it_is_finished_once(room: Room) -> None:
+def test_an_interrupted_set_up_is_finished_once(room: Room) -> None:
     device, courier = newcomer(room)
     set_up("caro", HERE, device)
     with courier.playing(create_mailbox=killed, publish_card=killed, publish_prekeys=killed):
@@ -56,6 +56,6 @@ def test_a_name_that_cannot_be_shown_is_refused(room: Room, name: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["relay.example", "ftp://relay.example", "https://a@b", ""])
-def test_an_address_that_is_none_is_refused(room: Room, url: str) -> None:
+def test_an_invalid_relay_address_is_refused(room: Room, url: str) -> None:
     with pytest.raises(BadRelayAddress):
         set_up("caro", url, newcomer(room)[0])

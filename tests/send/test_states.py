@@ -1,4 +1,6 @@
-"""The tables of a message's states at both ends: complete, drawn, and with no way back."""
+"""The state tables of a message at both ends are complete, match the diagrams, and have no way
+back.
+"""
 
 import itertools
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
 def drawn(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
-    """One table as docs/machines/message.md has it."""
+    """One table in the format of docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
         for (state, event), after in following.items()
@@ -54,41 +56,41 @@ def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> s
     return "gone" if after is None else str(after)
 
 
-def test_the_drawing_shows_the_tables() -> None:
+def test_the_state_diagrams_match_the_tables() -> None:
     page = MACHINE.read_text()
     assert drawn("seal", COPY_NEXT, COPY_REFUSED, Departure, CopyEvent) in page
     assert drawn("come", MESSAGE_NEXT, MESSAGE_REFUSED, InboxState, MessageEvent) in page
 
 
-def test_no_copy_waits_again_once_it_may_have_left() -> None:
+def test_a_copy_that_may_have_left_never_waits_again() -> None:
     assert Departure.WAITING not in COPY_NEXT.values()
 
 
-def test_calling_off_is_answered_everywhere() -> None:
+def test_every_copy_state_answers_a_cancellation() -> None:
     for state in Departure:
         off = (state, CopyEvent.CALL_OFF)
         assert (off in COPY_NEXT) != (off in COPY_REFUSED)
         assert can_be_called_off(state) is (off in COPY_NEXT)
 
 
-def test_only_what_cannot_have_left_is_gone_without_a_trace() -> None:
+def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:
     gone = {state for (state, _), after in COPY_NEXT.items() if after is None}
     assert gone == {Departure.WAITING, Departure.REFUSED}
 
 
-def test_what_has_ended_never_opens() -> None:
+def test_an_ended_message_state_never_opens() -> None:
     for state in ENDS:
         assert (state, MessageEvent.OPEN) in MESSAGE_REFUSED
         after = {now for (before, _), now in MESSAGE_NEXT.items() if before is state}
         assert after <= {InboxState.TAKEN_BACK}
 
 
-def test_everything_can_be_taken_back() -> None:
+def test_every_message_state_can_be_recalled() -> None:
     assert all((state, MessageEvent.TAKE_BACK) in MESSAGE_NEXT for state in InboxState)
     assert {InboxState.WAITING, *MESSAGE_NEXT.values()} == set(InboxState)
 
 
-def test_what_the_tables_lack_cannot_happen() -> None:
+def test_transitions_outside_the_tables_raise() -> None:
     for state, event in itertools.product(Departure, CopyEvent):
         if COPY_NEXT.get((state, event)) is None:
             with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""What ``sent`` asks relays about: not what can change no more, and it reads each copy once."""
+"""``sent`` does not ask relays about copies that can no longer change, and reads each copy once."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +27,7 @@ ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 
 
 def asked(ana: Person) -> int:
-    """How many copies a look asks about."""
+    """How many copies a status check asks about."""
     before = ana.courier.calls["state"]
     sent_messages(ana.device)
     return ana.courier.calls["state"] - before
@@ -38,7 +38,7 @@ def state(ana: Person) -> EnvelopeState:
     return copy.state
 
 
-def test_a_copy_that_was_opened_is_asked_about_until_its_end(friends: Room) -> None:
+def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     ben.opens_newest()
@@ -48,7 +48,7 @@ def test_a_copy_that_was_opened_is_asked_about_until_its_end(friends: Room) -> N
     assert state(ana) is EnvelopeState.OPENED
 
 
-def test_a_copy_that_nobody_opened_is_asked_about_until_it_is_known_to_be_over(
+def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
     friends: Room,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -58,7 +58,7 @@ def test_a_copy_that_nobody_opened_is_asked_about_until_it_is_known_to_be_over(
     assert state(ana) is EnvelopeState.EXPIRED
 
 
-def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friends: Room) -> None:
+def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     with ana.courier.playing(state=failing(RelayUnreachable(host="x"))):
@@ -69,19 +69,19 @@ def test_a_relay_that_is_gone_is_asked_no_more_when_it_could_know_nothing(friend
         assert state(ana) is EnvelopeState.WAITING
         friends.clock.wind(days=1)
         fetch_messages(ana.device)
-        assert asked(ana) == 1  # her clock is odd, since she has not looked for so long
+        assert asked(ana) == 1  # her clock counts as implausible after so long an absence
         friends.clock.wind(hours=1)
         assert asked(ana) == 0
     assert state(ana) is EnvelopeState.EXPIRED
 
 
-def test_what_was_taken_back_is_asked_about_no_more(friends: Room) -> None:
+def test_a_recalled_copy_is_no_longer_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     recall_message(ana.sends(SMALL, ben).name, ana.device)
     assert asked(ana) == 0
 
 
-def test_many_messages_are_read_once_and_the_living_alone_are_asked_about(
+def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -104,8 +104,8 @@ def test_many_messages_are_read_once_and_the_living_alone_are_asked_about(
 
 
 def another(ana: Person, name: MessageName, number: int) -> None:
-    """One more message like that: every hundredth still lives, others ended, or were opened and
-    their time is over.
+    """One more such message: every hundredth can still change, the others have ended or were opened
+    and have expired.
     """
     like = ana.device.ledger.find(name)
     (copy,) = (one for one in load_records(SealedCopy, SEALED, ana.vault) if one.message == like.id)

@@ -1,4 +1,4 @@
-"""The undo window: nothing leaves before its end, whatever happens; undone, it never was."""
+"""The undo window: nothing leaves before its end, and an undone message leaves no trace."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def nothing_left(friends: Room) -> bool:
     return friends["ben"].received() == 0
 
 
-def test_it_leaves_when_the_window_is_over_and_not_before(friends: Room, ana: Person) -> None:
+def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, ana: Person) -> None:
     seen: list[bool] = []
 
     def wait(until: datetime) -> bool:
@@ -72,16 +72,16 @@ def records(ana: Person) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> None:
+def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
     def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_name(ana.device)  # what stays is that names are indexed, as from the first on
+    new_name(ana.device)  # only the flag of the name index stays
     before = records(ana)
     with pytest.raises(Undone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
-    # What moves on is never turned back: the ratchet with the keys that it makes, and the token.
+    # The ratchet with its keys, and the token, are never moved back.
     moves = {PEER, OWN_KEY, WINDOW_OUT}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
@@ -102,11 +102,11 @@ def test_undone_it_is_as_if_it_had_never_been(friends: Room, ana: Person) -> Non
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("step", ["drop_postings", "forget_sent"])
-def test_asked_twice_it_is_undone_all_the_same(
+@pytest.mark.parametrize("step", ["drop_outbox_items", "forget_sent"])
+def test_a_second_interrupt_still_undoes_the_message(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second Ctrl-C comes while the first one's undoing is under way."""
+    """The second Ctrl-C arrives during the undoing after the first."""
     real, asked = getattr(send, step), list[object]()
 
     def interrupted(*arguments: object) -> None:
@@ -129,7 +129,9 @@ def test_asked_twice_it_is_undone_all_the_same(
     assert ana.vault._files == {}
 
 
-def test_where_nobody_waits_it_leaves_with_a_later_command(friends: Room, ana: Person) -> None:
+def test_an_undo_window_nobody_waits_for_ends_with_a_later_command(
+    friends: Room, ana: Person
+) -> None:
     with pytest.raises(WaitsInOutbox, match="can still be undone"):
         send_message(held(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
@@ -139,8 +141,10 @@ def test_where_nobody_waits_it_leaves_with_a_later_command(friends: Room, ana: P
     assert friends["ben"].received() == 1
 
 
-def test_after_a_crash_at_any_moment_nothing_leaves_early(friends: Room, ana: Person) -> None:
-    """Each crash is in a row with the others; a message that was sealed leaves once, in time."""
+def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
+    friends: Room, ana: Person
+) -> None:
+    """Crashes accumulate; a sealed message leaves once, in time."""
     moments, lived = 0, False
     while not lived:
         before = friends["ben"].received()
@@ -166,10 +170,10 @@ def _sealed(ana: Person, device: object) -> None:
 
 
 @pytest.mark.parametrize("days", [2, -2])
-def test_a_clock_that_steps_back_holds_nothing_back_for_longer(
+def test_a_clock_set_back_does_not_extend_an_undo_window(
     friends: Room, ana: Person, days: int
 ) -> None:
-    """It was ahead when the message was written, or was set wrong afterwards."""
+    """The clock was ahead when the message was written, or was set wrong later."""
     right = friends.clock.moment
     friends.clock.moment = right + timedelta(days=max(days, 0))
     with pytest.raises(WaitsInOutbox):
@@ -179,7 +183,7 @@ def test_a_clock_that_steps_back_holds_nothing_back_for_longer(
     assert friends["ben"].received() == 2
 
 
-def test_while_it_is_waited_for_the_clock_may_be_set(friends: Room, ana: Person) -> None:
+def test_the_clock_may_be_set_during_an_undo_window(friends: Room, ana: Person) -> None:
     def wait(_until: datetime) -> bool:
         friends.clock.wind(minutes=-30)
         return True
@@ -188,13 +192,13 @@ def test_while_it_is_waited_for_the_clock_may_be_set(friends: Room, ana: Person)
     assert friends["ben"].received() == 1
 
 
-def test_what_can_still_be_undone_is_not_said_to_leave_by_a_command(ana: Person) -> None:
+def test_a_message_in_its_undo_window_is_not_reported_as_leaving(ana: Person) -> None:
     with pytest.raises(WaitsInOutbox) as told:
         send_message(held(ana), ana.device)
     assert "--resume" not in str(told.value)
 
 
-def test_letters_behind_it_do_not_overtake_it(friends: Room, ana: Person) -> None:
+def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(held(ana), ana.device)
     with pytest.raises(WaitsInOutbox):
@@ -205,7 +209,7 @@ def test_letters_behind_it_do_not_overtake_it(friends: Room, ana: Person) -> Non
     assert friends["ben"].received() == 2
 
 
-def test_others_are_not_kept_waiting_by_it(friends: Room, ana: Person) -> None:
+def test_an_undo_window_delays_no_other_message(friends: Room, ana: Person) -> None:
     caro = friends.settles("caro")
     ana.adds(caro)
     with pytest.raises(WaitsInOutbox):
@@ -214,7 +218,7 @@ def test_others_are_not_kept_waiting_by_it(friends: Room, ana: Person) -> None:
     assert (friends["ben"].received(), caro.received()) == (0, 1)
 
 
-def test_taken_back_in_the_window_it_never_leaves(friends: Room, ana: Person) -> None:
+def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox) as told:
         send_message(held(ana), ana.device)
     (message,) = ana.device.ledger.messages()
@@ -228,7 +232,7 @@ def test_taken_back_in_the_window_it_never_leaves(friends: Room, ana: Person) ->
     assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
 
 
-def test_why_it_stays_is_said_of_its_own_message(ana: Person) -> None:
+def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(held(ana), ana.device)
     flushed = flush(ana.device)

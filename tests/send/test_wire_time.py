@@ -1,4 +1,4 @@
-"""When a message ends, as a relay sees it."""
+"""A message's expiry, as its relay sees it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,9 @@ def room() -> Room:
 
 
 @given(moments, st.integers(1, EXPIRY_DAYS_MAX))
-def test_it_ends_at_a_whole_hour_near_what_was_asked(room: Room, now: datetime, days: int) -> None:
+def test_expiry_is_a_whole_hour_near_the_requested_time(
+    room: Room, now: datetime, days: int
+) -> None:
     until = open_until(days, replace(room["ana"].device, clock=WoundClock(now)))
     assert (until.minute, until.second, until.microsecond) == (0, 0, 0)
     assert abs(until - now - timedelta(days=days)) <= timedelta(hours=1)

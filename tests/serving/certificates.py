@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, made anew for each test."""
+"""Certificates for servers on this machine, generated for each test."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def certificate(
 
 
 def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
-    """The TLS that is spoken there with a client that believes this certificate alone."""
+    """Return the TLS version negotiated with a client that trusts only this certificate."""
     context = ssl.create_default_context(cafile=str(pair.cert))
     if newest is not None:
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
@@ -72,7 +72,7 @@ def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> st
 
 
 def renewed(folder: Path, process: int, url: str) -> Pair:
-    """A new certificate in the place of the old one, once the server shows it after SIGHUP without
+    """Replace the certificate, and wait until the server shows the new one after SIGHUP, without
     having stopped.
     """
     new = certificate(folder)

@@ -1,4 +1,4 @@
-"""Strangers who want a server to hold much for them."""
+"""Clients that try to make a server hold much for them."""
 
 import socket
 import ssl
@@ -20,7 +20,7 @@ _SOCKETS_BYTES = 16 << 20  # that the system may hold of what was sent and not r
 
 
 def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.socket:
-    """One who is connected there, in TLS if there is a certificate."""
+    """A connection, in TLS if there is a certificate."""
     raw = socket.socket()
     if receive_buffer:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -33,7 +33,7 @@ def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.so
 
 
 def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
-    """Whoever sends one is told so, and cannot go on."""
+    """A client that sends one is told so, and cannot continue."""
     for start, piece in (
         (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 10_000),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 60_000),
@@ -47,7 +47,7 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
 
 
 def send_malformed(url: str) -> None:
-    """Each, and wait until it was answered."""
+    """Send each request, and wait for its answer."""
     for said in MALFORMED:
         with connected(url, None) as one:
             one.sendall(said)

@@ -1,4 +1,4 @@
-"""What is answered past the parser is what the parser would have read; the rest is left to it."""
+"""Buffered requests are exactly what the parser would have read; the rest is left to it."""
 
 import asyncio
 from collections.abc import Callable
@@ -77,7 +77,7 @@ PLAIN = st.builds(
 @example(GET + GET)
 @example(PUT[:-1])
 @example(GET.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
-def test_what_is_taken_is_one_request_and_what_the_parser_reads(data: bytes) -> None:
+def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
     assert read_alike(data)
 
 
@@ -91,7 +91,7 @@ def test_plain_requests_are_taken() -> None:
 
 
 class Socket(asyncio.Transport):
-    """What a protocol writes to."""
+    """Records what a protocol writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Socket(asyncio.Transport):
 
 
 class App:
-    """Takes what is asked of ``/held``, and answers when it is let."""
+    """Accepts requests for ``/held``, and answers them when allowed."""
 
     def __init__(self) -> None:
         self.held: list[tuple[BufferedRequest, Tell]] = []
@@ -151,7 +151,7 @@ def ran(work: Callable[[], Any]) -> None:
     asyncio.run(work())
 
 
-def test_requests_are_answered_in_their_order_past_the_parser_or_by_it() -> None:
+def test_pipelined_requests_are_answered_in_order() -> None:
     async def work() -> None:
         line = Line()
         line.protocol.data_received(PUT)
@@ -169,7 +169,7 @@ def test_requests_are_answered_in_their_order_past_the_parser_or_by_it() -> None
     ran(work)
 
 
-def test_a_request_in_pieces_is_the_parsers() -> None:
+def test_request_in_pieces_is_left_to_the_parser() -> None:
     async def work() -> None:
         line = Line()
         line.protocol.data_received(PUT[:20])
@@ -183,7 +183,7 @@ def test_a_request_in_pieces_is_the_parsers() -> None:
     ran(work)
 
 
-def test_what_is_no_request_is_refused_by_the_parser() -> None:
+def test_malformed_request_is_refused_by_the_parser() -> None:
     async def work() -> None:
         line = Line()
         line.protocol.data_received(b"\x16\x03\x01 nonsense\r\n\r\n")
@@ -193,7 +193,7 @@ def test_what_is_no_request_is_refused_by_the_parser() -> None:
     ran(work)
 
 
-def test_a_stop_waits_for_the_answer_and_says_that_it_closes() -> None:
+def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
     async def work() -> None:
         busy, idle = Line(), Line()
         busy.protocol.data_received(PUT)
@@ -219,7 +219,7 @@ def test_a_flood_behind_an_unanswered_request_is_not_read() -> None:
     ran(work)
 
 
-def test_who_is_gone_is_not_answered() -> None:
+def test_closed_connection_is_not_answered() -> None:
     async def work() -> None:
         line = Line()
         line.protocol.data_received(PUT)

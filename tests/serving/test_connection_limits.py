@@ -1,4 +1,4 @@
-"""Who says nothing, or hardly anything, holds no connection for long, and never the last one."""
+"""Silent or slow clients hold no connection for long, and never the last one."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import Connections, connections_max
 from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, Socket
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 HALF = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
@@ -34,7 +34,7 @@ class Wire(Socket):
 
 
 class Reads(App):
-    """By the parser, it reads a whole body before it answers; or says no before that."""
+    """Served by the parser, it reads the whole body before it answers; or refuses before that."""
 
     early = False
 
@@ -45,7 +45,7 @@ class Reads(App):
 
 
 class Room:
-    """A server's connections, and the time on its clock."""
+    """A server's connections, and its clock."""
 
     def __init__(self, most: int = 100) -> None:
         self.app, self.crowd, self.passed = Reads(), Connections(most), 0.0
@@ -64,14 +64,14 @@ class Room:
         return one
 
     async def later(self, seconds: float) -> None:
-        """As long passes, and each second all are looked at."""
+        """Let time pass, and check all connections each second."""
         await settled()
         for _ in range(int(seconds)):
             self.passed += 1
             self.crowd.end_late(self.began + self.passed)
 
     async def ends(self) -> None:
-        """All are lost, so that nothing waits for them."""
+        """Abort all connections, so that nothing waits for them."""
         for one in self.every:
             one.connection_lost(ConnectionResetError())
         await settled()
@@ -111,8 +111,8 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
 
 
 @pytest.mark.parametrize("first", [PUT, OTHER])
-def test_between_requests_it_may_be_silent_for_as_long_as_is_kept_alive(first: bytes) -> None:
-    """Past the parser and by it; then the next head has ten seconds of its own."""
+def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
+    """With buffered and parsed requests; then the next head has ten seconds of its own."""
 
     async def work(room: Room) -> None:
         idle, blank, next_ = (room.comes(first) for _ in range(3))
@@ -130,8 +130,8 @@ def test_between_requests_it_may_be_silent_for_as_long_as_is_kept_alive(first: b
     ran(work)
 
 
-def test_what_is_being_answered_may_take_its_time() -> None:
-    """As a device that waits a minute for a letter does."""
+def test_connection_being_answered_is_not_late() -> None:
+    """As when a device waits a minute for a letter."""
 
     async def work(room: Room) -> None:
         waits, brings = room.comes(PUT), room.comes(HALF)
@@ -141,7 +141,7 @@ def test_what_is_being_answered_may_take_its_time() -> None:
     ran(work)
 
 
-def test_the_rest_of_a_body_that_was_answered_has_a_minute() -> None:
+def test_rest_of_an_answered_body_times_out_after_a_minute() -> None:
     async def work(room: Room) -> None:
         room.app.early = True
         one = room.comes(HALF)
@@ -154,7 +154,7 @@ def test_the_rest_of_a_body_that_was_answered_has_a_minute() -> None:
     ran(work)
 
 
-def test_who_takes_nothing_of_an_answer_for_a_minute_is_gone() -> None:
+def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
     async def work(room: Room) -> None:
         stuck, slow = room.comes(HALF), room.comes(HALF)
         for one in (stuck, slow):
@@ -168,8 +168,10 @@ def test_who_takes_nothing_of_an_answer_for_a_minute_is_gone() -> None:
     ran(work)
 
 
-def test_of_those_for_whom_too_much_waits_the_largest_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when they are being answered, or are closed and only wait for the rest to be read."""
+def test_connections_with_most_unread_bytes_are_closed_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also those that are being answered, or are closed and wait for the rest to be read."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 1000)
 
     async def work(room: Room) -> None:
@@ -240,7 +242,7 @@ def test_a_head_without_end_is_refused_after_32_kib(
     ],
     ids=["trailers", "a trailer", "an extension"],
 )
-def test_so_is_what_comes_in_a_body_and_is_none_of_it(start: bytes, piece: bytes) -> None:
+def test_endless_chunk_head_is_refused(start: bytes, piece: bytes) -> None:
     async def work(room: Room) -> None:
         one = room.comes(start)
         for _ in range(15):
@@ -253,7 +255,7 @@ def test_so_is_what_comes_in_a_body_and_is_none_of_it(start: bytes, piece: bytes
     ran(work)
 
 
-def test_a_head_behind_an_answer_that_is_under_way_closes_the_connection_and_says_no_more() -> None:
+def test_endless_head_during_an_answer_closes_the_connection() -> None:
     async def work(room: Room) -> None:
         one = room.comes(HALF, b"x" * 200_000 + START, LONG * 20)
         assert (closed(one), one.transport.sent) == ([True], b"")
@@ -283,8 +285,8 @@ def test_a_long_head_and_a_long_body_are_read_whole() -> None:
     ran(work)
 
 
-def test_beyond_as_many_as_there_may_be_the_one_that_waited_longest_goes() -> None:
-    """Whatever it waits with: silence, half a head, or a body of which little came."""
+def test_longest_waiting_connection_is_closed_when_full() -> None:
+    """Whether it is silent, sent half a head, or a body of which little arrived."""
 
     async def work(room: Room) -> None:
         busy, large = room.comes(PUT), room.comes(HALF, b"x" * 70_000)
@@ -301,7 +303,7 @@ def test_beyond_as_many_as_there_may_be_the_one_that_waited_longest_goes() -> No
     ran(work, most=4)
 
 
-def test_when_nobody_can_go_nobody_else_comes_in() -> None:
+def test_new_connection_is_refused_when_none_can_be_closed() -> None:
     async def work(room: Room) -> None:
         busy = [room.comes(PUT), room.comes(PUT)]
         assert closed(*busy, room.comes()) == [False, False, True]
@@ -314,7 +316,7 @@ def test_when_nobody_can_go_nobody_else_comes_in() -> None:
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
-    """Say how many files there may be; what is asked for is noted, and not done."""
+    """Simulate a limit of open files; requests to raise it are recorded and not carried out."""
     asked: list[tuple[int, int]] = []
 
     def given(soft: int, hard: int) -> list[tuple[int, int]]:
@@ -336,7 +338,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
     ],
 )
-def test_half_of_the_files_beside_its_own_are_for_connections(
+def test_half_of_the_open_file_limit_is_for_connections(
     files: Callable[..., list[tuple[int, int]]],
     soft: int,
     hard: int,

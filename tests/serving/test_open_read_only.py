@@ -1,4 +1,4 @@
-"""A look at a relay's database leaves no file behind and sees what is there."""
+"""Reading a relay's database leaves no file behind and sees what is there."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from entrenous.carry.mailbox import create_mailbox
 from entrenous.serving.host_checks import open_read_only
 from tests.carry.relays import Post, WoundClock, disk_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -20,7 +20,7 @@ def count(mail: Path) -> int:
         return found
 
 
-def test_of_a_relay_that_runs(tmp_path: Path) -> None:
+def test_running_relays_database_is_read(tmp_path: Path) -> None:
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         for number in range(3):
@@ -29,7 +29,7 @@ def test_of_a_relay_that_runs(tmp_path: Path) -> None:
             assert count(tmp_path / "mail.db") == number + 1
 
 
-def test_of_one_that_does_not(tmp_path: Path) -> None:
+def test_stopped_relays_database_is_read_without_new_files(tmp_path: Path) -> None:
     with disk_relay(tmp_path, WoundClock()):
         pass
     assert count(tmp_path / "mail.db") == 0

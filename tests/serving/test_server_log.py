@@ -1,4 +1,4 @@
-"""What a relay writes down: events, statuses, size classes; never an address."""
+"""What a relay logs: events, statuses, size classes; never an address."""
 
 import io
 import json
@@ -15,7 +15,7 @@ def answer(log: logging.Logger) -> None:
 
 
 def library() -> None:
-    """As asyncio and uvicorn do: with a peer in the message, and an error."""
+    """Log as asyncio and uvicorn do: with a peer in the message, and an error."""
     why = ConnectionResetError("peer 203.0.113.7 went away")
     logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
 
@@ -28,7 +28,7 @@ def lines(kind: LogKind) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_a_line_is_an_object() -> None:
+def test_json_log_line_is_one_object() -> None:
     first, second = (json.loads(line) for line in lines(LogKind.JSON))
     assert set(first) == {"at", "level", "event", "status", "size_bits"}
     assert (first["event"], first["status"], first["level"]) == ("get_blob", 200, "info")
@@ -36,13 +36,13 @@ def test_a_line_is_an_object() -> None:
     assert (second["from"], second["kind"]) == ("asyncio", "ConnectionResetError")
 
 
-def test_a_line_is_a_sentence() -> None:
+def test_text_log_line_starts_with_its_level() -> None:
     first, second = lines(LogKind.TEXT)
     assert first == "info get_blob status=200 size_bits=23"
     assert second == "error library from=asyncio kind=ConnectionResetError"
 
 
-def test_errors_only() -> None:
+def test_errors_log_omits_answers() -> None:
     assert lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 
@@ -51,7 +51,7 @@ def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
     assert "203.0.113.7" not in "\n".join(lines(kind))
 
 
-def test_what_a_gate_says_to_a_hook_is_one_line_as_the_page_shows() -> None:
+def test_hook_decision_is_logged_in_the_documented_line() -> None:
     stream = io.StringIO()
     start_hooks_log(stream)
     said = {"event": "upload", "decision": "let through"}

@@ -1,4 +1,4 @@
-"""What is written in TLS and not read is counted, stays in order, and comes whole."""
+"""What is written in TLS and not read is counted, stays in order, and arrives completely."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ NOT_COUNTED = 1 << 20  # a portion or two, and what lies in both sockets
 
 
 class Below:
-    """A transport of TLS, and how many writes it has room for."""
+    """A TLS transport with room for that many writes."""
 
     def __init__(self, room: int) -> None:
         self.room, self.said, self.closed = room, b"", False
@@ -49,7 +49,7 @@ class Below:
     pause_reading = resume_reading = get_extra_info = close
 
 
-def test_it_goes_on_where_it_was_and_closes_behind_the_last_byte() -> None:
+def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
     below = Below(3)
     one = PortionedWriter(below, lambda: below.room <= 0)
     one.write(DATA[:10])
@@ -65,7 +65,7 @@ def test_it_goes_on_where_it_was_and_closes_behind_the_last_byte() -> None:
     assert one.get_write_buffer_size() == 7
 
 
-def test_of_what_is_ended_nothing_more_is_written() -> None:
+def test_aborted_writer_writes_nothing_more() -> None:
     below = Below(1)
     one = PortionedWriter(below, lambda: below.room <= 0)
     one.write(DATA)
@@ -76,7 +76,7 @@ def test_of_what_is_ended_nothing_more_is_written() -> None:
 
 
 class Server(asyncio.Protocol):
-    """Writes to whoever comes, and closes."""
+    """Writes to each client, and closes."""
 
     def __init__(self) -> None:
         self.full, self.lost = False, asyncio.Event()
@@ -100,7 +100,7 @@ class Server(asyncio.Protocol):
 
 @pytest.mark.real
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_real_connection_says_how_much_is_not_read(
+def test_tls_connection_reports_its_unread_bytes(
     tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     pair = certificate(tmp_path)

@@ -1,4 +1,4 @@
-"""A platform on a database of its own, a clock that one winds, loaded dice, and uploads."""
+"""A platform with its own database, a settable clock, deterministic randomness, and uploads."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class LoadedDice:
 
 @dataclass
 class NearGate:
-    """A BankClient whose gate is in the same process; what it says goes over the wire format."""
+    """A BankClient whose gate is in the same process; messages go through the wire format."""
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"
@@ -120,7 +120,7 @@ class Room:
 
 
 def a_device(clock: WoundClock | None = None) -> Device:
-    """A person's device in memory, which has no relay and needs none here."""
+    """Return a person's device in memory, without a relay."""
     vault = MemoryVault()
     return Device(
         clock=clock or WoundClock(),
@@ -148,7 +148,7 @@ def jpeg(pixels: Any, quality: int = 50) -> bytes:
 
 
 def screenshot_crop(pixels: Any) -> bytes:
-    """About 70 % of the area, off the middle, made smaller, JPEG quality 50."""
+    """Return an off-centre crop of about 70 % of the area, scaled down, JPEG quality 50."""
     height, width, _ = pixels.shape
     rows, columns = int(0.837 * height), int(0.837 * width)
     cut = pixels[height // 11 : height // 11 + rows, width // 13 : width // 13 + columns]

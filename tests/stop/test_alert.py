@@ -1,4 +1,4 @@
-"""Somebody is told of a flood and of what waits, and of nothing in it."""
+"""Alerts report floods and overdue reviews, and nothing about their content."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +13,7 @@ from tests.stop.platform_for_tests import Room, jpeg
 
 @dataclass
 class Pocket:
-    """Somebody's, in which it buzzes; or not."""
+    """A person's pager; it may be broken."""
 
     broken: bool = False
     told: list[tuple[str, int]] = field(default_factory=list)
@@ -55,9 +55,7 @@ def test_a_flood_and_what_waits_are_told_once_an_hour(
     assert pocket.told == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
 
 
-def test_what_could_not_be_told_is_told_an_hour_later(
-    room: Room, pocket: Pocket, hers: Any
-) -> None:
+def test_failed_alert_is_sent_again_after_an_hour(room: Room, pocket: Pocket, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
@@ -71,7 +69,7 @@ def test_what_could_not_be_told_is_told_an_hour_later(
     assert pocket.told == [("flood", 1)]
 
 
-def test_without_a_program_nothing_is_taken(room: Room, pocket: Pocket, hers: Any) -> None:
+def test_alerts_stay_due_without_an_alert_program(room: Room, pocket: Pocket, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)

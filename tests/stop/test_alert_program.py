@@ -1,4 +1,4 @@
-"""A real program is told what it is about and how many, and nothing else."""
+"""A real alert program gets the kind and the count, and nothing else."""
 
 from pathlib import Path
 
@@ -18,17 +18,17 @@ def program(folder: Path, words: str) -> str:
     return str(path)
 
 
-def test_it_is_given_its_own_words_the_kind_and_the_count(tmp_path: Path) -> None:
+def test_alert_program_gets_its_arguments_the_kind_and_the_count(tmp_path: Path) -> None:
     tell = program(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/told; cat >> {tmp_path}/told")
     odd = "two words; $(touch x) *"
     run_alert_program([tell, "--urgent", odd], FLOOD)
-    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # and nothing to read
+    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # and its input is empty
     run_alert_program([tell], Alert(AlertKind.WAITING, 1200))
     assert (tmp_path / "told").read_text() == "reviews-waiting|1200|"
     assert {one.name for one in tmp_path.iterdir()} == {
         "tell",
         "told",
-    }  # no shell has read its words
+    }  # no shell interpreted its arguments
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_it_is_given_its_own_words_the_kind_and_the_count(tmp_path: Path) -> Non
     [("exit 3", "says that it failed"), ("kill -9 $$", "says that it failed"),
      ("exec sleep 60", "takes longer than 0.2 seconds")],
 )  # fmt: skip
-def test_what_fails_is_said_without_its_words(
+def test_failed_alert_program_is_reported_without_its_output(
     tmp_path: Path, words: str, why: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tell = program(tmp_path, f"echo hunter2; echo hunter2 >&2; {words}")
-    with pytest.raises(PageFailed, match=f"of flood {why}") as caught:
+    with pytest.raises(PageFailed, match=f"to flood {why}") as caught:
         run_alert_program([tell, "hunter2"], FLOOD, wait_s=0.2 if "longer" in why else 30)
     assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
 
 
-def test_one_that_is_not_there(tmp_path: Path) -> None:
+def test_alert_program_that_cannot_be_started_raises(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, Path(__file__)):
         with pytest.raises(PageFailed, match="cannot be started"):
             run_alert_program([str(path)], FLOOD)

@@ -1,4 +1,4 @@
-"""Lists of hashes from elsewhere."""
+"""Imported lists of hashes."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.
 LISTED = BankName("listed")
 
 
-def test_a_list_is_taken_in_and_bad_lines_are_reported(room: Room, hers: Any) -> None:
+def test_list_is_imported_and_bad_lines_are_reported(room: Room, hers: Any) -> None:
     good = fingerprint(picture(hers)).hex
     text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
     imported = import_hashes(text, LISTED, room.platform)
@@ -28,7 +28,7 @@ def test_a_list_is_taken_in_and_bad_lines_are_reported(room: Room, hers: Any) ->
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lists_of_any_system_and_with_odd_lines_are_read(end: str) -> None:
+def test_lists_with_any_line_end_and_odd_lines_are_read(end: str) -> None:
     good = "0f" * 32
     odd = ('"' + good, "x" * 200_000, "a\0b", '"no end')
     hashes, refused = read_hashes(end.join(("hex", good, *odd, f'"{good}",note', good)))
@@ -36,7 +36,7 @@ def test_lists_of_any_system_and_with_odd_lines_are_read(end: str) -> None:
     assert [line for line, _ in refused] == [4, 5, 6]
 
 
-def test_the_same_list_again_adds_nothing(room: Room, hers: Any) -> None:
+def test_importing_a_list_twice_adds_nothing(room: Room, hers: Any) -> None:
     text = fingerprint(picture(hers)).hex + "\n" + "0f" * 32
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     for accepted in (2, 0, 0):
@@ -48,12 +48,12 @@ def test_the_same_list_again_adds_nothing(room: Room, hers: Any) -> None:
     stands_behind = import_hashes(text, LISTED, room.platform, confirmed=True)
     assert (stands_behind.accepted, stands_behind.already) == (2, 0)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    for confirmed in (True, False):  # who asks for more has asked for less
+    for confirmed in (True, False):  # a confirmed claim covers a waiting one
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
 
-def test_a_running_gate_looks_back_for_a_list(room: Room, hers: Any) -> None:
+def test_look_back_is_due_for_an_imported_list(room: Room, hers: Any) -> None:
     text = fingerprint(picture(hers)).hex
     judge_upload(jpeg(hers), room.platform)
     import_hashes(text, LISTED, room.platform)
@@ -62,7 +62,7 @@ def test_a_running_gate_looks_back_for_a_list(room: Room, hers: Any) -> None:
     assert room.platform.reviews.waiting() == 1
 
 
-def test_unless_the_platform_says_no(room: Room, hers: Any) -> None:
+def test_no_look_back_is_due_if_the_import_declines_it(room: Room, hers: Any) -> None:
     text = fingerprint(picture(hers)).hex
     judge_upload(jpeg(hers), room.platform)
     import_hashes(text, LISTED, room.platform, looks_back=False)
@@ -71,15 +71,15 @@ def test_unless_the_platform_says_no(room: Room, hers: Any) -> None:
     assert look_back_due(room.platform) == 0
 
 
-def test_what_has_no_hash_in_it_changes_nothing(room: Room) -> None:
+def test_list_without_a_hash_changes_nothing(room: Room) -> None:
     with pytest.raises(NoHashes, match="2 lines"):
         import_hashes("nonsense\n\0\n", LISTED, room.platform)
     assert LISTED not in {bank.name for bank in room.platform.bank.banks()}
     assert import_hashes("# empty\n", LISTED, room.platform).accepted == 0
 
 
-def test_lists_go_into_banks_of_their_own(room: Room) -> None:
-    """Not where people's own claims are, nor where everything is let through."""
+def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
+    """These have people's own claims, and releases."""
     for name in (PEOPLE, RELEASED):
         with pytest.raises(NotForLists, match=name):
             bank_for_list(name, room.platform)
@@ -91,7 +91,7 @@ def test_lists_go_into_banks_of_their_own(room: Room) -> None:
     assert bank_for_list("from-elsewhere", room.platform) == "from-elsewhere"
 
 
-def test_a_list_that_the_platform_stands_behind_refuses(room: Room, hers: Any) -> None:
+def test_confirmed_list_refuses_uploads(room: Room, hers: Any) -> None:
     good = fingerprint(picture(hers)).hex
     import_hashes(good, LISTED, room.platform, confirmed=True)
     decision = judge_upload(jpeg(hers), room.platform)
@@ -100,7 +100,7 @@ def test_a_list_that_the_platform_stands_behind_refuses(room: Room, hers: Any) -
 
 
 @pytest.mark.skipif(not NEEDLES.is_file(), reason="shared/judges/pdq is not here")
-def test_metas_needles(room: Room) -> None:
+def test_meta_needles_are_imported_and_found(room: Room) -> None:
     needles = NEEDLES.read_text().split()
     imported = import_hashes("\n".join(needles), LISTED, room.platform)
     assert (imported.accepted, imported.refused) == (len(needles), ())
@@ -108,7 +108,7 @@ def test_metas_needles(room: Room) -> None:
     assert {near.query for near in found if near.distance == 0} == set(range(len(needles)))
 
 
-def test_preparing_banks_leaves_policies_alone(room: Room) -> None:
+def test_preparing_banks_keeps_their_policies(room: Room) -> None:
     strict = Bank(PEOPLE, radius=20)
     room.platform.bank.set_bank(strict)
     prepare_banks(room.platform.bank)

@@ -1,4 +1,4 @@
-"""Two lists that are brought into one bank at once, by processes with connections of their own."""
+"""Two concurrent imports into one bank, with separate connections."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
 class Meeting(SqlBankStore):
-    """Goes on once both have looked what is there."""
+    """A bank that continues once both imports have looked the hashes up."""
 
     both = threading.Barrier(2)
 
@@ -38,7 +38,7 @@ class Meeting(SqlBankStore):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_hash_is_added_once(
+def test_concurrent_imports_add_each_hash_once(
     kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     opened: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")

@@ -1,4 +1,4 @@
-"""What is registered of a file is decided by what it holds, and by what the person agreed to."""
+"""A file's content and the person's consent decide what is registered."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ def talking() -> bytes:
     return with_sound(SILENT, voice(6.0)[:, None])
 
 
-def test_a_picture_with_and_without_its_parts(hers: Any) -> None:
+def test_picture_is_hashed_with_parts_only_by_consent(hers: Any) -> None:
     whole = fingerprint(picture(hers))
     agreed = of(png(hers))
     assert isinstance(agreed, PicturePrint)
@@ -53,7 +53,7 @@ def test_a_picture_with_and_without_its_parts(hers: Any) -> None:
     assert of(png(hers), replace(ALL, parts=False)) == PicturePrint(whole)
 
 
-def test_a_video_with_its_sound_and_its_edges(talking: bytes) -> None:
+def test_video_is_hashed_with_sound_and_inner_frames_by_consent(talking: bytes) -> None:
     agreed = of(talking)
     assert isinstance(agreed, ClipPrint)
     assert agreed.sound is not None
@@ -65,13 +65,13 @@ def test_a_video_with_its_sound_and_its_edges(talking: bytes) -> None:
     assert less.video.hashes == agreed.video.hashes
 
 
-def test_a_silent_video_has_no_sound() -> None:
+def test_silent_video_gets_no_sound_fingerprint() -> None:
     agreed = of(SILENT)
     assert isinstance(agreed, ClipPrint)
     assert agreed.sound is None
 
 
-def test_of_a_black_video_its_sound_alone() -> None:
+def test_only_the_sound_of_a_black_video_is_fingerprinted() -> None:
     heard = with_sound(BLACK, voice(6.0)[:, None])
     assert isinstance(of(heard), SoundPrint)
     for nothing, consent in ((heard, replace(ALL, sound=False)), (BLACK, ALL)):
@@ -79,7 +79,7 @@ def test_of_a_black_video_its_sound_alone() -> None:
             of(nothing, consent)
 
 
-def test_a_sound_in_whatever_container_it_comes() -> None:
+def test_sound_is_fingerprinted_in_any_container() -> None:
     note = of(NOTE)
     assert isinstance(note, SoundPrint)
     assert len(note) > 20
@@ -92,23 +92,23 @@ def test_a_sound_in_whatever_container_it_comes() -> None:
         of(beep())
 
 
-def test_a_video_in_a_coding_that_is_not_read_is_not_taken_for_a_sound() -> None:
+def test_video_with_an_unknown_codec_is_not_taken_for_a_sound() -> None:
     with pytest.raises(FramesUnknown, match="save it from there as MP4"):
         of(written(wander(seconds=0.5), codec="ffv1", container="matroska"))
 
 
-def test_who_leaves_sound_out_registers_no_sound() -> None:
+def test_sound_file_without_consent_to_sound_is_refused() -> None:
     with pytest.raises(OnlySound, match="--no-sound"):
         of(NOTE, replace(ALL, sound=False))
 
 
-def test_nobody_under_eighteen_is_registered_and_nothing_is_opened() -> None:
+def test_nothing_is_decoded_for_somebody_under_eighteen() -> None:
     for data in (SILENT, NOTE, b"anything"):
         with pytest.raises(TooYoung, match=r"takeitdown\.ncmec\.org"):
             of(data, replace(ALL, adult=False))
 
 
-def test_what_holds_nothing_is_said() -> None:
+def test_flat_picture_and_broken_sound_are_refused() -> None:
     with pytest.raises(TooFlat):
         of(png(np.full((200, 200, 3), 90, np.uint8)))
     with pytest.raises(SoundBroken):

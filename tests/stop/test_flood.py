@@ -1,4 +1,4 @@
-"""Many uploads of one picture: each is held, and a person looks once."""
+"""Many uploads of one picture are held each, and reviewed once."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     assert judge_upload(jpeg(hers, 50), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_confirming_the_first_refuses_the_others(room: Room, hers: Any) -> None:
+def test_confirming_one_upload_of_a_flood_confirms_all(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
     confirm(cases[0], room.platform)
@@ -49,7 +49,7 @@ def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, ano
     assert room.platform.reviews.upload(case) == jpeg(another)
 
 
-def test_many_claims_on_one_picture_are_one_flood(room: Room, hers: Any) -> None:
+def test_many_claims_on_one_picture_make_one_flood(room: Room, hers: Any) -> None:
     for _ in range(3):
         room.protect(hers, parts=False)
     for quality in range(40, 47):

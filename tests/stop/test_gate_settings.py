@@ -1,4 +1,4 @@
-"""gate.toml: what an operator sets, and what is said of what cannot be used."""
+"""gate.toml: valid settings, and the messages for invalid ones."""
 
 import os
 import re
@@ -30,11 +30,11 @@ from entrenous.stop.store.open_gate import open_platform
 EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
 
 
-def test_without_a_file_everything_is_as_usual(tmp_path: Path) -> None:
+def test_missing_file_gives_the_defaults(tmp_path: Path) -> None:
     assert gate_settings(tmp_path) == GateSettings()
 
 
-def test_what_is_set_counts(tmp_path: Path) -> None:
+def test_settings_in_the_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'database = "postgresql://gate@/gate"\nclaims_per_hour = 5\nlook_back_days = 0\n'
         "slow_looks = 7\nindex_shards = 4\nsecond_look_hashes = 9\nfetch_minutes = 90\n"
@@ -59,7 +59,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
     )
 
 
-def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
+def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\nappeal_url = "https://a.example/b?c=d"\n'
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
@@ -78,7 +78,7 @@ def test_how_it_stands_towards_those_who_ask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8000/x", "http://localhost/", "https://a.example"]
 )
-def test_where_people_can_appeal(url: str) -> None:
+def test_valid_appeal_urls_are_accepted(url: str) -> None:
     assert read_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
 
 
@@ -97,7 +97,7 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
     kept = tmp_path / "gate" / "gate.toml"
     assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_settings(), 0o600)
     kept.unlink()
-    with open_platform(tmp_path / "gate"):  # which is there already, so nothing is added
+    with open_platform(tmp_path / "gate"):  # the folder exists, so no file is added
         assert not kept.exists()
 
 
@@ -105,7 +105,7 @@ def _told_known() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(b"x = 1")
     told = " ".join(str(caught.value).split())
-    return told.partition("Known are ")[2].replace(" and ", ", ").rstrip(".").split(", ")
+    return told.partition("The settings are ")[2].replace(" and ", ", ").rstrip(".").split(", ")
 
 
 @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ def _told_known() -> list[str]:
         b"\xff",
     ],
 )
-def test_what_cannot_be_used_is_said_without_repeating_values(toml: bytes) -> None:
+def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(toml)
     assert "gate.toml" in str(caught.value)
-    assert "hunter2" not in str(caught.value).replace("hunter2 is no setting", "")
+    assert "hunter2" not in str(caught.value).replace("hunter2 is not a gate setting", "")
 
 
 @pytest.mark.parametrize(
     ("toml", "kind", "told"),
     [
-        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is no setting of a gate."),
+        (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is not a gate setting."),
         (
             b'trusted_proxies = "127.0.0.1"',
             BadGateSettings,
@@ -176,14 +176,14 @@ def test_what_cannot_be_used_is_said_without_repeating_values(toml: bytes) -> No
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
     ],
 )
-def test_it_is_said_in_words_for_an_operator(toml: bytes, kind: type, told: str) -> None:
+def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, told: str) -> None:
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(toml)
     assert type(caught.value) is kind
     assert told in " ".join(str(caught.value).split())
 
 
-def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").mkdir()
     with pytest.raises(UnreadableGateSettings, match="it is a folder"):
         gate_settings(tmp_path)
@@ -193,8 +193,8 @@ def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", [("run", "--listen", "127.0.0.1:0"), ("status",), ("index", "status")]
 )
-def test_what_this_account_may_not_read_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """By a process without a superuser's rights."""
+def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The process runs without a superuser's rights."""
     file = tmp_path / "gate.toml"
     file.write_text("confirmers = 2")
     file.chmod(0)

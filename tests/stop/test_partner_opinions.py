@@ -1,4 +1,4 @@
-"""What other platforms say of a claim: signed, each key once, three against suspend."""
+"""Other platforms' opinions: signed, one for each key; three against a claim suspend it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -62,15 +62,17 @@ def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> No
     assert say(room, claim, D, 2) is ClaimState.SUSPENDED
 
 
-def test_they_suspend_what_a_reviewer_confirmed(room: Room, claim: ClaimId) -> None:
+def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
+    room: Room, claim: ClaimId
+) -> None:
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
     assert [say(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
-    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # heard before; no new voice
+    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
     assert say(room, claim, D, 4) is ClaimState.SUSPENDED
 
 
-def test_who_changes_their_mind_counts_anew(room: Room, claim: ClaimId) -> None:
+def test_opinion_changed_back_counts_as_new(room: Room, claim: ClaimId) -> None:
     for number in (0, 1):
         say(room, claim, D, number)
     say(room, claim, C, 0)
@@ -78,11 +80,11 @@ def test_who_changes_their_mind_counts_anew(room: Room, claim: ClaimId) -> None:
     assert say(room, claim, D, 0) is ClaimState.SUSPENDED
 
 
-def test_confirming_from_outside_confirms_nothing_here(room: Room, claim: ClaimId) -> None:
+def test_confirming_opinions_confirm_no_claim(room: Room, claim: ClaimId) -> None:
     assert {say(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
 
 
-def test_a_withdrawn_claim_stays_withdrawn(room: Room, hers: Any, claim: ClaimId) -> None:
+def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: ClaimId) -> None:
     assert claim
     protection = room.protect(hers, parts=False)
     unprotect(protection, room.gate, room.device)
@@ -90,7 +92,7 @@ def test_a_withdrawn_claim_stays_withdrawn(room: Room, hers: Any, claim: ClaimId
         assert say(room, protection.claim, D, number) is ClaimState.WITHDRAWN
 
 
-def test_what_is_not_signed_by_that_key_is_nothing(room: Room, claim: ClaimId) -> None:
+def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -> None:
     said = opinion(room, claim, D, KEYS[0])
     signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
     for forged in (
@@ -107,7 +109,9 @@ def test_what_is_not_signed_by_that_key_is_nothing(room: Room, claim: ClaimId) -
     assert room.platform.bank.opinions(claim) == ()
 
 
-def test_strangers_future_dates_and_unknown_claims(room: Room, claim: ClaimId) -> None:
+def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
+    room: Room, claim: ClaimId
+) -> None:
     stranger = Ed25519PrivateKey.generate()
     said = opinion(room, claim, D, stranger)
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said))
@@ -122,13 +126,13 @@ def test_strangers_future_dates_and_unknown_claims(room: Room, claim: ClaimId) -
         say(room, ClaimId("0" * 32), D, 0)
 
 
-def test_a_dropped_platform_is_a_stranger(room: Room, claim: ClaimId) -> None:
+def test_opinion_of_a_dropped_partner_is_refused(room: Room, claim: ClaimId) -> None:
     drop_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
     with pytest.raises(NoSuchPartner):
         say(room, claim, D, 0)
 
 
-def test_a_suspension_that_failed_is_made_when_it_is_said_again(hers: Any) -> None:
+def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> None:
     room = Room()
     for number, key in enumerate(KEYS):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
@@ -144,6 +148,6 @@ def test_a_suspension_that_failed_is_made_when_it_is_said_again(hers: Any) -> No
 
 
 @pytest.mark.parametrize(("name", "key"), [("", "00" * 32), ("a", "00"), ("a", "x"), ("\n", "00")])
-def test_what_is_no_partner(room: Room, name: str, key: str) -> None:
+def test_partner_with_a_bad_name_or_key_is_refused(room: Room, name: str, key: str) -> None:
     with pytest.raises(BadPartner):
         add_partner(name, key, room.platform)

@@ -1,4 +1,4 @@
-"""What a bank does is the operator's to say; a bank in shadow is only written down."""
+"""Policies of banks; the outcomes of a bank in shadow are only recorded."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ from tests.stop.platform_for_tests import Room, jpeg, picture
 SHADOW = PolicyChange(shadow=True)
 
 
-def test_what_is_not_named_stays(room: Room) -> None:
+def test_unset_fields_of_a_policy_stay(room: Room) -> None:
     set_policy(PEOPLE, PolicyChange(radius=20), room.platform)
     after = set_policy(PEOPLE, PolicyChange(on_confirmed=Outcome.HOLD), room.platform)
     assert after == Bank(PEOPLE, 20, Outcome.HOLD, Outcome.HOLD)
@@ -43,7 +43,7 @@ def test_what_no_policy_may_be(room: Room, bank: BankName, change: PolicyChange)
     assert room.platform.bank.banks() == before
 
 
-def test_a_bank_that_is_not_there(room: Room) -> None:
+def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
     with pytest.raises(NoSuchBank):
         set_policy(BankName("x"), SHADOW, room.platform)
 
@@ -63,9 +63,9 @@ def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any)
     assert (decision.outcome, decision.would) == (Outcome.REFUSE, None)
 
 
-def test_a_bank_in_shadow_has_no_say_in_what_another_holds(room: Room, hers: Any) -> None:
-    """Nor is what a reviewer says of the upload said of its claims; but what was let through after
-    they were confirmed, that bank would let through, too.
+def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, hers: Any) -> None:
+    """A review of the upload does not affect the claims of the shadow bank. But that bank would let
+    through what was released after its claims were confirmed.
     """
     tried = BankName("tried")
     listed = fingerprint(picture(hers)).hex
@@ -74,7 +74,7 @@ def test_a_bank_in_shadow_has_no_say_in_what_another_holds(room: Room, hers: Any
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release, ClaimState.WAITING), (confirm, ClaimState.CONFIRMED)):
         room.clock.wind(minutes=1)
-        mine = room.protect(hers, parts=False).claim  # a new question after a release
+        mine = room.protect(hers, parts=False).claim  # a new claim after a release
         decision = judge_upload(jpeg(hers), room.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None

@@ -1,4 +1,4 @@
-"""Only fingerprints leave the device, and only pictures that can be told apart are registered."""
+"""Only fingerprints leave the device, and only distinctive pictures are registered."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ from tests.stop.platform_for_tests import NearGate, Room, picture
 pytestmark = pytest.mark.slow
 
 
-def test_what_leaves_is_fingerprints_and_the_hash_of_a_token(room: Room, hers: Any) -> None:
+def test_request_has_only_fingerprints_and_a_token_hash(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     (sent,) = room.gate.sent
     request = json.loads(sent)
@@ -52,7 +52,7 @@ def test_what_leaves_is_fingerprints_and_the_hash_of_a_token(room: Room, hers: A
     assert protection.state is ClaimState.WAITING
 
 
-def test_without_consent_no_window_is_sent(room: Room, hers: Any) -> None:
+def test_no_window_hash_is_sent_without_consent(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     assert json.loads(room.gate.sent[0])["parts"] == []
 
@@ -78,7 +78,7 @@ def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
 
 @dataclass
 class LostAnswers(NearGate):
-    """A gate that hears every request and whose answers do not arrive while ``lost``."""
+    """A gate that gets every request, but whose answers are lost while ``lost``."""
 
     lost: bool = True
 
@@ -102,8 +102,8 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
     assert protections(room.device)[0].state is ClaimState.WITHDRAWN
 
 
-def test_it_is_written_down_before_the_platform_is_asked(room: Room, hers: Any) -> None:
-    """Also when the device stops in between: nothing of ours runs after this."""
+def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> None:
+    """Even if the device stops in between, and no more code runs."""
 
     class Stops(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -117,7 +117,7 @@ def test_it_is_written_down_before_the_platform_is_asked(room: Room, hers: Any) 
     assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_hash(asked.token)
 
 
-def test_asking_again_after_a_lost_answer_is_one_claim(room: Room, hers: Any) -> None:
+def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: Any) -> None:
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(Unanswered):
         room.protect(hers)
@@ -126,10 +126,12 @@ def test_asking_again_after_a_lost_answer_is_one_claim(room: Room, hers: Any) ->
     assert protections(room.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.counts().claims == 1
-    assert room.protect(hers).claim != protection.claim  # answered by now: this is a new wish
+    assert (
+        room.protect(hers).claim != protection.claim
+    )  # the first was answered, so this is a new claim
 
 
-def test_nothing_is_kept_where_no_connection_was_made(room: Room, hers: Any) -> None:
+def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
     @dataclass
     class Unreached(NearGate):
         heard_once: bool = False
@@ -146,13 +148,13 @@ def test_nothing_is_kept_where_no_connection_was_made(room: Room, hers: Any) -> 
         room.protect(hers)
     assert protections(room.device) == ()
     gate.heard_once = True
-    for _ in range(2):  # the second says nothing of what became of the first
+    for _ in range(2):  # the second error does not tell what became of the first request
         with pytest.raises(Unanswered):
             room.protect(hers)
     assert len(protections(room.device)) == 1
 
 
-def test_what_is_registered_there_already_is_known_while_it_matches(room: Room, hers: Any) -> None:
+def test_registered_already_finds_only_an_active_registration(room: Room, hers: Any) -> None:
     what = fingerprint_picture_file(picture(hers), Consent(adult=True, parts=False), room.device)
     assert registered_already(what, room.gate, room.device) is None
     made = protect(what, room.gate, room.device)
@@ -161,7 +163,7 @@ def test_what_is_registered_there_already_is_known_while_it_matches(room: Room, 
     assert registered_already(what, room.gate, room.device) is None
 
 
-def test_one_that_never_arrived_is_withdrawn_too(room: Room, hers: Any) -> None:
+def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any) -> None:
     class Away(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_request(request))
@@ -174,7 +176,7 @@ def test_one_that_never_arrived_is_withdrawn_too(room: Room, hers: Any) -> None:
     assert unprotect(asked, room.gate, room.device).state is ClaimState.WITHDRAWN
 
 
-def test_what_the_platform_refused_is_not_kept(room: Room, hers: Any) -> None:
+def test_no_record_is_kept_of_a_refused_registration(room: Room, hers: Any) -> None:
     class Refuses(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_request(request))
@@ -186,7 +188,7 @@ def test_what_the_platform_refused_is_not_kept(room: Room, hers: Any) -> None:
     assert protections(room.device) == ()
 
 
-def test_a_gate_that_names_another_claim_is_not_believed(room: Room, hers: Any) -> None:
+def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
     class Odd(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             return replace(super().register(request), claim=ClaimId("0" * 32))
@@ -198,7 +200,7 @@ def test_a_gate_that_names_another_claim_is_not_believed(room: Room, hers: Any) 
     assert asked.state is None
 
 
-def test_a_platform_is_asked_how_a_claim_stands(room: Room, hers: Any) -> None:
+def test_ask_again_stores_the_present_state(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     room.platform.bank.move(protection.claim, ClaimEvent.CONFIRM)
     assert ask_again(protection, room.gate, room.device).state is ClaimState.CONFIRMED

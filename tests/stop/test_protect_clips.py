@@ -1,4 +1,4 @@
-"""A video and a sound that a person registers: what leaves, what is kept, what can be withdrawn."""
+"""Registering a video and a sound: what is sent, recorded and withdrawn."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ HERS = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 
 @pytest.mark.parametrize("what", HERS)
-def test_what_leaves_is_hashes_and_the_hash_of_a_token(room: Room, what: Print) -> None:
+def test_clip_request_has_only_fingerprints_and_a_token_hash(room: Room, what: Print) -> None:
     protection = protect(what, room.gate, room.device)
     (sent,) = room.gate.sent
     form = json.loads(sent)
@@ -42,7 +42,7 @@ def test_what_leaves_is_hashes_and_the_hash_of_a_token(room: Room, what: Print) 
 
 
 @pytest.mark.parametrize("what", HERS)
-def test_it_is_remembered_with_its_kind_and_withdrawn(room: Room, what: Print) -> None:
+def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(room: Room, what: Print) -> None:
     protection = protect(what, room.gate, room.device)
     assert protections(room.device) == (protection,)
     assert (protection.kind, protection.state) == (what.kind, ClaimState.WAITING)
@@ -62,10 +62,10 @@ def test_it_is_remembered_with_its_kind_and_withdrawn(room: Room, what: Print) -
         lambda _video: SOUND,
     ],
 )
-def test_asking_again_after_a_lost_answer_is_one_claim(
+def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     room: Room, other: Callable[[VideoPrint], Print]
 ) -> None:
-    """And what differs in anything that is sent is another one."""
+    """A request that differs in anything is another claim."""
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(Unanswered):
         protect(HERS[0], gate, room.device)
@@ -77,8 +77,8 @@ def test_asking_again_after_a_lost_answer_is_one_claim(
     assert {one.state for one in protections(room.device)} == {ClaimState.WAITING}
 
 
-def test_what_was_registered_before_there_were_videos_reads_as_it_did(room: Room) -> None:
-    """The record is the same; only its kind has new values."""
+def test_record_of_a_picture_registration_is_unchanged_by_clips(room: Room) -> None:
+    """The record has the same fields; only its kind has new values."""
     protection = protect(SOUND, room.gate, room.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names

@@ -1,4 +1,4 @@
-"""The files of a sent message, for whoever wants to protect them."""
+"""The original files of a sent message, to register them."""
 
 from datetime import UTC, datetime
 
@@ -10,8 +10,8 @@ from entrenous.stop.protect import originals_of
 from tests.stop.platform_for_tests import a_device
 
 
-def test_each_file_once_in_the_order_in_which_it_was_sent() -> None:
-    """Whose records stand by kind, and a clip's sound beside the clip."""
+def test_originals_come_once_each_in_the_order_sent() -> None:
+    """Records are stored by kind, and a clip's sound beside the clip."""
     device = a_device()
     picture, clip, note = (device.vault.keep(data) for data in (b"picture", b"clip", b"note"))
     beside = device.vault.keep(b"what was measured")

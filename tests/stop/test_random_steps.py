@@ -1,5 +1,5 @@
-"""Steps that are all allowed, one after the other, by which somebody tries to get past a claim, or
-to have a machine refuse what nobody has looked at.
+"""Sequences of allowed steps by which somebody tries to evade a claim, or to have the gate refuse
+what nobody has reviewed.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ TOKEN = Secret(b"x" * 32)
 
 
 def registered(room: Room, what: Print, token: Secret = TOKEN) -> Any:
-    """As somebody's own program may ask for it."""
+    """Register a claim with any fingerprints, as a program of one's own may."""
     holder = hashlib.sha256(token.reveal()).digest()
     return register_claim(ClaimRequest(what, holder), room.platform)
 
@@ -47,7 +47,7 @@ def print_of(pixels: Any) -> PicturePrint:
 
 
 def covered(pixels: Any, share: float = 0.05) -> Any:
-    """With a square of it blurred beyond recognition."""
+    """Return a copy with a square blurred beyond recognition."""
     height, width = pixels.shape[:2]
     side = int((share * height * width) ** 0.5)
     y, x = int(height * 0.55), int(width * 0.4)
@@ -58,7 +58,7 @@ def covered(pixels: Any, share: float = 0.05) -> Any:
 
 
 def beside(one: Any, other: Any) -> Any:
-    """A collage of two."""
+    """Return a collage of two pictures."""
     return np.concatenate([cv2.resize(one, (500, 500)), cv2.resize(other, (500, 500))], axis=1)
 
 
@@ -66,7 +66,7 @@ def beside(one: Any, other: Any) -> Any:
 def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """Somebody registers a famous picture and uploads it beside what every reviewer refuses."""
+    """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
     claim = room.protect(another, parts=False).claim
     case = judge_upload(jpeg(beside(hers, another)), room.platform).case
     assert run_deferred_scan(room.platform)
@@ -76,7 +76,7 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
     again = judge_upload(jpeg(beside(hers, another)), room.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
-    confirm(again.case, room.platform)  # nor does that
+    confirm(again.case, room.platform)  # this does not confirm it either
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
 
 
@@ -84,7 +84,7 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
 def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """A claim of a famous picture, with windows of another one."""
+    """The claim has the hash of a famous picture and windows of another one."""
     made = PicturePrint(print_of(another).whole, part_hashes(picture(hers)))
     claim = registered(room, made)
     cut = hers[40:-40, 40:-40]
@@ -165,7 +165,7 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
-def test_a_sound_that_is_registered_is_looked_back_for(room: Room) -> None:
+def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
     talk = voice(14.0, seed=3)
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
     claim = registered(room, sound_print(talk, 16_000))
@@ -178,7 +178,7 @@ def test_a_sound_that_is_registered_is_looked_back_for(room: Room) -> None:
 
 @pytest.mark.threat("released-first")
 def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -> None:
-    """Of a refused upload no hash is kept, so her look back could not see it."""
+    """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
     mine = registered(room, print_of(hers))
     confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
     upload = jpeg(hers, 60)
@@ -194,7 +194,7 @@ def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -
     review = room.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [mine.id, her.claim]
-    release(refused.case, room.platform)  # now they know whom they say no to
+    release(refused.case, room.platform)  # now the reviewer has seen all claims
 
 
 @pytest.mark.threat("released-first")
@@ -230,7 +230,7 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     assert done.state is ReviewState.RELEASED
 
 
-def test_where_nothing_is_kept_what_waits_is_told_all_the_same(hers: Any) -> None:
+def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     first = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
@@ -254,8 +254,8 @@ def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: An
     assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
 
 
-def test_a_later_confirm_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
-    """Of a claim that was confirmed already."""
+def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
+    """The claim was confirmed before."""
     room.protect(hers, parts=False)
     confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
     made = png(covered(hers))
@@ -265,15 +265,15 @@ def test_a_later_confirm_overrules_a_release_of_the_same_upload(room: Room, hers
     release(refused.case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.LET_THROUGH
     room.clock.wind(minutes=1)
-    room.protect(hers, parts=False)  # somebody else, so that a person is asked anew
+    room.protect(hers, parts=False)  # another person's claim, so that the upload is held again
     confirm(judge_upload(made, room.platform).case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
 
 
-def test_a_released_clip_is_not_asked_about_again_because_of_any_sound(
+def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That somebody registers while the same file is judged once more."""
+    """The sound is registered while the same file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
     registered(room, sound_print(talk, 16_000))
     release(judge_upload(upload, room.platform).case, room.platform)
@@ -289,10 +289,10 @@ def test_a_released_clip_is_not_asked_about_again_because_of_any_sound(
     assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
 
 
-def test_a_reference_is_kept_for_no_longer_than_it_is_needed(hers: Any) -> None:
+def test_reference_is_deleted_once_it_is_not_needed(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
-    assert room.platform.reviews.review(case).reference == "post 17"  # a slow look is due
+    assert room.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
     run_deferred_scan(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     without = Room(limits=GateLimits(look_back_days=0, slow_looks=0))
@@ -300,7 +300,7 @@ def test_a_reference_is_kept_for_no_longer_than_it_is_needed(hers: Any) -> None:
     assert without.platform.reviews.review(case).reference == ""
 
 
-def test_what_turned_out_to_be_no_picture_can_be_released(room: Room, hers: Any) -> None:
+def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
     confirm(case, room.platform)
@@ -316,7 +316,7 @@ def test_what_turned_out_to_be_no_picture_can_be_released(room: Room, hers: Any)
     assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
-def test_withdrawing_a_claim_takes_what_a_reviewer_added_with_it(room: Room, hers: Any) -> None:
+def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
     assert set(room.platform.bank.added_to([protection.claim])) == {protection.claim}
@@ -326,7 +326,7 @@ def test_withdrawing_a_claim_takes_what_a_reviewer_added_with_it(room: Room, her
 
 
 def versions(pixels: Any) -> list[tuple[int, Any]]:
-    """With squares blurred or black here and there, and how far from it, the nearest first."""
+    """Return copies with a blurred or black square, with their distances, the nearest first."""
     made = []
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -354,7 +354,7 @@ def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
     room.protect(hers, parts=False)
     confirm(judge_upload(png(far), room.platform).case, room.platform)
     held = judge_upload(png(near), room.platform)
-    assert held.outcome is Outcome.HOLD  # it is nearer to what she registered
+    assert held.outcome is Outcome.HOLD  # it is nearer to the registered picture
     release(held.case, room.platform)
     assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
@@ -402,7 +402,7 @@ def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: 
 
 @pytest.mark.threat("released-first")
 def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
-    """However often others register it, so that it comes before a reviewer again."""
+    """Even if others register it again, so that it is reviewed again."""
     first = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
     look_back_due(room.platform)
@@ -418,16 +418,14 @@ def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
     assert (held.disputes, held.state) == (1, ClaimState.WAITING)
 
 
-def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
-    room: Room, hers: Any
-) -> None:
+def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(room: Room, hers: Any) -> None:
     room.protect(hers)
     cut = hers[40:-40, 40:-40]
     first = judge_upload(jpeg(cut), room.platform)
     release(first.case, room.platform)
     look_back_due(room.platform)
     room.clock.wind(minutes=1)
-    room.protect(hers)  # somebody else, so that a person is asked anew
+    room.protect(hers)  # another person's claim, so that the upload is held again
     look_back_due(room.platform)
     confirm(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
     assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
@@ -435,7 +433,7 @@ def test_a_cut_out_that_was_released_and_is_confirmed_later_is_found_again(
     assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
 
 
-def test_what_waits_and_knows_the_claim_is_not_written_again(
+def test_look_back_skips_a_waiting_upload_that_names_the_claim(
     room: Room, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = room.protect(hers, parts=False).claim

@@ -1,4 +1,4 @@
-"""Claims as JSON: there and back, and nothing else is taken."""
+"""Claims as JSON: round trips, and anything else is refused."""
 
 import json
 
@@ -32,7 +32,7 @@ hashes = st.binary(min_size=32, max_size=32)
 
 
 def full(some: bytes) -> bytes:
-    """512 numbers from -127 to 127, the largest among them."""
+    """Return 512 numbers from -127 to 127, including the largest."""
     return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
 
 
@@ -73,18 +73,18 @@ GOOD, GOOD_VIDEO, GOOD_SOUND = (
 
 
 @given(requests)
-def test_a_request_comes_back(request: ClaimRequest) -> None:
+def test_request_survives_a_round_trip(request: ClaimRequest) -> None:
     assert read_request(write_request(request)) == request
 
 
 @given(st.text(min_size=1, max_size=64), st.sampled_from(ClaimState))
-def test_an_answer_comes_back(name: str, state: ClaimState) -> None:
+def test_answer_survives_a_round_trip(name: str, state: ClaimState) -> None:
     status = ClaimStatus(ClaimId(name), "pdq", state)
     assert read_claim(write_claim(status)) == status
 
 
 @given(st.binary(max_size=300))
-def test_noise_is_refused(data: bytes) -> None:
+def test_random_bytes_are_refused(data: bytes) -> None:
     for read in (read_request, read_claim):
         with pytest.raises(BadClaim):
             read(data)
@@ -107,7 +107,7 @@ def test_noise_is_refused(data: bytes) -> None:
         (b'"parts":[', b'"parts":[' + b'"' + b"0" * 64 + b'",' + b'"",' * 600),
     ],
 )
-def test_what_is_off_in_one_place_is_refused(old: bytes, new: bytes) -> None:
+def test_picture_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
     assert old in GOOD
     with pytest.raises(BadClaim):
         read_request(GOOD.replace(old, new, 1))
@@ -135,14 +135,14 @@ def test_what_is_off_in_one_place_is_refused(old: bytes, new: bytes) -> None:
         (b'"sound":"' + b"0" * 16 + b'"', b'"parts":[]'),
     ],
 )
-def test_a_video_that_is_off_in_one_place_is_refused(old: bytes, new: bytes) -> None:
+def test_video_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
     assert read_request(GOOD_VIDEO).print == ClipPrint(VIDEO, SOUND)
     assert old in GOOD_VIDEO
     with pytest.raises(BadClaim):
         read_request(GOOD_VIDEO.replace(old, new, 1))
 
 
-def test_a_video_without_frames_and_one_with_too_many_are_refused() -> None:
+def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
     form = json.loads(GOOD_VIDEO)
     frames = [{"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(PRINT_FRAMES_MAX + 1)]
     assert read_request(json.dumps({**form, "frames": frames[:-1]}).encode())
@@ -151,7 +151,7 @@ def test_a_video_without_frames_and_one_with_too_many_are_refused() -> None:
             read_request(json.dumps({**form, "frames": wrong}).encode())
 
 
-def test_a_sound_with_too_many_words_is_refused() -> None:
+def test_sound_request_that_is_too_long_is_refused() -> None:
     form = json.loads(GOOD_SOUND)
     assert read_request(json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode())
     for wrong in ("00" * 4 * (SOUND_WORDS_MAX + 1), "000000"):
@@ -159,7 +159,7 @@ def test_a_sound_with_too_many_words_is_refused() -> None:
             read_request(json.dumps({**form, "sound": wrong}).encode())
 
 
-def test_the_largest_of_each_kind_fits_its_limit_however_it_is_spaced() -> None:
+def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
     bits = b"\xff" * 32
     frames = (
         FramePrint(LAST_MS - PRINT_FRAMES_MAX + at, bits, 100, bits)
@@ -174,14 +174,14 @@ def test_the_largest_of_each_kind_fits_its_limit_however_it_is_spaced() -> None:
         assert len(spaced) <= BYTES_MAX[request.kind]
 
 
-def test_what_a_device_does_not_send_is_absent() -> None:
+def test_optional_fields_are_absent_if_unset() -> None:
     plain = ClipPrint(VideoPrint((FramePrint(0, bytes(32), 90),)))
     sent = write_request(ClaimRequest(plain, bytes(32)))
     assert b"inner" not in sent
     assert b"sound" not in sent
 
 
-def test_an_error_does_not_repeat_what_was_sent() -> None:
+def test_error_does_not_repeat_the_request() -> None:
     with pytest.raises(BadClaim) as caught:
         read_request(GOOD.replace(b'"reason":""', b'"reason":"","secret":"Ana"'))
     assert "Ana" not in str(caught.value)

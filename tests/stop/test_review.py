@@ -1,4 +1,4 @@
-"""A person's word: confirming makes the machine strict, releasing makes it ask no more."""
+"""Reviews: confirming refuses similar uploads, releasing lets them through."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,13 +31,13 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
     assert next_review(room.platform) is None
 
 
-def test_confirming_refuses_the_next_one_also_as_a_cut_out(room: Room, hers: Any) -> None:
+def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
     whole = judge_upload(jpeg(hers), room.platform)
-    assert whole.outcome is Outcome.HOLD  # nobody has seen the rest of it
+    assert whole.outcome is Outcome.HOLD  # nobody has reviewed the rest of it
     confirm(whole.case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
@@ -54,7 +54,7 @@ def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> N
     assert room.platform.reviews.waiting() == 0
 
 
-def test_a_new_claim_after_a_release_is_asked_about(room: Room, hers: Any) -> None:
+def test_new_claim_after_a_release_holds_the_upload(room: Room, hers: Any) -> None:
     room.protect(hers)
     release(judge_upload(jpeg(hers), room.platform).case, room.platform)
     room.clock.wind(minutes=1)
@@ -72,7 +72,7 @@ def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
     assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
-def test_released_cut_outs_are_no_dispute(room: Room, hers: Any) -> None:
+def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     release(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
@@ -81,8 +81,8 @@ def test_released_cut_outs_are_no_dispute(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 30])
-def test_a_decision_is_made_once_and_the_upload_forgotten(hers: Any, days: int) -> None:
-    """But for what a released one is looked back at by, for so long."""
+def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) -> None:
+    """What look-backs need of a released upload is kept for the given days."""
     room = Room(limits=GateLimits(look_back_days=days))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 1").case
@@ -106,9 +106,7 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, h
 
 
 @pytest.mark.parametrize("kept", [0.35, 0.9])
-def test_a_file_that_could_not_be_read_passes_after_its_release(
-    room: Room, hers: Any, kept: float
-) -> None:
+def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: float) -> None:
     whole = jpeg(hers)
     cut = whole[: int(len(whole) * kept)]
     case = judge_upload(cut, room.platform).case
@@ -118,9 +116,7 @@ def test_a_file_that_could_not_be_read_passes_after_its_release(
     assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
 
 
-def test_an_unread_file_that_was_released_is_compared_once_it_can_be_read(
-    room: Room, hers: Any
-) -> None:
+def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
     upload = jpeg(hers)
     release(judge_upload(upload, unable(room)).case, unable(room))
     assert judge_upload(upload, unable(room)).outcome is Outcome.LET_THROUGH
@@ -132,7 +128,7 @@ def test_an_unread_file_that_was_released_is_compared_once_it_can_be_read(
 
 
 def unable(room: Room) -> Platform:
-    """The same gate while its decoder gives up on everything."""
+    """Return the gate with a decoder that fails on everything."""
 
     def give_up(*_: object) -> Any:
         raise DecoderGaveUp
@@ -141,7 +137,7 @@ def unable(room: Room) -> Platform:
 
 
 @pytest.mark.parametrize("decide", [confirm, release])
-def test_a_busy_database_leaves_the_upload_to_be_decided(
+def test_upload_stays_undecided_if_the_database_is_busy(
     hers: Any, decide: Callable[[str, Platform], Review]
 ) -> None:
     room = Room()

@@ -1,4 +1,4 @@
-"""One person's word confirms nothing where two are wanted, whatever happens in between."""
+"""If two people have to confirm, one person's word confirms nothing."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ def claim(room: Room, hers: Any) -> ClaimId:
 
 @dataclass
 class Removing:
-    """A queue from which the first person is removed between the second one's two questions."""
+    """A queue that removes the first reviewer between two calls by the second one."""
 
     real: Any
     name: str
@@ -70,15 +70,17 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
 
 
 @pytest.mark.usefixtures("claim")
-def test_a_flood_is_confirmed_by_two_as_one(room: Room, hers: Any) -> None:
+def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
     confirm(cases[0], room.platform, "ana")
-    judge_upload(jpeg(hers, 48), room.platform)  # one more joins, and the first word stands
+    judge_upload(
+        jpeg(hers, 48), room.platform
+    )  # one more upload joins, and the first confirmation stands
     assert set(confirm(cases[0], room.platform, "ben").also) >= set(cases[1:])
 
 
 @pytest.mark.usefixtures("claim")
-def test_one_person_releases_and_then_nobody_confirms(room: Room, hers: Any) -> None:
+def test_case_released_by_one_person_cannot_be_confirmed(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     confirm(case, room.platform, "ana")
     assert release(case, room.platform, "ben").state is ReviewState.RELEASED
@@ -87,7 +89,7 @@ def test_one_person_releases_and_then_nobody_confirms(room: Room, hers: Any) -> 
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_where_one_person_is_enough_again_what_she_confirmed_first_is_shown_to_her(
+def test_first_confirmer_sees_the_case_again_if_one_person_suffices(
     room: Room, claim: ClaimId, hers: Any
 ) -> None:
     case = judge_upload(jpeg(hers), room.platform).case

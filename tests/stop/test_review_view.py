@@ -1,4 +1,4 @@
-"""What a reviewer sees of a clip, and that it is decoded in the jailed child."""
+"""The view of a clip for a reviewer, and its decoding in the jailed subprocess."""
 
 import io
 import itertools
@@ -34,7 +34,7 @@ def pixels(view: bytes) -> Any:
 
 @pytest.fixture(scope="session")
 def film() -> bytes:
-    """Two seconds of black, then a photograph."""
+    """Return two seconds of black, then a photograph."""
     frames = wander(seconds=4.0)
     return written([np.zeros_like(one) for one in frames[:24]] + frames[24:])
 
@@ -46,7 +46,7 @@ def test_of_a_clip_a_frame_is_shown_that_has_something_in_it(room: Room, film: b
     assert view.std() > 20
 
 
-def test_of_a_clip_that_breaks_off_what_was_read_is_shown(room: Room, film: bytes) -> None:
+def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes) -> None:
     read_clip = room.platform.read_clip
 
     @contextmanager
@@ -73,15 +73,15 @@ def broken() -> Any:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (700, 500, 3), (20, 10, 3)])
-def test_every_shape_can_be_veiled(shape: tuple[int, ...]) -> None:
+def test_pictures_of_any_shape_can_be_blurred(shape: tuple[int, ...]) -> None:
     noise = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
     view = pixels(blurred_preview(noise))
     assert max(view.shape) == 256
     assert min(view.shape) >= 1
 
 
-def test_nothing_finer_than_a_thirty_second_is_in_it() -> None:
-    """Two pictures that differ in what is finer alone give the same file."""
+def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
+    """Two pictures that differ only in finer detail give the same file."""
     coarse = np.random.default_rng(3).integers(60, 196, (32, 32)).astype(np.uint8)
     flat = coarse.repeat(16, 0).repeat(16, 1)
     fine = flat.copy()
@@ -96,7 +96,7 @@ def test_nothing_finer_than_a_thirty_second_is_in_it() -> None:
 def test_it_is_decoded_in_a_jailed_child(
     tmp_path: Path, film: bytes, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A platform as it is opened for serving; its own process opens nothing."""
+    """The platform is opened as for serving; its own process decodes nothing."""
     with open_platform(tmp_path / "gate") as (platform, _):
         for case, upload in (("p", jpeg(hers)), ("c", film)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)

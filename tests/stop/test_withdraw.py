@@ -1,4 +1,4 @@
-"""The holder's token withdraws at once; another one does not."""
+"""The holder's token withdraws a claim at once; another token does not."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -
     assert match.claim == second.claim
 
 
-def test_registering_again_after_withdrawing_counts(room: Room, hers: Any) -> None:
+def test_registration_after_a_withdrawal_matches(room: Room, hers: Any) -> None:
     unprotect(room.protect(hers), room.gate, room.device)
     again = room.protect(hers)
     (match,) = judge_upload(jpeg(hers), room.platform).matches
@@ -50,6 +50,6 @@ def test_somebody_elses_token_is_refused(room: Room, hers: Any) -> None:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
-def test_an_unknown_claim(room: Room) -> None:
+def test_withdrawing_an_unknown_claim_raises(room: Room) -> None:
     with pytest.raises(NoSuchClaim):
         withdraw_claim(ClaimId("0" * 32), Secret(bytes(32)), room.platform)

@@ -1,4 +1,4 @@
-"""An answer that goes to a full disk: no fault of ours, and never "nothing was done"."""
+"""An answer written to a full disk is not a bug, and never reported as "nothing was done"."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 @needs_full
 @pytest.mark.parametrize("speak", [lambda: say("words"), lambda: put_json({"a": 1})])
-def test_an_answer_without_room_is_named(
+def test_answer_to_a_full_disk_is_reported(
     speak: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FULL.open("w") as full:
@@ -37,7 +37,7 @@ def test_an_answer_without_room_is_named(
 @needs_full
 @pytest.mark.real
 @pytest.mark.parametrize("command", [("sent",), ("sent", "--json"), ("sent", "--help")])
-def test_the_program_ends_as_with_any_full_disk(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_program_exits_with_the_full_disk_status(tmp_path: Path, command: tuple[str, ...]) -> None:
     own = {
         "ENTRENOUS_HOME": str(tmp_path / "ana"),
         "ENTRENOUS_PASSPHRASE": "four unrelated words x",
@@ -57,11 +57,11 @@ def test_the_program_ends_as_with_any_full_disk(tmp_path: Path, command: tuple[s
         )
     assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
     assert "disk" in done.stderr
-    assert "Exception" not in done.stderr  # nor does the interpreter fail over it as it ends
+    assert "Exception" not in done.stderr  # nor does the interpreter fail at exit
 
 
 @pytest.mark.real
-def test_a_full_disk_below_the_vault_is_named_and_what_is_there_can_be_read(
+def test_full_disk_under_the_vault_is_reported_and_reading_works(
     tmp_path: Path,
 ) -> None:
     words = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
@@ -87,7 +87,7 @@ def test_a_full_disk_below_the_vault_is_named_and_what_is_there_can_be_read(
 
 
 @pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])
-def test_a_disk_of_which_nothing_else_tells_is_no_fault_of_ours(
+def test_unhandled_full_disk_is_not_reported_as_a_bug(
     code: int,
     told: str,
     tmp_path: Path,

@@ -1,15 +1,15 @@
-"""Ctrl-C is heeded even when it comes where Python drops it."""
+"""Ctrl-C works even when it comes where Python drops it."""
 
 import signal
 import threading
 
 import pytest
 
-from entrenous.terminal.interrupts import checked_interrupts, interrupt_once
+from entrenous.terminal.interrupts import checked_interrupts
 
 
 class _Deaf:
-    """Interrupted while it is being thrown away."""
+    """An object whose finalizer is interrupted."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -29,9 +29,9 @@ def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_undoes_is_left_alone_by_a_second_one() -> None:
+def test_second_interrupt_does_not_stop_the_undoing() -> None:
     undone = []
-    with interrupt_once() as check:
+    with checked_interrupts(once=True) as check:
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
@@ -42,14 +42,14 @@ def test_what_undoes_is_left_alone_by_a_second_one() -> None:
     assert undone == ["whole"]
 
 
-def test_what_was_there_before_is_there_again() -> None:
+def test_previous_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with checked_interrupts():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_another_thread_is_left_alone() -> None:
+def test_other_threads_are_not_interrupted() -> None:
     before = signal.getsignal(signal.SIGINT)
     seen = []
 

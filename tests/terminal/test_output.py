@@ -1,4 +1,4 @@
-"""What commands write and read: new files only, never over somebody's own; files that end."""
+"""Commands write new files only, never over others, and read only files that end."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from entrenous.terminal.output import single_line
 from entrenous.terminal.output_files import read_file, write_new
 
 
-def test_the_same_again_is_no_matter(tmp_path: Path) -> None:
+def test_rewriting_the_same_content_is_accepted(tmp_path: Path) -> None:
     for _ in range(2):
         write_new(tmp_path / "copies" / "7-lunar-otter-1.jpg", b"a copy")
     assert (tmp_path / "copies" / "7-lunar-otter-1.jpg").read_bytes() == b"a copy"
 
 
-def test_another_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+def test_other_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     place = tmp_path / "7-lunar-otter-1.jpg"
     place.write_bytes(b"mine")
     with pytest.raises(AlreadyThere, match=r"7-lunar-otter-1\.jpg"):
@@ -39,7 +39,7 @@ def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
         write_new(tmp_path / "file" / "7-lunar-otter-1.jpg", b"a copy")
 
 
-def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for path in (Path(os.devnull), tmp_path / "pipe", tmp_path / "link"):
@@ -57,6 +57,6 @@ def test_a_pipe_that_the_caller_has_opened_is_read() -> None:
     os.close(reading)
 
 
-def test_what_others_chose_begins_no_line_and_pads_none() -> None:
+def test_foreign_text_cannot_start_or_pad_a_line() -> None:
     assert single_line("ben.\nIt is signed") == "ben.\ufffdIt is signed"
     assert single_line(f"ben.{80 * chr(0xA0)}It is signed") == "ben. It is signed"

@@ -1,4 +1,4 @@
-"""What stands as ``-`` on the command line comes by standard input, and help says so first."""
+"""Input for ``-`` comes from standard input, and help says so first."""
 
 import getpass
 import io
@@ -18,7 +18,7 @@ CHAT = "the football group, not the large one"
 
 
 class Terminal(io.StringIO):
-    """A keyboard with somebody at it."""
+    """A keyboard with a user."""
 
     def isatty(self) -> bool:
         return True
@@ -40,7 +40,7 @@ def types(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) ->
         (("evidence", "export"), ("-|TEXT",)),
     ],
 )
-def test_help_says_first_how_others_do_not_see_it(
+def test_help_mentions_standard_input_first(
     command: tuple[str, ...], metavars: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*command, "--help"], {}) == 0
@@ -64,10 +64,10 @@ by_every_way = pytest.mark.parametrize("words", WAYS, ids=lambda words: words[0]
 @by_every_way
 @pytest.mark.parametrize(
     ("given", "why"),
-    [("", "gives nothing"), ("\n", "gives nothing"), ("x" * (2 << 20), "gives too much")],
+    [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
     ids=["nothing", "an empty line", "too much"],
 )
-def test_what_is_nothing_or_has_no_end_is_said(
+def test_empty_or_endless_input_is_refused(
     words: tuple[str, ...],
     given: str,
     why: str,
@@ -79,12 +79,12 @@ def test_what_is_nothing_or_has_no_end_is_said(
 
 
 @by_every_way
-def test_what_is_no_text_is_said(
+def test_non_text_input_is_refused(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
     assert types(monkeypatch, given, *words) == USAGE
-    assert "no text" in capsys.readouterr().err
+    assert "not text" in capsys.readouterr().err
 
 
 @by_every_way
@@ -109,7 +109,7 @@ def case(
     return str(json.loads(capsys.readouterr().out)["case"])
 
 
-def test_where_it_was_seen_is_typed_unseen(
+def test_sighting_place_is_read_from_standard_input(
     case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def answers(typed: io.TextIOBase, *words: str) -> Any:

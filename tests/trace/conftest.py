@@ -1,4 +1,4 @@
-"""One desk for all tests that only look at it."""
+"""A desk shared by all tests that only read it."""
 
 import pytest
 

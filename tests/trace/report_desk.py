@@ -20,8 +20,6 @@ from tests.village.world import RELAY, LoadedDice, WoundClock
 
 @dataclass(frozen=True)
 class Desk:
-    """Everything that lies on it."""
-
     device: Device
     original: bytes
     copies: dict[str, bytes]
@@ -50,7 +48,9 @@ def device_with_nothing() -> Device:
 
 
 def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
-    """Mark a photo for these people; the copy of ``leaked``, or the original, is found cropped."""
+    """Mark a photo for these people; a crop of the copy of ``leaked``, or of the original, is
+    found.
+    """
     device, original = device_with_nothing(), as_jpeg(photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {str(copy.to): copy.data for _, copy in mark_copies(original, labels, None, device)}

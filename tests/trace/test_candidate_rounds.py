@@ -1,4 +1,4 @@
-"""Which pictures are tried, in which order: decided by resemblance alone."""
+"""The order in which pictures are tried depends on resemblance alone."""
 
 import inspect
 from dataclasses import replace
@@ -16,13 +16,13 @@ def looks(candidates: list[Candidate]) -> list[list[int]]:
     return [[same[0].look for same in some.pictures] for some in rounds(candidates)]
 
 
-def test_what_resembles_it_beyond_chance_is_tried_first_then_the_next_few_then_patiently() -> None:
+def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> None:
     candidates = [one(0, agreeing=40, fresh=40), *(one(look, agreeing=4) for look in range(1, 20))]
     assert looks(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
     assert [some.patient for some in rounds(candidates)] == [False, False, True]
 
 
-def test_without_any_likely_one_the_first_few_are_tried() -> None:
+def test_without_likely_pictures_the_first_few_are_tried() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
     assert looks(candidates) == [list(range(FIRST)), list(range(PATIENT))]
 
@@ -38,7 +38,7 @@ def test_a_close_fingerprint_is_likely_without_points() -> None:
     assert looks([one(0, bits=20), one(1)])[0] == [0]
 
 
-def test_the_likely_ones_are_bounded() -> None:
+def test_number_of_likely_pictures_is_bounded() -> None:
     candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
     assert [len(some) for some in looks(candidates)] == [LIKELY_MAX, PATIENT]
 
@@ -49,7 +49,7 @@ def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
     assert first.pictures == (tuple(same),)
 
 
-def test_those_known_by_fingerprint_alone_have_places_of_their_own() -> None:
+def test_pictures_without_features_have_their_own_places() -> None:
     learnt = [one(look, agreeing=2) for look in range(9)]
     strange = [replace(one(look), learnt=False) for look in range(20, 29)]
     assert looks([*learnt, *strange])[0] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
@@ -61,7 +61,7 @@ def test_everything_that_was_tried_is_counted_once() -> None:
     assert tried(rounds([])) == ()
 
 
-def test_no_key_and_no_score_decides_it() -> None:
+def test_no_key_and_no_score_decides_the_rounds() -> None:
     words = " ".join(inspect.signature(rounds).parameters) + " ".join(
         Candidate.__dataclass_fields__
     )

@@ -1,4 +1,4 @@
-"""Tracing clips through a device in memory: excerpts, screenshots, and what names nobody."""
+"""Trace clips with a device in memory: excerpts, screenshots, and clips that name nobody."""
 
 import io
 from collections.abc import Iterator
@@ -91,7 +91,6 @@ def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) ->
     assert trace.span.speed == pytest.approx(11 / 12, abs=0.04)
     assert trace.warp is not None
     assert trace.warp.kept == pytest.approx(0.854, abs=0.03)
-    assert device.ledger.traces()[-1] == trace
 
 
 def test_one_screenshot_names_its_copy(marked: Marked) -> None:
@@ -117,9 +116,7 @@ def test_another_clip_names_nobody_and_no_message(marked: Marked) -> None:
     device, _, _ = marked
     other = wander("coffee", seconds=0.5)
     assert trace_clip(written(other), device).message is None
-    before = len(device.ledger.traces())
     assert traced_frame(shot_of(other[3]), device) is None
-    assert len(device.ledger.traces()) == before
 
 
 def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
@@ -129,7 +126,7 @@ def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
     assert traced_frame(shot_of(wander(seconds=0.2)[0]), offline_device()) is None
 
 
-def test_a_file_without_frames_says_so_before_anything_is_kept() -> None:
+def test_file_without_frames_is_refused_before_anything_is_kept() -> None:
     device = offline_device()
     with pytest.raises(NoFrames):
         next(mark_clip_copies(beep(), PEOPLE, device))

@@ -1,4 +1,4 @@
-"""Copies that were given silences, so that their sound stays beside their picture, still trace."""
+"""Copies with inserted silences, which keep sound and picture in sync, can still be traced."""
 
 from functools import cache
 
@@ -28,7 +28,7 @@ MADE = {
 
 @cache
 def marked(name: str) -> tuple[Device, bytes]:
-    """A clip of eight seconds, sent, and Caro's copy of it."""
+    """A sent clip of eight seconds, and Caro's copy of it."""
     device = offline_device()
     source = moved(flash_and_beep(8.0), **MADE[name])
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
@@ -42,16 +42,16 @@ def by_sound(name: str) -> Trace:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_its_frames_name_it(name: str) -> None:
+def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
     device, copy = marked(name)
     assert trace_clip(copy, device).verdict.named == ("caro",)
 
 
 @pytest.mark.parametrize("name", ["sound late", "picture late", "one gap"])
-def test_its_sound_names_it_after_another_coding(name: str) -> None:
+def test_sound_of_a_clip_with_odd_times_names_its_copy_after_recoding(name: str) -> None:
     assert by_sound(name).verdict.named == ("caro",)
 
 
-def test_with_two_gaps_its_sound_names_nobody() -> None:
-    """docs/known-attacks.md says so."""
+def test_sound_with_two_gaps_names_nobody() -> None:
+    """A known limit, see docs/known-attacks.md."""
     assert by_sound("two gaps").verdict.named == ()

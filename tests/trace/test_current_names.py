@@ -1,4 +1,4 @@
-"""A trace names people as they are called now, and nobody who never had that copy."""
+"""A trace uses people's current names, and never names somebody without that copy."""
 
 import io
 
@@ -13,7 +13,7 @@ from entrenous.respond.nouns import AgeAnswer, Situation
 from entrenous.respond.open_case import open_case
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from entrenous.trace.commands import shown
+from entrenous.trace.commands import with_current_names
 from entrenous.trace.report.disclose import disclose, trace_of
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import exported, imported
@@ -36,12 +36,14 @@ class Leaked(Room):
         self.leak = as_jpeg(copy.crop((24, 16, 276, 268)), 70)
 
     def knows_another(self, who: Person) -> None:
-        """She gets to know somebody else whom she calls Ben."""
+        """Ana adds another person, whom she also calls Ben."""
         who.adds(self.settles("caro"))
         rename_contact("caro", "ben", who.device)
 
     def named(self, who: Person) -> str:
-        (name,) = shown(trace_file(self.leak, who.device), who.device).trace.verdict.named
+        (name,) = with_current_names(
+            trace_file(self.leak, who.device), who.device
+        ).trace.verdict.named
         return name
 
 
@@ -50,7 +52,7 @@ def room() -> Leaked:
     return Leaked()
 
 
-def test_whoever_has_the_name_by_now_is_not_named(room: Leaked) -> None:
+def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
     rename_contact("ben", "benjamin", room.ana.device)
     room.knows_another(room.ana)
     assert room.named(room.ana) == "benjamin"
@@ -59,7 +61,7 @@ def test_whoever_has_the_name_by_now_is_not_named(room: Leaked) -> None:
     assert made.report.named == ("benjamin",)
 
 
-def test_nor_on_a_device_that_an_archive_was_read_into(room: Leaked) -> None:
+def test_later_holder_of_a_reused_name_is_not_named_after_reading_an_archive(room: Leaked) -> None:
     anew = room.settles("ana anew")
     room.knows_another(anew)
     imported(exported(room.ana.device), anew.device)
@@ -67,14 +69,14 @@ def test_nor_on_a_device_that_an_archive_was_read_into(room: Leaked) -> None:
     assert contact_named("ben 2", anew.device).person.id == room.ben
 
 
-def test_nor_for_somebody_who_was_forgotten(room: Leaked) -> None:
+def test_later_holder_of_a_forgotten_persons_name_is_not_named(room: Leaked) -> None:
     forget_contact("ben", room.ana.device)
     assert room.named(room.ana) == "ben"
     room.knows_another(room.ana)
     assert room.named(room.ana) == "ben (not the one you know now)"
 
 
-def test_a_case_follows_both(room: Leaked) -> None:
+def test_case_uses_current_names_too(room: Leaked) -> None:
     trace = trace_file(room.leak, room.ana.device).trace
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, room.ana.device)
     rename_contact("ben", "benjamin", room.ana.device)

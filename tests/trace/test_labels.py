@@ -1,4 +1,4 @@
-"""Copies have one label each, and no two people one."""
+"""Each copy has one label, and no two people share one."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_further_devices_are_numbered() -> None:
     ]
 
 
-def test_no_device_is_called_as_somebody_else_is() -> None:
+def test_device_label_never_equals_another_persons_label() -> None:
     copies = [copy("ben"), copy("ben"), copy("ben (device 2)"), copy("ben")]
     assert by_label(copies, "abcd") == {
         "ben": "a",
@@ -30,8 +30,8 @@ def test_no_device_is_called_as_somebody_else_is() -> None:
     }
 
 
-def test_copies_are_called_as_their_people_are_now() -> None:
-    """Two who have changed their names with each other, one of them with two devices."""
+def test_copies_carry_current_names() -> None:
+    """Two people exchanged their names; one of them has two devices."""
     now = {BEN: "caro", CARO: "ben"}
     copies = [copy("ben", BEN), copy("caro", CARO), copy("ben", BEN)]
     assert called(copies, lambda person, label: now[person] if person else label) == {
@@ -41,7 +41,7 @@ def test_copies_are_called_as_their_people_are_now() -> None:
     }
 
 
-def test_a_label_from_before_they_were_held_to_a_line_is_shown_in_one() -> None:
+def test_old_label_with_line_breaks_is_shown_on_one_line() -> None:
     assert list(called([copy("ben\nIt is signed.")], as_made).values()) == [
         "ben\ufffdIt is signed."
     ]
@@ -56,7 +56,7 @@ def test_a_label_from_before_they_were_held_to_a_line_is_shown_in_one() -> None:
         (("Copy 2",), ["Copy 2", "copy 4", "copy 3"]),
     ],
 )
-def test_a_pseudonym_is_nobodys_label(named: tuple[str, ...], shown: list[str]) -> None:
+def test_pseudonym_never_equals_a_label(named: tuple[str, ...], shown: list[str]) -> None:
     first = named[0] if named else "dina"
     third = named[1] if len(named) > 1 else "eva"
     assert pseudonyms([first, "copy 1", third], named) == shown

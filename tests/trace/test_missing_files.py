@@ -1,4 +1,4 @@
-"""What the vault does not give any more keeps nothing else from being traced, and is told."""
+"""Vault files that cannot be read do not stop other traces, and are reported."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 BEN, CARO = RecipientId("ben"), RecipientId("caro")
 
 
-def test_that_nothing_was_compared_is_not_passed_over() -> None:
+def test_trace_says_that_nothing_could_be_compared() -> None:
     seen = desk(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
     seen.device.vault.forget(message.pictures[0].original)
@@ -38,7 +38,7 @@ def test_that_nothing_was_compared_is_not_passed_over() -> None:
     assert seen.device.ledger.traces()[-1] == traced.trace
 
 
-def test_a_damaged_file_is_passed_over_as_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_file_is_skipped_like_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = desk(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
 
@@ -49,7 +49,7 @@ def test_a_damaged_file_is_passed_over_as_one_that_is_gone(monkeypatch: pytest.M
     assert investigate(seen.leak, seen.device).trace.lost == (message.id,)
 
 
-def test_one_of_two_that_is_gone_leaves_the_other() -> None:
+def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
     device = offline_device()
     ((of_ben, _),) = mark_copies(as_jpeg(photo(), 95), [BEN], None, device)
     ((_, copy),) = mark_copies(as_jpeg(photo(), 95), [CARO], None, device)
@@ -60,7 +60,7 @@ def test_one_of_two_that_is_gone_leaves_the_other() -> None:
 
 
 @pytest.mark.parametrize("part", ["survey", "original"])
-def test_a_clip_that_is_gone_stops_no_trace(part: str) -> None:
+def test_missing_clip_stops_no_trace(part: str) -> None:
     device, frames = offline_device(), wander(seconds=1.0)
     mark = as_jpeg(photo(), 95)
     ((_, clip),) = mark_clip_copies(written(frames), [BEN], device)
@@ -71,7 +71,9 @@ def test_a_clip_that_is_gone_stops_no_trace(part: str) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
     stranger = investigate(as_jpeg(Image.fromarray(noise)), device).trace
     assert stranger.verdict.finding is Finding.NOBODY
-    assert stranger.lost == ((gone.id,) if part == "survey" else ())  # it could have been that one
+    assert stranger.lost == (
+        (gone.id,) if part == "survey" else ()
+    )  # the lost copy might have been the one
     assert investigate(still.data, device).trace.verdict.named == (CARO,)
     for found in (clip.data, shot_of(frames[6], 95)):
         trace = trace_file(found, device).trace
@@ -79,7 +81,7 @@ def test_a_clip_that_is_gone_stops_no_trace(part: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["contour", "original"])
-def test_a_sound_that_is_gone_stops_no_trace(part: str) -> None:
+def test_missing_sound_stops_no_trace(part: str) -> None:
     device = replace(device_for_sounds(), read_sound=read_sound)
     made = {
         who: next(mark_sound_copies(note(seed, 6.0), [who], device))
@@ -93,7 +95,7 @@ def test_a_sound_that_is_gone_stops_no_trace(part: str) -> None:
     assert (trace.verdict.finding, trace.lost) == (Finding.NOBODY, (gone.id,))
 
 
-def test_with_all_gone_it_is_not_said_that_nothing_was_sent() -> None:
+def test_all_files_missing_is_not_reported_as_nothing_sent() -> None:
     device: Device = device_for_sounds()
     ((_, copy),) = mark_sound_copies(note(1, 6.0), [BEN], device)
     (message,) = device.ledger.messages()

@@ -1,4 +1,4 @@
-"""Sent pictures that several leaks are laid over are looked at once."""
+"""Sent pictures that several leaks are compared with are decoded once."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ GREY = Picture(300, 200, bytes(300 * 200 * 3), Encoding(PictureFormat.PNG))
 
 
 class Reader:
-    """Counts what it is asked for."""
+    """Counts the calls."""
 
     def __init__(self) -> None:
         self.read: list[bytes] = []
@@ -35,7 +35,7 @@ def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
     assert reader.read == [b"one", b"one", b"other"]
 
 
-def test_the_oldest_go_first_and_one_that_is_too_large_is_not_kept(
+def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rooms, "_KEPT_PX", 2 * GREY.pixels)
@@ -50,7 +50,7 @@ def test_the_oldest_go_first_and_one_that_is_too_large_is_not_kept(
     assert reader.read[4:] == [b"333", b"333"]
 
 
-def test_points_and_masks_are_made_once() -> None:
+def test_features_and_masks_are_computed_once() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (200, 300, 3), np.uint8)
     one = Originals(lambda _: replace(GREY, samples=pixels.tobytes())).of(b"", None)

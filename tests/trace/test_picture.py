@@ -1,4 +1,4 @@
-"""From a found picture to all that a trace rests on: messages, collages, strangers, old ledgers."""
+"""The evidence of picture traces: several messages, collages, unrelated pictures, old ledgers."""
 
 import io
 from dataclasses import replace
@@ -12,7 +12,7 @@ from entrenous.base.limits import ALPHA
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.trace.originals import learn, original_of
-from entrenous.trace.picture import LEARNT_AT_ONCE, Investigation, investigate, laid_on
+from entrenous.trace.picture import LEARNT_AT_ONCE, Investigation, investigate, warp_onto_sent
 from entrenous.watermark.verdict import Finding
 from tests.trace.offline_device import as_jpeg, marked_for, offline_device, photo_of
 
@@ -46,7 +46,7 @@ def of(
     return investigate(as_jpeg(leak, 85), sent[0])
 
 
-def test_one_photo_in_two_messages_is_laid_once_and_weighed_for_both(
+def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     name, copies = sent[1]["astronaut again"]
@@ -57,12 +57,12 @@ def test_one_photo_in_two_messages_is_laid_once_and_weighed_for_both(
     first, other = seen.fits
     assert other.message.name == sent[1]["astronaut"][0]
     assert other.verdict.finding is Finding.NOBODY
-    assert first.heard is other.heard
+    assert first.evidence is other.evidence
     assert (seen.compared, seen.tried) == (3, 2)
     assert seen.trace.compared == 3
 
 
-def test_of_a_collage_each_photo_that_was_sent_is_traced(
+def test_each_sent_photo_in_a_collage_is_traced(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     collage = Image.new("RGB", (820, 420), "white")
@@ -83,7 +83,7 @@ def test_the_leak_can_be_shown_on_the_original(
 ) -> None:
     leak = opened(sent[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
     seen = of(sent, leak)
-    laid, covered = laid_on(seen.found, seen.fits[0])
+    laid, covered = warp_onto_sent(seen.found, seen.fits[0])
     original = np.asarray(original_of(seen.fits[0].picture, sent[0]))
     assert laid.shape == original.shape
     assert covered.shape == original.shape[:2]
@@ -92,7 +92,7 @@ def test_the_leak_can_be_shown_on_the_original(
     assert np.median(apart) <= 4
 
 
-def test_a_stranger_lies_on_nothing_and_everybody_tried_is_counted(
+def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     seen = of(sent, small("rocket"))
@@ -103,7 +103,7 @@ def test_a_stranger_lies_on_nothing_and_everybody_tried_is_counted(
     assert sent[0].ledger.traces()[-1] == seen.trace
 
 
-def test_what_was_sent_before_looks_were_kept_is_found_and_then_known() -> None:
+def test_photo_without_stored_features_is_found_and_learnt() -> None:
     device = offline_device()
     name, copies = marked_for(device, small("coffee"), *PEOPLE)
     for key in device.vault.keys("looks"):
@@ -116,7 +116,7 @@ def test_what_was_sent_before_looks_were_kept_is_found_and_then_known() -> None:
     assert old.ledger.unlearnt() == ()
 
 
-def test_an_original_that_is_gone_keeps_no_other_from_being_learnt() -> None:
+def test_missing_original_does_not_stop_learning_the_others() -> None:
     device = offline_device()
     for name in ("coffee", "cat"):
         marked_for(device, small(name), "ben")

@@ -1,4 +1,4 @@
-"""What is heard of a cut-out comes from the cut-out alone, and the same way every time."""
+"""The evidence in a crop comes from the crop alone, and is deterministic."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from entrenous.media.picture_reader import read_picture
-from entrenous.trace.picture_fit import hear
+from entrenous.trace.picture_fit import detect_evidence
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.detector import ChipEvidence
@@ -38,10 +38,10 @@ def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
     found = read_picture(file.getvalue())
     registration = register(np.asarray(found), sent.pixels_rgb)
     assert registration is not None
-    return hear(found, registration, sent)
+    return detect_evidence(found, registration, sent)
 
 
-def test_places_beyond_a_cut_out_say_nothing(sent: Prepared) -> None:
+def test_area_outside_a_crop_gives_no_evidence(sent: Prepared) -> None:
     finest = sent.layout.bands[0]
     per_chip = np.abs(heard_of_a_cut_out(sent).per_chip[: finest.stop]).reshape(finest.cells)
     rows, columns = sent.layout.full
@@ -56,7 +56,7 @@ def test_places_beyond_a_cut_out_say_nothing(sent: Prepared) -> None:
     assert per_chip[beyond].mean() < 0.02 * per_chip[inside].mean()
 
 
-def test_the_number_of_threads_changes_no_bit(sent: Prepared) -> None:
+def test_number_of_threads_does_not_change_the_evidence(sent: Prepared) -> None:
     before = cv2.getNumThreads()
     try:
         heard = []

@@ -1,4 +1,4 @@
-"""One clip or recording in several messages, or a still of it: the very copy is named."""
+"""The right copy is named for a clip or recording in several messages, or with a still of it."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.clip import trace_clip
-from entrenous.trace.clip_candidates import reels
+from entrenous.trace.clip_candidates import clip_candidates
 from entrenous.trace.clip_frame import trace_frame
 from entrenous.trace.outcome import MissingFiles
 from entrenous.trace.picture import investigate
@@ -42,7 +42,7 @@ def middle_of(clip: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def clip_twice() -> tuple[Device, Copies]:
-    """A clip that went to ben, and in a message of its own to caro."""
+    """A clip sent to ben, and in another message to caro."""
     device, source, copies = offline_device(), written(wander(seconds=3.0)), {}
     for who in ("ben", "caro"):
         ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
@@ -68,8 +68,8 @@ def test_a_clip_in_two_messages_is_weighed_for_both(
         assert (trace.compared, trace.others) == (2, ())
 
 
-def test_each_message_keeps_what_was_measured_for_it(clip_twice: tuple[Device, Copies]) -> None:
-    """As after a move to another device, whose arithmetic rounds otherwise."""
+def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device, Copies]) -> None:
+    """Surveys may differ after a move to another device with other rounding."""
     device, copies = clip_twice
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
@@ -77,8 +77,8 @@ def test_each_message_keeps_what_was_measured_for_it(clip_twice: tuple[Device, C
     other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
     anew = replace(clip, survey=device.vault.keep(pack(other)))
     device.ledger.record(replace(message, clips=(anew,)))
-    (reel,) = reels(device, MissingFiles())
-    assert len({reel.survey_sha256, *(one.survey_sha256 for one in reel.again)}) == 2
+    (candidate,) = clip_candidates(device, MissingFiles())
+    assert len({candidate.survey_sha256, *(one.survey_sha256 for one in candidate.others)}) == 2
     shot = middle_of(copies["caro"])
     trace = trace_frame(read_picture(shot), shot, device)
     assert trace is not None
@@ -86,7 +86,7 @@ def test_each_message_keeps_what_was_measured_for_it(clip_twice: tuple[Device, C
 
 
 def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
-    """The still went to ben, the clip to caro; all copies count, whichever is found."""
+    """The still went to ben, the clip to caro; all copies count for either trace."""
     device, source = offline_device(), written(wander(seconds=3.0))
     still = middle_of(source)
     ((_, of_ben),) = mark_copies(still, [RecipientId("ben")], None, device)
@@ -109,7 +109,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
 
 @pytest.fixture(scope="module")
 def sound_often() -> tuple[Device, Copies]:
-    """One recording in seven messages, to one person each."""
+    """One recording in seven messages, each to one person."""
     device, recording, copies = device_for_sounds(), note(2, 6.0), {}
     for who in EACH_ALONE:
         ((_, copy),) = mark_sound_copies(recording, [RecipientId(who)], device)
@@ -126,7 +126,7 @@ def test_a_recording_in_seven_messages_is_weighed_for_all(
         assert (trace.verdict.named, trace.compared) == ((who,), len(EACH_ALONE))
 
 
-def test_of_merged_copies_both_messages_are_told(sound_often: tuple[Device, Copies]) -> None:
+def test_merged_copies_name_both_messages(sound_often: tuple[Device, Copies]) -> None:
     device, copies = sound_often
     one, other = (np.asarray(read_sound(copies[who]))[:, 0] for who in ("caro", "hugo"))
     size = min(one.size, other.size)
@@ -135,4 +135,3 @@ def test_of_merged_copies_both_messages_are_told(sound_often: tuple[Device, Copi
     (part,) = trace.others
     assert {trace.verdict.named, part.verdict.named} == {("caro",), ("hugo",)}
     assert part.warp is None
-    assert trace in device.ledger.traces()

@@ -1,4 +1,4 @@
-"""Tracing sounds through a device in memory: the right copy is named, and nobody else's."""
+"""Trace sounds with a device in memory: only the right copy is named."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,6 @@ def test_the_right_copy_of_the_right_message_is_named(
     assert trace.span is not None
     assert trace.span.start_s == pytest.approx(4.0, abs=0.2)
     assert trace.span.speed == pytest.approx(1.02, abs=1e-3)
-    assert device.ledger.traces()[-1] == trace
 
 
 def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, bytes]]) -> None:
@@ -78,6 +77,6 @@ def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
         trace_sound(note(1, 3.0), device_for_sounds())
 
 
-def test_what_is_no_sound_is_told(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_file_without_sound_is_refused(marked: tuple[Device, dict[str, bytes]]) -> None:
     with pytest.raises(NotASound):
         trace_sound(b"no sound at all", marked[0])

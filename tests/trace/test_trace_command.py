@@ -1,4 +1,4 @@
-"""``trace`` of one file, of several and of folders: what is said, and how it ends."""
+"""The command ``trace`` for one file, several files and folders: output and exit status."""
 
 import json
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
     assert all(str(found) in line["detail"] for line in lines[1:])
 
 
-def test_what_can_not_be_read_is_named_and_of_any_kind(
+def test_unreadable_file_is_named_whatever_its_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
 ) -> None:
     del copies  # something was sent
@@ -92,7 +92,7 @@ def test_what_can_not_be_read_is_named_and_of_any_kind(
     assert ("not one byte" in out, "no picture, clip or sound" in out, err) == (True, True, "")
 
 
-def test_several_files_end_as_the_best_of_them_did(
+def test_exit_status_of_several_files_is_the_best_one(
     copies: dict[str, Path], traced: Traced, tmp_path: Path
 ) -> None:
     bad, unmarked = tmp_path / "bad.jpg", tmp_path / "photo.png"
@@ -100,11 +100,11 @@ def test_several_files_end_as_the_best_of_them_did(
     assert traced(bad, unmarked)[0] == NO
     assert traced(bad, unmarked, copies["ben"])[0] == YES
     status, lines, _ = traced(bad, tmp_path / "missing.jpg")
-    assert status == 7  # all failed: the first one's family
+    assert status == 7  # all failed: status of the first one's error family
     assert [line["error"] for line in lines] == ["CutShort", "NoSuchFile"]
 
 
-def test_what_could_not_be_compared_is_said(
+def test_messages_that_could_not_be_compared_are_listed(
     copies: dict[str, Path], traced: Traced, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert traced(copies["ben"])[1][0]["lost"] == []
@@ -117,11 +117,11 @@ def test_what_could_not_be_compared_is_said(
     out = capsys.readouterr().out
     page = (tmp_path / "report" / "trace.html").read_text()
     for text in (out, page):
-        assert f"What this device kept of {name} to compare with cannot be read any more" in text
+        assert f"The files of {name} on this device are missing or damaged" in text
     assert "too small" not in out
 
 
-def test_looks_that_are_missing_are_learnt_on_demand(
+def test_missing_features_are_learnt_on_demand(
     copies: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert copies

@@ -1,4 +1,4 @@
-"""Whatever a file is: a clip whose frames name nobody is listened to."""
+"""Trace any kind of file; a clip whose frames name nobody is traced by its sound."""
 
 import io
 from dataclasses import replace
@@ -59,7 +59,7 @@ def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
     assert silent.verdict.finding is Finding.NOBODY
 
 
-def test_with_nothing_sent_there_is_nothing_to_weigh_seen_or_heard() -> None:
+def test_nothing_sent_raises_nothing_to_weigh_for_clip_and_sound() -> None:
     black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
     for data in (black, with_sound(black, np.zeros((RATE_HZ, 1), np.float32))):
         with pytest.raises(NothingToWeigh):

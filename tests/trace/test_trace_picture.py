@@ -1,4 +1,4 @@
-"""Tracing through a device in memory: the right copy is named, and nobody else's."""
+"""Trace pictures with a device in memory: only the right copy is named."""
 
 import io
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_the_right_copy_is_named(
     assert all(trace.verdict.chance[RecipientId(p)] > ALPHA for p in PEOPLE if p != who)
 
 
-def test_what_was_undone_is_told(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_trace_reports_crop_and_scale(marked: tuple[Device, dict[str, bytes]]) -> None:
     device, copies = marked
     leak = ImageOps.mirror(crop(Image.open(io.BytesIO(copies["ben"]))))
     warp = trace_picture(as_jpeg(leak, 70), device).warp
@@ -79,7 +79,7 @@ def test_another_photo_names_nobody_and_no_message(marked: tuple[Device, dict[st
     assert trace.message is None
 
 
-def test_of_two_messages_of_one_photo_the_right_one_is_told() -> None:
+def test_right_message_of_two_with_one_photo_is_named() -> None:
     device = offline_device()
     source = as_jpeg(photo_of("astronaut").resize((400, 400)), 95)
     made = [list(mark_copies(source, [RecipientId("ben")], None, device)) for _ in range(2)]

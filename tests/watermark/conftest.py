@@ -1,4 +1,4 @@
-"""Real photographs, marked once for all tests of this folder."""
+"""Real photographs, marked once for all tests in this folder."""
 
 import io
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Leak:
-    """Pixels as decoded from a leaked file, and its luma table when it is a JPEG."""
+    """Decoded pixels of a leaked file, and its luma table if it is a JPEG."""
 
     pixels: Pixels
     table: tuple[int, ...] | None

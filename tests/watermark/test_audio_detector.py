@@ -1,4 +1,4 @@
-"""The right copy is heard, nobody else is, and innocents' scores have mean 0 and deviation 1."""
+"""Only the right copy scores high; innocent scores have mean 0 and deviation 1."""
 
 from functools import cache
 
@@ -55,7 +55,7 @@ def test_a_phone_call_names_the_copy() -> None:
 
 
 @pytest.mark.slow
-def test_music_in_stereo_is_heard_in_mono() -> None:
+def test_mark_in_stereo_music_is_detected_in_mono() -> None:
     both = np.stack([music(6.0, 22_050, 1), music(6.0, 22_050, 2)], axis=1)
     prepared = prepare(both, 22_050)
     streams = keys(prepared, 5)
@@ -73,7 +73,7 @@ def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
     assert found_scores[5:].max() < 4.5
 
 
-def test_where_it_lies_is_told() -> None:
+def test_position_in_the_sent_sound_is_reported() -> None:
     prepared = sent(20.0)
     marked = embed(prepared, keys(prepared, 1)[0])[:, 0]
     leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
@@ -86,7 +86,7 @@ def test_where_it_lies_is_told() -> None:
 
 @pytest.mark.parametrize("attack", ["opus 24k", "room", "amr-nb 12.2k"])
 @pytest.mark.parametrize("marked", [False, True])
-def test_innocents_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
+def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
     prepared = sent(20.0)
     strangers = embed(prepared, keys(prepared, 1, 9)[0])[:, 0]
     leak = strangers if marked else prepared.mono

@@ -1,4 +1,4 @@
-"""Marks in sounds: quiet, linear in their chips, silent in silence, at the sound's own rate."""
+"""Marks in sounds: faint, linear in their chips, absent in silence, at the sound's own rate."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
 from entrenous.watermark.audio_mark import (
     BANDS,
     PreparedSound,
-    chips,
     chips_needed,
     embed,
     prepare,
     stream_bytes,
 )
+from entrenous.watermark.chip_layout import chips
 
 
 def key(prepared: PreparedSound, seed: int) -> bytes:
@@ -47,7 +47,7 @@ def test_a_held_tone_is_marked_less_than_a_voice() -> None:
     assert gaps[0] > gaps[1] + 4.0
 
 
-def test_silence_stays_silent_and_what_is_beyond_the_band_stays_as_it_was() -> None:
+def test_silence_and_frequencies_outside_the_band_are_unchanged() -> None:
     sound = voice(3.0, 48_000)
     sound[48_000:96_000] = 0.0
     prepared = prepare(sound, 48_000)
@@ -70,7 +70,7 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**31))
 def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
-    """Averaged copies carry averaged marks; the opposite key takes a mark back."""
+    """Averaged copies have averaged marks; the inverted key removes a mark."""
     prepared = prepare(voice(1.5), 16_000)
     stream = key(prepared, seed)
     opposite = bytes(255 - byte for byte in stream)
@@ -89,7 +89,7 @@ def test_the_layout_depends_on_the_length_alone() -> None:
         chips(b"\xa0", 9)
 
 
-def test_what_cannot_carry_a_mark_is_refused() -> None:
+def test_too_short_or_silent_sounds_are_refused() -> None:
     with pytest.raises(SoundTooShortToMark, match=r"0\.5 seconds"):
         prepare(voice(0.5), 16_000)
     with pytest.raises(TooQuietToMark):

@@ -1,4 +1,4 @@
-"""The bound holds for every sum of fair signs, and keeps its precision far out."""
+"""The bound holds for every sum of fair signs, and stays precise far out."""
 
 import math
 from itertools import product

@@ -1,4 +1,4 @@
-"""Filters of the whole picture are measured, and are their own adjoint."""
+"""Channel filters are measured correctly and are their own adjoint."""
 
 import cv2
 import numpy as np
@@ -37,23 +37,23 @@ def left(leak: np.ndarray, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0])
-def test_a_blur_is_explained(sigma: float) -> None:
+def test_blur_is_estimated(sigma: float) -> None:
     leak = cv2.GaussianBlur(CAT, (0, 0), sigma)
     passed = fit_channel_filter(leak, CAT, EVERYWHERE)
     assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
 
 
-def test_sharpening_is_explained() -> None:
+def test_sharpening_is_estimated() -> None:
     leak = cv2.addWeighted(CAT, 1.8, cv2.GaussianBlur(CAT, (0, 0), 1.5), -0.8, 0.0)
     passed = fit_channel_filter(leak, CAT, EVERYWHERE)
     assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
 
 
-def test_nothing_is_filtered_where_nothing_was_done() -> None:
+def test_unchanged_picture_gives_no_filter() -> None:
     assert fit_channel_filter(CAT + drawn(1, *CAT.shape), CAT, EVERYWHERE).gains is None
 
 
-def test_what_is_not_covered_has_no_say() -> None:
+def test_uncovered_areas_do_not_influence_the_filter() -> None:
     covered = EVERYWHERE.copy()
     covered[:, 200:] = False
     leak = np.where(covered, CAT, cv2.GaussianBlur(CAT, (0, 0), 4.0)).astype(np.float32)

@@ -37,11 +37,11 @@ def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int
 
 
 @given(sides, sides)
-def test_a_turned_picture_carries_as_many_chips(width: int, height: int) -> None:
+def test_rotated_picture_has_as_many_chips(width: int, height: int) -> None:
     assert chips_needed(width, height) == chips_needed(height, width)
 
 
-def test_too_small_a_picture_is_refused_in_words() -> None:
+def test_too_small_picture_is_refused_with_its_size() -> None:
     with pytest.raises(TooSmallToMark, match="64 pixels"):
         layout(2000, 63)
 

@@ -1,4 +1,4 @@
-"""Marks in frames: steady in power, faithful on the way back, heard by their own copy alone."""
+"""Marks in frames: constant power, exact adjoint of the warp, and detection of the right copy."""
 
 import inspect
 import itertools
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from entrenous.watermark import clip_mark, detector
 from entrenous.watermark.clip_mark import (
     amplitude,
-    brought_back,
     laid_on,
     lay_out_clip,
     marked,
     nodes_at,
     stream_bytes,
+    warp_back,
     working_luma,
 )
 
@@ -38,7 +38,7 @@ def copy_of(who: int, at_s: float) -> np.ndarray:
 
 
 @given(st.floats(0.0, 5000.0))
-def test_a_frames_nodes_share_it_without_loss(at_s: float) -> None:
+def test_squared_node_shares_sum_to_one(at_s: float) -> None:
     (first, one), (second, other) = nodes_at(at_s)
     assert second == first + 1
     assert one**2 + other**2 == pytest.approx(1.0)
@@ -60,15 +60,15 @@ def test_a_mark_is_47_db_below_the_picture() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
-def test_evidence_comes_back_to_where_the_pattern_came_from(
+def test_warp_back_is_the_adjoint_of_the_warp(
     scale: float, turn: float, x: float, y: float
 ) -> None:
-    """Wherever the camera is, <laid(p), laid(p)> is about <p, back(laid(p))>, up to the scale."""
+    """For any camera motion <warp(p), warp(p)> is about <p, warp_back(warp(p))>, up to scale."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = ON.pattern(stream(1), stream(2))
     laid = laid_on(pattern, way)
-    back = brought_back(laid, way)
+    back = warp_back(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5
 
@@ -83,11 +83,11 @@ def heard_of(who: int) -> detector.CombinedEvidence:
 
 
 def score(heard: detector.CombinedEvidence, who: int) -> float:
-    said = sum(heard.said(node, stream(1000 * who + node)) for node in heard.per_chip)
+    said = sum(heard.agreement(node, stream(1000 * who + node)) for node in heard.per_chip)
     return said / heard.strength
 
 
-def test_a_copy_is_heard_and_innocents_are_standard_normal() -> None:
+def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
     heard = heard_of(1)
     assert score(heard, 1) > 20.0
     innocent = np.array([score(heard, who) for who in range(2, 302)])
@@ -103,7 +103,7 @@ def test_the_pilot_takes_no_part_in_a_score() -> None:
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
-    """What lays frames, listens and weighs bands may know the pilot, and no copy's stream."""
+    """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
     for function in (detector.FrameDetector.take, detector.combine_evidence, clip_mark.amplitude):
         names = set(inspect.signature(function).parameters)
         assert not names & {"stream", "copy_stream", "seed", "key", "copies", "recipient", "scores"}

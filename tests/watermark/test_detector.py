@@ -1,4 +1,4 @@
-"""The right copy is heard, innocents are not, and nothing before the score knows a key."""
+"""Only the right copy scores high, and nothing before the score uses a key."""
 
 import importlib
 import inspect
@@ -22,11 +22,12 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.watermark.alignment.image_registration import register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips
-from entrenous.watermark.detector import ChipEvidence, detect_mark, scores
+from entrenous.watermark.detector import ChipEvidence, scores
 from entrenous.watermark.embed import embed
 from entrenous.watermark.jpeg_evidence import recoded, table_for
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.verdict import Finding, weigh
+from tests.watermark.detect import detect_mark
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def barred(pixels: Pixels) -> Pixels:
-    """A phone's screenshot: the picture, a little smaller, between two dark bars."""
+    """A phone's screenshot: the picture, reduced, between two dark bars."""
     small = resized(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
@@ -105,7 +106,7 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
 
 
 def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
-    """As :func:`heard_in`, for a leak that was not moved: so nothing needs to be searched."""
+    """As :func:`heard_in`, for a leak that needs no registration."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
@@ -190,7 +191,7 @@ def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
 
 
 @pytest.mark.parametrize("quality", [85, 50, 20])
-def test_bands_add_up_to_nearly_all_that_they_hold(quality: int, chelsea: Any) -> None:
+def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, quality)[0], chelsea)
     signs = chips(chelsea.streams[0], chelsea.prepared.layout.chips)
     alone = [
@@ -204,7 +205,7 @@ def test_bands_add_up_to_nearly_all_that_they_hold(quality: int, chelsea: Any) -
 
 
 @pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
-def test_coefficients_sharpen_the_ear(quality: int, more: float, chelsea: Any) -> None:
+def test_jpeg_coefficients_raise_the_score(quality: int, more: float, chelsea: Any) -> None:
     leak = jpeg(chelsea.copy, quality)
     plain = scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
     assert scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
@@ -214,11 +215,11 @@ def blurred(pixels: Pixels) -> Leak:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 3.0), np.uint8), None
 
 
-def test_what_a_blur_left_is_heard(chelsea: Any) -> None:
+def test_mark_is_detected_after_a_blur(chelsea: Any) -> None:
     assert scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
 
 
-def test_a_thumbnail_without_a_table_is_heard_at_its_own_size(chelsea: Any) -> None:
+def test_thumbnail_without_a_table_is_evaluated_at_its_own_size(chelsea: Any) -> None:
     small = resized(chelsea.copy, 0.25)
     assert scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
 
@@ -250,14 +251,14 @@ def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
     assert marked == pytest.approx(plain, rel=0.25)
 
 
-def test_what_is_covered_or_painted_over_falls_silent(chelsea: Any) -> None:
+def test_covered_or_painted_areas_give_no_evidence(chelsea: Any) -> None:
     painted = jpeg(chelsea.copy, 70)[0].copy()
     painted[:, :200] = np.random.default_rng(5).integers(0, 255, (painted.shape[0], 200, 3))
     heard = scores(heard_as_is(painted, chelsea), chelsea.streams)
     assert heard[0] > 40.0
 
 
-def test_a_leak_that_tells_nothing_scores_nothing(chelsea: Any) -> None:
+def test_leak_without_evidence_scores_zero(chelsea: Any) -> None:
     blank = np.full_like(chelsea.pixels, 128)
     nothing = detect_mark(blank, np.zeros(blank.shape[:2], np.bool_), chelsea.prepared)
     assert np.abs(scores(nothing, chelsea.streams)).max() < 4.75
@@ -280,7 +281,7 @@ def functions_of(package: ModuleType) -> list[Callable[..., object]]:
 
 
 SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
-# a stream's bits; the making of a copy; the score itself, and what named copies leave of it
+# functions that may take a stream: chips, making a copy, scoring, removing named copies
 MAY_KNOW = {"chips", "embed", "paint", "scores", "without"}
 
 

@@ -1,4 +1,4 @@
-"""A copy looks like the picture, is its own, and is made the same way every time."""
+"""A copy looks like the picture, differs from other copies, and is deterministic."""
 
 import math
 from typing import Any

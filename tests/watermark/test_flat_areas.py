@@ -1,4 +1,4 @@
-"""Plain areas of drawings and pages carry no mark, and photographs keep theirs bit for bit."""
+"""Flat areas of drawings and pages carry no mark; photographs are not affected."""
 
 import io
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from entrenous.watermark.chip_layout import dither_bytes, layout, stream_bytes
-from entrenous.watermark.detector import detect_mark, scores
+from entrenous.watermark.detector import scores
 from entrenous.watermark.embed import embed, prepare
 from entrenous.watermark.visibility import flat_places, zero_in_flat_areas
+from tests.watermark.detect import detect_mark
 
 Pixels = NDArray[np.uint8]
 COPIES = 24
@@ -23,7 +24,7 @@ TINT = (217, 253, 211)
 
 
 def chat(scale: int) -> Pixels:
-    """What a chat looks like: text in tinted bubbles on white."""
+    """A chat-like screenshot: text in tinted bubbles on white."""
     picture = Image.new("RGB", (360 * scale, 600 * scale), PAPER)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(14 * scale)
@@ -45,8 +46,8 @@ def copy_of(pixels: Pixels, who: int) -> Pixels:
     return embed(prepare(pixels), streams(pixels)[who], dither)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked smaller, and enlarged
-def test_a_chats_plain_areas_are_not_touched(scale: int) -> None:
+@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked at a smaller size and enlarged
+def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     pixels = chat(scale)
     plain = flat_places(pixels) == 255
     assert plain.mean() > 0.5
@@ -76,7 +77,7 @@ def test_a_photograph_without_a_flat_place_keeps_its_masks(photographs: dict[str
         assert all(after is before for after, before in zip(kept, masks, strict=True))
 
 
-def test_what_lies_far_from_a_flat_place_keeps_its_mask() -> None:
+def test_areas_far_from_flat_ones_keep_their_mask() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (400, 600, 3), np.uint8)
     pixels[:, :200] = 90
     masks = [np.ones(band.pixels, np.float32) for band in layout(600, 400).bands]
@@ -95,7 +96,7 @@ def test_copies_of_a_picture_that_is_all_flat_differ(grey: int) -> None:
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 12), st.integers(0)
 )
-def test_flat_is_that_all_samples_around_are_equal(
+def test_flat_means_that_all_surrounding_samples_are_equal(
     high: int, wide: int, values: int, dots: int, seed: int
 ) -> None:
     dice = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from entrenous.watermark.chip_layout import layout
-from entrenous.watermark.embed import pattern, pattern_adjoint, unweave, weave
+from entrenous.watermark.embed import interleave, interleave_adjoint, pattern, pattern_adjoint
 from entrenous.watermark.pyramid import (
     add_up,
     add_up_adjoint,
@@ -38,8 +38,8 @@ def close(left: float, right: float, size: int) -> bool:
 def test_unweave_is_the_adjoint_of_weave(rows: int, columns: int, seed: int) -> None:
     cells = drawn(seed, (rows + 1) // 2, (columns + 1) // 2)
     mask, evidence = np.abs(drawn(seed + 1, rows, columns)), drawn(seed + 2, rows, columns)
-    forth = inner(weave(cells, mask), evidence)
-    back = inner(cells, unweave(evidence, mask, cells.shape))
+    forth = inner(interleave(cells, mask), evidence)
+    back = inner(cells, interleave_adjoint(evidence, mask, cells.shape))
     assert close(forth, back, rows * columns)
 
 

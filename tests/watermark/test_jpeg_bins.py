@@ -11,13 +11,13 @@ from scipy.fft import dctn
 from entrenous.watermark.jpeg_evidence import (
     Intervals,
     Law,
-    around,
     blocks,
-    first_law,
-    fitted,
-    guarded,
+    fit_law,
+    initial_law,
     intervals,
-    pull,
+    limit_scale,
+    local_mean,
+    score_function,
     unblocks,
 )
 
@@ -52,7 +52,7 @@ def test_blocks_lose_nothing_and_keep_inner_products() -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 75])
-def test_a_pictures_coefficients_lie_in_their_intervals(quality: int) -> None:
+def test_coefficients_lie_in_their_intervals(quality: int) -> None:
     grey = skimage.data.camera()[:296, :272]
     file = io.BytesIO()
     Image.fromarray(grey).save(file, "JPEG", quality=quality)
@@ -77,13 +77,13 @@ def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
 
     step = 0.02
     slope = (likelihood(step) - likelihood(-step)) / (2 * step)
-    assert np.allclose(pull(seen, sent, kind), slope, atol=5e-3)
+    assert np.allclose(score_function(seen, sent, kind), slope, atol=5e-3)
 
 
 def test_the_pull_is_bounded_whatever_the_file_says() -> None:
     shape = (64, 2, 2)
     seen = lain(np.full(shape, 1e6), np.full(shape, 1e6 + 8))
-    assert np.abs(pull(seen, np.zeros(shape, np.float32), law(shape))).max() <= 1.0
+    assert np.abs(score_function(seen, np.zeros(shape, np.float32), law(shape))).max() <= 1.0
 
 
 def test_gain_and_scale_are_found_under_rounding() -> None:
@@ -93,23 +93,23 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
     steps = np.float32(8.0)
     rounded = np.rint((0.7 * sent + noise) / steps)
     seen = lain((rounded - 0.5) * steps, (rounded + 0.5) * steps)
-    found = fitted(seen, sent, first_law(seen, sent, np.ones(shape, np.float32)))
+    found = fit_law(seen, sent, initial_law(seen, sent, np.ones(shape, np.float32)))
     assert np.median(found.gain[1:]) == pytest.approx(0.7, abs=0.03)
     assert np.median(found.scale[1:]) == pytest.approx(3.0, rel=0.25)
     assert (found.gain[0] == 1.0).all()
 
 
-def test_a_place_that_shows_less_than_a_mark_gains_no_weight() -> None:
+def test_area_with_less_than_a_mark_gains_no_weight() -> None:
     shape = (64, 3, 3)
-    quiet = guarded(law(shape, scale=0.1))
+    quiet = limit_scale(law(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
-    assert (guarded(law(shape, scale=5.0)).scale == 5.0).all()
+    assert (limit_scale(law(shape, scale=5.0)).scale == 5.0).all()
 
 
-def test_around_is_a_mean() -> None:
-    assert np.allclose(around(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
+def test_local_mean_is_a_mean() -> None:
+    assert np.allclose(local_mean(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
     spike = np.zeros((64, 15, 15), np.float32)
     spike[19, 7, 7] = 1.0
-    spread = around(spike)
+    spread = local_mean(spike)
     assert spread[19, 7, 7] > spread[19, 0, 0] > 0.0
     assert not spread[26].any()

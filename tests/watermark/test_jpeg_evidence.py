@@ -1,4 +1,4 @@
-"""Where the leak's own coding is listened to, and that it says what it should."""
+"""When the leak's own coding is used, and the sign of that evidence."""
 
 import io
 
@@ -14,7 +14,7 @@ PLAN = layout(600, 400)
 TABLE = tuple(range(1, 65))
 
 
-def test_a_coded_leak_is_heard_by_its_table_and_a_small_one_by_none() -> None:
+def test_coded_leak_uses_its_table_and_a_small_one_works_without() -> None:
     assert table_for({0: TABLE}, 240_000, PLAN) == TABLE
     assert table_for({0: TABLE, 1: UNROUNDED}, 10_000, PLAN) == TABLE
     assert table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
@@ -30,7 +30,7 @@ def coded(grey: np.ndarray, quality: int) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(("quality", "alike"), [(85, 0.4), (30, 0.1)])
-def test_evidence_speaks_for_what_was_added(quality: int, alike: float) -> None:
+def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> None:
     grey = skimage.data.camera()[:296, :272]
     added = np.random.default_rng(2).normal(0.0, 2.0, grey.shape)
     marked = np.clip(np.rint(grey + added), 0, 255).astype(np.uint8)
@@ -44,7 +44,7 @@ def test_evidence_speaks_for_what_was_added(quality: int, alike: float) -> None:
     inside = np.s_[:, 64:]
     assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
     assert np.corrcoef(would[inside].ravel(), trial[inside].ravel())[0, 1] > alike
-    # a forecast: what the trial would add is about what was added, along the same measure
+    # the trial's predicted response is about the measured one
     reached = float((said[inside] * added[inside]).sum())
     assert 0.5 < reached / float((would[inside] * trial[inside]).sum()) < 2.0
 

@@ -43,13 +43,13 @@ def test_no_score_speaks_against_a_copy_more_than_two_to_one() -> None:
     assert likelihood_ratio(0.0) > 0.5
 
 
-def test_it_ends_where_the_chance_ends() -> None:
+def test_ratio_stops_growing_where_the_chance_reaches_its_floor() -> None:
     assert likelihood_ratio(400.0) == LARGEST == 1.0 / SMALLEST
     assert likelihood_ratio(1e308) == LARGEST
 
 
 @given(st.floats(3.0, 18.0))
-def test_it_never_claims_more_than_the_chance_does(score: float) -> None:
+def test_ratio_never_exceeds_one_over_the_chance(score: float) -> None:
     assert likelihood_ratio(score) <= 1.0 / upper_tail(score)
 
 
@@ -59,7 +59,7 @@ def test_a_broken_score_is_refused(bad: float) -> None:
         likelihood_ratio(bad)
 
 
-def test_a_verdict_has_one_for_every_copy() -> None:
+def test_verdict_has_a_ratio_for_every_copy() -> None:
     ana, ben = RecipientId("ana"), RecipientId("ben")
     verdict = weigh({ana: 9.0, ben: 0.1})
     assert verdict.likelihood_ratio[ana] == likelihood_ratio(9.0) > 1e6

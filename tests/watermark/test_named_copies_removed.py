@@ -1,12 +1,13 @@
-"""Named copies set aside: they fall silent, others beside them are heard, innocents stay fair."""
+"""Removing named copies: their scores vanish, others rise, innocent scores stay fair."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from entrenous.watermark.detector import ChipEvidence, detect_mark, scores, without_copies
+from entrenous.watermark.detector import ChipEvidence, scores, without_copies
 from entrenous.watermark.embed import embed
+from tests.watermark.detect import detect_mark
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +18,11 @@ def pair(chelsea: Any) -> ChipEvidence:
     return detect_mark(mean.astype(np.uint8), covered, chelsea.prepared)
 
 
-def test_nobody_set_aside_changes_nothing(pair: ChipEvidence) -> None:
+def test_removing_no_copy_changes_nothing(pair: ChipEvidence) -> None:
     assert without_copies(pair, []) is pair
 
 
-def test_who_is_set_aside_falls_silent_and_the_other_is_heard_better(
+def test_removed_copy_scores_zero_and_the_other_scores_higher(
     pair: ChipEvidence, chelsea: Any
 ) -> None:
     before = scores(pair, chelsea.streams[:2])
@@ -31,7 +32,7 @@ def test_who_is_set_aside_falls_silent_and_the_other_is_heard_better(
     assert after[1] > 1.1 * before[1]
 
 
-def test_innocents_stay_fair_once_the_guilty_are_set_aside(
+def test_innocent_scores_stay_fair_after_removing_named_copies(
     pair: ChipEvidence, chelsea: Any
 ) -> None:
     dice = np.random.default_rng(17)
@@ -49,6 +50,6 @@ def test_the_same_copy_twice_is_one_direction(pair: ChipEvidence, chelsea: Any) 
     assert np.allclose(once.per_chip, twice.per_chip, atol=1e-5 * np.abs(once.per_chip).max())
 
 
-def test_all_that_was_heard_can_be_set_aside(chelsea: Any) -> None:
+def test_all_evidence_can_be_removed(chelsea: Any) -> None:
     silent = ChipEvidence(np.zeros(chelsea.prepared.layout.chips, np.float32), 0.0)
     assert without_copies(silent, chelsea.streams[:2]).strength == 0.0

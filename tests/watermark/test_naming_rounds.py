@@ -1,4 +1,4 @@
-"""Copies named in rounds: the bound is kept, fainter copies are found, the end comes."""
+"""Naming in rounds: the bound holds, fainter copies are found, and it terminates."""
 
 from collections.abc import Collection, Mapping
 
@@ -22,14 +22,14 @@ def fixed(*scores: float) -> Scores:
     return {who(i): z for i, z in enumerate(scores)}
 
 
-def test_what_one_round_names_is_named_with_half_of_alpha() -> None:
+def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
     verdict = weigh_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
     assert verdict.finding is Finding.ONE
     assert verdict.named == (who(0),)
     assert verdict.chance[who(0)] == pytest.approx(2 * tail_of_best(3, upper_tail(9.0)))
 
 
-def test_a_fainter_copy_is_found_once_the_loud_one_is_set_aside() -> None:
+def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
     def score(aside: Collection[RecipientId]) -> Scores:
         return fixed(30.0, 8.0 if who(0) in aside else 4.0, 7.9 if who(1) in aside else 3.0, 0.5)
 
@@ -41,7 +41,7 @@ def test_a_fainter_copy_is_found_once_the_loud_one_is_set_aside() -> None:
     assert verdict.score[who(3)] == 0.5
 
 
-def test_later_rounds_have_less_to_spend() -> None:
+def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
     just = 4.0
     while 2 * tail_of_best(3, upper_tail(just)) > 1e-6:
         just += 0.001
@@ -53,7 +53,7 @@ def test_later_rounds_have_less_to_spend() -> None:
     assert weigh_in_rounds(late).named == (who(0),)
 
 
-def test_nobody_is_asked_again_when_nobody_was_named() -> None:
+def test_no_second_round_when_the_first_names_nobody() -> None:
     asked: list[tuple[RecipientId, ...]] = []
 
     def score(aside: Collection[RecipientId]) -> Scores:
@@ -64,7 +64,7 @@ def test_nobody_is_asked_again_when_nobody_was_named() -> None:
     assert asked == [()]
 
 
-def test_named_copies_are_not_looked_at_again() -> None:
+def test_scores_of_named_copies_are_ignored() -> None:
     def score(aside: Collection[RecipientId]) -> Scores:
         return fixed(-50.0 if aside else 12.0, 1.0)
 
@@ -74,14 +74,14 @@ def test_named_copies_are_not_looked_at_again() -> None:
 
 
 @given(st.lists(st.floats(-5.0, 40.0), min_size=1, max_size=12))
-def test_with_unchanging_scores_nobody_more_is_named_than_by_one_round(scores: list[float]) -> None:
+def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> None:
     one, rounds = weigh(fixed(*scores)), weigh_in_rounds(lambda _: fixed(*scores))
     assert set(rounds.named) <= set(one.named)
     assert all(rounds.chance[name] >= one.chance[name] for name in rounds.chance)
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
-    """Fresh innocent scores in every round, as fair as can be, at an alpha that can be counted."""
+    """New innocent scores in every round, at an alpha large enough for counting."""
     dice, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:
@@ -91,7 +91,7 @@ def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
     assert wrong / runs < alpha
 
 
-def test_what_makes_no_sense_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(NothingToWeigh):
         weigh_in_rounds(lambda _: {})
     with pytest.raises(ValueError, match="alpha"):

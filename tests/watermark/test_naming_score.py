@@ -1,4 +1,4 @@
-"""The score that names: the least one, whatever the number of copies."""
+"""The naming score is the least one that names, for any number of copies."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from entrenous.watermark.verdict import naming_score
 
 
 @given(st.integers(1, 10**9))
-def test_it_names_and_a_little_less_does_not(compared: int) -> None:
+def test_naming_score_names_and_slightly_less_does_not(compared: int) -> None:
     score = naming_score(compared)
     assert tail_of_best(compared, upper_tail(score)) <= ALPHA
     assert tail_of_best(compared, upper_tail(score - 1e-6)) > ALPHA

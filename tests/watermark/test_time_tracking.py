@@ -1,4 +1,4 @@
-"""A found sound is laid on the sent one: start, speed and pitch, before any key is known."""
+"""A found sound is aligned with the sent one: start, speed and pitch, before any key is used."""
 
 import inspect
 from types import ModuleType
@@ -9,7 +9,7 @@ import pytest
 from bench.sounds.attacks import AMR_NB, Attack, cut, faster, noisy, room, tempo
 from bench.sounds.material import voice
 from entrenous.watermark import audio_detector, audio_location, audio_tracking
-from entrenous.watermark.audio_detector import found_sound
+from entrenous.watermark.audio_detector import prepare_found
 from entrenous.watermark.audio_location import read_contour
 from entrenous.watermark.audio_mark import FractionalSamples
 from entrenous.watermark.audio_tracking import Path
@@ -21,8 +21,8 @@ START, STOP = 5.13, 12.13
 
 def laid(attack: Attack) -> Path:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
-    found = found_sound(leak, rate_hz)
-    path = audio_tracking.follow(found.tape, SENT, audio_location.locate(found.contour, CONTOUR))
+    found = prepare_found(leak, rate_hz)
+    path = audio_tracking.follow(found.samples, SENT, audio_location.locate(found.contour, CONTOUR))
     assert path is not None
     return path
 
@@ -37,7 +37,9 @@ def laid(attack: Attack) -> Path:
         (AMR_NB, 1.0, 1.0),
     ],
 )
-def test_speed_is_told_to_a_hundred_thousandth(attack: Attack, speed: float, pitch: float) -> None:
+def test_speed_is_measured_to_a_hundred_thousandth(
+    attack: Attack, speed: float, pitch: float
+) -> None:
     path = laid(attack)
     assert path.speed == pytest.approx(speed, abs=2e-5)
     assert path.pitch == pytest.approx(pitch, abs=2e-5)
@@ -48,27 +50,27 @@ def test_speed_is_told_to_a_hundred_thousandth(attack: Attack, speed: float, pit
 
 
 @pytest.mark.parametrize("speed", [0.95, 1.02])
-def test_a_tempo_with_kept_pitch_is_told_from_a_speed(speed: float) -> None:
+def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
     path = laid(tempo(speed))
     assert path.pitch == 1.0
     assert path.speed == pytest.approx(speed, abs=2e-3)
 
 
-def test_a_room_is_laid_to_some_hundredths_of_a_second() -> None:
+def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
     path = laid(room())
     found = path.place(np.arange(6.0, 11.0) * 16_000) / 16_000
     assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
 
 
 def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
-    other = found_sound(voice(7.0, seed=99), 16_000)
-    own = found_sound(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
+    other = prepare_found(voice(7.0, seed=99), 16_000)
+    own = prepare_found(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
     fits = [audio_location.locate(one.contour, CONTOUR)[0].fit for one in (other, own)]
     assert fits[0] < 0.4
     assert fits[1] > 0.8
 
 
-def test_a_tape_is_read_between_samples_and_silent_beyond_its_ends() -> None:
+def test_fractional_samples_interpolate_and_are_silent_beyond_the_ends() -> None:
     times = np.arange(4000) / 16_000
     tape = FractionalSamples(np.sin(2 * np.pi * 1000 * times).astype(np.float32))
     at = np.array([1000.25, 2000.5, 2999.9])

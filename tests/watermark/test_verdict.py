@@ -1,4 +1,4 @@
-"""The promise of weigh, tried on examples, on random scores and on innocent crowds."""
+"""The guarantees of weigh, tested on examples, random scores and innocent crowds."""
 
 import math
 
@@ -35,8 +35,8 @@ def test_nobody_stands_out_among_ordinary_scores() -> None:
     assert verdict.named == ()
 
 
-def test_nobody_to_compare_with_is_said_plainly() -> None:
-    with pytest.raises(NothingToWeigh, match="nobody to compare") as refusal:
+def test_no_scores_raise_nothing_to_weigh() -> None:
+    with pytest.raises(NothingToWeigh, match="no copy to compare") as refusal:
         weigh({})
     assert isinstance(refusal.value, NotFound)
 
@@ -46,7 +46,7 @@ def test_a_name_among_a_thousand_needs_about_6_2() -> None:
     assert weigh({ANA: 6.3}, compared=1000).finding is Finding.ONE
 
 
-def test_everybody_who_was_compared_counts() -> None:
+def test_chance_counts_all_compared_copies() -> None:
     alone = weigh({ANA: 5.5}).chance[ANA]
     among = weigh({ANA: 5.5}, compared=500).chance[ANA]
     assert among == pytest.approx(500 * alone, rel=1e-4)

@@ -9,7 +9,7 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 
 
 @given(st.binary(max_size=100))
-def test_it_comes_back(data: bytes) -> None:
+def test_base64url_is_decoded_back(data: bytes) -> None:
     assert from_base64url(to_base64url(data), len(data)) == data
 
 

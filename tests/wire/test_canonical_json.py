@@ -22,7 +22,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_is_written_is_read_back_and_plain_json_agrees(value: object) -> None:
+def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> None:
     data = canonical_json(value)
     assert read_canonical(data) == value
     assert json.loads(data) == value
@@ -46,7 +46,7 @@ def test_stray_bytes_are_refused_or_canonical(data: bytes) -> None:
     assert canonical_json(value) == data
 
 
-def test_the_rfcs_rules_for_text_and_order() -> None:
+def test_canonical_json_follows_rfc_8785() -> None:
     # RFC 8785 section 3.2.2.2: the two-letter escapes, lower-case hex for the rest, no others
     assert (
         canonical_json('\b\t\n\f\r"\\\u000f\u20ac/')
@@ -59,7 +59,7 @@ def test_the_rfcs_rules_for_text_and_order() -> None:
     "value",
     [0.5, math.nan, 2**53, -(2**53), {1: 2}, {"\u00e9": 1}, "\ud800", b"x", {"a": {1}}, [1.0]],
 )
-def test_what_has_no_one_form_is_refused(value: object) -> None:
+def test_value_without_canonical_form_is_refused(value: object) -> None:
     with pytest.raises(ValueError):
         canonical_json(value)
 
@@ -77,7 +77,7 @@ def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
         read_canonical(b"[" * 100_000 + b"]" * 100_000)
 
 
-def test_nor_does_a_nest_that_can_be_read_but_not_written() -> None:
+def test_nesting_that_can_be_read_but_not_written_is_refused() -> None:
     for depth in range(700, 1000):
         with contextlib.suppress(ValueError):
             read_canonical(b"[" * depth + b"]" * depth)

@@ -169,7 +169,7 @@ FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:
-    """The same map with one value replaced; None of the keys is added by accident."""
+    """Return the map with one existing value replaced."""
     fields = decode(encoded)
     assert key in fields
     return encode({**fields, key: value})
@@ -185,7 +185,7 @@ def changed(encoded: bytes, key: int, value: object) -> bytes:
         *((7, None), (7, [2, 1]), (7, [1, 1]), (7, ["1"]), (7, list(range(17)))),
     ],
 )
-def test_what_is_no_certificate(key: int, value: object) -> None:
+def test_malformed_certificate_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadCard):
         read_certificate(changed(write_certificate(CERTIFICATE), key, value))
 
@@ -247,7 +247,7 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
         (10, "https://relay.example/\n"),
     ],
 )
-def test_what_is_no_list(key: int, value: object) -> None:
+def test_malformed_device_list_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadCard):
         read_device_list(changed(write_device_list(LIST), key, value))
 
@@ -291,7 +291,7 @@ def following(count: int, **fields: Any) -> tuple[ListStatement, ...]:
         (7, [[SIGNED.statement, bytes(64), bytes(3309)]] * 2),
     ],
 )
-def test_what_is_no_card(key: int, value: object) -> None:
+def test_malformed_card_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadCard):
         read_card(changed(write_card(CARD), key, value))
 
@@ -335,7 +335,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
         *((4, None), (5, 2**40), (6, bytes(1215))),
     ],
 )
-def test_what_is_no_prekey(at: int, value: object) -> None:
+def test_malformed_prekey_is_refused(at: int, value: object) -> None:
     fields: list[Any] = decode(write_prekey_statement(PREKEY))
     fields[at] = value
     with pytest.raises(BadPrekey):
@@ -372,7 +372,7 @@ def test_an_xwing_prekey_alone_carries_its_batch() -> None:
         *((3, None), (4, 0)),
     ],
 )
-def test_what_is_no_batch(at: int, value: object) -> None:
+def test_malformed_batch_is_refused(at: int, value: object) -> None:
     fields: list[Any] = decode(write_batch(BATCH))
     fields[at:] = [value, *fields[at + 1 :]]
     entry = [encode(fields), *BATCH_FIELDS[1:]]
@@ -418,7 +418,7 @@ def test_an_invite_is_a_short_link() -> None:
         "entrenous:1:" + "A" * 2000,
     ],
 )
-def test_what_is_no_invite(bad: str) -> None:
+def test_malformed_invite_is_refused(bad: str) -> None:
     with pytest.raises(BadInvite):
         read_invite(bad)
 
@@ -452,7 +452,7 @@ def test_what_is_no_invite(bad: str) -> None:
         (14, bytes(8)),
     ],
 )
-def test_what_is_no_header(key: int, value: object) -> None:
+def test_malformed_letter_header_is_refused(key: int, value: object) -> None:
     fields = {**decode(write_header(HEADER)), key: value}
     with pytest.raises(BadLetter):
         read_header(cbor2.dumps(fields, canonical=True))
@@ -479,7 +479,7 @@ def test_info_is_the_list_of_the_specification() -> None:
     "nonsense",
     [{"key": bytes(7)}, {"epoch": 0}, {"head": b""}, {"to_person": b""}, {"from_person": ANA}],
 )
-def test_an_address_without_sense_is_refused(nonsense: dict[str, Any]) -> None:
+def test_invalid_relay_url_is_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"specification|anybody"):
         write_info(replace(ADDRESS, **nonsense))
 
@@ -532,7 +532,7 @@ MESSAGE = decode(write_body(MANIFEST))[1]
         (15, None),
     ],
 )
-def test_what_is_no_message(key: int, value: object) -> None:
+def test_malformed_message_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadLetter):
         read_body(encode([2, {**MESSAGE, key: value}]))
 
@@ -562,7 +562,7 @@ BODIES = {
 }
 
 
-def test_bodies_are_told_apart_by_their_number() -> None:
+def test_letter_bodies_are_distinguished_by_number() -> None:
     for number, body in BODIES.items():
         encoded = write_body(body)
         assert decode(encoded)[0] == number
@@ -612,7 +612,7 @@ def test_bodies_are_told_apart_by_their_number() -> None:
         [10, [b"card", None]],
     ],
 )
-def test_what_is_no_body(value: object) -> None:
+def test_malformed_letter_body_is_refused(value: object) -> None:
     with pytest.raises(BadLetter):
         read_body(encode(value))
 
@@ -656,7 +656,7 @@ def test_times_travel_as_whole_seconds() -> None:
         (268_435_456, 268_435_456),
     ],
 )
-def test_padme(length: int, padded: int) -> None:
+def test_padme_sizes_match_the_specification(length: int, padded: int) -> None:
     assert padded_length(length) == padded
 
 

@@ -1,7 +1,7 @@
-"""Every parser: what was written is read back, and whatever else is read has one byte form only.
+"""Every parser: written values are read back, and any accepted bytes have one form only.
 
-A parser may refuse, with an error of the family Malformed; nothing else may come out of it,
-whatever the bytes.
+A parser may refuse with an error of the family Malformed; no other exception may leave it, whatever
+the bytes.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ UINT_MAX = 2**63 - 1
 
 
 def encode_within_a_body(value: object) -> bytes:
-    """The encoding of a value that a body has room for: a body is a level of its own."""
+    """Encode a value that fits a body, which is one level deeper."""
     try:
         encode([0, value])
     except ValueError:
@@ -105,7 +105,7 @@ def encode_within_a_body(value: object) -> bytes:
 
 
 def exactly(size: int) -> st.SearchStrategy[bytes]:
-    """Bytes of one length; long ones repeat a few, which is quicker and no less arbitrary."""
+    """Bytes of one length; long ones repeat a few, which is faster and no less arbitrary."""
     return st.binary(min_size=min(size, 16), max_size=min(size, 16)).map(
         lambda some: (some * (size // 16 + 1))[:size]
     )
@@ -214,7 +214,7 @@ headers = st.builds(
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    """With heads of exactly its audience, and a mark or none for each file."""
+    """Manifests with heads of exactly their audience, and a mark or none for each file."""
     body = draw(_manifests)
     people = sorted({person for person, _ in body.audience})
     heads = tuple(PersonHead(person, draw(counts), draw(hashes)) for person in people)
@@ -278,7 +278,7 @@ frames = st.builds(
 
 @dataclass(frozen=True)
 class Parser:
-    """One format: its nouns, and how they are written and read."""
+    """One format: its values, and how they are written and read."""
 
     nouns: st.SearchStrategy[Any]
     write: Callable[[Any], bytes]
@@ -286,7 +286,7 @@ class Parser:
 
 
 def invite_from(untrusted: bytes) -> Invite:
-    """A link is text; any bytes make some text."""
+    """Decode any bytes as a link's text."""
     return read_invite(untrusted.decode("latin-1"))
 
 
@@ -313,14 +313,14 @@ every_parser = pytest.mark.parametrize("name", PARSERS)
 
 @every_parser
 @given(st.data())
-def test_what_is_written_is_read_back(name: str, data: st.DataObject) -> None:
+def test_written_formats_are_read_back(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
     noun = data.draw(parser.nouns)
     assert parser.read(parser.write(noun)) == noun
 
 
 def has_one_form(parser: Parser, untrusted: bytes) -> None:
-    """Refused as Malformed, or read as something whose only byte form this is."""
+    """Assert that bytes are refused as Malformed, or are the value's only form."""
     with contextlib.suppress(Malformed):
         assert parser.write(parser.read(untrusted)) == untrusted
 
@@ -334,7 +334,7 @@ def test_strangers_bytes(name: str, untrusted: bytes) -> None:
 
 @every_parser
 @given(value=values)
-def test_strangers_cbor(name: str, value: object) -> None:
+def test_random_cbor_does_no_harm(name: str, value: object) -> None:
     has_one_form(PARSERS[name], encode(value))
 
 
@@ -355,7 +355,7 @@ def test_valid_bytes_with_a_few_changed(name: str, data: st.DataObject) -> None:
 
 @every_parser
 @given(st.data())
-def test_bytes_missing_at_the_end_or_left_over(name: str, data: st.DataObject) -> None:
+def test_truncated_or_extended_bytes_are_refused(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
     whole = parser.write(data.draw(parser.nouns))
     if name == "sealed":

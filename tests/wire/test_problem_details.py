@@ -1,4 +1,4 @@
-"""Errors travel as problems and come back as themselves, whatever a relay writes into them."""
+"""Errors are read back from problem documents, whatever a relay writes into them."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     "error", [Expired(when=NOON), IdInUse(), NoSuchMailbox(), TooMany(retry_after_s=7), UsedUp()]
 )
-def test_an_error_comes_back_as_itself(error: Expired) -> None:
+def test_error_is_read_back_from_its_problem_document(error: Expired) -> None:
     again = read_problem(write_problem(error, 409), KNOWN)
     assert type(again) is type(error)
     assert (again.facts, str(again)) == (error.facts, str(error))
@@ -68,11 +68,11 @@ def test_text_never_travels_as_a_fact() -> None:
         b'{"type":"urn:entrenous:refused:expired","title":"","status":409,"facts":{"other":1}}',
     ],
 )
-def test_what_names_no_known_error_is_none(body: bytes) -> None:
+def test_unknown_problem_type_is_none(body: bytes) -> None:
     assert read_problem(body, KNOWN) is None
 
 
-def test_their_words_are_not_shown() -> None:
+def test_problem_detail_text_is_not_used() -> None:
     body = write_problem(UsedUp(), 409).replace(b"limited number", b"<b>phish</b>")
     assert b"phish" in body
     assert "phish" not in str(read_problem(body, KNOWN))

@@ -1,4 +1,4 @@
-"""Addresses of relays: what a stranger's card may name, and what would break a look-up."""
+"""Relay addresses: what a stranger's card may name, and what would break name resolution."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from entrenous.wire.text import as_url
         "http://localhost:0",
     ],
 )
-def test_an_address_that_can_be_one(url: str) -> None:
+def test_valid_relay_address_is_accepted(url: str) -> None:
     assert as_url(url) == url
 
 
@@ -49,6 +49,6 @@ def test_an_address_that_can_be_one(url: str) -> None:
         None,
     ],
 )
-def test_an_address_that_cannot(url: object) -> None:
+def test_invalid_relay_address_is_refused(url: object) -> None:
     with pytest.raises(BadCbor):
         as_url(url)

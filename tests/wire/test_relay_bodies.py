@@ -1,4 +1,4 @@
-"""Every body of the relay's interface: it comes back, and nothing else is taken for it."""
+"""Every body of the relay's interface: it is read back, and nothing else is accepted."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -108,7 +108,7 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
 
 @pytest.mark.parametrize("name", BODIES)
 @given(data=st.data())
-def test_a_body_comes_back(name: str, data: st.DataObject) -> None:
+def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
     nouns, write, read = BODIES[name]
     noun = data.draw(nouns)
     assert read(write(noun)) == noun
@@ -116,7 +116,7 @@ def test_a_body_comes_back(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("name", BODIES)
 @given(untrusted_body=st.binary(max_size=80))
-def test_noise_is_not_understood(name: str, untrusted_body: bytes) -> None:
+def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
     with pytest.raises(NotUnderstood):
         BODIES[name][2](untrusted_body)
 
@@ -148,7 +148,7 @@ def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObjec
         read(msgspec.json.encode(members))
 
 
-def test_prekeys_come_in_a_load_that_the_relay_can_take() -> None:
+def test_number_of_prekeys_is_limited() -> None:
     load = Prekeys((b"",) * 100, b"", b"")
     assert relay_json.read_prekeys(relay_json.write_prekeys(load)) == load
     with pytest.raises(NotUnderstood):

@@ -1,4 +1,4 @@
-"""How much of a blob came: exactly two counts."""
+"""The progress of an upload: exactly two counts."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ counts = st.integers(0, 2**53 - 1)
 
 
 @given(counts, counts)
-def test_what_is_written_is_read(came: int, size: int) -> None:
+def test_upload_progress_is_read_back(came: int, size: int) -> None:
     assert read_upload(write_upload(came, size)) == (came, size)
 
 
@@ -26,13 +26,13 @@ def test_what_is_written_is_read(came: int, size: int) -> None:
         ),
     ],
 )
-def test_anything_else_is_not_understood(body: bytes) -> None:
+def test_malformed_upload_progress_is_not_understood(body: bytes) -> None:
     with pytest.raises(NotUnderstood):
         read_upload(body)
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_do_harm(body: bytes) -> None:
+def test_random_upload_progress_bytes_do_no_harm(body: bytes) -> None:
     try:
         came, size = read_upload(body)
     except NotUnderstood:

@@ -1,4 +1,4 @@
-"""The kit of tests/vectors/wire: what others must read as we do."""
+"""The test vectors in tests/vectors/wire, which other implementations must read as we do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_vector(path: Path) -> None:
+def test_published_vectors_are_reproduced(path: Path) -> None:
     facts = dict(line.split(": ", 1) for line in path.read_text().splitlines())
     read, write = FORMATS[facts["what"]]
     untrusted = bytes.fromhex(facts["bytes"])
@@ -49,6 +49,6 @@ def test_vector(path: Path) -> None:
             read(untrusted)
 
 
-def test_every_format_has_both_kinds() -> None:
+def test_every_format_has_valid_and_invalid_vectors() -> None:
     seen = {(path.stem.split("_")[0], "expect: success" in path.read_text()) for path in FILES}
     assert seen == {(name, good) for name in FORMATS for good in (True, False)}

@@ -1,7 +1,5 @@
 """The format of an archive: a tar with its index, in two age files (docs/spec/archive.md, sections
-1 and 2).
-
-With the parts of an archive, what was read from one, and the errors of reading.
+1 and 2); with the errors of reading one.
 """
 
 import io
@@ -34,7 +32,7 @@ from entrenous.crypto.nouns import BadKey, DoesNotOpen
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of an archive; ``sha256`` has 32 bytes."""
+    """One file of an archive; ``sha256`` is 32 bytes."""
 
     name: str
     size: int
@@ -43,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What an archive holds, in the order of its parts; ``person`` is None of a device without."""
+    """An archive's list of parts, in order; ``person`` is None for a device without a relay."""
 
     made_at: datetime
     person: PersonId | None
@@ -51,15 +49,17 @@ class Index:
 
     @property
     def size(self) -> int:
-        """Bytes of all parts."""
+        """The total size of all parts in bytes."""
         return sum(part.size for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What went into an archive; ``lost`` files were named by a record and are not there, or are
-    damaged, ``unopened`` messages stay where they are, and so do ``left_of_cases``, files of cases
-    in which somebody was, or may have been, under 18.
+    """What an export wrote and left out.
+
+    ``lost`` counts files that a record names and that are missing or damaged, ``unopened`` messages
+    that stay on the device, and ``left_of_cases`` files of cases in which somebody was, or may have
+    been, under 18; they stay too.
     """
 
     index: Index
@@ -70,11 +70,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What an archive added to a device; ``other_cases`` have the name of one that is here, and
-    ``erased_cases`` were erased here after it was said that somebody was under 18.
+    """What an import added to a device.
 
-    ``person`` is who made it, None of a device without a relay; ``made_by`` what this device calls
-    her, None if it does not know her.
+    ``other_cases`` were left out because a different case of that name is here; ``erased_cases``
+    because they were erased here as cases of somebody under 18. ``person`` made the archive, None
+    for a device without a relay; ``made_by`` is this device's name for them, None if unknown.
     """
 
     made_at: datetime
@@ -100,15 +100,15 @@ class TakenIn:
 class NoArchiveHere(NotFound):
     """
     {path} holds no whole archive: that is a folder with archive.tar.age and archive.key.age in it,
-    and one that was broken off lacks the second. Nothing was changed. Make one on the device that
-    has your things: entrenous archive export --out DIR
+    and an interrupted export lacks the second. Nothing was changed. Make an archive on the device
+    that has your things: entrenous archive export --out DIR
     """
 
 
 class WrongArchivePassphrase(Refused):
     """
-    That passphrase does not open the key of this archive, and nothing was changed. It is the one
-    that was chosen for the archive, which need not be the one of your device. Try again.
+    That passphrase does not open the key of this archive, and nothing was changed. Type the one
+    that was chosen for the archive, which may differ from your device's. Try again.
     """
 
 
@@ -122,15 +122,15 @@ class TooMuchForArchive(Refused):
 
 class BadArchive(Malformed):
     """
-    This archive is not of the form that this version reads: it is damaged, or a newer version of
-    Entrenous wrote it. Nothing was changed. Update Entrenous and try again, or use another archive.
+    This archive is damaged, or a newer version of Entrenous wrote it, so this version cannot read
+    it. Nothing was changed. Update Entrenous and try again, or use another archive.
     """
 
 
 class DamagedArchive(Unproven):
     """
-    In this archive, {name} is not what was put there, so nothing was taken in and nothing was
-    changed. Copy the archive anew from where it was made, or use another one.
+    In this archive, {name} is not what was put there, so nothing was imported and nothing was
+    changed. Copy the archive again from where it was made, or use another one.
     """
 
 
@@ -138,19 +138,19 @@ _CHUNK: Final = 1024 * 1024
 
 
 def lock_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
-    """An age identity file of ``key`` (32 bytes), itself an age file under a passphrase.
+    """Encrypt an age identity file of ``key`` (32 bytes) under a passphrase, as an age file.
 
-    ``noise`` are 48 random bytes (crypto/encryption_at_rest.py).
+    ``noise`` is 48 random bytes (crypto/encryption_at_rest.py).
     """
     return seal_under(passphrase, identity_of(key).reveal() + b"\n", noise, PRICE)
 
 
 def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
-    """The key in an age identity file that a passphrase protects.
+    """Return the key in an age identity file that a passphrase protects.
 
     Raises:
-        WrongArchivePassphrase: it is another one.
-        BadArchive: no such file, or there is not one X25519 identity in it.
+        WrongArchivePassphrase.
+        BadArchive: the file is not of this form, or does not hold exactly one X25519 identity.
     """
     try:
         text = open_under(passphrase, untrusted_file)
@@ -170,12 +170,12 @@ def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
 
 @contextmanager
 def sealing(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
-    """A file; all that is written to it is encrypted into ``writer``, whole when this is left.
+    """Yield a file whose content is encrypted into ``writer``, complete when the context ends.
 
-    When it is left by an error, what ``writer`` got is to be thrown away.
+    If it ends by an error, discard what ``writer`` got.
 
     Raises:
-        OSError: what ``writer`` raised.
+        OSError: from ``writer``.
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as beside:
@@ -184,20 +184,20 @@ def sealing(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
             with os.fdopen(sink, "wb") as pipe:
                 yield pipe
         except BrokenPipeError:
-            done.result()  # it says why nobody reads any more
+            done.result()  # raises the reason why nobody reads any more
             raise
         done.result()
 
 
 @contextmanager
 def opening(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
-    """A file from which to read what :func:`sealing` encrypted.
+    """Yield a file to read what :func:`sealing` encrypted.
 
-    Whether all of it is right is known when this is left and not before; so nothing that was read
-    may have had an effect by then that cannot be undone.
+    Whether all of it is authentic is known only when the context ends, so until then nothing that
+    was read may have an effect that cannot be undone.
 
     Raises:
-        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+        DoesNotOpen: the key is wrong, or bytes were changed, removed or added.
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as beside:
@@ -209,7 +209,7 @@ def opening(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
                     pass
         except EntrenousError:
             if isinstance(done.exception(), DoesNotOpen):
-                raise DoesNotOpen from None  # which is why there was too little to read
+                raise DoesNotOpen from None  # the reason why there was too little to read
             raise
         done.result()
 
@@ -246,9 +246,7 @@ class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a tar; ``content`` yields its bytes and no more, before the next one is asked
-    for.
-    """
+    """One file of a tar; its ``content`` must be read before the next entry is requested."""
 
     name: str
     size: int
@@ -256,11 +254,11 @@ class Entry:
 
 
 def write_index(index: Index) -> bytes:
-    """The bytes of ``index.json``.
+    """Encode ``index.json``.
 
     Raises:
-        TooMuchForArchive: a part, or the index itself, is larger than a reader takes.
-        ValueError: a field that a reader would refuse.
+        TooMuchForArchive: a part, or the index itself, is larger than readers accept.
+        ValueError: a field that readers would refuse.
     """
     if any(part.size > _most(part.name) for part in index.parts):
         raise TooMuchForArchive
@@ -273,16 +271,12 @@ def write_index(index: Index) -> bytes:
     try:
         read_index(written)
     except BadArchive:
-        raise ValueError("a part of this index is not what the specification allows") from None
+        raise ValueError("a part of this index violates the specification") from None
     return written
 
 
 def read_index(untrusted_text: bytes) -> Index:
-    """What :func:`write_index` wrote.
-
-    Raises:
-        BadArchive.
-    """
+    """Decode ``index.json``; raises BadArchive."""
     try:
         read = msgspec.json.decode(untrusted_text, type=_Index)
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -296,28 +290,28 @@ def read_index(untrusted_text: bytes) -> Index:
 
 
 def header(name: str, size: int) -> bytes:
-    """The 512 bytes before a file; after it come zeros to a multiple of 512."""
+    """Return the 512-byte header of a file; its content is padded with zeros (:func:`padding`)."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o600
     return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
 
 
 def padding(size: int) -> bytes:
-    """What follows a file of this size."""
+    """Return the padding after a file of this size."""
     return bytes(-size % _BLOCK)
 
 
 def ending() -> bytes:
-    """What follows the last file."""
+    """Return the end mark after the last file."""
     return bytes(2 * _BLOCK)
 
 
 def entries(untrusted_reader: BinaryIO) -> Iterator[Entry]:
-    """The files of a tar, in order; each must be read before the next is asked for, or is lost.
+    """Yield the files of a tar in order; read each before requesting the next, or it is lost.
 
     Raises:
-        BadArchive: something else than regular files and folders, a damaged header, or an end that
-            comes too early.
+        BadArchive: there is something other than regular files and folders, a damaged header, or a
+            premature end.
     """
     while any(block := _exactly(untrusted_reader, _BLOCK)):
         info = _info(block)
@@ -358,7 +352,7 @@ def _refuse_odd(parts: tuple[Part, ...]) -> None:
     if len({part.name for part in parts}) != len(parts):
         raise BadArchive
     files = [part.name.startswith(FILES) for part in parts]
-    if files != sorted(files):  # records first: what they name is known when the files come
+    if files != sorted(files):  # records first, so that the files they name are known
         raise BadArchive
     for part in parts:
         if not _NAME.fullmatch(part.name) or not 0 <= part.size <= _most(part.name):
@@ -366,12 +360,12 @@ def _refuse_odd(parts: tuple[Part, ...]) -> None:
 
 
 def _most(name: str) -> int:
-    """How many bytes a part of this name may have."""
+    """Return the maximum size in bytes of a part with this name."""
     return FILE_BYTES_MAX if name.startswith(FILES) else RECORD_BYTES_MAX
 
 
 class _Limited(io.RawIOBase):
-    """The next ``left`` bytes of a reader, or fewer if it ends."""
+    """A reader of the next ``left`` bytes of another one, or fewer if that ends."""
 
     def __init__(self, reader: BinaryIO, left: int) -> None:
         super().__init__()

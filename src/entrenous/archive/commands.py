@@ -12,8 +12,8 @@ from entrenous.base.identifiers import PersonId
 from entrenous.device.commands import another_passphrase, archive_passphrase, device_of
 from entrenous.terminal.output import hint, put_json, rfc3339_utc, say
 from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.typed_input import Json
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Descriptor = Annotated[
     int | None,
     typer.Option(
@@ -35,7 +35,6 @@ _OF_ONE: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     archive = typer.Typer(help="Take what is yours to another device.", no_args_is_help=True)
     archive.command("export")(export)
     archive.command("import")(import_)
@@ -48,10 +47,10 @@ def export(
     descriptor: Descriptor = None,
     as_json: Json = False,
 ) -> None:
-    """Write whom you know, what you sent and opened, and your cases into a folder.
+    """Export the people you know, what you sent and opened, and your cases into a folder.
 
-    Two age files under a passphrase of their own. Anybody who gets the folder can try passphrases
-    without end, so choose a long one. Your keys stay here.
+    The result is two age files under a passphrase of their own. Anybody who gets the folder can try
+    passphrases without limit, so choose a long one. Your keys stay here.
     """
     with device_of(context) as device:
         passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
@@ -93,7 +92,7 @@ def import_(
     descriptor: Descriptor = None,
     as_json: Json = False,
 ) -> None:
-    """Take an archive in. What is here already stays; importing it twice adds nothing.
+    """Import an archive. What is here already stays; importing it twice adds nothing.
 
     People you know are known by the same keys as before. To write to them from a device that is
     new to them, add them again by a link of theirs: entrenous person add - --as NAME
@@ -106,14 +105,14 @@ def import_(
         put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
         return
     if taken.person is not None:
-        say(f"This archive is of {_person_label(taken.person, taken.made_by)}.")
+        say(f"This archive was made by {_person_label(taken.person, taken.made_by)}.")
     if taken.nothing:
         say("Nothing in it is new here.")
     else:
         counts = (counted(name, count) for name, count in _new(taken).items() if count)
-        say(f"Taken in: {', '.join(counts)}.")
+        say(f"Imported: {', '.join(counts)}.")
     for name in taken.other_cases:
-        hint(f"{name} was left out: there is another case of that name here.")
+        hint(f"{name} was left out: a different case of that name is here.")
     for name in taken.erased_cases:
         hint(
             f"{name} was left out: you erased it here, and somebody in it was, or may have been,"
@@ -122,7 +121,7 @@ def import_(
 
 
 def _person_label(person: PersonId, known: str | None) -> str:
-    """As far as this device can tell; on a new one, its owner is a new person too."""
+    """Describe a person as far as this device can; on a new device, its owner is unknown too."""
     number = person.hex()[:16]
     spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))
     return f"{known or 'somebody this device does not know'} (person {spaced})"
@@ -141,7 +140,7 @@ def _counts(taken: TakenIn) -> dict[str, object]:
 
 
 def counted(name: str, count: int) -> str:
-    """So many of what is called so in the answer for scripts, in words."""
+    """Return a count in words, given its name in the JSON answer."""
     return f"1 {_OF_ONE.get(name, name)}" if count == 1 else f"{count:,} {name}"
 
 

@@ -1,4 +1,4 @@
-"""Which records an archive holds: its folders, their nouns, and the files that these name."""
+"""The records of an archive: its folders, their types, and the files that they name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SENT: Final = "sent"
 TRACES: Final = "traces"
 RECEIVED: Final = "received"
 KEYS: Final = "keys"
-CASES: Final = "cases"  # the drawer has this name too, and so has the next
+CASES: Final = "cases"  # this and CUSTODY are also the names of vault tables
 CUSTODY: Final = "custody"
 ERASED_DRAWER: Final = "erased-case"
 PROTECTIONS: Final = "protections"
@@ -34,7 +34,7 @@ PROTECTION_DRAWER: Final = "protection"
 COVERS: Final = "covered"
 RECEIPTS: Final = "receipts"
 RECEIPT_CARDS: Final = "receipt-cards"
-#: What proves who got which mark, by folder: drawers that are moved as they are.
+#: What proves who got which mark, by folder: vault tables that are copied unchanged.
 PROOFS: Final[Mapping[str, str]] = {
     COVERS: COVERED,
     RECEIPTS: RECEIPT,
@@ -54,12 +54,12 @@ NOUNS: Final[Mapping[str, type[Any]]] = {
     COVERS: Covered,
     RECEIPTS: ProvenReceipt,
 }
-PLAIN: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes of forms of their own
+PLAIN: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes in formats of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record of an archive: its name is ``folder/key``, ``noun`` what ``data`` holds."""
+    """One record of an archive, called ``folder/key``; ``noun`` is decoded from ``data``."""
 
     folder: str
     key: str
@@ -68,13 +68,13 @@ class Item:
 
 
 def within(folder: str, items: Sequence[Item]) -> Iterator[Item]:
-    """Those of one folder, in order."""
+    """Return the records of one folder, in order."""
     return (item for item in items if item.folder == folder)
 
 
 def files_of(noun: object) -> Iterator[BlobId]:
-    """The files of a noun that travel with it: all of them, but of a case in which somebody was,
-    or may have been, under 18 only what was said in words.
+    """Yield the files of a record that are archived: all of them, except that a case in which
+    somebody was, or may have been, under 18 keeps only its words.
     """
     if isinstance(noun, Message):
         yield from (picture.original for picture in noun.pictures)

@@ -1,4 +1,4 @@
-"""Write an encrypted archive into a folder, and read one back."""
+"""Write an encrypted archive into a folder, and import one."""
 
 from pathlib import Path
 from typing import Final
@@ -33,7 +33,7 @@ def export_archive(out: Path, passphrase: Secret, device: Device, progress: Prog
 
     Raises:
         WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
-        TooMuchForArchive: none that could be read back.
+        TooMuchForArchive: no archive was made, since it could not be read back.
     """
     refuse_weak(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
@@ -50,7 +50,7 @@ def export_archive(out: Path, passphrase: Secret, device: Device, progress: Prog
 
 
 def import_archive(folder: Path, passphrase: Secret, device: Device, progress: Progress) -> TakenIn:
-    """Take in what the archive in a folder holds and this device has not.
+    """Import what an archive holds and this device does not have.
 
     Raises:
         NoArchiveHere, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was

@@ -1,4 +1,4 @@
-"""Read an archive into a device, all of it or nothing (docs/spec/archive.md, section 5)."""
+"""Import an archive into a device, all of it or nothing (docs/spec/archive.md, section 5)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -47,8 +47,8 @@ from entrenous.device.device import Device
 from entrenous.device.identities import as_seen, contacts
 from entrenous.device.vault_tables import CIRCLE, CONTACT, LIST, store_record, unpack
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.people.circles import Circle, circles, keep_circle
-from entrenous.send.people.keep_contacts import contact_of, free_name
+from entrenous.send.people.circles import Circle, keep_circle
+from entrenous.send.people.keep_contacts import contact_of, free_name, taken_names
 from entrenous.wire.text import is_name
 
 
@@ -62,7 +62,7 @@ class Taken:
 
 
 def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
-    """Store what is new; call it inside the vault's ``together``.
+    """Store new records; call it in a vault transaction.
 
     Raises:
         BadArchive: two records contradict each other.
@@ -71,7 +71,7 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
     ledger = take_ledger(items, device)
     take_sent(items, device)
     received, cases = take_received(items, device), take_cases(items, device)
-    told = TakenIn(
+    report = TakenIn(
         made_at,
         people=people,
         circles=in_circles,
@@ -86,14 +86,14 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
     date_changes(device)
     sealed = frozenset(blob for one in received for blob in one.kept)
     plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
-    return Taken(told, sealed.union(plain), sealed)
+    return Taken(report, sealed.union(plain), sealed)
 
 
 def _take_people(items: Sequence[Item], device: Device) -> int:
-    """People, and what was proven of their lists, so that no relay takes us back to older ones."""
+    """Store new people, with the proven history of their lists, against rollback by a relay."""
     known = {contact.person.id for contact in contacts(device)} | {whose(device)}
     fresh = [item.noun for item in within(CONTACTS, items) if item.noun.person.id not in known]
-    taken = _names(device)
+    taken = taken_names(device)
     for contact in fresh:
         name = _as_name(contact.name)
         if as_seen(name) in taken:
@@ -121,14 +121,8 @@ def _take_circles(items: Sequence[Item], device: Device) -> int:
 
 
 def _as_name(untrusted: str) -> str:
-    """A name that may be shown and typed."""
+    """Return a name that can be displayed and typed."""
     return untrusted if is_name(untrusted) else NOBODY
-
-
-def _names(device: Device) -> set[str]:
-    """As they are seen, those of everybody and of every circle."""
-    people = {as_seen(contact.name) for contact in contacts(device)}
-    return people | {as_seen(circle.name) for circle in circles(device.vault)}
 
 
 def _take_protections(items: Sequence[Item], device: Device) -> int:
@@ -145,27 +139,27 @@ def _take_protections(items: Sequence[Item], device: Device) -> int:
 def read_archive(
     opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
 ) -> TakenIn:
-    """Take in what an archive holds and this device has not.
+    """Import what an archive holds and this device does not have.
 
-    ``opened`` yields its tar, and raises when it is left if that was not whole; only then is
-    anything of it committed.
+    ``opened`` yields its tar, and raises on exit if that was not authentic; only then is the import
+    committed.
 
     Raises:
-        BadArchive, DamagedArchive, DiskFull, and what ``opened`` raises: nothing was changed.
+        BadArchive, DamagedArchive, DiskFull, and the errors of ``opened``: nothing was changed.
     """
     reading = _Reading(device, progress)
     try:
         with device.vault.together(), opened as untrusted_reader:
             return reading.all_of(entries(untrusted_reader))
     except BaseException:
-        for blob in reading.kept:  # their records are rolled back; sealed files are not
+        for blob in reading.kept:  # records are rolled back, files in the vault are not
             device.vault.forget(blob)
         raise
 
 
 @dataclass(slots=True)
 class _Reading:
-    """One pass over a tar: records first, then the files that the new ones among them name."""
+    """One pass over a tar: records first, then the files that the new records name."""
 
     device: Device
     progress: Progress
@@ -173,14 +167,14 @@ class _Reading:
     kept: list[BlobId] = field(default_factory=list)
 
     def all_of(self, every: Iterator[Entry]) -> TakenIn:
-        """Everything, in the order of the index."""
+        """Import everything, in the order of the index."""
         index = _index_of(every)
         named = [part for part in index.parts if not part.name.startswith(FILES)]
         items = []
         for part in named:
             items.append(_item(_next(every, part), part))
             self._reached(part, index)
-        made_by = _made_by(index.person, self.device)  # as it was known before
+        made_by = _made_by(index.person, self.device)  # before the import adds them
         taken = take_in(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
             self._file(_next(every, part), part, taken)
@@ -190,11 +184,11 @@ class _Reading:
         return replace(taken.told, person=index.person, made_by=made_by)
 
     def _file(self, entry: Entry, part: Part, taken: Taken) -> None:
-        blob, looked = _blob(part.name), HashingReader(entry.content)
-        reader, sealed = cast("BinaryIO", looked), blob in taken.sealed
+        blob, hashing = _blob(part.name), HashingReader(entry.content)
+        reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
             self.kept.append(blob)
-        if looked.rest() != part.sha256:
+        if hashing.rest() != part.sha256:
             raise DamagedArchive(name=part.name)
 
     def _reached(self, part: Part, index: Index) -> None:

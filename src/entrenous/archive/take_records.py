@@ -1,4 +1,4 @@
-"""Take in an archive's messages, receipts and cases; what is here already stays as it is."""
+"""Import an archive's messages, receipts and cases; what is here already stays as it is."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -51,22 +51,22 @@ from entrenous.wire.text import is_name
 
 
 def take_proofs(items: Sequence[Item], device: Device) -> None:
-    """Store what receipts cover, and those that hold with their cards; the others are left out."""
+    """Store what receipts cover, and the receipts that verify, with their key bundles."""
     for item in within(COVERS, items):
         known = device.vault.get(SEALED, item.key) is not None
         if known and device.vault.get(COVERED, item.key) is None:
             device.vault.put(COVERED, item.key, item.data)
     cards = {item.key: item.data for item in within(RECEIPT_CARDS, items)}
-    people = _proven(cards)
+    people = _verified(cards)
     for item in within(RECEIPTS, items):
         key, receipt = item.key.replace("/", " "), item.noun
-        if device.vault.get(RECEIPT, key) is None and _holds(key, receipt, people, device):
+        if device.vault.get(RECEIPT, key) is None and _is_valid(key, receipt, people, device):
             device.vault.put(RECEIPT, key, item.data)
             device.vault.put(RECEIPT_CARD, receipt.head.hex(), cards[receipt.head.hex()])
 
 
-def _proven(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
-    """Whose devices may have signed, by the head of their list."""
+def _verified(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
+    """Return the people whose devices may have signed, by the head of their list."""
     people = dict[bytes, Person]()
     for head, untrusted in cards.items():
         with suppress(EntrenousError):
@@ -76,10 +76,10 @@ def _proven(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
     return people
 
 
-def _holds(
+def _is_valid(
     key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
 ) -> bool:
-    """Whether the device that a copy went to signed just this about it."""
+    """Check that the device that a copy went to signed exactly this about it."""
     envelope, _, event = key.partition(" ")
     copy = load_record(SealedCopy, SEALED, envelope, device.vault)
     covered = load_record(Covered, COVERED, envelope, device.vault)
@@ -102,20 +102,20 @@ def _holds(
     )
 
 
-NOBODY: Final = "somebody"  # whose name is none
+NOBODY: Final = "somebody"  # stands for an invalid name
 _LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
 class TakenLedger:
-    """Sent messages that were new, and the names under which all of the archive's are here."""
+    """Sent messages that were new, and the local name of each of the archive's messages."""
 
     new: tuple[Message, ...]
     names: Mapping[MessageName, MessageName]
 
 
 def take_ledger(items: Sequence[Item], device: Device) -> TakenLedger:
-    """Messages that were sent or marked, and what their pictures look like."""
+    """Import sent and marked messages, and the features of their pictures."""
     here = {message.id: message.name for message in device.ledger.messages()}
     taken = {*here.values(), *inbox_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()
@@ -136,20 +136,20 @@ def take_ledger(items: Sequence[Item], device: Device) -> TakenLedger:
 
 
 def _take_looks(items: Sequence[Item], new: Sequence[Message], device: Device) -> None:
-    """One that this version cannot read is made anew from the original, when it is needed."""
+    """Import pictures' features; unreadable ones are computed again from the original on demand."""
     pictures = {message.id: len(message.pictures) for message in new}
     for item in within(LOOKS, items):
         said = _LOOK.fullmatch(item.key)
         if said is None:
             continue
-        message, place = MessageId(bytes.fromhex(said[1])), int(said[2])
-        if place < pictures.get(message, 0):
-            device.ledger.keep_look(message, place, item.data)
+        message, position = MessageId(bytes.fromhex(said[1])), int(said[2])
+        if position < pictures.get(message, 0):
+            device.ledger.keep_look(message, position, item.data)
 
 
 def take_sent(items: Sequence[Item], device: Device) -> None:
-    """What takes copies back, and asks after them; also of a message that an earlier archive
-    brought, from when this copy had not left yet.
+    """Import the records needed to recall copies and query their status, also for messages from an
+    earlier archive that was written before the copy left.
     """
     known = {message.id for message in device.ledger.messages()}
     for item in within(SENT, items):
@@ -160,7 +160,7 @@ def take_sent(items: Sequence[Item], device: Device) -> None:
 
 
 def take_received(items: Sequence[Item], device: Device) -> tuple[Received, ...]:
-    """Messages that were received; those that were new."""
+    """Import received messages; returns the new ones."""
     taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
     new = list[Received]()
     for item in within(RECEIVED, items):
@@ -180,7 +180,7 @@ def take_received(items: Sequence[Item], device: Device) -> tuple[Received, ...]
 
 
 def take_traces(items: Sequence[Item], ledger: TakenLedger, device: Device) -> int:
-    """Traces of other moments or files than those that are here; how many were new."""
+    """Import traces that differ from those here in time or file; returns the number of new ones."""
     here = {(trace.at, trace.leak_sha256) for trace in device.ledger.traces()}
     numbers = {trace.number for trace in device.ledger.traces()}
     new = 0
@@ -205,8 +205,9 @@ def _renamed(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Cases that were new or further on, and the names of those that were left out: others are
-    here of that name, or they were erased here as cases of somebody under 18.
+    """Cases that were new or more advanced, and the names of those left out: ``others`` because a
+    different case of that name is here, ``erased`` because they were erased here as cases of
+    somebody under 18.
     """
 
     new: tuple[Case, ...]
@@ -215,10 +216,10 @@ class Cases:
 
 
 def take_cases(items: Sequence[Item], device: Device) -> Cases:
-    """Store the cases that are new, or further on than they are here.
+    """Store cases that are new, or more advanced than they are here.
 
     Raises:
-        BadArchive: one lies under another's name, or a link under another's number.
+        BadArchive: a case is under another's name, or a custody entry under another's number.
     """
     chains = _chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
@@ -237,7 +238,7 @@ def take_cases(items: Sequence[Item], device: Device) -> Cases:
 
 
 def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """The links of each case, by its name."""
+    """Return the custody chain of each case, by its name."""
     chains = dict[str, list[Item]]()
     for item in within(CUSTODY, items):
         name, _, number = item.key.partition("/")
@@ -248,13 +249,13 @@ def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
 
 
 def _was_erased(links: Sequence[Item], device: Device) -> bool:
-    """Whether a chain begins as one that is never to come back (docs/spec/case.md section 1)."""
-    begin = sha256(links[0].data).hex() if links else ""
-    return device.vault.get(ERASED_DRAWER, begin) is not None
+    """Check whether a chain begins like one that must not return (docs/spec/case.md section 1)."""
+    first = sha256(links[0].data).hex() if links else ""
+    return device.vault.get(ERASED_DRAWER, first) is not None
 
 
 def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:
-    """Whether there is a case of this name here that is not this one, earlier or later."""
+    """Check whether a different case of this name is here, not an earlier or later state of it."""
     record = device.vault.get(CASES, case.name)
     if record is None:
         return False
@@ -264,7 +265,7 @@ def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:
 
 
 def _stored(item: Item, links: Sequence[Item], device: Device) -> tuple[Case, ...]:
-    """The case, if it was stored; one that is here and as far on stays."""
+    """Store a case and return it, unless the one here is as advanced."""
     case: Case = item.noun
     here = device.vault.get(CASES, case.name)
     if here is not None and unpack(Case, here).links >= case.links:

@@ -1,7 +1,5 @@
-"""Gather what of a device goes into an archive, and write it (docs/spec/archive.md, sections 3 and
-4).
-
-Every record by its name, then every file, a few chunks in memory at a time.
+"""Collect the records and files of an archive, and write it (docs/spec/archive.md, sections 3 and
+4): every record, then every file, with a few chunks in memory at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,7 +46,7 @@ from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
 from entrenous.device.identities import IDENTITY, Identity
-from entrenous.device.sent_messages import Departure, Message, SealedCopy
+from entrenous.device.sent_messages import Departure, SealedCopy
 from entrenous.device.vault_tables import (
     CIRCLE,
     CONTACT,
@@ -66,12 +64,12 @@ from entrenous.send.clock_sanity import this_second
 from entrenous.send.inbox import ENDED, received_messages
 from entrenous.send.message.states import InboxState, Received
 
-Record = tuple[str, bytes]  # its name in the archive, and its bytes
-NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # what stands for a right to write, which does not travel
+Record = tuple[str, bytes]  # its name in the archive, and its content
+NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # replaces send tokens, which are not archived
 
 
 def records(device: Device) -> Iterator[Record]:
-    """Everything but the files, in the order of the archive."""
+    """Yield all records, in the order of the archive."""
     return chain(
         _people(device),
         _as_they_are(CIRCLES, CIRCLE, device),
@@ -85,20 +83,20 @@ def records(device: Device) -> Iterator[Record]:
 
 
 def files(device: Device) -> tuple[BlobId, ...]:
-    """Every file that one of the records names, each once."""
+    """Return the files that the records name, each once."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
     nouns = chain(device.ledger.messages(), _worth_keeping(device), cases)
     return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
 
 
 def left_of_cases(device: Device) -> int:
-    """How many files of cases are not in an archive, because somebody was under 18."""
+    """Return the number of files that are not archived because somebody was under 18."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
 
 
 def unopened(device: Device) -> int:
-    """How many received messages are not in an archive, because they can still be opened here."""
+    """Return the number of received messages not archived because they can still be opened here."""
     every = sum(1 for _ in load_records(Received, INBOX, device.vault))
     return every - sum(1 for _ in _worth_keeping(device))
 
@@ -113,22 +111,18 @@ def _people(device: Device) -> Iterator[Record]:
 def _ledger(device: Device) -> Iterator[Record]:
     for message in device.ledger.messages():
         yield f"{LEDGER}/{message.id.hex()}", pack(message)
-        yield from _looks(message, device)
-
-
-def _looks(message: Message, device: Device) -> Iterator[Record]:
-    for place in range(len(message.pictures)):
-        look = device.ledger.look(message.id, place)
-        if look is not None:
-            yield f"{LOOKS}/{message.id.hex()}/{place:04d}", look
+        for position in range(len(message.pictures)):
+            look = device.ledger.look(message.id, position)
+            if look is not None:
+                yield f"{LOOKS}/{message.id.hex()}/{position:04d}", look
 
 
 def _sent(device: Device) -> Iterator[Record]:
     for copy in load_records(SealedCopy, SEALED, device.vault):
         if copy.departure is not Departure.WAITING:
             yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
-    for folder, drawer in PROOFS.items():
-        yield from _as_they_are(folder, drawer, device)
+    for folder, table in PROOFS.items():
+        yield from _as_they_are(folder, table, device)
 
 
 def _traces(device: Device) -> Iterator[Record]:
@@ -143,7 +137,7 @@ def _received(device: Device) -> Iterator[Record]:
 
 
 def _keys(received: Received) -> Iterator[Record]:
-    """What opens each of its files, which are sealed as they came, without this program."""
+    """Yield the key of each file, which stays encrypted, so that it opens without this program."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
             identity = identity_of(blob_key(received.key, place))
@@ -151,7 +145,7 @@ def _keys(received: Received) -> Iterator[Record]:
 
 
 def _worth_keeping(device: Device) -> Iterator[Received]:
-    """What was opened and may be opened for ever, or has ended: it needs no key any more."""
+    """Yield messages that were opened and may be opened for ever, or that have ended."""
     for received in load_records(Received, INBOX, device.vault):
         opened = received.state is InboxState.OPENED and received.key is not None
         if received.state in ENDED or (opened and received.opens is None):
@@ -159,50 +153,50 @@ def _worth_keeping(device: Device) -> Iterator[Received]:
 
 
 def _cases(device: Device) -> Iterator[Record]:
-    """A case as it was hashed, and the links of its chain."""
+    """Yield cases as they were hashed, and their custody chains."""
     yield from _as_they_are(CASES, CASES, device)
     yield from _as_they_are(CUSTODY, CUSTODY, device)
 
 
-def _as_they_are(folder: str, drawer: str, device: Device) -> Iterator[Record]:
-    items = device.vault.items(drawer)
+def _as_they_are(folder: str, table: str, device: Device) -> Iterator[Record]:
+    items = device.vault.items(table)
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
 
-Progress = Callable[[int, int], None]  # bytes that are done, bytes in all
+Progress = Callable[[int, int], None]  # bytes done, bytes in total
 
 
 def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Written:
-    """Write all that may leave this device into ``writer``, as a tar.
+    """Write everything that may leave this device into ``writer``, as a tar.
 
     Raises:
         BadRecord: something in the vault is damaged.
         TooMuchForArchive: no device could read it back; nothing was written.
-        OSError: what ``writer`` raised.
+        OSError: from ``writer``.
     """
-    received_messages(device)  # ends what has expired, so that it does not live on in an archive
+    received_messages(device)  # ends expired messages, so that they are not archived
     every, wanted = list(records(device)), files(device)
-    held = {blob: part for blob in wanted if (part := _measured(blob, device)) is not None}
-    parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *held.values())
+    present = {blob: part for blob in wanted if (part := _measured(blob, device)) is not None}
+    parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
     index = Index(this_second(device), whose(device), parts)
     out = _Counted(writer, index.size, progress)
     _add(INDEX, write_index(index), writer)
     for name, data in every:
         _add(name, data, cast("BinaryIO", out))
-    for blob, part in held.items():
+    for blob, part in present.items():
         _add_file(blob, part, out, device)
     writer.write(ending())
-    return Written(index, len(wanted) - len(held), unopened(device), left_of_cases(device))
+    return Written(index, len(wanted) - len(present), unopened(device), left_of_cases(device))
 
 
 def whose(device: Device) -> PersonId | None:
-    """The person of this device; None of one without a relay."""
+    """Return the person of this device; None without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     return None if identity is None or identity.person is None else identity.person.id
 
 
 def _measured(blob: BlobId, device: Device) -> Part | None:
-    """The part that a file becomes; None if it is not there any more, or damaged."""
+    """Return a file's entry in the index; None if the file is missing or damaged."""
     seen = Hashing(cast("BinaryIO", _Nowhere()))
     try:
         device.vault.read_to(blob, cast("BinaryIO", seen))
@@ -224,7 +218,7 @@ def _add_file(blob: BlobId, part: Part, out: "_Counted", device: Device) -> None
 
 
 class _Nowhere:
-    """Keeps nothing."""
+    """A writer that discards everything."""
 
     def write(self, data: bytes) -> int:
         return len(data)
@@ -233,7 +227,7 @@ class _Nowhere:
 
 
 class _Counted:
-    """Passes on, and tells how much."""
+    """A writer that passes everything on, and reports progress."""
 
     def __init__(self, writer: BinaryIO, total: int, progress: Progress) -> None:
         self._writer, self._total, self._progress = writer, total, progress

@@ -1,8 +1,8 @@
-"""Clips and sounds: decoded frames and samples, and how the file was encoded.
+"""Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger keeps
+of a sent clip. No metadata, by construction.
 
-Also what the ledger keeps of a sent clip. No metadata, by construction. The protocols of
-decoders are here because the simulated world of the tests passes decoders
-that start no process; the defaults refuse.
+The decoders' protocols are here because the simulated world of the tests passes decoders that start
+no process; the defaults refuse.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from entrenous.base.picture import DecoderDidNotStart
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which frames of a clip are wanted: from ``start_s`` on, before ``stop_s``, every ``each``th
-    of them, reduced until no side is longer than ``side_px`` (0: not reduced).
+    """Which frames of a clip to decode: from ``start_s``, before ``stop_s``, every ``each``th,
+    reduced until no side is longer than ``side_px`` (0: not reduced).
 
-    Of these the first of each stretch of ``apart_s`` seconds (0: all); stretches are longer where
-    there would be more than ``frames_max`` (0: any number) in the length that the file announces.
+    Of these, the first in each interval of ``apart_s`` seconds (0: all); intervals are longer where
+    the clip's announced length would give more than ``frames_max`` frames (0: no limit).
     """
 
     start_s: float = 0.0
@@ -37,18 +37,18 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.start_s <= self.stop_s <= 1e9 or self.each < 1 or self.side_px < 0:
-            raise ValueError("a cut starts before it stops and takes every frame, or fewer")
+            raise ValueError("a frame selection starts before it stops, with a step of at least 1")
         if not 0.0 <= self.apart_s <= 1e9 or self.frames_max < 0:
-            raise ValueError("frames are some seconds apart, and at most some")
+            raise ValueError("the distance and number of frames are not negative")
 
     def pace(self, length_s: float) -> Pace:
-        """For a clip that announces so many seconds (0: it does not say)."""
+        """Return the frame selection for a clip of that announced length (0: unknown)."""
         return Pace(max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """How a clip's numbers become light: the code points of ITU-T H.273, 2 where unknown."""
+    """How a clip's values become light: the code points of ITU-T H.273, 2 where unknown."""
 
     matrix: int = 2
     primaries: int = 2
@@ -64,7 +64,7 @@ class Shown:
     """What all frames of a clip have in common.
 
     Sides are even. ``rate`` is the average of frames per second, ``length_s`` what the file
-    announces (0 when it does not), ``pixel_aspect`` the width of a pixel over its height.
+    announces (0 if it does not), ``pixel_aspect`` the width of a pixel over its height.
     """
 
     width_px: int
@@ -78,16 +78,15 @@ class Shown:
         if min(self.width_px, self.height_px) < 2 or self.width_px % 2 or self.height_px % 2:
             raise ValueError("a frame has even sides")
         if self.rate <= 0 or self.pixel_aspect <= 0 or not 0.0 <= self.length_s < 1e9:
-            raise ValueError("a clip has a rate, a pixel aspect and a length")
+            raise ValueError("a clip has a positive rate and pixel aspect, and a length")
 
     @property
     def frame_bytes(self) -> int:
-        """Size of one frame's planes."""
         return self.width_px * self.height_px * 3 // 2
 
 
 class Coded(IntEnum):
-    """From what a clip's encoder foretold a frame: nothing, the past, or both past and future."""
+    """How an encoder predicted a frame: not at all, from the past, or from past and future."""
 
     UNKNOWN = 0
     WHOLE = 1
@@ -126,21 +125,19 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An open clip. ``frames`` run in the order of time, can be walked once, and are decoded as
-    they are asked for.
-    """
+    """An open clip; ``frames`` are decoded on demand, in order of time, and iterated once."""
 
     shown: Shown
     frames: Iterator[Frame]
 
 
 def no_clips(_untrusted_data: bytes, _cut: Cut) -> AbstractContextManager[Clip]:
-    """Of a device that was given no way to open clips."""
+    """Refuse to open a clip: this device has no decoder."""
     raise DecoderDidNotStart
 
 
 class SoundFormat(StrEnum):
-    """The codecs that a copy can be written in; others that we read are told as the nearest."""
+    """The codecs in which a copy can be written; other readable ones map to the nearest."""
 
     OPUS = "opus"
     AAC = "aac"
@@ -156,17 +153,17 @@ class SoundFormat(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """What a file of it is called in a message, e.g. ``audio/mp4``."""
+        """Media type in a message, e.g. ``audio/mp4``."""
         odd = {SoundFormat.OPUS: "ogg", SoundFormat.AAC: "mp4", SoundFormat.MP3: "mpeg"}
         return f"audio/{odd.get(self, self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class SoundEncoding:
-    """How a sound had been written, so that a copy of it can be written alike.
+    """How a sound was encoded, so that a copy can be encoded alike.
 
-    ``bit_rate`` is in bits per second, 0 when unknown or without loss; ``deep`` means that its
-    samples had more than 16 bits.
+    ``bit_rate`` is in bits per second, 0 if unknown or lossless; ``deep`` means samples of more
+    than 16 bits.
     """
 
     format: SoundFormat
@@ -180,7 +177,7 @@ class SoundEncoding:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """So many samples of silence, of each channel, that belong before the sample ``before``."""
+    """``length`` samples of silence, in each channel, before the sample ``before``."""
 
     before: int
     length: int
@@ -192,10 +189,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How a clip's sound lies beside its picture, in samples (docs/spec/clip.md, section 5).
+    """How a clip's sound aligns with its picture, in samples (docs/spec/clip.md, section 5).
 
-    ``ahead``: so many are heard before the picture begins. ``silences`` stand in the order of their
-    places; they are no part of the sound's samples.
+    ``ahead`` samples are heard before the picture begins. ``silences`` are in order of position,
+    and are not part of the sound's samples.
     """
 
     ahead: int = 0
@@ -204,7 +201,7 @@ class Timing:
     def __post_init__(self) -> None:
         places = [silence.before for silence in self.silences]
         if self.ahead < 0 or any(one >= next_ for one, next_ in pairwise(places)):
-            raise ValueError("silences stand in order, and nothing begins earlier than it begins")
+            raise ValueError("silences are in order, and ahead is not negative")
 
     @property
     def silent(self) -> int:
@@ -228,13 +225,13 @@ class Sound:
 
     def __post_init__(self) -> None:
         if not 4000 <= self.rate_hz <= 192_000 or self.channels not in (1, 2):
-            raise ValueError("a sound has a rate that ears can use, and one or two channels")
+            raise ValueError("a sound has 4 to 192 kHz, and one or two channels")
         if not self.samples or len(self.samples) % (4 * self.channels):
             raise ValueError("a sound has samples, 4 bytes each, for every channel")
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3: arrays see the samples, no NumPy is needed here."""
+        """NumPy's array interface, version 3, which does not need NumPy here."""
         return {
             "version": 3,
             "shape": (len(self), self.channels),
@@ -248,52 +245,50 @@ class Sound:
 
     @property
     def length_s(self) -> float:
-        """How long it plays, without silences beside its picture."""
+        """Length in seconds, without silences."""
         return len(self) / self.rate_hz
 
 
 class ReadSound(Protocol):
-    """Decodes a sound at its own rate; with ``mono_hz`` one channel at that rate, for fingerprints:
-    a long sound then takes little memory.
+    """Decodes a sound at its own rate, or with ``mono_hz`` to one channel at that rate:
+    fingerprints of a long sound then need little memory.
     """
 
     def __call__(self, untrusted_data: bytes, mono_hz: int = 0, /) -> Sound:
         """Raises NotASound, SoundUnknown, SoundBroken, SoundTooLong, DecoderDidNotStart."""
-        ...
 
 
 def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
-    """Of a device that was given no way to open sounds."""
+    """Refuse to open a sound: this device has no decoder."""
     raise DecoderDidNotStart
 
 
 class CheckCopy(Protocol):
-    """Checks a received file, which ``fill`` writes, before it is given to anything else."""
+    """Checks a received file, which ``fill`` writes, before anything else reads it."""
 
     def __call__(self, media_type: str, size: int, fill: Callable[[BinaryIO], None], /) -> None:
         """Raises NotACopy, DecoderDidNotStart; what ``fill`` raises."""
-        ...
 
 
 def no_checks(_media_type: str, _size: int, _fill: Callable[[BinaryIO], None]) -> None:
-    """Of a device that was given no way to check files."""
+    """Refuse to check a file: this device has no checker."""
     raise DecoderDidNotStart
 
 
-_EARLY_S: Final = 1e-6  # times in files are rounded to their ticks
+_EARLY_S: Final = 1e-6  # tolerance, since files round times to ticks
 
 
 @dataclass(slots=True)
 class Pace:
-    """Takes the first frame of each stretch of ``apart_s`` seconds (0: every frame), by the time at
-    which it is shown; times rise. A frame that stays for longer is taken once.
+    """Selects the first frame in each interval of ``apart_s`` seconds (0: every frame), by
+    ascending times; a frame that spans several intervals is selected once.
     """
 
     apart_s: float
     due_s: float = 0.0
 
     def takes(self, at_s: float) -> bool:
-        """Whether the frame that is shown then is taken."""
+        """Return whether to select the frame shown at that time."""
         if at_s < self.due_s - _EARLY_S:
             return False
         if self.apart_s > 0.0:
@@ -303,8 +298,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """What one frame of a sent clip looks like, to find it again: ``points`` are float32 x and y,
-    ``looks`` 128 bytes for each point; of a frame of ``width_px`` x ``height_px`` pixels.
+    """Keypoints of one frame of a sent clip, to find it again.
+
+    ``points`` are float32 x and y, ``looks`` 128 bytes for each point, in a frame of ``width_px`` x
+    ``height_px`` pixels.
     """
 
     at_s: float
@@ -315,16 +312,17 @@ class KeyFrame:
 
     def __post_init__(self) -> None:
         if len(self.points) // 8 != len(self.looks) // 128:
-            raise ValueError("every point has a look")
+            raise ValueError("every point has a descriptor")
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is measured of a clip once, for marking and for tracing.
+    """Measurements of a clip, made once, for marking and for tracing.
 
-    ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: where
-    the camera has gone (:class:`entrenous.watermark.alignment.clip_timing.Follower`). ``thumbs`` are the luma
-    of small frames of ``thumb_px`` (width, height), one after the other, at ``thumb_times``.
+    ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: the
+    camera's position (:class:`entrenous.watermark.alignment.clip_timing.Follower`). ``thumbs`` are
+    the luma of small frames of ``thumb_px`` (width, height), one after the other, at
+    ``thumb_times``.
     """
 
     times: bytes
@@ -352,7 +350,7 @@ class NoFrames(Malformed):
 
 class FramesUnknown(NoFrames):
     """
-    The moving pictures in this file are in a coding that Entrenous does not read. It reads H.264,
+    The moving pictures in this file have an encoding that Entrenous does not read. It reads H.264,
     HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If it plays in another program,
     save it from there as MP4 and try again.
     """
@@ -374,9 +372,9 @@ class ClipTooLong(Malformed):
 
 class ClipTooLongWithSound(ClipTooLong):
     """
-    This clip is longer than the {limit_minutes} minutes that Entrenous works on where a clip has
-    sound. Nothing was changed or sent. Cut it into parts and give it those. Without its sound it
-    may be as long as {silent_minutes} minutes.
+    This clip has sound and is longer than {limit_minutes} minutes, the most that Entrenous works
+    on. Nothing was changed or sent. Cut it into parts and give it those. Without its sound it may
+    be as long as {silent_minutes} minutes.
     """
 
 
@@ -390,7 +388,7 @@ class FramesTooLarge(Malformed):
 class ClipBroken(Malformed):
     """
     The part of Entrenous that opens clips from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it anew from another program.
+    out, or the file is broken), and nothing else was harmed. Save it again from another program.
     """
 
 
@@ -411,16 +409,16 @@ class NotASound(Malformed):
 
 class SoundUnknown(NotASound):
     """
-    The sound in this file is in a coding that Entrenous does not read. It reads AAC, Opus, Vorbis,
+    The sound in this file has an encoding that Entrenous does not read. It reads AAC, Opus, Vorbis,
     MP3, AMR, FLAC and WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another
-    program, save it from there anew, a clip as MP4 with AAC and a sound as M4A, and try again.
+    program, save it from there again, a clip as MP4 with AAC and a sound as M4A, and try again.
     """
 
 
 class SoundBroken(Malformed):
     """
     The part of Entrenous that opens sounds from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it anew from another program.
+    out, or the file is broken), and nothing else was harmed. Save it again from another program.
     """
 
 

@@ -22,9 +22,10 @@ from entrenous.base.secret import Secret
 class Copy:
     """One recipient's own version of one picture.
 
-    ``seed`` is the secret that the copy's mark grows from; ``sha256`` is of the file as written.
-    ``person`` and ``device`` are None when the copy was made for another channel (``mark``), and so
-    is ``nonce``, with which the message committed to the mark (docs/spec/content.md section 6).
+    ``seed`` is the secret from which the copy's mark is generated; ``sha256`` hashes the file as
+    written. ``person`` and ``device`` are None if the copy was made for another channel (``mark``),
+    and so is ``nonce``, with which the message committed to the mark (docs/spec/content.md section
+    6).
     """
 
     to: RecipientId
@@ -37,7 +38,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Receipted:
-    """What a recipient's device signed, and an encoded :class:`.receipt.ReceiptProof` of it."""
+    """A statement that a recipient's device signed, and its encoded :class:`ReceiptProof`."""
 
     statement: bytes
     proof: bytes
@@ -45,7 +46,8 @@ class Receipted:
 
 @dataclass(frozen=True, slots=True)
 class CopyProof:
-    """What one device was sent, beside the mark: the commitments in its letter, and its receipts.
+    """What one device was sent, except for the mark: the commitments in its letter, and its
+    receipts.
 
     ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
     """
@@ -61,7 +63,7 @@ class CopyProof:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What a message's recipients were sent and signed, and the cards that prove whose it is."""
+    """What recipients of a message were sent and signed, and cards that prove who they are."""
 
     copies: tuple[CopyProof, ...] = ()
     cards: tuple[bytes, ...] = ()
@@ -73,7 +75,7 @@ _FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR + _LINE
 
 
 def labels_of(names: Iterable[str]) -> tuple[RecipientId, ...]:
-    """Labels as typed one by one; one that is repeated counts once.
+    """Parse labels that were given one by one; repeated ones count once.
 
     Raises:
         BadLabel, TooManyLabels.
@@ -85,9 +87,9 @@ def labels_of(names: Iterable[str]) -> tuple[RecipientId, ...]:
 
 
 def labels_in(text: bytes) -> tuple[RecipientId, ...]:
-    """Labels from a text file: UTF-8 with or without a byte order mark, one a line.
+    """Parse a text file of labels: UTF-8 with or without a byte order mark, one per line.
 
-    Lines may end as on any system; empty ones, and spaces around a label, do not count.
+    Any system's line ends are accepted; empty lines, and spaces around a label, are ignored.
 
     Raises:
         NotAList: not UTF-8, or far larger than any list of labels.
@@ -119,7 +121,7 @@ def _lines(text: bytes) -> list[str]:
 
 
 def _label(words: str, where: str) -> RecipientId:
-    """One label. In one form of Unicode, so that two that look alike are alike (UAX #15, NFC)."""
+    """Return one label, normalized (UAX #15, NFC), so that two that look alike are equal."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
@@ -127,7 +129,7 @@ def _label(words: str, where: str) -> RecipientId:
 
 
 def breaks_a_line(char: str) -> bool:
-    """Whether a character has no place inside a line: it ends it, or acts on its screen."""
+    """Return whether a character cannot be inside a line: it ends it, or acts on the screen."""
     return char == "\n" or acts_on_screen(char)
 
 
@@ -140,15 +142,15 @@ class NotAList(Malformed):
 
 class BadLabel(Refused):
     """
-    {where} is no name to go by: one has 1 to {limit} characters, and none that act on the screen,
-    like Escape, a tab or a change of direction. Nothing was marked.
+    {where} is not a valid name: a name has 1 to {limit} characters, and none that act on the
+    screen, like Escape, a tab or a change of direction. Nothing was marked.
     """
 
 
 class NamedTwice(Refused):
     """
-    {label} stands on line {before} and again on line {line}. One copy is for one person: if these
-    are two, give them two names; if not, take one line out. Nothing was marked.
+    {label} is on line {before} and again on line {line}. One copy is for one person: if these are
+    two, give them two names; if not, remove one line. Nothing was marked.
     """
 
 
@@ -167,7 +169,7 @@ class NobodyNamed(Refused):
 
 
 class ReceiptEvent(IntEnum):
-    """What happened; the numbers travel."""
+    """What happened; the numbers are part of the wire format."""
 
     DELIVERED = 1
     OPENED = 2
@@ -176,7 +178,7 @@ class ReceiptEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt as it travels; unproven before crypto/statements.py verified it.
+    """One receipt as it travels; unproven until crypto/statements.py has verified it.
 
     ``marks`` is the marks hash (docs/spec/content.md section 6); ``leaf`` the hash of the receipt's
     statement in its batch; 32 bytes each.
@@ -192,7 +194,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """A letter of 1 to 64 receipts; ``batch`` has a leaf for each, in their order."""
+    """A letter of 1 to 64 receipts; ``batch`` has a leaf for each, in the same order."""
 
     receipts: tuple[Receipt, ...]
     batch: SignedBatch
@@ -200,7 +202,7 @@ class Receipts:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptProof:
-    """What proves one receipt by itself: its place in the batch that was signed."""
+    """What proves one receipt by itself: its place in the signed batch, and the batch."""
 
     place: Place
     batch: SignedBatch
@@ -208,10 +210,10 @@ class ReceiptProof:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptStatement:
-    """Everything that is signed of a receipt; both ends rebuild it from what they know.
+    """Everything that a receipt's signature covers; both sides rebuild it from what they know.
 
-    ``sender`` wrote the message; ``head`` is that of the recipient's list, ``manifest`` the hash of
-    the message's manifest (32 bytes each).
+    ``sender`` wrote the message; ``head`` is the head of the recipient's device list, ``manifest``
+    the hash of the message's manifest (32 bytes each).
     """
 
     sender: PersonId
@@ -227,13 +229,13 @@ class ReceiptStatement:
 
 
 class BadReceipt(Malformed):
-    """This is no receipt that Entrenous can read, so nothing follows from it."""
+    """Entrenous cannot read this receipt, so it proves nothing."""
 
 
 AT_MOST: Final = 5
 
 
 def several(names: Sequence[str], unnamed: int = 0) -> str:
-    """The first five of these names, and how many more there are; ``unnamed`` are more of them."""
+    """Join the first five names, and count the others; ``unnamed`` others have no name here."""
     more = max(0, len(names) - AT_MOST) + unnamed
     return ", ".join(names[:AT_MOST]) + (f" and {more} more" if more else "")

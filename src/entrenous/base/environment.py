@@ -1,10 +1,8 @@
-"""What the rules are given by this machine: settings from ENTRENOUS_ variables, time, and
-randomness.
+"""What this machine gives the rules: settings from ENTRENOUS_ variables, time and randomness.
 
 Clock and Dice stay protocols although production has one implementation of each: the simulated
-world of the tests winds
-the clock and loads the dice. What can be wrong with how Entrenous is set up on this machine is
-here as well.
+world of the tests winds the clock and loads the dice. Errors in how Entrenous is set up on this
+machine are here as well.
 """
 
 from __future__ import annotations
@@ -25,24 +23,18 @@ from entrenous.base.limits import PAUSE_S
 
 
 class Clock(Protocol):
-    """Tells the time."""
-
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
-        ...
+        """Return the present time, aware, in UTC."""
 
 
 class Dice(Protocol):
-    """Randomness; tests pass loaded ones."""
-
     def token(self, size: int) -> bytes:
-        """``size`` bytes that nobody can guess."""
-        ...
+        """Return ``size`` unpredictable bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A SOCKS5 proxy that is asked for names, as Tor is."""
+    """A SOCKS5 proxy that resolves names, as Tor does."""
 
     host: str
     port: int
@@ -53,9 +45,7 @@ class Proxy:
 
 
 class BadSetting(Refused):
-    """
-    The setting {name} should be {wanted}. Nothing was done. Correct it, or leave it out.
-    """
+    """The setting {name} should be {wanted}. Nothing was done. Correct it, or remove it."""
 
 
 class AddressTaken(Unreachable):
@@ -69,15 +59,15 @@ class AddressTaken(Unreachable):
 class UnusableFolder(Refused):
     """
     Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
-    was changed. Choose a folder of your own, or give this as the account that it belongs to.
+    was changed. Choose a folder of your own, or run this as the account that owns it.
     """
 
 
 class ReadOnlyDisk(Unreachable):
     """
-    The disk with {path} can only be read at the moment, so nothing could be kept there. What is in
-    it was left as it is, and nothing was lost. Some systems do that after an error of the disk, and
-    some cards have a switch for it. Make it writable again, then try again.
+    The disk with {path} is read-only at the moment, so nothing could be stored there. Its contents
+    were left as they are, and nothing was lost. Some systems make a disk read-only after an error,
+    and some cards have a switch for it. Make it writable again, then try again.
     """
 
 
@@ -85,12 +75,12 @@ class ReadOnlyDisk(Unreachable):
 class Settings:
     """Settings of one device.
 
-    ``home`` is the folder of its vault; ``patience_s`` how long a command waits for a relay that
-    does not answer before it gives up (what it was sending stays in the outbox); ``receipts``
-    whether people whose keys were compared are told what became of what they sent; ``relay_ca`` the
-    certificates (PEM) that relays prove themselves by, instead of the public authorities';
-    ``pause_s`` the longest random pause between this device's own errands and what it sends to
-    others; ``proxy`` what everything beyond this machine is asked through.
+    ``home`` is the folder of its vault; ``patience_s`` how long a command waits for an unresponsive
+    relay (what it was sending stays in the outbox); ``receipts`` whether people whose keys were
+    compared get receipts; ``relay_ca`` the certificates (PEM) that relays must prove themselves by,
+    instead of the public authorities'; ``pause_s`` the longest random pause between this device's
+    own requests and what it sends to others; ``proxy`` the proxy for everything beyond this
+    machine.
     """
 
     home: Path
@@ -102,7 +92,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from variables that begin with ENTRENOUS_; the rest are defaults."""
+    """Read settings from variables that begin with ENTRENOUS_; the rest are defaults."""
     home = environment.get("ENTRENOUS_HOME")
     relay_ca = environment.get("ENTRENOUS_RELAY_CA")
     return Settings(
@@ -126,8 +116,10 @@ def _seconds(name: str, written: str) -> float:
 
 
 def _proxy(name: str, written: str) -> Proxy | None:
-    """None if nothing is written. Only "socks5h" is taken: of "socks5" some programs take that they
-    look names up themselves. Credentials are drawn, so none may be written.
+    """Parse a proxy address; None if it is empty.
+
+    Only "socks5h" is accepted: some programs take "socks5" to mean that they resolve names
+    themselves. Credentials are generated, so none may be given.
     """
     if not written:
         return None
@@ -154,10 +146,10 @@ def _switch(name: str, written: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host, without brackets, is this machine: by number, or as "localhost".
+    """Return whether a URL's host, without brackets, is this machine: by number, or as "localhost".
 
     RFC 6761 section 6.3; any other name may lead anywhere. Narrow, because it *allows* plain HTTP;
-    wire/text.py's ``is_on_this_machine`` is wide, because what it finds is refused.
+    ``is_on_this_machine`` in wire/text.py is wide, because what it finds is refused.
     """
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -169,35 +161,32 @@ _PR_SET_DUMPABLE: Final = 4  # linux/prctl.h
 
 
 class SystemClock:
-    """A :class:`entrenous.base.environment.Clock`."""
-
     def now(self) -> datetime:
-        """The present moment, in UTC."""
-        return datetime.now(UTC)  # noqa: TID251 -- here the clock comes in
+        return datetime.now(UTC)  # noqa: TID251 -- the only reading of the system's clock
 
 
 class SystemDice:
-    """A :class:`entrenous.base.environment.Dice` that nobody can load."""
+    """Randomness from the operating system."""
 
     def token(self, size: int) -> bytes:
-        """``size`` bytes from the operating system."""
         return secrets.token_bytes(size)
 
 
 def hide_memory() -> None:
-    """Let no core dump and no other process of this account have this process's memory.
+    """Keep this process's memory out of core dumps and from other processes of this account.
 
     A limit on core dumps alone does not bind a program that the kernel pipes them to (core(5)). So
-    on Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): no dump is made
-    of it, and only root can trace it or read its memory, environment and open files in /proc. A
-    fork inherits both; a program that it runs inherits the limit alone, and has to call this again.
+    on Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): it is never
+    dumped, and only root can trace it or read its memory, environment and open files in /proc. A
+    fork inherits both; a program that it executes inherits only the limit, and has to call this
+    again.
     """
     if sys.platform == "win32":
         return
-    import resource  # noqa: PLC0415 -- there is none for Windows
+    import resource  # noqa: PLC0415 -- does not exist on Windows
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 -- elsewhere it would cost time for nothing
+        import ctypes  # noqa: PLC0415 -- not needed elsewhere
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

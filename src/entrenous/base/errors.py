@@ -1,9 +1,7 @@
 """The five families of errors, and the errors that a relay answers with.
 
-Other errors live beside the noun that they are about. Those of the relay are here because the
-relay raises them, the wire
-carries them as problem documents, and the device raises the same ones again. (NotUnderstood is
-in wire.encodings.)
+Other errors are in the modules they concern. A relay's are here because the relay raises them, the
+wire carries them as problem documents, and the device raises them again.
 """
 
 import inspect
@@ -16,31 +14,26 @@ from typing import ClassVar, Final
 
 
 class EntrenousError(Exception):
-    """
-    Something went wrong.
-    """
+    """Something went wrong."""
 
     family: ClassVar[str] = "bug"
-    file: int | None = None  # which of the files that were given it is about; see of_file
+    file: int | None = None  # the index of the given file that it is about; see of_file
 
     def __init__(self, **facts: object) -> None:
         super().__init__()
         self.facts = facts
 
     def __str__(self) -> str:
-        """The message a person reads."""
         words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
         return filled(words, **{"update": UPDATE, **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Facts are keyword arguments, so the default pickling by position would lose them."""
+        """Pickle the facts as keyword arguments; the default would pass them by position."""
         return (_rebuild, (type(self), self.facts))
 
 
 class Unproven(EntrenousError):
-    """
-    A signature, a hash or a token does not hold.
-    """
+    """A signature, a hash or a token is not valid."""
 
     family = "unproven"
 
@@ -48,15 +41,13 @@ class Unproven(EntrenousError):
 class StampDoesNotHold(Unproven):
     """
     The time stamp was not accepted: {why}. Nothing was changed here. If you asked for it just now,
-    try again, or use another stamp authority. If it was kept before, do not rely on the time that
+    try again, or use another stamp authority. If it was saved before, do not rely on the time that
     it states.
     """
 
 
 class Malformed(EntrenousError):
-    """
-    These bytes are not what they claim to be.
-    """
+    """These bytes are not what they claim to be."""
 
     family = "malformed"
 
@@ -69,9 +60,7 @@ class BadRecord(Malformed):
 
 
 class NotFound(EntrenousError):
-    """
-    There is no such thing here.
-    """
+    """There is no such thing here."""
 
     family = "not-found"
 
@@ -101,15 +90,13 @@ class NoPrekeys(NotFound):
 class WrongToken(Unproven):
     """
     The relay did not accept the token that was shown. An invite may have ended or been used
-    up, or the person takes no letters from here any more. If you have just added them, wait until
-    they and then you have looked into the inbox: entrenous inbox. Else ask them for a new invite.
+    up, or the person no longer accepts letters from here. If you have just added them, wait until
+    they and then you have opened the inbox: entrenous inbox. Otherwise ask them for a new invite.
     """
 
 
 class Refused(EntrenousError):
-    """
-    That was refused.
-    """
+    """That was refused."""
 
     family = "refused"
 
@@ -174,22 +161,20 @@ class TooManyRegistered(TooMany):
 
 class MailboxesClosed(Refused):
     """
-    This relay makes no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    This relay accepts no new mailboxes at the moment, so nothing was set up. Ask the people who run
     it, or choose another relay: --relay URL
     """
 
 
 class WrongOffset(Refused):
     """
-    The relay holds less of this file than was said, so nothing was stored. Send again; it goes on
+    The relay holds less of this file than expected, so nothing was stored. Send again; it continues
     where the relay stopped.
     """
 
 
 class Unreachable(EntrenousError):
-    """
-    The network or a disk did not answer. Try again.
-    """
+    """The network or a disk did not answer. Try again."""
 
     family = "unreachable"
 
@@ -225,9 +210,9 @@ class DiskFull(Unreachable):
 
 class AnswerCut(Unreachable):
     """
-    What this says could not be written to where you want it: the disk there is full, or reported an
-    error. So the answer is not whole; what you asked for may be done all the same. Free some space,
-    or let it go to the terminal. What was sent is listed by: entrenous sent
+    The output could not be written completely: the disk is full, or reported an error. The command
+    itself may have completed. Free some space, or print to the terminal. To see what was sent:
+    entrenous sent
     """
 
 
@@ -248,23 +233,23 @@ class DiskFailed(Unreachable):
 class DatabaseAway(Unreachable):
     """
     The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
-    {retry_after_s} seconds; if it goes on, whoever runs the relay has to look at the database.
+    {retry_after_s} seconds; if this goes on, whoever runs the relay has to check the database.
     """
 
 
 class RelayClockAhead(Unreachable):
     """
-    The relay's clock is {days} days ahead of when it last ended what was due: it is wrong, or the
-    relay was off for so long. So nothing was ended, and nothing was lost. Try again in an hour; if
-    it goes on, whoever runs the relay has to set its clock.
+    The relay's clock is {days} days ahead of its last clean-up: the clock is wrong, or the relay
+    was off for so long. So nothing was deleted, and nothing was lost. Try again in an hour; if this
+    goes on, whoever runs the relay has to set its clock.
     """
 
 
 class NotProven(RelayUnreachable):
     """
-    Whoever answers at {host} could not prove to be that relay, so nothing was sent to them and
-    nothing was lost. On a network that is not yours somebody may stand in between: try another one.
-    If the relay is your own, with certificates of its own, ENTRENOUS_RELAY_CA names their file.
+    The server at {host} could not prove that it is that relay, so nothing was sent to it and
+    nothing was lost. On a network that is not yours somebody may be in between: try another one.
+    If the relay is your own, with certificates of its own, name their file in ENTRENOUS_RELAY_CA.
     """
 
 
@@ -278,7 +263,7 @@ class NotARelay(RelayUnreachable):
 class NotEncrypted(Refused):
     """
     The relay's address {url} begins with http://, so everybody on the way could watch. Use
-    its https:// address. Plain http is only for a relay on this very machine.
+    its https:// address. Plain http is only for a relay on this machine.
     """
 
 
@@ -299,7 +284,7 @@ class ClocksDiffer(Refused):
 
 class WaitsForClock(ClocksDiffer):
     """
-    This device's clock {differs} that of the relay at {host}, so the relay takes no letters from
+    This device's clock {differs} that of the relay at {host}, so the relay accepts no letters from
     here now. They wait here, and nothing was lost. Check the date, the time and the time zone here:
     this device has {now}. Once that is right they leave with the next command, or with: entrenous
     send --resume. If it is right already, tell the people who run the relay.
@@ -307,9 +292,7 @@ class WaitsForClock(ClocksDiffer):
 
 
 class WaitedTooLong(Refused):
-    """
-    A letter waited on this device until its time was over, so it does not leave any more.
-    """
+    """A letter waited on this device until it expired, so it will not be sent."""
 
 
 class NotUnderstood(Malformed):
@@ -334,30 +317,30 @@ class ProtocolTooOld(Refused):
 
 
 UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
-"""The way to update that every message names (docs/start.md); no package index has Entrenous."""
+"""How to update, as every message says (docs/start.md); no package index has Entrenous."""
 
 
-_PLAIN: Final = "@%+=:,./-_"  # what a shell leaves as it is, besides letters and digits
+_PLAIN: Final = "@%+=:,./-_"  # characters that a shell does not interpret, besides letters, digits
 _COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
 def as_typed(word: object) -> str:
-    """A word of a command that somebody is to type: in quotes where a shell needs them."""
+    """Quote a word of a command for the shell, if necessary."""
     text = str(word)
     plain = text and all(char.isalnum() or char in _PLAIN for char in text)
     return text if plain else shlex.quote(text)
 
 
 def filled(words: str, **facts: object) -> str:
-    """A message whose ``{fields}`` are filled; in a command that it suggests, :func:`as_typed`."""
+    """Fill a message's ``{fields}``; quote those that are part of a command (:func:`as_typed`)."""
     facts = {name: _in_words(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
     return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
 
 
 def _in_words(fact: object) -> object:
-    """A moment as a person reads it; its zone is said, since a relay may have chosen it."""
+    """Format a time for people, with its zone, since a relay may have chosen it."""
     return f"{fact:%d %B %Y, %H:%M %Z}" if isinstance(fact, datetime) else fact
 
 
@@ -367,9 +350,9 @@ def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousE
 
 @contextmanager
 def of_file(place: int) -> Iterator[None]:
-    """What is refused in here is about one of the files that were given, counted from 0.
+    """Mark an error raised inside the block as about one of the given files, counted from 0.
 
-    Only whoever was given them by name knows what it is called, and may say so.
+    Only the caller that was given the files knows their names, and may show them.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""Files that only their owner can read, written whole or not at all; and empty folders.
+"""Files that only their owner can read, written completely or not at all; and empty folders.
 
-An OSError of a folder becomes an error that names the folder.
+folder_errors translates an OSError into an error that names the folder.
 """
 
 import errno
@@ -20,13 +20,13 @@ from entrenous.base.errors import DiskFull, Refused
 
 class NotEmpty(Refused):
     """
-    There is something in {path} already, so nothing was written: what is there stays as it was.
-    Name a folder that is new or empty.
+    {path} is not empty, so nothing was written, and its contents stay as they were. Name a folder
+    that is new or empty.
     """
 
 
 def empty_folder(path: Path) -> None:
-    """See to it that an empty folder is there, its owner's alone; raises NotEmpty."""
+    """Ensure that an empty, private folder exists; raises NotEmpty."""
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise NotEmpty(path=path)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -37,12 +37,12 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def folder_errors(folder: Path) -> Iterator[None]:
-    """While something in ``folder`` is opened: what the system refuses, in our words.
+    """Translate OSErrors inside the block into errors that name ``folder``.
 
     Raises:
         DiskFull: there is no room.
-        ReadOnlyDisk: its disk takes no changes.
-        UnusableFolder: it cannot be made, or not be written to.
+        ReadOnlyDisk: its disk is read-only.
+        UnusableFolder: it cannot be created or written to.
     """
     try:
         yield
@@ -56,11 +56,11 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _UNFINISHED: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")  # as _write names them
-_OTHERS: Final = 0o077  # what group and others may do
+_OTHERS: Final = 0o077  # permissions of group and others
 
 
 def write_private(place: Path, data: bytes) -> None:
-    """Write ``data`` to ``place``, mode 0600; when this returns it is durable.
+    """Write ``data`` to ``place``, mode 0600, durably.
 
     A crash leaves the old file or the new one, never half of it. A link at ``place`` is replaced,
     not followed.
@@ -69,27 +69,27 @@ def write_private(place: Path, data: bytes) -> None:
 
 
 def fill_private(place: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """As :func:`write_private`, with what ``fill`` writes into the file that it is given."""
+    """Like :func:`write_private`, but ``fill`` writes into the open file."""
     _write(place, fill, lambda fresh: fresh.replace(place))
 
 
 def add_private(place: Path, data: bytes) -> None:
-    """Write ``data`` as a new file at ``place``, mode 0600; when this returns it is durable.
+    """Write ``data`` as a new file at ``place``, mode 0600, durably.
 
     Raises:
-        FileExistsError: something is there, a link that leads nowhere included; it stays.
+        FileExistsError: something is there, even a dangling link; it is not touched.
     """
     _write(place, lambda file: file.write(data), lambda fresh: _add(fresh, place))
 
 
 def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
-    """As :func:`add_private`, with what ``fill`` writes into the file that it is given.
+    """Like :func:`add_private`, but ``fill`` writes into the open file.
 
     Returns:
-        Whether this made the file; a file that holds just the same already is left as it is.
+        True if the file was created, False if a file with the same content was there already.
 
     Raises:
-        FileExistsError: something else is there. After any failure nothing of this is at ``place``.
+        FileExistsError: something else is there. After any failure nothing new is at ``place``.
     """
     added: list[os.stat_result] = []
 
@@ -107,9 +107,9 @@ def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
 
 
 def sweep_unfinished(folder: Path) -> None:
-    """Remove, durably, what a kill has left in this folder of files that were being written.
+    """Remove, durably, unfinished files that a killed process left in this folder.
 
-    Only for who keeps everybody else from writing there meanwhile.
+    Only for a caller that keeps everybody else from writing there meanwhile.
     """
     left = [place for place in folder.iterdir() if _UNFINISHED.fullmatch(place.name)]
     for place in left:
@@ -119,14 +119,14 @@ def sweep_unfinished(folder: Path) -> None:
 
 
 def keep_private(place: Path) -> None:
-    """Make ``place`` an empty file, mode 0600; one that is there, and is this account's, stays, and
-    loses whatever others may do with it.
+    """Create ``place`` as an empty file, mode 0600; make a file that exists private if this account
+    owns it.
 
-    It is never opened when it is there: closing it would take this process's locks off it, and
-    SQLite has some. A link is followed, for what it leads to is what will be written.
+    An existing file is never opened: closing it would release this process's locks on it, and
+    SQLite has some. A link is followed, since its target is what will be written.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     try:
         os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -135,7 +135,7 @@ def keep_private(place: Path) -> None:
 
 
 def make_private(place: Path) -> None:
-    """Take from group and others whatever they may do with a file of this account's."""
+    """Remove all permissions of group and others from a file of this account."""
     with suppress(FileNotFoundError):
         seen = place.stat()
         if seen.st_uid == os.geteuid() and seen.st_mode & _OTHERS:
@@ -143,13 +143,13 @@ def make_private(place: Path) -> None:
 
 
 def open_to_others(folder: Path) -> tuple[Path, ...]:
-    """The files below ``folder`` with which group or others may do something."""
+    """Return the files below ``folder`` that give any permission to group or others."""
     found = (place for place in sorted(folder.rglob("*")) if place.is_file())
     return tuple(place for place in found if _is_open(place))
 
 
 def _is_open(place: Path) -> bool:
-    with suppress(FileNotFoundError):  # a log that went away meanwhile
+    with suppress(FileNotFoundError):  # a log that was deleted meanwhile
         return bool(place.stat().st_mode & _OTHERS)
     return False
 
@@ -166,7 +166,7 @@ def sync_folder(folder: Path) -> None:
 def _write(
     place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
 ) -> None:
-    """First under a name that nobody can guess and occupy, also in a folder that others share."""
+    """Write under a name that nobody can guess and occupy, even in a shared folder; publish it."""
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
@@ -181,7 +181,7 @@ def _write(
 
 
 def _add(fresh: Path, place: Path) -> None:
-    """Give it its name only if nothing has that name: a second link does so in one step."""
+    """Create ``place`` as a second link, which atomically fails if it exists."""
     try:
         os.link(fresh, place)
     except OSError as why:
@@ -191,7 +191,6 @@ def _add(fresh: Path, place: Path) -> None:
 
 
 def _add_unless_same(fresh: Path, place: Path) -> bool:
-    """Whether it was added."""
     try:
         _add(fresh, place)
     except FileExistsError:
@@ -202,8 +201,8 @@ def _add_unless_same(fresh: Path, place: Path) -> bool:
 
 
 def _take_away(place: Path, added: list[os.stat_result]) -> None:
-    """What has its name although a later step failed, as the folder's fsync or a Ctrl-C, and only
-    that: whatever else is there has another inode.
+    """Remove the file that was added before a later step failed (a sync of the folder, Ctrl-C), but
+    no other file: that has another inode.
     """
     with suppress(FileNotFoundError):
         if any(os.path.samestat(one, place.lstat()) for one in added):
@@ -211,10 +210,10 @@ def _take_away(place: Path, added: list[os.stat_result]) -> None:
 
 
 def _add_without_links(fresh: Path, place: Path) -> None:
-    """On a memory card without second links: take the name first, then put the file there."""
+    """Add a file without hard links: reserve the name, then rename the file to it."""
     os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
         fresh.replace(place)
     except OSError:
-        place.unlink()  # empty, and in the way of the next try
+        place.unlink()  # the empty file would block the next try
         raise

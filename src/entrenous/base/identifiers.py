@@ -35,9 +35,9 @@ MessageName = NewType("MessageName", str)  # what people type, e.g. "7-lunar-ott
 
 
 def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
-    """A name that is not ``taken``, from at least 3 random bytes.
+    """Return a name that is not in ``taken``, from at least 3 random bytes.
 
-    The words come from the bytes; the number is the smallest one, from 1 + the third byte modulo 9
+    The bytes choose the words; the number is the smallest one, from 1 + the third byte modulo 9
     upwards, that makes the name new.
     """
     first = FIRST[randomness[0] % len(FIRST)]
@@ -49,17 +49,16 @@ def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
 
 
 def name_index_key(name: str, whose: str) -> str:
-    """Where a name stands in an index: names that differ in their number at most stand together."""
+    """Return a name's index key; keys of names that differ only in their number are adjacent."""
     return f"{name_index_prefix(name)}{name.partition('-')[0]} {whose}"
 
 
 def name_index_prefix(name: str) -> str:
-    """How the places begin of this name and of those that differ from it in their number."""
+    """Return the common prefix of the index keys of this name and of those with another number."""
     return f"{name.partition('-')[2]} "
 
 
 def name_from_index_key(place: str) -> MessageName:
-    """The name that stands at a place of an index."""
     words, number = place.split(" ")[:2]
     return MessageName(f"{number}-{words}")
 
@@ -67,12 +66,10 @@ def name_from_index_key(place: str) -> MessageName:
 PersonId = NewType("PersonId", bytes)  # SHA-256 over both master keys, 32 bytes
 DeviceId = NewType("DeviceId", bytes)  # random, 16 bytes
 MessageId = NewType("MessageId", bytes)  # random, 16 bytes
-EnvelopeId = NewType(
-    "EnvelopeId", bytes
-)  # random, 16 bytes; chosen by the sender, makes posting repeatable
+EnvelopeId = NewType("EnvelopeId", bytes)  # random, 16 bytes; the sender's, to repeat a post
 BlobId = NewType("BlobId", bytes)  # random, 16 bytes
 MailboxId = NewType("MailboxId", bytes)  # random, 16 bytes
-RecipientId = NewType("RecipientId", str)  # how the sender calls the holder of one copy, e.g. "ben"
+RecipientId = NewType("RecipientId", str)  # the sender's name for a copy's holder, e.g. "ben"
 CaseName = NewType("CaseName", str)  # what people type, e.g. "case-3-quiet-heron"
 ClaimId = NewType("ClaimId", str)
 BankName = NewType("BankName", str)

@@ -1,8 +1,7 @@
-"""Who somebody is: master keys, device certificates, device lists and key bundles
+"""A person's identity: master keys, device certificates, device lists and key bundles
 (docs/spec/identity.md).
 
-These nouns are here because `crypto` verifies them, `wire` writes them, and both SEND and TRACE
-use them.
+They are here because `crypto` verifies them, `wire` writes them, and both SEND and TRACE use them.
 """
 
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from entrenous.base.secret import Secret
 
 
 class Trust(StrEnum):
-    """What is known of somebody's keys (docs/spec/people.md section 2); the words are shown."""
+    """What is known about somebody's keys (people.md section 2); people see these words."""
 
-    UNKNOWN = "unknown"  # nothing vouches for them, or what did holds no longer
-    BY_LINK = "by link"  # an invite link, which others may have read or changed on its way
-    COMPARED = "compared"  # both people compared what both devices show
+    UNKNOWN = "unknown"  # nothing vouches for them, or no longer
+    BY_LINK = "by link"  # from an invite link, which others may have read or changed on its way
+    COMPARED = "compared"  # both people compared what their devices show
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ class DeviceKey:
     """One device on its owner's list: its public keys, certified by her master key.
 
     ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key, which comes with what that key signed.
-    ``mailbox`` is where it receives, ``enforces`` what its program holds its person to
-    (:class:`.card.Enforces`).
+    ``mailbox`` is where it receives, ``enforces`` the limits that its program enforces
+    (:class:`Enforces`).
     """
 
     device: DeviceId
@@ -50,18 +49,18 @@ class DeviceKey:
 
     @property
     def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
-        """What makes it this device and no other: it may receive elsewhere, but under another key
-        it is another one, whatever it is called.
+        """The device's identity: with another mailbox it is the same device, with another key it is
+        not, whatever its id.
         """
         return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as she presents herself: keys, devices, and where her relay is.
+    """A person as she presents herself: keys, devices, and her relay.
 
-    Everything but ``name`` is proven by the master keys; the name is only what she calls herself.
-    ``epoch`` counts her device lists and ``head`` (32 bytes) names the one that this is.
+    Everything but ``name``, which she chose, is proven by the master keys. ``epoch`` counts her
+    device lists and ``head`` (32 bytes) names this one.
     """
 
     id: PersonId
@@ -77,10 +76,10 @@ class Person:
 class Contact:
     """Somebody this device knows.
 
-    ``name`` is how *we* call them; ``send_token`` lets us put a letter into their mailbox.
-    ``changed_at`` is when their devices last changed. Of somebody ``blocked`` nothing is taken, and
-    nothing is sent to them, nor to somebody whose lists are ``forked``. ``receipts`` is the
-    person's answer when asked whether somebody known by link gets receipts; None: not asked yet.
+    ``name`` is what *we* call them; ``send_token`` allows a letter to their mailbox. ``changed_at``
+    is when their devices last changed. Nothing is accepted from somebody ``blocked``; nothing is
+    sent to them, nor to somebody whose lists are ``forked``. ``receipts`` is the answer to whether
+    somebody known by link gets receipts; None: not asked yet.
     """
 
     name: str
@@ -95,30 +94,30 @@ class Contact:
 
     @property
     def first_name(self) -> str:
-        """The first word of what we call them."""
         return self.name.split()[0]
 
     @property
     def compared(self) -> bool:
-        """Whether both people compared keys: an invite link does not count as that."""
+        """Whether both people compared keys; an invite link does not count."""
         return self.trust is Trust.COMPARED
 
     @property
     def gets_receipts(self) -> bool:
-        """Whether receipts are owed to them, as far as that depends on their keys."""
+        """Whether they get receipts, as far as that depends on their keys."""
         return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
 
 
 class BadSignature(Unproven):
-    """A signature on this {what} does not hold, so it was not accepted. It was changed on the way,
-    or it is not from whom it claims to be.
+    """
+    A signature on this {what} is not valid, so it was not accepted. It was changed on the way, or
+    does not come from the person it names.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDevice:
-    """One device of a list: ``proof`` is the hash of its certificate and both signatures over it
-    (32 bytes), ``mailbox`` where it receives.
+    """One device of a list: ``proof`` is the hash of its certificate and both signatures on it (32
+    bytes), ``mailbox`` where it receives.
     """
 
     device: DeviceId
@@ -127,7 +126,7 @@ class ListedDevice:
 
 
 class RevokedAs(IntEnum):
-    """Why a device is none any more; the numbers travel."""
+    """Why a device was revoked; the numbers are part of the wire format."""
 
     RETIRED = 1
     LOST = 2
@@ -135,7 +134,7 @@ class RevokedAs(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RevokedDevice:
-    """A device that was one until ``at``, and never will be again."""
+    """A device that was revoked at ``at``, for ever."""
 
     device: DeviceId
     at: datetime
@@ -169,7 +168,7 @@ class DeviceList:
 
 @dataclass(frozen=True, slots=True)
 class ListStatement:
-    """A list, and the exact bytes that say it: its head is a hash of these."""
+    """A list, and its exact bytes, whose hash is its head."""
 
     said: DeviceList
     statement: bytes
@@ -177,45 +176,46 @@ class ListStatement:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What names one list of a person: its epoch, and its head (32 bytes)."""
+    """Identifies one list of a person: its epoch, and its hash (32 bytes)."""
 
     epoch: int
     digest: bytes
 
 
 class Standing(Enum):
-    """What a shown history is to one who knows an earlier list."""
+    """How a presented history relates to an earlier list that we know."""
 
     SAME = auto()
-    NEWER = auto()  # and it contains what was known
-    NEWER_UNPROVEN = auto()  # it does not reach back so far: the person is not verified any more
+    NEWER = auto()  # and it contains the known list
+    NEWER_UNPROVEN = auto()  # it does not reach back so far: the person is no longer verified
 
 
 class OldList(Unproven):
     """
     The relay shows an older list of this person's devices than the one you have, so nothing was
-    changed. Somebody may be standing in between. Try again later, or ask the person for a new link.
+    changed. Somebody may be between you and the relay. Try again later, or ask the person for a new
+    link.
     """
 
 
 class ForkedList(Unproven):
     """
     There are two lists of this person's devices that contradict each other, so nothing was changed
-    and nothing is sent by the new one. Either somebody is standing in between, or somebody else has
-    their keys. Talk to them over a channel you trust before you write to them again.
+    and nothing is sent to the new one. Either somebody is between you and the relay, or somebody
+    else has their keys. Talk to them over a channel you trust before you write to them again.
     """
 
 
 class HeldBackList(Unproven):
     """
     A letter names a newer list of this person's devices than their relay shows. The relay may be
-    late, or it keeps the list from you. It is asked again; if this goes on, ask the person for a
-    new link.
+    late, or it is withholding the list. It will be asked again; if this goes on, ask the person
+    for a new link.
     """
 
 
 class Enforces(IntEnum):
-    """What a device's program holds its person to; the numbers travel, and others may too."""
+    """Limits that a device's program enforces; wire numbers, to which more may be added."""
 
     VIEW_ONCE = 1
     EXPIRY = 2
@@ -224,7 +224,7 @@ class Enforces(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a person's master key says about one of her devices.
+    """What a person's master key certifies about one of her devices.
 
     ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``enforces`` are the numbers of
     :class:`Enforces`, and unknown ones, ascending.
@@ -241,8 +241,8 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """A certificate as it was read, with the exact bytes that were signed and both signatures over
-    them (Ed25519, then ML-DSA-65); unproven.
+    """A parsed certificate, the exact bytes that were signed, and both signatures on them (Ed25519,
+    then ML-DSA-65); unproven.
     """
 
     certificate: Certificate
@@ -252,10 +252,10 @@ class SignedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as it was read. Nothing in it is proven before crypto/statements.py verified it.
+    """A parsed card; nothing in it is proven until crypto/statements.py has verified it.
 
-    ``lists`` are consecutive, the newest last; ``signature`` holds both signatures over the newest
-    (Ed25519, then ML-DSA-65); ``certificates`` run as its devices do.
+    ``lists`` are consecutive, the newest last; ``signature`` holds both signatures on the newest
+    (Ed25519, then ML-DSA-65); ``certificates`` are in the order of its devices.
     """
 
     master: MasterKey
@@ -265,12 +265,11 @@ class Card:
 
     @property
     def newest(self) -> ListStatement:
-        """The list that counts."""
         return self.lists[-1]
 
 
 class PrekeyKind(IntEnum):
-    """What a prekey is for; the numbers travel."""
+    """What a prekey is for; the numbers are part of the wire format."""
 
     ONE_TIME = 1
     FALLBACK = 2
@@ -279,10 +278,10 @@ class PrekeyKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Prekey:
-    """A public key that others may begin a conversation with.
+    """A public key with which others may begin a session.
 
     ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when she
-    made it; ``public`` has 32 bytes, or 1,216 when ``kind`` is X-Wing.
+    made it; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
     """
 
     kind: PrekeyKind
@@ -296,8 +295,8 @@ class Prekey:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a device signs about a batch of ``size`` statements whose tree has this ``root``
-    (32 bytes). ``mailbox`` is where prekeys lie, and None for receipts.
+    """What a device signs about a batch of ``size`` statements with the Merkle root ``root`` (32
+    bytes). ``mailbox`` is where the prekeys are published, None for receipts.
     """
 
     device: DeviceId
@@ -312,7 +311,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class SignedBatch:
-    """A batch as it was read; unproven before crypto/statements.py verified it.
+    """A parsed batch; unproven until crypto/statements.py has verified it.
 
     ``statement`` are the exact bytes that were signed; ``mldsa65`` is the device's public key
     (1,952 bytes), whose hash is in its certificate; ``signature`` holds both signatures, 3,373
@@ -327,8 +326,8 @@ class SignedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a statement is in a batch: its index from 0, and the hashes (32 bytes each) that lead
-    from it to the root (RFC 9162 section 2.1.3).
+    """A statement's position in a batch: its index from 0, and the hashes (32 bytes each) on the
+    path to the root (RFC 9162 section 2.1.3).
     """
 
     index: int
@@ -337,10 +336,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
-    """A prekey as it was read; unproven before crypto/statements.py verified it.
+    """A parsed prekey; unproven until crypto/statements.py has verified it.
 
-    ``place`` is where its statement is in its batch. Every claim brings an X-Wing prekey, so that
-    one carries the ``batch``, and no other does.
+    ``place`` is its statement's position in its batch. Every claim returns an X-Wing prekey, so
+    only that one carries the ``batch``.
     """
 
     prekey: Prekey

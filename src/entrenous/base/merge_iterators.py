@@ -1,4 +1,4 @@
-"""Merge several iterators that run at the same time, so that a slow one delays none of the others."""
+"""Merge several iterators that run concurrently, so that a slow one delays none of the others."""
 
 import queue
 import threading
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
-_AT_MOST: Final = 64  # rows at a time; each holds one connection of a client that has 100
+_AT_MOST: Final = 64  # threads; each uses one of the HTTP client's 100 connections
 
 
 @dataclass(frozen=True, slots=True)
 class _Came(Generic[Item]):
-    """What a thread found next, or that it has nothing more to go through."""
+    """A thread's next item, or that it has no more iterables."""
 
     items: tuple[Item, ...]
     last: bool = False
@@ -20,10 +20,10 @@ class _Came(Generic[Item]):
 
 
 def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
-    """What the rows yield, as it comes; the items of one row stay in their order.
+    """Yield the items of all rows as they come; the items of one row keep their order.
 
-    Each row is gone through in a thread of its own. A caller that stops (Ctrl-C) waits for none of
-    them, and a process that ends does not either.
+    Each row is iterated in its own thread. Neither a caller that stops (Ctrl-C) nor a process that
+    ends waits for them.
 
     Raises:
         What a row raises.
@@ -54,5 +54,5 @@ def _walk(
                 came.put(_Came((item,)))
     except queue.Empty:
         came.put(_Came((), last=True))
-    except BaseException as why:  # noqa: BLE001 -- it is raised where the items are read
+    except BaseException as why:  # noqa: BLE001 -- raised again where the items are read
         came.put(_Came((), error=why))

@@ -9,7 +9,7 @@ from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 
 
 class PictureFormat(StrEnum):
-    """The file formats that we read; see ``written`` for the one that a copy is written in."""
+    """The file formats that we read; ``written`` is the one in which a copy is written."""
 
     JPEG = "jpeg"
     PNG = "png"
@@ -22,7 +22,7 @@ class PictureFormat(StrEnum):
 
     @property
     def written(self) -> "PictureFormat":
-        """JPEG, PNG and WebP stay; other lossless formats become PNG, HEIC and AVIF JPEG."""
+        """JPEG, PNG and WebP stay; HEIC and AVIF become JPEG, the other formats PNG."""
         if self in (PictureFormat.HEIC, PictureFormat.AVIF):
             return PictureFormat.JPEG
         if self in (PictureFormat.GIF, PictureFormat.TIFF, PictureFormat.BMP):
@@ -42,11 +42,11 @@ class PictureFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a picture had been written, so that a copy of it can be written alike.
+    """How a picture was encoded, so that a copy can be encoded alike.
 
     ``tables`` are JPEG quantisation tables (ITU-T T.81, B.2.4.1): luma in slot 0, chroma in slot 1,
-    64 numbers each, in natural order; ``subsampling`` is "4:4:4", "4:2:2", "4:2:0" or None when
-    unknown; ``lossless`` tells the two kinds of WebP apart.
+    64 numbers each, in natural order; ``subsampling`` is "4:4:4", "4:2:2", "4:2:0" or None if
+    unknown; ``lossless`` distinguishes the two kinds of WebP.
     """
 
     format: PictureFormat
@@ -57,20 +57,21 @@ class Encoding:
 
     def __post_init__(self) -> None:
         if self.tables is not None and set(self.tables) not in ({0}, {0, 1}):
-            raise ValueError("a JPEG's tables lie in slot 0, or in 0 and 1")
+            raise ValueError("a JPEG's tables are in slot 0, or in 0 and 1")
         if any(len(table) != 64 or min(table) < 1 for table in (self.tables or {}).values()):
             raise ValueError("a quantisation table has 64 numbers, none of them 0")
         if self.subsampling not in (None, "4:4:4", "4:2:2", "4:2:0"):
             raise ValueError("an unknown subsampling")
 
 
-SHRINKS: Final = (1, 2, 4, 8)  # what a JPEG decoder can leave out frequencies for
+SHRINKS: Final = (1, 2, 4, 8)  # by which a JPEG decoder can reduce, by skipping frequencies
 
 
 class FullSize(NamedTuple):
-    """Of a picture in the file, upright. Its decoder made one pixel of several from the left and
-    the top on; after a turn that may be from the right, or from below. What is left over at the
-    other end is less than a pixel.
+    """The upright size of a picture in its file, if its decoder reduced it.
+
+    The decoder merges pixels from the left and the top; after a rotation that may be from the
+    right, or from below. What is left over at the other end is less than one reduced pixel.
     """
 
     width_px: int
@@ -84,11 +85,11 @@ class Picture:
     """Upright samples of one still picture.
 
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
-    colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB).
-    Of a grey one they may be one byte a pixel (``luma_alone``), as a reader gives them that was
-    asked for no more. ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is
-    there where a decoder made it smaller than it is in the file, ``shrunk_by`` times.
-    ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
+    colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB). A
+    grey picture may have one byte per pixel (``luma_alone``), if its reader was asked for no more.
+    ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is the size in the file if
+    a decoder reduced the picture, ``shrunk_by`` times. ``numpy.asarray(picture)`` is a read-only
+    (H, W, 3) uint8 view, without a copy.
     """
 
     width_px: int
@@ -101,7 +102,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.shrunk_by not in SHRINKS:
-            raise ValueError("a decoder halves a picture once, twice or three times, or not at all")
+            raise ValueError("a decoder reduces a picture by 1, 2, 4 or 8")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
         if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):
@@ -111,7 +112,7 @@ class Picture:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's array interface, version 3: arrays see the samples, no NumPy is needed here."""
+        """NumPy's array interface, version 3, which does not need NumPy here."""
         return {
             "version": 3,
             "shape": (self.height_px, self.width_px, 3),
@@ -122,7 +123,7 @@ class Picture:
 
     @property
     def shrunk_by(self) -> int:
-        """How many of the file's pixels, along either side, became one; 0 if that cannot be."""
+        """How many pixels of the file, along either side, became one; 0 if the sizes differ."""
         if self.shrunk_from is None:
             return 1
         size, full = (self.width_px, self.height_px), self.shrunk_from[:2]
@@ -131,19 +132,16 @@ class Picture:
 
     @property
     def luma_alone(self) -> bool:
-        """Whether there is one sample a pixel, seen three times."""
+        """Whether there is one sample per pixel, read three times."""
         return self.encoding.grey and len(self.samples) == self.pixels
 
     @property
     def pixels(self) -> int:
-        """Number of pixels."""
         return self.width_px * self.height_px
 
 
 class EmptyFolder(NotFound):
-    """
-    There is no file in {path}, so there was nothing to trace. Name a file, or another folder.
-    """
+    """There is no file in {path}, so there was nothing to trace. Name a file, or another folder."""
 
 
 class NoSuchFile(NotFound):
@@ -176,7 +174,7 @@ class UnwritableFolder(Refused):
 
 class AlreadyThere(Refused):
     """
-    There is already something else at {path}, and it was left as it is. Choose another name or
+    There is something else at {path} already, and it was left as it is. Choose another name or
     another folder.
     """
 
@@ -205,15 +203,15 @@ class TooManyPixels(Malformed):
 class DecoderGaveUp(Malformed):
     """
     The part of Entrenous that opens pictures from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it anew from another program.
+    out, or the file is broken), and nothing else was harmed. Save it again from another program.
     """
 
 
 class DecoderDidNotStart(Unreachable):
     """
     The part of Entrenous that opens pictures from strangers did not start, so this one was not
-    opened. Close other programs in case memory is short and try again; if it stays so, install
-    Entrenous anew.
+    opened. Close other programs in case memory is short and try again; if that does not help,
+    reinstall Entrenous.
     """
 
 
@@ -232,8 +230,6 @@ class OnlyPicturesHaveASize(Refused):
 
 
 class Medium(StrEnum):
-    """What a file is to be opened as."""
-
     PICTURE = "picture"
     CLIP = "clip"  # moving pictures, with or without sound
     SOUND = "sound"
@@ -242,7 +238,7 @@ class Medium(StrEnum):
 class EmptyFile(Malformed):
     """
     {path} is empty: there is not one byte in it. Nothing was changed or sent. Perhaps a download
-    broke off, or the disk was full: get the file again.
+    was interrupted, or the disk was full: get the file again.
     """
 
 

@@ -1,7 +1,7 @@
-"""Which program this is: the installed version, and the commit that it was built from.
+"""The identity of this program: its installed version, and the commit it was built from.
 
-The build imports this module before any dependency is installed, so it imports the standard
-library only.
+The build imports this module before any dependency is installed, so it imports the standard library
+only.
 """
 
 import os
@@ -16,8 +16,8 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A version such as "0.1.0", and a commit of twelve hexadecimal digits, with "-dirty" behind
-    where files differ from it. Either may be ``UNKNOWN``.
+    """A version such as "0.1.0", and a commit of twelve hexadecimal digits, followed by "-dirty" if
+    files differ from it. Either may be ``UNKNOWN``.
     """
 
     version: str = UNKNOWN
@@ -27,31 +27,31 @@ class Program:
         return f"entrenous {self.version}, commit {self.commit}"
 
 
-#: Written beside the package when a wheel or an sdist is built.
+#: Written into the package when a wheel or an sdist is built.
 COMMIT_FILE: Final = "commit.txt"
 _PACKAGE: Final = Path(__file__).parents[1]
 _PATIENCE_S: Final = 5.0
 # The checkout may belong to another account than the one that runs a relay or a gate. The first
-# makes git read it all the same; the second, that git starts no program which its settings name.
+# setting lets git read it all the same; the second keeps git from starting a configured program.
 _GIT: Final = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 _DESCRIBE: Final = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
 @cache
 def this_program() -> Program:
-    """The program that runs; asked once in a process."""
-    from importlib import metadata  # noqa: PLC0415 -- its parser of email takes 15 ms to load
+    """Return version and commit of the running program, cached."""
+    from importlib import metadata  # noqa: PLC0415 -- its email parser takes 15 ms to import
 
     try:
         installed = metadata.version("entrenous")
-    except metadata.PackageNotFoundError:  # run from its folder, and installed nowhere
+    except metadata.PackageNotFoundError:  # run from its folder without being installed
         installed = UNKNOWN
     return Program(installed, commit_of(_PACKAGE))
 
 
 def commit_of(package: Path) -> str:
-    """The commit of the package in this folder: of the checkout around it (``src/NAME``), else the
-    one that its build wrote down, else ``UNKNOWN``.
+    """Return the commit of the package in this folder: of the checkout around it (``src/NAME``), or
+    the one that its build recorded, or ``UNKNOWN``.
     """
     checkout = package.parents[1]
     if package.parent.name == "src" and (checkout / ".git").exists():

@@ -1,4 +1,4 @@
-"""Text that other people wrote: what may be said in a message, and which characters are not drawn."""
+"""Text that other people wrote: what a message may contain, and which characters are invisible."""
 
 import unicodedata
 from typing import Final
@@ -6,23 +6,23 @@ from typing import Final
 from entrenous.base.errors import Refused
 from entrenous.base.limits import CAPTION_CHARS_MAX, TEXT_CHARS_MAX
 
-# Embeddings, overrides and isolates (UAX #9): they turn around what stands behind them.
+# Embeddings, overrides and isolates (UAX #9), which reorder the text after them.
 _TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 def acts_on_screen(char: str) -> bool:
-    """Whether a character does something to a terminal instead of being seen on it.
+    """Return whether a character acts on a terminal instead of being seen on it.
 
-    These are controls but for the line feed, half surrogates, Unicode's own line ends and changes
-    of direction. Unassigned characters are none of them: a newer Unicode may have given them looks,
+    These are controls except for the line feed, surrogates, Unicode's own line ends and changes of
+    direction. Unassigned characters are not among them: a newer Unicode may have made them visible,
     and two devices must agree.
     """
     return char != "\n" and (char in _TURNS or unicodedata.category(char) in _ACTS)
 
 
 def check_caption(caption: str | None) -> None:
-    """Pass what may stand beside pictures.
+    """Check the text beside pictures.
 
     Raises:
         CaptionTooLong, CaptionActs.
@@ -36,7 +36,7 @@ def check_caption(caption: str | None) -> None:
 
 
 def check_text(text: str | None) -> None:
-    """Pass what may be a message by itself.
+    """Check the text of a message without pictures.
 
     Raises:
         TextTooLong, CaptionActs.
@@ -63,8 +63,8 @@ class TextTooLong(Refused):
 
 class CaptionActs(Refused):
     """
-    This text holds characters that nobody sees and that act on the screen instead, like Escape,
-    a tab or a change of direction. Nothing was sent. Type it again without them.
+    This text contains invisible characters that act on the screen, like Escape, a tab or a change
+    of direction. Nothing was sent. Type it again without them.
     """
 
 
@@ -78,10 +78,10 @@ _BRAILLE_BLANK: Final = 0x2800
 _UNSEEN: Final = dict.fromkeys(
     (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE for code in range(low, high + 1)))
 )
-#: Drawn as a gap, other than the rest, which are drawn as nothing.
+#: Invisible characters that are drawn as a gap; the others are drawn as nothing.
 GAPS: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 
 def as_drawn(text: str) -> str:
-    """The text without what nobody sees. Spaces stay."""
+    """Return the text without invisible characters; spaces stay."""
     return text.translate(_UNSEEN)

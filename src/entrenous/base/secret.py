@@ -6,7 +6,7 @@ from typing import final
 
 @final
 class Secret:
-    """Wraps secret bytes; only an explicit :meth:`reveal` gives them out."""
+    """Wraps secret bytes; only an explicit :meth:`reveal` returns them."""
 
     __slots__ = ("_value",)
 
@@ -14,7 +14,6 @@ class Secret:
         self._value = bytes(value)
 
     def reveal(self) -> bytes:
-        """The bytes themselves, for the one call that needs them."""
         return self._value
 
     def __repr__(self) -> str:

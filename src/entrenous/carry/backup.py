@@ -16,19 +16,23 @@ import msgspec
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NoSuchBlob, NotFound, Unproven
 from entrenous.base.files import empty_folder, folder_errors, sync_folder, write_private
-from entrenous.carry.open_relay import MAIL as OPEN_RELAY_MAIL
-from entrenous.carry.open_relay import check_same_database, explain_disk_failure, open_relay
+from entrenous.carry.open_relay import (
+    MAIL,
+    check_same_database,
+    explain_disk_failure,
+    open_relay,
+)
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, HeldBlob
 from entrenous.carry.relay_settings import NoRelayHere, RelaySettings, RelayStillRuns
 from entrenous.carry.restore import close_after_restore
-from entrenous.carry.store.sqlite_connection import named_fault
+from entrenous.carry.store.sqlite_connection import translate_error
 from entrenous.serving.host_checks import database_fault, is_relay_at, open_read_only
 
 
 @dataclass(frozen=True, slots=True)
 class BlobEntry:
-    """A blob in a backup; ``sha256`` in hexadecimal digits."""
+    """A blob in a backup; ``sha256`` is hexadecimal."""
 
     name: str
     size: int
@@ -37,7 +41,7 @@ class BlobEntry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup holds: the database's hash, the blobs, and those that had gone meanwhile."""
+    """The contents of a backup; ``missing`` are blobs that were deleted while it was made."""
 
     made_at: datetime
     mail_sha256: str
@@ -47,9 +51,10 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A relay that was put back; ``lost`` copies have to be sent again by their senders.
+    """A restored relay.
 
-    ``damaged`` blobs of the backup were gone, or not what was saved: what names them is lost too.
+    ``lost`` copies have to be sent again by their senders. ``damaged`` blobs of the backup were
+    missing or altered; the envelopes that name them count as lost.
     """
 
     backup: Backup
@@ -59,8 +64,8 @@ class Restored:
 
 class NoBackupHere(NotFound):
     """
-    {path} holds no whole relay backup: its list of contents is not there. A backup that was broken
-    off has none. Nothing was changed.
+    {path} holds no complete relay backup: it has no list of contents, as when making the backup was
+    interrupted. Nothing was changed.
     """
 
 
@@ -71,7 +76,6 @@ class DamagedBackup(Unproven):
     """
 
 
-MAIL: Final = "mail.db"
 BLOBS: Final = "blobs"
 _CONTENTS: Final = "backup.json"
 _SCHEMA: Final = "entrenous/backup/1"
@@ -89,19 +93,20 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
     """Copy the relay in ``data`` into the folder ``out``; the relay may be running.
 
     Raises:
-        NotEmpty: there is something in ``out``.
-        BrokenDatabase: the relay's is damaged. Then, and after the others, ``out`` is empty again.
-        OSError, sqlite3.Error: the disk.
+        NotEmpty: ``out`` is not empty.
+        BrokenDatabase: the relay's database is damaged. After this and the following, ``out`` is
+            empty again.
+        OSError, sqlite3.Error: the disk failed.
     """
     empty_folder(out)
     try:
-        return _saved(data, out, at)
+        return _save_into(data, out, at)
     except BaseException:
         _empty_again(out)
         raise
 
 
-def _saved(data: Path, out: Path, at: datetime) -> Backup:
+def _save_into(data: Path, out: Path, at: datetime) -> Backup:
     _copy_rows(data / MAIL, out / MAIL)
     (out / BLOBS).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
@@ -117,7 +122,7 @@ def _saved(data: Path, out: Path, at: datetime) -> Backup:
 
 
 def read_backup(folder: Path) -> Backup:
-    """What a backup says that it holds; raises NoBackupHere, DamagedBackup."""
+    """Read a backup's list of contents; raises NoBackupHere, DamagedBackup."""
     try:
         untrusted_text = (folder / _CONTENTS).read_bytes()
     except OSError:
@@ -134,15 +139,15 @@ def read_backup(folder: Path) -> Backup:
 
 
 def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
-    """Copy a backup's files into a new folder; each is looked at on the way.
+    """Copy a backup's files into a new folder, and verify each copy.
 
-    Names of the blobs that are left out: they are missing, or have another hash than when they
-    were saved. One bad file does not cost all the others.
+    Returns:
+        The names of the blobs that were left out because they are missing or altered. One bad file
+            does not cost all the others.
 
     Raises:
-        DamagedBackup: the database is missing, has another hash than when it was saved, or was
-            damaged by then.
-        OSError: the disk.
+        DamagedBackup: the database is missing, altered, or was damaged when it was saved.
+        OSError: the disk failed.
     """
     (into / BLOBS).mkdir(mode=0o700, parents=True)
     if not _copy_checked(folder / MAIL, into / MAIL, backup.mail_sha256) or database_fault(
@@ -160,7 +165,7 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
 
 
 def _empty_again(out: Path) -> None:
-    """So that the same command can be given again; what it found there was nothing."""
+    """Empty the folder, which was empty before, so that the command can be repeated."""
     shutil.rmtree(out / BLOBS, ignore_errors=True)
     for path in out.iterdir():
         with contextlib.suppress(OSError):
@@ -168,7 +173,7 @@ def _empty_again(out: Path) -> None:
 
 
 def _copy_rows(source: Path, target: Path) -> None:
-    """All rows as one moment has them; writers go on meanwhile."""
+    """Copy a snapshot of all rows while writers go on."""
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with open_read_only(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
         old.backup(new)
@@ -187,7 +192,7 @@ def _blobs_of(mail: Path) -> list[BlobEntry]:
 
 
 def _link(source: Path, target: Path) -> bool:
-    """A second link, or a copy on another disk; False if it has gone."""
+    """Hard-link the file, or copy it to another disk; return False if it is gone."""
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -211,9 +216,9 @@ def _copy(source: Path, target: Path) -> bool:
 
 
 def _copy_checked(source: Path, target: Path, sha256: str) -> bool:
-    """Whether it is there and right; else nothing is left.
+    """Copy a file and verify its hash; return False, and leave nothing, if that fails.
 
-    Looks at the copy and not at the original: a file may be wrong on one of two disks only.
+    The copy is hashed and not the original: a file may be wrong on one of two disks only.
     """
     if _copy(source, target) and _sha256(target) == sha256:
         return True
@@ -227,7 +232,7 @@ def _sha256(path: Path) -> str:
 
 
 def _is_name(untrusted_name: str) -> bool:
-    """Names that a relay draws: hexadecimal digits, so none leads out of the folder."""
+    """Return whether a relay could generate this name: hexadecimal, so it stays in the folder."""
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
@@ -245,41 +250,42 @@ def back_up_relay(data: Path, out: Path) -> Backup:
     """Save the relay in ``data``, which may be running, into a new or empty folder.
 
     Raises:
-        NoRelayHere: there is none.
-        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing that could be taken
-            for a backup was left.
+        NoRelayHere: there is no relay in ``data``.
+        NotEmpty, BrokenDatabase, UnusableFolder, DiskFull, DiskFailed: nothing was left that could
+            be mistaken for a backup.
     """
-    if not (data / OPEN_RELAY_MAIL).is_file():
+    if not (data / MAIL).is_file():
         raise NoRelayHere(path=data)
     with explain_disk_failure(data):
         try:
             with folder_errors(out):
                 return save_backup(data, out, SystemClock().now())
         except sqlite3.Error as why:
-            raise named_fault(why) from None
+            raise translate_error(why) from None
 
 
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
-    """Put a backup back into a new or empty folder, which may be a disk of its own.
+    """Restore a backup into a new or empty folder, which may be a disk of its own.
 
-    All is made and looked at in a folder inside of it; the database, without which there is no
-    relay, is moved out of that last.
+    Everything is prepared and verified in a subfolder; the database, without which there is no
+    relay, is moved out of it last.
 
     Raises:
-        NoBackupHere, DamagedBackup: there is nothing that could be restored.
-        NotEmpty: there is something in ``data``.
+        NoBackupHere, DamagedBackup: there is nothing to restore.
+        NotEmpty: ``data`` is not empty.
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase: nothing was restored.
     """
     backup = read_backup(folder)
     with folder_errors(data):
         fresh = data / _FRESH
-        shutil.rmtree(fresh, ignore_errors=True)  # of one that was broken off
+        shutil.rmtree(fresh, ignore_errors=True)  # left by an interrupted restore
         empty_folder(data)
         try:
             damaged = copy_back(folder, backup, fresh)
             gone = damaged | frozenset(backup.missing)
-            lost = _without_doubt(fresh, gone, with_shares=with_shares)
-            for name in (BLOBS, OPEN_RELAY_MAIL):
+            with open_relay(fresh) as relay:
+                lost = asyncio.run(close_after_restore(relay, gone, with_shares=with_shares))
+            for name in (BLOBS, MAIL):
                 (fresh / name).rename(data / name)
                 sync_folder(data)
         finally:
@@ -288,41 +294,36 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
 
 
 def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
-    """After a PostgreSQL, a bucket or a folder was put back by its own ways: forget what may have
-    ended since the backup, as :func:`restore_relay` does. No relay may be running.
+    """Forget what may have ended since the backup, as :func:`restore_relay` does, after a
+    PostgreSQL, bucket or folder was restored by its own tools. No relay may be running.
 
     Returns:
-        How many copies were lost, and how many blobs are not where their rows say.
+        The number of lost copies, and of blobs that have rows but no bytes.
 
     Raises:
         NoRelayHere, RelayStillRuns.
-        OtherDatabase: this is not the one that was put back; and what open_relay raises.
+        OtherDatabase: this is not the database that was restored; also what open_relay raises.
     """
-    if settings.database is None and not (settings.data / OPEN_RELAY_MAIL).is_file():
+    if settings.database is None and not (settings.data / MAIL).is_file():
         raise NoRelayHere(path=settings.data)
     check_same_database(settings)
     host, _, port = settings.listen.rpartition(":")
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
     with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
-        return asyncio.run(_marked(relay, with_shares=with_shares))
+        return asyncio.run(_close_restored(relay, with_shares=with_shares))
 
 
-async def _marked(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+async def _close_restored(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
     held = await relay.mail.look(lambda view: view.find(HeldBlob))
     missing = frozenset([blob.name for blob in held if not await _is_there(blob, relay)])
     return await close_after_restore(relay, missing, with_shares=with_shares), len(missing)
 
 
 async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
-    """Whether its last byte can be read; its hash is not looked at, for all would have to be."""
+    """Return whether the last byte can be read; hashing would read every blob whole."""
     try:
         last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)
         return bool([piece async for piece in last])
     except NoSuchBlob:
         return False
-
-
-def _without_doubt(fresh: Path, missing: frozenset[str], *, with_shares: bool) -> int:
-    with open_relay(fresh) as relay:
-        return asyncio.run(close_after_restore(relay, missing, with_shares=with_shares))

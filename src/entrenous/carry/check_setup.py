@@ -1,6 +1,4 @@
-"""Check everything that a relay needs, and count what it holds: no id, no name, nothing of one
-person.
-"""
+"""Check what a relay needs, and count what it stores; counts never concern one person."""
 
 import os
 from collections.abc import Callable
@@ -42,7 +40,7 @@ from entrenous.serving.tls import BadCertificate, Certificate
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part that was looked at; ``words`` say what was found and, unless ``ok``, what to do."""
+    """The result for one part; ``words`` say what was found and, unless ``ok``, what to do."""
 
     part: str
     ok: bool
@@ -55,10 +53,10 @@ _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not
 
 
 def check_relay(settings: RelaySettings) -> tuple[Finding, ...]:
-    """Look at folder, disk, database, clock, TLS, address and, if they have one, the address of the
-    figures, in this order; changes nothing.
+    """Check folder, disk, database, clock, TLS, address and, if set, the metrics address, in this
+    order.
 
-    The relay may be running.
+    Changes nothing; the relay may be running.
     """
     now = SystemClock().now()
     looks: tuple[Callable[[RelaySettings, datetime], Finding], ...] = (
@@ -76,7 +74,7 @@ def _folder(settings: RelaySettings, _: datetime) -> Finding:
         above = nearest_existing(data)
         if not above.is_dir() or not is_writable(above):
             return _fault("folder", f"{data} is not there and cannot be made: make it in {above}")
-        return _fine("folder", f"{data} is not there yet; the relay makes it")
+        return _fine("folder", f"{data} is not there yet; the relay creates it")
     if not data.is_dir() or not is_writable(data):
         return _fault("folder", f"nothing can be kept in {data}: give it to the relay's account")
     if not is_private(data):
@@ -97,7 +95,7 @@ def _disk(settings: RelaySettings, _: datetime) -> Finding:
 
 
 def _rewrite_bytes(settings: RelaySettings) -> int:
-    """How much room SQLite needs beside the database to write it without what was deleted."""
+    """Return the free space that SQLite needs to rewrite the database without deleted rows."""
     mail = settings.data / MAIL
     if settings.database is not None or not is_there(mail):
         return 0
@@ -117,28 +115,22 @@ def _database(settings: RelaySettings, _: datetime) -> Finding:
 
 def _any_database(settings: RelaySettings) -> Finding:
     if settings.database is not None:
-        return _postgresql(settings.database)
+        fault = postgres_fault(settings.database)
+        return _fault("database", fault) if fault else _fine("database", "the PostgreSQL answers")
     mail = settings.data / MAIL
     if any(is_there(path) and not os.access(path, os.R_OK) for path in (settings.data, mail)):
         return _fault("database", f"this account may not read {mail}: give it to the relay's")
     if not is_there(mail):
-        return _fine("database", "there is none yet; the relay makes it")
+        return _fine("database", "there is none yet; the relay creates it")
     fault = database_fault(mail, VERSION)
     if fault:
         remedy = "Restore a backup, or run the Entrenous that wrote it"
         return _fault("database", f"{mail}: {fault}. {remedy}")
-    return _fine("database", "it is whole")
-
-
-def _postgresql(url: str) -> Finding:
-    fault = postgres_fault(url)
-    if fault:
-        return _fault("database", fault)
-    return _fine("database", "the PostgreSQL answers")
+    return _fine("database", "it is undamaged")
 
 
 def _clock(settings: RelaySettings, now: datetime) -> Finding:
-    """Expiry goes by this clock: one that went back keeps things too long."""
+    """Check the clock, by which things expire: a clock that was set back keeps them too long."""
     mail = settings.data / MAIL
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
@@ -184,16 +176,16 @@ def _address(settings: RelaySettings, _: datetime) -> Finding:
 
 
 def _metrics(listen: str, wanted: str) -> Finding:
-    """Where the figures are shown; "0.0.0.0" and "::" take the port of every address."""
+    """Check the metrics address; "0.0.0.0" and "::" take the port on every address."""
     (host, port), (other, its) = _split(listen), _split(wanted)
     if port == its != 0 and (host == other or {host, other} & _EVERYWHERE):
         return _fault("metrics", f"metrics_listen, {wanted}, is where the relay is: take another")
     if are_metrics_at(other, its):
-        return _fine("metrics", f"figures are shown at {wanted}")
+        return _fine("metrics", f"metrics are served at {wanted}")
     fault = listen_fault(other, its)
     if fault:
         return _fault("metrics", f"{wanted} {fault}: change metrics_listen")
-    return _fine("metrics", f"{wanted} is free; no figures are shown there now")
+    return _fine("metrics", f"{wanted} is free; no metrics are served there now")
 
 
 def _split(listen: str) -> tuple[str, int]:
@@ -211,12 +203,12 @@ def _fault(part: str, words: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class RelayStats:
-    """Counts of rows, and bytes of blobs; nothing of one person.
+    """Counts of rows and bytes; they never concern one person.
 
-    ``envelopes`` are all that the relay remembers, those included that are over; ``letters`` wait
-    to be fetched; ``uploads`` are blobs that are not whole yet, with their announced sizes;
-    ``free_bytes`` is the room on the disk, None where nobody can tell; ``swept_at`` is when all was
-    last ended that was due, up to an hour late, None if it never was.
+    ``envelopes`` includes tombstones; ``letters`` wait to be fetched; ``uploads`` are incomplete
+    blobs, counted with their announced sizes; ``free_bytes`` is None if unknown; ``swept_at`` is
+    the time up to which everything due was deleted, recorded at most hourly, None before the first
+    sweep.
     """
 
     mailboxes: int
@@ -235,7 +227,6 @@ class RelayStats:
 
 
 async def stats_of(relay: Relay) -> RelayStats:
-    """Count what is there now."""
     return await relay.mail.look(lambda view: _count(view, relay.blobs.room()))
 
 

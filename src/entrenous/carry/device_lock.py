@@ -1,4 +1,4 @@
-"""Keep a part of each device's lock, and count the tries (docs/spec/lock.md section 2;
+"""Keep the relay's part of each device's lock, and count the tries (docs/spec/lock.md section 2;
 docs/machines/device.md).
 """
 
@@ -13,15 +13,13 @@ from entrenous.base.limits import UNLOCK_TRIES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import GoneMailbox, HeldLock
-from entrenous.carry.send_tokens import closer, owner
+from entrenous.carry.send_tokens import require_closer, require_owner
 from entrenous.crypto.hashing import equal_in_constant_time, lock_of
 from entrenous.crypto.oprf import UNIFORM_BYTES, draw_scalar, evaluate, refuse_no_element
 from entrenous.wire.relay_nouns import Answered, Locked, LockExists, NoLock, Opening, RolledBack
 
 
 class LockState(StrEnum):
-    """Where the lock of one device is."""
-
     READY = "ready"
     TRIED = "tried"
     LOCKED = "locked"
@@ -29,13 +27,11 @@ class LockState(StrEnum):
 
 
 class LockEvent(StrEnum):
-    """What can happen to it."""
-
     ASK = "ask"  # somebody with the device's folder tries a passphrase; more tries are left
-    ASK_LAST = "ask for the last time"  # ... and none is left after it
-    OPENED = "opened"  # who shows the owner's token has it from the open vault
+    ASK_LAST = "ask for the last time"  # the same, but no try is left afterwards
+    OPENED = "opened"  # the vault opened: only it contains the owner's token
     RESET = "reset"  # another device, or the recovery sheet, allows ten more tries
-    RENEW = "renew"  # another passphrase: what asked until now asks no more
+    RENEW = "renew"  # the passphrase was changed: the old unlock token no longer works
     CLOSE = "close"  # the mailbox is deleted, and the key with it
 
 
@@ -71,7 +67,7 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
 
 
 def state_of(held: HeldLock | None) -> LockState:
-    """Where a lock is; None is one that was deleted, or never made."""
+    """Return the state of a lock; None is one that was deleted or never made."""
     if held is None:
         return LockState.SHUT
     if held.tries >= UNLOCK_TRIES:
@@ -80,16 +76,16 @@ def state_of(held: HeldLock | None) -> LockState:
 
 
 def asking(held: HeldLock | None) -> LockEvent:
-    """Which of the two kinds of question the next one is."""
+    """Return ASK_LAST if the next request uses the last try, otherwise ASK."""
     last = held is not None and held.tries == 1
     return LockEvent.ASK_LAST if last else LockEvent.ASK
 
 
 def step(state: LockState, event: LockEvent) -> LockState:
-    """The state after ``event``.
+    """Return the state after ``event``.
 
     Raises:
-        Locked, NoLock: the lock does not do that any more.
+        Locked, NoLock: the lock no longer allows it.
         KeyError: the event cannot happen in this state: a bug.
     """
     if (state, event) in REFUSED:
@@ -98,19 +94,22 @@ def step(state: LockState, event: LockEvent) -> LockState:
 
 
 async def make_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> bool:
-    """Draw a key for this mailbox's device; False if it has this lock already.
+    """Generate a key for this mailbox's device.
+
+    Returns:
+        False if the device has this lock already.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        LockExists: there is one with another token.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
+        LockExists: there is a lock with another token.
     """
     key = draw_scalar(relay.dice.token(UNIFORM_BYTES))
 
-    def work(desk: RowTransaction) -> bool:
-        owner(desk, mailbox, token)
-        held = desk.get(HeldLock, mailbox)
+    def work(tx: RowTransaction) -> bool:
+        require_owner(tx, mailbox, token)
+        held = tx.get(HeldLock, mailbox)
         if held is None:
-            desk.put(HeldLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
+            tx.put(HeldLock(mailbox, key, unlock_lock, UNLOCK_TRIES))
         elif not equal_in_constant_time(held.unlock_lock, unlock_lock):
             raise LockExists
         return held is None
@@ -121,24 +120,25 @@ async def make_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay
 async def answer_blinded(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
 ) -> Answered:
-    """Answer one question, if a try is left. The last question asked again counts no second time.
+    """Evaluate a blinded element, and count a try; a repeat of the last request is not counted
+    again.
 
     Raises:
-        NotAPoint: this is no question; it was not counted.
+        NotAPoint: this is no group element; no try was counted.
         NoLock: the key was deleted.
-        NoSuchMailbox: nothing is known of one here.
+        NoSuchMailbox: this relay knows no such mailbox.
         WrongToken: this is not the device's unlock token.
         Locked: no try is left.
     """
     refuse_no_element(untrusted_blinded)
 
-    def work(desk: RowTransaction) -> HeldLock:
-        held = _asked_by(desk, mailbox, token)
+    def work(tx: RowTransaction) -> HeldLock:
+        held = _lock_for_token(tx, mailbox, token)
         if equal_in_constant_time(held.asked or b"", untrusted_blinded):
             return held
         step(state_of(held), asking(held))
         counted = replace(held, tries=held.tries - 1, asked=untrusted_blinded)
-        desk.put(counted)
+        tx.put(counted)
         return counted
 
     held = await relay.mail.together(work)
@@ -146,74 +146,75 @@ async def answer_blinded(
 
 
 async def note_opened(mailbox: MailboxId, token: Secret, opening: Opening, relay: Relay) -> None:
-    """The vault opened: all tries are back. No other copy of it may have opened in between.
+    """Restore all tries, because the vault opened; detect that another copy of it opened in
+    between.
 
-    A later generation is taken. The same one is, if its last opening was by this very vault, which
-    did not hear the answer: another copy does not know that opening's number.
+    A higher generation is accepted. An equal one is accepted only if this vault made the last
+    unlock and missed the answer: another copy does not know the number of that unlock.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner, or nothing is known of a key here.
+        NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
-        RolledBack: another copy of the vault opened already. Tries are back all the same: who
-            shows the owner's token has opened a vault.
+        RolledBack: another copy of the vault opened already. Tries are restored all the same, since
+            whoever shows the owner's token has opened a vault.
     """
 
-    def work(desk: RowTransaction) -> bool:
-        _refuse_deleted(desk, mailbox)
-        owner(desk, mailbox, token)
-        held = _ready(desk, mailbox, LockEvent.OPENED)
-        taken = _goes_on(opening, held)
+    def work(tx: RowTransaction) -> bool:
+        _refuse_deleted(tx, mailbox)
+        require_owner(tx, mailbox, token)
+        held = _with_all_tries(tx, mailbox, LockEvent.OPENED)
+        continues = _continues(opening, held)
         noted = replace(held, generation=opening.generation, opening=opening.number)
-        desk.put(noted if taken else held)
-        return taken
+        tx.put(noted if continues else held)
+        return continues
 
     if not await relay.mail.together(work):
         raise RolledBack
 
 
 async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Give all tries back, for whoever may also delete the mailbox.
+    """Restore all tries for whoever may also delete the mailbox.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the close token, or nothing is known of a key here.
+        NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.
         NoLock: the key was deleted.
     """
 
-    def work(desk: RowTransaction) -> None:
-        _refuse_deleted(desk, mailbox)
-        closer(desk, mailbox, token)
-        desk.put(_ready(desk, mailbox, LockEvent.RESET))
+    def work(tx: RowTransaction) -> None:
+        _refuse_deleted(tx, mailbox)
+        require_closer(tx, mailbox, token)
+        tx.put(_with_all_tries(tx, mailbox, LockEvent.RESET))
 
     await relay.mail.together(work)
 
 
 async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> None:
-    """From now on another token asks questions, and the one before none; may be repeated.
+    """Replace the unlock token; repeating this is harmless.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner, or nothing is known of a key here.
+        NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
     """
 
-    def work(desk: RowTransaction) -> None:
-        _refuse_deleted(desk, mailbox)
-        owner(desk, mailbox, token)
-        held = _known(desk, mailbox)
+    def work(tx: RowTransaction) -> None:
+        _refuse_deleted(tx, mailbox)
+        require_owner(tx, mailbox, token)
+        held = _existing_lock(tx, mailbox)
         step(state_of(held), LockEvent.RENEW)
-        desk.put(replace(held, unlock_lock=unlock_lock))
+        tx.put(replace(held, unlock_lock=unlock_lock))
 
     await relay.mail.together(work)
 
 
-def _asked_by(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
+def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
     _refuse_deleted(view, mailbox)
-    held = _known(view, mailbox)
+    held = _existing_lock(view, mailbox)
     if not equal_in_constant_time(held.unlock_lock, lock_of(token)):
         raise WrongToken
     return held
 
 
-def _goes_on(opening: Opening, held: HeldLock) -> bool:
+def _continues(opening: Opening, held: HeldLock) -> bool:
     if opening.generation != held.generation or held.opening is None:
         return opening.generation > held.generation
     return any(
@@ -221,24 +222,22 @@ def _goes_on(opening: Opening, held: HeldLock) -> bool:
     )
 
 
-def _ready(view: RowView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
-    """The lock with all its tries; raises NoSuchMailbox."""
-    held = _known(view, mailbox)
+def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> HeldLock:
+    """Return the lock with all its tries; raises NoSuchMailbox."""
+    held = _existing_lock(view, mailbox)
     step(state_of(held), event)
     return replace(held, tries=UNLOCK_TRIES)
 
 
 def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
-    """What is left of a mailbox that was deleted shows that its lock was; raises NoLock."""
+    """Raise NoLock if the mailbox was deleted, and its lock with it."""
     if view.get(GoneMailbox, mailbox) is not None:
         raise NoLock
 
 
-def _known(view: RowView, mailbox: MailboxId) -> HeldLock:
-    """The lock. That there is none says nothing of why: it may be in another database.
-
-    Raises:
-        NoSuchMailbox.
+def _existing_lock(view: RowView, mailbox: MailboxId) -> HeldLock:
+    """Return the lock; raises NoSuchMailbox. A missing lock was not necessarily deleted: the relay
+    may run with another database.
     """
     held = view.get(HeldLock, mailbox)
     if held is None:

@@ -1,4 +1,4 @@
-"""The states of an envelope and the steps between them: one table, drawn in docs/machines/."""
+"""The states of an envelope and its transitions, as a table; drawn in docs/machines/."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,15 +10,13 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 class Event(StrEnum):
-    """What can happen to an envelope."""
-
     DELIVER = "deliver"  # the owner of the mailbox has it on disk
-    OPEN = "open"  # somebody who holds the open token was given the share
-    USE_UP = "use up"  # every allowed opening of its group happened, and was finished
+    OPEN = "open"  # a holder of the open token was given the share
+    USE_UP = "use up"  # all allowed openings of its group happened and were finished
     WITHDRAW = "withdraw"  # its sender took it back
     EXPIRE = "expire"  # its time has come
-    REVOKE = "revoke"  # the mailbox that it lay in was deleted: its device is lost or retired
-    RESTORE = "restore"  # the relay was restored from a backup, which holds no shares
+    REVOKE = "revoke"  # its mailbox was deleted: the device is lost or retired
+    RESTORE = "restore"  # the relay was restored from a backup, without shares
 
 
 _WAITING: Final = EnvelopeState.WAITING
@@ -64,10 +62,10 @@ REFUSED: Final[Mapping[tuple[EnvelopeState, Event], type[EntrenousError]]] = {
 
 
 def step(state: EnvelopeState, event: Event, expires_at: datetime) -> EnvelopeState:
-    """The state after ``event``.
+    """Return the state after ``event``.
 
     Raises:
-        TakenBack, Expired, NoSuchEnvelope: it can't be opened any more.
+        TakenBack, Expired, NoSuchEnvelope: it can no longer be opened.
         KeyError: the event cannot happen in this state: a bug.
     """
     if (state, event) in REFUSED:

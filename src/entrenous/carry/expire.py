@@ -1,5 +1,5 @@
-"""How long the relay keeps what, and how it ends: rows, then the bytes of blobs without rows
-(docs/spec/relay.md section 8).
+"""Delete what is due: rows first, then the bytes of blobs that have no row (docs/spec/relay.md
+section 8).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +18,8 @@ from entrenous.carry.relay import (
     RowTransaction,
     note_sweep,
     now,
-    refuse_ahead,
-    refuse_far,
+    refuse_clock_ahead,
+    refuse_mark_ahead,
     wait_allowed,
 )
 from entrenous.carry.relay_rows import (
@@ -41,234 +41,218 @@ from entrenous.carry.relay_rows import (
 from entrenous.wire.relay_nouns import EnvelopeState
 
 _TOMBSTONE: Final = timedelta(days=TOMBSTONE_DAYS)
-_FEW: Final = 50  # envelopes with all that they have
+_FEW: Final = 50  # envelopes with everything that belongs to them
 _MANY: Final = 500  # rows
 _BATCH: Final = 100  # rows in one transaction, so that posting never waits long behind a sweep
-#: When the name of a mailbox is free again that is not empty yet.
+#: ``due_at`` of a deleted mailbox that is not empty yet.
 EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
-    """Forget every row whose time has come, and what the database still has of dropped ones.
+    """Delete every row that is due, then scrub what the database keeps of deleted rows.
 
-    It waits for no blob, since a bucket that is away must not keep deleted letters on a disk; and
-    what could not be forgotten does not keep there what could.
+    It waits for no blob, since an unreachable bucket must not keep deleted letters on a disk. Rows
+    that cannot be deleted do not keep the others from being scrubbed.
 
     Raises:
-        DiskFailed, DiskFull, DatabaseAway: something is left, which the next time tries again.
-        RelayClockAhead: nothing was ended but what somebody had deleted.
+        DiskFailed, DiskFull, DatabaseAway: something is left for the next sweep.
+        RelayClockAhead: only what somebody had deleted was removed; nothing was expired.
     """
-    present = now(relay)  # one for all of it: the clock may be set meanwhile
+    present = now(relay)  # read once: the clock may be set meanwhile
     try:
-        while await relay.mail.together(lambda desk: _empty_any(desk, present)):
-            pass  # whoever deleted that mailbox was not told of its end: the relay crashed
-        refuse_far(await relay.mail.together(lambda desk: note_sweep(desk, present)), present)
-        while await relay.mail.together(lambda desk: _sweep(desk, present)):
+        while await relay.mail.together(lambda tx: _empty_any_mailbox(tx, present)):
+            pass  # the relay crashed before it had emptied that mailbox
+        refuse_mark_ahead(await relay.mail.together(lambda tx: note_sweep(tx, present)), present)
+        while await relay.mail.together(lambda tx: _sweep(tx, present)):
             pass
-    except Exception:  # a cancellation is none: a relay that stops does not wait for this
+    except Exception:  # a cancellation is none: a stopping relay does not wait for this
         await relay.mail.scrub()
         raise
     await relay.mail.scrub()
 
 
 async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
-    """Forget one envelope's content now, if it is due; somebody has just asked for it.
+    """Delete one envelope's content now if it is due, because somebody has just asked for it.
 
     Raises:
-        RelayClockAhead: by this clock nobody knows whether it is.
+        RelayClockAhead: the clock may be wrong, so nobody knows whether it is due.
     """
 
-    def work(desk: RowTransaction) -> None:
-        held = desk.get(HeldEnvelope, envelope)
+    def work(tx: RowTransaction) -> None:
+        held = tx.get(HeldEnvelope, envelope)
         if held is not None:
-            lapse(desk, held, now(relay))
+            expire_if_due(tx, held, now(relay))
 
-    _, left = await relay.mail.together(noted(work))
+    _, left = await relay.mail.together(with_leftovers(work))
     await remove_soon(left, relay)
 
 
-def lapse(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """The envelope as it is now: expired, if its time has come and its content was still there.
+def expire_if_due(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
+    """Return the envelope as it is now, expired if it is due and its content was still there.
 
     Raises:
-        RelayClockAhead: by this clock nobody knows whether it has.
+        RelayClockAhead: the clock may be wrong, so nobody knows whether it is due.
     """
     if not _is_over(held, present):
         return held
-    refuse_ahead(desk, present)
-    return close(desk, held, Event.EXPIRE, present)
+    refuse_clock_ahead(tx, present)
+    return close(tx, held, Event.EXPIRE, present)
 
 
 def _is_over(held: HeldEnvelope, present: datetime) -> bool:
     return held.closed_at is None and present >= held.expires_at
 
 
-def close(
-    desk: RowTransaction, held: HeldEnvelope, event: Event, present: datetime
-) -> HeldEnvelope:
-    """Forget an envelope's content for ever, because of ``event``; a tombstone is left."""
+def close(tx: RowTransaction, held: HeldEnvelope, event: Event, present: datetime) -> HeldEnvelope:
+    """Delete an envelope's content because of ``event``, and leave a tombstone."""
     ended = replace(held, state=step(held.state, event, held.expires_at))
-    return bury(desk, ended, present)
+    return bury(tx, ended, present)
 
 
-def use_up(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
-    """Forget what nobody may open any more; a device that has not fetched its letter still gets
-    it, so that its person is told.
+def use_up(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
+    """Delete a share that may no longer be opened; an unfetched letter stays, so that the device
+    can tell its person.
     """
-    if held.state is EnvelopeState.WAITING and desk.get(HeldLetter, held.envelope) is not None:
-        _drop_content(desk, held, present)
+    if held.state is EnvelopeState.WAITING and tx.get(HeldLetter, held.envelope) is not None:
+        _drop_content(tx, held, present)
     else:
-        close(desk, held, Event.USE_UP, present)
+        close(tx, held, Event.USE_UP, present)
 
 
-def bury(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """Drop whatever there still is; the tombstone's days count from the first time."""
-    desk.drop(HeldLetter, held.envelope)
-    _drop_content(desk, held, present)
+def bury(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
+    """Delete what is left of an envelope; the tombstone's days count from the first call."""
+    tx.drop(HeldLetter, held.envelope)
+    _drop_content(tx, held, present)
     closed_at = held.closed_at or present
     buried = replace(held, closed_at=closed_at, due_at=closed_at + _TOMBSTONE)
-    desk.put(buried)
+    tx.put(buried)
     return buried
 
 
-def _drop_content(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
-    desk.drop(HeldShare, held.envelope)
-    for attempt in desk.find(HeldAttempt, envelope=held.envelope):
-        desk.drop(HeldAttempt, held.envelope, attempt.attempt)
-    for blob in desk.find(HeldBlob, envelope=held.envelope):
-        forget_blob(desk, blob, present)
+def _drop_content(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
+    tx.drop(HeldShare, held.envelope)
+    for attempt in tx.find(HeldAttempt, envelope=held.envelope):
+        tx.drop(HeldAttempt, held.envelope, attempt.attempt)
+    for blob in tx.find(HeldBlob, envelope=held.envelope):
+        forget_blob(tx, blob, present)
 
 
-def forget_blob(desk: RowTransaction, blob: HeldBlob, present: datetime) -> None:
-    """Drop a blob's row; its bytes become a leftover that is due at once."""
-    desk.drop(HeldBlob, blob.blob)
-    desk.put(Leftover(blob.name, present))
+def forget_blob(tx: RowTransaction, blob: HeldBlob, present: datetime) -> None:
+    """Delete a blob's row; its bytes become a leftover that is due at once."""
+    tx.drop(HeldBlob, blob.blob)
+    tx.put(Leftover(blob.name, present))
 
 
-def forget_upload(desk: RowTransaction, upload: HeldUpload, present: datetime) -> None:
-    """Drop the row of a blob that is not whole; its bytes become a leftover that is due at once."""
-    desk.drop(HeldUpload, upload.blob)
-    desk.put(Leftover(upload.name, present))
+def forget_upload(tx: RowTransaction, upload: HeldUpload, present: datetime) -> None:
+    """Delete an incomplete blob's row; its bytes become a leftover that is due at once."""
+    tx.drop(HeldUpload, upload.blob)
+    tx.put(Leftover(upload.name, present))
 
 
-def empty_some(desk: RowTransaction, gone: GoneMailbox, present: datetime) -> bool:
-    """Drop a part of what lies in a deleted mailbox; False if nothing was left.
+def empty_batch(tx: RowTransaction, gone: GoneMailbox, present: datetime) -> bool:
+    """Delete a batch of a deleted mailbox's contents, openable content first; return False if none
+    is left.
 
-    In parts, so that nobody stops a relay by deleting much. What may be opened goes first.
+    Batches keep one large deletion from blocking the relay.
     """
     if gone.due_at != EMPTYING:
         return False
-    for kind, most, end in _REMAINS:
-        if rows := desk.find(kind, most, mailbox=gone.mailbox):
+    for kind, limit, end in _WITH_MAILBOX:
+        if rows := tx.find(kind, limit, mailbox=gone.mailbox):
             for row in rows:
-                end(desk, row, present)
+                end(tx, row, present)
             return True
-    desk.put(replace(gone, due_at=present + timedelta(days=GONE_DAYS)))
+    tx.put(replace(gone, due_at=present + timedelta(days=GONE_DAYS)))
     return False
 
 
-def _empty_any(desk: RowTransaction, present: datetime) -> bool:
-    """The same for a mailbox that is not empty yet; False if there is none."""
-    for gone in desk.find(GoneMailbox, 1, due_at=EMPTYING):
-        empty_some(desk, gone, present)
+def _empty_any_mailbox(tx: RowTransaction, present: datetime) -> bool:
+    """Delete a batch of some mailbox that is not empty yet; return False if there is none."""
+    for gone in tx.find(GoneMailbox, 1, due_at=EMPTYING):
+        empty_batch(tx, gone, present)
         return True
     return False
 
 
-def _revoke(desk: RowTransaction, row: HeldShare | HeldLetter, present: datetime) -> None:
-    held = desk.get(HeldEnvelope, row.envelope)
+def _revoke(tx: RowTransaction, row: HeldShare | HeldLetter, present: datetime) -> None:
+    held = tx.get(HeldEnvelope, row.envelope)
     if held is not None:
-        close(desk, held, Event.REVOKE, present)
-    desk.drop(type(row), row.envelope)
+        close(tx, held, Event.REVOKE, present)
+    tx.drop(type(row), row.envelope)
 
 
-def _revoke_blob(desk: RowTransaction, blob: HeldBlob, present: datetime) -> None:
-    held = desk.get(HeldEnvelope, blob.envelope) if blob.envelope else None
+def _revoke_blob(tx: RowTransaction, blob: HeldBlob, present: datetime) -> None:
+    held = tx.get(HeldEnvelope, blob.envelope) if blob.envelope else None
     if held is not None:
-        close(desk, held, Event.REVOKE, present)
-    if desk.get(HeldBlob, blob.blob) is not None:
-        forget_blob(desk, blob, present)
+        close(tx, held, Event.REVOKE, present)
+    if tx.get(HeldBlob, blob.blob) is not None:
+        forget_blob(tx, blob, present)
 
 
-def _end_key(desk: RowTransaction, row: Any, _: datetime) -> None:
-    desk.drop(type(row), *(getattr(row, name) for name in HELD[type(row)]))
+def drop_row(tx: RowTransaction, row: Any, _: datetime | None = None) -> None:
+    tx.drop(type(row), *(getattr(row, name) for name in HELD[type(row)]))
 
 
-def _end_envelope(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
+def _end_envelope(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
     if _is_over(held, present):
-        close(desk, held, Event.EXPIRE, present)
+        close(tx, held, Event.EXPIRE, present)
     elif held.closed_at is not None:
-        desk.drop(HeldEnvelope, held.envelope)
+        tx.drop(HeldEnvelope, held.envelope)
 
 
-def _end_token(desk: RowTransaction, held: HeldToken, _: datetime) -> None:
-    desk.drop(HeldToken, held.mailbox, held.lock)
-
-
-def _end_gone(desk: RowTransaction, gone: GoneMailbox, _: datetime) -> None:
-    desk.drop(GoneMailbox, gone.mailbox)
-
-
-def _end_group(desk: RowTransaction, group: HeldGroup, _: datetime) -> None:
-    desk.drop(HeldGroup, group.group)
-
-
-def _end_spent_key(desk: RowTransaction, key: SpentKey, _: datetime) -> None:
-    desk.drop(SpentKey, key.mailbox, key.device, key.digest)
-
-
-_ENDS: Final[Mapping[type[Any], Callable[[RowTransaction, Any, datetime], None]]] = {
+_End = Callable[[RowTransaction, Any, datetime], None]
+#: How a row of each kind ends when it is due.
+_WHEN_DUE: Final[Mapping[type[Any], _End]] = {
     HeldEnvelope: _end_envelope,
     HeldBlob: forget_blob,
-    HeldToken: _end_token,
-    SpentKey: _end_spent_key,
-    GoneMailbox: _end_gone,
-    HeldGroup: _end_group,
+    HeldToken: drop_row,
+    SpentKey: drop_row,
+    GoneMailbox: drop_row,
+    HeldGroup: drop_row,
     HeldUpload: forget_upload,
 }
-#: What goes with its mailbox, how many at once, and how. Uploads before the blobs they become.
-_REMAINS: Final[
-    tuple[tuple[type[Any], int, Callable[[RowTransaction, Any, datetime], None]], ...]
-] = (
+#: How rows end with their mailbox, and how many in one transaction. Uploads precede the blobs that
+#: they become.
+_WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
     (HeldShare, _FEW, _revoke),
     (HeldLetter, _FEW, _revoke),
     (HeldUpload, _MANY, forget_upload),
     (HeldBlob, _FEW, _revoke_blob),
-    (HeldToken, _MANY, _end_token),
-    (HeldKey, _MANY, _end_key),
-    (SpentKey, _MANY, _end_spent_key),
-    (LastingKeys, _MANY, _end_key),
+    (HeldToken, _MANY, drop_row),
+    (HeldKey, _MANY, drop_row),
+    (SpentKey, _MANY, drop_row),
+    (LastingKeys, _MANY, drop_row),
 )
 
 
-def _sweep(desk: RowTransaction, present: datetime) -> int:
-    """End a batch of each kind; how many rows that were."""
-    due = [(row, end) for kind, end in _ENDS.items() for row in desk.due(kind, present, _BATCH)]
+def _sweep(tx: RowTransaction, present: datetime) -> int:
+    """End a batch of each kind of row; return how many rows that were."""
+    due = [(row, end) for kind, end in _WHEN_DUE.items() for row in tx.due(kind, present, _BATCH)]
     for row, end in due:
-        end(desk, row, present)
+        end(tx, row, present)
     return len(due)
 
 
 Answer = TypeVar("Answer")
 _AGAIN: Final = timedelta(minutes=1)  # by the next sweep
-_FAILED_MAX: Final = 3  # as many, and it is the store that is away; each may have taken minutes
-_SOON_S: Final = 2.0  # for all that one request left over
+_FAILED_MAX: Final = 3  # then the store is unreachable; each failure may have taken minutes
+_SOON_S: Final = 2.0  # for all leftovers of one request
 
 
-def noted(
+def with_leftovers(
     work: Callable[[RowTransaction], Answer],
 ) -> Callable[[RowTransaction], tuple[Answer, list[str]]]:
-    """The same work, which also tells the names that it left over, for :func:`remove_soon`."""
+    """Make ``work`` also return the names of orphaned blobs, for :func:`remove_soon`."""
 
-    def noting(desk: RowTransaction) -> tuple[Answer, list[str]]:
-        seen = _Noting(desk)
-        return work(seen), seen.names
+    def wrapped(tx: RowTransaction) -> tuple[Answer, list[str]]:
+        collector = _LeftoverCollector(tx)
+        return work(collector), collector.names
 
-    return noting
+    return wrapped
 
 
 async def remove_soon(names: Iterable[str], relay: Relay) -> None:
-    """Delete the bytes that a request has just left over, as far as the store does so at once."""
+    """Delete bytes that a request has orphaned, as far as the store can in two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
         async with wait_allowed(_SOON_S):
@@ -281,11 +265,11 @@ async def remove_soon(names: Iterable[str], relay: Relay) -> None:
 
 
 async def remove_orphan_blobs(relay: Relay) -> None:
-    """Delete the bytes that are due; what fails is due again a minute later.
+    """Delete orphaned bytes that are due; a failed one is due again a minute later.
 
     Raises:
-        DiskFailed, DiskFull: of the first name that failed; all others were tried, unless a third
-            one failed too.
+        DiskFailed, DiskFull: the first failure; the other names were tried too, up to a third
+            failure.
     """
     present, failed = now(relay), list[EntrenousError]()
     while len(failed) < _FAILED_MAX and (
@@ -307,14 +291,14 @@ async def remove_orphan_blobs(relay: Relay) -> None:
         raise failed[0]
 
 
-class _Noting:
-    """A desk that writes down which names are left over."""
+class _LeftoverCollector:
+    """A RowTransaction that records which blobs become leftovers."""
 
-    def __init__(self, desk: RowTransaction) -> None:
+    def __init__(self, tx: RowTransaction) -> None:
         self.names = list[str]()
-        self._put, self.drop = desk.put, desk.drop
-        self.get, self.find, self.count = desk.get, desk.find, desk.count
-        self.weigh, self.letters, self.due = desk.weigh, desk.letters, desk.due
+        self._put, self.drop = tx.put, tx.drop
+        self.get, self.find, self.count = tx.get, tx.find, tx.count
+        self.weigh, self.letters, self.due = tx.weigh, tx.letters, tx.due
 
     def put(self, row: object) -> None:
         if isinstance(row, Leftover):
@@ -322,13 +306,13 @@ class _Noting:
         self._put(row)
 
 
-def _forget(desk: RowTransaction, names: list[str]) -> None:
+def _forget(tx: RowTransaction, names: list[str]) -> None:
     for name in names:
-        desk.drop(Leftover, name)
+        tx.drop(Leftover, name)
 
 
-def _note(desk: RowTransaction, gone: list[str], stuck: list[Leftover], again: datetime) -> None:
-    _forget(desk, gone)
+def _note(tx: RowTransaction, gone: list[str], stuck: list[Leftover], again: datetime) -> None:
+    _forget(tx, gone)
     for leftover in stuck:
-        if desk.get(Leftover, leftover.name) is not None:  # nobody else removed it meanwhile
-            desk.put(replace(leftover, due_at=again))
+        if tx.get(Leftover, leftover.name) is not None:  # nobody else removed it meanwhile
+            tx.put(replace(leftover, due_at=again))

@@ -1,9 +1,7 @@
-"""Hold a blob: stream its bytes to disk, then write the row that says whose they are
-(docs/spec/relay.md section 4).
-"""
+"""Store a blob: stream its bytes to disk, then write its row (docs/spec/relay.md section 4)."""
 
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,18 +23,17 @@ from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX, LOOSE_BLOB_HOURS
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import refuse_date
-from entrenous.carry.expire import forget_blob, forget_upload, noted, remove_soon
+from entrenous.carry.expire import forget_blob, forget_upload, remove_soon, with_leftovers
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
-from entrenous.carry.send_tokens import room_for_blob, sender
+from entrenous.carry.send_tokens import require_sender, room_for_blob
 from entrenous.crypto.hashing import equal_in_constant_time, lock_of
 from entrenous.wire.relay_nouns import BlobDeposit
 
-#: After so much of an upload, or so long, it looks whether anybody still wants it.
+#: An upload checks so often, in bytes and in time, that its row still exists.
 _LOOK_BYTES: Final = 64 << 20
 _LOOK_EVERY: Final = timedelta(minutes=1)
-#: What ends an upload. After all else the rest may come: a database or a bucket that was away for a
-#: moment has cost nothing that is here.
+#: Errors that end an upload. After any other, such as a lost database, it can be resumed.
 _HOPELESS: Final = (DamagedBlob, NoSuchBlob, IdInUse, TooLarge, DiskFull)
 
 
@@ -47,58 +44,62 @@ async def upload_blob(
     relay: Relay,
     start: int = 0,
 ) -> bool:
-    """Store a blob; False if the same one is here already, and then ``chunks`` is not read.
+    """Store a blob from ``chunks``, its bytes from ``start`` on; earlier calls brought those
+    before.
 
-    ``chunks`` are its bytes from ``start`` on; those before came with an earlier call.
+    Returns:
+        False if the same blob is stored already; ``chunks`` is then not read.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is no holder of a send token.
-        IdInUse: there is another blob of that id.
-        WrongOffset: less than ``start`` bytes of it are here.
+        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
+        IdInUse: another blob has this id.
+        WrongOffset: fewer than ``start`` bytes are stored.
         DamagedBlob: the bytes are not those that the deposit announces.
-        TooLarge, TooFarAhead, Expired: beyond what a relay takes.
-        MailboxFull: so much is in the mailbox already, or on its way there.
-        TooMany: another upload of it is under way.
+        TooLarge, TooFarAhead, Expired: it exceeds the relay's limits.
+        MailboxFull: the mailbox holds too much, including uploads.
+        TooMany: another upload of this blob is under way.
         DiskFull: the disk has no room for it.
         DiskFailed, DatabaseAway: a disk or the database failed, maybe for a moment.
-        Exception: what ``chunks`` raised. After this and a failure what came until then stays, and
-            may be added to.
+        Exception: what ``chunks`` raised. After this or a failure the upload can be resumed.
     """
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
     crowded = _is_crowded(deposit.size - start, relay)
-    coming = _coming(deposit, relay.dice.token(16).hex(), now(relay))
+    new = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
 
-    def begin(desk: RowTransaction) -> HeldUpload | None:
-        upload = _begin(desk, coming, deposit, token, relay)
+    def begin(tx: RowTransaction) -> HeldUpload | None:
+        upload = _begin(tx, new, deposit, token, relay)
         if upload is not None and crowded:
             raise DiskFull
+        if start and upload is not None and upload.name == new.name:
+            raise WrongOffset  # a resumed upload must exist, and none is created
         return upload
 
-    upload = await relay.mail.together(begin if start == 0 else _only_begun(begin, coming))
+    upload = await relay.mail.together(begin)
     if upload is None:
         return False
     if start > await relay.blobs.size(upload.name):
         raise WrongOffset
     try:
-        bytes_of_it = _as_announced(deposit.size - start, _while_wanted(upload, chunks, relay))
-        await relay.blobs.keep(upload.name, bytes_of_it, deposit.sha256, start, deposit.mailbox)
-        return await relay.mail.together(lambda desk: _give(desk, upload, now(relay)))
+        checked = _exact_size(deposit.size - start, _while_wanted(upload, chunks, relay))
+        await relay.blobs.keep(upload.name, checked, deposit.sha256, start, deposit.mailbox)
+        return await relay.mail.together(lambda tx: _publish(tx, upload, now(relay)))
     except TooMany:
-        raise  # what is here belongs to the other upload
+        raise  # the stored bytes belong to the other upload
     except _HOPELESS:
         await _abandon(upload, relay)
         raise
     except (Exception, CancelledError):
-        await _leave(upload, relay)
+        await _keep_for_resumption(upload, relay)
         raise
 
 
 async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
-    """What is known of a blob; its bytes are ``relay.blobs.read(name, ...)``. Never counts.
+    """Return a blob's row; ``relay.blobs.read(name, ...)`` gives its bytes. Reading is never
+    counted.
 
     Raises:
-        NoSuchBlob: it is not here any more.
+        NoSuchBlob: it is no longer stored.
         WrongToken: this is not its fetch token.
     """
     present = now(relay)
@@ -115,10 +116,10 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
 
 
 async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
-    """How many bytes of a blob are here, and how many it has; for who brought it.
+    """Return how many bytes of a blob are stored, and its full size, to whoever uploads it.
 
     Raises:
-        NoSuchBlob: nothing of it is here.
+        NoSuchBlob: nothing of it is stored.
         WrongToken: this is not its withdraw token.
     """
     present = now(relay)
@@ -137,13 +138,12 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
 
 
 def _is_crowded(size: int, relay: Relay) -> bool:
-    """Whether the disk would lack the room that letters need (relay.md section 9)."""
+    """Return whether the blob would take disk space reserved for letters (relay.md section 9)."""
     room, least = relay.blobs.room(), relay.limits.free_bytes_min
     return bool(least) and room is not None and room - size < least
 
 
-def _coming(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
-    """The row of a blob of which nothing is here yet."""
+def _new_upload(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
     due_at = min(deposit.expires_at, present + timedelta(hours=LOOSE_BLOB_HOURS))
     return HeldUpload(
         *(deposit.id, name, deposit.mailbox, deposit.size, deposit.sha256),
@@ -152,65 +152,53 @@ def _coming(deposit: BlobDeposit, name: str, present: datetime) -> HeldUpload:
 
 
 def _begin(
-    desk: RowTransaction, coming: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
+    tx: RowTransaction, new: HeldUpload, deposit: BlobDeposit, token: Secret, relay: Relay
 ) -> HeldUpload | None:
-    """Write the upload down, or find it again; None if these very bytes are here already."""
+    """Create the upload's row or find it; return None if this very blob is stored already."""
     present = now(relay)
-    held = desk.get(HeldBlob, coming.blob)
+    held = tx.get(HeldBlob, new.blob)
     if held is not None and held.due_at <= present:
-        forget_blob(desk, held, present)
+        forget_blob(tx, held, present)
         held = None
-    if held is not None and _is_same(held, coming):
+    if held is not None and _is_same(held, new):
         return None
-    sender(desk, coming.mailbox, token, present)
+    require_sender(tx, new.mailbox, token, present)
     if held is not None:
         raise IdInUse
     refuse_date(deposit.expires_at, present, relay.limits)
-    upload = _begun(desk, coming, present)
+    upload = _existing_upload(tx, new, present)
     if upload is None:
-        room_for_blob(desk, coming.mailbox, coming.size, relay.limits)
-    going = coming if upload is None else replace(upload, due_at=coming.due_at)
-    desk.put(going)
-    return going
+        room_for_blob(tx, new.mailbox, new.size, relay.limits)
+        upload = new
+    else:
+        upload = replace(upload, due_at=new.due_at)
+    tx.put(upload)
+    return upload
 
 
-def _only_begun(
-    begin: Callable[[RowTransaction], HeldUpload | None], coming: HeldUpload
-) -> Callable[[RowTransaction], HeldUpload | None]:
-    """The same for a rest: a beginning must be here, so that it leaves nothing where none is."""
-
-    def work(desk: RowTransaction) -> HeldUpload | None:
-        upload = begin(desk)
-        if upload is not None and upload.name == coming.name:
-            raise WrongOffset
-        return upload
-
-    return work
-
-
-def _begun(desk: RowTransaction, coming: HeldUpload, present: datetime) -> HeldUpload | None:
-    """The same upload, if it was begun before and can still go on."""
-    upload = desk.get(HeldUpload, coming.blob)
+def _existing_upload(tx: RowTransaction, new: HeldUpload, present: datetime) -> HeldUpload | None:
+    """Return the existing upload of this blob, if it can still be resumed."""
+    upload = tx.get(HeldUpload, new.blob)
     if upload is not None and upload.due_at <= present:
-        forget_upload(desk, upload, present)
+        forget_upload(tx, upload, present)
         upload = None
-    if upload is not None and not _is_same(upload, coming):
+    if upload is not None and not _is_same(upload, new):
         raise IdInUse
     return upload
 
 
-def _give(desk: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
-    """Give the stored bytes to their blob; False if another upload of the same was faster."""
-    held = desk.get(HeldBlob, upload.blob)
+def _publish(tx: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
+    """Turn the upload into a blob; return False if another upload of the same blob was faster."""
+    held = tx.get(HeldBlob, upload.blob)
     if held is not None and _is_same(held, upload):
         return False
     if held is not None:
         raise IdInUse
-    mine = desk.get(HeldUpload, upload.blob)
+    mine = tx.get(HeldUpload, upload.blob)
     if mine is None or mine.name != upload.name or mine.due_at <= present:
-        raise NoSuchBlob  # this upload took so long that its bytes are swept away, maybe just now
-    desk.drop(HeldUpload, upload.blob)
-    desk.put(
+        raise NoSuchBlob  # this upload took so long that it expired
+    tx.drop(HeldUpload, upload.blob)
+    tx.put(
         HeldBlob(
             *(mine.blob, mine.name, mine.mailbox, mine.size, mine.sha256),
             *(mine.fetch_lock, mine.withdraw_lock, None, mine.due_at),
@@ -220,40 +208,41 @@ def _give(desk: RowTransaction, upload: HeldUpload, present: datetime) -> bool:
 
 
 async def _abandon(upload: HeldUpload, relay: Relay) -> None:
-    """Forget the bytes of an upload that can't succeed."""
+    """Delete the bytes of an upload that cannot succeed."""
 
-    def work(desk: RowTransaction) -> None:
-        mine = desk.get(HeldUpload, upload.blob)
+    def work(tx: RowTransaction) -> None:
+        mine = tx.get(HeldUpload, upload.blob)
         if mine is not None and mine.name == upload.name:
-            forget_upload(desk, mine, now(relay))
-        elif getattr(desk.get(HeldBlob, upload.blob), "name", None) != upload.name:
-            desk.put(Leftover(upload.name, now(relay)))  # its mailbox was deleted meanwhile
+            forget_upload(tx, mine, now(relay))
+        elif getattr(tx.get(HeldBlob, upload.blob), "name", None) != upload.name:
+            tx.put(Leftover(upload.name, now(relay)))  # the mailbox was deleted meanwhile
 
-    _, left = await relay.mail.together(noted(work))
+    _, left = await relay.mail.together(with_leftovers(work))
     await remove_soon(left, relay)
 
 
-async def _leave(upload: HeldUpload, relay: Relay) -> None:
-    """Leave what came for the rest to come; what nobody owns any more goes.
+async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
+    """Keep the stored part of an upload for a resumption; delete it if its row is gone.
 
-    Its row may be gone: a mailbox was deleted. The store removed what there was then, and more came
-    after that. A database that is away now has said so, or says it to whoever brings the rest.
+    The row is gone if the mailbox was deleted: the store then removed what there was, and more
+    bytes came after that. An unreachable database is ignored here: whoever resumes the upload meets
+    it.
     """
 
-    def work(desk: RowTransaction) -> None:
-        owners = (desk.get(HeldUpload, upload.blob), desk.get(HeldBlob, upload.blob))
+    def work(tx: RowTransaction) -> None:
+        owners = (tx.get(HeldUpload, upload.blob), tx.get(HeldBlob, upload.blob))
         if not any(one is not None and one.name == upload.name for one in owners):
-            desk.put(Leftover(upload.name, now(relay)))
+            tx.put(Leftover(upload.name, now(relay)))
 
     with suppress(Unreachable):
-        _, left = await relay.mail.together(noted(work))
+        _, left = await relay.mail.together(with_leftovers(work))
         await remove_soon(left, relay)
 
 
 async def _while_wanted(
     upload: HeldUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
-    """Pass the bytes on as long as the upload's row is there; raises NoSuchBlob."""
+    """Pass the bytes on while the upload's row exists; raises NoSuchBlob."""
     came, looked_at = 0, now(relay)
     async for chunk in chunks:
         came += len(chunk)
@@ -265,7 +254,7 @@ async def _while_wanted(
 
 
 async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
-    """Whether its row is there; it is as long as nobody can tell, so that nothing is lost."""
+    """Return whether the upload's row exists; assume so if the database is unreachable."""
     try:
         mine = await relay.mail.look(lambda view: view.get(HeldUpload, upload.blob))
     except DatabaseAway:
@@ -273,15 +262,15 @@ async def _is_wanted(upload: HeldUpload, relay: Relay) -> bool:
     return mine is not None and mine.name == upload.name
 
 
-def _is_same(held: HeldBlob | HeldUpload, coming: HeldUpload) -> bool:
-    placed = (held.mailbox, held.size) == (coming.mailbox, coming.size)
-    locked = equal_in_constant_time(held.fetch_lock, coming.fetch_lock)
-    taken = equal_in_constant_time(held.withdraw_lock, coming.withdraw_lock)
-    return placed and locked and taken and equal_in_constant_time(held.sha256, coming.sha256)
+def _is_same(held: HeldBlob | HeldUpload, new: HeldUpload) -> bool:
+    placed = (held.mailbox, held.size) == (new.mailbox, new.size)
+    locked = equal_in_constant_time(held.fetch_lock, new.fetch_lock)
+    taken = equal_in_constant_time(held.withdraw_lock, new.withdraw_lock)
+    return placed and locked and taken and equal_in_constant_time(held.sha256, new.sha256)
 
 
-async def _as_announced(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass ``size`` bytes on; raise DamagedBlob at the first moment that there are more or less."""
+async def _exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass ``size`` bytes on; raise DamagedBlob as soon as there are more or fewer."""
     seen = 0
     async for chunk in chunks:
         seen += len(chunk)

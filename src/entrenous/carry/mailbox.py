@@ -1,5 +1,5 @@
-"""Create a mailbox, keep its card and prekeys, and delete it with all that it holds
-(docs/spec/relay.md sections 2 and 10).
+"""Create a mailbox, keep its card and prekeys, and delete it with its contents (docs/spec/relay.md
+sections 2 and 10).
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ from entrenous.base.limits import (
     SPENT_KEY_DAYS,
 )
 from entrenous.base.secret import Secret
-from entrenous.carry.expire import EMPTYING, empty_some, noted, remove_soon
+from entrenous.carry.expire import EMPTYING, empty_batch, remove_soon, with_leftovers
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import (
     GoneMailbox,
@@ -37,36 +37,44 @@ from entrenous.carry.relay_rows import (
     LastingKeys,
     SpentKey,
 )
-from entrenous.carry.send_tokens import closer, owner, reader, room_for_device, sender
+from entrenous.carry.send_tokens import (
+    require_closer,
+    require_owner,
+    require_reader,
+    require_sender,
+    room_for_device,
+)
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 
-#: Where shares are whose mailbox a relay of the first schema did not know: whoever had it could
-#: end them all.
-_NOBODYS: Final = MailboxId(bytes(ID_BYTES))
+#: Reserved: relays of the first schema stored shares of unknown mailboxes under it, and whoever
+#: owned it could end them all.
+_RESERVED: Final = MailboxId(bytes(ID_BYTES))
 
 
 async def create_mailbox(
     mailbox: MailboxId, owner_lock: bytes, relay: Relay, close_lock: bytes | None = None
 ) -> bool:
-    """Make a mailbox for whoever holds the token of ``owner_lock``; False if it was there before.
+    """Create a mailbox for the holder of the token behind ``owner_lock``; that of ``close_lock``
+    may delete it.
 
-    Whoever holds that of ``close_lock`` may delete it (carry/mailbox.py).
+    Returns:
+        False if it existed before with the same locks.
 
     Raises:
-        IdInUse: there is one of that name, with other locks; or there was, until lately; or the
-            name is nobody's.
-        MailboxesClosed: this relay makes no new ones.
+        IdInUse: a mailbox of that name has other locks, or was deleted recently; or the name is
+            reserved.
+        MailboxesClosed: this relay makes no new mailboxes.
     """
 
-    def work(desk: RowTransaction) -> bool:
-        if mailbox == _NOBODYS:
+    def work(tx: RowTransaction) -> bool:
+        if mailbox == _RESERVED:
             raise IdInUse
-        held = desk.get(HeldMailbox, mailbox)
-        if held is None and desk.get(GoneMailbox, mailbox) is None:
+        held = tx.get(HeldMailbox, mailbox)
+        if held is None and tx.get(GoneMailbox, mailbox) is None:
             if not relay.limits.mailbox_open:
                 raise MailboxesClosed
-            desk.put(HeldMailbox(mailbox, owner_lock, close_lock=close_lock))
+            tx.put(HeldMailbox(mailbox, owner_lock, close_lock=close_lock))
         elif held is None or not _is_same(held, owner_lock, close_lock):
             raise IdInUse
         return held is None
@@ -75,33 +83,33 @@ async def create_mailbox(
 
 
 async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay) -> None:
-    """Show ``card`` from now on.
+    """Replace the mailbox's card.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
         TooLarge: more than 128 KiB.
     """
     if len(card) > CARD_BYTES_MAX:
         raise TooLarge(limit_bytes=CARD_BYTES_MAX)
 
-    def work(desk: RowTransaction) -> None:
-        owner(desk, mailbox, token)
-        desk.put(HeldCard(mailbox, card))
+    def work(tx: RowTransaction) -> None:
+        require_owner(tx, mailbox, token)
+        tx.put(HeldCard(mailbox, card))
 
     await relay.mail.together(work)
 
 
 async def card_of(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
-    """The card, for the owner or the holder of a send token.
+    """Return the card to the owner or the holder of a send token.
 
     Raises:
-        NoSuchMailbox: no such mailbox, or it has no card yet.
-        WrongToken: neither of the two.
+        NoSuchMailbox: there is no such mailbox, or it has no card yet.
+        WrongToken: the token is neither the owner's nor a valid send token.
     """
     present = now(relay)
 
     def work(view: RowView) -> bytes:
-        reader(view, mailbox, token, present)
+        require_reader(view, mailbox, token, present)
         held = view.get(HeldCard, mailbox)
         if held is None:
             raise NoSuchMailbox
@@ -122,37 +130,38 @@ _HOUR: Final = timedelta(hours=1)
 async def add_prekeys(
     mailbox: MailboxId, token: Secret, device: DeviceId, prekeys: Prekeys, relay: Relay
 ) -> int:
-    """Replace all keys of a device by these; the count of one-time keys held.
+    """Replace all keys of a device; return how many one-time keys are stored.
 
-    What is handed out together is of one set, since one signature covers a set (identity.md
-    section 5). A key that was handed out before is not taken again, nor is one beyond the fiftieth.
+    Keys that are handed out together belong to one set, since one signature covers a set
+    (identity.md section 5). A key that was handed out before is not stored again, nor is one beyond
+    the fiftieth.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        TooLarge: a key of more than 8 KiB.
-        TooManyRegistered: it would be one device too many.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
+        TooLarge: a key has more than 8 KiB.
+        TooManyRegistered: the mailbox has as many devices as it may.
     """
     _refuse_large(prekeys)
 
-    def work(desk: RowTransaction) -> int:
-        owner(desk, mailbox, token)
-        held = desk.get(LastingKeys, mailbox, device)
+    def work(tx: RowTransaction) -> int:
+        require_owner(tx, mailbox, token)
+        held = tx.get(LastingKeys, mailbox, device)
         if held is None:
-            room_for_device(desk, mailbox)
-        _drop_others(desk, mailbox, device, prekeys)
+            room_for_device(tx, mailbox)
+        _drop_others(tx, mailbox, device, prekeys)
         for signed in prekeys.one_time:
-            _add(desk, HeldKey(mailbox, device, sha256(signed), signed))
-        desk.put(LastingKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
-        return desk.count(HeldKey, mailbox=mailbox, device=device)
+            _add(tx, HeldKey(mailbox, device, sha256(signed), signed))
+        tx.put(LastingKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
+        return tx.count(HeldKey, mailbox=mailbox, device=device)
 
     return await relay.mail.together(work)
 
 
 async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
-    """How many one-time keys are left, for the owner; raises NoSuchMailbox, WrongToken."""
+    """Return how many one-time keys are left, to the owner; raises NoSuchMailbox, WrongToken."""
 
     def work(view: RowView) -> int:
-        owner(view, mailbox, token)
+        require_owner(view, mailbox, token)
         return view.count(HeldKey, mailbox=mailbox, device=device)
 
     return await relay.mail.look(work)
@@ -161,22 +170,22 @@ async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, rel
 async def claim_prekeys(
     mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay
 ) -> PrekeyBundle:
-    """Hand out what is needed to start a session with a device.
+    """Hand out the keys that start a session with a device.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is no holder of a send token.
+        NoSuchMailbox, WrongToken: the token is no valid send token of this mailbox.
         NoPrekeys: the device has never published any.
-        TooMany: more than 20 claims in the hour that began with this token's first; 4 of a token
-            that admits one envelope.
+        TooMany: more than 20 claims in the hour since the token's first; 4 for a token that admits
+            one envelope.
     """
     present = now(relay)
 
-    def work(desk: RowTransaction) -> PrekeyBundle:
-        desk.put(_counted(sender(desk, mailbox, token, present), present))
-        lasting = desk.get(LastingKeys, mailbox, device)
+    def work(tx: RowTransaction) -> PrekeyBundle:
+        tx.put(_counted(require_sender(tx, mailbox, token, present), present))
+        lasting = tx.get(LastingKeys, mailbox, device)
         if lasting is None or lasting.fallback is None or lasting.xwing is None:
             raise NoPrekeys
-        one_time = _take(desk, mailbox, device, present)
+        one_time = _take(tx, mailbox, device, present)
         return PrekeyBundle(device, one_time, lasting.fallback, lasting.xwing)
 
     return await relay.mail.together(work)
@@ -189,19 +198,19 @@ def _refuse_large(prekeys: Prekeys) -> None:
 
 
 def _drop_others(
-    desk: RowTransaction, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys
+    tx: RowTransaction, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys
 ) -> None:
     kept = {sha256(signed) for signed in prekeys.one_time}
-    for held in desk.find(HeldKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
+    for held in tx.find(HeldKey, limit=ONE_TIME_KEYS, mailbox=mailbox, device=device):
         if held.digest not in kept:
-            desk.drop(HeldKey, mailbox, device, held.digest)
+            tx.drop(HeldKey, mailbox, device, held.digest)
 
 
-def _add(desk: RowTransaction, key: HeldKey) -> None:
-    spent = desk.get(SpentKey, key.mailbox, key.device, key.digest)
-    held = desk.count(HeldKey, mailbox=key.mailbox, device=key.device)
+def _add(tx: RowTransaction, key: HeldKey) -> None:
+    spent = tx.get(SpentKey, key.mailbox, key.device, key.digest)
+    held = tx.count(HeldKey, mailbox=key.mailbox, device=key.device)
     if spent is None and held < ONE_TIME_KEYS:
-        desk.put(key)
+        tx.put(key)
 
 
 def _counted(held: HeldToken, present: datetime) -> HeldToken:
@@ -214,51 +223,51 @@ def _counted(held: HeldToken, present: datetime) -> HeldToken:
 
 
 def _take(
-    desk: RowTransaction, mailbox: MailboxId, device: DeviceId, present: datetime
+    tx: RowTransaction, mailbox: MailboxId, device: DeviceId, present: datetime
 ) -> bytes | None:
-    keys = desk.find(HeldKey, limit=1, mailbox=mailbox, device=device)
+    keys = tx.find(HeldKey, limit=1, mailbox=mailbox, device=device)
     for key in keys:
-        desk.drop(HeldKey, mailbox, device, key.digest)
+        tx.drop(HeldKey, mailbox, device, key.digest)
         until = present + timedelta(days=SPENT_KEY_DAYS)
-        desk.put(SpentKey(mailbox, device, key.digest, until))
+        tx.put(SpentKey(mailbox, device, key.digest, until))
     return keys[0].signed if keys else None
 
 
 async def set_close_lock(
     mailbox: MailboxId, token: Secret, close_lock: bytes, relay: Relay
 ) -> None:
-    """From now on another token deletes this mailbox; raises NoSuchMailbox, WrongToken."""
+    """Replace the token that may delete this mailbox; raises NoSuchMailbox, WrongToken."""
 
-    def work(desk: RowTransaction) -> None:
-        desk.put(replace(owner(desk, mailbox, token), close_lock=close_lock))
+    def work(tx: RowTransaction) -> None:
+        tx.put(replace(require_owner(tx, mailbox, token), close_lock=close_lock))
 
     await relay.mail.together(work)
 
 
 async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Delete it; when this returns, all is gone but its name, taken for 30 days, and what bytes of
-    blobs the store has not removed yet. May be repeated.
+    """Delete a mailbox; repeating this is harmless.
 
-    It is nobody's any more after the first of several transactions; what is left after a crash goes
-    with the next sweep.
+    When this returns, everything is gone except the name, which stays taken for 30 days, and blob
+    bytes that the store has not removed yet. The first of several transactions ends all access;
+    after a crash the next sweep deletes the rest.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is neither the owner nor the holder of the close token.
+        NoSuchMailbox, WrongToken: the token is neither the owner's nor the close token.
     """
 
-    def work(desk: RowTransaction) -> GoneMailbox:
-        gone = desk.get(GoneMailbox, mailbox)
+    def work(tx: RowTransaction) -> GoneMailbox:
+        gone = tx.get(GoneMailbox, mailbox)
         if gone is not None:
             return gone
-        closer(desk, mailbox, token)
+        require_closer(tx, mailbox, token)
         for kind in (HeldMailbox, HeldLock, HeldCard):
-            desk.drop(kind, mailbox)
-        desk.put(GoneMailbox(mailbox, EMPTYING))
+            tx.drop(kind, mailbox)
+        tx.put(GoneMailbox(mailbox, EMPTYING))
         return GoneMailbox(mailbox, EMPTYING)
 
     gone, left, more = await relay.mail.together(work), list[str](), True
     while more:
-        part = noted(partial(empty_some, gone=gone, present=now(relay)))
+        part = with_leftovers(partial(empty_batch, gone=gone, present=now(relay)))
         more, names = await relay.mail.together(part)
         left += names
     await remove_soon(left, relay)

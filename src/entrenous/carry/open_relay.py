@@ -1,8 +1,7 @@
 """Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
 
-A folder remembers which database it was used with; another one knows none of its mailboxes, so
-no device there could open
-its vault (docs/spec/relay.md section 12). Nothing here leads to a key.
+A folder records which database it was used with: another one knows none of its mailboxes, so no
+device could unlock its vault (docs/spec/relay.md section 12). Nothing here leads to a key.
 """
 
 import asyncio
@@ -48,18 +47,20 @@ def open_relay(
     database: str | None = None,
     blobs: str | None = None,
 ) -> Iterator[Relay]:
-    """The relay whose database and blobs are in ``folder``, made if they are missing.
+    """Open the relay whose database and blobs are in ``folder``, and create them if they are
+    missing.
 
-    A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, are used
-    instead of those in the folder; several relays may share them. The tables are created in an
-    empty database, if ``create`` is set.
+    A ``database``, ``postgresql://...``, and a bucket for the ``blobs``, ``s3://...``, replace
+    those in the folder; several relays may share them. If ``create`` is set, an empty database gets
+    its tables.
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
-        BrokenDatabase: it is damaged; also what runs in here ends so if it found out.
+        BrokenDatabase: it is damaged; also raised if a disk failure inside the block turns out to
+            be that.
         DatabaseAway: the ``database`` cannot be reached.
-        BadDatabaseAddress: it cannot be read as one.
-        LacksPostgresql, LacksS3: a library.
+        BadDatabaseAddress: its address cannot be parsed.
+        LacksPostgresql, LacksS3: a library is missing.
     """
     limits = limits or Limits()
     with explain_disk_failure(folder) if database is None else nullcontext():
@@ -78,8 +79,8 @@ def open_relay(
 
 @contextmanager
 def explain_disk_failure(folder: Path) -> Iterator[None]:
-    """Where a relay's disk is said to fail, look whether it is the database or who may write there:
-    trying again would help against neither.
+    """Replace DiskFailed by its cause if the database is damaged or its permissions are wrong, for
+    then trying again would not help.
 
     Raises:
         BrokenDatabase, UnusableFolder, DiskFailed.
@@ -98,7 +99,7 @@ def explain_disk_failure(folder: Path) -> Iterator[None]:
 
 
 def _in_bucket(url: str) -> BlobStore:
-    """Imported here, for not everybody has its library."""
+    """Open a bucket; its library, imported here, is optional."""
     try:
         from entrenous.carry.store.s3_blobs import open_s3  # noqa: PLC0415
     except ImportError:
@@ -107,7 +108,7 @@ def _in_bucket(url: str) -> BlobStore:
 
 
 def postgres_fault(url: str) -> str | None:
-    """Why no relay can use that PostgreSQL, in words; None if one can."""
+    """Return why a relay cannot use that PostgreSQL, in words; None if it can."""
     try:
         with ExitStack() as opened:
             _in_postgresql(url, opened, WakeBounds(), create=False)
@@ -128,7 +129,7 @@ def _in_folder(
 def _in_postgresql(
     url: str, opened: ExitStack, wakes: WakeBounds, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
-    """Rows and bell in PostgreSQL; imported here, for not everybody has its library."""
+    """Open rows and wake-ups in PostgreSQL; its library, imported here, is optional."""
     try:
         from entrenous.carry.store.postgres_rows import connect_to, open_postgres  # noqa: PLC0415
         from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
@@ -142,14 +143,14 @@ def _in_postgresql(
 def open_present_relay(
     folder: Path, database: str | None = None, blobs: str | None = None
 ) -> Iterator[Relay]:
-    """The same, but nothing is made where there is no relay; it may be running.
+    """Open an existing relay, which may be running; create nothing.
 
     Raises:
         NoRelayHere: there is none.
+        UnusedDatabase: its tables were not created yet; only the start of a relay does that.
         UnusableFolder, DiskFull, DiskFailed, BrokenDatabase, NewerDatabase, OlderDatabase.
         DatabaseAway: the ``database`` cannot be reached.
-        LacksPostgresql, LacksS3: a library.
-        UnusedDatabase: only the start of a relay creates its tables.
+        LacksPostgresql, LacksS3: a library is missing.
     """
     if database is None and not (folder / MAIL).is_file():
         raise NoRelayHere(path=folder)
@@ -163,28 +164,27 @@ _NAME_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Whose database it is, None where no relay has started with it; whether it has mailboxes."""
+    """A database's relay id, None before its first start, and whether it has mailboxes."""
 
     relay: bytes | None
     is_filled: bool
 
 
 def contents_of(view: RowView) -> Contents:
-    """What a database says of itself."""
     held = view.get(HeldRelay, _ONLY)
     return Contents(held.name if held else None, bool(view.find(HeldMailbox, 1)))
 
 
 async def relay_id(relay: Relay) -> bytes:
-    """The 16 bytes that name this relay's database, drawn at its first start; all its copies, and
-    all relays that share it, have the same.
+    """Return the 16 bytes that identify this relay's database, generated at its first start; its
+    copies, and all relays that share it, have the same.
     """
     fresh = HeldRelay(_ONLY, relay.dice.token(_NAME_BYTES))
 
-    def work(desk: RowTransaction) -> bytes:
-        held = desk.get(HeldRelay, _ONLY)
+    def work(tx: RowTransaction) -> bytes:
+        held = tx.get(HeldRelay, _ONLY)
         if held is None:
-            desk.put(fresh)
+            tx.put(fresh)
         return (held or fresh).name
 
     return await relay.mail.together(work)
@@ -196,10 +196,10 @@ _SCHEMA: Final = "entrenous/relay-database/1"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Which database: its relay's id, and for people where it was, without user and password."""
+    """A database's relay id, and its address for people, without user and password."""
 
     relay: bytes
-    place: str
+    address: str
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -209,7 +209,7 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 def read_note(folder: Path) -> Note | None:
-    """The note in a folder; None where there is none, or none that can be read."""
+    """Read the note in a folder; None if there is none or it cannot be read."""
     try:
         untrusted = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Written)
         return Note(bytes.fromhex(untrusted.relay), untrusted.database)
@@ -218,9 +218,8 @@ def read_note(folder: Path) -> Note | None:
 
 
 def write_note(note: Note, folder: Path) -> None:
-    """Replace the note, durably; raises OSError."""
     write_private(
-        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.place))
+        folder / _FILE, msgspec.json.encode(_Written(_SCHEMA, note.relay.hex(), note.address))
     )
 
 
@@ -228,18 +227,22 @@ _NEW = Contents(None, is_filled=False)
 
 
 def check_same_database(settings: RelaySettings) -> None:
-    """Look before a relay starts; nothing is made or changed.
+    """Check, before a relay starts, that the folder goes with this database; change nothing.
 
     Raises:
-        OtherDatabase: the folder was used with another one, or has a filled one of its own beside
-            one that is empty.
+        OtherDatabase: the folder was used with another database, or contains a used one beside this
+            empty one.
         DatabaseAway, BadDatabaseAddress, LacksPostgresql, NewerDatabase, OlderDatabase.
     """
-    found, note = _contents(settings), read_note(settings.data)
+    if settings.database is None:
+        found = _database_in_folder(settings)
+    else:
+        found = _database_in_postgresql(settings.database)
+    note = read_note(settings.data)
     if found is None:
         return
     if note is not None and note.relay != found.relay:
-        before = note.place
+        before = note.address
     elif note is None and settings.database is not None and not found.is_filled:
         beside = _database_in_folder(settings)
         if beside is None or not beside.is_filled:
@@ -248,31 +251,25 @@ def check_same_database(settings: RelaySettings) -> None:
     else:
         return
     held = "holds other mailboxes" if found.is_filled else "is empty"
-    raise OtherDatabase(data=settings.data, before=before, now=_place(settings), held=held)
+    raise OtherDatabase(
+        data=settings.data, before=before, now=_database_address(settings), held=held
+    )
 
 
 def note_database(relay: Relay, settings: RelaySettings) -> None:
-    """Note in the folder which database it is used with from now on.
+    """Record in the folder which database it is used with from now on.
 
     Raises:
-        UnusableFolder, DiskFull; and what the database raises.
+        UnusableFolder, DiskFull; also what the database raises.
     """
-    note = Note(asyncio.run(relay_id(relay)), _place(settings))
+    note = Note(asyncio.run(relay_id(relay)), _database_address(settings))
     if note != read_note(settings.data):
         with folder_errors(settings.data):
             write_note(note, settings.data)
 
 
-def _contents(settings: RelaySettings) -> Contents | None:
-    return (
-        _database_in_folder(settings)
-        if settings.database is None
-        else _database_in_postgresql(settings.database)
-    )
-
-
 def _database_in_folder(settings: RelaySettings) -> Contents | None:
-    """None of one that cannot be read: its relay says what is wrong with it."""
+    """Return None for an unreadable database: opening the relay says what is wrong with it."""
     mail = settings.data / MAIL
     try:
         if not mail.is_file():
@@ -286,7 +283,6 @@ def _database_in_folder(settings: RelaySettings) -> Contents | None:
 
 
 def _database_in_postgresql(url: str) -> Contents:
-    """Imported here, for not everybody has its library."""
     try:
         from entrenous.carry.store.postgres_rows import open_postgres  # noqa: PLC0415
     except ImportError:
@@ -298,7 +294,7 @@ def _database_in_postgresql(url: str) -> Contents:
         return _NEW
 
 
-def _place(settings: RelaySettings) -> str:
+def _database_address(settings: RelaySettings) -> str:
     if settings.database is None:
         return str(settings.data / MAIL)
     from entrenous.serving.postgres_address import place_of  # noqa: PLC0415

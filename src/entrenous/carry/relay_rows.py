@@ -1,4 +1,6 @@
-"""The rows that a relay stores (docs/spec/relay.md section 8); carry/expire.py says for how long."""
+"""The rows that a relay stores (docs/spec/relay.md section 8); carry/expire.py decides for how
+long.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +15,10 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 @dataclass(frozen=True, slots=True)
 class HeldMailbox:
-    """A mailbox; ``last_sequence`` is what its newest envelope was given.
+    """A mailbox; ``last_sequence`` is the sequence of its newest envelope.
 
-    ``close_lock`` is of the token that deletes it, held by its owner's other devices; None until
-    the owner named one.
+    ``close_lock`` belongs to the token that deletes it, held by its owner's other devices; None
+    until the owner sets one.
     """
 
     mailbox: MailboxId
@@ -27,7 +29,7 @@ class HeldMailbox:
 
 @dataclass(frozen=True, slots=True)
 class GoneMailbox:
-    """That a mailbox was deleted, so that nobody takes its name before everybody has heard."""
+    """A deleted mailbox, whose name nobody may take until everybody has heard of the deletion."""
 
     mailbox: MailboxId
     due_at: datetime
@@ -37,9 +39,9 @@ class GoneMailbox:
 class HeldLock:
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
-    ``key`` is an OPRF key of 32 bytes; ``tries`` how many questions are left; ``asked`` the last
-    one that was counted, so that its repeat is not; ``generation`` that of the vault that opened
-    last, ``opening`` the number of that very opening.
+    ``key`` is an OPRF key of 32 bytes; ``tries`` the requests left; ``asked`` the last counted
+    request, whose repeat is free; ``generation`` that of the vault that unlocked last, and
+    ``opening`` the number of that unlock.
     """
 
     mailbox: MailboxId
@@ -53,7 +55,7 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class HeldCard:
-    """The card that a mailbox shows to holders of its send tokens; opaque."""
+    """The card that a mailbox shows to holders of its send tokens; opaque to the relay."""
 
     mailbox: MailboxId
     card: bytes
@@ -61,7 +63,7 @@ class HeldCard:
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A send token: how often it may be and was used, and its claims in the hour since then."""
+    """A send token, its allowed and past uses, and its claims in the hour from ``claims_since``."""
 
     mailbox: MailboxId
     lock: bytes
@@ -84,7 +86,7 @@ class HeldKey:
 
 @dataclass(frozen=True, slots=True)
 class SpentKey:
-    """That a one-time key was handed out, so that publishing it again does not bring it back."""
+    """A one-time key that was handed out, so that publishing it again does not bring it back."""
 
     mailbox: MailboxId
     device: DeviceId
@@ -94,7 +96,7 @@ class SpentKey:
 
 @dataclass(frozen=True, slots=True)
 class LastingKeys:
-    """The keys of a device that may be handed out again and again."""
+    """The keys of a device that may be handed out repeatedly."""
 
     mailbox: MailboxId
     device: DeviceId
@@ -104,10 +106,10 @@ class LastingKeys:
 
 @dataclass(frozen=True, slots=True)
 class HeldEnvelope:
-    """Where an envelope is; all that is left of it once ``closed_at`` is set (a tombstone).
+    """An envelope's state; a tombstone once ``closed_at`` is set.
 
-    ``digest`` is of everything that was posted, so that a repeat is known as one; empty where
-    nothing was, but its sender took it back already.
+    ``digest`` hashes everything that was posted, to recognize a repeat; it is empty if the sender
+    took the envelope back before it was posted.
     """
 
     envelope: EnvelopeId
@@ -125,7 +127,7 @@ class HeldEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class HeldLetter:
-    """Sealed bytes that the owner of the mailbox has not got yet."""
+    """Sealed bytes that the owner of the mailbox has not fetched yet."""
 
     envelope: EnvelopeId
     mailbox: MailboxId
@@ -136,7 +138,7 @@ class HeldLetter:
 
 @dataclass(frozen=True, slots=True)
 class HeldShare:
-    """A share that may still be given out; ``group`` counts its attempts when ``opens`` is set."""
+    """A share that may still be released; ``group`` counts its openings if ``opens`` is set."""
 
     envelope: EnvelopeId
     value: Secret
@@ -147,7 +149,7 @@ class HeldShare:
 
 @dataclass(frozen=True, slots=True)
 class HeldGroup:
-    """How often the copies of one message to the devices of one person were opened together."""
+    """How often the copies of one message for one person's devices were opened in total."""
 
     group: bytes
     opens: int
@@ -157,7 +159,7 @@ class HeldGroup:
 
 @dataclass(frozen=True, slots=True)
 class HeldAttempt:
-    """One attempt that was given a share; ``finished`` once its device has the content on disk."""
+    """An attempt that was given a share; ``finished`` once its device has the content on disk."""
 
     envelope: EnvelopeId
     attempt: bytes
@@ -166,7 +168,7 @@ class HeldAttempt:
 
 @dataclass(frozen=True, slots=True)
 class HeldBlob:
-    """A blob; its bytes lie in the BlobStore as ``name``; ``envelope`` is the one that names it."""
+    """A blob; BlobStore has its bytes under ``name``; ``envelope`` is the one that names it."""
 
     blob: BlobId
     name: str
@@ -181,9 +183,8 @@ class HeldBlob:
 
 @dataclass(frozen=True, slots=True)
 class HeldUpload:
-    """A blob of which a part is here, or nothing yet; what is missing may follow until it is due.
-
-    It counts with its whole ``size`` from the moment that it begins.
+    """An incomplete blob, to be completed by ``due_at``; its full ``size`` counts from the
+    start.
     """
 
     blob: BlobId
@@ -198,7 +199,7 @@ class HeldUpload:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A name in the BlobStore that no blob owns (any more, or not yet); to be removed when due."""
+    """A name in the BlobStore without a blob's row; its bytes are deleted when due."""
 
     name: str
     due_at: datetime
@@ -206,7 +207,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class HeldRestore:
-    """When this relay was last restored from a backup; there is one such row at most."""
+    """When this relay was last restored from a backup; at most one row."""
 
     number: int
     restored_at: datetime
@@ -214,10 +215,7 @@ class HeldRestore:
 
 @dataclass(frozen=True, slots=True)
 class HeldSweep:
-    """Until when all was ended that was due; there is one such row at most.
-
-    Relays that share a database share it.
-    """
+    """The time up to which everything due was deleted, for all relays on the database; one row."""
 
     number: int
     swept_at: datetime
@@ -227,13 +225,13 @@ class HeldSweep:
 
 @dataclass(frozen=True, slots=True)
 class HeldRelay:
-    """Whose database this is, 16 random bytes; there is one such row at most."""
+    """The id of the relay whose database this is, 16 random bytes; at most one row."""
 
     number: int
     name: bytes
 
 
-#: Every kind of row with the fields that identify one, in order.
+#: Every kind of row, with its key fields in order.
 HELD: Final[Mapping[type, tuple[str, ...]]] = {
     HeldMailbox: ("mailbox",),
     GoneMailbox: ("mailbox",),

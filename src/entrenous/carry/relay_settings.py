@@ -1,7 +1,7 @@
-"""What an operator sets, and the TOML file it is read from (docs/spec/relay.md section 11).
+"""The operator's settings, and the TOML file they are read from (docs/spec/relay.md section 11).
 
-Strict: a misspelled key or an impossible value is an error that names it. Relative paths start
-at the file's folder.
+Strict: a misspelled key or an impossible value is an error that names it. Relative paths start at
+the file's folder.
 """
 
 import re
@@ -24,16 +24,16 @@ from entrenous.base.limits import (
 from entrenous.serving.server_process import LogKind
 
 MEGABYTE: Final = 1 << 20  # as settings and people count them
-_WAKES_AT_MAILBOX: Final = 8  # a device waits once, and again after a broken line
+_WAKES_AT_MAILBOX: Final = 8  # a device waits once, and again after a broken connection
 _WAKES_FROM_NETWORK: Final = 16  # at least: a household's devices
-_NETWORKS: Final = 16  # that may have all the places of which one may have its share
+_NETWORKS: Final = 16  # one network may take one in so many places
 
 
 @dataclass(frozen=True, slots=True)
 class WakeBounds:
-    """How many may wait for letters at the same time: at one mailbox, from one network, in all.
+    """How many may wait for letters at once: at one mailbox, from one network, in all.
 
-    ``network`` is None where the relay sees no address but that of a web server in front.
+    ``network`` is None if the relay sees only the address of a web server in front.
     """
 
     mailbox: int = _WAKES_AT_MAILBOX
@@ -42,7 +42,7 @@ class WakeBounds:
 
 
 def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
-    """Three of four connections may wait; the fourth is left for all other requests."""
+    """Let three of four connections wait; the fourth is left for all other requests."""
     total = max(connections * 3 // 4, 1)
     network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
     return WakeBounds(_WAKES_AT_MAILBOX, network, total)
@@ -50,13 +50,12 @@ def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a relay takes.
+    """How much a relay accepts.
 
-    ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` are of one mailbox;
-    ``coming_bytes`` of what one send token brings at the same time; below ``free_bytes_min`` on
-    its disk a relay takes no blobs. ``floor`` is the oldest protocol that it speaks;
-    ``mailbox_open`` whether new mailboxes are made. ``wakes`` follows from the files that the
-    process may open.
+    ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` bound one mailbox;
+    ``coming_bytes`` what one send token uploads at once; with less than ``free_bytes_min`` on its
+    disk a relay accepts no blobs. ``floor`` is the oldest protocol that it speaks; ``mailbox_open``
+    whether it makes new mailboxes. ``wakes`` follows from how many files the process may open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -72,13 +71,13 @@ class Limits:
         if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:
             raise ValueError(f"a relay keeps for 1 to {EXPIRY_DAYS_MAX} days")
         if not PROTOCOL_FLOOR <= self.floor <= PROTOCOL_NEWEST:
-            raise ValueError("a relay speaks from a floor to the newest protocol")
+            raise ValueError("the floor is not a supported protocol")
         if min(self.letters, self.mailbox_bytes, self.coming_bytes) < 1 or self.free_bytes_min < 0:
-            raise ValueError("a limit leaves room for something")
+            raise ValueError("a limit is too small")
 
     @property
     def loose_bytes(self) -> int:
-        """Of blobs that no envelope names yet, in one mailbox."""
+        """How many bytes of blobs that no envelope names yet one mailbox may hold."""
         return min(LOOSE_BYTES_MAX, self.mailbox_bytes)
 
 
@@ -87,9 +86,9 @@ class RelaySettings:
     """How a relay serves; ``listen`` and ``metrics_listen`` are ``HOST:PORT``.
 
     ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
-    without them both are in ``data``.
-    With ``tls_cert`` and ``tls_key`` it speaks TLS itself; ``behind_proxy`` says that a web server
-    on a way that nobody else sees does so for it.
+    without them both are in ``data``. With ``tls_cert`` and ``tls_key`` it speaks TLS itself;
+    ``behind_proxy`` says that a web server in front does so, over a connection that nobody else
+    sees.
     """
 
     data: Path
@@ -105,7 +104,7 @@ class RelaySettings:
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("a certificate and its key go together")
+            raise ValueError("a certificate needs its key, and a key its certificate")
 
 
 class LacksPostgresql(Refused):
@@ -124,9 +123,9 @@ class LacksS3(Refused):
 
 class NoBackupElsewhere(Refused):
     """
-    This relay keeps its rows in PostgreSQL or its blobs in a bucket, which have ways of their own
-    to be backed up and restored, so nothing was done. After such a restore, and before the relay
-    starts: entrenous relay restored. docs/operate.md says what else there is to do.
+    This relay keeps its rows in PostgreSQL or its blobs in a bucket. Those are backed up and
+    restored with their own tools, so nothing was done. After such a restore, and before the relay
+    starts, run: entrenous relay restored. For the other steps, see docs/operate.md.
     """
 
 
@@ -134,22 +133,22 @@ class OtherDatabase(Refused):
     """
     The relay in {data} was used with the database {before}, and its settings now name {now}, which
     {held}. With that one no device of its people could open. So nothing was started, and nothing
-    was changed. Correct the setting `database`, or put a backup of {before} there. If you mean it,
-    say so once: entrenous relay run --other-database
+    was changed. Correct the setting `database`, or restore a backup of {before} there. To use the
+    new database on purpose, run once: entrenous relay run --other-database
     """
 
 
 class RelayStillRuns(Refused):
     """
-    A relay still answers at {listen}, so nothing was changed: it would go on handing out what this
-    command ends. Stop every relay on this database, then type the command again.
+    A relay still answers at {listen}, so nothing was changed: it would go on releasing what this
+    command ends. Stop every relay on this database, then run the command again.
     """
 
 
 class NoSettingsFile(NotFound):
     """
-    There are no relay settings at {path}. Write the default ones, in which everything is
-    explained, and change what you need: entrenous relay init
+    There are no relay settings at {path}. Write the default ones, which explain every setting, and
+    change what you need: entrenous relay init
     """
 
 
@@ -162,28 +161,28 @@ class NoRelayHere(NotFound):
 
 class UnreadableSettings(Malformed):
     """
-    The relay settings in {path} cannot be read: {why}. The relay did not start. Correct that
-    place, or write new settings: entrenous relay init
+    The relay settings in {path} cannot be read: {why}. The relay did not start. Correct the file,
+    or write new settings: entrenous relay init
     """
 
 
 class BadRelaySetting(Refused):
     """
     In {path}, {name} should be {wanted}. The relay did not start. Correct it, or put a # in front
-    of that line to have the default.
+    of that line to use the default.
     """
 
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is no setting of a relay. It did not start, since a setting that is spelled
-    wrongly would do nothing. The names are in the default settings: entrenous relay init
+    In {path}, {name} is not a setting of a relay. The relay did not start, since a misspelled
+    setting would do nothing. To see all names, write the default settings: entrenous relay init
     """
 
 
 class MetricsAddressTaken(Unreachable):
     """
-    The relay's figures cannot be shown at {listen}: another program or the relay itself uses this
+    The relay's metrics cannot be served at {listen}: another program or the relay itself uses this
     address, it is not one of this machine's, or this account may not use it. The relay did not
     start. Change metrics_listen in its settings.
     """
@@ -196,14 +195,10 @@ _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class _Key(NamedTuple):
-    """What a setting wants, in words, and how its value is read; None if it is not that."""
+    """A setting's expected value in words, and its parser, which returns None if it is wrong."""
 
     wanted: str
     read: Callable[[Any, Path], object]
-
-
-def _text(value: Any, _: Path) -> object:
-    return value if isinstance(value, str) and value else None
 
 
 def _path(value: Any, folder: Path) -> object:
@@ -286,16 +281,16 @@ _LIMITS: Final[Mapping[str, tuple[str, _Key]]] = {
         _Key("0 megabytes or more", _count(0, _MB_MAX, MEGABYTE)),
     ),
 }
-_SERVED_FREE_MB: Final = 1000  # of a relay that has a settings file, unless that says otherwise
+_SERVED_FREE_MB: Final = 1000  # the default with a settings file
 
 
 def read_relay_settings(path: Path) -> RelaySettings:
-    """The settings in a file.
+    """Read the settings in a file.
 
     Raises:
-        NoSettingsFile: there is none.
+        NoSettingsFile: there is no such file.
         UnreadableSettings: it is no TOML, or may not be read.
-        UnknownRelaySetting, BadRelaySetting: a key, or its value.
+        UnknownRelaySetting, BadRelaySetting: a key or its value is wrong.
     """
     table = _table(path)
     for name in table:
@@ -332,5 +327,5 @@ def _table(path: Path) -> Mapping[str, Any]:
         raise UnreadableSettings(path=path, why=why) from None
     except (OSError, UnicodeDecodeError):
         raise UnreadableSettings(path=path, why="it is not readable text") from None
-    except (ValueError, RecursionError):  # tomllib lets these through
+    except (ValueError, RecursionError):  # tomllib does not wrap these
         raise UnreadableSettings(path=path, why=_TOO_LONG_OR_DEEP) from None

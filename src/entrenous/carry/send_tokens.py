@@ -1,5 +1,5 @@
-"""Who may do what and how much: the owner of a mailbox, the holders of its send tokens, and their
-quotas (docs/spec/relay.md sections 2 and 3).
+"""Permissions and quotas: the owner of a mailbox and the holders of its send tokens
+(docs/spec/relay.md sections 2 and 3).
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from entrenous.base.limits import (
     TOKENS_MAX,
 )
 from entrenous.base.secret import Secret
-from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_ahead
+from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import (
     HeldBlob,
     HeldLetter,
@@ -48,97 +48,103 @@ from entrenous.wire.relay_nouns import SendToken, TokenBatch
 async def register_token(
     mailbox: MailboxId, token: Secret, granted: SendToken, relay: Relay
 ) -> bool:
-    """Let holders of ``granted`` write to this mailbox; False if they could before.
+    """Let holders of ``granted`` write to this mailbox.
 
-    Registered again, a token gets the new terms and keeps the count of what was accepted.
+    A token that is registered again gets the new terms and keeps its count of uses.
+
+    Returns:
+        False if the token was registered before.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        TooManyRegistered: it would be one too many.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
+        TooManyRegistered: the mailbox has as many tokens as it may.
     """
     present = now(relay)
 
-    def work(desk: RowTransaction) -> bool:
-        owner(desk, mailbox, token)
-        held = desk.get(HeldToken, mailbox, granted.lock)
+    def work(tx: RowTransaction) -> bool:
+        require_owner(tx, mailbox, token)
+        held = tx.get(HeldToken, mailbox, granted.lock)
         if held is None:
-            room_for_token(desk, mailbox)
+            room_for_tokens(tx.count(HeldToken, mailbox=mailbox), 1)
         fresh = HeldToken(mailbox, granted.lock, None, 0, 0, present, None)
-        desk.put(replace(held or fresh, uses=granted.uses, due_at=granted.expires_at))
+        tx.put(replace(held or fresh, uses=granted.uses, due_at=granted.expires_at))
         return held is None
 
     return await relay.mail.together(work)
 
 
 async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay) -> int:
-    """Add many tokens of one use each, and drop others, together; how many are held then.
+    """Add many single-use tokens and drop others, in one transaction.
 
-    May be repeated while none of those that are added was used.
+    This may be repeated as long as none of the added tokens was used.
+
+    Returns:
+        The number of tokens registered afterwards.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
-        Expired: they would hold no more.
-        TooManyRegistered: it would be too many.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
+        Expired: they would have expired already.
+        TooManyRegistered: there would be too many.
     """
     present = now(relay)
-    # When it came would join what came together; until the first claim nobody reads it.
-    that_day = present.replace(hour=0, minute=0, second=0)
+    # The exact time would reveal which tokens came together; nobody reads it before a claim.
+    today = present.replace(hour=0, minute=0, second=0)
     if batch.expires_at <= present:
         raise Expired(when=batch.expires_at)
 
-    def work(desk: RowTransaction) -> int:
-        owner(desk, mailbox, token)
+    def work(tx: RowTransaction) -> int:
+        require_owner(tx, mailbox, token)
         for lock in batch.drop:
-            desk.drop(HeldToken, mailbox, lock)
-        held = desk.count(HeldToken, mailbox=mailbox)
-        new = [lock for lock in batch.add if desk.get(HeldToken, mailbox, lock) is None]
-        if new:  # what only drops is taken however many there are
+            tx.drop(HeldToken, mailbox, lock)
+        held = tx.count(HeldToken, mailbox=mailbox)
+        new = [lock for lock in batch.add if tx.get(HeldToken, mailbox, lock) is None]
+        if new:  # a batch that only drops is always accepted
             room_for_tokens(held, len(new))
         for lock in new:
-            desk.put(HeldToken(mailbox, lock, 1, 0, 0, that_day, batch.expires_at))
+            tx.put(HeldToken(mailbox, lock, 1, 0, 0, today, batch.expires_at))
         return held + len(new)
 
-    def look_ahead(view: RowView) -> None:
+    def prefetch(view: RowView) -> None:
         view.get(HeldMailbox, mailbox)
         for lock in (*batch.add, *batch.drop):
             view.get(HeldToken, mailbox, lock)
 
-    return await relay.mail.together(work, look_ahead)
+    return await relay.mail.together(work, prefetch)
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
-    """Stop letting holders of that token write; it need not be registered.
+    """Stop holders of a token from writing; it need not be registered.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
     """
 
-    def work(desk: RowTransaction) -> None:
-        owner(desk, mailbox, token)
-        desk.drop(HeldToken, mailbox, lock)
+    def work(tx: RowTransaction) -> None:
+        require_owner(tx, mailbox, token)
+        tx.drop(HeldToken, mailbox, lock)
 
     await relay.mail.together(work)
 
 
-async def prove_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Nothing, before much is read of somebody; what is done with it asks again.
+async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
+    """Check the owner's token before a large body is read; the request's own rule checks it again.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
     """
-    await relay.mail.look(lambda view: owner(view, mailbox, token))
+    await relay.mail.look(lambda view: require_owner(view, mailbox, token))
 
 
-def owner(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
-    """The mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
+def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
+    """Return the mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
     held = _mailbox(view, mailbox)
     if not equal_in_constant_time(held.owner_lock, lock_of(token)):
         raise WrongToken
     return held
 
 
-def closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
-    """The mailbox, if ``token`` deletes it: its owner's, or the close token that she gave away.
+def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
+    """Return the mailbox, if ``token`` may delete it: its owner's, or its close token.
 
     Raises:
         NoSuchMailbox, WrongToken.
@@ -152,35 +158,33 @@ def closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
     return held
 
 
-def sender(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> HeldToken:
-    """The send token, if it holds now; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
+def require_sender(
+    view: RowView, mailbox: MailboxId, token: Secret, present: datetime
+) -> HeldToken:
+    """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
     _mailbox(view, mailbox)
     held = view.get(HeldToken, mailbox, lock_of(token))
-    if held is None or not _is_unused(held):
+    if held is None or (held.uses is not None and held.used >= held.uses):
         raise WrongToken
     if held.due_at is not None and held.due_at <= present:
-        refuse_ahead(view, present)
+        refuse_clock_ahead(view, present)
         raise WrongToken
     return held
 
 
-def reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
-    """Pass the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
+def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
+    """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
     if not equal_in_constant_time(_mailbox(view, mailbox).owner_lock, lock_of(token)):
-        sender(view, mailbox, token, present)
+        require_sender(view, mailbox, token, present)
 
 
-def spend(desk: RowTransaction, held: HeldToken) -> None:
-    """Count one accepted envelope; a token that is used up is forgotten."""
+def spend(tx: RowTransaction, held: HeldToken) -> None:
+    """Count one accepted envelope; delete the token if it is used up."""
     used = replace(held, used=held.used + 1)
     if used.uses is not None and used.used >= used.uses:
-        desk.drop(HeldToken, held.mailbox, held.lock)
+        tx.drop(HeldToken, held.mailbox, held.lock)
     else:
-        desk.put(used)
-
-
-def _is_unused(held: HeldToken) -> bool:
-    return held.uses is None or held.used < held.uses
+        tx.put(used)
 
 
 def _mailbox(view: RowView, mailbox: MailboxId) -> HeldMailbox:
@@ -190,37 +194,37 @@ def _mailbox(view: RowView, mailbox: MailboxId) -> HeldMailbox:
     return held
 
 
-_RETRY_S: Final = 3600  # room comes when a person opens her device; asking sooner is no use
+_RETRY_S: Final = 3600  # there is room once the owner opens her device; asking sooner is useless
 
 
 def room_for_letter(view: RowView, mailbox: MailboxId, limits: Limits) -> None:
-    """Return if one more letter may wait in a mailbox; raises MailboxFull."""
+    """Raise MailboxFull unless one more letter may wait in a mailbox."""
     if view.count(HeldLetter, mailbox=mailbox) >= min(limits.letters, LETTERS_WAITING_MAX):
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
 def room_for_share(view: RowView, mailbox: MailboxId) -> None:
-    """Return if the share of one more letter may be kept for a mailbox; raises MailboxFull.
+    """Raise MailboxFull unless a mailbox may have one more share.
 
-    It stays when the letter was fetched, so letters that wait do not bound it.
+    A share outlives its fetched letter, so the bound on waiting letters does not cover it.
     """
     if view.count(HeldShare, mailbox=mailbox) >= SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
 def room_in_group(view: RowView, group: bytes) -> None:
-    """Return if the share of one more device may join a group; raises MailboxFull.
+    """Raise MailboxFull unless one more share may join a group.
 
-    Whatever ends a group reads all of them in one go, while everybody else waits.
+    Ending a group reads all its shares in one transaction, while everybody else waits.
     """
     if view.count(HeldShare, group=group) >= GROUP_SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
 
 
 def room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) -> None:
-    """Return if a blob of ``size`` bytes may come into a mailbox; raises MailboxFull.
+    """Raise MailboxFull unless a mailbox may have one more blob of ``size`` bytes.
 
-    What is on its way counts as if it were there.
+    Uploads count with their full size.
     """
     coming = view.weigh(HeldUpload, "size", mailbox=mailbox)
     loose = view.weigh(HeldBlob, "size", mailbox=mailbox, envelope=None)
@@ -233,19 +237,14 @@ def room_for_blob(view: RowView, mailbox: MailboxId, size: int, limits: Limits) 
             raise MailboxFull(retry_after_s=_RETRY_S)
 
 
-def room_for_token(view: RowView, mailbox: MailboxId) -> None:
-    """Return if one more token may open a mailbox to writers; raises TooManyRegistered."""
-    room_for_tokens(view.count(HeldToken, mailbox=mailbox), 1)
-
-
 def room_for_tokens(held: int, more: int) -> None:
-    """Return if so many more tokens may join those that are held; raises TooManyRegistered."""
+    """Raise TooManyRegistered unless ``more`` tokens may join those that are registered."""
     if held + more > TOKENS_MAX:
         raise TooManyRegistered(limit=TOKENS_MAX, retry_after_s=_RETRY_S)
 
 
 def room_for_device(view: RowView, mailbox: MailboxId) -> None:
-    """Return if one more device may leave its keys at a mailbox; raises TooManyRegistered."""
+    """Raise TooManyRegistered unless one more device may leave its keys at a mailbox."""
     if view.count(LastingKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
         raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_RETRY_S)
 
@@ -254,7 +253,7 @@ _QUOTA_RETRY_S: Final = 60
 
 
 class UploadsUnderWay:
-    """Bytes that are on their way now, by the lock of the token that brings them."""
+    """The bytes being uploaded now, by the lock of the send token that brings them."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -262,10 +261,10 @@ class UploadsUnderWay:
 
     @contextmanager
     def of(self, lock: bytes, size: int) -> Iterator[None]:
-        """While ``size`` bytes come; a token's only upload is always let in.
+        """Count ``size`` bytes inside the block; a token's only upload is always admitted.
 
         Raises:
-            TooMany: with what this token brings already, it would be too much.
+            TooMany: the token would upload too much at once.
         """
         if self._bytes[lock] and self._bytes[lock] + size > self._bytes_max:
             raise TooMany(retry_after_s=_QUOTA_RETRY_S)

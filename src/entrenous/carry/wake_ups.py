@@ -1,4 +1,4 @@
-"""Wake a device when something waits for it, without saying what (docs/spec/relay.md section 13)."""
+"""Wake a device when a letter waits, without saying what waits (docs/spec/relay.md section 13)."""
 
 import asyncio
 from collections import defaultdict
@@ -10,135 +10,130 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowView, now
 from entrenous.carry.relay_settings import WakeBounds
-from entrenous.carry.send_tokens import owner
+from entrenous.carry.send_tokens import require_owner
 
 
-class _Ear:
-    """One who listens; ``source`` is the network, or where none is known the mailbox."""
+class _Listener:
+    """A waiting request; ``source`` is its network, or its mailbox if that is unknown."""
 
-    __slots__ = ("is_rung", "mailbox", "over", "source")
+    __slots__ = ("ended", "is_woken", "mailbox", "source")
 
     def __init__(self, mailbox: MailboxId, source: bytes) -> None:
         self.mailbox, self.source = mailbox, source
-        self.over, self.is_rung = asyncio.Event(), False
+        self.ended, self.is_woken = asyncio.Event(), False
 
-    def ring(self) -> None:
-        self.is_rung = True
-        self.over.set()
+    def wake(self) -> None:
+        self.is_woken = True
+        self.ended.set()
 
-    async def rings(self, seconds: float) -> bool:
-        """Whether it is rung within that time; one that has to yield is told at once: no."""
+    async def wait(self, seconds: float) -> bool:
+        """Return whether it is woken within that time; a dropped listener returns False at once."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), seconds)
-        return self.is_rung
+            await asyncio.wait_for(self.ended.wait(), seconds)
+        return self.is_woken
 
 
 class LocalWakeUps:
-    """A :class:`entrenous.carry.relay.WakeUps`; it remembers nothing of who listened or what rang."""
+    """Implements :class:`entrenous.carry.relay.WakeUps` in one process; keeps no history."""
 
     def __init__(self, bounds: WakeBounds | None = None) -> None:
         self._bounds = bounds or WakeBounds()
-        # Ears in the order in which they came, so the first is the oldest.
-        self._all: dict[_Ear, None] = {}
-        self._at: defaultdict[MailboxId, dict[_Ear, None]] = defaultdict(dict)
-        self._from: defaultdict[bytes, dict[_Ear, None]] = defaultdict(dict)
-        self._hushed = False
+        # Dicts keep the order of arrival, so the first listener is the oldest.
+        self._all: dict[_Listener, None] = {}
+        self._at: defaultdict[MailboxId, dict[_Listener, None]] = defaultdict(dict)
+        self._from: defaultdict[bytes, dict[_Listener, None]] = defaultdict(dict)
+        self._stopped = False
 
     def ring(self, mailbox: MailboxId) -> None:
-        """Wake whoever listens there."""
-        for ear in self._at.get(mailbox, ()):
-            ear.ring()
+        for listener in self._at.get(mailbox, ()):
+            listener.wake()
 
     @contextmanager
     def listen(
         self, mailbox: MailboxId, network: bytes = b""
     ) -> Iterator[Callable[[float], Awaitable[bool]]]:
-        """Hear every ring from now on; if need be, the oldest who listens yields."""
         source = network if self._bounds.network and network else mailbox
-        ear = _Ear(mailbox, source)
-        self._bring_in(ear)
-        if self._hushed:
-            ear.ring()
+        listener = _Listener(mailbox, source)
+        self._add(listener)
+        if self._stopped:
+            listener.wake()
         try:
-            yield ear.rings
+            yield listener.wait
         finally:
-            self._forget(ear)
+            self._remove(listener)
 
     def make_room(self) -> bool:
-        """The oldest goes of the source that has most, so that nobody who has many places drives
-        out who has few.
+        """Drop the oldest listener of the source that has most, so that it cannot drive out
+        others.
         """
         if not self._all:
             return False
-        self._let_go(max(self._from.values(), key=len))
+        self._end_oldest(max(self._from.values(), key=len))
         return True
 
     def hush(self) -> None:
-        """Wake everybody, now and from now on."""
-        self._hushed = True
-        for ear in self._all:
-            ear.ring()
+        self._stopped = True
+        for listener in self._all:
+            listener.wake()
 
     def places(self) -> int:
-        """At how many mailboxes somebody listens."""
+        """Return the number of mailboxes that have a listener."""
         return len(self._at)
 
-    def _bring_in(self, ear: _Ear) -> None:
-        at, its = self._at[ear.mailbox], self._from[ear.source]
+    def _add(self, listener: _Listener) -> None:
+        at, from_source = self._at[listener.mailbox], self._from[listener.source]
         if len(at) >= self._bounds.mailbox:
-            self._let_go(at)
-        if self._bounds.network and len(its) >= self._bounds.network:
-            self._let_go(its)
+            self._end_oldest(at)
+        if self._bounds.network and len(from_source) >= self._bounds.network:
+            self._end_oldest(from_source)
         if len(self._all) >= self._bounds.total:
             self.make_room()
-        for ears in (self._all, self._at[ear.mailbox], self._from[ear.source]):
-            ears[ear] = None
+        for listeners in (self._all, self._at[listener.mailbox], self._from[listener.source]):
+            listeners[listener] = None
 
-    def _let_go(self, ears: dict[_Ear, None]) -> None:
-        oldest = next(iter(ears))
-        self._forget(oldest)
-        oldest.over.set()
+    def _end_oldest(self, listeners: dict[_Listener, None]) -> None:
+        oldest = next(iter(listeners))
+        self._remove(oldest)
+        oldest.ended.set()
 
-    def _forget(self, ear: _Ear) -> None:
-        self._all.pop(ear, None)
-        for ears, key in ((self._at, ear.mailbox), (self._from, ear.source)):
-            _drop(ears, key, ear)
+    def _remove(self, listener: _Listener) -> None:
+        self._all.pop(listener, None)
+        for listeners, key in ((self._at, listener.mailbox), (self._from, listener.source)):
+            _discard(listeners, key, listener)
 
 
-def _drop(ears: defaultdict[Any, dict[_Ear, None]], key: Any, ear: _Ear) -> None:
-    ears[key].pop(ear, None)
-    if not ears[key]:
-        del ears[key]
+def _discard(
+    listeners: defaultdict[Any, dict[_Listener, None]], key: Any, listener: _Listener
+) -> None:
+    listeners[key].pop(listener, None)
+    if not listeners[key]:
+        del listeners[key]
 
 
 async def wait_for_envelope(
     mailbox: MailboxId, token: Secret, seconds: float, relay: Relay, network: bytes = b""
 ) -> bool:
-    """Whether a letter waits, or comes within ``seconds``; False sooner if others need the place.
+    """Return whether a letter waits or arrives within ``seconds``; False sooner if others need the
+    place.
 
-    Args:
-        mailbox: where it would come.
-        token: the owner's.
-        seconds: how long to wait.
-        relay: the relay.
-        network: from where it is asked, if that is known.
+    ``network`` is the client's network, b"" if unknown.
 
     Raises:
-        NoSuchMailbox, WrongToken: this is not the owner.
+        NoSuchMailbox, WrongToken: the token is not the owner's.
     """
-    waits = await _waits(mailbox, token, relay)
-    if waits or relay.bell is None:
-        return waits
-    with relay.bell.listen(mailbox, network) as rings:
-        # Looked at again: a letter may have come before we listened.
-        return await _waits(mailbox, token, relay) or await rings(seconds)
+    has_letter = await _has_letter(mailbox, token, relay)
+    if has_letter or relay.wake_ups is None:
+        return has_letter
+    with relay.wake_ups.listen(mailbox, network) as wait:
+        # Check again: a letter may have arrived before we listened.
+        return await _has_letter(mailbox, token, relay) or await wait(seconds)
 
 
-async def _waits(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
+async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
     present = now(relay)
 
     def work(view: RowView) -> bool:
-        owner(view, mailbox, token)
+        require_owner(view, mailbox, token)
         return bool(view.letters(mailbox, 0, present, 1, 1))
 
     return await relay.mail.look(work)

@@ -8,7 +8,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 from entrenous.base.secret import Secret
 from entrenous.carry.envelope_states import Event
-from entrenous.carry.expire import close, lapse, noted, remove_soon
+from entrenous.carry.expire import close, expire_if_due, remove_soon, with_leftovers
 from entrenous.carry.relay import Relay, RowTransaction, now
 from entrenous.carry.relay_rows import HeldEnvelope
 from entrenous.carry.restore import restored_at
@@ -16,34 +16,35 @@ from entrenous.crypto.hashing import equal_in_constant_time, lock_of
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
-_REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)  # what was there is known for so long
+_REMEMBERED: Final = timedelta(days=TOMBSTONE_DAYS)
 _NEVER_CAME: Final = b""  # in place of the hash of what was posted
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
-    """Forget sealed bytes, share and blobs; the status says whether it had been opened before.
+    """Delete sealed bytes, share and blobs; return the status, which says whether it had been
+    opened.
 
-    May be repeated. What has expired stays expired. What is unknown may still be on its way here:
-    its id is refused for as long as a post can hang in the network.
+    This may be repeated. An expired envelope stays expired. The post of an unknown envelope may
+    still be under way, so its id is refused for as long as that can take.
 
     Raises:
-        NoSuchEnvelope: unknown here; with the fact ``refused_until``, unless the relay was restored
-            lately and may have known it before.
-        WrongToken: not this sender's.
+        NoSuchEnvelope: it is unknown here; with the fact ``refused_until``, unless the relay was
+            restored recently and may have known it before.
+        WrongToken: this is not its sender's token.
     """
     present = now(relay)
 
-    def work(desk: RowTransaction) -> EnvelopeStatus | datetime | None:
-        held = desk.get(HeldEnvelope, envelope)
+    def work(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
+        held = tx.get(HeldEnvelope, envelope)
         if held is None:
             held = _never_came(envelope, lock_of(token), present + _ON_ITS_WAY, present)
-            desk.put(held)
+            tx.put(held)
         held = _this_senders(held, token)
-        if never_came(held):
-            return _refused_until(held, desk, present)
-        return _status(close(desk, _lapsed(desk, held, present), Event.WITHDRAW, present))
+        if was_never_posted(held):
+            return _refused_until(held, tx, present)
+        return _status(close(tx, _lapsed(tx, held, present), Event.WITHDRAW, present))
 
-    status, left = await relay.mail.together(noted(work))
+    status, left = await relay.mail.together(with_leftovers(work))
     if status is None:
         raise NoSuchEnvelope
     if isinstance(status, datetime):
@@ -53,34 +54,34 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
 
 
 async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
-    """Where an envelope is, for its sender.
+    """Return an envelope's status for its sender.
 
     Raises:
-        NoSuchEnvelope, WrongToken: unknown here, or not this sender's.
-        RelayClockAhead: by this clock nobody knows whether it has expired.
+        NoSuchEnvelope, WrongToken: it is unknown here, or the token is not its sender's.
+        RelayClockAhead: the clock may be wrong, so nobody knows whether it has expired.
     """
     present = now(relay)
-    look = noted(lambda desk: _status(_sent_by(desk, envelope, token, present)))
-    status, left = await relay.mail.together(look)
+    work = with_leftovers(lambda tx: _status(_sent_by(tx, envelope, token, present)))
+    status, left = await relay.mail.together(work)
     await remove_soon(left, relay)
     return status
 
 
-def _lapsed(desk: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """Where nobody knows whether its time is over, it is taken back all the same."""
+def _lapsed(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
+    """Expire the envelope if due; a doubtful clock does not stop its sender from taking it back."""
     try:
-        return lapse(desk, held, present)
+        return expire_if_due(tx, held, present)
     except RelayClockAhead:
         return held
 
 
 def _sent_by(
-    desk: RowTransaction, envelope: EnvelopeId, token: Secret, present: datetime
+    tx: RowTransaction, envelope: EnvelopeId, token: Secret, present: datetime
 ) -> HeldEnvelope:
-    held = desk.get(HeldEnvelope, envelope)
-    if held is None or never_came(held):
+    held = tx.get(HeldEnvelope, envelope)
+    if held is None or was_never_posted(held):
         raise NoSuchEnvelope
-    return lapse(desk, _this_senders(held, token), present)
+    return expire_if_due(tx, _this_senders(held, token), present)
 
 
 def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
@@ -89,13 +90,13 @@ def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
     return held
 
 
-def never_came(held: HeldEnvelope) -> bool:
-    """Whether it is only the note that this id was taken back before anything came under it."""
+def was_never_posted(held: HeldEnvelope) -> bool:
+    """Return whether this row only records that the id was withdrawn before anything was posted."""
     return held.digest == _NEVER_CAME
 
 
-def _refused_until(held: HeldEnvelope, desk: RowTransaction, present: datetime) -> datetime | None:
-    restored = restored_at(desk)
+def _refused_until(held: HeldEnvelope, tx: RowTransaction, present: datetime) -> datetime | None:
+    restored = restored_at(tx)
     forgot = restored is not None and present < restored + _REMEMBERED
     return None if forgot else held.expires_at
 

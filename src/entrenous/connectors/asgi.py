@@ -1,7 +1,4 @@
-"""ASGI middleware: asks the gate about each upload before the application has it.
-
-A request's body is read as it arrives; large ones wait on disk.
-"""
+"""ASGI middleware that asks the gate about each upload before the application receives it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
@@ -31,27 +28,27 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, told_unasked
+from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_unasked
 from entrenous.stop.client.uploaded_files import Unreadable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-AT_ONCE: Final = 16  # large bodies in memory; what comes beyond waits, with 64 kB read of each
+AT_ONCE: Final = 16  # large bodies in memory; further ones wait with 64 kB read of each
 SMALL_BYTES: Final = 64 * 1024
-ROOM_S_MAX: Final = 10  # no place until then: as with a gate that is busy
-ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
+ROOM_S_MAX: Final = 10  # how long a large body waits; then as if the gate were busy
+ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from others
 
 
 class SenderGone(Exception):
-    """The sender left before all of it came; never leaves the middleware."""
+    """The sender disconnected before the end; internal to the middleware."""
 
 
 class NoRoom(Exception):
-    """So many large bodies are here already; never leaves the middleware."""
+    """Too many large bodies are in memory; internal to the middleware."""
 
 
 class Place:
-    """One of the places for large bodies, once it is taken, and until it is left."""
+    """One of the places for large bodies, from ``take`` to ``leave``."""
 
     def __init__(self, room: anyio.Semaphore) -> None:
         self._room = room
@@ -69,7 +66,7 @@ class Place:
         self.leave()
 
     async def take(self) -> None:
-        """Wait for it; raises NoRoom."""
+        """Wait for a place; raises NoRoom."""
         with anyio.move_on_after(ROOM_S_MAX):
             await self._room.acquire()
             self._is_taken = True
@@ -77,14 +74,14 @@ class Place:
             raise NoRoom
 
     def leave(self) -> None:
-        """Give it to the next, if it was taken."""
+        """Release the place, if it was taken."""
         if self._is_taken:
             self._is_taken = False
             self._room.release()
 
 
 class Body:
-    """A request's body; ``held`` is what came, and ``is_whole`` whether that is all of it."""
+    """A request's body; ``held`` is what was read, and ``is_whole`` whether that is all."""
 
     def __init__(self, receive: Receive, place: Place) -> None:
         self.held = b""
@@ -95,7 +92,7 @@ class Body:
         self._is_given = False
 
     async def arrive(self, limit: int) -> None:
-        """Hold the body, or a little more than ``limit`` bytes of it.
+        """Read the body, or a little more than ``limit`` bytes of it.
 
         Raises:
             SenderGone, NoRoom.
@@ -124,7 +121,7 @@ class Body:
             self.held = b"".join(pieces)
 
     async def again(self) -> Message:
-        """What the application receives; with the first of it, the place is free."""
+        """Receive for the application; the first call frees the place."""
         if self._is_given:
             return await self._receive()
         self._is_given = True
@@ -140,17 +137,17 @@ NAME: Final = HEADER.lower().encode()
 
 
 class GateMiddleware:
-    """Wraps an ASGI application; WebSockets pass as they are.
+    """Wraps an ASGI application; WebSockets pass unchanged.
 
     Args:
         app: the application.
-        setting: how the gate is asked, or the names and values of it.
-        paths: where uploads come.
-        on_hold: what becomes of a held one: see :class:`entrenous.connectors.upload_rules.Rules`.
-        client: what asks, if not the network.
-        account: whose request it is, by its scope, where the application knows: something that a
-            sender cannot choose, as the name of who is signed in. It leaves as a hash. Where it is
-            not known, the client's address counts.
+        setting: the hook's settings, or a mapping of their names and values.
+        paths: the paths of uploads.
+        on_hold: what to do with a held one, see :class:`entrenous.connectors.upload_rules.Rules`.
+        client: replaces the client for the gate.
+        account: finds the user of a request from its scope, in something that the sender cannot
+            choose, such as the name of who is signed in. Only its hash is sent. Without a user, the
+            client's address counts.
 
     Raises:
         BadSetting.
@@ -175,18 +172,19 @@ class GateMiddleware:
         self._room = anyio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = [(name, value) for name, value in scope["headers"] if not _is_ours(name)]
+        headers = [
+            (name, value) for name, value in scope["headers"] if not _is_decision_header(name)
+        ]
         target = scope.get("raw_path") or b""
         if self._rules.look_at(scope["method"], scope["path"], target):
-            await self._look(scope, headers, receive, send)
+            await self._check(scope, headers, receive, send)
         else:
             await self._app({**scope, "headers": headers}, receive, send)
 
-    async def _look(
+    async def _check(
         self,
         scope: MutableMapping[str, Any],
         headers: list[tuple[bytes, bytes]],
@@ -200,7 +198,7 @@ class GateMiddleware:
             try:
                 answer = await self._answer(body, headers, account)
             except SenderGone:
-                return  # and with it what came
+                return
             except TimeoutError:
                 await say(problem(SlowUpload(), 408), send)
                 return
@@ -218,22 +216,22 @@ class GateMiddleware:
         try:
             await body.arrive(limit_of(self._setting.upload_bytes_max))
         except NoRoom:
-            return told_unasked(GateReason.BUSY, self._setting)
+            return hold_unasked(GateReason.BUSY, self._setting)
         if not body.is_whole:
-            return told_unasked(GateReason.TOO_LARGE, self._setting)
+            return hold_unasked(GateReason.TOO_LARGE, self._setting)
         types = _values(headers, b"content-type")
         codings = _values(headers, b"content-encoding")
         try:
             files = await anyio.to_thread.run_sync(files_of, body.held, types, codings)
         except Unreadable:
-            return told_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_unasked(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return told_unasked(GateReason.TOO_MANY, self._setting)
+            return hold_unasked(GateReason.TOO_MANY, self._setting)
         return await self._settled(files, account)
 
     async def _settled(self, files: list[bytes], account: str) -> GateAnswer | None:
         answers: list[GateAnswer] = []
-        left = TimeLeft(self._setting.budget_s)  # one for all of them
+        left = TimeLeft(self._setting.budget_s)  # one budget for all files
         for untrusted_data in files:
             answer = await self._client.ask(
                 untrusted_data, left, account, publishes_held=self._rules.publishes_held
@@ -244,8 +242,8 @@ class GateMiddleware:
         return strictest(answers)
 
 
-def _is_ours(name: bytes) -> bool:
-    """Some servers behind take an underscore for a hyphen."""
+def _is_decision_header(name: bytes) -> bool:
+    """Whether a header has our name; some servers treat underscores as hyphens."""
     return name.lower().replace(b"_", b"-") == NAME
 
 
@@ -254,7 +252,7 @@ def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
 
 
 async def say(reply: Reply, send: Send) -> None:
-    """Send a reply of our own."""
+    """Send a reply of the middleware itself."""
     headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(reply)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -21,26 +21,26 @@ from entrenous.stop.client.gate_answer import (
     account_of,
     read_client_settings,
 )
-from entrenous.stop.client.upload_client import GateClient, told_unasked
+from entrenous.stop.client.upload_client import GateClient, hold_unasked
 
 NAME: Final = "ENTRENOUS_GATE"
-#: Where the upload handler leaves its answers: ``request.entrenous``, by the name of the field.
+#: The upload handler stores its answers in ``request.entrenous``, by the name of the field.
 ON_REQUEST: Final = "entrenous"
 _ASKED: Final = ContextVar[Any]("entrenous_request", default=None)
 
 
 @cache
 def gate_client() -> GateClient:
-    """The client of this process, as base/environment.py describes it; raises BadSetting."""
+    """The client of this process, configured in Django's settings; raises BadSetting."""
     given = getattr(settings, NAME, None)
     if given is None:
-        raise BadSetting(name=NAME, wanted="set in base/environment.py, as docs/gate.md shows")
+        raise BadSetting(name=NAME, wanted="set in settings.py, as docs/gate.md shows")
     return GateClient(read_client_settings(given))
 
 
 @sync_and_async_middleware  # type: ignore[untyped-decorator]
 def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Middleware: lets validators know whose request they are asked in."""
+    """Middleware that tells validators which request they check."""
     if iscoroutinefunction(get_response):
 
         async def answer_later(request: Any) -> Any:
@@ -65,11 +65,11 @@ def with_account(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @deconstructible
 class GateValidator:
-    """Refuses a file that the gate refuses, and one that nobody could look at.
+    """Rejects a file that the gate refuses, and one that could not be checked.
 
-    ``on_hold``: "publish" lets a file that is held for a claim pass as any other, and the gate
-    lists it as published; "mark" lets whatever is held pass with the answer as ``file.entrenous``
-    (of a model: until it is saved), and the view must keep it back.
+    ``on_hold`` decides about a file that is held because it matches a claim. "publish": it passes,
+    and the gate lists it as published. "mark": every held file passes with the answer as
+    ``file.entrenous`` (for a model, until it is saved), and the view must withhold it.
 
     Raises:
         BadSetting: ``on_hold`` is something else.
@@ -81,7 +81,7 @@ class GateValidator:
         self.on_hold = on_hold
 
     def __call__(self, file: Any) -> None:
-        """Raises ValidationError, code "stopped" or "held"."""
+        """Raise ValidationError with code "stopped" or "held"."""
         file.seek(0)
         account, publishes = _account(_ASKED.get()), self.on_hold == "publish"
         answer = gate_client().ask(file.chunks(), account=account, publishes_held=publishes)
@@ -101,8 +101,8 @@ class GateValidator:
 
 
 def _account(request: Any) -> str:
-    """The key of who is signed in, else where the request comes from: where nobody is, or where
-    that would be asked of a database out of an event loop.
+    """The user's key if one is signed in, else the client's address; also if finding the user would
+    need a database query in an event loop.
     """
     try:
         key = getattr(getattr(request, "user", None), "pk", None)
@@ -113,23 +113,21 @@ def _account(request: Any) -> str:
 
 
 class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
-    """Asks about each file as soon as it is there; one that is not accepted never reaches the view.
-    One that is held for a claim does as any other, and the gate lists it as published.
+    """Asks the gate about each complete file; a file that is not accepted never reaches the view.
 
-    The file is kept in memory until then, up to the hook's limit; larger ones are held. The answers
-    are ``request.entrenous``, by the name of the field. Where one was not accepted the form ends,
-    and the view finds the answer and no file.
+    One that is held because it matches a claim does, and the gate lists it as published. Files are
+    kept in memory up to the hook's limit; larger ones are held. ``request.entrenous`` has the
+    answers by field; after a file that was not accepted, parsing ends, and the view finds only its
+    answer.
     """
 
     on_hold = "publish"
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """A file begins."""
         super().new_file(*args, **kwargs)
         self._held: bytearray | None = bytearray()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
-        """Keep a piece, and hand it on."""
         del start
         if self._held is not None:
             self._held += raw_data
@@ -138,7 +136,7 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
         return raw_data
 
     def file_complete(self, file_size: int) -> None:
-        """Ask. Raises StopUpload for a file that is not accepted."""
+        """Ask the gate. Raises StopUpload for a file that is not accepted."""
         del file_size
         answer = self._answer()
         answers: dict[str, list[GateAnswer]] = self.request.__dict__.setdefault(ON_REQUEST, {})
@@ -150,12 +148,12 @@ class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]
     def _answer(self) -> GateAnswer:
         data, self._held = self._held, None
         if data is None:
-            return told_unasked(GateReason.TOO_LARGE, gate_client().setting)
+            return hold_unasked(GateReason.TOO_LARGE, gate_client().setting)
         account, publishes = _account(self.request), self.on_hold == "publish"
         return gate_client().ask(bytes(data), account=account, publishes_held=publishes)
 
 
 class MarkingUploadHandler(GateUploadHandler):
-    """As its parent, but a held file reaches the view, which must keep it back."""
+    """As its parent, but a held file reaches the view, which must withhold it."""
 
     on_hold = "mark"

@@ -1,4 +1,4 @@
-"""The gate as Meta's Hasher-Matcher-Actioner answers, to be mounted at /hma (docs/spec/hma.md)."""
+"""The API of Meta's Hasher-Matcher-Actioner, to be mounted at /hma (docs/spec/hma.md)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
 from entrenous.connectors.hma_curation import Curation, Exchanges
-from entrenous.connectors.hma_matching import Matching, Pictures, said
+from entrenous.connectors.hma_matching import Matching, Pictures, json_answer
 from entrenous.connectors.hma_requests import (
     CONTENT,
     SIGNAL,
@@ -32,17 +32,17 @@ from entrenous.stop.stores import ListingStore
 
 ALIVE = "I-AM-ALIVE"
 NOT_LOADED = "INDEX-NOT-LOADED"
-_ALWAYS_ON = "PDQ is all that is compared; put a bank into shadow instead."
+_ALWAYS_ON = "Only PDQ hashes are compared; put a bank into shadow instead."
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """One handler per address."""
+    """Handlers about the service itself."""
 
     platform: Platform
 
     async def status(self, _request: Request) -> Response:
-        """Does the database answer? The index follows it."""
+        """Check the database; the index follows it."""
         try:
             await run_in_threadpool(self.platform.bank.log_head)
         except BankUnreachable:
@@ -50,36 +50,38 @@ class About:
         return PlainTextResponse(ALIVE, headers=PRIVATE)
 
     async def live(self, _request: Request) -> Response:
-        """Always."""
+        """Report that the process is alive."""
         return PlainTextResponse(ALIVE, headers=PRIVATE)
 
     async def home(self, request: Request) -> Response:
-        """There are no pages; lead to the status."""
+        """Redirect to the status, since there are no pages."""
         return RedirectResponse(f"{request.scope.get('root_path', '')}/status", 302)
 
     async def index_status(self, request: Request) -> Response:
-        """How many hashes, and of when the newest row is."""
+        """The number of hashes, and the time of the latest change."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
-        return said({SIGNAL: {"present": True, "built_to": at, "size": size}})
+        return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
-        """The same, in other words: what is stored is compared."""
+        """The same in another form: every stored hash is indexed."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
-        return said({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
+        return json_answer({SIGNAL: full | {"newest_db_item": at, "index_built_to": at}})
 
     async def signal_types(self, _request: Request) -> Response:
-        """PDQ, always on."""
-        return said([{"name": SIGNAL, "enabled_ratio": 1.0}])
+        """PDQ, which is always enabled."""
+        return json_answer([{"name": SIGNAL, "enabled_ratio": 1.0}])
 
     async def content_types(self, _request: Request) -> Response:
-        """Photos; clips are not compared here."""
-        return said([{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}])
+        """Photos; this API does not compare clips."""
+        return json_answer(
+            [{"name": CONTENT, "enabled": True}, {"name": "video", "enabled": False}]
+        )
 
     async def change_signal_type(self, _request: Request) -> Response:
-        """Refused, with what to do instead."""
+        """Refuse, and say what to do instead."""
         raise NotOffered(instead=_ALWAYS_ON)
 
     def _size(self) -> tuple[int, int]:
@@ -90,7 +92,7 @@ class About:
 
 
 def described(paths: dict[str, list[str]]) -> dict[str, Any]:
-    """An OpenAPI 3.1 description: paths, methods, and who may ask."""
+    """An OpenAPI 3.1 description with paths, methods and authentication."""
     bearer = {"operator": {"type": "http", "scheme": "bearer"}}
     done = {"responses": {"200": {"description": "docs/spec/hma.md"}}}
     return {
@@ -106,13 +108,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 Row = tuple[str, str, Handler]
 _CHANGES: Final = "POST PUT DELETE"
 _EVERY: Final = f"GET {_CHANGES}"
-_ANGLED: Final = str.maketrans("{}", "<>")  # Flask's way to write a path
+_ANGLED: Final = str.maketrans("{}", "<>")  # Flask's syntax for paths
 
 
 def hma_app(
     platform: Platform, access: GateAccess, listings: ListingStore, sources: SourceStore
 ) -> Starlette:
-    """HMA's addresses over this platform's banks, for whoever has the operator's token."""
+    """Build HMA's API over this platform's banks, for holders of the operator's token."""
     about = About(platform)
     pictures = Pictures.of(platform, access)
     rows = [
@@ -123,10 +125,10 @@ def hma_app(
     ]
 
     async def site_map(_request: Request) -> Response:
-        return said(sorted(path.translate(_ANGLED) for path in _paths(rows)))
+        return json_answer(sorted(path.translate(_ANGLED) for path in _paths(rows)))
 
     async def openapi(_request: Request) -> Response:
-        return said(described(_paths(rows)))
+        return json_answer(described(_paths(rows)))
 
     rows += [("GET", "/site-map", site_map), ("GET", "/openapi/openapi.json", openapi)]
     app = Starlette(
@@ -142,7 +144,7 @@ def hma_app(
             Exception: on_error,
         },
     )
-    app.router.redirect_slashes = False  # as the gate's own
+    app.router.redirect_slashes = False  # as in gate_app()
     return app
 
 

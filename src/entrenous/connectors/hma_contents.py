@@ -1,4 +1,4 @@
-"""Contents by number: a bank's registrations of one distinct hash (docs/spec/hma.md, 2.2)."""
+"""Contents by number: the claims of a bank on one distinct hash (docs/spec/hma.md, 2.2)."""
 
 import json
 import math
@@ -26,27 +26,23 @@ from entrenous.stop.stores import ListingStore
 
 NOTE_CHARS_MAX: Final = 255
 LONGEST_OFF: Final = timedelta(days=5 * 365)
-_OFF, _ON = 0, 1  # what is no time, of "disable_until_ts"
+_OFF, _ON = 0, 1  # the values of "disable_until_ts" that are not times
 _NO_COIN: Final = (
-    "No coin is flipped here: a bank is acted on, or it is in shadow and only written down. Send "
-    '"enabled_ratio" 1 or 0, or ask a share of your uploads yourself.'
+    "A bank cannot act on a random share of uploads: it acts, or it is in shadow and only records. "
+    'Send "enabled_ratio" 1 or 0, or send the gate only a share of your uploads.'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Of a new content: ``note`` is kept as its reason, ``content_id`` beside it; "" for none."""
+    """Metadata of a new content: ``note`` becomes the claim's reason; "" for none."""
 
     note: str
     content_id: str
 
     @classmethod
     def of(cls, untrusted_note: object, untrusted_metadata: object) -> Self:
-        """Of metadata, ``content_id`` alone is kept, and the rest not looked at.
-
-        Raises:
-            BadParameter.
-        """
+        """Parse a note and metadata, of which only ``content_id`` is kept; raises BadParameter."""
         metadata = {} if untrusted_metadata is None else untrusted_metadata
         if not isinstance(metadata, dict):
             raise BadParameter(why='"metadata" is a JSON object')
@@ -56,8 +52,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A change of a content: ``on`` and ``note`` stay as they are where they are None; ``until`` is
-    when it is on again, None for not by itself.
+    """A change of a content; fields that are None stay as they are.
+
+    ``until`` is when a content that is off matches again; None if it stays off.
     """
 
     on: bool | None = None
@@ -66,7 +63,7 @@ class Changed:
 
     @classmethod
     def of(cls, wanted: dict[str, Any], now: datetime) -> Self:
-        """From the body of a PUT; raises Missing, BadParameter."""
+        """Parse the body of a PUT; raises Missing, BadParameter."""
         note = _note(wanted["note"]) if "note" in wanted else None
         if "disable_until_ts" not in wanted:
             if note is None:
@@ -84,15 +81,15 @@ class Changed:
 
 
 def parsed(untrusted_json: str) -> object:
-    """A parameter that holds JSON; None for an empty one. Raises BadParameter."""
+    """Parse a parameter with JSON; None if it is empty. Raises BadParameter."""
     try:
         return json.loads(untrusted_json) if untrusted_json else None
     except (ValueError, RecursionError) as problem:
-        raise BadParameter(why='"metadata" is no JSON') from problem
+        raise BadParameter(why='"metadata" is not JSON') from problem
 
 
 def ratio_of(untrusted_ratio: object) -> float:
-    """0 or 1; raises NotOffered for what lies between, BadParameter for what is none."""
+    """Parse 0 or 1; raises NotOffered for numbers between, else BadParameter."""
     try:
         ratio = float(str(untrusted_ratio))
     except ValueError:
@@ -120,13 +117,13 @@ def _content_id(untrusted_id: object) -> str:
     return text
 
 
-NUMBER_DIGITS_MAX: Final = 18  # of the 63 bits that the tables hold
+NUMBER_DIGITS_MAX: Final = 18  # fits into the tables' 63 bits
 _PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """``claims`` of one bank on one hash of 32 bytes; ``on`` when they match."""
+    """The ``claims`` of one bank on one hash of 32 bytes; ``on`` if they match."""
 
     number: int
     bank: Bank
@@ -136,14 +133,14 @@ class Content:
 
     @property
     def listed(self) -> tuple[Claim, ...]:
-        """Those that no person registered."""
+        """The claims that no person registered."""
         return tuple(claim for claim in self.claims if claim.holder_sha256 is None)
 
 
 def content(number: int, bank: Bank, platform: Platform) -> Content:
-    """The content of that number in that bank; raises NoSuchContent, which says the next number.
+    """Find a bank's content; raises NoSuchContent, with the next number.
 
-    One that is on, or not there, is found at once; for one that is off, all claims are walked.
+    A content that is on, or missing, is found at once; for one that is off, all claims are read.
     """
     there = platform.bank.next_content(bank.name, number - 1)
     if there != number:
@@ -160,9 +157,13 @@ def content(number: int, bank: Bank, platform: Platform) -> Content:
 
 
 def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Claim | None]:
-    """List a hash in a bank, waiting: its content's number, and the claim unless one was there.
+    """List a hash in a bank as a waiting claim, unless it is listed there already.
 
-    Raises NotYours for the bank that people fill.
+    Returns:
+        The content's number, and the new claim or None.
+
+    Raises:
+        NotYours: only people register in that bank.
     """
     if bank.name == PEOPLE:
         raise NotYours(why="Only people themselves register in that bank; make one of your own")
@@ -172,7 +173,7 @@ def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Cl
     made = list_hashes([bits], bank.name, note, platform)
     numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
-    if at is None:  # withdrawn again in this moment
+    if at is None:  # withdrawn by another request meanwhile
         raise NoSuchContent
     return at, made
 
@@ -180,9 +181,9 @@ def add(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple[int, Cl
 def switch_off(
     one: Content, until: datetime | None, platform: Platform, listings: ListingStore
 ) -> None:
-    """Suspend what is listed: it matches nothing, until then; raises NotYours.
+    """Suspend the listed claims, for good or ``until`` then; raises NotYours.
 
-    The time is kept before: who dies in between leaves what matches.
+    The time is stored first, so that a crash in between leaves the claims matching.
     """
     for claim in _own(one):
         listings.keep([claim.id], Listing(named(one, listings), until))
@@ -190,35 +191,39 @@ def switch_off(
 
 
 def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim | None:
-    """Let a suspended content match again; the claim that does, or None when it is on already."""
+    """Let a suspended content match again.
+
+    Returns:
+        The claim that matches now, or None if it did already.
+    """
     listed = _own(one)
     return None if one.on else list_again(listed, [one.bits], platform, listings)
 
 
 def name(one: Content, content_id: str, listings: ListingStore) -> None:
-    """Keep what the platform calls it, in the place of what it called it before."""
+    """Store the platform's own id for the content, instead of any earlier one."""
     until = _until(one, listings)
     listings.keep([claim.id for claim in _own(one)], Listing(content_id, until))
 
 
 def named(one: Content, listings: ListingStore) -> str:
-    """What the platform calls it; "" for nothing."""
+    """The platform's own id for the content, or ""."""
     names = (known.content_id for known in _kept(one, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
 def annotate(one: Content, note: str, listings: ListingStore) -> None:
-    """Write another note; raises NotYours."""
+    """Replace the note; raises NotYours."""
     listings.annotate([claim.id for claim in _own(one)], note)
 
 
 def delete(one: Content, platform: Platform) -> int:
-    """Withdraw what is listed, for good; raises NotYours."""
+    """Withdraw the listed claims for good; raises NotYours."""
     return min(platform.bank.withdraw(*(claim.id for claim in _own(one))), 1)
 
 
 def described(one: Content, listings: ListingStore) -> dict[str, Any]:
-    """As HMA shows a content; of what we do not keep there is nothing."""
+    """A content in HMA's form; fields that we do not store are empty."""
     notes = [claim.reason for claim in one.listed if claim.reason]
     until = None if one.on else _until(one, listings)
     return {
@@ -231,13 +236,12 @@ def described(one: Content, listings: ListingStore) -> dict[str, Any]:
 
 
 def bank_described(bank: Bank) -> dict[str, Any]:
-    """As HMA shows a bank: in shadow, none of its matches is acted on."""
+    """A bank in HMA's form; in shadow mode its ratio of enabled matches is 0."""
     ratio = 0.0 if bank.shadow else 1.0
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
 
 
 def signals_of(one: Content) -> dict[str, str]:
-    """Its one hash."""
     return {SIGNAL: one.bits.hex()}
 
 
@@ -258,13 +262,13 @@ def _kept(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on this very hash. (An index may know a number that is no more.)"""
+    """Matching claims on exactly this hash. (The index may return a deleted number.)"""
     near = platform.index.near([bits], part=False)
     return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
 
 
 def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
-    """Which of the claim's hashes has that number; None when a window of a picture has it."""
+    """The claim's hash with that number; None if it is the hash of a part of a picture."""
     hashes = platform.bank.hashes_of(claim.id)
     near = platform.index.near(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))

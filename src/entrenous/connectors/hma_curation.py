@@ -1,4 +1,4 @@
-"""``/c``: banks and their contents, and exchanges to be read only."""
+"""``/c``: banks and their contents, and exchanges (read only)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from entrenous.connectors.hma_contents import (
     switch_off,
     switch_on,
 )
-from entrenous.connectors.hma_matching import Pictures, said
+from entrenous.connectors.hma_matching import Pictures, json_answer
 from entrenous.connectors.hma_requests import (
     NAME_CHARS_MAX,
     SIGNAL,
@@ -52,7 +52,7 @@ from entrenous.fingerprint.nouns import TooFlat
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.exchange_nouns import NoSuchSource, Source, SourceKind
 from entrenous.stop.exchange_stores import SourceStore
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -64,41 +64,42 @@ _APIS: Final[Mapping[SourceKind, str]] = {
     SourceKind.FILE: "local_file",
     SourceKind.NCMEC: "ncmec",
     SourceKind.STOPNCII: "stop_ncii",
-    SourceKind.HMA: "hma",  # HMA itself fetches from none
+    SourceKind.HMA: "hma",  # not among HMA's own kinds
 }
 _BY_COMMAND: Final = (
-    "On the gate's own machine, where credentials stay out of HTTP: entrenous gate exchange add, "
-    "and entrenous gate exchange fetch"
+    "Use the gate's own machine, since credentials are not sent over HTTP: entrenous gate exchange "
+    "add, and entrenous gate exchange fetch"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Exchanges:
-    """One handler per address."""
+    """Handlers of /c/exchanges and /c/exchange."""
 
     sources: SourceStore
 
     async def apis(self, _request: Request) -> Response:
-        """What a gate can fetch from."""
-        return said(sorted(_APIS.values()))
+        """The kinds of sources that a gate can fetch from."""
+        return json_answer(sorted(_APIS.values()))
 
     async def exchanges(self, _request: Request) -> Response:
-        """The names of all sources."""
         sources = await run_in_threadpool(self.sources.sources)
-        return said(sorted(hma_name(one.name) for one in sources))
+        return json_answer(sorted(hma_name(one.name) for one in sources))
 
     async def exchange(self, request: Request) -> Response:
-        """What kind of source it is; its address may be private."""
+        """A source's kind; its address may be private."""
         source = await run_in_threadpool(self._called, request.path_params["exchange"])
-        return said({"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True})
+        return json_answer(
+            {"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True}
+        )
 
     async def status(self, request: Request) -> Response:
-        """How far it was read. That a fetch runs or failed is not kept, so not told."""
+        """How far a source was read. Running and failed fetches are not recorded."""
         name = request.path_params["exchange"]
-        return said(await run_in_threadpool(self._status, name))
+        return json_answer(await run_in_threadpool(self._status, name))
 
     async def not_here(self, _request: Request) -> Response:
-        """Refused, with what to do instead."""
+        """Refuse, and say what to do instead."""
         raise NotOffered(instead=_BY_COMMAND)
 
     def _status(self, untrusted_name: str) -> dict[str, Any]:
@@ -135,52 +136,51 @@ _NO_RENAMING: Final = "Claims belong to their bank by name. Make a new one besid
 
 @dataclass(frozen=True, slots=True)
 class Curation:
-    """One handler per address: read the request, call what does it, render the answer."""
+    """Handlers of /c/banks and /c/bank."""
 
     platform: Platform
     pictures: Pictures
     listings: ListingStore
 
     async def banks(self, _request: Request) -> Response:
-        """All but what reviewers let through."""
+        """All banks except the internal one of released uploads."""
         banks = await run_in_threadpool(shown_banks, self.platform)
-        return said([bank_described(bank) for bank in banks])
+        return json_answer([bank_described(bank) for bank in banks])
 
     async def make_bank(self, request: Request) -> Response:
-        """With the gate's cautious policy."""
+        """Create a bank with the gate's cautious policy."""
         wanted = await json_object(request)
         bank = await run_in_threadpool(self._make, member(wanted, "name", str), _shadow(wanted))
-        return said(bank_described(bank), 201)
+        return json_answer(bank_described(bank), 201)
 
     async def bank(self, request: Request) -> Response:
-        """By name."""
-        return said(bank_described(await self._bank(request)))
+        return json_answer(bank_described(await self._bank(request)))
 
     async def change_bank(self, request: Request) -> Response:
-        """Put it into shadow, or out of it."""
+        """Put a bank into shadow mode, or take it out."""
         bank, wanted = await self._bank(request), await json_object(request)
         if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
             raise NotOffered(instead=_NO_RENAMING)
         change = PolicyChange(shadow=_shadow(wanted))
         bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
-        return said(bank_described(bank))
+        return json_answer(bank_described(bank))
 
     async def drop_bank(self, request: Request) -> Response:
-        """Refused, with what to do instead."""
+        """Refuse, and say what to do instead."""
         await self._bank(request)
         raise NotOffered(instead=_HOW_TO_DROP)
 
     async def add_signal(self, request: Request) -> Response:
-        """A hash."""
+        """Add a hash."""
         bank, wanted = await self._bank(request), await json_object(request)
         bits = bits_of(member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
-            raise BadParameter(why=f"{len(unknown)} of its signal types are not known here")
+            raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
         said = Said.of(wanted.get("note"), wanted.get("metadata"))
         return await self._add(bits, bank, said)
 
     async def add_photo(self, request: Request) -> Response:
-        """A picture, of which only the hash is kept."""
+        """Add a picture's hash; the picture is not stored."""
         no_url(request)
         only_pdq(request)
         bank = await self._bank(request)
@@ -192,7 +192,7 @@ class Curation:
         return await self._add(hashed.bits, bank, said_of_it)
 
     async def content(self, request: Request) -> Response:
-        """By number."""
+        """A content by its number."""
         bank = await self._bank(request)
         one = await run_in_threadpool(content, _number(request), bank, self.platform)
         answer = await run_in_threadpool(described, one, self.listings)
@@ -201,21 +201,23 @@ class Curation:
         if _asked(request, "include_metadata"):
             own = await run_in_threadpool(named, one, self.listings) or None
             answer["metadata"] = {"content_id": own, "content_uri": None, "json": {}, "collab": {}}
-        return said(answer)
+        return json_answer(answer)
 
     async def change_content(self, request: Request) -> Response:
-        """Switch it off, perhaps until a time, or on again; write another note."""
+        """Switch a content on, or off until a given time, or change its note."""
         bank, wanted = await self._bank(request), await json_object(request)
         change = Changed.of(wanted, self.platform.clock.now())
         one, made = await run_in_threadpool(self._change, _number(request), bank, change)
         answer = await run_in_threadpool(described, one, self.listings)
         answer |= {"signals": signals_of(one)} | _NO_METADATA
-        return _later(answer, self._afterwards(made))
+        return _with_background(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
-        """Withdraw it, for good."""
+        """Withdraw a content for good."""
         bank = await self._bank(request)
-        return said({"deleted": await run_in_threadpool(self._delete, _number(request), bank)})
+        return json_answer(
+            {"deleted": await run_in_threadpool(self._delete, _number(request), bank)}
+        )
 
     async def _bank(self, request: Request) -> Bank:
         return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
@@ -223,7 +225,7 @@ class Curation:
     async def _add(self, bits: bytes, bank: Bank, said_of_it: Said) -> Response:
         number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
-        return _later(answer, self._afterwards(made))
+        return _with_background(answer, self._look_back_task(made))
 
     def _make(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (in a thread)
         bank = Bank(new_name(untrusted_name, self.platform), shadow=bool(shadow))
@@ -253,21 +255,21 @@ class Curation:
         except NoSuchContent:
             return 0
 
-    def _afterwards(self, made: Claim | None) -> BackgroundTask | None:
-        """Look at what was let through before the claim was made, as for a person's claim."""
+    def _look_back_task(self, made: Claim | None) -> BackgroundTask | None:
+        """Look back at uploads that were let through before, as for a person's claim."""
         if made is None:
             return None
-        return BackgroundTask(afterwards, look_back_now, self.platform)
+        return BackgroundTask(run_after_answer, look_back_now, self.platform)
 
 
-def _later(answer: dict[str, Any], afterwards: BackgroundTask | None) -> Response:
-    response = said(answer)
-    response.background = afterwards
+def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | None) -> Response:
+    response = json_answer(answer)
+    response.background = run_after_answer
     return response
 
 
 def _number(request: Request) -> int:
-    """Raises NoSuchContent for what no number of ours looks like."""
+    """The content's number; raises NoSuchContent if it is malformed."""
     text = request.path_params["content"]
     if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
         raise NoSuchContent
@@ -279,7 +281,7 @@ def _asked(request: Request, name: str) -> bool:
 
 
 def _shadow(wanted: dict[str, Any]) -> bool | None:
-    """What ``enabled_ratio`` or ``enabled`` ask for; None when neither is there."""
+    """Whether ``enabled_ratio`` or ``enabled`` asks for shadow mode; None if neither is given."""
     if "enabled_ratio" in wanted:
         return ratio_of(wanted["enabled_ratio"]) == 0
     return not flag(wanted["enabled"], "enabled") if "enabled" in wanted else None

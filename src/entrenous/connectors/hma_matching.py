@@ -1,7 +1,6 @@
-"""``/h`` and ``/m``: hash a picture, and look up what lies near a hash."""
+"""``/h`` and ``/m``: hash a picture, and look up matches of a hash."""
 
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -37,13 +36,14 @@ from entrenous.stop.http.request_body import (
     FORM_BYTES_MAX,
     BrokenForm,
     LongForm,
-    fields_of,
+    parse_form,
     read_body,
     too_large,
 )
+from entrenous.stop.http.upload_requests import take_place
 from entrenous.stop.judge.scan import Seen, first_scan
 from entrenous.stop.judge.weigh import answered, called_for, release_of
-from entrenous.stop.nouns import RELEASED, Bank, GateBusy
+from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import Outcome
@@ -53,19 +53,19 @@ _PHOTO: Final = b"photo"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The file, and the form's other fields as text."""
+    """The form's file, and its other fields as text."""
 
     untrusted_photo: bytes
     untrusted_fields: dict[str, str]
 
 
 async def read_form(request: Request, limit_bytes: int) -> Form:
-    """The field "photo" and the others, the first of each name.
+    """Read a form with a field "photo"; of other fields, the first of each name.
 
     Raises:
-        TooLarge: as soon as that is known, before the rest is read.
-        NoPhoto: this is no such form, it is broken, or that field is missing or empty.
-        TwoFiles: that field is there twice.
+        TooLarge: as soon as that is known; the rest is not read.
+        NoPhoto: it is not a form, malformed, or "photo" is missing or empty.
+        TwoFiles: "photo" is repeated.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
     if declared != b"multipart/form-data":
@@ -78,9 +78,9 @@ async def read_form(request: Request, limit_bytes: int) -> Form:
 
 
 def form_of(untrusted_form: bytes, boundary: bytes) -> Form:
-    """The fields of a whole form; raises TwoFiles, and NoPhoto, also for one of much else."""
+    """Parse a form; raises TwoFiles, and NoPhoto, also if it exceeds a limit."""
     try:
-        fields = fields_of(untrusted_form, boundary, file=_PHOTO)
+        fields = parse_form(untrusted_form, boundary, file=_PHOTO)
     except (BrokenForm, LongForm) as problem:
         raise NoPhoto from problem
     photo = fields.pop(_PHOTO, b"")
@@ -94,8 +94,8 @@ def _text(untrusted_data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """A claim that matches, ``distance`` bits away, and the number of the hash that it is on."""
+class HashMatch:
+    """A matching claim, its distance in bits, and the number of the matched hash."""
 
     number: int
     distance: int
@@ -103,65 +103,71 @@ class Fit:
     bank: Bank
 
 
-def fits_near(seen: Seen, platform: Platform) -> list[Fit]:
-    """Every claim on a whole picture's hash within its bank's radius of one of these; nearest
-    first.
-    """
+def matches_near(seen: Seen, platform: Platform) -> list[HashMatch]:
+    """Claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
     banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_as_they_act(platform)}
-    fits = [Fit(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims]
-    inside = [fit for fit in fits if fit.distance <= fit.bank.radius]
-    return sorted(inside, key=lambda fit: (fit.distance, fit.number))
+    matches = [
+        HashMatch(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims
+    ]
+    inside = [match for match in matches if match.distance <= match.bank.radius]
+    return sorted(inside, key=lambda match: (match.distance, match.number))
 
 
-def all_of(fits: list[Fit], wanted: Collection[str] | None) -> list[Fit]:
-    """Those in banks of these names, or in all, whatever the gate would do; one of each content."""
-    first: dict[int, Fit] = {}
-    for fit in _in_banks(fits, wanted):
-        first.setdefault(fit.number, fit)
+def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
+    """Matches in the banks with these names, or in all; one per hash, acted on or not."""
+    first: dict[int, HashMatch] = {}
+    for match in _shown_in_banks(matches, wanted):
+        first.setdefault(match.number, match)
     return list(first.values())
 
 
-def acted_on(fits: list[Fit], wanted: Collection[str] | None) -> dict[str, list[dict[str, Any]]]:
-    """Those that the gate would act on, by bank: not in shadow, and not what was answered by a
-    reviewer who let this picture through (stop.weigh.answered).
+def matches_acted_on(
+    matches: list[HashMatch], wanted: Collection[str] | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Matches that the gate would act on, by bank: not in shadow mode, and not overruled by a
+    reviewer who released this picture (:func:`answered`).
     """
-    released = [release_of(_match(fit), fit.claim) for fit in fits if fit.bank.name == RELEASED]
+    released = [
+        release_of(_match(match), match.claim) for match in matches if match.bank.name == RELEASED
+    ]
     answer: dict[str, list[dict[str, Any]]] = {}
-    for fit in _in_banks(fits, wanted):
-        outcome = called_for(_match(fit), fit.claim, fit.bank)
+    for match in _shown_in_banks(matches, wanted):
+        outcome = called_for(_match(match), match.claim, match.bank)
         is_answered = outcome is not Outcome.LET_THROUGH and answered(
-            outcome, _match(fit), fit.claim, released
+            outcome, _match(match), match.claim, released
         )
-        if fit.bank.shadow or is_answered:
+        if match.bank.shadow or is_answered:
             continue
-        said = described(fit)
-        contents = answer.setdefault(hma_name(fit.bank.name), [])
+        said = described(match)
+        contents = answer.setdefault(hma_name(match.bank.name), [])
         if said not in contents:
             contents.append(said)
     return answer
 
 
-def described(fit: Fit) -> dict[str, Any]:
-    """As HMA has it: the distance is text."""
-    return {"bank_content_id": fit.number, "distance": str(fit.distance)}
+def described(match: HashMatch) -> dict[str, Any]:
+    """A match in HMA's form, where the distance is a string."""
+    return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
-def _in_banks(fits: list[Fit], wanted: Collection[str] | None) -> Iterator[Fit]:
-    shown = (fit for fit in fits if fit.bank.name != RELEASED)
-    return (fit for fit in shown if wanted is None or hma_name(fit.bank.name) in wanted)
+def _shown_in_banks(
+    matches: list[HashMatch], wanted: Collection[str] | None
+) -> Iterator[HashMatch]:
+    shown = (match for match in matches if match.bank.name != RELEASED)
+    return (match for match in shown if wanted is None or hma_name(match.bank.name) in wanted)
 
 
-def _match(fit: Fit) -> Match:
-    return Match(fit.claim.bank, fit.claim.id, fit.distance, "")
+def _match(match: HashMatch) -> Match:
+    return Match(match.claim.bank, match.claim.id, match.distance, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What decodes and hashes pictures, so many at once."""
+    """Decodes and hashes pictures, a limited number at once."""
 
     platform: Platform
     limit_bytes: int
@@ -174,14 +180,14 @@ class Pictures:
         return cls(platform, access.upload_bytes_max, places)
 
     async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
-        """Of the form's picture, from all of its pixels; and the form."""
-        async with self._place(request):
+        """The hash of the form's picture at full size, and the form."""
+        async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hashed, form.untrusted_photo), form
 
     async def views(self, request: Request) -> Seen:
-        """The gate's fast look at the form's picture; nothing when it is flat."""
-        async with self._place(request):
+        """The gate's quick scan of the form's picture; nothing if the picture is flat."""
+        async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._seen, form.untrusted_photo)
 
@@ -192,82 +198,70 @@ class Pictures:
         _, views = first_scan(untrusted_photo, self.platform)
         return () if views.quality < PDQ_QUALITY_MIN else views.whole
 
-    @asynccontextmanager
-    async def _place(self, request: Request) -> AsyncIterator[None]:
-        """One of the places; raises GateBusy when all are taken."""
-        try:
-            self.places.acquire_on_behalf_of_nowait(request)
-        except anyio.WouldBlock as problem:
-            raise GateBusy from problem
-        try:
-            yield
-        finally:
-            self.places.release_on_behalf_of(request)
-
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """One handler per address: read the request, ask, render the answer."""
+    """Handlers of /h and /m."""
 
     platform: Platform
     pictures: Pictures
 
     async def hash_url(self, request: Request) -> Response:
-        """Refused: an address is never fetched."""
+        """Refuse: addresses are never fetched."""
         needed(request, "url")
         raise NoFetching
 
     async def hash_file(self, request: Request) -> Response:
-        """A picture's PDQ hash; an empty one when it is too flat to be compared."""
+        """A picture's PDQ hash, or an empty one if it is too flat to compare."""
         no_url(request)
         only_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
-        return said({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
+        return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """All contents near a hash, also of banks in shadow."""
+        """All matches of a hash, including banks in shadow mode."""
         seen = _signal(request)
         with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
-        fits = await run_in_threadpool(self._all_of, seen, request.query_params.get("banks", ""))
-        matches = [described(fit) if with_distance else fit.number for fit in fits]
-        return said({"matches": matches})
+        banks = request.query_params.get("banks", "")
+        found = await run_in_threadpool(self._in_banks, seen, banks)
+        matches = [described(match) if with_distance else match.number for match in found]
+        return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
-        """Contents near a hash that the gate would act on, by bank."""
+        """Matches of a hash that the gate would act on, by bank."""
         no_url(request)
         seen = _signal(request)
         banks = request.query_params.get("banks", "")
-        return said(await run_in_threadpool(self._acted_on, seen, banks))
+        return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
-        """The same for a picture, in all orientations; nothing for a flat one."""
+        """The same for a picture in all orientations; nothing for a flat one."""
         no_url(request)
         only_pdq(request)
         seen = await self.pictures.views(request)
         banks = request.query_params.get("banks", "")
-        return said({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
+        return json_answer({SIGNAL: await run_in_threadpool(self._acted_on, seen, banks)})
 
     async def compare(self, request: Request) -> Response:
-        """Whether two hashes match, and their distance."""
         asked = await json_object(request)
         pair = member(asked, SIGNAL, list)
         if len(asked) > 1 or len(pair) != 2:
             raise BadParameter(why=f'{{"{SIGNAL}": [hash, hash]}} is expected')
         one, other = (Fingerprint(SIGNAL, bits_of(signal), 0) for signal in pair)
         bits = distance(one, other)
-        return said({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
+        return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
-    def _all_of(self, seen: Seen, untrusted_banks: str) -> Any:
+    def _in_banks(self, seen: Seen, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
-        return all_of(fits_near(seen, self.platform), wanted)
+        return matches_in_banks(matches_near(seen, self.platform), wanted)
 
     def _acted_on(self, seen: Seen, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
-        return acted_on(fits_near(seen, self.platform) if seen else [], wanted)
+        return matches_acted_on(matches_near(seen, self.platform) if seen else [], wanted)
 
 
-def said(answer: Any, status: int = 200) -> JSONResponse:
-    """A JSON answer that nobody keeps."""
+def json_answer(answer: Any, status: int = 200) -> JSONResponse:
+    """An uncacheable JSON answer."""
     return JSONResponse(answer, status, PRIVATE)
 
 

@@ -1,4 +1,4 @@
-"""Errors as HMA's clients expect them, parameters of a request, and names of banks."""
+"""Errors in HMA's form, parameters of requests, and names of banks."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -33,8 +33,8 @@ class Missing(Malformed):
 
 class NoFetching(Malformed):
     """
-    This gate fetches nothing from addresses, for that would let a stranger send it into your own
-    network. Send the file itself: multipart/form-data, in a field "photo".
+    This gate fetches nothing from addresses, since a stranger could make it request pages in your
+    own network. Send the file itself: multipart/form-data, in a field "photo".
     """
 
 
@@ -49,7 +49,7 @@ class NoSuchContent(NotFound):
 
 
 class BankThere(Refused):
-    """A bank of this name exists already, so nothing was made."""
+    """A bank of this name exists already, so none was created."""
 
 
 class NotYours(Refused):
@@ -58,8 +58,8 @@ class NotYours(Refused):
 
 class TwoBanks(Refused):
     """
-    Two of this gate's banks are called so in HMA's letters, so nothing was changed. Use the command
-    line: entrenous gate bank
+    Two of this gate's banks have this name when it is written in HMA's characters, so nothing was
+    changed. Use the command line: entrenous gate bank
     """
 
 
@@ -85,7 +85,7 @@ _HEADERS: Final = {401: {"WWW-Authenticate": "Bearer"}, 429: _RETRY, 503: _RETRY
 
 
 def on_error(_request: Request, error: Exception) -> Response:
-    """Our own errors say themselves what a person reads; a bug is in the server's log only."""
+    """Answer with the error's own message; a bug is only logged."""
     own = error if isinstance(error, EntrenousError) else GateFault()
     if own is not error:
         log_bug(error)
@@ -97,7 +97,7 @@ def on_error(_request: Request, error: Exception) -> Response:
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
-    """What the web framework refuses: no such address, no such method."""
+    """Answer the framework's errors, such as an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
     said = {"message": HTTPStatus(error.status_code).phrase}
     return JSONResponse(said, error.status_code, PRIVATE | dict(error.headers or {}))
@@ -112,7 +112,7 @@ _T = TypeVar("_T")
 
 
 def needed(request: Request, name: str) -> str:
-    """One parameter of the address; raises Missing."""
+    """A required query parameter; raises Missing."""
     value = request.query_params.get(name)
     if value is None:
         raise Missing(name=name)
@@ -120,7 +120,7 @@ def needed(request: Request, name: str) -> str:
 
 
 def flag(untrusted_value: object, name: str) -> bool:
-    """True or false, as JSON or as text; raises BadParameter."""
+    """Parse a boolean in JSON or text; raises BadParameter."""
     text = str(untrusted_value).lower()
     if text not in _TRUE | _FALSE:
         raise BadParameter(why=f'"{name}" is true or false')
@@ -128,13 +128,13 @@ def flag(untrusted_value: object, name: str) -> bool:
 
 
 def no_url(request: Request) -> None:
-    """Raises NoFetching when the request wants an address to be fetched."""
+    """Raise NoFetching if the request asks to fetch an address."""
     if "url" in request.query_params:
         raise NoFetching
 
 
 def only_pdq(request: Request, *, needs: bool = False) -> None:
-    """Raises BadParameter unless the signal and content types asked for are ours; Missing."""
+    """Check signal and content types; raises BadParameter, and Missing if one is needed."""
     query = request.query_params
     wanted = [needed(request, "signal_type")] if needs else query.getlist("signal_type")
     wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
@@ -145,7 +145,7 @@ def only_pdq(request: Request, *, needs: bool = False) -> None:
 
 
 def bits_of(untrusted_signal: object) -> bytes:
-    """A PDQ hash of 32 bytes, from 64 hexadecimal digits; raises BadFingerprint."""
+    """Parse a PDQ hash of 64 hexadecimal digits; raises BadFingerprint."""
     if not isinstance(untrusted_signal, str) or len(untrusted_signal) != 2 * PDQ_BYTES:
         raise BadFingerprint
     if not set(untrusted_signal) <= _HEX:
@@ -154,16 +154,16 @@ def bits_of(untrusted_signal: object) -> bytes:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body; raises BadParameter, TooLarge."""
+    """Read a JSON object; raises BadParameter, TooLarge."""
     body = await read_body(request, CLAIM_BYTES_MAX)
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
-        raise BadParameter(why="the body is no JSON object") from problem
+        raise BadParameter(why="the body is not a JSON object") from problem
 
 
 def member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
-    """One member of a JSON object; raises Missing, BadParameter."""
+    """A member of a JSON object; raises Missing, BadParameter."""
     if name not in said:
         raise Missing(name=name)
     value = said[name]
@@ -177,18 +177,18 @@ _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 def hma_name(name: str) -> str:
-    """E.g. ``FROM_ALLY`` for ``from-ally``."""
+    """The bank's name in HMA's characters: ``FROM_ALLY`` for ``from-ally``."""
     said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
     return said if _NAME.fullmatch(said) else f"_{said}"
 
 
 def shown_banks(platform: Platform) -> tuple[Bank, ...]:
-    """All but the one that holds what reviewers let through, which is no list to match."""
+    """All banks except the internal one of released uploads."""
     return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED)
 
 
 def bank_called(untrusted_name: str, platform: Platform) -> Bank:
-    """The one bank of that name; raises NoSuchBank, TwoBanks."""
+    """The bank with this HMA name; raises NoSuchBank, TwoBanks."""
     banks = [bank for bank in shown_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:
         raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
@@ -198,9 +198,9 @@ def bank_called(untrusted_name: str, platform: Platform) -> Bank:
 
 
 def new_name(untrusted_name: str, platform: Platform) -> BankName:
-    """What a bank that is made here is called by us; raises BadParameter, BankThere."""
+    """The name in this gate for a new bank; raises BadParameter, BankThere."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _NAME.fullmatch(untrusted_name):
-        why = f"a name has A-Z, 0-9 and _, no digit first, at most {NAME_CHARS_MAX} of them"
+        why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
         raise BankThere
@@ -208,8 +208,8 @@ def new_name(untrusted_name: str, platform: Platform) -> BankName:
 
 
 def names_wanted(untrusted_csv: str, platform: Platform) -> Collection[str] | None:
-    """HMA's names of the banks that a look-up is limited to, from a list with commas; None for an
-    empty list, which means all. Raises NoSuchBank.
+    """The HMA names in a comma-separated list of banks; None for an empty list, which means all.
+    Raises NoSuchBank.
     """
     wanted = [name.strip() for name in untrusted_csv.split(",") if name.strip()]
     if not wanted:

@@ -14,12 +14,12 @@ from entrenous.connectors.asgi import NAME, App, GateMiddleware, Receive, Send, 
 from entrenous.connectors.upload_rules import problem
 from entrenous.stop.client.gate_answer import ClientSettings, refuse_odd
 
-# RFC 9110, section 7.6.1; and what a client says to the server that it is connected with
+# Headers for one hop only: RFC 9110, section 7.6.1, and those about the connection to this proxy.
 _HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding")
 ) | {b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"}
-# "Connection" is the sender's to write: it may not take away what was decided, nor what makes the
-# server behind read the request as the gate did.
+# The sender's "Connection" header must not remove the decision, nor headers by which the server
+# behind parses the request as the gate did.
 _KEPT: Final = frozenset(
     (NAME, b"host", b"content-type", b"content-length", b"content-encoding", b"x-forwarded-for")
 )
@@ -30,13 +30,13 @@ _LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
 class UpstreamAway(Unreachable):
     """
-    The server behind this one does not answer. Nothing was kept here. Try again in a while.
+    The server behind this one does not answer. Nothing was stored here. Try again in a while.
     """
 
 
 class UpstreamSlow(Unreachable):
     """
-    The server behind this one took too long to answer. It is not known whether it acted. Look
+    The server behind this one took too long to answer. It may have acted on the request. Check
     before you try again.
     """
 
@@ -49,15 +49,15 @@ def proxy_app(
     on_hold: str = "publish",
     account_header: str = "",
 ) -> App:
-    """An ASGI application in front of the server at ``upstream`` (https, or http to this machine).
+    """Build an ASGI application in front of the server ``upstream`` (https, or http to localhost).
 
-    ``account_header`` says whose request it is; the web server before us must have written it.
+    ``account_header`` names the user of a request; a web server in front of this one must set it.
 
     Raises:
         BadSetting.
     """
     name = _header_name(account_header)
-    account = partial(_said_in, name) if name else None
+    account = partial(_user_in, name) if name else None
     return GateMiddleware(
         Upstream(upstream), setting, paths=paths, on_hold=on_hold, account=account
     )
@@ -69,14 +69,14 @@ def _header_name(text: str) -> bytes:
     return text.lower().encode()
 
 
-def _said_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
-    """None, where it is there twice: one of them may be the sender's own."""
+def _user_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
+    """The value, or "" if the header is repeated: one of them may be the sender's own."""
     values = [value for own, value in scope["headers"] if own.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 class Upstream:
-    """Hands each request on, and the answer back. Raises BadSetting."""
+    """Forwards each request, and returns the answer. Raises BadSetting."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         refuse_odd("upstream", url)
@@ -90,7 +90,7 @@ class Upstream:
         )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """One request, or the server's start and stop."""
+        """Handle one request, or the server's start and stop."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
@@ -109,7 +109,7 @@ class Upstream:
         request = httpx.Request(
             scope["method"],
             self._address(scope),
-            headers=_forwarded(_passed(scope["headers"]), scope),
+            headers=_forwarded(_without_hop_headers(scope["headers"]), scope),
             content=_body(receive) if _has_body(scope["headers"]) else None,
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -123,7 +123,7 @@ class Upstream:
             return
         try:
             async with anyio.create_task_group() as both:
-                both.start_soon(_until_gone, receive, both.cancel_scope)
+                both.start_soon(_cancel_on_disconnect, receive, both.cancel_scope)
                 await _answer(answer, send)
                 both.cancel_scope.cancel()
         finally:
@@ -131,22 +131,22 @@ class Upstream:
                 await answer.aclose()
 
     def _address(self, scope: MutableMapping[str, Any]) -> httpx.URL:
-        """As it was asked for, byte by byte, below the address of the server behind."""
+        """The requested path and query, byte by byte, below the upstream's address."""
         path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)
 
 
-async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    """End an answer that nobody reads any more; some have no end of their own."""
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Cancel the answer when the client disconnects, since some answers are endless."""
     while (await receive())["type"] == "http.request":
         pass
     scope.cancel()
 
 
 async def _answer(answer: httpx.Response, send: Send) -> None:
-    given = _passed((name.lower(), value) for name, value in answer.headers.raw)
-    headers = [(name, value) for name, value in given if name != b"date"]  # our server gives it
+    given = _without_hop_headers((name.lower(), value) for name, value in answer.headers.raw)
+    headers = [(name, value) for name, value in given if name != b"date"]  # the server sets it
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     async for chunk in answer.aiter_raw():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -157,7 +157,7 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise httpx.ReadError("the sender is gone")
+            raise httpx.ReadError("the sender disconnected")
         if message.get("body"):
             yield message["body"]
         if not message.get("more_body", False):
@@ -169,8 +169,8 @@ def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
 
 
-def _passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without what is meant for one hop only, by its name or because "Connection" says so."""
+def _without_hop_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Drop headers for one hop only, by name or because "Connection" lists them."""
     given = list(headers)
     named = b",".join(value for name, value in given if name.lower() == b"connection")
     drop = _HOP | ({name.strip().lower() for name in named.split(b",")} - _KEPT)
@@ -180,7 +180,7 @@ def _passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
 def _forwarded(
     headers: list[tuple[bytes, bytes]], scope: MutableMapping[str, Any]
 ) -> list[tuple[bytes, bytes]]:
-    """With who was connected here added to the list of those that were connected before."""
+    """Append the connected client to X-Forwarded-For."""
     name = b"x-forwarded-for"
     client = scope.get("client")
     chain = [value for own, value in headers if own.lower() == name]

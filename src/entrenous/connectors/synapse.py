@@ -1,4 +1,4 @@
-"""Synapse: a module that asks the gate about each file of a Matrix server's media repository."""
+"""Synapse module that asks the gate about each file in a Matrix server's media repository."""
 
 import logging
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from entrenous.stop.client.upload_client import GateClient
 
 try:
     from synapse.logging.context import current_context
-except ImportError:  # not of its module API: should it move, uploads are not counted by person
+except ImportError:  # not part of the module API; without it, uploads are not counted per person
 
     def current_context() -> None:
-        """None is known."""
+        """Return no context."""
 
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
 _CHOICES: Final = ("publish", "quarantine")
-#: Before the case in ``quarantined_by``, so that only what we hid is shown again.
-_BY: Final = "entrenous "
-# Synapse writes a file's row after the file was looked at: then it is hidden.
+#: Prefix of the case in ``quarantined_by``, so that only files hidden by us are shown again.
+_PREFIX: Final = "entrenous "
+# Synapse inserts a file's row only after the check, so hiding it is retried until the row exists.
 _HIDE_MS: Final = 25
-_HIDE_TRIES: Final = 2400  # a minute of these
+_HIDE_TRIES: Final = 2400  # for a minute
 _ASK_MS: Final = 60_000
 _ASKED_MAX: Final = 100  # cases at a time
 _HIDE_OWN: Final = """
@@ -55,12 +55,12 @@ _SHOW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ModuleSetting:
-    """The hook's own setting, and what becomes of a file that is held because it fits a claim.
+    """The hook's settings, and what to do with a file that is held because it matches a claim.
 
-    ``on_hold``: "publish" (unless the operator says "quarantine") publishes it, and the gate lists
-    it as published. "quarantine" hides it, by Synapse's own column for that, until a person at the
-    gate has decided; its uploader sees that. What nobody could look at is refused by the first; by
-    the second if the gate has no case of it.
+    ``on_hold``: "publish" (the default) publishes it, and the gate lists it as published.
+    "quarantine" hides it, using Synapse's own column, until a reviewer has decided; its uploader
+    sees that. Files that could not be checked are refused, except that "quarantine" hides those for
+    which the gate has a case.
     """
 
     hook: ClientSettings
@@ -72,14 +72,14 @@ class ModuleSetting:
 
 
 class GateModule:
-    """The module, as Synapse loads it."""
+    """The module, as loaded by Synapse."""
 
     def __init__(self, config: ModuleSetting, api: ModuleApi) -> None:
         self._api = api
         self._setting = config
         self._client = GateClient(config.hook)
-        self._hidden: dict[str, None] = {}  # cases, those that were asked about last behind
-        self._knows_all = False  # also what was hidden before Synapse's last start
+        self._hidden: dict[str, None] = {}  # cases, the least recently queried first
+        self._knows_all = False  # whether files hidden before this start have been read
         api.register_spam_checker_callbacks(
             check_media_file_for_spam=self.check_media_file_for_spam
         )
@@ -90,7 +90,7 @@ class GateModule:
 
     @staticmethod
     def parse_config(config: Mapping[str, Any]) -> ModuleSetting:
-        """The module's section of homeserver.yaml; raises ConfigError, which Synapse shows."""
+        """Parse the section in homeserver.yaml; raises ConfigError, which Synapse shows."""
         rest = dict(config or {})
         on_hold = rest.pop("on_hold", "publish")
         try:
@@ -99,9 +99,9 @@ class GateModule:
             raise ConfigError(" ".join(str(problem).split())) from None
 
     async def check_media_file_for_spam(self, file_wrapper: Any, file_info: Any) -> Any:
-        """NOT_SPAM, or the code with which Synapse refuses the file.
+        """Return NOT_SPAM, or the error code for refusing the file.
 
-        Thumbnails pass: Synapse made them itself, of a file that passed.
+        Thumbnails pass: Synapse makes them from files that passed.
         """
         if file_info.thumbnail is not None:
             return NOT_SPAM
@@ -127,10 +127,10 @@ class GateModule:
         )
 
     async def _hide(self, server: str | None, file: str, case: str, tries: int) -> None:
-        """Quarantine this one file, once it has a row. Synapse's own function would hide every copy
-        of the same bytes, also those that were there before anybody registered them.
+        """Quarantine this one file, once it has a row. Synapse's own function would hide all copies
+        of the same bytes, including those from before the claim.
         """
-        by = _BY + case
+        by = _PREFIX + case
         sql, values = (
             (_HIDE_OWN, (by, file)) if server is None else (_HIDE_REMOTE, (by, file, server))
         )
@@ -139,39 +139,42 @@ class GateModule:
         elif tries > 0:
             self._hide_soon(server, file, case, tries - 1)
         else:
-            _LOG.warning("not hidden, for it has no row: case=%s", case)
+            _LOG.warning("not hidden, since it has no row: case=%s", case)
 
     async def _show_again(self) -> None:
-        """Show what a person let through, or what its claim was withdrawn of; the rest stays."""
+        """Show files that a reviewer released or whose claim was withdrawn."""
         if not self._knows_all:
             found = await self._api.run_db_interaction("entrenous_hidden", _hidden_by)
-            self._hidden |= {by.removeprefix(_BY): None for by in found}
+            self._hidden |= {by.removeprefix(_PREFIX): None for by in found}
             self._knows_all = True
         for case in list(self._hidden)[:_ASKED_MAX]:
             state = await self._api.defer_to_thread(self._client.state_of, case)
             del self._hidden[case]
             if state in ("released", "closed"):
                 for sql in _SHOW:
-                    await self._api.run_db_interaction("entrenous_show", _rows, sql, (_BY + case,))
+                    await self._api.run_db_interaction(
+                        "entrenous_show", _rows, sql, (_PREFIX + case,)
+                    )
             elif state != "confirmed":
-                self._hidden[case] = None  # asked about again, after the others
+                self._hidden[case] = None  # to the end: query the others first
 
 
 def _rows(transaction: Any, sql: str, values: tuple[str, ...]) -> int:
-    """How many rows it changed."""
+    """Execute a statement; return the number of rows that it changed."""
     transaction.execute(sql, values)
     return int(transaction.rowcount)
 
 
 def _hidden_by(transaction: Any) -> list[str]:
-    transaction.execute(_HIDDEN, (_BY + "%", _BY + "%"))
+    transaction.execute(_HIDDEN, (_PREFIX + "%", _PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 
 
 def _sender(file_info: Any) -> str:
-    """Who uploads it, such as @ana:house.example. Synapse does not hand that to a module; it is
-    with the request that is being answered. Nobody is known of what another server's user sent:
-    there the request is of somebody who wants to see it.
+    """The uploading user, such as @ana:house.example, or "" for another server's file.
+
+    Synapse does not pass the user to modules; it is in the context of the present request. For
+    another server's file, that request comes from somebody who wants to view it.
     """
     if file_info.server_name is not None:
         return ""

@@ -1,7 +1,4 @@
-"""Which requests bring uploads, and what the application and the uploader get for an answer.
-
-The uploader reads what to do next, and no details.
-"""
+"""Which requests may contain uploads, and the replies to the application and to the uploader."""
 
 import json
 import re
@@ -29,8 +26,8 @@ class StoppedUpload(Refused):
 
 class HeldUpload(Refused):
     """
-    This upload could not be read, so it has to be checked by a person first and was not accepted
-    yet. Nothing was published. Save it anew and send that, or ask the people who run this
+    This upload could not be read, so a person has to check it first; it was not accepted yet.
+    Nothing was published. Save it again as a new file and send that, or ask the people who run this
     site{where}, and give the case number {case}.
     """
 
@@ -44,7 +41,7 @@ class UncheckedUpload(Unreachable):
 
 class ManyUploads(Unreachable):
     """
-    As many uploads came from this account as are checked in an hour, so this one was not accepted.
+    This account has made as many uploads as are checked in an hour, so this one was not accepted.
     Nothing was published. Try again in {minutes} minutes, or ask the people who run this
     site{where}.
     """
@@ -52,7 +49,7 @@ class ManyUploads(Unreachable):
 
 class UncheckableUpload(Refused):
     """
-    Files of this kind can't be checked here, so it was not accepted. Nothing was published. Send a
+    Files of this kind cannot be checked here, so it was not accepted. Nothing was published. Send a
     picture, as JPEG or PNG, or ask the people who run this site.
     """
 
@@ -66,21 +63,21 @@ class LargeUpload(Refused):
 
 class OddUpload(Malformed):
     """
-    This upload was sent in a form that can't be read with certainty, so it was not accepted.
-    Nothing was published. Try again with another browser or app.
+    This form can be read in more than one way, so the upload was not accepted. Nothing was
+    published. Try again with another browser or app.
     """
 
 
 class SlowUpload(Refused):
     """
-    This upload took too long to arrive, so it was given up. Nothing was published. Try again over
+    This upload took too long to arrive, so it was cancelled. Nothing was published. Try again over
     a better connection, or send a smaller version.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status, a media type, a body; ``again_s``: when it may be worth trying again."""
+    """Status, media type and body; ``again_s`` is the value of Retry-After."""
 
     status: int
     kind: str
@@ -99,7 +96,7 @@ _UNASKED: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
 
 
 def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
-    """What the uploader is told of a file that was not accepted; None for one that passes."""
+    """The error for the uploader of a file that was not accepted; None if it passes."""
     if answer.acts is GateVerdict.LET_THROUGH:
         return None
     facts = {"where": f" here: {appeal_url}" if appeal_url else "", "case": answer.case}
@@ -112,7 +109,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
 
 
 def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
-    """What is answered at once; None when the application is to have the request.
+    """The reply to a request that is not accepted; None if the application is to receive it.
 
     ``on_hold`` is that of :class:`entrenous.connectors.upload_rules.Rules`.
     """
@@ -120,21 +117,23 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
     if error is None or (answer.acts is GateVerdict.HOLD and on_hold == "header"):
         return None
     status = 422 if answer.case else _UNASKED.get(answer.why, (UncheckedUpload, 503))[1]
-    return replace(problem(error, status, **_named(answer)), again_s=_again_s(answer, status))
+    return replace(
+        problem(error, status, **_appeal_members(answer)), again_s=_again_s(answer, status)
+    )
 
 
 def _again_s(answer: GateAnswer, status: int) -> int | None:
     return _RETRY_S if status == 503 else answer.again_s
 
 
-def _named(answer: GateAnswer) -> dict[str, str]:
-    """What the uploader needs to appeal."""
+def _appeal_members(answer: GateAnswer) -> dict[str, str]:
+    """The members with which the uploader can appeal."""
     named = {"case": answer.case, "secret": answer.secret}
     return {name: value for name, value in named.items() if value}
 
 
 def problem(error: EntrenousError, status: int, **more: str) -> Reply:
-    """A problem document as every face answers it, with members of its own."""
+    """A problem document (RFC 9457) with further members."""
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in type(error).__name__)[1:]
     document = {
         "type": f"urn:entrenous:{error.family}:{name}",
@@ -147,29 +146,28 @@ def problem(error: EntrenousError, status: int, **more: str) -> Reply:
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
-    """The headers that go with it."""
     again = [] if reply.again_s is None else [("Retry-After", str(reply.again_s))]
     length = ("Content-Length", str(len(reply.body)))
     return [("Content-Type", reply.kind), length, ("Cache-Control", "no-store"), *again]
 
 
 def reply_text(error: EntrenousError | None) -> str:
-    """An error's message in one line; nothing for none."""
+    """The message in one line; "" for None."""
     return "" if error is None else " ".join(str(error).split())
 
 
-#: What the application reads, e.g. "let through; case=..." or "hold; case=...; why=gate".
+#: Header for the application, e.g. "let through; case=..." or "hold; case=...; why=gate".
 HEADER: Final = "Entrenous-Decision"
-FILES_MAX: Final = 32  # of one request; each is asked about
-_FORM_BYTES_MAX: Final = 64 * 1024  # of headers and other fields, beside the files
+FILES_MAX: Final = 32  # per request; the gate is asked about each
+_FORM_BYTES_MAX: Final = 64 * 1024  # of headers and other fields, besides the files
 _METHODS: Final = frozenset(("POST", "PUT", "PATCH"))
 _WORD: Final = re.compile(r"[\w-]")
-# Servers disagree about a path in which, as it was sent, one of . / ; \ % is written in hexadecimal
-_WRITTEN_ODDLY: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
-# and, once it is decoded, about: what is still encoded; parameters of a segment (Java servers drop
-# them); backslashes, which some take for slashes; bytes that were no UTF-8; empty segments; dots
-# and spaces at the end of a segment, which Windows drops; and a script in front of a route (PHP).
-_READ_IN_MANY_WAYS: Final = re.compile(
+# Servers parse some paths differently. As sent: with one of . / ; \ % percent-encoded.
+_ENCODED_SPECIAL: Final = re.compile(r"%(?:2[ef5]|3b|5c)", re.IGNORECASE)
+# Decoded: with percent signs left; with parameters of a segment (dropped by Java servers);
+# backslashes (slashes to some); invalid UTF-8; empty segments; segments that end with dots or
+# spaces (dropped by Windows); or a script before the route (PHP).
+_AMBIGUOUS: Final = re.compile(
     r"[%;\\\ufffd]|//|[. ](?:/|$)|\.(?:php\d?|phtml|f?cgi|pl|aspx?|ashx|jsp)/"
 )
 _ON_HOLD: Final = ("publish", "header")
@@ -177,17 +175,17 @@ _ON_HOLD: Final = ("publish", "header")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a middleware does.
+    """Which requests a middleware checks, and what happens to held uploads.
 
     Args:
-        paths: where uploads come: a path and all below it, in any case; "/" is every path. What
-            servers may read in more than one way counts as one of them.
-        on_hold: what becomes of an upload that the gate holds because it fits a claim. "publish"
-            (the default, for an application that has no place where it could wait): the application
-            has it as any other, and the gate lists it as published until a person has decided.
-            "header": the application has it, and must keep it back until it is released. What a
-            person has not confirmed is refused by neither. What nobody could look at is not
-            accepted by the first, and handed on to be kept back by the second.
+        paths: the paths of uploads, each with all below it, in any case; "/" is every path. A path
+            that servers may parse differently counts as one of them.
+        on_hold: what to do with an upload that is held because it matches a claim. "publish" (the
+            default, for an application where it cannot wait): the application receives it, and
+            the gate lists it as published until a reviewer has decided. "header": the
+            application receives it, and must withhold it until it is released. Neither refuses
+            what no reviewer has confirmed. An upload that could not be checked is not accepted
+            with "publish", and received, to be withheld, with "header".
 
     Raises:
         BadSetting.
@@ -204,47 +202,48 @@ class Rules:
 
     @property
     def publishes_held(self) -> bool:
-        """Whether what is held for a claim is published all the same."""
+        """Whether an upload held for a claim is published anyway."""
         return self.on_hold == "publish"
 
     def look_at(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
-        """Whether a request may bring an upload; in doubt, it may.
+        """Whether a request may contain an upload; true in doubt.
 
         Args:
             method: GET, POST, ...
-            path: as the server that called the hook has decoded it.
-            untrusted_target: the same as it was sent, where that server tells: somebody behind may
-                decode it in another way.
+            path: the path as decoded by the calling server.
+            untrusted_target: the path as sent, if that server provides it, since an application
+                behind it may decode it differently.
         """
         if method.upper() not in _METHODS:
             return False
         sent = untrusted_target.decode(errors="replace").partition("?")[0]
-        if _WRITTEN_ODDLY.search(sent):
+        if _ENCODED_SPECIAL.search(sent):
             return True
         return self._covers(path) or (bool(sent) and self._covers(unquote(sent)))
 
     def _covers(self, decoded: str) -> bool:
         plain = _plain(decoded)
-        is_odd = not plain.isprintable() or _READ_IN_MANY_WAYS.search(plain) is not None
-        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_written, self.paths))
+        is_odd = not plain.isprintable() or _AMBIGUOUS.search(plain) is not None
+        return is_odd or any(_is_below(plain, _plain(own)) for own in map(_unquoted, self.paths))
 
 
 def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
-    """The rules; a text that stands where a list of paths belongs is refused (BadSetting)."""
+    """Build rules; raises BadSetting, also if ``paths`` is a string instead of a list."""
     return Rules(() if isinstance(paths, str) else tuple(paths), on_hold)
 
 
 def limit_of(upload_bytes_max: int) -> int:
-    """How much of a body is kept in memory until its answer is there."""
+    """How many bytes of a body are kept in memory until it is answered."""
     return upload_bytes_max + _FORM_BYTES_MAX
 
 
 def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> list[bytes]:
-    """The uploads in a body; ``types`` and ``encodings`` are the values of Content-Type and
-    Content-Encoding.
+    """Extract the uploads from a body.
+
+    ``types`` and ``encodings`` are the values of Content-Type and Content-Encoding.
 
     Raises:
-        Unreadable: also when one of these headers stands there twice.
+        Unreadable: also if one of these headers is repeated.
     """
     if len(types) > 1 or len(encodings) > 1:
         raise Unreadable
@@ -252,8 +251,9 @@ def files_of(untrusted_body: bytes, types: list[str], encodings: list[str]) -> l
 
 
 def settled(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswer | None:
-    """The strictest answer about these files, None for none; asks until one is refused, and in
-    shadow, where none is, about all of them.
+    """Ask about files until one is refused, and return the strictest answer; None for no files.
+
+    In shadow mode nothing is refused, so all are asked about.
     """
     answers: list[GateAnswer] = []
     for untrusted_data in files:
@@ -264,7 +264,7 @@ def settled(files: list[bytes], ask: Callable[[bytes], GateAnswer]) -> GateAnswe
 
 
 def header_value(answer: GateAnswer) -> str:
-    """For the application, e.g. "hold; case=3f9a-70c2-b11e; secret=...; why=gate"."""
+    """The header for the application, e.g. "hold; case=3f9a-70c2-b11e; secret=...; why=gate"."""
     case = f"; case={answer.case}" if answer.case else ""
     case += f"; secret={answer.secret}" if answer.secret else ""
     also = f"; also={','.join(answer.also)}" if answer.also else ""
@@ -280,22 +280,20 @@ def _is_path(path: object) -> bool:
     return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _written(own: str) -> str:
-    """A path as its operator may write it: encoded or not, with slashes that repeat."""
+def _unquoted(own: str) -> str:
+    """Normalize an operator's path, which may be encoded and have repeated slashes."""
     return re.sub("/+", "/", unquote(own))
 
 
 def _plain(path: str) -> str:
-    """As the most lenient servers compare paths: without regard to case or to how a letter is
-    written in Unicode, and with the slash in front that some do not ask for.
-    """
+    """Normalize as the most lenient servers do: case, Unicode form, and a missing first slash."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
     return plain if plain.startswith("/") else f"/{plain}"
 
 
 def _is_below(plain: str, own: str) -> bool:
-    """Servers lead "media", "media/", "media.json" and "media:a" to one place: so what follows may
-    be anything but the rest of a longer word.
+    """Whether ``plain`` is ``own`` or below it. Servers map "media", "media/", "media.json" and
+    "media:a" to one route, so anything may follow but the rest of a longer word.
     """
     own = own.rstrip("/")
     return plain.startswith(own) and _WORD.match(plain[len(own) :]) is None

@@ -1,4 +1,4 @@
-"""WSGI middleware (PEP 3333): asks the gate about each upload before the application has it."""
+"""WSGI middleware (PEP 3333) that asks the gate about each upload before the application."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ from entrenous.stop.client.upload_client import (
     GateClient,
     Readable,
     TimeLeft,
-    told_unasked,
+    hold_unasked,
 )
 from entrenous.stop.client.uploaded_files import Unreadable
 
@@ -38,9 +38,7 @@ KEY: Final = "HTTP_" + HEADER.upper().replace("-", "_")
 
 
 def _remote_user(environ: Mapping[str, Any]) -> str:
-    """Who is signed in, as servers and what authenticates in front of us say (RFC 3875, 4.1.11);
-    no header can set it.
-    """
+    """The authenticated user according to the server (RFC 3875, 4.1.11); no header can set it."""
     return str(environ.get("REMOTE_USER") or "")
 
 
@@ -49,13 +47,13 @@ class GateMiddleware:
 
     Args:
         app: the application.
-        setting: how the gate is asked, or the names and values of it.
-        paths: where uploads come.
-        on_hold: what becomes of a held one: see :class:`entrenous.connectors.upload_rules.Rules`.
-        client: what asks, if not the network.
-        account: whose request it is, by its environ, where the application knows: something that a
-            sender cannot choose. It leaves as a hash. REMOTE_USER, if not given. Where it is not
-            known, the client's address counts.
+        setting: the hook's settings, or a mapping of their names and values.
+        paths: the paths of uploads.
+        on_hold: what to do with a held one, see :class:`entrenous.connectors.upload_rules.Rules`.
+        client: replaces the client for the gate.
+        account: finds the user of a request from its environ, in something that the sender cannot
+            choose; REMOTE_USER by default. Only its hash is sent. Without a user, the client's
+            address counts.
 
     Raises:
         BadSetting.
@@ -79,8 +77,7 @@ class GateMiddleware:
         self._account = account
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request."""
-        environ.pop(KEY, None)  # nobody but this middleware says so
+        environ.pop(KEY, None)  # only this middleware may set it
         if not self._rules.look_at(environ["REQUEST_METHOD"], _path(environ)) or not _has_body(
             environ
         ):
@@ -94,19 +91,19 @@ class GateMiddleware:
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
     def _answer(self, environ: dict[str, Any]) -> GateAnswer | None:
-        """The answer about the request's uploads; its body can be read again afterwards."""
+        """The answer for the request's uploads; the body can be read again afterwards."""
         body = _Body(environ)
         whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
-            return told_unasked(GateReason.TOO_LARGE, self._setting)
+            return hold_unasked(GateReason.TOO_LARGE, self._setting)
         try:
             files = files_of(whole, _given(environ, "CONTENT_TYPE"), _coded(environ))
         except Unreadable:
-            return told_unasked(GateReason.UNREADABLE, self._setting)
+            return hold_unasked(GateReason.UNREADABLE, self._setting)
         if len(files) > FILES_MAX:
-            return told_unasked(GateReason.TOO_MANY, self._setting)
-        left = TimeLeft(self._setting.budget_s)  # one for all of them
+            return hold_unasked(GateReason.TOO_MANY, self._setting)
+        left = TimeLeft(self._setting.budget_s)  # one budget for all files
         account = account_of(self._account(environ), environ.get("REMOTE_ADDR", ""))
         held = self._rules.publishes_held
         ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
@@ -114,7 +111,7 @@ class GateMiddleware:
 
 
 class _Body(io.RawIOBase):
-    """A request's body: what was read already, then what is still to come."""
+    """A request's body: first what was already read, then the rest."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         super().__init__()
@@ -124,7 +121,7 @@ class _Body(io.RawIOBase):
         self._read = io.BytesIO()
 
     def read_up_to(self, limit: int) -> bytes | None:
-        """The whole body, if it has at most ``limit`` bytes; to be read from its start again."""
+        """The whole body if it has at most ``limit`` bytes, to be read again from its start."""
         held = bytearray()
         is_whole = self._left is None or self._left <= limit
         while is_whole and (chunk := self._more(min(CHUNK_BYTES, limit + 1 - len(held)))):
@@ -134,11 +131,10 @@ class _Body(io.RawIOBase):
         return bytes(held) if is_whole else None
 
     def readable(self) -> bool:
-        """As a file says it."""
-        return True
+        return True  # as io.RawIOBase requires
 
     def readinto(self, buffer: Any, /) -> int:
-        """As a file does it."""
+        """Read into ``buffer``, as io.RawIOBase requires."""
         data = self._read.read(len(buffer)) or self._more(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -152,16 +148,16 @@ class _Body(io.RawIOBase):
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """As a person writes it: WSGI hands the bytes of a path on as if they were Latin-1."""
+    """The decoded path: WSGI passes its bytes as Latin-1."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     try:
         return cast("str", path).encode("latin-1").decode(errors="replace")
-    except UnicodeEncodeError:  # a server that decoded it already
+    except UnicodeEncodeError:  # the server has already decoded it
         return cast("str", path)
 
 
 def _has_body(environ: Mapping[str, Any]) -> bool:
-    """A body without a length has an end only if the server says so."""
+    """Whether there is a body; without a length, only if the server marks its end."""
     declared = environ.get("CONTENT_LENGTH", "")
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
 

@@ -1,9 +1,9 @@
-"""Encryption at rest: age files under a key or a passphrase, and values in a platform's store.
+"""Encryption at rest: age files under a key or a passphrase, and sealed values in a platform's
+store.
 
-Each blob of a copy and each large file in the vault has a key that exists for it alone
-(docs/spec/content.md 3). A file
-under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt). The key of a
-platform's store is kept elsewhere.
+Each blob of a copy and each large file in the vault has a key of its own (docs/spec/content.md
+section 3). A file under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt).
+The key of a platform's store is kept elsewhere.
 """
 
 import base64
@@ -33,30 +33,23 @@ _HEADER: Final = re.compile(
 )
 _PREFIX: Final = "age-secret-key-"
 _CHUNK: Final = 1024 * 1024  # bytes
-_FRONT: Final = 64 * 1024  # a header of ours has 200 bytes; a longer one than this is refused
+_FRONT: Final = 64 * 1024  # longest header accepted; ours has 200 bytes
 
 
 def identity_of(key: Secret) -> Secret:
-    """The age identity, ``AGE-SECRET-KEY-1...`` in ASCII, whose X25519 private key is ``key``.
+    """Return the age identity, ``AGE-SECRET-KEY-1...`` in ASCII, of a 32-byte X25519 private key.
 
-    This is bech32 (BIP 173) in upper case, as the age specification has it.
-
-    Raises:
-        ValueError: ``key`` has not 32 bytes.
+    It is bech32 (BIP 173) in upper case, as in the age specification.
     """
     if len(key) != 32:
         raise ValueError("an X25519 key has 32 bytes")
-    groups = _fives(key.reveal())
+    groups = _five_bit_groups(key.reveal())
     letters = "".join(_ALPHABET[group] for group in groups + _checksum(_PREFIX, groups))
     return Secret(f"{_PREFIX}1{letters}".upper().encode())
 
 
 def key_of(untrusted_identity: Secret) -> Secret:
-    """The X25519 private key, 32 bytes, of an age identity: what :func:`identity_of` wrote.
-
-    Raises:
-        ValueError: this is none.
-    """
+    """Return an age identity's X25519 private key, 32 bytes; raises ValueError if it is none."""
     text = untrusted_identity.reveal().decode(errors="replace")
     try:
         pyrage.x25519.Identity.from_str(text)  # knows the alphabet, the length and the check sum
@@ -68,17 +61,17 @@ def key_of(untrusted_identity: Secret) -> Secret:
 
 
 def encrypt_blob(key: Secret, padded: bytes) -> bytes:
-    """An age v1 file whose only recipient is the public half of ``key``."""
+    """Encrypt to an age v1 file whose only recipient is the public half of ``key``."""
     return pyrage.encrypt(padded, [_identity(key).to_public()])  # type: ignore[no-any-return]
 
 
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
-    """What :func:`encrypt_blob` encrypted; all of it or nothing.
+    """Decrypt what :func:`encrypt_blob` wrote, all or nothing.
 
-    Stricter than pyrage, which also reads armored files, and stanzas whose last line is missing.
+    Stricter than pyrage, which also accepts armored files, and stanzas without their last line.
 
     Raises:
-        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
+        DoesNotOpen: the wrong key, or bytes that were changed, truncated or extended.
     """
     if not _HEADER.match(untrusted_data):
         raise DoesNotOpen
@@ -89,12 +82,8 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
 
 
 def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
-    """:func:`encrypt_blob` of all that ``reader`` yields, with a few chunks of 64 KiB in memory.
-
-    Raises:
-        OSError: what ``reader`` or ``writer`` raised.
-    """
-    source, kept = _Chained(b"", reader), _Noting(writer)
+    """Like :func:`encrypt_blob`, in chunks of 64 KiB; passes on OSError."""
+    source, kept = _ReadAheadReader(b"", reader), _ErrorKeepingWriter(writer)
     try:
         pyrage.encrypt_io(source, kept, [_identity(key).to_public()])
     except (pyrage.EncryptError, OSError):
@@ -105,20 +94,20 @@ def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:
 
 
 def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) -> None:
-    """:func:`decrypt_blob`, a chunk of 64 KiB at a time.
+    """Like :func:`decrypt_blob`, in chunks of 64 KiB.
 
-    Each chunk is authenticated before it is written; that the last one is the last is only known at
-    the end, so what was written before an error must not be used.
+    Each chunk is authenticated before it is written, but only the end shows whether the file is
+    complete: after an error, discard what was written.
 
     Raises:
-        DoesNotOpen: another key, or bytes that were changed, cut short or lengthened.
-        OSError: what ``writer`` raised.
+        DoesNotOpen: the wrong key, or bytes that were changed, truncated or extended.
+        OSError: raised by ``writer``.
     """
     untrusted_front = untrusted_reader.read(_FRONT)
     if not _HEADER.match(untrusted_front):
         raise DoesNotOpen
-    source = _Chained(untrusted_front, untrusted_reader)
-    kept = _Noting(writer)
+    source = _ReadAheadReader(untrusted_front, untrusted_reader)
+    kept = _ErrorKeepingWriter(writer)
     try:
         pyrage.decrypt_io(source, kept, [_identity(key)])
     except pyrage.DecryptError:
@@ -131,11 +120,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 
 
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
-    """Return only if all that is read are the bytes that the letter named.
-
-    Raises:
-        BlobChanged: another size or hash.
-    """
+    """Raise BlobChanged unless a blob has the size and hash that the letter named."""
     seen, size = hashlib.sha256(), 0
     while chunk := untrusted_reader.read(_CHUNK):
         seen.update(chunk)
@@ -144,8 +129,8 @@ def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
         raise BlobChanged
 
 
-class _Chained:
-    """What was read ahead, then the rest."""
+class _ReadAheadReader:
+    """Reads bytes that were read ahead, then the rest."""
 
     def __init__(self, front: bytes, rest: BinaryIO) -> None:
         self._front, self._rest = io.BytesIO(front), rest
@@ -159,14 +144,14 @@ class _Chained:
             raise
 
     def insist(self) -> None:
-        """Raise what the reader raised, if it did."""
+        """Raise the reader's error, if there was one."""
         if self.failed is not None:
             raise self.failed from None
 
 
-class _Noting:
-    """Passes on, and notes a failure of the writer: pyrage's own are of the same kind, and it
-    forgets one that comes with the last bytes.
+class _ErrorKeepingWriter:
+    """Writes, and remembers the writer's error: pyrage raises the same type itself, and loses an
+    error of the last write.
     """
 
     def __init__(self, writer: BinaryIO) -> None:
@@ -184,7 +169,7 @@ class _Noting:
         self._writer.flush()
 
     def insist(self) -> None:
-        """Raise what the writer raised, if it did."""
+        """Raise the writer's error, if there was one."""
         if self.failed is not None:
             raise self.failed from None
 
@@ -193,8 +178,8 @@ def _identity(key: Secret) -> pyrage.x25519.Identity:
     return pyrage.x25519.Identity.from_str(identity_of(key).reveal().decode())
 
 
-def _fives(data: bytes) -> list[int]:
-    """Groups of 5 bits, the last filled with zeros."""
+def _five_bit_groups(data: bytes) -> list[int]:
+    """Split into groups of 5 bits, the last padded with zeros."""
     bits = "".join(f"{byte:08b}" for byte in data)
     return [int(bits[at : at + 5].ljust(5, "0"), 2) for at in range(0, len(bits), 5)]
 
@@ -219,48 +204,46 @@ _CONTEXT: Final = b"entrenous/1 sealed file\x00"
 
 
 def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
-    """An age file, about 200 bytes plus 16 for each 64 KiB longer; ``name`` is bound to it."""
+    """Encrypt to an age file under a derived key; ``name`` is bound to it.
+
+    The result is longer by about 200 bytes, and 16 for each 64 KiB.
+    """
     return encrypt_blob(derive(key, _CONTEXT + name), data)
 
 
 def unseal_file(key: Secret, untrusted_sealed: bytes, name: bytes = b"") -> bytes:
-    """What :func:`seal_file` sealed under the same key and name.
+    """Decrypt what :func:`seal_file` wrote under the same key and name.
 
-    Raises:
-        DoesNotOpen: another key or name, or the file was changed or cut short.
+    Raises DoesNotOpen if they are wrong, or the file was changed or truncated.
     """
     return decrypt_blob(derive(key, _CONTEXT + name), untrusted_sealed)
 
 
 def seal_stream(key: Secret, reader: BinaryIO, writer: BinaryIO, name: bytes = b"") -> None:
-    """:func:`seal_file` of all that ``reader`` yields, a chunk at a time.
-
-    Raises:
-        OSError: what ``reader`` or ``writer`` raised.
-    """
+    """Like :func:`seal_file`, in chunks; passes on OSError."""
     encrypt_stream(derive(key, _CONTEXT + name), reader, writer)
 
 
 def unseal_stream(
     key: Secret, untrusted_sealed: BinaryIO, writer: BinaryIO, name: bytes = b""
 ) -> None:
-    """:func:`unseal_file`, a chunk at a time; after an error, what was written is not to be used.
+    """Like :func:`unseal_file`, in chunks; after an error, discard what was written.
 
     Raises:
-        DoesNotOpen: another key or name, or the file was changed or cut short.
-        OSError: what ``writer`` raised.
+        DoesNotOpen: the wrong key or name, or the file was changed or truncated.
+        OSError: raised by ``writer``.
     """
     decrypt_stream(derive(key, _CONTEXT + name), untrusted_sealed, writer)
 
 
 NOISE_BYTES: Final = 48
-PRICE: Final = 18  # scrypt's N is 2 to the power of it: 256 MiB and about a second; age's own
-_PRICE_MAX: Final = 20  # 1 GiB; a stranger's file asks for no more
+PRICE: Final = 18  # age's default: scrypt's N is 2**18, which takes 256 MiB and about a second
+_PRICE_MAX: Final = 20  # 1 GiB, the most that an untrusted file may require
 _PART: Final = 16  # bytes of a file key, of a salt and of a nonce
 _PASSPHRASE_CHUNK: Final = 64 * 1024
 _SALT: Final = b"age-encryption.org/v1/scrypt"
 _FIRST: Final = bytes(12)
-_ONLY: Final = bytes(11) + b"\1"  # the nonce of the first chunk when it is the last one too
+_ONLY: Final = bytes(11) + b"\1"  # the nonce of a first chunk that is also the last
 _FILE: Final = re.compile(
     rb"(age-encryption\.org/v1\n"
     rb"-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<price>[1-9][0-9]?)\n"
@@ -272,70 +255,69 @@ _FILE: Final = re.compile(
 
 
 def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
-    """An age file of at most 64 KiB; ``noise`` are 48 random bytes that were never used before.
-
-    Raises:
-        ValueError: more data, or another amount of noise.
+    """Encrypt up to 64 KiB to an age file under a passphrase, with 48 fresh random bytes,
+    ``noise``.
     """
     if len(noise) != NOISE_BYTES or len(data) > _PASSPHRASE_CHUNK:
         raise ValueError("a small file under a passphrase needs 48 random bytes")
     file_key, salt, nonce = (noise[at : at + _PART] for at in range(0, NOISE_BYTES, _PART))
-    body = ChaCha20Poly1305(_wrapping(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
-    stanza = b"-> scrypt %b %d\n%b\n" % (_text(salt), price, _text(body))
+    body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, price)).encrypt(_FIRST, file_key, None)
+    stanza = b"-> scrypt %b %d\n%b\n" % (_encode_base64(salt), price, _encode_base64(body))
     header = b"age-encryption.org/v1\n" + stanza + b"---"
-    chunk = ChaCha20Poly1305(_payload(file_key, nonce)).encrypt(_ONLY, data, None)
-    return header + b" " + _text(_mac(file_key, header)) + b"\n" + nonce + chunk
+    chunk = ChaCha20Poly1305(_payload_key(file_key, nonce)).encrypt(_ONLY, data, None)
+    return header + b" " + _encode_base64(_header_mac(file_key, header)) + b"\n" + nonce + chunk
 
 
 def open_under(passphrase: Secret, untrusted_file: bytes) -> bytes:
-    """What such a file holds; all of it or nothing.
+    """Decrypt what :func:`seal_under` wrote, all or nothing.
 
     Raises:
-        BadKey: the passphrase is another one.
-        DoesNotOpen: no such file, a changed one, or one that asks for more than 1 GiB of memory.
+        BadKey: the wrong passphrase.
+        DoesNotOpen: not such a file, a changed one, or one that requires more than 1 GiB of
+            memory.
     """
     found = _FILE.fullmatch(untrusted_file)
     if found is None or int(found["price"]) > _PRICE_MAX:
         raise DoesNotOpen
-    salt, body, mac = (_bytes(found[name]) for name in ("salt", "body", "mac"))
+    salt, body, mac = (_decode_base64(found[name]) for name in ("salt", "body", "mac"))
     try:
-        wrapping = ChaCha20Poly1305(_wrapping(passphrase, salt, int(found["price"])))
+        wrapping = ChaCha20Poly1305(_wrapping_key(passphrase, salt, int(found["price"])))
         file_key = wrapping.decrypt(_FIRST, body, None)
     except InvalidTag:
         raise BadKey from None
-    if not equal_in_constant_time(_mac(file_key, found[1]), mac):
+    if not equal_in_constant_time(_header_mac(file_key, found[1]), mac):
         raise DoesNotOpen
     try:
-        payload = ChaCha20Poly1305(_payload(file_key, found["nonce"]))
+        payload = ChaCha20Poly1305(_payload_key(file_key, found["nonce"]))
         return payload.decrypt(_ONLY, found["chunk"], None)
     except InvalidTag:
         raise DoesNotOpen from None
 
 
-def _wrapping(passphrase: Secret, salt: bytes, price: int) -> bytes:
+def _wrapping_key(passphrase: Secret, salt: bytes, price: int) -> bytes:
     words, block = passphrase.reveal(), 8
     room = 128 * block * 2**price + 1024**2
     return hashlib.scrypt(words, salt=_SALT + salt, n=2**price, r=block, p=1, maxmem=room, dklen=32)
 
 
-def _mac(file_key: bytes, header: bytes) -> bytes:
+def _header_mac(file_key: bytes, header: bytes) -> bytes:
     return hmac.digest(derive(Secret(file_key), b"header").reveal(), header, "sha256")
 
 
-def _payload(file_key: bytes, nonce: bytes) -> bytes:
+def _payload_key(file_key: bytes, nonce: bytes) -> bytes:
     return derive(Secret(file_key), b"payload", salt=nonce).reveal()
 
 
-def _text(data: bytes) -> bytes:
+def _encode_base64(data: bytes) -> bytes:
     return base64.b64encode(data).rstrip(b"=")
 
 
-def _bytes(text: bytes) -> bytes:
+def _decode_base64(text: bytes) -> bytes:
     try:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise DoesNotOpen from None
-    if _text(data) != text:  # another spelling of the same bytes
+    if _encode_base64(data) != text:  # a non-canonical encoding
         raise DoesNotOpen
     return data
 
@@ -347,31 +329,27 @@ _NAME: Final = b"entrenous/1 held key\0"
 
 
 def name_of(key: Secret) -> bytes:
-    """By which it is known which key sealed something: eight bytes, which do not tell the key."""
+    """Return eight bytes that identify a key without revealing it."""
     return hashlib.sha256(_NAME + key.reveal()).digest()[:NAME_BYTES]
 
 
 def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
-    """``data``, sealed: a nonce, ciphertext as long as the data, and a tag of 16 bytes.
-
-    Raises:
-        ValueError: the key has not 32 bytes.
+    """Encrypt ``data`` to nonce, ciphertext and 16-byte tag, bound to ``about``, with a 32-byte
+    key.
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + _cipher(key).encrypt(nonce, data, about)
 
 
 def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
-    """What was sealed.
+    """Decrypt what :func:`seal_stored` wrote.
 
-    Raises:
-        DoesNotOpen: by another key, about something else, or changed since.
-        ValueError: the key has not 32 bytes.
+    Raises DoesNotOpen for the wrong key or ``about``, or changed bytes.
     """
     nonce, shut = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return _cipher(key).decrypt(nonce, shut, about)
-    except (InvalidTag, ValueError):  # ValueError: a nonce that was cut short
+    except (InvalidTag, ValueError):  # ValueError: a truncated nonce
         raise DoesNotOpen from None
 
 

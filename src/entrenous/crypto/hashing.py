@@ -1,4 +1,4 @@
-"""SHA-256, also of streams, comparison in constant time, and Merkle trees (RFC 9162, section 2.1).
+"""SHA-256, also of streams, constant-time comparison, and Merkle trees (RFC 9162, section 2.1).
 
 Commitments to marks are leaves of such a tree (docs/spec/content.md section 6).
 """
@@ -19,21 +19,19 @@ def sha256(data: bytes) -> bytes:
 
 
 class Hashing:
-    """Passes on what is written, and knows the size and the SHA-256 of all of it."""
+    """A writer that counts and hashes what it passes on."""
 
     def __init__(self, writer: BinaryIO) -> None:
         self._writer, self._hash = writer, hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Write all of it."""
         self._writer.write(data)
         self._hash.update(data)
         self.size += len(data)
         return len(data)
 
     def flush(self) -> None:
-        """Let nothing wait."""
         self._writer.flush()
 
     def digest(self) -> bytes:
@@ -42,45 +40,40 @@ class Hashing:
 
 
 class HashingReader:
-    """Passes on what is read, and knows the SHA-256 of all of it."""
+    """A reader that hashes what it passes on."""
 
     def __init__(self, reader: BinaryIO) -> None:
         self._reader, self._hash = reader, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """As much as the reader gives."""
         data = self._reader.read(size)
         self._hash.update(data)
         return data
 
     def rest(self) -> bytes:
-        """Read on to the end; the SHA-256 of everything, 32 bytes."""
+        """Read to the end; return the SHA-256 of everything, 32 bytes."""
         while self.read(1024 * 1024):
             pass
         return self._hash.digest()
 
 
 def lock_of(token: Secret) -> bytes:
-    """What a relay keeps of a token, 32 bytes (docs/spec/content.md section 4)."""
+    """Return the hash of a token that a relay stores, 32 bytes (docs/spec/content.md section 4)."""
     return sha256(_LOCK + token.reveal())
 
 
 def equal_in_constant_time(one: bytes, other: bytes) -> bool:
-    """Whether both are equal, in a time that depends on their lengths only."""
+    """Compare in a time that depends only on the lengths."""
     return hmac.compare_digest(one, other)
 
 
 def leaf_of(context: bytes, statement: bytes) -> bytes:
-    """The hash of a leaf, 32 bytes: that of ``context || 0x00 || statement``."""
+    """Return the leaf hash, 32 bytes, of ``context || 0x00 || statement``."""
     return sha256(b"\x00" + context + b"\x00" + statement)
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root of a tree (section 2.1.1), 32 bytes, from the hashes of its leaves.
-
-    Raises:
-        ValueError: there is no leaf.
-    """
+    """Return the Merkle root (section 2.1.1), 32 bytes, of at least one leaf hash."""
     if not leaves:
         raise ValueError("a tree has at least one leaf")
     if len(leaves) == 1:
@@ -90,11 +83,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The hashes that lead from one leaf to the root (section 2.1.3.1), the lowest first.
-
-    Raises:
-        ValueError: there is no such leaf.
-    """
+    """Return the inclusion proof of leaf number ``index`` (section 2.1.3.1), lowest hash first."""
     if not 0 <= index < len(leaves):
         raise ValueError("there is no such leaf")
     if len(leaves) == 1:
@@ -106,8 +95,9 @@ def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
 
 
 def root_from(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root of the tree of ``size`` leaves in which ``path`` leads from this leaf at ``index``;
-    None if no path of this length does (section 2.1.3.2).
+    """Return the root of a tree of ``size`` leaves from an inclusion proof (section 2.1.3.2).
+
+    None if no proof for ``index`` has this length.
     """
     if not 0 <= index < size:
         return None
@@ -126,7 +116,7 @@ def root_from(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> byte
 
 
 def _split(size: int) -> int:
-    """The largest power of two below ``size``."""
+    """Return the largest power of two below ``size``."""
     return 1 << (size - 1).bit_length() - 1
 
 
@@ -138,10 +128,10 @@ _MARK: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
-    """The commitment, 32 bytes, to what wire/receipt.py wrote of a copy's mark."""
+    """Return the commitment, 32 bytes, to a copy's mark as encoded by wire/receipt.py."""
     return sha256(_MARK + mark)
 
 
 def marks_hash(marks: bytes) -> bytes:
-    """The hash, 32 bytes, of all commitments of a message (``write_marks``)."""
+    """Return the hash, 32 bytes, of a message's commitments as encoded by ``write_marks``."""
     return sha256(marks)

@@ -1,4 +1,4 @@
-"""HPKE (RFC 9180, base mode) over X-Wing: ML-KEM-768 and X25519 together."""
+"""HPKE (RFC 9180, base mode) with X-Wing, the hybrid of ML-KEM-768 and X25519."""
 
 import hashlib
 from typing import Final
@@ -22,28 +22,24 @@ class NoPostQuantum(RuntimeError):
 
 
 def new_key(seed: bytes) -> Secret:
-    """The private key that grows from 32 random bytes (the draft's own private form).
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Return the private key for 32 random bytes, which are its encoding in the draft."""
     if len(seed) != PRIVATE_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
     return Secret(seed)
 
 
 def public_key(private: Secret) -> bytes:
-    """The public key, 1,216 bytes: ML-KEM-768's, then X25519's."""
+    """Return the public key, 1,216 bytes: ML-KEM-768's, then X25519's."""
     mlkem, x25519 = _expand(private)
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
 def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Encapsulation and ciphertext, 1,136 bytes longer than ``plaintext``; ``info`` is bound.
+    """Return encapsulation and ciphertext, 1,136 bytes more than ``plaintext``; ``info`` is bound.
 
     Raises:
-        BadKey: not an X-Wing key, or one whose X25519 half gives no secret.
-        NoPostQuantum: the installed library cannot do it.
+        BadKey: not an X-Wing key, or its X25519 half gives no shared secret.
+        NoPostQuantum: the installed library lacks ML-KEM-768.
     """
     if len(untrusted_public) != PUBLIC_BYTES:
         raise BadKey
@@ -59,11 +55,11 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
 
 
 def open_with(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
-    """What :func:`seal_to` sealed to this key with this ``info``.
+    """Decrypt what :func:`seal_to` sealed to this key with this ``info``.
 
     Raises:
-        NotBound: another key, another ``info``, or other bytes.
-        NoPostQuantum: the installed library cannot do it.
+        NotBound: another key or ``info``, or changed bytes.
+        NoPostQuantum: the installed library lacks ML-KEM-768.
     """
     suite = _suite()
     try:

@@ -1,7 +1,7 @@
 """A person's master keys, and a device's own keys.
 
-Master keys are Ed25519 and ML-DSA-65: both signatures must verify. A device has an Olm account.
-A device's keys are passed in and returned as a pickle of vodozemac.
+Master keys are Ed25519 and ML-DSA-65; both signatures must verify. A device has an Olm account,
+passed in and returned as a vodozemac pickle, and an ML-DSA-65 key.
 """
 
 import base64
@@ -23,56 +23,47 @@ _PERSON: Final = b"entrenous/1 person\x00"
 
 
 def person_id(master: MasterKey) -> PersonId:
-    """Who these master keys are, 32 bytes (docs/spec/identity.md section 1).
+    """Return the person's id, 32 bytes, from her master keys (docs/spec/identity.md section 1).
 
     Raises:
-        ValueError: a key has not the length of its kind, so that two pairs could hash alike.
+        ValueError: a key has a wrong length, so that two pairs could hash alike.
     """
     if len(master.ed25519) != 32 or len(master.mldsa65) != 1952:
         raise ValueError("master keys have 32 and 1,952 bytes")
     return PersonId(sha256(_PERSON + master.ed25519 + master.mldsa65))
 
 
-MASTER_BYTES: Final = 64  # Ed25519 seed, then ML-DSA-65 seed: the private form is its own seed
+MASTER_BYTES: Final = 64  # Ed25519 seed, then ML-DSA-65 seed
 SIGNATURE_BYTES: Final = 64 + 3309
 
 
 def new_master(seed: bytes) -> Secret:
-    """The private master keys that grow from 64 random bytes.
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Return the private master keys for 64 random bytes."""
     if len(seed) != MASTER_BYTES:
         raise ValueError("master keys grow from 64 bytes")
     return Secret(seed)
 
 
 def public_master(master: Secret) -> MasterKey:
-    """The public half of what :func:`new_master` made."""
-    ed25519, mldsa65 = _open(master)
+    """Return the public master keys."""
+    ed25519, mldsa65 = _private_keys(master)
     return MasterKey(
         ed25519.public_key().public_bytes_raw(), mldsa65.public_key().public_bytes_raw()
     )
 
 
 def sign_both(master: Secret, context: bytes, statement: bytes) -> bytes:
-    """Both signatures, Ed25519's 64 bytes and then ML-DSA-65's 3,309, over the same bytes."""
-    signed = _said(context, statement)
-    ed25519, mldsa65 = _open(master)
+    """Sign with both master keys: Ed25519's 64 bytes, then ML-DSA-65's 3,309."""
+    signed = _signed_bytes(context, statement)
+    ed25519, mldsa65 = _private_keys(master)
     return ed25519.sign(signed) + mldsa65.sign(signed)
 
 
 def verify_both(
     master: MasterKey, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Return only if both signatures hold.
-
-    Raises:
-        BadSignature: one of them does not, or a key or signature has the wrong form; ``what`` tells
-            the reader what was signed.
-    """
-    signed = _said(context, statement)
+    """Verify both signatures; raises BadSignature, whose message names ``what`` was signed."""
+    signed = _signed_bytes(context, statement)
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature(what=what)
     try:
@@ -82,7 +73,7 @@ def verify_both(
         raise BadSignature(what=what) from None
 
 
-def _open(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
+def _private_keys(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
     seed = master.reveal()
     return (
         Ed25519PrivateKey.from_private_bytes(seed[:32]),
@@ -90,22 +81,22 @@ def _open(master: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
     )
 
 
-def _said(context: bytes, statement: bytes) -> bytes:
+def _signed_bytes(context: bytes, statement: bytes) -> bytes:
     if b"\x00" in context:
         raise ValueError("a context has no zero byte: it ends at the first one")
     return context + b"\x00" + statement
 
 
 SIGNING_SEED_BYTES: Final = 32  # an ML-DSA-65 private key is its seed (FIPS 204)
-_NO_KEY: Final = bytes(32)
+_NO_KEY: Final = bytes(32)  # pickles need no encryption of their own: the vault encrypts them
 _MLDSA65: Final = b"entrenous/2 device mldsa65\x00"
 _MLDSA65_BYTES: Final = 1952
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSigner:
-    """The private keys that a device signs with: its Olm account, whose Ed25519 key it is, and the
-    seed of its ML-DSA-65 key.
+    """A device's private signing keys: an Olm account, with the Ed25519 key, and the ML-DSA-65
+    seed.
     """
 
     account: Secret
@@ -113,27 +104,20 @@ class DeviceSigner:
 
 
 def new_signer(seed: bytes) -> DeviceSigner:
-    """The keys of a new device: a fresh account, and an ML-DSA-65 key that grows from 32 random
-    bytes.
-
-    Raises:
-        ValueError: ``seed`` has another length.
-    """
+    """Create a new device's keys: an Olm account, and an ML-DSA-65 key from 32 random bytes."""
     if len(seed) != SIGNING_SEED_BYTES:
         raise ValueError("a device's ML-DSA-65 key grows from 32 bytes")
     return DeviceSigner(new_account(), Secret(seed))
 
 
 def mldsa65_key(signer: DeviceSigner) -> bytes:
-    """The device's public ML-DSA-65 key, 1,952 bytes."""
+    """Return the device's public ML-DSA-65 key, 1,952 bytes."""
     return _mldsa65(signer).public_key().public_bytes_raw()
 
 
 def mldsa65_hash(public: bytes) -> bytes:
-    """What a certificate names an ML-DSA-65 key by, 32 bytes (docs/spec/identity.md section 2).
-
-    Raises:
-        ValueError: the key has another length.
+    """Return the hash, 32 bytes, that names an ML-DSA-65 key in certificates (identity.md section
+    2).
     """
     if len(public) != _MLDSA65_BYTES:
         raise ValueError("an ML-DSA-65 key has 1,952 bytes")
@@ -141,66 +125,64 @@ def mldsa65_hash(public: bytes) -> bytes:
 
 
 def new_account() -> Secret:
-    """A fresh Olm account; its randomness is vodozemac's own (the system's)."""
+    """Create an Olm account, with the system's randomness by way of vodozemac."""
     return pickled_account(vodozemac.Account())
 
 
 def signing_key(account: Secret) -> bytes:
-    """The device's public Ed25519 key, 32 bytes."""
+    """Return the device's public Ed25519 key, 32 bytes."""
     return _unbase64(unpickled_account(account).ed25519_key.to_base64())
 
 
 def identity_key(account: Secret) -> bytes:
-    """The device's public Curve25519 key, 32 bytes."""
+    """Return the device's public Curve25519 key, 32 bytes."""
     return unpickled_account(account).curve25519_key.to_bytes()
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
-    """The account with ``count`` more one-time keys, and these: key id (8 bytes) to public (32).
-
-    Raises:
-        ValueError: more than 50 at once, or none.
+    """Return the account with ``count`` (1 to 50) more one-time keys, and these: id (8 bytes) to
+    key.
     """
     if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
     opened.generate_one_time_keys(count)
-    fresh = {_key_id(name): key.to_bytes() for name, key in opened.one_time_keys.items()}
+    fresh = {_unbase64(name): key.to_bytes() for name, key in opened.one_time_keys.items()}
     opened.mark_keys_as_published()
     return pickled_account(opened), fresh
 
 
 def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
-    """The account with a new fallback key, its id (8 bytes) and its public half (32 bytes).
+    """Return the account with a new fallback key, the key's id (8 bytes) and its public half (32).
 
-    The one before it still opens letters; the one before that is gone.
+    The previous fallback key still opens letters; the one before it is gone.
     """
     opened = unpickled_account(account)
     opened.generate_fallback_key()  # type: ignore[attr-defined]  # missing in its .pyi
     ((name, key),) = opened.fallback_key.items()  # type: ignore[attr-defined]
     opened.mark_keys_as_published()
-    return pickled_account(opened), _key_id(name), key.to_bytes()
+    return pickled_account(opened), _unbase64(name), key.to_bytes()
 
 
 def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
-    """The device's Ed25519 signature, 64 bytes, over ``context || 0x00 || statement``."""
+    """Return the device's Ed25519 signature, 64 bytes, over ``context || 0x00 || statement``."""
     opened = unpickled_account(account)
     return _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
 
 
 def sign_twice_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
-    """Both signatures of a device over ``context || 0x00 || statement``: Ed25519's 64 bytes and
-    then ML-DSA-65's 3,309.
+    """Return both of a device's signatures over ``context || 0x00 || statement``.
+
+    Ed25519's 64 bytes, then ML-DSA-65's 3,309.
     """
     ed25519 = sign_as_device(signer.account, context, statement)
     return ed25519 + _mldsa65(signer).sign(context + b"\x00" + statement)
 
 
 def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
-    """Return only if a device signed that batch with both keys that its certificate names.
+    """Verify a batch with both signing keys that the device's certificate names.
 
-    Raises:
-        BadSignature: it did not, or the batch names another device.
+    Raises BadSignature, also if the batch names another device.
     """
     mldsa65 = signed.mldsa65
     ours = len(mldsa65) == _MLDSA65_BYTES and equal_in_constant_time(
@@ -215,11 +197,7 @@ def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: st
 def verify_device(
     ed25519: bytes, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
-    """Return only if the signature holds.
-
-    Raises:
-        BadSignature: it does not, or has the wrong form.
-    """
+    """Verify a device's Ed25519 signature; raises BadSignature."""
     try:
         key = Ed25519PublicKey.from_public_bytes(ed25519)
         key.verify(signature, context + b"\x00" + statement)
@@ -228,12 +206,11 @@ def verify_device(
 
 
 def pickled_account(account: vodozemac.Account) -> Secret:
-    """The account's bytes, for the vault."""
+    """Encode an account for the vault."""
     return Secret(account.pickle(_NO_KEY).encode())
 
 
 def unpickled_account(account: Secret) -> vodozemac.Account:
-    """The account from its bytes."""
     return vodozemac.Account.from_pickle(account.reveal().decode(), _NO_KEY)
 
 
@@ -241,10 +218,6 @@ def _mldsa65(signer: DeviceSigner) -> MLDSA65PrivateKey:
     return MLDSA65PrivateKey.from_seed_bytes(signer.seed.reveal())
 
 
-def _key_id(name: str) -> bytes:
-    return _unbase64(name)
-
-
 def _unbase64(text: str) -> bytes:
-    """Base64 without padding, as vodozemac writes it."""
+    """Decode base64 without padding, as vodozemac writes it."""
     return base64.b64decode(text + "=" * (-len(text) % 4))

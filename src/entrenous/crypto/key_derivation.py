@@ -1,4 +1,4 @@
-"""Keys, key streams and send tokens derived from secrets, each under a context string of its own."""
+"""Keys, key streams and send tokens derived from secrets, each under its own context string."""
 
 from typing import Final
 
@@ -13,20 +13,21 @@ from entrenous.crypto.hashing import sha256
 _CONTENT: Final = b"entrenous/2 content\x00"
 _BLOB: Final = b"entrenous/2 blob\x00"
 _GROUP: Final = b"entrenous/2 share group\x00"
-_NONCE: Final = bytes(16)  # every stream has a key of its own, so one nonce serves all
+_NONCE: Final = bytes(16)  # constant, since every stream has its own key
 
 
 def derive(secret: Secret, context: bytes, size: int = 32, *, salt: bytes = b"") -> Secret:
-    """HKDF-SHA256 (RFC 5869): ``size`` bytes, at most 8,160, that ``context`` alone may use."""
+    """Derive ``size`` bytes, at most 8,160, with HKDF-SHA256 (RFC 5869) for the use ``context``."""
     kdf = HKDF(algorithm=SHA256(), length=size, salt=salt or None, info=context)
     return Secret(kdf.derive(secret.reveal()))
 
 
 def stream(seed: Secret, context: bytes, size: int) -> bytes:
-    """``size`` bytes of ChaCha20 key stream under a key derived from ``seed`` for ``context``.
+    """Return ``size`` bytes of ChaCha20 key stream, whose key is derived from ``seed`` for
+    ``context``.
 
-    A longer stream begins with the shorter one. Up to 256 GiB, after which ChaCha20's 32-bit block
-    counter (RFC 8439) would turn over.
+    A longer stream begins with the shorter one. The limit is 256 GiB, where ChaCha20's 32-bit block
+    counter (RFC 8439) would wrap around.
     """
     key = derive(seed, b"entrenous/1 stream\x00" + context).reveal()
     cipher = Cipher(algorithms.ChaCha20(key, _NONCE), mode=None)
@@ -36,13 +37,13 @@ def stream(seed: Secret, context: bytes, size: int) -> bytes:
 def content_key(
     secret: Secret, share: Secret, message: MessageId, envelope: EnvelopeId, manifest: bytes
 ) -> Secret:
-    """The key of one copy's content, from both of its halves (docs/spec/content.md section 3).
+    """Derive the key of one copy's content from both of its halves (content.md section 3).
 
-    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is what
-    send/formats/message_format.py calls ``write_manifest``.
+    ``secret`` and ``share`` have 32 bytes each; ``manifest`` is encoded by ``write_manifest``
+    (send/formats/message_format.py).
 
     Raises:
-        ValueError: a half has another length; joined, two pairs of halves could look alike.
+        ValueError: a half has another length, so that two pairs of halves could collide.
     """
     if len(secret) != 32 or len(share) != 32:
         raise ValueError("both halves of a content key have 32 bytes")
@@ -51,19 +52,17 @@ def content_key(
 
 
 def blob_key(content: Secret, place: int) -> Secret:
-    """The key of one copy's blob number ``place``, 0 for the frame (docs/spec/content.md 3).
-
-    Raises:
-        OverflowError: a place below 0 or beyond 32 bits.
+    """Derive the key of a copy's blob number ``place`` (32 bits, 0: the frame; content.md section
+    3).
     """
     return derive(content, _BLOB + place.to_bytes(4, "big"))
 
 
 def share_group(groups: Secret, person: PersonId) -> bytes:
-    """The group in which one person's openings of one message count (relay.md section 6).
+    """Return the group that counts one person's openings of one message (relay.md section 6).
 
-    ``groups`` are 32 random bytes of that message which only its sender has: who knows a group
-    could join it, and use its openings up.
+    ``groups`` are 32 random bytes per message, known only to its sender: who knows a group could
+    join it and use up its openings.
     """
     return derive(groups, _GROUP + person, ID_BYTES).reveal()
 
@@ -72,12 +71,7 @@ _TOKEN: Final = b"entrenous/2 send token\x00"
 
 
 def send_token(seed: Secret, index: int) -> Secret:
-    """Token number ``index``, 32 bytes; without the seed nobody tells it from a random one.
-
-    Raises:
-        ValueError: the seed has not 32 bytes.
-        OverflowError: an index below 0 or beyond 64 bits.
-    """
+    """Derive token number ``index`` (64 bits), 32 bytes that look random without the seed."""
     if len(seed) != 32:
         raise ValueError("a window of tokens grows from 32 bytes")
     return derive(seed, _TOKEN + index.to_bytes(8, "big"))

@@ -1,4 +1,4 @@
-"""What encryption and decryption raise, and a reference to an encrypted blob."""
+"""Errors of encryption and decryption, and the reference to an encrypted blob."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from entrenous.base.identifiers import BlobId
 
 
 class BadKey(Malformed):
-    """A key that should be sealed to is not a key, so nothing was sealed to it. Ask the person to
-    update Entrenous and to write to you once.
+    """A key that a letter should be encrypted to is not valid, so nothing was encrypted to it. Ask
+    the person to update Entrenous and to write to you once.
     """
 
 
@@ -26,15 +26,14 @@ class NotBound(Unproven):
 
 
 class BlobChanged(Unproven):
-    """
-    The relay gave back other bytes than were sent, so nothing was opened. Try again; if it happens
-    again, ask the person to send it anew, and tell whoever runs the relay.
+    """The relay returned other bytes than those that were sent, so nothing was opened. Try again;
+    if it happens again, ask the person to send it anew, and tell whoever runs the relay.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A blob at the relay: its name, its size in bytes and its SHA-256, as encrypted."""
+    """A blob at the relay: its name, and the size in bytes and SHA-256 of its ciphertext."""
 
     id: BlobId
     size: int
@@ -42,9 +41,8 @@ class BlobRef:
 
 
 class BadLetter(Malformed):
-    """
-    A letter that arrived is damaged or was made by another program. It was put aside; the letters
-    behind it are not affected.
+    """A letter that arrived is damaged or was made by another program. It was put aside; other
+    letters are not affected.
     """
 
 
@@ -55,7 +53,6 @@ class LetterTooLong(Refused):
 
 
 class NotAPoint(Malformed):
-    """
-    What this device and its relay said to each other while unlocking was damaged, so nothing was
+    """A message between this device and its relay was damaged while unlocking, so nothing was
     opened and no try was used. Try again.
     """

@@ -1,6 +1,6 @@
 """An oblivious pseudorandom function: OPRF(ristretto255, SHA-512) of RFC 9497.
 
-Neither side learns the secret of the other.
+The relay holds the key and the device the input; neither learns the other's.
 """
 
 import hashlib
@@ -22,23 +22,21 @@ from entrenous.crypto.nouns import NotAPoint
 
 ELEMENT_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64
-UNIFORM_BYTES: Final = 64  # that a scalar is drawn from: 259 bits more than it has, so no bias
+UNIFORM_BYTES: Final = 64  # random input of a scalar: 259 bits more than it has, so no bias
 _CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"  # RFC 9497 sections 3.1 and 4.1
 _HASH_TO_GROUP: Final = b"HashToGroup-" + _CONTEXT
 _IDENTITY: Final = bytes(ELEMENT_BYTES)
-# Of the last byte: set, the number is beyond the field, and the spelling none (RFC 9496 section
-# 4.3.1). libsodium 1.0.18 overlooks it, so each element had two spellings, and the identity one
-# with which it then fails.
+# Bit of the last byte that makes an encoding non-canonical (RFC 9496 section 4.3.1). libsodium
+# 1.0.18 ignores it: each element would have two encodings, and it fails on one of the identity.
 _UNUSED_BIT: Final = 0x80
 _BLOCK_BYTES: Final = 128  # of SHA-512
-_LOOKED_FOR: Final = "_sodium"
+_SODIUM: Final = "_sodium"
 
 
 def draw_scalar(uniform: bytes) -> Secret:
-    """A key or a blind, 32 bytes, from 64 random ones.
+    """Return a key or a blind, 32 bytes, from 64 random ones.
 
-    Raises:
-        ValueError: fewer or more than 64 bytes, or they happen to make zero (once in 2**252).
+    Raises ValueError if they reduce to zero, which has a probability of 2**-252.
     """
     if len(uniform) != UNIFORM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
@@ -48,22 +46,20 @@ def draw_scalar(uniform: bytes) -> Secret:
     return Secret(scalar)
 
 
-def blind(untold: Secret, scalar: Secret) -> bytes:
-    """The question: a random-looking element, 32 bytes, whatever the input ``untold`` is.
+def blind(private_input: Secret, scalar: Secret) -> bytes:
+    """Return the blinded element, 32 bytes, which reveals nothing about ``private_input``.
 
-    ``scalar`` is a fresh :func:`draw_scalar`, needed again by :func:`finalize`.
+    ``scalar`` is a fresh :func:`draw_scalar`; :func:`finalize` needs it again.
     """
     element = _group().crypto_core_ristretto255_from_hash(
-        _expand(untold.reveal(), _HASH_TO_GROUP, 64)
+        _expand(private_input.reveal(), _HASH_TO_GROUP, 64)
     )
-    return _times(scalar, bytes(element))
+    return _multiply(scalar, bytes(element))
 
 
 def refuse_no_element(untrusted_element: bytes) -> None:
-    """Return only if these bytes are one element of the group, and not the identity.
-
-    Raises:
-        NotAPoint.
+    """Raise NotAPoint unless these bytes are the canonical encoding of an element, not the
+    identity.
     """
     sized = len(untrusted_element) == ELEMENT_BYTES
     if not sized or equal_in_constant_time(untrusted_element, _IDENTITY):
@@ -75,48 +71,45 @@ def refuse_no_element(untrusted_element: bytes) -> None:
 
 
 def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
-    """The answer of whoever holds ``key``: an element, 32 bytes; raises NotAPoint."""
+    """Return the key holder's evaluated element, 32 bytes; raises NotAPoint."""
     refuse_no_element(untrusted_blinded)
-    return _times(key, untrusted_blinded)
+    return _multiply(key, untrusted_blinded)
 
 
-def finalize(untold: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
-    """The function's value, 64 bytes, from the answer to :func:`blind`'s question.
+def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
+    """Return the function's output, 64 bytes, from the evaluated element; raises NotAPoint.
 
-    A holder who answers something else makes it another value; nothing tells (RFC 9497 section
-    7.1), but what was sealed under the true one does not open.
-
-    Raises:
-        NotAPoint: the answer is no element.
+    A dishonest key holder can change the output undetected (RFC 9497 section 7.1), but then nothing
+    sealed under the true output opens.
     """
     refuse_no_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
-    element = _times(inverse, untrusted_evaluated)
-    return Secret(hashlib.sha512(_sized(untold.reveal()) + _sized(element) + b"Finalize").digest())
+    element = _multiply(inverse, untrusted_evaluated)
+    return Secret(
+        hashlib.sha512(
+            _length_prefixed(private_input.reveal()) + _length_prefixed(element) + b"Finalize"
+        ).digest()
+    )
 
 
 @cache
 def _group() -> Any:
-    """``rbcl``, when it is first needed, over a libsodium that nobody else could have written.
+    """Load ``rbcl`` on first use, with a libsodium that nobody else could have written.
 
-    Left alone, rbcl takes any ``_sodium.py`` on the path for its own, and else unpacks libsodium
-    into the folder for temporary files (docs/decisions/0039-libsodium-in-memory.md).
+    By itself, rbcl uses any ``_sodium.py`` on the path, or else unpacks libsodium into the folder
+    for temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
-    sodium = ModuleType(_LOOKED_FOR)
-    vars(sodium)[_LOOKED_FOR] = _loaded(_bundled())
-    sys.modules[_LOOKED_FOR] = sodium  # where rbcl looks first
+    sodium = ModuleType(_SODIUM)
+    vars(sodium)[_SODIUM] = _loaded(_bundled())
+    sys.modules[_SODIUM] = sodium  # where rbcl looks first
     try:
         return importlib.import_module("rbcl")
     finally:
-        sys.modules.pop(_LOOKED_FOR, None)
+        sys.modules.pop(_SODIUM, None)
 
 
 def _bundled() -> bytes:
-    """The library in rbcl's own module, which is read and not run.
-
-    Raises:
-        ImportError: rbcl is not there, or carries it in another way.
-    """
+    """Return the library embedded in rbcl's module, which is read without running it."""
     spec = importlib.util.find_spec("rbcl")
     places = spec.submodule_search_locations if spec is not None else None
     source = b"".join((Path(place) / "_sodium.py").read_bytes() for place in places or ())
@@ -127,25 +120,20 @@ def _bundled() -> bytes:
 
 
 def _loaded(library: bytes) -> CDLL:
-    """From memory alone, where the system knows that and allows it; else by a folder of our own.
-
-    Raises:
-        ImportError: that folder would not be safe.
-    """
+    """Load a library from memory if the system allows it, otherwise from a private folder."""
     try:
         with os.fdopen(os.memfd_create("libsodium"), "wb") as memory:
             memory.write(library)
             memory.flush()
             return CDLL(f"/proc/self/fd/{memory.fileno()}")
-    except (AttributeError, OSError):  # no Linux; or forbidden to this process
+    except (AttributeError, OSError):  # not Linux, or not permitted
         return _loaded_from_folder(library)
 
 
 def _loaded_from_folder(library: bytes) -> CDLL:
-    """By a new folder of mode 0700, which is gone when it is loaded (Windows keeps it).
+    """Load from a new folder of mode 0700, deleted afterwards (except on Windows).
 
-    Raises:
-        ImportError: others may put another folder in its place meanwhile.
+    Raises ImportError if others could replace the folder meanwhile.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
         above = Path(private).parent.stat().st_mode
@@ -156,11 +144,11 @@ def _loaded_from_folder(library: bytes) -> CDLL:
         return CDLL(str(file))
 
 
-def _times(scalar: Secret, element: bytes) -> bytes:
+def _multiply(scalar: Secret, element: bytes) -> bytes:
     return bytes(_group().crypto_scalarmult_ristretto255(scalar.reveal(), element))
 
 
-def _sized(part: bytes) -> bytes:
+def _length_prefixed(part: bytes) -> bytes:
     return len(part).to_bytes(2, "big") + part
 
 

@@ -1,7 +1,7 @@
-"""Verify RFC 3161 timestamps against trusted certificates.
+"""Verification of RFC 3161 timestamps against trusted certificates.
 
-The signer's certificate must lead to a trusted authority and must have been valid at the time that
-the stamp states: a stamp outlives its authority's certificate.
+The signer's certificate must lead to a trusted authority and have been valid at the stamp's time: a
+stamp outlives its authority's certificate.
 """
 
 from datetime import datetime
@@ -22,13 +22,13 @@ from entrenous.base.errors import StampDoesNotHold
 def verify_timestamp(
     untrusted_token: bytes, manifest: bytes, authorities: bytes, nonce: int | None = None
 ) -> datetime:
-    """The time that a stamp states over ``manifest``, after proving it.
+    """Verify a timestamp over ``manifest``, and return its time.
 
     Args:
         untrusted_token: a DER TimeStampResp.
         manifest: the bytes that were stamped.
-        authorities: PEM certificates, at least one of them self-signed.
-        nonce: what the question carried; None when proving a stamp again.
+        authorities: trusted certificates, PEM, or one as DER; at least one self-signed.
+        nonce: the request's nonce; None for a stored stamp.
 
     Raises:
         StampDoesNotHold: says why.
@@ -38,18 +38,14 @@ def verify_timestamp(
     try:
         _verifier(token, trusted, nonce).verify_message(token, manifest)
     except VerificationError as why:
-        raise StampDoesNotHold(why=_why(why)) from None
-    except Exception:  # noqa: BLE001 -- certificates from strangers fail in ways that no list covers
+        raise StampDoesNotHold(why=_reason(why)) from None
+    except Exception:  # noqa: BLE001 -- untrusted certificates fail in ways that no list covers
         raise StampDoesNotHold(why="its certificates cannot be read") from None
     return token.tst_info.gen_time
 
 
 def decode_response(untrusted_token: bytes) -> TimeStampResponse:
-    """Parse an authority's answer (RFC 3161, section 2.4.2).
-
-    Raises:
-        StampDoesNotHold: it cannot be read.
-    """
+    """Parse an authority's answer (RFC 3161, section 2.4.2); raises StampDoesNotHold."""
     try:
         return decode_timestamp_response(untrusted_token)
     except ValueError:
@@ -57,7 +53,7 @@ def decode_response(untrusted_token: bytes) -> TimeStampResponse:
 
 
 def _certificates(authorities: bytes) -> list[Certificate]:
-    """The trusted certificates: any number of them as PEM, or one as DER."""
+    """Load trusted certificates: any number as PEM, or one as DER."""
     try:
         if b"-----BEGIN" in authorities:
             return load_pem_x509_certificates(authorities)
@@ -67,9 +63,9 @@ def _certificates(authorities: bytes) -> list[Certificate]:
 
 
 def _verifier(token: TimeStampResponse, trusted: list[Certificate], nonce: int | None) -> Verifier:
-    """Checks a token against trusted roots, and against the certificates between, if there are any.
+    """Build a verifier from trusted roots and any intermediate certificates.
 
-    A token without certificates can still be proven when the trusted file holds its signer's.
+    A token without certificates can be verified if the trusted file has its signer's.
     """
     roots = [certificate for certificate in trusted if certificate.issuer == certificate.subject]
     if not roots:
@@ -88,7 +84,7 @@ def _signer(token: TimeStampResponse, trusted: list[Certificate]) -> Certificate
     return next(ours, None)
 
 
-def _why(refusal: VerificationError) -> str:
+def _reason(refusal: VerificationError) -> str:
     said = str(refusal)
     if "between messages" in said:
         return "it is over other bytes than these"
@@ -98,9 +94,6 @@ def _why(refusal: VerificationError) -> str:
 
 
 def certificate_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
-    """SHA-256 (32 bytes) of each root among certificates that have proven a stamp, PEM or DER."""
-    if b"-----BEGIN" in authorities:
-        trusted = load_pem_x509_certificates(authorities)
-    else:
-        trusted = [load_der_x509_certificate(authorities)]
+    """Return the SHA-256 (32 bytes) of each root among the certificates, PEM or DER."""
+    trusted = _certificates(authorities)
     return tuple(one.fingerprint(SHA256()) for one in trusted if one.issuer == one.subject)

@@ -1,5 +1,5 @@
-"""Sealing and opening letters: Olm inside, HPKE around, and the hash that binds both
-(docs/spec/letter.md 2 to 4).
+"""Sealing and opening letters: Olm inside, HPKE around it, and a hash that binds both
+(docs/spec/letter.md sections 2 to 4).
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,13 @@ from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotBound
 
 SIZES: Final = (2048, 4096, 8192, 16384, 32768, 65536, 131072)  # bytes inside HPKE, section 1
 _BINDING: Final = b"entrenous/2 binding\x00"
-_NO_KEY: Final = bytes(32)  # device.py has the reason
+_NO_KEY: Final = bytes(32)  # as in identity_keys.py
 _PREKEY_TYPE: Final = 0
-_NORMAL_TYPE: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class OuterLetter:
-    """A letter whose outer seal held. Its sender is still unproven, and so is the header."""
+    """A letter whose outer seal is verified. Its sender is still unproven, and so is the header."""
 
     info_sha256: bytes
     untrusted_header: bytes
@@ -31,13 +30,13 @@ class OuterLetter:
 
     @property
     def begins(self) -> bool:
-        """Whether it may begin a session: it carries what its recipient needs to do so."""
+        """Whether it may begin a session, as it carries the necessary keys."""
         return self.olm_type == _PREKEY_TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A letter whose seals and binding held, and the session's state after it."""
+    """A fully opened letter, and the session's state after it."""
 
     header: bytes
     body: bytes
@@ -45,10 +44,9 @@ class Opened:
 
 
 def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
-    """A session to a device, from its identity key and one of its prekeys (32 bytes each).
+    """Start a session with a device, from its identity key and one of its prekeys (32 bytes each).
 
-    Raises:
-        BadKey: one of them is no key, or one that gives no secret.
+    Raises BadKey if one is not a valid key.
     """
     try:
         session = unpickled_account(account).create_outbound_session(
@@ -63,14 +61,14 @@ def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
 def seal_letter(
     session: Secret, to: bytes, info: bytes, header: bytes, body: bytes
 ) -> tuple[bytes, Secret]:
-    """The sealed letter without its outer address, and the session's state after it.
+    """Encrypt a letter; returns it without its outer address, and the session's state after it.
 
     ``to`` is the recipient's public X-Wing key (1,216 bytes); ``info``, ``header`` and ``body`` are
     encoded (send/formats/letter_format.py). The result is 1,136 bytes longer than one of ``SIZES``.
 
     Raises:
         LetterTooLong: header and body do not fit the largest size.
-        BadKey: ``to`` is no key.
+        BadKey: ``to`` is not a valid key.
     """
     opened = _unpickled(session)
     message = opened.encrypt(_binding(sha256(info), header) + body)
@@ -79,11 +77,11 @@ def seal_letter(
 
 
 def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
-    """Take off the outer seal.
+    """Decrypt the outer seal.
 
     Raises:
-        NotBound: sealed to another key or with another ``info``, or changed on the way.
-        BadLetter: the seal holds but what is inside is no letter.
+        NotBound: sealed to another key or with another ``info``, or changed.
+        BadLetter: the seal is valid, but its content is not a letter.
     """
     if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
         raise BadLetter
@@ -93,46 +91,47 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
 
 
 def belongs_to(session: Secret, around: OuterLetter) -> bool:
-    """Whether a letter that may begin a session in fact belongs to this one."""
+    """Return whether a letter that may begin a session belongs to this existing one."""
     try:
-        prekey = _message(around).to_pre_key()
+        prekey = _olm_message(around).to_pre_key()
     except BadLetter:
         return False
     return prekey is not None and _unpickled(session).session_matches(prekey)
 
 
 def open_letter(session: Secret, around: OuterLetter) -> Opened:
-    """Take off the inner seal with a session that exists.
+    """Decrypt the inner seal with an existing session.
 
     Raises:
-        NotBound: another session's letter, one that this session has opened before, one that was
-            changed, or one whose inside names another outside; also one that was overtaken when
-            more than 40 others were: the session keeps the keys of the newest 40 only.
-        BadLetter: what is inside is no Olm message.
+        NotBound: the letter is of another session, was opened before, was changed, or its
+            inside names another outside; or more than 40 later letters overtook it, as the
+            session stores only the newest 40 message keys.
+        BadLetter: the inside is not an Olm message.
     """
     opened = _unpickled(session)
-    message = _message(around)
+    message = _olm_message(around)
     try:
         plaintext = opened.decrypt(message)
     except ValueError:
         raise NotBound(what="it is not the next of its session") from None
-    return Opened(around.untrusted_header, _body(around, plaintext), _pickled(opened))
+    return Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(opened))
 
 
 def open_first_letter(
     account: Secret, curve25519: bytes, around: OuterLetter
 ) -> tuple[Opened, Secret]:
-    """Take off the inner seal with a session that this letter begins; also the account after it.
+    """Decrypt the inner seal and start the session that this letter begins; also returns the
+    account.
 
-    ``curve25519`` (32 bytes) is the sender's. The letter proves that its sender holds that key;
-    that it is a certified device's key is for the caller to check against a card.
+    ``curve25519`` (32 bytes) is the sender's. The letter proves that its sender holds that key; the
+    caller must check against a key bundle that it is a certified device's key.
 
     Raises:
-        NotBound: made with another key, with a one-time key that was used before, or changed.
-        BadLetter: what is inside is no Olm message, or one that cannot begin a session.
+        NotBound: made with another key or a used one-time key, or changed.
+        BadLetter: the inside is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)
-    prekey = _message(around).to_pre_key()
+    prekey = _olm_message(around).to_pre_key()
     if prekey is None:
         raise BadLetter
     try:
@@ -140,7 +139,7 @@ def open_first_letter(
         session, plaintext = opened.create_inbound_session(key, prekey)
     except ValueError:
         raise NotBound(what="its first key is another's, or was used before") from None
-    letter = Opened(around.untrusted_header, _body(around, plaintext), _pickled(session))
+    letter = Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(session))
     return letter, pickled_account(opened)
 
 
@@ -148,7 +147,7 @@ def _binding(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING + info_sha256 + sha256(header))
 
 
-def _body(around: OuterLetter, plaintext: bytes) -> bytes:
+def _verified_body(around: OuterLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
         plaintext[:32], _binding(around.info_sha256, around.untrusted_header)
     ):
@@ -166,7 +165,7 @@ def _framed(header: bytes, olm_type: int, olm: bytes) -> bytes:
 
 
 def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Header, Olm type, Olm ciphertext; exactly what :func:`_framed` would have written."""
+    """Return header, Olm type and ciphertext of exactly what :func:`_framed` would have written."""
     frame = untrusted[4 : 4 + int.from_bytes(untrusted[:4], "big")]
     split = 4 + int.from_bytes(frame[:4], "big")
     header, olm_type, olm = frame[4:split], frame[split : split + 1], frame[split + 1 :]
@@ -175,7 +174,7 @@ def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
     return header, olm_type[0], olm
 
 
-def _message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
+def _olm_message(around: OuterLetter) -> vodozemac.AnyOlmMessage:
     try:
         return vodozemac.AnyOlmMessage.from_parts(around.olm_type, around.olm)
     except ValueError:

@@ -14,7 +14,7 @@ from entrenous.crypto.nouns import BadKey
 
 
 class Sign(NamedTuple):
-    """An emoji, and what it is called in English."""
+    """An emoji and its English name."""
 
     emoji: str
     name: str
@@ -22,9 +22,7 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """What both people see if nobody stands between them: seven signs, and three numbers that say
-    nearly as much, for who sees no pictures.
-    """
+    """What both people compare: seven emoji, or three numbers for those who cannot see them."""
 
     signs: tuple[Sign, ...]
     numbers: tuple[int, int, int]
@@ -36,20 +34,19 @@ _AGREE: Final = b"entrenous/2 sas mac\x00"
 
 
 def public_of(private: Secret) -> bytes:
-    """The public key, 32 bytes, of a private one of 32 random bytes."""
-    return _opened(private).public_key().public_bytes_raw()
+    """Return the public key, 32 bytes, of a private key of 32 random bytes."""
+    return _private_key(private).public_key().public_bytes_raw()
 
 
 def commitment_to(public: bytes) -> bytes:
-    """What says, before the other side has shown its own, which key this will be; 32 bytes."""
+    """Return the commitment, 32 bytes, to a key that is revealed after the other side's."""
     return sha256(_COMMIT + public)
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
-    """What both sides compare, after ``transcript`` (send/formats/letter_format.py).
+    """Return what both sides compare, after ``transcript`` (send/formats/letter_format.py).
 
-    Raises:
-        BadKey: the other side's key is none.
+    Raises BadKey if the other side's key is invalid.
     """
     info = _STRING + sha256(transcript).hex().encode()
     bits = derive(_shared(private, public), info, 6).reveal()
@@ -60,22 +57,18 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
 
 
 def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
-    """The proof, 32 bytes, that whoever ``by`` names saw this transcript and agreed.
-
-    Raises:
-        BadKey: the other side's key is none.
-    """
+    """Return the proof, 32 bytes, that ``by`` saw this transcript and agreed; raises BadKey."""
     return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
 
 
 def _shared(private: Secret, public: bytes) -> Secret:
     try:
-        return Secret(_opened(private).exchange(X25519PublicKey.from_public_bytes(public)))
+        return Secret(_private_key(private).exchange(X25519PublicKey.from_public_bytes(public)))
     except ValueError:
         raise BadKey from None
 
 
-def _opened(private: Secret) -> X25519PrivateKey:
+def _private_key(private: Secret) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(private.reveal())
 
 

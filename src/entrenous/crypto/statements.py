@@ -1,6 +1,6 @@
 """Signed statements: certificates, device lists, prekeys, receipts (docs/spec/identity.md).
 
-Device lists are chains of hashes, so that no list can be left out or replaced (section 3).
+Device lists are hash chains, so that no list can be omitted or replaced (section 3).
 """
 
 from collections.abc import Sequence
@@ -46,28 +46,28 @@ _LIST: Final = b"entrenous/2 list"
 
 
 def head_of(statement: bytes) -> bytes:
-    """The head of a list, 32 bytes."""
+    """Return the head of a list: its hash, 32 bytes."""
     return sha256(_HEAD + statement)
 
 
 def sign_list(master: Secret, statement: bytes) -> bytes:
-    """Both master signatures over a list's statement, 3,373 bytes."""
+    """Sign a list's statement with both master keys, 3,373 bytes."""
     return sign_both(master, _LIST, statement)
 
 
 def heads_of(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
-    """The heads of consecutive lists, the oldest first."""
+    """Return the heads of consecutive lists, oldest first."""
     return tuple(Head(one.said.epoch, head_of(one.statement)) for one in lists)
 
 
 def verify_lists(
     lists: Sequence[ListStatement], signature: bytes, master: MasterKey
 ) -> tuple[Head, ...]:
-    """The heads of consecutive lists, once the newest is proven and each leads to the next.
+    """Verify consecutive lists and return their heads.
 
     Raises:
-        BadSignature: the newest is not signed by both master keys, or one does not name the list
-            before it, or breaks a rule from one list to the next.
+        BadSignature: the newest is not signed by both master keys, or a list does not name its
+            predecessor or breaks a rule of succession.
     """
     verify_both(master, _LIST, lists[-1].statement, signature, what="device list")
     heads = heads_of(lists)
@@ -79,15 +79,16 @@ def verify_lists(
     for one, after in pairwise(lists):
         if not follows(one.said, after.said):
             raise BadSignature(what="device list")
-    if _comes_back(lists):
+    if _relists_revoked(lists):
         raise BadSignature(what="device list")
     return heads
 
 
 def follows(one: DeviceList, after: DeviceList) -> bool:
-    """Whether ``after`` may be the list behind ``one``: same person, next epoch, no older protocol,
-    whoever stays keeps her certificate, whoever left the devices is among the revoked ones, and
-    those who were stay there while there is room.
+    """Return whether ``after`` may succeed ``one``.
+
+    Same person, next epoch, no older protocol. Remaining devices keep their certificates, removed
+    devices are listed as revoked, and revoked ones stay listed while there is room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -97,15 +98,17 @@ def follows(one: DeviceList, after: DeviceList) -> bool:
         and after.epoch == one.epoch + 1
         and after.speaks.floor >= one.speaks.floor
         and after.speaks.newest >= one.speaks.newest
-        and _certified_alike(one, after)
+        and _same_certificates(one, after)
         and gone <= revoked
         and not listed & {was.device for was in one.revoked}
-        and _made_room([was for was in one.revoked if was.device not in revoked], after)
+        and _dropped_for_room([was for was in one.revoked if was.device not in revoked], after)
     )
 
 
-def _certified_alike(one: DeviceList, another: DeviceList) -> bool:
-    """Whether every device that both list has the same certificate, and so the same keys."""
+def _same_certificates(one: DeviceList, another: DeviceList) -> bool:
+    """Return whether devices that are in both lists have the same certificate, and so the same
+    keys.
+    """
     proofs = {listed.device: listed.proof for listed in one.devices}
     return all(
         equal_in_constant_time(proofs.get(now.device, now.proof), now.proof)
@@ -113,8 +116,8 @@ def _certified_alike(one: DeviceList, another: DeviceList) -> bool:
     )
 
 
-def _made_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
-    """Whether these were left out because there was no room, as the ones revoked earliest."""
+def _dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
+    """Return whether these were dropped for lack of room, as the ones revoked earliest."""
     if not missing:
         return True
     full = len(after.revoked) == REVOKED_MAX
@@ -122,11 +125,11 @@ def _made_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
 
 
 def extends(known: Sequence[Head], shown: Sequence[Head]) -> Standing:
-    """What a shown history is to one who knows these heads; both the oldest first, neither empty.
+    """Compare a shown history with the known heads; both oldest first, neither empty.
 
     Raises:
         OldList: its newest list is older than the newest known one.
-        ForkedList: a list of an epoch that is known is another.
+        ForkedList: it has another list for a known epoch.
     """
     check_agree(known, shown)
     newest, offered = known[-1], shown[-1]
@@ -138,14 +141,14 @@ def extends(known: Sequence[Head], shown: Sequence[Head]) -> Standing:
 
 
 def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
-    """What a shown history that begins behind the newest list that is known is to it. It proves
-    what happened in between when it begins with the very next one.
+    """Compare a shown history that begins after the newest known list.
+
+    Only if it begins with the very next list does it prove what happened in between.
 
     Raises:
-        ForkedList: the very next one names another list as the one before it.
-        BadSignature: it breaks a rule that holds across any number of lists: a device that was
-            revoked is listed, or one that was listed with another certificate, or an older protocol
-            is spoken; or one from a list to the next.
+        ForkedList: the very next list names another predecessor.
+        BadSignature: it breaks a rule: a revoked device is listed, a device has another
+            certificate, or an older protocol is spoken.
     """
     first = shown[0].said
     is_next = first.epoch == known.said.epoch + 1
@@ -160,18 +163,14 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
         first.speaks.floor < known.said.speaks.floor
         or first.speaks.newest < known.said.speaks.newest
     )
-    alike = all(_certified_alike(known.said, one.said) for one in shown)
-    if older or not alike or _comes_back([known, *shown]):
+    alike = all(_same_certificates(known.said, one.said) for one in shown)
+    if older or not alike or _relists_revoked([known, *shown]):
         raise BadSignature(what="device list")
     return Standing.NEWER if is_next else Standing.NEWER_UNPROVEN
 
 
 def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
-    """Return only if no epoch has two heads.
-
-    Raises:
-        ForkedList: one has.
-    """
+    """Raise ForkedList if an epoch has two heads."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
         if not equal_in_constant_time(heads.get(head.epoch, head.digest), head.digest):
@@ -179,7 +178,7 @@ def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
 
 
 def check_named(named: Head, shown: Sequence[Head]) -> None:
-    """Return only if a head that a letter names is in the history that the relay shows.
+    """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
         ForkedList: another head has that epoch.
@@ -190,8 +189,8 @@ def check_named(named: Head, shown: Sequence[Head]) -> None:
         raise HeldBackList
 
 
-def _comes_back(lists: Sequence[ListStatement]) -> bool:
-    """Whether a device is listed after it was revoked, however long ago."""
+def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
+    """Return whether a device is listed after its revocation, however long ago."""
     revoked = set[DeviceId]()
     for one in lists:
         if any(now.device in revoked for now in one.said.devices):
@@ -201,58 +200,60 @@ def _comes_back(lists: Sequence[ListStatement]) -> bool:
 
 
 _DEVICE: Final = b"entrenous/2 device"
-_PREKEY: Final = b"entrenous/2 prekey"  # of a leaf; the batch has a context of its own
+_PREKEY: Final = b"entrenous/2 prekey"  # context of a leaf; _PREKEYS is that of a batch
 _PREKEYS: Final = b"entrenous/2 prekeys"
 _RECEIPT: Final = b"entrenous/2 receipt"
 _RECEIPTS: Final = b"entrenous/2 receipts"
 
 
 def sign_certificate(master: Secret, certificate: bytes) -> bytes:
-    """Both master signatures over a device certificate, 3,373 bytes."""
+    """Sign a device certificate with both master keys, 3,373 bytes."""
     return sign_both(master, _DEVICE, certificate)
 
 
 def prekey_leaf(statement: bytes) -> bytes:
-    """The leaf of a prekey in its batch, 32 bytes."""
+    """Return a prekey's leaf in its batch, 32 bytes."""
     return leaf_of(_PREKEY, statement)
 
 
 def receipt_leaf(statement: bytes) -> bytes:
-    """The leaf of a receipt in its batch, 32 bytes."""
+    """Return a receipt's leaf in its batch, 32 bytes."""
     return leaf_of(_RECEIPT, statement)
 
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
-    """Both signatures of a device over the statement of a batch of prekeys, 3,373 bytes."""
+    """Sign a batch of prekeys with both device keys, 3,373 bytes."""
     return sign_twice_as_device(signer, _PREKEYS, batch)
 
 
 def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
-    """Both signatures of a device over the statement of a batch of receipts, 3,373 bytes."""
+    """Sign a batch of receipts with both device keys, 3,373 bytes."""
     return sign_twice_as_device(signer, _RECEIPTS, batch)
 
 
 def proof_of(signed: SignedCertificate) -> bytes:
-    """What a device list names a certificate by, 32 bytes (docs/spec/identity.md section 3)."""
+    """Return the hash, 32 bytes, that names a certificate in device lists (identity.md
+    section 3).
+    """
     return sha256(signed.statement + signed.signature)
 
 
 def verify_card(card: Card) -> Person:
-    """The person of a card, once everything about her keys and devices is proven.
+    """Verify a key bundle, and return its person with all keys and devices.
 
-    What is left to the caller: that she is the person expected, and what her lists are to those
-    that were known (crypto/statements.py ``extends``).
+    The caller must check that she is the person expected, and compare her lists with the known ones
+    (:func:`extends`).
 
     Raises:
-        BadSignature: the lists are not a chain signed by both master keys, the master keys are not
-            those of the person that the lists name, or a certificate is not the one that is listed.
+        BadSignature: the lists are no chain signed by both master keys, the lists name a person
+            with other master keys, or a certificate is not the listed one.
     """
     said = card.newest.said
     if not equal_in_constant_time(person_id(card.master), said.person):
         raise BadSignature(what="card")
     heads = verify_lists(card.lists, card.signature, card.master)
     devices = tuple(
-        _proven(signed, listed, said, card.master)
+        _verified_device_key(signed, listed, said, card.master)
         for signed, listed in zip(card.certificates, said.devices, strict=True)
     )
     return Person(
@@ -267,11 +268,7 @@ def verify_card(card: Card) -> Person:
 
 
 def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
-    """Return only if these master keys certified this device for their own person.
-
-    Raises:
-        BadSignature: they did not.
-    """
+    """Verify that these master keys certified this device for their person; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
     verify_both(master, _DEVICE, signed.statement, signed.signature, what="device certificate")
@@ -280,11 +277,8 @@ def verify_certificate(signed: SignedCertificate, master: MasterKey) -> None:
 def verify_prekey(
     signed: SignedPrekey, batch: SignedBatch, by: DeviceKey, mailbox: MailboxId
 ) -> None:
-    """Return only if this device signed the batch for this mailbox, and the prekey is one of that
-    batch and made for this device.
-
-    Raises:
-        BadSignature: one of these is not so.
+    """Verify that this device signed the batch for this mailbox, and that the prekey is in the
+    batch and made for this device; raises BadSignature.
     """
     said = batch.batch
     if said.mailbox is None or not equal_in_constant_time(said.mailbox, mailbox):
@@ -292,15 +286,11 @@ def verify_prekey(
     if not equal_in_constant_time(signed.prekey.device, by.device):
         raise BadSignature(what="prekey")
     verify_batch(batch, by, _PREKEYS, what="prekey")
-    _verify_place(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
+    _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="prekey")
 
 
 def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
-    """Return only if this device signed receipts with just these leaves, in this order.
-
-    Raises:
-        BadSignature: it did not.
-    """
+    """Verify that this device signed exactly these leaves, in this order; raises BadSignature."""
     verify_batch(batch, by, _RECEIPTS, what="receipt")
     said = batch.batch
     if (
@@ -312,24 +302,20 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
 
 
 def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None:
-    """Return only if this device signed that receipt.
-
-    Raises:
-        BadSignature: it did not.
-    """
+    """Verify that this device signed that receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt")
     verify_batch(proof.batch, by, _RECEIPTS, what="receipt")
-    _verify_place(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
+    _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
 
 
-def _verify_place(leaf: bytes, place: Place, signed: SignedBatch, *, what: str) -> None:
+def _verify_inclusion(leaf: bytes, place: Place, signed: SignedBatch, *, what: str) -> None:
     root = root_from(leaf, place.index, signed.batch.size, place.path)
     if root is None or not equal_in_constant_time(root, signed.batch.root):
         raise BadSignature(what=what)
 
 
-def _proven(
+def _verified_device_key(
     signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterKey
 ) -> DeviceKey:
     verify_certificate(signed, master)

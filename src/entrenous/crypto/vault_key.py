@@ -1,4 +1,4 @@
-"""The key of a device's vault: from the passphrase, the relay's part and the device's secret."""
+"""The key of a device's vault, from the passphrase, the relay's share and the device's secret."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,21 +11,21 @@ from entrenous.crypto.key_derivation import derive
 SALT_BYTES: Final = 16
 DEVICE_SECRET_BYTES: Final = 32
 STRETCHED_BYTES: Final = 32
-OUTPUT_BYTES: Final = 64  # of the relay's part (crypto/oprf.py)
+OUTPUT_BYTES: Final = 64  # of the relay's share (crypto/oprf.py)
 _FIRST: Final = b"entrenous/1 vault"
 _CONTEXT: Final = b"entrenous/2 vault"
 _ASKED: Final = b"entrenous/2 oprf input"
 _OFFLINE: Final = b"entrenous/2 offline"
-NO_OUTPUT: Final = Secret(b"")  # of a vault that no relay has a part of
+NO_OUTPUT: Final = Secret(b"")  # of a vault without a relay's lock
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one guess at the passphrase costs, in argon2id's parameters (RFC 9106).
+    """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
     It is stored in clear beside the vault, so that it can be raised later. The bounds keep a
-    tampered file from asking for more memory than there is; one that asks for less gives another
-    key, which opens nothing.
+    tampered file from requiring too much memory; reduced values give another key, which opens
+    nothing.
     """
 
     memory_kib: int = 65_536
@@ -43,11 +43,7 @@ DEFAULT_COST: Final = Cost()
 
 
 def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secret:
-    """argon2id (RFC 9106) of the passphrase, 32 bytes.
-
-    Raises:
-        ValueError: the salt has fewer than 16 bytes.
-    """
+    """Return argon2id (RFC 9106) of the passphrase, 32 bytes; the salt has at least 16."""
     if len(salt) < SALT_BYTES:
         raise ValueError("a passphrase is stretched with a salt of 16 bytes")
     return Secret(
@@ -64,12 +60,12 @@ def stretch(passphrase: Secret, salt: bytes, cost: Cost = DEFAULT_COST) -> Secre
 
 
 def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """32 bytes: HKDF over what the owner knows, what the relay adds, and what the device has.
+    """Derive 32 bytes with HKDF from the passphrase, the relay's share and the device's secret.
 
-    ``output`` is the relay's part (64 bytes), or :data:`NO_OUTPUT`.
+    ``output`` is the relay's share (64 bytes), or :data:`NO_OUTPUT`.
 
     Raises:
-        ValueError: a part has another length; joined, two sets of parts could look alike.
+        ValueError: a part has another length, so that two sets of parts could collide.
     """
     _refuse_sizes(stretched, device_secret)
     if len(output) not in (0, OUTPUT_BYTES):
@@ -79,18 +75,18 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
 
 
 def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Secret:
-    """The key of a vault whose head is of the first schema (docs/spec/content.md section 5)."""
+    """Derive the key of a vault whose head has the first schema (content.md section 5)."""
     _refuse_sizes(stretched, device_secret)
     return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
 
 
 def asked_of_relay(stretched: Secret) -> Secret:
-    """What the relay is asked about, blinded: 32 bytes, never the passphrase itself."""
+    """Return the OPRF input, 32 bytes; the relay sees it blinded, and never the passphrase."""
     return derive(stretched, _ASKED)
 
 
 def offline_key(stretched: Secret) -> Secret:
-    """The key under which the relay's part lies on the device in an offline window, 32 bytes."""
+    """Return the key, 32 bytes, that encrypts the relay's share in an offline window."""
     return derive(stretched, _OFFLINE)
 
 

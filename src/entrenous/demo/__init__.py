@@ -1,5 +1,5 @@
 """``entrenous demo``: the main job, told as a story with real processes on this machine.
 
-Every step runs the real command line in processes of its own, over loopback HTTP, and is checked:
-the demonstration fails when an outcome is not what it should be.
+Every step runs the real command line in its own processes over loopback HTTP, and is checked: the
+demonstration fails if an outcome is wrong.
 """

@@ -1,5 +1,5 @@
-"""``entrenous demo``: run the steps, print one line for each, and leave a summary and a page in a
-fresh folder.
+"""``entrenous demo``: run the steps, print a line for each, and write a summary and a page into a
+new folder.
 """
 
 import json
@@ -15,7 +15,6 @@ import typer
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.picture import UnwritableFolder
 from entrenous.demo import steps
-from entrenous.demo import steps as ending
 from entrenous.demo.result_page import write_page
 from entrenous.demo.sample_photos import main_photo
 from entrenous.demo.stage import Outcome, Stage, Story
@@ -24,32 +23,33 @@ from entrenous.terminal.session import NO, YES
 
 
 class NotOurs(Refused):
-    """
-    {path} holds files, and no demonstration made it, so nothing in it was touched. Choose another
-    folder: entrenous demo --out DIR
+    """{path} holds files, and no demonstration made it, so nothing in it was touched. Choose
+    another folder: entrenous demo --out DIR
     """
 
 
 MARKER: Final = ".entrenous-demo"
-_TOLD: Final = "A demonstration of Entrenous made this folder, and the next one empties it.\n"
+_MARKER_TEXT: Final = (
+    "A demonstration of Entrenous made this folder, and the next one empties it.\n"
+)
 
 
 def fresh_folder(out: Path) -> None:
-    """Make the folder, or empty the one that an earlier demonstration made.
+    """Create the folder, or empty the one that an earlier demonstration made.
 
-    Only a file of our own says that a demonstration made it: names such as "summary.json" or
+    Only a marker file shows that a demonstration made it: names such as "summary.json" or
     "photo.jpg" may be anybody's.
 
     Raises:
-        NotOurs: it holds something, and no demonstration made it; nothing was touched.
-        UnwritableFolder: it cannot be made or emptied.
+        NotOurs: it holds something, and no demonstration made it; nothing was changed.
+        UnwritableFolder: it cannot be created or emptied.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         left = list(out.iterdir())
         if left and not (out / MARKER).is_file():
             raise NotOurs(path=out)
-        (out / MARKER).write_text(_TOLD, encoding="utf-8")
+        (out / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
             _remove(place)
     except OSError:
@@ -57,7 +57,7 @@ def fresh_folder(out: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """A link is removed, not what it leads to; the marker stays, in case we are interrupted."""
+    """Remove a file, folder or link, but keep the marker in case we are interrupted."""
     if place.name == MARKER:
         return
     if place.is_dir() and not place.is_symlink():
@@ -73,16 +73,14 @@ STEPS: Final[tuple[tuple[str, Callable[[Story], Outcome]], ...]] = (
     ("send", steps.send_photo),
     ("stop", steps.register_photo),
     ("leak", steps.leak_a_copy),
-    ("trace", ending.trace_leak),
-    ("recall", ending.take_back),
-    ("respond", ending.open_demo_case),
+    ("trace", steps.trace_leak),
+    ("recall", steps.take_back),
+    ("respond", steps.open_demo_case),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedStep:
-    """One step that was run."""
-
     step: int
     name: str
     outcome: Outcome
@@ -91,7 +89,6 @@ class FinishedStep:
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("demo")(demo)
 
 
@@ -113,25 +110,27 @@ def demo(
     with Stage(out / "world") as stage:
         people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
         story = Story(stage, out, sent, *people)
-        told = _tell(story)
+        told = _run_steps(story)
         ok = len(told) == len(STEPS) and all(one.ok for one in told)
         if ok:
-            told.append(_timed(9, "summary", write_page, story))
+            told.append(_run_step(9, "summary", write_page, story))
             ok = told[-1].ok
     _summarise(out, told, ok=ok)
     raise typer.Exit(YES if ok else NO)
 
 
-def _tell(story: Story) -> list[FinishedStep]:
+def _run_steps(story: Story) -> list[FinishedStep]:
     told = []
     for number, (name, step) in enumerate(STEPS, 1):
-        told.append(_timed(number, name, step, story))
+        told.append(_run_step(number, name, step, story))
         if not told[-1].ok:
             break
     return told
 
 
-def _timed(number: int, name: str, step: Callable[[Story], Outcome], story: Story) -> FinishedStep:
+def _run_step(
+    number: int, name: str, step: Callable[[Story], Outcome], story: Story
+) -> FinishedStep:
     began = time.monotonic()
     try:
         outcome, ok = step(story), True

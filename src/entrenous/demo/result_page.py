@@ -1,5 +1,5 @@
-"""``index.html``: the demonstration on one page that needs no script and no other file; its
-pictures are data URLs.
+"""``index.html``: the demonstration on one page without scripts or other files; its pictures are
+data URLs.
 """
 
 import base64
@@ -14,32 +14,32 @@ import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from entrenous.demo.sample_photos import carried, open_picture
+from entrenous.demo.sample_photos import file_metadata, open_picture
 from entrenous.demo.stage import Outcome, Story
 from entrenous.trace.explain.wording import in_digits, odds
 
 SIDE_PX: Final = 900
-GAIN: Final = 24  # what the difference of two copies is multiplied by
+GAIN: Final = 24  # factor that makes the difference of two copies visible
 _FADED: Final = 0.35
 _LINE: Final = (79, 157, 222)
 
 
 def opened(path: Path) -> Image.Image:
-    """A picture, upright, in RGB."""
+    """Open a picture, upright, in RGB."""
     with open_picture(path.read_bytes()) as picture:
         return ImageOps.exif_transpose(picture).convert("RGB")
 
 
 def difference(one: Image.Image, other: Image.Image) -> Image.Image:
-    """How two copies differ, multiplied by ``GAIN`` around middle grey."""
+    """Return the difference of two copies, multiplied by ``GAIN`` around middle grey."""
     a, b = (np.asarray(picture, np.int16) for picture in (one, other))
     return Image.fromarray(np.clip(128 + GAIN * (a - b), 0, 255).astype(np.uint8))
 
 
 def laid_over(leak: Image.Image, original: Image.Image, homography: Sequence[float]) -> Image.Image:
-    """The leak in its place on the faded original, with a line around it.
+    """Draw the leak in its place on the faded original, with a line around it.
 
-    ``homography`` maps the original's pixels to the leak's, row by row, as ``trace --json`` has it.
+    ``homography`` maps the original's pixels to the leak's, row by row, as in ``trace --json``.
     """
     scaled = tuple(number / homography[8] for number in homography[:8])
     how = Image.Transform.PERSPECTIVE
@@ -54,7 +54,7 @@ def laid_over(leak: Image.Image, original: Image.Image, homography: Sequence[flo
 
 
 def as_data(picture: Image.Image) -> str:
-    """A picture as a data: address, at most ``SIDE_PX`` on its longest side."""
+    """Encode a picture as a data URL, at most ``SIDE_PX`` on its longest side."""
     small = picture.copy()
     small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -69,18 +69,19 @@ def _outline(picture: Image.Image, inside: Image.Image) -> None:
         ImageDraw.Draw(picture).rectangle(box, outline=_LINE, width=width)
 
 
-_SCORE_SHOWN: Final = 60.0  # the longest bar of the plot, in standard deviations
-_NAMES_FROM: Final = 5.9  # the score from which one of two copies is named; docs/spec/mark.md
+_SCORE_SHOWN: Final = 60.0  # shortest full scale of the plot, in standard deviations
+_NAMES_FROM: Final = 5.9  # score from which one of two copies is named; docs/spec/mark.md
 
 
 def write_page(story: Story) -> Outcome:
     """9: a page with the pictures, the verdict and the case."""
     style = _read("page.css")
-    page = _template().render(
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_read("page.html.j2")).render(
         style=style,
         policy=_policy(style),
         pictures=_pictures(story),
-        left_behind=carried(story.photo.read_bytes()),
+        left_behind=file_metadata(story.photo.read_bytes()),
         gain=GAIN,
         message=story.message,
         decision=story.decision,
@@ -130,15 +131,8 @@ def _verdict(story: Story) -> dict[str, Any]:
     }
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_read("page.html.j2"))
-
-
 def _policy(style: str) -> str:
-    """Nothing may run or load: the one style sheet is named by its hash, pictures are in the
-    page.
-    """
+    """Return a policy that allows only the style sheet's hash and the pictures in the page."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "

@@ -1,4 +1,4 @@
-"""The photographs of the demonstration: harmless ones from installed packages, or the person's own."""
+"""The demonstration's photos: harmless ones from installed packages, or the person's own."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,7 @@ from entrenous.terminal.output_files import read_file
 
 
 class PhotoMissing(NotFound):
-    """
-    The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
+    """The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
     entrenous demo --photo PATH, or run: make demo
     """
 
@@ -34,40 +33,37 @@ _ISO_MEDIA: Final = b"ftyp"
 
 
 def main_photo(given: Path | None) -> bytes:
-    """The photo that is sent, with a position planted in it where its format lets us.
+    """Return the photo to send, with a position added if its format allows.
 
-    Raises:
-        NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
+    ``given`` is the person's own; otherwise scikit-image's NASA portrait of Eileen Collins is used.
 
-    ``given`` is the person's own; else the NASA portrait of Eileen Collins that scikit-image
-    carries.
+    Raises NoSuchFile, NotAPicture, CutShort, TooManyPixels, PhotoMissing.
     """
     if given is None:
         return with_position(_from_scikit("astronaut"))
     untrusted_photo = read_file(given)
-    decode_untrusted(untrusted_photo)  # says what is wrong with it before anything is started
+    decode_untrusted(untrusted_photo)  # reports a bad file before anything is started
     return with_position(untrusted_photo)
 
 
 def open_picture(photo: bytes) -> Image.Image:
-    """A picture with whatever its file carries; AVIF and HEIC too."""
+    """Open a picture with its metadata; AVIF and HEIC too."""
     if photo[4:8] == _ISO_MEDIA:
         pillow_heif.register_heif_opener()
     return Image.open(io.BytesIO(photo))
 
 
 def second_photo() -> bytes:
-    """Another photo, for the message that is taken back."""
+    """Return the photo of the message that is recalled."""
     return _from_scikit("chelsea")
 
 
 def unrelated_photo() -> bytes:
-    """A photo that nobody registered."""
     return _from_scikit("coffee")
 
 
 def with_position(photo: bytes) -> bytes:
-    """The same JPEG with GPS data in it; its pixels are not touched. Other formats as they are."""
+    """Add GPS metadata to a JPEG, pixels unchanged; other formats are returned as they are."""
     if not photo.startswith(_JPEG_START):
         return photo
     exif = Image.Exif()
@@ -85,8 +81,8 @@ def with_position(photo: bytes) -> bytes:
     return _JPEG_START + head + photo[len(_JPEG_START) :]
 
 
-def carried(photo: bytes) -> tuple[tuple[str, str], ...]:
-    """What a file says besides its pixels, as far as the page shows it: label and value."""
+def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
+    """Return a file's metadata, as far as the page shows it: label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {

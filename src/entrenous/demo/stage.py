@@ -1,5 +1,5 @@
-"""The stage of the demonstration: servers as processes, people who each run the command line in a
-home of their own, and the state of the story that later steps and the page need.
+"""The stage of the demonstration: servers, people who each run the command line in their own home,
+and the state that later steps and the page need.
 """
 
 import json
@@ -17,14 +17,12 @@ from entrenous.base.errors import Unreachable
 
 
 class DidNotStart(Unreachable):
-    """
-    The {what} of the demonstration did not start: {why}
-    """
+    """The {what} of the demonstration did not start: {why}"""
 
 
 class NotAsItShouldBe(Unreachable):
-    """
-    Step {step} of the demonstration did not end as it should: {what}. Nothing of yours is affected.
+    """Step {step} of the demonstration did not end as it should: {what}. Nothing of yours is
+    affected.
     """
 
 
@@ -35,9 +33,7 @@ _STOP_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command answered: its exit status, its JSON object if any, and what it told a
-    person.
-    """
+    """The result of a command: exit status, JSON object if any, and standard error."""
 
     status: int
     answer: Mapping[str, Any]
@@ -46,16 +42,14 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One person with a device of her own: a folder, and a passphrase that only she has."""
+    """One person with a device: a folder, and a passphrase that only she has."""
 
     name: str
     home: Path
     passphrase: str
 
     def does(self, *arguments: str, typed: str = "") -> CommandResult:
-        """Run one command as this person, in a process of its own; ``typed`` is for its standard
-        input.
-        """
+        """Run one command as this person in its own process; ``typed`` is its standard input."""
         environment = {
             **os.environ,
             "ENTRENOUS_HOME": str(self.home),
@@ -76,7 +70,7 @@ class Actor:
 
 @dataclass(slots=True)
 class Stage:
-    """Everything that runs while the story is told; closing it stops every process."""
+    """The running servers; closing it stops them all."""
 
     folder: Path
     _servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -96,15 +90,11 @@ class Stage:
                 server.wait()
 
     def actor(self, name: str) -> Actor:
-        """A person; her passphrase is drawn and never shown."""
+        """Create a person; her passphrase is random and never shown."""
         return Actor(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
     def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
-        """Start a server as a process; the JSON line that it prints once it serves.
-
-        Raises:
-            DidNotStart: it ended, or said nothing for too long.
-        """
+        """Start a server, and return the JSON line it prints when ready; raises DidNotStart."""
         log = (self.folder / f"{what.replace(' ', '-')}.log").open("wb")
         server = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", *module_and_arguments],
@@ -141,7 +131,7 @@ def _answer(stdout: bytes) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One step's end: what a person reads, and the figures for scripts."""
+    """A step's result: a sentence for people, and figures for scripts."""
 
     words: str
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -149,8 +139,6 @@ class Outcome:
 
 @dataclass(slots=True)
 class Story:
-    """The servers, the people, the files and the answers so far."""
-
     stage: Stage
     out: Path
     photo: Path
@@ -171,20 +159,15 @@ class Story:
 
 
 def require(step: int, *, hold: bool, what: str) -> None:
-    """A step's outcome must hold, or the demonstration has failed.
-
-    Raises:
-        NotAsItShouldBe: it does not.
-    """
+    """Raise NotAsItShouldBe unless a step's outcome holds."""
     if not hold:
         raise NotAsItShouldBe(step=step, what=what)
 
 
 def require_status(step: int, said: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
-    """The answer of a command that must end with ``status``.
+    """Return the answer of a command that must exit with ``status``.
 
-    Raises:
-        NotAsItShouldBe: it ended otherwise; the message holds what it told the person.
+    Raises NotAsItShouldBe, whose message holds the command's standard error.
     """
     require(step, hold=said.status == status, what=f"exit status {said.status}. {said.words}")
     return said.answer

@@ -1,9 +1,10 @@
-"""A local RFC 3161 stamp authority for the demonstration and for tests: ``openssl ts`` behind HTTP.
+"""A local RFC 3161 timestamp authority for the demonstration and for tests: ``openssl ts`` behind
+HTTP.
 
-``python -m entrenous.demo.stamp_authority --dir D --listen 127.0.0.1:0`` makes a certificate
-authority in D once, serves, and prints where:
-``{"schema":"entrenous/tsa/1","url":"http://127.0.0.1:PORT","ca":"D/ca.pem"}``. Its stamps
-prove nothing to anybody else.
+``python -m entrenous.demo.stamp_authority --dir D --listen 127.0.0.1:0`` creates a certificate
+authority in D once, serves, and prints
+``{"schema":"entrenous/tsa/1","url":"http://127.0.0.1:PORT","ca":"D/ca.pem"}``. Its stamps prove
+nothing to anybody else.
 """
 
 import argparse
@@ -22,9 +23,8 @@ from entrenous.base.errors import Unreachable
 
 
 class NoOpenssl(Unreachable):
-    """
-    The stamp authority for tests needs the openssl program, and it is not installed here. Install
-    it (Debian: apt install openssl), or use a stamp authority on the web.
+    """The stamp authority for tests needs the openssl program, and it is not installed here.
+    Install it (Debian: apt install openssl), or use a stamp authority on the web.
     """
 
 
@@ -35,8 +35,8 @@ _REPLY: Final = "application/timestamp-reply"
 _QUERY_BYTES_MAX: Final = 16 * 1024
 _DAYS: Final = "3650"
 _OPENSSL_S: Final = 30.0
-# No "certs =": openssl would then write the certificates as an unsorted SET, which is not DER and
-# which strict readers refuse. The policy is the example of openssl's own manual.
+# Without "certs =", since openssl would write the certificates as an unsorted SET, which is not DER
+# and which strict parsers reject. The policy is the example of openssl's manual.
 _CONFIG: Final = """\
 [req]
 distinguished_name = name
@@ -69,7 +69,7 @@ ess_cert_id_alg = sha256
 
 
 class LocalStampAuthority:
-    """Keys, certificates and serial numbers in one folder; openssl does the signing."""
+    """Keys, certificates and serial numbers in one folder; openssl signs."""
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("openssl")
@@ -77,7 +77,7 @@ class LocalStampAuthority:
             raise NoOpenssl
         self._program = program
         self._folder = folder
-        self._one_at_a_time = threading.Lock()  # openssl reads, raises and writes the serial file
+        self._one_at_a_time = threading.Lock()  # openssl increments the serial file
 
     @property
     def ca(self) -> Path:
@@ -85,17 +85,17 @@ class LocalStampAuthority:
         return self._folder / CA
 
     def prepare(self) -> None:
-        """Make keys and certificates unless the folder has them."""
+        """Create keys and certificates unless the folder has them."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.ca.exists():
             return
         (self._folder / "tsa.cnf").write_text(_CONFIG)
         (self._folder / "serial").write_text("01\n")
-        self._make_signer()
+        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
         self._make_ca()
 
     def answer(self, untrusted_query: bytes) -> bytes:
-        """The DER TimeStampResp to a DER TimeStampReq, be it a stamp or a refusal."""
+        """Return the DER TimeStampResp, a stamp or a refusal, for a DER TimeStampReq."""
         with self._one_at_a_time, tempfile.TemporaryDirectory(dir=self._folder) as between:
             query, reply = Path(between) / "query", Path(between) / "reply"
             query.write_bytes(untrusted_query)
@@ -105,11 +105,8 @@ class LocalStampAuthority:
             )
             return reply.read_bytes()
 
-    def _make_signer(self) -> None:
-        self._run(*_new_key("signer.key"), "-out", "signer.csr", "-subj", "/CN=Entrenous stamps")
-
     def _make_ca(self) -> None:
-        """The certificate to trust comes last: its file says that all the others are there."""
+        """Create the certificate authority last: its file shows that all other files are there."""
         self._run(*_new_key("ca.key"), "-x509", "-extensions", "ca", "-days", _DAYS, "-out", "new")
         self._run(
             *("x509", "-req", "-in", "signer.csr", "-CA", "new", "-CAkey", "ca.key", "-days"),
@@ -135,10 +132,9 @@ def _new_key(name: str) -> tuple[str, ...]:
 
 
 def server_for(authority: LocalStampAuthority, host: str, port: int) -> ThreadingHTTPServer:
-    """A server, already bound, that answers RFC 3161 queries by POST on any path.
+    """Return a bound server that answers RFC 3161 queries by POST on any path.
 
-    Raises:
-        ValueError: ``host`` is not a loopback address; this authority is not for others.
+    Raises ValueError unless ``host`` is a loopback address; this authority is not for others.
     """
     if not ip_address(host).is_loopback:
         raise ValueError("this stamp authority serves only its own machine, e.g. on 127.0.0.1")
@@ -167,7 +163,6 @@ def server_for(authority: LocalStampAuthority, host: str, port: int) -> Threadin
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until stopped."""
     parser = argparse.ArgumentParser(description="A stamp authority for demonstrations and tests.")
     parser.add_argument("--dir", type=Path, required=True, help="folder for its keys")
     parser.add_argument("--listen", default="127.0.0.1:0", help="address and port; 0 picks one")

@@ -1,5 +1,5 @@
-"""The steps of the demonstration: servers, people, a photo, its leak; then the trace, the recall
-and the case.
+"""The steps of the demonstration: servers, people, a photo and its leak; then trace, recall and
+case.
 """
 
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.limits import ALPHA
-from entrenous.demo.sample_photos import carried, open_picture, second_photo, unrelated_photo
+from entrenous.demo.sample_photos import file_metadata, open_picture, second_photo, unrelated_photo
 from entrenous.demo.stage import Actor, Outcome, Story, require, require_status
 from entrenous.device.client.http_courier import new_client
 from entrenous.stop.nouns import GateUnreachable
@@ -23,7 +23,7 @@ _PATIENCE_S = 60
 
 
 def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The gate's decision about a file, as the operator sees it; raises GateUnreachable."""
+    """Return the gate's decision about a file, as the operator sees it; raises GateUnreachable."""
     url, token = gate["url"], Path(gate["operator_token_file"]).read_text()
     try:
         with new_client() as client:
@@ -47,7 +47,7 @@ _QUALITY: Final = 50
 
 
 def leak(copy: bytes) -> bytes:
-    """A screenshot-like crop to 70 % of the area, resized, saved as JPEG of quality 50."""
+    """Return a screenshot-like crop to 70 % of the area, resized, as JPEG of quality 50."""
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
     side = KEPT**0.5
@@ -80,7 +80,7 @@ def start_servers(story: Story) -> Outcome:
 
 
 def set_up_people(story: Story) -> Outcome:
-    """2: Ana, Ben and Caro, each with an encrypted vault of their own; Ana adds both by link."""
+    """2: Ana, Ben and Caro, each with an encrypted vault; Ana adds both by link."""
     for person in (story.ana, story.ben, story.caro):
         require_status(2, person.does("setup", "--name", person.name, "--relay", story.relay_url))
     for person in (story.ben, story.caro):
@@ -100,9 +100,9 @@ def send_photo(story: Story) -> Outcome:
     sent = require_status(3, ana.does("send", str(story.photo), *to, "--json"))
     story.message = str(sent["message"])
     for person in (story.ben, story.caro):
-        story.copies[person.name] = _opened(person, story)
-    before = dict(carried(story.photo.read_bytes()))
-    after = [carried(copy.read_bytes()) for copy in story.copies.values()]
+        story.copies[person.name] = _open_received(person, story)
+    before = dict(file_metadata(story.photo.read_bytes()))
+    after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
     require(3, hold=not any(after), what=f"a copy still carries {after}")
     different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
     require(3, hold=different, what="two people got the same copy")
@@ -129,7 +129,7 @@ def register_photo(story: Story) -> Outcome:
 
 
 def leak_a_copy(story: Story) -> Outcome:
-    """5: Caro's copy leaks; the gate stops it and says which bank and distance; another passes."""
+    """5: Caro's copy leaks; the gate stops it with bank and distance; an unrelated photo passes."""
     story.leak = story.out / "leak.jpg"
     story.leak.write_bytes(leak(story.copies["caro"].read_bytes()))
     story.decision = upload_to_gate(story.leak.read_bytes(), story.gate)
@@ -146,7 +146,7 @@ def leak_a_copy(story: Story) -> Outcome:
     )
 
 
-def _opened(person: Actor, story: Story) -> Path:
+def _open_received(person: Actor, story: Story) -> Path:
     waiting = require_status(3, person.does("inbox", "--json"))["messages"]
     name = next(message["message"] for message in waiting if message["state"] == "waiting")
     out = str(story.out / f"{person.name}-received")
@@ -160,7 +160,7 @@ _REFUSED: Final = 3
 
 
 def trace_leak(story: Story) -> Outcome:
-    """6: Ana traces the leaked file; it names Caro's copy and tells both chances."""
+    """6: Ana traces the leaked file; the trace names Caro's copy and gives both chances."""
     story.trace = require_status(6, story.ana.does("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
     require(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
@@ -173,7 +173,7 @@ def trace_leak(story: Story) -> Outcome:
 
 
 def take_back(story: Story) -> Outcome:
-    """7: Ana takes back a second message that Ben has not opened; it stays closed for good."""
+    """7: Ana recalls a second message that Ben has not opened; it can never be opened."""
     photo = story.out / "second-photo.jpg"
     photo.write_bytes(second_photo())
     sent = require_status(7, story.ana.does("send", str(photo), "--to", "ben", "--json"))
@@ -196,9 +196,7 @@ def take_back(story: Story) -> Outcome:
 
 
 def open_demo_case(story: Story) -> Outcome:
-    """8: a case from the trace: a sighting, a stamp, one route, its notice, the platform's
-    clock.
-    """
+    """8: a case from the trace: sighting, stamp, one route, its notice, the platform's deadline."""
     ana = story.ana
     number = str(story.trace["trace"])
     about = ("--adults", "--intimate", "--place", "US")

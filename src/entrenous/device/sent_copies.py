@@ -1,9 +1,8 @@
-"""Sent copies as their owner sees them: under the names that people have now, with the receipts
-that came.
+"""Sent copies under their recipients' current names, with the receipts that arrived.
 
-A trace is kept with the labels of the ledger, which stay as they were when the copies were made.
-By now the person may have another name, and somebody else may have the old one. This lies below the
-verbs: `trace` and `respond` show traces under present names, and put receipts into a report.
+A stored trace keeps the ledger's labels from the time of sending. Since then the person may have
+been renamed, and somebody else may have the old name. This module is below the verbs because
+`trace` and `respond` show current names and put receipts into reports.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,44 +31,48 @@ from entrenous.wire.relay_nouns import EnvelopeState
 T = TypeVar("T")
 
 
+#: Return the name to show for a person and the label of her copy; None is a person without keys.
 Call = Callable[[PersonId | None, str], str]
-"""What to call a person whose copy was made for this label; None is nobody whom we know by keys."""
 
 
 def as_made(_: PersonId | None, label: str) -> str:
-    """What she was called when her copy was made."""
+    """Return the label as it was at the time of sending."""
     return label
 
 
 def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T]:
-    """One value per copy, by the sender's name for it; a person's further devices are numbered."""
-    return dict(zip(_labels([copy.to for copy in copies]), values, strict=True))
+    """Map the label of each copy to its value; a person's further devices are numbered."""
+    return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
 
 def called(copies: Sequence[Copy], call: Call) -> Mapping[RecipientId, RecipientId]:
-    """What to call each copy now, by its label in the ledger. An older version took any label; what
-    would end a line, or act on the screen, is a mark here.
+    """Map each copy's label in the ledger to the name to show now.
+
+    Characters that would break a line or control the screen are replaced; an older version allowed
+    them.
     """
-    names = (RecipientId(_seen(call(copy.person, copy.to))) for copy in copies)
-    now = [replace(copy, to=name) for copy, name in zip(copies, names, strict=True)]
+    shown = (call(copy.person, copy.to) for copy in copies)
+    names = ("".join("\ufffd" if breaks_a_line(char) else char for char in name) for name in shown)
+    now = [replace(copy, to=RecipientId(name)) for copy, name in zip(copies, names, strict=True)]
     return by_label(copies, by_label(now, now))
 
 
 def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
-    """The labels with those that are not named replaced by "copy 1", "copy 2" and so on, after
-    their places; where a named copy is called so, by a number behind all places.
+    """Replace the labels that are not in ``named`` by "copy 1", "copy 2" and so on, by position.
+
+    If a named copy has such a label, a number behind all positions is used.
     """
     known, shown = list(labels), {label.casefold() for label in named}
-    further = (one for one in map(_copy, count(len(known) + 1)) if one not in shown)
-    own = ((label, _copy(place)) for place, label in enumerate(known, 1))
+    further = (one for one in map(_pseudonym, count(len(known) + 1)) if one not in shown)
+    own = ((label, _pseudonym(place)) for place, label in enumerate(known, 1))
     return [
         label if label in named else mask if mask not in shown else next(further)
         for label, mask in own
     ]
 
 
-def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
-    """Each once: no device of one person is called as another person is."""
+def _unique_labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
+    """Make labels unique without giving one person's device another person's name."""
     people, labels = set(wanted), dict[RecipientId, None]()
     for name in wanted:
         label, number = name, 2
@@ -79,17 +82,14 @@ def _labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
     return list(labels)
 
 
-def _copy(number: int) -> str:
+def _pseudonym(number: int) -> str:
     return f"copy {number}"
 
 
-def _seen(label: str) -> str:
-    return "".join("\ufffd" if breaks_a_line(char) else char for char in label)
+def stored_trace(trace: Trace, device: Device) -> Trace | None:
+    """Return the trace as stored on this device, or None.
 
-
-def kept_as(trace: Trace, device: Device) -> Trace | None:
-    """The trace as this device keeps it: under another number, and of messages by other names, if
-    an archive brought both here; None if it is not here.
+    After an archive import its number and the names of messages may differ.
     """
     wanted = trace.at, trace.leak_sha256
     kept = device.ledger.traces()
@@ -97,17 +97,26 @@ def kept_as(trace: Trace, device: Device) -> Trace | None:
 
 
 def as_called(trace: Trace, call: Call, device: Device) -> Trace:
-    """The same trace; the copies of messages that are still here are called as ``call`` says."""
+    """Return the trace with the names that ``call`` gives to copies of stored messages."""
     verdict, message = trace.verdict, trace.message
     others = (
-        replace(part, verdict=_called(part.verdict, _names(part.message, call, device)))
+        replace(
+            part,
+            verdict=_renamed_verdict(part.verdict, _current_labels(part.message, call, device)),
+        )
         for part in trace.others
     )
-    named = verdict if message is None else _called(verdict, _names(message, call, device))
+    named = (
+        verdict
+        if message is None
+        else _renamed_verdict(verdict, _current_labels(message, call, device))
+    )
     return replace(trace, verdict=named, others=tuple(others))
 
 
-def _names(name: MessageName, call: Call, device: Device) -> Mapping[RecipientId, RecipientId]:
+def _current_labels(
+    name: MessageName, call: Call, device: Device
+) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
     with suppress(UnknownMessage):
         for copies in _copies(device.ledger.find(name)):
@@ -116,14 +125,13 @@ def _names(name: MessageName, call: Call, device: Device) -> Mapping[RecipientId
 
 
 def _copies(message: Message) -> Iterator[Sequence[Copy]]:
-    """Of one file after the other."""
     yield from (one.copies for one in message.pictures)
     yield from (one.copies for one in message.clips)
     yield from (one.copies for one in message.sounds)
 
 
-def _called(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
-    """As it is where the ledger has other copies: names are not given to what may be another's."""
+def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdict:
+    """Rename a verdict's copies, but only if the ledger has all of them."""
     if not verdict.score.keys() <= names.keys():
         return verdict
     return Verdict(
@@ -136,17 +144,18 @@ def _called(verdict: Verdict, names: Mapping[RecipientId, RecipientId]) -> Verdi
 
 
 def trace_here(trace: Trace | None, device: Device) -> Trace | None:
-    """The trace that a case was opened from, under the number that it has here; None if it is not
-    here. A case keeps its trace as it was, also when an archive moved both.
+    """Return the trace that a case was opened from, as it is numbered on this device, or None.
+
+    A case keeps its trace unchanged, even when an archive has moved both.
     """
-    kept = None if trace is None else kept_as(trace, device)
+    kept = None if trace is None else stored_trace(trace, device)
     return None if kept is None else as_called(kept, current_names(device), device)
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What a receipt for one of our own copies covers: the hash of its manifest (32 bytes), and the
-    commitments to its marks.
+    """What a receipt for our copy covers: the hash of its manifest, and commitments to
+    its marks.
     """
 
     manifest: bytes
@@ -155,7 +164,7 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class ProvenReceipt:
-    """A receipt whose proof held: what was signed, and the list under which it was.
+    """A verified receipt: what was signed, and the device list it was signed under.
 
     ``proof`` is an encoded :class:`ReceiptProof`.
     """
@@ -168,12 +177,12 @@ class ProvenReceipt:
 
 
 _EXPORTED: Final = "opened and exported"
-_ENDED: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
+_RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of a copy, in a few words, and when; ``signed`` by the device that has it."""
+    """The state of a copy in a few words, and since when; ``signed`` by the device that has it."""
 
     state: str
     at: datetime | None
@@ -181,11 +190,11 @@ class Fate:
 
 
 def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
-    """What is known of a copy: its device's receipts count for more than what its relay says."""
+    """Return the state of a copy: its device's receipts take precedence over the relay's word."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
-    if copy.state in _ENDED:
+    if copy.state in _RECALLED_STATES:
         return Fate(copy.fate, copy.ended_at, signed=False)
     if exported is not None:
         return Fate(_EXPORTED, exported.at, signed=True)
@@ -204,8 +213,9 @@ def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
 
 
 def proofs_of(message: MessageId, device: Device) -> Proofs:
-    """What every device that was sent a copy of this message signed, and what it covers; receipts
-    under a list that no card here proves are left out.
+    """Return the receipts for all copies of a message, and what they cover.
+
+    Receipts under a device list that no key bundle here proves are omitted.
     """
     every = load_records(SealedCopy, SEALED, device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()
@@ -214,7 +224,7 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
         if covered is None:
             continue
         receipts = _receipts(copy.envelope, device)
-        proven = {one.head: _card(copy.person, one.head, device) for one in receipts}
+        proven = {one.head: _proving_bundle(copy.person, one.head, device) for one in receipts}
         cards |= {head: card for head, card in proven.items() if card}
         receipts = [one for one in receipts if one.head in cards]
         said = tuple(Receipted(one.statement, one.proof) for one in receipts)
@@ -222,10 +232,8 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
     return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
 
 
-def _card(person: PersonId, head: bytes, device: Device) -> bytes | None:
-    """The card that proves a receipt's list; a list that we had not seen when it came may be in the
-    history of a later card.
-    """
+def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:
+    """Return the key bundle that proves a receipt's list: one stored with it, or a later one."""
     return device.vault.get(RECEIPT_CARD, head.hex()) or card_with(person, head, device)
 
 

@@ -1,4 +1,4 @@
-"""Sent messages and their copies, as the ledger keeps them."""
+"""Sent messages and their copies, as stored in the ledger."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +22,12 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 @dataclass(frozen=True, slots=True)
 class SentPicture:
-    """One picture of a message: where its original is kept, and every copy that was made of it.
+    """One picture of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault; ``size_px`` the longest side it was reduced to
-    before marking (None: not reduced); ``dither`` the secret that all copies of it share;
-    ``finer`` how many steps finer than the original's own encoding they are written; ``place`` is
-    its number among the message's files, from 1 (None: marked for another channel).
+    ``original`` names the source file in the vault; ``size_px`` is the longest side it was reduced
+    to before marking (None: not reduced); ``dither`` is the secret that all copies share; ``finer``
+    is how many steps finer than the original's encoding they are written; ``place`` is its number
+    among the message's files, from 1 (None: marked for another channel).
     """
 
     original: BlobId
@@ -41,11 +41,11 @@ class SentPicture:
 
 @dataclass(frozen=True, slots=True)
 class SentClip:
-    """One clip of a message: where its original is kept, and every copy that was made of it.
+    """One clip of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault, ``survey`` what was measured of it once
-    (:class:`.clip.Survey`); ``dither`` is the secret that all copies of it share. Sides are those
-    of its upright frames. ``place`` as of :class:`SentPicture`.
+    ``original`` names the source file in the vault, ``survey`` its stored measurements
+    (:class:`.clip.Survey`); ``dither`` is the secret that all copies share. Width and height are of
+    upright frames. ``place`` is as in :class:`SentPicture`.
     """
 
     original: BlobId
@@ -60,11 +60,11 @@ class SentClip:
 
 @dataclass(frozen=True, slots=True)
 class SentSound:
-    """One sound of a message: where its original is kept, and every copy that was made of it.
+    """One sound of a message: its original, and all copies made of it.
 
-    ``original`` names the source file in the vault, ``contour`` what finds it again
-    (docs/spec/sound.md, section 5); ``place`` as of :class:`SentPicture`, and for what is heard in
-    a clip that of the clip.
+    ``original`` names the source file in the vault, ``contour`` its search index
+    (docs/spec/sound.md, section 5); ``place`` is as in :class:`SentPicture`, and for a clip's sound
+    that of the clip.
     """
 
     original: BlobId
@@ -76,7 +76,7 @@ class SentSound:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that was sent, or marked for another channel, as the ledger keeps it."""
+    """A message that was sent, or marked for another channel."""
 
     id: MessageId
     name: MessageName
@@ -89,8 +89,7 @@ class Message:
 
 
 class UnknownMessage(NotFound):
-    """
-    There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
+    """There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
     sent. A copy that was sent to somebody else opens on their device alone; ask the sender for one
     of your own.
     """
@@ -100,16 +99,17 @@ class Departure(StrEnum):
     """Whether a sealed copy has left this device, in the words of ``entrenous sent``."""
 
     WAITING = "not sent yet"
-    TRIED = "not confirmed yet"  # it was posted, and no answer has come
-    ACKNOWLEDGED = "sent"  # the relay has it on disk
-    REFUSED = "refused"  # and is not tried again
+    TRIED = "not confirmed yet"  # posted, without an answer
+    ACKNOWLEDGED = "sent"  # on the relay's disk
+    REFUSED = "refused"  # not retried
 
 
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
-    """One letter of a message as its sender remembers it: enough to look after it and to take it
-    back. ``opened`` means that its relay or the device that has it has said so at some time; the
-    times are its relay's, but ``ended_at``, which is when it was taken back here.
+    """One letter of a message, as its sender stores it to track and recall it.
+
+    ``opened``: its relay or the recipient's device has reported that it was opened. Times are the
+    relay's, except ``ended_at``, when it was recalled here.
     """
 
     message: MessageId
@@ -128,12 +128,11 @@ class SealedCopy:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether its relay has said that it has it on disk."""
         return self.departure is Departure.ACKNOWLEDGED
 
     @property
     def fate(self) -> str:
-        """What became of it, in a few words: how it ended, or how far it has come."""
+        """How it ended, or how far it has come, in a few words."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:
             return f"opened, then {self.state.value}"
@@ -144,10 +143,10 @@ class SealedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What a recall achieved for one copy.
+    """The result of recalling one copy.
 
-    ``opened`` means it had been opened before; None, that this is not known (any more). ``asked``
-    means that the recipient's program is, or will be, asked to forget it.
+    ``opened``: it had been opened before; None if unknown. ``asked``: the recipient's program is or
+    will be asked to delete it.
     """
 
     to: RecipientId

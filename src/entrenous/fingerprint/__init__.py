@@ -1,1 +1,1 @@
-"""Perceptual hashes of pictures, clips and sounds, and exact search among them."""
+"""Perceptual hashes of pictures, clips and sounds, and exact search in sets of them."""

@@ -1,4 +1,4 @@
-"""Remove a border around a picture: bars, letterboxes, plain margins."""
+"""Remove plain borders around a picture: bars, letterboxes, margins."""
 
 from typing import Final
 
@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.pdq import LUMA, Floats, Pixels
 
 SPREAD: Final = 16.0  # brightness levels
-# A narrow bar shares JPEG's blocks with the picture, whose ripples reach far in some pixels and are
-# small in most: standard deviation of a row, and how far the means of its eighths lie apart, which
-# tells a bar from a sky.
+# A narrow bar shares JPEG blocks with the picture, so a few of its pixels deviate far. Limits for
+# the standard deviation of a row, and for the spread of the means of its eighths, which
+# distinguishes a bar from a sky.
 RIPPLE: Final = 6.0
 SLOPE: Final = 8.0
 _PARTS: Final = 8
-LEFT_MIN: Final = 0.3  # of each side: a frame around less is a picture of its own
+LEFT_MIN: Final = 0.3  # of each side: a smaller inside means that the frame is part of the picture
 ROUNDS: Final = 3  # a letterbox inside a frame needs two
-_ROUNDED: Final = 1.1  # levels, by which rounding, twice, may change these two
-NEAR_PX: Final = 8  # a block of JPEG, all of which may ripple
+_ROUNDED: Final = 1.1  # levels by which rounding twice may change these two
+NEAR_PX: Final = 8  # a JPEG block, all of which may ripple
 
 
 Box = tuple[int, int, int, int]
-"""First and last row, first and last column, half open."""
+"""Rows from first to last and columns from first to last, half-open."""
 
 
 def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
-    """What is left of (H, W, 3) or (H, W) pixels without a plain frame, and without the next one
-    inside it; ``grey`` is their :func:`thumbnail`, where that was made already.
+    """The picture inside a plain frame, and inside the next one, of (H, W, 3) or (H, W) pixels.
 
-    At most three, the largest first; none when there is no frame.
+    ``grey`` is their :func:`thumbnail`, if already made. Returns at most three, the largest first;
+    none if there is no frame.
     """
     if grey is None:
         if not _may_be_framed(pixels):
@@ -48,23 +48,21 @@ def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels,
 
 
 def _may_be_framed(pixels: Pixels) -> bool:
-    """Whether a frame can be found in the thumbnail, told by what its outermost rows and columns
-    are made of; most pictures have none, and need no thumbnail then.
-    """
+    """Whether the outermost rows or columns allow a frame; most pictures need no thumbnail then."""
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
-    return any(_may_be_plain(_first(end)) for end in ends)
+    return any(_may_be_plain(_first_row(end)) for end in ends)
 
 
 def _may_be_plain(row: Floats) -> bool:
-    """Whether rounding may make this (1, W) row plain. Most are far from it, and told cheaply."""
+    """Whether this (1, W) row may be plain after rounding; a cheap test excludes most rows."""
     off = row[0] - row.sum() / np.float32(row.size)
     if off @ off > row.size * (RIPPLE + 2 * _ROUNDED) ** 2:
         return False
     return bool(plain_rows(row, _ROUNDED)[0])
 
 
-def _first(pixels: Pixels) -> Floats:
-    """The thumbnail's first row (1, W), before it is rounded."""
+def _first_row(pixels: Pixels) -> Floats:
+    """The thumbnail's first row (1, W), before rounding."""
     high, wide = pixels.shape[:2]
     shrinking = min(1.0, SIDE_PX / max(high, wide))
     small = [max(1, round(side * shrinking)) for side in (high, wide)]
@@ -79,9 +77,9 @@ def _first(pixels: Pixels) -> Floats:
 
 
 def insides(grey: Floats) -> tuple[Box, ...]:
-    """The boxes inside the frames of a grey picture, one inside the other; at most three.
+    """The boxes inside the nested frames of a grey picture, at most three.
 
-    A box of less than 30 % of a side is left out: a frame around less is a picture of its own.
+    A box of less than 30 % of a side is left out, because then the frame is part of the picture.
     """
     height, width = grey.shape
     box, found = (0, height, 0, width), list[Box]()
@@ -97,13 +95,13 @@ def insides(grey: Floats) -> tuple[Box, ...]:
 
 
 def _without_mixture(before: Box, box: Box) -> Box:
-    """One pixel less on each side that was cut: there a frame and what is inside it mix."""
+    """Remove one more pixel on each side that was cut, where frame and inside mix."""
     cut = [int(new != old) for new, old in zip(box, before, strict=True)]
     return box[0] + cut[0], box[1] - cut[1], box[2] + cut[2], box[3] - cut[3]
 
 
 def _without_one(grey: Floats, box: Box) -> Box:
-    """One plain frame less: rows first, and columns between the rows that are left."""
+    """Remove one plain frame: rows first, then columns between the remaining rows."""
     top, bottom, left, right = box
     first, last = _between(grey[top:bottom, left:right])
     top, bottom = top + first, top + last
@@ -112,7 +110,7 @@ def _without_one(grey: Floats, box: Box) -> Box:
 
 
 def _between(grey: Floats) -> tuple[int, int]:
-    """First and last row between the plain rows at both ends; all of them when all are plain."""
+    """First and last row between the plain rows at both ends; all rows if all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
     plain = plain_rows(grey)
@@ -121,32 +119,32 @@ def _between(grey: Floats) -> tuple[int, int]:
     end = _run((plain & (np.abs(middle - middle[-1]) <= SPREAD))[::-1])
     if start + end >= len(grey):
         return 0, len(grey)
-    seam = np.abs(np.diff(grey, axis=0)).mean(axis=1)
-    first = _sharpest(seam, start) if start else 0
-    last = _sharpest(seam, len(grey) - end) if end else len(grey)
+    changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
+    first = _sharpest(changes, start) if start else 0
+    last = _sharpest(changes, len(grey) - end) if end else len(grey)
     return (first, last) if first < last else (0, len(grey))
 
 
 def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
-    """Which of (N, W) rows are of one brightness, but for what JPEG adds."""
+    """Which of (N, W) rows have one brightness, apart from JPEG's ripples."""
     ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
     slope = parts.max(axis=1) - parts.min(axis=1)
     return np.asarray((rows.std(axis=1) <= RIPPLE + more) & (slope <= SLOPE + more))
 
 
-def _sharpest(seam: Floats, place: int) -> int:
-    """The boundary at or near ``place`` where brightness changes most; seam i lies before i + 1."""
+def _sharpest(changes: Floats, place: int) -> int:
+    """The boundary near ``place`` with the largest change; seam i lies before row i + 1."""
     first = max(0, place - 2)
-    return first + 1 + int(np.argmax(seam[first : place + NEAR_PX]))
+    return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
 
 
 def _run(plain: NDArray[np.bool_]) -> int:
-    """Length of the run of True at the beginning."""
+    """Length of the initial run of True."""
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
-SIDE_PX: Final = 512  # the longer side; STOP measurements: below, hashes of windows drift
+SIDE_PX: Final = 512  # the longer side; measured: below this, hashes of windows drift
 
 
 def thumbnail(pixels: Pixels) -> Floats:

@@ -1,4 +1,4 @@
-"""Chromaprint: a sound as 32-bit words, from the loudness of the twelve notes."""
+"""Chromaprint: a sound as 32-bit words, computed from the energy of the twelve notes."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -16,20 +16,20 @@ NOTES: Final = 12
 SMOOTHING: Final = (0.25, 0.75, 1.0, 0.75, 0.25)  # over five frames
 _LOWEST_HZ: Final = 28.0
 _HIGHEST_HZ: Final = 3520.0
-_BASE_HZ: Final = 440.0 / 16.0  # a note is counted from here
-_QUIET: Final = 0.01  # twelve notes that are weaker than this are all taken as zero
-_AT_ONCE: Final = 512  # frames, so that a long sound needs no more memory than a short one
+_BASE_HZ: Final = 440.0 / 16.0  # reference for the note number
+_QUIET: Final = 0.01  # rows with a smaller norm are set to zero
+_AT_ONCE: Final = 512  # frames at a time, to limit memory
 
 
 def to_rate(samples: Samples, rate_hz: int) -> Samples:
-    """One channel of (N,) or (N, channels) samples, at 11,025 per second, in steps of 16 bits.
+    """One channel at 11,025 samples per second in 16-bit steps, from (N,) or (N, channels) samples.
 
-    Chromaprint works on 16-bit numbers; the steps are kept so that equal samples give equal words.
+    Chromaprint works on 16-bit numbers; keeping the steps gives equal words for equal samples.
     """
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     ratio = Fraction(RATE_HZ, rate_hz)
     if ratio != 1:
-        from scipy.signal import resample_poly  # noqa: PLC0415 - half a second, for sounds alone
+        from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
 
         mono = resample_poly(mono, ratio.numerator, ratio.denominator)
     return np.asarray(np.clip(np.round(mono * 32767.0), -32768, 32767), dtype=np.float32)
@@ -47,7 +47,7 @@ def chroma(samples: Samples) -> Chroma:
 
 
 def _energies(samples: Samples) -> Chroma:
-    """(F, 12) energy of each note in each frame of 4,096 samples."""
+    """(F, 12): energy of each note in each frame of 4,096 samples."""
     if len(samples) < FRAME:
         return np.zeros((0, NOTES))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
@@ -64,7 +64,7 @@ def _notes_of(frames: Samples) -> Chroma:
 
 @lru_cache(maxsize=1)
 def _note_of_bin() -> tuple[int, Chroma]:
-    """The first frequency bin that counts, and (bins, 12) with a one at the note of each."""
+    """The first frequency bin used, and a (bins, 12) matrix with a one at each bin's note."""
     first = max(1, round(FRAME * _LOWEST_HZ / RATE_HZ))
     last = min(FRAME // 2, round(FRAME * _HIGHEST_HZ / RATE_HZ))
     octave = np.log2(np.arange(first, last) * RATE_HZ / FRAME / _BASE_HZ)
@@ -73,15 +73,12 @@ def _note_of_bin() -> tuple[int, Chroma]:
 
 
 Words = NDArray[np.uint32]
-WIDTH: Final = 16  # rows of chroma that one word looks at
-SILENCE: Final = 627_964_279  # the word of sixteen rows of nothing
+WIDTH: Final = 16  # rows of chroma per word
 _GRAY: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbours differ in one bit
 
 
 class _Comparison(NamedTuple):
-    """A shape of ``height`` notes from ``note`` on and ``width`` rows, and what divides its four
-    levels.
-    """
+    """A filter over ``height`` notes from ``note`` on and ``width`` rows, with three thresholds."""
 
     shape: int
     note: int
@@ -125,13 +122,13 @@ def words_of(rows: Chroma) -> Words:
 
 
 def _compared(total: Chroma, count: int, one: _Comparison) -> NDArray[np.float64]:
-    """The logarithm of the bright areas of a shape over its dark ones, for each place in time."""
+    """Logarithm of the filter's bright areas over its dark ones, for each position in time."""
 
     def area(start: int, low: int, stop: int, high: int) -> NDArray[np.float64]:
         if start == stop or low == high:
             return np.zeros(count)
-        later, sooner = total[stop : stop + count], total[start : start + count]
-        return later[:, high] - later[:, low] - sooner[:, high] + sooner[:, low]
+        later, earlier = total[stop : stop + count], total[start : start + count]
+        return later[:, high] - later[:, low] - earlier[:, high] + earlier[:, low]
 
     bright, dark = (
         sum((area(*corners) for corners in areas), np.zeros(count)) for areas in _areas(one)
@@ -143,11 +140,11 @@ _Corners = tuple[int, int, int, int]
 
 
 def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
-    """Bright and dark areas of a shape, each by its first row and note and its last ones."""
+    """Bright and dark areas of a filter, each as first row and note, last row and note."""
     low, high, width = one.note, one.note + one.height, one.width
     half, across = low + one.height // 2, width // 2
     third, along = one.height // 3, width // 3
-    every: tuple[tuple[tuple[_Corners, ...], tuple[_Corners, ...]], ...] = (
+    all_areas: tuple[tuple[tuple[_Corners, ...], tuple[_Corners, ...]], ...] = (
         (((0, low, width, high),), ()),
         (((0, half, width, high),), ((0, low, width, half),)),
         (((across, low, width, high),), ((0, low, across, high),)),
@@ -164,4 +161,4 @@ def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]
             ((0, low, along, high), (2 * along, low, width, high)),
         ),
     )
-    return every[one.shape]
+    return all_areas[one.shape]

@@ -1,4 +1,4 @@
-"""Windows of a picture, an upload that is a part of a registered picture, and slight rotations."""
+"""Hashes of a picture's windows, to find cut-outs and parts; and slight rotations."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -25,16 +25,16 @@ from entrenous.fingerprint.pdq import (
 
 Edges = NDArray[np.float64]
 GRID: Final = 12  # grid steps per side
-SIDE_MIN: Final = 7  # of most windows, in grid steps: a cut-out of 2/3 has 8, and loses less than 2
-HALF: Final = 6  # a side of halves: what is left beside a sticker
-HALF_ACROSS: Final = 10  # the other side of a half, at least
+SIDE_MIN: Final = 7  # of most windows, in grid steps; a cut-out of 2/3 has 8 and loses less than 2
+HALF: Final = 6  # the short side of halves, which remain beside a sticker
+HALF_ACROSS: Final = 10  # the least length of the other side
 
 
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
-    """Hashes of windows of a picture to register: at most 525, distinct, 32 bytes each.
+    """Hashes of a picture's windows for registration: at most 525, distinct, 32 bytes each.
 
-    Windows with next to no detail, or with fewer pixels than PDQ has blocks, are left out: they
-    would fit other pictures.
+    Windows with very little detail, or with fewer pixels than PDQ has blocks, are left out, because
+    they would match other pictures.
     """
     found: dict[bytes, None] = {}
     pixels = seen_pixels(picture)
@@ -48,13 +48,13 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
 
 
 def grid_edges() -> Edges:
-    """(K, 2) first and last edges of windows along one axis, as shares of it."""
+    """(K, 2): first and last edges of windows along one axis, as shares of it."""
     pairs = [(first, last) for first in range(GRID) for last in range(first + HALF, GRID + 1)]
     return np.array(pairs, dtype=np.float64) / GRID
 
 
 def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
-    """Which windows with these rows (K, 2) and columns (M, 2) are registered: (K, M)."""
+    """(K, M): which windows with these rows (K, 2) and columns (M, 2) are registered."""
     high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
@@ -62,7 +62,7 @@ def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
 
 
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
-    """The blocks (K, 64, 64) of all registered windows that share their upper and lower edge."""
+    """The blocks (K, 64, 64) of registered windows, one pair of top and bottom edges at a time."""
     edges = grid_edges()
     across = window_axes(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
@@ -77,20 +77,21 @@ def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
 def spectra(grey: Floats, rows: Edges, columns: Edges) -> Floats:
     """The spectra (..., K, M, 16, 16) of all windows with these rows (K, 2) and columns (M, 2).
 
-    Edges are shares of the sides, in [0, 1]; grey is one picture (H, W), or several of one size.
+    Edges are shares of the sides, in [0, 1]; ``grey`` is one picture (H, W), or several of one
+    size.
     """
     return between(grey, waves(grey.shape[-2], rows), waves(grey.shape[-1], columns))
 
 
 def between(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """:func:`spectra` by the :func:`waves` of K rows and M columns."""
+    """As :func:`spectra`, from the :func:`waves` of K rows and M columns."""
     found = np.matmul(np.matmul(down, grey), across.T)
     found = found.reshape(*grey.shape[:-2], len(down) // KEPT, KEPT, len(across) // KEPT, KEPT)
     return np.swapaxes(found, -3, -2)
 
 
 def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
-    """The spectra (N, 16, 16) of those boxes that have a PDQ quality of at least ``least``.
+    """The spectra (N, 16, 16) of the boxes with a PDQ quality of at least ``least``.
 
     Boxes are (B, 4): first and last row, first and last column, in pixels.
     """
@@ -109,16 +110,16 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
 
 
 def waves(length_px: int, edges: Edges) -> Floats:
-    """From an axis of pixels to 16 frequencies of each window: (K * 16, length_px)."""
+    """(K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 
-TRIM: Final = 0.03  # one step that is cut off an edge, as a share of the upload's side
-TRIMS: Final = 5  # 0 to 12 %: a grid step of the smallest cut-out that is served
+TRIM: Final = 0.03  # step of cuts at an edge, as a share of the upload's side
+TRIMS: Final = 5  # 0 to 12 %: a grid step of the smallest cut-out supported
 WIDEN: Final = 0.02
-WIDENS: Final = 4  # 0 to 6 %: what PDQ nearly always forgives to have been guessed
-FAR: Final = 7  # 0 to 12 %: what it forgives about every second time
+WIDENS: Final = 4  # 0 to 6 %: PDQ nearly always tolerates such a guess
+FAR: Final = 7  # 0 to 12 %: PDQ tolerates it about every second time
 
 
 def trimmed(grey: Floats) -> Floats:
@@ -127,30 +128,40 @@ def trimmed(grey: Floats) -> Floats:
 
 
 def wider(grey: Floats, steps: int = WIDENS) -> Floats:
-    """The spectra (N, 16, 16) of a picture with 0 to so many steps of 2 % more at each edge, zero
-    counted: 128 of ``WIDENS``, 1,201 of ``FAR``.
+    """The spectra (N, 16, 16) of a picture enlarged by 0 to ``steps`` - 1 times 2 % at each edge.
+
+    These are 128 for ``WIDENS``, 1,201 for ``FAR``.
     """
-    more = WIDEN * (steps - 1)
-    down, across = (round(more * side) for side in grey.shape)
+    margin = WIDEN * (steps - 1)
+    down, across = (round(margin * side) for side in grey.shape)
     padded = np.pad(grey, ((down, down), (across, across)), mode="edge")
     cut = np.arange(steps, dtype=np.float64) * WIDEN
-    return _cut(padded, cut / (1 + 2 * more))
+    return _cut(padded, cut / (1 + 2 * margin))
 
 
 def same(grey: Floats) -> Floats:
-    """The spectra (525, 16, 16) of the windows of a picture that would be registered of it."""
+    """The spectra (525, 16, 16) of the windows that would be registered for this picture."""
     edges = grid_edges()
     return spectra(grey, edges, edges)[registered(edges, edges)]
 
 
 def _cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
-    """Each edge loses one of these shares; those with an even sum of places."""
+    """Remove one of these shares at each edge, for combinations with an even sum of indices."""
     down, across = (_cut_waves(side, tuple(cut.tolist())) for side in grey.shape[-2:])
     place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1) % 2
-    alike = [np.flatnonzero(place == parity) for parity in (0, 1)]
-    halves = [_between(grey, down[some], across[some]) for some in alike]
+    same_parity = [np.flatnonzero(place == parity) for parity in (0, 1)]
+    halves = [
+        _between(grey, down[chosen_places], across[chosen_places]) for chosen_places in same_parity
+    ]
     number = np.arange(place.size**2).reshape(place.size, -1)
-    order = np.argsort(np.concatenate([number[np.ix_(some, some)].reshape(-1) for some in alike]))
+    order = np.argsort(
+        np.concatenate(
+            [
+                number[np.ix_(chosen_places, chosen_places)].reshape(-1)
+                for chosen_places in same_parity
+            ]
+        )
+    )
     return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, KEPT, KEPT)
 
 
@@ -160,9 +171,9 @@ def _between(grey: Floats, down: Floats, across: Floats) -> Floats:
     return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
 
 
-@lru_cache(maxsize=16)  # of one upload's sides, the longer one is nearly always 512
+@lru_cache(maxsize=16)  # an upload's longer side is nearly always 512
 def _cut_waves(length_px: int, cut: tuple[float, ...]) -> Floats:
-    """Frequencies of an axis without one of these shares at each end: (K, 16, length_px)."""
+    """(K, 16, length_px): frequencies of an axis without one of these shares at each end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = waves(length_px, edges).reshape(-1, KEPT, length_px)
@@ -170,18 +181,15 @@ def _cut_waves(length_px: int, cut: tuple[float, ...]) -> Floats:
     return made
 
 
-ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)  # degrees; PDQ forgives one or so
-SLIGHT: Final = (-3.5, -2.0, 2.0, 3.5)  # beyond, so much was cut off that the whole does not fit
+ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)  # degrees; PDQ tolerates about one
+SLIGHT: Final = (-3.5, -2.0, 2.0, 3.5)  # beyond this, too much was cut off for the whole to match
 
 
 def turned_back(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
-    """A grey picture turned about its middle by each of A angles, as large as before: (A, H, W).
-
-    What comes in at the corners goes on as the picture ends there.
-    """
+    """(A, H, W): a grey picture rotated about its centre by A angles, with replicated edges."""
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrices = [cv2.getRotationMatrix2D(middle, angle, 1.0) for angle in angles]
     size = (width, height)
-    turned = [cv2.warpAffine(grey, m, size, borderMode=cv2.BORDER_REPLICATE) for m in matrices]
-    return np.stack(turned).astype(np.float32)
+    rotated = [cv2.warpAffine(grey, m, size, borderMode=cv2.BORDER_REPLICATE) for m in matrices]
+    return np.stack(rotated).astype(np.float32)

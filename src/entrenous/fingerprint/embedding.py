@@ -1,6 +1,6 @@
-"""A picture as 512 numbers of a neural network (ONNX Runtime): squares, cosines, the network.
+"""A picture as 512 numbers of a neural network (ONNX Runtime).
 
-Later: the network goes with the proprietary extra (plan, section 6).
+The network comes with a proprietary extra.
 """
 
 import hashlib
@@ -37,14 +37,14 @@ from entrenous.fingerprint.screenshots import boxes
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int8]
-_ROWS: Final = 8_192  # made floats at a time: 16 MB
+_ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
 
 
 def quantised(numbers: Floats) -> Embedding:
-    """An embedding of (512,) numbers, not all of them zero; their length is not kept.
+    """An embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
 
     Raises:
-        ValueError: there are not 512, or not finite ones, or they are all zero.
+        ValueError: there are not 512 finite numbers, or all are zero.
     """
     largest = float(np.abs(numbers).max(initial=0.0))
     if numbers.shape != (NUMBERS,) or not 0.0 < largest < np.inf:
@@ -53,19 +53,19 @@ def quantised(numbers: Floats) -> Embedding:
 
 
 def rows(embeddings: Sequence[Embedding]) -> Rows:
-    """Their numbers, (N, 512)."""
-    every = b"".join(one.numbers for one in embeddings)
-    return np.frombuffer(every, np.int8).reshape(-1, NUMBERS)
+    """The numbers of embeddings, (N, 512)."""
+    joined = b"".join(one.numbers for one in embeddings)
+    return np.frombuffer(joined, np.int8).reshape(-1, NUMBERS)
 
 
 def cosines(queries: Rows, kept: Rows) -> Floats:
-    """The cosine of each of (Q, 512) with each of (N, 512): (Q, N), exact to rounding."""
-    asked = queries.astype(np.float32)
+    """(Q, N): the cosine of each of (Q, 512) with each of (N, 512), exact up to rounding."""
+    query_floats = queries.astype(np.float32)
     found = np.empty((len(queries), len(kept)), np.float32)
     for start in range(0, len(kept), _ROWS):
-        some = kept[start : start + _ROWS].astype(np.float32)
-        found[:, start : start + _ROWS] = asked @ some.T / _lengths(some)
-    found /= _lengths(asked)[:, None]
+        part = kept[start : start + _ROWS].astype(np.float32)
+        found[:, start : start + _ROWS] = query_floats @ part.T / _lengths(part)
+    found /= _lengths(query_floats)[:, None]
     return found
 
 
@@ -75,7 +75,7 @@ def _lengths(numbers: Floats) -> Floats:
 
 WINDOWS: Final = 14
 _STEP: Final = 2.55  # 1 % of full brightness
-WINDOW_PX_MIN: Final = 32  # of the upload: less is hardly a picture
+WINDOW_PX_MIN: Final = 32  # of the upload; less is hardly a picture
 _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
     (0.0, 0.5, 0.0, 1.0),
     (0.5, 1.0, 0.0, 1.0),
@@ -90,14 +90,16 @@ _SHARES: Final = (  # top, bottom, left, right: halves, quarters, the middle
 
 
 def square(pixels: Pixels) -> bytes:
-    """All of (H, W, 3) pixels averaged into 224 x 224, whatever its shape; rows of RGB."""
+    """(H, W, 3) pixels resized to 224 x 224 by averaging, whatever their shape; rows of RGB."""
     size = (SQUARE_PX, SQUARE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
 def level_share(one: bytes) -> float:
-    """Of the steps between neighbours among 64 x 64 blocks of a :func:`square`, the share that is
-    below 1 % of full brightness: near 1 in a drawing of flat areas, half in most photographs.
+    """The share of flat steps in a :func:`square`, reduced to 64 x 64 blocks.
+
+    A step between neighbours is flat below 1 % of full brightness. The share is near 1 in a drawing
+    of flat areas, a half in most photographs.
     """
     rgb = np.frombuffer(one, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
     blocks = cv2.resize(rgb, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA) @ LUMA
@@ -106,7 +108,7 @@ def level_share(one: bytes) -> float:
 
 
 def windows(pixels: Pixels) -> tuple[bytes, ...]:
-    """At most 14 squares of parts of (H, W, 3) pixels; none where these would be too small."""
+    """At most 14 squares of parts of (H, W, 3) pixels; parts that are too small are left out."""
     grey = thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (
@@ -121,7 +123,7 @@ def windows(pixels: Pixels) -> tuple[bytes, ...]:
 
 
 def _boxes(grey: PdqFloats) -> list[Box]:
-    """The likeliest boxes, as many as the even shares leave room for, and these."""
+    """The likeliest boxes, as many as fit beside the fixed shares, then the fixed shares."""
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))
@@ -135,29 +137,28 @@ FILE_SHA256: Final = "240436cc531e2e10299f2c60d6fe581d1f9f405e3ee8360e81e9e6cfc0
 
 
 class OnnxEmbedder:
-    """On one thread: looks are made one after the other, at the lowest priority.
+    """Computes embeddings one after the other on one thread, at the lowest priority.
 
-    The network is loaded by the first embedding: who makes none does not need its memory.
+    The network is loaded with the first embedding, because it needs much memory.
     """
 
     __slots__ = ("_lock", "_network", "_session")
 
     def __init__(self) -> None:
-        """Raises LacksEmbedding: a package is not installed, or its network is another one."""
+        """Find the network; raises LacksEmbedding if a package is missing or another."""
         self._network = _network()
         self._session: Any = None
         self._lock = threading.Lock()
 
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        """One of each, in order."""
         with self._lock:
             if self._session is None:
                 self._session = _session(self._network)
             return tuple(self._embed(one) for one in squares)
 
     def _embed(self, square: bytes) -> Embedding:
-        seen = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
-        (numbers,) = self._session.run(["embedding"], {"image": seen})
+        image = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
+        (numbers,) = self._session.run(["embedding"], {"image": image})
         return quantised(np.asarray(numbers[0], np.float32))
 
 
@@ -181,7 +182,7 @@ def _session(network: bytes) -> Any:
 
 @dataclass(slots=True)
 class FollowingEmbeddings:
-    """Safe to use from several threads: one look-up at a time."""
+    """Follows an embedding store; safe to use from several threads, one look-up at a time."""
 
     store: EmbeddingStore
     last: int = 0
@@ -193,7 +194,7 @@ class FollowingEmbeddings:
     def alike(
         self, queries: Sequence[Embedding], at_least: Sequence[float]
     ) -> Sequence[NearEmbedding]:
-        """After catching up; by query, then in the order of registration."""
+        """Update, then find matches, ordered by query and registration."""
         with self.lock:
             self._catch_up()
             found = cosines(rows(queries), self.kept)
@@ -204,18 +205,18 @@ class FollowingEmbeddings:
             ]
 
     def _catch_up(self) -> None:
-        self._add(self._news())
+        self._add(self._new_rows())
         if self.store.embedding_count() < self.read:
             self.last, self.read, self.owners, self.kept = 0, 0, [], rows(())
-            self._add(self._news())
+            self._add(self._new_rows())
 
-    def _news(self) -> Iterator[KeptEmbedding]:
-        while news := self.store.embeddings(self.last):
-            self.last, self.read = news[-1].number, self.read + len(news)
-            yield from news
+    def _new_rows(self) -> Iterator[KeptEmbedding]:
+        while new_rows := self.store.embeddings(self.last):
+            self.last, self.read = new_rows[-1].number, self.read + len(new_rows)
+            yield from new_rows
 
-    def _add(self, news: Iterator[KeptEmbedding]) -> None:
-        ours = (one for one in news if one.embedding.model == MODEL)
+    def _add(self, new_rows: Iterator[KeptEmbedding]) -> None:
+        ours = (one for one in new_rows if one.embedding.model == MODEL)
         new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
         if new:
             self.owners += [(one.entry, one.claim) for one in new]

@@ -1,4 +1,4 @@
-"""Feature points of a picture, each as a visual word and 64 signs."""
+"""Feature points of a picture, each stored as a visual word and 64 signs."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from entrenous.fingerprint.pdq import Pixels
 Floats = NDArray[np.float32]
 SIDE_PX: Final = 800  # finer detail seldom survives a leak
 _SIDE_PX_MIN: Final = 400  # smaller pictures are enlarged to this
-# Contrast is evened out first (CLAHE) and SIFT's threshold is low (Lowe has 0.04): without that
-# nothing is left of skies, skin and soft backgrounds, and a crop may show nothing else
+# Contrast is equalised first (CLAHE), and SIFT's threshold is low (Lowe's is 0.04). Otherwise
+# skies, skin and soft backgrounds have no points, and a crop may show nothing else.
 _CONTRAST: Final = 0.005
 _CLAHE_LIMIT: Final = 4.0
 _CLAHE_TILES: Final = (8, 8)
-_CELLS: Final = 4  # per side; each gives its share of the points
-_SIZES: Final = 3  # classes of size, an octave each; the last takes all that is larger
-_SMALLEST: Final = 4.0  # pixels across: SIFT's finest points
-# SIFT's 128 numbers are 4 x 4 places, each with 8 directions
+_CELLS: Final = 4  # per side; each contributes its share of the points
+_SIZES: Final = 3  # size classes of one octave; the last has no upper limit
+_SMALLEST: Final = 4.0  # pixels in diameter: SIFT's finest points
+# SIFT's 128 numbers are 4 x 4 cells with 8 directions each
 _GRID: Final = np.arange(128).reshape(4, 4, 8)
 _MIRRORED: Final = _GRID[::-1, :, (8 - np.arange(8)) % 8].ravel()
 _INVERTED: Final = _GRID[::-1, ::-1, :].ravel()
@@ -30,11 +30,12 @@ _INVERTED: Final = _GRID[::-1, ::-1, :].ravel()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """N points of a picture.
+    """N feature points of a picture.
 
-    ``places`` are N x 2, x and y as shares of its longest side; ``sizes`` the logarithm to the
-    base 2 of their diameter as such a share; ``angles`` in turns, [0, 1); ``looks`` N x 128, rows
-    of Euclidean norm 1. ``shape`` is the picture's width and height as shares of the longest side.
+    ``places`` are N x 2, x and y as shares of the longest side; ``sizes`` the base-2 logarithm of
+    their diameter as such a share; ``angles`` in turns, [0, 1); ``looks`` the N x 128 descriptors,
+    rows of Euclidean norm 1. ``shape`` is the picture's width and height as shares of the longest
+    side.
     """
 
     places: Floats
@@ -50,7 +51,6 @@ class Points:
         return Points(places, self.sizes, angles, self.looks[:, _MIRRORED], self.shape)
 
     def inverted(self) -> "Points":
-        """The points of the picture's negative."""
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
         return Points(self.places, self.sizes, angles, self.looks[:, _INVERTED], self.shape)
 
@@ -62,8 +62,8 @@ def points_of(pixels: Pixels, limit: int) -> Points:
     longest = max(height, width)
     sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
     chosen = _spread(list(sift.detect(grey, None)), width, height, limit)
-    seen: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
-    keypoints, numbers = seen
+    computed: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
+    keypoints, numbers = computed
     if numbers is None:
         keypoints, numbers = (), np.empty((0, 128), np.float32)
     table = np.array([(*p.pt, p.size, p.angle) for p in keypoints], np.float32).reshape(-1, 4)
@@ -78,7 +78,7 @@ def points_of(pixels: Pixels, limit: int) -> Points:
 
 
 def _small(pixels: Pixels) -> Pixels:
-    """Luma of the size that is looked at, its contrast evened out."""
+    """Luma at the size that is analysed, with equalised contrast."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     factor = min(max(longest, _SIDE_PX_MIN), SIDE_PX) / longest
@@ -90,7 +90,7 @@ def _small(pixels: Pixels) -> Pixels:
 
 
 def _spread(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
-    """The strongest of every place and size first, then every second strongest, and so on."""
+    """The strongest point of every cell and size first, then every second strongest, and so on."""
     if len(found) <= limit:
         return found
     table = np.array([(*p.pt, p.size, p.response) for p in found])
@@ -107,40 +107,39 @@ def _spread(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
 
 WORDS: Final = 4096
 _NUMBERS: Final = 128
-_UNIT: Final = 512.0  # a number of 1 in words.bin
+_UNIT: Final = 512.0  # the value 1 in words.bin
 _SIGNS: Final = 64
 _SEED: Final = b"entrenous/landmarks/1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """``words`` (4096, 128), and the ``rotation`` (128, 64) before the signs are taken."""
+    """``words`` (4096, 128), and the ``rotation`` (128, 64) applied before taking signs."""
 
     words: Floats
     rotation: Floats
 
     @classmethod
     def shipped(cls) -> Self:
-        """The one in this package."""
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(WORDS, _NUMBERS)
         return cls(numbers.astype(np.float32) / np.float32(_UNIT), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
-        """The ``count`` nearest words of each row, nearest first: (N, count)."""
+        """(N, count): the ``count`` nearest words of each row, nearest first."""
         near = looks @ self.words.T
         np.subtract(np.square(self.words).sum(axis=1) / 2, near, out=near)
         nearest = np.empty((len(near), count), np.uint16)
-        every = np.arange(len(near))
-        for place in range(count):  # a few searches for the least cost less than one partition
+        all_rows = np.arange(len(near))
+        for place in range(count):  # a few minimum searches are faster than one partition
             nearest[:, place] = near.argmin(axis=1)
-            near[every, nearest[:, place]] = np.inf
+            near[all_rows, nearest[:, place]] = np.inf
         return nearest
 
     def signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
-        """The 64 signs of each row, seen from the word of the same row: (N,)."""
-        turned = (looks - self.words[words]) @ self.rotation
-        return np.packbits(turned > 0, axis=1).view("<u8").ravel()
+        """(N,): the 64 signs of each row relative to its word."""
+        rotated = (looks - self.words[words]) @ self.rotation
+        return np.packbits(rotated > 0, axis=1).view("<u8").ravel()
 
 
 def _rotation() -> Floats:
@@ -149,7 +148,7 @@ def _rotation() -> Floats:
     while len(hadamard) < _NUMBERS:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
     digest = hashlib.shake_128(_SEED).digest(2 * _NUMBERS // 8)
-    fair = np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
-    before, between = fair[:_NUMBERS], fair[_NUMBERS:]
+    signs = np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) * 2 - 1
+    before, between = signs[:_NUMBERS], signs[_NUMBERS:]
     rotation = (before[:, None] * hadamard * between[None, :]) @ hadamard / _NUMBERS
     return np.ascontiguousarray(rotation[:, :_SIGNS], np.float32)

@@ -1,4 +1,4 @@
-"""Compare a query with every registered hash: fastest for a few thousand."""
+"""Compare a query with every registered hash; fastest for a few thousand hashes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,48 +23,44 @@ class Pairs:
 
     @classmethod
     def none(cls) -> Self:
-        """No pair."""
         return cls(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
 
     @classmethod
-    def joined(cls, some: Sequence["Pairs"]) -> "Pairs":
-        """One after the other."""
-        some = [one for one in some if one.query.size]
-        if len(some) < 2:
-            return some[0] if some else cls.none()
+    def joined(cls, several: Sequence["Pairs"]) -> "Pairs":
+        several = [one for one in several if one.query.size]
+        if len(several) < 2:
+            return several[0] if several else cls.none()
         return cls(
-            np.concatenate([one.query for one in some]),
-            np.concatenate([one.entry for one in some]),
-            np.concatenate([one.distance for one in some]),
+            np.concatenate([one.query for one in several]),
+            np.concatenate([one.entry for one in several]),
+            np.concatenate([one.distance for one in several]),
         )
 
-    def later(self, by: int) -> "Pairs":
-        """The same with every query's number raised by ``by``."""
+    def with_query_offset(self, by: int) -> "Pairs":
         return Pairs(self.query + by, self.entry, self.distance) if by else self
 
     def distinct(self) -> "Pairs":
-        """Each pair of a query and an entry once."""
+        """Each pair of query and entry once."""
         if self.query.size < 2:
             return self
         order = np.lexsort((self.entry, self.query))
         query, entry = self.query[order], self.entry[order]
-        fresh = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
-        return Pairs(query[fresh], entry[fresh], self.distance[order[fresh]])
+        first = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
+        return Pairs(query[first], entry[first], self.distance[order[first]])
 
     def near(self) -> list[Near]:
-        """As the nouns that the port speaks of."""
         columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
         return [Near(*one) for one in zip(*columns, strict=True)]
 
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.uint8]
-CELLS: Final = 1 << 16  # pairs compared at a time, so that the work stays in the processor's cache
+CELLS: Final = 1 << 16  # pairs compared at a time, to fit the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class _Scratch:
-    """Room for a batch of comparisons, used again for each: allocating costs more than counting."""
+    """Reused buffers for a batch of comparisons, because allocation costs more than counting."""
 
     changed: Words
     counts: Counts
@@ -77,7 +73,7 @@ class _Scratch:
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
     def differing(self, wanted: Words, words: Words) -> Counts:
-        """In how many of 128 bits each of (Q, 2) and each of (2, N) words differ: (Q, N)."""
+        """(Q, N): number of differing bits of 128 between (Q, 2) and (2, N) words."""
         rows = slice(0, len(wanted))
         np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.total[rows])
@@ -96,11 +92,10 @@ class ScanIndex:
 
     @classmethod
     def empty(cls) -> Self:
-        """An index of nothing."""
         return cls(np.zeros(0, dtype=np.int64), np.zeros((4, 0), dtype=np.uint64))
 
     def with_added(self, entries: Sequence[int], hashes: Sequence[bytes]) -> Self:
-        """This index and some more hashes, 32 bytes each; entry numbers need not differ."""
+        """This index with more hashes, 32 bytes each; entry numbers may repeat."""
         more = np.asarray(entries, dtype=np.int64)
         words = np.concatenate([self.words, as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
@@ -116,13 +111,13 @@ class ScanIndex:
         rows = max(1, CELLS // self.entries.size)
         scratch = _Scratch.of(rows, self.entries.size)
         found = [
-            self._some(wanted[start : start + rows], radius, scratch).later(start)
+            self._batch(wanted[start : start + rows], radius, scratch).with_query_offset(start)
             for start in range(0, len(wanted), rows)
         ]
         return Pairs.joined(found)
 
-    def _some(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
-        """Half of the bits settle nearly all pairs, since unrelated hashes differ in 64 of 128."""
+    def _batch(self, wanted: Words, radius: int, scratch: _Scratch) -> Pairs:
+        """Half of the bits decide nearly all pairs, since unrelated hashes differ in 64 of 128."""
         half = scratch.differing(wanted[:, :2], self.words[:2])
         query, row = np.divmod(np.flatnonzero(half.ravel() <= radius), self.entries.size)
         if not query.size:

@@ -1,7 +1,6 @@
-"""A large immutable set of hashes, searched exactly within 31 bits of a query by multi-index
-hashing.
+"""Multi-index hashing: exact search within 31 bits in a large immutable set of hashes.
 
-How a hash is cut into substrings, and why no match within the radius is missed.
+A hash is cut into substrings so that no match within the radius is missed.
 """
 
 from collections.abc import Iterator
@@ -19,21 +18,21 @@ from entrenous.fingerprint.linear_scan import Numbers, Pairs, ScanIndex, Words
 Keys = NDArray[np.int64]
 _BITS: Final = 8 * PDQ_BYTES
 _WORD: Final = 64
-# Up to so many hashes each; measured on random ones (again: python -m bench.stop --sizes).
+# Largest set for each plan, measured on random hashes (python -m bench.stop --sizes).
 _SCANNED_MAX: Final = 10_000
 _SIXTEEN_MAX: Final = 300_000
 _THIRTEEN_MAX: Final = 2_000_000
-_FOLDED: Final = 12  # substrings of the one plan that is
+_FOLDED: Final = 12  # substrings of the folded plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Where ``substrings`` substrings lie in a hash, and which table entries a query looks up.
+    """The positions of substrings in a hash, and the table cells that a query looks up.
 
     All tables are one array of ``buckets`` cells; a substring's table begins at its ``first``. Each
-    probe (P of them) is a substring (``which``) and the bits to change in it (``flips``). Wider
-    substrings come first, so that every table begins at a multiple of its size: changing bits of a
-    cell's number stays inside the table. ``high`` is the highest bit of each substring where the
+    of P probes is a substring (``which``) and the bits to change in it (``flips``). Wider
+    substrings come first, so that every table begins at a multiple of its size and changing bits of
+    a cell's number stays inside the table. ``high`` is the highest bit of each substring if the
     plan is folded, else 0.
     """
 
@@ -49,7 +48,6 @@ class Plan:
 
     @classmethod
     def of(cls, substrings: int, radius: int = PDQ_RADIUS, *, folded: bool = False) -> Self:
-        """The plan that finds everything up to ``radius`` bits away."""
         width, longer = divmod(_BITS, substrings)
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
@@ -72,19 +70,18 @@ class Plan:
 
     @property
     def is_folded(self) -> bool:
-        """Whether a hash and its complement lie in the same cells."""
+        """Whether a hash and its complement are in the same cells."""
         return bool(self.high[0])
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many cells each substring's table has."""
         return tuple(int(mask) + 1 >> self.is_folded for mask in self.mask)
 
     def cells(self, words: Words) -> Keys:
         """The cell of each substring of each hash: (N, 4) words -> (N, substrings)."""
         after = np.minimum(self.word + 1, words.shape[1] - 1)
         low = words.take(self.word, axis=1) >> self.shift
-        # Where a substring ends inside its word this adds only bits that the mask takes away.
+        # For a substring within one word this only adds bits that the mask removes.
         high = words.take(after, axis=1) << (np.uint64(_WORD) - self.shift)
         found = (low | high) & self.mask
         if self.is_folded:
@@ -92,7 +89,7 @@ class Plan:
         return np.asarray(found.astype(np.int64) + self.first)
 
     def column(self, words: Words, place: int) -> NDArray[np.uint64]:
-        """The substring at ``place`` of each hash: (N, 4) words -> (N,), counted from 0."""
+        """The substring at index ``place`` of each hash: (N, 4) words -> (N,)."""
         word, shift = int(self.word[place]), self.shift[place]
         low = words[:, word] >> shift
         if int(shift) + int(self.mask[place]).bit_length() > _WORD:
@@ -103,7 +100,7 @@ class Plan:
         return np.asarray(low)
 
     def probes(self, cells: Keys) -> Keys:
-        """Every cell to look into: (Q, substrings) -> (Q, P)."""
+        """Every cell to look up: (Q, substrings) -> (Q, P)."""
         keys = cells.take(self.which, axis=1)
         keys ^= self.flips
         return keys
@@ -111,14 +108,14 @@ class Plan:
 
 @cache
 def plan_of(substrings: int) -> Plan:
-    """:meth:`Plan.of` at radius 31, made once; that of 12 substrings is folded."""
+    """A cached :meth:`Plan.of` for radius 31; the plan with 12 substrings is folded."""
     return Plan.of(substrings, folded=substrings == _FOLDED)
 
 
 def substrings_for(hashes: int, *, inverted: bool = False) -> int:
-    """Into how many substrings to cut in a bank of this size; 0: compare with every hash.
+    """The number of substrings for a bank of this size; 0: compare with every hash.
 
-    ``inverted`` says that most queries come with their complements.
+    ``inverted`` means that most queries come with their complements.
     """
     if hashes <= _SCANNED_MAX:
         return 0
@@ -130,13 +127,13 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
 
 
 def _radii(substrings: int, radius: int) -> list[int]:
-    """How far to look in each substring; -1 where there is nothing to look for."""
+    """The search radius in each substring; -1 for no search."""
     each, rest = divmod(radius, substrings)
     return [each if place <= rest else each - 1 for place in range(substrings)]
 
 
 def _flips(width: int, radius: int) -> Keys:
-    """Every pattern of at most ``radius`` of ``width`` bits, ascending, as memory is laid out."""
+    """Every pattern with at most ``radius`` of ``width`` bits, ascending like memory addresses."""
     patterns = (
         sum(1 << place for place in places)
         for ones in range(radius + 1)
@@ -146,7 +143,7 @@ def _flips(width: int, radius: int) -> Keys:
 
 
 def _folded(flips: Keys, width: int) -> Keys:
-    """From a cell to where what differs in these bits is listed, itself or by its complement."""
+    """Map patterns to the cell that lists a hash or its complement."""
     mask, high = (1 << width) - 1, 1 << width - 1
     return np.sort(np.where(flips & high, flips ^ mask, flips))
 
@@ -159,7 +156,7 @@ _HIGHEST: Final = np.uint64(63)
 class Folded:
     """``words`` (U, 4) stand for the queries: each query is one of them or its complement.
 
-    ``keys`` (Q,) say which: twice its row, and one more for the complement.
+    ``keys`` (Q,) is twice the row, plus one for the complement.
     """
 
     words: Words
@@ -167,36 +164,36 @@ class Folded:
 
     @classmethod
     def of(cls, wanted: Words) -> Self:
-        """Of (Q, 4) queries."""
-        turned = wanted[:, 0] >> _HIGHEST
-        upright = np.where(turned[:, None], ~wanted, wanted)
+        is_complement = wanted[:, 0] >> _HIGHEST
+        upright = np.where(is_complement[:, None], ~wanted, wanted)
         rows: dict[bytes, int] = {}
         keys = [
             2 * rows.setdefault(one.tobytes(), len(rows)) + turn
-            for one, turn in zip(upright, turned.tolist(), strict=True)
+            for one, turn in zip(upright, is_complement.tolist(), strict=True)
         ]
         words = np.frombuffer(b"".join(rows), dtype=np.uint64).reshape(-1, 4)
         return cls(words, np.asarray(keys, dtype=np.int64))
 
     def unfolded(self, found: Pairs) -> Pairs:
-        """What was found near ``words`` or their complements, by the queries that wanted it;
-        distances in ``found`` are those from ``words``, up to 256.
+        """Distribute pairs found for ``words`` to the original queries.
+
+        Distances in ``found`` are from ``words``, up to 256.
         """
         if not found.query.size:
             return found
-        turned = found.distance > _HASH_BITS // 2
-        keys = 2 * found.query + turned
-        distance = np.where(turned, _HASH_BITS - found.distance, found.distance)
+        is_complement = found.distance > _HASH_BITS // 2
+        keys = 2 * found.query + is_complement
+        distance = np.where(is_complement, _HASH_BITS - found.distance, found.distance)
         order = np.argsort(self.keys, kind="stable")
         first = np.searchsorted(self.keys[order], keys, side="left")
-        many = np.searchsorted(self.keys[order], keys, side="right") - first
-        of = np.arange(keys.size).repeat(many)
-        within = np.arange(of.size) - (np.cumsum(many) - many).repeat(many)
+        counts = np.searchsorted(self.keys[order], keys, side="right") - first
+        of = np.arange(keys.size).repeat(counts)
+        within = np.arange(of.size) - (np.cumsum(counts) - counts).repeat(counts)
         return Pairs(order[first[of] + within], found.entry[of], distance[of])
 
 
-_PROBES: Final = 1 << 14  # looked up at a time, so that the work stays in the processor's cache
-_CANDIDATES: Final = 1 << 18  # compared at a time, so that a crowded bucket takes no more memory
+_PROBES: Final = 1 << 14  # looked up at a time, to fit the processor's cache
+_CANDIDATES: Final = 1 << 18  # compared at a time, to limit memory for crowded buckets
 _BYTE_SUM: Final = np.uint32(0x01010101)
 _BYTE: Final = np.uint32(0xFF)
 _ROW_BITS: Final = np.uint64(32)
@@ -205,10 +202,10 @@ _ROWS_MAX: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """``entries`` (N,) are numbers, all different, and their hashes, ``words`` (N, 4).
+    """``entries`` (N,) are distinct numbers, ``words`` (N, 4) their hashes.
 
-    ``order`` (substrings * N,) lists the rows by their substrings, all those in cell c of the
-    plan's tables being ``order[starts[c]:starts[c + 1]]``.
+    ``order`` (substrings * N,) lists the rows by substring; the rows in cell c of the plan's tables
+    are ``order[starts[c]:starts[c + 1]]``.
     """
 
     plan: Plan
@@ -222,7 +219,7 @@ class Segment:
         """Sort the rows by each substring.
 
         Raises:
-            ValueError: more than 2**32 places to list: divide the bank by hash (docs/stop.md).
+            ValueError: more than 2**32 rows to list; divide the bank by hash (docs/stop.md).
         """
         count = len(words)
         if plan.substrings * count > _ROWS_MAX:
@@ -239,10 +236,10 @@ class Segment:
         """Every pair of one of (Q, 4) queries and an entry that differ in at most ``radius`` bits.
 
         Raises:
-            ValueError: a radius above 31, for which the plan was not made.
+            ValueError: the radius is above 31, for which the plan was made.
         """
         if radius > PDQ_RADIUS:
-            raise ValueError("an index finds what is at most 31 bits away")
+            raise ValueError("the largest radius is 31 bits")
         if self.plan.is_folded:
             folded = Folded.of(wanted)
             return folded.unfolded(self._all(folded.words, radius))
@@ -251,12 +248,12 @@ class Segment:
     def _all(self, wanted: Words, radius: int) -> Pairs:
         at_once = max(1, _PROBES // max(1, len(self.plan.flips)))
         found = [
-            self._some(wanted[start : start + at_once], radius).later(start)
+            self._batch(wanted[start : start + at_once], radius).with_query_offset(start)
             for start in range(0, len(wanted), at_once)
         ]
         return Pairs.joined(found)
 
-    def _some(self, wanted: Words, radius: int) -> Pairs:
+    def _batch(self, wanted: Words, radius: int) -> Pairs:
         cells = self.plan.probes(self.plan.cells(wanted))
         lows = self.starts.take(cells, mode="clip")
         cells += 1
@@ -272,7 +269,7 @@ class Segment:
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= wanted if len(wanted) == 1 else wanted.take(query, axis=0)
         bits = _counted(changed)
-        if self.plan.is_folded:  # near it or near its complement: modulo 256, from -31 to 31
+        if self.plan.is_folded:  # near it or its complement: modulo 256, from -31 to 31
             kept = np.flatnonzero((bits + np.uint32(radius)) & _BYTE <= 2 * radius)
             distance = bits[kept].astype(np.int64)
             distance[(distance == 0) & (changed[kept, 0] != 0)] = 256
@@ -283,10 +280,10 @@ class Segment:
 
 
 def _counted(changed: Words) -> NDArray[np.uint32]:
-    """How many of 256 bits are set, (N, 4) -> (N,), with 0 for 256.
+    """(N, 4) -> (N,): number of set bits of 256, with 0 for 256.
 
-    One multiplication adds up four bytes. Adding along an axis of four would take three times as
-    long. Where the plan is not folded a substring nearly agrees, so that never all are set.
+    One multiplication adds four bytes, three times as fast as summing along an axis. Without
+    folding a substring nearly matches, so never all bits are set.
     """
     counts = np.bitwise_count(changed).view(np.uint32).ravel()
     counts *= _BYTE_SUM
@@ -295,9 +292,9 @@ def _counted(changed: Words) -> NDArray[np.uint32]:
 
 
 def _spread(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tuple[Keys, Keys]]:
-    """The query and the place in ``order`` of every candidate, some at a time.
+    """Query and index in ``order`` of every candidate, in batches.
 
-    ``lows`` and ``sizes`` (Q, P) say which stretch of ``order`` each probe found.
+    ``lows`` and ``sizes`` (Q, P) are the range in ``order`` for each probe.
     """
     ends = np.cumsum(sizes, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0
@@ -308,22 +305,22 @@ def _spread(lows: NDArray[np.uint32], sizes: NDArray[np.uint32]) -> Iterator[tup
         first, last = np.searchsorted(ends, [start, stop - 1], side="right")
         here = slice(int(first), int(last) + 1)
         within = np.clip(ends[here], start, stop)
-        many = within - np.concatenate([[start], within[:-1]])
-        places = np.arange(start, stop) + shift[here].repeat(many)
-        query = np.zeros(len(places), np.int64) if of_query is None else of_query[here].repeat(many)
+        counts = within - np.concatenate([[start], within[:-1]])
+        places = np.arange(start, stop) + shift[here].repeat(counts)
+        query = (
+            np.zeros(len(places), np.int64) if of_query is None else of_query[here].repeat(counts)
+        )
         yield query, places
 
 
 def _tables(plan: Plan) -> list[tuple[int, int]]:
-    """First cell and size of each substring's table."""
     return list(zip(map(int, plan.first), plan.sizes, strict=True))
 
 
 def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Where each bucket of a table ends, and the rows by bucket.
+    """The end of each bucket of a table, and the rows by bucket.
 
-    Substring and row are sorted as one number, which NumPy does several times faster than it finds
-    the order of substrings.
+    Substring and row are sorted as one number, which is several times faster in NumPy than argsort.
     """
     joined = column << _ROW_BITS
     joined |= np.arange(len(column), dtype=np.uint64)
@@ -334,10 +331,10 @@ def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], 
 
 
 def _ends(cells: Keys, size: int) -> NDArray[np.uint32]:
-    """How many of these sorted cells come up to each of ``size`` cells, itself included.
+    """For each of ``size`` cells, how many of these sorted cells are at or before it.
 
-    Only the last of each bucket is written, and spread over the empty ones behind it: a fifth of
-    the time that counting takes, and other threads are not held up.
+    Only the last of each bucket is written and spread over the empty ones after it: a fifth of the
+    time of counting, without blocking other threads.
     """
     ends = np.zeros(size, dtype=np.uint32)
     if cells.size:
@@ -350,10 +347,10 @@ Searchable = ScanIndex | Segment
 
 
 def searchable(entries: NDArray[np.int64], words: Words, *, inverted: bool = False) -> Searchable:
-    """An index of ``entries`` (N,), all different, and their hashes, (N, 4) words; ``inverted`` as
-    :func:`.plan.substrings_for` has it.
+    """An index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
-    Takes about 0.8 s a million above some hundred thousand, and for a while twice the memory.
+    ``inverted`` is as in :func:`substrings_for`. This takes about 0.8 s per million above some
+    hundred thousand, and temporarily twice the memory.
     """
     substrings = substrings_for(len(entries), inverted=inverted)
     if not substrings:

@@ -1,4 +1,4 @@
-"""Fingerprints, embeddings, matches, and what is registered of a picture, a clip or a sound."""
+"""Fingerprints, embeddings, matches, and what is registered for a picture, clip or sound."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import BankName, ClaimId, MessageId
 from entrenous.base.limits import PARTS_MAX, PDQ_BYTES
 
-MODEL: Final = "sscd-distilled-224"  # the network, and the side of the square that it is shown
+MODEL: Final = "sscd-distilled-224"  # the network, and the side of its input in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """``numbers`` are 512 signed bytes, of which the largest is 127 or -127. Only their angle to
-    those of another picture says something, and only for the same ``model``.
+    """512 signed bytes in ``numbers``, of which the largest is 127 or -127.
+
+    Only the angle to another embedding of the same ``model`` has a meaning.
     """
 
     numbers: bytes
@@ -32,16 +33,14 @@ class Embedding:
 
 
 class Embedder(Protocol):
-    """A network, installed here."""
-
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        """One of each square of 224 x 224 RGB samples, row by row."""
+        """One embedding per square of 224 x 224 RGB samples, row by row."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEmbedding:
-    """What a claim registered: ``entry`` is the number of the hash of its whole picture."""
+    """A registered embedding; ``entry`` is the number of its whole picture's hash."""
 
     number: int
     entry: int
@@ -50,20 +49,18 @@ class KeptEmbedding:
 
 
 class EmbeddingStore(Protocol):
-    """The embeddings of claims, as a BankStore keeps them. Raises BankUnreachable."""
+    """The registered embeddings in a BankStore. Raises BankUnreachable."""
 
     def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
         """Those with a number above ``after``, in order; perhaps only the first of them."""
         ...
 
-    def embedding_count(self) -> int:
-        """How many there are."""
-        ...
+    def embedding_count(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class NearEmbedding:
-    """Query number ``query`` and what ``claim`` registered have this cosine, from -1 to 1."""
+    """A query (by index) and a claim's embedding with their cosine, from -1 to 1."""
 
     query: int
     entry: int
@@ -72,18 +69,18 @@ class NearEmbedding:
 
 
 class EmbeddingIndex(Protocol):
-    """Finds registered embeddings; follows an EmbeddingStore as an IndexStore does a BankStore."""
+    """Finds registered embeddings in an EmbeddingStore, which it follows."""
 
     def alike(
         self, queries: Sequence[Embedding], at_least: Sequence[float]
     ) -> Sequence[NearEmbedding]:
-        """All whose cosine with a query is at least that query's number. None is missed."""
+        """All embeddings whose cosine with a query is at least that query's threshold."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What a platform with the extra has: a network, and the embeddings of claims."""
+    """What the extra adds to a platform: a network, and an index of the claims' embeddings."""
 
     embedder: Embedder
     index: EmbeddingIndex
@@ -91,7 +88,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """``bits`` is the hash (PDQ: 32 bytes, bit 255 first); ``quality`` runs from 0 to 100."""
+    """``bits`` is the hash (PDQ: 32 bytes, bit 255 first); ``quality`` is from 0 to 100."""
 
     kind: str
     bits: bytes
@@ -105,13 +102,12 @@ class Fingerprint:
 
     @property
     def hex(self) -> str:
-        """The hash as lower-case hex digits."""
         return self.bits.hex()
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Query number ``query`` lies ``distance`` bits from the registered entry ``entry``."""
+    """A query (by index) and a registered entry, ``distance`` bits apart."""
 
     query: int
     entry: int
@@ -120,11 +116,11 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An upload resembles what a claim registered.
+    """An upload resembles a registered claim.
 
-    ``distance`` is in bits; ``how`` says what had been done to the registered picture, e.g.
-    "mirror, border removed"; ``part`` is true when the upload only resembles a part of it, and
-    ``added`` when it resembles an upload that a reviewer confirmed, not what was registered.
+    ``distance`` is in bits; ``how`` says how the registered picture was changed, e.g. "mirror,
+    border removed". ``part`` means that the upload resembles only a part of it, ``added`` that it
+    resembles an upload confirmed by a reviewer instead of the registered picture.
     """
 
     bank: BankName
@@ -141,27 +137,26 @@ class BadFingerprint(Malformed):
 
 class TooFlat(Refused):
     """
-    This picture has so little detail (quality {quality} of 100) that its fingerprint would fit many
-    other pictures too, so it was not registered. Register a version with more of the scene in it.
+    This picture has so little detail (quality {quality} of 100) that its fingerprint would match
+    many other pictures too, so it was not registered. Register a version with more of the scene
+    in it.
     """
 
 
 PICTURE_KIND: Final = "pdq"
 VIDEO_KIND: Final = "pdq-video"
 SOUND_KIND: Final = "chromaprint"
-PRINT_FRAMES_MAX: Final = 1200  # of one video: 150 seconds at eight a second
-LOOK_FRAMES_MAX: Final = 2400  # of one upload: ten minutes at four a second
-SOUND_WORDS_MAX: Final = 10_000  # of one sound: twenty minutes
-SOUND_S_MIN: Final = 5  # that can be told apart, of a sound that is registered
-MOMENT_MS: Final = 500  # frames of an upload are counted by the half second
-LAST_MS: Final = 3_600_000  # as long as a clip may be
+PRINT_FRAMES_MAX: Final = 1200  # per video: 150 seconds at eight per second
+LOOK_FRAMES_MAX: Final = 2400  # per upload: ten minutes at four per second
+SOUND_WORDS_MAX: Final = 10_000  # per sound: twenty minutes
+SOUND_S_MIN: Final = 5  # of distinguishable sound, required for registration
+MOMENT_MS: Final = 500  # frames of an upload are counted per half second
+LAST_MS: Final = 3_600_000  # the longest allowed clip
 
 
 @dataclass(frozen=True, slots=True)
 class PicturePrint:
-    """A registered picture: the hash of all of it, of windows of it and how all of it looks to a
-    network, if its owner agreed.
-    """
+    """A registered picture: hashes of the whole and of windows, and perhaps an embedding."""
 
     kind: ClassVar[str] = PICTURE_KIND
     whole: Fingerprint
@@ -176,15 +171,14 @@ class PicturePrint:
 
     @property
     def quality(self) -> int:
-        """How much detail there is, from 0 to 100."""
         return self.whole.quality
 
 
 @dataclass(frozen=True, slots=True)
 class FramePrint:
-    """One frame of a video: its PDQ hash (32 bytes), quality, and when it is shown.
+    """One frame of a video: its PDQ hash (32 bytes), quality, and time.
 
-    ``inner`` is the hash of the frame without its edges, if its owner agreed to send that too.
+    ``inner`` is the hash of the frame without its edges, if its owner agreed to send it.
     """
 
     at_ms: int
@@ -203,7 +197,7 @@ class FramePrint:
 
 @dataclass(frozen=True, slots=True)
 class VideoPrint:
-    """A registered video: hashes of frames that differ from their neighbours, by time."""
+    """A registered video: hashes of frames that differ from their neighbours, in time order."""
 
     frames: tuple[FramePrint, ...]
 
@@ -212,11 +206,10 @@ class VideoPrint:
             raise ValueError("a video has between one and 1,200 frames with enough detail")
         times = [frame.at_ms for frame in self.frames]
         if any(later <= sooner for sooner, later in pairwise(times)):
-            raise ValueError("frames run in the order of time")
+            raise ValueError("frames must be in time order")
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """One hash per frame; the same one may be there twice."""
         return tuple(frame.bits for frame in self.frames)
 
     @property
@@ -227,7 +220,7 @@ class VideoPrint:
 
 @dataclass(frozen=True, slots=True)
 class TrimmedView:
-    """The hash of one window of one frame of an upload, to find videos with their edges cut."""
+    """The hash of one window of an upload's frame, for finding videos with cut edges."""
 
     at_ms: int
     how: str
@@ -236,7 +229,7 @@ class TrimmedView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One way to look at all frames of an upload: ``how`` it was made, and a hash per frame."""
+    """One transformation (``how``) of all frames of an upload, with one hash per frame."""
 
     how: str
     hashes: tuple[bytes, ...]
@@ -244,10 +237,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class VideoLook:
-    """An uploaded video: when its distinct frames are shown, and every view of them.
-
-    ``moments`` counts the half seconds of it with a frame in them: what a claim must fill.
-    """
+    """An uploaded video: the times of its distinct frames, and every view of them."""
 
     at_ms: tuple[int, ...]
     views: tuple[View, ...]
@@ -258,33 +248,33 @@ class VideoLook:
             raise ValueError("a view has one hash per frame")
 
     def moment(self, frame: int) -> int:
-        """The half second of the upload that this frame is in."""
+        """The half second of the upload that contains this frame."""
         return self.at_ms[frame] // MOMENT_MS
 
     @property
     def moments(self) -> int:
-        """How many half seconds have a frame."""
+        """The number of half seconds with a frame, which a claim must cover."""
         return len({at_ms // MOMENT_MS for at_ms in self.at_ms})
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """All hashes, view after view: what an index is asked, in this order."""
+        """All hashes, view after view, in the order of index queries."""
         return tuple(bits for view in self.views for bits in view.hashes)
 
     def asked(self, query: int) -> tuple[int, int]:
-        """Which view and which frame of it the hash number ``query`` of ``hashes`` is."""
+        """View and frame of the hash at index ``query`` of ``hashes``."""
         return divmod(query, len(self.at_ms))
 
 
 @dataclass(frozen=True, slots=True)
 class SoundPrint:
-    """A registered sound: ``words`` are unsigned 32-bit numbers in big-endian bytes, 8.08 a second.
+    """A registered sound: ``words`` are big-endian unsigned 32-bit integers, 8.08 per second.
 
-    Word n stands for 2.73 seconds that begin 0.1238 n seconds from the start.
+    Word n covers 2.73 seconds from 0.1238 n seconds on.
     """
 
     kind: ClassVar[str] = SOUND_KIND
-    quality: ClassVar[int] = 100  # PDQ's measure of detail says nothing of a sound
+    quality: ClassVar[int] = 100  # PDQ's measure of detail does not apply to sounds
     words: bytes
 
     def __post_init__(self) -> None:
@@ -295,7 +285,6 @@ class SoundPrint:
         return len(self.words) // 4
 
     def __iter__(self) -> Iterator[int]:
-        """The words as numbers."""
         return (
             int.from_bytes(self.words[at : at + 4], "big") for at in range(0, len(self.words), 4)
         )
@@ -303,7 +292,7 @@ class SoundPrint:
 
 @dataclass(frozen=True, slots=True)
 class ClipPrint:
-    """A registered video with the sound that belongs to it, if that is registered too."""
+    """A registered video, with its sound if that is registered too."""
 
     kind: ClassVar[str] = VIDEO_KIND
     video: VideoPrint
@@ -311,7 +300,7 @@ class ClipPrint:
 
     @property
     def quality(self) -> int:
-        """The detail of its plainest frame, from 0 to 100."""
+        """The quality of its least detailed frame, from 0 to 100."""
         return min(frame.quality for frame in self.video.frames)
 
 
@@ -320,9 +309,7 @@ Print = PicturePrint | ClipPrint | SoundPrint
 
 @dataclass(frozen=True, slots=True)
 class HeardAs:
-    """One way to hear an upload: ``how`` it was made, and its words, as those of a SoundPrint; it
-    may have none.
-    """
+    """One transformation (``how``) of an upload's sound, and its words (perhaps none)."""
 
     how: str
     words: bytes
@@ -334,10 +321,10 @@ class HeardAs:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """A stretch of an upload sounds like registered sound number ``sound``.
+    """A part of an upload sounds like the registered sound number ``sound``.
 
-    ``errors`` is the share of bits that differ, ``length_s`` how long both are alike, ``at_s`` and
-    ``registered_at_s`` where that begins in the upload and in what was registered.
+    ``errors`` is the share of differing bits, ``length_s`` the length of the match, ``at_s`` and
+    ``registered_at_s`` its start in the upload and in the registered sound.
     """
 
     sound: int
@@ -350,22 +337,22 @@ class Alike:
 
 class VideoTooFlat(Refused):
     """
-    No moment of this video has enough detail to be told apart from other videos, so it was not
+    No moment of this video has enough detail to distinguish it from other videos, so it was not
     registered. Register a version with more of the scene in it.
     """
 
 
 class SoundTooQuiet(Refused):
     """
-    There are not {needed_s} seconds in this sound that could be told apart from other sounds: it is
+    This sound has less than {needed_s} seconds that differ enough from other sounds: it is
     too short, too quiet, or one steady tone. It was not registered. Register more of it.
     """
 
 
 NUMBERS: Final = 512
 LARGEST: Final = 127
-SQUARE_PX: Final = 224  # of each side of what the network is shown
-EMBEDDINGS_MAX: Final = 100_000  # of one gate: 51 MB
+SQUARE_PX: Final = 224  # side of the network's input
+EMBEDDINGS_MAX: Final = 100_000  # per gate: 51 MB
 
 
 class LacksEmbedding(Refused):
@@ -384,18 +371,18 @@ class TakesNoEmbedding(Refused):
     """
 
 
-_LIKELY_POINTS: Final = 9  # among 10,000 strangers the luckiest hardly reaches it
-_LIKELY_BITS: Final = 60  # of 256; the luckiest of 10,000 strangers differs in more
+_LIKELY_POINTS: Final = 9  # the best of 10,000 unrelated pictures hardly reaches it
+_LIKELY_BITS: Final = 60  # of 256; the best of 10,000 unrelated pictures differs in more
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sent picture: number ``place`` of ``message``.
+    """A sent picture that a found one may show: number ``place`` of ``message``.
 
-    ``look`` numbers what it looks like: the same for a picture that was sent in several messages.
-    ``agreeing`` points of the found picture lie on it in one way, ``fresh`` of them where no
-    likelier candidate has any; the fingerprints differ in ``bits``. ``learnt`` is false when its
-    points were never kept, or were damaged.
+    ``look`` is equal for equal pictures in several messages. ``agreeing`` is the number of points
+    that match in one position, ``fresh`` those of them where no likelier candidate has any; the
+    fingerprints differ in ``bits``. ``learnt`` is false if its points were never stored, or were
+    damaged.
     """
 
     message: MessageId
@@ -408,10 +395,9 @@ class Candidate:
 
     @property
     def likely(self) -> bool:
-        """Whether chance alone would hardly make it resemble the found picture so much."""
+        """Whether such a resemblance is unlikely by chance."""
         return self.agreeing >= _LIKELY_POINTS or self.same_print
 
     @property
     def same_print(self) -> bool:
-        """Whether the fingerprints are those of one picture."""
         return self.bits <= _LIKELY_BITS

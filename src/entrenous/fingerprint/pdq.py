@@ -1,4 +1,4 @@
-"""PDQ, Meta's perceptual hash of a picture: 256 bits that stay close after small edits.
+"""PDQ, Meta's perceptual hash of a picture: 256 bits that change little after small edits.
 
 All eight orientations of a picture are hashed from one cosine transform.
 """
@@ -18,14 +18,14 @@ from entrenous.fingerprint.nouns import Fingerprint
 
 Floats = NDArray[np.float32]
 BLOCKS: Final = 64  # PDQ, section "downsampling"
-_COMMON_PX: Final = 8192  # longer ones are not kept: 64 weights a pixel are 16 MB for the longest
-_ROUNDING: Final = 1e-12  # what sums that should cancel leave behind; true weights are far larger
+_COMMON_PX: Final = 8192  # longer axes are not cached: the longest takes 16 MB
+_ROUNDING: Final = 1e-12  # rounding errors of weights that should be 0; real weights are far larger
 KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left out
 
 
 @cache
 def cosines() -> Floats:
-    """The (16, 64) part of the orthonormal cosine transform that PDQ keeps; not to be written."""
+    """The read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
     frequency = np.arange(1, KEPT + 1)[:, None]
     place = 2 * np.arange(BLOCKS)[None, :] + 1
     wave = np.cos(math.pi / 2 / BLOCKS * frequency * place)
@@ -35,12 +35,11 @@ def cosines() -> Floats:
 
 
 def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
-    """Meta's two box filters and decimation along an axis of ``length_px``: shape (64, length_px).
+    """Meta's two box filters and decimation along an axis of ``length_px``: (64, length_px).
 
-    Where a decoder made one pixel of each ``shrunk_by``, as their mean, (64, the pixels left): each
-    weighs what all of its would. ``from_end`` says that it began at the other end.
-
-    An axis of exactly 64 pixels is still filtered here with a window of 1, which changes nothing.
+    If a decoder averaged each ``shrunk_by`` pixels to one, the shape is (64, remaining pixels), and
+    each has the weight of all its originals. ``from_end`` means that averaging began at the other
+    end. An axis of exactly 64 pixels is filtered with a window of 1, which changes nothing.
     """
     made = _kept_axis if length_px <= _COMMON_PX else _axis
     return made(length_px, shrunk_by, from_end=from_end)
@@ -48,7 +47,7 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 
 def _axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS))
-    ahead = (window + 2) // 2 - 1  # the window reaches this far to the right
+    ahead = (window + 2) // 2 - 1  # extent of the window to the right
     behind = window - 1 - ahead
     centre = ((2 * np.arange(BLOCKS) + 1) * length_px) // (2 * BLOCKS)
     middle = centre[:, None] + np.arange(-behind, ahead + 1)[None, :]
@@ -63,24 +62,24 @@ def _axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     np.add.at(steps, (block[inside], last[inside] + 1), -weight[inside])
     matrix = np.cumsum(steps, axis=1)[:, :length_px]
     matrix[np.abs(matrix) < _ROUNDING] = 0.0
-    beside = (-length_px % shrunk_by, 0) if from_end else (0, -length_px % shrunk_by)
-    matrix = np.pad(matrix, ((0, 0), beside)).reshape(BLOCKS, -1, shrunk_by)
+    padding = (-length_px % shrunk_by, 0) if from_end else (0, -length_px % shrunk_by)
+    matrix = np.pad(matrix, ((0, 0), padding)).reshape(BLOCKS, -1, shrunk_by)
     axis: Floats = matrix.sum(axis=2).astype(np.float32)
     axis.flags.writeable = False
     return axis
 
 
-_kept_axis = lru_cache(maxsize=32)(_axis)  # of the sides that uploads have, some are common
+_kept_axis = lru_cache(maxsize=32)(_axis)  # some sizes are common in uploads
 
 
 @lru_cache(maxsize=32)
 def reference_spans(
     length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """First and last pixel, half open, that have a weight in each row of :func:`reference_axis`."""
+    """First and last pixel, half-open, with a weight in each row of :func:`reference_axis`."""
     axis = reference_axis(length_px, shrunk_by, from_end=from_end)
     used = [np.flatnonzero(row) for row in axis]
-    return tuple((int(some[0]), int(some[-1]) + 1) for some in used)
+    return tuple((int(block_rows[0]), int(block_rows[-1]) + 1) for block_rows in used)
 
 
 def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
@@ -91,15 +90,15 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
         edges: (K, 2) first and last edge of each window, as shares of the axis in [0, 1].
 
     Returns:
-        (K, 64, length_px): nothing outside a window has a weight, as if it had been cut out.
+        (K, 64, length_px): pixels outside a window have weight 0, as if it had been cut out.
     """
     start, stop = edges[:, :1] * length_px, edges[:, 1:] * length_px
     block = (stop - start) / BLOCKS
     centre = start + (np.arange(BLOCKS) + 0.5) * block
-    reach = np.maximum(block, 1.0)[..., None]  # never sharper than one pixel
+    reach = np.maximum(block, 1.0)[..., None]  # at least one pixel
     pixel_edge = np.arange(length_px + 1, dtype=np.float64)
-    seen = np.clip(pixel_edge, start[..., None], stop[..., None])
-    place = seen - centre[..., None]
+    pixel_rows = np.clip(pixel_edge, start[..., None], stop[..., None])
+    place = pixel_rows - centre[..., None]
     place /= reach
     mass = np.diff(_tent_below(place), axis=-1)
     mass /= mass.sum(axis=-1, keepdims=True)
@@ -107,7 +106,7 @@ def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
 
 
 def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mass of the tent ``1 - |x|`` on [-1, 1] that lies below x, which is used up."""
+    """Mass of the tent ``1 - |x|`` on [-1, 1] below x; x is overwritten."""
     np.clip(x, -1.0, 1.0, out=x)
     bend = np.abs(x)
     bend *= x
@@ -119,26 +118,26 @@ def _tent_below(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 Pixels = NDArray[np.uint8]
 KIND: Final = "pdq"
-LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as PDQ has it
-SIDE_PX_MIN: Final = 5  # the reference gives no hash to less
-SIDE_PX_MAX: Final = 65_536  # of longer sides some are left out: a strip of a kilobyte has millions
+LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in PDQ
+SIDE_PX_MIN: Final = 5  # the reference implementation hashes nothing smaller
+SIDE_PX_MAX: Final = 65_536  # longer sides are subsampled: a file of a kilobyte may have millions
 _BLOCKS_AT_ONCE: Final = 8
-_SMALL_SAMPLES: Final = 1 << 20  # of which an eighth may be copied at a time
+_SMALL_SAMPLES: Final = 1 << 20  # below this, an eighth may be copied at a time
 GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent) to quality
 
 
 def fingerprint(picture: Picture) -> Fingerprint:
-    """The picture's PDQ hash and quality, from all of its pixels.
+    """The PDQ hash and quality, from all pixels.
 
-    A picture of less than 5 pixels on a side gets quality 0 and an empty hash, as the reference
-    does; transparent parts are seen on white.
+    A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference.
+    Transparent parts count as white.
     """
     blocks = shrink(looked_pixels(picture), picture.shrunk_from, picture.shrunk_by)
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
 def seen_pixels(picture: Picture) -> Pixels:
-    """The (H, W, 3) pixels as a viewer shows them: transparent parts on white."""
+    """The (H, W, 3) pixels as a viewer shows them, with transparent parts on white."""
     pixels: Pixels = np.asarray(picture)
     if picture.alpha is None:
         return pixels
@@ -149,7 +148,7 @@ def seen_pixels(picture: Picture) -> Pixels:
 
 
 def looked_pixels(picture: Picture) -> Pixels:
-    """:func:`seen_pixels`, or the (H, W) luma of a picture that has no more."""
+    """:func:`seen_pixels`, or the (H, W) luma of a picture without colours."""
     if picture.luma_alone and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
     return seen_pixels(picture)
@@ -158,9 +157,9 @@ def looked_pixels(picture: Picture) -> Pixels:
 def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> Floats:
     """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
-    Rows first, a few at a time, so that a large picture is never copied as a whole. Where a decoder
-    made one of several (:class:`.model.picture.FullSize`), the blocks are those of all: PDQ's
-    filter depends on the size, and the one for the smaller size would give a hash some bits away.
+    Rows are processed a few at a time, so that a large picture is never copied as a whole. If a
+    decoder shrank the picture (:class:`FullSize`), the blocks are those of the full picture: PDQ's
+    filter depends on the size, and the smaller size would change some bits.
     """
     if min(pixels.shape[:2]) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
@@ -174,9 +173,9 @@ def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> 
     at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
     rows = []
     for first in range(0, BLOCKS, at_once):
-        some = slice(first, first + at_once)
-        seen = slice(spans[some][0][0], spans[some][-1][1])
-        rows.append(_blend(pixels[seen], axis[some, seen]))
+        block_rows = slice(first, first + at_once)
+        pixel_rows = slice(spans[block_rows][0][0], spans[block_rows][-1][1])
+        rows.append(_blend(pixels[pixel_rows], axis[block_rows, pixel_rows]))
     across = reference_axis(wide, shrunk_by, from_end=from_right)
     return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
@@ -189,7 +188,7 @@ def frequencies(blocks: Floats) -> Floats:
 
 
 def to_bits(spectrum: Floats) -> bytes:
-    """One hash of 32 bytes for each 16 x 16 spectrum, one after the other.
+    """One 32-byte hash per 16 x 16 spectrum, concatenated.
 
     Bit 16 i + j says that frequency (i, j) is above the lower median; bit 255 comes first.
     """
@@ -200,14 +199,14 @@ def to_bits(spectrum: Floats) -> bytes:
 
 
 def quality(blocks: Floats) -> int:
-    """PDQ's measure of detail, 0 to 100: below 50, flat pictures resemble each other."""
+    """PDQ's measure of detail, 0 to 100; below 50, flat pictures resemble each other."""
     return int(qualities(blocks[None])[0])
 
 
 def qualities(blocks: Floats) -> NDArray[np.int64]:
     """:func:`quality` of (N, 64, 64) blocks.
 
-    It adds up differences between neighbours, in whole per cent of full brightness, cut to zero.
+    It sums differences between neighbours in whole per cent of full brightness, rounded towards 0.
     """
     steps = [np.trunc(np.diff(blocks, axis=axis) * 100 / 255) for axis in (1, 2)]
     total = sum(np.abs(one).sum(axis=(1, 2)).astype(np.int64) for one in steps)
@@ -215,14 +214,14 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
 
 
 def _blend(pixels: Pixels, weights: Floats) -> Floats:
-    """Some rows of luma, (K, W): weighted sums, by (K, R), of R rows of pixels."""
+    """Rows of luma, (K, W): sums of R rows of pixels weighted by (K, R)."""
     slab = pixels.reshape(len(pixels), -1).astype(np.float32)
     rows: Floats = np.matmul(weights, slab)
     return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA)
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:
-    """In how many of 256 bits two fingerprints differ; unrelated pictures differ in about 128."""
+    """The number of differing bits of 256; unrelated pictures differ in about 128."""
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 
@@ -232,9 +231,10 @@ _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
 def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
-    """Eight fingerprints of an upload, by what may have been done to the registered picture.
+    """Eight fingerprints of an upload, by the change that the registered picture may have
+    undergone.
 
-    ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before it was mirrored.
+    ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before mirroring.
     """
     return pixel_orientations(seen_pixels(picture), picture.shrunk_from, picture.shrunk_by)
 
@@ -242,19 +242,19 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 def pixel_orientations(
     pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
-    """:func:`orientations` of pixels as :func:`shrink` takes them."""
+    """:func:`orientations` of pixels as in :func:`shrink`."""
     blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
     turned = turn(frequencies(blocks))
-    every = to_bits(np.stack(list(turned.values())))
+    hashes = to_bits(np.stack(list(turned.values())))
     return {
-        how: Fingerprint(KIND, every[start : start + PDQ_BYTES], detail)
+        how: Fingerprint(KIND, hashes[start : start + PDQ_BYTES], detail)
         for how, start in zip(turned, count(0, PDQ_BYTES), strict=False)
     }
 
 
 def turn(spectrum: Floats) -> Mapping[str, Floats]:
-    """The spectra (..., 16, 16) of the eight turned pictures, from the spectrum of one."""
+    """The spectra (..., 16, 16) of the eight orientations, from the spectrum of one."""
     down, across = _FLIP[:, None], _FLIP[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
     return {
@@ -270,9 +270,9 @@ def turn(spectrum: Floats) -> Mapping[str, Floats]:
 
 
 TURNS: Final = tuple(turn(np.zeros((KEPT, KEPT), np.float32)))
-"""What may have been done, all eight."""
+"""The names of all eight orientations."""
 
 
 def inverted(bits: bytes) -> bytes:
-    """The hash of the same picture with its colours inverted: every bit is the other one."""
+    """The hash of the picture with inverted colours: all bits inverted."""
     return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)

@@ -1,4 +1,6 @@
-"""Which of ten thousand sent pictures share feature points with a found one, in one position."""
+"""Find which of ten thousand sent pictures share feature points with a found one in one
+position.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ _NEAR: Final = 5.0  # 1/255 of the sent picture's longest side
 _NEAR_PER_DISTANCE: Final = 0.2
 _TURN_MAX: Final = TURN / 16
 _OCTAVES_MAX: Final = 0.75
-_CELL: Final = 6  # 1/255 of a longest side: closer points are one place
+_CELL: Final = 6  # 1/255 of a longest side: points this close count as one
 _LEADING: Final = 5
 Places = NDArray[np.complex64]
 
@@ -30,50 +32,50 @@ class Pairs:
     found: NDArray[np.int64]
     sent: NDArray[np.int64]
 
-    def some(self, which: NDArray[np.int64]) -> "Pairs":
-        """These pairs only."""
+    def subset(self, which: NDArray[np.int64]) -> "Pairs":
         return Pairs(self.found_entries, self.sent_entries, self.found[which], self.sent[which])
 
     @property
     def turns(self) -> NDArray[np.uint8]:
-        """From found to sent, in 1/256 of a turn."""
+        """Rotation from found to sent, in 1/256 of a turn."""
         return np.asarray(
             self.sent_entries["angle"][self.sent] - self.found_entries["angle"][self.found]
         )
 
     @property
     def octaves(self) -> NDArray[np.float32]:
-        """From found to sent: sizes as shares of the longest sides."""
+        """Scale from found to sent in octaves; sizes are shares of the longest sides."""
         found, sent = self.found_entries["size"][self.found], self.sent_entries["size"][self.sent]
         return (found.astype(np.float32) - sent.astype(np.float32)) / np.float32(OCTAVE)
 
 
 def agreeing(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
-    """Where in the found picture the pairs lie that agree, and their weight.
+    """The cells of the found picture with agreeing pairs, and their total weight.
 
-    Each place counts once, in either picture: one blade of grass is like all others there.
+    Each place counts once in either picture, because repeated texture, like grass, matches
+    everywhere.
     """
     if len(weight) > _PAIRS_MAX:
         strongest = np.argpartition(-weight, _PAIRS_MAX)[:_PAIRS_MAX]
-        pairs, weight = pairs.some(strongest), weight[strongest]
+        pairs, weight = pairs.subset(strongest), weight[strongest]
     at_found = _places(pairs.found_entries[pairs.found])
     at_sent = _places(pairs.sent_entries[pairs.sent])
-    alike = _alike(pairs, at_found, at_sent)
-    leading = np.argsort(-(alike @ weight))[:_LEADING]
-    told = [_distinct(at_found, at_sent, weight, alike[one]) for one in leading]
-    return max(told, key=lambda one: one[1], default=(frozenset(), 0.0))
+    agree = _agreement(pairs, at_found, at_sent)
+    leading = np.argsort(-(agree @ weight))[:_LEADING]
+    groups = [_distinct(at_found, at_sent, weight, agree[one]) for one in leading]
+    return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
 
-def _alike(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
-    """Row i: which pairs lie as pair i does."""
+def _agreement(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]:
+    """Row i: which pairs agree with pair i in position, rotation and scale."""
     turns, octaves = pairs.turns, pairs.octaves
     how = np.exp2(octaves) * np.exp(2j * np.pi / TURN * turns).astype(np.complex64)
-    apart = at_sent[None, :] - at_sent[:, None]
-    off = np.abs(apart - how[:, None] * (at_found[None, :] - at_found[:, None]))
-    turned = np.abs((turns[None, :] - turns[:, None]).astype(np.int8).astype(np.int16))
+    offsets = at_sent[None, :] - at_sent[:, None]
+    error = np.abs(offsets - how[:, None] * (at_found[None, :] - at_found[:, None]))
+    rotation_error = np.abs((turns[None, :] - turns[:, None]).astype(np.int8).astype(np.int16))
     return np.asarray(
-        (off <= _NEAR + _NEAR_PER_DISTANCE * np.abs(apart))
-        & (turned <= _TURN_MAX)
+        (error <= _NEAR + _NEAR_PER_DISTANCE * np.abs(offsets))
+        & (rotation_error <= _TURN_MAX)
         & (np.abs(octaves[None, :] - octaves[:, None]) <= _OCTAVES_MAX)
     )
 
@@ -81,11 +83,11 @@ def _alike(pairs: Pairs, at_found: Places, at_sent: Places) -> NDArray[np.bool_]
 def _distinct(
     at_found: Places, at_sent: Places, weight: NDArray[np.float32], which: NDArray[np.bool_]
 ) -> tuple[frozenset[int], float]:
-    firm = np.flatnonzero(which)
-    firm = firm[np.argsort(-weight[firm])]
+    kept = np.flatnonzero(which)
+    kept = kept[np.argsort(-weight[kept])]
     for places in (at_sent, at_found):
-        firm = firm[np.sort(np.unique(_cells(places[firm]), return_index=True)[1])]
-    return frozenset(_cells(at_found[firm]).tolist()), float(weight[firm].sum())
+        kept = kept[np.sort(np.unique(_cells(places[kept]), return_index=True)[1])]
+    return frozenset(_cells(at_found[kept]).tolist()), float(weight[kept].sum())
 
 
 def _cells(places: Places) -> NDArray[np.int64]:
@@ -97,22 +99,22 @@ def _places(entries: Entries) -> Places:
     return np.asarray(entries["x"] + 1j * entries["y"].astype(np.float32), np.complex64)
 
 
-SEEN: Final = 1800  # points of a found picture
-_ASSIGNED: Final = 3  # words that a found point is looked up under
-_SIGNS_MAX: Final = 22  # of 64 that may differ; Jegou et al. take 22 to 24
+FOUND_POINTS_MAX: Final = 1800  # points of a found picture
+_ASSIGNED: Final = 3  # words looked up per found point
+_SIGNS_MAX: Final = 22  # of 64 that may differ; Jegou et al. use 22 to 24
 _SIGNS_SPREAD: Final = 16.0
 _ANGLES: Final = 16
-_SCALES: Final = 10  # octaves by which found and sent sizes may differ, -5 to 5
-_SHARED: Final = 9  # points; strangers share fewer
-_CLOSELY: Final = 100  # pictures whose points are looked at one by one
+_SCALES: Final = 10  # octaves of scale between found and sent, -5 to 5
+_SHARED: Final = 9  # points; unrelated pictures share fewer
+_COMPARED_MAX: Final = 100  # pictures whose points are compared one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """Points of the found picture lie on picture number ``row`` in one way.
+    """Points of the found picture match picture number ``row`` in one position.
 
-    ``where`` are the cells of the found picture that they lie in, one point each; ``weight`` says
-    how rare and how close they are.
+    ``where`` are the cells of the found picture with a match, one point each; ``weight`` measures
+    how rare and how close the matches are.
     """
 
     row: int
@@ -133,7 +135,7 @@ class Gallery:
 
     @classmethod
     def of(cls, kept: Sequence[bytes]) -> Self:
-        """A gallery of packed points, one item per picture; rows are numbered as given."""
+        """A gallery of packed points, one item per picture; rows are numbered in this order."""
         entries = np.frombuffer(b"".join(kept), ENTRY)
         sizes = [len(one) // ENTRY.itemsize for one in kept]
         rows = np.repeat(np.arange(len(kept), dtype=np.int32), sizes)
@@ -141,32 +143,32 @@ class Gallery:
         order = np.argsort(words, kind="stable")
         starts = np.zeros(WORDS + 1, np.int64)
         np.cumsum(np.bincount(words, minlength=WORDS), out=starts[1:])
-        # NumPy moves plain bytes eight times faster than records with unaligned fields
+        # NumPy copies plain bytes eight times faster than records with unaligned fields
         entries = np.take(entries.view(f"V{ENTRY.itemsize}"), order).view(ENTRY)
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def votes(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
         """Pictures that share points with (H, W, 3) pixels, the likeliest first.
 
-        Mirrored too; and where next to nothing is shared, with the colours inverted.
+        Mirrored pixels are tried too, and inverted colours if hardly anything is shared.
         """
-        seen = points_of(pixels, SEEN)
-        votes = self._both_ways(seen, vocabulary)
+        points = points_of(pixels, FOUND_POINTS_MAX)
+        votes = self._both_ways(points, vocabulary)
         if all(len(vote.where) < _SHARED for vote in votes):
-            votes += self._both_ways(seen.inverted(), vocabulary)
+            votes += self._both_ways(points.inverted(), vocabulary)
         best: dict[int, Vote] = {}
         for vote in sorted(votes, key=lambda one: -one.weight):
             best.setdefault(vote.row, vote)
         return list(best.values())
 
-    def _both_ways(self, seen: Points, vocabulary: Vocabulary) -> list[Vote]:
-        plain = self._votes(seen, vocabulary, mirrored=False)
-        return plain + self._votes(seen.mirrored(), vocabulary, mirrored=True)
+    def _both_ways(self, points: Points, vocabulary: Vocabulary) -> list[Vote]:
+        plain = self._votes(points, vocabulary, mirrored=False)
+        return plain + self._votes(points.mirrored(), vocabulary, mirrored=True)
 
-    def _votes(self, seen: Points, vocabulary: Vocabulary, *, mirrored: bool) -> list[Vote]:
-        if not len(seen.looks) or not len(self.rows):
+    def _votes(self, points: Points, vocabulary: Vocabulary, *, mirrored: bool) -> list[Vote]:
+        if not len(points.looks) or not len(self.rows):
             return []
-        pairs, weight = self._pairs(seen, vocabulary)
+        pairs, weight = self._pairs(points, vocabulary)
         rows = self.rows[pairs.sent]
         strongest = _consistent(rows, pairs, weight, self.count)
         order = np.argsort(rows, kind="stable")
@@ -174,48 +176,48 @@ class Gallery:
         return [
             Vote(
                 int(row),
-                *agreeing(pairs.some(order[start:stop]), weight[order[start:stop]]),
+                *agreeing(pairs.subset(order[start:stop]), weight[order[start:stop]]),
                 mirrored,
             )
             for row, start, stop in zip(strongest, *edges, strict=True)
         ]
 
-    def _pairs(self, seen: Points, vocabulary: Vocabulary) -> tuple[Pairs, NDArray[np.float32]]:
-        """Which found point speaks for which entry, and how firmly."""
-        words = vocabulary.nearest(seen.looks, _ASSIGNED)
+    def _pairs(self, points: Points, vocabulary: Vocabulary) -> tuple[Pairs, NDArray[np.float32]]:
+        """Pairs of found points and entries, with their weights."""
+        words = vocabulary.nearest(points.looks, _ASSIGNED)
         query = np.repeat(np.arange(len(words)), _ASSIGNED)
         words = words.ravel()
-        signs = vocabulary.signs(seen.looks[query], words)
+        signs = vocabulary.signs(points.looks[query], words)
         order = np.argsort(words, kind="stable")
         groups = np.flatnonzero(np.diff(words[order], prepend=-1))
         found, sent, differ = [], [], []
-        for some in np.split(order, groups[1:]):
-            start, stop = self.starts[words[some[0]] : words[some[0]] + 2]
-            bits = np.bitwise_count(signs[some, None] ^ self.signs[None, start:stop])
+        for subset in np.split(order, groups[1:]):
+            start, stop = self.starts[words[subset[0]] : words[subset[0]] + 2]
+            bits = np.bitwise_count(signs[subset, None] ^ self.signs[None, start:stop])
             one, other = np.nonzero(bits <= _SIGNS_MAX)
-            found.append(query[some[one]])
+            found.append(query[subset[one]])
             sent.append(other + start)
             differ.append(bits[one, other])
         at_found, at_sent = np.concatenate(found), np.concatenate(sent)
         far = np.concatenate(differ).astype(np.float32) / np.float32(_SIGNS_SPREAD)
-        common = np.bincount(at_found, minlength=len(seen.looks)).astype(np.float32)
+        common = np.bincount(at_found, minlength=len(points.looks)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
-        own = np.zeros(len(seen.looks), ENTRY)
-        place_in(own, seen)
+        own = np.zeros(len(points.looks), ENTRY)
+        place_in(own, points)
         return Pairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
 
 def _consistent(
     rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
-    """The pictures with the most weight in one class of turn and scale, best first."""
+    """The pictures with the most weight in one class of rotation and scale, best first."""
     angle = pairs.turns.astype(np.int64) * _ANGLES // TURN
     scale = np.clip(pairs.octaves + _SCALES // 2, 0, _SCALES - 1).astype(np.int64)
     place = (rows.astype(np.int64) * _SCALES + scale) * _ANGLES + angle
-    said = np.bincount(place, weight, count * _SCALES * _ANGLES).astype(np.float32)
-    said = said.reshape(count, _SCALES, _ANGLES)
-    said += np.roll(said, 1, axis=2)
-    said[:, 1:] += said[:, :-1].copy()
-    most = said.reshape(count, -1).max(axis=1)
-    some = np.argpartition(-most, min(_CLOSELY, count - 1))[:_CLOSELY]
-    return np.asarray(some[np.argsort(-most[some])])
+    histogram = np.bincount(place, weight, count * _SCALES * _ANGLES).astype(np.float32)
+    histogram = histogram.reshape(count, _SCALES, _ANGLES)
+    histogram += np.roll(histogram, 1, axis=2)
+    histogram[:, 1:] += histogram[:, :-1].copy()
+    best = histogram.reshape(count, -1).max(axis=1)
+    subset = np.argpartition(-best, min(_COMPARED_MAX, count - 1))[:_COMPARED_MAX]
+    return np.asarray(subset[np.argsort(-best[subset])])

@@ -1,4 +1,4 @@
-"""What is stored of a sent picture: hash, colour layout, and 14 bytes for each feature point."""
+"""The stored record of a sent picture: hash, colour layout, and 14 bytes per feature point."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from entrenous.fingerprint.pdq import Pixels, fingerprint, seen_pixels
 Floats = NDArray[np.float32]
 Cells = NDArray[np.uint8]
 CHANNELS: Final = 3
-_CELLS: Final = 192  # about so many, as square as the picture's shape allows
+_CELLS: Final = 192  # about this many, as square as possible
 _SIDE_MIN: Final = 4
 _SIDE_MAX: Final = 48
-_SHARE_MIN: Final = 0.4  # of the sent picture's sides; a crop to 30 % of its area shows 0.55
+_SHARE_MIN: Final = 0.4  # of the sent picture's sides; a crop to 30 % of the area has 0.55
 _AREA_MIN: Final = 0.15
-_SEEN_PX: Final = 160  # longest side of a found picture while its lettering is smoothed out
-_STROKE_PX: Final = 9  # thinner things vanish
-_BAR_LEVELS: Final = 10  # a plain bar's samples differ in no more after JPEG and smoothing
-_BAR_SHARE: Final = 0.8  # of a row; the rest is what is left of lettering
+_SEEN_PX: Final = 160  # longest side of a found picture for removing text
+_STROKE_PX: Final = 9  # thinner strokes are removed
+_BAR_LEVELS: Final = 10  # largest differences within a plain bar after JPEG and smoothing
+_BAR_SHARE: Final = 0.8  # of a row; the rest may be remains of text
 _BAR_MAX: Final = 0.3  # of a side, at either end
 
 
@@ -39,53 +39,54 @@ class Alike:
 
     @classmethod
     def of(cls, rows: Sequence[int], layouts: Sequence[Cells]) -> Self:
-        """Layouts that have one shape, and their numbers."""
         high, wide = layouts[0].shape[:2]
         cells = np.stack(layouts).reshape(len(layouts), -1).astype(np.float32)
         squares = np.square(cells).reshape(len(layouts), high * wide, CHANNELS).sum(axis=2)
         return cls((high, wide), np.asarray(rows, np.int64), cells, squares)
 
     def differences(self, views: Sequence[Pixels]) -> Floats:
-        """The root of the smallest mean square difference of each from any view: (N,)."""
+        """(N,): root of the smallest mean square difference of each layout from any view."""
         least = np.full(len(self.rows), np.inf, np.float32)
         for view in views:
-            laid = list(_laid(view, self.shape))
-            if laid:
-                covers = np.stack([where for where, _ in laid]).astype(np.float32)
-                shown = np.stack([what for _, what in laid])
-                off = self.squares @ covers.reshape(len(laid), -1).T
-                off -= 2 * (self.cells @ shown.reshape(len(laid), -1).T)
-                off += np.square(shown).sum(axis=(1, 2, 3))
-                least = np.minimum(least, (off / (CHANNELS * covers.sum(axis=(1, 2)))).min(axis=1))
+            placements = list(_placements(view, self.shape))
+            if placements:
+                covers = np.stack([where for where, _ in placements]).astype(np.float32)
+                shown = np.stack([what for _, what in placements])
+                difference = self.squares @ covers.reshape(len(placements), -1).T
+                difference -= 2 * (self.cells @ shown.reshape(len(placements), -1).T)
+                difference += np.square(shown).sum(axis=(1, 2, 3))
+                least = np.minimum(
+                    least, (difference / (CHANNELS * covers.sum(axis=(1, 2)))).min(axis=1)
+                )
         return np.sqrt(np.maximum(least, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """Layouts by shape; ``count`` of them in all."""
+    """Layouts grouped by shape; ``count`` in total."""
 
     shapes: tuple[Alike, ...]
     count: int
 
     @classmethod
     def of(cls, layouts: Sequence[Cells]) -> Self:
-        """(H, W, 3) layouts, numbered as given."""
+        """(H, W, 3) layouts, numbered in this order."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(layouts):
             by_shape.setdefault(one.shape, []).append(row)
-        alike = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
-        return cls(tuple(alike), len(layouts))
+        groups = (Alike.of(rows, [layouts[at] for at in rows]) for rows in by_shape.values())
+        return cls(tuple(groups), len(layouts))
 
     def differences(self, pixels: Pixels) -> Floats:
-        """By how many levels (H, W, 3) pixels differ from a part of each: (count,), or infinity."""
+        """(count,): difference in levels from a part of each layout, or infinity."""
         views, differences = views_of(pixels), np.full(self.count, np.inf, np.float32)
-        for some in self.shapes:
-            differences[some.rows] = some.differences(views)
+        for group in self.shapes:
+            differences[group.rows] = group.differences(views)
         return differences
 
 
 def layout_of(pixels: Pixels) -> Cells:
-    """About 192 cells of (H, W, 3) pixels, their mean colours."""
+    """About 192 cells of (H, W, 3) pixels, with their mean colours."""
     high, wide = pixels.shape[:2]
     across = int(np.clip(round((_CELLS * wide / high) ** 0.5), _SIDE_MIN, _SIDE_MAX))
     down = int(np.clip(round(_CELLS / across), _SIDE_MIN, _SIDE_MAX))
@@ -93,7 +94,7 @@ def layout_of(pixels: Pixels) -> Cells:
 
 
 def views_of(pixels: Pixels) -> list[Pixels]:
-    """A found picture, small and without lettering: whole, inside its bars; both mirrored too."""
+    """A found picture, small and without text: whole, and inside its bars; both also mirrored."""
     longest = max(pixels.shape[:2])
     high, wide = (max(1, round(side * min(1.0, _SEEN_PX / longest))) for side in pixels.shape[:2])
     small = _resized(pixels, wide, high)
@@ -102,13 +103,14 @@ def views_of(pixels: Pixels) -> list[Pixels]:
     left, right = _inside(small[top:bottom].transpose(1, 0, 2))
     inner = smooth[top:bottom, left:right]
     views = [smooth] if inner.shape == smooth.shape else [smooth, inner]
-    return [np.ascontiguousarray(way) for one in views for way in (one, one[:, ::-1])]
+    return [np.ascontiguousarray(image) for one in views for image in (one, one[:, ::-1])]
 
 
 def _inside(pixels: Pixels) -> tuple[int, int]:
-    """First row, and last one half open, between bars of one colour above and below.
+    """First row, and last one half-open, between bars of one colour above and below.
 
-    Dark lettering goes when each sample is raised to what is bright beside it, and the reverse.
+    Closing removes dark text (each sample takes bright neighbours' values), opening removes light
+    text.
     """
     stroke = np.ones((_STROKE_PX, _STROKE_PX), np.uint8)
     runs = [(0, 0)]
@@ -118,19 +120,19 @@ def _inside(pixels: Pixels) -> tuple[int, int]:
         near = np.abs(plain - colours).max(axis=3) <= _BAR_LEVELS
         above, below = near.mean(axis=2) >= _BAR_SHARE
         runs.append((_run(above), _run(below[::-1])))
-    above, below = (max(some) for some in zip(*runs, strict=True))
+    above, below = (max(group) for group in zip(*runs, strict=True))
     return above, len(pixels) - below
 
 
 def _run(plain: NDArray[np.bool_]) -> int:
-    """How many plain rows there are at the start, and one more: there bar and picture mix."""
-    most = int(_BAR_MAX * len(plain))
-    run = most if bool(plain[:most].all()) else int(np.argmin(plain[:most]))
-    return min(run + 1, most) if run else 0
+    """The number of initial plain rows, plus one where bar and picture mix."""
+    limit = int(_BAR_MAX * len(plain))
+    run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
+    return min(run + 1, limit) if run else 0
 
 
-def _laid(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
-    """A view at every size and place on so many cells: which it covers, and with what."""
+def _placements(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
+    """A view at every size and position on the cells: the mask it covers, and its colours there."""
     high, wide = shape
     for across in range(max(1, round(_SHARE_MIN * wide)), wide + 1):
         down = min(round(across * view.shape[0] / view.shape[1]), high + 1)
@@ -150,7 +152,7 @@ def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
 
 
 Entries = NDArray[Any]
-KEPT: Final = 500  # points of a sent picture
+KEPT: Final = 500  # points stored per sent picture
 ENTRY: Final = np.dtype(
     [
         ("word", "<u2"),
@@ -167,12 +169,11 @@ _SIDE: Final = 255
 
 
 def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
-    """The points of (H, W, 3) pixels to keep: at most 500 entries of 14 bytes."""
+    """The points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
     return entries_of(points_of(pixels, KEPT), vocabulary).tobytes()
 
 
 def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
-    """One entry per point."""
     entries = np.empty(len(points.looks), ENTRY)
     words = vocabulary.nearest(points.looks, 1)[:, 0]
     entries["word"], entries["signs"] = words, vocabulary.signs(points.looks, words)
@@ -181,7 +182,6 @@ def entries_of(points: Points, vocabulary: Vocabulary) -> Entries:
 
 
 def place_in(entries: Entries, points: Points) -> None:
-    """Write where points lie into their entries."""
     placed = np.clip(np.rint(points.places * _SIDE), 0, _SIDE)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
     entries["size"] = np.clip(np.rint(-points.sizes * OCTAVE), 0, 255)
@@ -210,7 +210,7 @@ class PictureRecord:
 
 
 def record_of(picture: Picture) -> bytes:
-    """What to keep of a picture that is sent: about 7.6 kB at most."""
+    """The record of a sent picture: about 7.6 kB at most."""
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), seen_pixels(picture)
     cells = layout_of(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
@@ -218,7 +218,7 @@ def record_of(picture: Picture) -> bytes:
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:
-    """What a record holds; None when it was damaged, or made by another version."""
+    """Parse a record; None if it is damaged or of another version."""
     if not record.startswith(_VERSION) or len(record) < _START + _SHAPE_BYTES:
         return None
     down, across = record[_START : _START + _SHAPE_BYTES]

@@ -1,4 +1,4 @@
-"""Which registered sounds a stretch of an upload sounds like, also if played slower or faster."""
+"""Find which registered sounds a part of an upload resembles, also if played slower or faster."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,27 +32,29 @@ from entrenous.fingerprint.nouns import (
 Places = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 WORD_S: Final = STEP / RATE_HZ
-_REACH_S: Final = ((len(SMOOTHING) + WIDTH - 2) * STEP + FRAME) / RATE_HZ  # that one word hears
-STRETCH: Final = 19  # words: all that five seconds have
-# bits that change from word to word in the mean of a stretch: noise 1.9 at most, speech from 3.7
+_REACH_S: Final = (
+    (len(SMOOTHING) + WIDTH - 2) * STEP + FRAME
+) / RATE_HZ  # the time that one word covers
+STRETCH: Final = 19  # words in five seconds
+# mean changed bits from word to word in a stretch: at most 1.9 for noise, at least 3.7 for speech
 LIVELY: Final = 2.5
-SCREEN: Final = 0.30  # of a stretch's bits; what differs more is not laid over the upload
-COMMON: Final = 1000  # places; a word that stands in more of them leads nowhere
-CLOSE_BY: Final = 4 * COMMON  # places of all words that are at most two bits away; likewise
-ALIGNED: Final = 32  # ways to lay one sound over an upload; a loop fits itself in thousands
-_ASKED: Final = 64  # words at once, so that a loop needs no more memory than speech
+SCREEN: Final = 0.30  # of a stretch's bits; if more differ, no alignment is tried
+COMMON: Final = 1000  # places; more frequent words are useless
+CLOSE_BY: Final = 4 * COMMON  # places of all words within two bits; likewise
+ALIGNED: Final = 32  # alignments tried per sound; a loop has thousands
+_ASKED: Final = 64  # words at a time, to limit memory for loops
 _CLOSE: Final = 2  # bits
 
 
 class Limit(NamedTuple):
-    """Over ``words`` words, at most ``errors`` of the bits may differ."""
+    """Over ``words`` words, at most the share ``errors`` of bits may differ."""
 
     words: int
     errors: float
 
 
-# What codecs and noise leave is below 0.11. Of 5,928 unrelated pairs two were at 0.27 or less over
-# ten seconds; the nearest of 18,848 was at 0.21 over five. The paper's 0.35 would hold many.
+# Codecs and noise cause less than 0.11. Of 5,928 unrelated pairs two had at most 0.27 over ten
+# seconds; the least of 18,848 was 0.21 over five. The paper's 0.35 would match many of them.
 LIMITS: Final = (
     Limit(190, 0.29),  # 26 seconds
     Limit(114, 0.27),
@@ -64,7 +66,7 @@ LIMITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SoundView:
-    """One way to hear an upload: ``how`` it was made, and its words."""
+    """One transformation (``how``) of an upload's sound, and its words."""
 
     how: str
     words: Words
@@ -72,8 +74,10 @@ class SoundView:
 
 @dataclass(frozen=True, slots=True)
 class SoundIndex:
-    """Registered sounds, for look-ups: ``words`` of all, one sound after the other, ``ends`` of
-    each; ``values`` are the lively ones in ascending order, ``places`` where each stands.
+    """An index of registered sounds.
+
+    ``words`` holds all sounds one after the other, ``ends`` the end of each; ``values`` are the
+    distinctive words in ascending order, ``places`` their positions.
     """
 
     words: Words
@@ -83,17 +87,17 @@ class SoundIndex:
 
     @classmethod
     def of(cls, prints: Sequence[SoundPrint]) -> Self:
-        """An index of these; a sound's number is its place in the sequence."""
+        """Build an index; a sound's number is its position in the sequence."""
         sounds = [as_words(one) for one in prints]
         words = np.concatenate([np.zeros(0, np.uint32), *sounds])
-        awake = np.concatenate([np.zeros(0, np.bool_), *(lively(one) for one in sounds)])
-        places = np.flatnonzero(awake)
+        distinctive = np.concatenate([np.zeros(0, np.bool_), *(lively(one) for one in sounds)])
+        places = np.flatnonzero(distinctive)
         order = np.argsort(words[places], kind="stable")
         ends = np.cumsum([len(one) for one in sounds], dtype=np.int64)
         return cls(words, ends, words[places][order], places[order])
 
     def near(self, views: Sequence[SoundView]) -> list[Alike]:
-        """What the upload sounds like, for each registered sound the view that fits best."""
+        """The registered sounds that the upload resembles, each with its best view."""
         best: dict[int, Alike] = {}
         for view in views:
             for one in self._in(view):
@@ -104,44 +108,42 @@ class SoundIndex:
 
     def _in(self, view: SoundView) -> Iterator[Alike]:
         for sound, shift in self._aligned(view.words):
-            found = self._laid(view.words, shift, sound)
+            found = self._best_match(view.words, shift, sound)
             if found is not None:
-                yield _said(found, shift - self._start(sound), sound, view)
+                yield _as_alike(found, shift - self._start(sound), sound, view)
 
     def _aligned(self, words: Words) -> Iterator[tuple[int, int]]:
-        """Sounds, and how far from a word of the upload its like stands in ``words``: of each sound
-        the ways that most words speak for.
-        """
-        asked = np.flatnonzero(lively(words))
+        """Sounds with offsets from the upload's words to ``words``, those with most votes."""
+        queried = np.flatnonzero(lively(words))
         span = len(self.words) + len(words)
-        ways, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for at in range(0, len(asked), _ASKED):
-            query, place = self._screened(words, *self._close(words, asked[at : at + _ASKED]))
+        offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for at in range(0, len(queried), _ASKED):
+            query, place = self._screened(words, *self._close(words, queried[at : at + _ASKED]))
             sound = np.searchsorted(self.ends, place, side="right")
-            some, count = np.unique(sound * span + place - query + len(words), return_counts=True)
-            ways.append(some)
+            keys, count = np.unique(sound * span + place - query + len(words), return_counts=True)
+            offsets.append(keys)
             votes.append(count)
-        every, which = np.unique(np.concatenate(ways), return_inverse=True)
-        total = np.bincount(which, np.concatenate(votes), len(every))
-        for way in every[_foremost(every // span, total)].tolist():
-            yield way // span, way % span - len(words)
+        all_offsets, which = np.unique(np.concatenate(offsets), return_inverse=True)
+        total = np.bincount(which, np.concatenate(votes), len(all_offsets))
+        for offset in all_offsets[_most_voted(all_offsets // span, total)].tolist():
+            yield offset // span, offset % span - len(words)
 
     def _start(self, sound: int) -> int:
         return int(self.ends[sound - 1]) if sound else 0
 
-    def _close(self, words: Words, asked: Places) -> tuple[Places, Places]:
-        """Pairs of such a word of the upload and a place with a word at most two bits away."""
-        probes = (words[asked, None] ^ _FLIPS).reshape(-1)
+    def _close(self, words: Words, queried: Places) -> tuple[Places, Places]:
+        """Pairs of one of these words and a place with a word at most two bits away."""
+        probes = (words[queried, None] ^ _FLIPS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
         count[count > COMMON] = 0
-        count[np.repeat(count.reshape(len(asked), -1).sum(axis=1) > CLOSE_BY, len(_FLIPS))] = 0
-        query = np.repeat(np.repeat(asked, len(_FLIPS)), count)
+        count[np.repeat(count.reshape(len(queried), -1).sum(axis=1) > CLOSE_BY, len(_FLIPS))] = 0
+        query = np.repeat(np.repeat(queried, len(_FLIPS)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return query, self.places[np.repeat(first, count) + within]
 
     def _screened(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
-        """Those around which a stretch of both is there, and differs in few enough bits."""
+        """Keep pairs where a stretch around both exists and differs in few enough bits."""
         sound = np.searchsorted(self.ends, place, side="right")
         start = np.where(sound > 0, self.ends[sound - 1], 0)
         before = np.minimum(np.minimum(query, place - start), STRETCH // 2)
@@ -150,24 +152,26 @@ class SoundIndex:
         whole = (before <= query) & (before <= place - start)
         query, place, before = query[whole], place[whole], before[whole]
         along = np.arange(STRETCH)
-        apart = (
+        difference = (
             words[(query - before)[:, None] + along] ^ self.words[(place - before)[:, None] + along]
         )
-        near = np.bitwise_count(apart).sum(axis=1) <= SCREEN * 32 * STRETCH
+        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN * 32 * STRETCH
         return query[near], place[near]
 
-    def _laid(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
-        """The longest stretch in which both are alike: first word, how many, share of errors."""
+    def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
+        """The longest match: first word, number of words, share of errors."""
         first = max(0, self._start(sound) - shift)
         stop = min(len(words), int(self.ends[sound]) - shift)
         mine, theirs = words[first:stop], self.words[first + shift : stop + shift]
         wrong = np.concatenate([[0], np.cumsum(np.bitwise_count(mine ^ theirs), dtype=np.int64)])
-        awake = np.concatenate([[0], np.cumsum(lively(mine) & lively(theirs), dtype=np.int64)])
+        distinctive = np.concatenate(
+            [[0], np.cumsum(lively(mine) & lively(theirs), dtype=np.int64)]
+        )
         for length, most in LIMITS:
             if length > len(mine):
                 continue
             errors = (wrong[length:] - wrong[:-length]) / (32 * length)
-            errors[awake[length:] - awake[:-length] < length / 2] = 1.0
+            errors[distinctive[length:] - distinctive[:-length] < length / 2] = 1.0
             at = int(np.argmin(errors))
             if errors[at] <= most:
                 return first + at, length, float(errors[at])
@@ -175,34 +179,33 @@ class SoundIndex:
 
 
 def as_words(sound: SoundPrint) -> Words:
-    """The words of a print as an array."""
     return np.frombuffer(sound.words, dtype=">u4").astype(np.uint32)
 
 
 def lively(words: Words) -> Flags:
-    """(N,) which words lie in some stretch of 19 that changes by LIVELY bits a word or more."""
+    """(N,): which words are in a stretch of 19 with at least LIVELY changed bits per word."""
     if len(words) < STRETCH:
         return np.zeros(len(words), dtype=np.bool_)
     changes = np.concatenate(
         [[0], np.cumsum(np.bitwise_count(words[1:] ^ words[:-1]), dtype=np.int64)]
     )
     steps = STRETCH - 1
-    awake = changes[steps:] - changes[:-steps] >= LIVELY * steps
+    distinctive = changes[steps:] - changes[:-steps] >= LIVELY * steps
     inside = np.zeros(len(words) + 1, dtype=np.int64)
-    np.add.at(inside, np.flatnonzero(awake), 1)
-    np.add.at(inside, np.flatnonzero(awake) + STRETCH, -1)
+    np.add.at(inside, np.flatnonzero(distinctive), 1)
+    np.add.at(inside, np.flatnonzero(distinctive) + STRETCH, -1)
     return np.cumsum(inside)[:-1] > 0
 
 
-def _foremost(sound: Places, votes: NDArray[Any]) -> Places:
-    """Where the ALIGNED ways with most votes of each sound are; ``sound`` ascends."""
+def _most_voted(sound: Places, votes: NDArray[Any]) -> Places:
+    """Indices of the ALIGNED offsets with most votes per sound; ``sound`` is ascending."""
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
     return np.sort(order[rank < ALIGNED])
 
 
 def _flips() -> Words:
-    """Zero, and every number of 32 bits with one or two of them set."""
+    """Zero, and every 32-bit number with one or two bits set."""
     ones = [
         sum(1 << bit for bit in bits)
         for n in range(_CLOSE + 1)
@@ -214,44 +217,55 @@ def _flips() -> Words:
 _FLIPS: Final = _flips()
 
 
-def _said(found: tuple[int, int, float], shift: int, sound: int, view: SoundView) -> Alike:
+def _as_alike(found: tuple[int, int, float], shift: int, sound: int, view: SoundView) -> Alike:
     at, length, errors = found
     length_s = (length - 1) * WORD_S + _REACH_S
     return Alike(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
 
 
 AS_IT_IS: Final = "as it is"
-SPEEDS: Final = (1.0, 0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04)  # that are undone
+SPEEDS: Final = (
+    1.0,
+    0.99,
+    1.01,
+    0.98,
+    1.02,
+    0.97,
+    1.03,
+    0.96,
+    1.04,
+)  # playing speeds that are reversed
 
 
 def sound_look(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
     """Every view of (N,) or (N, channels) samples, full scale 1."""
     plain = to_rate(samples, rate_hz)
     return tuple(
-        SoundView(_look_said(speed), words_of(chroma(_undone(plain, speed)))) for speed in SPEEDS
+        SoundView(_speed_name(speed), words_of(chroma(_at_original_speed(plain, speed))))
+        for speed in SPEEDS
     )
 
 
-def _undone(samples: Samples, speed: float) -> Samples:
-    """As it was before somebody played it ``speed`` times as fast."""
+def _at_original_speed(samples: Samples, speed: float) -> Samples:
+    """The samples before they were played ``speed`` times as fast."""
     if speed == 1.0:
         return samples
-    from scipy.signal import resample_poly  # noqa: PLC0415 - half a second, for sounds alone
+    from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
 
     ratio = Fraction(speed).limit_denominator(100)
     slower = resample_poly(samples, ratio.numerator, ratio.denominator)
     return np.asarray(np.round(slower), dtype=np.float32)
 
 
-def _look_said(speed: float) -> str:
+def _speed_name(speed: float) -> str:
     return AS_IT_IS if speed == 1.0 else f"speed {speed:.2f}"
 
 
 def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
-    """What is registered of (N,) or (N, channels) samples, full scale 1: at most 20 minutes.
+    """The print to register for (N,) or (N, channels) samples, full scale 1: at most 20 minutes.
 
     Raises:
-        SoundTooQuiet: there are not five seconds that could be told apart.
+        SoundTooQuiet: there are not five distinctive seconds.
     """
     words = words_of(chroma(to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
     if not lively(words).any():
@@ -260,13 +274,15 @@ def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
 
 
 def is_too_quiet(sound: SoundPrint) -> bool:
-    """Whether there are no five seconds in it that could be told apart."""
+    """Whether the sound has less than five distinctive seconds."""
     return not lively(as_words(sound)).any()
 
 
 def refuse_too_quiet(sound: SoundPrint) -> None:
-    """What a platform asks of a sound that somebody else's program registers; raises SoundTooQuiet
-    unless there are five seconds in it that could be told apart.
+    """Check a sound registered by another program, as a platform does.
+
+    Raises:
+        SoundTooQuiet: it has less than five distinctive seconds.
     """
     if is_too_quiet(sound):
         raise SoundTooQuiet(needed_s=SOUND_S_MIN)

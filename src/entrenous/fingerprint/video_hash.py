@@ -1,6 +1,6 @@
-"""A clip as the PDQ hashes of its frames: which frames, and without trimmed edges.
+"""A clip as PDQ hashes of selected frames, with and without edges.
 
-A registered clip is hashed once; an upload is hashed in eight orientations, with and without bars.
+A registered clip is hashed once; an upload in eight orientations, with and without bars.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,30 +47,30 @@ LOOKED_AT: Final = Cut(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK_FRAMES_MAX
 
 
 def registered(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """The frames that may be registered: eight a second, fewer when longer than 150 seconds.
+    """The frames to register: eight per second, fewer when longer than 150 seconds.
 
-    ``length_s`` is what the file announces; if that is 0, the first 150 seconds are taken.
+    ``length_s`` is the announced length; if it is 0, the first 150 seconds are used.
     """
     return paced(frames, REGISTERED.pace(length_s), PRINT_FRAMES_MAX)
 
 
 def looked_at(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """The frames of an upload that are looked at: four a second, fewer when longer than 10 min."""
+    """The frames of an upload to hash: four per second, fewer when longer than 10 minutes."""
     return paced(frames, LOOKED_AT.pace(length_s), LOOK_FRAMES_MAX)
 
 
-def paced(frames: Iterable[Frame], pace: Pace, most: int) -> Iterator[Frame]:
-    """The frames that it takes, at most so many; they come in the order of time."""
-    return islice((frame for frame in frames if pace.takes(frame.at_s)), most)
+def paced(frames: Iterable[Frame], pace: Pace, limit: int) -> Iterator[Frame]:
+    """At most ``limit`` frames chosen by the pace; they must be in time order."""
+    return islice((frame for frame in frames if pace.takes(frame.at_s)), limit)
 
 
 Luma = NDArray[np.uint8]
-_BLACK: Final = 16.0  # ITU-R BT.601, narrow range
+_BLACK: Final = 16.0  # ITU-R BT.601, limited range
 _STRETCH: Final = 255.0 / 219.0
 
 
 def blocks_of(luma: Luma) -> Floats:
-    """PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) narrow-range luma of a frame."""
+    """PDQ's 64 x 64 blocks, 0 to 255, of the (H, W) limited-range luma of a frame."""
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)
@@ -81,16 +81,16 @@ def blocks_of(luma: Luma) -> Floats:
 
 @lru_cache(maxsize=8)
 def _axis(length_px: int) -> Floats:
-    """The frames of a video are all of one size: this is worked out once."""
+    """Cached, since all frames of a video have one size."""
     axis = reference_axis(length_px)
     axis.flags.writeable = False
     return axis
 
 
-INNER: Final = 0.04  # of a side, at each edge of a registered frame
-CUTS: Final = (0.007, 0.02, 0.033)  # of a side, at an edge of an upload
-MOMENTS: Final = 8  # half seconds of an upload that are looked at in this way
-SIDE_PX_MIN: Final = 32  # of a frame: on less, a per cent is no pixel
+INNER: Final = 0.04  # of a side, cut at each edge of a registered frame
+CUTS: Final = (0.007, 0.02, 0.033)  # of a side, cut at an edge of an upload
+MOMENTS: Final = 8  # half seconds of an upload that are hashed like this
+SIDE_PX_MIN: Final = 32  # of a frame; below this, a per cent is less than a pixel
 TRIMMED: Final = "edges cut"
 Edges = tuple[float, float]
 _EDGES: Final = tuple(product(CUTS, CUTS))
@@ -102,7 +102,7 @@ _ALIKE: Final = tuple(
 
 
 def inner_hash(luma: Luma) -> bytes | None:
-    """The hash of an (H, W) frame without its edges, to register; None of a tiny frame."""
+    """The hash of an (H, W) frame without its edges, for registration; None for a tiny frame."""
     if min(luma.shape) < SIDE_PX_MIN:
         return None
     return to_bits(_spectra(luma, ((INNER, INNER),))[0, 0])
@@ -110,7 +110,7 @@ def inner_hash(luma: Luma) -> bytes | None:
 
 @dataclass(slots=True)
 class Trims:
-    """Collects the views of an upload's moments; ``apart_ms`` is how far these are apart."""
+    """Collects the trimmed views of an upload at ``MOMENTS`` times, ``apart_ms`` apart."""
 
     apart_ms: int
     views: list[TrimmedView] = field(default_factory=list)
@@ -118,11 +118,11 @@ class Trims:
 
     @classmethod
     def over(cls, length_s: float) -> Self:
-        """For an upload of so many seconds; the first ones of one that does not say."""
+        """For an upload of this length; without a length, its first moments are used."""
         return cls(max(MOMENT_MS, round(1000 * length_s / MOMENTS)))
 
     def see(self, luma: Luma, at_ms: int) -> None:
-        """Look at this frame, if it is one of the moments."""
+        """Hash this frame if it is at one of these times."""
         moment = at_ms // MOMENT_MS
         if at_ms % self.apart_ms >= MOMENT_MS or min(luma.shape) < SIDE_PX_MIN:
             return
@@ -141,9 +141,9 @@ class Trims:
 
 
 def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
-    """(K, K, 16, 16) spectra of the windows with these cuts at top and bottom, left and right.
+    """(K, K, 16, 16): spectra of windows with these cuts at top and bottom, left and right.
 
-    The scale and offset of narrow-range luma change no bit.
+    The scale and offset of limited-range luma do not change any bit.
     """
     down, across = _waves(luma.shape[0], edges), _waves(luma.shape[1], edges)
     spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
@@ -154,7 +154,7 @@ def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
 
 @lru_cache(maxsize=8)
 def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
-    """(K * 16, length_px): from the pixels of an axis to 16 frequencies of each window on it."""
+    """(K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
     waves = []
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
@@ -164,21 +164,21 @@ def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
     return np.concatenate(waves)
 
 
-NEIGHBOUR_BITS: Final = 10  # what the same scene differs by from one frame to the next
+NEIGHBOUR_BITS: Final = 10  # largest difference between successive frames of one scene
 
 
 def video_print(
     frames: Iterable[Frame], length_s: float = 0.0, *, parts: bool = False
 ) -> VideoPrint:
-    """What is registered of a video: at most 1,200 frames, of one hash each, or two.
+    """The print to register for a video: at most 1,200 frames, with one or two hashes each.
 
-    Frames are taken eight times a second by time. Flat ones are left out, for they resemble
-    anything flat, and so is what lies within 10 bits of the frame that was kept before it.
+    Frames are sampled eight times per second. Flat frames are left out, because they resemble any
+    flat frame, and so are frames within 10 bits of the previous one kept.
 
     Args:
-        frames: upright, in the order of time; they are read once.
-        length_s: what the file announces (``Shown.length_s``).
-        parts: its owner agrees to send a second hash of each frame, without the edges.
+        frames: upright, in time order; iterated once.
+        length_s: the announced length (``Shown.length_s``).
+        parts: the owner agrees to send a second hash of each frame, without the edges.
 
     Raises:
         VideoTooFlat: no frame has enough detail.
@@ -190,7 +190,7 @@ def video_print(
 
 
 def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
-    """Those that differ by more than 10 bits from the one before them that was given."""
+    """Those that differ by more than 10 bits from the last one returned."""
     before: FramePrint | None = None
     for one in prints:
         if before is None or apart(one.bits, before.bits) > NEIGHBOUR_BITS:
@@ -199,7 +199,7 @@ def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
 
 
 def apart(one: bytes, other: bytes) -> int:
-    """In how many of 256 bits two hashes differ."""
+    """The number of differing bits of 256."""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
@@ -213,21 +213,22 @@ def _prints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
             yield FramePrint(round(1000 * frame.at_s), bits, detail, inner)
 
 
-SPREAD: Final = 16  # brightness levels, as for the border of a picture
-LEFT_MIN: Final = 0.3  # of each side: bars around less are a picture of their own
+SPREAD: Final = 16  # brightness levels, as in borders.py
+LEFT_MIN: Final = 0.3  # of each side: with less inside, the bars are part of the picture
 
 
 @dataclass(slots=True)
 class Bars:
-    """``darkest`` and ``brightest`` are what each place of a small frame has been so far."""
+    """Detects bars from the ``darkest`` and ``brightest`` value of each place so far."""
 
     darkest: Luma | None = None
     brightest: Luma | None = None
 
     def without(self, luma: Luma) -> Luma | None:
-        """The (H, W) luma inside the bars, None when there are none; learns from this frame.
+        """Update with this frame, and return the (H, W) luma inside the bars, None if there are
+        none.
 
-        All frames must be of one size.
+        All frames must have one size.
         """
         small = _small(luma)
         self.darkest = small if self.darkest is None else np.minimum(self.darkest, small)
@@ -241,10 +242,10 @@ class Bars:
 
 
 def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
-    """First and last row, first and last column inside the bars, half open.
+    """Rows from first to last and columns from first to last inside the bars, half-open.
 
-    The whole frame where there are no bars, or where too little would be left. A bar is as bright
-    all over as at its outer edge, give or take 16 levels.
+    This is the whole frame if there are no bars, or if too little would be left. A bar is
+    everywhere as bright as at its outer edge, within 16 levels.
     """
     height, width = darkest.shape
     top, bottom = _between(darkest.min(axis=1), brightest.max(axis=1))
@@ -256,13 +257,13 @@ def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
 
 
 def _between(low: Luma, high: Luma) -> tuple[int, int]:
-    """First and last line between the plain ones at both ends; all, when there are only such."""
+    """First and last line between the plain ones at both ends; all lines if all are plain."""
     first, last = _run(low, high), len(low) - _run(low[::-1], high[::-1])
     return (first, last) if first < last else (0, len(low))
 
 
 def _run(low: Luma, high: Luma) -> int:
-    """How many lines from the first one on are plain, and as bright as the first."""
+    """The number of initial lines that are plain and as bright as the first."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
     plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
@@ -276,12 +277,12 @@ def _small(luma: Luma) -> Luma:
 
 
 NO_BARS: Final = "bars removed"
-SAME_BITS: Final = 4  # what coding alone changes in a scene that does not move
+SAME_BITS: Final = 4  # changed by coding alone in a still scene
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A frame that is looked at: ``whole`` and ``inner`` are 16 x 16 spectra."""
+class _HashedFrame:
+    """A hashed frame; ``whole`` and ``inner`` are 16 x 16 spectra."""
 
     at_ms: int
     bits: bytes
@@ -290,23 +291,23 @@ class _Seen:
 
 
 def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
-    """Every view of an uploaded video; one without any detail has no frame in them.
+    """Every view of an uploaded video; without detail, the views have no frames.
 
-    Frames are taken four times a second by time. Those with little detail are left out, and those
-    within SAME_BITS of the one before them; with bars around, what counts is inside them.
+    Frames are sampled four times per second. Frames with little detail are left out, and those
+    within SAME_BITS of the previous one; with bars, the inside decides.
 
     Args:
-        frames: upright, in the order of time; read once.
-        length_s: what the file announces (``Shown.length_s``).
+        frames: upright, in time order; iterated once.
+        length_s: the announced length (``Shown.length_s``).
     """
-    bars, kept, trims = Bars(), list[_Seen](), Trims.over(length_s)
-    barred = False
+    bars, kept, trims = Bars(), list[_HashedFrame](), Trims.over(length_s)
+    has_bars = False
     for frame in looked_at(frames, length_s):
         luma = np.asarray(frame)
         blocks = blocks_of(luma)
         cut = bars.without(luma)
         inner = blocks if cut is None else blocks_of(cut)
-        barred |= cut is not None
+        has_bars |= cut is not None
         if quality(inner) < PDQ_QUALITY_MIN:
             continue
         trims.see(luma if cut is None else cut, round(1000 * frame.at_s))
@@ -314,28 +315,31 @@ def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
         bits = to_bits(spectrum)
         if not kept or apart(bits, kept[-1].bits) > SAME_BITS:
             whole = spectrum if cut is None else frequencies(blocks)
-            kept.append(_Seen(round(1000 * frame.at_s), bits, whole, spectrum))
-    views = [*_views([one.whole for one in kept], ""), *_barred(kept, barred=barred)]
+            kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
+    views = [
+        *_views([one.whole for one in kept], ""),
+        *_views_without_bars(kept, has_bars=has_bars),
+    ]
     times = tuple(one.at_ms for one in kept)
     return VideoLook(times, tuple(views), tuple(trims.views))
 
 
-def _barred(kept: list[_Seen], *, barred: bool) -> list[View]:
-    return _views([one.inner for one in kept], NO_BARS) if barred else []
+def _views_without_bars(kept: list[_HashedFrame], *, has_bars: bool) -> list[View]:
+    return _views([one.inner for one in kept], NO_BARS) if has_bars else []
 
 
 def _views(spectra: list[Floats], done: str) -> list[View]:
-    """The eight orientations of all frames; nothing when there is no frame."""
+    """The eight orientations of all frames; empty without frames."""
     if not spectra:
         return []
     views = []
     for how, turned in turn(np.stack(spectra)).items():
         hashes = to_bits(turned)
         cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
-        views.append(View(_said(how, done), cut))
+        views.append(View(_view_name(how, done), cut))
     return views
 
 
-def _said(turned: str, done: str) -> str:
-    """E.g. "mirror, bars removed"; "as it is" only when nothing was done."""
+def _view_name(turned: str, done: str) -> str:
+    """A name like "mirror, bars removed"; "as it is" only if nothing was done."""
     return ", ".join(one for one in (turned if turned != UPRIGHT else "", done) if one) or UPRIGHT

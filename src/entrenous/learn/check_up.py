@@ -1,4 +1,4 @@
-"""The check-up: what this machine can see by itself, as leak paths that are open or closed."""
+"""The check-up: leak paths that this machine can see, as open or closed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,11 +8,11 @@ from typing import Final
 from zxcvbn import zxcvbn
 
 from entrenous.base.secret import Secret
-from entrenous.learn.this_machine import Machine, MachineFacts
+from entrenous.learn.this_machine import MachineFacts
 
 
 class LeakPath(StrEnum):
-    """A leak path: open, closed, or not something this machine can see."""
+    """Whether a leak path is open or closed; UNKNOWN if this machine cannot see it."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -21,7 +21,7 @@ class LeakPath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One finding of the check-up: which leak path, whether it is open, and the one next action.
+    """One finding of the check-up, and the next step.
 
     ``closes`` names the leak path in words, e.g. "somebody reads the vault's files".
     """
@@ -35,24 +35,21 @@ class Advice:
 
 STEPS_MAX: Final = 5
 GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
-_ZXCVBN_LENGTH_MAX: Final = 72  # what it looks at; a longer passphrase is judged by its beginning
+_ZXCVBN_LENGTH_MAX: Final = 72  # a longer passphrase is judged by its beginning
 _NAMES_SHOWN: Final = 3
 
 
-def check_up(machine: Machine, passphrase: Secret | None = None) -> list[Advice]:
-    """Look at the passphrase, the vault's permissions and the disk; open paths come first.
+def check_up(facts: MachineFacts, passphrase: Secret | None = None) -> list[Advice]:
+    """Judge the passphrase, the vault's permissions and the disk; open paths come first.
 
-    Args:
-        machine: what may be seen of this computer.
-        passphrase: as just typed, UTF-8; looked at and forgotten. None: not looked at.
+    ``passphrase`` is UTF-8 as typed, used once and not stored; None skips its check.
     """
-    facts = machine.look()
     found = [_passphrase(passphrase), _permissions(facts), _disk(facts)]
-    return _few_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
+    return _limit_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
 
 
 def guesses_log10(passphrase: Secret) -> float:
-    """How many guesses a clever guesser needs for it, as a power of ten (zxcvbn)."""
+    """Estimate the guesses needed, as a power of ten (zxcvbn)."""
     words = passphrase.reveal().decode(errors="replace")[:_ZXCVBN_LENGTH_MAX]
     return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
 
@@ -110,8 +107,8 @@ def _finding(check: str, closes: str) -> Callable[[LeakPath, str, str | None], A
     return lambda path, found, step: Advice(check, path, closes, found, step)
 
 
-def _few_steps(advice: list[Advice]) -> list[Advice]:
-    """Keep the first few next steps; what was found stays said."""
+def _limit_steps(advice: list[Advice]) -> list[Advice]:
+    """Keep only the first STEPS_MAX next steps; all findings stay."""
     left = STEPS_MAX
     kept = []
     for one in advice:

@@ -10,7 +10,7 @@ from entrenous.device.lock_errors import NoPassphrase
 from entrenous.learn.check_up import Advice
 from entrenous.learn.check_up import check_up as look
 from entrenous.learn.lesson import lesson, lesson_names
-from entrenous.learn.this_machine import local_machine
+from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import put_json, say
 from entrenous.terminal.session import NO, YES, session_of
 
@@ -18,7 +18,6 @@ MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     app.command("check-up")(check_up)
     app.command("learn")(learn)
 
@@ -32,11 +31,11 @@ def check_up(
     Exit status 0: there is something to close; 1: nothing to advise.
     """
     session = session_of(context)
-    advice = look(local_machine(session.settings.home), _passphrase(session.passphrase_fd))
+    advice = look(inspect_machine(session.settings.home), _passphrase(session.passphrase_fd))
     if as_json:
         put_json({"schema": "entrenous/check-up/1", "advice": [_shown(one) for one in advice]})
     else:
-        _tell(advice)
+        _print_advice(advice)
     raise typer.Exit(YES if any(one.next_step for one in advice) else NO)
 
 
@@ -54,14 +53,14 @@ def learn(name: Annotated[str | None, typer.Argument(help="A lesson's name.")] =
 
 
 def _passphrase(descriptor: int | None) -> Secret | None:
-    """To judge how guessable it is; without one, that check says that it was not looked at."""
+    """Ask for the passphrase to judge it; without one, that check is skipped."""
     try:
         return ask_passphrase(descriptor)
     except NoPassphrase:
         return None
 
 
-def _tell(advice: list[Advice]) -> None:
+def _print_advice(advice: list[Advice]) -> None:
     for one in advice:
         say(f"{MARK[one.path.value]} {one.closes}")
         say(f"        {one.found}")

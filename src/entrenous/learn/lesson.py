@@ -1,7 +1,6 @@
-"""Lessons of five minutes each, read from learn/lessons/; each ends in one setting changed."""
+"""Five-minute lessons, read from learn/lessons/; each ends in one changed setting."""
 
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -10,10 +9,7 @@ import msgspec
 from entrenous.base.errors import Malformed, NotFound
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """Five minutes; ends in one setting changed."""
-
+class Lesson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     title: str
     text: str
     closes: str
@@ -27,36 +23,26 @@ class BadLesson(Malformed):
     """The lesson {name} that came with Entrenous is damaged. Install Entrenous again."""
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    title: str
-    closes: str
-    text: str
-
-
 def lesson_names() -> tuple[str, ...]:
-    """The names of the lessons that came with this release, in order."""
-    return tuple(sorted(_name(file) for file in _shelf().iterdir() if file.name.endswith(".toml")))
+    files = (file.name for file in _lessons_folder().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
 
 
 def lesson(name: str) -> Lesson:
-    """One lesson by its name; raises NoSuchLesson."""
+    """Return one lesson by name; raises NoSuchLesson."""
     if name not in lesson_names():
         raise NoSuchLesson(name=name)
-    return read_lesson(name, _shelf().joinpath(f"{name}.toml").read_bytes())
+    return read_lesson(name, _lessons_folder().joinpath(f"{name}.toml").read_bytes())
 
 
 def read_lesson(name: str, data: bytes) -> Lesson:
-    """A lesson from its TOML; raises BadLesson."""
+    """Parse a lesson's TOML; raises BadLesson."""
     try:
-        row = msgspec.convert(tomllib.loads(data.decode()), _Row)
+        read = msgspec.convert(tomllib.loads(data.decode()), Lesson)
     except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise BadLesson(name=name) from None
-    return Lesson(row.title, row.text.strip(), row.closes)
+    return msgspec.structs.replace(read, text=read.text.strip())
 
 
-def _shelf() -> Traversable:
+def _lessons_folder() -> Traversable:
     return resources.files("entrenous.learn").joinpath("lessons")
-
-
-def _name(file: Traversable) -> str:
-    return file.name.removesuffix(".toml")

@@ -1,8 +1,8 @@
 """Inspect this machine: file permissions and, on Linux, disk encryption.
 
-Disk encryption is followed from the device's folder to its mount (``/proc/self/mountinfo``,
-proc(5)), to the block device and through its layers (``/sys/dev/block``): dm-crypt volumes have
-``CRYPT-`` in ``dm/uuid``. Anything but a block device cannot be judged.
+To find the encryption, the device's folder is followed to its mount (``/proc/self/mountinfo``,
+proc(5)), the block device and its layers (``/sys/dev/block``): dm-crypt volumes have ``CRYPT-`` in
+``dm/uuid``. Other kinds of storage cannot be judged.
 """
 
 from __future__ import annotations
@@ -14,35 +14,21 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What this program can see of the machine; None is "cannot see", never "fine".
+    """What this program can see of the machine; None means "cannot see", never "fine".
 
     ``home`` is the device's folder. ``open_to_others`` are names inside it ("." is the folder
-    itself) that another account of this machine may read or write. ``disk_encrypted`` is about the
-    disk that it is on.
+    itself) that another account may read or write. ``disk_encrypted`` refers to the folder's disk.
     """
 
     system: str
     home: str
     open_to_others: tuple[str, ...] | None = None
     disk_encrypted: bool | None = None
-
-
-class Machine(Protocol):
-    """What the check-up may see of this machine."""
-
-    def look(self) -> MachineFacts:
-        """How things are now; what cannot be seen is None."""
-        ...
-
-
-def local_machine(home: Path) -> Machine:
-    """What the check-up may see of this computer."""
-    return LocalMachine(home)
 
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -56,40 +42,33 @@ class _Mount(NamedTuple):
     source: str
 
 
-class LocalMachine:
-    """The ``Machine`` port; ``home`` is the device's folder, ``root`` the file system's."""
-
-    def __init__(self, home: Path, root: Path = Path("/")) -> None:
-        self._home = home
-        self._root = root
-
-    def look(self) -> MachineFacts:
-        """How things are now; see ports/."""
-        system = platform.system()
-        return MachineFacts(
-            system=system or "this computer",
-            home=str(self._home),
-            open_to_others=open_to_others(self._home) if os.name == "posix" else None,
-            disk_encrypted=disk_encrypted(self._home, self._root) if system == "Linux" else None,
-        )
+def inspect_machine(home: Path) -> MachineFacts:
+    """Inspect this computer; ``home`` is the device's folder."""
+    system = platform.system()
+    return MachineFacts(
+        system=system or "this computer",
+        home=str(home),
+        open_to_others=open_to_others(home) if os.name == "posix" else None,
+        disk_encrypted=disk_encrypted(home) if system == "Linux" else None,
+    )
 
 
 def open_to_others(home: Path) -> tuple[str, ...] | None:
-    """Names in and below ``home`` that other accounts may use; None when it cannot be seen.
+    """Return names in and below ``home`` that other accounts may use; None if that cannot be seen.
 
-    Nobody gets past a folder that is closed, so then its files' own modes do not matter.
+    If ``home`` itself is closed, the modes of files in it do not matter.
     """
     try:
-        if not _loose(home):
+        if not _is_open_to_others(home):
             return ()
-        loose = [entry for entry in (home, *home.rglob("*")) if _loose(entry)]
+        loose = [entry for entry in (home, *home.rglob("*")) if _is_open_to_others(entry)]
     except OSError:
         return None
     return tuple(sorted(str(entry.relative_to(home)) for entry in loose))
 
 
 def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
-    """Whether the disk that ``home`` is on is encrypted; None when that cannot be seen."""
+    """Return whether the disk of ``home`` is encrypted; None if that cannot be seen."""
     try:
         mount = _mount_of(home.resolve(), root)
         if mount is None or mount.kind in _ENCRYPTING:
@@ -100,13 +79,13 @@ def disk_encrypted(home: Path, root: Path = Path("/")) -> bool | None:
         return None
 
 
-def _loose(entry: Path) -> bool:
+def _is_open_to_others(entry: Path) -> bool:
     mode = entry.lstat().st_mode
     return not stat.S_ISLNK(mode) and bool(mode & _OTHERS)
 
 
 def _mount_of(home: Path, root: Path) -> _Mount | None:
-    """The mount that ``home`` is on: the deepest, and of equals the last, which hides them."""
+    """Return the mount of ``home``: the deepest, and there the last, which hides the others."""
     lines = (root / "proc/self/mountinfo").read_text().splitlines()
     above = [mount for mount in map(_parse, lines) if home.is_relative_to(mount.point)]
     deepest = max((len(mount.point.parts) for mount in above), default=0)
@@ -114,7 +93,7 @@ def _mount_of(home: Path, root: Path) -> _Mount | None:
 
 
 def _parse(line: str) -> _Mount:
-    """One line of mountinfo: fields before " - " and after it, blanks written in octal."""
+    """Parse one line of mountinfo: fields before and after " - ", with octal escapes."""
     before, _, after = line.partition(" - ")
     number, _, point = before.split()[2:5]
     kind, source = after.split()[:2]
@@ -126,7 +105,7 @@ def _unescaped(text: str) -> str:
 
 
 def _number(mount: _Mount, root: Path) -> str:
-    """The block device's number; btrfs and some others show a made-up one, so ask its source."""
+    """Return the block device's number, by its source where btrfs and others have a virtual one."""
     if not mount.number.startswith("0:") or not mount.source.startswith("/dev/"):
         return mount.number
     device = (root / mount.source.lstrip("/")).stat().st_rdev
@@ -134,7 +113,7 @@ def _number(mount: _Mount, root: Path) -> str:
 
 
 def _layers(disk: Path) -> Iterator[Path]:
-    """A block device, and everything that it is made of, in turn."""
+    """Yield a block device and everything below it."""
     yield disk
     for below in (disk / "slaves").glob("*"):
         yield from _layers(below)

@@ -1,3 +1,1 @@
-"""Decode and encode pictures, clips and sounds without metadata; files of strangers are decoded in
-a sandboxed child process.
-"""
+"""Decode and encode pictures, clips and sounds without metadata; untrusted files in a sandbox."""

@@ -1,4 +1,4 @@
-"""Read a clip frame by frame, upright, as 8-bit 4:2:0, without metadata."""
+"""Read a clip frame by frame: upright, 8-bit 4:2:0, without metadata."""
 
 import io
 import math
@@ -33,14 +33,14 @@ from entrenous.media.completeness import clip_container_of
 CODECS: Final = frozenset(
     ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "h263", "mjpeg", "prores", "theora")
 )
-# of whose frames each is coded as I, P or B, and shown; others hide frames or know no B
-_IN_STEP: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
+# codecs where every frame is I, P or B and is shown; others hide frames or have no B
+_FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _KINDS: Final = {
     PictureType.I: Coded.WHOLE,
     PictureType.P: Coded.FORWARD,
     PictureType.B: Coded.BOTH_WAYS,
 }
-_RATE: Final = Fraction(30)  # when a file does not tell
+_RATE: Final = Fraction(30)  # for files without a rate
 _RATES: Final = (Fraction(1, 10), Fraction(1000))
 _EVERYTHING: Final = Cut()
 _PICTURES_ONLY: Final = {"err_detect": "careful"}
@@ -48,14 +48,14 @@ _PICTURES_ONLY: Final = {"err_detect": "careful"}
 
 @contextmanager
 def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
-    """Open a clip; its frames are decoded as they are walked.
+    """Open a clip; its frames are decoded while the caller iterates.
 
     Raises:
-        NoFrames: the file holds no moving pictures.
-        FramesUnknown: it holds some, and none that we read.
+        NoFrames: the file has no video.
+        FramesUnknown: it has video, but in no supported codec.
         ClipCutShort: it ends too early.
         FramesTooLarge, ClipTooLong: more than ``CLIP_PIXELS_MAX``, ``CLIP_LENGTH_S_MAX``.
-        ClipBroken: what is inside is broken. This and ClipTooLong may come while frames are walked.
+        ClipBroken: the data is damaged. This and ClipTooLong may be raised during iteration.
     """
     kind = clip_container_of(untrusted_data)
     try:
@@ -69,7 +69,7 @@ def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
 
 
 def pictures_of(container: Any) -> Any:
-    """The first stream of moving pictures of an open file; a cover is none.
+    """The first video stream of an open file; cover images do not count.
 
     Raises:
         NoFrames, FramesUnknown.
@@ -77,18 +77,18 @@ def pictures_of(container: Any) -> Any:
     unknown = False
     for stream in container.streams.video:
         context = stream.codec_context
-        cover = bool(int(stream.disposition) & int(type(stream.disposition).attached_pic))
-        if context is None or cover or context.name not in CODECS:
-            unknown |= not cover
+        is_cover = bool(int(stream.disposition) & int(type(stream.disposition).attached_pic))
+        if context is None or is_cover or context.name not in CODECS:
+            unknown |= not is_cover
             continue
-        context.thread_count = 1  # no thread can be started behind the walls
+        context.thread_count = 1  # the sandbox allows no threads
         context.options = dict(_PICTURES_ONLY)
         return stream
     raise FramesUnknown if unknown else NoFrames
 
 
 def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
-    """From the first frame, since only that tells how it is turned."""
+    """Properties of the video; the first frame is decoded because only it has the rotation."""
     context = stream.codec_context
     _check_size(context.width, context.height)
     first = next(_decoded(container, stream), None)
@@ -96,17 +96,17 @@ def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
         raise FramesUnknown
     _check_size(first.width, first.height)
     container.seek(stream.start_time or 0, stream=stream)
-    width, height = _reduced(first.width, first.height, cut.side_px)
+    width, height = _reduced_size(first.width, first.height, cut.side_px)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
-    colours = Colours(*(_code_point(one) for one in _colours(first)))
+    colours = Colours(*(_known_code_point(one) for one in _colours(first)))
     return Shown(width, height, _rate(stream), _length(container, stream), colours, aspect)
 
 
 def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Frame]:
     base = stream.time_base
-    kinds = _KINDS if stream.codec_context.name in _IN_STEP else {}
+    kinds = _KINDS if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
     start = (stream.start_time or 0) * base
     if cut.start_s > 0.0:
         container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
@@ -116,10 +116,10 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
         if cut.apart_s > 0.0:
-            before = _later(max(at, 0.0), before)
+            before = _check_order(max(at, 0.0), before)
         if at >= cut.stop_s:
             return
-        if at < cut.start_s - 1e-6 or _place(at, shown) % cut.each:
+        if at < cut.start_s - 1e-6 or _frame_number(at, shown) % cut.each:
             continue
         if not pace.takes(max(at, 0.0)):
             continue
@@ -132,21 +132,22 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         yield from container.decode(stream)
     except EntrenousError:
         raise
-    except Exception as error:  # libraries raise all kinds; the person needs one answer
+    except Exception as error:  # libraries raise many kinds; the person needs one message
         raise ClipBroken from error
 
 
-def _later(at_s: float, before_s: float) -> float:
-    """The time of a frame; whoever leaves frames out by time must not leave out what goes back.
+def _check_order(at_s: float, before_s: float) -> float:
+    """Check that times increase, because frames left out by time must not hide one that goes back.
 
-    Raises ClipBroken.
+    Raises:
+        ClipBroken: they do not.
     """
     if at_s > before_s or at_s == before_s == 0.0:
         return at_s
     raise ClipBroken
 
 
-def _place(at_s: float, shown: Shown) -> int:
+def _frame_number(at_s: float, shown: Shown) -> int:
     return round(at_s * float(shown.rate))
 
 
@@ -155,13 +156,13 @@ def _planes(raw: Any, shown: Shown) -> bytes:
     width, height = shown.width_px, shown.height_px
     if turns % 2:
         width, height = height, width
-    whole = raw.color_range == ColorRange.JPEG or str(raw.format.name).startswith("yuvj")
+    full_range = raw.color_range == ColorRange.JPEG or str(raw.format.name).startswith("yuvj")
     plain = raw.reformat(
         width=width,
         height=height,
         format="yuv420p",
         interpolation=Interpolation.AREA,
-        src_color_range=ColorRange.JPEG if whole else ColorRange.MPEG,
+        src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
         dst_color_range=ColorRange.MPEG,
         threads=1,
     )
@@ -177,11 +178,11 @@ def _turned(planes: NDArray[np.uint8], width: int, height: int, turns: int) -> b
 
 
 def _quarter_turns(raw: Any) -> int:
-    """How often the frame is to be turned by 90 degrees counter-clockwise to stand upright."""
+    """The number of counter-clockwise quarter turns that put the frame upright."""
     return int(round(raw.rotation / 90) % 4)
 
 
-def _reduced(width: int, height: int, side_px: int) -> tuple[int, int]:
+def _reduced_size(width: int, height: int, side_px: int) -> tuple[int, int]:
     factor = min(1.0, side_px / max(width, height)) if side_px else 1.0
     return max(2, round(width * factor) & ~1), max(2, round(height * factor) & ~1)
 
@@ -211,5 +212,5 @@ def _colours(raw: Any) -> tuple[int, int, int]:
     return int(raw.colorspace), int(raw.color_primaries), int(raw.color_trc)
 
 
-def _code_point(number: int) -> int:
+def _known_code_point(number: int) -> int:
     return number if 0 <= number <= 22 else 2

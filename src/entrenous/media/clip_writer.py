@@ -1,6 +1,6 @@
-"""Write a marked clip: H.264 and AAC in MP4, with frames and sound and nothing else.
+"""Write a marked clip: H.264 and AAC in MP4, with nothing but frames and sound.
 
-Also the rate factor at which a clip's copies look like their original.
+It also finds the rate factor at which copies look like their original.
 """
 
 import io
@@ -25,18 +25,18 @@ from entrenous.media.completeness import without_user_data
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
 _TICKS: Final = 90_000  # per second
-_PRESET: Final = "veryfast"  # half the time of the next slower one, for a tenth more bytes
-# Bits go where the errors are, not where an eye would see them first: at this fineness it sees none
-# anywhere, and the same PSNR takes up to a third fewer bytes. In R, G and B an error of chroma
-# counts as much as one of luma, and costs less to avoid.
-_TUNED: Final = "aq-mode=0:chroma-qp-offset=-6"
-_BOTH_WAYS_MAX: Final = 8  # in a row: what encoders of phones and of the web make at most
+_PRESET: Final = "veryfast"  # half the time of the next slower preset, for a tenth more bytes
+# Optimise PSNR instead of visibility: at this quality no error is visible, and the same PSNR takes
+# up to a third fewer bytes. In R, G and B an error of chroma counts as much as one of luma, and
+# costs less to avoid.
+_X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
+_BOTH_WAYS_MAX: Final = 8  # consecutive B frames: the most that phones and web encoders write
 _KINDS: Final = {
     Coded.WHOLE: PictureType.I,
     Coded.FORWARD: PictureType.P,
     Coded.BOTH_WAYS: PictureType.B,
 }
-_NO_NAMES: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
+_NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 _NO_SETTINGS: Final = "filter_units=remove_types=6"  # x264 writes its settings into every file
 _SOUND_BPS_PER_CHANNEL: Final = 80_000
 _SOUND_PART: Final = 1024
@@ -45,9 +45,7 @@ Samples = NDArray[np.float32]
 
 
 class Track(NamedTuple):
-    """What is heard in a clip: float32 (samples, channels), how many a second has, and how they lie
-    beside its frames.
-    """
+    """A clip's sound, float32 (samples, channels), and its timing against the frames."""
 
     samples: Samples
     rate_hz: int
@@ -55,13 +53,13 @@ class Track(NamedTuple):
 
 
 class ClipWriter:
-    """One copy in the making. Frames go in by the order of time; :meth:`finish` gives the file.
+    """Writes one copy. Add frames in time order, then call :meth:`finish`.
 
     Args:
-        shown: what the frames have in common.
+        shown: properties that the frames have in common.
         crf: x264's constant rate factor; lower is finer.
-        sound: what is heard; None for a silent clip.
-        threads: of the encoder; one costs least, when several copies are written at a time.
+        sound: the sound track; None for a silent clip.
+        threads: of the encoder; one is cheapest when several copies are written at once.
     """
 
     def __init__(
@@ -73,21 +71,21 @@ class ClipWriter:
     ) -> None:
         self._file = io.BytesIO()
         self._shown = shown
-        self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_NAMES))
+        self._container = av.open(self._file, "w", format="mp4", options=dict(_NO_METADATA))
         self._stream = _video(self._container, shown, crf, threads)
         self._filter = BitStreamFilterContext(_NO_SETTINGS, self._stream)
         self._sound = None if sound is None else _SoundTrack(self._container, sound)
-        self._later_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
+        self._picture_delay_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
 
     def add(self, luma: Planes, chroma: Planes, at_s: float, coded: Coded = Coded.UNKNOWN) -> None:
-        """One frame: (H, W) luma, and the bytes of both chroma planes one after the other; it is
-        shown ``at_s`` after the picture began, which a sound may be ahead of.
+        """Add one frame: luma (H, W), and both chroma planes in one array.
 
-        It is coded as it was in its source (docs/spec/clip.md, section 5), where that is known.
+        ``at_s`` counts from the start of the picture, which may be later than that of the sound.
+        The frame is coded with its source's frame type, if known (docs/spec/clip.md, section 5).
         """
         planes = np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
         frame = av.VideoFrame.from_ndarray(planes.reshape(-1, self._shown.width_px), "yuv420p")
-        shown_s = self._later_s + at_s
+        shown_s = self._picture_delay_s + at_s
         frame.pts, frame.time_base = round(shown_s * _TICKS), Fraction(1, _TICKS)
         if coded in _KINDS:
             frame.pict_type = _KINDS[coded]
@@ -95,7 +93,6 @@ class ClipWriter:
         self._mux(self._stream.encode(frame))
 
     def finish(self) -> bytes:
-        """The whole file."""
         self._mux_sound(None)
         self._mux(self._stream.encode())
         for packet in self._filter.filter(None):
@@ -121,7 +118,7 @@ def _video(container: Any, shown: Shown, crf: float, threads: int) -> Any:
         "crf": f"{crf:g}",
         "preset": _PRESET,
         "bf": f"{_BOTH_WAYS_MAX}",
-        "x264-params": _TUNED,
+        "x264-params": _X264_PARAMS,
     }
     stream.time_base = Fraction(1, _TICKS)
     context = stream.codec_context
@@ -138,18 +135,18 @@ def _video(container: Any, shown: Shown, crf: float, threads: int) -> Any:
 
 
 class _SoundTrack:
-    """Samples on their way into a file, a part at a time, so that they lie beside their frames."""
+    """Encodes samples in parts, interleaved with their frames."""
 
     def __init__(self, container: Any, track: Track) -> None:
         channels = track.samples.shape[1]
-        self._parts, self._rate_hz, self._at = _parts(track), track.rate_hz, 0
+        self._parts, self._rate_hz, self._at = _sound_parts(track), track.rate_hz, 0
         self._layout = "mono" if channels == 1 else "stereo"
         self._stream = container.add_stream("aac", rate=track.rate_hz, layout=self._layout)
         self._stream.bit_rate = _SOUND_BPS_PER_CHANNEL * channels
         self._stream.codec_context.flags |= Flags.bitexact
 
     def packets(self, until_s: float | None) -> Iterator[Any]:
-        """What is to be heard before ``until_s``, or all of the rest."""
+        """Packets of the sound before ``until_s``, or of all the rest."""
         stop = math.inf if until_s is None else until_s * self._rate_hz
         while self._at < stop and (part := next(self._parts, None)) is not None:
             frame = av.AudioFrame.from_ndarray(
@@ -163,15 +160,15 @@ class _SoundTrack:
             yield from self._stream.encode()
 
 
-def _parts(track: Track) -> Iterator[Samples]:
-    """The samples and the silences between them; however long one is, it takes no memory."""
-    nothing = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
+def _sound_parts(track: Track) -> Iterator[Samples]:
+    """The samples and the silences between them; long silences take no memory."""
+    zeros = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
     at = 0
     for silence in track.timing.silences:
         yield from _cut(track.samples[at : silence.before])
         at = silence.before
         for done in range(0, silence.length, _SOUND_PART):
-            yield nothing[: silence.length - done]
+            yield zeros[: silence.length - done]
     yield from _cut(track.samples[at:])
 
 
@@ -181,11 +178,11 @@ def _cut(samples: Samples) -> Iterator[Samples]:
 
 
 TRIED_CRFS: Final = (19.0, 14.0)
-_PSNR_DB: Final = 42.3  # of a copy's R, G and B against the original's, the mark included
+_PSNR_DB: Final = 42.3  # of a copy's R, G and B against the original's, including the mark
 _CRF_RANGE: Final = (10.0, 19.0)
-_DB_PER_STEP: Final = (0.3, 1.0)  # what a step of x264's rate factor can be worth
-# What an error of one in Y, Cb or Cr is in the mean of R, G and B, squared (ITU-R BT.709, narrow
-# range, which weighs chroma a little more than BT.601), and two roundings to whole numbers.
+_DB_PER_STEP: Final = (0.3, 1.0)  # possible gain per step of x264's rate factor
+# Mean squared error of R, G and B for a unit error in Y, Cb or Cr (ITU-R BT.709, limited range,
+# which weights chroma slightly more than BT.601), and for two roundings to whole numbers.
 _Y: Final = 1.164**2
 _CB: Final = (0.213**2 + 2.112**2) / 3.0
 _CR: Final = (1.793**2 + 0.533**2) / 3.0
@@ -193,11 +190,10 @@ _ROUNDING: Final = 2.0 / 12.0
 
 
 def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
-    """Mean squared error of a copy of our own against its original's ``frames``, per sample of R, G
-    and B.
+    """Mean squared error of our own copy against its original's frames, per sample of R, G and B.
 
-    Errors of Y, Cb and Cr are taken to be independent, and chroma not to be smoothed when it is
-    enlarged: measured on three clips, that is within 0.15 dB of what decoded frames show.
+    Errors of Y, Cb and Cr are assumed to be independent, and chroma not to be smoothed when
+    enlarged; on three clips this was within 0.15 dB of decoded frames.
     """
     with read_clip(copy) as clip:
         pairs = zip(clip.frames, frames, strict=True)
@@ -206,12 +202,12 @@ def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
 
 
 def rate_factor(errors: tuple[float, float]) -> float:
-    """The constant rate factor that writes copies with a PSNR of 42 dB, the mark included.
+    """The constant rate factor for copies with a PSNR of 42 dB, including the mark.
 
-    Finer than 10 it would not pay, coarser than 19 an eye could see it.
+    Finer than 10 is not worth it, coarser than 19 could be visible.
 
     Args:
-        errors: :func:`copy_error` of copies that were written with each of ``TRIED_CRFS``.
+        errors: :func:`copy_error` of copies written with each of ``TRIED_CRFS``.
     """
     coarse, fine = (10.0 * math.log10(255.0**2 / max(error, 1e-3)) for error in errors)
     step = (fine - coarse) / (TRIED_CRFS[0] - TRIED_CRFS[1])
@@ -221,7 +217,6 @@ def rate_factor(errors: tuple[float, float]) -> float:
 
 
 def _errors(one: Frame, other: Frame) -> tuple[float, float, float]:
-    """Mean squared errors of Y, Cb and Cr."""
     luma = one.width_px * one.height_px
     planes, others = (np.frombuffer(frame.planes, np.uint8) for frame in (one, other))
     parts = (slice(luma), slice(luma, luma + luma // 4), slice(luma + luma // 4, None))

@@ -1,6 +1,6 @@
-"""Whether a picture or a clip is complete, by its own lengths and markers, before it is decoded.
+"""Check that a picture or clip is complete, by its own lengths and markers, before decoding it.
 
-A truncated JPEG is found even if somebody appended an end marker to it.
+A truncated JPEG is found even if an end marker was appended to it.
 """
 
 import contextlib
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from entrenous.base.audio_video import ClipBroken, ClipCutShort, NoFrames
+from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import CutShort, DecoderGaveUp, NotAPicture, PictureFormat
 
-# What stands at the top of a HEIC or AVIF file (ISO/IEC 23008-12, 14496-12); else the file is over.
+# Top-level boxes of HEIC and AVIF (ISO/IEC 23008-12, 14496-12); any other name ends the file.
 _PICTURE_BOXES: Final = frozenset(b"ftyp meta mdat moov moof mfra sidx free skip wide uuid".split())
 _PNG_CHUNK: Final = struct.Struct(">I4s")
 _WEBP_CHUNK: Final = struct.Struct("<4sI")
@@ -24,12 +25,12 @@ _WEBP_CHUNK: Final = struct.Struct("<4sI")
 def check_whole(kind: PictureFormat, untrusted_data: bytes) -> None:
     """Refuse a file that ends before its own structure does.
 
-    GIF and BMP are left to their decoders, which do notice missing data; the rest of TIFF is
-    checked in :mod:`.tiff`, and JPEG as it is loaded, in :mod:`.jpeg`.
+    GIF and BMP are left to their decoders, which notice missing data; the rest of TIFF is checked
+    by :func:`check_tiff`, and JPEG while loading, by :func:`load_whole`.
 
     Raises:
         CutShort: a marker, chunk or box is missing or reaches past the end.
-        DecoderGaveUp: the structure contradicts itself, or a PNG checksum does not hold.
+        DecoderGaveUp: the structure contradicts itself, or a PNG checksum is wrong.
     """
     walk = _WALKS.get(kind)
     if walk is not None:
@@ -44,7 +45,7 @@ def _walk_png(data: bytes) -> None:
         end = at + 12 + size
         if end > len(data):
             raise CutShort
-        # Critical chunks (an upper-case first letter) must be sound; others are thrown away anyway.
+        # Critical chunks (an upper-case first letter) must be valid; others are dropped anyway.
         crc = int.from_bytes(view[end - 4 : end], "big")
         if not name[0] & 0x20 and zlib.crc32(view[at + 4 : end - 4]) != crc:
             raise DecoderGaveUp
@@ -55,7 +56,7 @@ def _walk_png(data: bytes) -> None:
 
 
 def _walk_webp(data: bytes) -> None:
-    """RFC 9649, 2.4: the RIFF header tells the file's length, and each chunk its own."""
+    """RFC 9649, 2.4: the RIFF header has the file's length, and each chunk its own."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise CutShort
@@ -69,23 +70,32 @@ def _walk_webp(data: bytes) -> None:
 
 
 def _walk_picture_boxes(data: bytes) -> None:
-    """ISO/IEC 14496-12, 4.2: box after box; size 1 means 64 bits, size 0 runs to the end."""
-    at = 0
-    while at + 8 <= len(data) and data[at + 4 : at + 8] in _PICTURE_BOXES:
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size == 0:
-            return
-        if size < 8:
-            raise DecoderGaveUp
-        at += size
-    if at > len(data):
+    end, _ = _walk_boxes(data, _PICTURE_BOXES, DecoderGaveUp)
+    if end > len(data):
         raise CutShort
 
 
+def _walk_boxes(
+    data: bytes, names: frozenset[bytes], broken: type[EntrenousError]
+) -> tuple[int, set[bytes]]:
+    """The end of the last box, and all names (ISO/IEC 14496-12, 4.2).
+
+    Size 1 means that 64 bits follow, size 0 that the box runs to the end of the file.
+    """
+    at, seen = 0, set[bytes]()
+    while at + 8 <= len(data) and data[at + 4 : at + 8] in names:
+        seen.add(data[at + 4 : at + 8])
+        size = _size_of(data, at)
+        if size == 0:
+            return len(data), seen
+        if size < 8:
+            raise broken
+        at += size
+    return at, seen
+
+
 def _walk_tiff(data: bytes) -> None:
-    """TIFF 6.0, section 2: the header tells where the first directory lies, often at the end."""
+    """TIFF 6.0, section 2: the header has the position of the first directory, often at the end."""
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     at = int.from_bytes(data[4:8], order)
     entries = int.from_bytes(data[at : at + 2], order)
@@ -100,16 +110,16 @@ _WALKS: Final[dict[PictureFormat, Callable[[bytes], object]]] = {
     PictureFormat.AVIF: _walk_picture_boxes,
     PictureFormat.TIFF: _walk_tiff,
 }
-_SUBFILE_TYPE: Final = 254  # section 8; bit 0: a smaller version of another picture
+_SUBFILE_TYPE: Final = 254  # section 8; bit 0: a reduced version of another picture
 _DNG_VERSION: Final = 50706  # DNG 1.7, chapter 4
 _PLACES: Final = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 
 
 def check_tiff(image: Any, file_bytes: int) -> None:
-    """Refuse an opened TIFF whose first picture is not all there, or is not *the* picture.
+    """Refuse an opened TIFF whose first picture is incomplete, or only a thumbnail.
 
     Raises:
-        NotAPicture: it is a camera's raw file, whose first picture is only its thumbnail.
+        NotAPicture: it is a camera's raw file, whose first picture is a thumbnail.
         CutShort: a strip or tile reaches past the end of the file.
     """
     tags = image.tag_v2
@@ -129,18 +139,21 @@ _SOS: Final = 0xDA
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _CORNER_PX: Final = 8
-_PAINTS: Final[dict[str, int | tuple[int, ...]]] = {"L": 1, "RGB": (1, 254, 3)}  # seldom seen
-_READ_AHEAD: Final = bytes(8)  # libjpeg wants 57 bits at hand before it takes the last ones
-_NO_CODE: Final = 8 * b"\xff\0"  # as many bits, of which no Huffman table makes a picture
+_TEST_COLOURS: Final[dict[str, int | tuple[int, ...]]] = {
+    "L": 1,
+    "RGB": (1, 254, 3),
+}  # rare colours
+_READ_AHEAD: Final = bytes(8)  # libjpeg reads 57 bits ahead
+_NO_CODE: Final = 8 * b"\xff\0"  # as many bits, which no Huffman table decodes to a picture
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """A JPEG's frame and scans (ITU-T T.81, B.2.2 and B.2.3).
 
-    ``frame`` is its marker, 0 without any; ``components`` are the numbers that it announces,
-    ``sharp`` those whose mean values (DC) have come in full precision; ``end`` is where the end
-    marker is.
+    ``frame`` is the frame's marker, or 0; ``components`` are the announced component numbers,
+    ``sharp`` those whose mean values (DC) have full precision; ``end`` is the position of the end
+    marker.
     """
 
     frame: int
@@ -151,10 +164,10 @@ class Outline:
 
 
 def complete_outline_of(untrusted_data: bytes) -> Outline:
-    """Of a JPEG with its end marker and every scan that it needs.
+    """The outline of a JPEG, which must have its end marker and every scan it needs.
 
     Raises:
-        CutShort: the file, a segment or a component's scan is not all there.
+        CutShort: the file, a segment or a component's scan is incomplete.
         DecoderGaveUp: a segment is shorter than its own length field.
     """
     outline = outline_of(untrusted_data)
@@ -164,7 +177,7 @@ def complete_outline_of(untrusted_data: bytes) -> Outline:
 
 
 def outline_of(untrusted_data: bytes) -> Outline:
-    """Walk along the markers to the first end marker; thumbnails inside segments are stepped over.
+    """Follow the markers to the first end marker; thumbnails inside segments are skipped.
 
     Raises:
         CutShort, DecoderGaveUp: as :func:`complete_outline_of`.
@@ -182,52 +195,53 @@ def outline_of(untrusted_data: bytes) -> Outline:
         if marker in _FRAMES:
             frame, components = marker, frozenset(segment[8::3])
         elif marker == _SOS:
-            scans, sharp = scans + 1, sharp | _sharp(segment)
+            scans, sharp = scans + 1, sharp | _full_precision(segment)
         at += len(segment)
 
 
 def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
-    """The loaded JPEG (Pillow's ``JpegImageFile``, as ``opened`` opens a file), of which libjpeg
-    has made nothing up.
+    """Load a JPEG (Pillow's ``JpegImageFile``, opened by ``opened``) only if no pixel is made up.
 
-    This sees one sequential scan, which is how nearly all cameras write. Of a progressive file
-    :func:`complete_outline_of` has seen the coarse scans; what the last ones lack costs some
-    sharpness.
+    This is verified for one sequential scan, which nearly all cameras write. For a progressive file
+    :func:`complete_outline_of` has checked the coarse scans; data missing in the last ones only
+    costs sharpness.
 
     Raises:
-        CutShort: the data end before the picture does.
+        CutShort: the data ends before the picture does.
         DecoderGaveUp: as :func:`complete_outline_of`.
     """
     outline = complete_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL:
         return _loaded(untrusted_data, opened)
-    unended = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
-    witness = opened(io.BytesIO(unended))
-    if witness.mode in _PAINTS and _reached(witness, _PAINTS[witness.mode]):
-        witness.tile = []  # it has been loaded, as far as it needs to be
-        return witness
+    without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD))
+    partial = opened(io.BytesIO(without_end))
+    if partial.mode in _TEST_COLOURS and _reached(partial, _TEST_COLOURS[partial.mode]):
+        partial.tile = []  # everything needed is loaded
+        return partial
     image = _loaded(untrusted_data, opened)
     if _flat_corner(image):
-        paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
-        if not _reached(opened(io.BytesIO(unended)), paint):
+        colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
+        if not _reached(opened(io.BytesIO(without_end)), colour):
             raise CutShort
     return image
 
 
 def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
-    """Whether the scan of a baseline JPEG that ends with its end marker holds the whole picture and
-    at most 8 bytes more, which libjpeg cannot tell from its read-ahead.
+    """Whether the scan of a baseline JPEG has at most 8 bytes after the picture's data.
+
+    The file must end with its end marker. Libjpeg cannot distinguish fewer than 8 bytes from its
+    read-ahead.
     """
     image = _loaded(untrusted_data, opened)
-    paint = _another_colour(image.getpixel((image.width - 1, image.height - 1)))
-    unended = untrusted_data[:-2]
-    if not _reached(opened(io.BytesIO(unended + _NO_CODE)), paint):
+    colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
+    without_end = untrusted_data[:-2]
+    if not _reached(opened(io.BytesIO(without_end + _NO_CODE)), colour):
         return False
     try:
-        shorter = opened(io.BytesIO(unended[: -len(_READ_AHEAD)]))
-    except (OSError, SyntaxError):  # the scan is no longer than that
+        shorter = opened(io.BytesIO(without_end[: -len(_READ_AHEAD)]))
+    except (OSError, SyntaxError):  # the scan is not longer than that
         return True
-    return not _reached(shorter, paint)
+    return not _reached(shorter, colour)
 
 
 def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
@@ -236,18 +250,18 @@ def _loaded(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
     return image
 
 
-def _reached(witness: Any, paint: int | tuple[int, ...]) -> bool:
-    """Load a JPEG without an end marker over this paint: whether the last sample is another."""
-    witness.load_prepare()
-    witness.im.paste(paint, (0, 0, *witness.size))
-    with contextlib.suppress(OSError):  # it ends without an end marker: that much we know
-        witness.load()
-    reached: bool = witness.im.getpixel((witness.width - 1, witness.height - 1)) != paint
+def _reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
+    """Load a JPEG without end marker over this colour; whether the last sample changed."""
+    partial.load_prepare()
+    partial.im.paste(colour, (0, 0, *partial.size))
+    with contextlib.suppress(OSError):  # expected: it has no end marker
+        partial.load()
+    reached: bool = partial.im.getpixel((partial.width - 1, partial.height - 1)) != colour
     return reached
 
 
 def _segment(data: bytes, at: int) -> bytes:
-    """A segment from its length field on."""
+    """A segment, starting with its length field."""
     size = int.from_bytes(data[at : at + 2], "big")
     if at + max(size, 2) > len(data):
         raise CutShort
@@ -256,8 +270,8 @@ def _segment(data: bytes, at: int) -> bytes:
     return data[at : at + size]
 
 
-def _sharp(scan: bytes) -> frozenset[int]:
-    """Which components get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
+def _full_precision(scan: bytes) -> frozenset[int]:
+    """The components that get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
     first, lowest_bit = scan[-3:-2], scan[-1:]
     if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
         return frozenset()
@@ -270,13 +284,13 @@ def _flat_corner(image: Any) -> bool:
     return len(corner.getcolors()) == 1
 
 
-def _another_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
+def _different_colour(pixel: int | tuple[int, ...]) -> int | tuple[int, ...]:
     if isinstance(pixel, int):
         return pixel ^ 0x80
     return tuple(number ^ 0x80 for number in pixel)
 
 
-# ISO/IEC 14496-12 and the QuickTime File Format: what may stand at the top of a file
+# top-level boxes of ISO/IEC 14496-12 and the QuickTime File Format
 _CLIP_BOXES: Final = frozenset(
     b"ftyp moov mdat moof mfra sidx ssix styp free skip wide uuid meta pnot udta prft emsg".split()
 )
@@ -285,10 +299,10 @@ _SEGMENT: Final = b"\x18S\x80g"
 
 
 def clip_container_of(untrusted_data: bytes) -> str:
-    """FFmpeg's name of the one demuxer that this file is given to.
+    """The name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
-        NoFrames: it starts like none of the containers that we read.
+        NoFrames: it starts like no supported container.
         ClipCutShort: its own structure reaches past its end.
         ClipBroken: its structure contradicts itself.
     """
@@ -306,9 +320,9 @@ def clip_container_of(untrusted_data: bytes) -> str:
 
 
 def without_user_data(data: bytes) -> bytes:
-    """An MP4 of our own less its ``udta`` box, which muxers write even when it says nothing.
+    """Remove the ``udta`` box from our own MP4; muxers write it even when it is empty.
 
-    Only where ``moov`` comes last: then no place in the file that it points at moves.
+    This is done only if ``moov`` comes last, because then no position in the file changes.
     """
     at = _box(data, b"moov", 0)
     if at < 0 or at + _size_of(data, at) != len(data):
@@ -322,7 +336,7 @@ def without_user_data(data: bytes) -> bytes:
 
 
 def _box(data: bytes, name: bytes, at: int) -> int:
-    """Where the first box of that name stands among those from ``at`` on, or -1."""
+    """The position of the first box of that name from ``at`` on, or -1."""
     while at + 8 <= len(data) and (size := _size_of(data, at)) >= 8:
         if data[at + 4 : at + 8] == name:
             return at
@@ -336,25 +350,13 @@ def _size_of(data: bytes, at: int) -> int:
 
 
 def _walk_clip_boxes(data: bytes) -> None:
-    """ISO/IEC 14496-12, 4.2: box after box; size 1 means 64 bits, size 0 runs to the end."""
-    at, seen = 0, set()
-    while at + 8 <= len(data) and data[at + 4 : at + 8] in _CLIP_BOXES:
-        seen.add(data[at + 4 : at + 8])
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size == 0:
-            at = len(data)
-            break
-        if size < 8:
-            raise ClipBroken
-        at += size
-    if at > len(data) or b"moov" not in seen:
+    end, seen = _walk_boxes(data, _CLIP_BOXES, ClipBroken)
+    if end > len(data) or b"moov" not in seen:
         raise ClipCutShort
 
 
 def _walk_elements(data: bytes) -> None:
-    """RFC 8794: the EBML header, then one segment that tells its length (or all ones: unknown)."""
+    """RFC 8794: the EBML header, then one segment with its length (all ones: unknown)."""
     size, start = _element_size(data, 4)
     at = start + size
     if data[at : at + 4] != _SEGMENT:
@@ -367,7 +369,7 @@ def _walk_elements(data: bytes) -> None:
 
 
 def _element_size(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-size integer (RFC 8794, 4) and the place after it."""
+    """A variable-size integer (RFC 8794, 4) and the position after it."""
     if at >= len(data):
         raise ClipCutShort
     octets = 9 - data[at].bit_length()

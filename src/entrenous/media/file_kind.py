@@ -1,6 +1,4 @@
-"""The kind of a file by its first bytes (docs/spec/pictures.md, 1), and whether a picture is
-animated.
-"""
+"""The kind of a file by its first bytes (docs/spec/pictures.md, 1), and whether it is animated."""
 
 import struct
 from collections.abc import Callable
@@ -26,29 +24,31 @@ _EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def medium_of(untrusted_data: bytes) -> Medium:
-    """What these bytes are to be opened as; what announces nothing else is tried as a picture.
+    """The medium to open these bytes as; unknown bytes are tried as a picture.
 
-    MP4, MOV and WebM may hold sound alone: they count as clips, and who finds no frames inside
-    opens them as sound.
+    MP4, MOV and WebM may hold sound alone. They count as clips, and callers that find no frames
+    open them as sound.
     """
     start = untrusted_data[:12]
     if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
         return Medium.SOUND
     if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
-        return Medium.SOUND  # the frame sync of MPEG audio and of ADTS; FF FE begins text in UTF-16
+        return Medium.SOUND  # frame sync of MPEG audio and ADTS; FF FE starts UTF-16 text
     if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
         return Medium.CLIP
     brands = _brands(untrusted_data)
     if brands & _SOUND_BRANDS:
         return Medium.SOUND
     still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
-    is_clip = bool(brands and not still) or _is_old_film(untrusted_data)
+    is_clip = bool(brands and not still) or _is_old_quicktime(untrusted_data)
     return Medium.CLIP if is_clip else Medium.PICTURE
 
 
-def _is_old_film(untrusted_data: bytes) -> bool:
-    """A QuickTime file older than the ftyp box. Two of the names are words, too, which stand in
-    texts: before these, the number must be the size of something in the file.
+def _is_old_quicktime(untrusted_data: bytes) -> bool:
+    """Whether this is a QuickTime file older than the ftyp box.
+
+    Two of the box names are also words in texts; for these, the number before must be a possible
+    box size.
     """
     size, name = int.from_bytes(untrusted_data[:4], "big"), untrusted_data[4:8]
     is_there = name in (b"wide", b"free") and size <= len(untrusted_data)
@@ -59,7 +59,7 @@ def kind_of(untrusted_data: bytes) -> PictureFormat:
     """The format that the first bytes announce.
 
     Raises:
-        NotAPicture: they announce none that we read.
+        NotAPicture: they announce no supported format.
     """
     for start, kind in _STARTS:
         if untrusted_data.startswith(start):
@@ -89,12 +89,12 @@ _SEQUENCES: Final = frozenset({b"avis", b"hevc", b"hevx", b"msf1"})
 
 
 def is_animated(untrusted_data: bytes) -> bool:
-    """Whether a GIF, PNG or WebP holds more than one picture, or an AVIF or HEIC is a sequence."""
+    """Whether a GIF, PNG or WebP has more than one picture, or an AVIF or HEIC is a sequence."""
     try:
-        look = _LOOKS.get(kind_of(untrusted_data))
+        check = _CHECKS.get(kind_of(untrusted_data))
     except NotAPicture:
         return False
-    return look is not None and look(untrusted_data)
+    return check is not None and check(untrusted_data)
 
 
 def _gif(data: bytes) -> bool:
@@ -105,7 +105,7 @@ def _gif(data: bytes) -> bool:
             pictures += 1
             if pictures > 1:
                 return True
-            at += 11 + _table_bytes(data, at + 9)  # its place, its colours, the size of its codes
+            at += 11 + _table_bytes(data, at + 9)  # position, colour table, code size
         else:
             at += 2
         at = _after_blocks(data, at)
@@ -113,7 +113,7 @@ def _gif(data: bytes) -> bool:
 
 
 def _table_bytes(data: bytes, at: int) -> int:
-    """Size of the table of colours that the flags at this place announce."""
+    """Size of the colour table that the flags at this position announce."""
     flags = data[at] if at < len(data) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
@@ -125,7 +125,7 @@ def _after_blocks(data: bytes, at: int) -> int:
 
 
 def _png(data: bytes) -> bool:
-    """PNG (third edition), 11.3.6.1: how many there are stands before the first of them."""
+    """PNG (third edition), 11.3.6.1: the number of pictures comes before the first of them."""
     at = 8
     while at + 12 <= len(data):
         size, name = _PNG_CHUNK.unpack_from(data, at)
@@ -138,7 +138,7 @@ def _png(data: bytes) -> bool:
 
 
 def _webp(data: bytes) -> bool:
-    """RFC 9649, 2.7: a flag in VP8X, and a chunk for each picture."""
+    """RFC 9649, 2.7: a flag in VP8X, and one chunk per picture."""
     if data[12:16] != b"VP8X" or not data[20:21] or not data[20] & _ANIMATED:
         return False
     at, pictures = 12, 0
@@ -150,11 +150,11 @@ def _webp(data: bytes) -> bool:
 
 
 def _sequence(data: bytes) -> bool:
-    """ISO/IEC 23008-12: a file that is a sequence in the first place says so by its major brand."""
+    """ISO/IEC 23008-12: the major brand shows that a file is primarily a sequence."""
     return data[8:12] in _SEQUENCES
 
 
-_LOOKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
+_CHECKS: Final[dict[PictureFormat, Callable[[bytes], bool]]] = {
     PictureFormat.GIF: _gif,
     PictureFormat.PNG: _png,
     PictureFormat.WEBP: _webp,

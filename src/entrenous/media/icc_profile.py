@@ -1,4 +1,4 @@
-"""An ICC profile reduced to its colour numbers (ICC.1:2022; docs/spec/pictures.md, section 4)."""
+"""Reduce an ICC profile to its colour numbers (ICC.1:2022; docs/spec/pictures.md, section 4)."""
 
 import struct
 from dataclasses import dataclass
@@ -7,14 +7,12 @@ from typing import Final
 _TAG: Final = struct.Struct(">4sII")
 _TAGS_MAX: Final = 100
 _CURVE_ENTRIES_MAX: Final = 4096
-_PARAMETERS: Final = (1, 3, 4, 5, 7)  # ICC.1:2022, 10.18: how many each function type takes
+_PARAMETERS: Final = (1, 3, 4, 5, 7)  # ICC.1:2022, 10.18: parameters of each function type
 _CLASSES: Final = (b"mntr", b"scnr", b"spac")
 _COLUMNS: Final = (b"rXYZ", b"gXYZ", b"bXYZ")
 _CURVES: Final = (b"rTRC", b"gTRC", b"bTRC")
 _D50: Final = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)  # ICC.1:2022, 7.2.16
-_FIRST_DAY: Final = struct.pack(
-    ">6H", 2000, 1, 1, 0, 0, 0
-)  # a date must be valid; this tells nothing
+_FIRST_DAY: Final = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a valid date without information
 _TITLE: Final = "Colour numbers"
 _COPYRIGHT: Final = "CC0"
 # IEC 61966-2-1 adapted to D50 by Bradford, columns R, G, B.
@@ -31,9 +29,9 @@ _CURVE_TOLERANCE: Final = 0.0025
 class MatrixProfile:
     """The numbers of an RGB profile: three columns, three curves, white point, adaptation.
 
-    ``major`` is 2 or 4. ``columns`` and ``white`` hold s15Fixed16 triples (12 bytes each),
-    ``curves`` whole ``curv`` or ``para`` elements of exact length, ``adaptation`` nine s15Fixed16
-    numbers or nothing.
+    ``major`` is 2 or 4. ``columns`` and ``white`` are s15Fixed16 triples (12 bytes each),
+    ``curves`` complete ``curv`` or ``para`` elements of exact length, ``adaptation`` nine
+    s15Fixed16 numbers or None.
     """
 
     major: int
@@ -44,7 +42,7 @@ class MatrixProfile:
 
 
 def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
-    """The colour numbers of a matrix profile; None for any other kind, and for a broken one."""
+    """The colour numbers of a matrix profile; None for any other or broken profile."""
     try:
         return _parse(untrusted_profile)
     except (struct.error, LookupError, ValueError):
@@ -52,7 +50,7 @@ def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
 
 
 def write_profile(profile: MatrixProfile) -> bytes:
-    """A complete profile around these numbers; the same numbers give the same bytes."""
+    """A complete profile with these numbers; the same numbers give the same bytes."""
     tags = {
         b"desc": _title(profile.major),
         b"cprt": _copyright(profile.major),
@@ -69,7 +67,7 @@ def write_profile(profile: MatrixProfile) -> bytes:
 
 
 def is_srgb(profile: MatrixProfile) -> bool:
-    """Whether no eye tells this space from sRGB: columns within 0.0015, curves within 0.0025."""
+    """Whether this space looks like sRGB: columns within 0.0015, curves within 0.0025."""
     columns = [struct.unpack(">3i", xyz) for xyz in profile.columns]
     return all(
         abs(number / 65536 - wanted) <= _COLUMN_TOLERANCE
@@ -83,7 +81,7 @@ def _parse(data: bytes) -> MatrixProfile | None:
         return None
     tags = _tags(data)
     if any(name[:3] in (b"A2B", b"D2B") for name in tags):
-        return None  # a table overrules the matrix (ICC.1:2022, 8.2)
+        return None  # a table overrides the matrix (ICC.1:2022, 8.2)
     red, green, blue = (_xyz(tags[name]) for name in _COLUMNS)
     curves = tuple(_curve(tags[name]) for name in _CURVES)
     parametric = any(curve.startswith(b"para") for curve in curves)
@@ -116,17 +114,17 @@ def _xyz(element: bytes) -> bytes:
 
 def _numbers(element: bytes, kind: bytes, count: int) -> bytes:
     if element[:4] != kind or len(element) < 8 + 4 * count:
-        raise ValueError("not the numbers that were expected")
+        raise ValueError("not the expected numbers")
     return element[8 : 8 + 4 * count]
 
 
 def _curve(element: bytes) -> bytes:
-    """A ``curv`` (10.6) or ``para`` (10.18) element, cut to exactly its numbers."""
+    """A ``curv`` (10.6) or ``para`` (10.18) element, cut to its exact length."""
     if element[:4] == b"curv":
         (count,) = struct.unpack_from(">I", element, 8)
         head, size = 12, 2 * count
         if count > _CURVE_ENTRIES_MAX:
-            raise ValueError("a curve this long is no curve")
+            raise ValueError("a curve has too many entries")
     elif element[:4] == b"para":
         (function,) = struct.unpack_from(">H", element, 8)
         head, size = 12, 4 * _PARAMETERS[function]
@@ -165,7 +163,7 @@ def _linear(curve: bytes, x: float) -> float:
 
 
 def _parametric(curve: bytes, x: float) -> float:
-    """ICC.1:2022, table 68, once for all five types: what is not given takes a neutral value."""
+    """ICC.1:2022, table 68, as one formula for all five types with neutral default values."""
     (function,) = struct.unpack_from(">H", curve, 8)
     count = _PARAMETERS[function]
     given = [number / 65536 for number in struct.unpack_from(f">{count}i", curve, 12)]
@@ -182,9 +180,8 @@ def _element(kind: bytes, body: bytes) -> bytes:
 def _title(major: int) -> bytes:
     if major >= 4:
         return _unicode(_TITLE)
-    text = (
-        _TITLE.encode("ascii") + b"\0"
-    )  # ICC.1:2001-04, 6.5.17: Unicode and Macintosh parts empty
+    # ICC.1:2001-04, 6.5.17, with empty Unicode and Macintosh parts
+    text = _TITLE.encode("ascii") + b"\0"
     return _element(b"desc", struct.pack(">I", len(text)) + text + bytes(78))
 
 
@@ -201,7 +198,7 @@ def _unicode(text: str) -> bytes:
 
 
 def _assemble(major: int, tags: dict[bytes, bytes]) -> bytes:
-    """Header (7.2), tag table (7.3), elements on 4-byte bounds; equal elements are stored once."""
+    """Header (7.2), tag table (7.3), elements on 4-byte boundaries, equal ones stored once."""
     at = 132 + 12 * len(tags)
     table, body, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
     for name, element in tags.items():

@@ -1,6 +1,6 @@
-"""Read a picture: upright 8-bit samples, how it was encoded, no metadata (docs/spec/pictures.md).
+"""Read a picture: upright 8-bit RGB and alpha, its encoding, no metadata (docs/spec/pictures.md).
 
-Samples are RGB and alpha in a known colour space.
+The samples are in a known colour space.
 """
 
 import io
@@ -29,8 +29,8 @@ from entrenous.media.completeness import check_tiff, check_whole, load_whole
 from entrenous.media.file_kind import kind_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 
-# One decoder per kind, loaded when it is first needed: no file is offered to a decoder that merely
-# tries its luck, and a child process loads one of them, not all.
+# One decoder per kind, loaded on first use: decoders never guess a file's format, and a child
+# process loads only one of them.
 DECODERS: Final = {
     PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
     PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
@@ -45,44 +45,43 @@ _CUT_SHORT_WORDS: Final = ("truncated", "not enough", "end of file", "too short"
 
 
 def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
-    """The first picture in these bytes, upright, as 8-bit RGB and alpha, without any metadata.
+    """The first picture in these bytes, upright, as 8-bit RGB and alpha, without metadata.
 
     Args:
         untrusted_data: the file.
-        at_least_px: a JPEG may be decoded smaller, as long as both of its sides have so many
-            pixels, which is many times faster (a gate's fingerprint needs 192); 0: never.
-        luma: how bright a JPEG is will do, as the file has it: its colours are not decoded, unless
-            its colour profile has to be applied to them.
+        at_least_px: decode a JPEG smaller, as long as both sides keep this many pixels, which is
+            many times faster (a gate's fingerprint needs 192); 0: never.
+        luma: luma is enough for a JPEG; its colours are not decoded, unless its colour profile has
+            to be applied.
 
     Raises:
-        NotAPicture: the bytes announce no format that we read, or their header makes no sense.
+        NotAPicture: the bytes announce no supported format, or their header is invalid.
         CutShort: the file ends too early; it is never half decoded.
         TooManyPixels: the header announces more than ``PICTURE_PIXELS_MAX``; nothing was decoded.
-        DecoderGaveUp: the data inside is broken, or memory ran out.
+        DecoderGaveUp: the data is damaged, or memory ran out.
     """
     kind = kind_of(untrusted_data)
     check_whole(kind, untrusted_data)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
+        warnings.simplefilter("ignore")  # an untrusted file must not print warnings
         try:
             return _read(kind, untrusted_data, _Wanted(at_least_px, luma))
         except EntrenousError:
             raise
-        except Exception as error:  # decoders raise all kinds; the person needs one answer
-            raise _in_our_words(error) from error
+        except Exception as error:  # decoders raise many kinds; the person needs one message
+            raise _as_our_error(error) from error
 
 
 def load_decoder(kind: PictureFormat) -> Any:
-    """The Pillow image class that decodes this kind."""
     module, name = DECODERS[kind]
     return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """What to do with the samples, and the profile to keep.
+    """The conversion of the samples, and the profile to keep.
 
-    ``transform`` turns samples of Pillow mode ``mode`` into sRGB; None leaves them as they are.
+    ``transform`` converts samples of Pillow mode ``mode`` to sRGB; None leaves them unchanged.
     """
 
     profile: bytes | None = None
@@ -92,32 +91,32 @@ class Colour:
 
 @dataclass(slots=True)
 class _Wanted:
-    """How much of a JPEG is enough; ``came_px`` is its size, once it is read as a smaller one."""
+    """How much of a JPEG is needed; ``full_px`` is its full size once it is decoded smaller."""
 
     at_least_px: int
     luma: bool
-    came_px: tuple[int, int] | None = None
+    full_px: tuple[int, int] | None = None
 
     def open_jpeg(self, untrusted_file: Any) -> Any:
-        """Have libjpeg leave out frequencies (to a half, a quarter or an eighth), and colours."""
+        """Let libjpeg skip frequencies (down to a half, quarter or eighth) and colours."""
         image = _opened(PictureFormat.JPEG, untrusted_file)
         shrinks = bool(self.at_least_px) and min(image.size) > self.at_least_px
         size = (self.at_least_px, self.at_least_px) if shrinks else image.size
         alone = self.luma and colour_of(image, grey=False).transform is None
-        came = image.size
+        full = image.size
         if shrinks or alone:
             image.draft("L" if alone else None, size)
-        self.came_px = None if image.size == came else came
+        self.full_px = None if image.size == full else full
         return image
 
     def is_luma(self, image: Any, colour: Colour) -> bool:
-        """Whether a loaded JPEG has one sample a pixel, and may be given so."""
+        """Whether a loaded JPEG has one sample per pixel that may be returned as it is."""
         return self.luma and image.mode == "L" and colour.transform is None
 
 
 def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Picture:
     if kind is PictureFormat.WEBP:
-        _check_size(_webp_size(untrusted_data))  # its decoder takes the memory as soon as it opens
+        _check_size(_webp_size(untrusted_data))  # its decoder allocates memory on opening
     if kind is PictureFormat.JPEG:
         image = load_whole(untrusted_data, wanted.open_jpeg)
     else:
@@ -132,7 +131,7 @@ def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Pictur
         image = image.transpose(turn)
     colour = colour_of(image, grey=encoding.grey)
     width, height = image.size
-    shrunk = None if wanted.came_px is None else full_size(*wanted.came_px, turn)
+    shrunk = None if wanted.full_px is None else full_size(*wanted.full_px, turn)
     if kind is PictureFormat.JPEG and wanted.is_luma(image, colour):
         return Picture(width, height, image.tobytes(), encoding, shrunk_from=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
@@ -140,7 +139,7 @@ def _read(kind: PictureFormat, untrusted_data: bytes, wanted: _Wanted) -> Pictur
 
 
 def _opened(kind: PictureFormat, untrusted_file: Any) -> Any:
-    """Its header is read, and nothing decoded."""
+    """Read the header without decoding."""
     try:
         image = load_decoder(kind)(untrusted_file)
     except SyntaxError as error:
@@ -157,7 +156,7 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
-    """RFC 9649, 2.5 to 2.7: each of the three kinds of file announces its size elsewhere."""
+    """RFC 9649, 2.5 to 2.7: each of the three file types has its size elsewhere."""
     if untrusted_data[12:16] == b"VP8X":
         width = int.from_bytes(untrusted_data[24:27], "little") + 1
         return width, int.from_bytes(untrusted_data[27:30], "little") + 1
@@ -168,7 +167,7 @@ def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
     return width, int.from_bytes(untrusted_data[28:30], "little") & 0x3FFF
 
 
-def _in_our_words(error: Exception) -> EntrenousError:
+def _as_our_error(error: Exception) -> EntrenousError:
     words = str(error).lower()
     if any(cut in words for cut in _CUT_SHORT_WORDS):
         return CutShort()
@@ -188,22 +187,22 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 AXES_SWAPPED: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
-# What was at the left, or at the top, comes to the right, or below.
+# Orientations that move the left edge to the right, or the top edge to the bottom.
 _FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 7))
 _FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
 
 
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> FullSize:
-    """Of a picture that was decoded smaller, and then turned."""
+    """The full size of a picture that was decoded smaller and then turned."""
     wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
     return FullSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
-    """The turn that puts a loaded image upright; None when it is, or when its Exif is damaged.
+    """The turn that puts a loaded image upright; None if there is none, or its Exif is damaged.
 
-    TIFF needs none: Pillow turns it while loading. HEIC and AVIF are turned as their own boxes say,
-    which their decoders report (or have done) in place of what Exif says.
+    TIFF needs none, because Pillow turns it while loading. HEIC and AVIF are turned by their own
+    boxes, which their decoders apply or report instead of Exif.
     """
     untrusted_exif = image.info.get("exif")
     if not isinstance(untrusted_exif, bytes):
@@ -215,7 +214,7 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
 
 
 def _orientation(tiff: bytes) -> int:
-    """The orientation in the first directory (TIFF 6.0, section 2); 1 when it says none."""
+    """The orientation in the first directory (TIFF 6.0, section 2); 1 if there is none."""
     order = "<" if tiff.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
     (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
@@ -241,7 +240,7 @@ _TURNED: Final = tuple(8 * column + row for row in range(8) for column in range(
 def encoding_of(
     kind: PictureFormat, image: Any, untrusted_data: bytes, *, axes_swapped: bool
 ) -> Encoding:
-    """How a loaded Pillow image was written; ``axes_swapped``: it will be turned by 90 degrees."""
+    """The encoding of a loaded Pillow image; ``axes_swapped``: it will be turned by 90 degrees."""
     grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
     if kind is PictureFormat.JPEG:
         return _jpeg(image, grey=grey, axes_swapped=axes_swapped)
@@ -257,14 +256,14 @@ def encoding_of(
 def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     """ITU-T T.81, B.2.2: each component names its sampling factors and its table.
 
-    The tables come out as luma in slot 0, chroma in slot 1, whatever the file called them, and
-    turned with the picture. CMYK tables say nothing about a copy in YCbCr, so they are left out.
+    The result has luma in slot 0 and chroma in slot 1, turned with the picture. CMYK tables are
+    left out, because they say nothing about a copy in YCbCr.
     """
     layers = image.layer
     if len(layers) not in (1, 3):
         return Encoding(PictureFormat.JPEG, grey=grey)
     tables = {
-        slot: _turned(image.quantization[layer[3]], axes_swapped=axes_swapped)
+        slot: _turned_table(image.quantization[layer[3]], axes_swapped=axes_swapped)
         for slot, layer in enumerate(layers[:2])
     }
     subsampling = _SUBSAMPLING.get(tuple((layer[1], layer[2]) for layer in layers))
@@ -273,12 +272,12 @@ def _jpeg(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     return Encoding(PictureFormat.JPEG, grey, tables, subsampling)
 
 
-def _turned(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
+def _turned_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:
     return tuple(table[at] for at in _TURNED) if axes_swapped else tuple(table)
 
 
 def _is_lossless_webp(untrusted_data: bytes) -> bool:
-    """RFC 9649, 2.5 to 2.7: the first image chunk, alone or inside the first frame."""
+    """RFC 9649, 2.5 to 2.7: whether the first image chunk, perhaps inside a frame, is VP8L."""
     at, end = 12, len(untrusted_data)
     while at + 8 <= end:
         name = untrusted_data[at : at + 4]
@@ -291,20 +290,22 @@ def _is_lossless_webp(untrusted_data: bytes) -> bool:
 
 _STRIP_PX: Final = 1_000_000
 _ALPHA_MODES: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-_SUNK: Final = frozenset({"I", "F"})  # 32-bit numbers: measurements, with no agreed white
+_MEASUREMENT_MODES: Final = frozenset(
+    {"I", "F"}
+)  # 32-bit numbers: measurements without a defined white
 _INVISIBLE: Final = [255] + [0] * 255
 
 
 def samples_of(image: Image.Image, colour: Colour, *, grey: bool) -> tuple[bytes, bytes | None]:
     """``(samples, alpha)`` of a loaded, upright image: H * W * 3 and H * W bytes.
 
-    An alpha that hides nothing is None. Where alpha is 0 the samples are black: what nobody can
-    see in the picture does not travel with it.
+    A fully opaque alpha is returned as None. Where alpha is 0 the samples are black, so that
+    invisible content is not passed on.
 
     Raises:
         NotAPicture: the numbers are measurements, not a picture (32-bit integers or floats).
     """
-    if image.mode in _SUNK:
+    if image.mode in _MEASUREMENT_MODES:
         raise NotAPicture
     samples, alphas = io.BytesIO(), io.BytesIO()
     for strip in _strips(image):
@@ -343,14 +344,14 @@ def _rgb(strip: Image.Image, colour: Colour, *, grey: bool) -> Image.Image:
 
 
 def _eight_bits(strip: Image.Image) -> Image.Image:
-    """Sixteen bits give up their lower byte (as libpng's png_set_strip_16 does for RGB)."""
+    """Drop the lower byte of 16-bit samples (as libpng's png_set_strip_16 does for RGB)."""
     if strip.mode.startswith("I;16"):
         return strip.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return strip
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The colours in another mode, without alpha: it was taken out before."""
+    """Convert to another mode without alpha, which was extracted before."""
     image.info.pop("transparency", None)
     return image if image.mode == mode else image.convert(mode)
 
@@ -359,7 +360,7 @@ _MODE_OF_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 
 
 def colour_of(image: Image.Image, *, grey: bool) -> Colour:
-    """The plan for an opened picture; a profile that is broken or does not fit is ignored."""
+    """The colour conversion of an opened picture; a broken or unsuitable profile is ignored."""
     untrusted_profile = image.info.get("icc_profile")
     if not isinstance(untrusted_profile, bytes):
         return Colour()

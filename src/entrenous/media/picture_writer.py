@@ -1,6 +1,6 @@
 """Write a picture: samples and colour numbers, nothing else (docs/spec/pictures.md, 5).
 
-Also how much finer than its original a copy has to be encoded to look the same.
+It also finds how much finer than its original a copy must be encoded to look the same.
 """
 
 import io
@@ -22,13 +22,13 @@ _LAYOUTS: Final = {3: "RGB", 4: "RGBX"}
 def write_picture(
     picture: Picture, pixels: NDArray[np.uint8] | None = None, *, finer: int = 0
 ) -> bytes:
-    """A file in ``picture.encoding.format.written``. Several threads may write at once.
+    """Encode a file in ``picture.encoding.format.written``. Several threads may write at once.
 
     Args:
-        picture: what to write; its alpha, profile and encoding are kept.
-        pixels: (H, W, 3) uint8 to write in place of its samples, of the same size. They may have a
-            fourth channel, which is not looked at: Pillow takes such pixels without copying them.
-        finer: how many steps finer than the original's own encoding (:mod:`.finer`).
+        picture: the picture; its alpha, profile and encoding are kept.
+        pixels: (H, W, 3) uint8 to write instead of its samples, of the same size. A fourth channel
+            is allowed and ignored, because Pillow takes such pixels without copying.
+        finer: number of steps finer than the original's encoding (see :func:`finer_needed`).
 
     Raises:
         ValueError: ``pixels`` has another shape or type than the picture.
@@ -42,7 +42,7 @@ def write_picture(
 
 
 def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image.Image:
-    """What :func:`write_picture` encodes: grey where the original was, on white where it must be.
+    """The image that :func:`write_picture` encodes: grey if the original is, on white if needed.
 
     Raises:
         ValueError: as :func:`write_picture`.
@@ -77,10 +77,10 @@ def _colours(picture: Picture, pixels: NDArray[np.uint8] | None) -> Image.Image:
 
 
 def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """A JPEG has no alpha: lay the picture on white paper, as a page would show it."""
-    paper = Image.new(image.mode, image.size, "white")
-    paper.paste(image, mask=alpha)
-    return paper
+    """Put the picture on white, as a page would show it, because JPEG has no alpha."""
+    white = Image.new(image.mode, image.size, "white")
+    white.paste(image, mask=alpha)
+    return white
 
 
 def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
@@ -92,26 +92,26 @@ def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
 
 
 def _new_file() -> BinaryIO:
-    """In memory alone, without a name. While Pillow writes to a file with a descriptor, it does not
-    hold the interpreter up: all processors can encode at once.
+    """An anonymous file in memory.
+
+    Pillow releases the interpreter lock while it writes to a descriptor, so all processors can
+    encode.
     """
     if hasattr(os, "memfd_create"):  # on Linux
         return os.fdopen(os.memfd_create("copy"), "w+b")
     return io.BytesIO()
 
 
-PSNR_DB_LEAST: Final = 42.2  # of red, green and blue together; 42 is promised
-QUALITY: Final = 92  # where the original's own tables are unknown or too coarse to carry a copy
-# Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. Coarser tables round the
-# mark itself away: a copy of a JPEG of quality 50 in its own tables is heard half as loud.
+PSNR_DB_LEAST: Final = 42.2  # of red, green and blue together; the promise is 42
+QUALITY: Final = 92  # if the original's own tables are unknown or too coarse for a copy
+# Sum of the luma table of ITU-T T.81, K.1, scaled to libjpeg's quality 75. Coarser tables remove
+# the mark: with the tables of quality 50 a copy's score is halved.
 _LUMA_SUM_MAX: Final = 1860
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A quality of libjpeg or libwebp; ``sharp`` means colours at full size or, for WebP, without
-    loss.
-    """
+    """A quality of libjpeg or libwebp; ``sharp`` means full-size chroma or, for WebP, lossless."""
 
     quality: int
     sharp: bool = False
@@ -141,14 +141,15 @@ def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
 
 
 def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
-    """Pillow's options for a WebP, likewise."""
     step = _WEBP_STEPS[min(finer, len(_WEBP_STEPS) - 1)]
     if encoding.lossless or step.sharp:
         return {"lossless": True, "exact": True, "quality": 50, "method": 4}
     return {"quality": step.quality, "method": 4}
 
 
-_BAND_PX: Final = 32  # a multiple of 16, the tallest block of a JPEG: bands are coded as they lie
+_BAND_PX: Final = (
+    32  # a multiple of 16, the largest block of a JPEG, so bands are coded as in the whole
+)
 _SAMPLE_PX: Final = 1_500_000
 Pixels = NDArray[np.uint8]
 
@@ -156,27 +157,29 @@ Pixels = NDArray[np.uint8]
 def finer_needed(picture: Picture, trial: Pixels) -> int:
     """The fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
 
-    Of a large picture bands are encoded, not the whole. When no step is fine enough (the mark alone
-    may use up nearly all there is), the finest one.
+    Only bands of a large picture are encoded. If no step is fine enough (the mark alone may use up
+    nearly all of the error allowed), the finest one is returned.
 
     Args:
         picture: the original.
-        trial: (H, W, 3 or 4) uint8, a copy of it that nobody gets, marked as strongly as others.
+        trial: (H, W, 3 or 4) uint8, a copy for nobody, marked as strongly as others.
     """
     steps = STEPS.get(picture.encoding.format.written, 1)
     if steps == 1 or picture.encoding.lossless:
         return 0
     sample, marked = _bands(picture, trial)
-    want = _seen(image_of(sample))
+    want = _on_white_rgb(image_of(sample))
     for finer in range(steps - 1):
         with Image.open(io.BytesIO(write_picture(sample, marked, finer=finer))) as written:
-            if _psnr_db(want, _seen(written)) >= PSNR_DB_LEAST:  # our own bytes, no stranger's
+            if (
+                _psnr_db(want, _on_white_rgb(written)) >= PSNR_DB_LEAST
+            ):  # our own bytes, hence trusted
                 return finer
     return steps - 1
 
 
 def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
-    """Bands of whole rows, spread evenly, laid under one another."""
+    """Evenly spread bands of whole rows, stacked."""
     rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
     count = rows // _BAND_PX
     if picture.height_px <= rows:
@@ -191,12 +194,12 @@ def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
     return replace(picture, height_px=taken.size, samples=samples, alpha=alpha), trial[taken]
 
 
-def _seen(image: Image.Image) -> Pixels:
-    """Its colours; what is transparent shows white paper."""
+def _on_white_rgb(image: Image.Image) -> Pixels:
+    """The colours, with white behind transparent areas."""
     if image.mode not in ("RGBA", "LA"):
         return np.asarray(image.convert("RGB"))
-    paper = Image.new("RGBA", image.size, "white")
-    return np.asarray(Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB"))
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
 
 
 def _psnr_db(want: Pixels, got: Pixels) -> float:

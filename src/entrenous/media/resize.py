@@ -1,4 +1,4 @@
-"""Smaller pictures: as asked for, and small, grey and blurred for people who review many."""
+"""Reduce pictures, and make small, grey, blurred previews for reviewers."""
 
 import io
 from dataclasses import replace
@@ -13,10 +13,11 @@ from entrenous.base.picture import Picture
 
 
 def resize(picture: Picture, longest_side_px: int) -> Picture:
-    """The picture with its longest side at most ``longest_side_px``; a smaller one stays as it is.
+    """Reduce the longest side to at most ``longest_side_px``; smaller pictures are returned
+    unchanged.
 
-    Lanczos, three lobes, on the encoded values. Colours are weighted by alpha, so that what is
-    transparent does not bleed into what is not.
+    The filter is Lanczos with three lobes on the encoded values. Colours are weighted by alpha, so
+    that transparent areas do not bleed into others.
 
     Raises:
         ValueError: ``longest_side_px`` is less than 1.
@@ -44,8 +45,8 @@ def _image(picture: Picture) -> Image.Image:
     return image
 
 
-DETAIL_PX: Final = 32  # the longer side, of what is left
-SIDE_PX: Final = 256  # the longer side, as it is drawn
+DETAIL_PX: Final = 32  # longer side of the remaining detail
+SIDE_PX: Final = 256  # longer side of the preview
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
@@ -59,7 +60,6 @@ def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _size(pixels: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
-    """Width and height."""
     height_px, width_px = pixels.shape[:2]
     scale = longer_px / max(height_px, width_px)
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))

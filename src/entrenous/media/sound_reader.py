@@ -1,4 +1,6 @@
-"""Read a sound as floating-point samples, without metadata, and where a clip's sound starts."""
+"""Read a sound as floating-point samples without metadata, and its timing against a clip's
+pictures.
+"""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -33,7 +35,7 @@ _FORMATS: Final = {
     "speex": SoundFormat.OPUS,
     "aac": SoundFormat.AAC,
     "aac_latm": SoundFormat.AAC,
-    "amrwb": SoundFormat.AAC,  # nobody may encode it freely
+    "amrwb": SoundFormat.AAC,  # there is no free encoder
     "libopencore_amrwb": SoundFormat.AAC,
     "mp3": SoundFormat.MP3,
     "mp3float": SoundFormat.MP3,
@@ -47,15 +49,15 @@ _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0*
 
 
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
-    """The first sound track of a file: at most two channels, at its own rate, and how it lies
-    beside its pictures; with ``mono_hz`` one channel, the mean of all, at so many samples per
-    second, which takes little memory.
+    """The first sound track of a file: at most two channels, its own rate, its timing.
+
+    With ``mono_hz``, one channel, the mean of all, at that rate, which takes little memory.
 
     Raises:
-        NotASound: it holds no sound.
-        SoundUnknown: it holds some, and none that we read.
+        NotASound: it has no sound.
+        SoundUnknown: it has sound, but in no supported codec.
         SoundTooLong: more than ``SOUND_LENGTH_S_MAX`` seconds.
-        SoundBroken: nothing of it could be decoded, or it is an Ogg file with moving pictures.
+        SoundBroken: nothing could be decoded, or it is an Ogg file with video.
     """
     kind = sound_container_of(untrusted_data)
     try:
@@ -79,46 +81,44 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
 
 
 class Timeline:
-    """Follows the times of a sound's parts, of ``rate_hz`` samples a second.
+    """Tracks the times of a sound's parts, at ``rate_hz`` samples per second.
 
-    No more silences are noted once they are together as long as the longest sound: whoever sends
-    such a sound refuses it, and times that lie make no long list.
+    Silences are no longer recorded once their sum reaches the longest allowed sound: senders refuse
+    such a sound, and wrong times must not make a long list.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._most = round(SOUND_LENGTH_S_MAX * rate_hz)
+        self._samples_max = round(SOUND_LENGTH_S_MAX * rate_hz)
         self._start_s: float | None = None
-        self._heard = 0
-        self._silent = 0
+        self._sample_count = 0
+        self._silence_count = 0
         self._silences: list[Silence] = []
 
     def note(self, at_s: float | None, samples: int) -> None:
-        """So many samples come next; their file has them heard at ``at_s`` (None: it is silent on
-        that).
-        """
+        """Add ``samples`` that the file places at ``at_s``; None if it has no time."""
         if at_s is not None:
-            if self._start_s is None or self._heard < _STARTING_S * self._rate_hz:
-                self._start_s = at_s - self._heard / self._rate_hz
-            self._keep_up(at_s - self._start_s)
-        self._heard += samples
+            if self._start_s is None or self._sample_count < _STARTING_S * self._rate_hz:
+                self._start_s = at_s - self._sample_count / self._rate_hz
+            self._record_gap(at_s - self._start_s)
+        self._sample_count += samples
 
     def beside(self, picture_s: float) -> Timing:
-        """The same beside a picture that begins at ``picture_s`` on the clock of the parts."""
-        late_s = 0.0 if self._start_s is None else self._start_s - picture_s
-        late = min(round(abs(late_s) * self._rate_hz), self._most)
+        """The timing relative to a picture that begins at ``picture_s`` on the same clock."""
+        offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
+        offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
-        if abs(late_s) <= _STARTS_APART_S:
+        if abs(offset_s) <= _STARTS_APART_S:
             return Timing(0, silences)
-        if late_s > 0.0:
-            return Timing(0, (Silence(0, late), *silences))
-        return Timing(min(late, self._heard + self._silent), silences)
+        if offset_s > 0.0:
+            return Timing(0, (Silence(0, offset), *silences))
+        return Timing(min(offset, self._sample_count + self._silence_count), silences)
 
-    def _keep_up(self, at_s: float) -> None:
-        behind = round(at_s * self._rate_hz) - self._heard - self._silent
-        if behind > _BEHIND_S * self._rate_hz and self._silent < self._most:
-            self._silences.append(Silence(self._heard, min(behind, self._most)))
-            self._silent += self._silences[-1].length
+    def _record_gap(self, at_s: float) -> None:
+        gap = round(at_s * self._rate_hz) - self._sample_count - self._silence_count
+        if gap > _GAP_S * self._rate_hz and self._silence_count < self._samples_max:
+            self._silences.append(Silence(self._sample_count, min(gap, self._samples_max)))
+            self._silence_count += self._silences[-1].length
 
 
 def _timing(container: Any, timeline: Timeline) -> Timing:
@@ -127,7 +127,7 @@ def _timing(container: Any, timeline: Timeline) -> Timing:
 
 
 def _require_no_frames(container: Any) -> None:
-    """An Ogg file is opened as a sound: nobody would look at the pictures (Theora) in it."""
+    """Refuse video (Theora) in an Ogg file, which is opened only as a sound."""
     for stream in container.streams.video:
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
             raise SoundBroken
@@ -140,23 +140,23 @@ def _stream_of(container: Any) -> Any:
             continue
         if not 4000 <= context.sample_rate <= SOUND_RATE_HZ_MAX:
             continue
-        context.thread_count = 1  # no thread can be started behind the walls
+        context.thread_count = 1  # the sandbox allows no threads
         return stream
     raise SoundUnknown if container.streams.audio else NotASound
 
 
 def _decoded(container: Any, stream: Any, timeline: Timeline) -> Iterator[NDArray[Any]]:
-    """(samples, channels) parts; a packet that cannot be decoded is left out, as players do."""
+    """(samples, channels) parts; packets that cannot be decoded are skipped, as in players."""
     rate = stream.codec_context.sample_rate
-    room = int(SOUND_LENGTH_S_MAX * rate)
+    remaining = int(SOUND_LENGTH_S_MAX * rate)
     channels = 0
     for frame in _frames(container, stream):
         part = _samples(frame)
         channels = channels or part.shape[1]
         if frame.sample_rate != rate or part.shape[1] != channels:
-            continue  # a file that changes its shape under way
-        room -= len(part)
-        if room < 0:
+            continue  # the format changed within the file
+        remaining -= len(part)
+        if remaining < 0:
             raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))
         timeline.note(frame.time, len(part))
         yield part
@@ -169,32 +169,32 @@ def _in_scale(part: NDArray[Any]) -> NDArray[np.float32]:
 def _mono(
     parts: Iterable[NDArray[np.float32]], rate_hz: int, mono_hz: int
 ) -> Iterator[NDArray[Any]]:
-    """(samples, 1) parts at another rate, no longer than a sound may be; of the shortest sound a
-    sample of silence.
+    """(samples, 1) parts at another rate, limited to the longest allowed sound, at least one
+    sample.
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=mono_hz)
-    room = most = int(SOUND_LENGTH_S_MAX * mono_hz)
+    remaining = most = int(SOUND_LENGTH_S_MAX * mono_hz)
     for frame in _with_end(parts, rate_hz):
         for one in resampler.resample(frame):
-            if one is not None:  # the end of a sound that has the rate already
-                part = one.to_ndarray().reshape(-1, 1)[:room]
-                room -= len(part)
+            if one is not None:  # end of a sound that has the rate already
+                part = one.to_ndarray().reshape(-1, 1)[:remaining]
+                remaining -= len(part)
                 yield part
-        if frame is None and room == most:
+        if frame is None and remaining == most:
             yield np.zeros((1, 1), dtype=np.float32)
 
 
 def _with_end(parts: Iterable[NDArray[np.float32]], rate_hz: int) -> Iterator[Any]:
-    """The mean of all channels as frames, then None, at which a resampler gives the rest."""
-    some = False
+    """The mean of all channels as frames, then None, which flushes a resampler."""
+    any_sent = False
     for part in parts:
         if len(part):
             mean = np.ascontiguousarray(part.mean(axis=1, dtype=np.float32)[None])
             frame = av.AudioFrame.from_ndarray(mean, format="flt", layout="mono")
             frame.sample_rate = rate_hz
             yield frame
-            some = True
-    if some:
+            any_sent = True
+    if any_sent:
         yield None
 
 
@@ -208,7 +208,7 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
             yield from frames
     except EntrenousError:
         raise
-    except Exception as error:  # libraries raise all kinds; the person needs one answer
+    except Exception as error:  # libraries raise many kinds; the person needs one message
         raise SoundBroken from error
 
 
@@ -220,7 +220,7 @@ def _samples(frame: Any) -> NDArray[Any]:
     scaled: NDArray[np.float32] = (plane.astype(np.float32) - np.float32(zero)) / np.float32(scale)
     if channels <= 2:
         return scaled
-    middle = scaled[:, 2:].mean(1, keepdims=True)  # centre, bass and rear channels to both sides
+    middle = scaled[:, 2:].mean(1, keepdims=True)  # centre, bass and rear channels go to both sides
     folded: NDArray[Any] = scaled[:, :2] * 0.7 + middle * 0.3
     return folded
 
@@ -237,15 +237,13 @@ def _encoding(container: Any, stream: Any) -> SoundEncoding:
     return SoundEncoding(kind, max(0, min(int(rate), 1_000_000)))
 
 
-_STARTS_APART_S: Final = 0.025  # less is no more than a frame of AAC at 44.1 kHz
-_STARTING_S: Final = 0.1  # priming, where a container does not skip it, has times of its own
-_BEHIND_S: Final = 0.060  # less is the jitter of recorders
+_STARTS_APART_S: Final = 0.025  # less is within one frame of AAC at 44.1 kHz
+_STARTING_S: Final = 0.1  # encoder priming, if not skipped, has its own times
+_GAP_S: Final = 0.060  # less is jitter of recorders
 
 
 def picture_start_s(container: Any) -> float | None:
-    """Where the moving pictures of an open file begin, as whoever reads their frames counts it;
-    None: there are none.
-    """
+    """The start of the video of an open file, on the clock of its frames; None without video."""
     try:
         stream = pictures_of(container)
     except (NoFrames, FramesUnknown):

@@ -1,4 +1,4 @@
-"""Write a copy of a sound as its original was written: codec, container, bit rate, no metadata."""
+"""Write a copy of a sound like its original: codec, container and bit rate, without metadata."""
 
 import io
 from fractions import Fraction
@@ -13,7 +13,7 @@ from entrenous.base.audio_video import Sound, SoundEncoding, SoundFormat
 
 _AMR_ENCODER: Final = "libopencore_amrnb"
 _AMR_BITS: Final = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
-# Per channel. A copy is a second generation: below these rates it would sound worse than it need.
+# Range per channel; the least rates keep a second encoding from sounding worse.
 _BITS: Final = {
     SoundFormat.OPUS: (24_000, 256_000),
     SoundFormat.AAC: (48_000, 256_000),
@@ -21,25 +21,25 @@ _BITS: Final = {
 }
 _MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _AAC_RATES: Final = (*_MP3_RATES, 64_000, 88_200, 96_000)
-# The last steps of effort treble Opus's time and double LAME's; at these rates nobody hears them.
+# Higher efforts triple Opus's time and double LAME's, without audible gain at these rates.
 _EFFORT: Final = {
     SoundFormat.OPUS: {"compression_level": "5"},
     SoundFormat.MP3: {"compression_level": "7"},
 }
 _PART: Final = 1 << 16
 # FFmpeg would write its name and version into the file.
-_NAMELESS: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
+_NO_METADATA: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
 def written_as(encoding: SoundEncoding) -> SoundFormat:
-    """The format that a copy is written in: AMR becomes AAC where no AMR encoder is at hand."""
+    """The format of copies: AMR becomes AAC if there is no AMR encoder."""
     if encoding.format is SoundFormat.AMR and _AMR_ENCODER not in av.codecs_available:
         return SoundFormat.AAC
     return encoding.format
 
 
 def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
-    """These (samples, channels) values as a file such as the original's; full scale is 1.
+    """Encode (samples, channels) values, full scale 1, in the original's format.
 
     The bit rate is the original's, raised to what a second encoding needs; AMR is always mono.
     """
@@ -47,7 +47,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
     codec, container, rate, sample_format = _coding(kind, original)
     layout = "mono" if samples.shape[1] == 1 or kind is SoundFormat.AMR else "stereo"
     file = io.BytesIO()
-    with av.open(file, "w", format=container, container_options=_NAMELESS) as out:
+    with av.open(file, "w", format=container, container_options=_NO_METADATA) as out:
         stream: Any = out.add_stream(codec, rate=rate, layout=layout, options=_EFFORT.get(kind))
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         stream.format = sample_format
@@ -71,8 +71,8 @@ def _coding(kind: SoundFormat, original: Sound) -> tuple[str, str, int, str]:
     depth = "s32" if deep else "s16"
     return {
         SoundFormat.OPUS: ("libopus", "ogg", 48_000, "flt"),
-        SoundFormat.AAC: ("aac", "ipod", _near(rate, _AAC_RATES), "fltp"),
-        SoundFormat.MP3: ("libmp3lame", "mp3", _near(rate, _MP3_RATES), "fltp"),
+        SoundFormat.AAC: ("aac", "ipod", _rate_at_least(rate, _AAC_RATES), "fltp"),
+        SoundFormat.MP3: ("libmp3lame", "mp3", _rate_at_least(rate, _MP3_RATES), "fltp"),
         SoundFormat.AMR: (_AMR_ENCODER, "amr", 8000, "s16"),
         SoundFormat.WAV: (f"pcm_s{24 if deep else 16}le", "wav", rate, depth),
         SoundFormat.FLAC: ("flac", "flac", rate, depth),
@@ -89,8 +89,8 @@ def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
     return min(max(encoding.bit_rate, least), most)
 
 
-def _near(rate: int, rates: tuple[int, ...]) -> int:
-    """The least rate that loses nothing."""
+def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
+    """The lowest rate that loses nothing."""
     return next((one for one in rates if one >= rate), rates[-1])
 
 

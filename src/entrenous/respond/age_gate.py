@@ -1,8 +1,7 @@
 """The age gate and the help lines.
 
-The gate is asked when a case is opened and whenever the answer becomes known later. Whoever is
-under
-18 is referred to people who help; the help lines of a case are chosen by its places.
+The gate runs when a case is opened, and whenever the answer changes later. People under 18 are
+referred to those who help; a case's places select its help lines.
 """
 
 from datetime import date
@@ -15,9 +14,8 @@ from entrenous.respond.nouns import AgeAnswer, Case
 
 
 class ForYoungPeople(Refused):
-    """
-    Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when it
-    was taken, nothing was captured or stored here: there are people whose work this is, who help
+    """Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when
+    it was taken, nothing was captured or stored here: there are people whose work this is, who help
     free of charge and do not judge. {help}
     """
 
@@ -33,53 +31,42 @@ class NotAllAdults(Refused):
     """
 
 
-def help_lines(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
-) -> tuple[HelpLine, ...]:
-    """Help lines for adults in these places, those read at a stored page first."""
-    return _ordered(places, lines, for_children=False)
+def help_lines(places: tuple[Place, ...], *, for_children: bool = False) -> tuple[HelpLine, ...]:
+    """Return the help lines for people in these places, verified ones first.
 
-
-def referral_text(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None = None
-) -> tuple[HelpLine, ...]:
-    """Who takes over when somebody in the picture was under 18; never empty."""
-    return _ordered(places, lines, for_children=True)
-
-
-def help_line_text(line: HelpLine, today: date) -> str:
-    """One help line as people read it, with everything that must be said beside it."""
-    parts = [line.name, line.phone, line.hours, line.web, *line.cautions(today)]
-    return ", ".join(part for part in parts if part)
-
-
-def _ordered(
-    places: tuple[Place, ...], lines: tuple[HelpLine, ...] | None, *, for_children: bool
-) -> tuple[HelpLine, ...]:
-    table = shipped_help_lines() if lines is None else lines
+    ``for_children``: those for people under 18, of which there is always one.
+    """
     near = [
-        line for line in table if line.for_children is for_children and reaches(line.place, places)
+        line
+        for line in shipped_help_lines()
+        if line.for_children is for_children and reaches(line.place, places)
     ]
     return tuple(sorted(near, key=lambda line: (not line.verified, line.place == WORLDWIDE)))
 
 
+def help_line_text(line: HelpLine, today: date) -> str:
+    """Format one help line with its cautions."""
+    parts = [line.name, line.phone, line.hours, line.web, *line.cautions(today)]
+    return ", ".join(part for part in parts if part)
+
+
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
-    """Raises ForYoungPeople, with who helps in these places, unless all were adults."""
+    """Raise ForYoungPeople, with the help lines of these places, unless all were adults."""
     if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=who_helps(places, today))
+        raise ForYoungPeople(help=child_help_text(places, today))
 
 
 def refuse_unless_adults(case: Case, today: date) -> None:
-    """Raises NotAllAdults, with who helps, if a case was said to be of somebody under 18."""
+    """Raise NotAllAdults, with help lines, unless everybody in the case's picture was an adult."""
     if case.age is not AgeAnswer.ADULTS:
         raise not_all_adults(case, today)
 
 
 def not_all_adults(case: Case, today: date) -> NotAllAdults:
-    """The refusal, with who helps in the places of the case."""
-    return NotAllAdults(name=case.name, help=who_helps(case.situation.places, today))
+    """Return the error with the help lines of the case's places."""
+    return NotAllAdults(name=case.name, help=child_help_text(case.situation.places, today))
 
 
-def who_helps(places: tuple[Place, ...], today: date) -> str:
-    """Who takes over when somebody in the picture was under 18, in one line; never empty."""
-    return "; ".join(help_line_text(line, today) for line in referral_text(places))
+def child_help_text(places: tuple[Place, ...], today: date) -> str:
+    """Format the help lines for people under 18 in one line; never empty."""
+    return "; ".join(help_line_text(line, today) for line in help_lines(places, for_children=True))

@@ -1,6 +1,6 @@
-"""Read and save case files in the device's vault.
+"""Load and save case files in the device's vault.
 
-Each change is recorded together with a link of the case's chain of custody.
+Every change is stored together with a link of the case's custody chain.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,8 @@ from entrenous.respond.nouns import Case, CaseState, Evidence, NoSuchCase, Nothi
 
 
 class CaseClosed(Refused):
-    """
-    Case {name} is closed, so nothing was added to it. Open it again first:
-    entrenous case open {name}
+    """Case {name} is closed, so nothing was added to it. Open it again first: entrenous case open
+    {name}
     """
 
 
@@ -28,17 +27,17 @@ _READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
 
 
 def all_cases(device: Device) -> tuple[Case, ...]:
-    """Every case on this device, the newest first."""
+    """Return all cases on this device, newest first."""
     found = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))
 
 
 def find_case(name: str, device: Device) -> Case:
-    """The case of that name.
+    """Load a case by name.
 
     Raises:
         NoSuchCase: there is none.
-        BadRecord: its record is damaged, or is another case's.
+        BadRecord: its record is damaged, or belongs to another case.
     """
     record = device.vault.get(CASES, name)
     if record is None:
@@ -56,10 +55,10 @@ def save_case(
     purpose: str,
     item: Evidence | None = None,
 ) -> Case:
-    """Store a case file and the link that says why, both or neither; returns it as stored.
+    """Store a case file and a custody link for the change, atomically; returns the case as stored.
 
-    ``purpose`` is also the new step on the case's ladder, unless the act only looked at an item.
-    Call it inside the vault's ``together`` that also loaded the case.
+    ``purpose`` is also appended to the case's steps, unless ``act`` only read or exported an item.
+    Call it in the transaction that loaded the case.
     """
     now = device.clock.now()
     last = last_link(case, device)
@@ -74,10 +73,9 @@ def save_case(
 
 
 def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str) -> Case:
-    """Load an open case, edit it, store it; ``step`` goes onto its ladder.
+    """Load an open case, edit and store it; ``step`` describes the change.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
+    Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
     with device.vault.together():
         edited = edit(find_open_case(name, device))
@@ -85,7 +83,7 @@ def edit_case(name: str, device: Device, edit: Callable[[Case], Case], step: str
 
 
 def find_open_case(name: str, device: Device) -> Case:
-    """The case of that name, if it is open; raises NoSuchCase, NotAllAdults, CaseClosed."""
+    """Load a case; raises NoSuchCase, NotAllAdults, CaseClosed."""
     case = find_case(name, device)
     refuse_unless_adults(case, device.clock.now().date())
     if case.state is CaseState.CLOSED:
@@ -93,9 +91,10 @@ def find_open_case(name: str, device: Device) -> Case:
     return case
 
 
-def refuse_young_file(digest: bytes, device: Device) -> None:
-    """Raises NotAllAdults if a file of this SHA-256 belongs to a case that was said to be of
-    somebody under 18: what was said there holds for the same bytes in every case.
+def refuse_file_of_minor(digest: bytes, device: Device) -> None:
+    """Raise NotAllAdults if a case about somebody under 18 contains a file with this SHA-256.
+
+    The answer given there applies to the same bytes in every case.
     """
     for case in all_cases(device):
         found = set() if case.trace is None else {case.trace.leak_sha256}
@@ -104,7 +103,7 @@ def refuse_young_file(digest: bytes, device: Device) -> None:
 
 
 def find_item(case: Case, number: int) -> Evidence:
-    """One item of evidence; raises NothingThere."""
+    """Return one item of evidence; raises NothingThere."""
     for item in case.evidence:
         if item.number == number:
             return item

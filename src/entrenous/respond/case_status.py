@@ -1,6 +1,4 @@
-"""The state machines of a notice and of a case: two tables of transitions, and the functions that
-apply them.
-"""
+"""State machines of notices and cases: two transition tables, and the functions that apply them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,8 +23,6 @@ from entrenous.respond.nouns import (
 
 
 class NoticeEvent(StrEnum):
-    """What can happen to a notice."""
-
     SEND = "send"
     RECEIPT = "receipt"
     ASK = "ask for more"
@@ -37,16 +33,13 @@ class NoticeEvent(StrEnum):
 
 
 class CaseEvent(StrEnum):
-    """What can happen to a case."""
-
     CLOSE = "close"
     REOPEN = "open again"
 
 
 class NotNow(Refused):
-    """
-    This {what} is {state}, so "{event}" does not fit it, and nothing was changed. See where it
-    stands: entrenous case show {name}
+    """This {what} is {state}, so "{event}" is not possible now, and nothing was changed. See where
+    it stands: entrenous case show {name}
     """
 
 
@@ -84,19 +77,19 @@ _FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
 def record_notice_event(
     name: str, number: int, event: NoticeEvent, at: datetime, device: Device
 ) -> Case:
-    """Note what happened to a notice, and when (aware UTC); that she sent it starts their clock.
+    """Record an event of a notice and its time (aware UTC); sending it starts the deadlines.
 
     Raises:
         NothingThere: the case has no such notice.
-        NotNow: the event does not fit the notice's state.
-        TimesDoNotFit: ``at`` lies in the future, or before what it follows.
+        NotNow: the event is not possible in the notice's state.
+        TimesDoNotFit: ``at`` is in the future, or before the notice was sent.
     """
     now = device.clock.now()
 
     def noted(case: Case) -> Case:
-        notice = _notice(case, number)
+        notice = _find_notice(case, number)
         _refuse_odd_time(notice, event, at, now)
-        after = _after(notice, event, at, case)
+        after = _notice_after(notice, event, at, case)
         return replace(
             case, notices=tuple(after if n.number == number else n for n in case.notices)
         )
@@ -105,24 +98,21 @@ def record_notice_event(
 
 
 def close_case(name: str, device: Device) -> Case:
-    """Close a case: nothing is deleted, and nothing can be added; raises NoSuchCase, NotNow."""
+    """Close a case, which keeps everything and accepts nothing new; raises NoSuchCase, NotNow."""
     return _transition(name, CaseEvent.CLOSE, device)
 
 
 def reopen_case(name: str, device: Device) -> Case:
-    """Open a closed case again; raises NoSuchCase, NotAllAdults, NotNow."""
+    """Reopen a closed case; raises NoSuchCase, NotAllAdults, NotNow."""
     refuse_unless_adults(find_case(name, device), device.clock.now().date())
     return _transition(name, CaseEvent.REOPEN, device)
 
 
 def erase_case(name: str, device: Device) -> None:
-    """Forget a case for good: its file, its chain and everything it kept, or none of it.
+    """Delete a case, its custody chain and its evidence, all or nothing; raises NoSuchCase.
 
-    Of one in which somebody was, or may have been, under 18 it stays known how its chain began, so
-    that no archive brings it back.
-
-    Raises:
-        NoSuchCase: there is none.
+    If somebody in the picture was or may have been under 18, the hash of the chain's first link is
+    kept, so that no archive import restores the case.
     """
     with device.vault.together():
         case = find_case(name, device)
@@ -130,9 +120,7 @@ def erase_case(name: str, device: Device) -> None:
             remember_erased(case.name, device)
         forget_chain(case.name, device)
         device.vault.drop(CASES, case.name)
-        for (
-            item
-        ) in case.evidence:  # in here: once its record is gone, nothing reaches a sealed file
+        for item in case.evidence:  # in the transaction: only the record names the sealed files
             device.vault.forget(item.blob)
 
 
@@ -146,19 +134,19 @@ def _transition(name: str, event: CaseEvent, device: Device) -> Case:
         return save_case(turned, device, CustodyAct.CHANGED, event.value)
 
 
-def _notice(case: Case, number: int) -> Notice:
+def _find_notice(case: Case, number: int) -> Notice:
     for notice in case.notices:
         if notice.number == number:
             return notice
     raise NothingThere(name=case.name, what="notice", number=number)
 
 
-def _after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
+def _notice_after(notice: Notice, event: NoticeEvent, at: datetime, case: Case) -> Notice:
     state = NOTICE_TABLE.get((notice.state, event))
     if state is None:
         raise NotNow(what="notice", state=notice.state.value, event=event.value, name=case.name)
     first = [field for field in _FIELDS.get(event, ()) if getattr(notice, field) is None]
-    stamped = dict.fromkeys(first, at)  # what came later does not undo what was done in time
+    stamped = dict.fromkeys(first, at)  # the first time counts: later events cannot move it
     return replace(notice, state=state, **stamped)  # type: ignore[arg-type]
 
 

@@ -13,52 +13,43 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from entrenous.base.environment import Proxy
 from entrenous.base.errors import StampDoesNotHold
-from entrenous.crypto.rfc3161 import certificate_fingerprints, decode_response, verify_timestamp
-from entrenous.device.client.connections import Lanes, PacedTransport
-from entrenous.device.client.http_courier import way_to
-from entrenous.respond.timestamps import (
-    AuthorityUnreachable,
-    Stamp,
-    StampChecker,
-    StampRefused,
-    TimestampAuthority,
-)
+from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
+from entrenous.device.client.connections import PacedTransport, PerTokenTransport
+from entrenous.device.client.http_courier import proxy_route_for
+from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
 
 
 @contextmanager
 def timestamp_authority(
     url: str, authorities: bytes, proxy: Proxy | None = None
-) -> Iterator[TimestampAuthority]:
-    """A stamp authority over HTTP; ``authorities`` are the certificates trusted for it, PEM."""
+) -> Iterator["HttpTimestampAuthority"]:
+    """Open a client for an authority; ``authorities`` are the PEM certificates trusted for it."""
     context = httpx.create_ssl_context(trust_env=False)  # many speak no TLS 1.3
-    lanes = Lanes(lambda asked: PacedTransport(context, way_to(asked, proxy)))
-    with httpx.Client(transport=lanes, timeout=30, trust_env=False) as client:
+    transport = PerTokenTransport(
+        lambda asked: PacedTransport(context, proxy_route_for(asked, proxy))
+    )
+    with httpx.Client(transport=transport, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
 
 
-def kept_authorities() -> StampChecker:
-    """Checks stamps against the certificates that were kept with them, without a network."""
-    return KeptAuthorities()
+def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
+    """Verify a stored stamp, offline; raises StampDoesNotHold.
 
-
-def trusted_authorities(authorities: bytes) -> StampChecker:
-    """Checks stamps against these certificates (PEM) alone, without a network."""
-    return TrustedAuthorities(authorities)
-
-
-def root_fingerprints(authorities: bytes) -> tuple[bytes, ...]:
-    """SHA-256 (32 bytes) of each root among certificates that have proven a stamp."""
-    return certificate_fingerprints(authorities)
+    ``authorities`` are the trusted PEM certificates; by default those stored with the stamp.
+    """
+    trusted = stamp.authorities if authorities is None else authorities
+    if verify_timestamp(stamp.token, stamp.manifest, trusted) != stamp.at:
+        raise StampDoesNotHold(why="it states another time")
 
 
 QUERY: Final = "application/timestamp-query"
 REPLY: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB
-_GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not what was asked
+_GRANTED: Final = 0  # RFC 3161 section 2.4.2; "granted with modifications" is not accepted
 
 
 class HttpTimestampAuthority:
-    """The ``TimestampAuthority`` port; ``authorities`` are trusted certificates, PEM."""
+    """A timestamp authority at a URL; ``authorities`` are the PEM certificates trusted for it."""
 
     def __init__(self, url: str, authorities: bytes, client: httpx.Client) -> None:
         self._url = url
@@ -66,30 +57,31 @@ class HttpTimestampAuthority:
         self._client = client
 
     def stamp(self, manifest: bytes) -> Stamp:
-        """A proven stamp over the manifest's SHA-256; see ports/."""
+        """Have the SHA-256 of a manifest stamped, and verify the stamp.
+
+        Raises:
+            AuthorityUnreachable, StampRefused: there is no stamp.
+            StampDoesNotHold: the answer is not a valid stamp over this manifest.
+        """
         request = (
             TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256).build()
         )
-        untrusted_token = self._ask(request.as_bytes())
-        self._refuse_refusal(untrusted_token)
+        untrusted_token = self._send(request.as_bytes())
+        self._check_status(untrusted_token)
         at = verify_timestamp(untrusted_token, manifest, self._authorities, nonce=request.nonce)
         return Stamp(manifest, untrusted_token, at, self._url, self._authorities)
 
-    def check(self, stamp: Stamp, manifest: bytes) -> None:
-        """Prove a kept stamp again, against the authorities trusted *now*; see ports/."""
-        _check(stamp, manifest, self._authorities)
-
-    def _ask(self, query: bytes) -> bytes:
+    def _send(self, query: bytes) -> bytes:
         try:
             with self._client.stream(
                 "POST", self._url, content=query, headers={"Content-Type": QUERY}
             ) as answer:
-                self._refuse_odd(answer)
+                self._check_response(answer)
                 return self._read(answer)
         except (httpx.HTTPError, httpx.InvalidURL):
             raise AuthorityUnreachable(url=self._url) from None
 
-    def _refuse_odd(self, answer: httpx.Response) -> None:
+    def _check_response(self, answer: httpx.Response) -> None:
         if answer.status_code != httpx.codes.OK:
             raise StampRefused(url=self._url, why=f"HTTP status {answer.status_code}")
         if answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() != REPLY:
@@ -103,32 +95,7 @@ class HttpTimestampAuthority:
                 raise StampRefused(url=self._url, why="its answer was too long")
         return data
 
-    def _refuse_refusal(self, untrusted_token: bytes) -> None:
+    def _check_status(self, untrusted_token: bytes) -> None:
         status = decode_response(untrusted_token).status
         if status != _GRANTED:
             raise StampRefused(url=self._url, why=f"it answered with status {status}")
-
-
-class KeptAuthorities:
-    """The ``StampChecker`` port: each stamp against the authorities trusted when it was made."""
-
-    def check(self, stamp: Stamp, manifest: bytes) -> None:
-        """Prove a kept stamp again, by what was kept with it; see ports/."""
-        _check(stamp, manifest, stamp.authorities)
-
-
-def _check(stamp: Stamp, manifest: bytes, authorities: bytes) -> None:
-    if verify_timestamp(stamp.token, manifest, authorities) != stamp.at:
-        raise StampDoesNotHold(why="it states another time")
-
-
-class TrustedAuthorities:
-    """The ``StampChecker`` port: every stamp against these authorities (PEM), and no others."""
-
-    def __init__(self, authorities: bytes) -> None:
-        self._authorities = authorities
-
-    def check(self, stamp: Stamp, manifest: bytes) -> None:
-        """Prove a kept stamp again, by nothing that was kept with it; see ports/."""
-        if verify_timestamp(stamp.token, manifest, self._authorities) != stamp.at:
-            raise StampDoesNotHold(why="it states another time")

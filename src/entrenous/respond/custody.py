@@ -1,4 +1,4 @@
-"""The chain of custody of a case: an append-only chain of hashes, and its verification.
+"""The custody chain of a case: an append-only hash chain, and its verification.
 
 Each link says who handled which item, when and why (docs/spec/case.md).
 """
@@ -20,7 +20,7 @@ from entrenous.wire.encodings import canonical_json, write_time
 
 
 class CustodyAct(StrEnum):
-    """What was done to a case file or an item of it."""
+    """What was done to a case file or one of its items."""
 
     OPENED = "opened the case"
     STORED = "stored an item"
@@ -32,11 +32,11 @@ class CustodyAct(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """One link of the append-only chain; docs/spec/case.md section 2.
+    """One link of the chain; docs/spec/case.md section 2.
 
-    ``before`` and ``after`` are SHA-256 of the case file around the act, ``previous`` is the link
-    before (zeros for the first), ``hash`` is of this link itself. ``item`` and ``item_sha256`` are
-    None unless the act was about one item.
+    ``before`` and ``after`` are the SHA-256 of the case file before and after the act, ``previous``
+    is the previous link's hash (zeros for the first), ``hash`` is this link's own. ``item`` and
+    ``item_sha256`` are None unless the act concerned one item.
     """
 
     number: int
@@ -53,13 +53,12 @@ class Custody:
 
 
 class ChainBroken(Unproven):
-    """
-    The record of who handled case {name} does not hold at entry {number}: {why}. Make no changes,
-    keep a copy of the device's folder, and show it to somebody you trust.
+    """The record of who handled case {name} does not hold at entry {number}: {why}. Make no
+    changes, keep a copy of the device's folder, and show it to somebody you trust.
     """
 
 
-CASES: Final = "cases"  # the drawer; keys are names of cases
+CASES: Final = "cases"  # the vault's table; keys are case names
 LINKS: Final = "custody"
 ERASED: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
@@ -73,7 +72,7 @@ def custody_link(
     after: bytes,
     item: Evidence | None = None,
 ) -> Custody:
-    """The next link: ``act`` is who, what, what for; ``after`` is the case file's new SHA-256."""
+    """Return the next link: ``act`` is who, what, why; ``after`` is the case file's new SHA-256."""
     actor, what, purpose = act
     unsigned = Custody(
         number=last.number + 1 if last else 0,
@@ -92,7 +91,7 @@ def custody_link(
 
 
 def link_hash(one: Custody) -> bytes:
-    """SHA-256 over the canonical JSON of everything in a link but its own hash; 32 bytes."""
+    """Return the SHA-256 (32 bytes) over the canonical JSON of a link's other fields."""
     return sha256(
         canonical_json(
             {
@@ -113,21 +112,17 @@ def link_hash(one: Custody) -> bytes:
 
 
 def chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
-    """Every link of a case, oldest first, unchecked; raises BadRecord."""
+    """Return all links of a case, oldest first, unverified; raises BadRecord."""
     return tuple(unpack(Custody, record) for _, record in records(name, device))
 
 
 def add_link(name: CaseName, one: Custody, device: Device) -> None:
-    """Append a link; call it inside the vault's ``together``, with the case file it is about."""
+    """Append a link; call it in the transaction that stores the case file."""
     device.vault.put(LINKS, link_key(name, one.number), pack(one))
 
 
 def last_link(case: Case, device: Device) -> Custody | None:
-    """The newest link of a case, or None before the first.
-
-    Raises:
-        ChainBroken: the case counts a link that is not there.
-    """
+    """Return the newest link of a case, or None; raises ChainBroken if it is missing."""
     if case.links == 0:
         return None
     record = device.vault.get(LINKS, link_key(case.name, case.links - 1))
@@ -137,30 +132,28 @@ def last_link(case: Case, device: Device) -> Custody | None:
 
 
 def remember_erased(name: CaseName, device: Device) -> None:
-    """Keep the SHA-256 of a chain's first link, and nothing else (docs/spec/case.md section 1)."""
+    """Store only the SHA-256 of a chain's first link (docs/spec/case.md section 1)."""
     first = device.vault.get(LINKS, link_key(name, 0))
     if first is not None:
         device.vault.put(ERASED, sha256(first).hex(), b"")
 
 
 def forget_chain(name: CaseName, device: Device) -> None:
-    """Drop every link of a case that is being erased."""
     for key, _ in list(records(name, device)):
         device.vault.drop(LINKS, key)
 
 
 def link_key(name: CaseName, number: int) -> str:
-    """Where in the drawer of links one of a case lies."""
     return f"{name}/{number:010d}"
 
 
 def records(name: CaseName, device: Device) -> Iterator[tuple[str, bytes]]:
-    """Every link of a case as it is stored, with its key, oldest first."""
+    """Return the stored records of a case's links with their keys, oldest first."""
     return (entry for entry in device.vault.items(LINKS) if entry[0].startswith(f"{name}/"))
 
 
 def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
-    """Check a case's chain and that the case file is the one it ends in.
+    """Verify a case's chain, and that it ends in the stored case file.
 
     Raises:
         NoSuchCase: there is no such case.
@@ -169,14 +162,14 @@ def verify_chain(name: CaseName, device: Device) -> tuple[Custody, ...]:
     record = device.vault.get(CASES, name)
     if record is None:
         raise NoSuchCase(name=name)
-    links = tuple(_whole(name, n, entry) for n, entry in enumerate(records(name, device)))
+    links = tuple(_checked_link(name, n, entry) for n, entry in enumerate(records(name, device)))
     _check_neighbours(name, links)
     _check_end(name, record, links)
     return links
 
 
-def _whole(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
-    """One link that hashes to what it says and lies where it belongs."""
+def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Custody:
+    """Decode one link and check its hash and position."""
     key, record = entry
     try:
         one = unpack(Custody, record)

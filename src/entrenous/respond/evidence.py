@@ -21,67 +21,56 @@ from entrenous.respond.manifest_format import (
     write_manifest,
 )
 from entrenous.respond.nouns import Case, Evidence
-from entrenous.respond.timestamps import (
-    NotAsStamped,
-    NothingToStamp,
-    Stamp,
-    StampChecker,
-    TimestampAuthority,
-)
+from entrenous.respond.timestamps import NotAsStamped, NothingToStamp, Stamp
 from entrenous.wire.encodings import write_time
 
 
 class EvidenceChanged(Unproven):
-    """
-    Item {number} of case {name} is not what was stored: its bytes have changed or are gone, so it
-    proves nothing any more. If you have the original somewhere else, add it again as a new item.
+    """Item {number} of case {name} is not what was stored: its bytes have changed or are gone, so
+    it proves nothing any more. If you have the original somewhere else, add it again as a new item.
     """
 
 
-CLOCKS_APART: Final = timedelta(minutes=5)  # how far ahead of an authority's a device's may be
+CLOCKS_APART: Final = timedelta(minutes=5)  # a device's clock may be so far ahead of an authority's
 
 
 def commitment(salt: Secret, data: bytes) -> bytes:
-    """SHA-256 over the salt (32 bytes), then the item's bytes: binds without revealing."""
+    """Return SHA-256 over the salt (32 bytes) and the item's bytes: it binds without revealing."""
     return sha256(salt.reveal() + data)
 
 
-def stamp_evidence(name: str, authority: TimestampAuthority, device: Device) -> Case:
-    """Have everything that a case holds stamped, and keep the stamp.
+def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
+    """Have a manifest of all of a case's evidence timestamped by ``stamp``, and store the stamp.
 
     Raises:
-        NothingToStamp: the case holds no evidence.
-        AuthorityUnreachable, StampRefused: no stamp came; nothing was changed.
-        StampDoesNotHold: what came is not a stamp over this manifest, or states a time before it;
-            it was not kept.
-        ChainBroken, EvidenceChanged: what would be stamped is not what was stored.
+        NothingToStamp: the case has no evidence.
+        AuthorityUnreachable, StampRefused: there is no stamp; nothing was changed.
+        StampDoesNotHold: the stamp is invalid, or its time is before the manifest's; it was not
+            stored.
+        ChainBroken, EvidenceChanged: the case is not as it was stored.
     """
     case = find_open_case(name, device)
     if not case.evidence:
         raise NothingToStamp(name=name)
     manifest = manifest_of(case, device)
-    stamp = authority.stamp(write_manifest(manifest))  # may take seconds: outside of a transaction
-    _refuse_early(stamp, manifest)
+    new = stamp(write_manifest(manifest))  # may take seconds, so it is outside the transaction
+    _refuse_too_early(new, manifest)
     with device.vault.together():
         fresh = find_open_case(name, device)
-        stamped = replace(fresh, stamps=(*fresh.stamps, stamp))
-        step = f"stamped by {stamp.authority_url}"
+        stamped = replace(fresh, stamps=(*fresh.stamps, new))
+        step = f"stamped by {new.authority_url}"
         return save_case(stamped, device, CustodyAct.STAMPED, step)
 
 
 def manifest_of(case: Case, device: Device) -> EvidenceManifest:
-    """A manifest of everything a case holds now, after checking it all.
-
-    Raises:
-        ChainBroken, EvidenceChanged: as their messages say.
-    """
+    """Verify a case, and list its evidence in a manifest; raises ChainBroken, EvidenceChanged."""
     links = verify_chain(case.name, device)
     items = tuple(
         ManifestItem(
             item.number,
             item.level,
             item.added_at,
-            commitment(item.salt, _unchanged(case, item, device)),
+            commitment(item.salt, _verified_bytes(case, item, device)),
         )
         for item in case.evidence
     )
@@ -95,58 +84,56 @@ def read_evidence(
     device: Device,
     act: CustodyAct = CustodyAct.READ,
 ) -> bytes:
-    """The bytes of one item; that they were read, and what for, goes into the custody chain.
+    """Return the bytes of one item, and record the access and its purpose in the custody chain.
 
-    Raises:
-        NoSuchCase, NothingThere, EvidenceChanged: as their messages say.
+    Raises NoSuchCase, NothingThere, EvidenceChanged.
     """
     with device.vault.together():
         case = find_case(name, device)
         item = find_item(case, number)
-        data = _unchanged(case, item, device)
+        data = _verified_bytes(case, item, device)
         save_case(case, device, act, purpose, item)
         return data
 
 
-def verify_case(name: str, device: Device, checker: StampChecker | None = None) -> Case:
-    """Look at everything again: the chain, every item, every manifest, and every stamp's token.
+def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | None = None) -> Case:
+    """Verify a case's custody chain, items and manifests, and with ``check`` every stamp's token.
 
-    Without a ``checker`` the tokens are not proven, and nobody may say that the stamps hold.
-
-    Raises:
-        ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: says what no longer holds.
+    Without ``check`` the tokens are not verified, so the stamps must not be called valid. Raises
+    ChainBroken, EvidenceChanged, NotAsStamped or StampDoesNotHold, which say what no longer holds.
     """
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
     for item in case.evidence:
-        _unchanged(case, item, device)
+        _verified_bytes(case, item, device)
     for stamp in case.stamps:
         _verify_stamp(case, stamp, links, device)
-        if checker is not None:
-            checker.check(stamp, stamp.manifest)
+        if check is not None:
+            check(stamp)
     return case
 
 
 def level_in_words(item: Evidence, case: Case) -> str:
-    """What one item proves, and since when it provably exists; shown beside every item."""
+    """Describe what one item proves, and since when it provably existed."""
     stamps = stamps_of(item, case)
     since = f"; stamped {stamps[0].at:%Y-%m-%d %H:%M:%S} UTC" if stamps else "; not stamped yet"
     return f"{item.level.value}, {item.level.proves}{since}"
 
 
 def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
-    """The stamps over one item, the earliest first; one that states an odd time counts for none."""
+    """Return the stamps over one item, earliest first, without those whose time is implausible."""
     read = ((stamp, read_manifest(stamp.manifest)) for stamp in case.stamps)
     over = [
         stamp
         for stamp, manifest in read
-        if item.number in {line.number for line in manifest.items} and not _early(stamp, manifest)
+        if item.number in {line.number for line in manifest.items}
+        and not _is_too_early(stamp, manifest)
     ]
     return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
-def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
-    """An item's bytes; raises EvidenceChanged also when its sealed file is gone or spoilt."""
+def _verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
+    """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
         data = device.vault.kept(item.blob)
     except (NoSuchBlob, DoesNotOpen):
@@ -157,20 +144,20 @@ def _unchanged(case: Case, item: Evidence, device: Device) -> bytes:
 
 
 def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: Device) -> None:
-    """The manifest speaks of this case: its chain, and the items as they are now."""
+    """Check that the manifest describes this case: its chain, and its items as they are now."""
     try:
         manifest = read_manifest(stamp.manifest)
     except BadManifest:
         raise StampDoesNotHold(why="its manifest cannot be read") from None
     if manifest.custody_head not in {one.hash for one in links}:
         raise StampDoesNotHold(why="its manifest belongs to another chain of custody")
-    _refuse_early(stamp, manifest)
+    _refuse_too_early(stamp, manifest)
     here = {item.number: item for item in case.evidence}
     for line in manifest.items:
         item = here.get(line.number)
         if item is None:
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
-        if line.commitment != commitment(item.salt, _unchanged(case, item, device)):
+        if line.commitment != commitment(item.salt, _verified_bytes(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
@@ -178,17 +165,17 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
 
 
 def _item_label(item: Evidence | ManifestItem) -> str:
-    """What else than its bytes a stamped manifest binds of an item."""
+    """Format what a stamped manifest binds besides an item's bytes."""
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 
 
-def _early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
+def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
     return stamp.at < manifest.written_at - CLOCKS_APART
 
 
-def _refuse_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
-    """A hash cannot be stamped before there is what was hashed."""
-    if _early(stamp, manifest):
+def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
+    """Raise StampDoesNotHold if the stamp is older than its manifest."""
+    if _is_too_early(stamp, manifest):
         why = (
             f"it says {stamp.at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
             f"{manifest.written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check "
@@ -199,7 +186,7 @@ def _refuse_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExportedItem:
-    """An item's bytes, and the stamps over it by their numbers in the case, which count from 1."""
+    """An item's bytes, and the stamps over it by their number in the case, from 1."""
 
     item: Evidence
     data: bytes
@@ -209,11 +196,9 @@ class ExportedItem:
 def export_item(
     name: str, number: int, purpose: str, device: Device, write: Callable[[ExportedItem], object]
 ) -> None:
-    """Have one item written somewhere, and note that in the custody chain: both, or neither.
+    """Pass one item to ``write``, and record the export in the custody chain: both or neither.
 
-    Raises:
-        NoSuchCase, NothingThere, EvidenceChanged: as their messages say.
-        What ``write`` raises; then nothing is noted.
+    Raises NoSuchCase, NothingThere, EvidenceChanged, and the errors of ``write``.
     """
     with device.vault.together():
         data = read_evidence(name, number, purpose, device, CustodyAct.EXPORTED)

@@ -1,8 +1,8 @@
-"""Evidence manifests as canonical JSON: what a stamp authority stamps (docs/spec/case.md, section
+"""Evidence manifests as canonical JSON: what a stamp authority stamps (docs/spec/case.md section
 3).
 
-A manifest does not reveal the evidence: each item is a commitment, SHA-256 over a random salt of
-32 bytes followed by the item's bytes, so nobody can test whether a picture they have is in it.
+A manifest does not reveal the evidence: each item is a commitment, SHA-256 over a random 32-byte
+salt and the item's bytes, so nobody can test whether a picture they have is in it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from entrenous.wire.encodings import canonical_json, read_canonical, read_time, 
 
 @dataclass(frozen=True, slots=True)
 class ManifestItem:
-    """One line of an evidence manifest: ``commitment`` is SHA-256 over salt and bytes."""
+    """One item of a manifest: ``commitment`` is SHA-256 over salt and bytes."""
 
     number: int
     level: Level
@@ -26,7 +26,7 @@ class ManifestItem:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceManifest:
-    """What gets stamped: salted hashes of every item, and the custody chain's head."""
+    """The data that is stamped: a salted hash of every item, and the custody chain's head."""
 
     written_at: datetime
     custody_head: bytes
@@ -34,8 +34,7 @@ class EvidenceManifest:
 
 
 class BadManifest(Malformed):
-    """
-    This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
+    """This is not an evidence manifest that Entrenous wrote, or it was changed since. Use the file
     exactly as it was exported.
     """
 
@@ -46,7 +45,7 @@ _ITEM_FIELDS: Final = {"item", "level", "added_at", "salted_sha256"}
 
 
 def write_manifest(manifest: EvidenceManifest) -> bytes:
-    """The manifest's one byte form."""
+    """Encode a manifest; the encoding is unique."""
     return canonical_json(
         {
             "schema": SCHEMA,
@@ -58,10 +57,9 @@ def write_manifest(manifest: EvidenceManifest) -> bytes:
 
 
 def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
-    """The manifest that :func:`write_manifest` wrote.
+    """Decode what :func:`write_manifest` wrote.
 
-    Raises:
-        BadManifest: any other bytes, even ones that differ only in blanks or order.
+    Raises BadManifest for any other bytes, even if they differ only in white space or order.
     """
     try:
         plain = _map(read_canonical(untrusted_data), _FIELDS)

@@ -1,10 +1,10 @@
-"""The one next step of a case, in words: the first open question, in a fixed order."""
+"""A case's one next step in words: the first applicable rule, in a fixed order."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from entrenous.respond.age_gate import who_helps
+from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
@@ -13,48 +13,48 @@ _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
 def next_step(case: Case, now: datetime) -> str:
-    """One sentence; every step is optional, and stopping is always possible.
+    """Return one sentence; every step is optional, and stopping is always possible.
 
     Args:
         case: as stored.
         now: aware, UTC.
     """
     if case.age is not AgeAnswer.ADULTS:
-        return f"These people can help: {who_helps(case.situation.places, now.date())}."
+        return f"These people can help: {child_help_text(case.situation.places, now.date())}."
     if case.state is CaseState.CLOSED:
         return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
     return (
-        _about_what_is_hers(case, now)
+        _her_turn(case, now)
         or _about_waiting(case, now)
         or _about_removal(case)
         or _about_evidence(case)
     )
 
 
-def _about_what_is_hers(case: Case, now: datetime) -> str:
-    """The latest of what calls for her: a clock that ran out, a refusal, a question, a draft."""
-    calls = [*_nobody_acted(case, now), *_questions(case), *_drafts(case)]
+def _her_turn(case: Case, now: datetime) -> str:
+    """Return the latest matter for her: a missed deadline, a refusal, a question, a draft."""
+    calls = [*_unanswered_notices(case, now), *_questions(case), *_drafts(case)]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 
-def _nobody_acted(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
+def _unanswered_notices(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
     clocks = _most_urgent(case, now)
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
-        if since is not None and not _is_led_on(notice, since, case):
+        if since is not None and not _was_escalated(notice, since, case):
             words = f"Next you could go to: {notice.route.escalation}."
             yield since, f"{words} What reaches this case: {_routes(case)}"
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
-    """Since when it has been refused, or its time been over; None if it is neither."""
+    """Return when the notice was refused or its deadline passed; None if neither."""
     if notice.state is NoticeState.REFUSED:
         return notice.answered_at
     return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
 
 
 def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
-    """The first clock of every notice that is not settled, the most urgent notice first."""
+    """Return the first deadline of each unsettled notice, the most urgent notice first."""
     settled = {notice.number for notice in case.notices if notice.state in _SETTLED}
     first: dict[int, Deadline] = {}
     for clock in deadlines(case, now):
@@ -63,8 +63,8 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
     return first
 
 
-def _is_led_on(notice: Notice, since: datetime, case: Case) -> bool:
-    """Whether she has taken it further since then, as to the authority of the same law."""
+def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
+    """Return whether she has escalated since then under the same law, e.g. to its authority."""
     law = _name(notice)
     return any(
         later.drafted_at >= since
@@ -101,7 +101,7 @@ def _about_draft(draft: Notice, case: Case) -> str:
 
 
 def _about_waiting(case: Case, now: datetime) -> str:
-    """The most urgent clock of what was sent; one without a date only if there is no other."""
+    """Return the most urgent deadline of the sent notices; those without a date come last."""
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in _most_urgent(case, now).items():
         if number in sent and clock.state is not DeadlineState.MISSED:
@@ -123,14 +123,14 @@ def _about_evidence(case: Case) -> str:
         return f"{words} Type: entrenous case add {name} --url -"
     if not case.evidence:
         words = "Keep a screenshot of it before you notify anybody"
-        return f"{words}: entrenous case add {name} FILE. {_or_skip(case)}"
+        return f"{words}: entrenous case add {name} FILE. {_skip_hint(case)}"
     if not case.stamps:
         words = f"entrenous evidence stamp {name} --authority URL --ca FILE"
-        return f"Have the evidence stamped: {words}. {_or_skip(case)}"
+        return f"Have the evidence stamped: {words}. {_skip_hint(case)}"
     return f"Choose a route and draft its notice: {_routes(case)}"
 
 
-def _or_skip(case: Case) -> str:
+def _skip_hint(case: Case) -> str:
     return f"Or skip this and choose a route: {_routes(case)}"
 
 

@@ -1,7 +1,7 @@
 """The contents of a case file: situation, sightings, evidence, stamps, notices and steps.
 
-Nothing here says who is to blame: a case may hold a verdict about a copy and a sighting of a place.
-docs/spec/case.md defines the words and the byte formats.
+Nothing here says who is to blame: a case may hold a verdict about a copy and a sighting at a place.
+docs/spec/case.md defines terms and formats.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SHA256_BYTES: Final = 32
 
 
 class Level(StrEnum):
-    """How much an item proves; RESPOND's ladder of assurance."""
+    """How much an item proves: RESPOND's levels of assurance."""
 
     A0 = "A0"
     A1 = "A1"
@@ -48,7 +48,9 @@ LEVELS: Final[Mapping[Level, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One kept item. ``sha256`` never leaves the vault: what is shared is salted with ``salt``."""
+    """One stored item. ``sha256`` never leaves the vault: shared hashes are salted with
+    ``salt``.
+    """
 
     number: int
     level: Level
@@ -66,7 +68,7 @@ class Evidence:
 
 
 class AgeAnswer(StrEnum):
-    """The age gate: was everybody in the picture 18 or older when it was taken?"""
+    """The answer at the age gate: was everybody in the picture 18 or older when it was taken?"""
 
     ADULTS = "adults"
     CHILD = "child"
@@ -74,7 +76,7 @@ class AgeAnswer(StrEnum):
 
 
 class TakenBy(StrEnum):
-    """Who pressed the shutter; it decides whether the copyright is hers."""
+    """Who took the picture, and so whether she owns its copyright."""
 
     ME = "me"
     SOMEBODY_ELSE = "somebody else"
@@ -82,14 +84,14 @@ class TakenBy(StrEnum):
 
 
 class Reach(StrEnum):
-    """Whether a sighting was where anybody could look, or inside a chat."""
+    """Whether a copy was seen in public or in a chat."""
 
     PUBLIC = "public"
     PRIVATE = "private"
 
 
 class CaseState(StrEnum):
-    """Long-lived state of a case; the table is in respond/case_status.py."""
+    """The state of a case; case_status.py has the transitions."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -97,11 +99,11 @@ class CaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The few facts that the choice of a route turns on. Every question may be left unanswered.
+    """The facts that decide which routes apply. Every question may be left unanswered.
 
-    ``places`` are where the person lives and where the platform is. ``intimate`` and
-    ``altered`` (a forgery, or changed by software) are None when unsaid. ``name_must_stay_hidden``
-    is a safety flag: the uploader must not learn her name.
+    ``places`` are where the person lives and where the platform is. ``intimate`` and ``altered``
+    (made or changed by software) are None if unknown. ``name_must_stay_hidden``: for her safety,
+    the uploader must not learn her name.
     """
 
     places: tuple[Place, ...]
@@ -116,7 +118,7 @@ class Situation:
 class Sighting:
     """Where and when a copy was seen: a web address, or a chat described in words.
 
-    ``handle`` is the account it was shown at. ``number`` counts from 1 once a case holds it.
+    ``handle`` is the account it was shown at. ``number`` counts from 1 within a case.
     """
 
     where: str
@@ -131,7 +133,7 @@ class Sighting:
 
 
 class NoticeState(StrEnum):
-    """Long-lived state of a notice; the table is in respond/case_status.py."""
+    """The state of a notice; case_status.py has the transitions."""
 
     DRAFTED = "drafted"
     SENT = "sent"
@@ -144,7 +146,7 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One thing that the law wants in a notice; ``gaps`` are what is still missing, in brackets."""
+    """One thing that the law requires in a notice; ``gaps`` are missing parts, in brackets."""
 
     required: str
     text: str
@@ -153,11 +155,11 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A letter to whoever must act: legal ground, what is asked, by when. Never the picture.
+    """A letter to whoever must act: legal ground, request, deadline. Never the picture.
 
-    ``route`` is the law as it stood when this was drafted. ``letter`` is what would be sent, and
-    ``told`` are the sightings that stand in it. ``asked_at`` is when they first asked for more,
-    ``answered_at`` when they first answered, be it by removing it.
+    ``route`` is the law as of the draft. ``letter`` is the text to send, and ``told`` are the
+    sightings named in it. ``asked_at`` is when they first asked for more, ``answered_at`` when they
+    first answered, even by removing it.
     """
 
     number: int
@@ -175,13 +177,13 @@ class Notice:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Everything that still has to be filled in by hand."""
+        """All gaps that have to be filled in by hand."""
         return tuple(gap for element in self.elements for gap in element.gaps)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was done in a case, in the words shown on its ladder."""
+    """One step taken in a case, in the words shown."""
 
     at: datetime
     what: str
@@ -191,8 +193,7 @@ class Step:
 class Case:
     """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
 
-    ``age`` is the answer at the age gate, as far as is known now: a case of anything but adults is
-    closed for good.
+    ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed.
     """
 
     name: CaseName
@@ -218,7 +219,6 @@ class NothingThere(NotFound):
 
 
 class TimesDoNotFit(Refused):
-    """
-    That time does not fit: {what} cannot be {when}. Nothing was changed. Check the day and the
-    hour, and give it again.
+    """That time is not possible: {what} cannot be {when}. Nothing was changed. Check the day and
+    the hour, and enter it again.
     """

@@ -1,6 +1,4 @@
-"""Open a case, from a trace or from a sighting alone, describe it, and add sightings, statements
-and files to it.
-"""
+"""Open a case, from a trace or from a sighting alone, describe it, and add to it."""
 
 from dataclasses import replace
 from typing import Final, NoReturn
@@ -16,7 +14,7 @@ from entrenous.respond.case_file import (
     edit_case,
     find_case,
     find_open_case,
-    refuse_young_file,
+    refuse_file_of_minor,
     save_case,
 )
 from entrenous.respond.custody import CustodyAct
@@ -37,9 +35,8 @@ from entrenous.watermark.verdict import Trace
 
 
 class TooLargeToKeep(Refused):
-    """
-    This file has {size_mb} MB, more than the {limit_mb} MB that a case keeps in one item. Save a
-    shorter or smaller version and add that.
+    """This file has {size_mb} MB, more than the {limit_mb} MB that a case accepts for one item.
+    Save a shorter or smaller version and add that.
     """
 
 
@@ -53,23 +50,23 @@ BEFORE_CAPTURE = (
 
 
 def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device: Device) -> Case:
-    """Start a person's file and its custody chain.
+    """Create a case file and start its custody chain.
 
     Args:
-        trace: what TRACE found, or None: a case needs no verdict.
-        situation: what the choice of a route turns on; unanswered questions are fine.
+        trace: the result of TRACE, or None: a case needs no verdict.
+        situation: the facts that decide which routes apply; questions may stay unanswered.
         age: the answer to "was everybody in the picture 18 or older when it was taken?"
-        device: its vault keeps the case.
+        device: its vault stores the case.
 
     Raises:
         ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
             helps.
-        NotAllAdults: that was said in another case, of the same found file.
+        NotAllAdults: another case about the same found file has such an answer.
     """
     pass_age_gate(age, situation.places, device.clock.now().date())
     with device.vault.together():
         if trace is not None:
-            refuse_young_file(trace.leak_sha256, device)
+            refuse_file_of_minor(trace.leak_sha256, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
         return save_case(case, device, CustodyAct.OPENED, step)
@@ -81,25 +78,25 @@ def _new_name(device: Device) -> CaseName:
 
 
 def describe_case(name: str, more: Situation, device: Device) -> Case:
-    """Add to what was said when the case was opened; what ``more`` leaves unsaid stays as it was.
+    """Add facts to a case's situation; what ``more`` leaves unanswered stays as it was.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
+    Raises NoSuchCase, NotAllAdults, CaseClosed.
     """
 
     def described(case: Case) -> Case:
-        return replace(case, situation=_joined(case.situation, more))
+        return replace(case, situation=_merged_situation(case.situation, more))
 
     return edit_case(name, device, described, "said more about it")
 
 
 def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
-    """Keep in a case, be it open or closed, that somebody in the picture was, or may have been,
-    under 18, and what else was said; it is then closed for good (docs/spec/case.md section 1).
+    """Record that somebody was or may have been under 18, and close the case for good.
+
+    Works for open and closed cases; other facts are recorded too (docs/spec/case.md section 1).
 
     Raises:
         NoSuchCase: there is none.
-        NotAllAdults: always otherwise, once this is kept; says who helps, and how to erase.
+        NotAllAdults: always otherwise, after recording; says who helps, and how to erase it.
     """
     with device.vault.together():
         case = find_case(name, device)
@@ -107,14 +104,14 @@ def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
             case,
             age=AgeAnswer.CHILD,
             state=CaseState.CLOSED,
-            situation=_joined(case.situation, more),
+            situation=_merged_situation(case.situation, more),
         )
-        if heard != case:  # it may be said again
+        if heard != case:  # it may be repeated
             save_case(heard, device, CustodyAct.CHANGED, "said that somebody was under 18")
     raise not_all_adults(heard, device.clock.now().date())
 
 
-def _joined(known: Situation, more: Situation) -> Situation:
+def _merged_situation(known: Situation, more: Situation) -> Situation:
     return replace(
         known,
         places=tuple(dict.fromkeys((*known.places, *more.places))),
@@ -125,21 +122,21 @@ def _joined(known: Situation, more: Situation) -> Situation:
     )
 
 
-ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is held in memory while it is sealed
+ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is sealed
 _MB: Final = 1024 * 1024
 
 
 def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
-    """Note where a copy was seen: a web address, or a chat in the person's own words.
+    """Record where a copy was seen: a web address, or a chat in the person's own words.
 
     Args:
         name: the case.
-        seen: its place is neither opened nor fetched; its number is given here.
-        device: its vault keeps the case.
+        seen: its place is neither opened nor fetched; its number is assigned here.
+        device: its vault stores the case.
 
     Raises:
-        NoSuchCase, NotAllAdults, CaseClosed: as their messages say.
-        TimesDoNotFit: it was seen in the future.
+        NoSuchCase, NotAllAdults, CaseClosed.
+        TimesDoNotFit: the sighting is in the future.
     """
     if seen.first_seen_at > device.clock.now():
         raise TimesDoNotFit(what="a sighting", when="in the future")
@@ -153,46 +150,47 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
-    """Keep what the person says, in her own words (level A0); as :func:`add_file` otherwise."""
-    return _keep(name, words.encode(), (Level.A0, "a statement", sighting), device)
+    """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
+    return _store_item(name, words.encode(), (Level.A0, "a statement", sighting), device)
 
 
 def add_file(
     name: str, data: bytes, what: str, device: Device, *, sighting: int | None = None
 ) -> Case:
-    """Keep a screenshot or another file of the person's own (level A1), sealed in the vault.
+    """Store a screenshot or other file of the person's own (level A1), sealed in the vault.
 
     Args:
         name: the case.
-        data: the file's bytes, kept exactly as they are.
-        what: one line that says what it shows, in her own words.
-        device: its vault keeps the file.
+        data: the file's bytes, stored unchanged.
+        what: one line that describes it.
+        device: its vault stores the file.
         sighting: the number of the sighting it belongs to.
 
-    Raises:
-        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep: as their messages say.
+    Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
     """
-    return _keep(name, data, (Level.A1, _one_line(what), sighting), device)
+    return _store_item(name, data, (Level.A1, _one_line(what), sighting), device)
 
 
-def _keep(name: str, data: bytes, about: tuple[Level, str, int | None], device: Device) -> Case:
+def _store_item(
+    name: str, data: bytes, about: tuple[Level, str, int | None], device: Device
+) -> Case:
     if len(data) > ITEM_BYTES_MAX:
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
     with device.vault.together():
         case = find_open_case(name, device)
-        refuse_young_file(sha256(data), device)
+        refuse_file_of_minor(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
-        item = _seal(case, data, about, device)
+        item = _sealed_item(case, data, about, device)
         try:
             kept = replace(case, evidence=(*case.evidence, item))
             step = f"kept item {item.number}: {item.what}"
             return save_case(kept, device, CustodyAct.STORED, step, item)
         except BaseException:
-            device.vault.forget(item.blob)  # the record is rolled back; its sealed file is not
+            device.vault.forget(item.blob)  # a rollback does not remove the sealed file
             raise
 
 
-def _seal(
+def _sealed_item(
     case: Case, data: bytes, about: tuple[Level, str, int | None], device: Device
 ) -> Evidence:
     level, what, sighting = about

@@ -1,4 +1,4 @@
-"""Which people a conversation has, by one of its messages; record what was sent to whom."""
+"""The people in a conversation, found from one of its messages; record what was sent to whom."""
 
 from dataclasses import replace
 
@@ -24,9 +24,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def conversation_of(name: str, device: Device) -> Conversation:
-    """The conversation of a message that we sent or received.
-
-    Of a received one that has ended nothing is known but its sender.
+    """The conversation of a message that we sent or received. Once a received message has ended,
+    only its sender is still known.
 
     Raises:
         UnknownMessage, OfflineDevice.
@@ -37,52 +36,56 @@ def conversation_of(name: str, device: Device) -> Conversation:
             return Conversation(received.name, people | {received.sender}, received.sender)
     sent = device.ledger.find(name)
     copies = sealed_copies(sent, device)
-    if not copies:  # it was marked for another channel, so it is in no conversation
+    if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
     return Conversation(sent.name, frozenset(one.person for one in copies if _may_have_it(one)))
 
 
 def names_in(conversation: Conversation | None, device: Device) -> list[str]:
-    """What we call the people of a conversation whom we know and have not blocked."""
+    """The names of the people in a conversation who are our contacts and not blocked."""
     people = frozenset[PersonId]() if conversation is None else conversation.people
     known = [one for one in contacts(device) if one.person.id in people]
     return [one.name for one in known if not one.blocked]
 
 
 def _may_have_it(copy: SealedCopy) -> bool:
-    """Not what never left, or was taken back before anybody saw it."""
+    """Whether the recipient may have the copy: it left, and was not recalled before anybody opened
+    it.
+    """
     refused = copy.departure is Departure.REFUSED
-    back = copy.state is EnvelopeState.TAKEN_BACK
-    return not refused and (copy.opened or not back)
+    recalled = copy.state is EnvelopeState.TAKEN_BACK
+    return not refused and (copy.opened or not recalled)
 
 
 def who_got(received: Received) -> frozenset[PersonId]:
-    """Whom its sender says that it went to, us included; nobody once it has ended."""
+    """The recipients that the sender lists, including us; empty once the message has ended."""
     if received.manifest is None:
         return frozenset()
     return frozenset(person for person, _ in received.manifest.audience)
 
 
 def note_sent(message: Message, draft: Draft, device: Device) -> None:
-    """Remember a message that the guard let pass; call it in the transaction that records it."""
-    to = contacts_named(draft.to, device)
-    for contact in to:
+    """Record a message that passed the guard; call it in the transaction that stores it."""
+    recipients = contacts_named(draft.to, device)
+    for contact in recipients:
         keep_talk(contact.person.id, _talk(message, draft, contact, device), device)
-    going = {contact.person.id for contact in to}
+    recipient_ids = {contact.person.id for contact in recipients}
     for circle in circles_of(draft.circles, device.vault):
-        sent_to = frozenset[PersonId](going.intersection(circle.people))
+        sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
         before, last = circle.sent_to, message.id
-        noted = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
-        keep_circle(noted, device.vault)
+        updated = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
+        keep_circle(updated, device.vault)
 
 
 def forget_sent(message: MessageId, device: Device) -> None:
-    """A message never left after all: who was new, or new in a circle, still is."""
+    """Undo :func:`note_sent` for a message that never left: new people, and new circle members,
+    count as new again.
+    """
     forget_cancelled_message(message, device)
     for circle in circles(device.vault):
         if circle.sent_last == message:
-            again = replace(circle, sent_to=circle.sent_before, sent_last=None)
-            keep_circle(again, device.vault)
+            restored = replace(circle, sent_to=circle.sent_before, sent_last=None)
+            keep_circle(restored, device.vault)
 
 
 def _talk(message: Message, draft: Draft, contact: Contact, device: Device) -> Talk:

@@ -1,4 +1,4 @@
-"""Fetch what waits at the relay (docs/spec/letter.md, section 7)."""
+"""Fetch letters from the relay (docs/spec/letter.md, section 7)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -36,25 +36,24 @@ from entrenous.send.recall import recall_late_copies
 from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
 from entrenous.wire.relay_nouns import RolledBack, Waiting
 
-# They are about this device, and what is Unreachable is about a disk or a relay: the letter waits.
-_NOT_THE_LETTERS_FAULT: Final = (RolledBack, OfflineDevice)
+# The cause is this device, its disk or a relay, not the letter, so the letter stays at the relay.
+_KEEP_AT_RELAY: Final = (RolledBack, OfflineDevice)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How many letters came, and what kept letters of ours from leaving meanwhile."""
+    """The number of letters received, and why outgoing letters could not leave meanwhile."""
 
     came: int
     problems: tuple[EntrenousError, ...]
 
 
 def fetch_messages(device: Device) -> Fetched:
-    """Send what waits here, and fetch what waits there.
-
-    What another relay refuses, or does not answer, is a problem and stops nothing.
+    """Post the outbox, then fetch and process letters. A refusal or no answer from another person's
+    relay is reported as a problem and stops nothing.
 
     Raises:
-        OfflineDevice; RelayUnreachable or a refusal, when it is our own relay's.
+        OfflineDevice; RelayUnreachable or a refusal from our own relay.
         RolledBack, NotConfirmed: no ratchet of this device may move (any more, or yet).
     """
     me = who_am_i(device)
@@ -65,11 +64,11 @@ def fetch_messages(device: Device) -> Fetched:
     try:
         return _fetched(me.home, problems, device)
     finally:
-        date_changes(device)  # that letters made, though the relay falls silent between two
+        date_changes(device)  # changes made by letters, even if the relay stops answering halfway
 
 
 def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -> Fetched:
-    came = _fetch_all(home, device)
+    count = _fetch_all(home, device)
     late, silent = _fetch_old(device)
     finish_openings(device)
     answer_greetings(device)
@@ -84,36 +83,36 @@ def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -
     top_up_ranges(device)
     send_receipts(device)
     try:
-        top_up_prekeys(device)  # our own errand: before letters leave (relay.md section 14)
+        top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
     finally:
         problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
-    return Fetched(came + late, problems)
+    return Fetched(count + late, problems)
 
 
 def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
-    """What came to mailboxes that we moved out of; their relays may be gone, or lie."""
-    came, problems = 0, list[EntrenousError]()
+    """Fetch from our former mailboxes; their relays may be gone, or lie."""
+    count, problems = 0, list[EntrenousError]()
     for old in homes_to_ask(device):
         try:
-            came += _fetch_all(old.home, device)
+            count += _fetch_all(old.home, device)
             let_go(old, device)
         except EntrenousError as error:
             why = note_refused(old, error, device)
             problems.extend([] if why is None else [why])
-    return came, problems
+    return count, problems
 
 
 def _fetch_all(home: Home, device: Device) -> int:
-    came, after = 0, 0
+    count, after = 0, 0
     while page := device.courier.waiting(home.relay_url, home.mailbox, home.owner, after):
         before = after
         for waiting in page:
-            came += _take_in(waiting, device)
+            count += _take_in(waiting, device)
             device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
             after = max(after, waiting.sequence)
         if after == before:
-            break  # the relay repeats itself
-    return came
+            break  # the relay repeats the same page
+    return count
 
 
 def _take_in(waiting: Waiting, device: Device) -> int:
@@ -128,31 +127,33 @@ def _read(waiting: Waiting, device: Device) -> None:
     try:
         with device.vault.together():
             act_on(read_letter(waiting, who_am_i(device), device), waiting, device)
-            _done_with(key, device)
-    except _NOT_THE_LETTERS_FAULT:
+            _mark_as_seen(key, device)
+    except _KEEP_AT_RELAY:
         raise
     except (NotInvited, OnThisMachine):
         with device.vault.together():
-            _done_with(key, device)
+            _mark_as_seen(key, device)
     except (Malformed, Unproven, Refused, NotFound) as why:
-        # One bad letter must not stop the ones behind it, nor come again for ever.
+        # A bad letter must not block the ones behind it, nor be fetched again and again.
         with device.vault.together():
-            _done_with(key, device)
+            _mark_as_seen(key, device)
             if not keep_for_later(waiting, why, device):
                 count_undecryptable(key, device)
-            _note_lists(why, device)
+            _note_device_lists(why, device)
 
 
-def _done_with(key: str, device: Device) -> None:
+def _mark_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN, key, b"")
     device.vault.drop(LATE, key)
 
 
-def _note_lists(why: EntrenousError, device: Device) -> None:
-    """What a letter that is not taken says about lists is still heard."""
-    named = why.facts.get("lacks")
+def _note_device_lists(why: EntrenousError, device: Device) -> None:
+    """Use what a rejected letter says about device lists."""
+    missing = why.facts.get("lacks")
     if isinstance(why, ForkedList):
         freeze(why, device)
-    elif isinstance(named, PersonHead):
-        ours = named.person == who_am_i(device).person.id  # the letter was proven until then
-        note_named_list(named.person, Head(named.epoch, named.head), device, own=False, proven=ours)
+    elif isinstance(missing, PersonHead):
+        ours = missing.person == who_am_i(device).person.id  # ours is proven by then
+        note_named_list(
+            missing.person, Head(missing.epoch, missing.head), device, own=False, proven=ours
+        )

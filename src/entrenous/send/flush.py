@@ -1,6 +1,6 @@
-"""Post what waits in the outbox, in order, to relays that may be unreachable, busy, or refuse it."""
+"""Post the outbox in order, to relays that may be unreachable, busy, or refuse an item."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -51,21 +51,20 @@ from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.outbox_tokens import had_none, once_more, with_token
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
-# After these a posting goes on waiting: the relay is away, busy or newer, the way damaged it, or no
-# date that this device's clock gives a letter is one that the relay takes.
+# After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
+# the bytes were damaged in transit, or no expiry computed from this clock is acceptable to the
+# relay.
 NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob, WaitsForClock)
-# Of these, what says nothing about other mailboxes at the same relay.
-_OF_ONE_MAILBOX: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
-_BROUGHT_AGAIN_MAX: Final = 3  # for one letter: its blobs
-_DATED_ANEW_MAX: Final = 2  # it waited for too long, and its relay keeps letters for few days only
+# The subset that concerns only one mailbox at the relay.
+_ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
+_UPLOADS_MAX: Final = 3  # uploads of one letter's blobs
+_NEW_EXPIRIES_MAX: Final = 2  # it waited too long, and its relay keeps letters a few days
 _UNDO_MAX: Final = timedelta(seconds=UNDO_S_MAX)
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What a flush achieved: how many postings left, why each of the others did not, and every
-    problem that was met, once.
-    """
+    """How many items left, why each of the others did not, and each problem once."""
 
     left: int
     stayed: Mapping[EnvelopeId, EntrenousError]
@@ -74,7 +73,7 @@ class Flushed:
 
 @dataclass(slots=True)
 class _Round:
-    """One round through the outbox; ``held_up`` are relays, and mailboxes, and why."""
+    """A pass over the outbox; ``held_up`` maps a blocked relay or mailbox to the reason."""
 
     problems: list[EntrenousError]
     on_sent: OnSent
@@ -84,170 +83,171 @@ class _Round:
 
 
 def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
-    """Post everything that waits and whose time has come; ``on_sent`` is told of bytes of blobs.
+    """Post every outbox item that is due; ``on_sent`` is told the number of blob bytes uploaded.
 
-    A relay that does not answer keeps its own postings waiting and no others, and what it does not
-    understand keeps those for the same mailbox waiting: letters must not overtake each other. A
-    posting that a relay refuses is dropped, so that it never stops the ones behind it; its copy is
-    marked as refused. A letter without content is not dropped for its date: it waits until this
-    clock and the relay's agree. None of this is raised.
+    A relay that does not answer delays only its own items. An item that it does not understand
+    delays those for the same mailbox, since letters must arrive in order. An item that a relay
+    refuses is dropped, so that it never blocks the ones behind it, and its copy is marked as
+    refused. A letter without content that is refused for its expiry stays until this clock and the
+    relay's agree. Errors are returned, not raised.
     """
     try:
         finish_set_up(device)
     except EntrenousError as error:
-        return Flushed(0, dict.fromkeys(_waiting(device), error), (error,))
-    chores = do_relay_tasks(device)
-    round_ = _Round(list(chores), on_sent)
-    for posting in outbox_items(device):
-        why = _held_up_by(posting, round_, chores, device) or _tried(posting, round_, device)
+        stayed = {item.envelope.id: error for item in outbox_items(device)}
+        return Flushed(0, stayed, (error,))
+    task_problems = do_relay_tasks(device)
+    round_ = _Round(list(task_problems), on_sent)
+    for item in outbox_items(device):
+        why = _blocked_by(item, round_, task_problems, device) or _try_item(item, round_, device)
         if why is None:
             round_.left += 1
         else:
-            round_.stayed[posting.envelope.id] = why
+            round_.stayed[item.envelope.id] = why
     return Flushed(round_.left, round_.stayed, tuple(round_.problems))
 
 
-def _held_up_by(
-    posting: OutboxItem, round_: _Round, chores: list[EntrenousError], device: Device
+def _blocked_by(
+    item: OutboxItem, round_: _Round, task_problems: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
-    """Why this posting is not even tried; None if it can be."""
-    if (frozen := _frozen(posting, device)) is not None:
-        return frozen  # by itself: what compares keys overtakes it
-    mailbox = posting.envelope.mailbox.hex()
-    for way in (posting.relay_url, mailbox):
-        if way in round_.held_up:
-            return round_.held_up[way]
-    if posting.release_at is not None and _can_be_undone(posting.release_at, device):
-        until = when_in_words(posting.release_at)
-        name = _name_of(take_copy(posting.envelope.id, device), device)
+    """Why this item cannot be tried now; None if it can."""
+    if (conflict := _frozen(item, device)) is not None:
+        return conflict  # delays nothing else: letters that compare keys overtake it
+    mailbox = item.envelope.mailbox.hex()
+    for place in (item.relay_url, mailbox):
+        if place in round_.held_up:
+            return round_.held_up[place]
+    if item.release_at is not None and _can_be_undone(item.release_at, device):
+        until = when_in_words(item.release_at)
+        name = _name_of(take_copy(item.envelope.id, device), device)
         round_.held_up[mailbox] = why = NotYetToBeSent(name=name, until=until)
         return why
-    promised = posting.needs is not None and device.vault.get(CHORE, posting.needs.hex())
-    if promised and chores:
-        round_.held_up[mailbox] = chores[0]
-        return chores[0]
+    awaits_registration = item.needs is not None and device.vault.get(CHORE, item.needs.hex())
+    if awaits_registration and task_problems:
+        round_.held_up[mailbox] = task_problems[0]
+        return task_problems[0]
     return None
 
 
 def _can_be_undone(until: datetime, device: Device) -> bool:
-    """Whether it is not that time yet. No window is longer than an hour, so what lies farther ahead
-    was noted by a clock that was set back since, and is over.
+    """Whether the undo window that ends at ``until`` is still open. A window is at most an hour: a
+    later end was recorded by a clock that has since been set back, and counts as past.
     """
     now = device.clock.now()
     return now < until <= now + _UNDO_MAX
 
 
-def _frozen(posting: OutboxItem, device: Device) -> TwoLists | None:
-    """A message to somebody whose lists turned out to contradict each other while it waited."""
-    if posting.peer is None or device.vault.get(FORK, posting.peer.split(" ")[0]) is None:
+def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
+    """The error for a message to a person whose device lists conflict."""
+    if item.peer is None or device.vault.get(FORK, item.peer.split(" ")[0]) is None:
         return None
-    copy = take_copy(posting.envelope.id, device)
+    copy = take_copy(item.envelope.id, device)
     return None if copy is None else TwoLists(name=copy.to)
 
 
-def _tried(posting: OutboxItem, round_: _Round, device: Device) -> EntrenousError | None:
-    """Post; None if that was heard, or why not, and what that holds up is noted."""
-    tried = posting
+def _try_item(item: OutboxItem, round_: _Round, device: Device) -> EntrenousError | None:
+    """Post one item; return None on success, else the reason, after recording what it delays."""
+    current = item
     try:
-        ready = _with_token(posting, device)
+        ready = _with_token(item, device)
         if ready is None:
-            if not had_none(posting):  # a hello behind it may be what it waits for
-                round_.held_up[posting.envelope.mailbox.hex()] = OutOfTokens()
+            if not had_none(item):  # a hello behind it may bring the token it needs
+                round_.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
-        tried = ready  # which may lead to another relay
-        _post_in_time(tried, round_.on_sent, device)
+        current = ready  # possibly for another relay
+        _post_in_time(current, round_.on_sent, device)
     except NOT_NOW as why:
-        of_one = isinstance(why, _OF_ONE_MAILBOX)
-        way = tried.envelope.mailbox.hex() if of_one else tried.relay_url
-        round_.held_up[way] = why
+        of_one = isinstance(why, _ONE_MAILBOX_ONLY)
+        place = current.envelope.mailbox.hex() if of_one else current.relay_url
+        round_.held_up[place] = why
         round_.problems.append(why)
         return why
     except WrongToken as why:
-        again = once_more(tried, device)
-        if again is None:
-            round_.problems.append(_refused(posting, why, device))
+        updated = once_more(current, device)
+        if updated is None:
+            round_.problems.append(_drop_refused(item, why, device))
             return why
-        add_to_outbox(again, device)
+        add_to_outbox(updated, device)
         return OutOfTokens()
     except EntrenousError as why:
-        round_.problems.append(_refused(posting, why, device))
+        round_.problems.append(_drop_refused(item, why, device))
         return why
     return None
 
 
-def _with_token(posting: OutboxItem, device: Device) -> OutboxItem | None:
+def _with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     with device.vault.together():
-        ready = with_token(posting, device)
-        if ready is not None and ready is not posting:
+        ready = with_token(item, device)
+        if ready is not None and ready is not item:
             add_to_outbox(ready, device)
     return ready
 
 
 def _post_in_time(
-    posting: OutboxItem, on_sent: OnSent, device: Device, dates: int = _DATED_ANEW_MAX
+    item: OutboxItem, on_sent: OnSent, device: Device, dates: int = _NEW_EXPIRIES_MAX
 ) -> None:
-    """Post. A letter without content whose date its relay refuses is dated anew: nothing in it
-    depends on that, and a relay that refuses its date does not have it.
+    """Post one item, with a new expiry if the relay refuses the one of a letter without content.
+
+    Nothing in such a letter depends on its expiry, and a relay that refuses the expiry does not
+    store the letter.
 
     Raises:
-        WaitsForClock: by this device's clock no date would be taken.
-        ClocksDiffer, TooFarAhead, WaitedTooLong: the same of a copy, which ends when it says.
+        WaitsForClock: no expiry computed from this clock would be accepted.
+        ClocksDiffer, TooFarAhead, WaitedTooLong: the expiry of a copy, which is fixed, was
+            refused.
     """
     try:
-        _post(posting, on_sent, device)
+        _post(item, on_sent, device)
     except (TooFarAhead, Expired) as why:
-        copy = take_copy(posting.envelope.id, device)
+        copy = take_copy(item.envelope.id, device)
         if copy is not None:
-            raise why_refused(why, posting, copy, device) from None
-        again = with_new_expiry(posting, why, device)
-        if again is None or not dates:
-            raise clocks_differ(WaitsForClock, why, posting.relay_url, device) from None
-        add_to_outbox(again, device)
-        _post_in_time(again, on_sent, device, dates - 1)
+            raise why_refused(why, item, copy, device) from None
+        updated = with_new_expiry(item, why, device)
+        if updated is None or not dates:
+            raise clocks_differ(WaitsForClock, why, item.relay_url, device) from None
+        add_to_outbox(updated, device)
+        _post_in_time(updated, on_sent, device, dates - 1)
 
 
-def _post(posting: OutboxItem, on_sent: OnSent, device: Device) -> None:
-    copy = take_copy(posting.envelope.id, device)
+def _post(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+    copy = take_copy(item.envelope.id, device)
     if copy is None or copy.departure is not Departure.TRIED:
-        _bring(posting, on_sent, device)
-    # What was tried before may be there already, opened, and its blobs and its token used up: a
-    # relay knows it again by the letter alone.
-    mark_copy(posting, CopyEvent.TRY, device)
-    for _ in range(_BROUGHT_AGAIN_MAX):
+        _upload(item, on_sent, device)
+    # After an earlier try the relay may already have the letter, opened, with its blobs and token
+    # used up; it recognizes the letter by its bytes alone.
+    mark_copy(item, CopyEvent.TRY, device)
+    for _ in range(_UPLOADS_MAX):
         try:
-            device.courier.post(posting.relay_url, posting.token, posting.envelope)
+            device.courier.post(item.relay_url, item.token, item.envelope)
             break
         except NoSuchBlob:
-            # It never came there, or this machine slept for longer than a relay keeps blobs.
-            _bring(posting, on_sent, device)
+            # It never arrived, or this machine slept for longer than a relay keeps unclaimed blobs.
+            _upload(item, on_sent, device)
     else:
-        device.courier.post(posting.relay_url, posting.token, posting.envelope)
+        device.courier.post(item.relay_url, item.token, item.envelope)
     with device.vault.together():
-        mark_copy(posting, CopyEvent.HEAR, device)
-        device.vault.drop(OUTBOX, outbox_key(posting))
-    for _, kept in posting.blobs:
+        mark_copy(item, CopyEvent.HEAR, device)
+        device.vault.drop(OUTBOX, outbox_key(item))
+    for _, kept in item.blobs:
         device.vault.forget(kept)
 
 
-def _bring(posting: OutboxItem, on_sent: OnSent, device: Device) -> None:
-    if is_worth_resuming(posting) and not posting.begun:
-        # Before the first byte leaves, so that after a crash it is asked how much came.
-        add_to_outbox(replace(posting, begun=True), device)
-    upload_blobs(posting, device, on_sent)
+def _upload(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
+    if is_worth_resuming(item) and not item.begun:
+        # Recorded before the first byte leaves, so that after a crash the relay is asked how much
+        # arrived.
+        add_to_outbox(replace(item, begun=True), device)
+    upload_blobs(item, device, on_sent)
 
 
-def _refused(posting: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
-    """Drop what was refused; the problem as its sender should read it."""
+def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> EntrenousError:
+    """Drop a refused item; return the problem as its sender should read it."""
     with device.vault.together():
-        copy = mark_copy(posting, CopyEvent.REFUSE, device)
-        drop_outbox_item(posting, device)
+        copy = mark_copy(item, CopyEvent.REFUSE, device)
+        drop_outbox_item(item, device)
     if copy is None:
         return why
     return CopyRefused(name=_name_of(copy, device), to=copy.to, why=why)
-
-
-def _waiting(device: Device) -> Iterator[EnvelopeId]:
-    return (posting.envelope.id for posting in outbox_items(device))
 
 
 def _name_of(copy: SealedCopy | None, device: Device) -> str:

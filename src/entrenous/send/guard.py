@@ -1,4 +1,4 @@
-"""The guard against the wrong recipient: silent on ordinary sends, and asks for a name otherwise."""
+"""The guard against the wrong recipient: silent for ordinary sends, else it asks for a name."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -32,7 +32,7 @@ from entrenous.send.recipient_checks import (
     unknown_here,
 )
 
-_OF_A_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
+_PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
     not_compared,
     somebody_new,
     keys_changed,
@@ -43,54 +43,53 @@ _OF_A_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]
     not_heard_of,
     meant_for_another,
 )
-# What is asked of each person in a circle: their names were not typed now, and whether all of them
-# belong to a conversation is asked of the circle.
-_IN_A_CIRCLE: Final = tuple(
-    reason for reason in _OF_A_PERSON if reason not in {easily_taken, in_two_alphabets, not_in_it}
+# The checks for each person in a circle: nobody typed their names, and membership in the
+# conversation is checked for the circle as a whole.
+_MEMBER_CHECKS: Final = tuple(
+    reason for reason in _PERSON_CHECKS if reason not in {easily_taken, in_two_alphabets, not_in_it}
 )
-_OF_A_CIRCLE: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
+_CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
     goes_to_many,
     unknown_here,
     new_in_it,
 )
-_SAID_OF_A_CIRCLE: Final = 5  # reasons about its people that are told one by one
+_MEMBER_REASONS_MAX: Final = 5  # reasons about members that are listed one by one
 
 
 def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
-    """Everything that is odd about this draft: one doubt at most for each circle, which speaks of
-    the people in it too, and for each other recipient.
+    """The doubts about a draft: at most one per circle, covering its members, and one per other
+    recipient.
 
     Raises:
         UnknownPerson, YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld.
-        NotAPicture and its like, when a picture has to be
-        looked at.
+        NotAPicture and similar errors, if a picture has to be examined.
     """
-    scene = _scene(draft, device)
-    asked = [_of_circle(circle, scene) for circle in scene.circles]
-    asked.extend(_of_person(contact, scene) for contact in _alone(scene))
+    context = _context(draft, device)
+    asked = [_circle_doubt(circle, context) for circle in context.circles]
+    asked.extend(_person_doubt(contact, context) for contact in _outside_circles(context))
     return tuple(doubt for doubt in asked if doubt is not None)
 
 
-def _alone(scene: DraftContext) -> tuple[Contact, ...]:
-    """Who gets it, and not by a circle."""
-    in_circles = {person for circle in scene.circles for person in circle.people}
-    return tuple(contact for contact in scene.to if contact.person.id not in in_circles)
+def _outside_circles(context: DraftContext) -> tuple[Contact, ...]:
+    """The recipients who are in none of the draft's circles."""
+    in_circles = {person for circle in context.circles for person in circle.people}
+    return tuple(contact for contact in context.to if contact.person.id not in in_circles)
 
 
 def require_answers(draft: Draft, device: Device) -> None:
-    """Let a draft pass only when every doubt was answered by its recipient's name.
+    """Let a draft pass only if every doubt was answered with the recipient's name.
 
     Raises:
-        ConfirmsNobody: a name was typed that is not a recipient of this draft.
-        GuardSaysStop: a doubt was not answered.
+        ConfirmsNobody: a typed name belongs to no recipient of this draft.
+        GuardSaysStop: a doubt is unanswered.
         YouBlocked, TwoLists, WeAreTooOld, TheyAreTooOld, UnknownPerson.
     """
-    scene = _scene(draft, device)
-    answers = _answers(scene)
+    context = _context(draft, device)
+    answers = _answers(context)
     for typed in draft.confirmed:
         if as_seen(typed) not in answers:
-            people = (contact.name for contact in _alone(scene))
-            named = sorted([*(circle.name for circle in scene.circles), *people])
+            people = (contact.name for contact in _outside_circles(context))
+            named = sorted([*(circle.name for circle in context.circles), *people])
             raise ConfirmsNobody(typed=typed, to=several(named))
     doubts = open_doubts(draft, device)
     if doubts:
@@ -101,67 +100,67 @@ def require_answers(draft: Draft, device: Device) -> None:
 
 
 def open_doubts(draft: Draft, device: Device) -> list[Doubt]:
-    """The doubts that no typed name has answered; a name is the same however it is cased."""
+    """The doubts that no typed name answers; case is ignored."""
     return [doubt for doubt in warn_about(draft, device) if not answered(doubt, draft.confirmed)]
 
 
 def answered(doubt: Doubt, typed: Iterable[str]) -> bool:
-    """Whether one of the typed names is what the doubt asks for, or the whole name."""
+    """Whether a typed name is the one that the doubt asks for, or the full name."""
     return not {as_seen(doubt.answer), as_seen(doubt.who)}.isdisjoint(map(as_seen, typed))
 
 
-def _scene(draft: Draft, device: Device) -> DraftContext:
+def _context(draft: Draft, device: Device) -> DraftContext:
     known = contacts(device)
-    to = pick(draft.to, known)
-    for contact in to:
+    recipients = pick(draft.to, known)
+    for contact in recipients:
         if contact.blocked:
             raise YouBlocked(name=contact.name)
         if contact.forked:
             raise TwoLists(name=contact.name)
-    refuse_other_protocols(to, device)
+    refuse_other_protocols(recipients, device)
     return DraftContext(
         draft=draft,
-        to=to,
+        to=recipients,
         known=known,
         circles=circles_of(draft.circles, device.vault),
-        talks={one.person.id: messages_sent_to(one.person.id, device) for one in to},
-        named=named_who_had_it(draft, to, known, device),
-        told=told_of(draft, to, device),
+        talks={one.person.id: messages_sent_to(one.person.id, device) for one in recipients},
+        named_in_text=named_who_had_it(draft, recipients, known, device),
+        claimed=told_of(draft, recipients, device),
         now=device.clock.now(),
         device=device,
     )
 
 
-def _of_person(contact: Contact, scene: DraftContext) -> Doubt | None:
-    why = [text for reason in _OF_A_PERSON for text in reason(contact, scene)]
-    return _doubt(contact, why, scene)
+def _person_doubt(contact: Contact, context: DraftContext) -> Doubt | None:
+    why = [text for reason in _PERSON_CHECKS for text in reason(contact, context)]
+    return _doubt(contact, why, context)
 
 
-def _of_circle(circle: Circle, scene: DraftContext) -> Doubt | None:
-    why = [text for reason in _OF_A_CIRCLE for text in reason(circle, scene)]
-    present = [contact for contact in scene.to if contact.person.id in circle.people]
-    each = [text for one in present for reason in _IN_A_CIRCLE for text in reason(one, scene)]
-    why += each[:_SAID_OF_A_CIRCLE]
-    if len(each) > _SAID_OF_A_CIRCLE:
-        why.append(f"there are {len(each) - _SAID_OF_A_CIRCLE} more reasons of this kind")
-    return _doubt(circle, why, scene)
+def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
+    why = [text for reason in _CIRCLE_CHECKS for text in reason(circle, context)]
+    present = [contact for contact in context.to if contact.person.id in circle.people]
+    each = [text for one in present for reason in _MEMBER_CHECKS for text in reason(one, context)]
+    why += each[:_MEMBER_REASONS_MAX]
+    if len(each) > _MEMBER_REASONS_MAX:
+        why.append(f"there are {len(each) - _MEMBER_REASONS_MAX} more reasons of this kind")
+    return _doubt(circle, why, context)
 
 
-def _doubt(who: Contact | Circle, why: list[str], scene: DraftContext) -> Doubt | None:
+def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
     if not why:
         return None
-    return Doubt(RecipientId(who.name), ", and ".join(why), _answer(who, scene))
+    return Doubt(RecipientId(who.name), ", and ".join(why), _answer(who, context))
 
 
-def _answers(scene: DraftContext) -> set[str]:
-    """Everything that would answer a doubt about this draft, as it is seen."""
-    asked: list[Contact | Circle] = [*scene.to, *scene.circles]
-    return {as_seen(name) for one in asked for name in (one.name, _answer(one, scene))}
+def _answers(context: DraftContext) -> set[str]:
+    """Every name that would answer a doubt about this draft, normalized by ``as_seen``."""
+    asked: list[Contact | Circle] = [*context.to, *context.circles]
+    return {as_seen(name) for one in asked for name in (one.name, _answer(one, context))}
 
 
-def _answer(who: Contact | Circle, scene: DraftContext) -> str:
-    """The first name, unless somebody else could be meant by it."""
-    every: list[Contact | Circle] = [*scene.known, *circles(scene.device.vault)]
+def _answer(who: Contact | Circle, context: DraftContext) -> str:
+    """The first name, or the full name if somebody else has the same first name."""
+    every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
     first = as_seen(who.first_name)
     alike = [one for one in every if as_seen(one.first_name) == first and one.name != who.name]
     return who.name if alike else who.first_name

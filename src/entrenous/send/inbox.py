@@ -1,7 +1,4 @@
-"""The inbox: what was received, and how a message there ends.
-
-With the names of messages: a unique one for each new message, and which message a name means.
-"""
+"""The inbox: received messages, how they end, and the names of messages."""
 
 import re
 from dataclasses import replace
@@ -41,23 +38,22 @@ ENDED: Final = (
 
 
 def received_messages(device: Device) -> tuple[Received, ...]:
-    """Everything that was received, oldest first, and messages of the same second in the order in
-    which their relay took them; what has expired meanwhile is ended first, by what is believed of
-    the clock.
+    """All received messages, by sending time and then in the order in which the relay accepted
+    them. Messages that have expired, by the trusted clock reading, are first marked as expired.
     """
-    every, now = tuple(load_records(Received, INBOX, device.vault)), believed_now(device)
-    for received in every:
-        if received.state not in ENDED and _is_over_at(now, received):
+    messages, now = tuple(load_records(Received, INBOX, device.vault)), believed_now(device)
+    for received in messages:
+        if received.state not in ENDED and _has_ended_by(now, received):
             store_message_state(received, InboxState.EXPIRED, device)
-    every = tuple(load_records(Received, INBOX, device.vault))
-    return tuple(sorted(every, key=lambda received: (received.sent_at, received.sequence)))
+    messages = tuple(load_records(Received, INBOX, device.vault))
+    return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
 
 
 def find_received(name: str, device: Device) -> Received:
-    """The received message of that name.
+    """The received message with this name.
 
     Raises:
-        SentByYou, UnknownMessage: there is none.
+        SentByYou, UnknownMessage.
     """
     for received in received_messages(device):
         if received.name == name:
@@ -68,8 +64,8 @@ def find_received(name: str, device: Device) -> Received:
 
 
 def remove_received(name: str, device: Device) -> Received:
-    """Remove a received message from this device for good, opened or not; nobody is told. One that
-    has ended has nothing left to be removed.
+    """Remove a received message from this device for good, opened or not, without notifying
+    anybody. A message that has already ended stays as it is.
 
     Raises:
         SentByYou, UnknownMessage.
@@ -81,64 +77,63 @@ def remove_received(name: str, device: Device) -> Received:
 
 
 def store_message_state(received: Received, state: InboxState, device: Device) -> None:
-    """Store a message in a new state; one that has ended loses its keys and its files.
+    """Store a message in a new state; one that ends loses its keys and its files.
 
     Raises:
-        KeyError: it cannot get there from where it is: a bug.
+        KeyError: the transition is not in the table, which is a bug.
     """
     check_transition(received.state, state)
-    settled = replace(received, state=state)
+    updated = replace(received, state=state)
     if received.state is InboxState.WAITING and state is InboxState.OPENED:
         note_opened(received, device)
     if state in ENDED:
-        settled = replace(settled, manifest=None, attempt=None, kept=(), key=None, text=None)
+        updated = replace(updated, manifest=None, attempt=None, kept=(), key=None, text=None)
         forget_parts(received, device.vault)
         for blob in received.kept:
-            # First, so that a crash in between leaves a record without a file and never a file
-            # that nobody knows of.
+            # Delete files first: a crash in between leaves a record without a file, never an
+            # orphaned file.
             device.vault.forget(blob)
-    store_record(settled, INBOX, inbox_key(received.sender, received.id), device.vault)
+    store_record(updated, INBOX, inbox_key(received.sender, received.id), device.vault)
 
 
 def inbox_names(device: Device) -> frozenset[MessageName]:
-    """The names that are taken by received messages."""
     return frozenset(received.name for received in load_records(Received, INBOX, device.vault))
 
 
 def has_expired(received: Received, device: Device) -> bool:
-    """Whether its time is over by this device's clock, which may be odd."""
-    return _is_over_at(device.clock.now(), received)
+    """Whether a message has expired by this device's clock, which may be wrong."""
+    return _has_ended_by(device.clock.now(), received)
 
 
-def _is_over_at(now: datetime, received: Received) -> bool:
+def _has_ended_by(now: datetime, received: Received) -> bool:
     return received.expires_at is not None and received.expires_at <= now
 
 
-_INDEXED: Final = "inbox-names-indexed"  # what came before there was this index is in it
-_USUAL: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
+_INDEX_COMPLETE: Final = "inbox-names-indexed"  # set once older messages are indexed too
+_NAME_FORM: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 
 
 def new_name(device: Device) -> MessageName:
-    """Like "7-lunar-otter"."""
+    """A new message name such as "7-lunar-otter"."""
     randomness = device.dice.token(3)
-    return message_name(randomness, _alike(message_name(randomness, ()), device))
+    return message_name(randomness, _names_with_words(message_name(randomness, ()), device))
 
 
 def is_usual(name: str) -> bool:
-    """Whether a name has the form of :func:`new_name`, so that a file may be called after it."""
-    return _USUAL.fullmatch(name) is not None
+    """Whether a name has the form of :func:`new_name`, which is safe as a file name."""
+    return _NAME_FORM.fullmatch(name) is not None
 
 
 def free_message_name(wanted: MessageName, device: Device) -> MessageName:
-    """A received message's own name, or the next number of it when this device has that one.
+    """The name of a received message, with the next free number if this device already uses it.
 
-    Files are called after messages, and a stranger chose this name: one of another form is not
-    used.
+    The sender, perhaps a stranger, chose the name, and files are named after messages: a name of
+    any other form is replaced by a new one.
     """
-    usual = _USUAL.fullmatch(wanted)
+    usual = _NAME_FORM.fullmatch(wanted)
     if usual is None:
         return new_name(device)
-    taken, number, name = _alike(wanted, device), int(usual[1]), wanted
+    taken, number, name = _names_with_words(wanted, device), int(usual[1]), wanted
     while name in taken:
         number += 1
         name = MessageName(f"{number}-{usual[2]}")
@@ -146,30 +141,30 @@ def free_message_name(wanted: MessageName, device: Device) -> MessageName:
 
 
 def keep_name(received: Received, device: Device) -> None:
-    """Note what a received message is called; call it in the transaction that stores it."""
+    """Index a received message's name; call it in the transaction that stores the message."""
     holder = inbox_key(received.sender, received.id)
     device.vault.put(INBOX_NAME, name_index_key(received.name, holder), b"")
 
 
-def _alike(name: MessageName, device: Device) -> frozenset[MessageName]:
-    """The names here that differ from this one in their number at most, itself included."""
-    _index(device)
-    came = device.vault.keys(INBOX_NAME, name_index_prefix(name))
-    return device.ledger.names_alike(name) | frozenset(map(name_from_index_key, came))
+def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageName]:
+    """The names on this device that are equal to ``name`` except for the number."""
+    _complete_index(device)
+    indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
+    return device.ledger.names_alike(name) | frozenset(map(name_from_index_key, indexed))
 
 
-def _index(device: Device) -> None:
-    """Once, if anything came before."""
-    if device.vault.get(SELF, _INDEXED) is not None:
+def _complete_index(device: Device) -> None:
+    """Index the messages that were received before the index existed, once."""
+    if device.vault.get(SELF, _INDEX_COMPLETE) is not None:
         return
     with device.vault.together():
         for received in load_records(Received, INBOX, device.vault):
             keep_name(received, device)
-        device.vault.put(SELF, _INDEXED, b"")
+        device.vault.put(SELF, _INDEX_COMPLETE, b"")
 
 
 def message_meant(name: str, device: Device) -> ReplyTo:
-    """The message of this name that we sent or received.
+    """The id of the message with this name that we sent or received.
 
     Raises:
         UnknownMessage, OfflineDevice.
@@ -181,7 +176,7 @@ def message_meant(name: str, device: Device) -> ReplyTo:
 
 
 def name_meant(meant: ReplyTo, device: Device) -> MessageName | None:
-    """What that message is called on this device; None when it is not here."""
+    """The name of a message on this device; None if it is not here."""
     key = inbox_key(meant.sender, meant.message)
     if (received := load_record(Received, INBOX, key, device.vault)) is not None:
         return received.name

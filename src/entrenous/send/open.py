@@ -1,12 +1,12 @@
-"""Open a received message: check its files; two shares make its key (docs/spec/content.md, section
-3).
+"""Open a received message: check its files and derive its key from two shares
+(docs/spec/content.md, section 3).
 """
 
 import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import (
@@ -43,33 +43,34 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.receipts_owed import note_exported
 from entrenous.send.message.blob_transfer import download, forget_parts
 from entrenous.send.message.states import (
+    MESSAGE_REFUSED,
     ExportForbidden,
     Finishing,
     InboxState,
+    MessageEvent,
     NotThereYet,
     OddClock,
     OpenedElsewhere,
     Received,
-    RemovedHere,
 )
 from entrenous.send.message.transfer_progress import UNWATCHED, TransferWatch
 
-_FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text have less
-#: Writes a whole file of a message to where it is shown, a chunk at a time.
+_FRAME_BYTES_MAX: Final = 256 * 1024  # 64 files and the longest text need less
+#: Writes a whole file of a message to a writer, a chunk at a time.
 Fill = Callable[[BinaryIO], None]
-#: Shows one file, by its number from 1; what it raises undoes the opening as far as that goes. It
-#: may leave that to the text's turn: until then every Fill writes.
+#: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. Each
+#: Fill stays usable until the text is shown.
 Show = Callable[[int, FrameFile, Fill], None]
-#: Shows the text, once all files are shown; what it raises undoes the opening too.
+#: Shows the text after all files; an exception from it undoes the opening too.
 Tell = Callable[[Frame], None]
-#: Told how many bytes its files have at most, where it has any, before the relay is asked for its
-#: share of their key. What it raises leaves the message unopened: it can still be taken back.
+#: Receives the maximum total size of the files in bytes, if there are any, before the relay is
+#: asked for its key share. If it raises, the message stays unopened and can still be recalled.
 Ready = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Unlocked:
-    """A message that can be shown: its blobs as they lie in the vault, and their key."""
+    """A message that can be shown: its blobs in the vault, and their key."""
 
     received: Received
     blobs: tuple[BlobId, ...]
@@ -77,8 +78,8 @@ class _Unlocked:
     frame: Frame
 
 
-def _ready(_: int) -> None:
-    """Who shows them in memory has room."""
+def _no_size_check(_: int) -> None:
+    """Accept any size."""
 
 
 def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who looks on
@@ -87,22 +88,24 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     device: Device,
     watch: TransferWatch = UNWATCHED,
     tell: Tell | None = None,
-    ready: Ready = _ready,
+    ready: Ready = _no_size_check,
     *,
     export: bool = False,
 ) -> Frame:
-    """Show the files of a message, one after the other; its text, and what its files are.
+    """Show a message's files one after the other, then its text; return the frame that describes
+    them.
 
-    The first time asks the relay for its share of the key, and each time where openings are
-    counted; else later openings read the vault. A counted opening that ``show`` or ``tell`` breaks
-    off may be repeated: it is over when all was shown. A text that is shown after this has returned
-    is lost if the process dies in between. ``export``: what is shown will be kept, which its sender
-    has to allow, and is told, where openings are counted.
+    The relay is asked for its key share at the first opening, and at each opening if openings are
+    limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
+    aborts may be repeated: it counts once everything was shown. A text that the caller shows only
+    after this returns is lost if the process dies in between. With ``export`` the shown data will
+    be kept: for limited openings the sender must allow that, and is notified.
 
     Raises:
-        ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged,
-        DoesNotOpen, RemovedHere, OddClock, BadContent, RelayUnreachable; NotThereYet: it has not
-        ended, and its relay does not know it; what ``show``, ``tell`` and ``ready`` raise.
+        ExportForbidden, UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere,
+            BlobChanged, DoesNotOpen, RemovedHere, OddClock, BadContent, RelayUnreachable.
+        NotThereYet: the message has not ended, but its relay does not know it.
+        Whatever ``show``, ``tell`` and ``ready`` raise.
     """
     received = find_received(name, device)
     _refuse_ended(received)
@@ -117,81 +120,78 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     if tell is not None:
         tell(unlocked.frame)
     if received.opens is not None:
-        _let_go(unlocked, device, export=export)
+        _discard_opened(unlocked, device, export=export)
     finish_openings(device)
     return unlocked.frame
 
 
 def open_message(name: str, device: Device) -> Content:
-    """As :func:`open_message_to`, with all files in memory."""
+    """Like :func:`open_message_to`, but return all files in memory."""
     files: list[ContentFile] = []
 
     def show(_number: int, file: FrameFile, fill: Fill) -> None:
-        held = io.BytesIO()
-        fill(held)
-        files.append(ContentFile(file.media_type, held.getvalue(), file.role))
+        buffer = io.BytesIO()
+        fill(buffer)
+        files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
     frame = open_message_to(name, show, device)
     return Content(tuple(files), frame.text)
 
 
 def download_message(name: str, device: Device, watch: TransferWatch = UNWATCHED) -> None:
-    """Fetch all that a message consists of, sealed, and ask for no share: whoever opens it next
-    need not wait, and it can still be taken back.
+    """Download a message's sealed blobs without asking for the key share. The next opening need not
+    wait, and the message can still be recalled.
 
     Raises:
         UnknownMessage, TakenBack, Expired, UsedUp, OpenedElsewhere, BlobChanged, RemovedHere,
-        RelayUnreachable, DiskFull.
+            RelayUnreachable, DiskFull.
     """
     received = find_received(name, device)
     _refuse_ended(received)
     if received.key is None and received.manifest is not None:
-        with suppress(NoSuchBlob):  # who asks for its share is told why
+        with suppress(NoSuchBlob):  # asking for the share tells the reason
             download(received, received.manifest, device, watch)
 
 
 def insist_on_export(received: Received) -> None:
-    """Raises ExportForbidden where openings are counted, and the sender did not allow it."""
+    """Raise ExportForbidden if openings are limited and the sender did not allow export."""
     manifest = received.manifest
     if received.opens is not None and manifest is not None and not manifest.may_export:
         raise ExportForbidden(name=received.name)
 
 
 def finish_openings(device: Device) -> None:
-    """Tell relays what is over here, so that they can let go; the silent ones hear it later."""
+    """Tell relays which openings are complete, so that they can delete their data; retry
+    unreachable ones later.
+    """
     for key, _ in list(device.vault.items(FINISH)):
         finishing = load_record(Finishing, FINISH, key, device.vault)
         try:
             if finishing is not None:
-                _finish(finishing, device)
+                device.courier.finish(
+                    finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
+                )
         except Unreachable:
             continue
         except EntrenousError:
-            pass  # it has nothing left to let go
+            pass  # the relay has nothing left to delete
         device.vault.drop(FINISH, key)
 
 
 def _refuse_ended(received: Received) -> None:
-    if received.state is InboxState.TAKEN_BACK:
-        raise TakenBack
-    if received.state is InboxState.USED_UP:
-        raise UsedUp
-    if received.state is InboxState.ELSEWHERE:
-        raise OpenedElsewhere(name=received.name)
-    if received.state is InboxState.REMOVED:
-        raise RemovedHere(name=received.name)
-    if received.state is InboxState.EXPIRED:
-        raise Expired(when=when_in_words(received.expires_at))
+    refusal = MESSAGE_REFUSED.get((received.state, MessageEvent.OPEN))
+    if refusal is not None:
+        raise refusal(name=received.name, when=when_in_words(received.expires_at))
 
 
 def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
-    """The message with its key; one that turns out to have ended is settled so."""
+    """The message with its key; a message that turns out to have ended is stored as ended."""
     if received.key is not None:
         frame = _frame(received.kept[0], received.key, device)
         return _Unlocked(received, received.kept, received.key, frame)
     received = _with_attempt(received, device)
     try:
-        return _asked(received, device, watch, ready)
+        return _download_and_unlock(received, device, watch, ready)
     except TakenBack:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         raise
@@ -199,21 +199,18 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
         _settle_used_up(received, device)
         raise
     except (Expired, NoSuchEnvelope) as why:
-        early = device.clock.now() < _ends_at(received) or is_clock_odd(device)
-        if isinstance(why, NoSuchEnvelope) and early:
-            # A relay that crashed, or went back, gets it again from whoever heard no answer.
+        gone_at = received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
+        may_return = device.clock.now() < gone_at or is_clock_odd(device)
+        if isinstance(why, NoSuchEnvelope) and may_return:
+            # A relay that crashed or was restored gets the message again from a sender who got no
+            # answer.
             raise NotThereYet(name=received.name) from None
         store_message_state(received, InboxState.EXPIRED, device)
         raise Expired(when=when_in_words(received.expires_at)) from None
 
 
-def _ends_at(received: Received) -> datetime:
-    """When no relay has it any more."""
-    return received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
-
-
 def _settle_used_up(received: Received, device: Device) -> None:
-    """What was used up and not here was used up elsewhere."""
+    """Record that no openings are left; those not made here were made on another device."""
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
         return
@@ -222,7 +219,9 @@ def _settle_used_up(received: Received, device: Device) -> None:
 
 
 def _with_attempt(received: Received, device: Device) -> Received:
-    """Name this opening before asking for it, so that a crash in between does not count twice."""
+    """Store an attempt id before asking for the share, so that a crash in between is not counted
+    twice.
+    """
     if received.attempt is not None:
         return received
     named = replace(received, attempt=device.dice.token(ID_BYTES))
@@ -230,20 +229,28 @@ def _with_attempt(received: Received, device: Device) -> Received:
     return named
 
 
-def _asked(received: Received, device: Device, watch: TransferWatch, ready: Ready) -> _Unlocked:
-    """All of it downloaded, and then the share."""
+def _download_and_unlock(
+    received: Received, device: Device, watch: TransferWatch, ready: Ready
+) -> _Unlocked:
+    """Download all blobs, then ask for the key share."""
     manifest = received.manifest
     if manifest is None:
         raise UnknownMessage(name=received.name)
     try:
         blobs = download(received, manifest, device, watch)
     except NoSuchBlob:
-        # The relay drops blob and share together; asking for the share says why.
+        # The relay deletes blob and share together; asking for the share tells the reason.
         _share(received, manifest, device)
         raise
     if len(manifest.blobs) > 1:
         ready(sum(ref.size for ref in manifest.blobs[1:]))
-    key = _key(received, manifest, _share(received, manifest, device))
+    key = content_key(
+        manifest.secret,
+        _share(received, manifest, device),
+        message=received.id,
+        envelope=received.envelope,
+        manifest=write_manifest(manifest),
+    )
     frame = _frame(blobs[0], key, device)
     if len(blobs) != 1 + len(frame.files):
         raise BadContent
@@ -258,21 +265,11 @@ def _share(received: Received, manifest: Manifest, device: Device) -> Secret:
     )
 
 
-def _key(received: Received, manifest: Manifest, share: Secret) -> Secret:
-    return content_key(
-        manifest.secret,
-        share,
-        message=received.id,
-        envelope=received.envelope,
-        manifest=write_manifest(manifest),
-    )
-
-
 def _frame(blob: BlobId, key: Secret, device: Device) -> Frame:
-    held = _Held()
+    buffer = _FrameBuffer()
     with device.vault.reading(blob) as untrusted_file:
-        decrypt_stream(blob_key(key, 0), untrusted_file, held)
-    return read_frame(held.getvalue())
+        decrypt_stream(blob_key(key, 0), untrusted_file, buffer)
+    return read_frame(buffer.getvalue())
 
 
 def _show(unlocked: _Unlocked, show: Show, device: Device) -> None:
@@ -289,7 +286,7 @@ def _show(unlocked: _Unlocked, show: Show, device: Device) -> None:
 
 
 def _keep(unlocked: _Unlocked, device: Device) -> None:
-    """Keep what may be opened any number of times: the files as they came, and their key."""
+    """Keep the sealed files and their key, for a message without an opening limit."""
     received, key = unlocked.received, unlocked.key
     kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
     with device.vault.together():
@@ -298,8 +295,8 @@ def _keep(unlocked: _Unlocked, device: Device) -> None:
         _note_finish(received, device)
 
 
-def _let_go(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
-    """Keep nothing of what was shown; after the last opening, not even our half of the key."""
+def _discard_opened(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
+    """Keep nothing that was shown; after the last opening not even our half of the key."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)
     with device.vault.together():
@@ -321,14 +318,8 @@ def _note_finish(received: Received, device: Device) -> None:
     store_record(finishing, FINISH, key, device.vault)
 
 
-def _finish(finishing: Finishing, device: Device) -> None:
-    device.courier.finish(
-        finishing.relay_url, finishing.envelope, finishing.open_token, finishing.attempt
-    )
-
-
-class _Held(io.BytesIO):
-    """A frame in memory, as long as any may be."""
+class _FrameBuffer(io.BytesIO):
+    """A frame in memory, limited to the largest valid size."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         if self.tell() + len(data) > _FRAME_BYTES_MAX:
@@ -336,25 +327,24 @@ class _Held(io.BytesIO):
         return super().write(data)
 
 
-_SORTS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRole.VOICE: "audio"}
+_MEDIA_KINDS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRole.VOICE: "audio"}
 
 
 def unsafe_files(
     files: Sequence[tuple[FrameFile, Callable[[BinaryIO], None]]], device: Device
 ) -> tuple[int, ...]:
-    """The numbers, from 1, of the files that no sender of ours would have written.
-
-    Each is read once, as a whole, by a jailed process.
+    """The numbers, from 1, of the files that Entrenous would not have written. Each file is read
+    once, as a whole, by a sandboxed process.
 
     Raises:
-        DecoderDidNotStart: there is no process to ask, so nothing is known of them.
-        What writing them raises.
+        DecoderDidNotStart: the process could not start, so nothing is known about the files.
+        Whatever the fill functions raise.
     """
     return tuple(number for number, one in enumerate(files, 1) if not _is_copy(*one, device))
 
 
 def _is_copy(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
-    if file.media_type.partition("/")[0] != _SORTS[file.role]:
+    if file.media_type.partition("/")[0] != _MEDIA_KINDS[file.role]:
         return False
     try:
         device.check_copy(file.media_type, file.size, fill)

@@ -1,4 +1,4 @@
-"""Send a message: from the guard to the relay's acknowledgement; cancel it while it is being sent."""
+"""Send a message, from the guard to the relay's acknowledgement, and cancel it while it is sent."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,45 +39,47 @@ from entrenous.send.people.keep_contacts import contacts_named
 from entrenous.send.people.people_nouns import TwoLists
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
-# What another try does nothing about, however soon; each says itself what does.
-_NOT_BY_TRYING: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
+# An immediate retry does not help with these; each message says what does.
+_RETRY_DOES_NOT_HELP: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForClock)
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A message that the relays have on disk: its name, and how many devices of whom it went to."""
+    """A message that the relays have on disk, with the number of devices per recipient."""
 
     name: MessageName
     devices: Mapping[RecipientId, int]
 
 
 def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED) -> Posted:
-    """Send a draft; returns once every relay has every copy on disk.
+    """Send a draft; return once every relay has every copy on disk.
 
-    Until it is sealed nothing of it is there; then, for ``draft.undo_s`` seconds, ``watch`` waits
-    and nothing leaves.
+    Nothing is stored until the message is sealed. ``watch`` then waits for ``draft.undo_s``
+    seconds, during which nothing leaves.
 
     Raises:
         GuardSaysStop, ConfirmsNobody, UnknownPerson, YouBlocked, TwoLists, WeAreTooOld,
-        TheyAreTooOld, DoesNotPromise, OfflineDevice,
-        RolledBack, NotConfirmed; what the kinds of its files raise (send/kinds/); TooLarge.
-        WaitsInOutbox: it is sealed and a relay is away, or nobody waited until it may leave.
-        NotToAll: every copy for somebody was refused.
-        Undone: it was stopped, and is as if it had never been begun; StoppedWhileSending when that
-        cannot be had any more.
-        KeyboardInterrupt: it was stopped before there was anything to undo, or once all was done.
+            TheyAreTooOld, DoesNotPromise, OfflineDevice, RolledBack, NotConfirmed, TooLarge;
+            what preparing its files raises.
+        WaitsInOutbox: it is sealed, but a relay is unreachable or the undo window was not
+            waited for.
+        NotToAll: every copy for some person was refused.
+        Undone: it was interrupted, and nothing of it is left.
+        StoppedWhileSending: it was interrupted, but may have left.
+        KeyboardInterrupt: it was interrupted before anything was stored, or after it was all
+            sent.
     """
     refuse_unready(device)
     require_answers(draft, device)
     contacts = contacts_named(draft.to, device)
-    every = tuple(one for contact in contacts for one in addressees(contact, device))
-    _refuse_without_promise(draft, every)
+    all_devices = tuple(one for contact in contacts for one in addressees(contact, device))
+    _refuse_without_promise(draft, all_devices)
     preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
         plan = plan_of(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
-        raise Undone from None  # nothing is there yet
-    to = with_sessions(every, device)
+        raise Undone from None  # nothing is stored yet
+    to = with_sessions(all_devices, device)
     sending = _sending(draft, to, device)
     try:
         with device.vault.together():
@@ -85,15 +87,15 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
         sent = Counted(Stage.SENDING, waiting_bytes(device), watch)
-        left = _those_that_left(sending, flush(device, sent.more), device)
+        left = _copies_that_left(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
-        raise Undone from None  # certain here alone: a Ctrl-C that comes later undoes nothing
+        raise Undone from None  # certain only here: a later Ctrl-C undoes nothing
     return Posted(sending.name, dict(Counter(copy.to for copy in left)))
 
 
 def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
-    """What may be seen only so often goes to programs that promise to see to it."""
+    """A limited number of openings requires recipient programs that promise to enforce it."""
     if draft.policy.opens is None:
         return
     others = [one.contact.name for one in to if Enforces.VIEW_ONCE not in one.key.enforces]
@@ -101,11 +103,14 @@ def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
         raise DoesNotPromise(names=", ".join(dict.fromkeys(others)))
 
 
-def _those_that_left(sending: Sending, flushed: Flushed, device: Device) -> list[SealedCopy]:
-    """The copies of this message that their relays have; raise what kept all of somebody's here.
+def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> list[SealedCopy]:
+    """The copies of this message that their relays have.
 
-    Other letters' troubles are no news about it. Neither is one device that takes nothing more, if
-    another one of the same person has it: it may have been revoked an hour ago.
+    Problems of other letters are ignored. So is one device that takes nothing more, if another
+    device of the same person has the message: it may just have been revoked.
+
+    Raises:
+        NotToAll, HeldHere, WaitsInOutbox: no copy for some person left.
     """
     every = load_records(SealedCopy, SEALED, device.vault)
     copies = [copy for copy in every if copy.message == sending.message]
@@ -117,19 +122,19 @@ def _those_that_left(sending: Sending, flushed: Flushed, device: Device) -> list
     if refused:
         raise NotToAll(
             name=sending.name,
-            refused=_names(refused),
-            waits=_names(stayed),
-            has=_names(left),
+            refused=_recipient_names(refused),
+            waits=_recipient_names(stayed),
+            has=_recipient_names(left),
             why=flushed.stayed[refused[0].envelope],
         )
     if stayed:
         why = flushed.stayed[stayed[0].envelope]
-        waits = HeldHere if isinstance(why, _NOT_BY_TRYING) else WaitsInOutbox
+        waits = HeldHere if isinstance(why, _RETRY_DOES_NOT_HELP) else WaitsInOutbox
         raise waits(name=sending.name, why=why)
     return left
 
 
-def _names(copies: list[SealedCopy]) -> str:
+def _recipient_names(copies: list[SealedCopy]) -> str:
     return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
@@ -142,15 +147,15 @@ def _sending(draft: Draft, to: tuple[Addressee, ...], device: Device) -> Sending
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=_heads(to),
         reply=draft.reply,
-        # Of several it would say of each recipient that she is in one of them only.
+        # Several circles would suggest that each recipient belongs to one of them only.
         circle=draft.circles[0] if len(draft.circles) == 1 else None,
         groups=Secret(device.dice.token(32)),
     )
 
 
 def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
-    """The lists that we know of everybody who gets a copy, each person once, sorted; of one who has
-    a device that is yet to come along, that which it knows.
+    """The device list known for each recipient, sorted; the older one for a person who has a device
+    that has not followed a move yet.
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
@@ -158,45 +163,44 @@ def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:
-    """Undo a message whose sending was stopped, if not one letter of it can have left.
-
-    Who presses Ctrl-C once more does not want it back: it is begun anew until it is whole.
+    """Undo a message whose sending was interrupted, if no letter of it can have left. Another
+    Ctrl-C restarts the undoing until it is complete.
 
     Raises:
-        StoppedWhileSending: one may have left. Then everything stays as it is, so that it can be
-            taken back by its name.
+        StoppedWhileSending: a letter may have left. Then everything stays, so that the message
+            can be recalled by its name.
     """
     undone = False
     while not undone:
         try:
-            _call_off(message, device)
+            _undo_message(message, device)
             undone = True
         except KeyboardInterrupt:
             continue
 
 
-def _call_off(message: MessageId, device: Device) -> None:
+def _undo_message(message: MessageId, device: Device) -> None:
     every = load_records(SealedCopy, SEALED, device.vault)
     copies = [copy for copy in every if copy.message == message]
     try:
         sent = device.ledger.read(message)
     except UnknownMessage:
-        return  # it was stopped before there was anything to undo
+        return  # interrupted before anything was stored
     if not all(can_be_called_off(copy.departure) for copy in copies):
         raise StoppedWhileSending(name=sent.name)
     with device.vault.together():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         for copy in copies:
-            for drawer in (SEALED, COVERED):
-                device.vault.drop(drawer, copy.envelope.hex())
+            for table in (SEALED, COVERED):
+                device.vault.drop(table, copy.envelope.hex())
         device.ledger.forget(message)
         forget_sent(message, device)
-        for kept in _kept_of(sent):
+        for kept in _ledger_blobs(sent):
             device.vault.forget(kept)
 
 
-def _kept_of(sent: Message) -> Iterator[BlobId]:
-    """The files that the ledger keeps of a message."""
+def _ledger_blobs(sent: Message) -> Iterator[BlobId]:
+    """The blobs that the ledger keeps for a message."""
     for picture in sent.pictures:
         yield picture.original
     for clip in sent.clips:

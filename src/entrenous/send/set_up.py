@@ -1,5 +1,5 @@
-"""Set up a device: keys for its owner and for itself, a mailbox at a relay; begin again on an
-earlier one.
+"""Set up a device with keys for its owner and itself and a mailbox at a relay; finish an
+interrupted set-up.
 """
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
@@ -27,7 +27,8 @@ from entrenous.wire.text import as_url
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
-    """Give an empty vault its owner; without a relay it can mark and trace, and needs no keys.
+    """Give an empty vault its owner. Without a relay the device can mark and trace, and needs no
+    keys.
 
     Raises:
         BadName, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
@@ -41,7 +42,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
 
 
 def relay_address(relay_url: str) -> str:
-    """A relay's address as it is kept; raises BadRelayAddress."""
+    """Normalize a relay's address; raises BadRelayAddress."""
     try:
         return as_url(relay_url.rstrip("/"))
     except BadCbor:
@@ -52,9 +53,9 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
     home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
     master = new_master(device.dice.token(MASTER_BYTES))
-    now, name_of_device = this_second(device), _new_device_id(device)
+    now, device_id = this_second(device), _new_device_id(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
-    signed = certify(master, signer, name_of_device, now)
+    signed = certify(master, signer, device_id, now)
     card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,
@@ -75,9 +76,8 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
 
 
 def finish_set_up(device: Device) -> None:
-    """Make the mailbox and publish what others need, unless that was done; may be repeated.
-
-    A set-up that was killed in between is finished by the next command.
+    """Create the mailbox and publish what others need, unless that was done; may be repeated. The
+    next command after an interrupted set-up calls it.
 
     Raises:
         NotEncrypted, RelayUnreachable, ProtocolTooOld.
@@ -87,8 +87,8 @@ def finish_set_up(device: Device) -> None:
     me = who_am_i(device)
     home = me.home
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
-    device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    bundle = shown_card(me.card, me.person.id, home.mailbox)
+    device.courier.publish_card(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
     device.vault.drop(SELF, UNFINISHED)
 

@@ -1,4 +1,4 @@
-"""What became of the messages that were sent: ask their relays, several at the same time."""
+"""Ask relays, several at a time, what became of sent messages."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,28 +18,27 @@ from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.send.outbox import outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-#: Where a relay takes a copy no further (carry/envelope_states.py).
-_ENDS: Final = (
+#: The relay's final states of a copy (carry/envelope_states.py).
+_FINAL: Final = (
     EnvelopeState.TAKEN_BACK,
     EnvelopeState.EXPIRED,
     EnvelopeState.REVOKED,
     EnvelopeState.LOST,
 )
-#: What may be at its relay.
+#: A copy that may be at its relay.
 _LEFT: Final = (Departure.TRIED, Departure.ACKNOWLEDGED)
-#: What a copy that was opened is no more, whatever its relay says.
-_BEFORE: Final = (
+#: An opened copy is in none of these states, whatever its relay says.
+_BEFORE_OPENING: Final = (
     *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
     *(EnvelopeState.LOST, EnvelopeState.EXPIRED),
 )
-_FORGOTTEN: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # after its end; a day for clocks and sweeps
+_RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)  # a day for clock errors
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message and, per copy that went through a relay, where it is now.
-
-    ``problems`` are what relays answered instead of telling; those copies are as they were known.
+    """A message and the status of each copy that went through a relay. ``problems`` are the errors
+    of relays that gave no status; their copies keep the last known one.
     """
 
     message: Message
@@ -48,23 +47,23 @@ class Sent:
 
 
 @dataclass(slots=True)
-class _Look:
-    """Copies that were looked at, as they are now, and why others could not be asked about."""
+class _StatusCheck:
+    """Copies with their new status, and why others could not be asked about."""
 
     changed: dict[EnvelopeId, SealedCopy] = field(default_factory=dict)
     problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
 def sent_messages(device: Device) -> tuple[Sent, ...]:
-    """Every message, oldest first, with what the relays say of its copies now; nothing is posted.
+    """All messages, oldest first, with the current status of their copies; posts nothing.
 
-    A relay that does not answer, or refuses to, leaves the state that was known before. None is
-    asked about what can change no more (docs/spec/relay.md section 7). The copies of all messages
-    are read once.
+    If a relay does not answer or refuses, the last known status stays. Relays are not asked about
+    copies that can no longer change (docs/spec/relay.md section 7). The copies are read once for
+    all messages.
     """
     messages, copies = tuple(device.ledger.messages()), _by_message(device)
-    look = _looked(messages, copies, device)
-    return tuple(_sent(message, copies[message.id], look) for message in messages)
+    check = _check_statuses(messages, copies, device)
+    return tuple(_sent(message, copies[message.id], check) for message in messages)
 
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
@@ -80,88 +79,90 @@ def _by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     return copies
 
 
-def _sent(message: Message, copies: list[SealedCopy], look: _Look) -> Sent:
-    now = tuple(look.changed.get(copy.envelope, copy) for copy in copies)
-    every = (look.problems.get(copy.envelope) for copy in copies)
+def _sent(message: Message, copies: list[SealedCopy], check: _StatusCheck) -> Sent:
+    now = tuple(check.changed.get(copy.envelope, copy) for copy in copies)
+    every = (check.problems.get(copy.envelope) for copy in copies)
     return Sent(message, now, tuple(problem for problem in every if problem is not None))
 
 
-def _looked(
+def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
-) -> _Look:
-    look, due, now = _Look(), list[SealedCopy](), believed_now(device)
-    tried_again = _tried_again(copies, device)
+) -> _StatusCheck:
+    check, due, now = _StatusCheck(), list[SealedCopy](), believed_now(device)
+    to_be_reposted = _to_be_reposted(copies, device)
     for message in messages:
-        left = [copy for copy in copies[message.id] if copy.envelope not in tried_again]
-        for copy in _living(message, left, device):
-            if message.expires_at is not None and now >= message.expires_at + _FORGOTTEN:
-                look.changed[copy.envelope] = _note(copy, None, device)
+        rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
+        for copy in _changeable(message, rest, device):
+            if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
+                check.changed[copy.envelope] = _record_status(copy, None, device)
             else:
                 due.append(copy)
     for copy, answer in ask_relays_about(due, partial(_state, courier=device.courier), device):
         if isinstance(answer, EntrenousError):
-            look.problems[copy.envelope] = answer
-        elif answer is not None or copy.acknowledged:  # else it may never have come there
-            look.changed[copy.envelope] = _note(copy, answer, device)
-    return look
+            check.problems[copy.envelope] = answer
+        elif answer is not None or copy.acknowledged:  # otherwise it may not have arrived
+            check.changed[copy.envelope] = _record_status(copy, answer, device)
+    return check
 
 
-def _tried_again(
+def _to_be_reposted(
     copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> frozenset[EnvelopeId]:
-    """Copies of which no answer came, and that are posted again anyhow."""
+    """Copies posted without an answer that will be posted again."""
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is Departure.TRIED for copy in every):
-        return frozenset()  # as nearly always: the outbox is not read
-    return frozenset(posting.envelope.id for posting in outbox_items(device))
+        return frozenset()  # the usual case needs no look at the outbox
+    return frozenset(item.envelope.id for item in outbox_items(device))
 
 
-def _living(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
-    """The copies of which there can be news: one that was opened has none once its time is over,
-    and one that was refused, none. Of one that was tried no answer may have come. One that was
-    held to be over, as by a clock that was ahead, is asked about as long as it is not.
+def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
+    """The copies whose status can still change.
+
+    An opened copy can until it expires, a refused one cannot. A copy posted without an answer may
+    have arrived. A copy marked as expired, as by a clock that was ahead, is asked about again until
+    it has expired.
     """
     end = message.expires_at
-    over = end is not None and device.clock.now() >= end
+    ended = end is not None and device.clock.now() >= end
     for copy in copies:
-        early = copy.state is EnvelopeState.EXPIRED and end is not None and not over
-        settled = copy.state in _ENDS or (over and copy.state is EnvelopeState.OPENED)
+        early = copy.state is EnvelopeState.EXPIRED and end is not None and not ended
+        settled = copy.state in _FINAL or (ended and copy.state is EnvelopeState.OPENED)
         if copy.departure in _LEFT and (early or not settled):
             yield copy
 
 
 def _state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
-    """What its relay says; None when it does not know the copy any more."""
+    """The relay's status; None if it no longer knows the copy."""
     try:
         return courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope:
         return None
 
 
-def _note(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
-    left = copy.departure
-    if status is not None and left is Departure.TRIED:
-        left = next_departure(left, CopyEvent.HEAR)
+def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
+    departure = copy.departure
+    if status is not None and departure is Departure.TRIED:
+        departure = next_departure(departure, CopyEvent.HEAR)
     if status is None:
-        # Its time there is long over; that it was opened, if it was, stays true.
-        over = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
-        status = EnvelopeStatus(over, opened=int(copy.opened))
+        # Long expired there; an opened copy stays opened.
+        ended = EnvelopeState.OPENED if copy.opened else EnvelopeState.EXPIRED
+        status = EnvelopeStatus(ended, opened=int(copy.opened))
     opened = copy.opened or status.opened > 0
-    looked = replace(
+    updated = replace(
         copy,
-        # Also by a relay that went back to a moment before it was.
-        state=EnvelopeState.OPENED if opened and status.state in _BEFORE else status.state,
-        departure=left,
+        # A restored relay may report an earlier state.
+        state=EnvelopeState.OPENED if opened and status.state in _BEFORE_OPENING else status.state,
+        departure=departure,
         opened=opened,
         delivered_at=status.delivered_at or copy.delivered_at,
         opened_at=status.opened_at or copy.opened_at,
     )
-    if looked != copy:
-        store_record(looked, SEALED, copy.envelope.hex(), device.vault)
-    return looked
+    if updated != copy:
+        store_record(updated, SEALED, copy.envelope.hex(), device.vault)
+    return updated
 
 
-#: What a relay says of a copy; None where there is nothing to say; or why it did not.
+#: A relay's status of a copy, None if it knows nothing, or why it did not answer.
 Answer = EnvelopeStatus | EntrenousError | None
 
 
@@ -170,8 +171,8 @@ def ask_relays_about(
     ask: Callable[[SealedCopy], EnvelopeStatus | None],
     device: Device,
 ) -> Iterator[tuple[SealedCopy, Answer]]:
-    """Each copy with its relay's answer, as it comes. ``ask`` may run in another thread, so it
-    touches nothing but the courier.
+    """Each copy with its relay's answer, in order of arrival. ``ask`` may run in another thread, so
+    it may only use the courier.
     """
     by_relay = dict[str, list[SealedCopy]]()
     for copy in copies:

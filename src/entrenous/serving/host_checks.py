@@ -22,14 +22,14 @@ from entrenous.base.limits import CLOCK_BELIEVED_MINUTES, CLOCK_FAR_DAYS
 
 _PATIENCE_S: Final = 5.0
 _FIGURES_BYTES_MAX: Final = 1 << 20
-_NOT_HAD: Final = {
+_BIND_ERRORS: Final = {
     errno.EADDRINUSE: "is taken by something else",
     errno.EACCES: "is not for this account: ports below 1024 need CAP_NET_BIND_SERVICE",
 }
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether this account can write a file there and have it on the disk."""
+    """Return whether this account can write a file there and sync it to the disk."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"entrenous")
@@ -41,32 +41,32 @@ def is_writable(folder: Path) -> bool:
 
 
 def is_private(path: Path, others: int = 0o077) -> bool:
-    """Whether none of the permissions in ``others`` is given."""
+    """Return whether none of the permissions in ``others`` is given."""
     return not path.stat().st_mode & others
 
 
 def nearest_existing(path: Path) -> Path:
-    """It, or the nearest above it that this account can see."""
+    """Return the path, or its nearest ancestor that this account can see."""
     while not is_there(path):
         path = path.parent
     return path
 
 
 def is_there(path: Path) -> bool:
-    """Whether this account sees it; also where it may not look."""
+    """Return whether this account sees the path; False, without an error, where it may not look."""
     return os.path.exists(path)  # noqa: PTH110 -- Path's own raises where it may not look
 
 
 def free_bytes(folder: Path) -> int:
-    """The room on the disk of the nearest folder that is there."""
+    """Return the free space on the disk of the nearest existing folder."""
     return shutil.disk_usage(nearest_existing(folder)).free
 
 
 def database_fault(mail: Path, known: int | None = None) -> str:
-    """What is wrong with a relay's database, in words; empty if nothing is.
+    """Return what is wrong with a relay's database, in words; empty if nothing is.
 
-    Reads all of it. With ``known``, a schema of any other number is a fault too; 0 means that the
-    file has no tables yet, which is none.
+    Reads all of it. With ``known``, any other schema version is a fault too, except 0, which means
+    that the file has no tables yet.
     """
     try:
         with open_read_only(mail) as rows:
@@ -82,7 +82,7 @@ def database_fault(mail: Path, known: int | None = None) -> str:
 
 
 def listen_fault(host: str, port: int) -> str:
-    """Why an address cannot be had, in words; empty if it can."""
+    """Return why a server cannot listen at an address, in words; empty if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,12 +90,12 @@ def listen_fault(host: str, port: int) -> str:
             tried.bind((host, port))
         except (OSError, UnicodeError, OverflowError) as why:
             code = why.errno if isinstance(why, OSError) else None
-            return _NOT_HAD.get(code or 0, "is none of this machine's addresses")
+            return _BIND_ERRORS.get(code or 0, "is none of this machine's addresses")
     return ""
 
 
 def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
-    """Whether a relay answers there; its certificate is looked at elsewhere."""
+    """Return whether a relay answers there; its certificate is checked elsewhere."""
     if tls:
         anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
@@ -104,21 +104,21 @@ def is_relay_at(host: str, port: int, *, tls: bool) -> bool:
         )
     else:
         made = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _says(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
+    return _answers(made, "/v1/status", lambda got: got.getheader("Entrenous-Protocol") is not None)
 
 
 def are_metrics_at(host: str, port: int) -> bool:
-    """Whether a relay's figures are shown there."""
+    """Return whether a relay's metrics are served there."""
     web = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    return _says(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
+    return _answers(web, "/metrics", lambda got: b"entrenous_" in got.read(_FIGURES_BYTES_MAX))
 
 
-def _says(
+def _answers(
     made: http.client.HTTPConnection,
     path: str,
     fits: Callable[[http.client.HTTPResponse], bool],
 ) -> bool:
-    """Whether something answers, and fitly."""
+    """Return whether something answers, and ``fits`` accepts the answer."""
     with contextlib.closing(made) as web, contextlib.suppress(OSError, http.client.HTTPException):
         web.request("GET", path)
         return fits(web.getresponse())
@@ -127,13 +127,13 @@ def _says(
 
 @contextmanager
 def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that only reads.
+    """Open a read-only connection.
 
-    Where nobody has the database open it is read as if it could not change; else SQLite would make
-    files beside it, which belong to the account that looks and shut the relay's out.
+    If no process has the database open, it is opened as immutable; otherwise SQLite would create
+    files beside it that belong to this account and lock the relay's account out.
 
     Raises:
-        sqlite3.Error: it is no database, or can't be read.
+        sqlite3.Error: it is no database, or cannot be read.
     """
     busy = mail.with_name(f"{mail.name}-wal").exists()
     address = f"file:{mail.absolute().as_posix()}?mode=ro{'' if busy else '&immutable=1'}"
@@ -143,19 +143,17 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
 
 FAR: Final = timedelta(days=CLOCK_FAR_DAYS)
 _BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_BELIEVED_MINUTES)
-_NOTED_EVERY: Final = timedelta(
-    hours=1
-)  # what is due is ended each minute; not each one is written
+_NOTED_EVERY: Final = timedelta(hours=1)  # sweeps run each minute; not each one is written
 _NOTHING: Final = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """Until when all that was due has been ended.
+    """The time ``at`` up to which everything due was deleted.
 
-    ``odd_at`` is what the clock said last, while that is far from ``at``, and ``odd_s`` for how
-    many seconds it has gone on from there without a jump. Servers that share a database share
-    this: as long as one of them agrees with ``at``, none that does not is believed.
+    While the clock is far from ``at``, ``odd_at`` is what it said last, and ``odd_s`` for how many
+    seconds it has run from there without a jump. Servers that share a database share this: as long
+    as the clock of one agrees with ``at``, none that disagrees is believed.
     """
 
     at: datetime
@@ -163,14 +161,14 @@ class ClockMark:
     odd_s: int = 0
 
     def is_ahead(self, now: datetime) -> bool:
-        """Whether that clock is so far ahead that nothing may be ended by it."""
+        """Return whether the clock is so far ahead that nothing may be deleted by it."""
         return now - self.at > FAR
 
     def seen(self, now: datetime, every: timedelta) -> "ClockMark":
-        """This after a look at a clock that says ``now``, where there is one ``every`` so often.
+        """Return the mark after a check of the clock, which happens ``every`` so often.
 
-        Of the time between two looks no more than twice that counts: the rest was a jump, or the
-        server was off.
+        Of the time between two checks no more than twice ``every`` counts: the rest was a jump, or
+        the server was off.
         """
         if abs(now - self.at) <= FAR:
             is_news = self.odd_at is not None or abs(now - self.at) >= _NOTED_EVERY

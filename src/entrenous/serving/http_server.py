@@ -1,4 +1,4 @@
-"""Serve an ASGI application on a socket of our own, and announce it once it accepts connections."""
+"""Serve an ASGI application on our own socket, and announce it once it accepts connections."""
 
 import asyncio
 import signal
@@ -21,12 +21,12 @@ from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
 _LOOK_EVERY_S: Final = 0.1
-_GRACE_S: Final = 10  # what is on its way at a stop may take this long to finish
+_GRACE_S: Final = 10  # for requests under way at a stop
 
 
 @dataclass(frozen=True, slots=True)
 class SecondApp:
-    """A second application of the same process, on an address of its own, in plain HTTP."""
+    """A second application in the same process, at its own address, in plain HTTP."""
 
     app: ASGIApp
     host: str
@@ -37,10 +37,9 @@ class SecondApp:
 class ServeOptions:
     """How an application is served.
 
-    With a ``certificate``, in TLS; what SIGHUP does stands in hangup.py; ``beside`` is
-    served as well, for as long. ``stopping`` is called when it was asked to stop, so that requests
-    which wait for something end now; ``make_room`` when there is no room for a connection, so that
-    one such request ends: False if there is none.
+    With a ``certificate``, in TLS, which SIGHUP reloads (serving/tls.py). ``beside`` is served for
+    as long. ``stopping`` is called at a stop, so that waiting requests end; ``make_room`` when
+    there is no room for a connection, to end one waiting request: False if there is none.
     """
 
     certificate: Certificate | None = None
@@ -56,30 +55,26 @@ def serve(
     announce: Callable[[str], None],
     ways: ServeOptions | None = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; port 0 takes a free one.
+    """Serve until SIGTERM or Ctrl-C.
 
-    Args:
-        app: what to serve.
-        host: an address of this machine, without brackets.
-        port: 0 to 65535.
-        announce: called once with the URL, when requests are answered.
-        ways: how, if not in plain HTTP and alone.
+    ``host`` has no brackets; ``port`` 0 takes a free one. ``announce`` is called once with the URL,
+    when requests are answered. Without ``ways``, in plain HTTP and no second application.
 
     Raises:
-        AddressTaken: an address can't be had.
+        AddressTaken: an address is not available.
     """
     ways = ways or ServeOptions()
     collect_seldom()
-    with listening(host, port) as taken, _second(ways.beside) as also, _calm_stop():
+    with listening(host, port) as listener, _second_server(ways.beside) as second, _calm_stop():
         server = server_for(app, ways.certificate)
         if ways.make_room is not None:
             server.server_state.make_room = ways.make_room
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve_all(server, taken, announce, also, ways))
+            runner.run(_serve_all(server, listener, announce, second, ways))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """That of uvloop, which costs half of asyncio's own; there is none for Windows."""
+    """Return uvloop's, which costs half of asyncio's own; it does not exist for Windows."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415
@@ -88,34 +83,36 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @contextmanager
-def _second(beside: SecondApp | None) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
+def _second_server(
+    beside: SecondApp | None,
+) -> Iterator[tuple[uvicorn.Server, socket.socket] | None]:
     if beside is None:
         yield None
         return
-    with listening(beside.host, beside.port) as taken:
-        yield server_for(beside.app), taken
+    with listening(beside.host, beside.port) as listener:
+        yield server_for(beside.app), listener
 
 
 async def _serve_all(
     server: uvicorn.Server,
-    taken: socket.socket,
+    listener: socket.socket,
     announce: Callable[[str], None],
-    also: tuple[uvicorn.Server, socket.socket] | None,
+    second: tuple[uvicorn.Server, socket.socket] | None,
     ways: ServeOptions,
 ) -> None:
-    """Serve both; whoever is told to stop first hands that on to the other."""
+    """Serve both applications; the stop of the first also stops the second."""
     install_sighup(server, ways.certificate)
-    telling = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
-    if also is None:
-        await _serve(server, taken, announce)
+    watching = asyncio.create_task(_tell_when_stopping(server, ways.stopping))
+    if second is None:
+        await _serve(server, listener, announce)
     else:
-        second, its = also
-        serving = asyncio.create_task(second.serve(sockets=[its]))
-        await _started(second, serving)
-        await _serve(server, taken, announce)
-        second.should_exit = True
+        other, its_listener = second
+        serving = asyncio.create_task(other.serve(sockets=[its_listener]))
+        await _started(other, serving)
+        await _serve(server, listener, announce)
+        other.should_exit = True
         await serving
-    telling.cancel()
+    watching.cancel()
 
 
 async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], None] | None) -> None:
@@ -127,29 +124,28 @@ async def _tell_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say theirs;
     # without it every answer with a body waits 40 ms for an acknowledgement.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind((host, port))
-        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address at all
+            listener.bind((host, port))
+        except (OSError, UnicodeError, OverflowError):  # taken, not ours, or no address
             raise AddressTaken(listen=f"{host}:{port}") from None
-        taken.listen(_BACKLOG)
-        yield taken
+        listener.listen(_BACKLOG)
+        yield listener
 
 
 def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
-    """The server: no access log, and nothing about it in its answers."""
+    """Return a server that logs no requests and does not name itself in its answers."""
     config = uvicorn.Config(
         app,
         http=BufferedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # it warns of what strangers send, of which each could make a line
+        log_level="error",  # its warnings would let every stranger write lines to the log
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -162,19 +158,18 @@ def server_for(app: ASGIApp, certificate: Certificate | None = None) -> LimitedS
     return LimitedServer(config)
 
 
-def url_of(taken: socket.socket, scheme: str = "http") -> str:
-    """Where a socket listens, as a URL."""
-    host, port = taken.getsockname()[:2]
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _serve(
-    server: uvicorn.Server, taken: socket.socket, announce: Callable[[str], None]
+    server: uvicorn.Server, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _started(server, serving)
     if server.started:
-        announce(url_of(taken, "https" if server.config.ssl else "http"))
+        announce(url_of(listener, "https" if server.config.ssl else "http"))
     await serving
 
 

@@ -10,9 +10,9 @@ from entrenous.base.errors import Refused
 
 class BadDatabaseAddress(Refused):
     """
-    The setting `database` is no address that PostgreSQL can read, so nothing was started. It is
-    postgresql://user@host:port/name; signs such as / : @ % in a user's name or a password are
-    written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
+    The setting `database` is not an address that PostgreSQL can read, so nothing was started. It
+    has the form postgresql://user@host:port/name; characters such as / : @ % in a user name or a
+    password are written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
     """
 
 
@@ -21,9 +21,8 @@ _PORT_DIGITS: Final = 5
 
 
 def refuse_unreadable(url: str) -> None:
-    """Here and not where it is used: libpq's words repeat a part of it, maybe of a password. And it
-    reads a port only when it goes there, so that one which is none looks like a database that is
-    away.
+    """Check the address before libpq uses it: libpq's error messages repeat a part of it, maybe of
+    a password, and it would report an invalid port as an unreachable database.
 
     Raises:
         BadDatabaseAddress.
@@ -37,7 +36,7 @@ def refuse_unreadable(url: str) -> None:
 
 
 def place_of(url: str) -> str:
-    """Where a database is, for people to read: without user, password and other options.
+    """Return the address for people to read, without user, password and other options.
 
     Raises:
         BadDatabaseAddress.
@@ -51,6 +50,6 @@ def place_of(url: str) -> str:
 
 
 def _is_port(text: str) -> bool:
-    """Of each host there may be one; without it, the usual."""
+    """Return whether this is one host's port; empty for the default."""
     digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
     return not text or (digits and 0 < int(text) <= _PORT_MAX)

@@ -1,6 +1,4 @@
-"""What a server process sets up first: what it writes to standard error, and how often Python looks
-for garbage.
-"""
+"""Set up a server process: its log on standard error, and how often Python collects garbage."""
 
 import gc
 import json
@@ -11,7 +9,7 @@ from typing import Final, TextIO
 
 
 class LogKind(StrEnum):
-    """What a relay writes to standard error: faults only, or also a line for each answer."""
+    """What a relay writes to standard error: errors only, or also a line for each answer."""
 
     ERRORS = "errors"
     TEXT = "text"
@@ -23,10 +21,9 @@ HOOKS: Final = "entrenous.hooks"
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: ``at``, ``level``, ``event``, and what belongs to that event."""
+    """One JSON object per line: ``at``, ``level``, ``event``, and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
         at = datetime.fromtimestamp(int(record.created), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return json.dumps({"at": at, "level": record.levelname.lower(), **_said(record)})
 
@@ -35,33 +32,32 @@ class TextLines(logging.Formatter):
     """One plain line, which begins with the level."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
         said = _said(record)
         rest = " ".join(f"{name}={value}" for name, value in said.items() if name != "event")
         return f"{record.levelname.lower()} {said['event']} {rest}".rstrip()
 
 
 def start_log(kind: LogKind, stream: TextIO) -> None:
-    """Write every log record of this process that matters to ``stream``."""
+    """Write this process's log records that matter to ``stream``."""
     to = logging.StreamHandler(stream)
     to.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [to]
     root.setLevel(logging.WARNING)
-    # What it says is of a stranger's form, of which each could make a line.
+    # Its warnings would let every stranger write lines to the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger(OURS).setLevel(logging.WARNING if kind is LogKind.ERRORS else logging.INFO)
 
 
 def start_hooks_log(stream: TextIO) -> None:
-    """The same for who asks a gate, with each decision in the line that docs/gate.md shows."""
+    """Do the same for a gate's client, with each decision in the line that docs/gate.md shows."""
     start_log(LogKind.ERRORS, stream)
     to = logging.StreamHandler(stream)
     to.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
     hooks = logging.getLogger(HOOKS)
     hooks.handlers[:] = [to]
     hooks.setLevel(logging.INFO)
-    hooks.propagate = False  # else a warning would be written twice
+    hooks.propagate = False  # a warning would be written twice
 
 
 def _said(record: logging.LogRecord) -> dict[str, object]:
@@ -72,14 +68,14 @@ def _said(record: logging.LogRecord) -> dict[str, object]:
     return {"event": "library", "from": record.name, "kind": kind}
 
 
-_OBJECTS_BETWEEN: Final = 50_000  # two collections, counted as gc.set_threshold does
+_OBJECTS_BETWEEN: Final = 50_000  # collections, counted as gc.set_threshold does
 
 
 def collect_seldom() -> None:
-    """Let the garbage collector leave alone what lives as long as the process, and come seldom.
+    """Exclude long-lived objects from garbage collection, and collect seldom.
 
-    A request makes few cycles and many objects; looking for the former among the latter takes an
-    eighth of the time of a busy relay.
+    A request makes few cycles and many objects; searching these takes an eighth of a busy relay's
+    time.
     """
     gc.collect()
     gc.freeze()

@@ -21,15 +21,15 @@ from entrenous.serving.server_process import OURS
 class BadCertificate(Refused):
     """
     The certificate in {cert} and the key in {key} cannot be used together: one is missing, may not
-    be read, or does not fit the other. Look at both files, and at who may read them.
+    be read, or does not belong to the other. Check both files, and who may read them.
     """
 
 
 class Certificate:
-    """A certificate with its key, as a server shows it; both are PEM files.
+    """A server's certificate and key, both PEM files.
 
     Raises:
-        BadCertificate: they can't be read, or do not fit each other.
+        BadCertificate: they cannot be read, or do not belong together.
     """
 
     def __init__(self, cert: Path, key: Path) -> None:
@@ -39,10 +39,11 @@ class Certificate:
         self._load_into(self.context)
 
     def load(self) -> None:
-        """Read both files again, as after a renewal; connections that are open keep the old one,
-        and so do all when the files cannot be used: raises BadCertificate.
+        """Read both files again, as after a renewal; raises BadCertificate.
+
+        Open connections keep the old certificate; so does the server if the files cannot be used.
         """
-        # OpenSSL puts the certificate in before it finds that the key is another one's.
+        # Try a fresh context first: OpenSSL sets the certificate before it checks the key.
         self._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self._load_into(self.context)
 
@@ -53,39 +54,39 @@ class Certificate:
             raise BadCertificate(cert=self._cert, key=self._key) from None
 
     def holds(self) -> tuple[datetime, datetime]:
-        """From when until when the certificate says that it is good."""
+        """Return from when until when the certificate is valid."""
         first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
         return first.not_valid_before_utc, first.not_valid_after_utc
 
 
 def _no_password() -> str:
-    """A server starts with nobody at hand: a key that asks for a password is no use to it."""
-    raise ValueError("this key asks for a password")
+    """Refuse a key with a password: a server starts with nobody there to type it."""
+    raise ValueError("this key has a password")
 
 
 _LOG: Final = logging.getLogger(OURS)
 
 
 def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:
-    """From now on, in the loop that runs, SIGHUP reads a certificate again; when it can't be used,
-    the old one is shown on, and the log says so.
+    """Reload the certificate on SIGHUP, in the running loop; if it cannot be used, keep the old one
+    and log that.
 
-    Without a certificate there is nothing to read: in a terminal the server stops, as at SIGTERM,
-    and a service goes on. Where the signal is ignored, as under nohup, it stays so.
+    Without a certificate SIGHUP stops a server in a terminal, as SIGTERM does, and is ignored in a
+    service. Where the signal is ignored already, as under nohup, it stays ignored.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return
     if certificate is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return
-    in_a_terminal = _in_a_terminal()  # asked now: a terminal that was closed is no terminal
+    in_a_terminal = _in_a_terminal()  # checked now, while the terminal is still open
 
-    def hear() -> None:
+    def on_sighup() -> None:
         if certificate is not None:
             _read_again(certificate)
         elif in_a_terminal:
             server.should_exit = True
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_sighup)
 
 
 def _read_again(certificate: Certificate) -> None:

@@ -1,6 +1,6 @@
-"""Verify the chain of hashes of the gate's audit log, from its start (docs/spec/gate.md, 5).
+"""Verify the hash chain of the gate's audit log from its start (docs/spec/gate.md, 5).
 
-A row that was changed, dropped, moved or added is found.
+This detects rows that were changed, deleted, moved or added.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +12,11 @@ from entrenous.stop.nouns import AuditRow, Head
 from entrenous.stop.stores import BankStore
 
 
-def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa: B008 (frozen)  # noqa: B008 (frozen)
-    """The head after these rows, which come after ``start``.
+def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa: B008 (frozen)
+    """Verify rows that follow ``start`` and return the head after them.
 
     Raises:
-        LogChanged: a row is missing, was added, moved or changed.
+        LogChanged: a row was changed, deleted, moved or added.
     """
     head = start
     for row in rows:
@@ -28,9 +28,9 @@ def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa
 
 class LogChanged(Unproven):
     """
-    The gate's log does not hold from row {number} on: a row there was changed, dropped, moved or
-    added by something other than the gate. Keep a copy of the database as it is, and compare it
-    with your backups.
+    The gate's log cannot be trusted from row {number} on: something other than the gate changed,
+    deleted, moved or added a row there. Keep a copy of the database as it is, and compare it with
+    your backups.
     """
 
 
@@ -38,15 +38,15 @@ _PAGE: Final = 1000
 
 
 def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
-    """The head of the log, which was read whole and holds.
+    """Verify the whole log and return its head.
 
     Args:
         bank: the store that has the log.
-        noted: the head as it was written down elsewhere at an earlier time: the log must still
-            contain it. Without one, a log that somebody wrote anew from its start is not found.
+        noted: an earlier head that was written down elsewhere and must still be in the log.
+            Without it, a log that was rewritten from its start is not detected.
 
     Raises:
-        LogChanged: a row was changed, dropped, moved or added, or the noted head is not in it.
+        LogChanged: a row was changed, deleted, moved or added, or the noted head is not in the log.
     """
     head = Head()
     if noted is not None:
@@ -54,15 +54,15 @@ def verify_log(bank: BankStore, noted: Head | None = None) -> Head:
         if head != noted:
             raise LogChanged(number=min(head.number, noted.number))
     head = check_chain(rows_of(bank, head.number), head)
-    if head != (kept := bank.log_head()):  # rows were added meanwhile, or it does not hold
-        head = check_chain(_up_to(kept, head, bank), head)
-        if head != kept:
-            raise LogChanged(number=min(head.number, kept.number) + 1)
+    if head != (stored := bank.log_head()):  # rows were added meanwhile, or the log was changed
+        head = check_chain(_up_to(stored, head, bank), head)
+        if head != stored:
+            raise LogChanged(number=min(head.number, stored.number) + 1)
     return head
 
 
 def rows_of(bank: BankStore, after: int = 0) -> Iterator[AuditRow]:
-    """Every row after that number, in order."""
+    """Yield every row after that number, in order."""
     while page := bank.log(after, _PAGE):
         yield from page
         after = page[-1].number

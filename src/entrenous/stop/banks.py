@@ -1,14 +1,13 @@
-"""The platform's banks: the two that every gate has, imported lists, and the policy of each."""
+"""The platform's banks: the two that every gate has, imported lists, and policies."""
 
 import csv
 import re
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
-from entrenous.stop.exchange_nouns import NAME
 from entrenous.stop.judge.look_back import look_back_all
 from entrenous.stop.nouns import (
     FOR_NO_LIST,
@@ -27,24 +26,24 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
 from entrenous.stop.registration import MATCHING, Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.stores import BankStore
-from entrenous.stop.upload_record import Outcome
+from entrenous.stop.upload_record import NAME, Outcome
 
-_AT_ONCE: Final = 5000  # hashes in a transaction: about a second
+_BATCH: Final = 5000  # hashes in a transaction: about a second
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
 
 def prepare_banks(bank: BankStore) -> None:
-    """Make the banks "people" and "released" where they are missing; policies are left alone."""
-    have = {one.name for one in bank.banks()}
+    """Create the banks "people" and "released" if they are missing; keep their policies."""
+    existing = {one.name for one in bank.banks()}
     through = Outcome.LET_THROUGH
     for wanted in (Bank(PEOPLE), Bank(RELEASED, RELEASED_RADIUS, through, through)):
-        if wanted.name not in have:
+        if wanted.name not in existing:
             bank.set_bank(wanted)
 
 
 def banks_as_they_act(platform: Platform) -> tuple[Bank, ...]:
-    """Every bank; where the gate is in shadow, each of them is."""
+    """Return every bank, all of them in shadow if the gate is."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
         return banks
@@ -52,17 +51,17 @@ def banks_as_they_act(platform: Platform) -> tuple[Bank, ...]:
 
 
 def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
-    """The bank that a list may be brought into; it need not be there yet.
+    """Return the name of the bank for an imported list; the bank need not exist yet.
 
     Raises:
-        NotForLists: people fill it themselves, or what is in it is let through.
-        BadBankName: there is none of that name, and none can be made.
+        NotForLists: the bank is "people" or "released".
+        BadBankName: there is no bank of that name, and none can have it.
     """
     name = BankName(untrusted_name)
     if name in FOR_NO_LIST:
         raise NotForLists(bank=name)
-    is_there = name in {bank.name for bank in platform.bank.banks()}
-    if not is_there and not NAME.fullmatch(untrusted_name):  # HMA's clients name banks otherwise
+    exists = name in {bank.name for bank in platform.bank.banks()}
+    if not exists and not NAME.fullmatch(untrusted_name):  # HMA's clients make other names
         raise BadBankName
     return name
 
@@ -76,41 +75,46 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     looks_back: bool | None = None,
     shadow: bool = False,
 ) -> Imported:
-    """Bring a list of PDQ hashes into a bank, which is made if it is missing.
+    """Import a list of PDQ hashes into a bank, which is created if it is missing.
 
-    One hash a line, 64 hexadecimal digits in the first column; a heading, empty lines and lines
-    that begin with "#" are passed over. A line that is no hash is reported and the rest is kept;
-    what a claim in this bank asks for already is counted and not added again.
-    ``confirmed`` says that the platform stands behind the list: uploads that fit are then refused,
-    otherwise held. What was let through before is compared with what is new by a gate that runs, or
-    by the next one; with ``looks_back`` here, before this returns, with all that is in the list;
-    if that is False, by nobody. The list is stored some thousand hashes at a time, so that uploads
-    need not wait for all of it.
+    The list has one hash a line, 64 hexadecimal digits in the first column. A heading, empty lines
+    and lines that begin with "#" are skipped. A line that is not a hash is reported, and the rest
+    is imported. Hashes that the bank already has are counted and not added again. Some thousand
+    hashes are stored at a time, so that uploads need not wait for the whole list.
 
-    ``shadow``: a bank that is made is in shadow from its first hash on.
+    Args:
+        untrusted_csv: the list.
+        name: the bank.
+        platform: has the bank.
+        confirmed: the platform stands behind the list: matching uploads are refused, not held.
+        looks_back: None: a running gate, or the next one, compares accepted uploads with the new
+            hashes. True: this call compares them with the whole list before it returns. False:
+            they are not compared.
+        shadow: a bank that is created is in shadow from its first hash on.
 
     Raises:
-        NoHashes: lines were read, and none is a hash, or there is nothing in the list, not even
-            a line that says so; nothing was changed.
-        BankActs: it was to be in shadow, and is there and is not; nothing was changed.
+        NoHashes: no line is a hash, or the list is empty without even a comment; nothing was
+            changed.
+        BankActs: ``shadow`` was asked for, but the bank exists and is not in shadow; nothing was
+            changed.
     """
     hashes, refused = read_hashes(untrusted_csv)
     if not hashes and (refused or not untrusted_csv.strip()):
         raise NoHashes(lines=len(refused))
-    there = {bank.name: bank for bank in platform.bank.banks()}
-    if name not in there:
+    banks = {bank.name: bank for bank in platform.bank.banks()}
+    if name not in banks:
         platform.bank.set_bank(Bank(name, shadow=shadow))
-    elif shadow and not there[name].shadow:
+    elif shadow and not banks[name].shadow:
         raise BankActs(bank=name)
-    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a confirmed one asks for more
+    enough = {ClaimState.CONFIRMED} if confirmed else MATCHING  # a waiting claim asks for less
     known = dict(platform.bank.listed(name, hashes, enough))
     new = [bits for bits in dict.fromkeys(hashes) if bits not in known]
     wanted = [_listed(bits, name, platform, confirmed=confirmed) for bits in new]
     if looks_back is None:
         wanted = [replace(one, looks_back=True) for one in wanted]
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        known |= platform.bank.register_new(enough, *some)  # another import may be at it
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        known |= platform.bank.register_new(enough, *batch)  # another import may run meanwhile
     accepted = [one for one in wanted if one.whole[0] not in known]
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
     found = look_back_all([one.id for one in claims], platform)
@@ -118,7 +122,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
 
 
 def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:
-    """The hashes of a list, 32 bytes each, and which lines are none, and why."""
+    """Return a list's hashes, 32 bytes each, and the numbers of its bad lines with the reasons."""
     hashes = list[bytes]()
     refused = list[tuple[int, str]]()
     for number, line in enumerate(_LINE_END.split(untrusted_csv), start=1):
@@ -133,8 +137,9 @@ def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str],
 
 
 def _first_column(line: str) -> str:
-    """Lower-case; of a line that is no CSV, all of it. One line at a time: an odd quote in one does
-    not swallow the next.
+    """Return a line's first column in lower case, or the whole line if it is not CSV.
+
+    Lines are parsed one at a time, so that an unclosed quote does not swallow the next line.
     """
     try:
         row = next(csv.reader([line]), [""])
@@ -150,18 +155,15 @@ def _bits(text: str) -> bytes:
 
 
 def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool) -> Registration:
-    """A claim without a holder: the list does not say how much detail the picture had."""
+    """Make a claim without a holder; its quality is 100, since a list does not state it."""
     state = ClaimState.CONFIRMED if confirmed else ClaimState.WAITING
     now = platform.clock.now()
     return Registration(Claim(new_claim_id(platform), name, state, "pdq", 100, now), (bits,))
 
 
-_T = TypeVar("_T")
-
-
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What is to be another way; None leaves it as it is."""
+    """The fields of a policy to change; None leaves a field as it is."""
 
     radius: int | None = None
     shadow: bool | None = None
@@ -170,25 +172,22 @@ class PolicyChange:
 
 
 def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank:
-    """Change a bank's policy; the next upload is judged by it.
+    """Change a bank's policy, from the next upload on.
 
     Raises:
-        NoSuchBank: there is none of that name.
-        BadPolicy: a radius beyond 31 bits, refusing by a claim alone, or a "released" bank that
-            would hold or refuse what a person let through.
+        NoSuchBank: there is no bank of that name.
+        BadPolicy: a radius above 31 bits, refusal by an unconfirmed claim, or a "released" bank
+            that would hold or refuse what a person released.
     """
     before = platform.bank.bank(name)
     try:
-        after = replace(
-            before,
-            radius=_or(change.radius, before.radius),
-            shadow=_or(change.shadow, before.shadow),
-            on_claimed=_or(change.on_claimed, before.on_claimed),
-            on_confirmed=_or(change.on_confirmed, before.on_confirmed),
-        )
+        wanted = {name: value for name, value in asdict(change).items() if value is not None}
+        after = replace(before, **wanted)
     except ValueError as problem:
         raise BadPolicy(why=problem) from None
-    if name == RELEASED and _does_something(after):
+    if name == RELEASED and (
+        after.shadow or {after.on_claimed, after.on_confirmed} != {Outcome.LET_THROUGH}
+    ):
         raise BadPolicy(why="what a person let through is let through")
     if after != before:
         platform.bank.set_bank(after)
@@ -196,20 +195,12 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
 
 
 def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
-    """A claim that was made to harm others matches nothing from now on; saying so again changes
-    nothing. Its owner may register anew.
+    """Suspend a claim that was made to harm others: it matches nothing from now on.
+
+    It may be repeated. The claim's owner may register again.
 
     Raises:
-        NoSuchClaim: there is none of that name.
-        AlreadyWithdrawn: its owner was faster.
+        NoSuchClaim: there is no such claim.
+        AlreadyWithdrawn: its owner has withdrawn it.
     """
     return platform.bank.move(claim, ClaimEvent.SUSPEND)
-
-
-def _or(wanted: _T | None, otherwise: _T) -> _T:
-    return otherwise if wanted is None else wanted
-
-
-def _does_something(bank: Bank) -> bool:
-    through = Outcome.LET_THROUGH
-    return bank.shadow or (bank.on_claimed, bank.on_confirmed) != (through, through)

@@ -1,6 +1,6 @@
 """Fetch a source into its bank, merge each page, and remove a source (docs/spec/exchange.md, 6).
 
-Merging is pure (6.4, 6.5); a schedule says which source is due.
+Merging is a pure function (6.4, 6.5). A schedule says which source is due.
 """
 
 import hashlib
@@ -29,19 +29,12 @@ NOTE: Final = b"generation"
 _INCOMPLETE: Final = b"incomplete"
 
 
-def begun_note(generation: int, live: int) -> Known:
-    """A generation begins, when so many records had a claim."""
+def _generation_note(generation: int, live: int) -> Known:
+    """Make a pseudo-record that a generation began when ``live`` records had a claim.
+
+    Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
+    """
     return Known(NOTE, generation, live, b"", None)
-
-
-def incomplete_note(note: Known) -> Known:
-    """Some record of this generation could not be read."""
-    return replace(note, hashes_sha256=_INCOMPLETE)
-
-
-def is_incomplete(note: Known) -> bool:
-    """Whether some record could not be read."""
-    return note.hashes_sha256 == _INCOMPLETE
 
 
 _PROMISED: Final = b""
@@ -50,7 +43,7 @@ Rank = tuple[int, int, bool, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What is to be done: claims to make, with their hashes; claims to withdraw; what to keep."""
+    """Claims to make, with their hashes; claims to withdraw; record states to store."""
 
     make: Mapping[ClaimId, tuple[bytes, ...]]
     withdraw: tuple[ClaimId, ...]
@@ -58,14 +51,14 @@ class Merged:
 
 
 def key_sha256(key: str) -> bytes:
-    """What is kept of a record's key, which may be the hash itself: its SHA-256, 32 bytes."""
+    """Return the SHA-256 (32 bytes) of a record's key, which may be a protected hash itself."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def merge(
     source: str, generation: int, records: Iterable[Record], known: Mapping[bytes, Known]
 ) -> Merged:
-    """What these records change, given what is known of their keys (by :func:`key_sha256`)."""
+    """Compute what these records change; ``known`` is indexed by :func:`key_sha256`."""
     now = dict(known)
     make = dict[ClaimId, tuple[bytes, ...]]()
     withdraw = dict[ClaimId, None]()
@@ -82,8 +75,10 @@ def merge(
 
 
 def promised(known: Known) -> Known:
-    """What is kept of a record while its claim is being registered. It ranks below the record, so
-    that a page that comes again after a kill registers what is missing.
+    """Return the state to store while the record's claim is being registered.
+
+    It ranks below the record, so that the page, fetched again after a kill, registers what is
+    missing.
     """
     return replace(known, hashes_sha256=_PROMISED)
 
@@ -105,27 +100,26 @@ def _change(
 
 
 def _kept(before: Known | None, after: Known) -> Known:
-    """The same hashes stay the same claim."""
-    same = before is not None and before.hashes_sha256 == after.hashes_sha256
-    if before is not None and before.claim is not None and same:
-        return replace(after, claim=before.claim)
-    return after
+    """Keep the claim of a record whose hashes stay the same."""
+    if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
+        return after
+    return replace(after, claim=before.claim)
 
 
 def _known(source: str, generation: int, record: Record) -> Known:
     key, hashes = key_sha256(record.key), tuple(sorted(set(record.hashes)))
-    of_hashes = hashlib.sha256(b"".join(hashes)).digest()
-    said = f"{generation} {record.version}".encode()
-    claim = None if record.gone else claim_name(source.encode(), key, said, of_hashes)
-    return Known(key, generation, record.version, of_hashes, claim)
+    hashes_sha256 = hashlib.sha256(b"".join(hashes)).digest()
+    version = f"{generation} {record.version}".encode()
+    claim = None if record.gone else claim_name(source.encode(), key, version, hashes_sha256)
+    return Known(key, generation, record.version, hashes_sha256, claim)
 
 
 def _rank(known: Known) -> Rank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
-_REASONS_MAX: Final = 10  # of those that are told; all are counted
-_GUARDED: Final = 20  # a list this short may end by itself
+_REASONS_MAX: Final = 10  # reported; all refused records are counted
+_GUARDED: Final = 20  # a shorter list may shrink without suspicion
 _BATCH: Final = 1000
 
 
@@ -137,31 +131,31 @@ def fetch_source(
     *,
     accept_shrinking: bool = False,
 ) -> Fetched:
-    """Read on where the last fetch ended; what the source withdrew is withdrawn.
+    """Continue where the last fetch ended, and withdraw what the source withdrew.
 
     ``accept_shrinking``: also withdraw when more than half of the source's claims are gone, or
     when records could not be read.
 
     Raises:
-        SourceUnreachable, SourceRefused, BadPage: pages that came before stay; ask again later.
+        SourceUnreachable, SourceRefused, BadPage: earlier pages are kept; try again later.
     """
     ensure_bank(source.bank, platform.bank)
     run = _Run(source, exchange, platform)
     before = exchange.sources.checkpoint(source.name)
     at = begin(before, fetcher.stale_after, exchange.clock.now())
     if at.generation != before.generation:
-        note = begun_note(at.generation, exchange.sources.live(source.name))
+        note = _generation_note(at.generation, exchange.sources.live(source.name))
         exchange.sources.keep(source.name, [note], at)
     for page in fetcher.pages(at.token):
         at = run.take(page, at)
     whole = replace(at, whole_at=exchange.clock.now())
     done = not at.anew or run.sweep(at, accept=accept_shrinking)
     exchange.sources.keep(source.name, (), replace(whole, anew=not done))
-    return run.told()
+    return Fetched(**run.count, reasons=tuple(run.reasons))
 
 
 def begin(at: Checkpoint, stale_after: timedelta | None, now: datetime) -> Checkpoint:
-    """Where a fetch begins: at the checkpoint, or anew in a new generation when it is stale."""
+    """Return the checkpoint to fetch from; a stale one is replaced by a new generation."""
     if at.begun_at is not None and not _stale(at, at.begun_at, stale_after, now):
         return at
     return Checkpoint(at.generation + 1, anew=True, begun_at=now, whole_at=at.whole_at)
@@ -170,7 +164,7 @@ def begin(at: Checkpoint, stale_after: timedelta | None, now: datetime) -> Check
 def _stale(
     at: Checkpoint, begun_at: datetime, stale_after: timedelta | None, now: datetime
 ) -> bool:
-    """One that broke off goes on for a day at least, also where every fetch reads all."""
+    """An interrupted fetch can continue for at least a day, even if every fetch reads all."""
     if stale_after is None:
         return False
     if at.at_end and at.whole_at is not None:
@@ -180,7 +174,7 @@ def _stale(
 
 @dataclass(slots=True)
 class _Run:
-    """One fetch, and what it did."""
+    """A fetch in progress, with its counts."""
 
     source: Source
     exchange: Exchange
@@ -189,8 +183,10 @@ class _Run:
     reasons: list[str] = field(default_factory=list)
 
     def take(self, page: Page, at: Checkpoint) -> Checkpoint:
-        """Where it goes on. Whatever kill comes in between: a claim that matches has a record, so
-        that it can be withdrawn, and the page is read again.
+        """Store a page and return the checkpoint after it.
+
+        Wherever a kill interrupts this, each matching claim has a record by which it can be
+        withdrawn, and the page is fetched again.
         """
         name, sources = self.source.name, self.exchange.sources
         known = sources.known(name, {key_sha256(record.key) for record in page.records})
@@ -203,30 +199,30 @@ class _Run:
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
         made = register_missing(merged.make, self.source.bank, state, self.platform)
         at = replace(at, token=page.checkpoint)
-        sources.keep(name, [*merged.known, *self._noted(page, at)], at)
+        # The note is stored with the page, so that a fetch that continues later knows of it.
+        incomplete = replace(self._note(at), hashes_sha256=_INCOMPLETE) if page.refused else None
+        sources.keep(name, [*merged.known, *([incomplete] if incomplete else ())], at)
         self.count.update(records=len(page.records), made=made, withdrawn=withdrawn)
         self.count["refused"] += len(page.refused)
         self.reasons = [*self.reasons, *page.refused][:_REASONS_MAX]
         return at
 
-    def _noted(self, page: Page, at: Checkpoint) -> list[Known]:
-        """Kept with the page: a fetch that goes on later must know of it too."""
-        return [incomplete_note(self._note(at))] if page.refused else []
-
     def _note(self, at: Checkpoint) -> Known:
         name, sources = self.source.name, self.exchange.sources
-        return sources.known(name, [NOTE]).get(NOTE) or begun_note(
-            at.generation, sources.live(name)
-        )
+        stored = sources.known(name, [NOTE]).get(NOTE)
+        return stored or _generation_note(at.generation, sources.live(name))
 
     def sweep(self, at: Checkpoint, *, accept: bool) -> bool:
-        """Withdraw what this generation did not bring; False if that is too much to believe, or if
-        some of it may be what could not be read.
+        """Withdraw the claims that this generation did not bring.
+
+        Returns False, and withdraws none, if they are too many to believe, or if records were
+        unreadable and may be among them.
         """
         name, sources = self.source.name, self.exchange.sources
         unseen, note = sources.unseen(name, at.generation), self._note(at)
         shrunk = note.version >= _GUARDED and 2 * len(unseen) > note.version
-        if unseen and (shrunk or is_incomplete(note)) and not accept:
+        incomplete = note.hashes_sha256 == _INCOMPLETE
+        if unseen and (shrunk or incomplete) and not accept:
             self.count["kept"] = len(unseen)
             return False
         for batch in (unseen[start : start + _BATCH] for start in range(0, len(unseen), _BATCH)):
@@ -236,54 +232,49 @@ class _Run:
             sources.keep(name, ended, at)
         return True
 
-    def told(self) -> Fetched:
-        """The counts."""
-        return Fetched(**self.count, reasons=tuple(self.reasons))
 
-
-_LONGEST: Final = timedelta(hours=6)  # after failures, unless it is asked less often anyway
-_ANOTHERS: Final = timedelta(minutes=1)  # until we look again at what another process fetches
+_BACKOFF_MAX: Final = timedelta(hours=6)  # or the usual interval, if that is longer
+_RECHECK_AFTER: Final = timedelta(minutes=1)  # for a source that another process fetches
 _DOUBLED_MAX: Final = 16
 
 
 @dataclass(slots=True)
 class FetchSchedule:
-    """Each source ``every`` so often; after failures in a row later, twice as long each time."""
+    """Fetches each source at the interval ``every``, doubled after each failure in a row."""
 
     every: timedelta
     _failures: dict[str, int] = field(default_factory=dict)
     _not_before: dict[str, datetime] = field(default_factory=dict)
 
     def is_due(self, name: str, at: Checkpoint, now: datetime) -> bool:
-        """Whether that source is to be fetched now; ``at`` is how far it was read."""
+        """Whether that source, read up to ``at``, is to be fetched now."""
         if now < self._not_before.get(name, now):
             return False
-        # A clock that was set back must not end it, nor one that is a little behind hurry it.
+        # abs: a clock that was set back must not stop fetching; a slight lag must not hasten it.
         return at.whole_at is None or abs(now - at.whole_at) >= self.every
 
     def fetched(self, name: str) -> None:
-        """It was read to its end."""
+        """Record that a source was read to its end."""
         self._failures.pop(name, None)
         self._not_before.pop(name, None)
 
     def failed(self, name: str, now: datetime) -> timedelta:
-        """How long we wait before we ask that source again."""
+        """Record a failure and return how long to wait before the next attempt."""
         count = self._failures.get(name, 0)
         self._failures[name] = count + 1
-        longest = max(self.every, _LONGEST)
         doubled = timedelta(seconds=self.every.total_seconds() * 2.0 ** min(count, _DOUBLED_MAX))
-        wait = min(doubled, longest)
+        wait = min(doubled, max(self.every, _BACKOFF_MAX))
         self._not_before[name] = now + wait
         return wait
 
     def left_to_another(self, name: str, now: datetime) -> None:
-        """Another process fetches it just now."""
-        self._not_before[name] = now + min(self.every, _ANOTHERS)
+        """Record that another process is fetching this source."""
+        self._not_before[name] = now + min(self.every, _RECHECK_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of the claims of a source that is known no more: so many."""
+    """How many claims of a removed source were withdrawn, and how many kept."""
 
     withdrawn: int = 0
     kept: int = 0
@@ -292,20 +283,21 @@ class Removed:
 def remove_source_from_bank(
     name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
 ) -> Removed:
-    """End a source. Its claims are withdrawn, or kept; None says neither, and will do where there
-    are none.
+    """Remove a source, and withdraw or keep its claims.
+
+    ``withdraw`` may be None only if the source has no claims.
 
     Raises:
         NoSuchSource, SourceBrought: nothing is changed.
     """
     exchange.sources.source(name)
     newest = exchange.sources.checkpoint(name).generation
-    brought = exchange.sources.unseen(name, newest + 1)
-    claims = [one.claim for one in brought if one.claim is not None]
+    records = exchange.sources.unseen(name, newest + 1)
+    claims = [one.claim for one in records if one.claim is not None]
     if claims and withdraw is None:
         raise SourceBrought(name=name, claims=f"{len(claims):,}")
     withdrawn = 0
-    if withdraw:  # before the source goes: who is killed in between can do it again
+    if withdraw:  # before the source is removed, so that it can be repeated after a kill
         for start in range(0, len(claims), _BATCH):
             withdrawn += platform.bank.withdraw(*claims[start : start + _BATCH])
     exchange.sources.remove(name)

@@ -11,18 +11,17 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.stop.registration import ClaimState, Stance
 
-SHA256_BYTES: Final = 32
 PAGE_MAX: Final = 1000  # records, both protocols; section 1.3
-OURSELVES: Final = 1  # our number among NCMEC's members
+OURSELVES: Final = 1  # this platform's number among NCMEC's members
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangePartner:
-    """A platform that may fetch the claims of some banks, and say what it thinks of them.
+    """A platform that may fetch the claims of some banks and give opinions of them.
 
-    ``number`` is what NCMEC's form calls it; ``submits`` says whether it may bring hashes;
-    ``asked_at`` is when it last asked.
+    ``number`` identifies it in NCMEC's protocol; ``submits`` says whether it may submit hashes;
+    ``asked_at`` is the time of its last request.
     """
 
     name: str
@@ -39,13 +38,13 @@ class ExchangePartner:
 
     @property
     def own_bank(self) -> BankName:
-        """Where hashes go that it submits."""
+        """The bank for hashes that it submits."""
         return BankName(f"from-{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """At ``at_s``, in whole seconds since 1970, the newest change had this number (section 2.1)."""
+    """The number of the newest change at ``at_s``, in whole seconds since 1970 (section 2.1)."""
 
     at_s: int
     number: int
@@ -53,7 +52,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A claim that some partner fetched by hash, as it is now; ``hashes`` are 32 bytes each."""
+    """The present state of a claim that some partner fetched by hash; ``hashes`` have 32 bytes."""
 
     claim: ClaimId
     bank: BankName
@@ -63,7 +62,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a partner thinks of a claim: one, the newest."""
+    """A partner's newest opinion of a claim."""
 
     partner: str
     number: int
@@ -72,7 +71,7 @@ class Said:
 
 
 class SourceKind(StrEnum):
-    """How a source speaks (section 6)."""
+    """The protocol of a source (section 6)."""
 
     STOPNCII = "stopncii"
     NCMEC = "ncmec"
@@ -83,11 +82,11 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where claims are fetched from, and into which bank.
+    """A source of claims, and the bank that they are fetched into.
 
-    ``place`` is an address, or a file's path. ``part`` names what is fetched there, if the kind
-    has such parts: ThreatExchange's privacy group, HMA's bank. ``confirmed``: the platform stands
-    behind this source. ``credentials`` is the path of a file, "" when they are in the environment.
+    ``place`` is an address or a file's path. ``part`` names what is fetched there, for kinds that
+    have parts: a privacy group of ThreatExchange, a bank of HMA. ``confirmed``: the platform stands
+    behind this source. ``credentials`` is the path of a file, "" if they are in the environment.
     """
 
     name: str
@@ -109,9 +108,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that a source says: these hashes are protected, or, without any, are not.
+    """A source's record of hashes to protect; without hashes, it was withdrawn.
 
-    ``key`` is the source's own name for it; ``version`` grows when it says something new.
+    ``key`` is the source's own id of it; ``version`` increases when the record changes.
     """
 
     key: str
@@ -124,15 +123,14 @@ class Record:
 
     @property
     def gone(self) -> bool:
-        """Whether it is withdrawn."""
         return not self.hashes
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one request brought. ``checkpoint`` is where the next one goes on, after this page.
+    """The result of one request. The next one continues at ``checkpoint``.
 
-    ``refused`` are reasons, one for each record that could not be read.
+    ``refused`` has one reason for each record that could not be read.
     """
 
     records: tuple[Record, ...]
@@ -142,7 +140,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is kept of a record: no hash in the clear, and ``claim`` None once it is gone."""
+    """The stored state of a record, without its hashes; ``claim`` is None once it is withdrawn."""
 
     key_sha256: bytes
     generation: int
@@ -153,10 +151,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a source was read. ``whole_at`` is when it last was read to its end, ``begun_at``
-    when its generation began.
+    """How far a source was read.
 
-    While ``anew``, everything is being read, and what is not seen is withdrawn at the end.
+    ``begun_at`` is when its generation began, ``whole_at`` when the source was last read to its
+    end. While ``anew``, everything is read again, and records that are not seen are withdrawn at
+    the end.
     """
 
     generation: int = 0
@@ -174,10 +173,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one fetch did: claims made and withdrawn, records seen, those refused and why.
+    """The result of a fetch: records seen, claims made and withdrawn, records refused and why.
 
-    ``kept`` counts claims that are no longer at the source, and were not withdrawn because they
-    are too many (section 6.5).
+    ``kept`` counts claims that are gone from the source but were not withdrawn, because they are
+    too many (section 6.5).
     """
 
     records: int = 0
@@ -189,76 +188,68 @@ class Fetched:
 
 
 class WrongKey(Unproven):
-    """
-    This name and key are not a partner's. Ask the platform's operator for them.
-    """
+    """This name and key are not a partner's. Ask the platform's operator for them."""
 
 
 class MayNotSubmit(Refused):
     """
-    You may fetch here, but not submit hashes, so nothing was stored. The platform's operator can
-    allow it.
+    You may fetch hashes here but not submit them, so nothing was stored. The platform's operator
+    can allow it.
     """
 
 
 class BadQuery(Malformed):
     """
     This request is not in the form that docs/spec/exchange.md describes ({why}), so nothing was
-    given or changed.
+    returned or changed.
     """
 
 
 class AheadOfTime(Malformed):
     """
-    You ask up to {minutes} minutes into the future. This client sends local time as if it were
-    UTC, and would miss deletions for good: set TZ=UTC where it runs, and ask again.
+    Your request reaches {minutes} minutes into the future. This client sends local time as if it
+    were UTC, and would miss deletions permanently: set TZ=UTC where it runs, and ask again.
     """
 
 
 class NotYet(Unreachable):
     """
-    You ask about a time that has not come here yet: your clock is a little ahead of ours. Nothing
-    was lost; ask again in {seconds} s.
+    You ask about a time that is still in the future here: your clock is slightly ahead of ours.
+    Nothing was lost; ask again in {seconds} s.
     """
 
 
 class TooManyRequests(Unreachable):
-    """
-    That were too many requests. Nothing was lost; ask again in {seconds} s.
-    """
+    """Those were too many requests. Nothing was lost; ask again in {seconds} s."""
 
 
 class TooLong(Malformed):
-    """This is longer than the {limit_bytes} bytes that are read here, so nothing was changed."""
+    """This is longer than the limit of {limit_bytes} bytes, so nothing was changed."""
 
 
 class BadXml(Malformed):
-    """This is not XML in the form that we read ({why})."""
+    """This is not XML in the expected form ({why})."""
 
 
 class BadPartnerName(Refused):
-    """
-    A partner's name has 2 to 40 of the characters a-z, 0-9 and -. Nothing was changed.
-    """
+    """A partner's name has 2 to 40 of the characters a-z, 0-9 and -. Nothing was changed."""
 
 
 class PartnerKnown(Refused):
     """
-    There is a partner called {name} already. Remove it first, and its key ends:
+    There is already a partner called {name}. Remove it first, which also ends its key:
     entrenous gate exchange partner remove {name}
     """
 
 
 class NoSuchExchangePartner(NotFound):
-    """
-    There is no partner called {name}. Those there are: entrenous gate exchange partner list
-    """
+    """There is no partner called {name}. To list all: entrenous gate exchange partner list"""
 
 
 class SourceKnown(Refused):
     """
-    There is a source called {name} already; nothing was changed. Take another name, or
-    remove it first: entrenous gate exchange remove {name}
+    There is already a source called {name}, so nothing was changed. Choose another name, or remove
+    it first: entrenous gate exchange remove {name}
     """
 
 
@@ -268,58 +259,52 @@ class BadSource(Refused):
 
 class SourceBrought(Refused):
     """
-    {claims} claims that {name} brought are here, so nothing was changed. Say what becomes of them:
-    --withdraw ends them, --keep leaves them, and then nothing withdraws them when they are
-    withdrawn there.
+    There are {claims} claims from {name} here, so nothing was changed. Decide what to do with them:
+    --withdraw ends them; --keep leaves them, even if that source withdraws them later.
     """
 
 
 class NoSuchSource(NotFound):
-    """There is no source called {name}. Those there are: entrenous gate exchange list"""
+    """There is no source called {name}. To list all: entrenous gate exchange list"""
 
 
 class FetchRuns(Refused):
     """
-    Another fetch of {name} has not ended yet, so this one did nothing. It goes on by itself; ask
-    again when it is done.
+    Another fetch of {name} is still running, so this one did nothing. Try again when it has ended.
     """
 
 
 class NoCredentials(Refused):
     """
     There are no credentials for {name}: set {variable}, or name a file that you can read with
-    --credentials. Their form is: {form}.
+    --credentials. The form is: {form}.
     """
 
 
 class OddCredentials(Refused):
     """
-    The credentials for {name} are not in the form of its kind, so they were not used. One line, in
+    The credentials for {name} are not in the right form, so they were not used. Give one line in
     this form: {form}
     """
 
 
 class OpenCredentials(Refused):
-    """
-    Others can read {path}, so it was not used. Make it yours alone: chmod 600 {path}
-    """
+    """Others can read {path}, so it was not used. Make it private: chmod 600 {path}"""
 
 
 class SourceUnreachable(Unreachable):
-    """
-    The source {name} does not answer ({why}). What was fetched before is kept; try again later.
-    """
+    """The source {name} does not answer ({why}). Earlier fetches are kept; try again later."""
 
 
 class SourceRefused(Refused):
     """
-    The source {name} refused: status {status}. Check its credentials and address; what was fetched
-    before is kept.
+    The source {name} refused the request with status {status}. Check its credentials and address.
+    Earlier fetches are kept.
     """
 
 
 class BadPage(Malformed):
     """
-    The source {name} answered with something that is not a page in its form ({why}). What was
-    fetched before is kept; the next fetch asks again from there.
+    The source {name} sent a page that is not in the expected form ({why}). Earlier pages are kept;
+    the next fetch continues from there.
     """

@@ -1,7 +1,8 @@
-"""What partners may see and what they submit (docs/spec/exchange.md, 1 to 3, 5).
+"""Serve partners and accept what they submit (docs/spec/exchange.md, 1 to 3, 5).
 
-Which partner asks, by its key; one page of what it may see (1.1, 1.2, 2.3); when it sees a change
-and when the change is forgotten (2, 5.2); the opinions and hashes that it submits (3.4, 3.5, 5.1).
+Identify a partner by its key, make one page of what it may see (1.1, 1.2, 2.3), decide when it sees
+a change and when the change is deleted (2, 5.2), and accept its opinions and hashes (3.4, 3.5,
+5.1).
 """
 
 import hashlib
@@ -43,55 +44,53 @@ KEY_BYTES: Final = 32
 def add_partner(
     name: str, banks: Collection[BankName], exchange: Exchange, *, submits: bool = False
 ) -> Secret:
-    """Let a platform fetch these banks; its key, as the text that it shows, is told this once.
+    """Let a platform fetch these banks; return its key as text, of which only the hash is stored.
 
-    Raises:
-        BadPartnerName, PartnerKnown.
+    Raises BadPartnerName, PartnerKnown.
     """
     key = Secret(to_base64url(exchange.dice.token(KEY_BYTES)).encode())
-    exchange.partners.add(name, banks, submits=submits, key=_kept(key))
+    exchange.partners.add(name, banks, submits=submits, key=_key_hash(key))
     return key
 
 
 def partner_with(key: Secret, exchange: Exchange, *, name: str | None = None) -> ExchangePartner:
-    """The partner whose key this is, and whose name, if one was given; raises WrongKey.
+    """Return the partner with this key and, if one was given, this name; raises WrongKey.
 
-    The key is looked up by its hash, which tells a patient stranger's stopwatch nothing about it.
+    The key is looked up by its hash, so that timing reveals nothing about it.
     """
-    partner = exchange.partners.with_key(_kept(key))
-    if partner is None or not (name is None or _same(name, partner.name)):
+    partner = exchange.partners.with_key(_key_hash(key))
+    if partner is None:
+        raise WrongKey
+    if name is not None and not hmac.compare_digest(name.encode(), partner.name.encode()):
         raise WrongKey
     return partner
 
 
-def _kept(key: Secret) -> bytes:
-    """Random 256 bits need no slow hash."""
+def _key_hash(key: Secret) -> bytes:
+    """Return a key's SHA-256; 256 random bits need no slow hash."""
     return hashlib.sha256(key.reveal()).digest()
 
 
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
-
-
-TOMBSTONE_DAYS: Final = 35  # a StopNCII client begins anew after 30
+TOMBSTONE_DAYS: Final = 35  # a StopNCII client starts over after 30
 _MARKS_KEPT_S: Final = 100 * 24 * 3600
 _NONE: Final = Mark(0, 0)
 
 
 def seconds(at: datetime) -> int:
-    """Whole seconds since 1970."""
+    """Return whole seconds since 1970."""
     return int(at.timestamp())
 
 
 def moment(at_s: int) -> datetime:
-    """The moment so many seconds after 1970 began, in UTC."""
+    """Return the time so many seconds after 1970 began, in UTC."""
     return datetime.fromtimestamp(at_s, UTC)
 
 
 def look(exchange: Exchange) -> Mark:
-    """How far partners may see now; news since the last look get a mark, at most one a second.
+    """Return how far partners may see now.
 
-    Tombstones that nobody is waiting for, or that are too old, are forgotten on the way.
+    New changes get a mark, at most one a second. Tombstones that no partner still has to read, or
+    that are too old, are deleted.
     """
     seen = follow(exchange)
     forget(exchange)
@@ -99,12 +98,12 @@ def look(exchange: Exchange) -> Mark:
 
 
 def forget(exchange: Exchange) -> int:
-    """Forget what was withdrawn too long ago, told or not; how many claims."""
+    """Delete claims withdrawn too long ago, read by partners or not; return how many."""
     return exchange.served.forget_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
 
 
 def follow(exchange: Exchange) -> Mark:
-    """How far partners may see now, and what that says of claims they were served."""
+    """Return how far partners may see now, and update the served claims to that change."""
     last = exchange.served.newest_mark()
     known = last or _NONE
     now_s = seconds(exchange.clock.now())
@@ -118,18 +117,23 @@ def follow(exchange: Exchange) -> Mark:
 
 
 def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
-    """Before a partner is told all before a second: whoever's clock is behind dates nothing into
-    that time any more. How far partners may see now; ``seen`` is what was seen just before.
+    """Ensure that no process dates a change before ``to_s`` any more, even if its clock is behind.
+
+    Call it before telling a partner everything up to that second.
+
+    Returns:
+        How far partners may see now; ``seen`` is the answer of just before.
     """
     if to_s <= seen.at_s + 1:  # the next mark comes later anyway
         return seen
     exchange.served.settle(to_s)
-    return follow(exchange)  # what another process dated meanwhile is told too
+    return follow(exchange)  # includes what another process dated meanwhile
 
 
 def newest_number(feed: Feed, known: int) -> int:
-    """The highest number of any change, ``known`` if none is higher; in about 2 log2(n) questions,
-    one when there is no news.
+    """Return the highest number of any change, or ``known`` if none is higher.
+
+    Takes about 2 log2(n) queries, and one if nothing is new.
     """
     low, high, step = known, known, 1
     while feed.changes(high, 1):
@@ -141,8 +145,9 @@ def newest_number(feed: Feed, known: int) -> int:
 
 
 def number_before(at_s: int, exchange: Exchange) -> int:
-    """The number up to which changes were seen before that second. From the future, 0: a client
-    whose checkpoint is wrong begins at the beginning.
+    """Return the number up to which changes were seen before that second.
+
+    For a time in the future it is 0: a client with a wrong checkpoint starts over.
     """
     if at_s > seconds(exchange.clock.now()) + 1:
         return 0
@@ -150,7 +155,7 @@ def number_before(at_s: int, exchange: Exchange) -> int:
 
 
 def dated(numbers: Sequence[int], exchange: Exchange) -> list[int]:
-    """For each number, in order, the second at which it was first seen."""
+    """Return, for each of these ascending numbers, the second at which it was first seen."""
     if not numbers:
         return []
     marks = exchange.served.marks_over(numbers[0] - 1, numbers[-1])
@@ -159,27 +164,27 @@ def dated(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first(feed: Feed, newest: int, now_s: int) -> int:
-    """Nobody has asked before, so the first mark may lie in the past."""
+    """Date the first mark by its change: as nobody has asked before, it may lie in the past."""
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
 
 
 def forget_expired(exchange: Exchange) -> int:
-    """Learn what was withdrawn, and forget what was withdrawn too long ago; how many claims.
+    """Update served claims and delete those withdrawn too long ago; return how many.
 
-    Every request and fetch does so too. This is for a gate that nobody asks any more.
+    Every request and fetch does this too. Call it for a gate that gets no requests.
     """
     follow(exchange)
     return forget(exchange)
 
 
 _READ_AT_ONCE: Final = 1000
-_READS_MAX: Final = 20  # for one page: others' banks between a partner's must not take for ever
+_READS_MAX: Final = 20  # for one page, which bounds the time to skip changes of other banks
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Changes that a partner may see, up to number ``reached``; ``more`` if that is not the end."""
+    """Changes that a partner may see, up to number ``reached``, and whether there are more."""
 
     changes: tuple[Change, ...]
     reached: int
@@ -188,7 +193,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class OfHash:
-    """What is said of one hash (32 bytes) to one partner: its claims, and when that changed."""
+    """What one partner is told of a hash (32 bytes): its claims, and when they changed."""
 
     bits: bytes
     at_s: int
@@ -201,19 +206,19 @@ class OfHash:
 
     @property
     def confirmed(self) -> bool:
-        """Whether a person here has looked and agreed."""
+        """Whether a claim on it was confirmed."""
         return any(case.state is ClaimState.CONFIRMED for case in self.cases)
 
     @property
     def withdrawn(self) -> bool:
-        """Whether it was taken back, and not only suspended."""
+        """Whether it was withdrawn, and not only suspended."""
         return not self.live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 
 
 def slice_for(partner: ExchangePartner, after: int, upto: int, size: int, feed: Feed) -> Slice:
-    """Changes above ``after``, up to ``upto``, in the partner's banks; at most ``size``.
+    """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
-    It may hold fewer, even none, and still say that there is more.
+    There may be fewer, even none, although there are more to come.
     """
     found = list[Change]()
     for _ in range(_READS_MAX):
@@ -231,26 +236,29 @@ def slice_for(partner: ExchangePartner, after: int, upto: int, size: int, feed: 
 def by_hash(
     partner: ExchangePartner, page: Slice, seen: int, exchange: Exchange
 ) -> tuple[OfHash, ...]:
-    """The page as a form says it that tells of hashes, not claims; what is served is remembered,
-    so that its withdrawal can be told (section 5.2). ``seen`` is the number of the last look.
+    """Group a page by hash, for protocols that know hashes and not claims.
+
+    What is served is recorded, so that its withdrawal can be told (section 5.2). ``seen`` is the
+    number up to which changes were seen.
     """
     live = [one for one in page.changes if one.state in MATCHING]
     exchange.served.remember(partner, live, seen)
     touched = _touched(partner, page, exchange)
-    on = exchange.served.on_hashes(partner.banks, touched)
-    told = exchange.served.told_of(partner, [case.claim for _, case in on])
+    claims = exchange.served.on_hashes(partner.banks, touched)
+    told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
     cases = dict[bytes, list[Served]]()
-    for bits, case in on:
-        if case.state in MATCHING or case.claim in told:  # another's tombstone is not shown
-            cases.setdefault(bits, []).append(case)
+    for bits, claim in claims:
+        if claim.state in MATCHING or claim.claim in told:  # hide tombstones of other partners
+            cases.setdefault(bits, []).append(claim)
     return tuple(
         OfHash(bits, at_s, tuple(cases[bits])) for bits, at_s in touched.items() if bits in cases
     )
 
 
 def _touched(partner: ExchangePartner, page: Slice, exchange: Exchange) -> dict[bytes, int]:
-    """The page's hashes, each with the second of its newest change. Of claims that ended, only
-    those that this partner was given.
+    """Return the page's hashes, each with the second of its newest change.
+
+    Of claims that ended, only those served to this partner count.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING]
     told = exchange.served.told_of(partner, ended)
@@ -271,43 +279,39 @@ def _shown_to(partner: ExchangePartner) -> Callable[[Change], bool]:
     return shown
 
 
-_AGAINST_MAX: Final = 3  # partners who disagree suspend a claim
-_QUALITY_UNKNOWN: Final = 100  # nobody says how much detail the picture had
+_AGAINST_MAX: Final = 3  # this many partners against a claim suspend it
+_QUALITY_UNKNOWN: Final = 100  # of hashes whose picture's quality is not stated
 _CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerOpinions:
-    """Opinions that are kept, and suspend a claim when three partners are against it."""
+    """Stores partners' opinions and suspends claims that three partners are against."""
 
     clock: Clock
     partners: PartnerStore
 
     def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
-        """Each partner counts once for a claim, with its newest opinion. Only a new one against it
-        suspends: what a reviewer confirmed since is not undone by three old opinions, nor by one in
-        favour.
+        """Store opinions; each partner counts once for a claim, with its newest opinion.
+
+        Only a new opinion against a claim suspends it: neither three old ones nor one in favour
+        undo a reviewer's later confirmation.
         """
 
         def suspend(before: Iterable[Said], now: Iterable[Said], bank: BankStore) -> None:
-            held = [_held(claim, partner, bank) for claim in said]
+            for claim in said:
+                if bank.claim(claim).bank not in partner.banks:
+                    raise NoSuchClaim(claim=claim)
             old, against = _against(before), _against(now)
-            new = {claim for claim in said if partner.number in against[claim] - old[claim]}
-            enough = [one.id for one in held if len(against[one.id]) >= _AGAINST_MAX]
-            bank.move_all(ClaimEvent.SUSPEND, *(claim for claim in enough if claim in new))
+            new = [claim for claim in said if partner.number in against[claim] - old[claim]]
+            enough = [claim for claim in new if len(against[claim]) >= _AGAINST_MAX]
+            bank.move_all(ClaimEvent.SUSPEND, *enough)
 
         self.partners.say(partner, said, self.clock.now(), suspend)
 
 
-def _held(claim: ClaimId, partner: ExchangePartner, bank: BankStore) -> Claim:
-    held = bank.claim(claim)
-    if held.bank not in partner.banks:
-        raise NoSuchClaim(claim=claim)
-    return held
-
-
 def _against(said: Iterable[Said]) -> Mapping[ClaimId, set[int]]:
-    """Partners who are against each."""
+    """Return, by claim, the numbers of the partners against it."""
     against = defaultdict[ClaimId, set[int]](set)
     for one in said:
         if one.stance in AGAINST:
@@ -317,25 +321,25 @@ def _against(said: Iterable[Said]) -> Mapping[ClaimId, set[int]]:
 
 @dataclass(frozen=True, slots=True)
 class PartnerSubmissions:
-    """Partners' hashes as waiting claims: uploads that fit are held, never refused."""
+    """Registers partners' hashes as waiting claims: matching uploads are held, never refused."""
 
     platform: Platform
 
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
-        """The same hash again is the same claim, also when it was withdrawn since."""
+        """Register hashes; a repeated hash is the same claim, even if it was withdrawn since."""
         claims = {claim_name(partner.name.encode(), bits): (bits,) for bits in hashes}
         ensure_bank(partner.own_bank, self.platform.bank)
         register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
 
 
 def claim_name(*of: bytes) -> ClaimId:
-    """A claim's name that is the same whenever the same is brought; nobody can read it back."""
+    """Derive a claim's id from its origin: repeatable, and not reversible."""
     parts = b"".join(len(part).to_bytes(4, "big") + part for part in of)
     return ClaimId(hashlib.sha256(_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
 
 
 def ensure_bank(name: BankName, bank: BankStore) -> None:
-    """Make a bank of that name, if there is none."""
+    """Create a bank of that name if there is none."""
     if name not in {one.name for one in bank.banks()}:
         bank.set_bank(Bank(name))
 
@@ -346,27 +350,27 @@ def register_missing(
     state: ClaimState,
     platform: Platform,
 ) -> int:
-    """Register those that are not there yet, in one transaction; how many. When somebody else
-    brings one of them at the same time, the others are registered still. That a look back for them
-    is due is registered with them.
+    """Register the claims that do not exist yet, in one transaction, with a look-back due.
+
+    If another process registers some of them at the same time, the others are still registered.
+
+    Returns:
+        How many were registered.
 
     Raises:
-        BankUnreachable: and nobody else brought any.
+        BankUnreachable: the store failed, and not because of another process.
     """
     now = platform.clock.now()
     new = _missing(claims, platform.bank)
     while new:
-        try:
-            platform.bank.register(
-                *(
-                    Registration(
-                        Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now),
-                        hashes,
-                        looks_back=True,
-                    )
-                    for name, hashes in new.items()
-                )
+        registrations = [
+            Registration(
+                Claim(name, bank, state, "pdq", _QUALITY_UNKNOWN, now), hashes, looks_back=True
             )
+            for name, hashes in new.items()
+        ]
+        try:
+            platform.bank.register(*registrations)
         except BankUnreachable:
             left = _missing(new, platform.bank)
             if len(left) == len(new):
@@ -380,5 +384,5 @@ def register_missing(
 def _missing(
     claims: Mapping[ClaimId, tuple[bytes, ...]], bank: BankStore
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    there = bank.with_hashes(claims)
-    return {name: hashes for name, hashes in claims.items() if name not in there}
+    existing = bank.with_hashes(claims)
+    return {name: hashes for name, hashes in claims.items() if name not in existing}

@@ -1,4 +1,4 @@
-"""The stores of an exchange as its rules see them, and all that an exchange may touch."""
+"""The stores of an exchange as its rules see them, and everything that an exchange uses."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,56 +22,49 @@ from entrenous.stop.stores import BankStore
 
 
 class Feed(Protocol):
-    """What happened to claims, in order. A bank store is one."""
+    """Changes of claims, in order. A bank store is one."""
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
-        """Changes with a higher number, in order. Numbers become visible in their order.
+        """Return changes with a higher number, in order. Numbers become visible in their order.
 
-        A claim may stand only at its newest number; a withdrawn one has no hashes.
+        A claim may appear only at its newest number; a withdrawn one has no hashes.
         """
-        ...
 
 
 class Opinions(Protocol):
-    """Where partners' opinions go."""
+    """Counts partners' opinions."""
 
     def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
-        """Count them, all in one transaction; raises NoSuchClaim, and counts none, when no bank of
-        that partner has one of the claims.
+        """Count these opinions in one transaction.
+
+        Raises NoSuchClaim, and counts none, when a claim is in no bank of that partner.
         """
-        ...
 
 
 class Submissions(Protocol):
-    """Where hashes go that partners bring."""
+    """Accepts hashes that partners submit."""
 
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
-        """Make waiting claims of them in the partner's own bank, once for each hash."""
-        ...
+        """Make one waiting claim for each hash in the partner's own bank."""
 
 
 class PartnerStore(Protocol):
-    """Partners, the hashes of their keys, and what they said. Durable when it returns."""
+    """Partners, the hashes of their keys, and their opinions. Changes are durable on return."""
 
     def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
-        """Know a partner; ``key`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName."""
-        ...
+        """Add a partner; ``key`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName."""
 
     def remove(self, name: str) -> None:
-        """Know it no more, and forget what it was served; raises NoSuchExchangePartner."""
-        ...
+        """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
 
     def partners(self) -> tuple[ExchangePartner, ...]:
-        """All, by name."""
-        ...
+        """Return all partners, by name."""
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
-        """The partner whose key has this SHA-256."""
-        ...
+        """Return the partner whose key has this SHA-256."""
 
     def asked(self, name: str, at: datetime) -> None:
-        """It asked just now."""
-        ...
+        """Record when this partner last sent a request."""
 
     def say(
         self,
@@ -80,144 +73,132 @@ class PartnerStore(Protocol):
         at: datetime,
         also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
     ) -> None:
-        """Keep its opinions of claims, each in the place of the one before; all or none.
+        """Store a partner's opinions of claims, each replacing its previous one; all or none.
 
-        What they mean for the claims is ``also``'s part, which is given what was kept of these
-        claims before, what is kept now, and the bank, and is done in the same transaction: both or
-        neither. Raises what ``also`` raises.
+        ``also`` applies their consequences in the same transaction: both take effect or neither.
+        It gets the opinions of these claims before and after, and the bank. Raises what ``also``
+        raises.
         """
-        ...
 
     def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
-        """All opinions of these claims, in the order of partners' numbers."""
-        ...
+        """Return all opinions of these claims, in the order of partners' numbers."""
 
 
 class ServedStore(Protocol):
-    """Marks, and what was served by hash to whom (sections 2.1 and 5.2). Durable on return."""
+    """Marks, and what was served by hash to which partner (sections 2.1 and 5.2).
+
+    Changes are durable on return.
+    """
 
     def newest_mark(self) -> Mark | None:
-        """The last one that was made."""
-        ...
+        """Return the newest mark."""
 
     def number_before(self, at_s: int) -> int:
-        """The number of the last mark before that second; 0 when there is none."""
-        ...
+        """Return the number of the last mark before that second; 0 when there is none."""
 
     def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
-        """Those that tell when changes above ``after``, up to ``upto``, were first seen; in order.
-        Seconds and numbers grow strictly.
+        """Return, in order, the marks that date the changes above ``after``, up to ``upto``.
+
+        Their seconds and numbers are strictly increasing.
         """
-        ...
 
     def add_mark(self, mark: Mark, drop_before_s: int) -> None:
-        """One more, dated where time was settled at the earliest; of those before
-        ``drop_before_s`` only the newest stays. A mark that does not grow is passed over: another
-        process was quicker.
+        """Add a mark, dated no earlier than the settled time.
+
+        Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
+        newest is ignored: another process was quicker.
         """
-        ...
 
     def settle(self, before_s: int) -> None:
-        """From now on no mark is dated before that second, whoever's clock is behind: a partner is
-        about to be told all before it.
+        """Date no mark before that second from now on, even by a clock that is behind.
+
+        Call it before telling a partner everything up to that second.
         """
-        ...
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
-        """These, which have hashes, are about to be served to that partner. They were read when
-        all up to number ``seen`` was known: what ended them since is followed from there.
+        """Record these changes, which have hashes, before they are served to that partner.
+
+        They were read when all changes up to number ``seen`` were known: later ends of the claims
+        are followed from there.
         """
-        ...
 
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, Served]:
-        """Those of the claims that were served to this partner, and are remembered."""
-        ...
+        """Return those of the claims that are recorded as served to this partner."""
 
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, Served], ...]:
-        """Claims of these banks, served to anybody, on these hashes."""
-        ...
+        """Return claims of these banks on these hashes that were served to any partner."""
 
     def follow(self, feed: Feed, upto: int) -> None:
-        """Learn how served claims stand now, up to that change; tombstones that nobody is waiting
-        for are deleted and overwritten.
+        """Update served claims to their state at that change.
+
+        Tombstones that no partner still has to read are deleted and overwritten.
         """
-        ...
 
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
-        """That partner knows all changes up to this number: it is struck off older tombstones."""
-        ...
+        """Record that a partner has read all changes up to this number.
+
+        Older tombstones no longer wait for it.
+        """
 
     def forget_tombstones(self, before: datetime) -> int:
-        """Forget what was withdrawn before then, told or not; how many claims."""
-        ...
+        """Delete claims withdrawn before then, read by partners or not; return how many."""
 
 
 class SourceStore(Protocol):
     """Sources, how far they were read, and what is known of their records. Durable on return."""
 
     def add(self, source: Source) -> None:
-        """Know a source; raises SourceKnown."""
-        ...
+        """Add a source; raises SourceKnown."""
 
     def remove(self, name: str) -> None:
-        """Forget it, how far it was read, and its records; claims stay. Raises NoSuchSource."""
-        ...
+        """Delete a source, its checkpoint and its records; keep claims. Raises NoSuchSource."""
 
     def sources(self) -> tuple[Source, ...]:
-        """All, by name."""
-        ...
+        """Return all sources, by name."""
 
     def source(self, name: str) -> Source:
-        """By name; raises NoSuchSource."""
-        ...
+        """Return the source of that name; raises NoSuchSource."""
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """How far it was read; a fresh one if it never was."""
-        ...
+        """Return how far the source was read; a fresh checkpoint if it never was."""
 
     def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, Known]:
-        """What is known of records, by the SHA-256 of their keys."""
-        ...
+        """Return what is known of records, by the SHA-256 of their keys."""
 
     def keep(self, name: str, known: Collection[Known], checkpoint: Checkpoint) -> None:
-        """A page and where it ends, both or neither."""
-        ...
+        """Store a page's records and the checkpoint after it, both or neither."""
 
     def unseen(self, name: str, generation: int) -> tuple[Known, ...]:
-        """Records with a claim that were not seen in this generation."""
-        ...
+        """Return records with a claim that were not seen in this generation."""
 
     def live(self, name: str) -> int:
-        """How many of its records have a claim."""
-        ...
+        """Count the source's records that have a claim."""
 
 
 class Fetcher(Protocol):
-    """One source, as it speaks (section 6).
-
-    ``stale_after``: None when a checkpoint never goes stale; zero when every fetch reads all.
-    """
+    """A client of one source, in its protocol (section 6)."""
 
     @property
     def stale_after(self) -> timedelta | None:
-        """How old a whole fetch may be for its checkpoint to hold."""
-        ...
+        """How old a complete fetch may be before its checkpoint is stale.
+
+        None: a checkpoint never goes stale. Zero: every fetch reads everything.
+        """
 
     def pages(self, token: str) -> Iterator[Page]:
-        """Pages from that checkpoint on ("" is the beginning), to the end.
+        """Yield pages from that checkpoint ("" is the beginning) to the end.
 
         Raises SourceUnreachable, SourceRefused, BadPage.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """All that exchanges may touch. ``name`` is what partners see us as."""
+    """Everything that exchanges use. ``name`` is this platform's name, as partners see it."""
 
     name: str
     clock: Clock

@@ -1,12 +1,9 @@
-"""The operator's settings: ``gate.toml`` in the gate's data folder, which may be missing.
-
-TLS, trusted proxies, the appeal address and limits for one account are among them.
-"""
+"""The operator's settings: ``gate.toml`` in the gate's data folder, which may be missing."""
 
 import ipaddress
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -29,12 +26,12 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class GateFront:
-    """What the operator sets of it (docs/spec/gate.md sections 6.2 and 6.3).
+    """Settings of the gate's public side (docs/spec/gate.md sections 6.2 and 6.3).
 
-    With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. Only what ``trusted_proxies`` say
-    of who asked is believed. ``appeal_url`` is where a person can ask for a look. One account
-    brings at most ``uploads_per_account`` uploads in a clock hour, and none after
-    ``refused_per_account`` of them were refused; 0 is no limit.
+    With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A client address is believed only
+    from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In a clock hour an account may
+    send ``uploads_per_account`` uploads, and none after ``refused_per_account`` of them were
+    refused; 0 is no limit.
     """
 
     tls_cert: Path | None = None
@@ -49,7 +46,7 @@ class GateFront:
             raise ValueError("tls_cert and tls_key are set both or not at all")
         if min(self.uploads_per_account, self.refused_per_account) < 0:
             raise ValueError(
-                "uploads_per_account and refused_per_account should be 0, for none, or more"
+                "uploads_per_account and refused_per_account should be 0 (no limit) or more"
             )
 
 
@@ -57,7 +54,7 @@ _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
-    """Every setting, as its default has it."""
+    """Every setting in ``gate.toml``, with its default."""
 
     database: str | None = None
     claims_per_hour: int = GateLimits().claims_per_hour
@@ -83,7 +80,7 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
     shadow: bool = GateLimits().shadow
 
 
-#: What is no whole number.
+#: How to describe the settings that are not whole numbers.
 _WANTED: Final[Mapping[str, str]] = {
     "database": "the address of a PostgreSQL, postgresql://...",
     "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
@@ -98,12 +95,12 @@ _WANTED: Final[Mapping[str, str]] = {
 
 
 def read_form(toml: bytes, file: Path) -> SettingsForm:
-    """What these bytes set.
+    """Parse settings.
 
     Raises:
-        UnreadableGateSettings: no TOML.
-        UnknownGateSetting, BadGateSettings: a name, or a value of the wrong kind, which is not
-            repeated: it may hold a password.
+        UnreadableGateSettings: this is not TOML.
+        UnknownGateSetting: there is no setting of that name.
+        BadGateSettings: a value is of the wrong kind. It is not repeated: it may have a password.
     """
     table = _table(toml, file)
     kinds = {one.name: one.type for one in msgspec.structs.fields(SettingsForm)}
@@ -121,17 +118,17 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
 def _table(toml: bytes, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml.decode())
-    except tomllib.TOMLDecodeError as problem:  # names kinds and places, never a value
+    except tomllib.TOMLDecodeError as problem:  # its text has no values
         why = str(problem)
     except UnicodeDecodeError:
         why = "it is not readable text"
-    except (ValueError, RecursionError):  # tomllib lets these through
+    except (ValueError, RecursionError):  # tomllib does not convert these
         why = _TOO_LONG_OR_DEEP
     raise UnreadableGateSettings(file=file, why=why)
 
 
 FILE: Final = "gate.toml"
-FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for who tries it out
+FETCH_MINUTES_MIN: Final = 0.05  # three seconds, for trials
 FETCH_MINUTES_MAX: Final = 7 * 24 * 60
 _URL_CHARS_MAX: Final = 500
 SLOW_LOOK_PROCESSES_MAX: Final = 64
@@ -139,13 +136,14 @@ SLOW_LOOK_PROCESSES_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """``database`` is ``postgresql://...``, or None for the SQLite file in the folder;
-    ``index_shards`` is how many files the index is divided into; every ``fetch_minutes`` a gate
-    that runs fetches its sources, 0: never by itself; ``front`` is what strangers meet,
-    ``page`` the program and its arguments by which somebody is told of what cannot wait, empty for
-    none; so many ``slow_look_processes`` are run beside a gate, or None for as many as suit the
-    machine; ``held_key`` is the file of the keys that seal the bytes of uploads, None for the
-    gate's own.
+    """The settings of a gate.
+
+    ``database`` is ``postgresql://...``, or None for the SQLite file in the folder.
+    ``index_shards`` is the number of files of the index. ``fetch_minutes`` is the interval at which
+    a running gate fetches its sources; 0 is never. ``page`` is the alert program with its
+    arguments, empty for none. ``slow_look_processes`` is the number of processes for deferred
+    scans; None chooses it by the machine. ``held_key`` is the file with the keys that encrypt the
+    bytes of uploads; None is the gate's own.
     """
 
     database: str | None = None
@@ -172,16 +170,16 @@ class GateSettings:
 
 
 def default_settings() -> bytes:
-    """The file that a new gate has."""
+    """Return the ``gate.toml`` of a new gate."""
     return (files("entrenous.stop") / "gate_default.toml").read_bytes()
 
 
 def gate_settings(folder: Path) -> GateSettings:
-    """The settings in that folder; raises BadGateSettings."""
+    """Read the settings in that folder; raises BadGateSettings."""
     file = folder / FILE
     try:
         toml = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):  # who makes the folder says what is in the way
+    except (FileNotFoundError, NotADirectoryError):  # creating the folder reports the latter
         return GateSettings()
     except IsADirectoryError:
         raise UnreadableGateSettings(file=file, why="it is a folder") from None
@@ -191,29 +189,17 @@ def gate_settings(folder: Path) -> GateSettings:
 
 
 def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
-    """The settings in these bytes; paths count from ``folder``.
+    """Parse and check settings; paths are relative to ``folder``.
 
     Raises:
-        BadGateSettings: no TOML, an unknown name, a value of the wrong kind or out of range. The
-            value itself is not repeated: it may hold a password.
+        BadGateSettings: this is not TOML, a name is unknown, or a value is of the wrong kind or out
+            of range. The value is not repeated: it may have a password.
     """
     form = read_form(toml, folder / FILE)
     try:
-        limits = GateLimits(
-            claims_per_hour=form.claims_per_hour,
-            claims_of_all=form.claims_of_all,
-            held_per_hash=form.held_per_hash,
-            look_back_days=form.look_back_days,
-            slow_looks=form.slow_looks,
-            second_look_hashes=form.second_look_hashes,
-            confirmers=form.confirmers,
-            page_after_hours=form.page_after_hours,
-            free_mb_min=form.free_mb_min,
-            shadow=form.shadow,
-        )
         return GateSettings(
             database=form.database,
-            limits=limits,
+            limits=GateLimits(**{one.name: getattr(form, one.name) for one in fields(GateLimits)}),
             index_shards=form.index_shards,
             fetch_minutes=form.fetch_minutes,
             front=_front(form, folder),
@@ -237,7 +223,7 @@ def _front(form: SettingsForm, folder: Path) -> GateFront:
 
 
 def _network(text: str) -> Network:
-    """An address is a network of one. Everybody's is refused: whoever is trusted says who asked."""
+    """Parse an address or a network; refuse 0.0.0.0/0, since proxies name the client address."""
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
@@ -249,17 +235,17 @@ def _network(text: str) -> Network:
 
 
 def _appeal_url(text: str) -> str:
-    """A page that the uploader opens: https, or this machine's for a trial."""
+    """Check the address of the appeal page: https, or http on this machine for a trial."""
     if not text:
         return text
     try:
         address = urlsplit(text)
-        host, _ = address.hostname, address.port  # reading it checks that it is one
+        host, _ = address.hostname, address.port  # reading the port checks it
     except ValueError:
         host, address = None, urlsplit("")
-    near = address.scheme == "http" and host is not None and is_loopback(host)
+    is_local = address.scheme == "http" and host is not None and is_loopback(host)
     is_plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
-    if not (host and (near or address.scheme == "https")) or not is_plain:
+    if not (host and (is_local or address.scheme == "https")) or not is_plain:
         raise ValueError("appeal_url should be an address that begins with https://")
     if len(text) > _URL_CHARS_MAX:
         raise ValueError(f"appeal_url has at most {_URL_CHARS_MAX} characters")

@@ -1,7 +1,7 @@
-"""The nouns and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
+"""Nouns and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
 
-Banks and the policy of each, a gate's figures and limits, rows of its audit log, alerts, and what
-can go wrong between a gate and a device or its operator. Nothing here says who somebody is.
+Banks and their policies, a gate's figures and limits, rows of its audit log, alerts, and errors
+between a gate and a device or its operator. Nothing here identifies a person.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from entrenous.base.limits import PDQ_RADIUS
 from entrenous.stop.upload_record import Due, Outcome
 
 HASH_BYTES: Final = 32
-NOTHING: Final = bytes(HASH_BYTES)  # what the first row comes after
+NOTHING: Final = bytes(HASH_BYTES)  # the hash before the first row
 _CONTEXT: Final = b"entrenous/1 audit\x00"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Details = Mapping[str, str | int | bool]
@@ -26,7 +26,7 @@ Details = Mapping[str, str | int | bool]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest row's number and hash: 0 and zeros while there is none."""
+    """The number and hash of the log's newest row; 0 and zeros for an empty log."""
 
     number: int = 0
     hash: bytes = NOTHING
@@ -36,7 +36,7 @@ class Head:
 
     @classmethod
     def read(cls, untrusted_text: str) -> Self:
-        """From its text, "12:ab34..."; raises BadHead."""
+        """Parse text such as "12:ab34..."; raises BadHead."""
         number, _, digits = untrusted_text.strip().partition(":")
         try:
             head = cls(int(number), bytes.fromhex(digits))
@@ -50,7 +50,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """``what`` happened to ``of``, e.g. "claim confirmed" to a claim's id."""
+    """A row of the audit log: ``what`` happened to ``of``, e.g. "claim confirmed" to a claim's id.
+
+    ``before`` is the hash of the row before it, ``hash`` its own.
+    """
 
     number: int
     at: datetime
@@ -62,21 +65,21 @@ class AuditRow:
 
     @classmethod
     def after(cls, head: Head, at: datetime, what: str, of: str, details: Details) -> Self:
-        """The row that comes after ``head``, sealed."""
+        """Make the row after ``head``, with its hash."""
         row = cls(head.number + 1, at, what, of, dict(details), head.hash)
         return cls(row.number, at, what, of, row.details, row.before, row.seal())
 
     @property
     def head(self) -> Head:
-        """The log's head when this row was its last."""
+        """The log's head while this row is its last."""
         return Head(self.number, self.hash)
 
     def seal(self) -> bytes:
-        """SHA-256, 32 bytes, over the canonical JSON (RFC 8785) of all but ``hash``.
+        """SHA-256 (32 bytes) over the canonical JSON (RFC 8785) of all fields but ``hash``.
 
-        Keys are ASCII and numbers whole, where sorted JSON without blanks is canonical.
+        With ASCII keys and whole numbers, sorted JSON without blanks is canonical.
         """
-        said = {
+        content = {
             "at": (self.at - _EPOCH) // timedelta(microseconds=1),
             "before": self.before.hex(),
             "details": dict(self.details),
@@ -84,31 +87,31 @@ class AuditRow:
             "of": self.of,
             "what": self.what,
         }
-        text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(_CONTEXT + text.encode()).digest()
 
 
 class BadHead(Malformed):
     """
-    The head of a log looks like 12:ab34..., a number and 64 hexadecimal digits, as
-    gate audit verify prints it.
+    This is not the head of an audit log. A head is a number and 64 hexadecimal digits, such as
+    12:ab34..., as printed by: entrenous gate audit verify
     """
 
 
 PEOPLE: Final = BankName("people")  # what people register themselves
 RELEASED: Final = BankName("released")  # uploads that a reviewer let through
 FOR_NO_LIST: Final = frozenset({PEOPLE, RELEASED})
-RELEASED_RADIUS: Final = 16  # closer than a match: the same upload again, saved anew
-SAME_BITS: Final = 4  # at most so far apart it is the same, saved anew, and hardly anything covered
+RELEASED_RADIUS: Final = 16  # closer than a match: the same upload, re-encoded
+SAME_BITS: Final = 4  # within this distance: the same picture re-encoded, almost nothing covered
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
     """A set of protected fingerprints and the platform's policy for it.
 
-    ``radius`` is the largest distance that counts, in bits. ``on_claimed`` is what happens to an
-    upload that fits an unconfirmed claim, ``on_confirmed`` to one that fits a confirmed claim.
-    In ``shadow`` that is only written down, and nothing is done.
+    ``radius`` is the largest distance that counts, in bits. ``on_claimed`` is the outcome for an
+    upload that matches an unconfirmed claim, ``on_confirmed`` for one that matches a confirmed
+    claim. In ``shadow`` the outcome is only recorded.
     """
 
     name: BankName
@@ -126,7 +129,7 @@ class Bank:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One distinct registered hash. Numbers grow and are never used again."""
+    """One distinct registered hash. Numbers increase and are never reused."""
 
     number: int
     bits: bytes
@@ -135,7 +138,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How full a store is: claims that match, and distinct hashes."""
+    """The size of a store: matching claims, and distinct hashes."""
 
     claims: int
     hashes: int
@@ -143,8 +146,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a list of hashes: lines by number, with the reason they were refused, how many
-    hashes were there ``already``, and how many uploads that were let through fit it.
+    """The result of importing a list of hashes.
+
+    ``refused`` has line numbers and reasons; ``already`` counts hashes that the bank had;
+    ``looked_back`` counts accepted uploads that match the list.
     """
 
     accepted: int
@@ -159,43 +164,41 @@ class NoSuchBank(NotFound):
 
 class NotForLists(Refused):
     """
-    Nothing was imported: the bank {bank} is not for lists. In "people" is what people registered
-    themselves, and what is in "released" is let through. Name a bank of your own.
+    Nothing was imported: the bank {bank} is not for lists. "people" holds what people registered
+    themselves, and uploads that match "released" are let through. Name a bank of your own.
     """
 
 
 class BadBankName(Refused):
     """
-    A bank's name has 2 to 40 of the characters a-z, 0-9 and -, at both ends no -. Nothing was
-    imported.
+    A bank's name has 2 to 40 of the characters a-z, 0-9 and -, and neither begins nor ends with -.
+    Nothing was imported.
     """
 
 
 class NoHashes(Malformed):
     """
-    In this list is no hash, so nothing was imported: {lines} lines were read. A line has 64
-    hexadecimal digits in its first column, and the file is text in UTF-8.
+    This list contains no hash, so nothing was imported: {lines} lines were read. A line needs 64
+    hexadecimal digits in its first column, and the file must be UTF-8 text.
     """
 
 
 class BankActs(Refused):
     """
-    The bank {bank} is there and acts on what fits it, so nothing was added. Put it into shadow
-    first, or leave --shadow out: entrenous gate bank policy {bank} --shadow
+    The bank {bank} exists and is not in shadow, so nothing was added. Leave out --shadow, or put
+    the bank into shadow first: entrenous gate bank policy {bank} --shadow
     """
 
 
 class BadPolicy(Refused):
-    """
-    That policy is not possible, so nothing was changed: {why}.
-    """
+    """That policy is not possible, so nothing was changed: {why}."""
 
 
 class UnusableBank(Malformed):
     """
-    The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. What this
-    account may not read or write, give to the account that the gate runs as; in the place of what
-    is damaged, put a backup.
+    The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If it is
+    damaged, restore a backup. If this account may not read or write it, give the file to the
+    account that the gate runs as.
     """
 
 
@@ -215,10 +218,7 @@ class OlderBank(Refused):
 
 
 class BankUnreachable(Unreachable):
-    """
-    The platform's database does not answer: {why}. Nothing was accepted; try again in a
-    moment.
-    """
+    """The platform's database does not answer: {why}. Nothing was accepted; try again shortly."""
 
 
 CONTENT_ID_CHARS_MAX: Final = 255
@@ -226,8 +226,10 @@ CONTENT_ID_CHARS_MAX: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """``content_id`` is the platform's own name for the content, "" for none. ``on_at`` is when a
-    suspended claim matches again; None: not by itself.
+    """The platform's own data about a claim.
+
+    ``content_id`` is its name for the content, "" for none. ``on_at`` is when a suspended claim
+    matches again; None: not automatically.
     """
 
     content_id: str = ""
@@ -242,7 +244,7 @@ LATE: Final = timedelta(hours=24)  # half of the 48 hours that some notices give
 
 
 class ShadowCell(NamedTuple):
-    """What a bank in shadow would have done, and at which distance: an even number of bits."""
+    """What a bank in shadow would have done, and at which (even) distance in bits."""
 
     bank: BankName
     would: Outcome
@@ -251,7 +253,7 @@ class ShadowCell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexStanding:
-    """How many hashes an index has in its file and has learnt since; the file's bytes and time."""
+    """Hashes in an index file and added since; the size and time of the file."""
 
     in_file: int
     later: int
@@ -261,11 +263,11 @@ class IndexStanding:
 
 @dataclass(frozen=True, slots=True)
 class GateFigures:
-    """As of one moment, of all processes on one database.
+    """Figures of all processes on one database, at one time.
 
-    ``claims`` counts by kind and state; ``oldest`` is since when the item waits that has waited
-    longest; ``review_s`` is the median of the newest decisions, in seconds from the beginning of
-    the wait; ``due`` is what is to be done after answers.
+    ``claims`` counts by kind and state; ``oldest`` is the arrival of the longest waiting item;
+    ``review_s`` is the median time to review, in seconds, of the newest decisions; ``due`` is work
+    that is due after answers.
     """
 
     at: datetime
@@ -279,7 +281,7 @@ class GateFigures:
 
     @property
     def oldest_wait(self) -> timedelta:
-        """How long the oldest item has waited; 0 when none waits."""
+        """How long the oldest item has waited; 0 if none waits."""
         return timedelta() if self.oldest is None else max(timedelta(), self.at - self.oldest)
 
     @property
@@ -289,7 +291,7 @@ class GateFigures:
 
 
 def even(distance: int) -> int:
-    """The step of a histogram: PDQ's own hashes differ in an even number of bits."""
+    """Round down to an even number: PDQ's own hashes differ in an even number of bits."""
     return distance // 2 * 2
 
 
@@ -297,15 +299,15 @@ def even(distance: int) -> int:
 class GateLimits:
     """How much a gate takes and keeps (docs/spec/gate.md sections 4 and 5).
 
-    ``claims_per_hour`` of one address, ``claims_of_all`` of everybody; more than
-    ``held_per_hash`` uploads held within an hour for one registered hash are one item for the
-    reviewer; the hash of an accepted upload is kept for ``look_back_days``, 0 keeps none;
-    at most ``slow_looks`` uploads wait for the slow look, 0 makes none; above
-    ``second_look_hashes`` of parts the second look is left to the slow one. So many
-    ``confirmers``, persons, confirm a case; somebody is told when one has waited for more than
-    ``page_after_hours``. While less than ``free_mb_min`` MiB are free beside the database, no
-    upload's bytes are kept; 0 never looks. In ``shadow`` every upload is let through, and what
-    would have been held or refused is listed as published.
+    ``claims_per_hour``: claims per address; ``claims_of_all``: from everybody. ``held_per_hash``:
+    more uploads than this, held within an hour for one registered hash, are one item for the
+    reviewer. ``look_back_days``: how long the hash of an accepted upload is kept; 0 keeps none.
+    ``slow_looks``: how many uploads may wait for the deferred scan; 0 turns it off.
+    ``second_look_hashes``: with more part hashes than this, the second scan is left to the
+    deferred one. ``confirmers``: how many people have to confirm a case. ``page_after_hours``:
+    the wait of a case after which somebody is alerted. ``free_mb_min``: with less free disk space
+    (MiB) for the database, no upload's bytes are kept; 0 never checks. ``shadow``: every upload is
+    let through, and those that would have been held or refused are listed as published.
     """
 
     claims_per_hour: int = 20
@@ -338,15 +340,14 @@ class GateLimits:
 
 class BadAnswer(Malformed):
     """
-    The platform at {url} answered with something that is not in the form that Entrenous knows, so
-    nothing was changed here. Check the address; it may not be an Entrenous gate.
+    The platform at {url} gave an answer that Entrenous does not understand, so nothing was changed
+    here. Check the address; it may not be an Entrenous gate.
     """
 
 
 class GateBusy(Unreachable):
     """
-    The platform has too much to do right now. Nothing was lost or published; try again in a
-    moment.
+    The platform has too much to do right now. Nothing was lost or published; try again shortly.
     """
 
 
@@ -384,29 +385,29 @@ class NotAGate(Refused):
 
 class NotPrivate(Refused):
     """
-    The address {url} would send this over the network in the clear, so nothing was sent. Use the
-    platform's https:// address.
+    The address {url} would send this unencrypted, so nothing was sent. Use the platform's https://
+    address.
     """
 
 
 class BadGateSettings(Malformed):
     """
     In {file}, {why}. Nothing was started or changed. Correct it, or put a # in front of that line
-    to have the default.
+    to use the default.
     """
 
 
 class UnreadableGateSettings(BadGateSettings):
     """
     The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct
-    that place; what this account may not read, give to the account that the gate runs as.
+    the file, or give it to the account that the gate runs as.
     """
 
 
 class UnknownGateSetting(BadGateSettings):
     """
-    In {file}, {name} is no setting of a gate. Nothing was started or changed, since a setting that
-    is spelled wrongly would do nothing. Known are
+    In {file}, {name} is not a gate setting. Nothing was started or changed, since a misspelled
+    setting would have no effect. The settings are
     database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
     slow_looks, second_look_hashes, index_shards, fetch_minutes,
     tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
@@ -417,31 +418,31 @@ class UnknownGateSetting(BadGateSettings):
 
 class BadHeldKeys(Refused):
     """
-    The keys in {file}, which seal the pictures that wait for a person, cannot be used: {why}.
-    Nothing was started or changed. A key is made by: openssl rand -base64 32
+    The keys in {file}, which encrypt the uploads that wait for review, cannot be used: {why}.
+    Nothing was started or changed. To make a key: openssl rand -base64 32
     """
 
 
 class BadKeptToken(Refused):
     """
     {file} does not hold a token, which is 43 letters, digits, - and _. Nothing was started or
-    changed. Put the right one back, or delete the file: then a new token is made, and whoever shows
-    the old one has to be given it.
+    changed. Put the right one back, or delete the file: the gate then makes a new token, which
+    everybody who used the old one needs.
     """
 
 
 class LacksPsycopg(Refused):
     """
-    The gate's settings name a PostgreSQL, and its library is not installed, so nothing was started.
-    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
+    The gate's settings name a PostgreSQL database, but its library is not installed, so nothing was
+    started. Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
     """
 
 
-AGAIN_AFTER: Final = timedelta(hours=1)  # of one kind, whoever tells it
+AGAIN_AFTER: Final = timedelta(hours=1)  # between alerts of one kind, across all processes
 
 
 class AlertKind(StrEnum):
-    """What it is about, and nothing of a case."""
+    """What an alert is about; it never describes a case."""
 
     FLOOD = "flood"  # uploads of one registered hash became one item
     WAITING = "reviews-waiting"  # items have waited for long
@@ -449,7 +450,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``count`` items of a kind; ``told`` is how many floods are told of by it."""
+    """``count`` items of a kind; ``told`` is how many floods this alert reports."""
 
     kind: AlertKind
     count: int
@@ -458,6 +459,6 @@ class Alert:
 
 class PageFailed(Unreachable):
     """
-    The program that tells somebody of {kind} {why}. Nothing else is changed by it; the gate tries
-    again in an hour. See the setting page in gate.toml.
+    The program that alerts somebody to {kind} {why}. Nothing else is affected; the gate tries
+    again in an hour. See the setting "page" in gate.toml.
     """

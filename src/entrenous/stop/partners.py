@@ -1,4 +1,4 @@
-"""Other platforms whose keys the operator knows, and their signed opinions (gate.md, 4)."""
+"""Other platforms that the operator trusts, and their signed opinions (gate.md, 4)."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -24,11 +24,11 @@ from entrenous.wire.encodings import canonical_json
 
 
 def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
-    """Know a platform from now on.
+    """Add a platform.
 
     Raises:
-        BadPartner: that is no name, or no key.
-        PartnerThere: the name is another key's, or the key has another name; nothing is changed.
+        BadPartner: the name or the key is malformed.
+        PartnerThere: the name has another key, or the key another name; nothing is changed.
     """
     try:
         partner = Partner(name, bytes.fromhex(key_hex))
@@ -42,10 +42,10 @@ def add_partner(name: str, key_hex: str, platform: Platform) -> Partner:
 
 
 def drop_partner(named: str, platform: Platform) -> None:
-    """Know it no more, by its key or by its name; what it said of claims stays.
+    """Remove a platform, by its key or its name; its opinions stay.
 
     Raises:
-        NoSuchPartner: nobody has that key, or not one alone that name.
+        NoSuchPartner: no platform has that key, and not exactly one has that name.
     """
     known = platform.bank.partners()
     of_name = [one.key for one in known if one.name == named]
@@ -56,33 +56,33 @@ def drop_partner(named: str, platform: Platform) -> None:
 
 
 OPINION_CONTEXT: Final = b"entrenous/1 opinion"
-_AHEAD: Final = timedelta(minutes=5)  # as far as two platforms' clocks may differ
+_CLOCK_SKEW_MAX: Final = timedelta(minutes=5)  # between two platforms
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def opinion_statement(opinion: Opinion) -> bytes:
-    """What the platform signs, after ``OPINION_CONTEXT`` and a zero byte."""
+    """Return the bytes that a platform signs, after ``OPINION_CONTEXT`` and a zero byte."""
     at = (opinion.at - _EPOCH) // timedelta(seconds=1)
     return canonical_json({"at": at, "claim": opinion.claim, "opinion": str(opinion.stance)})
 
 
 def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Claim:
-    """Keep a platform's opinion; three platforms that are against a claim suspend it.
+    """Store a platform's opinion; three platforms against a claim suspend it.
 
     An opinion in favour changes nothing by itself: a machine refuses only what a person here has
-    confirmed. Saying the same again, or something older, changes nothing. An opinion and the
-    suspension by it are one: where the store fails, neither is there, and it can be said again.
+    confirmed. A repeated or an older opinion changes nothing. The opinion and the suspension are
+    stored in one transaction: after a failure neither is stored, and the opinion can be sent again.
 
     Raises:
-        NoSuchPartner: the operator has not registered this key.
-        BadSignature: it is not this key's.
-        BadOpinion: it is dated ahead.
+        NoSuchPartner: the operator has not added this key.
+        BadSignature: the signature is not by this key.
+        BadOpinion: the opinion is dated in the future.
         NoSuchClaim: there is no such claim.
     """
     _require_partner(opinion.key, platform)
     statement = opinion_statement(opinion)
     verify_device(opinion.key, OPINION_CONTEXT, statement, signature, what="opinion")
-    if opinion.at > platform.clock.now() + _AHEAD:
+    if opinion.at > platform.clock.now() + _CLOCK_SKEW_MAX:
         raise BadOpinion(why="it is dated ahead")
 
     def suspend(before: tuple[Opinion, ...], bank: BankStore) -> None:
@@ -97,8 +97,9 @@ def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Clai
 
 
 def _against(opinions: Iterable[Opinion]) -> set[bytes]:
-    """Keys that are against it. Only a new one suspends: what a reviewer confirmed since is not
-    undone by three old ones that are said again.
+    """Return the keys of platforms against a claim.
+
+    Only a new one suspends: repeating three old opinions does not undo a later confirmation.
     """
     return {one.key for one in opinions if one.stance in AGAINST}
 

@@ -1,4 +1,4 @@
-"""All that a platform's gate may touch, and its stores of uploads and reviews."""
+"""Everything that a platform's gate uses, and its stores of uploads and reviews."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -30,147 +30,137 @@ from entrenous.stop.upload_record import (
 
 
 class DueWork(Protocol):
-    """What is due is taken for a time. If it was not done by then, whoever asks takes it again
-    (docs/spec/gate.md sections 5.2 and 5.4). What is taken for much longer than that was taken by a
-    clock that was ahead, and is due. Raises BankUnreachable, like the stores.
+    """Work that is due after answers (docs/spec/gate.md sections 5.2 and 5.4).
+
+    Work is leased. Work that is not done when its lease ends can be taken again. A lease that ends
+    much later than its length allows was made by a clock that was ahead, and is void. Methods raise
+    BankUnreachable, like those of the stores.
     """
 
     def note_clock(self, every: timedelta) -> None:
-        """Remember what the clock says, of all processes together; to be called so often."""
-        ...
+        """Record the clock's time, shared by all processes; call it this often."""
 
     def clock_mark(self) -> ClockMark | None:
-        """What was remembered; None before the first time."""
-        ...
+        """Return the recorded time; None before the first record."""
 
     def keeps_bytes(self) -> bool:
-        """Whether there is room on the disk for bytes of uploads; where not, none are kept."""
-        ...
+        """Whether the disk has room for bytes of uploads; otherwise none are kept."""
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
-        """Keep the bytes of an upload that a slow look is due of, until it was made; at most
-        ``most`` of them, and so many bytes. False if there is no room, or none is due.
+        """Keep an upload's bytes until its deferred scan.
+
+        At most ``most`` uploads are kept, and their bytes together are limited. Returns False if
+        there is no room, or no scan of this upload is due.
         """
-        ...
 
     def take_slow_look(self, lease: timedelta) -> SlowLook | None:
-        """The oldest of these that nobody has, or None. It is the caller's for that time."""
-        ...
+        """Lease the oldest upload whose deferred scan nobody has taken, or return None."""
 
     def slow_look_made(self, case: str) -> None:
-        """Nothing was found: its bytes are forgotten. Does nothing when it waits for a person."""
-        ...
+        """Delete an upload's bytes after a scan that found nothing, unless it waits for review."""
 
     def skip_slow_looks(self, before: datetime) -> int:
-        """Give up those whose upload came before then and whose bytes never did, those that were
-        taken three times to no end, and those that waited for a day; how many.
+        """Give up deferred scans that cannot be made; return how many.
+
+        These are scans of uploads before that time whose bytes never arrived, scans that were taken
+        three times and never ended, and scans that waited for a day.
         """
-        ...
 
     def take_look_backs(self, until: datetime, limit: int) -> Mapping[ClaimId, int]:
-        """Claims for which a look back is due and that nobody has, the newest first: a person does
-        not wait for a list of a million. They are the caller's until then. Each with the number of
-        its newest change.
+        """Lease claims whose look-back is due, until that time.
+
+        The newest come first: a person does not wait for an imported list of a million.
+
+        Returns:
+            By claim, the number of its newest change.
         """
-        ...
 
     def look_back_again(self, bank: BankName) -> int:
-        """A look back is due for every claim of this bank that matches; for how many."""
-        ...
+        """Make a look-back due for every matching claim of this bank; return how many."""
 
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
-        """It was done for these, as they were taken until then. One that was changed meanwhile, or
-        became due anew before that time, stays due: it was not looked back for as it is now.
+        """Record that the look-back for these claims, leased until then, is done.
+
+        A claim that changed meanwhile, or became due again, stays due: the look-back did not cover
+        its present state.
         """
-        ...
 
     def due(self) -> Due:
-        """How much waits; skipped ones are counted for 24 hours."""
-        ...
+        """Count the work that is due; skipped scans are counted for 24 hours."""
 
 
 class ReviewDesk(Protocol):
-    """Reviewers and pages (docs/spec/gate.md section 7). Raises BankUnreachable like the stores."""
+    """Reviewers and alerts (docs/spec/gate.md section 7). Raises BankUnreachable."""
 
     def add_reviewer(self, name: str, token_sha256: bytes) -> None:
-        """Know a reviewer from now on, by the hash of their token.
+        """Add a reviewer, with the hash of their token.
 
         Raises BadReviewerName, ReviewerKnown.
         """
-        ...
 
     def remove_reviewer(self, name: str) -> None:
-        """Know them no more; what they confirmed first, and nobody else yet, counts no more.
+        """Remove a reviewer and their first confirmations of undecided cases.
 
         Raises NoSuchReviewer.
         """
-        ...
 
     def reviewers(self) -> tuple[Reviewer, ...]:
-        """All, by name."""
-        ...
+        """Return all reviewers, by name."""
 
     def reviewer_with(self, token_sha256: bytes) -> Reviewer | None:
-        """Whose token has this hash; None if nobody's has."""
-        ...
+        """Return the reviewer whose token has this hash, or None."""
 
     def confirm_first(self, case: str, by: str) -> bool:
-        """Note who confirms a waiting upload first; False where another person did: then it may be
-        closed.
+        """Record the first of two confirmations of a waiting upload.
 
-        Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded when it was they themselves.
+        Returns False if another person has confirmed it already: the case may then be closed.
+
+        Raises NoSuchReview, AlreadyDecided; SecondPersonNeeded if ``by`` confirmed it already.
         """
-        ...
 
     def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
-        """What somebody is to be told of now, each kind at most once an hour, whoever asks.
+        """Return the alerts to send now, each kind at most once an hour across all callers.
 
-        Items that have waited since ``before``; floods of more than ``most`` uploads that nobody
-        was told of and that wait still.
+        They are about items that have waited since ``before``, and about waiting floods of more
+        than ``most`` uploads that no alert has reported.
         """
-        ...
 
     def paged(self, page: Alert) -> None:
-        """Somebody was told."""
-        ...
+        """Record that this alert was sent."""
 
 
 class ReviewQueue(DueWork, ReviewDesk, Protocol):
-    """Uploads that were judged, those that wait for a person, and what is to be done with them."""
+    """Judged uploads, those waiting for review, and the work that is due for them."""
 
     def record(self, review: Review, untrusted_upload: bytes | None) -> None:
-        """Keep a judged upload; a held one with its bytes, or keep these later. Durable on return.
+        """Store a judged upload in one row, whatever the decision; durable on return.
 
-        One row is written, whatever the decision is.
+        The bytes of a held upload are stored with it, or later by :meth:`keep`.
         """
-        ...
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
-        """Keep the bytes of a waiting upload, for the reviewer.
+        """Keep a waiting upload's bytes for the reviewer; do nothing if it does not wait.
 
-        When more than ``held_per_hash`` within an hour wait for the same registered hash, they
-        become one item, and its bytes are kept of some (docs/spec/gate.md section 5, 5.1). Does
-        nothing when the upload does not wait.
+        When more than ``held_per_hash`` uploads within an hour wait for the same registered hash,
+        they become one item, and the bytes of some are kept (docs/spec/gate.md section 5, 5.1).
         """
-        ...
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
-        """The upload that came first of those that wait, or None; of those that wait as one, the
-        first. By arrival after that case; from the first one if there is no such case. What that
-        person has confirmed first is passed over.
+        """Return the first waiting upload by arrival after that case, or None.
+
+        If there is no such case, the search begins with the first. Of uploads that wait as one
+        item, the first counts. Cases whose first confirmation is by ``but_confirmed_by`` are
+        skipped.
         """
-        ...
 
     def review(self, case: str) -> Review:
-        """The upload of that case, also when it was decided; raises NoSuchReview."""
-        ...
+        """Return the upload of that case, even if it was decided; raises NoSuchReview."""
 
     def upload(self, case: str) -> bytes:
-        """The bytes of a held upload (untrusted).
+        """Return the bytes of a held upload (untrusted).
 
-        Raises UploadNotKept once it was decided, and where none were kept; NoSuchReview.
+        Raises NoSuchReview; UploadNotKept once it was decided, or if no bytes were kept.
         """
-        ...
 
     def close(
         self,
@@ -181,133 +171,123 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         *,
         keeps: bool = False,
     ) -> Review:
-        """Decide a waiting upload and forget its bytes, once; the review as it was before. The log
-        says ``by`` whom. With ``keeps`` a released one may be looked back at: what that needs stays
-        until :meth:`forget_accepted`. Else nothing does.
+        """Decide a waiting upload once and delete its bytes; return the review as it was before.
 
-        Those that wait with it and are close enough are decided too, and named; the others are one
-        item again. What the decision means for the bank is ``also``'s part, which is given the
-        review and the bank, and is done in the same transaction: both or neither.
+        Similar enough uploads of the same item are decided too, and named; the others stay one
+        item. ``also`` applies the decision to the bank in the same transaction: both take effect or
+        neither. The log says who decided (``by``). With ``keeps``, what a look-back needs of a
+        released upload stays until :meth:`forget_accepted`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
         """
-        ...
 
     def waiting(self) -> int:
-        """How many items wait."""
-        ...
+        """Count the waiting items."""
 
     def kept_pictures(self, after: int, limit: int) -> tuple[KeptPicture, ...]:
-        """Uploads that were let through, by a person too, or wait, and whose hash is kept, by
-        number.
+        """Return, by number, waiting and accepted uploads whose hash is kept.
+
+        Those that a person released are among them.
         """
-        ...
 
     def kept_clips(self, after: int, limit: int) -> tuple[KeptClip, ...]:
-        """Clips that were let through, also those that wait or were decided since, and whose
-        frames' hashes are kept, by number.
+        """Return, by number, once accepted clips whose frame hashes are kept.
+
+        Those that wait now, or were decided since, are among them.
         """
-        ...
 
     def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
-        """Clips and sounds likewise, of which it is kept how they sound."""
-        ...
+        """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
 
     def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
-        """Put an accepted upload, or one that a reviewer released, before a reviewer after all;
-        False if it is no more, or if none of these claims matches any more: such a one is not kept.
+        """Put an accepted or released upload into the review queue after all.
 
-        To one that waits already those of these claims are added which it was not known to fit, so
-        that whoever claims second loses nothing when the first one withdraws; False as well.
+        An upload that waits already gets the claims that it was not known to match: a second
+        claimant loses nothing when the first one withdraws. Many uploads of one registered hash
+        become one item. After a deferred scan the upload's bytes stay for the reviewer, under the
+        limits of :meth:`keep`.
 
-        Many of one registered hash are one item. After a slow look the bytes that were kept for it
-        stay for the reviewer, as :meth:`keep` keeps them.
+        Returns:
+            False if the upload waits already, is no longer stored, or none of these claims matches
+            any more.
         """
-        ...
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
-        """Uploads that were published and wait now, or that were confirmed since and are to be
-        removed, each one, by arrival after that case; from the first one if there is no such case.
+        """Return published uploads that wait, or were confirmed since and are to be removed.
+
+        They are ordered by arrival after that case, or from the first if there is no such case.
         """
-        ...
 
     def forget_removed(self, now: datetime) -> int:
-        """List no more, and forget the reference, of what was confirmed :data:`LISTED_FOR` ago; of
-        how many uploads.
+        """Delist uploads confirmed :data:`LISTED_FOR` ago and delete their references.
+
+        Returns how many.
         """
-        ...
 
     def forget_accepted(self, before: datetime) -> int:
-        """Forget the hashes, frames and sounds too, and the reference of what was let through, or
-        released, and came before then; how many uploads.
+        """Delete the hashes, frames, sounds and references of uploads accepted before then.
+
+        Uploads that a person released are among them. Returns how many.
         """
-        ...
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
-        """Whether there is such a case and this is its secret's hash. Compared in constant time;
-        reads only.
-        """
-        ...
+        """Whether this is the hash of that case's secret. Reads only, in constant time."""
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
-        """Put a refused upload before a reviewer again, once; of others, note it only.
+        """Put a refused upload into the review queue, once; for others, only record the appeal.
 
         Raises NoSuchReview (also for a wrong secret), AlreadyAppealed, NotThatUpload.
         """
-        ...
 
 
 class IndexStore(Protocol):
-    """Finds registered hashes near others. It follows a BankStore: what was registered before a
-    call, in this process or another, is found; what was withdrawn may be too (claims_on decides).
+    """An index of registered hashes that follows a BankStore.
+
+    It finds everything registered before a call, in this process or another. It may still find
+    withdrawn hashes: ``BankStore.claims_on`` decides.
     """
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
-        """All registered hashes, of whole pictures or of parts, within 31 bits. None is missed."""
-        ...
+        """Return all registered hashes within 31 bits, of whole pictures or of parts."""
 
     def parts(self) -> int:
-        """How many hashes of parts the last look-up knew; withdrawn ones count for a while."""
-        ...
+        """Count the part hashes known to the last look-up; withdrawn ones count for a while."""
 
 
 class SoundIndexStore(Protocol):
-    """Finds registered sounds like others; follows a BankStore as an IndexStore does."""
+    """An index of registered sounds; follows a BankStore as an IndexStore does."""
 
     def near(self, views: Sequence[HeardAs]) -> Sequence[Alike]:
-        """Registered sounds, by number, that some view of an upload is like."""
-        ...
+        """Return the registered sounds, by number, that resemble some view of an upload."""
 
     def newest(self) -> int:
-        """The number of the newest sound that was registered, or a lower one of a withdrawn one; 0
-        if there was none.
+        """Return the number of the newest sound; 0 if there was none.
+
+        If that sound was withdrawn, the number may be a lower one.
         """
-        ...
 
 
-class DeafIndex:
-    """A SoundIndexStore of a platform without sounds."""
+class NoSoundIndex:
+    """A SoundIndexStore for a platform without sounds."""
 
     def near(self, _views: Sequence[HeardAs]) -> Sequence[Alike]:
-        """None."""
         return ()
 
     def newest(self) -> int:
-        """None."""
         return 0
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """All that a platform's gate may touch.
+    """Everything that a platform's gate uses.
 
-    ``read_picture`` decodes what a stranger made (in a jailed child, outside of tests);
-    ``read_luma`` does too where how bright it is will do, and a JPEG with so many pixels on its
-    sides, which is quicker (None: no quicker way);
-    ``read_clip`` likewise, frame by frame, as long as its context is open; ``read_sound`` likewise,
-    the sound of a clip too; ``sounds`` finds registered sounds;
-    ``limits`` say how much it takes and keeps; ``likeness`` is None without the extra `embedding`;
-    ``page`` tells a person that they are needed (None: nobody), and raises PageFailed.
+    Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
+    ``read_picture`` decodes a picture. ``read_luma`` is the quicker way to decode only brightness,
+    and a JPEG at reduced size with at least the given pixels on its sides (None: there is none).
+    ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound,
+    also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate takes
+    and keeps. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person (None:
+    nobody), and raises PageFailed.
     """
 
     clock: Clock
@@ -319,13 +299,13 @@ class Platform:
     limits: GateLimits = field(default_factory=GateLimits)
     read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
     read_sound: ReadSound = no_sounds
-    sounds: SoundIndexStore = field(default_factory=DeafIndex)
+    sounds: SoundIndexStore = field(default_factory=NoSoundIndex)
     likeness: Likeness | None = None
     read_luma: Callable[[bytes, int], Picture] | None = None
     page: Callable[[Alert], object] | None = None
 
     def read_upload(self, untrusted_data: bytes, at_least_px: int) -> Picture:
-        """A picture to be hashed, and nothing else. Raises what ``read_picture`` raises."""
+        """Decode a picture for hashing only. Raises what ``read_picture`` raises."""
         if self.read_luma is None:
             return self.read_picture(untrusted_data)
         return self.read_luma(untrusted_data, at_least_px)

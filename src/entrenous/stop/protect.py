@@ -1,15 +1,13 @@
 """Register a file with a platform from the person's own device: only fingerprints leave it.
 
-What is registered of a file depends on what it holds: a picture, a video with its sound, or a
-sound. The device keeps one record for each registration in its vault; with it the registration can
-be asked about and withdrawn.
+A file's content decides what is registered: a picture, a video with its sound, or a sound. The
+device's vault has a record of each registration, needed to query and to withdraw it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -38,7 +36,8 @@ from entrenous.fingerprint.nouns import (
     VideoTooFlat,
 )
 from entrenous.fingerprint.pdq import fingerprint, seen_pixels
-from entrenous.fingerprint.video_hash import REGISTERED
+from entrenous.fingerprint.sound_index import sound_print
+from entrenous.fingerprint.video_hash import REGISTERED, video_print
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
@@ -59,36 +58,33 @@ from entrenous.stop.registration import (
 
 
 def unprotect(protection: Protection, gate: BankClient, device: Device) -> Protection:
-    """Withdraw, from the device that registered it.
+    """Withdraw a registration that this device made.
 
     Raises:
         NoSuchClaim, NotTheHolder: the gate does not know this claim, or this token.
         GateUnreachable, GateBusy, GateRefused, BadAnswer: nothing is withdrawn yet; try again.
     """
-    withdrawn = replace(protection, state=_withdrawn(protection, gate))
+    try:
+        state = gate.withdraw(protection.claim, protection.token).state
+    except NoSuchClaim:
+        if protection.state is not None:
+            raise
+        state = ClaimState.WITHDRAWN  # the registration never reached the gate
+    withdrawn = replace(protection, state=state)
     keep(withdrawn, device)
     return withdrawn
 
 
-def _withdrawn(protection: Protection, gate: BankClient) -> ClaimState:
-    try:
-        return gate.withdraw(protection.claim, protection.token).state
-    except NoSuchClaim:
-        if protection.state is not None:
-            raise
-        return ClaimState.WITHDRAWN  # it was asked for, and never got there
-
-
 def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) -> Print:
-    """The fingerprints of what these bytes hold; they decide what that is, and no name.
+    """Compute the fingerprints of a file; its bytes decide its kind, not its name.
 
-    A GIF is registered as a picture, by its first frame. Of a video in which no moment can be told
-    apart, the sound is registered alone.
+    A GIF is registered as a picture, by its first frame. If all frames of a video are too flat,
+    only its sound is registered.
 
     Raises:
-        TooYoung: somebody under 18; points to NCMEC's Take It Down.
-        TooFlat, VideoTooFlat, SoundTooQuiet: there is too little in it to be told apart.
-        LacksEmbedding: an embedding of a picture was agreed to, and this device has no network.
+        TooYoung: somebody is under 18; points to NCMEC's Take It Down.
+        TooFlat, VideoTooFlat, SoundTooQuiet: it has too little detail to be distinctive.
+        LacksEmbedding: an embedding was agreed to, but this device has no network.
         OnlySound: it is a sound, and sound is to be left out.
         What ``read_picture``, ``read_clip`` and ``read_sound`` raise.
     """
@@ -101,19 +97,19 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
         try:
             return _clip(untrusted_data, consent, device)
         except FramesUnknown:
-            raise  # its sound alone is not what was asked for
+            raise  # do not register the sound alone
         except NoFrames:
-            pass  # these containers may hold a sound alone
+            pass  # these containers may contain only sound
     if not consent.sound:
         raise OnlySound
     return _sound(untrusted_data, device)
 
 
 def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
-    """The hash of all of it, and what else was agreed to: hashes of windows of it, an embedding.
+    """Hash a picture, and its windows and an embedding of it as far as agreed to.
 
     Raises:
-        TooFlat: there is too little in it to be told apart.
+        TooFlat: it has too little detail to be distinctive.
         LacksEmbedding: this device has no network.
     """
     whole = fingerprint(picture)
@@ -134,22 +130,20 @@ def _clip(untrusted_data: bytes, consent: Consent, device: Device) -> ClipPrint 
     try:
         video = _video(untrusted_data, consent, device)
     except VideoTooFlat:
-        sound = _heard(untrusted_data, device) if consent.sound else None
+        sound = _sound_of_video(untrusted_data, device) if consent.sound else None
         if sound is None:
             raise
         return sound
-    return ClipPrint(video, _heard(untrusted_data, device) if consent.sound else None)
+    return ClipPrint(video, _sound_of_video(untrusted_data, device) if consent.sound else None)
 
 
 def _video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
-    video_print = _late("entrenous.fingerprint.video_hash:video_print")
     with device.read_clip(untrusted_data, REGISTERED) as clip:
-        found: VideoPrint = video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
-    return found
+        return video_print(clip.frames, clip.shown.length_s, parts=consent.parts)
 
 
-def _heard(untrusted_data: bytes, device: Device) -> SoundPrint | None:
-    """What is heard in a video; its frames are registered also where that is nothing of use."""
+def _sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
+    """Return the fingerprint of a video's sound, or None if it has none that is usable."""
     try:
         return _sound(untrusted_data, device)
     except (NotASound, SoundBroken, SoundTooLong, SoundTooQuiet):
@@ -158,30 +152,20 @@ def _heard(untrusted_data: bytes, device: Device) -> SoundPrint | None:
 
 def _sound(untrusted_data: bytes, device: Device) -> SoundPrint:
     sound = device.read_sound(untrusted_data, RATE_HZ)
-    found: SoundPrint = _late("entrenous.fingerprint.sound_index:sound_print")(
-        np.asarray(sound), sound.rate_hz
-    )
-    return found
+    return sound_print(np.asarray(sound), sound.rate_hz)
 
 
-def _late(place: str) -> Callable[..., Any]:
-    """Who registers a picture does not wait for what sounds and videos need."""
-    module, _, name = place.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
-
-
-PROTECTION: Final = "protection"  # the drawer; keys are claims
+PROTECTION: Final = "protection"  # the vault's table; its keys are claims
 
 
 def protections(device: Device) -> tuple[Protection, ...]:
-    """Everything that was registered from here, withdrawn ones too, the oldest first."""
+    """Return all registrations by this device, withdrawn ones too, the oldest first."""
     found = (unpack(Protection, record) for _, record in device.vault.items(PROTECTION))
     return tuple(sorted(found, key=lambda one: one.made_at))
 
 
 def protection_called(claim: str, device: Device) -> Protection:
-    """The registration of that claim; raises NoSuchProtection."""
+    """Return the registration of that claim; raises NoSuchProtection."""
     record = device.vault.get(PROTECTION, claim)
     if record is None:
         raise NoSuchProtection(claim=claim)
@@ -189,7 +173,7 @@ def protection_called(claim: str, device: Device) -> Protection:
 
 
 def unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
-    """The registration of just this that the platform never answered, or None."""
+    """Return the registration of these same fingerprints that got no answer, or None."""
     for one in protections(device):
         if one.state is None and (one.sent_sha256, one.gate_url) == (sent_sha256, gate_url):
             return one
@@ -197,20 +181,20 @@ def unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection 
 
 
 def keep(protection: Protection, device: Device) -> None:
-    """Write it down; durable when it returns."""
+    """Store the record of a registration; durable when it returns."""
     device.vault.put(PROTECTION, protection.claim, pack(protection))
 
 
 def forget(protection: Protection, device: Device) -> None:
-    """Drop it: there is nothing to withdraw, or nobody to withdraw it from."""
+    """Delete the record of a registration: there is nothing, or nowhere, to withdraw."""
     device.vault.drop(PROTECTION, protection.claim)
 
 
 def ask_again(protection: Protection, gate: BankClient, device: Device) -> Protection:
-    """Ask the platform how a claim stands now, and write that down.
+    """Ask the platform for a claim's present state and store it.
 
     Raises:
-        NoSuchClaim: the platform knows no such claim.
+        NoSuchClaim: the platform does not know this claim.
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
     """
     asked = replace(protection, state=gate.status(protection.claim).state)
@@ -221,19 +205,19 @@ def ask_again(protection: Protection, gate: BankClient, device: Device) -> Prote
 def protect_picture(
     picture: Picture, *, adult: bool, parts: bool, gate: BankClient, device: Device
 ) -> Protection:
-    """:func:`protect` a picture, of which all pixels are here.
+    """Register a decoded picture.
 
     Args:
-        picture: nothing of it is sent but fingerprints.
+        picture: only its fingerprints are sent.
         adult: the person in the picture was 18 or older; ask, never guess.
-        parts: she agrees to send hashes of windows too, so that cut-outs are held; each hash
-            betrays a little more of the picture (docs/spec/gate.md section 8).
-        gate: as of :func:`protect`.
-        device: as of :func:`protect`.
+        parts: send hashes of windows too, so that cut-outs are held; each hash reveals a little
+            more of the picture (docs/spec/gate.md section 8).
+        gate: see :func:`protect`.
+        device: see :func:`protect`.
 
     Raises:
-        TooYoung: somebody under 18; points to NCMEC's Take It Down.
-        TooFlat: too little detail to be told apart.
+        TooYoung: somebody is under 18; points to NCMEC's Take It Down.
+        TooFlat: it has too little detail to be distinctive.
     """
     if not adult:
         raise TooYoung
@@ -242,30 +226,31 @@ def protect_picture(
 
 
 def protect(what: Print, gate: BankClient, device: Device) -> Protection:
-    """Ask a platform to stop this; what is kept of that alone can withdraw the claim.
+    """Register fingerprints with a platform and return the only record that can withdraw them.
 
-    It is written down before the platform is asked, with ``state`` None. Asking once more for the
-    same, after an answer was lost, is the same asking and not a second claim.
+    The record is stored before the request, with ``state`` None. Registering the same again after
+    an answer was lost repeats that request and makes no second claim.
 
     Args:
-        what: fingerprints, which :func:`.print_of.print_of` makes of a file.
+        what: fingerprints, made by :func:`fingerprint_file`.
         gate: the platform.
-        device: makes the holder's token, of which the platform sees the hash, and keeps it.
+        device: generates and keeps the holder's token; the platform sees only its hash.
 
     Raises:
-        TakesNoEmbedding: the platform compares none of this network; nothing was sent.
-        NoConnection: nothing was sent, and nothing is kept.
-        Unanswered: it may have been registered or not; it can be withdrawn all the same.
+        TakesNoEmbedding: the platform does not compare embeddings of this network; nothing was
+            sent.
+        NoConnection: nothing was sent, and no record is kept.
+        Unanswered: it may have been registered or not; it can be withdrawn in either case.
         GateBusy, GateRefused, BadAnswer: see BankClient.
     """
     _refuse_untaken(what, gate)
     sent_sha256 = _digest(what)
     before = unanswered(sent_sha256, gate.url, device)
-    asked = before or _written_down(what.kind, sent_sha256, gate, device)
+    asked = before or _new_record(what.kind, sent_sha256, gate, device)
     try:
         status = gate.register(ClaimRequest(what, holder_hash(asked.token)))
     except NoConnection:
-        if before is None:  # an earlier asking may have been heard
+        if before is None:  # otherwise an earlier request may have arrived
             forget(asked, device)
             raise
         raise Unanswered(url=gate.url, claim=asked.claim) from None
@@ -283,9 +268,7 @@ def protect(what: Print, gate: BankClient, device: Device) -> Protection:
 
 
 def registered_already(what: Print, gate: BankClient, device: Device) -> Protection | None:
-    """The registration of just this at that platform, if it stops it now; the platform is asked.
-
-    What is kept to know it by is what :func:`protect` keeps anyhow.
+    """Return the registration of these same fingerprints if the platform confirms it is active.
 
     Raises:
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
@@ -296,7 +279,7 @@ def registered_already(what: Print, gate: BankClient, device: Device) -> Protect
         if is_it and one.state in MATCHING:
             try:
                 asked = ask_again(one, gate, device)
-            except NoSuchClaim:  # it has lost what it knew
+            except NoSuchClaim:  # the platform has lost it
                 continue
             if asked.state in MATCHING:
                 return asked
@@ -304,45 +287,44 @@ def registered_already(what: Print, gate: BankClient, device: Device) -> Protect
 
 
 def _refuse_untaken(what: Print, gate: BankClient) -> None:
-    """An embedding betrays too much to be sent to who does not use it."""
+    """Refuse to send an embedding that the platform does not use: it reveals too much."""
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
         raise TakesNoEmbedding(url=gate.url)
 
 
 def _digest(what: Print) -> bytes:
-    """By which the same asking is known again."""
+    """Return the SHA-256 by which a repeated request is recognized."""
     match what:
         case PicturePrint(whole, parts, embedding):
-            looks = (embedding.model.encode(), embedding.numbers) if embedding else ()
-            sent = (whole.bits, *parts, *looks)
+            extra = (embedding.model.encode(), embedding.numbers) if embedding else ()
+            sent = (whole.bits, *parts, *extra)
         case ClipPrint(video, sound):
-            heard = sound.words if sound else b""
-            sent = (what.kind.encode(), *video.hashes, *video.inner, heard)
+            words = sound.words if sound else b""
+            sent = (what.kind.encode(), *video.hashes, *video.inner, words)
         case SoundPrint(words):
             sent = (what.kind.encode(), words)
     return hashlib.sha256(b"".join(sent)).digest()
 
 
-def _written_down(kind: str, sent_sha256: bytes, gate: BankClient, device: Device) -> Protection:
+def _new_record(kind: str, sent_sha256: bytes, gate: BankClient, device: Device) -> Protection:
     token = Secret(device.dice.token(HOLDER_TOKEN_BYTES))
     claim = claim_of(holder_hash(token))
-    asked = Protection(claim, kind, None, gate.url, token, device.clock.now(), sent_sha256)
-    keep(asked, device)
-    return asked
+    record = Protection(claim, kind, None, gate.url, token, device.clock.now(), sent_sha256)
+    keep(record, device)
+    return record
 
 
 def originals_of(message: Message, device: Device) -> Iterator[bytes]:
-    """Every file as it was before it was marked, in the order in which it was sent; one at a time.
+    """Yield the unmarked original of each file, one at a time, in the order sent.
 
-    What is heard in a clip is in the clip, and no file of its own.
+    The sound of a clip is in the clip and not a file of its own.
     """
     parts: tuple[SentPicture | SentClip | SentSound, ...] = (
         *message.pictures,
         *message.clips,
         *message.sounds,
     )
-    for original in dict.fromkeys(
-        part.original for part in sorted(parts, key=lambda part: part.place or 0)
-    ):
+    in_order = sorted(parts, key=lambda part: part.place or 0)
+    for original in dict.fromkeys(part.original for part in in_order):
         yield device.vault.kept(original)

@@ -1,7 +1,7 @@
-"""Register fingerprints, list hashes of the platform's own, and withdraw a registration.
+"""Register fingerprints, list the platform's own hashes, and withdraw claims.
 
-A registration holds matching uploads for review; alone it never blocks one. The holder's token is
-enough to withdraw it, at once.
+Matching uploads are held for review; a claim alone never blocks one. With the holder's token a
+claim is withdrawn at once.
 """
 
 import hmac
@@ -38,33 +38,31 @@ from entrenous.stop.stores import ListingStore
 
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
-    """The platform's side: the claim matches nothing any more, its hashes are deleted.
+    """Withdraw a claim: it matches nothing any more, and its hashes are deleted.
 
-    Accepted uploads that were being looked back at for it are let be.
-
-    Withdrawing again changes nothing, so that a device may repeat a request without an answer.
+    Uploads that a look-back held for this claim alone are accepted again. Withdrawing again changes
+    nothing, so that a device may repeat a request that got no answer.
 
     Raises:
-        NoSuchClaim: there is none of that name.
-        NotTheHolder: the token is not the one that it was registered with.
+        NoSuchClaim: there is no such claim.
+        NotTheHolder: the claim was not registered with this token.
     """
-    held = platform.bank.claim(claim)
-    known = held.holder_sha256 or b""
-    if not hmac.compare_digest(known, holder_hash(token)):
+    holder_sha256 = platform.bank.claim(claim).holder_sha256 or b""
+    if not hmac.compare_digest(holder_sha256, holder_hash(token)):
         raise NotTheHolder(claim=claim)
     return platform.bank.move(claim, ClaimEvent.WITHDRAW)
 
 
 def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName = PEOPLE) -> Claim:
-    """Store the claim; the next upload is already compared with it.
+    """Store a claim; the next upload is already compared with it.
 
-    Asked again with the same holder's hash, because an answer was lost, it is the claim that is
-    there, as it is now: also when it was withdrawn since.
+    A repeated request, with the same holder's hash, returns the existing claim as it is now, even
+    if it was withdrawn since: the first answer may have been lost.
 
     Raises:
-        TooFlat, SoundTooQuiet: its fingerprint would fit many others.
-        BadClaim: a frame of a video is flat; or its holder's hash begins like another one's, so it
-            was not made by chance.
+        TooFlat, SoundTooQuiet: the fingerprint would match many others.
+        BadClaim: a frame of a video is flat; or the holder's hash begins like that of another
+            claim, so it is not random.
         NoSuchBank: the platform has no bank of that name.
     """
     _refuse_indistinct(request.print)
@@ -73,20 +71,20 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
     try:
         return _stored(request, platform, bank)
     except BankUnreachable:
-        if stored := _known(request, platform):  # the same was asked twice at once
+        if stored := _known(request, platform):  # a concurrent request was the same
             return stored
         raise
 
 
 def embedding_taken(platform: Platform) -> str | None:
-    """The network whose embeddings are compared here; None if none are, or all places are taken."""
+    """Return the network whose embeddings are compared here; None if there is none, or no room."""
     if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
     return MODEL
 
 
 def new_claim_id(platform: Platform) -> ClaimId:
-    """A random name for a claim without a holder."""
+    """Return a random id for a claim without a holder."""
     return ClaimId(platform.dice.token(CLAIM_ID_BYTES).hex())
 
 
@@ -130,7 +128,10 @@ def _registration(claim: Claim, what: Print, platform: Platform) -> Registration
 
 
 def _refuse_indistinct(what: Print) -> None:
-    """Of a video, flat frames are left out by whoever registers it; one is a broken request."""
+    """Refuse fingerprints that would match many others.
+
+    A device leaves flat frames out of a video, so a request that has one is malformed.
+    """
     match what:
         case PicturePrint() if what.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=what.quality)
@@ -141,15 +142,11 @@ def _refuse_indistinct(what: Print) -> None:
 
 
 _KIND = "pdq"
-_QUALITY = 100  # of a hash without its picture, as lists have it
+_QUALITY = 100  # for a hash without its picture, as in lists
 
 
 def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Platform) -> Claim:
-    """A waiting claim without a holder; what was let through before is due to be looked back at.
-
-    Raises:
-        NoSuchBank.
-    """
+    """Make a waiting claim without a holder, with a look-back due; raises NoSuchBank."""
     claim = Claim(
         id=new_claim_id(platform),
         bank=bank,
@@ -166,8 +163,10 @@ def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Pl
 def list_again(
     old: Sequence[Claim], hashes: Iterable[bytes], platform: Platform, listings: ListingStore
 ) -> Claim:
-    """A waiting claim on these hashes in the place of suspended ones of one bank, under the name
-    that the platform gave them. May be done twice without harm: two claims on one hash are one.
+    """Replace suspended claims of one bank by a waiting claim on these hashes.
+
+    It keeps the platform's name for them. Doing it twice is harmless: two claims on one hash act
+    as one.
     """
     made = list_hashes(hashes, old[0].bank, old[0].reason, platform)
     known = listings.listings([one.id for one in old])
@@ -179,13 +178,16 @@ def list_again(
 
 
 def list_again_due(platform: Platform, listings: ListingStore) -> int:
-    """Those that were switched off until a time which has come: how many match again."""
+    """List again claims whose time of suspension is over; return how many match again."""
     due = listings.due(platform.clock.now())
-    return sum(_on_again(platform.bank.claim(one), platform, listings) for one in due)
+    return sum(_resume(platform.bank.claim(one), platform, listings) for one in due)
 
 
-def _on_again(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
-    """False for one that matches already: whoever set its time died before it was suspended."""
+def _resume(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
+    """Return False for a claim that matches: the process that set the time died before suspending.
+
+    Its time is cleared.
+    """
     added = platform.bank.added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:

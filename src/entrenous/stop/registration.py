@@ -1,8 +1,8 @@
-"""Registrations: a person asks that a picture, a video or a sound be stopped (gate.md, 4).
+"""Claims: a person's registrations of pictures, videos and sounds to be stopped (gate.md, 4).
 
-A registration holds fingerprints, a time and the hash of a token that only its holder has; nothing
-in it says who that is. Other platforms' signed opinions of it are here too (4.1), and what the
-holder's device keeps of it.
+A claim has fingerprints, a time and the hash of a token that only its holder has; it does not say
+who that is. Other platforms' signed opinions of claims (4.1) and the record on the holder's device
+are here too.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from entrenous.fingerprint.nouns import Embedding, Print, SoundPrint, VideoPrint
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """All that leaves a person's device: hashes, the hash of a token, two words of context.
+    """What leaves a person's device: fingerprints, the hash of a token, a reason, a jurisdiction.
 
-    ``print`` is what is registered of a picture, of a video or of a sound; it alone differs.
+    ``print`` has the fingerprints of a picture, a video or a sound.
     """
 
     print: Print
@@ -41,22 +41,22 @@ class ClaimRequest:
 
     @property
     def kind(self) -> str:
-        """What is registered: ``pdq``, ``pdq-video`` or ``chromaprint``."""
+        """The kind of fingerprint: ``pdq``, ``pdq-video`` or ``chromaprint``."""
         return self.print.kind
 
 
 class ClaimState(StrEnum):
-    """How far a claim has come."""
+    """The state of a claim."""
 
-    WAITING = "waiting"  # nobody has looked yet: uploads that fit are held
+    WAITING = "waiting"  # nobody has looked yet: matching uploads are held
     CONFIRMED = "confirmed"  # a reviewer agreed, or the platform listed it itself
     SUSPENDED = "suspended"  # disputed three times: matches nothing until confirmed
-    WITHDRAWN = "withdrawn"  # by its holder, for good
+    WITHDRAWN = "withdrawn"  # by its holder, permanently
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimStatus:
-    """What a gate says of a claim."""
+    """A gate's answer about a claim."""
 
     claim: ClaimId
     kind: str
@@ -72,28 +72,21 @@ class BankClient(Protocol):
     @property
     def url(self) -> str:
         """The gate's address."""
-        ...
 
     def embedding_taken(self) -> str | None:
-        """The network whose embeddings the platform compares, by name; None if it compares none."""
-        ...
+        """Return the name of the network whose embeddings the platform compares, or None."""
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        """Ask the platform to stop this; raises TooFlat, SoundTooQuiet."""
-        ...
+        """Register fingerprints; raises TooFlat, SoundTooQuiet."""
 
     def status(self, claim: ClaimId) -> ClaimStatus:
-        """What became of a claim; raises NoSuchClaim."""
-        ...
+        """Return a claim's present state; raises NoSuchClaim."""
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
-        """Withdraw it at once; may be repeated; raises NoSuchClaim, NotTheHolder."""
-        ...
+        """Withdraw a claim at once; may be repeated. Raises NoSuchClaim, NotTheHolder."""
 
 
 class ClaimEvent(StrEnum):
-    """What can happen to a claim."""
-
     CONFIRM = "confirm"
     SUSPEND = "suspend"
     WITHDRAW = "withdraw"
@@ -116,13 +109,13 @@ MATCHING: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody asks that a picture, a video or a sound be stopped; nothing about who.
+    """A request to stop a picture, a video or a sound; it does not say whose.
 
-    ``holder_sha256`` is the hash of the token that withdraws it, None for what the platform or a
-    list brought in. ``disputes`` counts reviewers who let a fitting upload through. ``confirmed``
-    is the number of the change by which it last became confirmed, which the store gives; 0: it
-    never was. ``added``, of a claim that was found by a hash: a reviewer added that hash, and
-    ``state`` and ``confirmed`` are what was said of that upload, not of what its owner registered.
+    ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
+    brought it in. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
+    the store's number of the change that last confirmed it; 0: it never was. ``added`` means that
+    the claim was found by a hash that a reviewer added: ``state`` and ``confirmed`` then apply to
+    that upload, not to what the owner registered.
     """
 
     id: ClaimId
@@ -141,9 +134,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A claim with what was registered: of a picture, hashes of the whole and of windows of it; of
-    a video, its frames; of a sound, its words. A video may come with its sound: one claim for both.
-    ``looks_back``: what was let through before is due to be compared with it.
+    """A claim with its fingerprints.
+
+    A picture has hashes of the whole and of windows of it, a video has frames, a sound has its
+    fingerprint; a video and its sound may share a claim. ``looks_back``: a look-back, which
+    compares accepted uploads with the claim, is due.
     """
 
     claim: Claim
@@ -163,8 +158,8 @@ class Registration:
 class Change:
     """A claim in its newest state, for partners (docs/spec/gate.md section 4, 4.2).
 
-    ``number`` grows with every change of any claim; ``hashes`` are of whole pictures, none of a
-    withdrawn claim.
+    ``number`` increases with every change of any claim. ``hashes`` are of whole pictures; a
+    withdrawn claim has none.
     """
 
     number: int
@@ -178,19 +173,19 @@ class Change:
 
 class BadClaim(Malformed):
     """
-    This request to protect something is not in the form that docs/spec/gate.md describes ({why}),
-    so nothing was registered.
+    This registration is not in the form that docs/spec/gate.md describes ({why}), so nothing was
+    registered.
     """
 
 
 class NoSuchClaim(NotFound):
-    """There is no claim {claim} at this platform. It may have been made at another one."""
+    """This platform has no claim {claim}. It may have been made at another one."""
 
 
 class NotTheHolder(Unproven):
     """
-    This token does not belong to claim {claim}, so it was not withdrawn. Only the device that
-    registered it has the right one.
+    This token does not belong to claim {claim}, so the claim was not withdrawn. Only the device
+    that registered it has the right token.
     """
 
 
@@ -202,7 +197,7 @@ ED25519_BYTES: Final = 32
 
 
 class Stance(StrEnum):
-    """What a platform thinks of a claim after looking at what fits it."""
+    """A platform's view of a claim after reviewing what matches it."""
 
     CONFIRMED = "confirmed"
     DISPUTED = "disputed"
@@ -214,7 +209,7 @@ AGAINST: Final = frozenset({Stance.DISPUTED, Stance.NOT_INTIMATE})
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """``key`` is the platform's Ed25519 public key; ``at`` is in whole seconds."""
+    """A platform's opinion of a claim, by its Ed25519 public key; ``at`` is in whole seconds."""
 
     claim: ClaimId
     stance: Stance
@@ -224,7 +219,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """What a reviewer decides by: a claim as it stands, and how many platforms say what of it."""
+    """What a reviewer decides by: a claim as it is now, and how many platforms hold each view."""
 
     claim: Claim
     opinions: Mapping[Stance, int]
@@ -232,7 +227,7 @@ class ClaimFacts:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """Another platform that the operator knows by its Ed25519 key: its opinions count."""
+    """Another platform whose opinions count, with its Ed25519 key."""
 
     name: str
     key: bytes
@@ -253,34 +248,34 @@ class BadOpinion(Malformed):
 
 class BadPartner(Malformed):
     """
-    A partner has a name of 1 to 100 characters and an Ed25519 public key of 64 hexadecimal digits.
-    These are not, so nothing was changed.
+    A partner needs a name of 1 to 100 characters and an Ed25519 public key of 64 hexadecimal
+    digits. These are not valid, so nothing was changed.
     """
 
 
 class PartnerThere(Refused):
     """
-    {name} is known here by the key {key}, so nothing was changed: a platform has one key, and a key
-    one platform. To know it otherwise, drop that first: entrenous gate partner drop {key}
+    {name} is already known here by the key {key}, so nothing was changed: each platform has one
+    key, and each key one platform. To replace it, drop it first: entrenous gate partner drop {key}
     """
 
 
 class NoSuchPartner(NotFound):
     """
-    There is no platform with this key or name here. Its operator gives you the key, and you add
-    it: entrenous gate partner add
+    No platform with this key or name is known here. Ask its operator for the key, then add it:
+    entrenous gate partner add
     """
 
 
 def holder_hash(token: Secret) -> bytes:
-    """What the platform keeps of a holder's token: its SHA-256."""
+    """Return the SHA-256 of a holder's token; the platform stores only this."""
     return hashlib.sha256(token.reveal()).digest()
 
 
 def claim_of(holder_sha256: bytes) -> ClaimId:
-    """The name of the claim that this token's hash makes: its first 16 bytes, as hex digits.
+    """Return the id of the claim with this token hash: its first 16 bytes, in hexadecimal.
 
-    The token is random, so nobody can count or guess claims by it.
+    The token is random, so ids reveal no count and cannot be guessed.
     """
     return ClaimId(holder_sha256[:CLAIM_ID_BYTES].hex())
 
@@ -289,10 +284,9 @@ def claim_of(holder_sha256: bytes) -> ClaimId:
 class Consent:
     """What the person who registers something agreed to; ask, never guess.
 
-    ``adult``: everybody in it was 18 or older. ``parts``: fingerprints of cut-outs go along, which
-    betray a little more (docs/spec/gate.md section 8). ``sound``: a video's sound is registered
-    too. ``embedding``: how a picture looks to a network goes along, which betrays more than all of
-    these.
+    ``adult``: everybody in it was 18 or older. ``parts``: send hashes of windows too, which reveal
+    a little more (docs/spec/gate.md section 8). ``sound``: register a video's sound too.
+    ``embedding``: send a network's embedding of a picture, which reveals more than all of these.
     """
 
     adult: bool
@@ -303,10 +297,10 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What a device keeps of something it registered; only ``token`` can withdraw the claim.
+    """A device's record of a registration; only ``token`` can withdraw the claim.
 
-    ``state`` is what the platform said last; None until it has answered. ``sent_sha256`` is the
-    SHA-256 of the fingerprints that were sent, so that asking again is known as the same asking.
+    ``state`` is the platform's last answer; None until it has answered. ``sent_sha256`` is the
+    SHA-256 of the fingerprints that were sent, by which a repeated request is recognized.
     """
 
     claim: ClaimId
@@ -340,25 +334,25 @@ class NoSuchProtection(NotFound):
 class Unanswered(Unreachable):
     """
     The platform at {url} did not answer, so it is not known whether this was registered. Give the
-    same command again: it is the same request then, not a second one. Or take it back:
+    same command again: that repeats the request and does not register twice. Or withdraw it:
     entrenous unprotect {claim}
     """
 
 
 class OnlySound(Refused):
     """
-    There is nothing but sound in this file, and you asked to leave sound out, so nothing was
-    registered. To register it: the same command without --no-sound.
+    This file contains only sound, and you asked to leave sound out, so nothing was registered. To
+    register the sound, give the same command without --no-sound.
     """
 
 
 class NothingToProtect(Refused):
-    """There is no picture, video or sound in message {name}, so nothing was registered."""
+    """Message {name} contains no picture, video or sound, so nothing was registered."""
 
 
 class NotKeptHere(Refused):
     """
-    The files of message {name} are not kept on this device: it was not opened here yet, or it opens
-    a counted number of times. Nothing was registered. If you have a file of it, give that:
-    entrenous protect FILE --gate URL
+    This device does not keep the files of message {name}: either the message was not opened here
+    yet, or it opens only a limited number of times. Nothing was registered. If you have one of its
+    files, register that: entrenous protect FILE --gate URL
     """

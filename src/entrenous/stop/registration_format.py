@@ -1,4 +1,4 @@
-"""The JSON of a registration and of its answer, between device and gate (docs/spec/gate.md, 6)."""
+"""The JSON of a registration request and its answer (docs/spec/gate.md, 6)."""
 
 from typing import Annotated, Final
 
@@ -84,7 +84,6 @@ class _Claim(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def write_request(request: ClaimRequest) -> bytes:
-    """JSON of what leaves the device."""
     form = _form_of(request.print)
     form.holder = request.holder_sha256.hex()
     form.reason, form.jurisdiction = request.reason, request.jurisdiction
@@ -92,10 +91,10 @@ def write_request(request: ClaimRequest) -> bytes:
 
 
 def read_request(untrusted_data: bytes) -> ClaimRequest:
-    """The request that these bytes hold.
+    """Parse a request.
 
     Raises:
-        BadClaim: they hold none; says what is wrong without repeating what was sent.
+        BadClaim: the message says what is wrong and does not repeat what was sent.
     """
     try:
         form = msgspec.json.decode(untrusted_data, type=_Picture | _Video | _Sound)
@@ -110,12 +109,11 @@ def read_request(untrusted_data: bytes) -> ClaimRequest:
 
 
 def write_claim(status: ClaimStatus) -> bytes:
-    """JSON of what a gate says of a claim."""
     return msgspec.json.encode(_Claim(CLAIM_SCHEMA, status.claim, status.kind, status.state))
 
 
 def read_claim(untrusted_data: bytes) -> ClaimStatus:
-    """What a gate said of a claim; raises BadClaim."""
+    """Parse a gate's answer about a claim; raises BadClaim."""
     try:
         form = msgspec.json.decode(untrusted_data, type=_Claim)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
@@ -126,32 +124,25 @@ def read_claim(untrusted_data: bytes) -> ClaimStatus:
 
 
 def _form_of(what: Print) -> _Picture | _Video | _Sound:
-    """All but the holder, who is not part of what is registered."""
+    """Return the request's form without its holder."""
     match what:
-        case PicturePrint(whole, parts, embedding):
-            windows = [one.hex() for one in parts]
+        case PicturePrint(whole, parts, one):
             return _Picture(
                 schema=REQUEST_SCHEMA,
                 holder="",
                 hex=whole.hex,
                 quality=whole.quality,
-                parts=windows,
-                embedding=_embedding(embedding),
+                parts=[part.hex() for part in parts],
+                embedding=msgspec.UNSET
+                if one is None
+                else _Embedding(one.model, one.numbers.hex()),
             )
         case ClipPrint(video, sound):
             frames = [_frame(one) for one in video.frames]
-            heard = msgspec.UNSET if sound is None else sound.words.hex()
-            return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=heard)
+            words = msgspec.UNSET if sound is None else sound.words.hex()
+            return _Video(schema=REQUEST_SCHEMA, holder="", frames=frames, sound=words)
         case SoundPrint(words):
             return _Sound(schema=REQUEST_SCHEMA, holder="", sound=words.hex())
-
-
-def _embedding(one: Embedding | None) -> _Embedding | msgspec.UnsetType:
-    return msgspec.UNSET if one is None else _Embedding(one.model, one.numbers.hex())
-
-
-def _embedding_of(form: _Embedding | msgspec.UnsetType) -> Embedding | None:
-    return None if form is msgspec.UNSET else Embedding(_bytes(form.numbers), form.model)
 
 
 def _frame(one: FramePrint) -> _Frame:
@@ -163,7 +154,9 @@ def _print_of(form: _Picture | _Video | _Sound) -> Print:
     if isinstance(form, _Picture):
         whole = Fingerprint(PICTURE_KIND, _bytes(form.hex), form.quality)
         parts = tuple(_bytes(one) for one in form.parts)
-        return PicturePrint(whole, parts, _embedding_of(form.embedding))
+        sent = form.embedding
+        embedding = None if sent is msgspec.UNSET else Embedding(_bytes(sent.numbers), sent.model)
+        return PicturePrint(whole, parts, embedding)
     if isinstance(form, _Sound):
         return SoundPrint(_bytes(form.sound))
     video = VideoPrint(tuple(_frame_of(one) for one in form.frames))
@@ -176,8 +169,8 @@ def _frame_of(form: _Frame) -> FramePrint:
 
 
 def _bytes(text: str) -> bytes:
-    """What lower-case hexadecimal digits say; raises ValueError for all else."""
-    read = bytes.fromhex(text)
-    if read.hex() != text:  # upper case, or spaces in between
+    """Decode lower-case hexadecimal digits; raises ValueError for anything else."""
+    data = bytes.fromhex(text)
+    if data.hex() != text:  # upper case, or spaces in between
         raise ValueError("lower-case hexadecimal digits, nothing in between")
-    return read
+    return data

@@ -1,8 +1,8 @@
-"""A person looks at a quarantined upload and decides what it is (docs/spec/gate.md, 7).
+"""Review quarantined uploads by a person (docs/spec/gate.md, 7).
 
 Reviewers and their tokens, the blurred view, and the decision. Many uploads that match one
-registered hash wait as one item (5.1). The operator's own program alerts a person to such a flood
-and to overdue reviews (7.4).
+registered hash wait as one item (5.1). The operator's program alerts a person to such floods and
+to overdue reviews (7.4).
 """
 
 import hashlib
@@ -25,17 +25,15 @@ from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
 from entrenous.fingerprint.pdq import looked_pixels
 from entrenous.media.file_kind import medium_of
 from entrenous.media.resize import SIDE_PX, blurred_preview
-from entrenous.stop.judge.decide import UNREAD, file_releases, find_at, unread_key
+from entrenous.stop.judge.decide import UNREAD, file_releases, find_entries, unread_key
 from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.judge.weigh import (
     INSIDE,
     answered,
-    asked_about,
-    best_entry,
-    best_of_each,
+    policy_outcome,
     release_of,
-    wanted_by,
+    to_review,
 )
 from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, PageFailed
 from entrenous.stop.platform import Platform
@@ -55,38 +53,37 @@ from entrenous.stop.upload_record import (
 )
 from entrenous.wire.encodings import to_base64url
 
-_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
+_TOKEN_FORM: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 def add_reviewer(name: str, platform: Platform) -> Secret:
-    """Let a person decide; their token, as the text that they show, is told this once.
+    """Add a reviewer; return their token as text, of which only the hash is stored.
 
-    Raises:
-        BadReviewerName, ReviewerKnown: nothing was changed.
+    Raises BadReviewerName, ReviewerKnown; then nothing was changed.
     """
     token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
-    platform.reviews.add_reviewer(name, _kept(token.reveal()))
+    platform.reviews.add_reviewer(name, _token_hash(token.reveal()))
     return token
 
 
 def reviewer_with(untrusted_token: bytes, platform: Platform) -> str | None:
-    """The name of whose token it is; None if it is nobody's.
+    """Return the name of the reviewer with this token, or None.
 
-    It is looked up by its hash, which tells a patient stranger's stopwatch nothing about it. What
-    no token can be is not asked of the database.
+    The token is looked up by its hash, so that timing reveals nothing about it. Malformed tokens
+    are not looked up.
     """
-    if not _FORM.fullmatch(untrusted_token):
+    if not _TOKEN_FORM.fullmatch(untrusted_token):
         return None
-    found = platform.reviews.reviewer_with(_kept(untrusted_token))
+    found = platform.reviews.reviewer_with(_token_hash(untrusted_token))
     return None if found is None else found.name
 
 
-def _kept(token: bytes) -> bytes:
-    """Random 256 bits need no slow hash."""
+def _token_hash(token: bytes) -> bytes:
+    """Return a token's SHA-256; 256 random bits need no slow hash."""
     return hashlib.sha256(token).digest()
 
 
-UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # of waiting uploads without a hash, together
+UNREAD_BYTES_MAX: Final = 256 * 1024 * 1024  # for all waiting uploads without a hash
 HOUR: Final = timedelta(hours=1)
 _AS_IT_CAME: Final = (Found.UPLOAD, Found.PUBLISHED)
 _DECIDED_WITHIN: Final = {
@@ -96,15 +93,16 @@ _DECIDED_WITHIN: Final = {
 
 
 def is_unread(review: Review) -> bool:
-    """Whether it was held because it could not be read: it has no hash, and fits none."""
+    """Whether an upload was held because it could not be decoded, so that it has no hash."""
     return review.entry is None and review.bits is None and review.found in _AS_IT_CAME
 
 
 def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
     """Whether an upload and ``others``, which wait singly for the same hash, become one item.
 
-    What is looked back at came at any time, so of it all are counted; of uploads, the last hour's.
-    A file that cannot be read is one item from the second time on: ``others`` are the same file.
+    A look-back counts all others, since its uploads came at any time; an upload counts those of the
+    last hour. An unreadable file is one item from its second upload on: ``others`` are the same
+    file.
     """
     if is_unread(review):
         return True
@@ -120,24 +118,26 @@ def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASE
 
 
 def decided_with(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
-    """Of those that wait with it, the ones that its decision is about too: the same file and what
-    is like it. What lies nearer to a claim than to what the reviewer saw, or fits another claim, is
-    not released with it: the first of a flood may be a picture with a part covered.
+    """Return the uploads waiting with ``review`` that its decision covers too.
+
+    These are the same file and similar uploads. A similar one is not released with it if it matches
+    a further claim, or is nearer to a claim than to what the reviewer saw: the first upload of a
+    flood may be a picture with a part covered.
     """
     return [one for one in waiting if _is_same_file(review, one) or _is_like(review, one, state)]
 
 
 def _is_like(review: Review, other: Review, state: ReviewState) -> bool:
     near = is_same_flood(review.bits, other.bits, _DECIDED_WITHIN[state])
-    return near and (state is not ReviewState.RELEASED or _asks_no_more(other, review))
+    return near and (state is not ReviewState.RELEASED or _release_covers(review, other))
 
 
-def _asks_no_more(one: Review, than: Review) -> bool:
-    """Whether what was said of ``than`` answers what is asked of ``one``."""
-    wholes = [match.distance for match in one.decision.matches if not match.part]
-    claims = {match.claim for match in one.decision.matches}
-    known = claims <= {match.claim for match in than.decision.matches}
-    return known and is_same_flood(one.bits, than.bits, max(SAME_BITS, min(wholes, default=0)))
+def _release_covers(review: Review, other: Review) -> bool:
+    """Whether a release of ``review`` answers all matches of ``other``."""
+    wholes = [match.distance for match in other.decision.matches if not match.part]
+    claims = {match.claim for match in other.decision.matches}
+    known = claims <= {match.claim for match in review.decision.matches}
+    return known and is_same_flood(other.bits, review.bits, max(SAME_BITS, min(wholes, default=0)))
 
 
 def _is_same_file(review: Review, other: Review) -> bool:
@@ -150,11 +150,11 @@ _NOTHING_SEEN: Final = (*UNREAD, NotAPicture, TooManyPixels, NoFrames, FramesToo
 
 
 def blurred_view(case: str, by: str, platform: Platform) -> bytes:
-    """A small, grey, blurred PNG of a held upload; the log says that this person saw it.
+    """Make a small, grey, blurred PNG of a held upload, and log that this person saw it.
 
     Raises:
         NoSuchReview, UploadNotKept.
-        NoView: there is nothing to be seen in it, or it cannot be read.
+        NoView: it has nothing to see, or cannot be decoded.
     """
     upload = platform.reviews.upload(case)
     try:
@@ -166,10 +166,9 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
 
 
 def clear_upload(case: str, by: str, platform: Platform) -> bytes:
-    """The bytes of a held upload (untrusted), for who asks for just these; likewise.
+    """Return the bytes of a held upload (untrusted), and log that this person saw it.
 
-    Raises:
-        NoSuchReview, UploadNotKept.
+    Raises NoSuchReview, UploadNotKept.
     """
     upload = platform.reviews.upload(case)
     _note(case, by, "bytes", platform)
@@ -186,7 +185,10 @@ def _pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
 
 
 def _frames(untrusted_upload: bytes, platform: Platform) -> list[NDArray[np.uint8]]:
-    """Some of its beginning, since many begin with a black one; at least one, however it ends."""
+    """Decode several first frames of a clip, since many begin with a black one.
+
+    If decoding fails after the first frame, the frames so far are returned.
+    """
     frames = list[NDArray[np.uint8]]()
     try:
         with platform.read_clip(untrusted_upload, _BEGINNING) as clip:
@@ -203,106 +205,105 @@ def _note(case: str, by: str, what: str, platform: Platform) -> None:
     platform.bank.note("upload seen", case, {"by": by, "as": what})
 
 
-DISPUTES_MAX: Final = 3  # as many reviewers who disagree suspend a claim
-AS_GOOD_AS_IT_BITS: Final = 8  # from what was registered; farther away more may be in it, or less
-_Means = Callable[[Review, BankStore], None]  # what a decision does to the bank
-
-
-Shown = Collection[ClaimId] | None
-"""The claims that a reviewer saw with a case; None if nobody says."""
+DISPUTES_MAX: Final = 3  # this many disagreeing reviewers suspend a claim
+_UNCHANGED_BITS: Final = 8  # from the registered hash; farther away the content may differ
+_Effect = Callable[[Review, BankStore], None]  # what a decision does to the bank
+Shown = Collection[ClaimId] | None  # the claims shown to the reviewer; None if not stated
 
 
 def next_review(platform: Platform, after: str = "", by: str = "") -> Review | None:
-    """The first upload that waits, or the first after that case; None when nothing waits there.
+    """Return the first waiting upload, or the first after that case; None if there is none.
 
-    Where two persons confirm, what ``by``, one of them, has confirmed is passed over: it waits for
-    the other.
+    If two people have to confirm, cases that ``by`` has confirmed are skipped: they wait for
+    another person.
     """
     return platform.reviews.next(after, by if platform.limits.confirmers > 1 else "")
 
 
 def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
-    """The upload is what the claims say: refuse it, and from now on its like without a person.
+    """Confirm that the upload is what the claims say, and refuse it.
 
     A claim is confirmed if the upload is the very picture, video or sound that it registered. Each
-    that it fits gets the upload's own hash, so that the same cut-out is found as a whole next time,
-    and refused; of a larger picture, of which the person may have seen another part, held. When the
-    holder withdraws, that hash goes too.
+    matching claim gets the upload's own hash, so that the same cut-out is refused next time without
+    a person. If its picture was found inside a larger one, of which the person may have seen
+    another part, that hash only holds uploads. It is deleted when the holder withdraws.
 
-    Where two persons confirm, the first one's word is noted, and the upload waits for another.
+    If two people have to confirm, the first confirmation is recorded, and the upload waits for
+    another person.
 
     Returns:
-        The review with its state from now on.
+        The review with its new state.
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        FitsMore: likewise; the case fits a claim that is not among the ``shown``.
-        SecondPersonNeeded: likewise; ``by`` is the first of two.
+        FitsMore: the case matches a claim that is not among ``shown``; nothing is changed.
+        SecondPersonNeeded: ``by`` is the first of two; nothing is changed.
     """
     if platform.limits.confirmers == 1:
-        return _close(case, ReviewState.CONFIRMED, _seen(shown, _agree), by, platform)
+        return _close(case, ReviewState.CONFIRMED, _if_shown(shown, _agree), by, platform)
     _require_shown(platform.reviews.review(case), shown)
     if platform.reviews.confirm_first(case, by):
         return platform.reviews.review(case)
 
     def agree(review: Review, bank: BankStore) -> None:
-        if review.first_confirmer in ("", by):  # whoever was first has been removed meanwhile
+        if review.first_confirmer in ("", by):  # the first reviewer was removed meanwhile
             raise SecondPersonNeeded(case=case, reviewer=by)
         _agree(review, bank)
 
-    return _close(case, ReviewState.CONFIRMED, _seen(shown, agree), by, platform)
+    return _close(case, ReviewState.CONFIRMED, _if_shown(shown, agree), by, platform)
 
 
 def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
-    """The upload is something else: let it through, and do not ask again about its like.
+    """Let the upload through because it is something else, and ask no more about similar ones.
 
-    A claim whose *whole* picture it fits was disputed; three disputes suspend it. A claim that it
-    fits only in part is not blamed. A confirmed claim stays confirmed. Of what a machine refused no
-    hash was kept: it is made anew of the file that came with the appeal; without one, or without a
-    hash as of a clip, this very file is let through from now on. One person does it.
+    Claims whose *whole* picture it matches are disputed; three disputes suspend a waiting claim.
+    Claims that it matches only in part are not, and a confirmed claim stays confirmed. No hash of a
+    refused upload was kept, so it is computed again from the file that came with an appeal. Without
+    that file, or for a clip, which has no such hash, this exact file is let through from now on.
+    One person is enough.
 
     Returns:
-        The review with its state from now on.
+        The review with its new state.
 
     Raises:
         NoSuchReview, AlreadyDecided, BankUnreachable: nothing is changed.
-        FitsMore: likewise; it fits a claim that is not among the ``shown``, or one that is so new
-            that the case did not name it: now it does.
+        FitsMore: it matches a claim that is not among ``shown``, or a newer claim that the case did
+            not name and now does; nothing else is changed.
     """
-    anew = _hash_anew(case, platform)
-    _require_all_known(case, anew, platform)
+    recomputed = _recomputed_hash(case, platform)
+    _require_all_named(case, recomputed, platform)
 
     def disagree(review: Review, bank: BankStore) -> None:
         facts = bank.facts({match.claim for match in review.decision.matches})
         kinds = {one: fact.claim.kind for one, fact in facts.items()}
         live = [one for one in _live(review, bank) if one.claim in kinds and not one.part]
-        _dispute([one.claim for one in live if _is_it(one, kinds)], bank)
-        bits = review.bits or anew
+        _dispute([one.claim for one in live if _is_unchanged(one, kinds)], bank)
+        bits = review.bits or recomputed
         if bits is not None and review.decision.matches:
-            bank.register(_let_through(bits, platform))
+            bank.register(_released_hash(bits, platform))
         elif review.upload_sha256 is not None and not review.decision.matches:
-            # Nobody could read it, so there was nothing to compare: these bytes, and no claim.
+            # It could not be decoded or compared: release these bytes, against no claim.
             bank.release_file(unread_key(review.upload_sha256), review.at)
         elif review.upload_sha256 is not None:
-            # This very file (section 11, 11.5), against the claims that the person was shown.
+            # Release this exact file (section 11, 11.5), against the claims shown to the person.
             newest = max((fact.claim.made_at for fact in facts.values()), default=review.at)
             bank.release_file(review.upload_sha256, newest)
 
-    return _close(case, ReviewState.RELEASED, _seen(shown, disagree), by, platform)
+    return _close(case, ReviewState.RELEASED, _if_shown(shown, disagree), by, platform)
 
 
-def _close(case: str, state: ReviewState, also: _Means, by: str, platform: Platform) -> Review:
+def _close(case: str, state: ReviewState, also: _Effect, by: str, platform: Platform) -> Review:
     keeps = platform.limits.look_back_days > 0
     review = platform.reviews.close(case, state, also, by, keeps=keeps)
     return replace(review, state=state, first_confirmer="", has_bytes=False)
 
 
-def _seen(shown: Shown, also: _Means) -> _Means:
-    def after_a_look(review: Review, bank: BankStore) -> None:
+def _if_shown(shown: Shown, also: _Effect) -> _Effect:
+    def checked(review: Review, bank: BankStore) -> None:
         _require_shown(review, shown)
         also(review, bank)
 
-    return after_a_look
+    return checked
 
 
 def _require_shown(review: Review, shown: Shown) -> None:
@@ -310,8 +311,8 @@ def _require_shown(review: Review, shown: Shown) -> None:
         raise FitsMore(case=review.case)
 
 
-def _hash_anew(case: str, platform: Platform) -> bytes | None:
-    """Of a picture whose hash was not kept and whose bytes are here; else None."""
+def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
+    """Compute the hash of a picture whose hash was not kept but whose bytes were; else None."""
     review = platform.reviews.review(case)
     if review.bits is not None or not review.has_bytes:
         return None
@@ -320,80 +321,80 @@ def _hash_anew(case: str, platform: Platform) -> bytes | None:
         if medium_of(upload) is Medium.PICTURE:
             return first_scan(upload, platform)[1].bits
     except (*UNREAD, NotAPicture, TooManyPixels, UploadNotKept):
-        # it was held as unreadable, or another reviewer was faster
-        pass
+        pass  # it was held as unreadable, or another reviewer was faster
     return None
 
 
-def _require_all_known(case: str, anew: bytes | None, platform: Platform) -> None:
-    """A release says no to claims of before it. So one that came since, for which it was not looked
-    back yet or could not be, as nothing of a refused upload is kept, is told of first.
+def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) -> None:
+    """Raise FitsMore, and add them to the case, if newer claims match the upload.
+
+    A release counts against all earlier claims, so the reviewer has to be shown them first. The
+    look-back for a new claim may be due, or impossible: nothing of a refused upload is kept.
     """
     review = platform.reviews.review(case)
-    bits = review.bits or anew
+    bits = review.bits or recomputed
     if bits is None or review.state is not ReviewState.WAITING:
         return
     known = {match.claim for match in review.decision.matches}
-    found = find_at(all_orientations(bits), platform, part=False)
+    found = find_entries(all_orientations(bits), platform, part=False)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     releases = [release_of(*hit) for _, hit in found if hit[0].bank == RELEASED]
     if review.upload_sha256 is not None:
         releases += file_releases(review.upload_sha256, platform)
-    news = [
+    new = [
         (entry, (match, claim))
-        for entry, (match, claim) in asked_about(found, banks)
+        for entry, (match, claim) in found
         if claim.id not in known
-        and not answered(wanted_by(claim, banks[claim.bank]), match, claim, releases)
+        and not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in news))
-    if matches and (entry := best_entry(news)) is not None:
-        platform.reviews.hold_late(LateFind(case, matches, entry), platform.limits.held_per_hash)
+    if (shown := to_review(new, banks)) is not None:
+        platform.reviews.hold_late(LateFind(case, *shown), platform.limits.held_per_hash)
         raise FitsMore(case=case)
 
 
 def _agree(review: Review, bank: BankStore) -> None:
-    # What was withdrawn while the upload waited is passed over: the holder's word stands.
-    # So is one that was suspended: the operator's word stands, or that of those who disputed it.
+    # Skip claims that were withdrawn or suspended while the upload waited: that decision stands.
     facts = bank.facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING}
     live = [match for match in _live(review, bank) if match.claim in matching]
-    # Only a person confirms, and they have seen the upload alone: not what else the claim has of
-    # which the upload shows a part, nor what an upload shows that was added to it.
+    # The person has seen only this upload. So it confirms no claim of which it shows only a part,
+    # and none that it matches only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
-    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_it(one, kinds)))
+    bank.move_all(ClaimEvent.CONFIRM, *(one.claim for one in live if _is_unchanged(one, kinds)))
     if review.bits is not None:
         larger = {match.claim for match in live if INSIDE in match.how}
         bank.extend({one.claim for one in live} - larger, review.bits, confirmed=True)
         bank.extend(larger, review.bits, confirmed=False)
 
 
-def _is_it(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
-    """Whether the upload is what the claim registered: a picture as good as unchanged, for in what
-    only resembles it something else may be seen; a video by the order of its frames as well. A
-    sound is held at most, whatever it is.
+def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
+    """Whether the upload is what the claim registered, practically unchanged.
+
+    A picture that only resembles it may show something else. A video was matched by the order of
+    its frames too. A sound always counts, since sounds are at most held.
     """
     if kinds[match.claim] == SOUND_KIND:
         return True
-    near = kinds[match.claim] == VIDEO_KIND or match.distance <= AS_GOOD_AS_IT_BITS
+    near = kinds[match.claim] == VIDEO_KIND or match.distance <= _UNCHANGED_BITS
     return near and not (match.part or match.added)
 
 
 def _live(review: Review, bank: BankStore) -> list[Match]:
-    """Hits that had a say: what a bank in shadow found is not what the person was asked about."""
+    """Return the matches of banks that are not in shadow: the person was asked only about these."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
 
 
 def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:
-    """All at once: thousands may be on one hash, and uploads wait while this is written."""
+    """Dispute claims in one go: one hash may have thousands, and uploads wait during the write."""
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
     suspended = [one.id for one in waiting if one.disputes >= DISPUTES_MAX]
     bank.move_all(ClaimEvent.SUSPEND, *suspended)
 
 
-def _let_through(bits: bytes, platform: Platform) -> Registration:
-    """An entry of the negative bank: the hash of an upload that a person let through."""
+def _released_hash(bits: bytes, platform: Platform) -> Registration:
+    """Make an entry of the bank "released" for the hash of a released upload."""
     claim = Claim(
         id=new_claim_id(platform),
         bank=RELEASED,
@@ -409,18 +410,18 @@ WAIT_S: Final = 30.0
 
 
 def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_S) -> None:
-    """Run it, without a shell, with what the page is about and how many as its last arguments.
+    """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
-    Nothing of a case is told. What it writes goes nowhere: it may repeat a secret of its own.
+    It learns nothing about a case. Its output is discarded: it may have a secret of its own.
 
     Raises:
-        PageFailed: it can't be started, ends with another status than 0, or takes too long.
+        PageFailed: it cannot be started, exits with a status other than 0, or takes too long.
     """
-    told = [*command, page.kind.value, str(page.count)]
-    nowhere = subprocess.DEVNULL
+    arguments = [*command, page.kind.value, str(page.count)]
+    null = subprocess.DEVNULL
     try:
-        done = subprocess.run(  # noqa: S603 -- the operator's own words, in a file of theirs
-            told, stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=wait_s, check=False
+        done = subprocess.run(  # noqa: S603 -- the operator's command, from the operator's file
+            arguments, stdin=null, stdout=null, stderr=null, timeout=wait_s, check=False
         )
     except subprocess.TimeoutExpired:
         raise PageFailed(kind=page.kind, why=f"takes longer than {wait_s:g} seconds") from None
@@ -431,10 +432,9 @@ def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_
 
 
 def send_alert(platform: Platform) -> tuple[PageFailed, ...]:
-    """Run the operator's program for what nobody was told of within the hour; what failed.
+    """Run the alert program for each alert that is due; return the failures.
 
-    Raises:
-        BankUnreachable.
+    Raises BankUnreachable.
     """
     if platform.page is None:
         return ()

@@ -1,6 +1,6 @@
-"""The store of banks and registrations, as the gate's rules see it.
+"""The stores of banks and claims as the gate's rules see them.
 
-Kept as protocols for now, so that no rule imports SQLAlchemy at run time.
+They are protocols so that no rule imports SQLAlchemy at run time.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -23,234 +23,207 @@ from entrenous.stop.registration import (
 from entrenous.stop.upload_record import Release
 
 ClaimHashes = tuple[Claim, tuple[bytes, ...]]
-ShownBy = tuple[int, Claim, int | None]  # number of a hash, a claim on it, when its video shows it
+ShownBy = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its time in the video
 
 
 class BankStore(EmbeddingStore, Protocol):
-    """The truth about banks and claims (docs/spec/gate.md section 5). Durable when it returns.
+    """The authoritative store of banks and claims (docs/spec/gate.md section 5).
 
-    Every change is also a row of the log, in the same transaction. Every method raises
-    BankUnreachable when the store does not answer.
+    Changes are durable when a method returns, and each is logged in the same transaction. Every
+    method raises BankUnreachable when the store does not answer.
     """
 
     def set_bank(self, bank: Bank) -> None:
-        """Make a bank, or replace the policy of the one with that name."""
-        ...
+        """Create a bank, or replace the policy of the one with that name."""
 
     def bank(self, name: BankName) -> Bank:
-        """The policy; raises NoSuchBank."""
-        ...
+        """Return the bank of that name; raises NoSuchBank."""
 
     def banks(self) -> tuple[Bank, ...]:
-        """All banks, by name."""
-        ...
+        """Return all banks, by name."""
 
     def register(self, *registrations: Registration) -> None:
         """Store claims and their hashes, all or none; raises NoSuchBank."""
-        ...
 
     def register_new(
         self, enough: Collection[ClaimState], *registrations: Registration
     ) -> Mapping[bytes, Claim]:
-        """Store those of these, each of one picture in the same bank, whose hash no claim has that
-        :meth:`listed` would name with the states ``enough``. Looked up and stored in one
-        transaction, so of several that store the same at once one does.
+        """Store the registrations, each of one picture in the same bank, whose hash is not listed.
 
-        Those that were there, by hash. All or none are stored; raises NoSuchBank.
+        A hash is listed if :meth:`listed` finds it with the states ``enough``. Look-up and storage
+        share one transaction, so of several concurrent imports of a hash one stores it. All new
+        ones are stored, or none; raises NoSuchBank.
+
+        Returns:
+            The claims that were already listed, by hash.
         """
-        ...
 
     def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
-        """Add hashes of whole uploads to claims; those that do not match, or are not there, are
-        passed over. With ``confirmed`` a person said that these uploads are what the claims are
-        about, and on these hashes the claims count as confirmed; else as waiting.
+        """Add hashes of whole uploads to the claims that exist and match; skip the others.
+
+        With ``confirmed`` a person said that these uploads are what the claims are about, and the
+        claims count as confirmed on these hashes; otherwise they count as waiting.
         """
-        ...
 
     def claim(self, claim: ClaimId) -> Claim:
-        """The claim, also when it is withdrawn; raises NoSuchClaim."""
-        ...
+        """Return the claim, even if it is withdrawn; raises NoSuchClaim."""
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
         """Change a claim's state by CLAIM_MOVES; a withdrawn claim loses its hashes at once.
 
-        In the same transaction it is taken out of waiting look-backs; uploads that wait for no
-        other claim are accepted again. A move to where it is changes nothing.
+        In the same transaction it is removed from uploads held by a look-back; those held for no
+        other claim are accepted again. A move to the present state changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
-        ...
 
     def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
-        """Change the states of many at once; those that are there and may be moved so, as they are
-        now. The others are passed over: a withdrawn claim stays withdrawn.
+        """Change the states of many claims at once and return them as they are now.
+
+        Missing claims, and those that may not move so, are skipped: a withdrawn claim stays
+        withdrawn.
         """
-        ...
 
     def withdraw(self, *claims: ClaimId) -> int:
-        """Withdraw many at once, as :meth:`move` does; those that are there and were not withdrawn
-        before: how many.
-        """
-        ...
+        """Withdraw many claims, as :meth:`move` does; return how many were not withdrawn before."""
 
     def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
         """Count one more reviewer who disagreed with each; all or none. Raises NoSuchClaim."""
-        ...
 
     def entries(self, after: int) -> tuple[Entry, ...]:
-        """Distinct hashes with a number above ``after``, in order: news for an index.
+        """Return distinct hashes numbered above ``after``, in order, to update an index.
 
-        Perhaps only the first of them: ask again after the last.
+        It may return only the first of them: ask again after the last.
         """
-        ...
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-        """Claims that match (waiting or confirmed) on these hashes of pictures, each with the
-        hash's number. Frames of videos are left out.
+        """Return matching (waiting or confirmed) claims on these picture hashes.
+
+        Each comes with the number of its hash. Frames of videos are left out.
         """
-        ...
 
     def next_content(self, bank: BankName, after: int) -> int | None:
-        """The lowest number above ``after`` of a whole picture's hash that a claim of that bank is
-        on, whether it matches or is suspended; None when there is none. Frames are left out.
+        """Return the lowest number above ``after`` of a whole picture's hash in that bank.
+
+        A claim on it matches or is suspended. None if there is no such hash.
         """
-        ...
 
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
-        """The same with frames of videos: the hash's number, a claim that matches on it, and when
-        its video shows it (milliseconds; None: it is of a picture). Once for each time.
+        """Return matching claims on these hashes of pictures and of frames of videos.
+
+        Each comes with the number of its hash, and with the time at which its video shows it (ms;
+        None for a picture). A claim is listed once for each such time.
         """
-        ...
 
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
-        """Distinct sounds with a number above ``after``, in order: news for an index.
+        """Return distinct sounds numbered above ``after``, in order, to update an index.
 
-        Perhaps only the first of them: ask again after the last.
+        It may return only the first of them: ask again after the last.
         """
-        ...
 
     def added_to(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Mapping[bytes, Claim]]:
-        """Hashes that :meth:`extend` added to those of these that have some, each with the claim as
-        it stands on that.
+        """Return the hashes that :meth:`extend` added, by claim.
+
+        Each hash comes with the claim as it counts on that hash. Claims without any are left out.
         """
-        ...
 
     def sounds_of(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, tuple[int, SoundPrint]]:
-        """The sound of each of these that has one, and the sound's number."""
-        ...
+        """Return the number and the sound of each claim that has a sound."""
 
     def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-        """Claims that match on these sounds, each with the sound's number."""
-        ...
+        """Return matching claims on these sounds, each with the sound's number."""
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
-        """A reviewer let this very file through, who knew of claims up to that time."""
-        ...
+        """Record that a reviewer who knew of claims up to that time released this exact file."""
 
     def file_released(self, sha256: bytes) -> Release | None:
-        """That a reviewer let this very file through, the last time; None if nobody did."""
-        ...
+        """Return the newest release of this exact file, or None."""
 
     def counts(self) -> Counts:
-        """How many claims match, and how many distinct hashes there are."""
-        ...
+        """Count matching claims and distinct hashes."""
 
     def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
-        """Of whole pictures, 32 bytes each, not of frames; none of a withdrawn claim."""
-        ...
+        """Return a claim's hashes of whole pictures, 32 bytes each; none if it is withdrawn.
+
+        Hashes of frames are left out.
+        """
 
     def with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
     ) -> Mapping[ClaimId, ClaimHashes]:
-        """Those of these that are there, in the order given, each as it is now with its hashes as
-        :meth:`hashes_of` has them; with ``frames``, of whole frames, too.
+        """Return the claims that exist, in the order given, with the hashes of :meth:`hashes_of`.
+
+        With ``frames``, hashes of whole frames are included.
         """
-        ...
 
     def listed(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> Mapping[bytes, Claim]:
-        """Those of these hashes that claims of a picture in this bank and in one of these states
-        have as a whole; one claim each.
+        """Return those of these whole-picture hashes that this bank has, with one claim each.
+
+        Only claims of pictures in one of these states count.
         """
-        ...
 
     def opine(
         self,
         opinion: Opinion,
         also: "Callable[[tuple[Opinion, ...], BankStore], None] | None" = None,
     ) -> tuple[Opinion, ...]:
-        """Keep a key's opinion of a claim, unless it has a newer one; all that are kept of it.
+        """Store a key's opinion of a claim unless a newer one is stored; return all of that claim.
 
-        What it means for the claim is ``also``'s part, which is given what was kept before and the
-        bank as it is with this opinion, and is done in the same transaction: both or neither.
+        ``also`` applies its consequences in the same transaction: both take effect or neither. It
+        gets the opinions stored before, and the bank with this opinion.
 
         Raises NoSuchClaim, NoSuchPartner, and what ``also`` raises.
         """
-        ...
 
     def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
-        """One of each key, the oldest first."""
-        ...
+        """Return one opinion for each key, the oldest first."""
 
     def facts(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimFacts]:
-        """What a reviewer decides by, of those of these that are there."""
-        ...
+        """Return what a reviewer decides by, for the claims that exist."""
 
     def add_partner(self, partner: Partner) -> None:
-        """Know another platform from now on, or give it another name."""
-        ...
+        """Add another platform, or change its name."""
 
     def drop_partner(self, key: bytes) -> None:
-        """Know it no more; its opinions stay. Raises NoSuchPartner."""
-        ...
+        """Remove a platform and keep its opinions. Raises NoSuchPartner."""
 
     def partners(self) -> tuple[Partner, ...]:
-        """All, by name."""
-        ...
+        """Return all platforms, by name."""
 
     def changes(self, after: int, limit: int) -> tuple[Change, ...]:
-        """Claims that changed after that number, in the order of their newest change.
+        """Return claims that changed after that number, in the order of their newest change.
 
-        Numbers become visible in their order; a withdrawn claim has no hashes. Those that were
-        added without being confirmed (:meth:`extend`) are nobody's but this platform's.
+        Numbers become visible in their order; a withdrawn claim has no hashes. Hashes that
+        :meth:`extend` added without confirmation stay on this platform.
         """
-        ...
 
     def note(self, what: str, of: str, details: Details) -> None:
-        """One more row of the log."""
-        ...
+        """Append a row to the log."""
 
     def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
-        """Rows of the log with a higher number, in order."""
-        ...
+        """Return rows of the log with a higher number, in order."""
 
     def log_head(self) -> Head:
-        """What is kept beside the log of its last row."""
-        ...
+        """Return the log's head, which is stored beside the log."""
 
 
 class ListingStore(Protocol):
-    """Listings by claim; durable when it returns. A claim that is withdrawn loses its listing in
-    the same transaction. Every method raises BankUnreachable when the store does not answer.
+    """Listings by claim; changes are durable when a method returns.
+
+    A withdrawn claim loses its listing in the same transaction. Every method raises
+    BankUnreachable when the store does not answer.
     """
 
     def keep(self, claims: Collection[ClaimId], listing: Listing) -> None:
-        """Of each of these claims, in the place of what was kept; those that are withdrawn or not
-        there are passed over.
-        """
-        ...
+        """Set the listing of these claims; skip those that are withdrawn or missing."""
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
-        """Those of these claims that have one."""
-        ...
+        """Return the listings of those claims that have one."""
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
-        """Claims whose ``on_at`` has come."""
-        ...
+        """Return claims whose ``on_at`` is not after ``at``."""
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:
-        """Write a reason in the place of the one that these claims have; a row of the log each.
-        Those that are withdrawn or not there are passed over.
-        """
-        ...
+        """Replace the reason of these claims and log each; skip withdrawn or missing ones."""

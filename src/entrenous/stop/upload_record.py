@@ -1,4 +1,4 @@
-"""Judged uploads: the decision, what was kept for a review, and who decided (gate.md, 5, 7)."""
+"""Judged uploads: the decision, what is kept for a review, and reviewers (gate.md, 5, 7)."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,30 +12,31 @@ from entrenous.fingerprint.nouns import Match, SoundPrint
 
 
 class Outcome(StrEnum):
-    """What happens to an upload, from mildest to strictest."""
+    """The outcome for an upload, from mildest to strictest."""
 
     LET_THROUGH = "let through"
-    HOLD = "hold"  # not published until a person has looked
+    HOLD = "hold"  # not published until a person has reviewed it
     REFUSE = "refuse"
 
 
 class Publishes(StrEnum):
-    """Which uploads a platform publishes although the gate says otherwise; it says so beforehand,
-    so that the gate lists them (docs/spec/gate.md section 6.4).
+    """The uploads that a platform publishes against the gate's decision.
+
+    The platform declares it in advance, and the gate lists them (docs/spec/gate.md section 6.4).
     """
 
-    NOTHING = "nothing"  # what is held waits, and what is refused is refused
-    HELD = "held"  # what fits a claim and is held: the platform has no place where it could wait
-    ALL = "all"  # whatever the gate says: the hook is in shadow
+    NOTHING = "nothing"
+    HELD = "held"  # held uploads that match a claim: the platform cannot keep them waiting
+    ALL = "all"  # everything: the hook is in shadow
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to an upload, and why. ``case`` is the number to quote when asking again.
+    """The outcome for an upload, with its reasons. ``case`` is the case number to refer to.
 
-    ``would`` is what banks in shadow would have done, None if nothing stricter. ``secret`` opens an
-    appeal; only its SHA-256 is kept. ``listed``: the platform publishes it all the same, so it
-    waits for a person and is listed as published.
+    ``would`` is the outcome if banks in shadow acted, None if it is not stricter. ``secret`` is
+    needed to appeal; only its SHA-256 is kept. ``listed``: the platform publishes the upload
+    although it waits for review, and the gate lists it as published.
     """
 
     outcome: Outcome
@@ -50,47 +51,40 @@ REFERENCE_CHARS_MAX: Final = 200
 
 
 class ReviewState(StrEnum):
-    """Where an upload is."""
+    """The review state of an upload."""
 
-    WAITING = "waiting"  # held, for a person to look at
+    WAITING = "waiting"  # held for review by a person
     CONFIRMED = "confirmed"  # a person refused it
     RELEASED = "released"  # a person let it through
     CLOSED = "closed"  # decided without a person
 
 
 class Found(StrEnum):
-    """How a case came before a reviewer."""
+    """Why an upload waits for a reviewer."""
 
-    UPLOAD = "upload"  # it was held as it came
-    LOOK_BACK = "look back"  # it was let through, and a newer claim fits it
-    SLOW_LOOK = "slow look"  # it was let through, and the look after the answer found more
-    APPEAL = "appeal"  # it was refused, and the uploader asked for a person
-    PUBLISHED = "published"  # it fits, and the platform published it all the same
-
-
-LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})
-"""What was let through before, and found afterwards."""
+    UPLOAD = "upload"  # it was held on arrival
+    LOOK_BACK = "look back"  # it was let through, and a newer claim matches it
+    SLOW_LOOK = "slow look"  # it was let through, and the deferred scan found a match
+    APPEAL = "appeal"  # it was refused, and the uploader appealed
+    PUBLISHED = "published"  # it matches, but the platform published it
 
 
-LATER: Final = LATE | {Found.PUBLISHED}
-"""What the platform has published, before a person looked."""
-
-
+LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})  # found after it was let through
 LISTED_FOR: Final = timedelta(days=30)
-"""How long a platform is told to remove what it had published and a person confirmed."""
+"""How long a published upload that a person confirmed is listed for removal by the platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """An upload that was judged.
+    """A judged upload.
 
     ``bits`` is its hash, kept only while it is needed. ``entry`` is the number of the registered
-    hash that it fits best: a flood is counted by it. ``reference`` is the platform's own name of
-    the upload; ``gathered`` counts the uploads that wait with it, and ``also`` names those that
-    were decided with it. ``has_bytes`` says whether the upload itself is kept for the reviewer;
-    ``slow_look_due`` and, to look back at a clip, ``frames``, hashes of what it shows, and
-    ``sound`` are told when it is recorded, and not read again. ``first_confirmer`` is who confirmed
-    it first where another person has to, as well; empty when nobody has.
+    hash that it matches best, by which floods are counted. ``reference`` is the platform's name for
+    the upload. ``gathered`` counts the uploads that wait with it; ``also`` has the cases decided
+    with it. ``has_bytes`` says whether its bytes are kept for the reviewer. ``slow_look_due``
+    (a deferred scan is due), ``frames`` (hashes) and ``sound`` (both for looking back at a clip)
+    are stored with it and never read back. ``first_confirmer`` is the first of two people who have
+    to confirm it; empty if nobody has.
     """
 
     decision: Decision
@@ -116,19 +110,18 @@ class Review:
 
     @property
     def case(self) -> str:
-        """The case number."""
         return self.decision.case
 
     @property
     def was_refused(self) -> bool:
-        """By the machine, or by a reviewer: what an appeal is about."""
+        """Whether the gate or a reviewer refused it, so that it may be appealed."""
         by_machine = self.state is ReviewState.CLOSED and self.decision.outcome is Outcome.REFUSE
         return by_machine or self.state is ReviewState.CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPicture:
-    """An upload that was let through or waits, and whose hash is kept for claims that come."""
+    """An accepted or waiting upload whose hash is kept for later claims."""
 
     number: int
     case: str
@@ -137,7 +130,7 @@ class KeptPicture:
 
 @dataclass(frozen=True, slots=True)
 class KeptClip:
-    """A clip that was let through first, and the hashes of its frames (32 bytes each)."""
+    """A once accepted clip, with the hashes of its frames (32 bytes each)."""
 
     number: int
     case: str
@@ -146,7 +139,7 @@ class KeptClip:
 
 @dataclass(frozen=True, slots=True)
 class KeptSound:
-    """A clip or a sound that was let through first, and how it sounds."""
+    """A once accepted clip or sound, with the fingerprint of its sound."""
 
     number: int
     case: str
@@ -155,8 +148,10 @@ class KeptSound:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A reviewer let something through ``at`` that time. ``number`` is above that of every change
-    of a claim that came before it; ``distance`` is how far an upload lies from it, in bits.
+    """A reviewer's release of something, at the time ``at``.
+
+    ``number`` is above those of all earlier changes of claims; ``distance`` is an upload's distance
+    from what was released, in bits.
     """
 
     at: datetime
@@ -166,7 +161,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class SlowLook:
-    """An upload that was let through and is to be looked at slowly, with its bytes."""
+    """An accepted upload whose deferred scan is due, with its bytes."""
 
     case: str
     untrusted_upload: bytes = field(repr=False)
@@ -174,8 +169,10 @@ class SlowLook:
 
 @dataclass(frozen=True, slots=True)
 class LateFind:
-    """What was found in an upload after it had been let through: claims, and the number of the
-    registered hash that it fits best. ``bits`` (32 bytes) and SHA-256 where they are known anew.
+    """Matches of an upload that were found after it was let through.
+
+    ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and
+    ``upload_sha256`` are given if they were computed again.
     """
 
     case: str
@@ -187,12 +184,12 @@ class LateFind:
 
     def __post_init__(self) -> None:
         if self.found not in LATE:
-            raise ValueError("it was let through before")
+            raise ValueError("only an upload that was let through before has late matches")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """How much is to be done after answers, and how many slow looks were skipped for a day."""
+    """How much work is due after answers, and how many deferred scans were skipped in a day."""
 
     slow_looks: int = 0
     slow_looks_skipped: int = 0
@@ -201,7 +198,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An uploader asks for a person: the proof, and the same file again or None."""
+    """An uploader's request for a person's review, with proof; the same file again, or None."""
 
     case: str
     secret_sha256: bytes
@@ -210,27 +207,27 @@ class Appeal:
 
 
 class NoSuchReview(NotFound):
-    """There is no upload with the case number {case} here."""
+    """This gate has no upload with the case number {case}."""
 
 
 class UploadNotKept(NoSuchReview):
     """
-    The bytes of case {case} are not kept here: they are deleted with the decision, and of some
-    uploads that wait there are none. Look at the platform's own copy.
+    The bytes of case {case} are not kept here: they are deleted with the decision, and not every
+    waiting upload has them. Look at the platform's own copy.
     """
 
 
 class NoView(NotFound):
     """
-    No view can be made of case {case}: there is nothing to be seen in it, or it cannot be read. Its
-    bytes are there for whoever asks for them.
+    No view of case {case} can be made: it has nothing to see, or it cannot be read. You can ask for
+    its bytes.
     """
 
 
 class UploadShut(UploadNotKept):
     """
-    The bytes of case {case} are sealed with a key that this gate has no more. Look at the
-    platform's own copy; if you still have the key, add it to the gate's file of keys.
+    The bytes of case {case} are sealed with a key that this gate no longer has. Look at the
+    platform's own copy; if you still have the key, add it to the gate's key file.
     """
 
 
@@ -240,38 +237,38 @@ class AlreadyDecided(Refused):
 
 class FitsMore(Refused):
     """
-    Case {case} fits claims that you were not shown. It names them now, and nothing was decided.
+    Case {case} matches claims that you were not shown. It names them now, and nothing was decided.
     Look at it again.
     """
 
 
 class AlreadyAppealed(Refused):
     """
-    A person was already asked to look at case {case}. Nothing was changed; wait for their answer.
+    A person was already asked to review case {case}. Nothing was changed; wait for their answer.
     """
 
 
 class NotThatUpload(Unproven):
     """
-    This is not the file of case {case}, so nothing was changed. Send exactly the file that was not
-    accepted, or none: then the reviewer looks at the platform's own copy, if there is one.
+    This is not the file of case {case}, so nothing was changed. Send exactly the file that was
+    refused, or no file: the reviewer then looks at the platform's own copy, if there is one.
     """
 
 
 class BadReference(Malformed):
     """
-    A reference is the platform's own name of an upload, at most {most} printable characters. This
-    one is not, so nothing was judged: publish nothing, and send the upload again.
+    A reference is the platform's own name for an upload, of at most {most} printable characters.
+    This one is not, so nothing was judged: publish nothing, and send the upload again.
     """
 
 
-OPERATOR: Final = "operator"  # who shows the operator's token; no reviewer's name
+OPERATOR: Final = "operator"  # the holder of the operator's token; not allowed for a reviewer
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """A person with a token of their own, by the name that the operator gave them."""
+    """A person with a token of their own; the operator chose the name."""
 
     name: str
     added_at: datetime
@@ -282,39 +279,39 @@ class Reviewer:
 
 
 def may_be_reviewer(name: str) -> bool:
-    """Whether a reviewer can be called so."""
+    """Whether a reviewer may have this name."""
     return NAME.fullmatch(name) is not None and name != OPERATOR
 
 
 class BadReviewerName(Malformed):
     """
-    A reviewer's name has 2 to 40 of the characters a-z, 0-9 and -, begins and ends with none of the
-    last, and is not "operator". This one is not, so nothing was changed.
+    A reviewer's name has 2 to 40 of the characters a-z, 0-9 and -, does not begin or end with -,
+    and is not "operator". This name does not qualify, so nothing was changed.
     """
 
 
 class ReviewerKnown(Refused):
     """
-    There is a reviewer called {name} already, so nothing was changed. Take another name; or, for a
-    new token, end the old one first: entrenous gate reviewer remove {name}
+    There is already a reviewer called {name}, so nothing was changed. Choose another name; or, for
+    a new token, remove the reviewer first: entrenous gate reviewer remove {name}
     """
 
 
 class NoSuchReviewer(NotFound):
     """
-    There is no reviewer called {name} here. To see who there is: entrenous gate reviewer list
+    There is no reviewer called {name} here. To list the reviewers: entrenous gate reviewer list
     """
 
 
 class WrongReviewToken(Unproven):
     """
-    The gate at {url} knows no reviewer by this token, and it is not its operator's. Nothing was
-    shown or changed. Whoever runs the gate makes one: entrenous gate reviewer add
+    The gate at {url} knows no reviewer by this token, and it is not the operator's. Nothing was
+    shown or changed. The operator can make a token: entrenous gate reviewer add
     """
 
 
 class SecondPersonNeeded(Refused):
     """
-    Two persons have to confirm, and {reviewer} is the first one for case {case}. Nothing was
-    changed: it waits for somebody else. It can be released, or the next one looked at.
+    Two people have to confirm, and {reviewer} has already confirmed case {case}. Nothing was
+    changed: it waits for somebody else. You can release it, or go on to the next one.
     """

@@ -1,3 +1,1 @@
-"""What every command shares: output, files, progress bars, typed input, interruptions, exit
-statuses.
-"""
+"""Shared by all commands: output, files, progress bars, typed input, interrupts, exit statuses."""

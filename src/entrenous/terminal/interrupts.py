@@ -1,7 +1,4 @@
-"""Interruptions: Ctrl-C that cannot get lost, and SIGTERM and SIGHUP handled like Ctrl-C.
-
-Long loops ask whether an interruption was raised where Python drops it.
-"""
+"""Interrupts: Ctrl-C that cannot get lost, and SIGTERM and SIGHUP handled like Ctrl-C."""
 
 import signal
 import threading
@@ -10,19 +7,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # the second: its terminal was closed
+_LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
 @contextmanager
 def terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop what is inside as Ctrl-C does; by default nothing cleans up.
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt inside the context; by default they end the
+    program without cleaning up.
 
-    One that is ignored stays so: who wants a command to outlive its terminal has nohup.
+    A signal that is ignored stays ignored, as under nohup.
 
     Raises:
-        KeyboardInterrupt: one of them came.
+        KeyboardInterrupt: on one of these signals.
     """
-    if threading.current_thread() is not threading.main_thread():  # only that one may set them
+    if threading.current_thread() is not threading.main_thread():  # others cannot set handlers
         yield
         return
     ours = [one for one in _LIKE_CTRL_C if signal.getsignal(one) is signal.SIG_DFL]
@@ -40,27 +38,13 @@ def _stop(*_: object) -> None:
 
 
 @contextmanager
-def interrupt_once() -> Iterator[Callable[[], None]]:
-    """As :func:`minding_interrupts`, but only the first Ctrl-C stops: what undoes the work then is
-    left alone by the others, so that it is whole before the program ends.
+def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
+    """Yield a check for long loops; it raises KeyboardInterrupt if an earlier one got lost.
+
+    Python raises KeyboardInterrupt wherever the main thread happens to be. In a finalizer or a C
+    library's callback it is printed and dropped, and the loop would go on. If ``once``, Ctrl-C
+    after the first is ignored, so that undoing the work is not itself interrupted.
     """
-    with _noting_interrupts(once=True) as check:
-        yield check
-
-
-@contextmanager
-def checked_interrupts() -> Iterator[Callable[[], None]]:
-    """A check for long loops: it raises KeyboardInterrupt if one was raised and went nowhere.
-
-    Python raises it wherever the main thread happens to be. In a finaliser or in a callback of a C
-    library it is printed and dropped, and the loop would run on as if nobody had asked it to stop.
-    """
-    with _noting_interrupts(once=False) as check:
-        yield check
-
-
-@contextmanager
-def _noting_interrupts(*, once: bool) -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # only the main thread is interrupted
         return

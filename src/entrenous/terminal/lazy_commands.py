@@ -1,5 +1,5 @@
-"""Groups of commands that are listed without being imported: help is printed from a table, and the
-module of a command is imported when that command runs or explains itself.
+"""Command groups that are listed without importing their commands: help is printed from a table,
+and a command's module is imported when that command runs or shows its own help.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class Listed(NamedTuple):
-    """A command as its group lists it.
+    """A command's entry in its group's list.
 
     ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
     is the first paragraph of the command's own help. A ``hidden`` command is not listed.
@@ -23,7 +23,7 @@ class Listed(NamedTuple):
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are in the table ``listed``, in the order of its help."""
+    """A group whose commands are in the table ``listed``, in help order."""
 
     listed: ClassVar[Mapping[str, Listed]]
 
@@ -35,13 +35,13 @@ class LazyGroup(TyperGroup):
             self.commands[name] = stand_in
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The real command, whose module is imported for it; None if there is none of that name."""
+        """Import and return a command; None if there is none of that name."""
         del ctx
         known = self.listed.get(cmd_name)
         return None if known is None else load_command(cmd_name, known)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list from the table alone, as Click writes it from the commands."""
+        """Write the command list like Click, but from the table alone."""
         del ctx
         shown = {name: one for name, one in self.commands.items() if not one.hidden}
         limit = formatter.width - 6 - max(map(len, shown))
@@ -54,6 +54,6 @@ class LazyGroup(TyperGroup):
 def load_command(name: str, known: Listed) -> Any:
     """Import a command's module and return the command, for Click to run."""
     app = typer.Typer(rich_markup_mode=None)
-    app.callback()(lambda: None)  # so that Typer makes a group, also of a single command
+    app.callback()(lambda: None)  # makes Typer build a group even for a single command
     importlib.import_module(known.module).join(app)
     return typer.main.get_group(app).commands[name]

@@ -1,4 +1,4 @@
-"""Read pictures, clips and sounds that a person names, and name the file in an error message."""
+"""Read media files named by the user, and name the file that an error is about."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from entrenous.media.file_kind import is_animated
 from entrenous.terminal.output import hint, single_line
 from entrenous.terminal.output_files import read_file
 
-# Each speaks of the one kind as which a file was tried last; FramesUnknown, a NoFrames, and
-# SoundUnknown, a NotASound, are kept, because they say what is in the way.
+# The errors that say that a file is of no supported kind. Their subclasses FramesUnknown and
+# SoundUnknown are kept, because they say more.
 _IS_NONE: Final = (NotAPicture, NoFrames, NotASound)
 
 
 def read_media(path: Path) -> bytes:
-    """A file's bytes, of which there are some.
+    """Return a file's content.
 
     Raises:
-        EmptyFile; what :func:`.output.read_file` raises.
+        EmptyFile, and the errors of :func:`.output_files.read_file`.
     """
     data = read_file(path)
     if not data:
@@ -30,13 +30,14 @@ def read_media(path: Path) -> bytes:
 
 
 def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
-    """Say of each picture that moves that only its first one is sent, before it goes; they are
-    returned as the person typed them, for ``first_picture_only`` of ``--json``.
+    """Hint for each animated picture that only its first frame will be sent.
+
+    Returns: their paths as typed, for ``first_picture_only`` of ``--json``.
     """
     stills = [str(path) for path, data in files if is_animated(data)]
-    for still in stills:
+    for path in stills:
         hint(
-            f"{single_line(still)} moves; only its first picture is sent. To send it moving, save it"
+            f"{single_line(path)} moves; only its first picture is sent. To send it moving, save it"
             " as MP4."
         )
     return stills
@@ -44,10 +45,10 @@ def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 @contextmanager
 def one_of_ours(path: Path) -> Iterator[None]:
-    """Say of a file that is no picture, clip or sound that it is none, by its name.
+    """Raise NothingToSee, naming the file, if it is not a picture, clip or sound.
 
     Raises:
-        NothingToSee; everything else as it is.
+        NothingToSee; all other errors unchanged.
     """
     try:
         yield
@@ -59,12 +60,11 @@ def one_of_ours(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming(files: Sequence[Path]) -> Iterator[None]:
-    """Say which of these files a refusal is about, as the person typed it: on standard error, and
-    in no log.
+    """Print to standard error, and to no log, which of these files an error is about.
 
     Raises:
-        NothingToSee: in that file there is no picture, clip or sound that we read.
-        Everything else as it is.
+        NothingToSee: that file is not a supported picture, clip or sound.
+        All other errors unchanged.
     """
     try:
         yield

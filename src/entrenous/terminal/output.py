@@ -1,6 +1,4 @@
-"""Print answers: one JSON object for scripts, plain sentences for people; hints go to standard
-error.
-"""
+"""Print answers: one JSON object for scripts, sentences for people; hints go to standard error."""
 
 import errno
 import json
@@ -19,7 +17,7 @@ NO_ROOM: Final = DISK_FULL | {errno.EIO}
 
 
 def say(text: str = "") -> None:
-    """Print one line to standard output; nothing in it acts on the terminal."""
+    """Print one line to standard output, without control characters."""
     with _answering():
         _write_line(text, sys.stdout)
 
@@ -35,40 +33,40 @@ def _write_line(text: str, stream: TextIO) -> None:
 
 
 def hint_at(problems: Iterable[EntrenousError]) -> None:
-    """Print one hint for each; that a relay is silent goes without saying: what is for it waits."""
-    told = [unwrapped(str(problem)) for problem in problems if not isinstance(problem, Unreachable)]
-    for line in dict.fromkeys(told):
+    """Print a hint for each distinct problem, except unreachable relays, which are tried again."""
+    texts = (
+        unwrapped(str(problem)) for problem in problems if not isinstance(problem, Unreachable)
+    )
+    for line in dict.fromkeys(texts):
         hint(line)
 
 
 def without_control_characters(text: str) -> str:
-    """Text in which what would act on a terminal, instead of being seen there, is a mark: others
-    may have chosen it.
+    """Replace characters that act on a terminal instead of being shown: others may have chosen the
+    text.
     """
     return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
 
 
 def single_line(text: str) -> str:
-    """What somebody else chose, for the middle of a line of ours: its line ends are marks, and its
-    gaps are one space wide, so that it neither begins a line nor pads one until a terminal does.
+    """Make others' text safe inside a line of ours: mark line breaks, and collapse spaces, so that
+    it cannot begin a new line, not even by padding up to the terminal's width.
     """
     return " ".join(text.replace("\n", "\ufffd").split())
 
 
 def unwrapped(text: str) -> str:
-    """A message without the line ends of the source file that it stands in; the terminal wraps
-    it.
-    """
+    """Join the lines of a message's paragraphs; the terminal wraps them."""
     return "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 def key_fingerprint(person: PersonId) -> str:
-    """What names a person's keys, cut short to be compared by eye: 128 bits."""
+    """Return the first 128 bits of a person id, which names their keys, to compare by eye."""
     return " ".join(person.hex()[at : at + 4] for at in range(0, 32, 4))
 
 
 def put_json(answer: Mapping[str, object]) -> None:
-    """The one JSON object that ``--json`` promises."""
+    """Print the one JSON object that ``--json`` promises."""
     with _answering():
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         sys.stdout.flush()
@@ -76,7 +74,7 @@ def put_json(answer: Mapping[str, object]) -> None:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Raises AnswerCut where standard output is a file on a disk that takes no more."""
+    """Raise AnswerCut if standard output is a file on a full disk."""
     try:
         yield
     except OSError as why:
@@ -85,6 +83,6 @@ def _answering() -> Iterator[None]:
         raise
 
 
-def rfc3339_utc(moment: datetime) -> str:
-    """A moment as scripts read it: RFC 3339 in UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def rfc3339_utc(time: datetime) -> str:
+    """Format a time, which is in UTC, for scripts (RFC 3339)."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

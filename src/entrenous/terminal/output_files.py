@@ -1,7 +1,7 @@
-"""Read and write the files that a person names.
+"""Read and write the files that the user names.
 
-A new file appears whole or not at all and never replaces another; the files of one message or of
-one item of evidence are written together or not at all.
+A new file appears whole or not at all, and never replaces another; the files of one message or one
+item of evidence are written together or not at all.
 """
 
 import os
@@ -28,12 +28,12 @@ _OPENED: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes.
+    """Return a file's content.
 
     Raises:
         NoSuchFile: there is nothing at ``path``.
-        NotAFile: it is a pipe or a device, which may never end, or never begin.
-        UnreadableFile: it is a folder, or may not be read.
+        NotAFile: it is a pipe or a device, which may never end or never begin.
+        UnreadableFile: it is a folder, or cannot be read.
     """
     try:
         if not _is_readable_kind(path, path.stat().st_mode):
@@ -46,46 +46,49 @@ def read_file(path: Path) -> bytes:
 
 
 def _is_readable_kind(path: Path, mode: int) -> bool:
-    """A folder's own refusal comes from reading it. A pipe that whoever called us has opened, as by
-    ``<(...)`` in a shell, has somebody at its other end.
+    """Accept files, folders (reading them has its own error), and pipes that the caller has opened,
+    as a shell's ``<(...)`` does.
     """
     was_opened = str(path) == "/dev/stdin" or path.parent in _OPENED
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (was_opened and stat.S_ISFIFO(mode))
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file all at once, readable by its owner only; its folder is made if missing.
+    """Write a file all at once, readable by its owner only, creating its folder if needed.
 
-    A file that already holds just this is left as it is; nothing else is ever written over.
+    A file that already has this content is left as it is; no other file is overwritten.
 
     Raises:
         AlreadyThere: something else has this name; it was left alone.
-        DiskFull: there was no room; nothing was written.
-        UnwritableFolder: the folder cannot be made or written to.
+        DiskFull: nothing was written.
+        UnwritableFolder: the folder cannot be created or written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        add_private(path, data)
-    except FileExistsError:
-        _refuse_other_content(path, data)
-    except OSError as why:
-        if why.errno in DISK_FULL:
-            raise DiskFull from None
-        raise UnwritableFolder(path=path.parent) from None
+    with _new_file(path):
+        try:
+            add_private(path, data)
+        except FileExistsError:
+            if not _is_copy(path, data):
+                raise
 
 
 def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
-    """As :func:`write_new`, with what ``fill`` writes into the file that it is given.
+    """Write a file like :func:`write_new`, with the content that ``fill`` writes.
 
-    Returns:
-        Whether the file is new: one that held just this was left as it is.
+    Returns: whether the file is new; one with the same content is left as it is.
 
     Raises:
-        AlreadyThere, DiskFull, UnwritableFolder; what ``fill`` raises. Then nothing was written.
+        AlreadyThere, DiskFull, UnwritableFolder, and the errors of ``fill``: nothing was written.
     """
+    with _new_file(path):
+        return add_filled(path, fill)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[None]:
+    """Create the folder of a new file, and turn errors of writing the file into ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return add_filled(path, fill)
+        yield
     except FileExistsError:
         if path.parent.is_dir():
             raise AlreadyThere(path=path) from None
@@ -96,21 +99,18 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
         raise UnwritableFolder(path=path.parent) from None
 
 
-def _refuse_other_content(path: Path, data: bytes) -> None:
-    """Raises AlreadyThere unless the file at ``path`` is one, no link, and holds ``data``."""
+def _is_copy(path: Path, data: bytes) -> bool:
+    """Check whether ``path`` is a file, not a link, with content ``data``."""
     with suppress(OSError):
-        if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
-            return
-    if path.parent.is_dir():
-        raise AlreadyThere(path=path)
-    raise UnwritableFolder(path=path.parent)
+        return path.is_file() and not path.is_symlink() and path.read_bytes() == data
+    return False
 
 
 class FileGroup:
-    """Files to be written, and those of them that this command has made.
+    """Files to be written together, and those of them that this command has created.
 
-    What opens once is over when all of it was shown. Were a part of it left behind by an opening
-    that failed, it could be seen in parts, and opened again.
+    A view-once message is over only when all of it was shown. If a failed opening left part of it
+    behind, it could be viewed in parts, and opened again.
     """
 
     def __init__(self) -> None:
@@ -119,14 +119,14 @@ class FileGroup:
         self._made = list[Path]()
 
     def want(self, place: Path, size: int, fill: Callable[[BinaryIO], None]) -> None:
-        """One more file, of so many bytes, that ``fill`` writes."""
+        """Add a file of ``size`` bytes that ``fill`` writes."""
         self._wanted.append((place, size, fill))
 
     def write(self) -> None:
-        """Write them, once it is seen that no name is taken.
+        """Write the files, after checking that no name is taken.
 
         Raises:
-            AlreadyThere, DiskFull, UnwritableFolder; what the files' ``fill`` raises.
+            AlreadyThere, DiskFull, UnwritableFolder, and the errors of the ``fill`` functions.
         """
         for place, size, _ in self._wanted:
             _refuse_taken(place, size)
@@ -137,18 +137,18 @@ class FileGroup:
 
     @contextmanager
     def unless(self, over: Callable[[], bool]) -> Iterator[None]:
-        """On any failure, a Ctrl-C among them, take away what was made, unless it is all there is
-        left of the message: ``over`` says so.
+        """On any failure, Ctrl-C included, remove the files created, unless ``over`` says that they
+        are all that is left of the message.
         """
         try:
             yield
         except BaseException:
             if not over():
-                self._take_away()
+                self._remove_created()
             raise
 
-    def _take_away(self) -> None:
-        """Only what this made: the others were there before."""
+    def _remove_created(self) -> None:
+        """Remove the files that this command created; others were there before."""
         for place in self._made:
             try:
                 place.unlink(missing_ok=True)
@@ -160,7 +160,7 @@ class FileGroup:
 
 
 def _refuse_taken(place: Path, size: int) -> None:
-    """Raises AlreadyThere where something is that can not be this file from an earlier opening."""
+    """Raise AlreadyThere if something is there that cannot be this file from an earlier opening."""
     if os.path.lexists(place) and (
         place.is_symlink() or not place.is_file() or place.stat().st_size != size
     ):
@@ -168,8 +168,8 @@ def _refuse_taken(place: Path, size: int) -> None:
 
 
 def require_free_space(folder: Path, size: int) -> None:
-    """See that ``folder`` can be made and written to, and has room for so many bytes; it is left as
-    it was.
+    """Check that ``folder`` can be created and written to, and has ``size`` bytes free; it is left
+    as it was.
 
     Raises:
         UnwritableFolder, DiskFull.
@@ -179,7 +179,7 @@ def require_free_space(folder: Path, size: int) -> None:
     try:
         write_new(trial, b"?")
         room = shutil.disk_usage(folder)
-        if room.total and room.free < size:  # some file systems know neither
+        if room.total and room.free < size:  # some file systems report neither
             raise DiskFull
     finally:
         with suppress(OSError):

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bar(label: str, total: int) -> Iterator["Steps"]:
-    """A progress bar on standard error, only where somebody watches."""
+    """Show one progress bar on standard error, if that is a terminal."""
     with bars() as shown:
         yield Steps(shown, label, total)
 
 
 @contextmanager
 def bars() -> Iterator["Bars"]:
-    """Progress bars on standard error, only where somebody watches."""
+    """Show progress bars on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield Bars(None)
         return
@@ -28,8 +28,8 @@ def bars() -> Iterator["Bars"]:
 
 
 class Bars:
-    """One bar for each stage of long work, shown once there is something to show; without a
-    ``progress`` nothing is shown.
+    """One bar per stage of long work, shown at its first progress; without a ``progress`` nothing
+    is shown.
     """
 
     def __init__(self, progress: "Progress | None") -> None:
@@ -37,11 +37,11 @@ class Bars:
         self._tasks = dict[str, "TaskID"]()
 
     def reached(self, label: str, done: int, total: int) -> None:
-        """So many bytes of that stage are done."""
+        """Report the bytes done of a stage."""
         self._show(label, done, total, counts=False)
 
     def counted(self, label: str, done: int, total: int) -> None:
-        """So many are done of what is no bytes; in the same display, for two erase each other."""
+        """Report a count done; two separate displays would erase each other."""
         self._show(label, done, total, counts=True)
 
     def _show(self, label: str, done: int, total: int, *, counts: bool) -> None:
@@ -53,7 +53,7 @@ class Bars:
 
 
 class Steps:
-    """Counts the steps of one long task, whose bar is there from the first on."""
+    """The step counter of one long task, whose bar is shown from the start."""
 
     def __init__(self, shown: Bars, label: str, total: int) -> None:
         self._shown, self._label, self._total = shown, label, total
@@ -61,11 +61,11 @@ class Steps:
         self.reached(0, total)
 
     def done(self) -> None:
-        """One more is done."""
+        """Count one step."""
         self.reached(self._done + 1, self._total)
 
     def reached(self, done: int, total: int) -> None:
-        """So many are done, of so many: for whom the total is not known beforehand."""
+        """Set the count and the total, if the total is not known beforehand."""
         self._done, self._total = done, total
         self._shown.counted(self._label, done, total)
 
@@ -75,7 +75,7 @@ def _display() -> "Progress":
     from rich.console import Console  # noqa: PLC0415 - as above
 
     class Amount(progress.ProgressColumn):
-        """Bytes, or a count, as a row asks for it."""
+        """A column of bytes or of a count, as the row's task says."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -85,7 +85,7 @@ def _display() -> "Progress":
             column = self._count if task.fields["counts"] else self._bytes
             return column.render(task)
 
-    # Colour only without NO_COLOR; nothing in a label is interpreted.
+    # Coloured only without NO_COLOR; nothing in a label is interpreted as markup.
     shown = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
     return progress.Progress(
         progress.TextColumn("  {task.description:<9}"),

@@ -1,8 +1,4 @@
-"""The session that every command is given, and the exit statuses that it ends with.
-
-The exit statuses are one table from families of errors to numbers that scripts can rely on
-(docs/start.md).
-"""
+"""Every command's session, and the exit statuses that scripts rely on (docs/start.md)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +15,8 @@ Apps = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Session:
-    """What every command is given: where the passphrase comes from, and the applications of the
-    other faces, by name, for the commands that serve them.
+    """What every command gets: the file descriptor of the passphrase, and the applications that it
+    may serve, by name.
     """
 
     passphrase_fd: int | None
@@ -28,7 +24,8 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """Read by the first who asks: one that is wrong stops no command that has no use for it.
+        """The settings, read on first use, so that a bad one stops no command that does not need
+        it.
 
         Raises:
             BadSetting.
@@ -37,7 +34,6 @@ class Session:
 
 
 def session_of(context: typer.Context) -> Session:
-    """Settings and where the passphrase comes from."""
     session = context.find_root().obj
     if not isinstance(session, Session):
         raise TypeError("a command runs inside cli.run")
@@ -56,9 +52,9 @@ BY_FAMILY: Final = {
     "unreachable": 6,
     "malformed": 7,
 }
-_STOPPED: Final = "interrupted"  # no failure: a person stopped it
+_STOPPED: Final = "interrupted"  # not a failure: the user stopped it
 
 
 def exit_of(error: EntrenousError) -> int:
-    """The exit status of an error's family; an error without a family is our bug."""
+    """Return the exit status of an error's family; an error without a family is our bug."""
     return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

@@ -1,7 +1,7 @@
-"""Input that a person types: text from standard input, times, and HOST:PORT.
+"""Input that the user types: text from standard input, times, and HOST:PORT.
 
-Secrets and long texts come by standard input instead of the command line, where other users of
-the machine could read them.
+Secrets and long texts come from standard input rather than the command line, which other users of
+the machine can read.
 """
 
 import getpass
@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,17 +17,18 @@ from entrenous.terminal.output import hint
 from entrenous.terminal.session import Session
 
 STDIN_MARK: Final = "-"
-#: What help says before it says what the option is for.
+#: Precedes an option's own help.
 SAFER: Final = "- reads it from standard input, unseen by others on this machine."
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
-_TEXT_MAX: Final = 1 << 20  # characters; what is too long for a message is said by who sends it
+_TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 
 
 def line_typed(given: str, what: str, context: typer.Context) -> str:
-    """``given``, or if that is ``-`` one line of standard input, unseen on a terminal.
+    """Return ``given``, or if that is ``-`` one line of standard input, not echoed on a terminal.
 
     Raises:
-        BadParameter: standard input gives the passphrase, or nothing.
+        BadParameter: standard input already provides the passphrase, or is empty.
     """
     if given != STDIN_MARK:
         return given
@@ -40,10 +41,10 @@ def line_typed(given: str, what: str, context: typer.Context) -> str:
 
 
 def text_typed(given: str | None, what: str, context: typer.Context) -> str | None:
-    """``given``, or if that is ``-`` all of standard input without its last line end.
+    """Return ``given``, or if that is ``-`` all of standard input without its last line end.
 
     Raises:
-        BadParameter: standard input gives the passphrase, or nothing, or no text.
+        BadParameter: standard input already provides the passphrase, is empty, or is not text.
     """
     if given != STDIN_MARK:
         return given
@@ -54,52 +55,51 @@ def text_typed(given: str | None, what: str, context: typer.Context) -> str | No
 
 
 def refuse_two(**given: str | None) -> None:
-    """Raises BadParameter when more than one of these options asks for standard input."""
+    """Raise BadParameter if more than one of these options reads standard input."""
     asking = [f"--{name}" for name, value in given.items() if value == STDIN_MARK]
     if len(asking) > 1:
-        raise typer.BadParameter(f"standard input can be one of {' and '.join(asking)}")
+        raise typer.BadParameter(f"only one of {' and '.join(asking)} can read standard input")
 
 
 def _refuse_passphrase(context: typer.Context) -> None:
     session = context.find_root().obj
     if isinstance(session, Session) and session.passphrase_fd == 0:
-        raise typer.BadParameter("standard input gives the passphrase; - needs one of its own")
+        raise typer.BadParameter("standard input already gives the passphrase, so - cannot read it")
 
 
 def _read(read: Callable[[int], str], most: int) -> str:
     try:
         found = read(most + 1)
     except UnicodeDecodeError:
-        raise typer.BadParameter("what standard input gives is no text") from None
+        raise typer.BadParameter("standard input is not text") from None
     if len(found) > most:
-        raise typer.BadParameter("standard input gives too much")
+        raise typer.BadParameter("standard input is too long")
     return found
 
 
 def _something(found: str) -> str:
     if not found:
-        raise typer.BadParameter("standard input gives nothing")
+        raise typer.BadParameter("standard input is empty")
     return found
 
 
 _FORM: Final = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
-_EARLIEST_YEAR: Final = 1990  # before, there was nowhere to see it
+_EARLIEST_YEAR: Final = 1990  # before the web, so nothing could be seen there
 _SHOWN: Final = "write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01:00"
 
 
 def time_option(words: str) -> Any:
-    """An option that takes a time."""
+    """Return an option that takes a time."""
     return typer.Option(help=words, metavar="TIME", parser=typed_time)
 
 
 def typed_time(typed: str) -> datetime:
-    """A time as a person typed it, in UTC, which commands say it is in unless it says otherwise; of
-    a day alone its beginning.
+    """Parse a time: UTC unless it says otherwise, and a date alone means the start of the day.
 
     Raises:
-        BadParameter: it is written otherwise, or lies before 1990 or after what a calendar holds.
+        BadParameter: the format is wrong, or the time is before 1990 or beyond the calendar.
     """
     text = typed.strip()
     try:
@@ -109,12 +109,12 @@ def typed_time(typed: str) -> datetime:
     except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.year < _EARLIEST_YEAR:
-        raise typer.BadParameter(f"{typed!r} is no time that can be used here: {_SHOWN}")
+        raise typer.BadParameter(f"{typed!r} is not a time that can be used here: {_SHOWN}")
     return moment.replace(tzinfo=UTC)
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
-    """Host and port of "127.0.0.1:0" or "[::1]:0"; a usage error otherwise."""
+    """Split "127.0.0.1:0" or "[::1]:0" into host and port; raise a usage error otherwise."""
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise typer.BadParameter("give HOST:PORT, e.g. 127.0.0.1:7801", param_hint="--listen")

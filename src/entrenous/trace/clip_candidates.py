@@ -1,4 +1,4 @@
-"""The sent clips that a found file might show, and what they look like."""
+"""The sent clips that a found file might show, with what was measured of them at sending."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,10 +29,10 @@ _TOLERANCE: Final = 4.0 / 1000  # of the found frame's longest side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCandidate:
-    """One sent clip; ``thumbs`` (N, h, w) are small frames of it, at ``thumb_times``.
+    """One sent clip; ``thumbs`` (N, h, w) are thumbnails of its frames at ``thumb_times``.
 
-    ``survey_sha256`` is of all that was measured of it; ``again`` are further messages that it was
-    sent in, with copies, a dither and maybe a survey of their own.
+    ``survey_sha256`` covers everything measured at sending. ``others`` are further messages with
+    the same clip, each with its own copies, dither and perhaps survey.
     """
 
     message: Message
@@ -43,13 +43,14 @@ class ClipCandidate:
     camera: Camera
     stage: ClipLayout
     survey_sha256: bytes
-    again: tuple["ClipCandidate", ...] = ()
+    others: tuple["ClipCandidate", ...] = ()
 
     def frames(
         self, start_s: float, stop_s: float, device: Device, lost: MissingFiles
     ) -> list[Frame]:
-        """Its frames between these times, unmarked, reduced to about the working size; none when
-        the clip cannot be read any more.
+        """Decode the unmarked frames between two times, reduced to about the working size.
+
+        Returns: an empty list when the clip cannot be read any more.
         """
         source = lost.kept(self.clip.original, self.message, device)
         if source is None:
@@ -61,40 +62,40 @@ class ClipCandidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchor:
-    """A found frame, by its number among the probes, that seems to show the scene of a key frame.
+    """A probe (by its index) that seems to show the scene of a key frame.
 
-    ``homography`` is a first idea of how it lies there, from the key frame's pixels to the found
-    one's; ``agreeing`` counts the points that share it.
+    ``homography`` is a first estimate from the key frame's pixels to the probe's; ``agreeing`` is
+    the number of matches that support it.
     """
 
-    reel: ClipCandidate
+    candidate: ClipCandidate
     probe: int
     key: KeyFrame
     homography: Homography
     agreeing: int
 
 
-def reels(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
-    """Every clip of which copies were sent from here; equal originals are one.
+def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
+    """Every clip that copies were sent of; clips with equal originals are merged.
 
-    Originals are read only of clips whose size and length are the same.
+    Originals are read only for clips with the same size and length.
     """
     alike = dict[tuple[int, int, float], list[ClipCandidate]]()
-    for one in _each(device, lost):
+    for one in _sent_clips(device, lost):
         key = one.clip.width_px, one.clip.height_px, round(one.clip.length_s, 1)
         alike.setdefault(key, []).append(one)
-    return [one for some in alike.values() for one in _joined(some, device)]
+    return [one for group in alike.values() for one in _merge_equal(group, device)]
 
 
-def _each(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
+def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
     for message in device.ledger.with_clips():
         for clip in message.clips:
             measured = lost.kept(clip.survey, message, device) if clip.copies else None
             if measured is not None:
-                yield _reel(message, clip, measured)
+                yield _candidate(message, clip, measured)
 
 
-def _reel(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
+def _candidate(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
     survey = unpack(Survey, measured)
     thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
     return ClipCandidate(
@@ -109,23 +110,22 @@ def _reel(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
     )
 
 
-def _joined(alike: list[ClipCandidate], device: Device) -> list[ClipCandidate]:
+def _merge_equal(alike: list[ClipCandidate], device: Device) -> list[ClipCandidate]:
     if len(alike) == 1:
         return alike
     same = dict[bytes, list[ClipCandidate]]()
-    for one in alike:  # whether a lost one matters is seen when something lies on it
+    for one in alike:  # a missing file matters only if the clip is matched later
         source = MissingFiles().kept(one.clip.original, one.message, device)
         same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
-    return [replace(first, again=tuple(rest)) for first, *rest in same.values()]
+    return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
 
 
-def of_clips(device: Device) -> int:
-    """How many copies of clips were sent from here."""
+def count_clip_copies(device: Device) -> int:
     return sum(len(clip.copies) for one in device.ledger.with_clips() for clip in one.clips)
 
 
-def everybody(device: Device) -> int:
-    """How many copies of anything were sent from here: all that a finding must be corrected for."""
+def count_all_copies(device: Device) -> int:
+    """The number of all copies sent from this device, which findings are corrected for."""
     return sum(
         sum(len(picture.copies) for picture in message.pictures)
         + sum(len(clip.copies) for clip in message.clips)
@@ -135,48 +135,46 @@ def everybody(device: Device) -> int:
 
 
 def anchors(
-    probes: list[Grey], candidates: list[ClipCandidate], most: int = _ANCHORS
+    probes: list[Grey], candidates: list[ClipCandidate], limit: int = _ANCHORS
 ) -> list[Anchor]:
-    """The likeliest pairs of a probe and a key frame, by matching points; the best first, at most
-    ``most``.
-    """
-    looks = [
+    """Match probes with key frames by their features; the best pairs first, at most ``limit``."""
+    views = [
         (number, flipped, _features(probe[:, ::-1] if flipped else probe))
         for number, probe in enumerate(probes)
         for flipped in (False, True)
     ]
     found = [
         anchor
-        for reel in candidates
-        for key, sent in ((key, _kept(key)) for key in reel.keys)
-        for number, flipped, seen in looks
-        if (anchor := _anchor(reel, key, sent, (number, flipped, seen))) is not None
+        for candidate in candidates
+        for key, sent in ((key, _stored_features(key)) for key in candidate.keys)
+        for number, flipped, features_seen in views
+        if (anchor := _anchor(candidate, key, sent, (number, flipped, features_seen))) is not None
     ]
-    return sorted(found, key=lambda anchor: -anchor.agreeing)[:most]
+    return sorted(found, key=lambda anchor: -anchor.agreeing)[:limit]
 
 
 def _anchor(
-    reel: ClipCandidate, key: KeyFrame, sent: Features, look: tuple[int, bool, Features]
+    candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, bool, Features]
 ) -> Anchor | None:
-    number, flipped, seen = look
-    at_sent, at_found = matches(seen, sent)
+    number, flipped, features_seen = view
+    at_sent, at_found = matches(features_seen, sent)
     if len(at_sent) < _MATCHES_MIN:
         return None
     affine, agree = cv2.estimateAffine2D(
-        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(seen.size)
+        at_sent, at_found, ransacReprojThreshold=_TOLERANCE * max(features_seen.size)
     )
-    if not np.sum(agree) >= _MATCHES_MIN:  # OpenCV gives no mask when there is no map
+    if not np.sum(agree) >= _MATCHES_MIN:  # the mask is None when no map was found
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]])
     if flipped:
-        homography = mirroring(seen.size) @ homography
-    if not plausible(homography, sent.size, seen.size):
+        homography = mirroring(features_seen.size) @ homography
+    if not plausible(homography, sent.size, features_seen.size):
         return None
-    return Anchor(reel, number, key, homography, int(agree.sum()))
+    return Anchor(candidate, number, key, homography, int(agree.sum()))
 
 
 def rgb(luma: Grey) -> Grey:
-    """A luma plane as a grey picture, (H, W, 3)."""
+    """Turn a luma plane into a grey picture (H, W, 3)."""
     return np.asarray(cv2.merge([luma] * 3), np.uint8)
 
 
@@ -184,8 +182,10 @@ def _features(luma: Grey) -> Features:
     return features(rgb(np.ascontiguousarray(luma)), side_px=_SIDE_PX, limit=_POINTS)
 
 
-def _kept(key: KeyFrame) -> Features:
+def _stored_features(key: KeyFrame) -> Features:
     points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
-    looks = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
-    norms = np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-6)
-    return Features((key.width_px, key.height_px), points, np.asarray(looks / norms, np.float32))
+    descriptors = np.frombuffer(key.looks, np.uint8).reshape(-1, 128).astype(np.float32)
+    norms = np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
+    return Features(
+        (key.width_px, key.height_px), points, np.asarray(descriptors / norms, np.float32)
+    )

@@ -1,6 +1,6 @@
-"""``entrenous trace``: for people, and as JSON.
+"""The command ``entrenous trace``: sentences for people, or JSON.
 
-``--explain`` writes a page, a PDF, and on request the report for an expert.
+``--explain`` writes a page and a PDF, and with ``--disclose`` the report for an expert.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,26 +28,33 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.session import NO, YES, exit_of
 from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
-from entrenous.trace.explain.wording import how_it_lies, odds, rounded_up, what_is_lost, which_part
+from entrenous.trace.explain.wording import (
+    describe_alignment,
+    describe_part,
+    missing_messages_line,
+    odds,
+    rounded_up,
+)
 from entrenous.trace.originals import Originals
 from entrenous.trace.originals import learn as learn_looks
 from entrenous.trace.trace_file import Traced, trace_file
 from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
 
 
-def shown(traced: "Traced", device: Device) -> "Traced":
-    """What was just traced."""
+def with_current_names(traced: Traced, device: Device) -> Traced:
+    """Replace the names in a trace by what people are called now."""
     trace = as_called(traced.trace, current_names(device), device)
-    seen = traced.investigation
-    known = None if seen is None else replace(seen, trace=trace)
+    investigation = traced.investigation
+    known = None if investigation is None else replace(investigation, trace=trace)
     return replace(traced, trace=trace, investigation=known)
 
 
 def files_in(named: Sequence[Path]) -> list[Path]:
-    """The named files, and all files in named folders and theirs, sorted; each once.
+    """List the named files and all files in named folders, recursively; each once, sorted per
+    folder.
 
     Raises:
-        EmptyFolder: folders were named, and there is not one file in them.
+        EmptyFolder: only folders were named, and they hold no file.
     """
     found = list(dict.fromkeys(file for one in named for file in _files(one)))
     if named and not found:
@@ -74,8 +81,9 @@ _SCHEMA = "entrenous/trace/1"
 
 
 def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
-    """The object that ``--json`` promises (docs/trace.md); ``lost`` names what it could not be
-    compared with.
+    """The object that ``--json`` promises (docs/trace.md).
+
+    ``lost`` names the messages that could not be compared.
     """
     return {
         "schema": _SCHEMA,
@@ -90,8 +98,8 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
     }
 
 
-def as_error(error: EntrenousError) -> dict[str, object]:
-    """What stands in the place of a trace when a file of several could not be traced."""
+def error_as_json(error: EntrenousError) -> dict[str, object]:
+    """The object in place of a trace when one of several files could not be traced."""
     return {
         "schema": _SCHEMA,
         "trace": None,
@@ -101,28 +109,28 @@ def as_error(error: EntrenousError) -> dict[str, object]:
     }
 
 
-def tell(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
-    """Say it in sentences; ``lost`` as of :func:`as_json`."""
+def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
+    """Print a trace as sentences; ``lost`` as in :func:`as_json`."""
     if found.message is not None:
-        say(f"  {file.name} is {_what(found)}")
+        say(f"  {file.name} is {_description(found)}")
     if found.verdict.finding is Finding.NOBODY:
         say(NOBODY_OF_THE_REST if lost else NOBODY)
-        _tell_lost(lost)
+        _print_missing(lost)
         return
-    _tell_named(found.verdict)
+    _print_named(found.verdict)
     for part in found.others:
-        how = [] if part.warp is None else [how_it_lies(part.warp)]
+        how = [] if part.warp is None else [describe_alignment(part.warp)]
         does = "holds" if part.warp is None else "shows"
         say(f"  It also {does} {', '.join([f'your {_kind(found)} {part.message}', *how])}")
-        _tell_named(part.verdict)
+        _print_named(part.verdict)
     say(f"  {NOT_SAID}")
-    _tell_lost(lost)
+    _print_missing(lost)
     say(f"next: entrenous case open --from-trace {found.number}")
 
 
-def _tell_lost(lost: Sequence[str]) -> None:
+def _print_missing(lost: Sequence[str]) -> None:
     if lost:
-        say(f"  {what_is_lost(lost)}")
+        say(f"  {missing_messages_line(lost)}")
 
 
 def _kind(found: Trace) -> str:
@@ -131,13 +139,13 @@ def _kind(found: Trace) -> str:
     return "photo" if found.span is None else "clip"
 
 
-def _what(found: Trace) -> str:
-    how = [] if found.warp is None else [how_it_lies(found.warp)]
-    part = [] if found.span is None else [which_part(found.span)]
+def _description(found: Trace) -> str:
+    how = [] if found.warp is None else [describe_alignment(found.warp)]
+    part = [] if found.span is None else [describe_part(found.span)]
     return ", ".join([f"your {_kind(found)} {found.message}", *how, *part])
 
 
-def _tell_named(verdict: Verdict) -> None:
+def _print_named(verdict: Verdict) -> None:
     for who in verdict.named:
         say(f"Its hidden marks fit the copy you sent to {who}.")
         say(f"  {odds(verdict.chance[who])}")
@@ -187,22 +195,21 @@ FOR_FEW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a person asked for, and the folder that it goes to."""
+    """Options of ``--explain``, and the folder to write to."""
 
     out: Path
     choices: Choices
     disclosed: bool
 
     def under(self, name: str) -> "Wanted":
-        """The same, in a folder of that name inside."""
         return replace(self, out=self.out / name)
 
 
 def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted | None:
-    """What was asked for; None without ``--explain``.
+    """The options of ``--explain``; None if it was not given.
 
     Raises:
-        BadParameter: something was asked of an explanation that nobody asked for.
+        BadParameter: one of its options was given without it.
     """
     if out is not None:
         return Wanted(out, choices, disclose)
@@ -211,8 +218,8 @@ def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted |
     return None
 
 
-def room_for(out: Path) -> None:
-    """Return only if the files of an explanation can get their names; asked before long work.
+def refuse_existing_files(out: Path) -> None:
+    """Check before long work that the files of an explanation do not exist yet.
 
     Raises:
         AlreadyThere.
@@ -225,16 +232,16 @@ def room_for(out: Path) -> None:
 def write_explanation(
     traced: Traced, data: bytes, name: str, device: Device, wanted: Wanted
 ) -> None:
-    """Write the page, the PDF and, if asked for, the report of one trace; say so in a hint."""
-    choices, seen = wanted.choices, traced.investigation
+    """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
+    choices, investigation = wanted.choices, traced.investigation
     account = (
         account_of(traced.trace, name, choices)
-        if seen is None
-        else account_of_picture(seen, data, name, device, choices)
+        if investigation is None
+        else account_of_picture(investigation, data, name, device, choices)
     )
-    if traced.lost:  # before any other remark: it may be why no copy stands out
-        account = replace(account, remarks=(what_is_lost(traced.lost), *account.remarks))
-    # loaded here: a trace that nobody wants explained shall not wait for a PDF library
+    if traced.lost:  # first, as it may be why no copy stands out
+        account = replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
+    # imported late: other traces do not wait for the PDF library
     page, paper = map(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")
     )
@@ -273,7 +280,6 @@ UNLEARNT = (
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("trace")(trace)
 
 
@@ -325,21 +331,21 @@ def trace(
 
 def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
     if wanted is not None:
-        room_for(wanted.out)
+        refuse_existing_files(wanted.out)
     with naming([file]), of_file(0):
-        traced = shown(trace_file(data, device), device)
+        traced = with_current_names(trace_file(data, device), device)
     if json:
         put_json(as_json(traced.trace, traced.lost))
     else:
-        tell(traced.trace, file, traced.lost)
+        print_trace(traced.trace, file, traced.lost)
     if wanted is not None:
         write_explanation(traced, data, file.name, device, wanted)
-    _hint_at(traced)
+    _hint_unlearnt(traced)
     return _status(traced)
 
 
 def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) -> int:
-    """Trace one after the other; the status of the first failure only if all have failed."""
+    """Trace files one by one. Return a failure's status only if every file failed."""
     statuses, failures = [], []
     originals = Originals(device.read_picture)
     with bar("Tracing", len(files)) as steps:
@@ -347,13 +353,13 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
             try:
                 data = read_media(file)
                 with one_of_ours(file):
-                    traced = shown(trace_file(data, device, originals), device)
+                    traced = with_current_names(trace_file(data, device, originals), device)
                 if wanted is not None:
                     own = wanted.under(f"trace-{traced.trace.number}")
                     write_explanation(traced, data, file.name, device, own)
             except EntrenousError as error:
                 failures.append(exit_of(error))
-                _fail(error, file, json)
+                _report_error(error, file, json)
             else:
                 statuses.append(_status(traced))
                 _report(traced, file, json)
@@ -366,29 +372,29 @@ def _report(traced: Traced, file: Path, json: bool) -> None:
         put_json({**as_json(traced.trace, traced.lost), "file": str(file)})
     else:
         say(str(file))
-        tell(traced.trace, file, traced.lost)
+        print_trace(traced.trace, file, traced.lost)
 
 
-def _fail(error: EntrenousError, file: Path, json: bool) -> None:
+def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
     if json:
-        put_json({**as_error(error), "file": str(file)})
+        put_json({**error_as_json(error), "file": str(file)})
     else:
         say(str(file))
-        say(f"  {unwrapped(str(error))}")  # beside its name, as with --json
+        say(f"  {unwrapped(str(error))}")  # next to the file name, as with --json
 
 
 def _status(traced: Traced) -> int:
     return NO if traced.trace.verdict.finding is Finding.NOBODY else YES
 
 
-def _hint_at(traced: Traced) -> None:
-    seen = traced.investigation
-    if seen is not None and seen.unlearnt and not seen.fits:
-        hint(UNLEARNT.format(count=seen.unlearnt))
+def _hint_unlearnt(traced: Traced) -> None:
+    investigation = traced.investigation
+    if investigation is not None and investigation.unlearnt and not investigation.fits:
+        hint(UNLEARNT.format(count=investigation.unlearnt))
 
 
 def _learn(device: Device) -> None:
-    strange = device.ledger.unlearnt()
-    with bar("Looking", len(strange)) as steps:
-        count = learn_looks(strange, device, steps.done)
-    hint(f"Looked at {count} of {len(strange)} sent photos.")
+    unlearnt = device.ledger.unlearnt()
+    with bar("Looking", len(unlearnt)) as steps:
+        count = learn_looks(unlearnt, device, steps.done)
+    hint(f"Looked at {count} of {len(unlearnt)} sent photos.")

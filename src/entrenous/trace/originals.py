@@ -1,4 +1,4 @@
-"""The pictures that copies were marked from, and their landmarks if those were never stored."""
+"""The unmarked pictures that copies were made from, with their features computed on demand."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,25 +16,24 @@ from entrenous.media.resize import resize
 from entrenous.watermark.alignment.features import Features, features
 from entrenous.watermark.embed import Prepared, prepare
 
-_KEPT_PX: Final = 8_000_000  # of all pictures together: some 200 MB with what was found in them
+_CACHED_PX_MAX: Final = 8_000_000  # about 200 MB with the features of these pictures
 
-
-Read = Callable[[bytes], Picture]
-"""A file's picture, upright; as ``Device.read_picture``."""
+ReadPicture = Callable[[bytes], Picture]
+"""Decode a file to an upright picture, as ``Device.read_picture`` does."""
 
 
 def original_of(sent: SentPicture, device: Device) -> Picture:
-    """The picture that a message's copies were marked from, decoded and reduced as it was then.
+    """Decode the picture that a message's copies were made from, at the size it was sent in.
 
     Raises:
-        KeptFileGone, KeptFileDamaged: its file is gone from the vault, or spoilt.
-        DecoderGaveUp and its kin.
+        KeptFileGone, KeptFileDamaged: its file is missing from the vault, or damaged.
+        DecoderGaveUp and related errors.
     """
     return _read(device.vault.kept(sent.original), sent.size_px, device.read_picture)
 
 
 class Original:
-    """One sent picture, and what tracing finds in it: each part on first use, and once."""
+    """One sent picture; its features and detector input are computed on first use, then kept."""
 
     __slots__ = ("_features", "_prepared", "picture")
 
@@ -44,64 +43,62 @@ class Original:
         self._prepared: Prepared | None = None
 
     def features(self) -> Features:
-        """Its points."""
         if self._features is None:
             self._features = features(np.asarray(self.picture))
         return self._features
 
     def prepared(self) -> Prepared:
-        """It, ready to be listened for."""
         if self._prepared is None:
             self._prepared = prepare(np.asarray(self.picture))
         return self._prepared
 
 
 class Originals:
-    """Sent pictures that were laid under a found one.
+    """A cache of the last few sent pictures that a found one was compared with.
 
-    A folder of leaks is often one picture many times, so the last few are kept. Nothing in them
-    depends on a leak or on a key.
+    A folder of leaks often holds one picture many times. Nothing cached depends on a leak or a key.
     """
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: ReadPicture) -> None:
         self._read = read
-        self._kept: dict[tuple[bytes, int | None], Original] = {}
+        self._cache: dict[tuple[bytes, int | None], Original] = {}
 
     def of(self, source: bytes, size_px: int | None) -> Original:
-        """From the source file's bytes and the size it was reduced to.
+        """Return the original for a source file's bytes and the size it was reduced to.
 
         Raises:
-            NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: as ``Device.read_picture``.
+            NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: see ``Device.read_picture``.
         """
         key = sha256(source), size_px
-        one = self._kept.pop(key, None) or Original(_read(source, size_px, self._read))
-        self._kept[key] = one  # the newest last
-        self._let_go()
+        one = self._cache.pop(key, None) or Original(_read(source, size_px, self._read))
+        self._cache[key] = one  # the newest last
+        self._evict()
         return one
 
-    def _let_go(self) -> None:
-        """The oldest, while all together are too large; a single large one is never kept."""
-        while sum(one.picture.pixels for one in self._kept.values()) > _KEPT_PX:
-            del self._kept[next(iter(self._kept))]
+    def _evict(self) -> None:
+        """Drop the oldest pictures until the rest fit; one picture over the limit is not kept."""
+        while sum(one.picture.pixels for one in self._cache.values()) > _CACHED_PX_MAX:
+            del self._cache[next(iter(self._cache))]
 
 
-def _read(source: bytes, size_px: int | None, read: Read) -> Picture:
+def _read(source: bytes, size_px: int | None, read: ReadPicture) -> Picture:
     picture = read(source)
     return picture if size_px is None else resize(picture, size_px)
 
 
 def learn(
-    strange: Iterable[tuple[MessageId, int]],
+    unlearnt: Iterable[tuple[MessageId, int]],
     device: Device,
     on_each: Callable[[], None] = lambda: None,
 ) -> int:
-    """Look at the kept originals of these pictures; how many could be read.
+    """Compute the missing features of sent pictures from their originals.
 
-    One original that cannot be read any more keeps no other from being learnt. ``on_each`` is
-    called after each.
+    An original that cannot be read is skipped. ``on_each`` is called after each picture.
+
+    Returns: the number of pictures that could be read.
     """
     learnt = 0
-    for message, place in strange:
+    for message, place in unlearnt:
         with suppress(EntrenousError):
             picture = device.ledger.read(message).pictures[place]
             device.ledger.learn(message, place, original_of(picture, device))

@@ -1,4 +1,4 @@
-"""From scores to the trace that is kept; the same for pictures, clips and sounds."""
+"""Build the trace that is recorded from the verdicts of a picture, clip or sound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
 
-UNHEARD: Final = Verdict(Finding.NOBODY, (), {}, {})
+NO_EVIDENCE: Final = Verdict(Finding.NOBODY, (), {}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class MessageVerdict:
-    """What the marks of one message's copies say; ``warp`` is None for a sound."""
+    """The verdict over one message's copies; ``warp`` is None for a sound."""
 
     message: MessageName
     verdict: Verdict
@@ -26,20 +26,20 @@ class MessageVerdict:
 
 @dataclass(slots=True)
 class MissingFiles:
-    """Files that are gone or damaged, by the message whose copies cannot be told without them.
+    """Vault files that are missing or damaged, with the message that needs each one.
 
-    They keep nothing else from being traced; whoever reads the trace is told of them.
+    Tracing continues without them, and the trace lists the messages.
     """
 
     files: dict[BlobId, MessageId] = field(default_factory=dict)
 
     @property
     def messages(self) -> tuple[MessageId, ...]:
-        """Each once, in the order in which they were missed."""
+        """Each message once, in the order in which a file was missed."""
         return tuple(dict.fromkeys(self.files.values()))
 
     def kept(self, file: BlobId, message: Message, device: Device) -> bytes | None:
-        """What the vault keeps under this name; None, and it is noted, when it cannot be read."""
+        """Read a file from the vault; return None and note the file if it cannot be read."""
         try:
             return device.vault.kept(file)
         except (NoSuchBlob, DoesNotOpen):
@@ -47,8 +47,8 @@ class MissingFiles:
             return None
 
 
-def answer(  # noqa: PLR0913 - a trace is made of this many things
-    said: Sequence[MessageVerdict],
+def build_trace(  # noqa: PLR0913 - a trace has this many parts
+    verdicts: Sequence[MessageVerdict],
     untrusted_data: bytes,
     device: Device,
     *,
@@ -56,35 +56,34 @@ def answer(  # noqa: PLR0913 - a trace is made of this many things
     lost: MissingFiles,
     span: Span | None = None,
 ) -> Trace:
-    """The trace of a found file; it is not kept yet.
+    """Build the trace of a found file; it is not recorded yet.
 
     Args:
-        said: of every message that the file may be of; the first of which a copy is named is the
-            one that the trace speaks of, else the first.
-        untrusted_data: the file.
-        device: where it is traced.
-        compared: how many copies the chances count.
-        lost: what could not be looked at.
-        span: which part of a clip or a sound it is.
+        verdicts: one for each message that matches. The trace describes the first one that names a
+            copy, else the first.
+        untrusted_data: the found file.
+        device: the device that traces it.
+        compared: the number of copies that the chances are corrected for.
+        lost: files that could not be read.
+        span: the part of a clip or sound that the file shows.
     """
-    told = sorted(said, key=lambda one: not one.verdict.named)
-    first = told[0] if told else None
+    ordered = sorted(verdicts, key=lambda one: not one.verdict.named)
+    first = ordered[0] if ordered else None
     return Trace(
         number=next_number(device),
         at=device.clock.now(),
         leak_sha256=sha256(untrusted_data),
-        verdict=UNHEARD if first is None else first.verdict,
+        verdict=NO_EVIDENCE if first is None else first.verdict,
         message=None if first is None else first.message,
         warp=None if first is None else first.warp,
         span=span,
         compared=compared,
         others=tuple(
-            Part(one.message, one.verdict, one.warp) for one in told[1:] if one.verdict.named
+            Part(one.message, one.verdict, one.warp) for one in ordered[1:] if one.verdict.named
         ),
         lost=lost.messages,
     )
 
 
 def next_number(device: Device) -> int:
-    """The number that the next trace gets."""
     return 1 + max((kept.number for kept in device.ledger.traces()), default=0)

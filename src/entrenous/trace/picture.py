@@ -1,4 +1,4 @@
-"""Trace a picture: which sent pictures are tried, in which order, and what is found."""
+"""Trace a picture: choose the sent pictures to try, in rounds, and collect the verdicts."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,26 +15,26 @@ from entrenous.base.picture import Picture
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.fingerprint.nouns import Candidate
-from entrenous.trace.clip_candidates import of_clips
-from entrenous.trace.clip_frame import look_at_frame
+from entrenous.trace.clip_candidates import count_clip_copies
+from entrenous.trace.clip_frame import trace_frame
 from entrenous.trace.originals import Originals, learn
-from entrenous.trace.outcome import MessageVerdict, MissingFiles, answer
-from entrenous.trace.picture_fit import AlignedPicture, Fit, Found, Sent, lying, weighed
+from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
+from entrenous.trace.picture_fit import AlignedPicture, Fit, Found, Sent, align, weigh_copies
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
-LEARNT_AT_ONCE = 8  # pictures whose look is missing; more would keep a person waiting
+LEARNT_AT_ONCE = 8  # sent pictures with missing features; more would keep a person waiting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Investigation:
-    """A trace, and what it rests on.
+    """A trace and its evidence.
 
-    ``fits`` are the sent pictures that the found one lies on: those of which a copy is named
-    first, then as they were tried; there are none when ``trace`` speaks of the clip that a frame
-    was found of, else it speaks of the first. ``compared`` is the number of
-    copies in the bound, ``tried`` that of sent pictures that were laid under, and ``unlearnt``
-    that of pictures which are known by their fingerprints alone.
+    ``fits`` are the sent pictures that the found one was registered on: those with a named copy
+    first, then in the order tried. It is empty when ``trace`` describes a clip that the picture is
+    a frame of; otherwise ``trace`` describes the first. ``compared`` is the number of copies that
+    the chances are corrected for, ``tried`` the number of sent pictures tried, and ``unlearnt`` the
+    number of those known by their fingerprints alone.
     """
 
     trace: Trace
@@ -51,83 +51,95 @@ def investigate(
     found: Picture | None = None,
     originals: Originals | None = None,
 ) -> Investigation:
-    """Say which copy a found picture is, and keep the answer so that a case can be opened from it.
+    """Trace a found picture and record the result in the ledger, so that a case can be opened from
+    it.
 
     Args:
         untrusted_data: the file.
-        device: whose copies it may be.
-        found: what it shows, if it was decoded already.
-        originals: what an earlier leak was laid over, when there are several.
+        device: the device whose copies are compared.
+        found: the decoded picture, if the caller has it already.
+        originals: a cache shared by several traces.
 
     Raises:
-        NothingToWeigh: no picture, and no clip that it shows, was sent from this device.
+        NothingToWeigh: this device sent no picture, and no clip that the picture shows.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
-    with ThreadPoolExecutor(1) as beside:
-        decoding = beside.submit(_decoded, untrusted_data, device, found)
-        strange = device.ledger.unlearnt()  # reads what all sent pictures look like
+    with ThreadPoolExecutor(1) as executor:
+        decoding = executor.submit(_decode, untrusted_data, device, found)
+        unlearnt_pictures = device.ledger.unlearnt()  # loads the features of all sent pictures
         leak = decoding.result()
-        looking = beside.submit(leak.looks.features)  # which needs no vault
-        candidates = _candidates(leak, strange, device)
-        looking.result()
-    seen = leak.picture
-    lost, kept = MissingFiles(), originals or Originals(device.read_picture)
-    lies, laid = _laid(leak, candidates, kept, device, lost)
+        extracting = executor.submit(leak.features.features)  # needs no vault
+        candidates = _candidates(leak, unlearnt_pictures, device)
+        extracting.result()
+    found_picture = leak.picture
+    lost, cache = MissingFiles(), originals or Originals(device.read_picture)
+    aligned, attempted = _align(leak, candidates, cache, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
-    of_pictures, in_clips = sum(len(picture.copies) for _, picture in laid), of_clips(device)
+    of_pictures = sum(len(picture.copies) for _, picture in attempted)
+    in_clips = count_clip_copies(device)
     compared = of_pictures + in_clips
-    fits = _named_first([fit for one in lies for fit in weighed(one, compared)])
+    fits = _named_first([fit for one in aligned for fit in weigh_copies(one, compared)])
     named = any(fit.verdict.named for fit in fits)
-    frame = None if named or not in_clips else look_at_frame(seen, untrusted_data, device, lost)
+    frame = (
+        None if named or not in_clips else trace_frame(found_picture, untrusted_data, device, lost)
+    )
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.note(frame)
-        return Investigation(frame, seen, (), frame.compared, len(laid), unlearnt)
+        return Investigation(frame, found_picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
-    said = [MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits]
-    trace = answer(said, untrusted_data, device, compared=compared, lost=lost)
+    verdicts = [
+        MessageVerdict(fit.message.name, fit.verdict, fit.registration.warp) for fit in fits
+    ]
+    trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.note(trace)
-    return Investigation(trace, seen, fits, compared, len(laid), unlearnt)
+    return Investigation(trace, found_picture, fits, compared, len(attempted), unlearnt)
 
 
-def laid_on(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The found picture on the sent one's grid, (H, W, 3), and where it covers it, (H, W)."""
+def warp_onto_sent(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Warp the found picture onto the sent one's grid.
+
+    Returns: the pixels (H, W, 3) and a mask (H, W) of where the found picture covers the grid.
+    """
     return warp_to_sent(np.asarray(found), fit.registration)
 
 
-def _decoded(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
+def _decode(untrusted_data: bytes, device: Device, found: Picture | None) -> Found:
     return Found.of(device.read_picture(untrusted_data) if found is None else found)
 
 
 def _candidates(
-    leak: Found, strange: Sequence[tuple[MessageId, int]], device: Device
+    leak: Found, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
 ) -> tuple[Candidate, ...]:
-    """What it may be; a few pictures whose look is missing are looked at first."""
-    if len(strange) <= LEARNT_AT_ONCE:
-        learn(strange, device)
+    """Find sent pictures that resemble the leak, after computing a few missing features."""
+    if len(unlearnt_pictures) <= LEARNT_AT_ONCE:
+        learn(unlearnt_pictures, device)
     return device.ledger.near(leak.picture)
 
 
-def _laid(
+def _align(
     found: Found,
     candidates: Sequence[Candidate],
     originals: Originals,
     device: Device,
     lost: MissingFiles,
 ) -> tuple[list[AlignedPicture], tuple[Sent, ...]]:
-    """Where it lies, and every sent picture that it was laid over; no key is known here."""
+    """Register the leak on candidates, round by round; no key is used here.
+
+    Returns: the alignments, and every sent picture that was tried and could be read.
+    """
     read = lru_cache(maxsize=None)(device.ledger.read)
     done: list[Round] = []
-    lies: list[AlignedPicture] = []
-    for some in rounds(candidates) if candidates else ():
-        done.append(some)
-        for same in some.pictures:
+    aligned: list[AlignedPicture] = []
+    for one_round in rounds(candidates) if candidates else ():
+        done.append(one_round)
+        for same in one_round.pictures:
             sent = _sent(same, read)
-            lies += lying(found, sent, originals, device, lost=lost, patient=some.patient)
-        if lies:
+            aligned += align(found, sent, originals, device, lost=lost, patient=one_round.patient)
+        if aligned:
             break
     all_of_them = _sent(tried(done), read)
-    return lies, tuple(one for one in all_of_them if one[1].original not in lost.files)
+    return aligned, tuple(one for one in all_of_them if one[1].original not in lost.files)
 
 
 def _sent(
@@ -144,55 +156,50 @@ def _named_first(fits: list[Fit]) -> tuple[Fit, ...]:
 def trace_picture(
     untrusted_data: bytes, device: Device, originals: Originals | None = None
 ) -> Trace:
-    """Say which copy a found picture is, and keep the answer so that a case can be opened from it.
-
-    Raises:
-        NothingToWeigh: there is no copy on this device to compare with.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
-    """
+    """As :func:`investigate`, but return only the trace."""
     return investigate(untrusted_data, device, originals=originals).trace
 
 
-LIKELY_MAX: Final = 8  # distinct pictures; a collage, or shots of one scene
+LIKELY_MAX: Final = 8  # distinct pictures, for a collage or several shots of one scene
 FIRST: Final = 5
 PATIENT: Final = 2
-_TWIN: Final = 0.5  # of the first one's points: the picture itself is seldom beaten by its twin
-_FRESH: Final = 9  # points in a part that no likelier picture explains: the next tile of a collage
+_TWIN: Final = 0.5  # of the best one's matches: a similar shot seldom beats the picture itself
+_FRESH: Final = 9  # matches where no likelier picture has any: the next tile of a collage
 Same = tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Pictures to try before it is asked whether one fitted; each with all messages it is in."""
+    """Pictures to try before checking for a match, each with all messages it was sent in."""
 
     pictures: tuple[Same, ...]
     patient: bool = False
 
 
 def rounds(candidates: Sequence[Candidate]) -> Iterator[Round]:
-    """What to try, round by round; the caller stops when a round has found a fit."""
+    """Yield the pictures to try, round by round; the caller stops when a round has a match."""
     pictures = [tuple(same) for _, same in groupby(candidates, key=lambda one: one.look)]
     likely = _likely(pictures)
     if likely:
         yield Round(tuple(likely))
-    learnt, strange = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
-    rest = [one for one in (*learnt[:FIRST], *strange[:FIRST]) if one not in likely]
+    learnt, unlearnt = [[p for p in pictures if p[0].learnt is kind] for kind in (True, False)]
+    rest = [one for one in (*learnt[:FIRST], *unlearnt[:FIRST]) if one not in likely]
     if rest:
         yield Round(tuple(rest))
     yield Round(tuple([*likely, *rest][:PATIENT]), patient=True)
 
 
 def tried(rounds_: Iterable[Round]) -> tuple[Candidate, ...]:
-    """Every picture of every message in these rounds, each once."""
-    return tuple(dict.fromkeys(one for some in rounds_ for same in some.pictures for one in same))
+    """List every candidate of these rounds once."""
+    return tuple(dict.fromkeys(one for each in rounds_ for same in each.pictures for one in same))
 
 
 def _likely(pictures: list[Same]) -> list[Same]:
     likely = [same for same in pictures if same[0].likely]
     most = max((same[0].agreeing for same in likely), default=0)
-    standing = (
+    strong = (
         same
         for same in likely
         if same[0].same_print or same[0].agreeing >= _TWIN * most or same[0].fresh >= _FRESH
     )
-    return list(islice(standing, LIKELY_MAX))
+    return list(islice(strong, LIKELY_MAX))

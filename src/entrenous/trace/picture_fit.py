@@ -1,6 +1,4 @@
-"""Align a found picture with sent ones, detect marks, and only then ask for the keys of their
-copies.
-"""
+"""Register a found picture on sent ones, detect marks, and only then derive their copies' keys."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,34 +37,34 @@ from entrenous.watermark.pyramid import luma
 from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
 
 
-def hear(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
-    """The evidence of a found picture; ``prepared`` is the sent one that it was registered on."""
-    with ThreadPoolExecutor(1) as beside:
-        coding = beside.submit(_coding, found, registration, prepared)
-        laid, covered = warp_to_sent(luma(np.asarray(found)), registration)
-        octaves = by_octave(laid, covered, prepared)
+def detect_evidence(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
+    """The mark evidence in a picture that is registered on ``prepared``."""
+    with ThreadPoolExecutor(1) as executor:
+        coding = executor.submit(_coefficient_evidence, found, registration, prepared)
+        warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
+        octaves = by_octave(warped, covered, prepared)
         return join_partial_evidence(octaves, coding.result())
 
 
-def _coding(
+def _coefficient_evidence(
     found: Picture, registration: Registration, prepared: Prepared
 ) -> PartialEvidence | None:
-    """What the leak's coefficients say; None when that would add nothing."""
+    """Evidence in the leak's JPEG coefficients; None when that would add nothing."""
     table = table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
-    at_work = _at_work(registration, prepared.layout)
+    at_work = _at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.pattern(trial_chips(prepared.layout)), at_work)
     plane = recoded(np.asarray(found), under, inside, table, trial)
-    laid, covered = warp_to_sent(plane, at_work)
-    laid[~covered] = 0  # or what stands at the leak's border would speak for all beyond it
-    return by_coding(laid, prepared)
+    warped, covered = warp_to_sent(plane, at_work)
+    warped[~covered] = 0  # otherwise border pixels would count as evidence outside the leak
+    return by_coding(warped, prepared)
 
 
-def _at_work(registration: Registration, plan: Layout) -> Registration:
-    """The same of the sent picture at the size at which marks are made."""
-    rows, columns = plan.working
+def _at_working_size(registration: Registration, layout: Layout) -> Registration:
+    """The same registration for the sent picture at the size at which marks are embedded."""
+    rows, columns = layout.working
     size = (columns, rows)
     pose = registration.pose.resized(resizing(registration.sent_size, size), np.eye(3))
     return replace(registration, sent_size=size, pose=pose)
@@ -77,42 +75,42 @@ Sent = tuple[Message, SentPicture]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """A found picture, and what its points look like, for all that it is laid over."""
+    """A found picture and its local features, computed when first needed."""
 
     picture: Picture
-    looks: FeatureViews
+    features: FeatureViews
 
     @classmethod
     def of(cls, picture: Picture) -> Self:
-        """Nothing is looked at before it is needed."""
         return cls(picture, feature_views(np.asarray(picture)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedPicture:
-    """A picture on which the found one lies, every message it was sent in, and the evidence.
+    """A picture that the found one was registered on, all messages it was sent in, and the
+    evidence.
 
-    ``size`` is the width and height of the picture that was marked.
+    ``size`` is the width and height in pixels of the picture that was marked.
     """
 
     sent: tuple[Sent, ...]
     registration: Registration
-    heard: ChipEvidence
+    evidence: ChipEvidence
     size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """A sent picture that the found one lies on, and what its copies' marks say."""
+    """A sent picture that the found one was registered on, and the verdict over its copies."""
 
     message: Message
     picture: SentPicture
     registration: Registration
-    heard: ChipEvidence
+    evidence: ChipEvidence
     verdict: Verdict
 
 
-def lying(  # noqa: PLR0913 - what is laid, on what, and how
+def align(  # noqa: PLR0913 - what is registered, on what, and how
     found: Found,
     sent: Sequence[Sent],
     originals: Originals,
@@ -121,46 +119,46 @@ def lying(  # noqa: PLR0913 - what is laid, on what, and how
     lost: MissingFiles,
     patient: bool,
 ) -> Iterator[AlignedPicture]:
-    """The found picture on each of these that it lies on; equal originals are taken as one, and
-    those that cannot be read any more are noted in ``lost``.
+    """Register the found picture on each sent one, and yield those where that succeeds.
 
-    ``patient`` also tries what takes seconds, for pictures with few points.
+    Equal originals are registered once. Originals that cannot be read are noted in ``lost``.
+    ``patient`` also tries slow methods (seconds) for pictures with few features.
     """
     for (source, size_px), same in _by_original(sent, device, lost).items():
         original = originals.of(source, size_px)
-        with ThreadPoolExecutor(1) as beside:  # most that resemble the found one are the one
-            ready = beside.submit(original.prepared)
+        with ThreadPoolExecutor(1) as executor:
+            preparing = executor.submit(original.prepared)  # a resembling picture mostly matches
             registration = register(
-                found.looks,
+                found.features,
                 np.asarray(original.picture),
                 original.features(),
                 thorough=patient,
             )
-            prepared = ready.result()
+            prepared = preparing.result()
         if registration is not None:
-            heard = hear(found.picture, registration, prepared)
+            evidence = detect_evidence(found.picture, registration, prepared)
             size = original.picture.width_px, original.picture.height_px
-            yield AlignedPicture(tuple(same), registration, heard, size)
+            yield AlignedPicture(tuple(same), registration, evidence, size)
 
 
-def weighed(one: AlignedPicture, compared: int) -> Iterator[Fit]:
-    """What the copies of each message say; only here do keys come in."""
+def weigh_copies(one: AlignedPicture, compared: int) -> Iterator[Fit]:
+    """Weigh the copies of each message; keys are derived only here."""
     for message, picture in one.sent:
         if picture.copies:
             verdict = weigh_in_rounds(_scorer(one, picture), compared=compared)
-            yield Fit(message, picture, one.registration, one.heard, verdict)
+            yield Fit(message, picture, one.registration, one.evidence, verdict)
 
 
 def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
-    """Scores of this picture's copies, in the evidence without those already named."""
+    """Return a function that scores this picture's copies without the named ones' evidence."""
     size = stream_bytes(*one.size)
     seeds = by_label(picture.copies, (copy.seed for copy in picture.copies))
 
-    def grown(labels: Collection[RecipientId]) -> Iterator[bytes]:
+    def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
         return (stream(seeds[who], COPY_CONTEXT, size) for who in labels)
 
     def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
-        measured = scores(without_copies(one.heard, grown(named)), grown(seeds))
+        measured = scores(without_copies(one.evidence, chip_streams(named)), chip_streams(seeds))
         return dict(zip(seeds, (float(value) for value in measured), strict=True))
 
     return score
@@ -169,10 +167,7 @@ def _scorer(one: AlignedPicture, picture: SentPicture) -> Score:
 def _by_original(
     sent: Iterable[Sent], device: Device, lost: MissingFiles
 ) -> dict[tuple[bytes, int | None], list[Sent]]:
-    """Sent pictures by their source file's bytes and the size it was reduced to.
-
-    One whose file cannot be read is passed over: it keeps no other from being traced.
-    """
+    """Group sent pictures by source bytes and reduced size, skipping unreadable ones."""
     names: dict[tuple[bytes, int | None], tuple[bytes, list[Sent]]] = {}
     for message, picture in sent:
         source = lost.kept(picture.original, message, device)

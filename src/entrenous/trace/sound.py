@@ -1,4 +1,4 @@
-"""Trace a sound: from a found recording to a verdict (docs/spec/sound.md)."""
+"""Trace a found recording to a verdict (docs/spec/sound.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,25 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import by_label
 from entrenous.device.sent_messages import Message, SentSound
-from entrenous.trace.clip_candidates import everybody
-from entrenous.trace.outcome import MessageVerdict, MissingFiles, answer
-from entrenous.watermark.audio_detector import FoundSound, HeardSound, found_sound, hear_at, scores
+from entrenous.trace.clip_candidates import count_all_copies
+from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace
+from entrenous.watermark.audio_detector import (
+    DetectedSound,
+    FoundSound,
+    detect_sound_at,
+    prepare_found,
+    scores,
+)
 from entrenous.watermark.audio_location import Place, locate, read_contour
 from entrenous.watermark.audio_mark import prepare
 from entrenous.watermark.verdict import NothingToWeigh, Span, Trace, weigh
 
-_TRIED_MAX: Final = 5  # distinct sounds; each may have been sent in any number of messages
+_TRIED_MAX: Final = 5  # distinct sounds; each may be in any number of messages
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sent sound, and where the found one may lie on it."""
+    """A sent sound, and the offsets at which the found one may match it."""
 
     message: Message
     sent: SentSound
@@ -33,39 +39,30 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A sent sound that the found one lies on: which part it is, and what the copies say of each
-    message that it was sent in.
-    """
+    """The part of a sent sound that was found, and a verdict for each message it was sent in."""
 
     span: Span
-    said: tuple[MessageVerdict, ...]
+    verdicts: tuple[MessageVerdict, ...]
 
 
 def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
-    """Say which copy a found sound is, and keep the answer so that a case can be opened from it.
+    """Trace a found sound; the result is not recorded.
 
     Raises:
-        NothingToWeigh: there is no copy of a sound on this device to compare with.
+        NothingToWeigh: this device sent no sound.
         NotASound, SoundTooLong, SoundBroken.
     """
-    trace = listen_to_sound(untrusted_data, device)
-    device.ledger.note(trace)
-    return trace
-
-
-def listen_to_sound(untrusted_data: bytes, device: Device) -> Trace:
-    """As :func:`trace_sound`, and the answer is not kept."""
     sound = device.read_sound(untrusted_data)
-    found = found_sound(np.asarray(sound), sound.rate_hz)
-    compared, lost = everybody(device), MissingFiles()
+    found = prepare_found(np.asarray(sound), sound.rate_hz)
+    compared, lost = count_all_copies(device), MissingFiles()
     likely = _by_original(_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
-    said, span = ((), None) if fit is None else (fit.said, fit.span)
-    return answer(said, untrusted_data, device, compared=compared, lost=lost, span=span)
+    verdicts, span = ((), None) if fit is None else (fit.verdicts, fit.span)
+    return build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost, span=span)
 
 
 def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_Candidate]:
-    """The sent sounds, those first whose contours fit best; equal contours are laid once."""
+    """The sent sounds, best-matching loudness contours first; equal contours are matched once."""
     places, candidates = dict[bytes, tuple[Place, ...]](), list[_Candidate]()
     for message in device.ledger.messages():
         for sent in message.sounds:
@@ -83,53 +80,54 @@ def _candidates(found: FoundSound, device: Device, lost: MissingFiles) -> list[_
 def _by_original(
     candidates: Sequence[_Candidate], device: Device, lost: MissingFiles
 ) -> list[list[_Candidate]]:
-    """The best-fitting distinct sounds, each with every message that it was sent in: these fit
-    alike, so they stand beside one another.
+    """Group the best-matching candidates by their original: at most ``_TRIED_MAX`` distinct sounds.
+
+    Candidates with the same original match equally well, so they are adjacent.
     """
-    same = dict[bytes, list[_Candidate]]()
+    candidates_of_one = dict[bytes, list[_Candidate]]()
     for candidate in candidates:
         source = lost.kept(candidate.sent.original, candidate.message, device)
         if source is None:
             continue
         key = sha256(source)
-        if key not in same and len(same) == _TRIED_MAX:
+        if key not in candidates_of_one and len(candidates_of_one) == _TRIED_MAX:
             break
-        same.setdefault(key, []).append(candidate)
-    return list(same.values())
+        candidates_of_one.setdefault(key, []).append(candidate)
+    return list(candidates_of_one.values())
 
 
 def _best_fit(
     found: FoundSound, likely: list[list[_Candidate]], compared: int, device: Device
 ) -> _Fit | None:
-    """The first sound of which a copy is named; else the first on which the leak lies at all."""
+    """The first sound with a named copy; else the first that the leak matches at all."""
     first: _Fit | None = None
-    for same in likely:
-        fit = _fit(found, same, compared, device)
-        if fit is not None and any(one.verdict.named for one in fit.said):
+    for candidates_of_one in likely:
+        fit = _fit(found, candidates_of_one, compared, device)
+        if fit is not None and any(one.verdict.named for one in fit.verdicts):
             return fit
         first = first or fit
     return first
 
 
 def _fit(
-    found: FoundSound, same: Sequence[_Candidate], compared: int, device: Device
+    found: FoundSound, candidates_of_one: Sequence[_Candidate], compared: int, device: Device
 ) -> _Fit | None:
-    original = device.read_sound(device.vault.kept(same[0].sent.original))
+    original = device.read_sound(device.vault.kept(candidates_of_one[0].sent.original))
     prepared = prepare(np.asarray(original), original.rate_hz)
-    heard = hear_at(found, prepared, same[0].places)
-    if heard is None:
+    detected = detect_sound_at(found, prepared, candidates_of_one[0].places)
+    if detected is None:
         return None
-    said = (_said(heard, one, compared) for one in same)
-    return _Fit(heard.span, tuple(said))
+    verdicts = (_verdict(detected, one, compared) for one in candidates_of_one)
+    return _Fit(detected.span, tuple(verdicts))
 
 
-def _said(heard: HeardSound, candidate: _Candidate, compared: int) -> MessageVerdict:
+def _verdict(detected: DetectedSound, candidate: _Candidate, compared: int) -> MessageVerdict:
     copies = candidate.sent.copies
-    verdict = weigh(by_label(copies, _scores(heard, candidate.sent)), compared=compared)
+    verdict = weigh(by_label(copies, _scores(detected, candidate.sent)), compared=compared)
     return MessageVerdict(candidate.message.name, verdict)
 
 
-def _scores(heard: HeardSound, sent: SentSound) -> list[float]:
-    size = -(-heard.evidence.size // 8)
+def _scores(detected: DetectedSound, sent: SentSound) -> list[float]:
+    size = -(-detected.evidence.size // 8)
     streams = (stream(copy.seed, SOUND_CONTEXT, size) for copy in sent.copies)
-    return [float(score) for score in scores(heard.evidence, streams)]
+    return [float(score) for score in scores(detected.evidence, streams)]

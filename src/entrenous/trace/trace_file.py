@@ -16,9 +16,7 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A trace, the names of what it could not be compared with, and for a picture what it rests
-    on.
-    """
+    """A trace, the messages it could not be compared with, and for a picture its evidence."""
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
@@ -26,64 +24,64 @@ class Traced:
 
 
 def trace_file(untrusted_data: bytes, device: Device, originals: Originals | None = None) -> Traced:
-    """Say whose copy a found file is, and keep the answer.
+    """Trace a found picture, clip or sound, and record the result in the ledger.
 
-    ``originals`` spares work where several files are traced one after the other.
+    ``originals`` is a cache that saves work when several files are traced in a row.
 
     Raises:
-        NothingToWeigh: nothing of its kind was sent from here.
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, and those of trace/clip.py and
-        trace/sound.py.
+        NothingToWeigh: no message with this kind of media was sent from this device.
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, and the errors of trace/clip.py and
+            trace/sound.py.
     """
     if medium_of(untrusted_data) is Medium.PICTURE:
         seen = investigate(untrusted_data, device, originals=originals)
-        return Traced(seen.trace, _names(seen.trace, device), seen)
+        return Traced(seen.trace, _missing_messages(seen.trace, device), seen)
     is_clip = medium_of(untrusted_data) is Medium.CLIP
-    trace = (_trace_clip if is_clip else _listen)(untrusted_data, device)
+    trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
     device.ledger.note(trace)
-    return Traced(trace, _names(trace, device))
+    return Traced(trace, _missing_messages(trace, device))
 
 
-def _names(trace: Trace, device: Device) -> tuple[MessageName, ...]:
+def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:
     return tuple(device.ledger.read(message).name for message in trace.lost)
 
 
 def _trace_clip(untrusted_data: bytes, device: Device) -> Trace:
-    """By its frames; when they name nobody, or there are none, by its sound track.
+    """Trace a clip by its frames; if they name nobody or there are none, by its sound track.
 
-    Both looks share one alpha: chances are corrected for the copies of everything that was sent,
-    and a clip's copies are counted there twice, for their frames and for their sound.
+    Both searches share one alpha: chances are corrected for all copies ever sent, and a clip's
+    copies are counted there twice, once for frames and once for sound.
     """
     try:
-        seen = _late("entrenous.trace.clip:look_at_clip")(untrusted_data, device)
+        by_frames = _load("entrenous.trace.clip", "trace_clip")(untrusted_data, device)
     except NoFrames:
-        return _listen(untrusted_data, device)
+        return _trace_sound(untrusted_data, device)
     except NothingToWeigh:
-        return _heard(untrusted_data, device)
-    if seen.verdict.finding is not Finding.NOBODY:
-        return seen
+        return _trace_sound_track(untrusted_data, device)
+    if by_frames.verdict.finding is not Finding.NOBODY:
+        return by_frames
     try:
-        heard = _heard(untrusted_data, device)
+        by_sound = _trace_sound_track(untrusted_data, device)
     except NothingToWeigh:
-        return seen
-    told = seen if heard.verdict.finding is Finding.NOBODY and seen.message else heard
-    return replace(told, lost=tuple(dict.fromkeys((*seen.lost, *heard.lost))))
+        return by_frames
+    sound_is_silent = by_sound.verdict.finding is Finding.NOBODY
+    chosen = by_frames if sound_is_silent and by_frames.message else by_sound
+    return replace(chosen, lost=tuple(dict.fromkeys((*by_frames.lost, *by_sound.lost))))
 
 
-def _heard(untrusted_data: bytes, device: Device) -> Trace:
-    """By its sound track; one that cannot be heard is nothing to weigh."""
+def _trace_sound_track(untrusted_data: bytes, device: Device) -> Trace:
+    """Trace a clip by its sound track; raise NothingToWeigh if the track cannot be decoded."""
     try:
-        return _listen(untrusted_data, device)
+        return _trace_sound(untrusted_data, device)
     except (NotASound, SoundTooLong, SoundBroken):
         raise NothingToWeigh from None
 
 
-def _listen(untrusted_data: bytes, device: Device) -> Trace:
-    return _late("entrenous.trace.sound:listen_to_sound")(untrusted_data, device)
+def _trace_sound(untrusted_data: bytes, device: Device) -> Trace:
+    return _load("entrenous.trace.sound", "trace_sound")(untrusted_data, device)
 
 
-def _late(place: str) -> Callable[[bytes, Device], Trace]:
-    """A picture does not wait for the libraries of clips and sounds to load."""
-    module, _, name = place.partition(":")
+def _load(module: str, name: str) -> Callable[[bytes, Device], Trace]:
+    """Import a tracer late, so that pictures do not wait for the clip and sound libraries."""
     tracer: Callable[[bytes, Device], Trace] = getattr(import_module(module), name)
     return tracer

@@ -1,7 +1,6 @@
-"""What a found sound says about the chips of a sent one: aligned, then measured.
+"""Evidence in a found sound for the chips of a sent one, after alignment.
 
-Evidence for each chip comes from two estimates of the loudness of its tiles; the scores are sums
-of it.
+Two estimates of each tile's loudness give the evidence; scores are sums of it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,15 +33,15 @@ from entrenous.watermark.audio_mark import (
     at_working_rate,
     by_band,
     by_tile,
-    chips,
     framed,
     power,
     spectra,
 )
 from entrenous.watermark.audio_tracking import Path, follow
+from entrenous.watermark.chip_layout import chips
 from entrenous.watermark.verdict import Span
 
-_CELLS: Final = 2  # of 32 ms each, in a tile: echoes are told more finely than marks
+_CELLS: Final = 2  # per tile, 32 ms each: echoes need a finer resolution than marks
 _LAGS: Final = range(-2, 12)  # cells: echoes of up to a third of a second
 _ROUNDS: Final = 3
 _CLIP: Final = 1.5  # of a cell's relative power
@@ -58,41 +57,41 @@ class Estimates:
     information: NDArray[np.float64]
 
 
-def by_phase(
+def estimate_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
 ) -> Estimates:
-    """From (frames, BINS) spectra of both, laid on each other; strength is (tiles, BANDS)."""
-    own = by_band(power(sent)).astype(np.float64)
-    both = _banded(np.conj(sent) * found)
-    gain = both.sum(0) / (own.sum(0) + _TINY)
+    """Estimate from aligned spectra (frames, BINS) of both; strength is (tiles, BANDS)."""
+    sent_power = by_band(power(sent)).astype(np.float64)
+    cross = _banded(np.conj(sent) * found)
+    gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
     for _ in range(_ROUNDS):
-        rest = by_band(power(found - sent * _fine(gain)))
-        weight = 1.0 / _level(rest, own)
-        gain = (both * weight).sum(0) / ((own * weight).sum(0) + _TINY)
-    heard = np.real(np.conj(gain) * (both - gain * own)) * weight
-    loud = np.abs(gain) ** 2 * own * weight
+        residual = by_band(power(found - sent * _fine(gain)))
+        weight = 1.0 / _level(residual, sent_power)
+        gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
+    covered = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
+    loud = np.abs(gain) ** 2 * sent_power * weight
     information = by_tile(loud).astype(np.float64) * strength**2
-    change = by_tile(heard) * strength / (information + _TINY)
+    change = by_tile(covered) * strength / (information + _TINY)
     return Estimates(change, information)
 
 
-def by_power(
+def estimate_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
 ) -> Estimates:
-    """From (frames, BANDS) powers of both; strength is (tiles, BANDS)."""
-    own, other = _cells(sent), _cells(found)
+    """Estimate from powers (frames, BANDS) of both; strength is (tiles, BANDS)."""
+    sent_power, found_power = _cells(sent), _cells(found)
     strong = np.repeat(strength, _CELLS, axis=0)
-    evidence, information = np.zeros(own.shape), np.zeros(own.shape)
+    evidence, information = np.zeros(sent_power.shape), np.zeros(sent_power.shape)
     for band in range(BANDS):
-        shifted = _echoes(own[:, band])
-        taps, expected = _fit(shifted, other[:, band])
-        rest = np.clip(other[:, band] / expected - 1.0, -_CLIP, _CLIP)
+        shifted = _echoes(sent_power[:, band])
+        taps, expected = _fit(shifted, found_power[:, band])
+        residual = np.clip(found_power[:, band] / expected - 1.0, -_CLIP, _CLIP)
         for lag, tap, echo in zip(_LAGS, taps, shifted.T, strict=False):
             if tap <= 0.0:
                 continue
-            # What an echo says about a tile is told at the tile's own place.
-            response = _moved(2.0 * tap * echo / expected, -lag) * strong[:, band]
-            evidence[:, band] += _moved(rest, -lag) * response
+            # An echo's evidence about a tile is moved to the tile's own position.
+            response = _shifted(2.0 * tap * echo / expected, -lag) * strong[:, band]
+            evidence[:, band] += _shifted(residual, -lag) * response
             information[:, band] += response**2
     whole = information.reshape(-1, _CELLS, BANDS).sum(1)
     return Estimates(evidence.reshape(-1, _CELLS, BANDS).sum(1) / (whole + _TINY), whole)
@@ -108,22 +107,23 @@ def _cells(bands: NDArray[np.float32]) -> NDArray[np.float64]:
 def _fit(
     shifted: NDArray[np.float64], found: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights >= 0 of the echoes and the floor; the last column of ``shifted`` is the floor.
+    """Non-negative weights of the echoes and the floor, the last column of ``shifted``.
 
-    A power's error is as large as itself, so errors are taken relative to the expectation.
+    A power's error is as large as itself, so errors are relative to the expectation.
     """
     least = 1e-6 * float(found.mean()) + _TINY
     expected = found + 1e-3 * float(found.mean()) + _TINY
     taps = np.zeros(shifted.shape[1])
     for _ in range(_ROUNDS):
-        taps = _not_negative(shifted / expected[:, None], found / expected)
+        taps = _non_negative(shifted / expected[:, None], found / expected)
         expected = shifted @ taps + least
     return taps, expected
 
 
-def _not_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least squares with weights >= 0 (Lawson and Hanson 1974); nearly equal columns may defeat the
-    solver, and then the sound itself and the floor must do.
+def _non_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Non-negative least squares (Lawson and Hanson 1974).
+
+    Nearly equal columns may defeat the solver; then only the sound itself and the floor are fitted.
     """
     norms = np.linalg.norm(columns, axis=0) + _TINY
     found = np.zeros(columns.shape[1])
@@ -137,20 +137,20 @@ def _not_negative(columns: NDArray[np.float64], wanted: NDArray[np.float64]) -> 
 
 
 def _echoes(one: NDArray[np.float64]) -> NDArray[np.float64]:
-    columns = [_moved(one, lag) for lag in _LAGS]
+    columns = [_shifted(one, lag) for lag in _LAGS]
     return np.stack([*columns, np.full(len(one), one.mean() + _TINY)], axis=1)
 
 
-def _moved(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
-    """Later by ``lag`` tiles, zeros in the gap."""
-    moved = np.zeros_like(one)
+def _shifted(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
+    """Shift by ``lag`` cells, filling with zeros."""
+    result = np.zeros_like(one)
     if lag > 0:
-        moved[lag:] = one[:-lag]
+        result[lag:] = one[:-lag]
     elif lag < 0:
-        moved[:lag] = one[-lag:]
+        result[:lag] = one[-lag:]
     else:
-        moved[:] = one
-    return moved
+        result[:] = one
+    return result
 
 
 def _banded(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
@@ -164,36 +164,36 @@ def _fine(gain: NDArray[np.complex128]) -> NDArray[np.complex64]:
     return np.repeat(gain, TILE_BINS).astype(np.complex64)
 
 
-def _level(rest: NDArray[np.float32], own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smoothed power of the rest, never quite zero."""
-    smooth = uniform_filter1d(rest.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
-    least: NDArray[np.float64] = 1e-9 * own.mean(0) + 1e-6 * rest.mean(0) + _TINY
+def _level(residual: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smoothed power of the residual, always positive."""
+    smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
+    least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
     level: NDArray[np.float64] = np.maximum(smooth, 0.0) + least
     return level
 
 
-_GROUP: Final = 8  # neighbouring bands whose tiles are judged together
-_CLASSES: Final = 12  # of tiles with about as much information
-_MARK: Final = 0.7  # mean square of what a chip leaves in its own tile (edges are smoothed)
+_GROUP: Final = 8  # neighbouring bands whose tiles are calibrated together
+_CLASSES: Final = 12  # of tiles with similar information
+_MARK: Final = 0.7  # mean square of a chip in its own tile (edges are smoothed)
 _TAIL: Final = 3.0  # standard deviations
 _SPREAD_MIN: Final = 0.05
 
 
-def evidence(ways: Iterable[Estimates], heard: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(tiles, BANDS): what the found sound says about every chip, within -1 .. 1.
+def evidence(estimates: Iterable[Estimates], covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(tiles, BANDS): the evidence in the found sound for every chip, in -1 .. 1.
 
-    A class of tiles that promised the same information is worth what its estimates scatter: their
-    variance, less the mark's own, turns an estimate into half a log-likelihood ratio; its
-    hyperbolic tangent is the expected chip. Ways are averaged by what they are worth per band.
-    ``heard`` (tiles,) tells which tiles the found sound covers.
+    Tiles with similar information form a class. The variance of a class's estimates, minus the
+    mark's own, turns an estimate into half a log-likelihood ratio; its hyperbolic tangent is the
+    expected chip. Estimates are averaged, weighted by their precision in each band. ``covered``
+    (tiles,) marks the tiles that the found sound covers.
     """
-    total = np.zeros((len(heard), BANDS))
+    total = np.zeros((len(covered), BANDS))
     weight = np.full(BANDS, _TINY)
-    for way in ways:
-        ratio, worth = _calibrated(way, heard)
-        total += worth * ratio
-        weight += worth
-    soft: NDArray[np.float64] = np.tanh(total / weight) * heard[:, None]
+    for estimate in estimates:
+        ratio, precision = _calibrated(estimate, covered)
+        total += precision * ratio
+        weight += precision
+    soft: NDArray[np.float64] = np.tanh(total / weight) * covered[:, None]
     return soft
 
 
@@ -209,21 +209,21 @@ def scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArray[n
 
 
 def _calibrated(
-    way: Estimates, heard: NDArray[np.bool_]
+    estimate: Estimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Half log-likelihood ratios (tiles, BANDS), and how much a band of them is worth (BANDS,)."""
-    ratio = np.zeros(way.change.shape)
-    worth = np.zeros(BANDS)
-    inside = heard[:, None] & (way.information > _TINY)
+    """Half log-likelihood ratios (tiles, BANDS), and a band's mean precision (BANDS,)."""
+    ratio = np.zeros(estimate.change.shape)
+    precision = np.zeros(BANDS)
+    inside = covered[:, None] & (estimate.information > _TINY)
     for first in range(0, BANDS, _GROUP):
         part = np.s_[:, first : first + _GROUP]
         here = inside[part]
-        found, value = _by_class(way.change[part][here], way.information[part][here])
+        found, value = _by_class(estimate.change[part][here], estimate.information[part][here])
         ratio[part][here] = found
         values = np.zeros(here.shape)
         values[here] = value
-        worth[first : first + _GROUP] = values.sum(0) / max(1, int(heard.sum()))
-    return ratio, worth
+        precision[first : first + _GROUP] = values.sum(0) / max(1, int(covered.sum()))
+    return ratio, precision
 
 
 def _by_class(
@@ -260,67 +260,72 @@ _TRUST: Final = 12  # exponent of a band's correlation
 
 @dataclass(frozen=True, slots=True)
 class FoundSound:
-    """A found sound, made ready once for all sent ones."""
+    """A found sound, prepared once for comparison with all sent ones."""
 
-    tape: FractionalSamples
+    samples: FractionalSamples
     contour: FoundContour
 
 
 @dataclass(frozen=True, slots=True)
-class HeardSound:
-    """``evidence`` (chips,) within -1 .. 1, about the expected chip; where the found one lies."""
+class DetectedSound:
+    """``evidence`` (chips,) is the expected chip, in -1 .. 1; ``span`` is the part found."""
 
     evidence: NDArray[np.float64]
     span: Span
 
 
-def found_sound(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
-    """Make (n,) or (n, channels) samples ready; channels are mixed."""
+def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
+    """Prepare (n,) or (n, channels) samples; channels are averaged."""
     shaped = np.asarray(samples, np.float32)
     mono = (shaped if shaped.ndim == 1 else shaped.mean(1))[:, None]
     working = at_working_rate(mono, rate_hz)[:, 0]
     return FoundSound(FractionalSamples(working), found_contour(working))
 
 
-def hear(samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound) -> HeardSound | None:
-    """Find, lay and listen; None when the found sound lies nowhere on the sent one."""
-    found = found_sound(samples, rate_hz)
+def hear(
+    samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
+) -> DetectedSound | None:
+    """Locate, align and detect; None when the found sound matches nowhere on the sent one."""
+    found = prepare_found(samples, rate_hz)
     sent = read_contour(contour(prepared.mono))
-    return hear_at(found, prepared, locate(found.contour, sent))
+    return detect_sound_at(found, prepared, locate(found.contour, sent))
 
 
-def hear_at(
+def detect_sound_at(
     found: FoundSound, prepared: PreparedSound, places: Sequence[Place]
-) -> HeardSound | None:
-    """Lay and listen, once contours have told where it may be."""
-    path = follow(found.tape, prepared.mono, places)
+) -> DetectedSound | None:
+    """Align and detect at one of the places where contours match."""
+    path = follow(found.samples, prepared.mono, places)
     if path is None:
         return None
-    first, count = _tiles_under(path, found.tape.length, len(prepared.strength))
+    first, count = _tiles_under(path, found.samples.length, len(prepared.strength))
     if count < _TILES_MIN:
         return None
     chips = np.zeros((len(prepared.strength), BANDS))
-    chips[first : first + count] = _evidence(found.tape, prepared, path, first, count)
+    chips[first : first + count] = _evidence(found.samples, prepared, path, first, count)
     tile = TILE_FRAMES * HOP / RATE_HZ
-    return HeardSound(chips.ravel(), Span(first * tile, count * tile, path.speed))
+    return DetectedSound(chips.ravel(), Span(first * tile, count * tile, path.speed))
 
 
 def _evidence(
-    tape: FractionalSamples, prepared: PreparedSound, path: Path, first: int, count: int
+    found_samples: FractionalSamples, prepared: PreparedSound, path: Path, first: int, count: int
 ) -> NDArray[np.float64]:
     frames = count * TILE_FRAMES
     sent = spectra(framed(prepared.mono, first * TILE_FRAMES, frames))
-    laid = _laid(tape, path, first * TILE_FRAMES, frames)
+    aligned = _aligned_spectra(found_samples, path, first * TILE_FRAMES, frames)
     strength = prepared.strength[first : first + count]
-    own = by_band(power(sent))
-    laid /= _volume(by_tile(own), by_tile(by_band(power(laid))))[:, None]
-    other = by_band(power(laid))
-    ways = (by_phase(sent, laid, strength), by_power(own, other, strength))
-    return evidence(ways, by_tile(other).sum(1) > 0.0)
+    sent_power = by_band(power(sent))
+    aligned /= _volume(by_tile(sent_power), by_tile(by_band(power(aligned))))[:, None]
+    found_power = by_band(power(aligned))
+    estimates = (
+        estimate_by_phase(sent, aligned, strength),
+        estimate_by_power(sent_power, found_power, strength),
+    )
+    return evidence(estimates, by_tile(found_power).sum(1) > 0.0)
 
 
 def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
-    """First and number of the tiles whose frames' centres all lie inside the found sound."""
+    """First and number of the tiles whose frame centres all lie inside the found sound."""
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP
     at = path.place(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
@@ -328,38 +333,48 @@ def _tiles_under(path: Path, length: int, tiles: int) -> tuple[int, int]:
     return (int(under[0]), int(under[-1] - under[0] + 1)) if len(under) else (0, 0)
 
 
-def _laid(tape: FractionalSamples, path: Path, first: int, count: int) -> NDArray[np.complex64]:
+def _aligned_spectra(
+    found_samples: FractionalSamples, path: Path, first: int, count: int
+) -> NDArray[np.complex64]:
     """(count, BINS) spectra of the found sound at the sent one's times, speed and pitch."""
-    laid = np.zeros((count, BINS), np.complex64)
+    aligned = np.zeros((count, BINS), np.complex64)
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
-        laid[start : start + size] = spectra(_stretches(tape, path, first + start, size))
-    return laid
+        aligned[start : start + size] = spectra(
+            _stretches(found_samples, path, first + start, size)
+        )
+    return aligned
 
 
-def _stretches(tape: FractionalSamples, path: Path, first: int, count: int) -> NDArray[np.float32]:
-    if path.pitch == 1.0:  # the tempo alone was changed: whole stretches were moved
+def _stretches(
+    found_samples: FractionalSamples, path: Path, first: int, count: int
+) -> NDArray[np.float32]:
+    if path.pitch == 1.0:  # only the tempo was changed: whole stretches were shifted
         centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP)
-        return tape.read(centres[:, None] + np.arange(-HALF, HALF))
+        return found_samples.read(centres[:, None] + np.arange(-HALF, HALF))
     start = first * HOP - HALF
     places = np.arange(start, start + (count - 1) * HOP + 2 * HALF, dtype=np.float64)
-    signal = tape.read(path.place(places))
+    signal = found_samples.read(path.place(places))
     return np.lib.stride_tricks.sliding_window_view(signal, 2 * HALF)[::HOP]
 
 
-def _volume(sent: NDArray[np.float32], laid: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(frames,): how much louder the found sound is, as it slowly changes, from (tiles, BANDS).
+def _volume(sent: NDArray[np.float32], aligned: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(frames,): slowly changing volume of the found sound relative to the sent one.
 
-    Regression of loudness (Stevens 1955: power to the 0.3) on loudness. Only bands count in which
-    both rise and fall together, so that noise and what a codec made up change little.
+    It is a regression of loudness (Stevens 1955: power to the 0.3) on loudness from (tiles, BANDS).
+    Bands are weighted by correlation, so that noise and coding artefacts change little.
     """
-    own = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS
-    other = (laid / (laid.mean(0) + _TINY)) ** _LOUDNESS
-    together = ((own - own.mean(0)) * (other - other.mean(0))).mean(0)
-    alike = together / (own.std(0) * other.std(0) + _TINY)
-    weight = np.maximum(alike, 0.0) ** _TRUST
-    both = gaussian_filter1d((weight * other * own).sum(1), _VOLUME_TILES, mode="nearest")
-    square = gaussian_filter1d((weight * own * own).sum(1), _VOLUME_TILES, mode="nearest")
-    louder = (both + _TINY) / (square + 0.01 * float(square.max()) + _TINY)
-    gain = np.clip(louder ** (0.5 / _LOUDNESS), 0.1, 10.0)
+    sent_power = (sent / (sent.mean(0) + _TINY)) ** _LOUDNESS
+    found_power = (aligned / (aligned.mean(0) + _TINY)) ** _LOUDNESS
+    covariance = ((sent_power - sent_power.mean(0)) * (found_power - found_power.mean(0))).mean(0)
+    correlation = covariance / (sent_power.std(0) * found_power.std(0) + _TINY)
+    weight = np.maximum(correlation, 0.0) ** _TRUST
+    cross = gaussian_filter1d(
+        (weight * found_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
+    )
+    square = gaussian_filter1d(
+        (weight * sent_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
+    )
+    loudness = (cross + _TINY) / (square + 0.01 * float(square.max()) + _TINY)
+    gain = np.clip(loudness ** (0.5 / _LOUDNESS), 0.1, 10.0)
     return np.repeat(gain, TILE_FRAMES).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Where in a sent sound a found one lies, from the loudness contours of sixteen bands."""
+"""Locate a found sound in a sent one by the loudness contours of sixteen bands."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,15 @@ STEP_S: Final = STEP / RATE_HZ
 CONTOUR_BANDS: Final = 16
 _LOW_HZ: Final = 280.0
 _HIGH_HZ: Final = 3600.0
-_AROUND: Final = 31  # steps: a second, over which slow changes of volume are forgotten
-_FLOOR: Final = 1e-3  # of a band's mean power: below, noise would be told in detail
-_SCALE: Final = 40.0  # steps of a standard deviation
+_SMOOTHING_STEPS: Final = 31  # steps, one second: slower changes of volume are removed
+_FLOOR: Final = 1e-3  # of a band's mean power; limits the effect of noise
+_SCALE: Final = 40.0  # steps per standard deviation
 _BLOCK: Final = 1024
 
 
 def contour(mono: NDArray[np.float32]) -> bytes:
     """The contour of a sound at 16 kHz: one signed byte per step and band."""
-    return written(band_levels(step_powers(mono), 1.0))
+    return write_contour(band_levels(step_powers(mono), 1.0))
 
 
 def read_contour(data: bytes) -> NDArray[np.float32]:
@@ -32,7 +32,7 @@ def read_contour(data: bytes) -> NDArray[np.float32]:
     return steps.astype(np.float32) / np.float32(_SCALE)
 
 
-def written(levels: NDArray[np.float32]) -> bytes:
+def write_contour(levels: NDArray[np.float32]) -> bytes:
     """(steps, CONTOUR_BANDS) as bytes."""
     data: bytes = np.clip(np.rint(levels * _SCALE), -127, 127).astype(np.int8).tobytes()
     return data
@@ -50,20 +50,20 @@ def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def band_levels(powers: NDArray[np.float32], pitch: float) -> NDArray[np.float32]:
-    """(steps, CONTOUR_BANDS): logarithms, freed from slow changes, with unit variance.
+    """(steps, CONTOUR_BANDS): logarithms without slow changes, with unit variance.
 
-    ``pitch`` is how much higher the sound is than the one it is to be compared with.
+    ``pitch`` is how many times higher this sound is than the one to compare with.
     """
-    loud = powers @ _shares(pitch)
-    decibels = np.log(loud + _FLOOR * loud.mean(0) + 1e-9)
-    fast = decibels - uniform_filter1d(decibels, _AROUND, axis=0, mode="nearest")
+    band_power = powers @ _shares(pitch)
+    decibels = np.log(band_power + _FLOOR * band_power.mean(0) + 1e-9)
+    fast = decibels - uniform_filter1d(decibels, _SMOOTHING_STEPS, axis=0, mode="nearest")
     spread = np.sqrt(np.mean(fast**2, axis=0)) + 1e-6
     levels: NDArray[np.float32] = np.clip(fast / spread, -3.0, 3.0).astype(np.float32)
     return levels
 
 
 def _shares(pitch: float) -> NDArray[np.float32]:
-    """(bins, bands): which share of each bin counts for a band; neighbours overlap by half."""
+    """(bins, bands): the share of each bin in each band; neighbouring bands overlap by half."""
     edges = np.geomspace(_LOW_HZ, _HIGH_HZ, CONTOUR_BANDS + 2) * pitch
     bins = np.arange(WINDOW // 2 + 1)[:, None] * (RATE_HZ / WINDOW)
     up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -74,18 +74,20 @@ def _shares(pitch: float) -> NDArray[np.float32]:
 _TEMPOS: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE: Final = 160  # steps: 5 s
 _PIECES_MAX: Final = 12
-_TEMPO_STEP: Final = 0.005  # half of the distance between two tempos
-_NEARLY: Final = 0.75
+_TEMPO_STEP: Final = 0.005  # half the distance between two tempos
+_NEARLY_AS_GOOD: Final = 0.75
 _PLACES_MAX: Final = 4
 _APART_S: Final = 0.15
-_SHORTEST: Final = 24  # steps that must lie on each other: 0.8 s
+_SHORTEST: Final = 24  # steps of overlap needed: 0.8 s
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A found sound's first sample lies at ``start_s`` of the sent one, its middle at ``middle_s``;
-    it runs ``tempo`` times as fast and sounds ``pitch`` times as high. ``fit`` is the mean
-    correlation of its pieces.
+    """A position and speed at which a found sound may match a sent one.
+
+    The found sound starts at ``start_s`` of the sent one and has its middle at ``middle_s``. It
+    runs ``tempo`` times as fast and is ``pitch`` times as high. ``fit`` is the mean correlation of
+    its pieces.
     """
 
     start_s: float
@@ -103,7 +105,7 @@ class FoundContour:
 
 
 def found_contour(mono: NDArray[np.float32]) -> FoundContour:
-    """Contours of a found sound at 16 kHz, as low as any tempo could have made it."""
+    """Contours of a found sound at 16 kHz, for every pitch that a changed tempo may cause."""
     powers = step_powers(mono)
     return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS})
 
@@ -111,7 +113,7 @@ def found_contour(mono: NDArray[np.float32]) -> FoundContour:
 def locate(found: FoundContour, sent: NDArray[np.float32]) -> tuple[Place, ...]:
     """The best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
 
-    The best comes first; others (a refrain, a beat) only if they are nearly as good.
+    The best is first; others (a refrain, a beat) follow only if nearly as good.
     """
     tried = []
     for tempo in _TEMPOS:
@@ -126,7 +128,7 @@ def locate(found: FoundContour, sent: NDArray[np.float32]) -> tuple[Place, ...]:
 def _distinct(places: list[Place]) -> tuple[Place, ...]:
     kept: list[Place] = []
     for place in places:
-        if place.fit < _NEARLY * places[0].fit or len(kept) == _PLACES_MAX:
+        if place.fit < _NEARLY_AS_GOOD * places[0].fit or len(kept) == _PLACES_MAX:
             break
         if all(abs(place.middle_s - other.middle_s) > _APART_S for other in kept):
             kept.append(place)
@@ -134,7 +136,6 @@ def _distinct(places: list[Place]) -> tuple[Place, ...]:
 
 
 def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
-    """At the sent sound's tempo."""
     if tempo == 1.0 or len(levels) < 2:
         return levels
     at = np.arange(0.0, (len(levels) - 1) * tempo + 1e-9) / tempo
@@ -145,7 +146,7 @@ def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]
 
 
 def _vote(found: NDArray[np.float32], sent: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """(start in steps, fit), a few: pieces add their correlations along the line of equal tempo."""
+    """A few (start in steps, fit): pieces add up their correlations for one tempo."""
     starts = _piece_starts(len(found))
     size = min(_PIECE, len(found))
     low = -len(found) + _SHORTEST  # a found sound may begin before the sent one
@@ -157,12 +158,12 @@ def _vote(found: NDArray[np.float32], sent: NDArray[np.float32]) -> list[tuple[f
         correlation = _correlation(found[start : start + size], sent)
         slack = round(_TEMPO_STEP * abs(start + size / 2 - len(found) / 2))
         wide = maximum_filter1d(correlation, 2 * slack + 1) if slack else correlation
-        total += _between(wide, low + start + size - 1, high + start + size - 1)
+        total += zero_padded_slice(wide, low + start + size - 1, high + start + size - 1)
     top = maximum_filter1d(total, 2 * round(_APART_S / STEP_S) + 1)
-    peaks = np.flatnonzero((total == top) & (total >= _NEARLY * total.max()))
+    peaks = np.flatnonzero((total == top) & (total >= _NEARLY_AS_GOOD * total.max()))
     best = peaks[np.argsort(total[peaks])[::-1][:_PLACES_MAX]]
     return [
-        (low + one + _peak_offset(total, int(one)), float(total[one]) / len(starts)) for one in best
+        (low + one + peak_offset(total, int(one)), float(total[one]) / len(starts)) for one in best
     ]
 
 
@@ -176,32 +177,35 @@ def _piece_starts(length: int) -> list[int]:
 def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
     """Entry size - 1 + k: correlation of the piece with the sent contour from step k on.
 
-    Divided by the norms of what overlaps, but never by less than half of the piece's own.
+    It is divided by the norms of the overlap, but at least by half the piece's own.
     """
     size, length = len(piece), len(sent)
     points = next_fast_len(size + length - 1, real=True)
     product = rfft(sent, points, axis=0) * rfft(piece[::-1], points, axis=0)
-    together = irfft(product.sum(1), points)[: size + length - 1]
+    products = irfft(product.sum(1), points)[: size + length - 1]
     energy = np.concatenate([[0.0], np.cumsum(np.sum(sent.astype(np.float64) ** 2, axis=1))])
     ends = np.arange(1, size + length)
     inside = energy[np.minimum(ends, length)] - energy[np.maximum(ends - size, 0)]
     own = float(np.sum(piece.astype(np.float64) ** 2)) + 1e-9
     least = 0.5 * size * CONTOUR_BANDS
-    found: NDArray[np.float64] = together / np.sqrt(own * np.maximum(inside, least))
+    found: NDArray[np.float64] = products / np.sqrt(own * np.maximum(inside, least))
     return found
 
 
-def _between(values: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
-    """values[low:high], with zeros where there are none."""
+Values = TypeVar("Values", NDArray[np.float32], NDArray[np.float64])
+
+
+def zero_padded_slice(values: Values, low: int, high: int) -> Values:
+    """values[low:high], padded with zeros outside."""
     cut = values[max(low, 0) : max(high, 0)]
     before = min(max(-low, 0), high - low)
     return np.pad(cut, (before, high - low - before - len(cut)))
 
 
-def _peak_offset(values: NDArray[np.float64], at: int) -> float:
-    """How far beside a sample a parabola through it and its neighbours has its top."""
+def peak_offset(values: NDArray[np.float32] | NDArray[np.float64], at: int) -> float:
+    """Offset from a peak's sample to the top of the parabola through it and its neighbours."""
     if not 0 < at < len(values) - 1:
         return 0.0
-    left, top, right = values[at - 1], values[at], values[at + 1]
+    left, top, right = (float(one) for one in values[at - 1 : at + 2])
     bend = left - 2.0 * top + right
-    return float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0.0 else 0.0
+    return min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0.0 else 0.0

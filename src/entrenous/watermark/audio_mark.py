@@ -1,7 +1,6 @@
-"""Marks in sounds: tiles of time and pitch made slightly louder or softer (docs/spec/sound.md).
+"""Marks in sounds: tiles in time and frequency made slightly louder or softer (docs/spec/sound.md).
 
-The layout of the tiles, their short-time spectra, and how one copy is marked; how strong a mark
-a sound hides is measured once.
+This module has the layout of tiles, their short-time spectra, the strength of marks, and embedding.
 """
 
 from dataclasses import dataclass
@@ -15,55 +14,40 @@ from scipy.ndimage import correlate1d, map_coordinates, spline_filter1d, uniform
 from scipy.signal import resample_poly
 
 from entrenous.base.audio_video import SoundTooShortToMark, TooQuietToMark
+from entrenous.watermark.chip_layout import chips
 
 RATE_HZ: Final = 16_000
 WINDOW: Final = 1024  # samples of one spectrum, at RATE_HZ
 HOP: Final = 256  # between the centres of two spectra
 TILE_FRAMES: Final = 4
 TILE_BINS: Final = 8  # of 15.6 Hz
-FIRST_BIN: Final = 19  # below, a loudspeaker of a phone is silent
+FIRST_BIN: Final = 19  # phone loudspeakers are silent below
 BANDS: Final = 53
 BINS: Final = BANDS * TILE_BINS
 
 
 def samples_at_rate(count: int, rate_hz: int) -> int:
-    """How many samples ``count`` samples at ``rate_hz`` become at 16 kHz."""
+    """Length at 16 kHz of ``count`` samples at ``rate_hz``."""
     return -(-count * RATE_HZ // rate_hz)
 
 
 def tiles(count: int, rate_hz: int) -> int:
-    """How many tiles lie one after the other in ``count`` samples."""
     frames = samples_at_rate(count, rate_hz) // HOP + 1
     return -(-frames // TILE_FRAMES)
 
 
 def chips_needed(count: int, rate_hz: int) -> int:
-    """Number of chips that so many samples (of one channel) carry."""
     return tiles(count, rate_hz) * BANDS
 
 
 def stream_bytes(count: int, rate_hz: int) -> int:
-    """Length of one copy's key stream."""
+    """Length of one copy's key stream in bytes."""
     return -(-chips_needed(count, rate_hz) // 8)
 
 
-def chips(stream: bytes, count: int) -> NDArray[np.float32]:
-    """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
-
-    Uniform bytes give independent fair signs, which is all that the bound on false accusation
-    needs (docs/spec/mark.md, section 7).
-
-    Raises:
-        ValueError: the stream is too short.
-    """
-    if len(stream) * 8 < count:
-        raise ValueError(f"{count} chips need {-(-count // 8)} bytes of key stream")
-    bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=count)
-    signs: NDArray[np.float32] = bits.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
-    return signs
-
-
-_FINER: Final = 2  # a cubic spline through samples twice as dense as needed errs by -50 dB
+_OVERSAMPLING: Final = (
+    2  # a cubic spline through twice as many samples as needed has an error of -50 dB
+)
 
 
 def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
@@ -77,7 +61,7 @@ def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.fl
 def from_working_rate(
     samples: NDArray[np.float32], rate_hz: int, count: int
 ) -> NDArray[np.float32]:
-    """The first ``count`` of (n, channels) samples at 16 kHz, at ``rate_hz``."""
+    """The first ``count`` of (n, channels) samples at 16 kHz, converted to ``rate_hz``."""
     up, down = _ratio(RATE_HZ, rate_hz)
     moved: NDArray[np.float32] = resample_poly(samples, up, down, axis=0)[:count]
     missing = count - len(moved)
@@ -85,16 +69,16 @@ def from_working_rate(
 
 
 class FractionalSamples:
-    """One channel at 16 kHz that can be read at any place and speed; beyond its ends is silence."""
+    """One channel at 16 kHz, readable at any position and speed; silent beyond its ends."""
 
     def __init__(self, mono: NDArray[np.float32]) -> None:
         self.length = len(mono)
-        finer = resample_poly(mono, _FINER, 1)
-        self._spline = spline_filter1d(finer, order=3, output=np.float32, mode="mirror")
+        dense = resample_poly(mono, _OVERSAMPLING, 1)
+        self._spline = spline_filter1d(dense, order=3, output=np.float32, mode="mirror")
 
     def read(self, places: NDArray[np.float64]) -> NDArray[np.float32]:
         """Samples at ``places`` (any shape), counted in samples at 16 kHz."""
-        at = np.asarray(places, np.float64).ravel() * _FINER
+        at = np.asarray(places, np.float64).ravel() * _OVERSAMPLING
         found = map_coordinates(
             self._spline, at[None], np.float32, order=3, prefilter=False, mode="constant"
         )
@@ -109,17 +93,16 @@ def _ratio(old_hz: int, new_hz: int) -> tuple[int, int]:
 
 HALF: Final = WINDOW // 2
 _OVERLAP: Final = WINDOW // HOP
-_SQUARES: Final = 1.5  # the sum of a Hann window's squares at four times overlap
+_SQUARES: Final = 1.5  # the sum of squared Hann windows at fourfold overlap
 
 
 def window() -> NDArray[np.float32]:
-    """Hann's, periodic."""
     turn = 2.0 * np.pi * np.arange(WINDOW) / WINDOW
     return (0.5 - 0.5 * np.cos(turn)).astype(np.float32)
 
 
 def framed(mono: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """(count, WINDOW) stretches of a sound, centred on every HOP-th sample from frame ``first``."""
+    """(count, WINDOW) frames of a sound, centred on every HOP-th sample from frame ``first``."""
     start, stop = first * HOP - HALF, (first + count - 1) * HOP + HALF
     inside = mono[max(start, 0) : max(stop, 0)]
     before = max(-start, 0)
@@ -134,14 +117,15 @@ def spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
 
 
 def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """(frames, WINDOW / 2 + 1): every bin."""
+    """(frames, WINDOW / 2 + 1) with every bin."""
     found: NDArray[np.complex64] = rfft(frames * window(), axis=1)
     return found
 
 
 def sound_of(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """The inverse of :func:`spectra` (least squares; Griffin and Lim 1984): the samples from HALF
-    before the first frame's centre to HALF after the last one's.
+    """The least-squares inverse of :func:`spectra` (Griffin and Lim 1984).
+
+    Returns: the samples from HALF before the first frame's centre to HALF after the last one's.
     """
     whole = np.zeros((len(bins), HALF + 1), np.complex64)
     whole[:, FIRST_BIN : FIRST_BIN + BINS] = bins
@@ -168,26 +152,26 @@ def by_tile(bands: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Squared magnitudes."""
     squares: NDArray[np.float32] = bins.real**2 + bins.imag**2
     return squares
 
 
 LENGTH_S_MIN: Final = 1.0
-STRENGTH: Final = 0.1  # of amplitude, where a sound is lively: 0.83 dB
-STEADY: Final = 0.4  # share of it that a held tone still hides
-_LIVELY_DB: Final = 4.0  # spread of a band's level around a tile, in its neighbourhood
+STRENGTH: Final = 0.1  # of the amplitude, where a sound changes quickly: 0.83 dB
+STEADY: Final = 0.4  # share of it for a steady tone
+_VARIATION_DB: Final = 4.0  # spread of a band's level in a tile's neighbourhood
 _AROUND: Final = 9  # tiles: 0.6 s
 _SILENCE: Final = 1e-8  # mean square, full scale 1: -80 dB
-_BLOCK: Final = 1024  # frames at a time, for memory's sake
+_BLOCK: Final = 1024  # frames at a time, to save memory
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSound:
-    """A sound about to be marked, or listened for.
+    """A sound prepared for marking or detection.
 
     ``samples`` are (n, channels) at ``rate_hz``; ``working`` the same at 16 kHz; ``mono`` the mean
-    of its channels; ``strength`` (tiles, BANDS) how much of a tile's amplitude a chip changes.
+    of its channels; ``strength`` (tiles, BANDS) is the share of a tile's amplitude that a chip
+    changes.
     """
 
     samples: NDArray[np.float32]
@@ -198,7 +182,6 @@ class PreparedSound:
 
     @property
     def chips(self) -> int:
-        """Number of chips that this sound carries."""
         return self.strength.size
 
 
@@ -206,8 +189,8 @@ def prepare(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     """Measure (n,) or (n, channels) samples, full scale 1.
 
     Raises:
-        SoundTooShortToMark: it plays less than ``LENGTH_S_MIN`` seconds.
-        TooQuietToMark: it is silence.
+        SoundTooShortToMark: it is shorter than ``LENGTH_S_MIN`` seconds.
+        TooQuietToMark: it is silent.
     """
     shaped = np.asarray(samples, np.float32)
     shaped = shaped[:, None] if shaped.ndim == 1 else shaped
@@ -220,7 +203,7 @@ def prepare(samples: NDArray[np.float32], rate_hz: int) -> PreparedSound:
     if not strength.any():
         raise TooQuietToMark
     if strength.size != chips_needed(len(shaped), rate_hz):
-        raise AssertionError("one strength for every chip")
+        raise AssertionError("there must be one strength per chip")
     return PreparedSound(shaped, rate_hz, working, mono, strength)
 
 
@@ -240,19 +223,14 @@ def _strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = uniform_filter1d(decibels, _AROUND, axis=0, mode="nearest")
     square = uniform_filter1d(decibels**2, _AROUND, axis=0, mode="nearest")
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
-    lively = np.minimum(spread / _LIVELY_DB, 1.0)
+    variation = np.minimum(spread / _VARIATION_DB, 1.0)
     # A tile's power is that of TILE_FRAMES Hann windows: 3/8 WINDOW^2 / 2 for a full-scale tone.
     audible = level > _SILENCE * TILE_FRAMES * 0.1875 * WINDOW**2
-    strength: NDArray[np.float32] = STRENGTH * (STEADY + (1.0 - STEADY) * lively) * audible
+    strength: NDArray[np.float32] = STRENGTH * (STEADY + (1.0 - STEADY) * variation) * audible
     return strength.astype(np.float32)
 
 
-def tile_s() -> float:
-    """Seconds from one tile to the next."""
-    return TILE_FRAMES * HOP / RATE_HZ
-
-
-SMOOTH: Final = (0.25, 0.5, 0.25)  # the edges of tiles, along time and along pitch
+SMOOTH: Final = (0.25, 0.5, 0.25)  # smooths the edges of tiles, in time and frequency
 
 
 def embed(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
@@ -273,14 +251,14 @@ def _mark(channel: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[
     sound = np.zeros(frames * HOP + 2 * HALF, np.float32)
     for first in range(0, frames, _BLOCK):
         size = min(_BLOCK, frames - first)
-        change = field(wanted, first, size)
+        change = amplitude_changes(wanted, first, size)
         part = sound_of(spectra(framed(channel, first, size)) * change)
         sound[first * HOP : first * HOP + len(part)] += part
     return sound[HALF : HALF + len(channel)]
 
 
-def field(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
-    """(count, BINS): relative changes of amplitude, from (tiles, BANDS) and smoothed at edges."""
+def amplitude_changes(wanted: NDArray[np.float32], first: int, count: int) -> NDArray[np.float32]:
+    """(count, BINS): relative changes of amplitude, from (tiles, BANDS), with smoothed edges."""
     low = max(first // TILE_FRAMES - 1, 0)
     high = min((first + count) // TILE_FRAMES + 1, len(wanted))
     steps = np.repeat(wanted[low:high], TILE_FRAMES, axis=0)

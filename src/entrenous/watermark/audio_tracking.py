@@ -1,4 +1,4 @@
-"""Follow a found sound through the sent one, window by window, to a fraction of a sample."""
+"""Track a found sound through the sent one, window by window, to a fraction of a sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from entrenous.watermark.audio_location import Place
+from entrenous.watermark.audio_location import Place, peak_offset, zero_padded_slice
 from entrenous.watermark.audio_mark import RATE_HZ, FractionalSamples
 
 FINER: Final = 2  # lags per sample
-_EQUALISED: Final = 0.7  # exponent: 1 would be PHAT, in which bins without sound count as much
+_EQUALISED: Final = 0.7  # exponent; 1 is PHAT, which weights bins without sound equally
 _LOW_HZ: Final = 250.0
 _HIGH_HZ: Final = 3700.0
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the found sound around ``found``, expected at ``sent`` +- ``slack``: samples."""
+    """A part of the found sound around ``found``, expected at ``sent`` +- ``slack``; in samples."""
 
     found: float
     sent: float
@@ -32,37 +32,23 @@ class Window:
 def lags_of(
     tape: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
 ) -> NDArray[np.float32]:
-    """Correlation at lags of -slack .. slack in steps of 1 / ``finer`` sample, around the *rounded*
-    ``window.sent``; in units of the root of the mean square of all lags.
+    """Correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
+
+    Lags are in steps of 1 / ``finer`` sample, values in units of the root mean square of all lags.
     """
     half = window.size // 2
     steps = np.arange(-half, half, dtype=np.float64)
     taper = np.hanning(window.size).astype(np.float32)
-    heard = tape.read(window.found + steps / window.pitch) * taper
+    found = tape.read(window.found + steps / window.pitch) * taper
     span = half + window.slack
-    own = _cut(sent, round(window.sent) - span, round(window.sent) + span)
+    own = zero_padded_slice(sent, round(window.sent) - span, round(window.sent) + span)
     points = next_fast_len(len(own) + window.size, real=True)
-    cross = rfft(own, points) * np.conj(rfft(heard, points))
+    cross = rfft(own, points) * np.conj(rfft(found, points))
     cross *= _band(points) / (np.abs(cross) ** _EQUALISED + 1e-12)
     lags = irfft(cross, points * finer)
     wanted: NDArray[np.float32] = lags[: 2 * window.slack * finer + 1]
     scaled: NDArray[np.float32] = wanted / (np.sqrt(np.mean(lags**2)) + 1e-20)
     return scaled
-
-
-def top(values: NDArray[np.float32], at: int) -> float:
-    """How far beside a sample a parabola through it and its neighbours has its top."""
-    if not 0 < at < len(values) - 1:
-        return 0.0
-    left, top, right = (float(one) for one in values[at - 1 : at + 2])
-    bend = left - 2.0 * top + right
-    return 0.5 * (left - right) / bend if bend < 0.0 else 0.0
-
-
-def _cut(sent: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-    inside = sent[max(start, 0) : max(stop, 0)]
-    before = min(max(-start, 0), stop - start)
-    return np.pad(inside, (before, stop - start - before - len(inside)))
 
 
 def _band(points: int) -> NDArray[np.float32]:
@@ -72,26 +58,28 @@ def _band(points: int) -> NDArray[np.float32]:
 
 _SHORT: Final = 4096  # samples of a window: 0.26 s
 _LONG: Final = 8192
-_SURE: Final = 6.0  # a peak's height over the root of the mean square of all lags
+_PEAK_MIN: Final = 6.0  # a peak's height over the root mean square of all lags
 _PROBES: Final = 6
 _PROBES_WITHIN: Final = 4.0  # seconds from the middle
 _PITCH_STEP: Final = 5e-4
 _PITCH_STEPS: Final = 24
 _SLACK_S: Final = 0.05
-_JITTER: Final = 16.0  # samples that a window may lie beside its neighbours at one speed
-_LOOSE: Final = 400.0  # where pieces were moved to keep the pitch: 25 ms
-_PLAIN: Final = 0.015
-_PREFERENCE: Final = 1.3  # of the plain speed: a re-recording blurs what would tell it from others
+_JITTER: Final = 16.0  # samples that a window may deviate from its neighbours at constant speed
+_JITTER_PITCH_KEPT: Final = 400.0  # for pitch-preserving tempo changes, which shift pieces: 25 ms
+_NEARLY_UNCHANGED: Final = 0.015
+_PREFERENCE: Final = (
+    1.3  # for unchanged speed, because re-recording blurs the difference from others
+)
 _FORGET: Final = 0.8
-_STRAIGHT: Final = 2.0  # samples: as good as a straight line
+_STRAIGHT_MAX: Final = 2.0  # samples: treated as a straight line
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where sample after sample of the sent sound lies in the found one.
+    """Maps positions in the sent sound to positions in the found one.
 
     ``sent`` and ``found`` are knots, in samples at 16 kHz, both rising; the found sound is
-    ``pitch`` times as high; ``sure`` tells how many windows agreed.
+    ``pitch`` times as high; ``sure`` is the number of windows that agreed.
     """
 
     sent: NDArray[np.float64]
@@ -101,11 +89,11 @@ class Path:
 
     @property
     def speed(self) -> float:
-        """Sent seconds that pass in one found second."""
+        """Seconds of the sent sound per second of the found one."""
         return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
 
     def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Places in the found sound of places in the sent one; straight on beyond the knots."""
+        """Positions in the found sound for positions in the sent one, also beyond the knots."""
         inside = np.interp(sent, self.sent, self.found)
         before = np.minimum(sent - self.sent[0], 0.0) / self.speed
         after = np.maximum(sent - self.sent[-1], 0.0) / self.speed
@@ -116,14 +104,12 @@ class Path:
 def follow(
     tape: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
 ) -> Path | None:
-    """The path of a found sound that contours put at one of ``places``; None if windows do not
-    agree.
-    """
+    """The path of a found sound from one of ``places``; None if windows disagree."""
     lines = [line for place in places for line in _lines(tape, place)]
     probes = _probes(tape)
     line = max(lines, key=lambda one: one.weight * _agreement(tape, sent, one, probes))
     path = _walk(tape, sent, line)
-    for _ in range(0 if line.kept else 2):
+    for _ in range(0 if line.pitch_kept else 2):
         if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
             break
         line = _through(path, tape)
@@ -133,8 +119,10 @@ def follow(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A guess: the found sound's ``middle`` lies at ``centre`` of the sent one; from there on, it
-    runs at ``tempo`` and sounds ``pitch`` times as high. ``weight`` prefers the plain case.
+    """A hypothesis: the found sound's ``middle`` lies at ``centre`` of the sent one.
+
+    From there it runs at ``tempo`` and is ``pitch`` times as high. ``weight`` prefers unchanged
+    speed.
     """
 
     middle: float
@@ -144,23 +132,25 @@ class _Line:
     weight: float = 1.0
 
     @property
-    def kept(self) -> bool:
-        """Whether the pitch was kept while the tempo changed."""
+    def pitch_kept(self) -> bool:
+        """Whether the pitch was preserved while the tempo changed."""
         return self.pitch != self.tempo
 
     def at(self, found: float) -> float:
-        """Where in the sent sound a place of the found one is expected."""
         return self.centre + self.tempo * (found - self.middle)
 
 
 def _lines(tape: FractionalSamples, place: Place) -> list[_Line]:
-    """The pitch may have been kept, or moved along with a tempo that contours tell to 1 %."""
+    """Hypotheses with preserved pitch, and with pitch and tempo changed together.
+
+    Contours determine the tempo to 1 %.
+    """
     middle = tape.length / 2
     centre = place.start_s * RATE_HZ + place.tempo * middle
     tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
     lines = [_Line(middle, centre, tempo, tempo) for tempo in tempos]
     lines += [_Line(middle, centre, tempo, 1.0) for tempo in tempos[4::8] if abs(tempo - 1) > 5e-3]
-    if abs(place.tempo - 1.0) < _PLAIN:
+    if abs(place.tempo - 1.0) < _NEARLY_UNCHANGED:
         lines.append(_Line(middle, centre, 1.0, 1.0, _PREFERENCE))
     return lines
 
@@ -174,7 +164,7 @@ def _through(path: Path, tape: FractionalSamples) -> _Line:
 def _agreement(
     tape: FractionalSamples, sent: NDArray[np.float32], line: _Line, probes: Sequence[float]
 ) -> float:
-    """The sum of the highest peaks of windows around ``probes``."""
+    """The sum of the highest correlation peaks of windows around ``probes``."""
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
@@ -195,17 +185,17 @@ def _probes(tape: FractionalSamples) -> list[float]:
 
 
 def _walk(tape: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Path | None:
-    """Both ways from the middle, each window expected where the one before it was found."""
-    size = _SHORT if line.kept else _LONG
-    hop = size / 4 if line.kept else size / 2
+    """Track in both directions from the middle, predicting each window from the one before."""
+    size = _SHORT if line.pitch_kept else _LONG
+    hop = size / 4 if line.pitch_kept else size / 2
     steps = max(0, int((tape.length - size) / 2 / hop))
     knots = []
-    for way in (range(steps + 1), range(-1, -steps - 1, -1)):
-        tracker = _Tracker(line, _LOOSE if line.kept else _JITTER * 4)
-        for step in way:
+    for direction in (range(steps + 1), range(-1, -steps - 1, -1)):
+        tracker = _Tracker(line, _JITTER_PITCH_KEPT if line.pitch_kept else _JITTER * 4)
+        for step in direction:
             centre = line.middle + step * hop
             window = tracker.next_window(centre, size)
-            at = tracker.hear(window, lags_of(tape, sent, window))
+            at = tracker.locate_window(window, lags_of(tape, sent, window))
             if at is not None:
                 knots.append((centre, at))
     return _path(np.array(sorted(knots)).reshape(-1, 2), line)
@@ -213,8 +203,10 @@ def _walk(tape: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Pa
 
 @dataclass(slots=True)
 class _Tracker:
-    """What is expected of the next window. Where the pitch moved along, windows are pooled: a
-    room's echoes blur the peak of each, and are the same in all.
+    """Predicts the next window's position.
+
+    If pitch and tempo changed together, windows are pooled: a room's echoes blur each window's
+    peak, and are the same in all.
     """
 
     line: _Line
@@ -228,17 +220,17 @@ class _Tracker:
         slack = round(_SLACK_S * RATE_HZ)
         return Window(centre, self.line.at(centre) + self.shift, self.line.pitch, size, slack)
 
-    def hear(self, window: Window, lags: NDArray[np.float32]) -> float | None:
-        """Where the window's centre lies in the sent sound, if that is sure."""
+    def locate_window(self, window: Window, lags: NDArray[np.float32]) -> float | None:
+        """The position of the window's centre in the sent sound, or None if it is uncertain."""
         pooled = self._pooled(lags)
         middle = len(pooled) // 2
         reach = min(middle, round(self.slack * FINER))
         near = pooled[middle - reach : middle + reach + 1]
         best = int(np.argmax(near)) - reach
-        if near[best + reach] < _SURE:
+        if near[best + reach] < _PEAK_MIN:
             self.slack = min(self.slack * 1.2, _SLACK_S * RATE_HZ)
             return None
-        at = round(window.sent) + (best + top(near, best + reach)) / FINER
+        at = round(window.sent) + (best + peak_offset(near, best + reach)) / FINER
         moved = at - window.sent
         self.shift += moved
         if self.pool is not None:
@@ -247,7 +239,7 @@ class _Tracker:
         return at
 
     def _pooled(self, lags: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.line.kept:
+        if self.line.pitch_kept:
             return lags
         before = np.zeros_like(lags) if self.pool is None else self.pool
         self.pool = _FORGET * before + lags
@@ -257,17 +249,17 @@ class _Tracker:
 
 
 def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
-    """Knots in order, without those that lie beside their neighbours."""
+    """The knots in order, without outliers."""
     if len(knots) < 2:
         return None
     found, sent = knots.T
-    away = sent - line.tempo * found
-    beside = np.abs(away - median_filter(away, 5, mode="nearest"))
-    good = beside <= (_LOOSE if line.kept else _JITTER)
+    residual = sent - line.tempo * found
+    deviation = np.abs(residual - median_filter(residual, 5, mode="nearest"))
+    good = deviation <= (_JITTER_PITCH_KEPT if line.pitch_kept else _JITTER)
     found, sent = found[good], sent[good]
     if len(found) < 2:
         return None
-    if not line.kept:
+    if not line.pitch_kept:
         sent = _smoothed(found, sent, line.tempo)
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(sent)) > 0.0])
     found, sent = found[rising], sent[rising]
@@ -277,28 +269,28 @@ def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
 def _smoothed(
     found: NDArray[np.float64], sent: NDArray[np.float64], tempo: float
 ) -> NDArray[np.float64]:
-    """The straight line that most knots lie on; a running mean where it bends; and where echoes
-    scatter the knots, a line of the expected tempo.
+    """Smooth the knots: a straight line if most knots lie on one, a running mean where it bends,
+    and a line of the expected tempo where echoes scatter the knots.
     """
     slope, offset = _line_through(found, sent)
-    beside = sent - slope * found - offset
-    scatter = float(np.percentile(np.abs(beside), 80))
-    if scatter <= _STRAIGHT:
+    deviation = sent - slope * found - offset
+    scatter = float(np.percentile(np.abs(deviation), 80))
+    if scatter <= _STRAIGHT_MAX:
         return slope * found + offset
-    jumps = float(np.median(np.abs(np.diff(beside)))) if len(beside) > 2 else scatter
+    jumps = float(np.median(np.abs(np.diff(deviation)))) if len(deviation) > 2 else scatter
     if scatter > _JITTER or jumps > 0.5 * scatter:
         return tempo * found + float(np.median(sent - tempo * found))
-    smooth: NDArray[np.float64] = sent - beside + uniform_filter1d(beside, 3, mode="nearest")
+    smooth: NDArray[np.float64] = sent - deviation + uniform_filter1d(deviation, 3, mode="nearest")
     return smooth
 
 
 def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset by least squares over the nearer four fifths, three times."""
+    """Slope and offset by least squares over the nearest four fifths, three times."""
     slope = float(np.median(np.diff(sent) / np.diff(found)))
     offset = float(np.median(sent - slope * found))
     for _ in range(3):
-        away = np.abs(sent - slope * found - offset)
-        near = away <= max(0.1, float(np.percentile(away, 80)))
+        residual = np.abs(sent - slope * found - offset)
+        near = residual <= max(0.1, float(np.percentile(residual, 80)))
         if near.sum() < 3:
             break
         slope, offset = (float(one) for one in np.polyfit(found[near], sent[near], 1))

@@ -1,4 +1,4 @@
-"""Where the chips of a mark lie, and how a key stream becomes chips."""
+"""The positions of a mark's chips, and the conversion of a key stream to chips."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +11,8 @@ from entrenous.base.picture import TooSmallToMark
 
 WORKING_SIDE_PX_MAX: Final = 2000  # larger pictures are marked at this size, then enlarged
 CELLS_MAX: Final = 800  # along the longest side: finer detail does not survive a phone's screen
-CELL_PX_MIN: Final = 2  # finer cells die in the mildest JPEG
-CELLS_MIN: Final = 24  # coarser bands hold too few chips to be worth their visibility
+CELL_PX_MIN: Final = 2  # finer cells do not survive even mild JPEG
+CELLS_MIN: Final = 24  # coarser bands have too few chips for their visibility
 Shape = tuple[int, int]  # rows, columns
 
 
@@ -20,7 +20,7 @@ Shape = tuple[int, int]  # rows, columns
 class Band:
     """One octave: ``cells`` on a pyramid level of ``pixels``, both (rows, columns).
 
-    ``start`` is the index of its first chip; chips run row by row, finest band first.
+    ``start`` is the index of its first chip; chips are numbered row by row, finest band first.
     """
 
     cells: Shape
@@ -42,12 +42,11 @@ class Layout:
 
     @property
     def working(self) -> Shape:
-        """Size at which the mark is made and heard: that of the finest band's level."""
+        """The size at which the mark is made and detected: that of the finest band's level."""
         return self.bands[0].pixels
 
     @property
     def chips(self) -> int:
-        """Number of chips in all bands together."""
         return self.bands[-1].stop
 
 
@@ -72,25 +71,24 @@ def layout(width_px: int, height_px: int) -> Layout:
 
 
 def chips_needed(width_px: int, height_px: int) -> int:
-    """Number of chips that a picture of this size carries."""
     return layout(width_px, height_px).chips
 
 
 def stream_bytes(width_px: int, height_px: int) -> int:
-    """Length of one copy's key stream."""
+    """Length of one copy's key stream in bytes."""
     return -(-chips_needed(width_px, height_px) // 8)
 
 
 def dither_bytes(width_px: int, height_px: int) -> int:
-    """Length of the dither stream that all copies of one message share: a byte per pixel."""
+    """Length of the dither stream that all copies of a message share: one byte per pixel."""
     return width_px * height_px
 
 
 def chips(stream: bytes, count: int) -> NDArray[np.float32]:
     """The first ``count`` bits of ``stream``, most significant first, as +1 (bit 1) and -1 (bit 0).
 
-    Uniform bytes give independent fair signs, which is all that the bound on false accusation
-    needs (docs/spec/mark.md, section 7).
+    Uniform bytes give independent fair signs, as the bound on false accusation requires
+    (docs/spec/mark.md, section 7).
 
     Raises:
         ValueError: the stream is too short.

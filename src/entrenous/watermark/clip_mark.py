@@ -1,4 +1,4 @@
-"""Marks in clips: patterns that follow the camera and change without a seam."""
+"""Marks in clips: patterns that follow the camera and change smoothly."""
 
 import math
 from collections.abc import Sequence
@@ -9,29 +9,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.chip_layout import Layout, Shape, chips, layout
+from entrenous.watermark.chip_layout import Layout, chips, layout
 from entrenous.watermark.embed import enlarged, pattern, trial_chips
-from entrenous.watermark.pyramid import Pixels, Plane
+from entrenous.watermark.pyramid import Pixels, Plane, shape_of
 from entrenous.watermark.visibility import masks
 
 NODE_S: Final = 1.0
 SIDE_PX_MAX: Final = 960  # finer detail does not survive a messenger's encoder
-# Finest band first; coarser than in still pictures, since encoders of clips spare coarse detail.
+# Finest band first; coarser than in pictures, since video encoders preserve coarse detail.
 _GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
-_PILOT_EACH: Final = 8  # every so many chips, one that all copies share
+_PILOT_EACH: Final = 8  # one chip in so many is shared by all copies
 _PSNR_DB: Final = 47.0
-_NARROW: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma runs from 16 to 235
-_STEPS: Final = float(256.0 * _NARROW)  # of the dither in one grey level
+_LIMITED_RANGE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma runs from 16 to 235
+_STEPS: Final = float(256.0 * _LIMITED_RANGE)  # of the dither in one grey level
 _BLACK: Final = np.float32(16.0)
 _STILL: Final = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-_SPREAD_MAX: Final = 8  # of a frame's side: what has zoomed in further than this is cut off
-_ROUNDING: Final = 1.0 / 6.0  # squared levels that dithering a small mark adds on average
+_SPREAD_MAX: Final = 8  # times a frame's side; evidence beyond is cut off
+_ROUNDING: Final = 1.0 / 6.0  # mean squared levels added by dithering a small mark
 Motion = NDArray[np.float64]  # 2 x 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipLayout:
-    """What all frames and all copies of one clip share.
+    """What all frames and copies of one clip share.
 
     ``plan`` is laid out at the *working size*, to which frames are reduced; ``masks`` holds each
     band's gain as a plane; ``loudness`` is the mean square of a node's pattern.
@@ -49,18 +49,18 @@ class ClipLayout:
 
     @property
     def own(self) -> NDArray[np.bool_]:
-        """Which chips are a copy's own; the others are the pilot's."""
+        """Mask of the copy's own chips; the others belong to the pilot."""
         own = np.ones(self.plan.chips, np.bool_)
         own[::_PILOT_EACH] = False
         return own
 
     def pattern(self, copy_stream: bytes, pilot_stream: bytes) -> Plane:
-        """One node's pattern, at the working size, before any frame's amplitude.
+        """One node's pattern at the working size, before any frame's amplitude.
 
         Args:
-            copy_stream: ``stream_bytes`` uniform bytes, for this copy and node alone.
-            pilot_stream: the same of the pilot, which all copies of a message share. A tracer
-                hears from it which bands have survived, without any copy's key.
+            copy_stream: ``stream_bytes`` uniform bytes, unique to this copy and node.
+            pilot_stream: likewise for the pilot, which all copies of a message share; it tells a
+                tracer which bands have survived, without any copy's key.
         """
         signs = chips(copy_stream, self.plan.chips)
         signs[::_PILOT_EACH] = chips(pilot_stream, self.plan.chips)[::_PILOT_EACH]
@@ -71,7 +71,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     """Lay out the marks of a clip.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``spec.MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     factor = min(1.0, SIDE_PX_MAX / max(width_px, height_px))
     plan = layout(round(width_px * factor), round(height_px * factor))
@@ -84,68 +84,69 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     return ClipLayout(plan, planes, float(np.mean(trial * trial)))
 
 
-def stream_bytes(on: ClipLayout) -> int:
+def stream_bytes(clip: ClipLayout) -> int:
     """Length of one node's key stream."""
-    return -(-on.plan.chips // 8)
+    return -(-clip.plan.chips // 8)
 
 
 def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
-    """Both nodes that a frame speaks for, and the share of each; the squares add up to 1."""
+    """The two nodes that a frame blends, each with its share; the squares add up to 1."""
     first = math.floor(at_s / NODE_S)
-    way = 0.5 * math.pi * (at_s / NODE_S - first)
-    return (first, math.cos(way)), (first + 1, math.sin(way))
+    phase = 0.5 * math.pi * (at_s / NODE_S - first)
+    return (first, math.cos(phase)), (first + 1, math.sin(phase))
 
 
-def working_luma(luma: Pixels, on: ClipLayout) -> Plane:
-    """A frame's luma (H, W), narrow range, at the working size and in grey levels 0 to 255."""
+def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
+    """A frame's limited-range luma (H, W) at the working size, in grey levels 0 to 255."""
     small = luma
-    if (luma.shape[1], luma.shape[0]) != on.size:
-        small = np.asarray(cv2.resize(luma, on.size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray((small - _BLACK) * (np.float32(1.0) / _NARROW), np.float32)
+    if (luma.shape[1], luma.shape[0]) != clip.size:
+        small = np.asarray(cv2.resize(luma, clip.size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray((small - _BLACK) * (np.float32(1.0) / _LIMITED_RANGE), np.float32)
 
 
-def amplitude(working: Plane, on: ClipLayout) -> Plane:
-    """How strong the mark may be at each place of a frame: factor of the nodes' patterns.
+def amplitude(working: Plane, clip: ClipLayout) -> Plane:
+    """The factor of the nodes' patterns at each place of a frame.
 
-    As in still pictures, but one plane for all bands: the mean (geometric) of what the two finest
-    octaves hide, so that a copy costs one product per frame.
+    It is computed as in pictures, but as one plane for all bands, the geometric mean of the two
+    finest octaves' masks, so that a copy costs one product per frame.
     """
     fine, coarse = masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
     hidden = np.sqrt(fine * np.float32(1.0 / 1.3) * wide)
     allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _ROUNDING
-    power = float(np.mean(hidden * hidden)) * on.loudness
+    power = float(np.mean(hidden * hidden)) * clip.loudness
     return np.asarray(hidden * np.float32(min(1.0, math.sqrt(allowed / power))), np.float32)
 
 
 def laid_on(node_pattern: Plane, motion: Motion) -> Plane:
-    """A node's pattern as a frame shows it; ``motion``, 2 x 3, maps the node's pixels to it.
+    """Warp a node's pattern to a frame; ``motion``, 2 x 3, maps the node's pixels to the frame's.
 
-    Beyond its borders the pattern repeats itself, so the camera may go anywhere.
+    The pattern repeats beyond its borders, so the camera may move anywhere.
     """
     if np.array_equal(motion, _STILL):
         return node_pattern
     size = (node_pattern.shape[1], node_pattern.shape[0])
-    laid = cv2.warpAffine(
+    warped = cv2.warpAffine(
         node_pattern, motion, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    return np.asarray(laid, np.float32)
+    return np.asarray(warped, np.float32)
 
 
-def brought_back(evidence: Plane, motion: Motion) -> Plane:
-    """The other way, up to its scale: a frame's evidence on the node's grid, folded where that
-    repeats itself. ``motion`` is the one of :func:`laid_on`.
+def warp_back(evidence: Plane, motion: Motion) -> Plane:
+    """The adjoint of :func:`laid_on`, up to its scale: a frame's evidence on the node's grid.
+
+    Evidence is folded where the pattern repeats.
     """
     if np.array_equal(motion, _STILL):
         return evidence
     rows, columns = evidence.shape
-    back = np.asarray(cv2.invertAffineTransform(motion), np.float64)
-    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ back.T
+    inverse = np.asarray(cv2.invertAffineTransform(motion), np.float64)
+    corners = np.array([[0, 0, 1], [columns, 0, 1], [0, rows, 1], [columns, rows, 1]]) @ inverse.T
     left, top = np.floor(corners.min(axis=0)).astype(int)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int)
-    back[:, 2] -= (left, top)
+    inverse[:, 2] -= (left, top)
     size = (min(right - left, _SPREAD_MAX * columns), min(bottom - top, _SPREAD_MAX * rows))
-    spread = cv2.warpAffine(evidence, back, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
+    spread = cv2.warpAffine(evidence, inverse, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
     tall = _folded(np.asarray(spread, np.float32), int(top), rows)
     return np.ascontiguousarray(_folded(tall.T, int(left), columns).T)
 
@@ -156,7 +157,7 @@ def marked(
     """A frame's luma with one copy's mark, (H, W) uint8.
 
     Args:
-        luma: (H, W), narrow range.
+        luma: (H, W), limited range.
         strength: :func:`amplitude` of this frame.
         shown: both nodes' patterns with their shares.
         dither: (H, W), 0 to 255, the same for all frames and copies of a message.
@@ -164,18 +165,14 @@ def marked(
     (one, share), (other, rest) = shown
     blend = cv2.addWeighted(one, share, other, rest, 0.0)
     mark = cv2.multiply(blend, strength, scale=_STEPS)
-    large = enlarged(np.asarray(mark, np.float32), _shape(luma))
-    steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)  # it rounds the sum
-    steps >>= 8  # an arithmetic shift rounds down, for negative numbers too
+    large = enlarged(np.asarray(mark, np.float32), shape_of(luma))
+    steps = np.asarray(cv2.add(large, dither, dtype=cv2.CV_16S), np.int16)  # rounds the sum
+    steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
     return np.asarray(cv2.add(luma, steps, dtype=cv2.CV_8U), np.uint8)
 
 
-def _shape(luma: Pixels) -> Shape:
-    return luma.shape[0], luma.shape[1]
-
-
 def _folded(plane: Plane, first: int, period: int) -> Plane:
-    """Rows that lie a whole number of periods apart, added up; ``first`` is the place of row 0."""
+    """Add up rows that are a whole number of periods apart; ``first`` is the position of row 0."""
     total = np.zeros((period, plane.shape[1]), np.float32)
     at = 0
     while at < len(plane):

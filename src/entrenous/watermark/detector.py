@@ -1,4 +1,4 @@
-"""Score how strongly each copy's mark is present in a leaked picture, or in a clip's frames."""
+"""Score how strongly each copy's mark is present in a leaked picture or a clip's frames."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from entrenous.watermark.channel import ChannelFilter, Tone, fit_channel_filter, fit_tone, gather
 from entrenous.watermark.chip_layout import Layout, Shape, chips
-from entrenous.watermark.clip_mark import ClipLayout, Motion, amplitude, brought_back
+from entrenous.watermark.clip_mark import ClipLayout, Motion, amplitude, warp_back
 from entrenous.watermark.embed import Prepared, pattern, pattern_adjoint, trial_chips
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
-_CODED_WEIGHT: Final = 2.0  # beside the octaves' 1
+_CODED_WEIGHT: Final = 2.0  # relative to 1 for the octaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipEvidence:
-    """One number per chip: which sign the leak speaks for, and how firmly. Float32, finest first.
+    """One float32 per chip, finest band first: the sign that the leak suggests, and how strongly.
 
-    ``strength`` is its Euclidean norm; 0 when the leak tells nothing. ``forecast`` is the score
-    that a true copy of full strength would be expected to reach, found with a trial mark: an
-    upper estimate, for a codec or a denoiser takes more of a mark than of the picture.
+    ``strength`` is its Euclidean norm; 0 without any evidence. ``forecast`` is the score expected
+    of a true copy at full strength, measured with a trial mark. It is an upper estimate, because a
+    codec or a denoiser removes more of a mark than of the picture.
     """
 
     per_chip: NDArray[np.float32]
@@ -34,128 +34,110 @@ class ChipEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartialEvidence:
-    """Evidence of one kind, of norm 1 (0 if silent), and what a trial mark would have added."""
+    """Evidence from one source, of norm 1 (0 if there is none), and a trial mark's score in it."""
 
-    said: Plane
+    per_chip: Plane
     forecast: float
 
 
-def detect_mark(
-    laid: Pixels | Plane,
-    covered: NDArray[np.bool_],
-    prepared: Prepared,
-    laid_recoded: Plane | None = None,
-) -> ChipEvidence:
-    """Gather the evidence of a leak, without any key.
-
-    Args:
-        laid: the leak, laid over the sent picture's grid: (H, W, 3) uint8, or its luma (H, W)
-            in grey levels; of the sent picture's size or smaller, not below its working size.
-        covered: (H, W), where the leak shows the sent picture.
-        prepared: the sent picture.
-        laid_recoded: ``recode.recoded``, laid over the same grid; None when there is none.
-    """
-    octaves = by_octave(laid, covered, prepared)
-    return join_partial_evidence(
-        octaves, None if laid_recoded is None else by_coding(laid_recoded, prepared)
-    )
-
-
 def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | None) -> ChipEvidence:
-    """What the leak's detail and its coding say together; both are heard, for they err apart."""
-    voices = [(1.0, octaves)] + ([] if coding is None else [(_CODED_WEIGHT, coding)])
-    per_chip = np.zeros_like(octaves.said)
-    for weight, voice in voices:
-        per_chip += np.float32(weight) * voice.said
+    """Combine the evidence in the leak's detail and in its coding, which fail independently."""
+    sources = [(1.0, octaves)] + ([] if coding is None else [(_CODED_WEIGHT, coding)])
+    per_chip = np.zeros_like(octaves.per_chip)
+    for weight, source in sources:
+        per_chip += np.float32(weight) * source.per_chip
     strength = float(np.linalg.norm(per_chip.astype(np.float64)))
-    forecast = sum(weight * max(0.0, voice.forecast) for weight, voice in voices)
+    forecast = sum(weight * max(0.0, source.forecast) for weight, source in sources)
     return ChipEvidence(per_chip, strength, forecast / strength if strength > 0.0 else 0.0)
 
 
 def by_octave(
-    laid: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
+    warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
 ) -> PartialEvidence:
-    """What the leak's detail says, octave by octave, at the working size."""
+    """Evidence in the leak's detail, octave by octave, at the working size."""
     plan = prepared.layout
-    inside = _whole(covered, plan.working)
-    leak = shrink(_light(laid), plan.working)
+    inside = _fully_covered(covered, plan.working)
+    leak = shrink(_luma_of(warped), plan.working)
     tone = fit_tone(leak, shrink(prepared.pixels_rgb, plan.working), inside > 0)
-    seen = np.where(inside > 0, leak, tone.expected).astype(np.float32)
-    passed = fit_channel_filter(seen, tone.expected, inside > 0)
-    tone = Tone(passed.filtered(tone.expected), tone.slope)
-    pattern = passed.filtered(prepared.pattern(trial_chips(plan)))
+    filled = np.where(inside > 0, leak, tone.expected).astype(np.float32)
+    channel = fit_channel_filter(filled, tone.expected, inside > 0)
+    tone = Tone(channel.filtered(tone.expected), tone.slope)
+    pattern = channel.filtered(prepared.pattern(trial_chips(plan)))
     trial = detail_pyramid(pattern, len(plan.bands))
     evidence = gather(leak, tone, inside, trial)
-    said = _per_chip([octave.rho for octave in evidence], passed, prepared)
-    would = [octave.response * t for octave, t in zip(evidence, trial, strict=True)]
-    return _balanced(said, _per_chip(would, passed, prepared), plan)
+    signed = _per_chip([octave.rho for octave in evidence], channel, prepared)
+    trial_response = [octave.response * t for octave, t in zip(evidence, trial, strict=True)]
+    return _balanced(signed, _per_chip(trial_response, channel, prepared), plan)
 
 
-def _light(laid: Pixels | Plane) -> Plane:
-    return np.asarray(laid, np.float32) if laid.ndim == 2 else luma(np.asarray(laid, np.uint8))
+def _luma_of(warped: Pixels | Plane) -> Plane:
+    return (
+        np.asarray(warped, np.float32) if warped.ndim == 2 else luma(np.asarray(warped, np.uint8))
+    )
 
 
-def by_coding(laid: Plane, prepared: Prepared) -> PartialEvidence:
-    """What the leak's coefficients say, at its own size; the finer stage is ``recode``."""
+def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
+    """Evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
     plan = prepared.layout
-    sized = _sized(laid, plan.working)
+    sized = _sized(warped, plan.working)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
-    said, *would = (
+    signed, *trial_response = (
         pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
     )
-    return _voice(said, would[0] if would else None, plan)
+    return _normalised(signed, trial_response[0] if trial_response else None, plan)
 
 
-def scores(heard: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
+def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
     """One score per key stream, in standard deviations of an innocent copy's score.
 
     Raises:
         ValueError: a stream is too short.
     """
-    unit = heard.per_chip / np.float32(heard.strength or 1.0)
+    unit = evidence.per_chip / np.float32(evidence.strength or 1.0)
     return np.fromiter((float(np.dot(chips(one, unit.size), unit)) for one in streams), np.float64)
 
 
-def _per_chip(details: list[Plane], passed: ChannelFilter, prepared: Prepared) -> list[Plane]:
-    plane = passed.filtered(detail_adjoint(details))
+def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) -> list[Plane]:
+    plane = channel.filtered(detail_adjoint(details))
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balanced(said: list[Plane], would: list[Plane], plan: Layout) -> PartialEvidence:
-    """Weigh the bands against each other by what a trial mark would have said.
+def _balanced(signed: list[Plane], trial_response: list[Plane], plan: Layout) -> PartialEvidence:
+    """Weigh the bands by the response of a trial mark.
 
-    A band that would say s of a mark, in noise of norm n, deserves the weight s / n^2; its root is
-    the mean (geometric) of that and of no weighing at all, for s is a forecast that a strong codec
-    can make far too bright.
+    With a trial response s and noise of norm n, a band deserves the weight s / n^2. The square root
+    is used, the geometric mean of that and no weighting, because s can be far too high after strong
+    compression.
     """
-    signals = _signals(would, plan)
-    noises = [float(np.dot(own, own)) for own in said]
+    signals = _signals(trial_response, plan)
+    noises = [float(np.dot(own, own)) for own in signed]
     weights = [
         math.sqrt(max(0.0, signal) / noise) if noise > 0.0 else 0.0
         for signal, noise in zip(signals, noises, strict=True)
     ]
-    return _voice(
-        [own * np.float32(weight) for own, weight in zip(said, weights, strict=True)],
-        [own * np.float32(weight) for own, weight in zip(would, weights, strict=True)],
+    return _normalised(
+        [own * np.float32(weight) for own, weight in zip(signed, weights, strict=True)],
+        [own * np.float32(weight) for own, weight in zip(trial_response, weights, strict=True)],
         plan,
     )
 
 
-def _voice(said: list[Plane], would: list[Plane] | None, plan: Layout) -> PartialEvidence:
-    per_chip = np.concatenate(said)
+def _normalised(
+    signed: list[Plane], trial_response: list[Plane] | None, plan: Layout
+) -> PartialEvidence:
+    per_chip = np.concatenate(signed)
     norm = float(np.linalg.norm(per_chip.astype(np.float64)))
     if norm == 0.0:
         return PartialEvidence(per_chip, 0.0)
-    forecast = 0.0 if would is None else sum(_signals(would, plan)) / norm
+    forecast = 0.0 if trial_response is None else sum(_signals(trial_response, plan)) / norm
     return PartialEvidence(per_chip / np.float32(norm), forecast)
 
 
-def _signals(would: Sequence[Plane], plan: Layout) -> list[float]:
-    """How much of a trial mark each band would have heard."""
+def _signals(trial_response: Sequence[Plane], plan: Layout) -> list[float]:
     trial = trial_chips(plan)
     return [
         float(np.dot(trial[band.start : band.stop], own))
-        for band, own in zip(plan.bands, would, strict=True)
+        for band, own in zip(plan.bands, trial_response, strict=True)
     ]
 
 
@@ -165,8 +147,8 @@ def _sized(plane: Plane, shape: Shape) -> Plane:
     return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _whole(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """1 for working pixels that are covered in full, else 0."""
+def _fully_covered(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """1 for fully covered working pixels, else 0."""
     share = shrink(covered.astype(np.uint8) * np.uint8(255), shape)
     return np.asarray(share == 255, np.float32)
 
@@ -174,42 +156,44 @@ def _whole(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.flo
 _AROUND: Final = 63  # chips along a row
 
 
-def without_copies(heard: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
-    """What was heard, less its projection on these copies' chips.
+def without_copies(evidence: ChipEvidence, streams: Iterable[bytes]) -> ChipEvidence:
+    """Remove the evidence's projection on these copies' chips.
 
-    A copy adds to each chip's evidence in proportion to the information about that chip, which the
-    mean square of the evidence around it measures. So a copy's direction is its chips times that.
+    A copy adds to each chip's evidence in proportion to the information about that chip, measured
+    by the mean square of the evidence around it. So a copy's direction is its chips times that.
 
     Args:
-        heard: the evidence of a leak.
-        streams: key streams of the copies that were named; none leaves everything as it is.
+        evidence: the evidence in a leak.
+        streams: key streams of the named copies; may be empty.
 
     Raises:
         ValueError: a stream is too short.
     """
-    firmness = _firmness(heard.per_chip)
-    directions = [chips(stream, heard.per_chip.size) * firmness for stream in streams]
+    local_power = _local_power(evidence.per_chip)
+    directions = [chips(stream, evidence.per_chip.size) * local_power for stream in streams]
     if not directions:
-        return heard
+        return evidence
     basis = np.stack(directions)
     normal = (basis @ basis.T).astype(np.float64)
-    parts = np.linalg.lstsq(normal, (basis @ heard.per_chip).astype(np.float64), rcond=None)[0]
-    left = heard.per_chip - parts.astype(np.float32) @ basis
-    return replace(heard, per_chip=left, strength=float(np.linalg.norm(left.astype(np.float64))))
+    coefficients = np.linalg.lstsq(
+        normal, (basis @ evidence.per_chip).astype(np.float64), rcond=None
+    )[0]
+    remaining = evidence.per_chip - coefficients.astype(np.float32) @ basis
+    return replace(
+        evidence, per_chip=remaining, strength=float(np.linalg.norm(remaining.astype(np.float64)))
+    )
 
 
-def _firmness(per_chip: Plane) -> Plane:
+def _local_power(per_chip: Plane) -> Plane:
     power = cv2.blur((per_chip * per_chip).reshape(1, -1), (_AROUND, 1))
     return np.maximum(power.ravel(), 0.0, dtype=np.float32)
 
 
-_PRIOR: Final = 0.5  # of a band's weight, in standard deviations of the pilot: none is given up
+_PRIOR: Final = 0.5  # least weight of a band, in standard deviations of the pilot
 
 
 @dataclass(slots=True, eq=False)
 class FrameDetector:
-    """Gathers frames, one plane of evidence per node. It grows with seconds, not with frames."""
-
     stage: ClipLayout
     planes: dict[int, Plane] = field(default_factory=dict)
     _trial: Plane | None = None
@@ -221,14 +205,14 @@ class FrameDetector:
         sent: Plane,
         nodes: Mapping[int, tuple[float, Motion]],
     ) -> None:
-        """Listen to one frame.
+        """Add the evidence of one frame.
 
         Args:
-            found: luma of the found frame, laid over the sent one, at the working size, in grey
-                levels.
-            covered: where it shows the sent one.
-            sent: luma of the sent frame, unmarked, likewise.
-            nodes: share of each node, and the way from its grid to the frame's.
+            found: luma of the found frame in grey levels, warped onto the sent one at the working
+                size.
+            covered: where it shows the sent frame.
+            sent: luma of the unmarked sent frame, likewise.
+            nodes: the share of each node, and the motion from its grid to the frame.
         """
         if self._trial is None:
             self._trial = pattern(trial_chips(self.stage.plan), self.stage.plan, self.stage.masks)
@@ -237,15 +221,15 @@ class FrameDetector:
         tone = fit_tone(found, np.asarray(cv2.merge([grey] * 3), np.uint8), covered)
         trial = detail_pyramid(self._trial * strength, len(self.stage.plan.bands))
         evidence = gather(found, tone, covered.astype(np.float32), trial)
-        said = detail_adjoint([octave.rho for octave in evidence]) * strength
+        signed = detail_adjoint([octave.rho for octave in evidence]) * strength
         for node, (share, motion) in nodes.items():
-            own = brought_back(said, motion) * np.float32(share)
+            own = warp_back(signed, motion) * np.float32(share)
             self.planes[node] = self.planes[node] + own if node in self.planes else own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CombinedEvidence:
-    """One number per chip of every node: which sign the found frames speak for, how firmly.
+    """One number per chip of every node: the sign that the found frames suggest, and how strongly.
 
     Pilot chips are 0. ``strength`` is the norm of all numbers together.
     """
@@ -253,23 +237,23 @@ class CombinedEvidence:
     per_chip: Mapping[int, NDArray[np.float32]]
     strength: float
 
-    def said(self, node: int, copy_stream: bytes) -> float:
-        """What a node says for a copy; the sum over nodes divided by ``strength`` is the score."""
+    def agreement(self, node: int, copy_stream: bytes) -> float:
+        """A node's evidence for a copy; the sum over nodes divided by ``strength`` is the score."""
         numbers = self.per_chip[node]
         return float(np.dot(chips(copy_stream, numbers.size), numbers))
 
 
-def combine_evidence(ear: FrameDetector, pilots: Mapping[int, bytes]) -> CombinedEvidence:
-    """Weigh the bands by how well the pilot is heard in each.
+def combine_evidence(detector: FrameDetector, pilots: Mapping[int, bytes]) -> CombinedEvidence:
+    """Weigh the bands by the pilot's score in each.
 
     Args:
-        ear: what was gathered.
-        pilots: the pilot's key stream for every node in ``ear``.
+        detector: the accumulated frames.
+        pilots: the pilot's key stream for every node in ``detector``.
     """
-    stage = ear.stage
+    stage = detector.stage
     nodes = {
         node: np.concatenate(pattern_adjoint(plane, stage.plan, stage.masks))
-        for node, plane in ear.planes.items()
+        for node, plane in detector.planes.items()
     }
     pilot = {node: chips(stream, stage.plan.chips) for node, stream in pilots.items()}
     weights = _weights(nodes, pilot, stage)
@@ -282,16 +266,18 @@ def combine_evidence(ear: FrameDetector, pilots: Mapping[int, bytes]) -> Combine
 def _weights(
     nodes: Mapping[int, Plane], pilot: Mapping[int, Plane], stage: ClipLayout
 ) -> NDArray[np.float32]:
-    """Per chip: a band heard z deviations above chance deserves a weight of z over its norm."""
+    """Per chip: z over the band's norm, where the pilot is z deviations above chance."""
     weights = np.zeros(stage.plan.chips, np.float32)
     shared = ~stage.own
     for band in stage.plan.bands:
         part = slice(band.start, band.stop)
         on = shared[part]
-        said = sum(float(np.dot(pilot[node][part][on], g[part][on])) for node, g in nodes.items())
-        heard = sum(float(np.sum(np.square(g[part][on], dtype=np.float64))) for g in nodes.values())
+        signed = sum(float(np.dot(pilot[node][part][on], g[part][on])) for node, g in nodes.items())
+        evidence = sum(
+            float(np.sum(np.square(g[part][on], dtype=np.float64))) for g in nodes.values()
+        )
         noise = sum(float(np.sum(np.square(g[part], dtype=np.float64))) for g in nodes.values())
-        if noise > 0.0 and heard > 0.0:
-            z = max(0.0, said / math.sqrt(heard)) + _PRIOR
+        if noise > 0.0 and evidence > 0.0:
+            z = max(0.0, signed / math.sqrt(evidence)) + _PRIOR
             weights[part] = z / math.sqrt(noise)
     return weights

@@ -1,7 +1,6 @@
-"""Put one copy's mark into a picture; what all copies share is prepared once.
+"""Embed one copy's mark in a picture; everything that copies share is prepared once.
 
-The step from chips to the pattern that they form is here with its exact adjoint, which detection
-uses.
+It also has the adjoint of the step from chips to their pattern, which detection uses.
 """
 
 import hashlib
@@ -19,23 +18,25 @@ from entrenous.watermark.chip_layout import Layout, Shape, chips, layout
 from entrenous.watermark.pyramid import Pixels, Plane, add_up, add_up_adjoint, luma, shrink
 from entrenous.watermark.visibility import masks, reduce_where_visible, zero_in_flat_areas
 
-_LOWS_REMOVED: Final = 0.9  # of the Gaussian: what is coarser belongs to the next band, or is seen
+_LOW_PASS_SHARE: Final = (
+    0.9  # of the Gaussian: coarser detail belongs to the next band, or is visible
+)
 _SIGMA_CELLS: Final = 1.0
 _KERNEL_CELLS: Final = (9, 9)
 _CUBIC: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fixes it
 
 
 def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
-    """The mark that these chips make, in grey levels, at the layout's working size.
+    """The mark that these chips form, in grey levels, at the layout's working size.
 
     Args:
         signs: one chip per cell of all bands, finest band first.
-        layout: where the bands lie.
+        layout: the positions of the bands.
         masks: amplitude per pixel of each band's pyramid level.
     """
     return add_up(
         [
-            weave(signs[band.start : band.stop].reshape(band.cells), mask)
+            interleave(signs[band.start : band.stop].reshape(band.cells), mask)
             for band, mask in zip(layout.bands, masks, strict=True)
         ]
     )
@@ -45,20 +46,20 @@ def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> 
     """The adjoint of :func:`pattern`: one number per chip, as one flat array per band."""
     levels = add_up_adjoint(evidence, len(layout.bands))
     return [
-        unweave(level, mask, band.cells).ravel()
+        interleave_adjoint(level, mask, band.cells).ravel()
         for level, mask, band in zip(levels, masks, layout.bands, strict=True)
     ]
 
 
 def enlarged(mark: Plane, shape: Shape) -> Plane:
-    """Bicubic to the full picture's size; the same array when it has that size already."""
+    """Bicubic enlargement to the full size; the same array if it has that size already."""
     if mark.shape == shape:
         return mark
     large = cv2.resize(mark, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     return np.asarray(large, np.float32)
 
 
-def weave(cells: Plane, mask: Plane) -> Plane:
+def interleave(cells: Plane, mask: Plane) -> Plane:
     """The pattern of one band, in grey levels.
 
     Args:
@@ -71,8 +72,8 @@ def weave(cells: Plane, mask: Plane) -> Plane:
     return np.multiply(fine, mask, out=fine, dtype=np.float32)  # in place: half the memory traffic
 
 
-def unweave(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
-    """The adjoint of one band: the inner product <pattern, e> equals <cells, result>."""
+def interleave_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
+    """The adjoint of :func:`interleave`: the inner product <pattern, e> equals <cells, result>."""
     rows, columns = mask.shape
     down = _cubic(rows, cells[0]).T @ np.multiply(evidence, mask, dtype=np.float32)
     coarse = (_cubic(columns, cells[1]).T @ np.ascontiguousarray(down.T)).T
@@ -80,11 +81,11 @@ def unweave(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
 
 
 def _without_lows(cells: Plane) -> Plane:
-    # zeros beyond the border make this symmetric filter its own adjoint
+    # zero padding makes this symmetric filter its own adjoint
     lows = cv2.GaussianBlur(
         cells, _KERNEL_CELLS, _SIGMA_CELLS, sigmaY=_SIGMA_CELLS, borderType=cv2.BORDER_CONSTANT
     )
-    return np.asarray(cells - np.float32(_LOWS_REMOVED) * lows, np.float32)
+    return np.asarray(cells - np.float32(_LOW_PASS_SHARE) * lows, np.float32)
 
 
 def _cubic(out: int, cells: int) -> sparse.csr_array:
@@ -106,19 +107,19 @@ def _keys(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _PSNR_DB_AT_600_PX: Final = 43.8  # more pixels carry the same score at a lower amplitude
-_PSNR_DB_AN_OCTAVE: Final = 1.1
+_PSNR_DB_PER_OCTAVE: Final = 1.1
 _PSNR_DB_RANGE: Final = (43.2, 46.6)
-_SAMPLE: Final = 200_000  # pixels on which the cap is measured
-_TRIAL: Final = b"entrenous/mark/trial"  # public: these chips only measure, they mark nothing
+_SAMPLE: Final = 200_000  # pixels used to measure the cap
+_TRIAL: Final = b"entrenous/mark/trial"  # public: trial chips only measure, they mark no copy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """One picture, ready to be marked or to be listened to.
+    """One picture, prepared for marking and detection.
 
-    ``pixels_rgb`` is the picture itself, (H, W, 3) uint8. ``masks`` holds one amplitude map per
-    band of ``layout``, in grey levels, with the cap on the whole applied, and less in calm places
-    where too much would be seen.
+    ``pixels_rgb`` is the picture, (H, W, 3) uint8. ``masks`` has one amplitude map per band of
+    ``layout``, in grey levels, with the overall cap applied and lowered in smooth places where the
+    mark would be too visible.
     """
 
     pixels_rgb: Pixels
@@ -126,30 +127,30 @@ class Prepared:
     masks: tuple[Plane, ...]
 
     def pattern(self, signs: Plane) -> Plane:
-        """The mark that these chips make in this picture, at the layout's working size."""
+        """The mark that these chips form in this picture, at the layout's working size."""
         return pattern(signs, self.layout, self.masks)
 
     def trial(self) -> Plane:
-        """The mark of a copy that nobody has, at the picture's size: how strong marks are."""
+        """The mark of trial chips at the picture's size, to measure how strong marks are."""
         return enlarged(self.pattern(trial_chips(self.layout)), self.layout.full)
 
 
 def prepare(pixels_rgb: Pixels) -> Prepared:
     """Measure a picture once, before its copies are marked or a leak of it is traced.
 
-    The PSNR of a copy stays above 43.8 dB at 600 px, 1.1 more an octave, up to 46.6; a smooth
-    picture stays at the mask's floor, well above that (docs/spec/mark.md, section 5).
+    The PSNR of a copy stays above 43.8 dB at 600 px, plus 1.1 dB per octave, up to 46.6 dB; a
+    smooth picture has the floor amplitude, far above that (docs/spec/mark.md, section 5).
 
     Args:
-        pixels_rgb: (H, W, 3) uint8; not copied and not changed.
+        pixels_rgb: (H, W, 3) uint8; neither copied nor changed.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``spec.MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
     height_px, width_px = pixels_rgb.shape[:2]
     plan = layout(width_px, height_px)
-    everywhere = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
-    strongest = zero_in_flat_areas(everywhere, pixels_rgb, plan.working)
+    uncapped = masks(luma(shrink(pixels_rgb, plan.working)), len(plan.bands))
+    strongest = zero_in_flat_areas(uncapped, pixels_rgb, plan.working)
     trial = enlarged(pattern(trial_chips(plan), plan, strongest), plan.full)
     factor = np.float32(_cap(trial, psnr_db_least(max(plan.full))))
     capped = [mask * factor for mask in strongest]
@@ -157,18 +158,18 @@ def prepare(pixels_rgb: Pixels) -> Prepared:
 
 
 def psnr_db_least(longest_side_px: int) -> float:
-    """The cap on the mark's strength for a picture of this size."""
-    wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_AN_OCTAVE * math.log2(longest_side_px / 600.0)
+    """The least PSNR of a marked picture of this size."""
+    wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
 
 
 def trial_chips(plan: Layout) -> Plane:
-    """Chips that nobody carries, to measure what a mark would do; the same for everybody."""
+    """Chips that no copy has, for measuring the effect of a mark; always the same."""
     return chips(hashlib.shake_256(_TRIAL).digest(-(-plan.chips // 8)), plan.chips)
 
 
 def _cap(trial: Plane, psnr_db: float) -> float:
-    """Largest factor, at most 1, that keeps the expected error under the cap (bisection)."""
+    """The largest factor, at most 1, that keeps the expected error under the cap (bisection)."""
     allowed = 255.0**2 / 10.0 ** (psnr_db / 10.0)
     sample = np.abs(trial.ravel()[:: max(1, trial.size // _SAMPLE)])
     low, high = 0.0, 1.0
@@ -181,7 +182,7 @@ def _cap(trial: Plane, psnr_db: float) -> float:
 
 
 def _error(sample: NDArray[np.floating[Any]]) -> float:
-    """Expected squared error once dithered and rounded: linear between whole numbers' squares."""
+    """Expected squared error after dithered rounding: linear between squares of integers."""
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
 
@@ -193,8 +194,10 @@ _STRIP_PX: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """Room to paint one copy in: ``pixels`` is (H, W, 4) uint8, and its fourth channel means
-    nothing; ``fine`` is (H, W) int16, for what comes between.
+    """Reusable buffers for painting one copy.
+
+    ``pixels`` is (H, W, 4) uint8 with an unused fourth channel; ``fine`` is (H, W) int16 for
+    intermediate results.
     """
 
     pixels: Pixels
@@ -202,7 +205,6 @@ class Canvas:
 
 
 def canvas(rows: int, columns: int) -> Canvas:
-    """A new one for a picture of this size."""
     return Canvas(np.empty((rows, columns, 4), np.uint8), np.empty((rows, columns), np.int16))
 
 
@@ -212,8 +214,8 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
     Args:
         colours: the picture's red, green and blue, (H, W) uint8 each.
         mark: grey levels, at the picture's size or smaller; enlarged here (bicubic).
-        dither: (H, W) uint8, 256ths of a grey level: the sum of both is rounded down.
-        onto: written over.
+        dither: (H, W) uint8, in 256ths of a grey level: the sum of both is rounded down.
+        onto: the canvas to overwrite.
     """
     rows, columns = dither.shape
     fine = _in_256ths(mark)
@@ -222,7 +224,7 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
         fine = onto.fine
     for strip in _strips(rows, columns):
         steps = fine[strip] + dither[strip]
-        steps >>= 8  # an arithmetic shift rounds down, for negative numbers too
+        steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
         _add([colour[strip] for colour in colours], steps, onto.pixels[strip])
 
 
@@ -231,12 +233,14 @@ def _in_256ths(mark: Plane) -> NDArray[np.int16]:
 
 
 def _add(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:
-    """The same step to red, green and blue; saturating, first up, then down. No step leaves the
-    range of a signed byte: the mask ends at 6 grey levels a band (docs/spec/mark.md, section 5).
+    """Add the same step to red, green and blue, saturating, first up and then down.
+
+    All steps fit in a signed byte, as masks are at most 6 grey levels per band (docs/spec/mark.md,
+    section 5).
     """
     middle = np.full(steps.shape, _MIDDLE, np.uint8)
     shifted = steps.astype(np.uint8)
-    shifted ^= _MIDDLE  # of a signed byte: the same as adding 128
+    shifted ^= _MIDDLE  # for a signed byte, the same as adding 128
     up, down = cv2.subtract(shifted, middle), cv2.subtract(middle, shifted)
     marked = [cv2.subtract(cv2.add(colour, up), down) for colour in colours]
     cv2.merge([*marked, marked[0]], dst=pixels)
@@ -251,14 +255,14 @@ def _strips(rows: int, columns: int) -> Iterator[slice]:
 def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
     """The picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
-    The same whole number is added to R, G and B. It is the mark plus a uniform dither, rounded
-    down; all copies of a message share the dither, so that averaging copies does not round their
-    marks away (docs/spec/mark.md, section 4).
+    The same integer is added to R, G and B: the mark plus a uniform dither, rounded down. All
+    copies of a message share the dither, so that averaging copies does not round their marks away
+    (docs/spec/mark.md, section 4).
 
     Args:
         prepared: the picture.
-        copy_stream: ``code.stream_bytes`` uniform bytes, for this copy alone.
-        dither_stream: ``code.dither_bytes`` uniform bytes, for this message alone.
+        copy_stream: ``stream_bytes`` uniform bytes, unique to this copy.
+        dither_stream: ``dither_bytes`` uniform bytes, unique to this message.
 
     Raises:
         ValueError: a stream is too short.
@@ -269,23 +273,22 @@ def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixel
 
 
 def colours(prepared: Prepared) -> tuple[Pixels, ...]:
-    """The picture's red, green and blue, (H, W) uint8 each: taken apart once for all copies."""
+    """The picture's red, green and blue, (H, W) uint8 each, split once for all copies."""
     return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
 
 
 def paint(
     prepared: Prepared,
-    apart: Sequence[Pixels],
+    planes: Sequence[Pixels],
     copy_stream: bytes,
     dither_stream: bytes,
     *,
     onto: Canvas,
 ) -> None:
-    """As :func:`embed`, onto a canvas that can be used again for the next copy.
+    """As :func:`embed`, onto a canvas that is reused for the next copy.
 
-    Encoders take four channels without a copy of their own, and memory that is used again need not
-    be cleared first: at 12 megapixels that is half the cost of a copy. ``apart`` is what
-    :func:`colours` gives.
+    Encoders take four channels without another copy, and reused memory need not be cleared: at 12
+    megapixels this halves the cost of a copy. ``planes`` is the result of :func:`colours`.
 
     Raises:
         ValueError: a stream is too short.
@@ -295,4 +298,4 @@ def paint(
         raise ValueError(f"this picture needs {rows * columns} bytes of dither")
     mark = prepared.pattern(chips(copy_stream, prepared.layout.chips))
     dither = np.frombuffer(dither_stream, np.uint8, rows * columns).reshape(rows, columns)
-    add_mark(apart, mark, dither, onto)
+    add_mark(planes, mark, dither, onto)

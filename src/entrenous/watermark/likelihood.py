@@ -1,16 +1,16 @@
-"""The chance that an innocent copy scores as high, and the likelihood ratio of a score."""
+"""The tail probability of an innocent copy's score, and the likelihood ratio of a score."""
 
 import math
 from typing import Final
 
 _BENTKUS_DZINDZALIETA: Final = 3.17866  # rounded up
-# 2^-256: the chance of guessing a copy's secret. A smaller one would claim more than the streams'
-# independence can carry, so it is reported as this; and never as 0.
+# The chance of guessing a copy's secret. Smaller chances are reported as this one, because they
+# would claim more than the independence of the key streams supports.
 SMALLEST: Final = 2.0**-256
 
 
 def upper_tail(score: float) -> float:
-    """A bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
+    """An upper bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
 
     Args:
         score: in standard deviations of an innocent copy's score.
@@ -31,26 +31,25 @@ def upper_tail(score: float) -> float:
 
 
 def tail_of_best(compared: int, tail: float) -> float:
-    """Chance that the best of ``compared`` independent innocents lands in a tail of mass ``tail``.
+    """Chance that the best of ``compared`` independent innocent copies lands in a tail of mass
+    ``tail``.
 
-    1 - (1 - tail)^compared (Sidak 1967), written so that tails of 1e-300 do not round to zero. It
-    is exact here: given the leak, the streams of different copies are independent.
+    1 - (1 - tail)^compared (Sidak 1967), in a form that keeps tails of 1e-300 from rounding to
+    zero. It is exact here: given the leak, the streams of different copies are independent.
     """
     return 1.0 if tail >= 1.0 else -math.expm1(compared * math.log1p(-tail))
 
 
-LARGEST: Final = (
-    2.0**256
-)  # one over the tail's floor (watermark/likelihood.py), for the same reason
+LARGEST: Final = 1.0 / SMALLEST
 SURVIVES: Final = 0.5
 STRENGTH_MAX: Final = 300
 _HARMONIC: Final = math.fsum(1.0 / t for t in range(1, STRENGTH_MAX + 1))
-_REACH: Final = 9  # strengths further from the score add less than 1e-17 of the sum; left out
-_EXPONENT_MAX: Final = 700.0  # exp() of it is far above LARGEST and still finite
+_REACH: Final = 9  # strengths farther from the score add less than 1e-17 of the sum
+_EXPONENT_MAX: Final = 700.0  # its exp() is far above LARGEST and still finite
 
 
 def likelihood_ratio(score: float) -> float:
-    """The ratio for one copy's score, in [1/2, LARGEST].
+    """The likelihood ratio for one copy's score, in [1/2, LARGEST].
 
     Args:
         score: in standard deviations of an innocent copy's score.
@@ -65,8 +64,8 @@ def likelihood_ratio(score: float) -> float:
         raise ValueError(f"a score must be finite, got {score}")
     first = int(min(max(1.0, score - _REACH), STRENGTH_MAX))
     last = int(min(max(1.0, score) + _REACH, STRENGTH_MAX))
-    heard = math.fsum(
+    survived = math.fsum(
         math.exp(min(t * score - 0.5 * t * t, _EXPONENT_MAX)) / (t * _HARMONIC)
         for t in range(first, last + 1)
     )
-    return min(1.0 - SURVIVES + SURVIVES * heard, LARGEST)
+    return min(1.0 - SURVIVES + SURVIVES * survived, LARGEST)

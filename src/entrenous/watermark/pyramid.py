@@ -1,4 +1,4 @@
-"""Luma and chroma planes, and Gaussian and Laplacian pyramids with their adjoints (Burt and Adelson
+"""Luma and chroma planes, and Gaussian and Laplacian pyramids with adjoints (Burt and Adelson
 1983).
 """
 
@@ -19,7 +19,7 @@ Samples = TypeVar("Samples", Pixels, Plane)
 
 
 def shrink(pixels: Samples, shape: Shape) -> Samples:
-    """Area average to (rows, columns); the same array when it has that size already."""
+    """Area average to (rows, columns); the same array if it has that size already."""
     if pixels.shape[:2] == shape:
         return pixels
     small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
@@ -27,25 +27,25 @@ def shrink(pixels: Samples, shape: Shape) -> Samples:
 
 
 def luma(pixels_rgb: Pixels) -> Plane:
-    """Luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255, not rounded. Shape (H, W)."""
+    """Unrounded luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255. Shape (H, W)."""
     light = np.empty(pixels_rgb.shape[:2], np.float32)
-    for top in range(0, len(light), _ROWS):  # floats of a whole picture would be most of the memory
+    for top in range(0, len(light), _ROWS):  # in strips, to save memory
         rows = slice(top, top + _ROWS)
         cv2.cvtColor(pixels_rgb[rows].astype(np.float32), cv2.COLOR_RGB2GRAY, dst=light[rows])
     return light
 
 
 def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
-    """Red and blue minus luma, in grey levels: Cr and Cb up to their scale."""
+    """Red and blue minus luma, in grey levels: Cr and Cb up to a factor."""
     red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
     blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
     return red, blue
 
 
 def looked_up(plane: Plane, at: Curve, values: Curve) -> Plane:
-    """``values`` at the nearest of ``at``, evenly spaced and rising, for every pixel.
+    """Look up each pixel in a curve: ``values`` at the nearest of the evenly rising points ``at``.
 
-    Many times faster than interpolating at every pixel; beyond the ends the ends hold.
+    This is many times faster than interpolating; pixels beyond the ends get the end values.
     """
     steps = np.float32((len(at) - 1) / (at[-1] - at[0]))
     index = np.clip((plane - np.float32(at[0])) * steps + np.float32(0.5), 0, len(at) - 1)
@@ -64,34 +64,32 @@ def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
 
 
 def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
-    """What each of ``levels`` octaves holds beyond the next coarser one, finest first."""
+    """The detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
     steps = gaussian_pyramid(plane, levels + 1)
     return [
-        np.subtract(steps[level], _up(steps[level + 1], _shape(steps[level])), dtype=np.float32)
+        np.subtract(steps[level], _up(steps[level + 1], shape_of(steps[level])), dtype=np.float32)
         for level in range(levels)
     ]
 
 
 def detail_adjoint(details: list[Plane]) -> Plane:
-    """The adjoint of :func:`detail_pyramid`."""
     upper = -_up_adjoint(details[-1])
     for level in range(len(details) - 1, 0, -1):
         own = details[level] - _up_adjoint(details[level - 1])
-        upper = own + _down_adjoint(upper, _shape(details[level]))
-    return np.asarray(details[0] + _down_adjoint(upper, _shape(details[0])), np.float32)
+        upper = own + _down_adjoint(upper, shape_of(details[level]))
+    return np.asarray(details[0] + _down_adjoint(upper, shape_of(details[0])), np.float32)
 
 
 def add_up(patterns: list[Plane]) -> Plane:
     """Sum a pyramid of patterns, finest first, at the finest level's size."""
     total = patterns[-1]
     for pattern in reversed(patterns[:-1]):
-        total = _up(total, _shape(pattern))
+        total = _up(total, shape_of(pattern))
         total += pattern
     return total
 
 
 def add_up_adjoint(plane: Plane, levels: int) -> list[Plane]:
-    """The adjoint of :func:`add_up`."""
     parts = [plane]
     for _ in range(levels - 1):
         parts.append(_up_adjoint(parts[-1]))
@@ -146,5 +144,5 @@ def _matrix(taps: np.ndarray, weights: Plane, columns: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.coo_array(entries, shape=(len(taps), columns)))
 
 
-def _shape(plane: Plane) -> Shape:
+def shape_of(plane: Plane | Pixels) -> Shape:
     return plane.shape[0], plane.shape[1]

@@ -11,18 +11,18 @@ from entrenous.base.errors import Malformed
 
 Read = TypeVar("Read")
 DEPTH_MAX: Final = 8
-_UINT_MAX: Final = 2**63 - 1  # what every language's integers and every database hold
+_UINT_MAX: Final = 2**63 - 1  # fits every language's integers and every database
 _TIME_MAX: Final = 253_402_300_799  # the last second of the year 9999
 _NULL: Final = 0xF6
 
 
 class BadCbor(Malformed):
-    """These bytes are not in the form that was agreed on, so nothing of them was used."""
+    """These bytes are not in the agreed format, so nothing of them was used."""
 
 
 @contextlib.contextmanager
 def named(error: type[Malformed]) -> Iterator[None]:
-    """Whatever is refused inside is refused as ``error``."""
+    """Turn every BadCbor inside the block into ``error``."""
     try:
         yield
     except BadCbor:
@@ -30,21 +30,22 @@ def named(error: type[Malformed]) -> Iterator[None]:
 
 
 def encode(value: object) -> bytes:
-    """The one encoding of a value.
+    """Return the one encoding of a value.
 
     Raises:
-        ValueError: something that the reader would refuse.
+        ValueError: the reader would refuse the value.
     """
     encoded = cbor2.dumps(value, canonical=True)
     try:
         decode(encoded)
     except BadCbor:
-        raise ValueError("this value has no place in these formats") from None
+        raise ValueError("this value is not allowed in these formats") from None
     return encoded
 
 
 def written(value: object, read: Callable[[bytes], object]) -> bytes:
-    """The encoding of a value that ``read`` accepts; writers use it, so that nothing else leaves.
+    """Encode a value and check that ``read`` accepts it; writers use this, so that nothing else
+    leaves.
 
     Raises:
         ValueError: ``read`` would refuse it at the other end.
@@ -58,13 +59,13 @@ def written(value: object, read: Callable[[bytes], object]) -> bytes:
 
 
 def decode(untrusted: bytes) -> Any:
-    """The value of one deterministic encoding, nothing before and nothing after it.
+    """Return the value of exactly one deterministic encoding.
 
-    Lists come back as ``list``, maps as ``dict`` from ``int``.
+    Lists are returned as ``list``, maps as ``dict`` with ``int`` keys.
 
     Raises:
-        BadCbor: another encoding of the same value, a type that is not used here, more than 8
-            levels, or bytes that are missing or left over.
+        BadCbor: another encoding of the same value, an unsupported type, more than 8 levels, or
+            missing or extra bytes.
     """
     value, end = _read(untrusted, 0, 0)
     if end != len(untrusted):
@@ -73,59 +74,59 @@ def decode(untrusted: bytes) -> Any:
 
 
 def as_uint(value: object, most: int = _UINT_MAX, least: int = 0) -> int:
-    """An integer from ``least`` to ``most``."""
+    """Require an integer from ``least`` to ``most``."""
     if type(value) is int and least <= value <= most:
         return value
     raise BadCbor
 
 
 def as_bytes(value: object, size: int) -> bytes:
-    """A byte string of exactly ``size`` bytes."""
+    """Require a byte string of exactly ``size`` bytes."""
     if isinstance(value, bytes) and len(value) == size:
         return value
     raise BadCbor
 
 
 def as_blob(value: object, most: int) -> bytes:
-    """A byte string of at most ``most`` bytes."""
+    """Require a byte string of at most ``most`` bytes."""
     if isinstance(value, bytes) and len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_text(value: object, most: int) -> str:
-    """Text of at most ``most`` characters."""
+    """Require text of at most ``most`` characters."""
     if isinstance(value, str) and len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_time(value: object) -> datetime:
-    """A moment, from whole seconds since 1970 UTC."""
+    """Require whole seconds since 1970 UTC; return the time."""
     return datetime.fromtimestamp(as_uint(value, _TIME_MAX), UTC)
 
 
 def as_list(value: object, least: int, most: int) -> list[Any]:
-    """A list of ``least`` to ``most`` items."""
+    """Require a list of ``least`` to ``most`` items."""
     if isinstance(value, list) and least <= len(value) <= most:
         return value
     raise BadCbor
 
 
 def as_map(value: object, keys: int) -> Mapping[int, Any]:
-    """A map with the keys 1 to ``keys``, no more and no fewer."""
+    """Require a map with exactly the keys 1 to ``keys``."""
     if isinstance(value, dict) and list(value) == list(range(1, keys + 1)):
         return value
     raise BadCbor
 
 
 def unless_null(value: object, read: Callable[[object], Read]) -> Read | None:
-    """None for null, else what ``read`` makes of the value."""
+    """Return None for null, otherwise what ``read`` returns for the value."""
     return None if value is None else read(value)
 
 
 def seconds(moment: datetime) -> int:
-    """Whole seconds since 1970 UTC; what is below a second is dropped."""
+    """Return whole seconds since 1970 UTC; fractions are dropped."""
     return int(moment.timestamp())
 
 
@@ -147,7 +148,7 @@ def _read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _head(data: bytes, at: int) -> tuple[int, int, int]:
-    """Major type, argument, and where the item's content begins; the shortest head only."""
+    """Parse the shortest head: return major type, argument, and where the item's content begins."""
     if at >= len(data):
         raise BadCbor
     kind, short = data[at] >> 5, data[at] & 31
@@ -191,7 +192,7 @@ def _map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, Any], i
     newest = -1
     for _ in range(size):
         kind, key, at = _head(data, at)
-        if kind != 0 or key <= newest:  # ascending is deterministic, and leaves no twins
+        if kind != 0 or key <= newest:  # ascending order is deterministic and excludes duplicates
             raise BadCbor
         found[key], at = _read(data, at, depth + 1)
         newest = key

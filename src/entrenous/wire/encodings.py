@@ -1,6 +1,6 @@
 """Base64url without padding (RFC 4648), canonical JSON (RFC 8785), strict JSON, and times as text.
 
-Each value has one form; of JSON exactly the named members are read, and anything else raises
+Each value has one form; of JSON exactly the named members are accepted, and anything else raises
 NotUnderstood.
 """
 
@@ -18,32 +18,31 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def write_time(moment: datetime) -> str:
-    """An aware UTC time with microseconds, e.g. ``2026-11-25T13:00:00.000000Z``."""
+    """Format an aware UTC time with microseconds, e.g. ``2026-11-25T13:00:00.000000Z``."""
     if moment.utcoffset() != timedelta(0):
-        raise ValueError("times are aware, in UTC")
+        raise ValueError("times must be aware, in UTC")
     return moment.strftime(_TIME)
 
 
 def read_time(untrusted_text: object) -> datetime:
-    """The time that :func:`write_time` wrote; raises ValueError."""
+    """Parse a time in exactly the form of :func:`write_time`; raises ValueError."""
     if not isinstance(untrusted_text, str):
-        raise ValueError("a time is text")  # noqa: TRY004 -- one kind of failure for the caller
+        raise ValueError("a time must be text")  # noqa: TRY004 -- one kind of failure for the caller
     moment = datetime.strptime(untrusted_text, _TIME).replace(tzinfo=UTC)
     if write_time(moment) != untrusted_text:
-        raise ValueError("a time has one form")
+        raise ValueError("a time is not in its canonical form")
     return moment
 
 
-_BEYOND: Final = b"-_"  # the letters, after A-Z, a-z and 0-9, that are not those of plain base64
+_BEYOND: Final = b"-_"  # the two characters that differ from plain base64
 
 
 def to_base64url(data: bytes) -> str:
-    """Bytes as text."""
     return pybase64.b64encode_as_string(data, _BEYOND).rstrip("=")
 
 
 def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
-    """Text as bytes.
+    """Decode base64url.
 
     Raises:
         NotUnderstood: not base64url, not its one form, or not ``size`` bytes.
@@ -55,7 +54,7 @@ def from_base64url(untrusted_text: str, size: int | None = None) -> bytes:
         data = pybase64.b64decode(padded, _BEYOND, validate=True)
     except ValueError:
         raise NotUnderstood from None
-    # Bits beyond the last byte are in the last group only: that it is written so says it of all.
+    # Only the last group can have spare bits, so only its encoding has to be compared.
     if to_base64url(data[len(data) // 3 * 3 :]) != untrusted_text[len(data) // 3 * 4 :]:
         raise NotUnderstood
     if size not in (None, len(data)):
@@ -67,11 +66,11 @@ _WHOLE_MAX: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: numbers are IEEE 754 
 
 
 def canonical_json(value: object) -> bytes:
-    """The UTF-8 bytes of ``value``: keys sorted, no blanks.
+    """Return the canonical UTF-8 bytes of ``value``: keys sorted, no blanks.
 
     Raises:
-        ValueError: a fraction, a whole number beyond 2**53 - 1, a key that is not ASCII text, a
-            lone surrogate, or something that JSON does not have.
+        ValueError: a fraction, an integer beyond 2**53 - 1, a key that is not ASCII text, a lone
+            surrogate, or something that JSON does not have.
 
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
@@ -82,10 +81,10 @@ def canonical_json(value: object) -> bytes:
 
 
 def read_canonical(untrusted_data: bytes) -> Any:
-    """The value whose canonical form these bytes are; raises ValueError for every other bytes."""
+    """Parse canonical JSON; raises ValueError for any other form of the value."""
     try:
         value = json.loads(untrusted_data.decode())
-        again = canonical_json(value)  # takes a few levels more than reading did
+        again = canonical_json(value)  # recurses a few levels deeper than parsing
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if again != untrusted_data:
@@ -116,16 +115,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON numbers ho
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly these members, no others."""
+    """A JSON object with exactly these members."""
 
 
 def to_json(shape: Strict) -> bytes:
-    """The bytes of one body."""
     return msgspec.json.encode(shape)
 
 
 def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
-    """One body; raises NotUnderstood."""
+    """Parse one body; raises NotUnderstood."""
     try:
         return msgspec.json.decode(untrusted_body, type=kind)
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -133,7 +131,7 @@ def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
 
 
 def made(kind: type[Noun], *fields: Any) -> Noun:
-    """The noun; raises NotUnderstood if there can be none of these fields."""
+    """Construct a noun; raises NotUnderstood if its fields are invalid."""
     try:
         return kind(*fields)
     except ValueError:
@@ -141,30 +139,24 @@ def made(kind: type[Noun], *fields: Any) -> Noun:
 
 
 def maybe_b64u(data: bytes | None) -> str | None:
-    """Bytes as text, or null."""
     return None if data is None else to_base64url(data)
 
 
 def maybe_bytes(untrusted_text: str | None) -> bytes | None:
-    """Text as bytes, or null."""
     return None if untrusted_text is None else from_base64url(untrusted_text)
 
 
 def to_seconds(when: datetime) -> int:
-    """Whole seconds since 1970 UTC."""
     return int(when.timestamp())
 
 
 def maybe_seconds(when: datetime | None) -> int | None:
-    """Whole seconds since 1970 UTC, or null."""
     return None if when is None else to_seconds(when)
 
 
 def to_moment(seconds: int) -> datetime:
-    """That moment, in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def maybe_moment(seconds: int | None) -> datetime | None:
-    """That moment, in UTC, or None."""
     return None if seconds is None else to_moment(seconds)

@@ -1,4 +1,4 @@
-"""Key bundles: device certificates, device lists and signed batches as CBOR (docs/spec/identity.md
+"""Key bundles as CBOR: device certificates, device lists and signed batches (docs/spec/identity.md
 sections 2 to 5).
 """
 
@@ -55,7 +55,7 @@ _ENFORCES_MAX: Final = 16
 
 
 def write_certificate(certificate: Certificate) -> bytes:
-    """The bytes that a master key signs for a device.
+    """Return the bytes that a master key signs for a device.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -76,7 +76,7 @@ def write_certificate(certificate: Certificate) -> bytes:
 
 
 def read_certificate(untrusted: bytes) -> Certificate:
-    """A device certificate; unproven.
+    """Parse a device certificate; unproven.
 
     Raises:
         BadCard: not a certificate of this version.
@@ -96,12 +96,12 @@ def read_certificate(untrusted: bytes) -> Certificate:
 
 
 def plain_certificate(signed: SignedCertificate) -> list[object]:
-    """A signed certificate as it stands in a card or a letter."""
+    """Return a signed certificate as the fields of a card or a letter."""
     return [signed.statement, *split_signature(signed.signature)]
 
 
 def as_signed_certificate(entry: Any) -> SignedCertificate:
-    """A signed certificate from inside a card or a letter; unproven.
+    """Parse a signed certificate in a card or a letter; unproven.
 
     Raises:
         BadCard, BadCbor: it is none.
@@ -114,12 +114,12 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
 
 
 def joined_signature(ed25519: object, mldsa65: object) -> bytes:
-    """Both signatures, 3,373 bytes, from the two fields that carry them."""
+    """Join both signatures, 3,373 bytes, from the two fields that carry them."""
     return as_bytes(ed25519, _ED25519) + as_bytes(mldsa65, _MLDSA65)
 
 
 def split_signature(signature: bytes) -> tuple[bytes, bytes]:
-    """The two fields that carry both signatures, Ed25519's and ML-DSA-65's."""
+    """Split both signatures into two fields, Ed25519's and ML-DSA-65's."""
     return signature[:_ED25519], signature[_ED25519:]
 
 
@@ -134,7 +134,7 @@ _PROTOCOLS: Final = 2**16 - 1
 
 
 def write_device_list(devices: DeviceList) -> bytes:
-    """The statement that a master key signs, and whose hash is the list's head.
+    """Return the statement that a master key signs, and whose hash is the list's head.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -157,7 +157,7 @@ def write_device_list(devices: DeviceList) -> bytes:
 
 
 def read_device_list(untrusted: bytes) -> ListStatement:
-    """A statement; unproven.
+    """Parse a device list; unproven.
 
     Raises:
         BadCard: not a list of this version, or one that contradicts itself.
@@ -223,7 +223,7 @@ def _hash(value: object) -> bytes:
 
 
 def write_card(card: Card) -> bytes:
-    """A card's bytes.
+    """Encode a card.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -244,11 +244,11 @@ def write_card(card: Card) -> bytes:
 
 
 def read_card(untrusted: bytes) -> Card:
-    """A card; unproven.
+    """Parse a card; unproven.
 
     Raises:
-        BadCard: not a card of this version, or its lists are not of one person and consecutive, or
-            its certificates are not one for each device of the newest.
+        BadCard: not a card of this version, or its lists are not one person's and consecutive, or
+            its certificates do not match the devices of the newest list.
     """
     with named(BadCard):
         if len(untrusted) > PLAIN_CARD_BYTES_MAX:
@@ -268,7 +268,7 @@ def read_card(untrusted: bytes) -> Card:
 
 
 def recent(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
-    """As many of the newest lists as a card holds."""
+    """Return as many of the newest lists as a card may have."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-LISTS_MAX:]):
         size += len(one.statement)
@@ -295,21 +295,21 @@ _BATCH_MLDSA65: Final = 1952
 
 
 def write_batch(batch: Batch) -> bytes:
-    """The statement that a device signs.
+    """Return the statement that a device signs.
 
     Raises:
-        ValueError: a field has not the length of its kind.
+        ValueError: a field has the wrong length.
     """
     return written([batch.device, batch.mailbox, batch.size, batch.root], _read_batch)
 
 
 def plain_signed_batch(signed: SignedBatch) -> list[object]:
-    """A signed batch as it stands in a prekey or a letter."""
+    """Return a signed batch as the fields of a prekey or a letter."""
     return [signed.statement, signed.mldsa65, *split_signature(signed.signature)]
 
 
 def as_signed_batch(entry: Any) -> SignedBatch:
-    """A signed batch from inside a prekey or a letter; unproven.
+    """Parse a signed batch in a prekey or a letter; unproven.
 
     Raises:
         BadCbor: it is none.
@@ -325,20 +325,20 @@ def as_signed_batch(entry: Any) -> SignedBatch:
 
 
 def plain_place(place: Place) -> tuple[object, object]:
-    """Where a statement is in its batch, as two fields: its index, in one byte whatever it is, and
-    its path.
+    """Return a statement's position in its batch as two fields: its index, always one byte, and its
+    path.
 
     Raises:
-        OverflowError: no batch has such an index.
+        OverflowError: the index does not fit one byte.
     """
     return place.index.to_bytes(1, "big"), list(place.path)
 
 
 def as_place(index: object, path: object) -> Place:
-    """Where a statement says that it is in its batch.
+    """Parse a statement's position in its batch.
 
     Raises:
-        BadCbor: no batch has such a place.
+        BadCbor: no batch has such a position.
     """
     hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_MAX))
     return Place(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)

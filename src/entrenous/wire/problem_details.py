@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), and back to the same errors."""
+"""Errors as problem details (RFC 9457), and back."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -29,21 +29,21 @@ class _Problem(msgspec.Struct, frozen=True):
 
 
 def urn_of(kind: type[EntrenousError]) -> str:
-    """The name of an error on the wire, e.g. ``urn:entrenous:refused:used-up``."""
+    """Return an error's name on the wire, e.g. ``urn:entrenous:refused:used-up``."""
     return f"urn:entrenous:{kind.family}:{_kebab(kind)}"
 
 
 def status_of(
     kind: type[EntrenousError], closer: Mapping[type[EntrenousError], int] | None = None
 ) -> int:
-    """The HTTP status of an error: by ``closer``, where HTTP has a closer word, else by family."""
+    """Return the HTTP status of an error class: from ``closer``, by ancestry, or by family."""
     known = closer or {}
     by_class = (known[ancestor] for ancestor in kind.__mro__ if ancestor in known)
     return next(by_class, _STATUS_BY_FAMILY[kind.family])
 
 
 def write_problem(error: EntrenousError, status: int) -> bytes:
-    """One error as a problem document; facts that are neither numbers nor times stay here."""
+    """Encode an error as a problem document; only facts that are numbers or times are included."""
     facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, int | datetime)}
     title = _kebab(type(error)).replace("-", " ").capitalize()
     return msgspec.json.encode(_Problem(urn_of(type(error)), title, status, str(error), facts))
@@ -52,9 +52,9 @@ def write_problem(error: EntrenousError, status: int) -> bytes:
 def read_problem(
     untrusted_body: bytes, known: Collection[type[EntrenousError]]
 ) -> EntrenousError | None:
-    """The error among ``known`` that a problem document names; None if it names none of them.
+    """Return the error among ``known`` that a problem document names, or None.
 
-    Its message is ours, not theirs: of the document, only its type and its facts are used.
+    Only the document's type and facts are used: the message is ours, not the server's.
     """
     try:
         problem = msgspec.json.decode(untrusted_body, type=_Problem)

@@ -23,12 +23,12 @@ from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, pl
 
 
 def write_commitments(marks: Sequence[bytes | None]) -> bytes:
-    """The same of the commitments alone."""
     return encode(list(marks))
 
 
 def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
-    """What the commitment to a copy's mark is taken of; ``place`` counts a message's files from 1.
+    """Encode what the commitment to a copy's mark hashes; ``place`` counts a message's files from
+    1.
 
     Raises:
         ValueError: the copy was not sent through a relay, or has no nonce.
@@ -40,7 +40,7 @@ def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
 
 
 def write_receipt_statement(said: ReceiptStatement) -> bytes:
-    """What a recipient's device signs.
+    """Return the bytes that a recipient's device signs.
 
     Raises:
         ValueError: a time before 1970.
@@ -65,7 +65,7 @@ PROOF_BYTES_MAX: Final = 8 * 1024  # of today's, the longest have 5.7 kB
 
 
 def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
-    """What a recipient's device signed; the signature is the caller's to check.
+    """Parse a receipt statement; the caller checks its signature.
 
     Raises:
         BadReceipt: it is no such statement.
@@ -90,17 +90,17 @@ def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
 
 
 def write_receipt_proof(proof: ReceiptProof) -> bytes:
-    """What proves one receipt: its place in its batch, and the batch.
+    """Encode what proves one receipt: its place in its batch, and the batch.
 
     Raises:
-        ValueError: a field has not the length of its kind.
+        ValueError: a field has the wrong length.
     """
     fields = [*plain_place(proof.place), plain_signed_batch(proof.batch)]
     return written(fields, read_receipt_proof)
 
 
 def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
-    """What is said to prove one receipt; unproven.
+    """Parse the proof of one receipt; unproven.
 
     Raises:
         BadReceipt: it is no such proof.

@@ -1,7 +1,7 @@
-"""The JSON of every request to a relay (docs/spec/relay.md sections 1 to 7 and 10).
+"""The JSON bodies of requests to a relay and of its answers (docs/spec/relay.md sections 1 to 7 and
+10).
 
-Mailboxes, prekeys, send tokens, the status of the relay, envelopes, shares, uploads, and device
-locks.
+Readers raise NotUnderstood for anything else.
 """
 
 from datetime import datetime
@@ -66,7 +66,7 @@ class _Locks(Strict, frozen=True):
 
 
 class _Prekeys(Strict, frozen=True):
-    # The relay keeps 50 of them: more than twice as many would only make it count.
+    # The relay keeps 50 of them; many more would only make it count.
     one_time: Annotated[list[str], msgspec.Meta(max_length=2 * ONE_TIME_KEYS)]
     fallback: str
     xwing: str
@@ -111,42 +111,36 @@ class _Status(Strict, frozen=True):
 
 
 def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
-    """The body that makes a mailbox."""
     return to_json(_Locks(to_base64url(owner_lock), maybe_b64u(close_lock)))
 
 
 def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
-    """The locks of a new mailbox, 32 bytes each: its owner's, and of the token that deletes it."""
+    """Return a new mailbox's locks, 32 bytes each: the owner's, and the close token's."""
     read = from_json(_Locks, untrusted_body)
     close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
     return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
 
 
 def write_prekeys(prekeys: Prekeys) -> bytes:
-    """The body that publishes prekeys."""
     one_time = [to_base64url(signed) for signed in prekeys.one_time]
     return to_json(_Prekeys(one_time, to_base64url(prekeys.fallback), to_base64url(prekeys.xwing)))
 
 
 def read_prekeys(untrusted_body: bytes) -> Prekeys:
-    """Prekeys, each still opaque."""
     read = from_json(_Prekeys, untrusted_body)
     one_time = tuple(from_base64url(signed) for signed in read.one_time)
     return Prekeys(one_time, from_base64url(read.fallback), from_base64url(read.xwing))
 
 
 def write_key_count(count: int) -> bytes:
-    """How many one-time keys are held."""
     return to_json(_KeyCount(count))
 
 
 def read_key_count(untrusted_body: bytes) -> int:
-    """How many one-time keys are held."""
     return from_json(_KeyCount, untrusted_body).one_time
 
 
 def write_bundle(bundle: PrekeyBundle) -> bytes:
-    """The answer to a claim."""
     return to_json(
         _Bundle(
             maybe_b64u(bundle.one_time), to_base64url(bundle.fallback), to_base64url(bundle.xwing)
@@ -155,31 +149,26 @@ def write_bundle(bundle: PrekeyBundle) -> bytes:
 
 
 def read_bundle(untrusted_body: bytes, device: DeviceId) -> PrekeyBundle:
-    """What a claim for ``device`` was answered with, still opaque."""
     read = from_json(_Bundle, untrusted_body)
     one_time = maybe_bytes(read.one_time)
     return PrekeyBundle(device, one_time, from_base64url(read.fallback), from_base64url(read.xwing))
 
 
 def write_send_token(token: SendToken) -> bytes:
-    """The terms of a send token."""
     return to_json(_Token(token.uses, maybe_seconds(token.expires_at)))
 
 
 def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
-    """The terms of the send token of ``lock``."""
     read = from_json(_Token, untrusted_body)
     return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
 
 
 def write_batch(batch: TokenBatch) -> bytes:
-    """The body that adds and drops many tokens."""
     add, drop = ([to_base64url(lock) for lock in locks] for locks in (batch.add, batch.drop))
     return to_json(_Batch(add, drop, to_seconds(batch.expires_at)))
 
 
 def read_batch(untrusted_body: bytes) -> TokenBatch:
-    """Many tokens at once."""
     read = from_json(_Batch, untrusted_body)
     add, drop = (
         tuple(from_base64url(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
@@ -188,17 +177,15 @@ def read_batch(untrusted_body: bytes) -> TokenBatch:
 
 
 def write_held(count: int) -> bytes:
-    """How many send tokens are held."""
     return to_json(_Held(count))
 
 
 def read_held(untrusted_body: bytes) -> int:
-    """How many send tokens are held."""
     return from_json(_Held, untrusted_body).held
 
 
 def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
-    """What a relay says about itself; when it was last restored from a backup, if ever."""
+    """Return the protocols that a relay speaks, and when it was last restored, if ever."""
     read = from_json(_Status, untrusted_body)
     if read.schema != STATUS_SCHEMA:
         raise NotUnderstood
@@ -209,8 +196,8 @@ def read_status(untrusted_body: bytes) -> tuple[Protocol, datetime | None]:
 def write_status(
     protocol: Protocol, restored_at: datetime | None, program: Program = _NOT_SAID
 ) -> bytes:
-    """What a relay says about itself: what it speaks, when it was last restored from a backup, if
-    ever, and which program it is. A device has no use for the last, and does not read it.
+    """Encode the protocols that a relay speaks, its last restore, if any, and its program, which
+    devices do not read.
     """
     versions, restored = _Versions(protocol.floor, protocol.newest), maybe_seconds(restored_at)
     return to_json(_Status(STATUS_SCHEMA, versions, restored, program.version, program.commit))
@@ -258,7 +245,7 @@ class _Look(Strict, frozen=True):
 
 
 def write_envelope(envelope: Envelope) -> bytes:
-    """The body that posts an envelope; its id and mailbox are in the address."""
+    """Encode an envelope without its id and mailbox, which are in the path."""
     share = None if envelope.share is None else _shape(envelope.share)
     blobs = [to_base64url(blob) for blob in envelope.blobs]
     until, lock = to_seconds(envelope.expires_at), to_base64url(envelope.withdraw_lock)
@@ -266,7 +253,6 @@ def write_envelope(envelope: Envelope) -> bytes:
 
 
 def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxId) -> Envelope:
-    """The envelope that is posted to ``mailbox`` as ``envelope``."""
     read = from_json(_Envelope, untrusted_body)
     return made(
         Envelope,
@@ -280,7 +266,6 @@ def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxI
 
 
 def write_waiting(page: list[Waiting]) -> bytes:
-    """Envelopes as they are handed over."""
     letters = [
         _Letter(
             to_base64url(one.id), one.sequence, to_base64url(one.sealed), to_seconds(one.expires_at)
@@ -291,7 +276,6 @@ def write_waiting(page: list[Waiting]) -> bytes:
 
 
 def read_waiting(untrusted_body: bytes) -> list[Waiting]:
-    """Envelopes as they were handed over."""
     return [
         Waiting(
             EnvelopeId(from_base64url(one.envelope, ID_BYTES)),
@@ -304,33 +288,28 @@ def read_waiting(untrusted_body: bytes) -> list[Waiting]:
 
 
 def write_attempt(attempt: bytes) -> bytes:
-    """The body of "open" and "finish"."""
+    """Encode the body of "open" and "finish"."""
     return to_json(_Attempt(to_base64url(attempt)))
 
 
 def read_attempt(untrusted_body: bytes) -> bytes:
-    """An attempt, 16 bytes."""
     return from_base64url(from_json(_Attempt, untrusted_body).attempt, ATTEMPT_BYTES)
 
 
 def write_share(share: Secret) -> bytes:
-    """The relay's half of a content key."""
     return to_json(_Given(to_base64url(share.reveal())))
 
 
 def read_share(untrusted_body: bytes) -> Secret:
-    """The relay's half of a content key, 32 bytes."""
     return Secret(from_base64url(from_json(_Given, untrusted_body).share, SHARE_BYTES))
 
 
 def write_look(status: EnvelopeStatus) -> bytes:
-    """The sender's look at an envelope."""
     delivered_at, opened_at = maybe_seconds(status.delivered_at), maybe_seconds(status.opened_at)
     return to_json(_Look(status.state, status.opened, delivered_at, opened_at))
 
 
 def read_look(untrusted_body: bytes) -> EnvelopeStatus:
-    """The sender's look at an envelope."""
     read = from_json(_Look, untrusted_body)
     delivered_at, opened_at = maybe_moment(read.delivered_at), maybe_moment(read.opened_at)
     return EnvelopeStatus(read.state, read.opened, delivered_at, opened_at)
@@ -355,12 +334,11 @@ class _Upload(Strict, frozen=True):
 
 
 def write_upload(came: int, size: int) -> bytes:
-    """The relay's answer, in bytes."""
     return to_json(_Upload(came, size))
 
 
 def read_upload(untrusted_body: bytes) -> tuple[int, int]:
-    """How many bytes came, of how many; raises NotUnderstood."""
+    """Return how many bytes are stored, and of how many."""
     upload = from_json(_Upload, untrusted_body)
     return upload.came, upload.size
 
@@ -392,54 +370,46 @@ class _Opened(Strict, frozen=True):
 
 
 def write_unlock_lock(lock: bytes) -> bytes:
-    """The body that makes a lock."""
     return to_json(_Unlock(to_base64url(lock)))
 
 
 def read_unlock_lock(untrusted_body: bytes) -> bytes:
-    """The lock of the token that lets a device ask, 32 bytes."""
     return from_base64url(from_json(_Unlock, untrusted_body).unlock_lock, LOCK_BYTES)
 
 
 def write_close_lock(lock: bytes) -> bytes:
-    """The body that replaces a close token."""
     return to_json(_Close(to_base64url(lock)))
 
 
 def read_close_lock(untrusted_body: bytes) -> bytes:
-    """The lock of the token that deletes a mailbox, 32 bytes."""
     return from_base64url(from_json(_Close, untrusted_body).close_lock, LOCK_BYTES)
 
 
 def write_question(blinded: bytes) -> bytes:
-    """What a device asks while it unlocks."""
     return to_json(_Question(to_base64url(blinded)))
 
 
 def read_question(untrusted_body: bytes) -> bytes:
-    """What a device asks: 32 bytes that may be an element."""
+    """Return the blinded element, 32 bytes, unchecked."""
     return from_base64url(from_json(_Question, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
 def write_answer(answered: Answered) -> bytes:
-    """What it is answered."""
     return to_json(_Answer(to_base64url(answered.evaluated), answered.tries))
 
 
 def read_answer(untrusted_body: bytes) -> Answered:
-    """What it was answered: 32 bytes that may be an element, and the tries that are left."""
+    """Return the evaluated element, 32 bytes, unchecked, and the tries that are left."""
     read = from_json(_Answer, untrusted_body)
     return Answered(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
 
 
 def write_opened(opening: Opening) -> bytes:
-    """That a vault opened."""
     before = [to_base64url(number) for number in opening.before]
     return to_json(_Opened(opening.generation, to_base64url(opening.number), before))
 
 
 def read_opened(untrusted_body: bytes) -> Opening:
-    """That a vault opened."""
     read = from_json(_Opened, untrusted_body)
     before = tuple(from_base64url(number, OPENING_BYTES) for number in read.before)
     return Opening(read.generation, from_base64url(read.opening, OPENING_BYTES), before)

@@ -1,6 +1,5 @@
-"""What device and relay exchange: envelopes, blobs, prekeys, send tokens, a device's lock.
-
-See docs/spec/relay.md and lock.md.
+"""What device and relay exchange: envelopes, blobs, prekeys, send tokens, a device's lock
+(docs/spec/relay.md and lock.md).
 
 The relay sees sizes, times, locks and sealed bytes, and nothing else.
 """
@@ -27,7 +26,7 @@ from entrenous.base.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The relay's answer to one question: an element of 32 bytes, and how many tries are left."""
+    """The relay's answer: an evaluated element of 32 bytes, and the tries that are left."""
 
     evaluated: bytes
     tries: int
@@ -35,11 +34,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """That a vault opened, in which state of it.
+    """One unlock of a vault, and the vault's state.
 
     ``generation`` is one more than the last that the relay confirmed to this vault; ``number`` (16
-    random bytes) names this very opening, ``before`` those of the same generation that this vault
-    told the relay of without hearing an answer.
+    random bytes) identifies this unlock, ``before`` those of the same generation that this vault
+    reported without hearing an answer.
     """
 
     generation: int
@@ -55,7 +54,7 @@ class Opening:
 
 class LockExists(Refused):
     """
-    The relay has a lock for this device already, and another one may not replace it. Nothing was
+    The relay already has a lock for this device, and another one may not replace it. Nothing was
     changed.
     """
 
@@ -70,9 +69,7 @@ class Locked(Refused):
 
 
 class NoLock(NotFound):
-    """
-    The relay deleted the lock of this device, together with its mailbox.
-    """
+    """The relay deleted the lock of this device, together with its mailbox."""
 
 
 class RolledBack(Refused):
@@ -87,10 +84,11 @@ class RolledBack(Refused):
 
 @dataclass(frozen=True, slots=True)
 class RelayLock:
-    """Where the relay's part of a vault's lock is; the token lets its holder ask, and only that.
+    """Where the relay's part of a vault's lock is; ``unlock_token`` permits requests to it and
+    nothing else.
 
-    ``earlier``: the tokens before it, the newest first, for a relay that does not know it yet, or
-    not any more.
+    ``earlier`` are the tokens before it, the newest first, for a relay that does not know the new
+    one yet, or no longer.
     """
 
     relay_url: str
@@ -99,13 +97,12 @@ class RelayLock:
     earlier: tuple[Secret, ...] = ()
 
     def renewed(self, unlock_token: Secret) -> "RelayLock":
-        """The same, asked with another token from now on."""
         earlier = (self.unlock_token, *self.earlier)[:UNLOCK_TOKENS_KEPT]
         return replace(self, unlock_token=unlock_token, earlier=earlier)
 
 
 class EnvelopeState(StrEnum):
-    """Where an envelope is in its life; carry/envelope_states.py holds the table."""
+    """The states of an envelope; carry/envelope_states.py has the table of transitions."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -118,10 +115,11 @@ class EnvelopeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareDeposit:
-    """The relay's half of a content key; ``opens`` is how often it may be given out (None: any).
+    """The relay's half of a content key; ``opens`` is how often it may be released (None: any
+    number).
 
     Openings count together for every share of the same ``group`` (16 bytes), which is one person's
-    devices; it is there exactly when ``opens`` is.
+    devices; it is set exactly if ``opens`` is.
     """
 
     value: Secret
@@ -134,14 +132,14 @@ class ShareDeposit:
         if self.group is not None:
             _sized(group=(len(self.group), ID_BYTES))
         if (self.opens is None) != (self.group is None):
-            raise ValueError("openings are counted in a group, and only then there is one")
+            raise ValueError("a share has a group exactly if its openings are limited")
         if self.opens is not None and not 1 <= self.opens <= OPENS_MAX:
-            raise ValueError(f"a share is given out 1 to {OPENS_MAX} times, or any number of times")
+            raise ValueError(f"a share is released 1 to {OPENS_MAX} times, or any number of times")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One sealed letter on its way into one mailbox."""
+    """One sealed letter for one mailbox."""
 
     id: EnvelopeId
     mailbox: MailboxId
@@ -163,7 +161,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An envelope as it is handed over; ``sequence`` orders those of one mailbox."""
+    """An envelope as the relay hands it over; ``sequence`` orders those of one mailbox."""
 
     id: EnvelopeId
     sequence: int
@@ -173,7 +171,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class BlobDeposit:
-    """What is said about a blob when it is brought; the bytes follow as a stream."""
+    """What an upload announces about a blob; the bytes follow as a stream."""
 
     id: BlobId
     mailbox: MailboxId
@@ -194,7 +192,7 @@ class BlobDeposit:
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeStatus:
-    """The sender's look at one of her envelopes."""
+    """The state of an envelope, for its sender."""
 
     state: EnvelopeState
     opened: int
@@ -204,8 +202,9 @@ class EnvelopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Prekeys:
-    """Prekeys of one device that were signed together, each opaque to the relay, which hands out
-    none of an earlier set once it has these (docs/spec/identity.md section 5).
+    """Prekeys of one device that were signed together, each opaque to the relay.
+
+    Once it has these, the relay hands out none of an earlier set (docs/spec/identity.md section 5).
     """
 
     one_time: tuple[bytes, ...]
@@ -215,7 +214,7 @@ class Prekeys:
 
 @dataclass(frozen=True, slots=True)
 class PrekeyBundle:
-    """What one claim gives out: ``one_time`` is None when none was left."""
+    """The answer to one claim; ``one_time`` is None if none was left."""
 
     device: DeviceId
     one_time: bytes | None
@@ -225,7 +224,7 @@ class PrekeyBundle:
 
 @dataclass(frozen=True, slots=True)
 class SendToken:
-    """A capability to put envelopes into one mailbox, as its owner registers it."""
+    """A capability to post envelopes to one mailbox, as its owner registers it."""
 
     lock: bytes
     uses: int | None
@@ -241,8 +240,8 @@ class SendToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Locks of send tokens that admit one envelope each until ``expires_at``, and locks of such
-    that shall not hold any longer; 32 bytes each, at most 4,096 of both.
+    """Locks of send tokens to add, each for one envelope until ``expires_at``, and locks of such
+    tokens to drop; 32 bytes each, at most 4,096 of both.
     """
 
     add: tuple[bytes, ...]
@@ -273,4 +272,4 @@ def _sized(**fields: tuple[int, int]) -> None:
 
 def _aware(when: datetime) -> None:
     if when.tzinfo is None:
-        raise ValueError("a time is aware, in UTC")
+        raise ValueError("a time must be aware, in UTC")

@@ -12,7 +12,7 @@ from entrenous.wire.cbor import BadCbor, as_text
 NAME_CHARS_MAX: Final = 64
 URL_CHARS_MAX: Final = 256
 _JOINERS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
-# A host name is labels of RFC 1123 section 2.1: what is none would break the look-up of a name.
+# A host name consists of labels (RFC 1123 section 2.1); anything else would break its resolution.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL: Final = re.compile(
     rf"https?://(?P<host>{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
@@ -25,22 +25,23 @@ _MEDIA_TYPE: Final = re.compile(r"({0})/({0})".format(r"[A-Za-z0-9][A-Za-z0-9!#$
 
 
 def is_name(text: str) -> bool:
-    """Whether this may be a name: 1 to 64 characters, none that controls, turns or hides others.
+    """Return whether this may be a name: 1 to 64 characters, none that controls, reorders or hides
+    others.
 
-    Refused are control, format (but for joiners), private, surrogate and unassigned characters,
-    line and paragraph separators, and space at either end.
+    Control, format (except joiners), private, surrogate and unassigned characters are refused, as
+    are line and paragraph separators, and spaces at either end.
     """
     return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
 
 
 def numbered(name: str, number: int) -> str:
-    """``name`` with a number behind it, cut so that a name stays one (:func:`is_name`)."""
+    """Append a number to a name, cut so that the result is a name (:func:`is_name`)."""
     ending = f" {number}"
     return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending
 
 
 def as_name(value: object) -> str:
-    """A name that :func:`is_name` accepts."""
+    """Require a name that :func:`is_name` accepts."""
     text = as_text(value, NAME_CHARS_MAX)
     if not is_name(text):
         raise BadCbor
@@ -48,7 +49,7 @@ def as_name(value: object) -> str:
 
 
 def as_url(value: object) -> str:
-    """A relay's address: http or https, a host that can be one, no user, query or fragment."""
+    """Require a relay's address: http or https, a valid host, no user, query or fragment."""
     text = as_text(value, URL_CHARS_MAX)
     parts = _URL.fullmatch(text)
     if parts is None or any(char in text for char in '@?#\\"<>'):
@@ -59,7 +60,7 @@ def as_url(value: object) -> str:
 
 
 def as_media_type(value: object) -> str:
-    """A media type without parameters, as RFC 6838 section 4.2 writes them."""
+    """Require a media type without parameters, as RFC 6838 section 4.2 writes them."""
     text = as_text(value, 255)
     if not _MEDIA_TYPE.fullmatch(text):
         raise BadCbor
@@ -72,15 +73,15 @@ def _is_seen(char: str) -> bool:
 
 
 def is_on_this_machine(url: str) -> bool:
-    """Whether an address leads to the very machine that asks: loopback, or the address 0.
+    """Return whether an address leads to the machine that requests it: loopback, or the address 0.
 
-    RFC 6761 section 6.3 and RFC 6890; with the short and the numeric forms that resolvers still
-    take. What a name resolves to is not asked.
+    RFC 6761 section 6.3 and RFC 6890; including the short and numeric forms that resolvers still
+    accept. Names are not resolved.
     """
     try:
         host = unquote(urlsplit(url).hostname or "").rstrip(".").casefold()
     except ValueError:
-        return False  # no address at all: nobody will be asked there
+        return False  # no address: no request will be made
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _ip_address(host)
@@ -97,7 +98,7 @@ def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
 
 
 def _old_ip_address(host: str) -> ipaddress.IPv4Address | None:
-    """Like "127.1", "0x7f.0.0.1" or "2130706433", as inet_aton reads them."""
+    """Parse forms like "127.1", "0x7f.0.0.1" or "2130706433", as inet_aton does."""
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, ValueError):

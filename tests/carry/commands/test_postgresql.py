@@ -1,4 +1,4 @@
-"""The commands of an operator whose relays share a PostgreSQL."""
+"""The relay commands when several relays share a PostgreSQL."""
 
 import asyncio
 import sys
@@ -14,13 +14,13 @@ from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 from tests.postgres import Cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.fixture
 def settings(tmp_path: Path, postgres: Cluster) -> Path:
-    """Of two relays, one of which has taken a message."""
+    """Settings of two relays, one of which has accepted a message."""
     url = postgres.fresh()
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
@@ -29,7 +29,7 @@ def settings(tmp_path: Path, postgres: Cluster) -> Path:
     return path
 
 
-def test_what_is_held_is_counted_and_found_well(
+def test_stats_and_check_work_with_postgresql(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = does(capsys, "stats", "--settings", str(settings))
@@ -39,7 +39,7 @@ def test_what_is_held_is_counted_and_found_well(
     assert "PostgreSQL answers" in str(looked["findings"])
 
 
-def test_a_database_that_is_not_there_is_a_fault(
+def test_check_reports_an_unreachable_postgresql(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "relay.toml"
@@ -54,7 +54,7 @@ def test_a_database_that_is_not_there_is_a_fault(
 
 
 @pytest.mark.parametrize("words", [["backup", "--out"], ["restore"]])
-def test_backups_are_left_to_postgresql(
+def test_backup_of_a_postgresql_relay_is_refused(
     settings: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["relay", *words, str(tmp_path / "backup"), "--settings", str(settings)]
@@ -62,14 +62,18 @@ def test_backups_are_left_to_postgresql(
     assert "docs/operate.md" in capsys.readouterr().err
 
 
-def test_so_is_what_lies_in_a_bucket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_of_a_bucket_relay_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "relay.toml"
     path.write_text('blobs = "s3://bucket/relay"\n')
     assert run(["relay", "backup", "--out", str(tmp_path / "b"), "--settings", str(path)], {}) == 3
     assert "docs/operate.md" in capsys.readouterr().err
 
 
-def test_its_library_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_postgresql_library_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("entrenous.carry.store.postgres_wake_ups", "entrenous.carry.store.postgres_rows"):
         monkeypatch.setitem(sys.modules, name, None)
     with (

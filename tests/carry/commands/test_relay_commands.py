@@ -1,4 +1,4 @@
-"""``relay init``, ``check`` and ``stats``: what they print, and how they end."""
+"""``relay init``, ``check`` and ``stats``: what they print, and their exit statuses."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post, WoundClock, disk_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
@@ -23,7 +23,7 @@ def does(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Of a relay with one message in it."""
+    """The folder of a relay with one message."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
     (tmp_path / "relay").chmod(0o700)
@@ -41,7 +41,7 @@ def test_the_default_settings_run_as_they_are(
     assert [one["part"] for one in looked["findings"]][:2] == ["folder", "disk"]
 
 
-def test_settings_that_somebody_changed_are_not_written_over(
+def test_init_does_not_overwrite_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "relay.toml"
@@ -63,7 +63,7 @@ def test_a_fault_is_exit_status_1_and_is_named(
 
 
 @pytest.mark.parametrize("command", ["run", "check", "stats"])
-def test_a_relay_is_named_by_its_settings_or_its_folder(
+def test_command_without_settings_or_folder_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["relay", command], {}) == 2
@@ -71,12 +71,12 @@ def test_a_relay_is_named_by_its_settings_or_its_folder(
 
 
 @pytest.mark.parametrize("command", ["run", "check", "stats"])
-def test_a_setting_that_is_spelled_wrongly_stops_every_command(
+def test_misspelled_setting_stops_every_command(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "relay.toml").write_text('lissen = "127.0.0.1:1"')
     assert run(["relay", command, "--settings", str(tmp_path / "relay.toml")], {}) == 3
-    assert "lissen is no setting" in capsys.readouterr().err
+    assert "lissen is not a setting" in capsys.readouterr().err
 
 
 def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixtu
         assert one.hex() not in said
 
 
-def test_where_no_relay_is_nothing_is_made(
+def test_inspecting_a_folder_without_a_relay_creates_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["relay", "stats", "--data", str(tmp_path / "none")], {}) == 4

@@ -1,4 +1,4 @@
-"""``relay backup`` and ``restore`` around a real relay: what had ended does not live again."""
+"""``relay backup`` and ``restore`` of a real relay: what had ended stays ended."""
 
 import json
 import signal
@@ -54,7 +54,7 @@ def does(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_what_ended_after_the_backup_does_not_live_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Taken back, used up, and waiting: three messages that a plain copy would open (again)."""
+    """Three messages that a plain copy would open again: taken back, used up, and waiting."""
     live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with relay(Path(live)) as url, new_client() as web:
         courier = HttpCourier(web)
@@ -78,14 +78,14 @@ def test_what_ended_after_the_backup_does_not_live_again(
                 courier.open_share(url, post.id, post.open, post.attempt())
         sent(courier, url, 7)
     assert run(["relay", "restore", saved, "--data", again], {}) == 3
-    assert "something in" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--with-shares",)])
-def test_whoever_restores_is_told_what_devices_repeat_and_what_to_tell_people(
+def test_restore_says_what_devices_repeat_and_what_to_tell_people(
     more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """docs/spec/relay.md section 12: nobody has to do by hand what devices do by themselves."""
+    """docs/spec/relay.md section 12: nobody has to do by hand what devices repeat by themselves."""
     live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with relay(Path(live)):
         does(capsys, "backup", "--data", live, "--out", saved)

@@ -1,4 +1,4 @@
-"""``relay run`` by a settings file: its figures beside it, its log, and one calm stop for both."""
+"""``relay run`` with a settings file: its metrics, its log, and one clean stop for both servers."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 def test_a_relay_loads_no_decoder_and_no_vault() -> None:
-    """What is not there takes no memory, and cannot be attacked."""
+    """What is not loaded takes no memory, and cannot be attacked."""
     looked = (
         "import sys, entrenous.__main__, entrenous.carry.commands, entrenous.carry.http.metrics;"
         "print(sorted({'cv2', 'numpy', 'av', 'PIL', 'sqlcipher3', 'vodozemac'} & set(sys.modules)))"
@@ -38,12 +38,12 @@ def test_a_relay_loads_no_decoder_and_no_vault() -> None:
 
 
 def _heed_interrupts() -> None:
-    """What a shell runs in the background has SIGINT ignored, and its children inherit that."""
+    """Restore SIGINT, which a shell ignores for background processes and their children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_figures_are_served_beside_it_until_it_stops(tmp_path: Path, how: signal.Signals) -> None:
+def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Signals) -> None:
     port = free_port()
     (tmp_path / "relay.toml").write_text(
         f'listen = "127.0.0.1:0"\nmetrics_listen = "127.0.0.1:{port}"\nlog = "text"\n'
@@ -102,8 +102,8 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             process.kill()
 
 
-def test_figures_whose_address_is_taken_are_named(tmp_path: Path) -> None:
-    """Not --listen, which is free."""
+def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
+    """The address of --listen is free."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -113,5 +113,5 @@ def test_figures_whose_address_is_taken_are_named(tmp_path: Path) -> None:
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 6
-    assert f"figures cannot be shown at {taken}" in done.stderr
+    assert f"metrics cannot be served at {taken}" in done.stderr
     assert "Change metrics_listen" in " ".join(done.stderr.split())

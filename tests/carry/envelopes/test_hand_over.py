@@ -1,4 +1,4 @@
-"""A page of letters is as short as it has to be for nobody to fill a relay's memory with pages."""
+"""A page of letters is limited so that nobody can fill a relay's memory with pages."""
 
 import pytest
 
@@ -10,12 +10,12 @@ from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import lock_of
 from tests.carry.relays import Post, new_relay, run
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
-    """The sequences on each page that an owner gets who asks on until one is empty."""
+    """Return the sequences on each page until an empty one."""
     found, after = list[list[int]](), 0
     while page := run(waiting_envelopes(post.mailbox, post.owner, after, limit, relay)):
         found.append([one.sequence for one in page])
@@ -24,7 +24,7 @@ def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
 
 
 def relay_with(post: Post, *sizes: int) -> Relay:
-    """Letters of so many bytes wait at it."""
+    """Return a relay with waiting letters of these sizes."""
     relay = new_relay()
     run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))
@@ -51,7 +51,7 @@ def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
     assert pages(relay_with(post, *sizes), post) == expected
 
 
-def test_a_page_of_small_letters_has_as_many_as_before() -> None:
+def test_page_of_small_letters_is_limited_by_count() -> None:
     post = Post()
     relay = relay_with(post, *[9000] * (PAGE_MAX + 1))
     assert [len(page) for page in pages(relay, post)] == [PAGE_MAX, 1]

@@ -1,4 +1,4 @@
-"""A blob is kept from the moment that its relay says so, whatever interrupts the saying."""
+"""An acknowledged blob is kept, whatever interrupts the acknowledgement."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,12 +43,12 @@ from tests.carry.relays import (
 )
 from tests.in_memory.courier import at_once
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 class Interrupted:
-    """A store that does what it is asked for the ``at``-th time, while its caller is cancelled."""
+    """A store that completes its ``at``-th operation while the caller is cancelled."""
 
     def __init__(self, store: RowStore, at: int) -> None:
         self._store, self._left = store, at
@@ -104,7 +104,7 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
         assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
 
 
-def test_a_request_that_ends_before_its_bytes_do_may_go_on(relay: Relay) -> None:
+def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
     post = Post()
 
     async def breaks() -> AsyncIterator[bytes]:
@@ -130,7 +130,7 @@ def test_a_request_that_ends_before_its_bytes_do_may_go_on(relay: Relay) -> None
     assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (1, 0, 0)
 
 
-def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing() -> None:
+def test_upload_slower_than_a_day_does_not_complete() -> None:
     clock = WoundClock()
     relay, post = new_relay(clock), Post()
     run(ready(relay, post))
@@ -146,7 +146,7 @@ def test_an_upload_slower_than_a_day_is_not_given_what_a_sweep_may_be_removing()
     assert [run(relay.mail.look(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
 
 
-def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
+def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
     post = Post()
 
     async def story() -> None:
@@ -162,7 +162,7 @@ def test_a_rest_that_does_not_fit_ends_the_upload(relay: Relay) -> None:
     assert (rows(relay, HeldBlob), rows(relay, Leftover), rows(relay, HeldUpload)) == (0, 0, 0)
 
 
-def test_another_blob_of_that_id_does_not_go_on_with_it() -> None:
+def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
     relay, post = new_relay(), Post()
     run(ready(relay, post))
     with pytest.raises(ConnectionError):
@@ -172,7 +172,7 @@ def test_another_blob_of_that_id_does_not_go_on_with_it() -> None:
         run(upload_blob(other, post.token, stream(post.blob[1:]), relay, 1))
 
 
-def test_a_rest_that_does_not_come_in_a_day_is_too_late() -> None:
+def test_upload_cannot_be_resumed_after_a_day() -> None:
     clock = WoundClock()
     relay, post = new_relay(clock), Post()
     run(ready(relay, post))
@@ -188,10 +188,12 @@ def test_a_rest_that_does_not_come_in_a_day_is_too_late() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
-def test_wherever_it_breaks_the_same_bytes_arrive(
+def test_upload_interrupted_anywhere_arrives_unchanged(
     breaks: list[tuple[int, int]],
 ) -> None:
-    """Each time it goes on at most where it was, as who was not told all that came."""
+    """Each resumption starts at most where the upload stopped, as if the client knew less than
+    arrived.
+    """
     relay, post = memory_relay(), Post()
     at_once(ready(relay, post))
     came = 0
@@ -215,7 +217,7 @@ class Crowded(FileBlobs):
 def test_below_the_operators_minimum_no_blob_is_taken(
     tmp_path: Path, least: int, *, fits: bool
 ) -> None:
-    """And letters still are: they are small, and what empties mailboxes."""
+    """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
     post = Post()
     limits = Limits(free_bytes_min=least)
     relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
@@ -235,7 +237,9 @@ async def broken(data: bytes) -> AsyncIterator[bytes]:
 
 
 class LikeABucket(FileBlobs):
-    """What came of a broken upload lies there afterwards, also if it was dropped meanwhile."""
+    """A store that keeps what arrived of a broken upload, even if the blob was dropped
+    meanwhile.
+    """
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
@@ -247,7 +251,7 @@ class LikeABucket(FileBlobs):
 
 
 @pytest.mark.parametrize("why", [ConnectionError, asyncio.CancelledError])
-def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
+def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
     tmp_path: Path,
     why: type[BaseException],
 ) -> None:
@@ -269,7 +273,7 @@ def test_what_broke_off_after_its_mailbox_was_deleted_is_not_left(
     assert (rows(relay, HeldUpload), rows(relay, Leftover)) == (0, 0)
 
 
-def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.hold._LOOK_BYTES", 1500)
     relay, post, given = new_relay(), Post(), list[int]()
 
@@ -290,7 +294,7 @@ def test_an_upload_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPat
 
 
 class Flaky(FileBlobs):
-    """A bucket that failed when it had taken what came."""
+    """A bucket that fails after it has stored everything."""
 
     async def keep(self, name: str, *what: Any) -> None:  # type: ignore[override]
         try:
@@ -299,7 +303,7 @@ class Flaky(FileBlobs):
             raise DiskFailed from None
 
 
-def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload(tmp_path: Path) -> None:
+def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
     relay, post = replace(new_relay(), blobs=Flaky(tmp_path / "blobs")), Post()
     run(ready(relay, post))
     with pytest.raises(DiskFailed):
@@ -309,7 +313,7 @@ def test_a_store_that_fails_for_a_moment_costs_nothing_of_an_upload(tmp_path: Pa
     assert run(read(relay, post)) == post.blob
 
 
-def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None:
+def test_slow_unwanted_upload_ends_within_a_minute() -> None:
     clock, post, given = WoundClock(), Post(), list[int]()
     relay = new_relay(clock)
 
@@ -330,8 +334,8 @@ def test_a_slow_upload_that_nobody_wants_any_more_ends_within_a_minute() -> None
     assert 1000 <= given[-1] < 1000 + 8 * 10
 
 
-def test_an_upload_goes_on_while_the_database_is_away() -> None:
-    """Whether it is still wanted is asked again a minute later."""
+def test_upload_continues_while_the_database_is_unreachable() -> None:
+    """It checks again a minute later whether the upload is still wanted."""
     clock, post = WoundClock(), Post()
     relay = new_relay(clock)
     look, asked = relay.mail.look, list[str]()

@@ -1,4 +1,4 @@
-"""A share is given out as often as it may be, whoever races for it."""
+"""A share is released as often as it may be, however many requests race for it."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ async def race(relay: Relay, post: Post, racers: int) -> list[object]:
 
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
-def test_of_a_hundred_racers_as_many_as_may_get_it(tmp_path: Path, opens: int) -> None:
+def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) -> None:
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post, opens))
@@ -32,7 +32,7 @@ def test_of_a_hundred_racers_as_many_as_may_get_it(tmp_path: Path, opens: int) -
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_withdrawal_amid_the_race_is_told_how_many_got_it(tmp_path: Path) -> None:
+def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post))
@@ -52,7 +52,7 @@ def test_a_withdrawal_amid_the_race_is_told_how_many_got_it(tmp_path: Path) -> N
     assert any(isinstance(outcome, TakenBack) for outcome in two)
 
 
-def test_beyond_the_thousandth_attempt_it_opens_and_is_not_counted() -> None:
+def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
     relay, post = new_relay(), Post()
     run(arrive(relay, post))
     for n in range(OPENS_MAX + 3):
@@ -61,7 +61,7 @@ def test_beyond_the_thousandth_attempt_it_opens_and_is_not_counted() -> None:
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
-    """Two copies of a disk know one attempt; a repeat that comes late uses up nothing."""
+    """Two copies of a disk know one attempt; a late repeat uses up nothing."""
     relay, post = new_relay(), Post()
     run(arrive(relay, post, 2))
     attempt = post.attempt()
@@ -74,7 +74,7 @@ def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
     assert run(open_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
-def test_what_opens_any_number_of_times_does_so_with_one_attempt() -> None:
+def test_unlimited_envelope_opens_repeatedly_with_one_attempt() -> None:
     relay, post = new_relay(), Post()
     run(arrive(relay, post, None))
     attempt = post.attempt()

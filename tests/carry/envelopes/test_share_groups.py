@@ -1,4 +1,4 @@
-"""Openings of one message count for a person: over the envelopes of all her devices."""
+"""Openings of one message count for a person, over the envelopes of all her devices."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ CONTENT = (HeldShare, HeldAttempt, HeldBlob)
 
 
 def devices(number: int, until: int = 7) -> list[Post]:
-    """One message on its way to so many devices of one person."""
+    """One message for several devices of one person."""
     dice = CountingDice()
     posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
     for post in posts:
@@ -61,7 +61,7 @@ def test_one_device_opens_and_no_other_does() -> None:
             opened(relay, post, attempt)
 
 
-def test_a_device_that_was_off_still_gets_the_letter_that_says_so() -> None:
+def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 1))
@@ -78,7 +78,7 @@ def test_a_device_that_was_off_still_gets_the_letter_that_says_so() -> None:
     assert at_once(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
 
 
-def test_nothing_is_deleted_while_a_device_still_shows_what_it_was_given() -> None:
+def test_group_is_deleted_only_after_every_attempt_finished() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 2))
@@ -92,7 +92,7 @@ def test_nothing_is_deleted_while_a_device_still_shows_what_it_was_given() -> No
     assert blobs_in(relay) == 0
 
 
-def test_an_envelope_that_comes_too_late_to_its_group_has_no_content() -> None:
+def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     at_once(arrive(relay, phone, 1))
     attempt = phone.attempt()
@@ -106,7 +106,7 @@ def test_an_envelope_that_comes_too_late_to_its_group_has_no_content() -> None:
         opened(relay, laptop, laptop.attempt())
 
 
-def test_a_group_has_one_number_of_openings() -> None:
+def test_group_refuses_a_different_number_of_openings() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     at_once(arrive(relay, phone, 1))
     with pytest.raises(IdInUse):
@@ -119,17 +119,17 @@ def test_a_group_has_one_number_of_openings() -> None:
 
 
 def more_of(post: Post, number: int) -> list[Envelope]:
-    """Envelopes to one mailbox, all in one group, as no person has devices."""
+    """Envelopes for one mailbox, all in one group, more than a person has devices."""
     names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
     return [replace(post.envelope(1, blobs=False), id=name) for name in names]
 
 
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("bound", ["GROUP_SHARES_MAX", "SHARES_MAX"])
-def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
+def test_concurrent_shares_never_exceed_the_groups_limit(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever ends a group looks at all of it in one go, and whoever comes meanwhile waits."""
+    """Ending a group reads all of it in one transaction, and other requests wait meanwhile."""
     monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
     relay, post = replace(memory_relay(), mail=mail), Post()
 
@@ -145,8 +145,8 @@ def test_of_many_shares_that_come_at_once_as_many_are_kept_as_may_be(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> None:
-    """So nobody fills one with thousands of shares, of which each post would look at all."""
+def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
+    """So nobody fills a group with thousands of shares, which each post would read."""
     post = Post()
 
     async def story(relay: Relay) -> None:
@@ -163,7 +163,7 @@ def test_letters_that_are_fetched_make_no_room_in_a_group(tmp_path: Path) -> Non
     assert GROUP_SHARES_MAX >= 2 * DEVICES_MAX
 
 
-def test_other_messages_and_other_people_count_for_themselves() -> None:
+def test_groups_are_counted_independently() -> None:
     relay, (phone, laptop) = memory_relay(), devices(2)
     laptop.group = laptop.dice.token(16)
     for post in (phone, laptop):
@@ -171,7 +171,7 @@ def test_other_messages_and_other_people_count_for_themselves() -> None:
         assert opened(relay, post, post.attempt()) == post.share
 
 
-def test_a_group_is_forgotten_with_the_last_of_its_envelopes() -> None:
+def test_group_is_deleted_with_its_last_envelope() -> None:
     clock = WoundClock()
     relay, (phone, laptop) = memory_relay(clock), devices(2)
     laptop.until = NOON + timedelta(days=9)
@@ -209,7 +209,7 @@ TRY = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
 class Household(RuleBasedStateMachine):
-    """Three devices of one person, beside the shortest account of what they are promised."""
+    """Three devices of one person, compared with the simplest model of the promise."""
 
     @initialize(opens=st.integers(1, 3))
     def post(self, opens: int) -> None:
@@ -241,7 +241,7 @@ class Household(RuleBasedStateMachine):
 
     @property
     def ended(self) -> bool:
-        """Whether a finish found the group used up, and nobody at it."""
+        """Return whether ``finish`` found the group used up, and no attempt unfinished."""
         return self.over
 
     over = False

@@ -1,8 +1,8 @@
-"""A program that waits for letters at all mailboxes it is told of, eight times at each.
+"""A program that waits for letters at all given mailboxes, eight times at each.
 
-When it is told that nothing came, or is thrown out, it asks again soon: what it wants is the
-places, and not to keep the processor busy. Its one argument is JSON: a port, and for each mailbox
-its id and its owner token. It prints a line once each of them has asked, or was not let in.
+When a request ends without a letter, or is dropped, it asks again soon: it wants the places, and
+not to keep the processor busy. Its one argument is JSON: a port, and for each mailbox its id and
+its owner token. It prints a line once each request was sent or refused.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _ASK: Final = (
 
 
 async def wait_for_ever(port: int, mailbox: str, owner: str, tried: asyncio.Event) -> None:
-    """One of the eight; ``tried`` is set once it has asked, or was not let in."""
+    """Wait repeatedly; set ``tried`` once a request was sent or refused."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -34,7 +34,6 @@ async def wait_for_ever(port: int, mailbox: str, owner: str, tried: asyncio.Even
 
 
 async def main() -> None:
-    """All of them."""
     port, mailboxes = json.loads(sys.argv[1])
     asks = [(mailbox, asyncio.Event()) for _ in range(_WAKES) for mailbox in mailboxes]
     async with asyncio.TaskGroup() as waiting:

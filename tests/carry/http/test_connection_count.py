@@ -1,4 +1,4 @@
-"""A relay with few open files, and strangers who connect and say nothing, or never enough."""
+"""A relay with few open files, and clients that connect and send nothing, or never enough."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ HALF = (
 
 @contextmanager
 def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
-    """Its process, which may open so many files, and its port."""
+    """Start a relay that may open that many files; return its process and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-c", RUN, str(files), *words]
     with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
@@ -44,14 +44,18 @@ def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]
 
 
 def open_files(pid: int) -> int:
-    """How many a process has: since Linux 6.2 the size of a folder that only root can list."""
+    """Return a process's number of open files: since Linux 6.2, the size of a folder only root can
+    list.
+    """
     folder = Path(f"/proc/{pid}/fd")
     return folder.stat().st_size or len(list(folder.iterdir()))
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
 def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
-    """Two of them for each file; a device is answered, beside them and after a kept-alive pause."""
+    """With two silent clients for each file, a device is answered, even after a keep-alive
+    pause.
+    """
     with (
         cramped_relay(tmp_path) as (pid, port),
         ExitStack() as strangers,
@@ -69,9 +73,7 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
-def test_a_stranger_who_says_nothing_is_let_go(
-    monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
+def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_S", 0.5)
     with (
         served(relay_app(memory_relay())) as url,

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: they count, and they name nobody."""
+"""Metrics for Prometheus: they count, and name nobody."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import Post, fetched, memory_relay
 from tests.in_memory.courier import memory_courier
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
@@ -36,7 +36,7 @@ def meters() -> Metrics:
 
 @pytest.fixture
 def post(relay: Relay, meters: Metrics) -> Post:
-    """A day of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
+    """Do one of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
     post, courier = Post(), memory_courier({URL: relay_app(relay, meters.answered)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
@@ -60,7 +60,7 @@ def scraped(app: Starlette) -> str:
 
 
 @pytest.mark.usefixtures("post")
-def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Metrics) -> None:
+def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: Metrics) -> None:
     told, ours = scraped(metrics_app(meters, relay)), this_program()
     for line in (
         'entrenous_answers_total{event="put_blob",status="201"} 1.0',
@@ -76,8 +76,8 @@ def test_answers_and_what_is_held_are_counted(relay: Relay, meters: Metrics) -> 
         assert line in told.splitlines()
 
 
-def test_when_the_last_sweep_was(relay: Relay, meters: Metrics) -> None:
-    """So that a monitor, which has a clock of its own, sees that a relay does not believe its."""
+def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: Metrics) -> None:
+    """So a monitor, which has its own clock, sees that a relay distrusts its clock."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
     assert swept is not None
@@ -97,7 +97,7 @@ def test_nothing_in_them_is_of_one_person(relay: Relay, meters: Metrics, post: P
 
 
 @pytest.mark.usefixtures("post")
-def test_what_is_held_is_counted_once_a_minute(relay: Relay, meters: Metrics) -> None:
+def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: Metrics) -> None:
     async def twice() -> tuple[bytes, bytes]:
         first = await meters.text(relay)
         courier = memory_courier({URL: relay_app(relay)})
@@ -110,7 +110,7 @@ def test_what_is_held_is_counted_once_a_minute(relay: Relay, meters: Metrics) ->
     assert b"entrenous_mailboxes 1.0" in second
 
 
-def test_there_is_nothing_else_at_that_address(relay: Relay, meters: Metrics) -> None:
+def test_metrics_address_serves_nothing_else(relay: Relay, meters: Metrics) -> None:
     async def look(path: str) -> int:
         app = metrics_app(meters, relay)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:

@@ -1,4 +1,4 @@
-"""A slow body goes on, and one that is next to silent does not."""
+"""A slow body continues, and an almost silent one does not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from tests.in_memory.courier import memory_courier
 
 
 async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
-    """How many bytes pass of pieces that come after so long, and are stored for so long each."""
+    """Return how many bytes pass of pieces with these delays and storage times."""
     clock, came = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -35,8 +35,8 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
     return came
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
-def test_what_keeps_pace_goes_on_however_long_it_is_stored() -> None:
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
+def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
     half = PACE_BYTES_MIN // 2
     assert asyncio.run(passed([half] * 20, PACE_S / 2 - 1, 0)) == 20 * half
     assert asyncio.run(passed([half] * 20, 1, 3 * PACE_S)) == 20 * half
@@ -44,7 +44,7 @@ def test_what_keeps_pace_goes_on_however_long_it_is_stored() -> None:
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_what_came_at_once_is_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -62,7 +62,7 @@ def test_what_came_at_once_is_no_credit(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_whoever_brings_next_to_nothing_leaves_places_in_a_bucket_to_others() -> None:
+def test_stalled_uploads_free_their_bucket_slots() -> None:
     relay, hers, theirs = memory_relay(), Post(), Post(dice=CountingDice(1000))
     courier = memory_courier({URL: relay_app(relay)})
     for post in (hers, theirs):

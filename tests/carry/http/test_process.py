@@ -1,4 +1,4 @@
-"""A relay in a process of its own: killed, stopped, out of disk, behind TLS."""
+"""A relay in its own process: killed, stopped, out of disk space, behind TLS."""
 
 import signal
 import ssl
@@ -44,7 +44,7 @@ print("closed", flush=True)
 
 @contextmanager
 def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running relay and its URL; killed at the end if it still runs."""
+    """Start a relay and return its process and URL; kill it at the end if it still runs."""
     command = [sys.executable, "-c", RUN, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -56,7 +56,7 @@ def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @dataclass
 class Sender:
-    """Posts letters one after the other, and remembers which were acknowledged."""
+    """Posts letters in sequence, and remembers which were acknowledged."""
 
     url: str
     post: Post
@@ -91,7 +91,7 @@ def soon() -> datetime:
 
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """Three kills amid four senders: all acknowledged letters are there, each of them once."""
+    """After three kills with four senders, every acknowledged letter is there exactly once."""
     post = Post(until=soon(), sealed=CountingDice().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
@@ -124,14 +124,14 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
 
 
 def with_ids_from(post: Post, sender: int) -> Post:
-    """The same mailbox and token, other ids."""
+    """Return the same mailbox and token with other ids."""
     mine = Post(until=post.until, sealed=post.sealed)
     mine.mailbox, mine.token = post.mailbox, post.token
     mine.dice = CountingDice(1_000_000 * (sender + 1))
     return mine
 
 
-def test_a_relay_stops_calmly(tmp_path: Path) -> None:
+def test_relay_stops_cleanly(tmp_path: Path) -> None:
     with relay_process(tmp_path) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
@@ -141,7 +141,7 @@ def test_a_relay_stops_calmly(tmp_path: Path) -> None:
     assert not (tmp_path / "mail.db-wal").exists()
 
 
-def test_a_relay_without_room_says_so_and_still_lets_go(tmp_path: Path) -> None:
+def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> None:
     post = Post(sealed=bytes(100_000))
     with (
         disk_relay(tmp_path, WoundClock(), bytes_max=700_000) as relay,
@@ -166,7 +166,7 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
         courier.post(url, post.token, letter)
 
 
-def test_what_is_no_relay_is_not_believed(tmp_path: Path) -> None:
+def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """A server that answers 200 to everything, as sign-in pages do."""
     ran = "import http.server as h\n" + NO_RELAY
     with subprocess.Popen(
@@ -200,8 +200,8 @@ def test_an_old_tls_is_not_spoken() -> None:
         assert context.check_hostname
 
 
-def test_a_large_blob_passes_whole(tmp_path: Path) -> None:
-    """Ten megabytes up and down; it is not in the database, and gone once it is finished."""
+def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
+    """Ten megabytes up and down; they are not in the database, and gone once finished."""
     post = Post()
     post.blob = CountingDice().token(10_000_000)
     with (

@@ -1,4 +1,4 @@
-"""The relay's HTTP as strangers may use it: statuses, problems, ranges, limits, silence."""
+"""The relay's HTTP interface as strangers may use it: statuses, problems, ranges, limits, logs."""
 
 import logging
 
@@ -49,7 +49,7 @@ def bearer(token: object) -> dict[str, str]:
     return {"Authorization": f"Bearer {to_base64url(token.reveal())}"}  # type: ignore[attr-defined]
 
 
-def test_first_times_are_201_and_repeats_200(web: httpx.Client, post: Post) -> None:
+def test_first_request_is_201_and_repeat_is_200(web: httpx.Client, post: Post) -> None:
     letter = post.letter()
     url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes/{to_base64url(letter.id)}"
     body = write_envelope(letter)
@@ -57,7 +57,7 @@ def test_first_times_are_201_and_repeats_200(web: httpx.Client, post: Post) -> N
     assert codes == [201, 200, 200]
 
 
-def test_a_problem_names_itself_and_tells_no_more(web: httpx.Client, post: Post) -> None:
+def test_problem_document_names_the_error_and_no_more(web: httpx.Client, post: Post) -> None:
     url = f"{URL}/v1/shares/{to_base64url(post.id)}/open"
     answer = web.post(
         url, json={"attempt": to_base64url(post.attempt())}, headers=bearer(post.withdraw)
@@ -80,7 +80,9 @@ def test_a_problem_names_itself_and_tells_no_more(web: httpx.Client, post: Post)
         bearer(Post().other),
     ],
 )
-def test_without_the_token_it_is_401(web: httpx.Client, post: Post, header: dict[str, str]) -> None:
+def test_request_without_token_is_401(
+    web: httpx.Client, post: Post, header: dict[str, str]
+) -> None:
     url = f"{URL}/v1/envelopes/{to_base64url(post.id)}/state"
     assert web.get(url, headers=header).status_code == 401
 
@@ -114,7 +116,7 @@ def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post
         ("bytes=-0", 416, (0, 0)),
     ],
 )
-def test_ranges(
+def test_blob_ranges_are_served(
     web: httpx.Client, post: Post, asked: str, code: int, part: tuple[int, int]
 ) -> None:
     url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", part
@@ -125,7 +127,7 @@ def test_ranges(
     assert answer.headers.get("content-range") == said.get(code)
 
 
-def test_a_range_of_another_version_is_the_whole(web: httpx.Client, post: Post) -> None:
+def test_range_for_another_version_returns_the_whole_blob(web: httpx.Client, post: Post) -> None:
     url, header = (
         f"{URL}/v1/blobs/{to_base64url(post.blob_id)}",
         {**bearer(post.fetch), "Range": "bytes=0-9"},
@@ -135,7 +137,7 @@ def test_a_range_of_another_version_is_the_whole(web: httpx.Client, post: Post) 
     assert web.get(url, headers={**header, "If-Range": '"other"'}).content == post.blob
 
 
-def test_head_tells_the_length_and_reads_nothing(web: httpx.Client, post: Post) -> None:
+def test_head_request_returns_the_length_without_reading(web: httpx.Client, post: Post) -> None:
     answer = web.head(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (
         200,
@@ -144,8 +146,8 @@ def test_head_tells_the_length_and_reads_nothing(web: httpx.Client, post: Post) 
     )
 
 
-def test_a_body_is_read_no_further_than_its_limit(relay: Relay) -> None:
-    """An endless body is refused after a few pieces; nothing waits for its end."""
+def test_body_is_not_read_beyond_its_limit(relay: Relay) -> None:
+    """An endless body is refused after a few pieces."""
     pieces = 0
 
     async def receive() -> dict[str, object]:
@@ -190,7 +192,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_what_is_not_in_the_interface_is_400(web: httpx.Client, body: bytes) -> None:
+def test_malformed_mailbox_body_is_400(web: httpx.Client, body: bytes) -> None:
     answer = web.put(f"{URL}/v1/mailboxes/{to_base64url(bytes(16))}", content=body)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:not-understood"
@@ -206,7 +208,7 @@ def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=²", f"after={2**70}"])
-def test_a_query_is_a_number(web: httpx.Client, post: Post, query: str) -> None:
+def test_query_value_must_be_a_number(web: httpx.Client, post: Post, query: str) -> None:
     url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes?{query}"
     assert web.get(url, headers=bearer(post.owner)).status_code == 400
 
@@ -215,7 +217,7 @@ def test_a_query_is_a_number(web: httpx.Client, post: Post, query: str) -> None:
     "missing",
     ["entrenous-fetch-lock", "entrenous-sha256", "entrenous-expires-at", "content-length"],
 )
-def test_a_blob_says_all_it_must(web: httpx.Client, post: Post, missing: str) -> None:
+def test_blob_upload_requires_all_headers(web: httpx.Client, post: Post, missing: str) -> None:
     headers = {
         **bearer(post.token),
         "entrenous-fetch-lock": to_base64url(bytes(32)),
@@ -247,7 +249,7 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
     assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
 
 
-def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
+def test_status_names_the_supported_protocols(web: httpx.Client) -> None:
     answer = web.get(f"{URL}/v1/status")
     assert answer.json() == {
         "schema": "entrenous/relay-status/1",
@@ -258,7 +260,7 @@ def test_it_says_which_protocols_it_speaks(web: httpx.Client) -> None:
     }
 
 
-def test_a_full_mailbox_is_429_and_says_when_to_try_again(
+def test_full_mailbox_is_429_with_retry_after(
     web: httpx.Client, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.send_tokens.LETTERS_WAITING_MAX", 1)
@@ -279,7 +281,7 @@ def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: i
     assert answer.headers["entrenous-protocol"] == "2"
 
 
-def test_who_names_no_protocol_is_of_before_and_may_only_look_at_the_status(
+def test_request_without_protocol_header_may_only_read_the_status(
     courier: HttpCourier, post: Post
 ) -> None:
     with httpx.Client(transport=courier._client._transport) as old:
@@ -289,8 +291,8 @@ def test_who_names_no_protocol_is_of_before_and_may_only_look_at_the_status(
     assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": 1}
 
 
-def test_other_addresses_are_404_and_problems_too(web: httpx.Client) -> None:
-    """Also those of which only a slash is wrong: what was asked with a token leads nowhere else."""
+def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
+    """Also if only a slash is wrong: a request with a token is never redirected."""
     box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
     no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
     for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
@@ -335,10 +337,8 @@ def test_a_bug_is_500_and_logged_without_values(
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_clock_that_cannot_be_right_is_said(
-    relay: Relay, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Once a minute, in days and no more; what failed is another event."""
+def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    """Once a minute, with the number of days only; a failed sweep is another event."""
     at_once(expire_due(relay))
     relay.clock.wind(days=400)  # type: ignore[attr-defined]
     with served(relay_app(relay)):  # type: ignore[arg-type]

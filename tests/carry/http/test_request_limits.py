@@ -1,4 +1,4 @@
-"""What an operator set is what strangers meet: closed mailboxes, quotas, a full disk, a floor."""
+"""The operator's settings as clients meet them: closed mailboxes, quotas, a full disk, a floor."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -22,7 +22,7 @@ from tests.in_memory.courier import at_once, memory_courier
 
 
 def met(limits: Limits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
-    """A relay in which Ana has a mailbox, before the operator set these limits."""
+    """A relay in which Ana has a mailbox, created before the operator set these limits."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
@@ -36,7 +36,7 @@ def web_of(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_a_closed_relay_makes_no_mailboxes_and_serves_those_it_has() -> None:
+def test_closed_relay_serves_only_existing_mailboxes() -> None:
     post = Post()
     relay = met(Limits(mailbox_open=False), post)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
@@ -48,7 +48,7 @@ def test_a_closed_relay_makes_no_mailboxes_and_serves_those_it_has() -> None:
     courier.post(URL, post.token, post.letter())
 
 
-def test_a_mailbox_holds_as_many_letters_as_are_set() -> None:
+def test_letter_quota_setting_is_enforced() -> None:
     post = Post()
     courier = memory_courier({URL: relay_app(met(Limits(letters=1), post))})
     courier.post(URL, post.token, post.letter())
@@ -56,14 +56,14 @@ def test_a_mailbox_holds_as_many_letters_as_are_set() -> None:
         courier.post(URL, post.token, post.letter())
 
 
-def test_a_mailbox_holds_as_many_bytes_as_are_set() -> None:
+def test_mailbox_bytes_setting_is_enforced() -> None:
     post = Post()
     courier = memory_courier({URL: relay_app(met(Limits(mailbox_bytes=4999), post))})
     with pytest.raises(MailboxFull):
         courier.bring_blob(URL, post.token, post.deposit(), post.blob)
 
 
-def test_a_message_is_kept_as_long_as_is_set() -> None:
+def test_keep_days_setting_is_enforced() -> None:
     post = Post()
     courier = memory_courier({URL: relay_app(met(Limits(keep_days=6), post))})
     assert (post.until - NOON).days == 7
@@ -84,9 +84,9 @@ def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
     memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
-def test_one_token_brings_so_much_at_the_same_time() -> None:
-    """The second upload is told to wait while the first one streams, and passes afterwards."""
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
+def test_concurrent_uploads_of_one_token_are_limited() -> None:
+    """The second upload has to wait while the first one streams, and passes afterwards."""
     post, second = Post(), Post()
     second.blob_id = BlobId(bytes(16))
     app = relay_app(met(Limits(coming_bytes=9999), post))
@@ -128,12 +128,12 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code:
         assert UPDATE in answer.json()["detail"]
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize("wait_s", [30, 0.001])
-def test_a_body_that_stops_coming_ends_and_its_rest_may_follow(
+def test_stalled_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
-    """Else whoever sends a little and then nothing, or next to it, holds memory for ever."""
+    """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.PACE_S", 0.05)
     post = Post()
     app = relay_app(met(Limits(), post))
@@ -166,9 +166,7 @@ LARGE = [
 
 @pytest.mark.parametrize(("method", "path"), LARGE)
 @pytest.mark.parametrize("length", ["4097", "90000", ""])
-def test_a_large_body_is_read_of_nobody_whose_token_does_not_hold(
-    method: str, path: str, length: str
-) -> None:
+def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, length: str) -> None:
     post, told = Post(), list[MutableMapping[str, Any]]()
 
     async def receive() -> MutableMapping[str, Any]:
@@ -194,7 +192,7 @@ def test_a_large_body_is_read_of_nobody_whose_token_does_not_hold(
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
-    """Its own post may have used it up."""
+    """Its own post may have used the token up."""
     post = Post(sealed=b"s" * 90_000)
     courier = memory_courier({URL: relay_app(met(Limits(), post))})
     letter = post.letter()
@@ -204,11 +202,9 @@ def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
         courier.post(URL, post.other, post.letter())
 
 
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through a pair of sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize(("method", "path"), LARGE)
-def test_a_body_that_drips_has_a_time_to_be_whole(
-    monkeypatch: pytest.MonkeyPatch, method: str, path: str
-) -> None:
+def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.requests._BODY_S", 0.2)
     post = Post()
     app = relay_app(met(Limits(), post))

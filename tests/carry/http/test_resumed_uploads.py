@@ -1,4 +1,4 @@
-"""Uploads that go on: over HTTP, and when the relay itself is killed in the middle."""
+"""Resumed uploads, over HTTP and after the relay was killed."""
 
 import http.client
 import json
@@ -68,7 +68,7 @@ def web(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_a_rest_is_the_body_and_its_offset_a_header(web: httpx.Client, post: Post) -> None:
+def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, post: Post) -> None:
     url = URL + address(post)
     first = web.put(url, content=post.blob, headers=said(post, **{"Entrenous-Offset": "1"}))
     assert first.status_code == 409  # nothing of it is here
@@ -80,8 +80,8 @@ def test_a_rest_is_the_body_and_its_offset_a_header(web: httpx.Client, post: Pos
     assert read_upload(look.content) == (5000, 5000)
 
 
-def test_a_rest_may_be_empty(web: httpx.Client, post: Post, relay: Relay) -> None:
-    """All bytes had come when the relay was killed, and it had not said so yet."""
+def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, relay: Relay) -> None:
+    """The relay was killed after it had received all bytes and before it answered."""
 
     async def all_of_it() -> AsyncIterator[bytes]:
         yield post.blob
@@ -97,7 +97,7 @@ def test_a_rest_may_be_empty(web: httpx.Client, post: Post, relay: Relay) -> Non
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
-def test_an_offset_is_a_number(web: httpx.Client, post: Post, offset: str) -> None:
+def test_upload_offset_must_be_a_number(web: httpx.Client, post: Post, offset: str) -> None:
     headers = said(post, **{"Entrenous-Offset": offset})
     assert web.put(URL + address(post), content=b"x", headers=headers).status_code == 400
 
@@ -113,7 +113,7 @@ def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -
 
 @contextmanager
 def running(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[Any, str]]:
-    """``entrenous relay run``, and where it listens."""
+    """Start ``entrenous relay run``; return where it listens."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
     with subprocess.Popen([*program, "--listen", listen], stdout=subprocess.PIPE) as process:
         try:
@@ -134,7 +134,7 @@ def ask(at: str, method: str, path: str, headers: dict[str, str], body: Any = No
 
 
 def send_half(at: str, post: Post, half: int) -> None:
-    """Begin an upload, and stop in the middle."""
+    """Begin an upload, and stop halfway."""
     host, _, port = at.partition(":")
     head = said(post, **{"Content-Length": str(len(post.blob)), "Host": at})
     lines = [f"PUT {address(post)} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
@@ -165,7 +165,7 @@ def greet(at: str, post: Post) -> None:
 
 @pytest.mark.real
 def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
-    """SIGKILL at 50 %: at most 52 % are sent after that."""
+    """After SIGKILL at 50 %, at most 52 % are sent."""
     post = large(64 * MB)
     half = len(post.blob) // 2
     with running(tmp_path) as (process, at):

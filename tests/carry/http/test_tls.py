@@ -1,4 +1,4 @@
-"""A relay's own certificate, and the real nginx in front of one: TLS 1.3, and nothing older."""
+"""A relay's own certificate, and the real nginx in front of one: TLS 1.3 only."""
 
 import json
 import os
@@ -47,13 +47,13 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 @contextmanager
 def courier_to(pair: Pair) -> Iterator[HttpCourier]:
-    """A courier that believes this one certificate; else it is as people have it."""
+    """A courier that trusts only this certificate."""
     with new_client(pair.cert) as web:
         yield HttpCourier(web)
 
 
 def whole_way(courier: HttpCourier, url: str) -> None:
-    """A mailbox, a blob of a few megabytes, a letter, an opening."""
+    """Do one of everything: a mailbox, a blob of a few megabytes, a letter, an opening."""
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     post.blob = CountingDice().token(3_000_000)
     courier.create_mailbox(url, post.mailbox, post.owner)
@@ -97,14 +97,14 @@ def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) 
     assert str(tmp_path) not in log.read_text()
 
 
-def test_without_a_certificate_a_hangup_stops_no_service(tmp_path: Path) -> None:
+def test_sighup_without_a_certificate_does_not_stop_a_service(tmp_path: Path) -> None:
     with relay_with(tmp_path, "") as (process, url), new_client() as web:
         process.send_signal(signal.SIGHUP)
         assert web.get(f"{url}/v1/status").status_code == 200
         assert process.poll() is None
 
 
-def test_a_relay_whose_terminal_is_closed_stops_calmly(tmp_path: Path) -> None:
+def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
     terminal, its = os.openpty()
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
     program += ["--data", str(tmp_path / "relay")]
@@ -134,7 +134,7 @@ def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificates", None])
-def test_a_file_without_certificates_is_said(tmp_path: Path, content: bytes | None) -> None:
+def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_bytes(content)
@@ -151,7 +151,7 @@ def _says_no_addresses(log: Path) -> None:
     }
 
 
-def test_a_certificate_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
+def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path) -> None:
     certificate(tmp_path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
@@ -184,8 +184,8 @@ def test_behind_the_real_nginx(tmp_path: Path) -> None:
 @pytest.mark.threat("relay-starved")
 @needs_nginx
 def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
-    """Four from one IPv6 network, each by an address of its own: there is no fifth, elsewhere there
-    is, and what is short is answered. nginx's real_ip module stands for the many addresses.
+    """Four requests from one IPv6 network may wait, each from its own address, and no fifth; other
+    networks and short requests are answered. nginx's real_ip module simulates the addresses.
     """
     pair, post = certificate(tmp_path), Post()
     many = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
@@ -228,7 +228,7 @@ def _here(relay: str) -> dict[str, str]:
 
 
 def _mailboxes_are_limited(courier: HttpCourier, url: str) -> None:
-    """One address makes ten in a burst, and is then told to try again later."""
+    """One address may create ten mailboxes in a burst, and then has to wait."""
     made = [_is_made(courier, url, number) for number in range(1, 17)]
     assert 5 <= made.index(False) <= 15
 

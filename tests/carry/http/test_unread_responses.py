@@ -1,4 +1,4 @@
-"""A stranger asks a relay for much, many times, and reads nothing of it."""
+"""A client requests much, many times, and reads nothing."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.real
 
 
 def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> Post:
-    """A mailbox of her own, with so many of the largest letters."""
+    """Fill a mailbox with that many of the largest letters."""
     post = Post(until=until, sealed=secrets.token_bytes(SEALED_BYTES_MAX))
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
@@ -36,7 +36,7 @@ def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> 
 
 
 def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
-    """Ask for a page, and read nothing."""
+    """Request a page, and read nothing."""
     one = connected(url, pair, 4096)
     one.sendall(
         f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
@@ -46,7 +46,7 @@ def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
     return one
 
 
-def test_pages_take_no_more_memory_than_a_few_letters_each(tmp_path: Path) -> None:
+def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     words = ("relay", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-m", "entrenous", *words]
     with (
@@ -72,7 +72,7 @@ def test_pages_take_no_more_memory_than_a_few_letters_each(tmp_path: Path) -> No
 def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
 ) -> None:
-    """Each has 850 KiB to read, of which its sockets hold a part."""
+    """Each client has 850 KiB to read, of which its sockets hold a part."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_MAX", 3 << 20)
     ended, end = list[LimitedProtocol](), LimitedProtocol.end
     monkeypatch.setattr(LimitedProtocol, "end", lambda one: (ended.append(one), end(one)))
@@ -94,7 +94,7 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
 
 
 def is_whole(one: socket.socket) -> bool:
-    """Whether the answer that waits for that one comes to its end."""
+    """Return whether the client's answer is complete."""
     came = b""
     try:
         while not came.endswith(b"]}"):

@@ -1,4 +1,4 @@
-"""Whoever waits for letters at many mailboxes takes nobody else's place at a relay."""
+"""A client that waits at many mailboxes takes nobody else's place at a relay."""
 
 import json
 import socket
@@ -60,7 +60,7 @@ def open_files(pid: int) -> int:
 
 
 def answered_within(port: int) -> float:
-    """How many seconds a status request of somebody else takes, on a connection of its own."""
+    """Return how many seconds another client's status request takes, on its own connection."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
         try:
@@ -71,8 +71,8 @@ def answered_within(port: int) -> float:
 
 
 def asked_for_two_seconds(port: int) -> Iterator[float]:
-    """As :func:`answered_within`, at least fifty times and for two seconds: whoever was thrown out
-    comes back after half a second.
+    """Call :func:`answered_within` at least fifty times and for two seconds, since dropped clients
+    come back after half a second.
     """
     began_s, asked = time.monotonic(), 0
     while asked < 50 or time.monotonic() < began_s + 2:
@@ -85,7 +85,9 @@ def asked_for_two_seconds(port: int) -> Iterator[float]:
 def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
-    """Eight times at as many mailboxes as fill a relay with so many files; 512 do at its most."""
+    """Eight requests at each of as many mailboxes as fill a relay with so many files; 512 fill the
+    largest.
+    """
     with cramped_relay(tmp_path, files) as (pid, port), neighbour(port, mailboxes(port, boxes)):
         took = list(asked_for_two_seconds(port))
         assert open_files(pid) < files * 3 // 4
@@ -93,16 +95,16 @@ def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     assert max(took) < 1, sorted(took)
 
 
-def test_all_bounds_follow_from_the_files_that_a_relay_may_open() -> None:
+def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
     bounds = [wake_bounds(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
     assert [one.total for one in bounds] == [1, 6, 84, 3072]
     assert [one.network for one in bounds] == [16, 16, 16, 192]
     assert wake_bounds(4096, behind_proxy=True).network is None
 
 
-def test_who_hangs_up_gives_the_place_back_at_once() -> None:
+def test_client_that_hangs_up_frees_its_place_at_once() -> None:
     bell, post = LocalWakeUps(), Post()
-    with served(relay_app(replace(memory_relay(), bell=bell))) as url, new_client() as web:
+    with served(relay_app(replace(memory_relay(), wake_ups=bell))) as url, new_client() as web:
         HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
             one.sendall(

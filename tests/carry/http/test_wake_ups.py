@@ -1,4 +1,4 @@
-"""A device that waits is woken, and learns nothing but that."""
+"""A waiting device is woken, and learns nothing but that."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from entrenous.wire.relay_nouns import Envelope
 from tests.carry.http.test_relay_app import bearer
 from tests.carry.relays import Post, memory_relay
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
@@ -27,9 +27,9 @@ Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
 
 
 def told(story: Story, relay: Relay | None = None) -> Any:
-    """Run a story at a relay in which Ana has a mailbox and Ben a token."""
+    """Run a scenario at a relay in which Ana has a mailbox and Ben a token."""
     bell, post = LocalWakeUps(), Post()
-    served = relay or replace(memory_relay(), bell=bell)
+    served = relay or replace(memory_relay(), wake_ups=bell)
 
     async def run() -> Any:
         line = httpx.ASGITransport(relay_app(served))
@@ -66,7 +66,7 @@ async def listens(bell: LocalWakeUps) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_letter_wakes_who_waits() -> None:
+def test_letter_wakes_the_waiting_device() -> None:
     async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> httpx.Response:
         waiting = asyncio.create_task(wakes(web, post))
         await listens(bell)
@@ -90,7 +90,7 @@ def test_whatever_waits_already_is_said_at_once_and_in_the_same_words() -> None:
     assert dict(first.headers) == dict(second.headers)
 
 
-def test_nothing_came_is_204() -> None:
+def test_wait_without_a_letter_is_204() -> None:
     async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> httpx.Response:
         return await wakes(web, post, 0)
 
@@ -98,7 +98,7 @@ def test_nothing_came_is_204() -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_others_letters_wake_nobody() -> None:
+def test_letters_for_other_mailboxes_wake_nobody() -> None:
     async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> bool:
         waiting = asyncio.create_task(wakes(web, post))
         await listens(bell)
@@ -112,7 +112,7 @@ def test_others_letters_wake_nobody() -> None:
     assert not told(story)
 
 
-def test_only_the_owner_waits() -> None:
+def test_only_the_owner_may_wait() -> None:
     async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
         tokens = (post.token, post.other, post.open)
         asked = [await web.get(f"{box(post)}/wake", headers=bearer(one)) for one in tokens]
@@ -122,7 +122,7 @@ def test_only_the_owner_waits() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
-def test_how_long_is_a_number_up_to_a_minute(seconds: str) -> None:
+def test_wait_time_is_a_number_up_to_60(seconds: str) -> None:
     async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> int:
         url = f"{box(post)}/wake?seconds={seconds}"
         return (await web.get(url, headers=bearer(post.owner))).status_code
@@ -130,7 +130,7 @@ def test_how_long_is_a_number_up_to_a_minute(seconds: str) -> None:
     assert told(story) == 400
 
 
-def test_so_many_wait_at_one_mailbox_and_no_more() -> None:
+def test_waiting_requests_at_one_mailbox_are_limited() -> None:
     async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> list[int]:
         waiting = [asyncio.create_task(wakes(web, post)) for _ in range(8)]
         await asyncio.sleep(0.05)
@@ -145,7 +145,7 @@ def test_so_many_wait_at_one_mailbox_and_no_more() -> None:
     assert told(story) == [204] + [200] * 8
 
 
-def test_who_goes_away_is_forgotten() -> None:
+def test_disconnected_client_stops_listening() -> None:
     async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> None:
         waiting = asyncio.create_task(wakes(web, post))
         await listens(bell)
@@ -156,7 +156,7 @@ def test_who_goes_away_is_forgotten() -> None:
     told(story)
 
 
-def test_without_a_bell_a_relay_answers_at_once() -> None:
+def test_relay_without_wake_ups_answers_at_once() -> None:
     async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
         before = await wakes(web, post)
         await posts(web, post, post.letter())
@@ -176,5 +176,5 @@ def test_without_a_bell_a_relay_answers_at_once() -> None:
         ("testclient", b""),
     ],
 )
-def test_one_customer_is_one_network(address: str, network: bytes) -> None:
+def test_ipv6_addresses_of_one_customer_are_one_network(address: str, network: bytes) -> None:
     assert network_of(address) == network

@@ -1,4 +1,4 @@
-"""The end of a mailbox: what its device could still have opened is gone, and stays gone."""
+"""The deletion of a mailbox: what its device could still have opened is gone, and stays gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_
 from tests.in_memory.courier import at_once
 from tests.in_memory.mail import Look, MemoryMail
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DEVICE = DeviceId(b"D" * 16)
@@ -44,7 +44,7 @@ CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
 async def arrive(relay: Relay, post: Post) -> None:
-    """One copy in a mailbox that has everything a mailbox can have."""
+    """Post one copy to a mailbox that has everything a mailbox can have."""
     await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await make_lock(post.mailbox, post.owner, lock_of(UNLOCK), relay)
@@ -90,7 +90,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     assert blobs_in(relay) == 0
 
 
-def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
+def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
     post = Post()
     at_once(arrive(relay, post))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
@@ -104,7 +104,7 @@ def test_nothing_is_left_but_the_name_and_the_tombstones(relay: Relay) -> None:
 
 
 class InParts(MemoryMail):
-    """Counts what each transaction drops; the one after ``breaks`` does not come: a crash."""
+    """Counts what each transaction drops; the one after ``breaks`` crashes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
     return mail, relay
 
 
-def test_a_large_one_goes_in_parts_so_that_others_have_their_turn() -> None:
+def test_large_mailbox_is_deleted_in_batches() -> None:
     post = Post()
     mail, relay = crowded(post)
     at_once(close_mailbox(post.mailbox, post.owner, relay))
@@ -162,7 +162,7 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     assert count(relay, *OF_PEOPLE) == 0
 
 
-def test_it_may_be_told_again_after_a_crash() -> None:
+def test_closing_a_mailbox_can_be_repeated() -> None:
     post = Post()
     mail, relay = crowded(post)
     mail.breaks = 1
@@ -173,7 +173,7 @@ def test_it_may_be_told_again_after_a_crash() -> None:
     assert count(relay, *OF_PEOPLE) == 2
 
 
-def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
+def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     dice = CountingDice(thrown=100)
     mine, others = Post(), Post(dice=dice)
     at_once(arrive(relay, mine))
@@ -187,8 +187,8 @@ def test_other_mailboxes_are_as_they_were(relay: Relay) -> None:
     assert count(relay, *OF_PEOPLE) < before
 
 
-def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
-    """The mailbox goes between the first byte of an upload and its last."""
+def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
+    """The mailbox is deleted between the first byte of the upload and its last."""
     post = Post()
 
     async def cut_short() -> AsyncIterator[bytes]:
@@ -207,19 +207,19 @@ def test_what_is_on_its_way_does_not_arrive(relay: Relay) -> None:
     assert blobs_in(relay) == 0
 
 
-def test_a_blob_of_which_a_part_is_here_goes_too(relay: Relay) -> None:
+def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
     until = NOON + timedelta(hours=1)
     upload = HeldUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
-    at_once(relay.mail.together(lambda desk: desk.put(upload)))
+    at_once(relay.mail.together(lambda tx: tx.put(upload)))
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert count(relay, HeldUpload, Leftover) == 0
 
 
 @pytest.mark.threat("account-takeover")
 def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
-    """Nor are letter, share and blob: every byte of the relay's folder is looked at."""
+    """Nor are letter, share and blob: every byte of the relay's folder is searched."""
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post))

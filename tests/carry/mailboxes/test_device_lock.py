@@ -56,7 +56,7 @@ def opened(generation: int, number: int, *before: int) -> Opening:
 
 
 async def settle(relay: Relay) -> None:
-    """Ana's device: a mailbox, a close token, a lock."""
+    """Give Ana's device a mailbox, a close token and a lock."""
     await create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE))
     await make_lock(BOX, OWNER, lock_of(UNLOCK), relay)
 
@@ -72,7 +72,7 @@ def ask(relay: Relay, number: int) -> Answered:
     return at_once(answer_blinded(BOX, UNLOCK, QUESTIONS[number], relay))
 
 
-def test_answers_unblind_to_one_value(relay: Relay) -> None:
+def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     untold = Secret(b"a passphrase, stretched")
     blinds = [draw_scalar(number.to_bytes(64, "big")) for number in (1, 2)]
     answers = [at_once(answer_blinded(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds]
@@ -81,14 +81,14 @@ def test_answers_unblind_to_one_value(relay: Relay) -> None:
     assert [one.tries for one in answers] == [9, 8]
 
 
-def test_the_eleventh_is_not_answered(relay: Relay) -> None:
+def test_eleventh_unlock_request_is_refused(relay: Relay) -> None:
     assert [ask(relay, number).tries for number in range(10)] == list(range(9, -1, -1))
     for number in range(10, 13):
         with pytest.raises(Locked):
             ask(relay, number)
 
 
-def test_an_answer_that_was_lost_may_be_asked_for_again(relay: Relay) -> None:
+def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
     first = ask(relay, 0)
     assert ask(relay, 0) == first
     for number in range(1, 10):
@@ -98,7 +98,7 @@ def test_an_answer_that_was_lost_may_be_asked_for_again(relay: Relay) -> None:
         ask(relay, 0)
 
 
-def test_what_is_no_question_is_not_counted(relay: Relay) -> None:
+def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
         at_once(answer_blinded(BOX, UNLOCK, bytes(32), relay))
     assert ask(relay, 0).tries == 9
@@ -124,7 +124,7 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
     assert ask(relay, 0).tries == 9
 
 
-def test_a_lock_is_made_once(relay: Relay) -> None:
+def test_lock_is_created_once(relay: Relay) -> None:
     kept = at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX)))
     assert at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay)) is False
     with pytest.raises(LockExists):
@@ -132,7 +132,7 @@ def test_a_lock_is_made_once(relay: Relay) -> None:
     assert at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX))) == kept
 
 
-def test_two_locks_have_two_keys(relay: Relay) -> None:
+def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, lock_of(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
@@ -142,7 +142,7 @@ def test_two_locks_have_two_keys(relay: Relay) -> None:
     assert told.evaluated != ask(relay, 0).evaluated
 
 
-def test_opening_gives_the_tries_back_and_needs_a_later_state(relay: Relay) -> None:
+def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
     ask(relay, 0)
     for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
         at_once(note_opened(BOX, OWNER, taken, relay))  # the answer before was lost
@@ -172,7 +172,7 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
         at_once(renew_lock(BOX, OWNER, lock_of(UNLOCK), relay))
 
 
-def test_where_there_is_no_lock_none_is_renewed(relay: Relay) -> None:
+def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, lock_of(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
@@ -181,7 +181,7 @@ def test_where_there_is_no_lock_none_is_renewed(relay: Relay) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
-    """Another database knows nothing of a lock, and that is no word about its end."""
+    """Another database does not know the lock, but must not report it as deleted."""
     other = MailboxId(DICE.token(16))
     for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
@@ -196,14 +196,14 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
                 at_once(asked)
 
 
-def test_another_device_or_the_sheet_allows_more(relay: Relay) -> None:
+def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
         ask(relay, number)
     at_once(allow_more_tries(BOX, CLOSE, relay))
     assert ask(relay, 10).tries == 9
 
 
-def test_a_rotated_close_token_is_the_only_one(relay: Relay) -> None:
+def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
     at_once(set_close_lock(BOX, OWNER, lock_of(OTHER), relay))
     with pytest.raises(WrongToken):
         at_once(close_mailbox(BOX, CLOSE, relay))
@@ -224,7 +224,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.usefixtures("socket_enabled")  # an event loop wakes itself through sockets
+@pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
@@ -239,7 +239,7 @@ def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
 
 
 class Tries(RuleBasedStateMachine):
-    """Any order of questions, openings, resets and the end, against a plain count."""
+    """Any order of requests, unlocks, resets and the end, compared with a plain count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
 
 
 def drawn() -> str:
-    """The table as docs/machines/device.md has it."""
+    """Parse the table in docs/machines/device.md."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
         for (state, event), after in NEXT.items()
@@ -363,21 +363,21 @@ def test_the_drawing_shows_the_table() -> None:
     assert drawn() in MACHINE.read_text()
 
 
-def test_shut_is_an_end() -> None:
+def test_shut_lock_stays_shut() -> None:
     assert {after for (state, _), after in NEXT.items() if state is LockState.SHUT} == {
         LockState.SHUT
     }
     assert all((state, LockEvent.CLOSE) in NEXT for state in LockState)
 
 
-def test_what_the_table_lacks_cannot_happen() -> None:
+def test_lock_event_missing_from_the_table_is_a_bug() -> None:
     every = set(itertools.product(LockState, LockEvent))
     for state, event in every - set(NEXT) - set(REFUSED):
         with pytest.raises(KeyError):
             step(state, event)
 
 
-def test_the_state_follows_from_the_row() -> None:
+def test_lock_state_follows_from_the_row() -> None:
     rows = [HeldLock(BOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
     found = [state_of(row) for row in (*rows, None)]
     ready, tried, locked, shut = LockState

@@ -1,4 +1,4 @@
-"""Who may have a mailbox of which name."""
+"""Which mailbox names may be created."""
 
 from dataclasses import replace
 
@@ -14,20 +14,20 @@ from entrenous.crypto.hashing import lock_of
 from tests.carry.relays import Post, new_relay, run
 from tests.carry.test_expire import arrive, count
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 NOBODY = MailboxId(bytes(16))
 
 
-def test_the_mailbox_of_shares_that_have_none_is_nobodys() -> None:
-    """The step to the second schema put them there; whoever had it could delete it, and them."""
+def test_reserved_mailbox_id_cannot_be_created() -> None:
+    """The upgrade to the second schema put shares under it; its owner could have deleted them."""
     relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
     run(arrive(relay, post))
     held = run(relay.mail.look(lambda view: view.get(HeldShare, post.id)))
     assert held is not None
     placed_nowhere = replace(held, mailbox=NOBODY)
-    run(relay.mail.together(lambda desk: desk.put(placed_nowhere)))
+    run(relay.mail.together(lambda tx: tx.put(placed_nowhere)))
     with pytest.raises(IdInUse):
         run(create_mailbox(NOBODY, lock_of(stranger), relay))
     with pytest.raises(NoSuchMailbox):

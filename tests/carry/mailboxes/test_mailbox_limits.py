@@ -1,4 +1,4 @@
-"""One mailbox holds so much and no more; and what is refused finds room again."""
+"""A mailbox's limits; and what is refused finds room again later."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, new_relay, run, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
@@ -62,7 +62,7 @@ def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
 
 
 @pytest.mark.parametrize(("name", "value"), [("LOOSE_BYTES_MAX", 10_000), ("LOOSE_BLOBS_MAX", 2)])
-def test_blobs_that_no_envelope_names_fill_a_mailbox(
+def test_loose_blobs_count_against_a_mailboxs_limit(
     relay: Relay, post: Post, limit: Limit, name: str, value: int
 ) -> None:
     limit(name, value)
@@ -76,7 +76,7 @@ def test_blobs_that_no_envelope_names_fill_a_mailbox(
     assert bring(relay, post, another(post))
 
 
-def test_a_full_mailbox_concerns_nobody_else_and_empties_in_a_day(
+def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
     relay: Relay, clock: WoundClock, post: Post, limit: Limit
 ) -> None:
     limit("LOOSE_BYTES_MAX", 5000)
@@ -93,7 +93,7 @@ def test_a_full_mailbox_concerns_nobody_else_and_empties_in_a_day(
 def test_what_is_on_its_way_counts_and_gives_its_room_back(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
-    """Many uploads that are begun and never ended must not pass where one could not."""
+    """Many uploads that begin and never end must not pass where one could not."""
     limit("LOOSE_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
@@ -121,7 +121,7 @@ def test_blobs_of_envelopes_count_until_they_are_gone(
     assert bring(relay, post, another(post))
 
 
-def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     limit("LETTERS_WAITING_MAX", 2)
     first, second, third = (post.letter() for _ in range(3))
     run(accept(first, post.token, relay))
@@ -134,16 +134,16 @@ def test_as_many_letters_wait_as_may(relay: Relay, post: Post, limit: Limit) -> 
 
 
 def shared(post: Post, *, group: bytes | None = None) -> Envelope:
-    """Another envelope to the same mailbox, with a share."""
+    """Another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
     share = ShareDeposit(post.share, lock_of(post.open), opens, group)
     return replace(post.letter(), share=share)
 
 
-def test_shares_of_letters_that_were_fetched_fill_a_mailbox(
+def test_shares_of_fetched_letters_count_against_the_limit(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
-    """A letter without a share still comes."""
+    """A letter without a share is still accepted."""
     limit("SHARES_MAX", 2)
     kept = [shared(post), shared(post, group=post.group)]
     for one in kept:
@@ -159,8 +159,8 @@ def test_shares_of_letters_that_were_fetched_fill_a_mailbox(
     assert run(accept(beyond, post.token, relay))
 
 
-def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
-    """One that is used up keeps none, and so is never full."""
+def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
+    """A used-up group keeps no shares, so it is never full."""
     limit("GROUP_SHARES_MAX", 2)
     first, second, third = (shared(post, group=post.group) for _ in range(3))
     for one in (first, second):
@@ -174,9 +174,7 @@ def test_a_group_has_as_many_shares_as_may_be(relay: Relay, post: Post, limit: L
     assert run(accept(third, post.token, relay))
 
 
-def test_a_letter_that_found_no_room_used_nothing_up(
-    relay: Relay, post: Post, limit: Limit
-) -> None:
+def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) -> None:
     limit("LETTERS_WAITING_MAX", 0)
     run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
     letter = post.letter()
@@ -186,7 +184,7 @@ def test_a_letter_that_found_no_room_used_nothing_up(
     assert run(accept(letter, post.token, relay))
 
 
-def test_as_many_tokens_are_registered_as_may_be(relay: Relay, post: Post, limit: Limit) -> None:
+def test_tokens_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     limit("TOKENS_MAX", 2)
     second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
     assert run(register_token(post.mailbox, post.owner, second, relay))
@@ -197,7 +195,9 @@ def test_as_many_tokens_are_registered_as_may_be(relay: Relay, post: Post, limit
     assert run(register_token(post.mailbox, post.owner, third, relay))
 
 
-def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limit) -> None:
+def test_devices_beyond_the_prekey_limit_are_refused(
+    relay: Relay, post: Post, limit: Limit
+) -> None:
     limit("PREKEY_DEVICES_MAX", 1)
     first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
     keys = Prekeys((b"one",), b"fallback", b"xwing")
@@ -207,7 +207,7 @@ def test_as_many_devices_leave_keys_as_may(relay: Relay, post: Post, limit: Limi
         run(add_prekeys(post.mailbox, post.owner, second, keys, relay))
 
 
-def test_the_specification_says_the_same_numbers() -> None:
+def test_limits_match_the_specification() -> None:
     section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (limits.LETTERS_WAITING_MAX, limits.LOOSE_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)

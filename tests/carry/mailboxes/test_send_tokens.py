@@ -1,4 +1,4 @@
-"""Many send tokens at once: each admits one envelope, and those that are dropped none."""
+"""Batches of send tokens: each token admits one envelope, and a dropped one none."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from entrenous.crypto.hashing import lock_of
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 UNTIL = NOON + timedelta(days=100)
@@ -63,7 +63,7 @@ def works(post: Post, number: int, relay: Relay) -> bool:
         return False
 
 
-def test_each_admits_one_envelope(post: Post, relay: Relay) -> None:
+def test_batch_token_admits_one_envelope(post: Post, relay: Relay) -> None:
     assert told(post, relay, locks(1, 2)) == 2
     envelope = post.envelope(blobs=False)
     assert run(accept(envelope, token(1), relay))
@@ -71,7 +71,7 @@ def test_each_admits_one_envelope(post: Post, relay: Relay) -> None:
     assert (works(post, 1, relay), works(post, 2, relay)) == (False, True)
 
 
-def test_some_are_added_and_others_dropped_together(post: Post, relay: Relay) -> None:
+def test_batch_adds_and_drops_tokens_in_one_transaction(post: Post, relay: Relay) -> None:
     told(post, relay, locks(1, 2, 3))
     assert told(post, relay, locks(4), locks(2, 9)) == 3
     assert [works(post, number, relay) for number in (1, 2, 3, 4, 9)] == [
@@ -80,7 +80,7 @@ def test_some_are_added_and_others_dropped_together(post: Post, relay: Relay) ->
     assert told(post, relay, locks(4), locks(2, 9)) == 3
 
 
-def test_only_the_owner_says_so_and_not_for_the_past(
+def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
     post: Post, relay: Relay, clock: WoundClock
 ) -> None:
     batch = TokenBatch(locks(1), (), UNTIL)
@@ -92,7 +92,7 @@ def test_only_the_owner_says_so_and_not_for_the_past(
     assert not works(post, 1, relay)
 
 
-def test_they_end_by_themselves(post: Post, relay: Relay, clock: WoundClock) -> None:
+def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> None:
     told(post, relay, locks(1))
     clock.wind(days=99)
     assert works(post, 1, relay)
@@ -100,9 +100,7 @@ def test_they_end_by_themselves(post: Post, relay: Relay, clock: WoundClock) -> 
     assert not works(post, 1, relay)
 
 
-def test_a_mailbox_holds_so_many_and_what_would_be_more_adds_nothing(
-    post: Post, relay: Relay
-) -> None:
+def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> None:
     for start in range(0, TOKENS_MAX, TOKEN_BATCH_MAX):
         held = told(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
     assert held == TOKENS_MAX
@@ -124,7 +122,7 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 def test_one_that_admits_one_envelope_claims_a_few_times_only(
     post: Post, relay: Relay, clock: WoundClock
 ) -> None:
-    """A claim whose answer was lost is made again; more than that is draining."""
+    """A claim whose answer was lost may be repeated; more than that is draining."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(add_prekeys(post.mailbox, post.owner, device, keys, relay))

@@ -1,4 +1,4 @@
-"""One token brings so much at the same time and no more."""
+"""The limit on what one token uploads at the same time."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from entrenous.base.errors import TooMany
 from entrenous.carry.send_tokens import UploadsUnderWay
 
 
-def test_one_token_waits_and_others_do_not() -> None:
+def test_upload_limit_applies_to_each_token_alone() -> None:
     coming = UploadsUnderWay(100)
     with coming.of(b"a", 60):
         with pytest.raises(TooMany) as told, coming.of(b"a", 41):
@@ -21,12 +21,12 @@ def test_one_token_waits_and_others_do_not() -> None:
     assert len(coming) == 0
 
 
-def test_the_only_upload_of_a_token_is_let_in_whatever_its_size() -> None:
+def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
     with UploadsUnderWay(100).of(b"a", 10_000):
         pass
 
 
-def test_what_breaks_gives_its_room_back() -> None:
+def test_failed_upload_frees_its_share_of_the_limit() -> None:
     coming = UploadsUnderWay(100)
     with pytest.raises(ConnectionError), coming.of(b"a", 100):
         raise ConnectionError
@@ -34,7 +34,7 @@ def test_what_breaks_gives_its_room_back() -> None:
 
 
 @given(st.lists(st.integers(1, 60), max_size=12))
-def test_several_at_once_never_exceed_it(sizes: list[int]) -> None:
+def test_concurrent_uploads_never_exceed_the_limit(sizes: list[int]) -> None:
     coming, taken, held = UploadsUnderWay(100), 0, []
     for size in sizes:
         one = coming.of(b"a", size)

@@ -1,4 +1,4 @@
-"""Save a relay and put it back: whole or not at all, and closed."""
+"""Back up a relay and restore it: completely or not at all, and closed."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -36,7 +36,7 @@ def backup(tmp_path: Path, post: Post) -> Path:
     return tmp_path / "backup"
 
 
-def test_a_restored_relay_is_closed(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_restored_relay_closes_unopened_envelopes(backup: Path, tmp_path: Path, post: Post) -> None:
     done = restore_relay(backup, tmp_path / "again", with_shares=False)
     assert done.lost == 1
     with open_relay(tmp_path / "again") as relay:
@@ -48,7 +48,7 @@ def test_a_restored_relay_is_closed(backup: Path, tmp_path: Path, post: Post) ->
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["blobs", "mail.db"]
 
 
-def test_no_byte_of_a_share_is_put_back(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_no_byte_of_a_share_is_restored(backup: Path, tmp_path: Path, post: Post) -> None:
     restore_relay(backup, tmp_path / "again", with_shares=False)
     after = b"".join(path.read_bytes() for path in (tmp_path / "again").iterdir() if path.is_file())
     assert post.share.reveal() in (backup / "mail.db").read_bytes()
@@ -56,7 +56,7 @@ def test_no_byte_of_a_share_is_put_back(backup: Path, tmp_path: Path, post: Post
     assert post.sealed not in after
 
 
-def test_with_shares_it_is_not(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_with_shares_envelopes_stay_open(backup: Path, tmp_path: Path, post: Post) -> None:
     assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0
     with open_relay(tmp_path / "again") as relay:
         share: Secret = asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
@@ -64,12 +64,12 @@ def test_with_shares_it_is_not(backup: Path, tmp_path: Path, post: Post) -> None
 
 
 def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
-    """What the first relay deletes is a link of its own: the backup keeps the bytes."""
+    """The first restored relay deletes its own hard links: the backup keeps the bytes."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 
 
-def test_a_folder_with_something_in_it_stays_as_it_was(backup: Path, tmp_path: Path) -> None:
+def test_restore_refuses_a_folder_that_is_not_empty(backup: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "relay").rglob("*")}
     with pytest.raises(NotEmpty):
         restore_relay(backup, tmp_path / "relay", with_shares=False)
@@ -84,9 +84,7 @@ def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "again").iterdir()) == []
 
 
-def test_a_damaged_blob_costs_its_own_message_alone(
-    backup: Path, tmp_path: Path, post: Post
-) -> None:
+def test_damaged_blob_loses_only_its_own_message(backup: Path, tmp_path: Path, post: Post) -> None:
     (blob,) = (backup / "blobs").iterdir()
     blob.unlink()
     blob.write_bytes(b"evil")
@@ -97,12 +95,12 @@ def test_a_damaged_blob_costs_its_own_message_alone(
     assert told.state is EnvelopeState.LOST
 
 
-def test_what_a_restore_that_crashed_left_is_in_nobodys_way(backup: Path, tmp_path: Path) -> None:
+def test_crashed_restore_does_not_block_the_next_one(backup: Path, tmp_path: Path) -> None:
     (tmp_path / "again" / ".restoring" / "blobs").mkdir(parents=True)
     assert restore_relay(backup, tmp_path / "again", with_shares=False).lost == 1
 
 
-def test_where_no_relay_is_there_is_nothing_to_save(tmp_path: Path) -> None:
+def test_backup_without_a_relay_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoRelayHere):
         back_up_relay(tmp_path, tmp_path / "backup")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A backup holds what one moment of a relay holds, and a damaged one is never put back."""
+"""A backup contains a snapshot of a relay, and a damaged backup is never restored."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from entrenous.carry.send_tokens import register_token
 from entrenous.crypto.hashing import lock_of, sha256
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
@@ -32,7 +32,7 @@ async def fill(relay: Relay, post: Post) -> None:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Relay]:
-    """A relay with one message in it, open while it is saved."""
+    """A relay with one message, open while it is saved."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
         yield relay
@@ -43,7 +43,7 @@ def put_back(backup: Path, into: Path) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_backup_restores_identical_files(tmp_path: Path) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert read_backup(tmp_path / "backup") == saved
     assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
@@ -57,7 +57,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_it_is_its_owners_alone_and_costs_no_room_on_the_same_disk(tmp_path: Path) -> None:
+def test_backup_is_private_and_hard_links_blobs(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     for path in (tmp_path / "backup", *(tmp_path / "backup").rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
@@ -66,7 +66,9 @@ def test_it_is_its_owners_alone_and_costs_no_room_on_the_same_disk(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("running")
-def test_without_links_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_copies_blobs_where_hard_links_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def another_disk(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
@@ -76,7 +78,7 @@ def test_without_links_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (blob.read_bytes(), blob.stat().st_nlink) == (Post().blob, 1)
 
 
-def test_a_blob_that_went_meanwhile_is_listed(running: Relay, tmp_path: Path) -> None:
+def test_blob_deleted_during_backup_is_listed_as_missing(running: Relay, tmp_path: Path) -> None:
     (held,) = asyncio.run(running.mail.look(lambda view: view.find(HeldBlob)))
     asyncio.run(running.blobs.drop(held.name))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
@@ -84,7 +86,7 @@ def test_a_blob_that_went_meanwhile_is_listed(running: Relay, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("running")
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "full")
@@ -95,7 +97,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_one_that_was_broken_off_is_none(tmp_path: Path) -> None:
+def test_interrupted_backup_is_not_a_backup(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (tmp_path / "backup" / "backup.json").unlink()
     with pytest.raises(NoBackupHere):
@@ -104,7 +106,7 @@ def test_one_that_was_broken_off_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("what", ["mail.db", "contents", "name"])
-def test_a_damaged_one_is_not_put_back(tmp_path: Path, what: str) -> None:
+def test_damaged_backup_database_is_not_restored(tmp_path: Path, what: str) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     contents = tmp_path / "backup" / "backup.json"
     match what:
@@ -123,7 +125,7 @@ def test_a_damaged_one_is_not_put_back(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("what", ["other bytes", "gone"])
-def test_a_damaged_blob_is_left_out_and_all_else_comes_back(tmp_path: Path, what: str) -> None:
+def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: str) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (blob,) = (tmp_path / "backup" / "blobs").iterdir()
     blob.unlink()
@@ -134,10 +136,8 @@ def test_a_damaged_blob_is_left_out_and_all_else_comes_back(tmp_path: Path, what
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
 
 
-def test_a_blob_that_arrives_while_rows_are_copied_is_not_half_there(
-    running: Relay, tmp_path: Path
-) -> None:
-    """Rows first: what came later is in neither, what was there is in both."""
+def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
+    """Rows are copied first: a later blob is in neither copy, an earlier one in both."""
     other = Post()
     other.dice.thrown = 500
     other.__post_init__()

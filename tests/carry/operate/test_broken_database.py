@@ -1,5 +1,5 @@
-"""A relay's database that is damaged, or may not be written: each command says that, and no backup
-is made that could not be restored.
+"""A relay's database is damaged or not writable: each command says so, and no backup is made that
+could not be restored.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from entrenous.cli import run
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 _PAGE = 4096
@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def damage(mail: Path) -> None:
-    """Each page but the first, which says that it is a database, and of which version."""
+    """Damage each page but the first, which identifies the file as a database, and its version."""
     whole = mail.stat().st_size
     mail.write_bytes(mail.read_bytes()[:_PAGE] + b"\xff" * (whole - _PAGE))
 
@@ -58,7 +58,7 @@ def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
     assert len(back_up_relay(data, out).blobs) == 1
 
 
-def test_a_damaged_page_that_nothing_was_read_from_is_found(
+def test_check_finds_a_damaged_page_that_was_never_read(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(sqlite3.connect(data / MAIL)) as rows:
@@ -73,10 +73,10 @@ def test_a_damaged_page_that_nothing_was_read_from_is_found(
     )
 
 
-def test_a_backup_of_a_damaged_one_is_not_restored(
+def test_backup_of_a_damaged_database_is_not_restored(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As were made once: its hash is right."""
+    """An earlier version made such backups: the hash is right."""
     out, again = tmp_path / "backup", tmp_path / "again"
     back_up_relay(data, out)
     damage(out / MAIL)
@@ -90,7 +90,7 @@ def test_a_backup_of_a_damaged_one_is_not_restored(
 
 @pytest.mark.parametrize("command", ["stats", "backup", "run"])
 @pytest.mark.parametrize("what", ["it is damaged", "it cannot be read"])
-def test_what_is_wrong_is_said(
+def test_damaged_database_is_reported_as_damaged(
     data: Path, tmp_path: Path, command: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if what == "it is damaged":
@@ -104,8 +104,8 @@ def test_what_is_wrong_is_said(
 
 
 @pytest.mark.real
-def test_a_folder_that_may_not_be_written_is_said(data: Path) -> None:
-    """By a process without a superuser's rights."""
+def test_unwritable_folder_is_reported(data: Path) -> None:
+    """In a process without root's rights."""
     data.chmod(0o555)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]

@@ -29,7 +29,7 @@ Change = Callable[[RelaySettings, Path], RelaySettings]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> RelaySettings:
-    """Of a relay that is whole, with a certificate, and that does not run now."""
+    """Settings of a sound relay with a certificate that does not run now."""
     data = tmp_path / "relay"
     data.mkdir(mode=0o700)
     with disk_relay(data, WoundClock()) as relay:
@@ -42,7 +42,7 @@ def found(settings: RelaySettings) -> dict[str, Finding]:
     return {finding.part: finding for finding in check_relay(settings)}
 
 
-def test_nothing_is_wrong_where_nothing_is(settings: RelaySettings) -> None:
+def test_check_finds_no_fault_in_a_sound_relay(settings: RelaySettings) -> None:
     findings = check_relay(settings)
     assert [one.part for one in findings] == [
         *("folder", "disk", "database", "clock", "tls", "address")
@@ -50,7 +50,7 @@ def test_nothing_is_wrong_where_nothing_is(settings: RelaySettings) -> None:
     assert [one for one in findings if not one.ok] == []
 
 
-def test_nothing_is_wrong_before_the_first_start(tmp_path: Path) -> None:
+def test_check_finds_no_fault_before_the_first_start(tmp_path: Path) -> None:
     settings = RelaySettings(tmp_path / "new", "127.0.0.1:0")
     assert [one for one in check_relay(settings) if not one.ok] == []
     assert not (tmp_path / "new").exists()
@@ -145,11 +145,11 @@ def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="192.0.2.1:7801")
 
 
-def figures_where_the_relay_is(settings: RelaySettings, _: Path) -> RelaySettings:
+def metrics_at_the_relays_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="127.0.0.1:7801", metrics_listen="0.0.0.0:7801")
 
 
-def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
+def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, metrics_listen="192.0.2.1:7803")
 
 
@@ -166,15 +166,15 @@ def figures_elsewhere(settings: RelaySettings, _: Path) -> RelaySettings:
         ("database", earlier, "an earlier Entrenous. Restore a backup, or run the Entrenous"),
         ("clock", clock_went_back, "set the clock"),
         ("tls", no_certificate, "one is missing"),
-        ("tls", of_another, "does not fit"),
+        ("tls", of_another, "does not belong to"),
         ("tls", over, "the certificate holds from"),
         ("tls", not_yet, "the certificate holds from"),
         ("tls", ends_soon, "renew it"),
         ("tls", key_for_all, "anybody can read"),
         ("tls", plain_outside, "nobody speaks TLS"),
         ("address", not_ours, "none of this machine's"),
-        ("metrics", figures_where_the_relay_is, "is where the relay is"),
-        ("metrics", figures_elsewhere, "change metrics_listen"),
+        ("metrics", metrics_at_the_relays_address, "is where the relay is"),
+        ("metrics", metrics_at_a_foreign_address, "change metrics_listen"),
     ],
 )
 def test_each_fault_is_named(
@@ -190,7 +190,7 @@ def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Pa
     assert found(plain)["tls"].ok
 
 
-def test_a_running_relay_is_known_by_its_answer(settings: RelaySettings) -> None:
+def test_check_recognizes_a_running_relay(settings: RelaySettings) -> None:
     with served(relay_app(memory_relay())) as url:
         running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
         looked = found(running)["address"]
@@ -206,7 +206,7 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{other.getsockname()[1]}"
 
 
-def test_an_address_that_another_program_has_is_told(
+def test_check_reports_an_address_taken_by_another_program(
     settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.serving.host_checks._PATIENCE_S", 0.1)
@@ -218,23 +218,23 @@ def test_an_address_that_another_program_has_is_told(
     assert "taken by something else: change metrics_listen" in looked["metrics"].words
 
 
-def test_figures_that_are_shown_are_known(settings: RelaySettings) -> None:
+def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
     with served(metrics_app(Metrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
         looked = found(running)["metrics"]
-    assert (looked.ok, "figures are shown" in looked.words) == (True, True)
+    assert (looked.ok, "metrics are served" in looked.words) == (True, True)
 
 
 def unprivileged(*command: str) -> tuple[int, str]:
-    """What the command says to an account without a superuser's rights."""
+    """Run the command without root's rights; return what it says."""
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
     done = subprocess.run(every, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_check_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     above = tmp_path / "above"
     above.mkdir(mode=0o555)
     status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
@@ -246,7 +246,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert "no  folder" in told
 
 
-def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
+def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> None:
     settings.data.chmod(0)
     file = settings.data.parent / "relay.toml"
     file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
@@ -260,12 +260,12 @@ def test_a_folder_of_another_account_is_told(settings: RelaySettings) -> None:
     int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81,
     reason="everybody may use every port here",
 )
-def test_a_port_for_others_is_told(tmp_path: Path) -> None:
+def test_check_reports_a_privileged_port(tmp_path: Path) -> None:
     _, told = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
     assert "no  address: 127.0.0.1:81 is not for this account" in told
 
 
-def test_a_look_changes_nothing(settings: RelaySettings) -> None:
+def test_check_changes_nothing(settings: RelaySettings) -> None:
     before = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}
     check_relay(settings)
     after = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}

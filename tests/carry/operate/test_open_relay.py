@@ -1,4 +1,4 @@
-"""Opening a relay that is there, and one that no relay has used yet."""
+"""Opening an existing relay, and one that was never started."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from entrenous.carry.open_relay import MAIL, open_present_relay, open_relay
 from entrenous.carry.relay_rows import HeldEnvelope, UnusedDatabase
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

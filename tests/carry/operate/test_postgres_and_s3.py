@@ -1,4 +1,4 @@
-"""A relay whose rows are in PostgreSQL and whose blobs are in a bucket, as an operator sets it."""
+"""A relay with its rows in PostgreSQL and its blobs in a bucket, as an operator sets it up."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -32,10 +32,10 @@ async def fetched(relay: Relay, post: Post) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def test_what_one_relay_took_another_hands_out(
+def test_envelope_accepted_by_one_relay_is_delivered_by_another(
     tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two relays in folders of their own, which share nothing but database and bucket."""
+    """Two relays with their own folders share nothing but database and bucket."""
     database, post = postgres.fresh(), Post(until=datetime.now(UTC) + timedelta(days=3))
     post.mailbox = MailboxId(b"M" * 16)
     with swift() as running:

@@ -1,6 +1,6 @@
-"""Create the tables in new files; the n-th process is killed at its n-th statement.
+"""Create the tables in new files, killing the n-th process at its n-th statement.
 
-``python killed.py FOLDER`` prints how many were killed before one came through.
+``python killed.py FOLDER`` prints how many were killed before one completed.
 """
 
 import os
@@ -37,7 +37,6 @@ def _survives(mail: Path, last: int) -> bool:
 
 
 def main(folder: Path) -> None:
-    """See above."""
     last = 1
     while not _survives(folder / str(last) / "mail.db", last):
         last += 1

@@ -22,7 +22,7 @@ from tests.carry.relays import CountingDice, stream
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift, swift
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DATA = CountingDice().token(3_000_000)
@@ -63,7 +63,7 @@ class Bench:
 
 @pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
@@ -83,12 +83,12 @@ def buckets() -> Iterator[Swift]:
     ("start", "stop"),
     [(0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5)],
 )
-def test_any_stretch_comes_back(bench: Bench, start: int, stop: int) -> None:
+def test_any_range_of_a_blob_is_read_back(bench: Bench, start: int, stop: int) -> None:
     bench.keep("name", DATA)
     assert bench.read("name", start, stop) == DATA[start:stop]
 
 
-def test_what_was_dropped_is_gone(bench: Bench) -> None:
+def test_dropped_blob_is_gone(bench: Bench) -> None:
     bench.keep("one", b"first")
     bench.keep("two", b"second")
     bench.drop("one")
@@ -109,19 +109,19 @@ def test_a_stream_that_breaks_goes_on_where_it_was(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 1_000_000])
-def test_it_may_go_on_before_that_too(bench: Bench, start: int) -> None:
+def test_upload_may_resume_before_the_stored_end(bench: Bench, start: int) -> None:
     bench.breaks("name", DATA[:1_700_000], ConnectionError())
     bench.keep("name", DATA, start)
     assert bench.read("name", 0, len(DATA)) == DATA
 
 
-def test_it_cannot_go_on_after_that(bench: Bench) -> None:
+def test_upload_cannot_resume_beyond_the_stored_end(bench: Bench) -> None:
     bench.breaks("name", DATA[:10], ConnectionError())
     with pytest.raises(DamagedBlob):
         bench.keep("name", DATA, 11)
 
 
-def test_what_is_not_as_announced_is_not_kept(bench: Bench) -> None:
+def test_blob_with_another_hash_is_not_stored(bench: Bench) -> None:
     digest = hashlib.sha256(b"other").digest()
     with pytest.raises(DamagedBlob):
         bench.runner.run(bench.store.keep("name", stream(DATA), digest))
@@ -129,15 +129,15 @@ def test_what_is_not_as_announced_is_not_kept(bench: Bench) -> None:
         bench.read("name", 0, 1)
 
 
-def test_an_unfinished_one_that_was_dropped_is_gone(bench: Bench, tmp_path: Path) -> None:
+def test_dropped_incomplete_blob_is_gone(bench: Bench, tmp_path: Path) -> None:
     bench.breaks("name", DATA, DamagedBlob())
     bench.drop("name")
     assert bench.size("name") == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_second_upload_of_the_same_has_to_wait_for_the_first(bench: Bench) -> None:
-    """A device comes back before the relay has noticed that its first connection is gone."""
+def test_second_upload_of_a_blob_is_refused_while_the_first_runs(bench: Bench) -> None:
+    """A device reconnects before the relay has noticed that its first connection is gone."""
 
     async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
         yield DATA[:2_000_000]
@@ -155,7 +155,7 @@ def test_a_second_upload_of_the_same_has_to_wait_for_the_first(bench: Bench) -> 
 
 
 @pytest.mark.real
-def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: Swift) -> None:
+def test_bucket_limits_concurrent_uploads(buckets: Swift) -> None:
     store = S3Blobs(buckets.bucket(), 1 << 20)
 
     async def story() -> list[BaseException | None]:
@@ -182,7 +182,7 @@ def test_a_bucket_takes_so_many_at_once_that_memory_holds_their_pieces(buckets: 
     assert isinstance(refused, TooMany)
 
 
-def test_of_those_a_bucket_takes_few_into_one_mailbox() -> None:
+def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
     store = S3Blobs(MemoryStore(), 1 << 20)
     sha256 = hashlib.sha256(b"data").digest()
 
@@ -212,7 +212,7 @@ def test_of_those_a_bucket_takes_few_into_one_mailbox() -> None:
 def test_two_relays_that_write_the_same_at_once_leave_it_whole(
     buckets: Swift, theirs: bytes, ends: type
 ) -> None:
-    """Each a store of its own, as two processes have it: neither knows that the other writes."""
+    """Each has its own store, as two processes do: neither knows that the other writes."""
     bucket = buckets.bucket()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
@@ -243,8 +243,8 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
     assert asyncio.run(story()) == DATA
 
 
-def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:
-    """A slow upload of another's bytes, which began before the one that is kept had ended."""
+def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> None:
+    """A slow upload of other bytes began before the upload that is kept had ended."""
     store = FileBlobs(tmp_path / "blobs")
 
     async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
@@ -273,8 +273,8 @@ def test_once_it_is_kept_no_upload_writes_into_it(tmp_path: Path) -> None:
     assert (tmp_path / "backup").read_bytes() == DATA
 
 
-def test_a_file_is_let_go_by_its_writer_before_it_is_anybodys(tmp_path: Path) -> None:
-    """Whoever waited for its lock meanwhile gets another file, and none that is kept."""
+def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
+    """Whoever waited for the lock meanwhile gets a new file."""
     first = PartialBlob(tmp_path / "name.part")
     first.write(DATA)
     with pytest.raises(TooMany):
@@ -287,7 +287,7 @@ def test_a_file_is_let_go_by_its_writer_before_it_is_anybodys(tmp_path: Path) ->
     assert (tmp_path / "name").read_bytes() == DATA
 
 
-def test_one_that_was_dropped_while_it_came_is_not_kept(bench: Bench) -> None:
+def test_blob_dropped_during_upload_is_not_stored(bench: Bench) -> None:
     async def cut() -> AsyncIterator[bytes]:
         yield DATA[:2_000_000]
         await bench.store.drop("name")
@@ -299,14 +299,14 @@ def test_one_that_was_dropped_while_it_came_is_not_kept(bench: Bench) -> None:
         bench.runner.run(bench.store.keep("name", cut(), SHA))
 
 
-def test_room_is_what_the_disk_has(tmp_path: Path) -> None:
+def test_room_is_the_disks_free_space(tmp_path: Path) -> None:
     room = FileBlobs(tmp_path / "blobs").room()
     assert room is not None
     assert 0 < room < 2**60
 
 
 def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """Else the thread would write into whatever file has that descriptor next."""
+    """Otherwise the thread would write into the next file with that descriptor."""
     store = FileBlobs(tmp_path)
 
     async def story() -> None:
@@ -324,8 +324,7 @@ def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> Non
     asyncio.run(story())
 
 
-def test_a_name_is_absent_or_whole(tmp_path: Path) -> None:
-    """While the stream runs, nothing is there under the name."""
+def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
     store, seen = FileBlobs(tmp_path), []
 
     async def watched() -> AsyncIterator[bytes]:
@@ -340,13 +339,13 @@ def test_a_name_is_absent_or_whole(tmp_path: Path) -> None:
     assert (tmp_path / "name").stat().st_mode & 0o077 == 0
 
 
-def test_what_a_crash_left_is_dropped_with_its_name(tmp_path: Path) -> None:
+def test_dropping_a_blob_removes_what_a_crash_left(tmp_path: Path) -> None:
     (tmp_path / "name.part").write_bytes(b"half")
     asyncio.run(FileBlobs(tmp_path).drop("name"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
+def test_full_disk_is_reported(tmp_path: Path) -> None:
     store = FileBlobs(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))

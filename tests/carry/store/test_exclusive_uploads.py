@@ -1,4 +1,4 @@
-"""Of the few places for uploads nobody has all."""
+"""Upload slots are few, and nobody gets all of them."""
 
 from contextlib import ExitStack
 
@@ -8,7 +8,7 @@ from entrenous.base.errors import TooMany
 from entrenous.carry.store.file_blobs import ExclusiveUploads
 
 
-def test_one_has_so_many_places_and_all_have_so_many_and_each_comes_back() -> None:
+def test_upload_slots_are_limited_per_owner_and_in_all_and_freed() -> None:
     writer = ExclusiveUploads(5, 2)
     for _ in range(3):
         with ExitStack() as going:
@@ -24,7 +24,7 @@ def test_one_has_so_many_places_and_all_have_so_many_and_each_comes_back() -> No
     assert not writer._owned
 
 
-def test_what_breaks_gives_its_place_back() -> None:
+def test_failed_upload_frees_its_slot() -> None:
     writer = ExclusiveUploads(9, 1)
     with pytest.raises(ConnectionError), writer.of("a", b"1"):
         raise ConnectionError
@@ -32,7 +32,7 @@ def test_what_breaks_gives_its_place_back() -> None:
         pass
 
 
-def test_where_there_is_room_for_all_one_has_as_many_as_she_likes() -> None:
+def test_unlimited_store_does_not_limit_one_owner() -> None:
     writer = ExclusiveUploads()
     with ExitStack() as going:
         for number in range(99):

@@ -1,4 +1,4 @@
-"""What is behind a full page is not even read."""
+"""Letters beyond a full page are not even read."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from entrenous.carry.store.statements import cut_full_page
 from tests.carry.relays import NOON
 
 
-def test_none_is_asked_for_behind_the_one_that_makes_it_full() -> None:
+def test_no_letter_is_read_beyond_a_full_page() -> None:
     asked = []
 
     def letters() -> Iterator[HeldLetter]:

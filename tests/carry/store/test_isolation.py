@@ -1,4 +1,6 @@
-"""Whoever waited for the turn sees what was committed meanwhile, whatever the server's default."""
+"""A transaction that waited for the lock sees what was committed meanwhile, whatever the server's
+default isolation.
+"""
 
 import threading
 import time
@@ -22,7 +24,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT grant
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
-    """A database whose transactions are of that level, if they do not say theirs."""
+    """A database with that default isolation level."""
     url = postgres.fresh()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
@@ -40,11 +42,11 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
         psycopg.connect(url, autocommit=True) as server,
     ):
         first.wait_for_turn()
-        desk = first.begin([])
+        tx = first.begin([])
 
         def commit() -> None:
-            desk.put(HeldRestore(1, NOON))
-            first.commit(desk)
+            tx.put(HeldRestore(1, NOON))
+            first.commit(tx)
 
         _amid(second.wait_for_turn, server, commit)
         later = second.begin([])
@@ -54,7 +56,7 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
         assert server.execute("SELECT count(*) FROM held_restore").fetchone() == (0,)
 
 
-def test_so_does_a_relay_that_starts_while_another_changes_the_schema(url: str) -> None:
+def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
     told: list[Exception] = []
 
     def start() -> None:
@@ -77,7 +79,7 @@ def test_so_does_a_relay_that_starts_while_another_changes_the_schema(url: str) 
 def _amid(
     waits: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
 ) -> None:
-    """Do ``work`` while ``waits`` waits for the lock, and then wait until it has it."""
+    """Do ``work`` while ``waits`` waits for the lock, then wait until it has it."""
     thread = threading.Thread(target=waits, daemon=True)
     thread.start()
     while server.execute(WAITS).fetchone() != (1,):

@@ -1,4 +1,6 @@
-"""A relay that is killed while it creates its tables leaves none, and the next start has all."""
+"""A relay that is killed while it creates its tables leaves none, and the next start creates
+all.
+"""
 
 import contextlib
 import sqlite3
@@ -18,7 +20,7 @@ _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
 
 
 def state(mail: Path) -> tuple[int, int]:
-    """The number of the schema, and how many tables there are."""
+    """Return the schema's version, and the number of tables."""
     with contextlib.closing(sqlite3.connect(mail)) as rows:
         (version,) = rows.execute("PRAGMA user_version").fetchone()
         (tables,) = rows.execute(_TABLES).fetchone()

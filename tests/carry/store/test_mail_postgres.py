@@ -1,4 +1,6 @@
-"""What only the PostgreSQL store has: an address, and commits that are seen before the disk."""
+"""What only the PostgreSQL store has: an address, and commits that are visible before they are
+durable.
+"""
 
 import asyncio
 import threading
@@ -29,7 +31,7 @@ from entrenous.serving.postgres_address import BadDatabaseAddress
 from tests.carry.relays import NOON
 from tests.postgres import Cluster, cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
@@ -47,7 +49,7 @@ LETTER = HeldLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", N
         "postgresql://u@127.0.0.1:1,127.0.0.2:-1/db",
     ],
 )
-def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
+def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> None:
     with pytest.raises(BadDatabaseAddress) as caught:
         open_postgres(url)
     assert "`database`" in str(caught.value)
@@ -68,14 +70,13 @@ def empty(postgres: Cluster) -> str:
 
 
 def tables(url: str) -> set[str]:
-    """The names of all tables."""
     listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     with psycopg.connect(url) as server:
         return {name for (name,) in server.execute(listed.encode())}
 
 
 @pytest.mark.real
-def test_only_a_start_creates_the_tables(empty: str) -> None:
+def test_only_a_relays_start_creates_postgresql_tables(empty: str) -> None:
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_postgres(empty, create=False)
     assert postgres_fault(empty) is None
@@ -86,7 +87,7 @@ def test_only_a_start_creates_the_tables(empty: str) -> None:
 
 
 @pytest.mark.real
-def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
+def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None:
     opened: list[PostgresRows] = []
     threads = [
         threading.Thread(target=lambda: opened.append(open_postgres(empty))) for _ in range(4)
@@ -112,7 +113,7 @@ def test_relays_that_start_at_once_create_the_tables_once(empty: str) -> None:
     ],
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_another_version_is_refused_and_not_touched(
+def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
 ) -> None:
     url = postgres.fresh()
@@ -130,7 +131,7 @@ def test_another_version_is_refused_and_not_touched(
 
 @pytest.fixture(scope="module")
 def lazy() -> Iterator[Cluster]:
-    """A server that writes its log to the disk when it is asked to, and seldom else."""
+    """A server that writes its log to the disk only when asked, or seldom."""
     with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
         yield made
 
@@ -139,7 +140,7 @@ def lazy() -> Iterator[Cluster]:
 def test_what_another_relay_committed_is_durable_before_it_is_told(
     lazy: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one has not flushed its log yet; who looks here is answered after that."""
+    """The other relay has not flushed its log yet; a read here is answered after that."""
     url, go = lazy.fresh(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
@@ -148,8 +149,8 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
     ):
 
         async def story() -> None:
-            monkeypatch.setattr(writer._writer._line, "sync", lambda _: go.wait(20))
-            putting = asyncio.create_task(writer.together(lambda desk: desk.put(LETTER)))
+            monkeypatch.setattr(writer._writer._connection, "sync", lambda _: go.wait(20))
+            putting = asyncio.create_task(writer.together(lambda tx: tx.put(LETTER)))
             while not _ask(server, "SELECT count(*) FROM held_letter"):  # noqa: ASYNC110 -- a database
                 await asyncio.sleep(0.01)
             place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
@@ -165,8 +166,8 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
 
 
 @pytest.mark.real
-def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> None:
-    """Looks are answered meanwhile, and what waits is written once the turn comes."""
+def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> None:
+    """Reads are answered meanwhile, and pending work is written once the lock is free."""
     url = lazy.fresh()
     with (
         closing(open_postgres(url)) as store,
@@ -176,7 +177,7 @@ def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> Non
         async def story() -> None:
             other.execute(f"SELECT pg_advisory_lock({LOCK})")
             putting = [
-                asyncio.create_task(store.together(lambda desk, one=one: desk.put(one)))
+                asyncio.create_task(store.together(lambda tx, one=one: tx.put(one)))
                 for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
             ]
             for _ in range(20):
@@ -190,8 +191,8 @@ def test_the_loop_goes_on_while_another_relay_has_the_turn(lazy: Cluster) -> Non
 
 
 @pytest.mark.real
-def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) -> None:
-    """Whoever cuts the line between the turn and the group leaves no group without a turn."""
+def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
+    """A connection that is lost between lock and group leaves no group without the lock."""
     url = lazy.fresh()
     with (
         psycopg.connect(url, autocommit=True) as other,
@@ -203,17 +204,19 @@ def test_a_turn_is_taken_again_when_the_line_that_had_it_is_lost(lazy: Cluster) 
         line._flushing.close()
         line._flushing = None
         assert not line.ready()
-        desk = line.begin([])
+        tx = line.begin([])
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is False
-        desk.put(LETTER)
-        line.commit(desk)
+        tx.put(LETTER)
+        line.commit(tx)
         assert _ask(other, f"SELECT pg_try_advisory_lock({LOCK})") is True
         assert _ask(other, "SELECT count(*) FROM held_letter") == 1
 
 
 @pytest.mark.real
-def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) -> None:
-    """The server takes the first and has no room for the second; the next try is of both."""
+def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
+    """The server accepts the first connection and has no room for the second; the next try opens
+    both.
+    """
     url = lazy.fresh()
     made: list[psycopg.Connection[Any] | None] = []
 
@@ -225,12 +228,12 @@ def test_a_connection_that_is_left_without_the_other_is_closed(lazy: Cluster) ->
 
     with closing(PostgresConnection(connect, writes=True)) as line:
         line.close()
-        assert line.alone("SELECT 1") == [(1,)]
+        assert line.execute_alone("SELECT 1") == [(1,)]
         assert [one is None or bool(one.closed) for one in made] == [*[True] * 4, False, False]
 
 
 @pytest.mark.real
-def test_who_stops_does_not_wait_for_a_database_that_is_away(
+def test_stopping_relay_does_not_wait_for_an_unreachable_database(
     lazy: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = threading.Event()
@@ -256,8 +259,8 @@ def test_who_stops_does_not_wait_for_a_database_that_is_away(
 
 
 @pytest.mark.real
-def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> None:
-    """Each with its own place and limits; some are empty, and two begin with the same letter."""
+def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> None:
+    """Each has its own start and limits; some are empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     wanted = [
         (3, 0, 9, 99),
@@ -280,7 +283,7 @@ def test_pages_of_many_mailboxes_come_as_they_were_asked_for(lazy: Cluster) -> N
                 for sequence in range(3, 0, -1):
                     name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
                     one = HeldLetter(name, box, sequence, b"sealed", NOON)
-                    await store.together(lambda desk, one=one: desk.put(one))
+                    await store.together(lambda tx, one=one: tx.put(one))
             pages = await asyncio.gather(*(store.look(look, look) for look in looks))
             return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
 

@@ -1,4 +1,4 @@
-"""What only the SQLite store has: a file, its schema, its size, and what is left in it."""
+"""What only the SQLite store has: a file, its schema, its size, and its deleted bytes."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.statements import Query, SqliteStatements
 from tests.carry.relays import NOON
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 BOX = MailboxId(b"M" * 16)
@@ -44,7 +44,7 @@ def test_rows_survive_and_only_their_owner_reads_them(
 ) -> None:
     path = tmp_path / "relay" / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
     assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
     store.close()
     again = open_sqlite(path)
@@ -56,13 +56,13 @@ def test_rows_survive_and_only_their_owner_reads_them(
 def test_nothing_in_the_file_says_in_which_order_letters_came(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """Neither the numbers that SQLite gives to rows, nor where they lie after a sweep."""
+    """Neither rowids nor the positions of rows after a sweep."""
     store = open_sqlite(tmp_path / "mail.db")
     came = [random.Random(number).randbytes(16) for number in range(40)]
     for number, name in enumerate(came):
         box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
         letter = HeldLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
-        runner.run(store.together(lambda desk, letter=letter: desk.put(letter)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
     runner.run(store.scrub())
     store.close()
     with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
@@ -79,7 +79,7 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
 def test_every_answer_waits_for_the_disk(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is answered while the log is being synced, neither who writes nor who looks."""
+    """No write and no read is answered while the log is being synced."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     fdatasync = os.fdatasync
 
@@ -89,7 +89,7 @@ def test_every_answer_waits_for_the_disk(
         fdatasync(file)
 
     async def story() -> None:
-        putting = asyncio.create_task(store.together(lambda desk: desk.put(LETTER)))
+        putting = asyncio.create_task(store.together(lambda tx: tx.put(LETTER)))
         await asyncio.to_thread(syncing.wait)
         looks = [asyncio.create_task(store.look(work)) for work in (find, refuse)]
         await asyncio.sleep(0.05)
@@ -114,10 +114,10 @@ def test_every_answer_waits_for_the_disk(
     store.close()
 
 
-def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
+def test_reads_between_groups_fail_after_a_failed_sync(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looks that wait for a group run on the writer's own connection, before the next group."""
+    """Reads that wait for a group run on the writer's connection, before the next group."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     errors = [None, OSError(errno.EIO, "broken")]
 
@@ -144,11 +144,11 @@ def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
 
     async def story() -> None:
         _, refused = await look_during(
-            lambda desk: desk.put(LETTER), lambda desk: desk.drop(HeldLetter, ENVELOPE)
+            lambda tx: tx.put(LETTER), lambda tx: tx.drop(HeldLetter, ENVELOPE)
         )
         assert isinstance(refused, AttributeError)
         assert await store.look(count) == 1
-        failed = await look_during(lambda desk: desk.drop(HeldLetter, ENVELOPE), count)
+        failed = await look_during(lambda tx: tx.drop(HeldLetter, ENVELOPE), count)
         assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
     monkeypatch.setattr(os, "fdatasync", slow)
@@ -156,7 +156,7 @@ def test_looks_between_groups_change_nothing_and_fail_with_the_disk(
     store.close()
 
 
-def test_after_a_sync_that_failed_nothing_is_promised(
+def test_nothing_is_acknowledged_after_a_failed_sync(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_sqlite(tmp_path / "mail.db")
@@ -167,9 +167,9 @@ def test_after_a_sync_that_failed_nothing_is_promised(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", broken)
         with pytest.raises(DiskFailed):
-            runner.run(store.together(lambda desk: desk.put(LETTER)))
+            runner.run(store.together(lambda tx: tx.put(LETTER)))
     with pytest.raises(DiskFailed):
-        runner.run(store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE)))
+        runner.run(store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE)))
     with pytest.raises(DiskFailed):
         runner.run(store.look(lambda view: view.find(HeldLetter)))
     store.close()
@@ -183,20 +183,20 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
     store.close()
 
 
-def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
+def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """One group: the large letters fail, the acknowledgement beside them succeeds."""
+    """In one group the large letters fail, and the acknowledgement beside them succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
 
     async def group() -> list[object]:
         large = [
             replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
             for n in range(6)
         ]
-        puts = [store.together(lambda desk, row=row: desk.put(row)) for row in large]
-        drop = store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
+        puts = [store.together(lambda tx, row=row: tx.put(row)) for row in large]
+        drop = store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
         return await asyncio.gather(*puts, drop, return_exceptions=True)
 
     *large, small = runner.run(group())
@@ -207,16 +207,18 @@ def test_a_full_disk_refuses_what_is_large_and_takes_what_is_small(
     store.close()
 
 
-def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Path) -> None:
-    """The two sums run for every upload: each within one mailbox's part of an index."""
+def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
+    """Both sums run for every upload, each within one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
         (HeldBlob, ("mailbox", "envelope"), (BOX, None)),
         (HeldBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
         (HeldUpload, ("mailbox",), (BOX,)),
     ):
-        ((text, values),) = SqliteStatements().asks(Query("weigh", kind, names, ("size", *given)))
-        plan = store._line._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
+        ((text, values),) = SqliteStatements().selects(
+            Query("weigh", kind, names, ("size", *given))
+        )
+        plan = store._writing._connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
         ((*_, step),) = plan.fetchall()
         assert step.startswith("SEARCH")
         assert "COVERING INDEX" in step
@@ -224,7 +226,7 @@ def test_what_a_mailbox_holds_is_added_up_without_reading_its_rows(tmp_path: Pat
 
 
 def letters_of_many_sizes(dice: random.Random) -> list[HeldLetter]:
-    """Each with bytes of its own in front and at its end."""
+    """Letters with their own bytes at the beginning and the end."""
     return [
         HeldLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
         for n in range(60)
@@ -241,18 +243,17 @@ def remains(path: Path, letters: list[HeldLetter]) -> int:
 def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     tmp_path: Path, runner: asyncio.Runner, seed: int
 ) -> None:
-    """Rows that go make SQLite move others between pages; its secure_delete misses what was there.
-
-    With these seeds, SQLite 3.46 leaves the beginning of a dropped letter in the file.
+    """Deletions make SQLite move other rows between pages, and secure_delete misses their old
+    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted letter in the file.
     """
     store, dice = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
     letters = letters_of_many_sizes(dice)
     order = letters.copy()
     dice.shuffle(order)
-    runner.run(store.together(lambda desk: [desk.put(one) for one in order]))
+    runner.run(store.together(lambda tx: [tx.put(one) for one in order]))
     gone, stay = letters[0::3] + letters[1::3], letters[2::3]
     for one in gone:
-        runner.run(store.together(lambda desk, one=one: desk.drop(HeldLetter, one.envelope)))
+        runner.run(store.together(lambda tx, one=one: tx.drop(HeldLetter, one.envelope)))
     runner.run(store.scrub())
     assert remains(tmp_path / "mail.db", gone) == 0
     assert remains(tmp_path / "mail.db", stay) == 2 * len(stay)
@@ -260,50 +261,50 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     store.close()
 
 
-def test_a_large_database_is_rewritten_once_in_a_while(
+def test_large_database_is_rewritten_only_occasionally(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", 0)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._LARGE_EVERY", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
-    submit_alone = store._writer.submit_alone
+    submit_exclusive = store._writer.submit_exclusive
 
     async def noted(pragma: str) -> list[Any]:
         asked.append(pragma)
-        return await submit_alone(pragma)
+        return await submit_exclusive(pragma)
 
-    monkeypatch.setattr(store._writer, "submit_alone", noted)
+    monkeypatch.setattr(store._writer, "submit_exclusive", noted)
     for n in range(7):
-        runner.run(store.together(lambda desk, n=n: desk.put(replace(LETTER, sequence=n))))
+        runner.run(store.together(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
         runner.run(store.scrub())
     assert asked.count("VACUUM") == 2
     store.close()
 
 
 @pytest.mark.parametrize(("small_bytes", "tried"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])])
-def test_a_rewrite_that_failed_is_tried_again_in_its_turn(
+def test_failed_rewrite_is_retried_later(
     tmp_path: Path,
     runner: asyncio.Runner,
     monkeypatch: pytest.MonkeyPatch,
     small_bytes: int,
     tried: list[int],
 ) -> None:
-    """A large one keeps everybody from writing, for a while and in vain: not every minute."""
+    """A large rewrite blocks all writers, here in vain: not every minute."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_BYTES", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._LARGE_EVERY", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
-    submit_alone = store._writer.submit_alone
+    submit_exclusive = store._writer.submit_exclusive
 
     async def full(statement: str) -> list[Any]:
         if statement == "VACUUM":
             asked.append(minute)
             raise DiskFull
-        return await submit_alone(statement)
+        return await submit_exclusive(statement)
 
-    monkeypatch.setattr(store._writer, "submit_alone", full)
+    monkeypatch.setattr(store._writer, "submit_exclusive", full)
     for minute in range(9):
         row = replace(LETTER, sequence=minute)
-        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
             runner.run(store.scrub())
     assert asked == tried
@@ -314,14 +315,14 @@ def test_a_rewrite_that_failed_is_tried_again_in_its_turn(
 def test_a_rewrite_copies_rows_to_no_other_folder(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's own choice would be /var/tmp, on a disk that nobody looks at."""
+    """SQLite's own choice would be /var/tmp, on a disk that nobody watches."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._CACHE_KIB", 64)
     folder = tmp_path / "ana's relay"
     store, copied_to = open_sqlite(folder / "mail.db"), set[Path]()
     for number in range(20):
         name = EnvelopeId(bytes([number]) * 16)
         row = replace(LETTER, envelope=name, sealed=bytes(100_000))
-        runner.run(store.together(lambda desk, row=row: desk.put(row)))  # type: ignore[misc]
+        runner.run(store.together(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
 
     def look() -> None:
         for descriptor in Path("/proc/self/fd").iterdir():
@@ -330,31 +331,31 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
                 if file.name.startswith("etilqs_"):
                     copied_to.add(file.parent)
 
-    store._line._connection.set_progress_handler(look, 10)
+    store._writing._connection.set_progress_handler(look, 10)
     runner.run(store.scrub())
     store.close()
     assert copied_to == {folder}
 
 
 def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """But once after it was opened: what an earlier process dropped may still be there."""
+    """Except once after opening: rows that an earlier process deleted may still be there."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.scrub())
     written_at = path.stat().st_mtime_ns
     runner.run(store.scrub())
     assert path.stat().st_mtime_ns == written_at
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
     runner.run(store.scrub())
     assert path.stat().st_mtime_ns > written_at
     store.close()
 
 
 def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """Somebody who is just looking does not keep the log from being emptied."""
+    """A read does not keep the log from being emptied."""
     path, looking = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
-    runner.run(store.together(lambda desk: desk.put(LETTER)))
+    runner.run(store.together(lambda tx: tx.put(LETTER)))
 
     def look(view: RowView) -> int:
         found = view.count(HeldLetter)
@@ -365,7 +366,7 @@ def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> N
     async def both() -> int:
         reader = asyncio.create_task(store.look(look))
         await asyncio.to_thread(looking.wait)
-        await store.together(lambda desk: desk.drop(HeldLetter, ENVELOPE))
+        await store.together(lambda tx: tx.drop(HeldLetter, ENVELOPE))
         await store.scrub()
         assert path.with_name("mail.db-wal").stat().st_size == 0
         return await reader

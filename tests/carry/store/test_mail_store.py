@@ -1,4 +1,4 @@
-"""One suite for every MailStore, and one machine that sets SQLite against memory."""
+"""One suite for every RowStore, and a state machine that compares SQLite with a model in memory."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ from tests.carry.relays import NOON
 from tests.in_memory.mail import MemoryMail
 from tests.postgres import Cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 BOX = MailboxId(b"M" * 16)
@@ -103,12 +103,12 @@ class Bench:
         return self.run(self.store.look(work))
 
     def put(self, *rows: object) -> None:
-        self.do(lambda desk: [desk.put(row) for row in rows])
+        self.do(lambda tx: [tx.put(row) for row in rows])
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with asyncio.Runner() as runner:  # an event loop wakes itself through a pair of sockets
+    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         if request.param == "memory":
             yield Bench(MemoryMail(), runner.run)
             return
@@ -122,29 +122,29 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
-def test_a_row_comes_back_as_it_was(bench: Bench, row: object) -> None:
+def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
     kind: type = type(row)
     key = tuple(getattr(row, name) for name in HELD[kind])
     assert bench.see(lambda view: view.get(kind, *key)) is None
     bench.put(row, row)
     assert bench.see(lambda view: view.get(kind, *key)) == row
     assert bench.see(lambda view: view.find(kind)) == [row]
-    bench.do(lambda desk: desk.drop(kind, *key))
+    bench.do(lambda tx: tx.drop(kind, *key))
     assert bench.see(lambda view: view.count(kind)) == 0
-    bench.do(lambda desk: desk.drop(kind, *key))
+    bench.do(lambda tx: tx.drop(kind, *key))
 
 
-def test_every_kind_is_tried() -> None:
+def test_every_kind_of_row_is_tested() -> None:
     assert {type(row) for row in EVERY_KIND} == set(HELD)
 
 
-def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
+def test_error_undoes_all_changes_of_its_work(bench: Bench) -> None:
     bench.put(LETTER)
 
-    def refuse(desk: RowTransaction) -> None:
-        desk.put(replace(LETTER, sealed=b"other"))
-        desk.put(HeldCard(BOX, b"card"))
-        desk.drop(HeldLetter, ENVELOPE)
+    def refuse(tx: RowTransaction) -> None:
+        tx.put(replace(LETTER, sealed=b"other"))
+        tx.put(HeldCard(BOX, b"card"))
+        tx.drop(HeldLetter, ENVELOPE)
         raise IdInUse
 
     with pytest.raises(IdInUse):
@@ -152,17 +152,17 @@ def test_a_refusal_undoes_everything_it_did(bench: Bench) -> None:
     assert bench.see(lambda view: (view.find(HeldLetter), view.count(HeldCard))) == ([LETTER], 0)
 
 
-def test_work_sees_what_it_did(bench: Bench) -> None:
-    def work(desk: RowTransaction) -> tuple[object, object]:
-        desk.put(LETTER)
-        before = desk.get(HeldLetter, ENVELOPE)
-        desk.drop(HeldLetter, ENVELOPE)
-        return before, desk.get(HeldLetter, ENVELOPE)
+def test_work_sees_its_own_changes(bench: Bench) -> None:
+    def work(tx: RowTransaction) -> tuple[object, object]:
+        tx.put(LETTER)
+        before = tx.get(HeldLetter, ENVELOPE)
+        tx.drop(HeldLetter, ENVELOPE)
+        return before, tx.get(HeldLetter, ENVELOPE)
 
     assert bench.do(work) == (LETTER, None)
 
 
-def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
+def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> None:
     letters = [
         HeldLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
@@ -175,10 +175,10 @@ def test_letters_run_by_sequence_and_end_with_their_time(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
-def test_letters_end_with_the_one_that_makes_them_full(
+def test_letters_end_with_the_one_that_fills_the_page(
     bench: Bench, full_bytes: int, count: int
 ) -> None:
-    """Asked for alone, ahead of work, and within it."""
+    """Read alone, prefetched, and within work."""
     letters = [
         HeldLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
@@ -201,7 +201,7 @@ def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
     assert bench.see(lambda view: view.due(HeldToken, NOON + timedelta(days=999), 9)) == []
 
 
-def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
+def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> None:
     blob = HeldBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
     named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
     elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
@@ -218,21 +218,21 @@ def test_rows_are_weighed_with_and_without_an_envelope(bench: Bench) -> None:
     assert weighed() == (3, 2**40 + 10)
 
 
-def test_many_at_once_are_each_alone(bench: Bench) -> None:
-    """A counter that is read and written by 300 tasks; every third of them is refused."""
+def test_concurrent_work_is_serializable(bench: Bench) -> None:
+    """300 tasks read and write a counter; every third is refused."""
     bench.put(HeldMailbox(BOX, b"lock", 0))
 
-    def count(desk: RowTransaction, *, refused: bool) -> None:
-        held = desk.get(HeldMailbox, BOX)
+    def count(tx: RowTransaction, *, refused: bool) -> None:
+        held = tx.get(HeldMailbox, BOX)
         assert held is not None
-        desk.put(replace(held, last_sequence=held.last_sequence + 1))
+        tx.put(replace(held, last_sequence=held.last_sequence + 1))
         if refused:
             raise IdInUse
 
     async def crowd() -> list[object]:
         return await asyncio.gather(
             *(
-                bench.store.together(lambda desk, refused=n % 3 == 0: count(desk, refused=refused))
+                bench.store.together(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
                 for n in range(300)
             ),
             return_exceptions=True,
@@ -244,8 +244,8 @@ def test_many_at_once_are_each_alone(bench: Bench) -> None:
     assert held.last_sequence == 200
 
 
-def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
-    """A fault of ours that shows only when the group is written; the others of it are kept."""
+def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
+    """Our bug shows only when the group is written; the others in it are kept."""
     if isinstance(bench.store, MemoryMail):
         pytest.skip("writes nothing down")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
@@ -253,7 +253,7 @@ def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
     async def crowd() -> list[object]:
         rows = [HeldMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
         return await asyncio.gather(
-            *(bench.store.together(lambda desk, row=row: desk.put(row)) for row in rows),
+            *(bench.store.together(lambda tx, row=row: tx.put(row)) for row in rows),
             return_exceptions=True,
         )
 
@@ -265,7 +265,7 @@ def test_what_cannot_be_written_fails_alone(bench: Bench) -> None:
     assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
 
 
-def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench) -> None:
+def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
     if isinstance(bench.store, MemoryMail):
         pytest.skip("asks nothing ahead")
 
@@ -273,7 +273,7 @@ def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bench.run(bench.store.together(lambda desk: desk.put(LETTER), faulty))
+        bench.run(bench.store.together(lambda tx: tx.put(LETTER), faulty))
     with contextlib.suppress(ZeroDivisionError):  # a store need not ask ahead of a look
         bench.run(bench.store.look(lambda view: view.count(HeldLetter), faulty))
     assert bench.see(lambda view: view.count(HeldLetter)) == 0
@@ -281,9 +281,9 @@ def test_a_fault_in_what_is_asked_ahead_is_told_and_holds_nobody_up(bench: Bench
     assert bench.see(lambda view: view.count(HeldLetter)) == 1
 
 
-def test_a_look_sees_what_was_answered_before(bench: Bench) -> None:
+def test_read_sees_everything_acknowledged_before(bench: Bench) -> None:
     async def write_then_look(n: int) -> bool:
-        await bench.store.together(lambda desk: desk.put(HeldCard(BOX, b"%d" % n)))
+        await bench.store.together(lambda tx: tx.put(HeldCard(BOX, b"%d" % n)))
         seen = await bench.store.look(lambda view: view.get(HeldCard, BOX))
         return seen == HeldCard(BOX, b"%d" % n)
 
@@ -341,7 +341,7 @@ change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
 
 
 class AgainstMemory(RuleBasedStateMachine):
-    """A database and memory, to which the same is done."""
+    """A database and a model in memory, to which the same is done."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -369,7 +369,7 @@ class AgainstMemory(RuleBasedStateMachine):
         early=st.booleans(),
     )
     def group(self, works: list[tuple[Any, bool]], asked: bytes, *, early: bool) -> None:
-        """Many at once: each counts, lists and reads before and after what it does."""
+        """Many jobs at once: each counts, lists and reads before and after its changes."""
 
         def see(view: RowView) -> list[object]:
             return [
@@ -381,12 +381,12 @@ class AgainstMemory(RuleBasedStateMachine):
             ]
 
         def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
-            def work(desk: RowTransaction) -> list[object]:
-                before = see(desk)
-                _apply(desk, changes)
+            def work(tx: RowTransaction) -> list[object]:
+                before = see(tx)
+                _apply(tx, changes)
                 if undone:
                     raise _Undo
-                return [*before, *see(desk)]
+                return [*before, *see(tx)]
 
             return work
 
@@ -403,8 +403,8 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @rule(changes=change_lists, undone=st.booleans())
     def change(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
-        def work(desk: RowTransaction) -> None:
-            _apply(desk, changes)
+        def work(tx: RowTransaction) -> None:
+            _apply(tx, changes)
             if undone:
                 raise _Undo
 
@@ -414,26 +414,26 @@ class AgainstMemory(RuleBasedStateMachine):
         kind=few([HeldBlob, HeldEnvelope, HeldToken, Leftover]), at=moments, limit=st.integers(1, 4)
     )
     def due(self, kind: type, at: datetime, limit: int) -> None:
-        self.both(lambda desk: desk.due(kind, at, limit))
+        self.both(lambda tx: tx.due(kind, at, limit))
 
     @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
     def letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
         self.both(
-            lambda desk: sorted(
+            lambda tx: sorted(
                 (one.sequence, one.envelope)
-                for one in desk.letters(MailboxId(mailbox), after, at, 99, 999)
+                for one in tx.letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.both(lambda desk: len(desk.letters(MailboxId(mailbox), after, at, limit, 999)))
+        self.both(lambda tx: len(tx.letters(MailboxId(mailbox), after, at, limit, 999)))
 
     @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
-        self.both(lambda desk: desk.find(HeldBlob, limit=limit, envelope=envelope))
-        self.both(lambda desk: desk.count(HeldAttempt, envelope=envelope, finished=finished))
+        self.both(lambda tx: tx.find(HeldBlob, limit=limit, envelope=envelope))
+        self.both(lambda tx: tx.count(HeldAttempt, envelope=envelope, finished=finished))
 
     @rule(mailbox=ids, envelope=maybe(ids))
     def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
-        self.both(lambda desk: desk.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
+        self.both(lambda tx: tx.weigh(HeldBlob, "size", mailbox=mailbox, envelope=envelope))
 
     @rule()
     def scrub(self) -> None:
@@ -441,7 +441,7 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        self.both(lambda desk: [desk.find(kind) for kind in HELD])
+        self.both(lambda tx: [tx.find(kind) for kind in HELD])
 
     def teardown(self) -> None:
         self.store.close()
@@ -449,13 +449,13 @@ class AgainstMemory(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def _apply(desk: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
+def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
     for put, row in changes:
         kind: type = type(row)
         if put:
-            desk.put(row)
+            tx.put(row)
         else:
-            desk.drop(kind, *(getattr(row, name) for name in HELD[kind]))
+            tx.drop(kind, *(getattr(row, name) for name in HELD[kind]))
 
 
 def _runs(machine: type[AgainstMemory], examples: int) -> None:
@@ -468,7 +468,7 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
     run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]
 
 
-def test_sqlite_says_what_memory_says() -> None:
+def test_sqlite_agrees_with_the_in_memory_model() -> None:
     _runs(AgainstMemory, 25)
 
 

@@ -1,9 +1,9 @@
-"""A large download is read in long pieces, and a slow one holds little in memory."""
+"""A fast download is read in large pieces, and a slow one holds little in memory."""
 
 from entrenous.carry.store.file_blobs import LONGEST_BYTES, SHORTEST_BYTES, ReadSize
 
 
-def test_pieces_grow_for_who_takes_them_at_once_and_are_short_for_who_does_not() -> None:
+def test_read_size_grows_for_fast_readers_only() -> None:
     clock = [0.0]
     stride, sizes = ReadSize(lambda: clock[0]), []
     for took_s in (0.0, 0.01, 0.05, 0.05, 0.05, 0.05, 3.0, 0.2, 0.01):

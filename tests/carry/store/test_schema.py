@@ -1,4 +1,4 @@
-"""The tables of a relay: created once, in an empty database, and refused in any other version."""
+"""The relay's tables: created once, in an empty database, and refused in any other version."""
 
 import contextlib
 import hashlib
@@ -20,14 +20,13 @@ DIGEST = "8ad99301031d3b56542a0ebd7201c37636c1faadc6fa6b5a0a9381550340b8cd"
 
 
 def dumped(mail: Path) -> str:
-    """Everything in a database, as SQL."""
     with contextlib.closing(sqlite3.connect(mail)) as rows:
         version = rows.execute("PRAGMA user_version").fetchone()[0]
         return "\n".join((f"PRAGMA user_version={version};", *rows.iterdump(), ""))
 
 
 def of_version(mail: Path, number: int) -> str:
-    """A relay's database that names that number; all that it holds."""
+    """Create a relay's database with that version; return its contents."""
     open_sqlite(mail).close()
     with contextlib.closing(sqlite3.connect(mail)) as file:
         file.execute(f"PRAGMA user_version={number}")
@@ -35,7 +34,7 @@ def of_version(mail: Path, number: int) -> str:
 
 
 def description() -> list[object]:
-    """Every table with its columns and its indexes, with the types of SQLite and PostgreSQL."""
+    """Every table with its columns and indexes, in the types of SQLite and PostgreSQL."""
     dialects = (sqlite.dialect(), postgresql.dialect())
     return [
         (
@@ -64,8 +63,8 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
     }
 
 
-def test_a_changed_schema_takes_the_next_number() -> None:
-    """Where this fails, raise VERSION and note the new hash: tables of the old one are refused."""
+def test_changed_schema_requires_a_new_version() -> None:
+    """If this fails, increment VERSION and update the hash: older tables are then refused."""
     digest = hashlib.sha256(repr(description()).encode()).hexdigest()
     assert (VERSION, digest) == (6, DIGEST)
 
@@ -95,7 +94,7 @@ def test_another_version_is_refused_and_not_touched(
     assert dumped(mail) == before
 
 
-def test_an_empty_file_stays_empty_for_whoever_only_looks(tmp_path: Path) -> None:
+def test_inspecting_an_empty_file_creates_no_tables(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_sqlite(mail, create=False)
@@ -104,7 +103,7 @@ def test_an_empty_file_stays_empty_for_whoever_only_looks(tmp_path: Path) -> Non
     open_sqlite(mail, create=False).close()
 
 
-def test_a_full_disk_leaves_it_empty(tmp_path: Path) -> None:
+def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(DiskFull):
         open_sqlite(mail, bytes_max=8 * 4096)
@@ -122,7 +121,7 @@ def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
 
 
 def test_tables_beside_ours_are_no_obstacle(tmp_path: Path) -> None:
-    """A PostgreSQL may hold a gate's tables as well; only a table of ours names a version."""
+    """A PostgreSQL may contain a gate's tables as well; only a relay's table names the version."""
     mail = tmp_path / "mail.db"
     engine = sql.create_engine(f"sqlite:///{mail}")
     with engine.begin() as other:

@@ -1,4 +1,4 @@
-"""One suite for every Bell."""
+"""One suite for every WakeUps."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,7 +16,7 @@ from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, cluster
 
-# An event loop wakes itself through a pair of sockets.
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 HERE, THERE = MailboxId(b"h" * 16), MailboxId(b"t" * 16)
@@ -43,7 +43,7 @@ async def both(*waiting: Any) -> list[Any]:
     return list(await asyncio.gather(*waiting))
 
 
-def test_a_ring_between_listening_and_waiting_is_heard(bell: WakeUps, run: Run) -> None:
+def test_wake_up_between_listening_and_waiting_is_received(bell: WakeUps, run: Run) -> None:
     async def story() -> bool:
         with bell.listen(HERE) as rings:
             bell.ring(HERE)
@@ -52,7 +52,7 @@ def test_a_ring_between_listening_and_waiting_is_heard(bell: WakeUps, run: Run) 
     assert run(story()) is True
 
 
-def test_everybody_who_listens_there_is_woken_and_nobody_else(bell: WakeUps, run: Run) -> None:
+def test_wake_up_reaches_all_listeners_of_its_mailbox_only(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as one, bell.listen(HERE) as two, bell.listen(THERE) as other:
             bell.ring(HERE)
@@ -61,7 +61,7 @@ def test_everybody_who_listens_there_is_woken_and_nobody_else(bell: WakeUps, run
     assert run(story()) == [True, True, False]
 
 
-def test_a_ring_before_listening_is_not_heard(bell: WakeUps, run: Run) -> None:
+def test_wake_up_before_listening_is_not_received(bell: WakeUps, run: Run) -> None:
     async def story() -> bool:
         bell.ring(HERE)
         with bell.listen(HERE) as rings:
@@ -70,7 +70,7 @@ def test_a_ring_before_listening_is_not_heard(bell: WakeUps, run: Run) -> None:
     assert run(story()) is False
 
 
-def test_who_is_hushed_waits_no_more(bell: WakeUps, run: Run) -> None:
+def test_listeners_do_not_wait_once_the_relay_stops(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as rings:
             bell.hush()
@@ -81,7 +81,7 @@ def test_who_is_hushed_waits_no_more(bell: WakeUps, run: Run) -> None:
     assert run(story()) == [True, True]
 
 
-def test_listening_again_starts_anew(bell: WakeUps, run: Run) -> None:
+def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run: Run) -> None:
     async def story() -> list[bool]:
         with bell.listen(HERE) as rings:
             bell.ring(HERE)
@@ -94,7 +94,7 @@ def test_listening_again_starts_anew(bell: WakeUps, run: Run) -> None:
 
 @pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
 def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
-    """At which two may listen at one mailbox, three from one network, five in all."""
+    """Bounds: two listeners at one mailbox, three from one network, five in all."""
     bounds = WakeBounds(mailbox=2, network=3, total=5)
     if request.param == "local":
         yield LocalWakeUps(bounds)
@@ -106,7 +106,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
 
 
 async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
-    """Which of those who listen, one after the other, have to yield; all others are woken."""
+    """Return which of these listeners, in sequence, have to yield; all others are woken."""
     with ExitStack() as listening:
         waiting = []
         for mailbox, network in listeners:
@@ -118,29 +118,27 @@ async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
     return [number for number, rung in enumerate(heard) if not rung]
 
 
-def test_at_a_full_mailbox_the_oldest_yields(small: WakeUps, run: Run) -> None:
+def test_oldest_listener_yields_at_a_full_mailbox(small: WakeUps, run: Run) -> None:
     assert run(yielded(small, (1, b"a"), (2, b"b"), (1, b"c"), (1, b"d"))) == [0]
 
 
-def test_from_a_full_network_the_oldest_yields(small: WakeUps, run: Run) -> None:
+def test_oldest_listener_yields_in_a_full_network(small: WakeUps, run: Run) -> None:
     crowd = [(number, b"crowd") for number in range(1, 5)]
     assert run(yielded(small, (9, b"home"), *crowd)) == [1]
 
 
-def test_where_all_is_full_who_has_many_places_yields_to_who_has_few(
-    small: WakeUps, run: Run
-) -> None:
-    """And not the oldest of all, who has one place: so nobody drives others out by asking anew."""
+def test_network_with_most_listeners_yields_when_all_is_full(small: WakeUps, run: Run) -> None:
+    """Not the oldest of all, who has one place: so nobody drives others out by reconnecting."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
     assert run(yielded(small, *one, *many, *more)) == [1, 2]
 
 
-def test_where_no_network_is_known_mailboxes_are_equal(small: WakeUps, run: Run) -> None:
+def test_mailboxes_are_treated_equally_without_known_networks(small: WakeUps, run: Run) -> None:
     assert run(yielded(small, (1, b""), (2, b""), (2, b""), (3, b""), (4, b""), (5, b""))) == [1]
 
 
-def test_who_yielded_leaves_its_place(small: WakeUps, run: Run) -> None:
+def test_listener_that_yielded_frees_its_place(small: WakeUps, run: Run) -> None:
     async def story() -> list[int]:
         for _ in range(3):
             await yielded(small, *[(number, b"x") for number in range(9)])
@@ -151,7 +149,7 @@ def test_who_yielded_leaves_its_place(small: WakeUps, run: Run) -> None:
 
 @pytest.mark.real
 def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
-    """Two bells stand for two processes: they share nothing but the database."""
+    """Two instances stand for two processes: they share nothing but the database."""
     here, there = (PostgresWakeUps(partial(connect_to, postgres.url("ours"))) for _ in range(2))
 
     async def story() -> list[bool]:
@@ -166,8 +164,8 @@ def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None
 
 
 @pytest.mark.real
-def test_a_bell_outlives_its_database(run: Run) -> None:
-    """It rings within its process meanwhile, and between them again afterwards."""
+def test_wake_ups_survive_a_database_restart(run: Run) -> None:
+    """Wake-ups work within the process meanwhile, and between processes again afterwards."""
     with cluster("-c fsync=off") as own:
         here, there = (PostgresWakeUps(partial(connect_to, own.url("ours"))) for _ in range(2))
         assert there.is_heard(20)

@@ -21,7 +21,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 class Direct(httpx.BaseTransport):
-    """Hands requests to the application itself: all of HTTP but the socket."""
+    """Passes requests to the application: all of HTTP but the socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""``entrenous gate exchange ...``, on a gate's own folder."""
+"""``entrenous gate exchange`` in a gate's own folder."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.stop.exchange.exchange_for_tests import bits
 
 
 class Gate:
-    """A folder, and the commands on it."""
+    """A folder, and commands on it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -84,7 +84,7 @@ def test_who_may_fetch_and_what_is_fetched_is_in_the_log(gate: Gate, tmp_path: P
     ]
 
 
-def test_a_second_fetch_of_a_source_says_so_and_ends(gate: Gate, tmp_path: Path) -> None:
+def test_concurrent_fetch_is_refused(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text(bits(1).hex())
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
@@ -168,6 +168,6 @@ def test_one_source_that_fails_does_not_stop_the_others(gate: Gate, tmp_path: Pa
     assert gate.matching() == 1
 
 
-def test_the_gates_own_claims_are_what_is_fetched(gate: Gate) -> None:
+def test_partner_fetches_the_gate_s_claims(gate: Gate) -> None:
     with open_platform(gate.data) as (platform, _):
         assert exchange_of(platform).feed is platform.bank

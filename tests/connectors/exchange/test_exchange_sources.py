@@ -1,4 +1,4 @@
-"""``entrenous gate exchange add`` and ``remove``: what a fetch would refuse is refused at once."""
+"""``entrenous gate exchange add`` and ``remove``: errors of a later fetch appear at once."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def known(typed: Typed) -> list[str]:
     return [one["name"] for one in json.loads(typed("list", "--json")[1])["sources"]]
 
 
-def test_a_mistyped_source_is_removed_and_may_be_added_anew(typed: Typed) -> None:
+def test_removed_source_can_be_added_again(typed: Typed) -> None:
     mistyped = ("add", "src", "--kind", "stopncii", "--bank", "lists", "--from")
     assert typed(*mistyped, "https://exchnge.example")[0] == 0
     status, _, wrong = typed(*mistyped, "https://exchange.example")
@@ -50,7 +50,7 @@ def test_a_mistyped_source_is_removed_and_may_be_added_anew(typed: Typed) -> Non
 
 
 @pytest.mark.parametrize(("choice", "word"), [("--withdraw", "withdrawn"), ("--keep", "kept")])
-def test_it_has_to_be_said_what_becomes_of_what_a_source_brought(
+def test_removing_a_source_needs_keep_or_withdraw(
     typed: Typed, listed: Path, tmp_path: Path, choice: str, word: str
 ) -> None:
     assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0
@@ -81,7 +81,7 @@ def test_it_has_to_be_said_what_becomes_of_what_a_source_brought(
         (None, 0o600, "There are no credentials"),
     ],
 )
-def test_credentials_that_a_fetch_would_refuse_are_refused_when_they_are_named(
+def test_unusable_credentials_are_refused_when_adding(
     typed: Typed, tmp_path: Path, text: str | None, mode: int, says: str
 ) -> None:
     path = tmp_path / "credentials"
@@ -94,7 +94,7 @@ def test_credentials_that_a_fetch_would_refuse_are_refused_when_they_are_named(
     assert known(typed) == []
 
 
-def test_a_list_that_is_not_there_is_not_added(typed: Typed, tmp_path: Path) -> None:
+def test_missing_list_file_is_refused_when_adding(typed: Typed, tmp_path: Path) -> None:
     for place in (tmp_path / "missing.csv", tmp_path):
         status, _, wrong = typed("add", "ours", "--kind", "file", "--from", place, "--bank", "b1")
         assert (status, "there is no such file" in wrong) == (3, True)

@@ -1,4 +1,4 @@
-"""Our fetchers: against our own servers, and against scripted ones that behave badly."""
+"""The fetchers, against our own servers, and against scripted ones that misbehave."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def web_of(answer: Answer, base: str = BASE, headers: dict[str, str] | None = No
 
 
 def served_by(app: Starlette) -> Answer:
-    """The application itself, as a transport's answer."""
+    """The application's answer, as a transport's."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -73,7 +73,7 @@ def served_by(app: Starlette) -> Answer:
 
 
 def after_one_failure(answer: Answer, *bad: Callable[[], httpx.Response]) -> Answer:
-    """Each of these goes wrong once, before requests 2, 3, ..."""
+    """Let each kind of failure happen once, before requests 2, 3, ..."""
     count = iter(range(1000))
     left = list(bad)
 
@@ -95,7 +95,7 @@ def records(fetcher: Fetcher, token: str = "") -> list[Record]:
 
 @pytest.fixture(params=["stopncii", "ncmec"])
 def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fetcher]]:
-    """A fetcher of each kind that asks our own server, over a connection that breaks."""
+    """A fetcher of each kind that queries our own server over a failing connection."""
     _, key = room.partner()
     app = served_by(exchange_app(room.exchange))
     flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)
@@ -136,7 +136,7 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fet
     assert protected(room) == {bits(number) for number in range(10, 2100)} | {bits(5000)}
 
 
-def test_it_resumes_in_mid_fetch(ours: tuple[Room, Fetcher]) -> None:
+def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> None:
     room, fetcher = ours
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
@@ -153,7 +153,7 @@ def test_it_resumes_in_mid_fetch(ours: tuple[Room, Fetcher]) -> None:
 # --- how the web is asked -------------------------------------------------------------------------
 
 
-def test_it_waits_longer_each_time_and_as_long_as_it_is_told() -> None:
+def test_retries_back_off_and_obey_retry_after() -> None:
     answers = [httpx.Response(503), httpx.Response(429, headers={"Retry-After": "7"})]
     answers += [httpx.Response(500), httpx.Response(200, content=b"{}")]
     web = web_of(lambda _: answers.pop(0))
@@ -161,7 +161,7 @@ def test_it_waits_longer_each_time_and_as_long_as_it_is_told() -> None:
     assert web.sleep_s == [0.5, 7.0, 2.0]
 
 
-def test_a_date_in_retry_after_and_no_more_than_a_minute() -> None:
+def test_retry_after_date_is_limited_to_a_minute() -> None:
     for said in ("Fri, 31 Dec 2100 23:59:59 GMT", "9" * 30):
         answers = [httpx.Response(429, headers={"Retry-After": said}), httpx.Response(200)]
         web = web_of(lambda _, answers=answers: answers.pop(0))
@@ -169,7 +169,7 @@ def test_a_date_in_retry_after_and_no_more_than_a_minute() -> None:
         assert web.sleep_s == [60.0]
 
 
-def test_it_gives_up_calmly() -> None:
+def test_fetch_gives_up_with_an_error() -> None:
     asked = list[httpx.Request]()
     web = web_of(lambda request: asked.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
     with pytest.raises(SourceUnreachable):
@@ -191,7 +191,7 @@ def test_redirects_and_refusals_end_the_fetch_at_once(status: int) -> None:
     assert str(status) in str(told.value)
 
 
-def test_a_page_too_long_is_given_up_while_it_streams() -> None:
+def test_long_page_is_refused_while_streaming() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b" " * 1_000_000
@@ -200,7 +200,7 @@ def test_a_page_too_long_is_given_up_while_it_streams() -> None:
         web_of(lambda _: httpx.Response(200, content=endless())).get("/a")
 
 
-def test_errors_and_reprs_hold_no_credentials() -> None:
+def test_errors_and_reprs_contain_no_credentials() -> None:
     web = web_of(lambda _: httpx.Response(401), headers={"Authorization": "Bearer hush"})
     with pytest.raises(SourceRefused) as told:
         web.get("/a")
@@ -230,7 +230,7 @@ def stop_page(*found: Any, more: bool = False, token: str | None = None, **other
     return json.dumps(page | other).encode()
 
 
-def test_one_bad_record_does_not_wedge_a_fetch() -> None:
+def test_bad_record_does_not_stop_a_fetch() -> None:
     found = (
         GOOD,
         GOOD | {"hashValue": "xyz"},
@@ -265,13 +265,13 @@ def test_one_bad_record_does_not_wedge_a_fetch() -> None:
         stop_page(nextPageToken=["a"]),
     ],
 )
-def test_what_is_no_page_ends_the_fetch_by_name(body: bytes) -> None:
+def test_malformed_page_ends_the_fetch(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(StopNcii(web_of(lambda _: httpx.Response(200, content=body))).pages(""))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
-def test_any_record_is_read_or_refused(noise: object) -> None:
+def test_any_record_is_parsed_or_refused(noise: object) -> None:
     for read in (read_record, read_update):
         for one in (noise, dict.fromkeys((*GOOD, "id", "type", "last_updated"), noise)):
             with suppress(BadRecord):
@@ -298,7 +298,7 @@ def ncmec_page(*entries: str, following: str = "") -> bytes:
 AT = "2026-01-01T00:00:00Z"
 
 
-def test_ncmec_entries_one_by_one() -> None:
+def test_ncmec_entries_are_parsed() -> None:
     found = (
         entry("a", AT, bits(1).hex(), bits(2).hex()),
         entry("b", AT, "no hash"),
@@ -325,12 +325,12 @@ def test_ncmec_entries_one_by_one() -> None:
         ncmec_page(following="@elsewhere.example/v2/"),
     ],
 )
-def test_ncmec_pages_that_are_none(body: bytes) -> None:
+def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(Ncmec(web_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(""))
 
 
-def test_a_next_page_holds_for_twelve_hours_and_a_range_is_then_read_again() -> None:
+def test_ncmec_next_page_expires_after_twelve_hours() -> None:
     clock, asked = WoundClock(), list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -356,7 +356,7 @@ def update(number: int, at: int, **other: Any) -> dict[str, Any]:
     return known | {"last_updated": at, "should_delete": False, "descriptors": {}} | other
 
 
-def test_an_update_that_is_dated_ahead_hides_nothing() -> None:
+def test_update_dated_ahead_hides_nothing() -> None:
     clock = WoundClock()
     broken = update("2", 9 * 10**14, indicator="broken")
     ahead = update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
@@ -368,7 +368,7 @@ def test_an_update_that_is_dated_ahead_hides_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_page_token_that_is_refused_begins_at_the_start_at_once(status: int) -> None:
+def test_refused_page_token_restarts_the_fetch(status: int) -> None:
     page = {"hashRecords": [], "hasMoreRecords": False, "nextSetTimestamp": 50}
     asked = list[dict[str, str]]()
 
@@ -387,7 +387,7 @@ def test_a_page_token_that_is_refused_begins_at_the_start_at_once(status: int) -
         list(StopNcii(web_of(lambda _: httpx.Response(401))).pages("20 T1"))
 
 
-def test_a_page_token_that_does_not_move_ends_the_fetch() -> None:
+def test_repeated_page_token_ends_the_fetch() -> None:
     page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
     answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
     with pytest.raises(BadPage):
@@ -437,7 +437,7 @@ def test_a_cursor_that_leads_elsewhere_is_not_followed(following: object) -> Non
     assert asked == ["charity.example"]
 
 
-def test_a_cursor_in_a_circle_ends() -> None:
+def test_cursor_loop_ends() -> None:
     page = {"data": [], "paging": {"next": f"{BASE}/again"}}
     pages = list(ThreatExchange(web_of(lambda _: httpx.Response(200, json=page)), "9").pages(""))
     assert len(pages) == 2
@@ -463,7 +463,7 @@ def content(number: int, **other: Any) -> dict[str, Any]:
     return known | {"signals": {"pdq": bits(number).hex()}} | other
 
 
-def test_an_hma_bank_is_walked_by_number_over_gaps() -> None:
+def test_hma_bank_is_read_by_number_across_gaps() -> None:
     now_s = int(WoundClock().now().timestamp())
     contents = {
         1: content(1),
@@ -488,14 +488,14 @@ def test_an_hma_bank_is_walked_by_number_over_gaps() -> None:
     ]
 
 
-def test_what_other_banks_have_is_no_gap() -> None:
+def test_content_of_other_banks_is_no_gap() -> None:
     other = {"name": "C", "matching_enabled_ratio": 1.0}
     contents = {number: content(number, bank=other) for number in range(1, 1_500)}
     contents[1_500] = content(1_500)
     assert [one.key for one in records(Hma(web_of(hma(contents)), "B", WoundClock()))] == ["1500"]
 
 
-def test_a_server_that_names_the_next_number_is_asked_for_that() -> None:
+def test_hinted_next_number_is_used() -> None:
     contents = {5_000: content(5_000), 9_000: content(9_000)}
     asked: list[int] = []
 
@@ -517,7 +517,7 @@ def test_a_server_that_names_the_next_number_is_asked_for_that() -> None:
 
 
 @pytest.mark.parametrize("said", ['{"next": 1}', '{"next": "7"}', '{"next": -1}', "[", '{"a": 1}'])
-def test_a_next_number_that_leads_nowhere_is_as_none(said: str) -> None:
+def test_invalid_next_number_is_ignored(said: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.count("/") == 3:
             return httpx.Response(200, json={"name": "B"})
@@ -527,14 +527,14 @@ def test_a_next_number_that_leads_nowhere_is_as_none(said: str) -> None:
     assert pages[-1].checkpoint == "1001 1000"
 
 
-def test_another_bank_or_none_is_not_an_empty_one() -> None:
+def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
         list(Hma(web_of(hma({}, name="C")), "B", WoundClock()).pages(""))
     with pytest.raises(SourceRefused):
         list(Hma(web_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
 
 
-def test_a_walk_goes_on_where_it_broke_off() -> None:
+def test_hma_fetch_resumes() -> None:
     contents = {number: content(number) for number in range(1, 251)}
     fetcher = Hma(web_of(hma(contents)), "B", WoundClock())
     first = next(fetcher.pages(""))
@@ -555,12 +555,12 @@ def test_a_walk_goes_on_where_it_broke_off() -> None:
         f"  {bits(1).hex()}  ",
     ],
 )
-def test_lines_that_hold_a_hash(line: str) -> None:
+def test_file_lines_with_a_hash(line: str) -> None:
     assert read_line(line) == Record(bits(1).hex(), 0, (bits(1),))
 
 
 @pytest.mark.parametrize("line", ["", "# a comment", "hash", "PDQ,quality", "video_md5 0123", " "])
-def test_lines_that_need_none(line: str) -> None:
+def test_file_lines_without_a_hash(line: str) -> None:
     assert read_line(line) is None
 
 
@@ -589,7 +589,7 @@ NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
 
 
 @pytest.mark.skipif(not NEEDLES.exists(), reason="Meta's PDQ test data are not here")
-def test_metas_needles(room: Room, judged: Callable[[str, int], None]) -> None:
+def test_meta_needle_hashes_are_read(room: Room, judged: Callable[[str, int], None]) -> None:
     source = Source("needles", SourceKind.FILE, str(NEEDLES), THEIRS)
     room.exchange.sources.add(source)
     fetcher = HashFile("needles", NEEDLES)

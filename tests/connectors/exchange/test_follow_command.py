@@ -1,4 +1,4 @@
-"""Sources that are fetched with nobody typing anything, as the process beside a gate does it."""
+"""Sources fetched automatically by the process beside a gate."""
 
 import logging
 import socket
@@ -41,7 +41,7 @@ def fetch(rounds: FetchSchedule, exchange: Exchange, platform: Platform) -> None
         fetch_due(rounds, exchange, platform, client)
 
 
-def test_what_is_due_is_fetched_once_and_withdrawn_when_it_is_gone(tmp_path: Path) -> None:
+def test_follow_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text("\n".join(HASHES))
     with gate(tmp_path / "gate") as (platform, exchange):
@@ -60,9 +60,7 @@ def test_what_is_due_is_fetched_once_and_withdrawn_when_it_is_gone(tmp_path: Pat
         assert platform.bank.counts().hashes == 2
 
 
-def test_one_that_fails_waits_and_does_not_stop_the_others(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failing_source_backs_off_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "list.csv"
     file.write_text(HASHES[0])
     with gate(tmp_path / "gate") as (platform, exchange):
@@ -80,7 +78,7 @@ def test_one_that_fails_waits_and_does_not_stop_the_others(
     assert "not-there" not in caplog.text
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_records_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "list.csv"
     file.write_text(HASHES[0] + "\nnonsense\n")
     with gate(tmp_path / "gate") as (platform, exchange):
@@ -91,7 +89,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def test_never_two_at_once(
+def test_follow_never_fetches_a_source_twice_at_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = tmp_path / "gate"
@@ -112,7 +110,7 @@ def test_never_two_at_once(
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
 
 
-def test_off_unless_it_is_set(tmp_path: Path) -> None:
+def test_follow_is_off_by_default(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
     done = subprocess.run(
@@ -126,7 +124,7 @@ def test_off_unless_it_is_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_it_ends_with_its_gate_also_while_a_source_is_silent(tmp_path: Path) -> None:
+def test_follow_ends_with_its_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"http://127.0.0.1:{silent.getsockname()[1]}"

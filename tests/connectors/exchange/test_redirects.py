@@ -1,4 +1,4 @@
-"""A partner's key goes where it was meant to, and nowhere else."""
+"""A partner's key is never redirected."""
 
 import httpx
 import pytest
@@ -7,7 +7,7 @@ import pytest
 @pytest.mark.parametrize(
     "path", ["/ncmec", "/ncmec/v2/status/", "/stopncii/v1", "/stopncii/v1/FetchHashes/"]
 )
-def test_nobody_is_sent_elsewhere(web: httpx.Client, path: str) -> None:
+def test_exchange_never_redirects(web: httpx.Client, path: str) -> None:
     answer = web.get(path, headers={"Host": "elsewhere.example"})
     assert answer.status_code == 404
     assert "location" not in answer.headers

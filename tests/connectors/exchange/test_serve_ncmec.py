@@ -1,4 +1,4 @@
-"""NCMEC's form, as a partner's client speaks it."""
+"""NCMEC's API, as a partner's client uses it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ def key(room: Room) -> str:
     return room.partner()[1]
 
 
-def test_all_pages_hold_every_entry_once(room: Room, web: httpx.Client, key: str) -> None:
+def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str) -> None:
     for number in range(1010):
         room.feed.put(f"c{number}", bits(number))
     look(room.exchange)
@@ -70,9 +70,7 @@ def test_all_pages_hold_every_entry_once(room: Room, web: httpx.Client, key: str
     assert prints == {bits(number).hex() for number in range(1010)}
 
 
-def test_ranges_side_by_side_neither_miss_nor_repeat(
-    room: Room, web: httpx.Client, key: str
-) -> None:
+def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, key: str) -> None:
     edges = [iso(room.clock.now())]
     for number in range(9):
         room.feed.put(f"c{number}", bits(number))
@@ -86,9 +84,7 @@ def test_ranges_side_by_side_neither_miss_nor_repeat(
     assert sorted(found) == [("image", f"c{number}") for number in range(9)]
 
 
-def test_an_ended_claim_is_a_deleted_image_and_leaves_nothing(
-    room: Room, web: httpx.Client, key: str
-) -> None:
+def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1))
     room.feed.put("disputed", bits(2))
     look(room.exchange)
@@ -104,7 +100,7 @@ def test_an_ended_claim_is_a_deleted_image_and_leaves_nothing(
     assert not room.lies_on_disk(bits(1))
 
 
-def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client, key: str) -> None:
+def test_ncmec_serves_only_the_partner_s_banks(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1))
     room.feed.put("listed", bits(2), bank=BankName("other"))
     look(room.exchange)
@@ -112,9 +108,7 @@ def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client, key: str
     assert names(walk(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
 
 
-def test_of_several_hashes_the_registered_one_is_last(
-    room: Room, web: httpx.Client, key: str
-) -> None:
+def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
     look(room.exchange)
     room.clock.wind(seconds=10)
@@ -124,7 +118,7 @@ def test_of_several_hashes_the_registered_one_is_last(
     assert [one.text for one in prints.all("pdq")] == [bits(2).hex(), bits(1).hex()]
 
 
-def test_who_asks_into_the_future_is_told_why(room: Room, web: httpx.Client, key: str) -> None:
+def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str) -> None:
     room.clock.wind(hours=9)
     ahead = iso(room.clock.now())
     room.clock.wind(hours=-9)
@@ -136,7 +130,7 @@ def test_who_asks_into_the_future_is_told_why(room: Room, web: httpx.Client, key
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_who_asks_a_little_ahead_waits_and_misses_nothing(
+def test_range_slightly_ahead_waits_and_misses_nothing(
     room: Room, web: httpx.Client, key: str
 ) -> None:
     room.feed.put("hers", bits(1))
@@ -157,10 +151,10 @@ def test_who_asks_a_little_ahead_waits_and_misses_nothing(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_gate_whose_clock_is_behind_dates_nothing_into_a_range_that_was_told(
+def test_slow_clock_dates_nothing_into_a_served_range(
     room: Room, web: httpx.Client, key: str
 ) -> None:
-    """Two processes serve; the withdrawal is first seen by the one that is behind."""
+    """Two processes serve; the one with the slow clock sees the withdrawal first."""
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
     look(room.exchange)
@@ -175,7 +169,7 @@ def test_a_gate_whose_clock_is_behind_dates_nothing_into_a_range_that_was_told(
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
-def test_who_asks_whole_half_hours_late_is_warned(
+def test_half_hour_offsets_warn_of_local_time(
     room: Room, web: httpx.Client, key: str, behind_s: int, *, warned: bool
 ) -> None:
     room.clock.wind(seconds=-behind_s)
@@ -187,7 +181,7 @@ def test_who_asks_whole_half_hours_late_is_warned(
     assert ("warning" in answer.headers) is warned
 
 
-def test_nothing_without_name_and_key(room: Room, web: httpx.Client, key: str) -> None:
+def test_ncmec_needs_name_and_key(room: Room, web: httpx.Client, key: str) -> None:
     room.partner("others")
     for auth in (None, ("friends", "guess"), ("others", key), ("", key)):
         answer = web.get("/ncmec/v2/status", auth=auth)
@@ -196,9 +190,7 @@ def test_nothing_without_name_and_key(room: Room, web: httpx.Client, key: str) -
     assert web.get("/ncmec/v2/status", headers={"Authorization": "Basic ?"}).status_code == 401
 
 
-def test_members_are_ourselves_who_asks_and_whose_bank_it_may_fetch(
-    room: Room, web: httpx.Client
-) -> None:
+def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     giver, _ = room.partner("giver", submits=True)
     room.partner("stranger")
     _, key = room.partner("friends", PEOPLE, giver.own_bank)
@@ -230,7 +222,7 @@ def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) ->
         assert [one.stance for one in room.exchange.partners.said([hers])] == [stance]
 
 
-def test_odd_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
+def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
     good = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
     assert put(web, key, "nobody", good) == 404
     entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + good
@@ -239,8 +231,8 @@ def test_odd_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
     assert put(web, key, "hers", b" " * 16_001) == 413
 
 
-def test_nothing_is_submitted_in_this_form(room: Room, web: httpx.Client) -> None:
-    """The public client has no words for it; StopNCII's form has."""
+def test_ncmec_accepts_no_submissions(room: Room, web: httpx.Client) -> None:
+    """The public client cannot submit; StopNCII's protocol can."""
     _, key = room.partner("friends", submits=True)
     entry = (
         f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"
@@ -251,7 +243,7 @@ def test_nothing_is_submitted_in_this_form(room: Room, web: httpx.Client) -> Non
     assert room.bank.entries(0) == ()
 
 
-def test_claims_of_other_banks_are_none_of_theirs(room: Room, web: httpx.Client, key: str) -> None:
+def test_feedback_on_other_banks_is_refused(room: Room, web: httpx.Client, key: str) -> None:
     other = BankName("other")
     from entrenous.stop.nouns import Bank
 
@@ -269,7 +261,7 @@ def test_claims_of_other_banks_are_none_of_theirs(room: Room, web: httpx.Client,
 @given(
     st.dictionaries(st.sampled_from(["from", "to", "start", "size", "max"]), st.text(max_size=30))
 )
-def test_odd_ranges_are_refused_calmly(web: httpx.Client, key: str, query: dict[str, str]) -> None:
+def test_malformed_ranges_are_refused(web: httpx.Client, key: str, query: dict[str, str]) -> None:
     answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
     assert answer.status_code in (400, 429)
     read_xml(answer.content, 100_000)

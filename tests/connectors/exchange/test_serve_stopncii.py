@@ -1,4 +1,4 @@
-"""StopNCII's form, as a partner's client speaks it."""
+"""StopNCII's API, as a partner's client uses it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -44,7 +44,7 @@ def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
 def everything(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
-    """Status of each hash, and the next start, as the public client walks."""
+    """The status of each hash, and the next start, as the public client reads all pages."""
     found, token, more = dict[str, str](), "", True
     while more:
         page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
@@ -54,7 +54,7 @@ def everything(
     return found, page["nextSetTimestamp"]
 
 
-def test_all_pages_hold_every_hash_once(room: Room, web: httpx.Client) -> None:
+def test_pages_contain_every_hash_once(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     for number in range(25):
         room.feed.put(f"c{number}", bits(number))
@@ -64,7 +64,7 @@ def test_all_pages_hold_every_hash_once(room: Room, web: httpx.Client) -> None:
     assert everything(web, key, following)[0] == {}
 
 
-def test_news_come_with_the_next_start_and_nothing_is_missed(room: Room, web: httpx.Client) -> None:
+def test_next_start_time_misses_nothing(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     start, found = 10, dict[str, str]()
     for number in range(12):
@@ -77,9 +77,7 @@ def test_news_come_with_the_next_start_and_nothing_is_missed(room: Room, web: ht
     assert set(found) == {bits(number).hex() for number in range(12)}
 
 
-def test_a_client_killed_between_pages_may_go_on_from_any_checkpoint(
-    room: Room, web: httpx.Client
-) -> None:
+def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     for number in range(20):
         room.feed.put(f"c{number}", bits(number))
@@ -92,9 +90,7 @@ def test_a_client_killed_between_pages_may_go_on_from_any_checkpoint(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_withdrawal_is_told_to_who_fetched_it_and_then_forgotten(
-    room: Room, web: httpx.Client
-) -> None:
+def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     _, late = room.partner("latecomer")
     room.feed.put("hers", bits(1))
@@ -116,9 +112,7 @@ def test_a_withdrawal_is_told_to_who_fetched_it_and_then_forgotten(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_client_killed_between_pages_is_told_of_the_withdrawal_still(
-    room: Room, web: httpx.Client
-) -> None:
+def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     for number in range(3):
         room.feed.put(f"c{number}", bits(number))
@@ -139,8 +133,8 @@ def test_a_client_killed_between_pages_is_told_of_the_withdrawal_still(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_gate_whose_clock_is_ahead_makes_nobody_miss_a_withdrawal(room: Room) -> None:
-    """Two processes serve; the next start is asked of the other one."""
+def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
+    """Two processes serve; the next start time is sent to the other one."""
     _, key = room.partner()
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
@@ -157,7 +151,7 @@ def test_a_gate_whose_clock_is_ahead_makes_nobody_miss_a_withdrawal(room: Room) 
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_what_nobody_fetched_leaves_no_tombstone(room: Room, web: httpx.Client) -> None:
+def test_unfetched_hash_leaves_no_tombstone(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     room.feed.withdraw("hers")
@@ -165,7 +159,7 @@ def test_what_nobody_fetched_leaves_no_tombstone(room: Room, web: httpx.Client) 
     assert not room.lies_on_disk(bits(1))
 
 
-def test_tombstones_end_after_35_days_whoever_still_waits(room: Room, web: httpx.Client) -> None:
+def test_tombstones_expire_after_35_days(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     everything(web, key)
@@ -180,7 +174,7 @@ def test_tombstones_end_after_35_days_whoever_still_waits(room: Room, web: httpx
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_others_requests_end_old_tombstones_too(room: Room, web: httpx.Client) -> None:
+def test_other_partners_requests_expire_tombstones(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     _, other = room.partner("others")
     room.feed.put("hers", bits(1))
@@ -194,7 +188,7 @@ def test_others_requests_end_old_tombstones_too(room: Room, web: httpx.Client) -
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_partner_removed_before_the_withdrawal_leaves_nothing(
+def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
     room: Room, web: httpx.Client
 ) -> None:
     _, key = room.partner()
@@ -211,8 +205,8 @@ def test_a_partner_removed_before_the_withdrawal_leaves_nothing(
     assert not room.lies_on_disk(bits(2))
 
 
-def test_who_was_told_of_none_waits_for_none(room: Room, web: httpx.Client) -> None:
-    """Struck off before the withdrawal was learnt of: it goes when it is learnt."""
+def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client) -> None:
+    """Removed from the list before the withdrawal: the hash is deleted with it."""
     partner, key = room.partner()
     room.partner("others")
     room.feed.put("hers", bits(1))
@@ -226,7 +220,7 @@ def test_who_was_told_of_none_waits_for_none(room: Room, web: httpx.Client) -> N
     assert partner.name == "friends"
 
 
-def test_a_record_names_no_more_than_a_hundred_cases(room: Room, web: httpx.Client) -> None:
+def test_record_names_at_most_a_hundred_cases(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     for number in range(150):
         room.feed.put(f"c{number}", bits(1))
@@ -234,7 +228,7 @@ def test_a_record_names_no_more_than_a_hundred_cases(room: Room, web: httpx.Clie
     assert (len(record["caseNumbers"]), record["hashStatus"]) == (100, "Active")
 
 
-def test_a_removed_partner_is_waited_for_no_more(room: Room, web: httpx.Client) -> None:
+def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     everything(web, key)
@@ -246,7 +240,7 @@ def test_a_removed_partner_is_waited_for_no_more(room: Room, web: httpx.Client) 
     assert web.get(FETCH, headers=shown(key)).status_code == 401
 
 
-def test_a_hash_stays_active_while_anybody_claims_it(room: Room, web: httpx.Client) -> None:
+def test_hash_stays_active_while_a_claim_remains(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     room.feed.put("also hers", bits(1))
@@ -257,11 +251,9 @@ def test_a_hash_stays_active_while_anybody_claims_it(room: Room, web: httpx.Clie
         assert everything(web, key)[0] == {bits(1).hex(): status}
 
 
-def test_a_claim_withdrawn_while_its_page_was_read_is_followed(
-    room: Room, web: httpx.Client
-) -> None:
-    """Two processes: one has read a page, the other learns of a withdrawal, then the first
-    remembers what it is about to serve.
+def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client) -> None:
+    """Two processes: one has read a page, the other applies a withdrawal, then the first records
+    what it is about to serve.
     """
     partner, key = room.partner()
     other, _ = room.partner("others")
@@ -278,7 +270,7 @@ def test_a_claim_withdrawn_while_its_page_was_read_is_followed(
     assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"
 
 
-def test_anothers_tombstone_is_not_shown(room: Room, web: httpx.Client) -> None:
+def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -> None:
     _, other = room.partner("others")
     _, key = room.partner()
     room.feed.put("theirs to forget", bits(1))
@@ -290,7 +282,7 @@ def test_anothers_tombstone_is_not_shown(room: Room, web: httpx.Client) -> None:
     assert record["caseNumbers"] == {"hers": "Active"}
 
 
-def test_who_remembers_while_another_follows_misses_no_withdrawal(
+def test_concurrent_remember_and_follow_miss_no_withdrawal(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.store.exchange_served._READ_AT_ONCE", 1)
@@ -314,7 +306,9 @@ def test_who_remembers_while_another_follows_misses_no_withdrawal(
     assert served.told_of(partner, [hers])[hers].state is ClaimState.WITHDRAWN
 
 
-def test_suspended_is_deleted_and_comes_back_when_confirmed(room: Room, web: httpx.Client) -> None:
+def test_suspended_hash_is_deleted_and_returns_when_confirmed(
+    room: Room, web: httpx.Client
+) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     everything(web, key)
@@ -324,7 +318,7 @@ def test_suspended_is_deleted_and_comes_back_when_confirmed(room: Room, web: htt
         assert everything(web, key)[0] == {bits(1).hex(): status}
 
 
-def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client) -> None:
+def test_stopncii_serves_only_the_partner_s_banks(room: Room, web: httpx.Client) -> None:
     _, key = room.partner("friends", OTHER)
     room.feed.put("hers", bits(1), bank=PEOPLE)
     room.feed.put("listed", bits(2), bank=OTHER)
@@ -332,7 +326,7 @@ def test_only_the_banks_that_were_chosen(room: Room, web: httpx.Client) -> None:
     assert everything(web, key)[0] == {bits(2).hex(): "Active"}
 
 
-def test_nothing_without_a_key(room: Room, web: httpx.Client) -> None:
+def test_stopncii_needs_a_key(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     wrong = (
@@ -354,14 +348,14 @@ def test_keys_are_kept_as_hashes_only(room: Room) -> None:
     assert not room.lies_on_disk(key.encode())
 
 
-def test_guessing_is_slowed_and_partners_are_not(room: Room, web: httpx.Client) -> None:
+def test_key_guessing_is_limited_without_blocking_partners(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     statuses = [web.get(FETCH, headers=shown(f"guess {n}")).status_code for n in range(12)]
     assert statuses == [401] * 10 + [429] * 2
     assert web.get(FETCH, headers=shown(key)).status_code == 200
 
 
-def test_too_many_requests_say_when_to_come_back(room: Room) -> None:
+def test_too_many_requests_have_retry_after(room: Room) -> None:
     from entrenous.connectors.exchange.exchange_access import Allowance
     from entrenous.stop.exchange_nouns import TooManyRequests
 
@@ -386,7 +380,9 @@ def test_too_many_requests_say_when_to_come_back(room: Room) -> None:
         {"startTimestamp": "\u0661"},
     ],
 )
-def test_odd_queries_are_refused(room: Room, web: httpx.Client, query: dict[str, str]) -> None:
+def test_malformed_queries_are_refused(
+    room: Room, web: httpx.Client, query: dict[str, str]
+) -> None:
     _, key = room.partner()
     assert web.get(FETCH, params=query, headers=shown(key)).status_code == 400
 
@@ -413,7 +409,7 @@ def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: htt
     assert record["CSPFeedbacks"] == [{"feedbackValue": "Blocked", "tags": [], "source": "friends"}]
 
 
-def test_nobody_speaks_about_what_they_were_not_served(room: Room, web: httpx.Client) -> None:
+def test_feedback_on_unserved_hashes_is_ignored(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     _, other = room.partner("others")
     _claim(room, "hers", bits(1))
@@ -422,7 +418,7 @@ def test_nobody_speaks_about_what_they_were_not_served(room: Room, web: httpx.Cl
     assert post(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
 
 
-def test_three_partners_against_suspend_a_claim(room: Room, web: httpx.Client) -> None:
+def test_three_opposing_partners_suspend_a_claim(room: Room, web: httpx.Client) -> None:
     claim = _claim(room, "hers", bits(1))
     body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
     states = []
@@ -436,7 +432,7 @@ def test_three_partners_against_suspend_a_claim(room: Room, web: httpx.Client) -
     assert states == ["waiting", "waiting", "waiting", "suspended"]
 
 
-def test_three_old_opinions_do_not_undo_what_a_reviewer_confirmed_since(room: Room) -> None:
+def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
     partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     for partner in partners[:3]:
@@ -452,7 +448,7 @@ def test_three_old_opinions_do_not_undo_what_a_reviewer_confirmed_since(room: Ro
 def test_an_opinion_and_the_suspension_are_one_transaction(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the third opinion kept and its suspension lost, it would be an old one ever after."""
+    """If only the opinion were stored, the suspension would be missing for good."""
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
     claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
     room.bank.move(claim, ClaimEvent.CONFIRM)
@@ -485,7 +481,7 @@ def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room)
     assert room.exchange.partners.said(list(more)) == ()
 
 
-def test_many_who_bring_the_same_hashes_at_once_all_succeed(room: Room) -> None:
+def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
     bank = SqlBankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
     prepare_banks(bank)
     partner, _ = room.partner("friends", submits=True)
@@ -518,7 +514,7 @@ def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: ht
     assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.own_bank, "waiting")
 
 
-def test_a_submission_is_taken_whole_or_not_at_all(room: Room, web: httpx.Client) -> None:
+def test_submission_is_stored_all_or_none(room: Room, web: httpx.Client) -> None:
     _, key = room.partner("friends", submits=True)
     good = {"signalType": "ImagePDQ", "hashValue": bits(1).hex()}
     for bad in (
@@ -533,13 +529,13 @@ def test_a_submission_is_taken_whole_or_not_at_all(room: Room, web: httpx.Client
     assert room.bank.entries(0) == ()
 
 
-def test_who_may_not_submit_is_told_so(room: Room, web: httpx.Client) -> None:
+def test_submission_without_permission_is_refused(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     body = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": bits(1).hex()}]}
     assert post(web, "SubmitHashes", key, body).status_code == 403
 
 
-def test_a_body_too_long_is_not_read(room: Room, web: httpx.Client) -> None:
+def test_long_body_is_not_read(room: Room, web: httpx.Client) -> None:
     _, key = room.partner("friends", submits=True)
     answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=shown(key))
     assert answer.status_code == 413
@@ -549,7 +545,7 @@ def test_a_body_too_long_is_not_read(room: Room, web: httpx.Client) -> None:
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
-def test_noise_is_refused_calmly(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
+def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
     key = room.keys.get("noisy") or room.partner("noisy", submits=True)[1]
     room.keys["noisy"] = key
     answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=shown(key))
@@ -557,7 +553,7 @@ def test_noise_is_refused_calmly(room: Room, web: httpx.Client, noise: bytes, wh
 
 
 def _claim(room: Room, name: str, of: bytes) -> Any:
-    """In the bank, and in the feed."""
+    """A claim in the bank and in the feed."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 

@@ -1,4 +1,4 @@
-"""XML from strangers: no entities, no depth, no width, no other errors than ours."""
+"""XML from strangers: no entities, limited depth and width, and only our own errors."""
 
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ from entrenous.stop.exchange_nouns import BadXml, TooLong
 BILLION_LAUGHS = b"""<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l>&b;</l>"""
 
 
-def test_names_are_without_their_namespace() -> None:
+def test_xml_names_have_no_namespace() -> None:
     root = read_xml(b'<a xmlns="urn:x" xmlns:y="urn:y"><y:b id="1">t&amp;u</y:b><b/></a>', 1000)
     inside = root.one("b")
     assert inside is not None
@@ -37,21 +37,21 @@ def test_names_are_without_their_namespace() -> None:
         b"<a>" * (DEPTH_MAX + 1) + b"</a>" * (DEPTH_MAX + 1),
     ],
 )
-def test_what_is_odd_is_refused(data: bytes) -> None:
+def test_malformed_xml_is_refused(data: bytes) -> None:
     with pytest.raises(BadXml):
         read_xml(data, 10_000)
 
 
-def test_the_deepest_that_is_read() -> None:
+def test_deepest_accepted_xml() -> None:
     read_xml(b"<a>" * DEPTH_MAX + b"</a>" * DEPTH_MAX, 10_000)
 
 
-def test_too_long_is_not_parsed() -> None:
+def test_long_xml_is_not_parsed() -> None:
     with pytest.raises(TooLong):
         read_xml(b"<a/>", 3)
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="<>/a&;!=\"' [", max_size=60).map(str.encode))
-def test_noise_is_refused_by_name(noise: bytes) -> None:
+def test_random_bytes_are_no_xml(noise: bytes) -> None:
     with suppress(Malformed):
         read_xml(noise, 1000)

@@ -1,4 +1,4 @@
-"""The gate in HMA's words, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
+"""The gate's HMA API, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
 # ruff: noqa: F811 - a fixture is asked for by its name
 
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     access,
     another,
     clock,
+    device_gate,
     hers,
     platform,
     web,
@@ -37,7 +38,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 
 @contextmanager
 def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
-    """A gate's room on that file, which may be opened again later."""
+    """A platform on that file, which may be opened again later."""
     engine = open_engine(path)
     bank = SqlBankStore(engine, clock)
     reviews = SqlReviewQueue(engine, clock)
@@ -49,7 +50,7 @@ def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
 def an_app(
     platform: Platform, access: GateAccess, kept_beside: Platform | None = None
 ) -> Starlette:
-    """As the gate mounts it; ``kept_beside`` has the database, where this platform's is away."""
+    """The API as the gate mounts it; ``kept_beside`` has the database if this platform has none."""
     kept = kept_beside or platform
     return hma_app(platform, access, listings_of(kept), exchange_of(kept).sources)
 
@@ -58,7 +59,7 @@ def an_app(
 def a_client(
     platform: Platform, access: GateAccess, kept_beside: Platform | None = None
 ) -> Iterator[httpx.Client]:
-    """A client that shows no token."""
+    """A client without a token."""
     app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
     with httpx.Client(transport=Direct(app), base_url=HMA) as client:
         yield client
@@ -72,6 +73,6 @@ def stranger(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def hma(stranger: httpx.Client) -> httpx.Client:
-    """A client of HMA whose URL was changed, and that shows the operator's token."""
+    """A client of HMA with a changed URL and the operator's token."""
     stranger.headers.update(OPERATOR)
     return stranger

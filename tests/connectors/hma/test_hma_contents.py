@@ -1,4 +1,4 @@
-"""Banks and contents over time: numbers, on and off, what a person registered, restarts."""
+"""Banks and contents over time: numbers, on and off, persons' claims, restarts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_small_bank_matches_also_after_a_restart(
     assert set(ids) == {1}
 
 
-def test_off_and_on_again_keeps_its_number_and_confirms_nothing(
+def test_switching_a_content_off_and_on_keeps_its_number(
     hma: httpx.Client, platform: Platform
 ) -> None:
     number, address = make(hma), "/c/bank/TEST/content/1"
@@ -75,7 +75,7 @@ def test_off_and_on_again_keeps_its_number_and_confirms_nothing(
     assert claim.state is ClaimState.WAITING
 
 
-def test_deleted_for_good_on_or_off(hma: httpx.Client, platform: Platform) -> None:
+def test_content_is_deleted_on_or_off(hma: httpx.Client, platform: Platform) -> None:
     first, second = make(hma), make(hma, signal=FAR)
     hma.put(f"/c/bank/TEST/content/{second}", json=OFF)
     for number in (first, second):
@@ -95,7 +95,7 @@ def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
     assert hma.get("/c/bank/ONE/content/1").status_code == 404
 
 
-def test_what_a_person_registered_is_found_and_is_theirs(
+def test_person_s_claim_is_found_but_not_changeable(
     hma: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     protection = protect_picture(
@@ -112,9 +112,7 @@ def test_what_a_person_registered_is_found_and_is_theirs(
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
 
 
-def test_what_a_person_released_last_is_acted_on_no_more(
-    hma: httpx.Client, platform: Platform
-) -> None:
+def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
     number = make(hma)
     ((_, claim),) = platform.bank.claims_on({number})
     platform.bank.move(claim.id, ClaimEvent.CONFIRM)
@@ -126,7 +124,7 @@ def test_what_a_person_released_last_is_acted_on_no_more(
     assert list(looked_up(hma)) == ["TEST"]
 
 
-def test_a_number_of_another_bank_says_which_one_comes_next(hma: httpx.Client) -> None:
+def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
     first, second = make(hma), make(hma, "OTHER", FAR)
     other = "/c/bank/OTHER/content"
     hma.put(f"{other}/{second}", json=OFF)  # what is off is a content still
@@ -138,8 +136,8 @@ def test_a_number_of_another_bank_says_which_one_comes_next(hma: httpx.Client) -
     assert hma.get(f"{other}/{first}").json()["next"] is None
 
 
-def test_a_bank_behind_another_is_fetched_whole(platform: Platform, hma: httpx.Client) -> None:
-    """More than the thousand missing numbers that end a walk lie between them."""
+def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client) -> None:
+    """Between them are more than the thousand missing numbers that end a fetch."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     make(hma, "SECOND", FAR)
@@ -148,7 +146,7 @@ def test_a_bank_behind_another_is_fetched_whole(platform: Platform, hma: httpx.C
     assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR),)]
 
 
-def test_windows_have_numbers_and_are_no_contents(
+def test_parts_of_pictures_are_no_contents(
     device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
@@ -161,14 +159,14 @@ def test_windows_have_numbers_and_are_no_contents(
             content(window.number, people, platform)
 
 
-def test_a_suspended_claim_of_a_person_is_shown_off(hma: httpx.Client, platform: Platform) -> None:
+def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:
     import_hashes(HEX, PEOPLE, platform)
     ((_, claim),) = platform.bank.claims_on({1})
     platform.bank.move(claim.id, ClaimEvent.SUSPEND)
     assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0
 
 
-def test_a_bank_in_shadow_is_only_found_raw(hma: httpx.Client, platform: Platform) -> None:
+def test_shadow_bank_is_found_by_raw_lookup_only(hma: httpx.Client, platform: Platform) -> None:
     number = make(hma)
     hma.put("/c/bank/TEST", json={"enabled": False})
     assert (looked_up(hma), raw(hma)) == ({}, [number])
@@ -186,7 +184,7 @@ def test_each_bank_has_its_radius(hma: httpx.Client, platform: Platform) -> None
     assert raw(hma) == [1]
 
 
-def test_two_banks_under_one_name(hma: httpx.Client, platform: Platform) -> None:
+def test_two_banks_with_one_hma_name_are_refused(hma: httpx.Client, platform: Platform) -> None:
     for name in ("from-ally", "from.ally"):
         import_hashes(HEX, BankName(name), platform)
     assert looked_up(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
@@ -195,7 +193,7 @@ def test_two_banks_under_one_name(hma: httpx.Client, platform: Platform) -> None
     assert raw(hma, FAR) == []
 
 
-def test_what_a_reviewer_let_through_is_not_asked_again(
+def test_released_bank_is_hidden(
     web: httpx.Client, hma: httpx.Client, clock: WoundClock, hers: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
@@ -219,9 +217,7 @@ def test_what_a_reviewer_let_through_is_not_asked_again(
     assert [bank["name"] for bank in hma.get("/c/banks").json()] == ["PEOPLE", "TEST"]
 
 
-def test_what_was_let_through_is_looked_back_at(
-    web: httpx.Client, hma: httpx.Client, hers: Any
-) -> None:
+def test_adding_a_hash_looks_back(web: httpx.Client, hma: httpx.Client, hers: Any) -> None:
     upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
     assert upload.json()["decision"] == "let through"
     hma.post("/c/banks", json={"name": "TEST"})
@@ -229,7 +225,7 @@ def test_what_was_let_through_is_looked_back_at(
     assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
 
 
-def test_the_gate_holds_what_was_added_here(
+def test_gate_holds_matches_of_added_hashes(
     web: httpx.Client, hma: httpx.Client, hers: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})

@@ -1,4 +1,4 @@
-"""Every address of HMA, as a running one answered it, and what is different here on purpose."""
+"""Every route of HMA, as a running HMA answered it, and the intended differences."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ FLAT = png(np.full((200, 200, 3), 128, np.uint8))
 
 @dataclass(frozen=True)
 class Row:
-    """A request to a gate with a bank TEST that has the one content 1, and what comes of it."""
+    """A request to a gate with a bank TEST that has one content 1, and the expected answer."""
 
     asked: str
     body: Any = None
@@ -285,7 +285,7 @@ ROWS = [
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a bank TEST of one content, as the facade made it."""
+    """A database with a bank TEST of one content, as the API created it."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
     with a_platform(path, WoundClock()) as platform:
         prepare_banks(platform.bank)
@@ -299,7 +299,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fetched_once(platform: Platform, file: Path) -> None:
-    """Two sources: one, a file, was read to its end, and nothing was in it; the other was not."""
+    """Two sources: an empty file that was read to its end, and one that was not."""
     exchange = exchange_of(platform)
     file.write_text("# empty\n")
     ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
@@ -312,7 +312,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 
 @pytest.fixture
 def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
-    """A gate on a copy of it."""
+    """A gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
     with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
         hma.headers.update(OPERATOR)
@@ -320,7 +320,7 @@ def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Cli
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_every_row_of_the_table(one: httpx.Client, row: Row) -> None:
+def test_hma_contract_table(one: httpx.Client, row: Row) -> None:
     method, path = row.asked.split()
     files = {name: ("x", data) for name, data in (row.form or {}).items()}
     answer = one.request(method, path, params=row.query, json=row.body, files=files or None)
@@ -332,7 +332,7 @@ def test_every_row_of_the_table(one: httpx.Client, row: Row) -> None:
         assert (answer.text if row.answer == ALIVE else answer.json()) == row.answer
 
 
-def test_a_picture_is_hashed_as_at_the_gate(hma: httpx.Client, hers: Any) -> None:
+def test_hma_hash_equals_the_gate_s(hma: httpx.Client, hers: Any) -> None:
     answer = hma.post("/h/hash", files={"photo": ("x.png", png(hers))})
     assert answer.status_code == 200
     hashed = answer.json()["pdq"]
@@ -344,10 +344,10 @@ def test_a_picture_is_hashed_as_at_the_gate(hma: httpx.Client, hers: Any) -> Non
     assert 0 <= int(hit["distance"]) <= 10
 
 
-def test_no_address_but_the_status_without_a_token(
+def test_hma_routes_need_a_token_except_status(
     stranger: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
-    """Of all routes, so that none can be forgotten."""
+    """For all routes, so that none can be forgotten."""
     asked = 0
     for route in an_app(platform, access).routes:
         assert isinstance(route, Route)
@@ -361,7 +361,7 @@ def test_no_address_but_the_status_without_a_token(
     assert asked > 60
 
 
-def test_the_map_names_every_address(hma: httpx.Client) -> None:
+def test_site_map_lists_every_route(hma: httpx.Client) -> None:
     paths = hma.get("/site-map").json()
     assert paths == sorted(paths)
     assert {"/m/raw_lookup", "/c/bank/<bank>/content/<content>"} <= set(paths)
@@ -371,5 +371,5 @@ def test_the_map_names_every_address(hma: httpx.Client) -> None:
     assert set(described["paths"]["/m/lookup"]) == {"get", "post"}
 
 
-def test_the_status_leads_where_it_is_mounted(hma: httpx.Client) -> None:
+def test_home_redirects_to_the_mounted_status(hma: httpx.Client) -> None:
     assert hma.get("/").headers["location"] == "/hma/status"

@@ -1,5 +1,5 @@
-"""Frames of videos are not told below /hma: a match there could not be called a part, and a
-platform would refuse by it.
+"""HMA's API reports no video frames: a match could not be marked as a part, so a platform would
+refuse uploads by it.
 """
 
 import httpx
@@ -11,7 +11,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 
 
-def test_a_frame_is_no_content(platform: Platform, hma: httpx.Client) -> None:
+def test_video_frame_is_no_content(platform: Platform, hma: httpx.Client) -> None:
     bits = bytes(range(32))
     at = platform.clock.now()
     film = Claim(ClaimId("ab" * 16), PEOPLE, ClaimState.WAITING, VIDEO_KIND, 90, at)

@@ -1,4 +1,4 @@
-"""What a platform says of its contents: its own names and notes; and contents off until a time."""
+"""The platform's own ids and notes for contents, and contents off until a time."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def called(hma: httpx.Client, address: str = ADDRESS) -> Any:
 
 
 @pytest.mark.parametrize("where", ["form", "query"])
-def test_a_client_of_hma_posts_its_first_content(hma: httpx.Client, hers: Any, where: str) -> None:
+def test_hma_client_posts_its_first_content(hma: httpx.Client, hers: Any, where: str) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     words = {"metadata": json.dumps(METADATA), "note": "a note"}
     given: Any = {"data": words} if where == "form" else {"params": words}
@@ -44,7 +44,7 @@ def test_a_client_of_hma_posts_its_first_content(hma: httpx.Client, hers: Any, w
     assert shown["metadata"] == kept
 
 
-def test_of_metadata_nothing_but_its_own_name_is_kept(hma: httpx.Client) -> None:
+def test_only_content_id_of_metadata_is_stored(hma: httpx.Client) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     for metadata, name in (
         (METADATA, "upload-7"),
@@ -60,7 +60,7 @@ def test_of_metadata_nothing_but_its_own_name_is_kept(hma: httpx.Client) -> None
     assert called(hma, f"/c/bank/TEST/content/{make(hma)}") is None
 
 
-def test_its_name_stays_when_it_is_off_and_on_again(hma: httpx.Client) -> None:
+def test_content_id_survives_switching_off_and_on(hma: httpx.Client) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "metadata": METADATA})
     for change in (OFF, ON):
@@ -68,7 +68,9 @@ def test_its_name_stays_when_it_is_off_and_on_again(hma: httpx.Client) -> None:
         assert called(hma) == "upload-7"
 
 
-def test_off_until_a_time(hma: httpx.Client, platform: Platform, clock: WoundClock) -> None:
+def test_content_is_off_until_a_time(
+    hma: httpx.Client, platform: Platform, clock: WoundClock
+) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "note": "n", "metadata": METADATA})
     ((_, confirmed),) = platform.bank.claims_on({1})
@@ -88,7 +90,7 @@ def test_off_until_a_time(hma: httpx.Client, platform: Platform, clock: WoundClo
     assert called(hma) == "upload-7"
 
 
-def test_what_was_switched_on_or_off_by_hand_has_no_time_any_more(
+def test_switching_by_hand_clears_the_time(
     hma: httpx.Client, platform: Platform, clock: WoundClock
 ) -> None:
     make(hma)
@@ -103,7 +105,7 @@ def test_what_was_switched_on_or_off_by_hand_has_no_time_any_more(
         until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
 
 
-def test_who_dies_before_it_is_off_leaves_it_on(
+def test_crash_before_switching_off_leaves_it_on(
     hma: httpx.Client, platform: Platform, clock: WoundClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(hma)
@@ -123,7 +125,7 @@ def test_who_dies_before_it_is_off_leaves_it_on(
     assert listings.due(clock.now()) == ()
 
 
-def test_a_note_that_is_written_anew_is_what_a_reviewer_reads(
+def test_changed_note_is_shown_to_reviewers(
     web: httpx.Client, hma: httpx.Client, hers: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
@@ -134,7 +136,7 @@ def test_a_note_that_is_written_anew_is_what_a_reviewer_reads(
     assert review.json()["matches"][0]["reason"] == "new"
 
 
-def test_what_a_person_registered_gets_no_note(hma: httpx.Client, platform: Platform) -> None:
+def test_person_s_claim_cannot_be_annotated(hma: httpx.Client, platform: Platform) -> None:
     platform.bank.register(Registration(claim("hers"), (bytes.fromhex(FAR),)))
     assert claim("hers").bank == PEOPLE
     assert hma.put("/c/bank/PEOPLE/content/1", json={"note": "x"}).status_code == 403

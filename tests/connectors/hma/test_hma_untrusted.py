@@ -1,4 +1,4 @@
-"""What strangers send: turned pictures, noise, too much at once; and a database that is away."""
+"""Requests from strangers: rotated pictures, random bytes, overload; and a lost database."""
 
 import json
 import time
@@ -38,7 +38,7 @@ def looked_up(hma: httpx.Client, data: bytes) -> list[str]:
     return list(answer.json()["pdq"])
 
 
-def test_turned_framed_and_inverted_pictures_are_found(
+def test_rotated_framed_and_inverted_pictures_are_found(
     with_hers: httpx.Client, hers: Any, another: Any
 ) -> None:
     framed = np.pad(hers, ((60, 60), (40, 40), (0, 0)), constant_values=255)
@@ -47,12 +47,12 @@ def test_turned_framed_and_inverted_pictures_are_found(
     assert looked_up(with_hers, jpeg(another)) == []
 
 
-def test_a_cut_out_is_for_the_gate_itself(with_hers: httpx.Client, hers: Any) -> None:
+def test_crops_are_not_matched_by_hma(with_hers: httpx.Client, hers: Any) -> None:
     assert looked_up(with_hers, screenshot_crop(hers)) == []
 
 
 @pytest.mark.parametrize("cut", [9000, 200, 20])
-def test_a_broken_picture_is_the_senders_mistake(hma: httpx.Client, hers: Any, cut: int) -> None:
+def test_broken_picture_is_a_client_error(hma: httpx.Client, hers: Any, cut: int) -> None:
     for address in ("/h/hash", "/m/lookup"):
         answer = hma.post(address, files={"photo": ("x", jpeg(hers)[:cut])})
         assert answer.status_code == 400
@@ -60,13 +60,13 @@ def test_a_broken_picture_is_the_senders_mistake(hma: httpx.Client, hers: Any, c
 
 
 @given(st.binary(max_size=400))
-def test_noise_is_no_form(noise: bytes) -> None:
+def test_random_bytes_are_no_hma_form(noise: bytes) -> None:
     with pytest.raises(NoPhoto):
         form_of(noise, b"never-in-it-------")
 
 
 @given(st.data())
-def test_a_broken_form_is_no_form_or_a_form(data: st.DataObject) -> None:
+def test_truncated_form_is_a_form_or_refused(data: st.DataObject) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\nxyz\r\n--b--\r\n'
     assert form_of(head, b"b").untrusted_photo == b"xyz"
     at = data.draw(st.integers(0, len(head) - 1))
@@ -75,7 +75,7 @@ def test_a_broken_form_is_no_form_or_a_form(data: st.DataObject) -> None:
         assert form_of(broken, b"b").untrusted_photo
 
 
-def test_only_the_first_of_a_name_counts_and_fields_are_few() -> None:
+def test_first_field_of_a_name_counts() -> None:
     part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     many = "".join(part.format(f"f{n}", n) for n in range(15))
     body = part.format("note", "a") + part.format("note", "b") + many
@@ -85,18 +85,18 @@ def test_only_the_first_of_a_name_counts_and_fields_are_few() -> None:
 
 
 @given(st.text(max_size=70) | st.integers() | st.none() | st.binary())
-def test_what_is_no_hash(noise: object) -> None:
+def test_invalid_hash_is_refused(noise: object) -> None:
     with pytest.raises(BadFingerprint):
         bits_of(noise)
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_every_hash_is_read_in_both_cases(bits: bytes) -> None:
+def test_hash_is_read_in_either_letter_case(bits: bytes) -> None:
     assert bits_of(bits.hex()) == bits_of(bits.hex().upper()) == bits
 
 
 @given(st.text(max_size=40))
-def test_every_bank_has_a_name_for_hma(name: str) -> None:
+def test_every_bank_has_an_hma_name(name: str) -> None:
     said = hma_name(BankName(name))
     assert said.isascii()
     assert said.replace("_", "A").isalnum()
@@ -113,12 +113,14 @@ def test_every_bank_has_a_name_for_hma(name: str) -> None:
         "PUT /c/bank/PEOPLE/content/1",
     ],
 )  # fmt: skip
-def test_a_body_that_is_no_object(hma: httpx.Client, asked: str, noise: bytes) -> None:
+def test_body_that_is_no_json_object_is_refused(
+    hma: httpx.Client, asked: str, noise: bytes
+) -> None:
     answer = hma.request(*asked.split(), content=noise)
     assert (answer.status_code, set(answer.json())) == (400, {"message"})
 
 
-def test_a_body_that_is_too_large(hma: httpx.Client) -> None:
+def test_large_body_is_refused(hma: httpx.Client) -> None:
     for address in ("/m/compare", "/c/banks"):
         assert hma.post(address, content=bytes(70_000)).status_code == 413
 
@@ -134,7 +136,7 @@ class Away:
         raise BankUnreachable(why="it is away")
 
 
-def test_a_database_that_is_away(platform: Platform, access: GateAccess) -> None:
+def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> None:
     away = replace(platform, bank=cast("BankStore", Away()))
     with a_client(away, access, platform) as client:
         status = client.get("/status")
@@ -145,8 +147,8 @@ def test_a_database_that_is_away(platform: Platform, access: GateAccess) -> None
         assert banks.headers["retry-after"] == "5"
 
 
-def test_more_at_once_than_there_is_room_for(platform: Platform, access: GateAccess) -> None:
-    """While one picture still arrives at a gate for one, the next is told to come back."""
+def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateAccess) -> None:
+    """While one picture is arriving at a gate for one, the next is refused as busy."""
 
     async def scenario() -> tuple[int, Any]:
         app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))

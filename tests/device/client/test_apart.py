@@ -48,7 +48,7 @@ def does(apart: PausedRequests, errand: Errand, token: Secret = OWN) -> None:
         pass
 
 
-def test_a_letter_waits_after_an_own_errand_and_an_own_errand_after_it() -> None:
+def test_letters_and_own_requests_are_separated_by_pauses() -> None:
     world = World()
     apart = world.apart()
     for errand, token in ((Errand.OWN, OWN), (Errand.LETTER, BEN), (Errand.OWN, OWN)):
@@ -59,7 +59,7 @@ def test_a_letter_waits_after_an_own_errand_and_an_own_errand_after_it() -> None
 
 
 @pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
-def test_a_pause_is_the_part_that_was_drawn(share: float, pause: list[float]) -> None:
+def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
     world = World(share)
     apart = world.apart()
     does(apart, Errand.OWN)
@@ -76,7 +76,7 @@ def test_work_in_between_is_part_of_the_pause() -> None:
     assert world.pauses == [0.5]
 
 
-def test_fifty_recipients_cost_little_more_than_one() -> None:
+def test_fifty_recipients_take_little_longer_than_one() -> None:
     world = World()
     apart = world.apart()
     does(apart, Errand.OWN)
@@ -86,7 +86,7 @@ def test_fifty_recipients_cost_little_more_than_one() -> None:
     assert sum(world.pauses) < 10
 
 
-def test_states_are_one_errand_and_who_takes_back_does_not_wait() -> None:
+def test_state_queries_are_one_errand_and_recalls_do_not_wait() -> None:
     world = World()
     apart = world.apart()
     does(apart, Errand.OWN)
@@ -97,7 +97,7 @@ def test_states_are_one_errand_and_who_takes_back_does_not_wait() -> None:
     assert world.pauses == [2.0]
 
 
-def test_what_comes_first_waits_for_nothing() -> None:
+def test_first_request_is_not_delayed() -> None:
     world = World()
     does(world.apart(), Errand.LETTER, BEN)
     assert world.pauses == []
@@ -163,6 +163,6 @@ def test_a_device_pauses_as_its_settings_say(
     assert longest == [7.0, 7.0]
 
 
-def test_by_default_it_is_three_seconds_at_most() -> None:
+def test_default_pause_is_three_seconds_at_most() -> None:
     assert read_settings({}).pause_s == 3.0
     assert read_settings({"ENTRENOUS_PAUSE": "0"}).pause_s == 0.0

@@ -98,7 +98,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
             yield Town(url, HttpCourier(web), clock, sweeps)
 
 
-def test_a_message_travels_and_leaves_nothing_to_hand_out(town: Town) -> None:
+def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
     post = town.ready(opens=1)
     courier, url = town.courier, town.url
     assert town.state(post) is EnvelopeState.WAITING
@@ -259,7 +259,7 @@ def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
         courier.post(url, post.token, post.letter())
 
 
-def test_tokens_end(town: Town) -> None:
+def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
     town.waits(days=100)
     with pytest.raises(WrongToken):
@@ -368,7 +368,7 @@ def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
     assert BLOB_BYTES_MAX == 4 * 1024**3
 
 
-def test_what_was_never_there_is_not_found(town: Town) -> None:
+def test_unknown_ids_are_not_found(town: Town) -> None:
     courier, url, post = town.courier, town.url, Post()
     with pytest.raises(NoSuchMailbox):
         courier.waiting(url, post.mailbox, post.owner, 0)
@@ -423,7 +423,7 @@ def test_two_openings_end_with_the_second_finish(town: Town) -> None:
         fetched(courier, url, post.blob_id, post.fetch)
 
 
-def test_the_first_opening_is_the_one_that_is_told(town: Town) -> None:
+def test_first_opening_time_is_reported(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready(opens=2)
     for _ in range(2):
         courier.open_share(url, post.id, post.open, post.attempt())
@@ -432,7 +432,7 @@ def test_the_first_opening_is_the_one_that_is_told(town: Town) -> None:
     assert (status.opened, status.opened_at) == (2, NOON)
 
 
-def test_without_a_limit_it_opens_until_it_expires(town: Town) -> None:
+def test_letter_without_limit_opens_until_it_expires(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.ready(opens=None)
     for _ in range(3):
         attempt = post.attempt()
@@ -454,7 +454,7 @@ def test_plain_http_stays_on_this_machine(town: Town) -> None:
             town.courier.state(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 
 
-def test_nobody_answers(town: Town) -> None:
+def test_unreachable_relay_raises_relay_unreachable(town: Town) -> None:
     with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
         town.courier.state("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from entrenous.device.client.connections import Lanes
+from entrenous.device.client.connections import PerTokenTransport
 from entrenous.device.client.http_courier import RelayClient
 
 RELAY, OTHER = "https://relay.test", "https://other.test"
@@ -44,19 +44,17 @@ def client(lines: list[Line]) -> Iterator[RelayClient]:
         lines.append(Line())
         return lines[-1]
 
-    with RelayClient(Lanes(make)) as client:
+    with RelayClient(PerTokenTransport(make)) as client:
         yield client
 
 
-def test_one_token_goes_on_and_another_ends_its_line(
-    client: RelayClient, lines: list[Line]
-) -> None:
+def test_another_token_closes_an_idle_connection(client: RelayClient, lines: list[Line]) -> None:
     for token in (BEN, BEN, CARO, BEN):
         assert client.get(RELAY, headers=token).content == b"answer"
     assert [(len(line.asked), line.closed) for line in lines] == [(2, True), (1, True), (1, False)]
 
 
-def test_the_same_token_at_another_relay_has_another_line(
+def test_same_token_at_another_relay_uses_another_connection(
     client: RelayClient, lines: list[Line]
 ) -> None:
     client.get(RELAY, headers=BEN)
@@ -64,14 +62,14 @@ def test_the_same_token_at_another_relay_has_another_line(
     assert [len(line.asked) for line in lines] == [1, 1]
 
 
-def test_who_shows_no_token_shares_nothing(client: RelayClient, lines: list[Line]) -> None:
+def test_requests_without_token_share_no_connection(client: RelayClient, lines: list[Line]) -> None:
     client.get(RELAY)
     client.get(RELAY)
     client.get(RELAY, headers=BEN)
     assert [(len(line.asked), line.closed) for line in lines] == [(1, True), (1, True), (1, False)]
 
 
-def test_a_line_that_brings_an_answer_is_left_alone(client: RelayClient, lines: list[Line]) -> None:
+def test_busy_connection_is_not_closed(client: RelayClient, lines: list[Line]) -> None:
     """As when relays are asked side by side."""
     with client.stream("GET", RELAY, headers=BEN) as answer:
         client.get(RELAY, headers=CARO)
@@ -82,25 +80,21 @@ def test_a_line_that_brings_an_answer_is_left_alone(client: RelayClient, lines: 
     assert all(line.closed for line in lines)
 
 
-def test_a_line_on_which_a_request_failed_is_free_again(
-    client: RelayClient, lines: list[Line]
-) -> None:
+def test_failed_request_frees_its_connection(client: RelayClient, lines: list[Line]) -> None:
     with pytest.raises(httpx.ReadError):
         client.get(f"{RELAY}/lost", headers=BEN)
     client.rest()
     assert [line.closed for line in lines] == [True]
 
 
-def test_a_cookie_never_comes_back(client: RelayClient, lines: list[Line]) -> None:
+def test_cookies_are_never_sent_back(client: RelayClient, lines: list[Line]) -> None:
     for _ in range(2):
         client.get(RELAY, headers=BEN)
     assert not any("cookie" in asked.headers for line in lines for asked in line.asked)
     assert list(client.cookies.jar) == []
 
 
-def test_headers_come_in_one_order_however_they_were_given(
-    client: RelayClient, lines: list[Line]
-) -> None:
+def test_header_order_is_fixed(client: RelayClient, lines: list[Line]) -> None:
     given = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
     for headers in (given, dict(reversed(given.items()))):
         client.get(RELAY, headers=headers)

@@ -67,7 +67,7 @@ def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
         yield HttpCourier(client)
 
 
-def test_a_minute_begins_anew_only_when_enough_has_moved() -> None:
+def test_minute_restarts_only_after_enough_bytes() -> None:
     now = 0.0
     pace = Pace(1000, lambda: now)
     pace.moved(999)
@@ -88,9 +88,7 @@ class TestForReal:
     """Over sockets, where a minute is a third of a second."""
 
     @pytest.mark.parametrize("head", [LONG, SPEAKS + b"Longwinded: "], ids=["body", "headers"])
-    def test_a_relay_that_drips_counts_as_one_that_does_not_answer(
-        self, head: bytes, courier: HttpCourier
-    ) -> None:
+    def test_too_slow_relay_counts_as_unreachable(self, head: bytes, courier: HttpCourier) -> None:
         assert courier  # a minute passes quickly
         asks: tuple[Callable[[HttpCourier, str], object], ...] = (
             lambda fresh, url: fresh.status(url),
@@ -103,7 +101,7 @@ class TestForReal:
                 with pytest.raises(RelayUnreachable):
                     ask(HttpCourier(client), url)
 
-    def test_what_came_of_a_blob_stays(self, courier: HttpCourier) -> None:
+    def test_downloaded_part_of_a_blob_is_kept(self, courier: HttpCourier) -> None:
         came = io.BytesIO()
         with relay_that(drips(LONG)) as url, pytest.raises(RelayUnreachable):
             courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
@@ -131,7 +129,7 @@ class TestForReal:
             courier.blob_to(url, BlobId(bytes(16)), TOKEN, came)
         assert len(came.getvalue()) == size
 
-    def test_a_relay_that_takes_a_blob_in_drops_is_given_up(self, courier: HttpCourier) -> None:
+    def test_too_slow_upload_is_given_up(self, courier: HttpCourier) -> None:
         def answers(mouth: socket.socket, over: threading.Event) -> None:
             while not over.wait(QUICK / 10):
                 mouth.recv(16)
@@ -149,7 +147,7 @@ class TestForReal:
         with relay_that(answers) as url, pytest.raises(RelayUnreachable):
             courier.bring_blob(url, TOKEN, deposit, io.BytesIO(data))
 
-    def test_a_long_answer_to_a_small_question_is_not_read(self, courier: HttpCourier) -> None:
+    def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
         def answers(mouth: socket.socket, _: threading.Event) -> None:
             mouth.recv(65536)
             mouth.sendall(LONG + bytes(connections.SMALL_BYTES + 1))

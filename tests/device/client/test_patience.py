@@ -10,8 +10,8 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.device.client.http_courier import HttpCourier, HttpWakes
-from entrenous.device.client.relay_request import Patience
+from entrenous.device.client.http_courier import HttpCourier
+from entrenous.device.client.relay_request import SPOKEN, Patience
 
 
 @dataclass
@@ -48,7 +48,7 @@ def patience(seconds: float, time: Time) -> Patience:
     return Patience(seconds, time.now, time.sleep)
 
 
-def test_a_relay_that_comes_back_in_time_is_waited_for() -> None:
+def test_relay_that_returns_in_time_is_waited_for() -> None:
     time = Time()
     relay = Relay(time, from_s=5)
     assert patience(20, time)("relay", relay) == "here"
@@ -64,7 +64,7 @@ def test_a_relay_that_stays_away_is_given_up_in_time() -> None:
     assert 15 < time.now_s <= 20
 
 
-def test_once_given_up_it_is_not_waited_for_again_and_others_are() -> None:
+def test_relay_given_up_is_not_waited_for_again_but_others_are() -> None:
     time = Time()
     waiting = patience(20, time)
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_once_given_up_it_is_not_waited_for_again_and_others_are() -> None:
     assert waiting("other", Relay(time, from_s=time.now_s + 5)) == "here"
 
 
-def test_an_answer_makes_patience_whole_again() -> None:
+def test_answer_resets_patience() -> None:
     time = Time()
     waiting = patience(20, time)
     for _ in range(3):
@@ -86,7 +86,7 @@ def test_an_answer_makes_patience_whole_again() -> None:
     "error",
     [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.DecodingError],
 )
-def test_what_waiting_does_not_help_is_not_repeated(error: Callable[[str], Exception]) -> None:
+def test_unrecoverable_errors_are_not_retried(error: Callable[[str], Exception]) -> None:
     time = Time()
     asked = []
 
@@ -100,7 +100,7 @@ def test_what_waiting_does_not_help_is_not_repeated(error: Callable[[str], Excep
 
 
 @pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
-def test_a_connection_that_breaks_in_the_middle_is_made_again(
+def test_interrupted_connection_is_retried(
     error: Callable[[str], Exception],
 ) -> None:
     time = Time()
@@ -131,7 +131,7 @@ def test_a_courier_has_no_patience_unless_it_is_given_some() -> None:
             assert len(asked) == least
 
 
-def test_what_was_said_before_the_line_went_dead_is_said_again_whole() -> None:
+def test_retry_sends_the_whole_body_again() -> None:
     bodies = []
 
     def relay(request: httpx.Request) -> httpx.Response:
@@ -149,7 +149,7 @@ def test_what_was_said_before_the_line_went_dead_is_said_again_whole() -> None:
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.WriteTimeout])
-def test_a_relay_that_let_a_request_time_out_is_not_asked_again_and_others_are(
+def test_relay_that_timed_out_is_not_asked_again_but_others_are(
     error: Callable[[str], Exception],
 ) -> None:
     time, asked = Time(), []
@@ -171,7 +171,7 @@ def test_a_relay_that_let_a_request_time_out_is_not_asked_again_and_others_are(
     assert len(asked) == 2
 
 
-def test_a_line_that_is_cut_while_nothing_moves_says_nothing_of_the_relay() -> None:
+def test_idle_disconnection_is_not_blamed_on_the_relay() -> None:
     asked = []
 
     def cuts_the_long_question(request: httpx.Request) -> httpx.Response:
@@ -188,7 +188,7 @@ def test_a_line_that_is_cut_while_nothing_moves_says_nothing_of_the_relay() -> N
     assert len(asked) == 2
 
 
-def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question() -> None:
+def test_slow_file_transfer_does_not_block_short_requests() -> None:
     asked = []
 
     def slow_line(request: httpx.Request) -> httpx.Response:
@@ -205,18 +205,24 @@ def test_a_file_that_a_slow_line_did_not_take_in_time_silences_no_short_question
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
 
 
+def waking(body: bytes, patience_s: float, time: Time) -> HttpCourier:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={SPOKEN: "1"}, stream=httpx.ByteStream(body))
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    return HttpCourier(client, patience_s, time.now, sleep_s=time.sleep)
+
+
 @pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
-def test_a_wake_up_that_a_full_relay_answers_early_is_not_asked_for_again_at_once(
-    patient_s: float, rests: list[float]
-) -> None:
+def test_early_wake_answer_is_followed_by_a_rest(patient_s: float, rests: list[float]) -> None:
     time = Time()
-    wakes = HttpWakes(lambda _url, _what: b"", patient_s, time.now, time.sleep)
+    wakes = waking(b"", patient_s, time)
     assert not wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == rests
 
 
-def test_who_is_woken_does_not_rest() -> None:
+def test_wake_with_a_letter_does_not_rest() -> None:
     time = Time()
-    wakes = HttpWakes(lambda _url, _what: b"{}", 20.0, time.now, time.sleep)
+    wakes = waking(b"{}", 20.0, time)
     assert wakes.wake("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
     assert time.slept == []

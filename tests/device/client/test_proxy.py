@@ -116,7 +116,7 @@ def test_commands_ask_through_it(
     assert b"socks5h://HOST:PORT" in ana.does("inbox", status=3).err
 
 
-def test_this_machine_is_asked_without_a_proxy(proxy: Socks, pair: Pair) -> None:
+def test_local_relay_is_reached_without_proxy(proxy: Socks, pair: Pair) -> None:
     real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
     with served(relay_app(real)) as url, new_client(pair.cert, by(proxy)) as web:
         HttpCourier(web).status(url)
@@ -127,7 +127,7 @@ def test_this_machine_is_asked_without_a_proxy(proxy: Socks, pair: Pair) -> None
     assert proxy.asked == []
 
 
-def test_a_proxy_that_is_not_there_is_not_gone_around(pair: Pair, looked_up: list[str]) -> None:
+def test_missing_proxy_is_not_bypassed(pair: Pair, looked_up: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     with new_client(pair.cert, Proxy("127.0.0.1", port)) as web:
@@ -137,13 +137,13 @@ def test_a_proxy_that_is_not_there_is_not_gone_around(pair: Pair, looked_up: lis
     assert set(looked_up) == {"127.0.0.1"}
 
 
-def test_what_a_proxy_cannot_reach_does_not_answer(pair: Pair, proxy: Socks) -> None:
+def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: Socks) -> None:
     proxy.leads_to = 0
     with new_client(pair.cert, by(proxy)) as web, pytest.raises(RelayUnreachable, match=r"relay\."):
         HttpCourier(web).status(RELAY)
 
 
-def test_what_speaks_no_socks_is_no_proxy(pair: Pair) -> None:
+def test_non_socks_proxy_is_refused(pair: Pair) -> None:
     real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
     with served(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
@@ -151,7 +151,7 @@ def test_what_speaks_no_socks_is_no_proxy(pair: Pair) -> None:
             HttpCourier(web).status(RELAY)
 
 
-def test_without_a_proxy_nobody_is_asked_where_an_onion_leads(looked_up: list[str]) -> None:
+def test_onion_name_is_never_looked_up_without_proxy(looked_up: list[str]) -> None:
     with new_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
         HttpCourier(web, patience_s=60).status(ONION)
     assert looked_up == []
@@ -165,7 +165,7 @@ def test_without_a_proxy_nobody_is_asked_where_an_onion_leads(looked_up: list[st
         ("", None),
     ],
 )
-def test_a_proxy_as_it_is_written(written: str, proxy: Proxy | None) -> None:
+def test_proxy_setting_is_parsed(written: str, proxy: Proxy | None) -> None:
     assert read_settings({"ENTRENOUS_PROXY": written}).proxy == proxy
 
 
@@ -184,6 +184,6 @@ def test_a_proxy_as_it_is_written(written: str, proxy: Proxy | None) -> None:
         "socks5h://[::1:9050",
     ],
 )
-def test_any_other_way_is_refused_before_anything_is_done(written: str) -> None:
+def test_invalid_proxy_setting_is_refused_at_once(written: str) -> None:
     with pytest.raises(BadSetting, match="socks5h://HOST:PORT"):
         read_settings({"ENTRENOUS_PROXY": written})

@@ -15,7 +15,7 @@ async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
     await Response(b"{}", 408, headers, "application/problem+json")(scope, receive, send)
 
 
-def test_a_request_that_took_too_long_to_come_can_be_tried_again() -> None:
+def test_request_timeout_status_counts_as_unreachable() -> None:
     with pytest.raises(RelayUnreachable) as caught:
         memory_courier({URL: gives_up}).status(URL)
     assert not isinstance(caught.value, NotARelay)

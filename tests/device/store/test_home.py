@@ -15,10 +15,11 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     FIRST_SCHEMA,
     SCHEMA,
+    Head,
     create,
-    create_vault,
     discard_vault,
     has_vault,
+    write_head,
 )
 from entrenous.device.vault_tables import pack
 from tests.vaults import unlock_vault
@@ -29,9 +30,16 @@ SALT = bytes(16)
 DEVICE = b"d" * 32
 
 
+def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
+    """Create a vault whose head is written before its first change."""
+    made = create(home, passphrase)
+    write_head(home, Head(made.terms))
+    return made.vault
+
+
 @pytest.fixture(params=[FIRST_SCHEMA, SCHEMA])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A vault as create_vault makes it, but for the cost; or as it did before there was a lock."""
+    """A vault as ``create`` makes it, but for the cost; or one of the first schema."""
     head = {
         "schema": request.param,
         "salt": "A" * 22 + "==",
@@ -80,7 +88,7 @@ def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path)
     assert (head["memory_kib"], head["passes"], head["lanes"]) == (65_536, 3, 4)
 
 
-def test_a_vault_that_nothing_came_into_is_no_device_and_is_made_again(tmp_path: Path) -> None:
+def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
     with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
         assert vault.get("drawer", "key") is None
     assert not has_vault(tmp_path)
@@ -103,7 +111,7 @@ def test_two_vaults_with_one_passphrase_have_nothing_in_common(tmp_path: Path) -
         unlock_vault(tmp_path / "one", WORDS)
 
 
-def test_a_vault_that_is_there_is_left_as_it_is(home: Path) -> None:
+def test_existing_vault_is_left_unchanged(home: Path) -> None:
     before = {place: place.read_bytes() for place in home.iterdir() if place.is_file()}
     with pytest.raises(VaultExists, match=str(home)):
         create_vault(home, WORDS)
@@ -117,12 +125,12 @@ def test_a_short_passphrase_makes_no_vault(tmp_path: Path, short: bytes) -> None
     assert not (tmp_path / "home").exists()
 
 
-def test_what_counts_is_characters_not_bytes(tmp_path: Path) -> None:
+def test_passphrase_length_counts_characters_not_bytes(tmp_path: Path) -> None:
     with pytest.raises(WeakPassphrase):
         create_vault(tmp_path / "home", Secret("äöüß".encode()))
 
 
-def test_there_is_none(tmp_path: Path) -> None:
+def test_unlock_without_vault_raises_no_vault_here(tmp_path: Path) -> None:
     with pytest.raises(NoVaultHere):
         unlock_vault(tmp_path, WORDS)
 
@@ -222,7 +230,7 @@ def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
     create_vault(home, WORDS).close()
 
 
-def test_of_two_set_ups_at_once_one_wins_and_stays_whole(tmp_path: Path) -> None:
+def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
     def begin(words: Secret) -> str:
         try:
             create_vault(tmp_path, words).close()

@@ -10,7 +10,6 @@ import pytest
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.device import Ledger
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from tests.device.store.test_ledger import KEY, picture, sent
@@ -18,7 +17,7 @@ from tests.in_memory.vault import MemoryVault
 
 
 @pytest.fixture(params=["memory", "sqlcipher"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VaultLedger]:
     if request.param == "memory":
         yield VaultLedger(MemoryVault())
         return
@@ -30,13 +29,13 @@ def copies(*names: str) -> tuple[Copy, ...]:
     return tuple(Copy(RecipientId(name), Secret(b"s" * 32), b"h" * 32) for name in names)
 
 
-def to(ledger: Ledger, number: int, place: int = 0) -> list[str]:
+def to(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
     found = next(one for one in ledger.messages() if one.id == sent(number).id)
     assert ledger.find(found.name) == found
     return [copy.to for copy in found.pictures[place].copies]
 
 
-def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: Ledger) -> None:
+def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLedger) -> None:
     ledger.record(sent(1))
     ledger.record(sent(2))
     for start in range(1, 400, 3):  # more digits, and not sorted as text
@@ -45,7 +44,7 @@ def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: Ledger)
     assert to(ledger, 2) == ["ben"]
 
 
-def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: Ledger) -> None:
+def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
     ledger.record(sent(1))
     ledger.add_copies(sent(1).id, 0, 1, copies("ana", "caro"))
     ledger.add_copies(sent(1).id, 0, 3, copies("dan", "eva"))
@@ -55,13 +54,13 @@ def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: Ledger) -> Non
     assert to(ledger, 1) == ["ben", "ana", "caro"]
 
 
-def test_each_picture_has_its_own(ledger: Ledger) -> None:
+def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
     ledger.record(sent(1, picture(3), picture(4)))
     ledger.add_copies(sent(1).id, 1, 1, copies("ana"))
     assert (to(ledger, 1, 0), to(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
-def test_they_go_with_their_message(ledger: Ledger) -> None:
+def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.record(sent(1))
     ledger.record(sent(2))
     for number in (1, 2):

@@ -93,7 +93,7 @@ def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
         return vault.get("drawer", "key")
 
 
-def test_passphrase_device_and_relay_open_it_together(home: Path, relay: Holder) -> None:
+def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Holder) -> None:
     assert reads(home, WORDS, relay) == b"value"
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, WORDS)  # everything but the relay's part
@@ -133,7 +133,7 @@ def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
     assert head["next"] is None
 
 
-def test_the_newest_tokens_before_are_kept() -> None:
+def test_newest_earlier_unlock_tokens_are_kept() -> None:
     lock = LOCK
     for number in range(9):
         lock = lock.renewed(Secret(bytes([number]) * 32))
@@ -142,7 +142,7 @@ def test_the_newest_tokens_before_are_kept() -> None:
 
 
 @pytest.mark.parametrize("earlier", [[bytes(31)], [bytes(32)] * 9, [b""]])
-def test_a_head_with_odd_tokens_before_is_refused(home: Path, earlier: list[bytes]) -> None:
+def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[bytes]) -> None:
     head = json.loads((home / "vault.json").read_text())
     head["lock"]["earlier"] = [base64.b64encode(token).decode() for token in earlier]
     (home / "vault.json").write_text(json.dumps(head))
@@ -151,7 +151,7 @@ def test_a_head_with_odd_tokens_before_is_refused(home: Path, earlier: list[byte
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_a_head_comes_back(tmp_path: Path, *, first: bool) -> None:
+def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
     now = Terms(b"t" * 16, CHEAP, None if first else LOCK, first)
     later = LOCK.renewed(Secret(b"n" * 32))
     for head in (
@@ -194,7 +194,7 @@ def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
         ("write_head", 1.5, OTHERS),
     ],
 )
-def test_a_change_that_is_cut_short_anywhere_leaves_a_vault_that_opens(  # noqa: PLR0913, PLR0917
+def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913, PLR0917
     home: Path,
     relay: Holder,
     tmp_path: Path,
@@ -219,7 +219,7 @@ def test_a_change_that_is_cut_short_anywhere_leaves_a_vault_that_opens(  # noqa:
     assert read_head(image).next is None
 
 
-def test_a_first_lock_that_was_cut_short_is_made_with_the_same_token(
+def test_interrupted_first_lock_is_repeated_with_the_same_token(
     tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
@@ -243,7 +243,7 @@ def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder)
     assert not any(page in left for page in pages)
 
 
-def test_a_window_opens_to_its_passphrase_only(tmp_path: Path) -> None:
+def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     right, wrong = (stretch(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
     assert read_window(tmp_path, right) is None
     open_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
@@ -279,7 +279,7 @@ def killed(home: Path) -> None:
 
 
 @pytest.mark.real
-def test_what_a_kill_left_of_a_window_goes_when_it_is_closed_and_when_the_vault_opens(
+def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
     home: Path, relay: Holder
 ) -> None:
     killed(home)
@@ -306,7 +306,7 @@ def test_nothing_is_swept_while_another_process_may_be_writing(
         assert len(passing_names(home)) == 1
 
 
-def test_what_a_person_keeps_beside_the_vault_stays(home: Path, relay: Holder) -> None:
+def test_other_files_beside_the_vault_stay(home: Path, relay: Holder) -> None:
     names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
     for name in names:
         (home / name).touch()
@@ -315,6 +315,6 @@ def test_what_a_person_keeps_beside_the_vault_stays(home: Path, relay: Holder) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"age-encryption.org/v1\n", b"x" * 300])
-def test_a_damaged_window_is_none(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_offline_window_opens_nothing(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "offline.key").write_bytes(damage)
     assert read_window(tmp_path, Secret(b"s" * 32)) is None

@@ -44,5 +44,5 @@ def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -
         assert len(first) == len(set(first)) == SENT
 
 
-def test_an_empty_vault_has_nobody_near() -> None:
+def test_empty_vault_has_no_candidates() -> None:
     assert Looks.read([]).near(picture(soft(1)), FIRST) == []

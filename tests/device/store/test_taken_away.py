@@ -8,7 +8,7 @@ from entrenous.device.store.database import lock_folder
 from entrenous.device.store.vault_folder import clear_away
 
 
-def test_who_waited_for_a_lock_that_was_taken_away_holds_the_new_one(tmp_path: Path) -> None:
+def test_waiter_for_a_deleted_folder_lock_gets_the_new_one(tmp_path: Path) -> None:
     held, came = lock_folder(tmp_path, 0), list[int]()
     waiting = threading.Thread(target=lambda: came.append(lock_folder(tmp_path, 5)))
     waiting.start()
@@ -20,7 +20,7 @@ def test_who_waited_for_a_lock_that_was_taken_away_holds_the_new_one(tmp_path: P
     os.close(later)
 
 
-def test_nothing_is_cleared_away_while_somebody_holds_it_or_where_a_device_is(
+def test_clear_away_spares_a_locked_folder_and_a_device(
     tmp_path: Path,
 ) -> None:
     held = lock_folder(tmp_path, 0)

@@ -75,7 +75,7 @@ def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
         vault.kept(blob)
 
 
-def test_a_crash_before_it_was_forgotten_for_good_leaves_it(
+def test_crash_before_commit_restores_a_forgotten_file(
     tmp_path: Path, opened: Callable[[], SqlcipherVault]
 ) -> None:
     vault, left = opened(), tmp_path.with_name("left by a crash")
@@ -87,7 +87,7 @@ def test_a_crash_before_it_was_forgotten_for_good_leaves_it(
         assert after.kept(blob) == b"data"
 
 
-def test_a_file_of_a_forgotten_ones_name_stays(vault: Vault) -> None:
+def test_new_file_with_a_forgotten_name_stays(vault: Vault) -> None:
     blob = vault.keep(b"old")
     with vault.together():
         vault.forget(blob)
@@ -95,7 +95,7 @@ def test_a_file_of_a_forgotten_ones_name_stays(vault: Vault) -> None:
     assert vault.kept(blob) == b"new"
 
 
-def test_what_was_put_is_got_until_it_is_replaced_or_dropped(vault: Vault) -> None:
+def test_record_is_returned_until_replaced_or_dropped(vault: Vault) -> None:
     assert vault.get("drawer", "key") is None
     vault.put("drawer", "key", b"one")
     assert vault.get("drawer", "key") == b"one"
@@ -107,7 +107,7 @@ def test_what_was_put_is_got_until_it_is_replaced_or_dropped(vault: Vault) -> No
         assert vault.get("drawer", "key") is None
 
 
-def test_a_drawers_records_come_sorted_by_key_as_they_were_when_asked(vault: Vault) -> None:
+def test_items_are_sorted_and_unaffected_by_later_changes(vault: Vault) -> None:
     keys = ["b", "a", "Z", "10", "9", "é", ""]
     for key in keys:
         vault.put("drawer", key, key.encode())
@@ -118,7 +118,7 @@ def test_a_drawers_records_come_sorted_by_key_as_they_were_when_asked(vault: Vau
     assert list(items) == [(key, key.encode()) for key in sorted(keys)]
 
 
-def test_keys_come_sorted_and_only_those_that_begin_so(vault: Vault) -> None:
+def test_keys_are_sorted_and_filtered_by_prefix(vault: Vault) -> None:
     keys = ["ab 2", "ab 1", "a", "abc", "b", "ab\U0010ffff", "aB 1", ""]
     for key in keys:
         vault.put("drawer", key, b"")
@@ -128,7 +128,7 @@ def test_keys_come_sorted_and_only_those_that_begin_so(vault: Vault) -> None:
     assert vault.keys("drawer", "x") == ()
 
 
-def test_together_is_all_or_nothing(vault: Vault) -> None:
+def test_transaction_is_all_or_nothing(vault: Vault) -> None:
     def fails() -> None:
         with vault.together():
             vault.put("drawer", "kept", b"after")
@@ -147,7 +147,7 @@ def test_together_is_all_or_nothing(vault: Vault) -> None:
     assert list(vault.items("drawer")) == [("new", b"")]
 
 
-def test_nested_uses_join_the_outer_one(vault: Vault) -> None:
+def test_nested_transaction_joins_the_outer_one(vault: Vault) -> None:
     def outer_fails() -> None:
         with vault.together():
             with vault.together():
@@ -168,7 +168,7 @@ def test_nested_uses_join_the_outer_one(vault: Vault) -> None:
         assert list(vault.items("drawer")) == []
 
 
-def test_whether_a_failure_inside_counts_is_for_the_outer_one_to_say(vault: Vault) -> None:
+def test_outer_transaction_may_catch_a_nested_failure(vault: Vault) -> None:
     with vault.together():
         vault.put("drawer", "outer", b"")
         with contextlib.suppress(Planned), vault.together():
@@ -177,7 +177,7 @@ def test_whether_a_failure_inside_counts_is_for_the_outer_one_to_say(vault: Vaul
     assert [key for key, _ in vault.items("drawer")] == ["inner", "outer"]
 
 
-def test_after_a_failure_the_next_change_is_its_own(vault: Vault) -> None:
+def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
     for _ in range(3):
         with contextlib.suppress(Planned), vault.together(), vault.together():
             raise Planned
@@ -208,7 +208,7 @@ def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_001])
-def test_what_streams_in_is_what_streams_out(vault: Vault, size: int) -> None:
+def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     for blob in (
         vault.keep(data),
@@ -226,7 +226,7 @@ def test_what_streams_in_is_what_streams_out(vault: Vault, size: int) -> None:
             vault.kept(blob)
 
 
-def test_what_was_kept_elsewhere_keeps_its_name_and_writes_over_nothing(vault: Vault) -> None:
+def test_keep_as_keeps_the_name_and_overwrites_nothing(vault: Vault) -> None:
     blob = BlobId(bytes(range(16)))
     assert vault.keep_as(blob, io.BytesIO(PLANTED))
     assert vault.kept(blob) == PLANTED
@@ -241,9 +241,7 @@ def test_what_was_kept_elsewhere_keeps_its_name_and_writes_over_nothing(vault: V
     assert vault.kept(blob) == b"another"
 
 
-def test_what_was_kept_elsewhere_is_sealed_here(
-    opened: Callable[[], SqlcipherVault], tmp_path: Path
-) -> None:
+def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_path: Path) -> None:
     vault, blob = opened(), BlobId(bytes(16))
     with contextlib.suppress(Planned), vault.together():
         vault.keep_as(blob, io.BytesIO(PLANTED))
@@ -279,7 +277,7 @@ def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
     assert (vault.kept(as_it_is), vault.kept(sealed)) == (b"ciphertext", PLANTED)
 
 
-def test_a_file_laid_beside_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
+def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
     """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         blob = vault.keep(PLANTED)
@@ -290,7 +288,7 @@ def test_a_file_laid_beside_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
             vault.kept(blob)
 
 
-def test_it_is_all_there_after_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
+def test_vault_content_survives_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "alone", b"1")
     with vault.together():
@@ -301,7 +299,7 @@ def test_it_is_all_there_after_closing_and_opening(opened: Callable[[], Sqlciphe
     assert vault.kept(blob) == PLANTED
 
 
-def test_what_was_not_closed_is_there_too(tmp_path: Path) -> None:
+def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
     """As after a crash: the folder is copied while the vault is open, log and all."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         vault.put("drawer", "key", b"value")
@@ -415,7 +413,7 @@ def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_full_disk_stores_nothing_by_halves(opened: Callable[[], SqlcipherVault]) -> None:
+def test_full_disk_leaves_no_partial_change(opened: Callable[[], SqlcipherVault]) -> None:
     vault = opened()
     vault.put("drawer", "before", b"")
     pages = vault._database.run("PRAGMA page_count").fetchone()[0]
@@ -518,7 +516,7 @@ def kept(vault: Vault, blob: BlobId) -> bytes | None:
         return None
 
 
-def test_disk_and_memory_are_alike_whatever_is_done() -> None:
+def test_vault_on_disk_behaves_like_vault_in_memory() -> None:
     few = settings(
         max_examples=12,
         stateful_step_count=20,
@@ -542,7 +540,7 @@ def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_p
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
 
 
-def test_what_comes_in_parts_is_written_on_at_its_end(vault: Vault) -> None:
+def test_appended_data_goes_to_the_end_of_the_file(vault: Vault) -> None:
     part = vault.keep_sealed(b"")
     assert vault.size(part) == 0
     for piece in (b"one", b" and two"):
@@ -564,7 +562,7 @@ def test_what_comes_in_parts_is_written_on_at_its_end(vault: Vault) -> None:
         vault.size(part)
 
 
-def test_a_part_is_there_when_the_vault_opens_again(
+def test_appended_data_survives_reopening(
     opened: Callable[[], SqlcipherVault],
 ) -> None:
     vault = opened()

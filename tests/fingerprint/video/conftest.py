@@ -1,4 +1,4 @@
-"""Frames of small clips, as the decoder of clips gives them."""
+"""Frames of small clips, as the clip decoder returns them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ MakeFrames = Callable[[Iterable[Rgb], float], list[Frame]]
 
 
 def frame_of(pixels: Rgb, at_s: float) -> Frame:
-    """A frame as FFmpeg's: 4:2:0, narrow range of ITU-R BT.601."""
+    """A frame as from FFmpeg: 4:2:0, limited range (ITU-R BT.601)."""
     height, width = pixels.shape[:2]
     planes = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2YUV_I420)
     return Frame(at_s, width, height, planes.tobytes())

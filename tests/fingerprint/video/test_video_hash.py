@@ -1,4 +1,4 @@
-"""Frames by time, eight a second; flat ones and near-equal neighbours are left out."""
+"""Frames sampled eight times per second, without flat ones and near-equal neighbours."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -56,7 +56,7 @@ def test_an_hour_has_no_more_frames_than_ten_minutes() -> None:
     assert len(list(looked_at(hour, 3600.0))) == LOOK_FRAMES_MAX
     assert [frame.at_s for frame in registered(hour, 3600.0)][-1] == 3597.0
     quick = [frame_at(number / 8) for number in range(2000)]
-    assert [frame.at_s for frame in registered(quick, 0.0)][-1] == 149.875  # it announced nothing
+    assert [frame.at_s for frame in registered(quick, 0.0)][-1] == 149.875  # no announced length
 
 
 def test_a_frame_hashes_like_a_screenshot_of_it(

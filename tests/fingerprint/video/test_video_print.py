@@ -1,4 +1,4 @@
-"""What is registered of a video or a sound is valid once it is built."""
+"""Prints of videos and sounds validate their values."""
 
 import pytest
 

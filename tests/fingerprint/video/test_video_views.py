@@ -1,4 +1,4 @@
-"""An upload's views: a registered video is found in the one view that undoes what was done."""
+"""A registered video is found in the view of an upload that reverses its change."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> Non
     assert sorted(shares.values())[-2] <= 0.5
 
 
-def test_another_video_fits_in_no_view(
+def test_another_video_matches_in_no_view(
     scene: Any, another_scene: Any, frames_of: MakeFrames
 ) -> None:
     registered = video_print(frames_of(scene, 12.0))
@@ -124,7 +124,7 @@ def test_the_moments_of_cut_edges_are_few_and_spread(scene: Any, frames_of: Make
     moments = sorted({view.at_ms // 500 for view in look.trimmed})
     assert len(moments) == 8
     assert moments[-1] >= 14
-    silent = video_look(frames_of(scene, 12.0))  # it announces no length
+    silent = video_look(frames_of(scene, 12.0))  # no announced length
     assert {view.at_ms // 500 for view in silent.trimmed} == set(range(8))
 
 

@@ -1,4 +1,4 @@
-"""Whatever our writers make passes as a copy, and what is not theirs does not."""
+"""Everything that our writers make is accepted as a copy, and nothing else."""
 
 import io
 from fractions import Fraction
@@ -55,7 +55,7 @@ def passes(data: bytes, media_type: str) -> bool:
 
 
 def pixels(width: int, height: int) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Flat, noisy, smooth, and half of each."""
+    """Flat, noisy and smooth pixels, and mixtures."""
     rng = np.random.default_rng(width * height)
     noise = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
     flat = np.full((height, width, 3), (10, 200, 30), np.uint8)

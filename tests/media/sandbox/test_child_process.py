@@ -1,4 +1,4 @@
-"""The parent's ends of the two pipes: exact reads, ends in time, and nothing overlooked."""
+"""The parent's ends of the pipes: exact reads, timeouts, and no unread data overlooked."""
 
 import os
 import threading
@@ -14,18 +14,18 @@ Ends = tuple[Pipes, int, int]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """The pipes, and the child's ends: where questions come, and where answers go."""
+    """The pipes, and the child's ends for requests and answers."""
     asked, questions = os.pipe()
     answers, answered = os.pipe()
     pipes = Pipes(questions, answers)
     pipes.allow(30)
     yield pipes, asked, answered
     for end in (asked, questions, answers, answered):
-        with suppress(OSError):  # a test has closed it
+        with suppress(OSError):  # closed by a test
             os.close(end)
 
 
-def test_it_gives_just_what_is_asked_for_and_keeps_the_rest(ends: Ends) -> None:
+def test_read_returns_exactly_the_size_and_keeps_the_rest(ends: Ends) -> None:
     pipes, _, answered = ends
     os.write(answered, b"Rabcdefgh")
     assert pipes.read(1) == b"R"
@@ -37,7 +37,7 @@ def test_it_gives_just_what_is_asked_for_and_keeps_the_rest(ends: Ends) -> None:
     assert pipes.is_ahead()
 
 
-def test_what_is_larger_than_the_pipe_comes_whole(ends: Ends) -> None:
+def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
     pipes, asked, answered = ends
     data = os.urandom(3 * PIPE_BYTES + 17)
 
@@ -59,15 +59,15 @@ def test_what_is_larger_than_the_pipe_comes_whole(ends: Ends) -> None:
     child.join()
 
 
-def test_one_that_says_nothing_ends_in_time(ends: Ends) -> None:
+def test_silent_child_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
     pipes.allow(0.05)
     with pytest.raises(TimeoutError):
         pipes.read(1)
 
 
-def test_one_that_gives_a_byte_at_a_time_ends_in_time_too(ends: Ends) -> None:
-    """There is always something to read, so it is never waited for."""
+def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
+    """There is always something to read, so no single wait times out."""
     pipes, _, answered = ends
     over = threading.Event()
 
@@ -84,20 +84,20 @@ def test_one_that_gives_a_byte_at_a_time_ends_in_time_too(ends: Ends) -> None:
     finally:
         over.set()
         os.set_blocking(pipes._answers, False)
-        with suppress(BlockingIOError):  # a writer that waits for room is let go
+        with suppress(BlockingIOError):  # unblocks a writer that waits for room
             while os.read(pipes._answers, PIPE_BYTES):
                 pass
         child.join()
 
 
-def test_one_that_reads_nothing_ends_in_time(ends: Ends) -> None:
+def test_child_that_reads_nothing_times_out(ends: Ends) -> None:
     pipes, _, _ = ends
     pipes.allow(0.05)
     with pytest.raises(TimeoutError):
         pipes.write(bytes(8 * PIPE_BYTES))
 
 
-def test_one_that_has_ended_is_noticed(ends: Ends) -> None:
+def test_ended_child_is_noticed(ends: Ends) -> None:
     pipes, _, answered = ends
     os.write(answered, b"abc")
     os.close(answered)

@@ -1,4 +1,4 @@
-"""Clips in the jail: the same frames, the same errors, and a child that may lie. Real processes."""
+"""Clips decoded in a sandbox: same frames, same errors, and lying children. Real processes."""
 
 import struct
 import sys
@@ -19,7 +19,7 @@ FRAMES = wander(seconds=0.5)
 
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
-def test_frames_come_out_as_without_a_jail(codec: str, container: str) -> None:
+def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
     data, cut = written(FRAMES, codec=codec, container=container), Cut(0.1, side_px=200)
     with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
         assert jailed.shown == free.shown
@@ -27,14 +27,14 @@ def test_frames_come_out_as_without_a_jail(codec: str, container: str) -> None:
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
-def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
+def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
     data = subtitled(written(FRAMES), container=container, codec=codec)
     with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
         assert list(jailed.frames) == list(free.frames)
 
 
 @pytest.mark.parametrize(("cut", "paced"), [(LOOKED_AT, looked_at), (REGISTERED, registered)])
-def test_the_child_sends_no_more_than_is_looked_at(cut: Cut, paced: Any) -> None:
+def test_child_sends_only_the_frames_of_the_cut(cut: Cut, paced: Any) -> None:
     data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
     with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
         assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
@@ -43,13 +43,13 @@ def test_the_child_sends_no_more_than_is_looked_at(cut: Cut, paced: Any) -> None
     assert len(times) == round(2.0 / cut.apart_s)
 
 
-def test_of_a_long_clip_frames_lie_further_apart() -> None:
+def test_frames_of_a_long_clip_are_farther_apart() -> None:
     with decode_clip_untrusted(written(FRAMES), Cut(apart_s=0.01, frames_max=2)) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
-def test_frames_that_go_back_in_time_are_not_passed_over() -> None:
-    """Or a file whose second frame claims to be its last one would show one moment alone."""
+def test_frames_out_of_time_order_are_refused() -> None:
+    """Otherwise a file whose second frame claims to be the last would show one frame only."""
     options = {"bf": "2", "preset": "veryfast"}
     data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
@@ -63,7 +63,7 @@ def test_frames_that_go_back_in_time_are_not_passed_over() -> None:
             list(clip.frames)
 
 
-def test_errors_come_through() -> None:
+def test_child_reports_errors() -> None:
     for data, error in (
         (beep(), NoFrames),
         (written(FRAMES)[:-300], ClipCutShort),
@@ -86,7 +86,7 @@ def test_errors_come_through() -> None:
         "b'V' + struct.pack('>IIIIdBBBII', 65536, 65536, 25, 1, 1.0, 1, 1, 1, 1, 1)",
     ],
 )
-def test_a_child_that_lies_is_not_believed(lie: str) -> None:
+def test_invalid_answers_are_refused(lie: str) -> None:
     code = f"import os, struct, sys; os.write(1, b'R\\x01'); os.read(0, 9); os.write(1, {lie})"
     limits = Limits(wall_s=5.0)
     command = (sys.executable, "-I", "-c", code)
@@ -97,6 +97,6 @@ def test_a_child_that_lies_is_not_believed(lie: str) -> None:
         list(clip.frames)
 
 
-def test_whoever_stops_early_leaves_no_child_behind() -> None:
+def test_stopping_early_leaves_no_child() -> None:
     with decode_clip_untrusted(written(FRAMES * 20)) as clip:
         assert next(clip.frames).at_s == 0.0

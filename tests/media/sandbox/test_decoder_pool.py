@@ -1,4 +1,4 @@
-"""Many strangers' pictures: children are forked, behind the same walls. Real processes."""
+"""Many untrusted pictures decoded by forked, equally confined children. Real processes."""
 
 import io
 import os
@@ -41,7 +41,7 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 
 
 def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> DecoderPool:
-    """Jails whose children say this instead of decoding."""
+    """Pools whose children send this instead of decoding."""
     command = (sys.executable, "-c", FORKS.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
     return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
@@ -54,14 +54,16 @@ def jails() -> Iterator[DecoderPool]:
 
 
 @pytest.mark.parametrize("kind", PictureFormat)
-def test_every_file_comes_out_as_without_a_jail(
+def test_every_file_decodes_as_without_a_sandbox(
     kind: PictureFormat, files: Files, jails: DecoderPool
 ) -> None:
     for _ in range(2):
         assert jails.read(files[kind]) == read_picture(files[kind])
 
 
-def test_errors_come_through_and_the_next_picture_is_read(files: Files, jails: DecoderPool) -> None:
+def test_child_errors_are_raised_and_the_next_picture_is_read(
+    files: Files, jails: DecoderPool
+) -> None:
     with pytest.raises(NotAPicture):
         jails.read(b"hello")
     with pytest.raises(CutShort):
@@ -69,14 +71,14 @@ def test_errors_come_through_and_the_next_picture_is_read(files: Files, jails: D
     assert jails.read(files["jpeg"]) == read_picture(files["jpeg"])
 
 
-def test_many_at_once_are_not_mixed_up(files: Files, jails: DecoderPool) -> None:
+def test_concurrent_answers_are_not_mixed_up(files: Files, jails: DecoderPool) -> None:
     wanted = [files["jpeg"], files["png"]] * 6
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(jails.read, wanted)) == [read_picture(one) for one in wanted]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
-def test_a_forked_child_has_the_same_walls_and_is_another_one_each_time() -> None:
+def test_each_forked_child_is_new_and_equally_confined() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
         walls = jail.walls
     server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
@@ -110,7 +112,7 @@ def descriptors(pid: int) -> set[str]:
         "os.kill(os.getpid(), 9)",
     ],
 )
-def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
     with liars(code) as jails, pytest.raises(DecoderGaveUp):
         jails.read(files["jpeg"])
 
@@ -122,8 +124,8 @@ def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
     assert time.monotonic() - began_s < 30.0
 
 
-def test_what_one_child_leaves_behind_no_other_picture_is_answered_with(files: Files) -> None:
-    """It says N, and more that nobody asked for: the next child has pipes of its own."""
+def test_left_over_answer_is_never_used_for_another_picture(files: Files) -> None:
+    """The child sends N and more unasked bytes; the next child has pipes of its own."""
     with liars("b'NP' + bytes(40)") as jails:
         for _ in range(3):
             with pytest.raises(NotAPicture):
@@ -131,7 +133,7 @@ def test_what_one_child_leaves_behind_no_other_picture_is_answered_with(files: F
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
-def test_a_child_that_is_kept_sees_its_share_and_no_more(files: Files) -> None:
+def test_reused_child_serves_its_share_and_no_more(files: Files) -> None:
     with DecoderPool(pictures_per_child=3) as jails:
         asked = []
         for _ in range(7):
@@ -142,7 +144,7 @@ def test_a_child_that_is_kept_sees_its_share_and_no_more(files: Files) -> None:
 
 
 def test_one_child_gives_the_same_answers_as_many(files: Files) -> None:
-    """What an earlier picture left in its memory is in no later one."""
+    """Memory left by an earlier picture must not appear in later ones."""
     cuts = [files["jpeg"], files["jpeg"][: len(files["jpeg"]) // 2] + b"\xff\xd9"]
     with DecoderPool(pictures_per_child=100) as kept, DecoderPool() as fresh:
         for data in (files["jpeg"], *cuts, *cuts):
@@ -169,7 +171,7 @@ def test_an_odd_file_is_the_last_that_its_child_sees(files: Files) -> None:
     assert len(seen) == served == 2
 
 
-def test_a_child_that_a_large_picture_has_made_large_is_not_kept() -> None:
+def test_child_of_a_large_picture_is_not_reused() -> None:
     made = io.BytesIO()
     Image.new("L", (4200, 4100)).save(made, "PNG")
     with DecoderPool(pictures_per_child=100) as jails:
@@ -179,8 +181,8 @@ def test_a_child_that_a_large_picture_has_made_large_is_not_kept() -> None:
             assert server.served == served
 
 
-def test_a_kept_child_that_talks_unasked_is_not_asked_again(files: Files) -> None:
-    """It answers, and says more: that is nobody's answer."""
+def test_child_that_writes_unasked_is_not_reused(files: Files) -> None:
+    """The child answers and writes more, which must never be taken for an answer."""
     code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
     picture = read_picture(files["jpeg"])
     with liars(code, pictures_per_child=100) as jails:
@@ -191,19 +193,19 @@ def test_a_kept_child_that_talks_unasked_is_not_asked_again(files: Files) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
-def test_a_kept_child_that_dies_between_two_pictures_costs_none(files: Files) -> None:
+def test_child_dying_between_pictures_loses_no_picture(files: Files) -> None:
     with DecoderPool(pictures_per_child=100) as jails:
         picture = jails.read(files["jpeg"])
         (server,) = jails._idle[PictureFormat.JPEG]
         (pid,) = children(server)
         os.kill(pid, signal.SIGKILL)
         ended = Path(f"/proc/{pid}/stat")
-        while ") Z " not in ended.read_text():  # nobody has waited for it, so it stays to be seen
+        while ") Z " not in ended.read_text():  # not reaped yet, so it is still visible
             time.sleep(0.01)
         assert jails.read(files["jpeg"]) == picture
 
 
-def test_a_server_that_cannot_be_started_is_no_fault_of_the_picture(files: Files) -> None:
+def test_server_that_cannot_start_raises_decoder_did_not_start(files: Files) -> None:
     for command in (("/no/such/program",), (sys.executable, "-c", "0")):
         with DecoderPool(command=command) as jails, pytest.raises(DecoderDidNotStart):
             jails.read(files["jpeg"])
@@ -219,7 +221,7 @@ def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None
     assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
 
 
-def test_a_server_that_was_ended_while_it_was_idle_costs_no_picture(files: Files) -> None:
+def test_server_killed_while_idle_loses_no_picture(files: Files) -> None:
     with DecoderPool() as jails:
         picture = jails.read(files[PictureFormat.JPEG])
         (server,) = jails._idle[PictureFormat.JPEG]

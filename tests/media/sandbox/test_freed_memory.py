@@ -1,4 +1,4 @@
-"""What a program frees is there for its next request."""
+"""Memory freed by a process is reused for its next request."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ sys.stdout.write(f"{{kept}} {{told[0]}}")
 
 
 def test_memory_is_faulted_in_once() -> None:
-    """Not once a request: taken and freed 50 times it costs its pages once, in a thread too."""
+    """Allocating and freeing 50 times faults the pages in once, also in a thread."""
     kept, faults = subprocess.run(
         [sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -43,6 +43,6 @@ def test_memory_is_faulted_in_once() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without mallopt nothing is done, and the answer says so."""
+    """Without mallopt nothing is done and False is returned."""
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert not keep_freed_memory()

@@ -1,4 +1,4 @@
-"""The jail: same pictures, same errors, and a child that can do nothing else. Real processes."""
+"""The sandbox: same pictures, same errors, and a child without other rights. Real processes."""
 
 import os
 import platform
@@ -37,13 +37,13 @@ ON_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aa
 
 
 def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
-    """A jail whose child runs this instead of decoding."""
+    """A decoder whose child runs this instead of decoding."""
     return PictureDecoder(
         limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY + code)
     )
 
 
-def test_every_file_comes_out_as_without_a_jail(files: Files) -> None:
+def test_every_file_decodes_as_without_a_sandbox(files: Files) -> None:
     with PictureDecoder() as jail:
         for data in files.values():
             assert jail.read(data) == read_picture(data)
@@ -55,10 +55,10 @@ def test_a_child_of_its_own_for_one_file(kind: PictureFormat, files: Files) -> N
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_what_pillow_loads_late_is_there_in_time(
+def test_late_pillow_imports_are_loaded_in_time(
     kind: str, photo: Image.Image, write: Write
 ) -> None:
-    """No module can be imported behind the walls: orientation and profile must work there too."""
+    """No module can be imported in the sandbox, yet orientation and profiles must work there."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "maker"
@@ -67,7 +67,7 @@ def test_what_pillow_loads_late_is_there_in_time(
     assert decode_untrusted(data) == read_picture(data)
 
 
-def test_errors_come_through(files: Files) -> None:
+def test_child_reports_errors(files: Files) -> None:
     with PictureDecoder() as jail:
         with pytest.raises(NotAPicture):
             jail.read(b"hello")
@@ -122,7 +122,7 @@ def outcome(read: Callable[[bytes], object], data: bytes) -> object:
         "import ctypes; ctypes.string_at(0)",
     ],
 )
-def test_a_child_that_dies_or_talks_rubbish_has_given_up(code: str, files: Files) -> None:
+def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
     with liar(code) as jail, pytest.raises(DecoderGaveUp, match="stopped on this one"):
         jail.read(files["jpeg"])
 
@@ -145,7 +145,7 @@ def test_a_child_that_never_answers_is_ended_in_time(code: str) -> None:
 
 
 def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> None:
-    """It announces the largest picture there may be, then pours."""
+    """The child announces the largest allowed picture and then writes without end."""
     code = (
         "os.read(0, 1 << 20); os.write(1, b'P' + (10000).to_bytes(4) + (12000).to_bytes(4)"
         " + bytes([0, 0, 0, 0, 0, 0]) + bytes(4))\nwhile True: os.write(1, bytes(1 << 20))"
@@ -153,7 +153,7 @@ def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> N
     with liar(code, wall_s=20.0) as jail:
         assert jail.read(files["jpeg"]).pixels == 120_000_000
         with pytest.raises(DecoderGaveUp):
-            # The next question finds a talking child: it is replaced, and the new one lies as well.
+            # The child writes unasked, so it is replaced; the new one lies as well.
             jail.read(files["png"])
 
 
@@ -186,7 +186,7 @@ def test_no_child_is_left_behind(files: Files) -> None:
 
 
 @pytest.mark.parametrize("code", ["import sys; sys.exit(1)", "print('hello')"])
-def test_a_child_that_does_not_start_is_no_fault_of_the_picture(code: str, files: Files) -> None:
+def test_child_that_cannot_start_raises_decoder_did_not_start(code: str, files: Files) -> None:
     with pytest.raises(DecoderDidNotStart, match="did not start"):
         PictureDecoder(command=(sys.executable, "-I", "-c", code)).read(files["png"])
     with pytest.raises(DecoderDidNotStart):
@@ -199,7 +199,7 @@ def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Writ
         decode_untrusted(data, limits=Limits(memory_bytes=60 << 20))
 
 
-def test_a_bomb_costs_the_child_little() -> None:
+def test_decompression_bomb_uses_little_memory() -> None:
     began_s = time.monotonic()
     head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
 
@@ -219,7 +219,7 @@ def test_a_bomb_costs_the_child_little() -> None:
 @pytest.mark.skipif(
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
-def test_all_walls_stand() -> None:
+def test_all_restrictions_are_in_force() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
         assert (
             jail.walls
@@ -253,7 +253,7 @@ ESCAPES = {
 def test_behind_the_walls_nothing_else_can_be_done(
     escape: str, tmp_path: Path, *, threads: bool
 ) -> None:
-    """Each attempt works, or would, before the walls are built; after, each is an OSError."""
+    """Each attempt works, or could, before confinement, and raises OSError after it."""
     (tmp_path / "victim").write_text("still here")
     code = (
         "import mmap, os, resource, socket, sys\n"
@@ -274,7 +274,7 @@ def test_behind_the_walls_nothing_else_can_be_done(
 def test_the_child_sees_nothing_of_its_parent(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither environment, nor folder, nor open files."""
+    """Neither the environment, nor the folder, nor open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
     with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as jail:
         jail.read(files["png"])
@@ -282,7 +282,7 @@ def test_the_child_sees_nothing_of_its_parent(
         process = Path("/proc") / str(jail._child._process.pid)
         if not process.is_dir():
             pytest.skip("no /proc to look into")
-        # The process made itself unreadable (PR_SET_DUMPABLE); only a privileged reader sees in.
+        # The process is unreadable (PR_SET_DUMPABLE) except for privileged readers.
         try:
             assert (process / "environ").read_bytes().strip(b"\0") in (b"", b"LC_CTYPE=C.UTF-8")
             assert (process / "cwd").readlink() == Path("/")

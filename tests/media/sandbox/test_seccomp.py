@@ -1,4 +1,4 @@
-"""The system call list, run in a small machine of our own, for both processors."""
+"""The seccomp filter, run in a small BPF interpreter, for both processors."""
 
 import errno
 import struct
@@ -11,7 +11,7 @@ ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSED = 0x00050000 | errno.EPERM
 ABSENT = 0x00050000 | errno.ENOSYS
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-# Call numbers written down here a second time, from the kernel's tables.
+# Call numbers from the kernel's tables, independent of the source.
 CALLS = {
     "x86_64": {
         "read": 0,
@@ -81,7 +81,7 @@ FORBIDDEN = (
 
 
 def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """What the kernel would answer: classic BPF over ``struct seccomp_data``."""
+    """The kernel's decision: classic BPF over ``struct seccomp_data``."""
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
     accumulator, at = 0, 0
@@ -139,7 +139,7 @@ def test_threads_where_needed_processes_never(machine: str) -> None:
 
 
 def test_another_architecture_is_killed() -> None:
-    """The same number means another call there (i386: 5 is open)."""
+    """The same numbers are other calls there (i386: 5 is open)."""
     code = program(*MACHINES["x86_64"], threads=False)
     assert verdict(code, 0x40000003, 5) == KILL
     assert verdict(code, MACHINES["x86_64"][1], 0x40000000) == REFUSED  # x32's read

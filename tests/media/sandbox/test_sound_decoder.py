@@ -1,4 +1,4 @@
-"""Strangers' sounds are decoded in a child behind walls; its answers are not believed."""
+"""Untrusted sounds are decoded in a sandbox, and its answers are checked."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 class Pipe:
-    """The bytes of an answer, one read after the other."""
+    """The bytes of an answer, read one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = data
@@ -66,7 +66,7 @@ def answered(sound: Sound) -> bytes:
 
 
 @pytest.mark.real
-def test_the_child_answers_as_the_decoder_does_here() -> None:
+def test_child_decodes_as_in_process() -> None:
     for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
         assert decode_sound_untrusted(data) == read_sound(data)
 
@@ -75,8 +75,8 @@ def test_the_child_answers_as_the_decoder_does_here() -> None:
 @pytest.mark.parametrize(
     ("container", "codec"), [("mp4", "mov_text"), ("ipod", "mov_text"), ("matroska", "subrip")]
 )
-def test_a_track_of_text_is_in_nobodys_way(container: str, codec: str) -> None:
-    """The child meets it when nothing more can be imported."""
+def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
+    """The child meets it when modules can no longer be imported."""
     plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
     data = subtitled(plain, container=container, codec=codec)
     assert decode_sound_untrusted(data) == read_sound(data)
@@ -113,7 +113,7 @@ def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
 
 
 @pytest.mark.real
-def test_the_child_reports_what_is_wrong() -> None:
+def test_child_reports_errors() -> None:
     with pytest.raises(SoundBroken):
         decode_sound_untrusted(b"OggS" + bytes(500))
     with pytest.raises(NotASound):
@@ -123,7 +123,7 @@ def test_the_child_reports_what_is_wrong() -> None:
 
 
 @pytest.mark.real
-def test_a_child_that_talks_nonsense_or_dies_is_told() -> None:
+def test_dead_or_invalid_child_raises_sound_broken() -> None:
     ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
         with pytest.raises(SoundBroken):
@@ -166,7 +166,7 @@ HEAD = struct.Struct(">IBBIBQ")
     ("place", "value"),
     [(0, 10), (0, 10**6), (1, 3), (2, 9), (3, 2_000_000), (4, 2), (5, 0), (5, 2**40)],
 )
-def test_no_number_of_an_answer_is_believed(place: int, value: int) -> None:
+def test_invalid_numbers_in_an_answer_are_refused(place: int, value: int) -> None:
     data = answered(read_sound(OGG))
     fields = list(HEAD.unpack(data[1 : 1 + HEAD.size]))
     fields[place] = value
@@ -181,7 +181,7 @@ TIMED = struct.Struct(">QIQQ")
     "times",
     [(2**63, 1, 0, 9), (0, 2**31, 0, 9), (0, 1, 2**40, 9), (0, 1, 0, 0), (0, 1, 0, 48_000 * 1201)],
 )
-def test_no_time_of_an_answer_is_believed(times: tuple[int, ...]) -> None:
+def test_invalid_times_in_an_answer_are_refused(times: tuple[int, ...]) -> None:
     data = answered(read_sound(OGG))
     head, rest = data[: 1 + HEAD.size], data[1 + HEAD.size + 12 :]
     with pytest.raises(ValueError, match=r"silence|picture"):
@@ -193,7 +193,7 @@ def test_silences_stand_in_order() -> None:
         Timing(0, (Silence(5, 1), Silence(5, 1)))
 
 
-def test_for_a_fingerprint_no_times_are_believed() -> None:
+def test_times_in_a_mono_answer_are_refused() -> None:
     sound = replace(read_sound(OGG, RATE_HZ), timing=Timing(1))
     with pytest.raises(ValueError, match="more than was asked for"):
         read_sound_answer(Pipe(answered(sound)), RATE_HZ)
@@ -201,7 +201,7 @@ def test_for_a_fingerprint_no_times_are_believed() -> None:
 
 def test_samples_that_are_no_numbers_are_refused() -> None:
     data = answered(read_sound(OGG))
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(ValueError, match="finite number"):
         read_sound_answer(Pipe(data[:-4] + np.float32(np.nan).tobytes()))
     with pytest.raises(ValueError, match="something else"):
         read_sound_answer(Pipe(b"?"))

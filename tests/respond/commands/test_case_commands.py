@@ -83,7 +83,7 @@ NO_TIMES = (
 @pytest.mark.parametrize(
     "act", [("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at")]
 )
-def test_what_is_no_time_is_refused_and_the_form_is_shown(
+def test_invalid_time_is_refused_with_the_expected_form(
     ask: Ask, case: str, act: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, (command, what, option) = ask("case", "show", case), act
@@ -106,11 +106,11 @@ def test_what_is_no_time_is_refused_and_the_form_is_shown(
         ("2026-11-20T09:30:05.5+05:30", "2026-11-20T04:00:05Z"),
     ],
 )
-def test_times_that_are_taken(typed: str, at: str) -> None:
+def test_accepted_forms_of_time(typed: str, at: str) -> None:
     assert rfc3339_utc(typed_time(typed)) == at
 
 
-def test_what_is_yet_to_come_was_not_seen(ask: Ask, case: str) -> None:
+def test_sighting_in_the_future_is_refused(ask: Ask, case: str) -> None:
     ask("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
@@ -123,7 +123,9 @@ def test_what_is_yet_to_come_was_not_seen(ask: Ask, case: str) -> None:
         ("--sighting", "1", "--refused", "1"),
     ],
 )
-def test_one_thing_at_a_time(ask: Ask, case: str, options: tuple[str, ...]) -> None:
+def test_notice_command_takes_one_event_at_a_time(
+    ask: Ask, case: str, options: tuple[str, ...]
+) -> None:
     ask("case", "notice", case, *options, status=2)
 
 

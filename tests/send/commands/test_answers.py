@@ -1,4 +1,4 @@
-"""Texts, answers, signs and undoing at the command line."""
+"""Texts, replies, reactions and undoing at the command line."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 __all__ = ["street"]
 
 
-def test_a_text_is_sent_answered_and_reacted_to(street: Street) -> None:
+def test_text_message_gets_a_reply_and_a_reaction(street: Street) -> None:
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "1")
     began = time.monotonic()
     first = street.does("ana", "send", "--text", "At eight?", *to_ben)
@@ -56,7 +56,7 @@ def test_a_text_is_sent_answered_and_reacted_to(street: Street) -> None:
         ("react", "1-lunar-otter", "!", "--none"),
     ],
 )
-def test_what_makes_no_sense_is_said(
+def test_contradictory_options_are_refused(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "beach.jpg").write_bytes(b"not looked at")
@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_said(
 
 
 @pytest.mark.parametrize("command", ["send", "inbox", "open", "sent", "recall"])
-def test_every_screen_says_what_holds_by_cryptography_and_until_when(
+def test_screens_state_what_cryptography_guarantees(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run([command, "--help"], {})
@@ -74,7 +74,7 @@ def test_every_screen_says_what_holds_by_cryptography_and_until_when(
     assert "program" in said
 
 
-def test_stopped_in_the_window_nothing_was_sent(street: Street) -> None:
+def test_interrupting_the_undo_window_sends_nothing(street: Street) -> None:
     """Ctrl-C, as a terminal sends it, while the bar says that it undoes."""
 
     def presses() -> None:
@@ -94,13 +94,13 @@ def test_stopped_in_the_window_nothing_was_sent(street: Street) -> None:
 
 
 def _outbox(street: Street) -> list[str]:
-    """Sealed files of a message: its frame and its picture."""
+    """Return the encrypted files of a message: its frame and its picture."""
     files = list((street.folder / "ana" / "files").glob("*.age"))
     return [file.name for file in files] if len(files) >= 2 else []
 
 
 class _Seconds:
-    """Counts what is slept; ``moment`` is a clock beside it, which may be set."""
+    """A sleep counter; ``moment`` is a clock beside it, which may be set."""
 
     def __init__(self, step: timedelta = timedelta(0)) -> None:
         self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
@@ -118,7 +118,7 @@ class _Seconds:
             return wait(until)
 
 
-def test_the_window_ends_when_its_time_has_come() -> None:
+def test_undo_window_ends_on_time() -> None:
     seconds = _Seconds()
     until = seconds.moment + timedelta(seconds=2.05)
     for _ in range(2):
@@ -128,14 +128,14 @@ def test_the_window_ends_when_its_time_has_come() -> None:
 
 
 @pytest.mark.parametrize("hours", [-24, 24])
-def test_the_window_is_as_long_as_was_said_when_the_clock_is_set_meanwhile(hours: int) -> None:
+def test_undo_window_ignores_clock_changes(hours: int) -> None:
     seconds = _Seconds(timedelta(hours=hours))
     assert seconds.wait(seconds.moment + timedelta(seconds=10))
     assert seconds.slept_s == pytest.approx(10)
 
 
-def test_the_window_is_never_longer_than_an_hour() -> None:
-    """The clock was set back between the sealing and this."""
+def test_undo_window_is_at_most_an_hour() -> None:
+    """The clock is set back after the message was sealed."""
     seconds = _Seconds()
     assert seconds.wait(seconds.moment + timedelta(days=365))
     assert seconds.slept_s == pytest.approx(3600)

@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``sent`` of people who keep what they get and send for years."""
+"""``entrenous inbox`` and ``sent`` with years of stored messages."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ OTHERS = 8  # people who got each message too
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Where nothing waits to be undone, and Ben has one message, which is opened."""
+    """Ana and Ben, with no undo window; Ben has one message, which is opened."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     name = street.does("ana", "send", "--text", "hello", "--to", "ben", "--confirm", "ben")
     street.does("ben", "open", name["message"])
@@ -48,8 +48,8 @@ def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
 
 
 def grow(street: Street, many: int, *, like: str | None = None) -> None:
-    """Lay so many more messages into Ben's inbox, opened ones like his newest or the one of that
-    name; each answers the one before it, and went to several people whom he does not know.
+    """Add this many opened messages to Ben's inbox, like his newest or the one with that name. Each
+    replies to the one before it, and went to several people that he does not know.
     """
     home = street.folder / "ben"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
@@ -58,7 +58,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
 
 
 def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
-    """As :func:`grow`, in Ana's ledger: as often as that she sent what she sent Ben, opened."""
+    """Add this many messages like the one she sent Ben, opened, to Ana's ledger."""
     home = street.folder / "ana"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.together():
@@ -111,7 +111,7 @@ def _more(last: Received, many: int) -> Iterator[Received]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A drawer for each record that any vault gave out, and for each look at its keys."""
+    """Record the table name of each vault read."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
@@ -134,10 +134,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
-def test_each_message_costs_a_few_reads_whatever_else_is_there(
-    street: Street, reads: list[str]
-) -> None:
-    """Nor do they grow with the people that it went to."""
+def test_inbox_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
+    """Reads do not grow with the number of recipients either."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow(street, 30)
@@ -151,9 +149,7 @@ def test_each_message_costs_a_few_reads_whatever_else_is_there(
     assert max(more) <= 6 * 30, more
 
 
-def test_of_what_was_sent_each_message_costs_a_few_reads_too(
-    street: Street, reads: list[str]
-) -> None:
+def test_sent_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
     counts = list[int]()
     for _ in range(3):
         grow_sent(street, 30)
@@ -166,11 +162,11 @@ def test_of_what_was_sent_each_message_costs_a_few_reads_too(
 
 
 def names_in(said: str) -> list[str]:
-    """Of each message that is listed its name, in the order of the list."""
+    """Return the names of the listed messages, in order."""
     return [line.split()[0] for line in said.splitlines() if "-" in line.split(" ")[0]]
 
 
-def test_people_see_what_waits_and_the_newest_and_scripts_see_all(street: Street) -> None:
+def test_inbox_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     street.does("ben", "inbox")
     grow(street, 40)
@@ -191,7 +187,7 @@ def test_people_see_what_waits_and_the_newest_and_scripts_see_all(street: Street
     assert street.types("ben", "inbox", "--last", "0").status == USAGE
 
 
-def test_of_what_was_sent_they_do_too(street: Street) -> None:
+def test_sent_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
     first = street.does("ana", "sent")["messages"][0]["message"]
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     grow_sent(street, 40)
@@ -206,7 +202,7 @@ def test_of_what_was_sent_they_do_too(street: Street) -> None:
     assert street.types("ana", "sent", "--last", "3", "--all").status == USAGE
 
 
-def test_who_sent_it_can_be_asked_for_by_the_names_of_people_and_circles(street: Street) -> None:
+def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     street.settles("caro")
     street.adds("caro", "ben")
     hers = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
@@ -225,14 +221,14 @@ def test_who_sent_it_can_be_asked_for_by_the_names_of_people_and_circles(street:
     street.types("ben", "person", "block", "ana")
     assert of("ana") == of("choir") == [by["ana"]]
     street.types("ben", "person", "forget", "caro")
-    assert of("caro") == [by["caro"]]  # as the list goes on calling her
+    assert of("caro") == [by["caro"]]  # the name that the list still uses
     assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(of("ana")[0])
     grow(street, 25, like=hers["message"])
     said = street.types("ben", "inbox", "--from", "caro").out
     assert "5 older: entrenous inbox --from caro --all" in said.splitlines()
 
 
-def test_whom_it_went_to_can_be_asked_for_too(street: Street) -> None:
+def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     both = ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
@@ -246,7 +242,7 @@ def test_whom_it_went_to_can_be_asked_for_too(street: Street) -> None:
 
     assert to("ben") == [first, second]
     assert to("caro") == [second]
-    assert to("dora") == [marked]  # who is known by that copy alone
+    assert to("dora") == [marked]  # somebody known by that copy alone
     assert to("caro", "dora") == [second, marked]
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
     assert to("our choir") == [second]

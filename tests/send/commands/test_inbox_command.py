@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is kept."""
+"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is stored."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ ONCE = ("--once", "--allow-export")
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Where nothing waits to be undone."""
+    """Ana and Ben, with no undo window."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     return street
 
@@ -27,7 +27,7 @@ def sealed_files(street: Street, who: str) -> int:
     return len(list((street.folder / who / "files").iterdir()))
 
 
-def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) -> None:
+def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
     said = street.types("ben", "inbox").out
     assert (
@@ -55,7 +55,7 @@ def test_a_text_its_reply_and_a_reaction_are_shown_at_both_ends(street: Street) 
     assert f"    answers {first}" in street.types("ana", "inbox").out
 
 
-def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
+def test_view_once_message_is_exported_once_and_not_kept(street: Street) -> None:
     name = street.does("ana", *SEND, *ONCE, "--caption", "only you")["message"]
     (line, _) = street.types("ben", "inbox").out.splitlines()
     assert line == f"{name}  from ana, waiting, opens once"
@@ -71,14 +71,14 @@ def test_what_opens_once_is_written_once_and_not_kept(street: Street) -> None:
 
 
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
-def test_nothing_is_written_outside_of_the_folder(name: str, tmp_path: Path) -> None:
-    """No message gets such a name; were there one, its files would stay where they are."""
+def test_no_file_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
+    """No message gets such a name; if one did, its files would not leave the folder."""
     assert file_path("7-lunar-otter", 1, "image/png", tmp_path) == tmp_path / "7-lunar-otter-1.png"
     with pytest.raises(UnknownMessage):
         file_path(name, 1, "image/png", tmp_path)
 
 
-def test_a_place_that_is_taken_loses_no_view(street: Street) -> None:
+def test_occupied_file_name_uses_up_no_view(street: Street) -> None:
     name = street.does("ana", *SEND, *ONCE)["message"]
     (street.folder / "one").mkdir()
     (street.folder / "one" / f"{name}-1.jpg").write_bytes(b"something else")
@@ -90,7 +90,7 @@ def test_a_place_that_is_taken_loses_no_view(street: Street) -> None:
     assert [path.name for path in (street.folder / "one").iterdir()] == [f"{name}-1.jpg"]
 
 
-def test_what_was_written_already_is_written_again_as_it_is(street: Street) -> None:
+def test_identical_existing_files_are_left_as_they_are(street: Street) -> None:
     name = street.does("ana", *SEND)["message"]
     written = {
         hashlib.sha256(
@@ -102,14 +102,14 @@ def test_what_was_written_already_is_written_again_as_it_is(street: Street) -> N
 
 
 @pytest.mark.parametrize("command", ["inbox", "open", "send", "sent", "recall"])
-def test_help_says_until_when_by_what(command: str, street: Street) -> None:
+def test_help_states_what_cryptography_guarantees(command: str, street: Street) -> None:
     said = " ".join(street.types("ben", command, "--help").out.split()).lower()
     assert "by cryptography" in said
     assert "first opening" in said.replace("│ ", "")
     assert "program" in said
 
 
-def test_every_screen_says_until_when_by_what(street: Street) -> None:
+def test_inbox_screens_state_what_cryptography_guarantees(street: Street) -> None:
     first, second = (street.types("ana", "send", "--text", text, *TO_BEN) for text in "ab")
     names = [said.out.split()[1] for said in (first, second)]
     inbox = street.types("ben", "inbox")
@@ -125,7 +125,7 @@ def test_every_screen_says_until_when_by_what(street: Street) -> None:
     assert street.types("ana", "inbox").out == "Nothing here yet.\n"
 
 
-def test_who_else_has_it_is_shown_and_whom_an_answer_goes_to(street: Street) -> None:
+def test_other_recipients_are_shown(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
@@ -153,7 +153,7 @@ def test_who_else_has_it_is_shown_and_whom_an_answer_goes_to(street: Street) -> 
     assert " to ana, caro; take it back with: " in told.out
 
 
-def test_the_same_sign_of_two_people_is_one_line(street: Street) -> None:
+def test_equal_reactions_share_one_line(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
@@ -168,7 +168,7 @@ def test_the_same_sign_of_two_people_is_one_line(street: Street) -> None:
     assert {"    ! you, caro", "    ? ana"} <= set(listed)
 
 
-def test_what_nobody_wants_to_see_is_removed_unopened(street: Street) -> None:
+def test_message_can_be_removed_unopened(street: Street) -> None:
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")
     said = street.types("ben", "inbox", "--remove", name)
@@ -180,8 +180,8 @@ def test_what_nobody_wants_to_see_is_removed_unopened(street: Street) -> None:
     assert street.types("ben", "inbox", "--remove", "7-no-message").status == 4
 
 
-def test_a_sender_is_called_as_she_is_now_and_nobody_else_takes_her_letters(street: Street) -> None:
-    """Two who are called alike are told apart by another name, and then one name is free."""
+def test_renamed_sender_is_shown_by_the_current_name(street: Street) -> None:
+    """Two people with one name are told apart by a number, and then one name becomes free."""
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")
     assert street.types("ben", "person", "rename", "ana", "anna").status == 0

@@ -1,5 +1,5 @@
-"""Two people at the command line: what is said when a relay refuses, somebody stops, or a guest
-writes to the screen.
+"""Two people at the command line: what is reported when a relay refuses, somebody stops, or a
+sender writes control characters.
 """
 
 import io
@@ -39,7 +39,7 @@ WORDS = "four or five unrelated words"
 
 
 class SameProcess(CopyChecker):
-    """Checks what was received in the process of the test."""
+    """A file checker that decodes in the test's own process."""
 
     def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
         file = io.BytesIO()
@@ -51,7 +51,7 @@ class SameProcess(CopyChecker):
 
 @dataclass
 class Said:
-    """What a command answered."""
+    """The output of a command."""
 
     status: int
     out: str
@@ -122,10 +122,8 @@ SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
 
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
-def test_another_relays_refusal_is_a_hint_and_stops_nothing(
-    street: Street, error: Exception
-) -> None:
-    """Something to Caro waits because of her relay; Ana writes to Ben, and reads on."""
+def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exception) -> None:
+    """Something for Caro waits because of her relay; Ana writes to Ben, and reads on."""
 
     def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == THERE:
@@ -143,7 +141,7 @@ def test_another_relays_refusal_is_a_hint_and_stops_nothing(
     assert street.types("ana", "send", "--resume").status == 0
 
 
-def test_who_has_a_copy_and_who_has_not_is_told_and_shown(street: Street) -> None:
+def test_undelivered_copies_are_reported(street: Street) -> None:
     def at_bens(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == HERE:
             raise WrongToken
@@ -163,7 +161,7 @@ def test_who_has_a_copy_and_who_has_not_is_told_and_shown(street: Street) -> Non
     assert {copy["state"] for copy in message["copies"]} == {"taken back"}
 
 
-def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
+def test_interrupted_send_sends_nothing_later(street: Street) -> None:
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -187,10 +185,10 @@ def test_a_stopped_send_says_so_and_sends_nothing_later(street: Street) -> None:
         }
     ]
     assert f"Take it back with: entrenous recall {message['message']}" in said.err
-    assert street.does("ben", "inbox")["messages"] == []  # looking at "sent" has sent nothing
+    assert street.does("ben", "inbox")["messages"] == []  # listing "sent" has sent nothing
 
 
-def test_undone_in_the_window_it_is_said_that_nothing_was_sent(street: Street) -> None:
+def test_undo_reports_that_nothing_was_sent(street: Street) -> None:
     def presses(*_: Any) -> Any:
         return lambda _until: signal.raise_signal(signal.SIGINT)
 
@@ -202,7 +200,7 @@ def test_undone_in_the_window_it_is_said_that_nothing_was_sent(street: Street) -
     assert street.does("ben", "inbox")["messages"] == []
 
 
-def test_a_ctrl_c_after_all_was_sent_does_not_say_undone(street: Street) -> None:
+def test_interrupt_after_sending_does_not_report_undo(street: Street) -> None:
     def late(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -213,7 +211,7 @@ def test_a_ctrl_c_after_all_was_sent_does_not_say_undone(street: Street) -> None
     assert len(street.does("ben", "inbox")["messages"]) == 1
 
 
-def test_a_letter_that_could_not_be_opened_is_mentioned_once(street: Street) -> None:
+def test_undecryptable_letter_is_reported_once(street: Street) -> None:
     street.does("ana", *SEND)
 
     def spoiled(honest: Honest, *arguments: Any) -> Any:
@@ -228,7 +226,7 @@ def test_a_letter_that_could_not_be_opened_is_mentioned_once(street: Street) -> 
     assert street.types("ben", "inbox").err == ""
 
 
-def test_one_person_may_be_named_twice_and_in_any_case(street: Street) -> None:
+def test_repeated_recipient_names_are_merged_ignoring_case(street: Street) -> None:
     sent = street.does("ana", "send", "beach.jpg", "--to", "ben", "--to", "Ben", "--confirm", "BEN")
     assert sent["copies"] == [{"to": "ben", "devices": 1}]
 
@@ -236,16 +234,14 @@ def test_one_person_may_be_named_twice_and_in_any_case(street: Street) -> None:
 @pytest.mark.parametrize(
     "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
 )
-def test_what_is_too_much_for_a_message_is_refused_by_name(
-    street: Street, more: tuple[str, ...]
-) -> None:
+def test_oversized_message_is_refused(street: Street, more: tuple[str, ...]) -> None:
     said = street.types("ana", *SEND, *more)
     assert (said.status, said.out) == (3, "")
     assert "Nothing was sent." in said.err
     assert street.does("ana", "sent")["messages"] == []
 
 
-def test_what_is_used_up_is_over_to_a_script(street: Street) -> None:
+def test_used_up_message_is_expired_in_json(street: Street) -> None:
     name = street.does("ana", *SEND)["message"]
     with street.courier.playing(open_share=failing(UsedUp())):
         assert street.types("ben", "open", name).status == 3
@@ -253,10 +249,10 @@ def test_what_is_used_up_is_over_to_a_script(street: Street) -> None:
     assert "used up" in street.types("ben", "inbox").out
 
 
-def test_forgetting_says_what_it_does_and_does_it(street: Street) -> None:
+def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
     said = street.types("ben", "person", "forget", "ANA")
     assert said.status == 0
-    assert "ana is forgotten here; from now on, your relay takes nothing from them" in said.out
+    assert "ana is forgotten here; from now on, your relay accepts nothing from them" in said.out
     assert "link" in said.out
     assert street.types("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))

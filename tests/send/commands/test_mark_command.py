@@ -58,7 +58,7 @@ def recorded(home: Path) -> list[Message]:
         vault.close()
 
 
-def test_names_come_from_the_command_line_and_from_a_file(
+def test_mark_takes_names_from_options_and_a_file(
     shell: Shell, tmp_path: Path, names: Callable[[bytes], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = names("\ufeffben\r\nRené\r\n\r\n".encode())
@@ -85,7 +85,7 @@ def test_names_come_from_the_command_line_and_from_a_file(
         (b"ben\nx\x1b[2J\n", "line 2 is no name"),
     ],
 )
-def test_a_list_that_is_none_marks_nothing(
+def test_invalid_name_file_marks_nothing(
     text: bytes,
     said: str,
     tmp_path: Path,
@@ -98,7 +98,7 @@ def test_a_list_that_is_none_marks_nothing(
 
 
 @pytest.mark.usefixtures("shell")
-def test_nobody_at_all_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert mark(tmp_path) == 3
     assert "--to NAME" in capsys.readouterr().err
 
@@ -111,7 +111,7 @@ def test_nobody_at_all_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ],
     ids=("full", "shut"),
 )
-def test_what_was_written_before_it_failed_is_told_and_nothing_else_is_known(  # noqa: PLR0913, PLR0917
+def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913, PLR0917
     error: EntrenousError,
     status: int,
     told: str,
@@ -142,7 +142,7 @@ def test_what_was_written_before_it_failed_is_told_and_nothing_else_is_known(  #
     assert [copy.to for copy in message.pictures[0].copies] == ["ben", "caro"]
 
 
-def test_where_not_one_copy_could_be_written_none_is_known(
+def test_mark_failure_without_copies_records_nothing(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_bytes(b"a file")
@@ -154,7 +154,7 @@ def test_where_not_one_copy_could_be_written_none_is_known(
 
 @pytest.mark.real
 def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: Path) -> None:
-    """Ctrl-C: every file is whole and recorded, nothing else is, and it can be begun anew."""
+    """After Ctrl-C every file is whole and recorded, nothing else is, and it can be repeated."""
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
     arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))

@@ -1,4 +1,4 @@
-"""Of a picture that moves only the first is sent, and that is said before it goes."""
+"""Only the first frame of an animated picture is sent, and that is reported before it goes."""
 
 import json
 
@@ -15,7 +15,7 @@ TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save 
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """And a GIF of two pictures."""
+    """The street, with a GIF of two frames."""
     with Image.open(street.folder / "beach.jpg") as beach:
         turned = beach.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         beach.save(street.folder / "anim.gif", save_all=True, append_images=[turned])
@@ -26,7 +26,7 @@ def street(street: Street) -> Street:
 @pytest.mark.parametrize(
     "command", [("send", "beach.jpg", "anim.gif", *TO_BEN), ("mark", "anim.gif", "--to", "ben")]
 )
-def test_it_is_said_once_on_standard_error_and_in_json(
+def test_animated_picture_is_reported_on_stderr_and_in_json(
     street: Street, command: tuple[str, ...]
 ) -> None:
     said = street.types("ana", *command, "--json")
@@ -38,13 +38,13 @@ def test_it_is_said_once_on_standard_error_and_in_json(
 @pytest.mark.parametrize(
     "command", [("send", "beach.jpg", "still.gif", *TO_BEN), ("mark", "still.gif", "--to", "ben")]
 )
-def test_of_still_ones_nothing_is_said(street: Street, command: tuple[str, ...]) -> None:
+def test_still_pictures_cause_no_hint(street: Street, command: tuple[str, ...]) -> None:
     said = street.types("ana", *command, "--json")
     assert (said.status, "moves" in said.err) == (0, False)
     assert json.loads(said.out)["first_picture_only"] == []
 
 
-def test_it_is_said_before_the_guard_speaks(street: Street) -> None:
+def test_animation_hint_precedes_the_guard(street: Street) -> None:
     said = street.types("ana", "send", "anim.gif", "--to", "ben")
     assert said.status == 3
     assert said.err.startswith(TOLD)

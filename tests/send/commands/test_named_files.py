@@ -1,4 +1,4 @@
-"""A file that is refused is called by its name, and nothing is denied that was not looked for."""
+"""Errors name the refused file, and claim nothing that was not checked."""
 
 import pytest
 
@@ -20,7 +20,7 @@ DAMAGED = {
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """And a folder of files."""
+    """The street, with a folder of files."""
     (street.folder / "in").mkdir()
     beach = (street.folder / "beach.jpg").read_bytes()
     files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
@@ -30,7 +30,7 @@ def street(street: Street) -> Street:
 
 
 @pytest.mark.parametrize("name", NOTHING)
-def test_what_is_nothing_that_we_read_is_named(street: Street, name: str) -> None:
+def test_unsupported_file_is_named(street: Street, name: str) -> None:
     said = street.types("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
     assert (said.status, said.out) == (7, "")
     assert said.err.startswith(NONE.format(name))
@@ -47,15 +47,13 @@ def test_what_is_nothing_that_we_read_is_named(street: Street, name: str) -> Non
         ("note.m4a", "The part of Entrenous that opens sounds"),
     ],
 )
-def test_a_damaged_clip_or_sound_is_named_and_called_so(
-    street: Street, name: str, told: str
-) -> None:
+def test_damaged_clip_or_sound_is_named(street: Street, name: str, told: str) -> None:
     said = street.types("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
     assert (said.status, said.out) == (7, "")
     assert said.err.startswith(f"in/{name}:\n{told}")
 
 
-def test_what_was_cut_short_is_named(street: Street) -> None:
+def test_truncated_file_is_named(street: Street) -> None:
     for command in (
         ("send", "beach.jpg", "in/cut.jpg", *TO_BEN),
         ("mark", "in/cut.jpg", "--to", "b"),
@@ -65,8 +63,8 @@ def test_what_was_cut_short_is_named(street: Street) -> None:
         assert said.err.startswith("in/cut.jpg:\nThis picture ends before it should")
 
 
-def test_the_guard_names_it_too(street: Street) -> None:
-    """Words that name somebody else let it look at the pictures before anything else does."""
+def test_guard_names_the_unsupported_file(street: Street) -> None:
+    """If the text names somebody else, the guard looks at the pictures first."""
     street.settles("caro")
     street.adds("ana", "caro")
     said = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
@@ -82,12 +80,12 @@ def test_the_guard_names_it_too(street: Street) -> None:
     ],
     ids=lambda command: command[0],
 )
-def test_an_empty_file_is_called_empty(street: Street, command: tuple[str, ...]) -> None:
+def test_empty_file_is_reported_as_empty(street: Street, command: tuple[str, ...]) -> None:
     said = street.types("ana", *command)
     assert (said.status, said.out) == (7, "")
     assert said.err.startswith("in/empty.jpg is empty")
 
 
-def test_where_no_file_is_at_fault_none_is_named(street: Street) -> None:
+def test_no_file_is_named_for_other_errors(street: Street) -> None:
     said = street.types("ana", "send", "beach.jpg", "--to", "nobody-i-know")
     assert (said.status, "beach" in said.err) == (4, False)

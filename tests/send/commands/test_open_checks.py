@@ -1,6 +1,6 @@
-"""``entrenous open`` writes what it was sent only if our own program could have sent it.
+"""``entrenous open`` writes files only if our own program could have sent them.
 
-The sender is changed: she seals what she likes. Real children check it.
+The sender is malicious and seals any bytes. Real decoder processes check them.
 """
 
 import os
@@ -31,7 +31,7 @@ def jail() -> Iterator[CopyChecker]:
 
 @pytest.fixture
 def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Whose devices share the processes that check, which a command else starts for itself."""
+    """The street, with shared checking processes, which each command would otherwise start."""
     monkeypatch.setattr(wiring, "CopyChecker", lambda: _kept_open(jail))
     return street
 
@@ -58,7 +58,7 @@ def test_of_a_thousand_hostile_files_none_is_written(street: Street) -> None:
         assert f"Files {every} of {name}: no picture, clip or sound" in " ".join(said.err.split())
 
 
-def test_every_honest_kind_is_written_as_it_came(street: Street) -> None:
+def test_every_supported_kind_is_written_unchanged(street: Street) -> None:
     name = seals(street, list(honest().items()))
     places = street.does("ben", "open", name, "--out", "got")["files"]
     assert [(street.folder / place).read_bytes() for place in places] == list(honest().values())
@@ -78,13 +78,13 @@ def test_one_hostile_file_keeps_its_message_from_being_written_and_is_named(stre
     assert (street.folder / places[2]).read_bytes() == files[2][1]
 
 
-def test_a_role_that_is_not_the_files_is_refused(street: Street) -> None:
+def test_wrong_file_role_is_refused(street: Street) -> None:
     name = seals(street, [("image/jpeg", honest()["image/jpeg"])], role=FileRole.VOICE)
     assert street.types("ben", "open", name, "--out", "got").status == 7
     assert written(street) == []
 
 
-def test_where_nothing_can_check_nothing_is_written(
+def test_nothing_is_written_without_the_file_check(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER", (os.devnull,))

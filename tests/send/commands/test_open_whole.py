@@ -29,7 +29,7 @@ def holds(data: bytes) -> Any:
     return fill
 
 
-def test_a_disk_that_fills_up_keeps_nothing_of_this_opening(tmp_path: Path) -> None:
+def test_full_disk_keeps_no_file_of_the_opening(tmp_path: Path) -> None:
     def full(file: BinaryIO) -> None:
         file.write(b"thi")
         raise DiskFull
@@ -43,7 +43,7 @@ def test_a_disk_that_fills_up_keeps_nothing_of_this_opening(tmp_path: Path) -> N
     assert names(tmp_path) == ["m-1.jpg"]
 
 
-def test_a_name_that_is_taken_is_seen_before_the_first_file_is_written(street: Street) -> None:
+def test_occupied_name_is_found_before_writing(street: Street) -> None:
     name = street.does("ana", *TWO, *ONCE)["message"]
     taken = street.folder / "ex" / f"{name}-2.jpg"
     taken.parent.mkdir()
@@ -61,7 +61,7 @@ def states(street: Street) -> list[str]:
 
 
 @pytest.mark.parametrize("limit", [(), ONCE])
-def test_where_nothing_can_be_written_nothing_counts_as_opened(
+def test_unwritable_folder_uses_up_no_opening(
     street: Street, limit: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = street.does("ana", *TWO, *limit)["message"]
@@ -81,7 +81,7 @@ def test_where_nothing_can_be_written_nothing_counts_as_opened(
 
 
 @pytest.mark.parametrize(("limit", "told"), [((), 0), (ONCE, 1)])
-def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
+def test_failure_after_the_key_says_that_the_opening_counts(
     street: Street, limit: tuple[str, ...], told: int
 ) -> None:
     name = street.does("ana", *TWO, *limit)["message"]
@@ -94,13 +94,13 @@ def test_what_fails_after_the_relay_gave_the_key_says_that_it_counts(
     assert len(street.does("ben", "open", name, "--export", "--out", "two")["files"]) == 2
 
 
-def test_a_text_needs_no_folder(street: Street) -> None:
+def test_text_message_opens_without_a_folder(street: Street) -> None:
     words = ("send", "--text", "hello", "--to", "ben", "--confirm", "ben", "--undo", "0")
     name = street.does("ana", *words)["message"]
     assert street.does("ben", "open", name, "--out", "/proc/x")["text"] == "hello"
 
 
-def test_a_file_that_differs_only_inside_takes_the_others_away(street: Street) -> None:
+def test_differing_existing_file_removes_the_written_ones(street: Street) -> None:
     name = street.does("ana", *TWO)["message"]
     second = street.folder / street.does("ben", "open", name, "--out", "a")["files"][1]
     taken = street.folder / "ex" / second.name
@@ -112,8 +112,8 @@ def test_a_file_that_differs_only_inside_takes_the_others_away(street: Street) -
     assert street.types("ben", "open", name, "--out", "ex").status == 0
 
 
-def test_what_can_not_be_opened_again_is_never_taken_away(street: Street) -> None:
-    """Ctrl-C while the relay hears that it is over: what was shown is all there is left."""
+def test_files_of_a_used_up_message_are_never_removed(street: Street) -> None:
+    """Ctrl-C while the relay is told that the message is over: the files are all that is left."""
 
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt

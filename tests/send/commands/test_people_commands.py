@@ -9,7 +9,7 @@ from tests.send.commands.test_letters import Street
 pytestmark = pytest.mark.slow
 
 
-def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
+def test_circle_is_created_used_and_deleted(street: Street) -> None:
     made = street.does("ana", "circle", "add", "family", "--person", "ben")
     assert made == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
     sending = ("send", "beach.jpg", "--to", "family")
@@ -27,10 +27,10 @@ def test_a_circle_is_made_sent_to_and_let_go(street: Street) -> None:
     assert street.does("ana", "circle", "remove", "family")["people"] == []
     assert "None yet" in street.types("ana", "circle", "list").out
     unknown = street.types("ana", "circle", "remove", "family")
-    assert (unknown.status, "no circle family" in unknown.err) == (4, True)
+    assert (unknown.status, "no circle called family" in unknown.err) == (4, True)
 
 
-def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
+def test_person_is_renamed_blocked_and_unblocked(street: Street) -> None:
     assert street.types("ana", "person", "rename", "ben", "Ben Okri").status == 0
     assert "blocked" in street.types("ana", "person", "block", "ben okri").out
     (shown,) = street.does("ana", "person", "list")["people"]
@@ -50,7 +50,7 @@ def test_somebody_is_renamed_blocked_and_let_in_again(street: Street) -> None:
     assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
 
 
-def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
+def test_blocked_circle_member_is_named(street: Street) -> None:
     street.settles("caro")
     street.adds("ana", "caro")
     street.does("ana", "circle", "add", "all friends", "--person", "ben", "--person", "caro")
@@ -61,15 +61,15 @@ def test_who_is_left_out_of_a_circle_is_named(street: Street) -> None:
     )
     assert (sent.status, "caro is in it too, but you blocked them" in sent.err) == (0, True)
     gone = street.types("ana", "person", "forget", "caro")
-    assert "They are in your circle all friends no more." in gone.out
+    assert "They are no longer in your circle all friends." in gone.out
 
 
-def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
+def test_invite_states_its_limits_and_last_use_is_reported(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = street.types("ben", "invite").out
     assert "This link is for one person." in said
-    assert "good for 30 days" in said
+    assert "valid for 30 days" in said
     assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
     assert street.types("ben", "invite", "--for", "ana").status == 3
     assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
@@ -84,7 +84,7 @@ def test_a_link_says_what_it_is_good_for_and_its_last_use_is_told(
         assert ("That was the last letter that this link lets in" in added.err) is last
 
 
-def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
+def test_refused_setup_leaves_nothing(street: Street) -> None:
     setup = ("setup", "--name", "-x", "--offline")
     assert street.types("dora", *setup).status == 3
     assert not (street.folder / "dora").exists()
@@ -94,7 +94,7 @@ def test_a_set_up_that_is_refused_leaves_nothing(street: Street) -> None:
     assert [one.name for one in (street.folder / "dora").iterdir()] == ["mine"]
 
 
-def test_two_compare_seven_pictures(street: Street) -> None:
+def test_two_people_compare_seven_pictures(street: Street) -> None:
     compare = ("person", "verify")
     assert "Asked." in street.types("ana", *compare, "ben", "--sas").out
     assert "Answered." in street.types("ben", *compare, "ana", "--sas").out
@@ -109,10 +109,10 @@ def test_two_compare_seven_pictures(street: Street) -> None:
     assert (shown["trust"], shown["receipts"]) == ("compared", True)
     assert street.types("ben", *compare, "ana", "--differs").status == 2
     nothing = street.types("ben", *compare, "ana", "--sas", "--differs")
-    assert (nothing.status, "nothing of ana's to compare" in nothing.err) == (4, True)
+    assert (nothing.status, "nothing to compare with ana" in nothing.err) == (4, True)
 
 
-def test_an_invite_as_a_picture_and_on_the_terminal(street: Street) -> None:
+def test_invite_is_shown_as_qr_picture_and_text(street: Street) -> None:
     link = street.does("ana", "invite", "--qr", "invite.png")["link"]
     picture = cv2.imread(str(street.folder / "invite.png"), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
@@ -133,7 +133,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
         assert "ben is added, and known by link" in added
     said = street.types("ben", "inbox").err
     joined, refused = said.splitlines()
-    assert joined.startswith('Somebody who calls themselves "mallory" came in by the link that')
+    assert joined.startswith('Somebody who calls themselves "mallory" joined by the link that')
     assert "you made for dora on " in joined
     assert "UTC, with a device set up on " in joined
     assert "You call them dora, and know them by link only" in joined
@@ -150,7 +150,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
     assert (stopped.status, "dora's keys are unknown" in stopped.err) == (3, True)
 
 
-def test_two_compare_face_to_face(street: Street) -> None:
+def test_two_people_compare_face_to_face(street: Street) -> None:
     """Each shows a code and photographs the other's; here the photo is the picture itself."""
     assert street.types("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
     assert street.types("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
@@ -176,7 +176,7 @@ def test_two_compare_face_to_face(street: Street) -> None:
 def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
     street: Street,
 ) -> None:
-    """Here nobody is at a terminal: the question is how to say yes, and the answer no."""
+    """Without a terminal, the question becomes a hint how to say yes, and the answer is no."""
     said = list[str]()
     for number in range(2):
         sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")

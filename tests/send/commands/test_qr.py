@@ -1,6 +1,6 @@
-"""QR codes of invites, read by ZXing, as telephones do.
+"""QR codes of invites, read by ZXing as phones do.
 
-OpenCV's reader misses seven in a hundred of these codes, whoever drew them.
+OpenCV's reader misses seven in a hundred of these codes, whichever program drew them.
 """
 
 from base64 import b32encode
@@ -37,14 +37,14 @@ def read(picture: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("one", LINKS)
-def test_the_picture_says_the_link(one: str) -> None:
+def test_qr_picture_encodes_the_link(one: str) -> None:
     picture = cv2.imdecode(np.frombuffer(qr_picture(one), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     assert read(picture) == one
 
 
 @pytest.mark.parametrize("one", LINKS)
-def test_so_do_the_lines_on_a_terminal(one: str) -> None:
+def test_qr_text_encodes_the_link(one: str) -> None:
     rows = [
         [255 * (block in light) for block in line]
         for line in qr_text(one).splitlines()
@@ -54,7 +54,7 @@ def test_so_do_the_lines_on_a_terminal(one: str) -> None:
     assert read(cv2.resize(squares, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)) == one
 
 
-def test_an_ordinary_invite_fits_a_terminal_of_80_columns() -> None:
+def test_invite_qr_text_fits_80_columns() -> None:
     assert max(map(len, qr_text(LINKS[0]).splitlines())) <= 80
 
 
@@ -62,7 +62,7 @@ CODES = [f"ENTRENOUS:KEYS:1:{b32encode(bytes([seed]) * 32).decode().rstrip('=')}
 
 
 def photographed(code: str, seed: int) -> bytes:
-    """A code on a screen as somebody photographs it: turned, from the side, blurred, with noise."""
+    """Return a code on a screen as photographed: turned, from the side, blurred, with noise."""
     rng = np.random.default_rng(seed)
     drawn = cv2.imdecode(np.frombuffer(qr_picture(code), np.uint8), cv2.IMREAD_COLOR)
     assert drawn is not None
@@ -80,7 +80,7 @@ def photographed(code: str, seed: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_photo_of_a_code_is_read_and_what_is_read_is_that_code() -> None:
+def test_qr_code_is_read_from_a_photo() -> None:
     found = list[bool]()
     for seed, code in zip(SEEDS, CODES, strict=True):
         with suppress(NoCode):
@@ -89,6 +89,6 @@ def test_a_photo_of_a_code_is_read_and_what_is_read_is_that_code() -> None:
     assert len(found) >= len(CODES) - 1, "a rare miss is photographed again"
 
 
-def test_a_picture_without_a_code_has_none() -> None:
+def test_picture_without_a_code_is_refused() -> None:
     with pytest.raises(NoCode):
         qr_read(photo(width_px=300))

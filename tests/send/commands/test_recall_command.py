@@ -1,4 +1,4 @@
-"""``entrenous recall`` and ``sent``, typed at two real relays of which one may fall silent."""
+"""``entrenous recall`` and ``sent`` with two real relays, one of which may become unresponsive."""
 
 import json
 import sqlite3
@@ -30,7 +30,7 @@ ASKED, GIVEN_UP, WITHDRAWN = "asked in vain", "given up", "withdrawn"
 
 @dataclass
 class Watched:
-    """A relay whose requests are noted in ``seen``; while it is ``silent`` it takes them in and
+    """A relay that records its requests in ``seen``; while ``silent`` it accepts requests and
     answers none.
     """
 
@@ -52,7 +52,7 @@ class Watched:
     def _noting(self, path: str, send: Send) -> Send:
         async def noted(message: Message) -> None:
             if path.endswith("/withdraw") and message["type"] == "http.response.start":
-                self._note(WITHDRAWN)  # it is durable before its answer leaves
+                self._note(WITHDRAWN)  # durable before its answer leaves
             await send(message)
 
         return noted
@@ -97,7 +97,7 @@ class Town:
         return [what for what, _ in self.seen]
 
     def shares(self) -> int:
-        """How many halves of keys both relays hold."""
+        """Return the number of key shares at both relays."""
         held = 0
         for relay in ("here", "there"):
             with closing(sqlite3.connect(self.folder / relay / "mail.db")) as database:
@@ -110,7 +110,7 @@ class Town:
 def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
-    """A guess at a passphrase costs little, and a request times out sooner."""
+    """Make key derivation cheap, and requests time out sooner."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setattr(http_courier, "_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
@@ -132,17 +132,17 @@ def town(
             yield town
 
 
-def test_a_silent_relay_costs_one_wait_and_keeps_no_other_copy(town: Town) -> None:
+def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Town) -> None:
     name = town.sends_to_all()
     assert town.there is not None
     town.there.silent = True
     (message,) = town.does("ana", "sent")["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
-    assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 10)  # it hears of that later
+    assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 10)  # it learns of that later
     town.seen.clear()
     said = town.types("ana", "recall", name, status=BY_FAMILY["unreachable"])
     assert "caro and dora may still open it" in said.replace("dora and caro", "caro and dora")
-    # Ben's copy is taken back while the silent relay is still waited for.
+    # Ben's copy is recalled while the unresponsive relay is still waited for.
     assert wait_until(lambda: GIVEN_UP in town.what(), 10)
     assert sorted(town.what()) == sorted([ASKED, GIVEN_UP, WITHDRAWN])
     assert town.what()[-1] == GIVEN_UP
@@ -154,7 +154,7 @@ def test_a_silent_relay_costs_one_wait_and_keeps_no_other_copy(town: Town) -> No
     assert town.shares() == 0
 
 
-def test_copies_are_told_by_the_names_that_people_have_now(town: Town) -> None:
+def test_recall_lists_current_names(town: Town) -> None:
     name = town.sends_to_all()
     town.types("ana", "person", "rename", "ben", "benjamin")
     town.types("ana", "person", "rename", "caro", "ben")
@@ -166,7 +166,9 @@ def test_copies_are_told_by_the_names_that_people_have_now(town: Town) -> None:
 
 @pytest.mark.threat("view-once-bypass")
 def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -> None:
-    """From when the command is typed, vault and all; the best of three, since machines are busy."""
+    """Measured from typing the command, unlocking included; the best of three, since machines are
+    busy.
+    """
     took = list[float]()
     for _ in range(3):
         name = town.sends_to_all()

@@ -1,4 +1,4 @@
-"""``entrenous sent``: what is said of a copy's fate."""
+"""``entrenous sent``: how a copy's fate is described."""
 
 from datetime import UTC, datetime
 
@@ -22,5 +22,5 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
     ],
     ids=("unknown", "told", "signed"),
 )
-def test_what_a_device_signed_is_said_as_the_minute_that_it_is(fate: Fate, said: str) -> None:
+def test_signed_receipt_time_is_shown_as_a_minute(fate: Fate, said: str) -> None:
     assert in_words(fate) == said

@@ -1,4 +1,4 @@
-"""Copies of a clip: its frames and what is heard in it go together, and are forgotten together."""
+"""Copies of a clip: its frames and its sound are recorded and removed together."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tests.trace.test_clip import PEOPLE, offline_device
 
 
 @pytest.mark.parametrize("whole", [0, 1])
-def test_what_was_not_written_is_nobodys(whole: int) -> None:
+def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
     device = offline_device()
     made = mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
     for _ in range(whole + 1):
@@ -39,12 +39,12 @@ def test_what_was_not_written_is_nobodys(whole: int) -> None:
 
 @pytest.fixture
 def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that a sound may last."""
+    """Lower the maximum length of a sound to a second."""
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
 
 
 @pytest.mark.usefixtures("a_second")
-def test_a_clip_with_too_long_a_sound_is_called_a_clip_before_its_frames_are_walked() -> None:
+def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     walked = list[Cut]()
 
@@ -62,17 +62,19 @@ def test_a_clip_with_too_long_a_sound_is_called_a_clip_before_its_frames_are_wal
             ask()
     assert [cut.stop_s for cut in walked] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
-    next(mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device))  # silent, so it may
+    next(
+        mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
+    )  # silent, so it may be longer
 
 
 @pytest.mark.usefixtures("a_second")
-def test_a_sound_without_frames_is_called_a_sound() -> None:
+def test_sound_without_frames_is_marked_as_a_sound() -> None:
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(SoundTooLong):
         next(mark_file(heard, PEOPLE, None, offline_device()))
 
 
-def test_a_film_that_is_not_read_makes_no_copies_of_its_sound() -> None:
+def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(FramesUnknown):
@@ -80,7 +82,7 @@ def test_a_film_that_is_not_read_makes_no_copies_of_its_sound() -> None:
 
 
 @pytest.mark.slow
-def test_sound_that_is_not_read_makes_no_silent_copies_and_hinders_no_trace() -> None:
+def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     silent = written(wander(seconds=2.0))

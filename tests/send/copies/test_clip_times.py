@@ -1,4 +1,4 @@
-"""Picture and sound of a marked clip lie as they lie in its original (docs/spec/clip.md, 5)."""
+"""Picture and sound of a marked clip keep the original's timing (docs/spec/clip.md, 5)."""
 
 import io
 
@@ -46,13 +46,13 @@ def copy_of(source: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", APART)
-def test_flash_and_beep_stay_as_far_apart(name: str) -> None:
+def test_flash_and_beep_stay_in_sync(name: str) -> None:
     wanted = beep_after_flash_s(APART[name])
     assert beep_after_flash_s(copy_of(APART[name])) == pytest.approx(wanted, abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["mp4", "mp4 in fragments"])
-def test_an_ordinary_clip_is_written_from_the_start_on(name: str) -> None:
+def test_ordinary_clip_starts_at_zero(name: str) -> None:
     copy = copy_of(ORDINARY[name])
     with read_clip(ORDINARY[name]) as original:
         wanted = [frame.at_s for frame in original.frames]
@@ -64,14 +64,14 @@ def test_an_ordinary_clip_is_written_from_the_start_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_an_ordinary_clip_is_given_no_silence(name: str) -> None:
-    """Priming, the ticks of containers and the jitter of recorders are no gaps."""
+def test_ordinary_clip_gets_no_silence(name: str) -> None:
+    """Encoder priming, container ticks and recorder jitter do not count as gaps."""
     assert read_sound(ORDINARY[name]).timing == Timing()
 
 
 @pytest.mark.parametrize("name", APART)
-def test_what_is_marked_and_traced_are_the_samples_alone(name: str) -> None:
-    """Copies that were made without silences are traced by these very samples."""
+def test_only_the_samples_are_marked_and_traced(name: str) -> None:
+    """Copies made without silences are traced by these very samples."""
     with av.open(io.BytesIO(APART[name])) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
     sound = read_sound(APART[name])
@@ -81,7 +81,7 @@ def test_what_is_marked_and_traced_are_the_samples_alone(name: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["sound late", "picture late", "gap"])
-def test_the_child_tells_the_times_too(name: str) -> None:
+def test_decoder_process_reports_the_times(name: str) -> None:
     assert decode_sound_untrusted(APART[name]) == read_sound(APART[name])
 
 
@@ -94,6 +94,6 @@ def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> 
         prepare_with_sound(source, offline_device())
 
 
-def test_a_picture_that_comes_far_too_late_begins_when_its_sound_is_over() -> None:
+def test_very_late_picture_starts_when_the_sound_ends() -> None:
     sound = read_sound(moved(PLAIN, picture_s=3000.0))
     assert sound.timing == Timing(ahead=len(sound))

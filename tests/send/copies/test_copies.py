@@ -32,7 +32,7 @@ from tests.send.send_device import Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 
 def samples(data: bytes) -> np.ndarray:
@@ -58,8 +58,8 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
     assert write_copy(original, seed) == write_copy(original, Secret(seed.reveal()))
 
 
-def test_a_trial_is_made_once_whoever_asks() -> None:
-    """By the first who has a canvas; nobody else waits for it before the number is needed."""
+def test_trial_copy_is_made_once() -> None:
+    """The first worker with a canvas makes it; the others wait only when they need the number."""
     begun, go_on = Event(), Event()
     judged: list[Canvas] = []
 
@@ -94,7 +94,7 @@ def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> N
     assert kept.fingerprint == fingerprint(original.picture)
 
 
-def test_what_is_remembered_is_what_was_sent(friends: Room) -> None:
+def test_ledger_records_what_was_sent(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     (file,) = ben.opens_newest().files
@@ -121,9 +121,7 @@ def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
 @pytest.mark.parametrize(
     ("data", "error"), [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL[:500], Malformed)]
 )
-def test_what_is_no_picture_sends_nothing(
-    friends: Room, data: bytes, error: type[Exception]
-) -> None:
+def test_non_picture_is_not_sent(friends: Room, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
     before = {drawer: dict(records) for drawer, records in ana.vault._drawers.items()}
     with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""Copies for other channels: made one by one, and in the ledger before they are handed over."""
+"""Copies for other channels are made one by one, and recorded before they are yielded."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ from entrenous.watermark.embed import embed, prepare
 from tests.send.send_device import Room
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 pytestmark = pytest.mark.slow
 
 TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 
-def test_copies_come_one_by_one_and_the_ledger_has_them_all(room: Room) -> None:
+def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
     ana = room["ana"]
     made = mark_copies(SMALL, TO, None, ana.device)
     thrown = ana.device.dice.thrown  # type: ignore[attr-defined]
@@ -43,8 +43,8 @@ def test_copies_come_one_by_one_and_the_ledger_has_them_all(room: Room) -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 2])
-def test_what_was_broken_off_can_be_traced_as_far_as_it_came(room: Room, taken: int) -> None:
-    """Somebody stops the program; the copies that she has on disk are in the ledger."""
+def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> None:
+    """When the user stops the program, the copies on disk are in the ledger."""
     ana = room["ana"]
     made = mark_copies(SMALL, TO, None, ana.device)
     copies = [next(made)[1] for _ in range(taken)]
@@ -56,7 +56,7 @@ def test_what_was_broken_off_can_be_traced_as_far_as_it_came(room: Room, taken: 
     assert len(ana.vault._files) == 1
 
 
-def test_what_the_original_looks_like_is_kept_with_the_first_copy(room: Room) -> None:
+def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
     device = room["ana"].device
     made = mark_copies(SMALL, TO, None, device)
     next(made)
@@ -66,14 +66,14 @@ def test_what_the_original_looks_like_is_kept_with_the_first_copy(room: Room) ->
     made.close()  # type: ignore[attr-defined]
 
 
-def test_the_second_message_has_another_name(room: Room) -> None:
+def test_every_message_gets_its_own_name(room: Room) -> None:
     ana = room["ana"]
     names = {name for _ in range(2) for name, _ in mark_copies(SMALL, TO[:1], 100, ana.device)}
     assert len(names) == 2
 
 
-def test_many_keep_their_order_and_are_recorded_in_batches(room: Room) -> None:
-    """A hundred: none twice, none left out, and the message is not written anew for each."""
+def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
+    """A hundred copies: none twice, none left out, and the message is written once."""
     ana = room["ana"]
     to = [RecipientId(f"person {number}") for number in range(100)]
     written: list[str] = []
@@ -97,7 +97,7 @@ def test_many_keep_their_order_and_are_recorded_in_batches(room: Room) -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 5, 33])
-def test_of_many_the_ledger_names_those_that_were_handed_over(room: Room, taken: int) -> None:
+def test_ledger_names_only_yielded_copies(room: Room, taken: int) -> None:
     ana = room["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
     made = mark_copies(SMALL, to, None, ana.device)
@@ -109,7 +109,7 @@ def test_of_many_the_ledger_names_those_that_were_handed_over(room: Room, taken:
     assert [copy.to for copy in message.pictures[0].copies] == to[:taken]
 
 
-def test_what_stops_before_the_first_copy_leaves_nothing(room: Room) -> None:
+def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
     ana = room["ana"]
 
     def interrupted(*_: object) -> None:
@@ -126,7 +126,7 @@ def test_what_stops_before_the_first_copy_leaves_nothing(room: Room) -> None:
 
 
 def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
-    """From the kept original and the secrets alone, as an expert does who checks a verdict."""
+    """An expert who checks a verdict has the stored original and the secrets only."""
     ana = room["ana"]
     made = [copy.data for _, copy in mark_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
@@ -135,7 +135,7 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     prepared = prepare(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = stream(sent.dither, DITHER_CONTEXT, dither_bytes(*size))
-    assert sent.finer > 0  # a JPEG that was made smaller
+    assert sent.finer > 0  # a JPEG that was reduced
     for copy, data in zip(sent.copies, made, strict=True):
         marked = embed(prepared, stream(copy.seed, COPY_CONTEXT, stream_bytes(*size)), dither)
         assert write_picture(picture, marked, finer=sent.finer) == data

@@ -1,4 +1,4 @@
-"""Copies of a voice note: in the ledger before they are handed over, each its own."""
+"""Copies of a voice note are recorded before they are yielded, and differ."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 NOTE = coded(voice(3.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
-def test_copies_come_one_by_one_and_the_ledger_has_them_all() -> None:
+def test_every_yielded_copy_is_in_the_ledger() -> None:
     device = device_for_sounds()
     made = list(mark_sound_copies(NOTE, TO, device))
     (message,) = device.ledger.messages()
@@ -39,7 +39,7 @@ def test_copies_come_one_by_one_and_the_ledger_has_them_all() -> None:
     assert sent.length_s == pytest.approx(3.0)
 
 
-def test_what_was_broken_off_can_be_traced_as_far_as_it_came() -> None:
+def test_copies_yielded_before_a_stop_can_be_traced() -> None:
     device = device_for_sounds()
     made = mark_sound_copies(NOTE, TO, device)
     first = next(made)[1]
@@ -48,7 +48,7 @@ def test_what_was_broken_off_can_be_traced_as_far_as_it_came() -> None:
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
 
 
-def test_what_was_not_written_is_nobodys() -> None:
+def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     device = device_for_sounds()
     made = mark_sound_copies(NOTE, TO, device)
     first = next(made)[1]
@@ -73,7 +73,7 @@ def test_copies_sound_like_the_original() -> None:
     assert 20.0 < 10 * np.log10(np.sum(own**2) / np.sum(change**2)) < 32.0
 
 
-def test_what_cannot_be_marked_leaves_nothing_behind() -> None:
+def test_unmarkable_sound_leaves_nothing() -> None:
     device = device_for_sounds()
     short = coded(voice(0.4, 48_000), 48_000, "pcm_s16le", "wav", 0)
     for data, error in ((b"no sound", NotASound), (short, SoundTooShortToMark)):
@@ -82,6 +82,6 @@ def test_what_cannot_be_marked_leaves_nothing_behind() -> None:
     assert list(device.ledger.messages()) == []
 
 
-def test_a_device_without_a_decoder_says_so() -> None:
+def test_missing_decoder_is_reported() -> None:
     with pytest.raises(DecoderDidNotStart):
         next(mark_sound_copies(NOTE, TO, offline_device()))

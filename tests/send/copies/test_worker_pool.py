@@ -1,4 +1,4 @@
-"""A crew keeps the order, works ahead only a little, and stops when nobody asks any more."""
+"""The pool keeps the order, works only a little ahead, and stops when its caller does."""
 
 import threading
 import time
@@ -12,11 +12,11 @@ from entrenous.send.copies.worker_pool import begun, in_batches, in_order, pool_
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 5))
-def test_everything_comes_once_and_in_order(jobs: list[int], workers: int) -> None:
+def test_results_come_once_and_in_order(jobs: list[int], workers: int) -> None:
     assert list(in_order(lambda job: (job,), jobs, workers)) == [(job,) for job in jobs]
 
 
-def test_the_slow_first_job_does_not_lose_its_place() -> None:
+def test_slow_first_job_keeps_its_place() -> None:
     def work(job: int) -> int:
         time.sleep(0.05 if job == 0 else 0.0)
         return job
@@ -24,12 +24,12 @@ def test_the_slow_first_job_does_not_lose_its_place() -> None:
     assert list(in_order(work, range(20), 3)) == list(range(20))
 
 
-def test_work_is_done_side_by_side() -> None:
+def test_work_runs_in_parallel() -> None:
     met = threading.Barrier(3, timeout=10.0)
     assert len(list(in_order(lambda _: met.wait(), range(3), 3))) == 3
 
 
-def test_begun_work_goes_on_beside_and_its_trouble_comes_with_its_result() -> None:
+def test_begun_work_raises_its_error_with_the_result() -> None:
     met = threading.Barrier(2, timeout=10.0)
     future = begun(met.wait)
     assert {met.wait(), future.result()} == {0, 1}
@@ -53,7 +53,7 @@ def test_jobs_are_taken_only_a_little_ahead() -> None:
     assert taken < 100
 
 
-def test_who_stops_asking_stops_the_work() -> None:
+def test_closing_the_generator_stops_the_work() -> None:
     done: list[int] = []
     crew = in_order(done.append, range(1000), 2)
     next(crew)
@@ -63,7 +63,7 @@ def test_who_stops_asking_stops_the_work() -> None:
     assert len(done) == stood < 100
 
 
-def test_a_failure_comes_in_its_place_and_ends_the_work() -> None:
+def test_failure_is_raised_in_order_and_ends_the_work() -> None:
     def work(job: int) -> int:
         if job == 3:
             raise OSError("disk")
@@ -77,5 +77,5 @@ def test_a_failure_comes_in_its_place_and_ends_the_work() -> None:
         next(crew)
 
 
-def test_large_pictures_get_fewer_hands() -> None:
+def test_large_pictures_get_fewer_workers() -> None:
     assert pool_size(1) >= pool_size(12_000_000) >= pool_size(120_000_000) == 1

@@ -1,4 +1,4 @@
-"""Asked for a list that a letter names, a relay shows what a contact put there: only a card of that
+"""A relay that is asked for a named list shows what a contact put there: only a key bundle of that
 very person counts.
 """
 
@@ -37,14 +37,14 @@ def three() -> Room:
 
 
 def shows(who: Person, card: bytes) -> None:
-    """At his own mailbox, sealed as his own is."""
+    """Let him publish this key bundle at his own mailbox."""
     me = who_am_i(who.device)
     shown = shown_card(card, me.person.id, me.home.mailbox)
     who.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 def asked_in_vain(about: Person, by: Person) -> int:
-    """How often her relay was asked for the list that was named."""
+    """Return how often her relay was asked for the named list."""
     waiting = load_record(NamedList, NAMED, about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
@@ -67,7 +67,7 @@ def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, wh
 
 @pytest.mark.threat("server-adds-device")
 def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
-    """Its history begins later than what Ana knows of Ben, so nothing of it contradicts that."""
+    """Its history begins after what Ana knows of Ben, so nothing in it contradicts that."""
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
         issue_card(other)
@@ -81,8 +81,8 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
     assert asked_in_vain(ben, ana) == 2
 
 
-def test_the_relay_of_somebody_blocked_is_asked_only_once_they_are_not(three: Room) -> None:
-    """Cleo's message to both names a newer list of Ben's, whose relay would tell him of a call."""
+def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> None:
+    """Cleo's message to both names a newer list of Ben's; asking his relay would tell him when."""
     ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
@@ -106,7 +106,7 @@ def test_the_relay_of_somebody_blocked_is_asked_only_once_they_are_not(three: Ro
 def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contradiction(
     three: Room,
 ) -> None:
-    """A contact told the relay whose mailbox it is, and it seals his card there."""
+    """A contact told the relay whose mailbox it is, and the relay seals his key bundle there."""
     ana, ben = three["ana"], three["ben"]
     phone = links(three, ana, "phone", "phone")
     take_changes(ana.device)

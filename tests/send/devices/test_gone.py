@@ -1,4 +1,4 @@
-"""A device that left its owner's list gets nothing that still waits here."""
+"""A device that left its owner's list gets nothing that is still queued here."""
 
 from contextlib import suppress
 
@@ -15,9 +15,9 @@ from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
 
 
-def test_a_copy_that_waits_for_a_lost_device_does_not_leave() -> None:
-    """Nobody deleted its mailbox yet, so its thief would open it. It was tried, and no answer came,
-    so nobody says that it was refused.
+def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
+    """Nobody deleted its mailbox yet, so a thief could open it. Sending was tried and got no
+    answer, so it is not reported as refused.
     """
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)

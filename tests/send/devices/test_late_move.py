@@ -1,4 +1,4 @@
-"""Devices that come along late, or never: each of these left somebody behind once, in a review."""
+"""Devices that follow a move late or never: each case once left somebody behind, in a review."""
 
 from dataclasses import replace
 
@@ -61,8 +61,8 @@ def all_is_well(*people: Person) -> bool:
     return [take_undecryptable(one.device) for one in people] == [0] * len(people)
 
 
-def test_both_move_at_once(town: Room) -> None:
-    """Each late device hears of its own list and of the other person's in one fetch."""
+def test_two_contacts_move_at_once(town: Room) -> None:
+    """Each late device learns of its own list and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana, phone)
@@ -76,8 +76,8 @@ def test_both_move_at_once(town: Room) -> None:
     assert all_is_well(ana, phone, ben, tablet)
 
 
-def test_a_device_that_had_no_token_left_for_somebody_is_told_of_by_them() -> None:
-    """The phone has used up what it was lent, while Ben was away."""
+def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
+    """The phone has used up its lent tokens while Ben was away."""
     town = town_of_three()
     ana, ben = town["ana"], town["ben"]
     catch_up(ana, ben, ana)
@@ -93,7 +93,7 @@ def test_a_device_that_had_no_token_left_for_somebody_is_told_of_by_them() -> No
 
 
 @pytest.mark.slow
-def test_who_has_used_up_a_window_gets_more_where_it_was(town: Room) -> None:
+def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     device, left = phone.device, held(phone, ben)
     for _ in range(left.until - left.next):
@@ -107,7 +107,7 @@ def test_who_has_used_up_a_window_gets_more_where_it_was(town: Room) -> None:
     assert not device.vault.keys(OUTBOX)
 
 
-def test_the_leaders_hello_waits_for_a_token_and_is_not_lost(town: Room) -> None:
+def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     now = town.clock.now().replace(microsecond=0)
@@ -122,7 +122,7 @@ def test_the_leaders_hello_waits_for_a_token_and_is_not_lost(town: Room) -> None
     assert len(circles(phone.device.vault)) == WINDOW_TOKENS + 6
 
 
-def test_a_further_device_is_linked_when_all_have_come_along(town: Room) -> None:
+def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
@@ -134,9 +134,9 @@ def test_a_further_device_is_linked_when_all_have_come_along(town: Room) -> None
     assert in_touch(ana, phone, tablet)
 
 
-def test_nothing_is_linked_where_the_new_device_made_no_mailbox(town: Room) -> None:
-    """The phone moves them while the pictures are compared beside the laptop, which looks into the
-    inbox before it signs anything.
+def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
+    """The phone moves them while the pictures are compared beside the laptop, which fetches before
+    it signs anything.
     """
     ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
     gets_ready(phone, ana)
@@ -157,7 +157,7 @@ def test_nothing_is_linked_where_the_new_device_made_no_mailbox(town: Room) -> N
     links(town, ana, "second tablet", "tablet")
 
 
-def test_a_late_device_and_one_that_somebody_links_meanwhile_meet(town: Room) -> None:
+def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
@@ -168,7 +168,7 @@ def test_a_late_device_and_one_that_somebody_links_meanwhile_meet(town: Room) ->
     assert in_touch(phone, tablet)
 
 
-def test_what_was_written_to_a_late_device_is_there_after_two_moves(town: Room) -> None:
+def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
@@ -222,8 +222,8 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
     assert ana.device.courier.waiting(here.relay_url, here.mailbox, here.owner, 0) == []
 
 
-def test_where_she_does_not_go_the_others_are_not_ready_any_more(town: Room) -> None:
-    """She changes her mind twice: nothing is signed by what was told before the move."""
+def test_abandoned_move_makes_devices_unready(town: Room) -> None:
+    """She changes her mind twice: mailboxes announced before the move are not used in a list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     gets_ready(ana, phone)
@@ -237,8 +237,8 @@ def test_where_she_does_not_go_the_others_are_not_ready_any_more(town: Room) -> 
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_what_was_told_before_a_loss_does_not_count(town: Room, *, offline: bool) -> None:
-    """The phone's word comes after the laptop revoked the tablet, and was written before it."""
+def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
+    """The phone announced it before the laptop revoked the tablet; the letter arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -262,8 +262,8 @@ def test_what_was_told_before_a_loss_does_not_count(town: Room, *, offline: bool
     assert in_touch(ana, phone)
 
 
-def test_a_mailbox_is_let_go_of_only_when_nobody_can_count_on_it(town: Room) -> None:
-    """The phone's lid closes before it has told that it is not ready any more."""
+def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> None:
+    """The phone is closed before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     cancel_move(ana.device)
@@ -276,7 +276,7 @@ def test_a_mailbox_is_let_go_of_only_when_nobody_can_count_on_it(town: Room) -> 
     assert phone.home[0] == THERE
 
 
-def test_a_relay_that_was_led_to_and_is_gone_is_not_asked_for_ever(town: Room) -> None:
+def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     town.silence(ELSEWHERE)
@@ -288,7 +288,7 @@ def test_a_relay_that_was_led_to_and_is_gone_is_not_asked_for_ever(town: Room) -
     assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
 
 
-def test_a_late_device_that_lets_somebody_in_again_is_heard_where_it_is(town: Room) -> None:
+def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
@@ -305,8 +305,8 @@ def test_a_late_device_that_lets_somebody_in_again_is_heard_where_it_is(town: Ro
     assert all_is_well(ana, phone, ben)
 
 
-def test_what_a_sibling_lends_after_a_move_holds_where_they_are(town: Room) -> None:
-    """The phone lacked tokens for Ben's tablet when it heard that Ben had moved."""
+def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
+    """The phone lacked tokens for Ben's tablet when it learned that Ben had moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana)
@@ -322,8 +322,8 @@ def test_what_a_sibling_lends_after_a_move_holds_where_they_are(town: Room) -> N
     assert in_touch(third, tablet)
 
 
-def test_whom_nobody_can_write_to_is_not_waited_for(town: Room) -> None:
-    """As an archive brings somebody: without a right to write to her."""
+def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
+    """A contact that an archive brought comes without tokens."""
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
     forget_tokens_of(known.person.id, ana.device)
@@ -336,7 +336,7 @@ def test_whom_nobody_can_write_to_is_not_waited_for(town: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
-    """The token that deletes the old mailbox, after a loss."""
+    """After a loss, that is the token that deletes the old mailbox."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -352,8 +352,8 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
         tablet.device.courier.close_mailbox(HERE, was[1], known.close)
 
 
-def test_a_list_of_before_leads_nobody_to_her_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mallory's second list was there, her third is not; a letter of hers names the second."""
+def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mallory's second list was published, her third is not; a letter of hers names the second."""
     room = Room()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
         room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
@@ -378,6 +378,4 @@ def test_a_list_of_before_leads_nobody_to_her_own_machine(monkeypatch: pytest.Mo
     flush(mallory.device)
     catch_up(ana)
     assert held(ana, mallory).place is None
-    assert (
-        take_undecryptable(ana.device) == 0
-    )  # it is passed over in silence, as such an address is
+    assert take_undecryptable(ana.device) == 0  # it is ignored silently, like any such address

@@ -1,4 +1,4 @@
-"""Linking with somebody in between: what she replays, swaps or sends on gets her nothing."""
+"""Linking with an attacker in between: what she replays, swaps or forwards gains her nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -91,7 +91,7 @@ def is_empty(who: Person) -> bool:
 
 
 def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
-    """Of the courier's ``post``: what is a message of a linking travels changed."""
+    """Wrap the courier's ``post`` to change linking messages on their way."""
 
     def post(honest: Callable[..., Any], url: str, token: Secret, envelope: Envelope) -> None:
         message = change(read_link_message(unpadded_link(envelope.sealed)))
@@ -102,7 +102,7 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
 
 
 def both(old: Device, new: Device) -> tuple[OldSide, NewSide]:
-    """Until both show their pictures."""
+    """Continue until both devices show their pictures."""
     here = offer_link(None, old)
     there = ask_to_link(here.code, None, new)
     here = look_old(here, old)
@@ -110,7 +110,7 @@ def both(old: Device, new: Device) -> tuple[OldSide, NewSide]:
     return look_old(here, old), there
 
 
-def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone: Person) -> None:
+def test_both_devices_show_the_same_and_the_new_one_is_listed(ana: Person, phone: Person) -> None:
     link(ana.device, phone.device, "phone")
     assert devices_of(ana) == devices_of(phone) == 2
     assert who_am_i(phone.device).person == who_am_i(ana.device).person
@@ -118,12 +118,12 @@ def test_both_show_the_same_and_the_new_device_is_on_the_list(ana: Person, phone
     assert who_am_i(phone.device).home.mailbox != who_am_i(ana.device).home.mailbox
 
 
-def test_what_was_cut_short_is_not_called_a_device_without_a_relay(phone: Person) -> None:
+def test_interrupted_linking_is_not_called_a_device_without_a_relay(phone: Person) -> None:
     with pytest.raises(NobodysDevice, match="cut short"):
         who_am_i(phone.device)
 
 
-def test_nothing_to_look_at_changes_nothing(ana: Person, phone: Person) -> None:
+def test_no_message_changes_no_state(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     assert look_old(here, ana.device) == here
     there = ask_to_link(here.code, None, phone.device)
@@ -169,7 +169,9 @@ def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Pers
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("what", ["key", "offer"])
 def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> None:
-    """Whoever waits for the old device's key before she chooses her own has promised another."""
+    """An attacker who waits for the old device's key before choosing her own has broken her
+    commitment.
+    """
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
     here = look_old(here, ana.device)
@@ -190,7 +192,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 
 @pytest.mark.threat("linking-phish")
 def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
-    """She is a new device to the old one and an old device to the new one; both say no."""
+    """She acts as the new device to the old one and the other way round; both users say no."""
     thief, boss = bare(room, "thief"), room.settles("boss")
     here = offer_link(None, ana.device)
     facing_the_old = ask_to_link(here.code, None, thief.device)
@@ -215,7 +217,9 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
 def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     ana: Person, phone: Person
 ) -> None:
-    """The old one was told yes: what is on its list may be somebody else's, and stays there."""
+    """The old device was told yes: what is on its list may be an attacker's device, and stays
+    there.
+    """
     here, there = both(ana.device, phone.device)
     same_on_both(here, ana.device)
     with pytest.raises(DiffersHere) as told:
@@ -254,7 +258,7 @@ def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
     assert devices_of(ana) == 1
 
 
-def test_a_new_device_that_stops_is_not_waited_for(ana: Person, phone: Person) -> None:
+def test_old_device_does_not_wait_for_a_stopped_new_one(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
     here = look_old(here, ana.device)
@@ -264,7 +268,9 @@ def test_a_new_device_that_stops_is_not_waited_for(ana: Person, phone: Person) -
 
 
 @pytest.mark.parametrize("said", ["yes", "nothing"])
-def test_an_old_device_that_ends_is_not_waited_for(ana: Person, phone: Person, said: str) -> None:
+def test_new_device_does_not_wait_for_an_ended_old_one(
+    ana: Person, phone: Person, said: str
+) -> None:
     here, there = both(ana.device, phone.device)
     there = same_here(there) if said == "yes" else there
     with pytest.raises(LinkDiffers):
@@ -274,9 +280,7 @@ def test_an_old_device_that_ends_is_not_waited_for(ana: Person, phone: Person, s
     assert is_empty(phone)
 
 
-def test_a_list_is_not_signed_while_it_cannot_be_known_whether_it_ended(
-    ana: Person, phone: Person
-) -> None:
+def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: Person) -> None:
     here, _ = both(ana.device, phone.device)
 
     def away(*_: object) -> None:
@@ -307,7 +311,9 @@ def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_lin
 def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     ana: Person, phone: Person, half: str
 ) -> None:
-    """The old device cannot read what was sealed to another key; another key makes other ones."""
+    """The old device cannot decrypt what was sealed to another key; another key changes the
+    pictures.
+    """
     other = public_of(Secret(b"m" * 32)) if half == "public" else public_key(new_key(b"m" * 32))
 
     def change(message: Message) -> Message:
@@ -325,8 +331,8 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
 
 @pytest.mark.threat("linking-phish")
 def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Person) -> None:
-    """Else who stands in between seals the promised offer until the pictures fit; nobody promised
-    how it would be sealed.
+    """Otherwise an attacker could reseal the committed offer until the pictures match; the
+    commitment does not cover the encryption.
     """
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
@@ -351,7 +357,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
 
 
 def posted(here: OldSide, there: NewSide, old: Device, new: Device) -> tuple[Envelope, Grant]:
-    """What the old device writes when its person says yes, and the grant in it."""
+    """Return what the old device posts when its user says yes, and the grant in it."""
     same_on_both(here, old)
     box = there.box
     (waiting,) = new.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
@@ -365,7 +371,7 @@ def posted(here: OldSide, there: NewSide, old: Device, new: Device) -> tuple[Env
 def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     room: Room, ana: Person, phone: Person, spoilt: str
 ) -> None:
-    """All else in it is the old device's own, so it is this one thing that is looked at."""
+    """Everything else in it is genuine, so only the changed field can be the reason."""
     here, there = both(ana.device, phone.device)
     there, before = same_here(there), who_am_i(ana.device).card
     waiting, grant = posted(here, there, ana.device, phone.device)
@@ -390,7 +396,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
 
 @pytest.mark.threat("linking-phish")
 def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone: Person) -> None:
-    """Somebody stops it just then: its mailbox is on the list already, so it stays."""
+    """Its user stops it just then: its mailbox is on the list already, so it stays."""
     there = link(ana.device, phone.device)[1]
     end_new(there, phone.device)
     assert fetch_messages(phone.device).problems == ()
@@ -414,7 +420,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     assert look_new(same_here(there), phone.device).state is LinkState.LINKED
 
 
-def test_nothing_is_taken_before_the_person_said_yes(ana: Person, phone: Person) -> None:
+def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -> None:
     here, there = both(ana.device, phone.device)
     same_on_both(here, ana.device)
     with pytest.raises(LinkOver):
@@ -422,7 +428,7 @@ def test_nothing_is_taken_before_the_person_said_yes(ana: Person, phone: Person)
     assert is_empty(phone)
 
 
-def test_a_message_that_comes_twice_ends_it(ana: Person, phone: Person) -> None:
+def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
     here = offer_link(None, ana.device)
     there = ask_to_link(here.code, None, phone.device)
     page = ana.device.courier.waiting(here.box.relay_url, here.box.mailbox, here.box.owner, 0)
@@ -433,7 +439,7 @@ def test_a_message_that_comes_twice_ends_it(ana: Person, phone: Person) -> None:
         look_new(there, phone.device)
 
 
-def test_a_promise_hides_what_is_promised() -> None:
+def test_commitment_hides_its_content() -> None:
     account = new_account()
     keys = (signing_key(account), identity_key(account))
     promises = {link_promise(key, b"offer") for key in keys}
@@ -443,7 +449,7 @@ def test_a_promise_hides_what_is_promised() -> None:
 @pytest.mark.parametrize(
     "code", ["", "entrenous:1:AAAA", "entrenous-link:2:", "entrenous-link:2:AA"]
 )
-def test_what_is_no_code_is_refused(phone: Person, code: str) -> None:
+def test_invalid_link_code_is_refused(phone: Person, code: str) -> None:
     with pytest.raises(BadLinkCode):
         ask_to_link(code, None, phone.device)
 
@@ -458,7 +464,7 @@ def sheet_of(who: Person) -> RecoverySheet:
     )
 
 
-def test_with_the_master_key_on_a_sheet_it_is_asked_for_and_not_handed_on(
+def test_master_key_on_a_sheet_is_required_and_not_passed_on(
     room: Room, ana: Person, phone: Person
 ) -> None:
     sheet, others = sheet_of(ana), sheet_of(room["ben"])
@@ -478,7 +484,7 @@ def test_with_the_master_key_on_a_sheet_it_is_asked_for_and_not_handed_on(
 
 
 def test_an_offer_is_the_size_of_a_letter(ana: Person, phone: Person) -> None:
-    """So that a relay does not tell a linking from letters by the sizes alone."""
+    """The relay must not recognize a linking by message sizes."""
     sizes = set[int]()
 
     def post(honest: Callable[..., Any], *arguments: Any) -> Any:

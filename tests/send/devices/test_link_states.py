@@ -1,4 +1,4 @@
-"""The table of a linking, and its drawing."""
+"""The state table of linking, and its diagram."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ IN_TURN = {
 
 
 def arrows() -> set[str]:
-    """As the drawing has them."""
+    """Return the transitions in the diagram."""
     changes = {
         f"{state.value} --> {after.value}: {event.value}"
         for (state, event), after in NEXT.items()
@@ -30,7 +30,7 @@ def arrows() -> set[str]:
 
 
 def rows() -> list[str]:
-    """As the table has them."""
+    """Return the transitions in the table."""
     return [
         f"| **{state.value}** | " + " | ".join(NEXT[state, event] for event in LinkEvent) + " |"
         for state in LinkState
@@ -53,10 +53,10 @@ def test_only_the_right_order_links(begin: LinkState, events: list[LinkEvent]) -
     if state is LinkState.LINKED:
         assert in_turn
     elif begin is LinkState.OFFERED:
-        assert not in_turn  # once it is granted, nothing but a revocation undoes it
+        assert not in_turn  # once granted, only a revocation undoes it
 
 
-def test_every_order_that_is_right_links() -> None:
+def test_every_valid_order_links() -> None:
     for begin, turn in IN_TURN.items():
         state = begin
         for event in turn:

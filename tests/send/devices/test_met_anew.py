@@ -1,4 +1,4 @@
-"""Somebody who is added again, after being forgotten or not, is in touch with every device."""
+"""A person who is added again, forgotten before or not, reaches every device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def home() -> Room:
-    """Ana with a laptop ("ana") and a phone, and Ben; each of them writes to each other."""
+    """Ana with a laptop ("ana") and a phone, and Ben; all write to each other."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -43,7 +43,7 @@ def talk(room: Room) -> None:
 
 
 def all_write(room: Room) -> bool:
-    """By what each was told, and in fact."""
+    """Check that everybody can write to everybody, by their records and in fact."""
     ana, phone, ben = room["ana"], room["phone"], room["ben"]
     if not (in_touch(ana, ben) and in_touch(phone, ben)):
         return False
@@ -69,10 +69,8 @@ Add = Callable[[Person, Person], None]
 @pytest.mark.parametrize("add", [his_link, her_link])
 @pytest.mark.parametrize("by", ["ana", "phone"])
 @pytest.mark.parametrize("who", ["she", "he", "nobody"])
-def test_who_is_added_again_is_in_touch_with_both_devices(
-    home: Room, who: str, by: str, add: Add
-) -> None:
-    """Whoever forgot the other before, and wherever it was said."""
+def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, add: Add) -> None:
+    """Whoever forgot the other before, and on whichever device."""
     if who == "she":
         forget_contact("ben", home["ana"].device)
         talk(home)
@@ -86,7 +84,7 @@ def test_who_is_added_again_is_in_touch_with_both_devices(
     assert all_write(home)
 
 
-def test_who_was_forgotten_on_one_and_changed_later_on_the_other_is_known_to_both(
+def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     home: Room,
 ) -> None:
     forget_contact("ben", home["ana"].device)
@@ -99,8 +97,8 @@ def test_who_was_forgotten_on_one_and_changed_later_on_the_other_is_known_to_bot
     assert in_touch(home["phone"], home["ben"])
 
 
-def test_a_window_that_still_holds_outranks_what_is_lent(home: Room) -> None:
-    """Another device of ours met him anew, and he had forgotten nobody."""
+def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
+    """Another of our devices added him again, and he had forgotten nobody."""
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()
 
@@ -122,7 +120,7 @@ def test_a_window_that_still_holds_outranks_what_is_lent(home: Room) -> None:
 
 @pytest.mark.threat("tokens-used-up")
 def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) -> None:
-    """Each hello that begins a session is answered with a window, and these are some days' room."""
+    """Each hello that begins a session is answered with tokens, which are enough for some days."""
     ana, ben = home["ana"], home["ben"]
     whose = peer_key(*ids(ben))
     for _ in range(3 * GREETED_ANEW_MAX):

@@ -1,4 +1,4 @@
-"""Ana moves with several devices: each comes along, and nobody is lost on the way."""
+"""Ana moves with several devices: each follows, and no contact is lost on the way."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def town() -> Room:
 
 
 def moves(ana: Person, *others: Person, url: str = THERE) -> None:
-    """All of it, with the locks following as each vault's door would have them."""
+    """Move completely, with the locks following as each vault's unlocking would have them."""
     gets_ready(ana, *others, url=url)
     move_device(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -61,7 +61,7 @@ def all_is_well(*people: Person) -> bool:
     return [take_undecryptable(one.device) for one in people] == [0] * len(people)
 
 
-def test_all_of_them_are_at_the_new_relay_and_are_written_to_there(town: Room) -> None:
+def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     for one in (phone, ben):
         take_changes(one.device)
@@ -87,7 +87,7 @@ def test_all_of_them_are_at_the_new_relay_and_are_written_to_there(town: Room) -
     assert all_is_well(ana, phone, ben, cleo)
 
 
-def test_what_one_learns_after_the_move_reaches_the_others(town: Room) -> None:
+def test_sync_works_after_a_move(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     third = links(town, phone, "tablet", "tablet")
     catch_up(ana, phone, third, ana, phone, third)
@@ -101,7 +101,7 @@ def test_what_one_learns_after_the_move_reaches_the_others(town: Room) -> None:
     assert all_is_well(ana, phone, third)
 
 
-def test_until_all_are_ready_nothing_has_changed(town: Room) -> None:
+def test_nothing_changes_until_all_devices_are_ready(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     before = who_am_i(ana.device)
     with pytest.raises(WaitsForDevices, match="phone") as why:
@@ -118,12 +118,12 @@ def test_until_all_are_ready_nothing_has_changed(town: Room) -> None:
     assert ana.home[0] == THERE
 
 
-def test_one_that_is_late_gets_what_was_sent_meanwhile(town: Room) -> None:
+def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of hers has it
+    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of her devices has it
     gone = cleo.sends(SMALL, ana).name
     assert ana.received() == 2
     assert recall_message(gone, cleo.device)
@@ -140,7 +140,7 @@ def test_one_that_is_late_gets_what_was_sent_meanwhile(town: Room) -> None:
     assert all_is_well(ana, phone, ben, cleo)
 
 
-def test_what_lies_in_the_old_mailbox_opens_on_each_and_it_is_let_go_of(town: Room) -> None:
+def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     ben.sends(SMALL, ana)
     gets_ready(ana, phone)
@@ -162,7 +162,7 @@ def test_what_lies_in_the_old_mailbox_opens_on_each_and_it_is_let_go_of(town: Ro
     assert homes == [HomeIs.PRESENT]
 
 
-def test_a_move_can_be_called_off(town: Room) -> None:
+def test_move_can_be_cancelled(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     made = [new.home for one in (ana, phone) for new in next_homes(one.device)]
@@ -176,14 +176,14 @@ def test_a_move_can_be_called_off(town: Room) -> None:
     for home in made:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting(THERE, home.mailbox, home.owner, 0)
-    gets_ready(ana, phone)  # and begun anew
+    gets_ready(ana, phone)  # and started again
     move_device(THERE, None, ana.device)
     catch_up(phone)
     assert phone.home[0] == THERE
 
 
-def test_it_is_called_off_on_one_while_the_other_moves(town: Room) -> None:
-    """Both lead; the phone's list is under way when the laptop changes its mind."""
+def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None:
+    """Both lead a move; the phone's list is on its way when the laptop cancels."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     take_changes(ana.device)
@@ -214,14 +214,14 @@ def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turne
         phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
 
 
-def test_one_that_was_lost_before_knows_no_token_of_the_new_home(town: Room) -> None:
+def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
     gets_ready(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in next_homes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(WaitsForDevices, match="tablet"):  # what it made before does not count
+    with pytest.raises(WaitsForDevices, match="tablet"):  # what it prepared before does not count
         move_device(THERE, None, ana.device)
     catch_up(tablet, ana)
     move_device(THERE, None, ana.device)
@@ -230,7 +230,7 @@ def test_one_that_was_lost_before_knows_no_token_of_the_new_home(town: Room) -> 
     assert known.isdisjoint(one.home[1] for one in (ana, tablet))
 
 
-def test_a_list_that_has_us_where_we_made_no_mailbox_is_not_taken(town: Room) -> None:
+def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     before, ready = who_am_i(phone.device), phone.device.vault.get(NEXT_HOME, THERE)
@@ -241,7 +241,7 @@ def test_a_list_that_has_us_where_we_made_no_mailbox_is_not_taken(town: Room) ->
     assert ready is not None
 
 
-def test_a_silent_new_relay_only_delays_it(town: Room) -> None:
+def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     with pytest.raises(WaitsForDevices):
         move_device(THERE, None, ana.device)
@@ -254,7 +254,7 @@ def test_a_silent_new_relay_only_delays_it(town: Room) -> None:
     catch_up(phone, ana)
     move_device(THERE, None, ana.device)
     town.silence(THERE)
-    with pytest.raises(RelayUnreachable):  # it is the phone's own by then
+    with pytest.raises(RelayUnreachable):  # the phone has its own by then
         catch_up(phone)
     assert phone.home[0] == THERE
     town.back(THERE)
@@ -264,7 +264,7 @@ def test_a_silent_new_relay_only_delays_it(town: Room) -> None:
     assert all_is_well(ana, phone, ben)
 
 
-def test_a_relay_on_this_machine_is_not_followed_to() -> None:
+def test_local_relay_is_not_followed() -> None:
     room = Room()
     room.apps[ELSEWHERE] = room.apps[HERE]
     ana = room.settles("ana", ELSEWHERE)
@@ -275,7 +275,7 @@ def test_a_relay_on_this_machine_is_not_followed_to() -> None:
     assert next_homes(phone.device) == ()
 
 
-def test_without_the_old_relay_the_others_would_not_hear_of_it(town: Room) -> None:
+def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     sheet = sheet_of(ana)
     gets_ready(ana, phone)

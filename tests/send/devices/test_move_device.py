@@ -1,4 +1,4 @@
-"""Ana moves to another relay: nobody is lost, whatever the old one does."""
+"""Ana moves to another relay: no contact is lost, whatever the old relay does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ def town() -> Room:
 
 
 def moves(who: Person, url: str = THERE) -> Moved:
-    """Move, and have the vault's lock follow as its door would (device/relay_lock_client.py)."""
+    """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
     moved = move_device(url, None, who.device)
     lock_followed(who.device)
     return moved
@@ -94,7 +94,7 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_what_waits_at_the_old_relay_opens_and_can_be_taken_back(town: Room) -> None:
+def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     kept = ben.sends(SMALL, ana).name
     gone = ben.sends(SMALL, ana).name
@@ -112,11 +112,11 @@ def test_what_waits_at_the_old_relay_opens_and_can_be_taken_back(town: Room) -> 
     assert [one.state for one in received_messages(cleo.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_who_has_not_heard_yet_reaches_the_old_mailbox_for_thirty_days(town: Room) -> None:
+def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     moves(ana)
-    with ben.courier.playing(waiting=lambda *_: []):  # his relay keeps his letters back
+    with ben.courier.playing(waiting=lambda *_: []):  # his relay withholds his letters
         for day in range(3):
             ben.sends(SMALL, ana)
             assert ana.received() == day + 1
@@ -136,14 +136,14 @@ def test_who_has_not_heard_yet_reaches_the_old_mailbox_for_thirty_days(town: Roo
     assert all_is_well(ana, ben)
 
 
-def test_what_was_written_before_waits_for_the_old_relay_and_keeps_its_token(town: Room) -> None:
+def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     town.silence(HERE)
     with pytest.raises(WaitsInOutbox):
         cleo.sends(SMALL, ana, days=20)
     moves(ana)
     catch_up(cleo, ana, cleo)
-    cleo.sends(SMALL, ana)  # what is written now does not wait for it
+    cleo.sends(SMALL, ana)  # later letters do not wait for it
     assert ana.opens_newest().files
     town.clock.wind(days=OLD_WINDOW_DAYS + 1)
     town.back(HERE)
@@ -155,8 +155,8 @@ def test_what_was_written_before_waits_for_the_old_relay_and_keeps_its_token(tow
     assert all_is_well(ana, cleo)
 
 
-def test_an_old_relay_that_lies_holds_nobody_back(town: Room) -> None:
-    """It shows the old card to whoever asks, and says that nothing has come."""
+def test_lying_old_relay_delays_nobody(town: Room) -> None:
+    """It shows the old key bundle to whoever asks, and says that nothing has arrived."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.card(*ana.home)
     ana_before = home_of(ana)
@@ -181,7 +181,7 @@ def test_an_old_relay_that_lies_holds_nobody_back(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
+def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
     link = make_invite(ana.device)
     moves(ana)
@@ -195,8 +195,8 @@ def test_a_link_from_before_leads_through_the_old_relay(town: Room) -> None:
     assert ana.opens_newest().files
 
 
-def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(town: Room) -> None:
-    """Her hello showed a token that was taken back; his comes to the mailbox that she left."""
+def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
+    """Her hello used a revoked token; his letter comes to the mailbox that she left."""
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
     catch_up(ben, ana)
@@ -216,8 +216,8 @@ def test_who_blocked_her_while_she_moved_and_lets_her_in_again_in_time_is_told(t
     assert [one.lists for one in take_changes(ben.device)] == []
 
 
-def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) -> None:
-    """A letter of hers may have been on its way while that which told her was."""
+def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
+    """A letter of hers may have crossed the one that told her."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
         moves(ana)
@@ -235,7 +235,7 @@ def test_who_was_not_told_is_told_again_once_a_day_while_she_writes(town: Room) 
     assert contact_named("ana", cleo.device).person.relay_url == THERE
 
 
-def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> None:
+def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
     link = make_invite(dora.device)
     silent = failing(RelayUnreachable(relay=THERE))
@@ -249,7 +249,7 @@ def test_a_hello_that_had_not_left_is_said_again_with_its_invite(town: Room) -> 
     assert all_is_well(ana, dora)
 
 
-def test_nothing_of_the_old_tokens_is_told_to_the_new_relay(town: Room) -> None:
+def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     old = dict(issued_ranges(ana.device))
     told = list[TokenBatch]()
@@ -259,7 +259,7 @@ def test_nothing_of_the_old_tokens_is_told_to_the_new_relay(town: Room) -> None:
         return honest(*rest)
 
     with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
-        block_contact("ben", ana.device)  # what he had is to be withdrawn, and not told
+        block_contact("ben", ana.device)  # his tokens are to be withdrawn, and not announced
         catch_up(ana)
     with ana.courier.playing(change_tokens=heard):
         moves(ana)
@@ -270,7 +270,7 @@ def test_nothing_of_the_old_tokens_is_told_to_the_new_relay(town: Room) -> None:
     known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
     assert not known & {lock for batch in told for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, who_am_i(cleo.device).key.device)
-    assert now.first == old[whose].until  # no two windows have an index in common
+    assert now.first == old[whose].until  # no two token ranges have an index in common
     assert contact_named("ana", town["ben"].device).person.relay_url == HERE
 
 
@@ -278,8 +278,8 @@ def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
     return {lock_of(send_token(seed, index)) for index in range(first, until)}
 
 
-def test_a_window_that_comes_late_by_the_old_mailbox_is_over(town: Room) -> None:
-    """Cleo replaced her window twice: Ana hears of the second one first."""
+def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
+    """Cleo replaced her token range twice: Ana learns of the second one first."""
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, who_am_i(ana.device).key.device)
     theirs = peer_key(cleo.id, who_am_i(cleo.device).key.device)
@@ -302,7 +302,7 @@ def test_a_window_that_comes_late_by_the_old_mailbox_is_over(town: Room) -> None
     assert all_is_well(ana, cleo)
 
 
-def test_a_new_relay_that_is_silent_changes_nothing(town: Room) -> None:
+def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana), who_am_i(ana.device).person
     town.silence(THERE)
@@ -331,7 +331,7 @@ def test_moving_there_and_back_again(town: Room) -> None:
     assert all_is_well(ana, ben, cleo)
 
 
-def test_what_is_no_move(town: Room) -> None:
+def test_invalid_moves_are_refused(town: Room) -> None:
     ana = town["ana"]
     with pytest.raises(AlreadyThere):
         move_device(f"{HERE}/", None, ana.device)
@@ -342,11 +342,11 @@ def test_what_is_no_move(town: Room) -> None:
     with pytest.raises(MasterAway):
         move_device(THERE, None, ana.device)
     assert move_device(THERE, sheet, ana.device).relay_url == THERE
-    assert move_device(THERE, None, ana.device).before == HERE  # once more says the same
+    assert move_device(THERE, None, ana.device).before == HERE  # a repetition says the same
 
 
-def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:
-    """The vault was opened without it, so this state is confirmed by the new relay."""
+def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
+    """The vault was unlocked without the old relay, so the new relay confirms this state."""
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
     town.silence(HERE)
@@ -360,7 +360,7 @@ def test_a_relay_that_is_gone_for_good_is_left_by_the_sheet(town: Room) -> None:
     assert ana.opens_newest().files
 
 
-def test_a_silent_old_relay_is_asked_once_an_hour(town: Room) -> None:
+def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     ana = town["ana"]
     moves(ana)
     lock_followed(ana.device)
@@ -378,7 +378,7 @@ def test_a_silent_old_relay_is_asked_once_an_hour(town: Room) -> None:
         assert asked.count(HERE) == 2
         town.clock.wind(days=2 * OLD_HOME_DAYS)
         catch_up(ana, ana)
-        town.clock.wind(hours=1)  # until then her clock is odd
+        town.clock.wind(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
         assert old_homes(ana.device) == ()  # it will not come back
         asked.clear()
@@ -396,7 +396,9 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     ana.device.courier.note_opened(HERE, old.mailbox, old.owner, Opening(1, bytes(16)))
     move_device(THERE, None, ana.device)
     catch_up(ana)
-    assert [one.overtaken for one in old_homes(ana.device)] == [False]  # it still opens by it
+    assert [one.overtaken for one in old_homes(ana.device)] == [
+        False
+    ]  # the vault still unlocks through it
     assert lock_to_follow(ana.device) is not None
     lock_followed(ana.device)
     catch_up(ana)
@@ -408,7 +410,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
             )
 
 
-def test_the_old_mailbox_stays_while_the_vault_opens_by_it(town: Room) -> None:
+def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> None:
     ana = town["ana"]
     old = home_of(ana)
     move_device(THERE, None, ana.device)
@@ -421,7 +423,7 @@ def test_the_old_mailbox_stays_while_the_vault_opens_by_it(town: Room) -> None:
         ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0)
 
 
-def test_the_lock_at_the_new_relay_is_the_one_to_follow(town: Room) -> None:
+def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     ana = town["ana"]
     move_device(THERE, None, ana.device)
     lock = lock_to_follow(ana.device)

@@ -1,4 +1,4 @@
-"""A recovery sheet holds what shuts and opens its device, not what is about to be replaced."""
+"""A recovery sheet holds the current tokens of its device, not ones about to be replaced."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def ana() -> Person:
 
 @pytest.mark.threat("stolen-device")
 def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
-    """It is not written before the relay has heard what does."""
+    """The sheet is not written before the relay has the new close token."""
     room = Room()
     ana = room.settles("ana")
     links(room, ana, "phone", "phone")
@@ -39,7 +39,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
         fetch_messages(ana.device)
 
 
-def test_no_sheet_joins_the_new_relay_with_the_lock_of_the_old_one(ana: Person) -> None:
+def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
     move_device(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         sheet_of(OUTPUT, None, ana.device)

@@ -1,4 +1,4 @@
-"""A device is revoked: what its thief has is of no use, and everybody hears of it."""
+"""A device is revoked: what a thief has is useless, and all contacts learn of it."""
 
 from dataclasses import replace
 
@@ -68,7 +68,7 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     assert [take_undecryptable(one.device) for one in everybody(home)] == [0, 0, 0]
 
 
-def test_everybody_hears_of_it_and_forgets_its_keys_and_tokens(home: Room) -> None:
+def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
     take_changes(ben.device)
     gone = who_am_i(phone.device)
@@ -114,7 +114,7 @@ def test_any_device_can_revoke_any_other(home: Room) -> None:
     assert home["ben"].sends(SMALL, home["ana"]).devices == {"ana": 2}
 
 
-def test_what_a_relay_does_not_hear_now_waits_and_is_told_later(home: Room) -> None:
+def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.silence(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -129,7 +129,7 @@ def test_what_a_relay_does_not_hear_now_waits_and_is_told_later(home: Room) -> N
     assert len(contact_named("ana", ben.device).person.devices) == 2
 
 
-def test_what_is_said_of_a_vault_is_so(home: Room) -> None:
+def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
     told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
     assert told == Revoked("phone", Shut.DONE)
@@ -140,7 +140,7 @@ def test_what_is_said_of_a_vault_is_so(home: Room) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
-    """It serves another database for a while; with the first one the lost device opens again."""
+    """It runs on another database for a while; with the first one the lost device unlocks again."""
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -156,7 +156,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
-    """The watch was lost before it told the laptop what deletes its mailbox."""
+    """The watch was lost before it told the laptop its close token."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = bare(home, "watch")
     link(phone.device, watch.device, "watch")
@@ -167,14 +167,14 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     assert still_to_close(ana.device) == ()
     catch_up(tablet)
     mail = who_am_i(watch.device).home
-    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is there still
+    watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)
     assert still_to_close(phone.device) == ()
 
 
-def test_a_sheet_that_it_wrote_shuts_a_device_that_this_one_cannot(home: Room) -> None:
+def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     sheet = sheet_of(phone)
     (told,) = (one for one in siblings(ana.device) if one.name == "phone")
@@ -185,7 +185,7 @@ def test_a_sheet_that_it_wrote_shuts_a_device_that_this_one_cannot(home: Room) -
 
 @pytest.mark.threat("stolen-device")
 def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
-    """That command changes what deletes its mailbox, and is the last one typed there."""
+    """That command changes its close token, and is the last one typed there."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     known = {one.name: one.close for one in siblings(ana.device)}
@@ -199,9 +199,7 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
 
 
 @pytest.mark.parametrize("newer", ["the sheet", "what was told"])
-def test_of_a_sheet_and_what_was_told_the_one_that_the_relay_takes_counts(
-    home: Room, newer: str
-) -> None:
+def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> None:
     ana, phone = home["ana"], home["phone"]
     right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
     (known,) = (one for one in siblings(ana.device) if one.name == "phone")
@@ -217,7 +215,7 @@ def test_of_a_sheet_and_what_was_told_the_one_that_the_relay_takes_counts(
 
 @pytest.mark.threat("stolen-device")
 def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
-    """What deletes the phone's mailbox is another token since, and nobody was told."""
+    """The phone's close token has been replaced since, and nobody was told."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     (known,) = (one for one in siblings(ana.device) if one.name == "phone")
     for one in (ana, tablet):
@@ -231,14 +229,16 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     assert fetch_messages(tablet.device).problems == (), "it was told"
     mail = who_am_i(phone.device).home
     assert mail.close is not None
-    phone.device.courier.close_mailbox(HERE, mail.mailbox, mail.close)  # as the sheet alone does
+    phone.device.courier.close_mailbox(
+        HERE, mail.mailbox, mail.close
+    )  # the sheet alone does the same
     home.clock.wind(hours=2)
     catch_up(ana, tablet)
     assert overview(ana.device).to_close == overview(tablet.device).to_close == ()
 
 
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
-    """The phone links it; the laptop and the tablet hear from itself what deletes its mailbox."""
+    """The phone links it; the laptop and the tablet get its close token from itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = links(home, phone, "watch", "watch")
     for _ in range(2):
@@ -253,7 +253,7 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     assert told == Revoked("watch", Shut.DONE)
 
 
-def test_the_master_key_is_asked_for_where_it_is_on_a_sheet(home: Room) -> None:
+def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
     ana = home["ana"]
     sheet = sheet_of(ana)
     take_master_away(ana.device)
@@ -265,14 +265,14 @@ def test_the_master_key_is_asked_for_where_it_is_on_a_sheet(home: Room) -> None:
     assert not overview(ana.device).master_here
 
 
-def test_a_device_is_not_revoked_by_itself_nor_one_that_is_none(home: Room) -> None:
+def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
     with pytest.raises(ThisDevice):
         revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)
     with pytest.raises(UnknownDevice, match="phone, tablet"):
         revoke_device("watch", lost=False, sheet=None, device=home["ana"].device)
 
 
-def test_what_waited_here_for_a_revoked_device_stops_nothing(home: Room) -> None:
+def test_queued_letters_for_a_revoked_device_block_nothing(home: Room) -> None:
     """Ben sealed a copy for the phone while its relay was away; it was revoked meanwhile."""
     ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
     ben.sends(SMALL, ana)

@@ -1,4 +1,4 @@
-"""A card at the relay has one of a few lengths, whatever is in it, and is read as it was."""
+"""A published key bundle has one of a few lengths, whatever its content."""
 
 import pytest
 from hypothesis import given
@@ -21,12 +21,12 @@ KEY = Secret(WHO)
 
 
 def inside(card: bytes) -> int:
-    """How many bytes are sealed; what age adds to them has a part of random length."""
+    """Return the number of bytes sealed; age adds a part of random length."""
     return len(unseal_file(KEY, shown_card(card, WHO, WHERE), WHERE))
 
 
 @given(st.integers(0, PLAIN_CARD_BYTES_MAX))
-def test_it_has_one_of_a_few_lengths_and_is_read_as_it_was(size: int) -> None:
+def test_published_bundle_is_padded_and_read_back(size: int) -> None:
     card = b"\xa7" + bytes(size - 1) if size else b""
     shown = shown_card(card, WHO, WHERE)
     assert seen_card(shown, WHO, WHERE) == card
@@ -36,7 +36,7 @@ def test_it_has_one_of_a_few_lengths_and_is_read_as_it_was(size: int) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
-    """Not until there are so many, or so many changes, that the next length is needed."""
+    """The next length is needed only with many devices or changes."""
     people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
     links(room, people[-1], "phone", "phone")
     cards = [who_am_i(one.device).card for one in people]
@@ -45,7 +45,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     assert {inside(card) for card in cards} == {SHOWN_CARD_SIZES[0]}
 
 
-def test_one_that_was_sealed_by_itself_is_read_still(room: Room) -> None:
+def test_unpadded_bundle_is_still_read(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     me = who_am_i(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
@@ -67,6 +67,6 @@ def test_one_that_was_sealed_by_itself_is_read_still(room: Room) -> None:
     ],
     ids=["nothing", "half a length", "no padding", "a word behind it", "too long", "another size"],
 )
-def test_what_is_padded_otherwise_is_not_taken(opened: bytes) -> None:
+def test_wrongly_padded_bundle_is_refused(opened: bytes) -> None:
     with pytest.raises(NotTheirKeys):
         seen_card(seal_file(KEY, opened, WHERE), WHO, WHERE)

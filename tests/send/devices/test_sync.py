@@ -1,4 +1,4 @@
-"""What one device learns, the others of the same person know after their next look."""
+"""What one device learns, a person's other devices know after their next fetch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,7 +53,7 @@ def home() -> Room:
 
 
 def talk(*people: Person) -> None:
-    """Until nobody has anything to tell any more."""
+    """Sync until no device has anything to send."""
     for _ in range(3):
         catch_up(*people)
 
@@ -62,7 +62,7 @@ def names(who: Person) -> list[str]:
     return [one.name for one in contacts(who.device)]
 
 
-def test_somebody_who_is_added_on_one_is_written_to_from_both(home: Room) -> None:
+def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
     ana, phone, caro = home["ana"], home["phone"], home["caro"]
     phone.adds(caro)
     talk(phone, ana, caro)
@@ -76,7 +76,7 @@ def test_somebody_who_is_added_on_one_is_written_to_from_both(home: Room) -> Non
     assert [take_undecryptable(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
 
 
-def test_names_circles_blocks_and_forgetting_follow(home: Room) -> None:
+def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.clock.wind(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
@@ -101,7 +101,7 @@ def test_names_circles_blocks_and_forgetting_follow(home: Room) -> None:
     assert names(ana) == names(phone) == []
 
 
-def test_of_two_changes_at_once_both_end_with_the_same(home: Room) -> None:
+def test_concurrent_changes_converge(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Benno", ana.device)
     rename_contact("ben", "Benji", phone.device)
@@ -113,10 +113,10 @@ def test_of_two_changes_at_once_both_end_with_the_same(home: Room) -> None:
     assert names(ana) == ["Ben"]
 
 
-def test_whose_lists_contradict_each_other_here_is_not_verified_by_another_device(
+def test_frozen_contact_is_not_verified_by_another_device(
     home: Room,
 ) -> None:
-    """Which has heard of no second list, and changes something else about her."""
+    """The other device does not know the second list, and changes something else about her."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
     catch_up(ana)
@@ -128,7 +128,7 @@ def test_whose_lists_contradict_each_other_here_is_not_verified_by_another_devic
     assert (frozen.name, frozen.forked, frozen.compared) == ("Benjamin", True, False)
 
 
-def test_nothing_more_is_told_once_all_is_told(home: Room) -> None:
+def test_sync_sends_nothing_when_all_is_known(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     talk(ana, phone)
     before = ana.courier.calls["post"], phone.courier.calls["post"]
@@ -136,14 +136,14 @@ def test_nothing_more_is_told_once_all_is_told(home: Room) -> None:
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_nobody_is_shown_her_own_devices_as_people(home: Room) -> None:
+def test_own_devices_are_not_listed_as_people(home: Room) -> None:
     assert names(home["ana"]) == ["ben"]
     with pytest.raises(UnknownPerson):
         contact_named("ana", home["ana"].device)
 
 
 @pytest.mark.parametrize("what", ["block", "gone", "broken"])
-def test_what_somebody_else_tells_as_if_it_were_a_sibling_is_refused(home: Room, what: str) -> None:
+def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> None:
     ana, ben = home["ana"], home["ben"]
     caro, now = home["caro"].id, home.clock.now()
     notes = {
@@ -175,10 +175,10 @@ def test_three_devices_know_each_other(home: Room) -> None:
 
 
 @pytest.mark.parametrize("held_back", [None, 1])
-def test_who_was_blocked_before_a_device_was_linked_is_not_let_in_by_it(
+def test_earlier_block_holds_on_a_new_device(
     held_back: int | None,
 ) -> None:
-    """Also when the letter that tells of the block comes later than the one about the person."""
+    """Even if the letter about the block arrives after the one about the person."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
@@ -211,8 +211,8 @@ def test_who_was_blocked_before_a_device_was_linked_is_not_let_in_by_it(
     assert (names(ana), names(phone), seen) == (["ben"], ["ben"], {True})
 
 
-def test_a_new_device_knows_of_a_block_before_it_knows_whom(home: Room) -> None:
-    """Its relay hands out one letter at each look."""
+def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
+    """Its relay hands out one letter per fetch."""
     ana = home["ana"]
     block_contact("ben", ana.device)
     tablet = bare(home, "tablet")
@@ -232,8 +232,8 @@ def test_a_new_device_knows_of_a_block_before_it_knows_whom(home: Room) -> None:
     assert set(seen) == {("ben", True)}
 
 
-def test_what_cannot_be_told_keeps_nothing_else_back(home: Room) -> None:
-    """A name that is too long for a note: it stays here, and every command goes on."""
+def test_unencodable_record_blocks_no_other(home: Room) -> None:
+    """A name that is too long for a record stays here, and every command goes on."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
     store_record(replace(known, name="b" * 65), CONTACT, ben.id.hex(), ana.device.vault)
@@ -242,7 +242,7 @@ def test_what_cannot_be_told_keeps_nothing_else_back(home: Room) -> None:
     assert names(phone) == ["ben", "caro"]
 
 
-def test_two_strangers_with_the_longest_name_are_told_like_everybody(home: Room) -> None:
+def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     longest = "n" * 64
     strangers = [home.settles(longest) for _ in range(2)]
@@ -253,8 +253,8 @@ def test_two_strangers_with_the_longest_name_are_told_like_everybody(home: Room)
     assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
 
 
-def test_one_name_means_one_person_on_all_devices(home: Room) -> None:
-    """Ana calls Caro "Kim" on the one and Dan "Kim" on the other: the lower id keeps the name."""
+def test_names_are_unique_on_all_devices(home: Room) -> None:
+    """Ana calls Caro "Kim" on one device and Dan "Kim" on the other: the lower id keeps it."""
     ana, phone = home["ana"], home["phone"]
     caro, dan = home["caro"], home.settles("dan")
     ana.adds(caro)
@@ -281,14 +281,14 @@ def test_one_name_means_one_person_on_all_devices(home: Room) -> None:
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_who_is_only_written_otherwise_keeps_her_name_everywhere(home: Room) -> None:
+def test_change_of_case_in_a_name_is_synced(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Ben", ana.device)
     talk(ana, phone)
     assert names(ana) == names(phone) == ["Ben"]
 
 
-def test_a_change_counts_whatever_the_other_devices_clock_says(home: Room) -> None:
+def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
     """The phone's clock is an hour ahead; what the laptop does later is newer all the same."""
     ana, phone = home["ana"], home["phone"]
     ahead = WoundClock()
@@ -307,8 +307,10 @@ def of_family(who: Person) -> list[str]:
     return [one.name for one in people_in(circle_named("family", who.device), who.device)]
 
 
-def test_what_was_changed_first_undoes_nothing_though_it_is_told_last(home: Room) -> None:
-    """On Monday on the laptop, which is then closed; on Wednesday on the phone; told on Friday."""
+def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
+    """Changed on Monday on the laptop, which is then closed; on Wednesday on the phone; synced on
+    Friday.
+    """
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
         ana.adds(home.settles(name, THERE))
@@ -371,7 +373,7 @@ def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
     assert contact_named("ben", ana.device).blocked
 
 
-def test_what_an_archive_brings_is_dated_when_it_is_read(home: Room) -> None:
+def test_imported_records_are_dated_at_import(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
     archive = exported(ana.device)
     forget_contact("ben", ana.device)
@@ -386,7 +388,7 @@ def test_what_an_archive_brings_is_dated_when_it_is_read(home: Room) -> None:
     assert known.at == at
 
 
-def test_what_letters_change_is_dated_though_the_relay_then_falls_silent(home: Room) -> None:
+def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> None:
     ana, caro = home["ana"], home["caro"]
     add_person(make_invite(ana.device), "ana", caro.device)
     silent = failing(RelayUnreachable(host=HERE))
@@ -402,7 +404,9 @@ def test_what_letters_change_is_dated_though_the_relay_then_falls_silent(home: R
 
 
 def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
-    """It has hers on one device, and she has its on the other; letters arrive all the same."""
+    """The circle has her name on one device, and she has the circle's on the other; letters still
+    arrive.
+    """
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     add_to_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)

@@ -1,4 +1,4 @@
-"""A card that somebody shows cannot get round what is known of her lists."""
+"""A published key bundle cannot circumvent what is known of its person's lists."""
 
 from dataclasses import replace
 
@@ -44,15 +44,15 @@ def newest(household: Person) -> Card:
 
 
 def signed(by: Person, said: ListStatement, card: Card) -> bytes:
-    """A card with one list alone, signed by whoever has the master key."""
+    """Return a key bundle with one list alone, signed with the master key."""
     master = identity_of(by).master
     assert master is not None
     return write_card(signed_card(master, (said,), card.certificates))
 
 
-def test_a_fork_is_one_though_its_history_is_left_out(friends: Room) -> None:
-    """The thief of a device that had the master key begins behind what everybody knows, and lists
-    itself again.
+def test_fork_is_found_without_its_history(friends: Room) -> None:
+    """The thief of a device with the master key starts from a list that everybody knows, and lists
+    that device again.
     """
     ana, ben = friends["ana"], friends["ben"]
     phone = links(friends, ana, "phone", "phone")
@@ -75,7 +75,7 @@ def test_a_fork_is_one_though_its_history_is_left_out(friends: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
-    """Who has Ben's master key lists a device of hers under his device's number: with every list
+    """An attacker with Ben's master key lists her device under his device's id: with every list
     before it, with none but this one, and as if there had been others between.
     """
     ana, ben = friends["ana"], friends["ben"]
@@ -92,7 +92,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     assert contact_named("ben", ana.device) == known
 
 
-def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:
+def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, speaks=Speaks(3, 4))
     known = take_list(contact_named("ana", ben.device), who_am_i(ana.device).card, ben.device)
@@ -103,7 +103,7 @@ def test_nor_does_an_older_protocol_come_back_so(friends: Room) -> None:
             take_list(known, signed(ana, old, card), ben.device)
 
 
-def test_what_follows_what_is_known_is_proven_without_its_history(friends: Room) -> None:
+def test_direct_successor_list_needs_no_history(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     known = contact_named("ana", ben.device)
     keep_contact(replace(known, trust=Trust.COMPARED), ben.device)
@@ -116,8 +116,8 @@ def test_what_follows_what_is_known_is_proven_without_its_history(friends: Room)
     assert taken.person.epoch == known.person.epoch + 1
 
 
-def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own relay is elsewhere, so hers is not here."""
+def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own relay is elsewhere, so hers cannot be here."""
     monkeypatch.setattr("tests.send.send_device.HERE", FAR)
     room = Room()
     ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
@@ -134,8 +134,8 @@ def test_a_list_does_not_lead_to_a_program_on_this_machine(monkeypatch: pytest.M
     assert contact_named("ana", ben.device).person.relay_url == FAR
 
 
-def test_another_persons_card_is_not_taken_for_hers(friends: Room) -> None:
-    """Nor looked at, where her lists contradict each other."""
+def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
+    """For a frozen contact it is not even examined."""
     ben = friends["ben"]
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):
@@ -144,7 +144,7 @@ def test_another_persons_card_is_not_taken_for_hers(friends: Room) -> None:
     assert contact_named("ana", ben.device) == known
 
 
-def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends: Room) -> None:
+def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     catch_up(ben, ana, ben)
@@ -157,6 +157,6 @@ def test_nothing_but_comparing_goes_to_whose_lists_contradict_each_other(friends
         react(received.name, "+", ben.device)
     issue_card(ben)
     tell_people_of_card(ben.device)
-    friends.clock.wind(days=100)  # every window of hers is due to be replaced
+    friends.clock.wind(days=100)  # all of her token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

@@ -1,4 +1,4 @@
-"""Codes and messages of a linking, and what siblings tell: one form each, strictly read."""
+"""Link codes, link messages and sync notes have one encoding each and are read strictly."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,7 +98,7 @@ SHARED: list[Shared] = [
 ]
 
 
-def test_what_is_written_is_read() -> None:
+def test_written_values_are_read_back() -> None:
     assert read_link_code(write_link_code(CODE)) == CODE
     for message in MESSAGES:
         assert read_link_message(write_link_message(message)) == message
@@ -109,13 +109,13 @@ def test_what_is_written_is_read() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 900, 5000, 130_000])
-def test_messages_are_padded_to_sizes_of_letters(size: int) -> None:
+def test_link_messages_are_padded_to_letter_sizes(size: int) -> None:
     padded = padded_link(bytes(size))
     assert len(padded) in {1145 + 1024 * 2**power for power in range(1, 8)}
     assert unpadded_link(padded) == bytes(size)
 
 
-def test_padding_that_is_not_zero_or_of_another_size_is_refused() -> None:
+def test_link_padding_must_be_zero_and_of_a_letter_size() -> None:
     padded = padded_link(b"message")
     for wrong in (padded[:-1], padded + b"\0", padded[:-1] + b"\1", b"\2" + padded[1:], b""):
         with pytest.raises(BadLink):
@@ -124,7 +124,7 @@ def test_padding_that_is_not_zero_or_of_another_size_is_refused() -> None:
         padded_link(bytes(200_000))
 
 
-def test_a_mailbox_is_told_of_once() -> None:
+def test_a_sync_note_lists_each_mailbox_once() -> None:
     home = SiblingHome("https://relay.example", MAILBOX, TOKEN, HomeIs.PRESENT)
     for homes in ((), (home, replace(home, what=HomeIs.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
@@ -133,7 +133,7 @@ def test_a_mailbox_is_told_of_once() -> None:
 
 @pytest.mark.threat("broken-formats")
 @given(st.binary(max_size=200))
-def test_noise_is_refused(noise: bytes) -> None:
+def test_random_bytes_are_refused(noise: bytes) -> None:
     for read, error in (
         (read_link_message, BadLink),
         (read_offer, BadLink),
@@ -150,7 +150,7 @@ def test_noise_is_refused(noise: bytes) -> None:
 
 
 @given(st.integers(0, 400), st.integers(1, 255))
-def test_a_changed_byte_is_another_message_or_none(place: int, by: int) -> None:
+def test_a_changed_byte_gives_another_message_or_an_error(place: int, by: int) -> None:
     for message in MESSAGES[:2]:
         encoded = bytearray(write_link_message(message))
         encoded[place % len(encoded)] ^= by
@@ -160,7 +160,7 @@ def test_a_changed_byte_is_another_message_or_none(place: int, by: int) -> None:
             continue
 
 
-def test_names_that_hide_something_are_refused() -> None:
+def test_names_with_hidden_characters_are_refused() -> None:
     for name in ("", " x", "a\u202eb", "x" * 65):
         with pytest.raises(ValueError, match="specification"):
             write_offer(replace(OFFER, name=name))

@@ -1,4 +1,4 @@
-"""Recovery sheets: they come back, and a slip of the pen is found."""
+"""Recovery sheets are read back, and a typing error is detected."""
 
 import pytest
 from hypothesis import given
@@ -35,7 +35,7 @@ WRITTEN = write_sheet(SHEET)
 
 
 @given(sheets)
-def test_a_sheet_comes_back(sheet: RecoverySheet) -> None:
+def test_a_recovery_sheet_is_read_back(sheet: RecoverySheet) -> None:
     text = write_sheet(sheet)
     assert read_sheet(text) == sheet
     assert read_sheet("Keep this apart.\n\n" + text.replace("\n", "\r\n  ")) == sheet
@@ -43,7 +43,7 @@ def test_a_sheet_comes_back(sheet: RecoverySheet) -> None:
 
 
 @given(st.integers(21, len(WRITTEN) - 2), st.sampled_from("AQgw0-_"))
-def test_one_wrong_character_is_found(place: int, wrong: str) -> None:
+def test_one_wrong_character_in_a_sheet_is_detected(place: int, wrong: str) -> None:
     if WRITTEN[place] in ("\n", wrong):
         return
     with pytest.raises(NotASheet, match="character"):
@@ -51,18 +51,18 @@ def test_one_wrong_character_is_found(place: int, wrong: str) -> None:
 
 
 @given(st.integers(0, len(WRITTEN) - 2))
-def test_half_a_sheet_is_none(length: int) -> None:
+def test_half_a_sheet_is_refused(length: int) -> None:
     with pytest.raises(NotASheet):
         read_sheet(WRITTEN[:length])
 
 
 @given(st.text(max_size=300) | st.text(max_size=99).map("entrenous-recovery:2:".__add__))
-def test_anything_else_is_none(noise: str) -> None:
+def test_text_without_a_sheet_code_is_refused(noise: str) -> None:
     with pytest.raises(NotASheet):
         read_sheet(noise)
 
 
-def test_what_is_no_sheet_is_not_written() -> None:
+def test_an_invalid_sheet_is_not_written() -> None:
     with pytest.raises(ValueError, match="length"):
         RecoverySheet(SHEET.person, Secret(b"m"), "", SHEET.mailbox, SHEET.close, SHEET.output)
     with pytest.raises(ValueError, match="specification"):
@@ -74,5 +74,5 @@ def test_what_is_no_sheet_is_not_written() -> None:
         )
 
 
-def test_a_sheet_shows_nothing_by_accident() -> None:
+def test_a_sheets_repr_shows_no_secret() -> None:
     assert "mmmm" not in repr(SHEET)

@@ -1,4 +1,4 @@
-"""The system's Chromium, told what to do through a pipe (Chrome DevTools Protocol)."""
+"""The system's Chromium, controlled through a pipe (Chrome DevTools Protocol)."""
 
 import base64
 import json
@@ -32,13 +32,13 @@ class Browser:
         self.asks("Page.enable")
 
     def asks(self, method: str, **parameters: Any) -> Any:
-        """What the browser answers to a command."""
+        """Send a command; returns the browser's answer."""
         heard = self._hears(method, **parameters)
         assert "error" not in heard, heard
         return heard["result"]
 
     def _hears(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """The same, with an error; events meanwhile are dropped."""
+        """Return the answer or the error; events in between are dropped."""
         self._number += 1
         said = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -53,7 +53,7 @@ class Browser:
         self.finds("body")
 
     def says(self, script: str) -> Any:
-        """The value of an expression in the page."""
+        """Return the value of an expression in the page."""
         answer = self.asks("Runtime.evaluate", expression=script, returnByValue=True)
         return answer["result"].get("value")
 
@@ -73,7 +73,7 @@ class Browser:
             self.asks("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
 
     def finds(self, selector: str) -> tuple[float, float]:
-        """The middle of the first such element, once there is one; the page runs no script."""
+        """Wait for an element; returns its centre. The page runs no script."""
         end = monotonic() + _WAIT_S
         while True:
             root = self.asks("DOM.getDocument")["root"]["nodeId"]
@@ -96,13 +96,13 @@ class Browser:
             assert monotonic() < end, selector
 
     def press(self, selector: str) -> None:
-        """Click on it."""
+        """Click on an element."""
         at = self.finds(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.mouse(kind, at)
 
     def picture(self) -> bytes:
-        """What can be seen of the page, as a PNG."""
+        """Return a screenshot of the page as a PNG."""
         return base64.b64decode(self.asks("Page.captureScreenshot", format="png")["data"])
 
     def _message(self) -> dict[str, Any]:

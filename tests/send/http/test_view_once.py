@@ -1,4 +1,4 @@
-"""A message that opens once is looked at in a real browser, and leaves nothing anywhere."""
+"""A view-once message is viewed in a real browser, and leaves nothing on the disk."""
 
 import base64
 import io
@@ -48,17 +48,17 @@ MIDDLE = (
 def street(
     street: Street, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Street:
-    """Where programs have a folder for temporary files that nobody else uses."""
+    """The street, with a folder for temporary files that no other program uses."""
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a test that fails shall not wait for long
+    monkeypatch.setattr(view_once, "_PRESS_S", 60)  # a failing test should not wait for long
     monkeypatch.setattr(view_once, "VIEW_S", 60)
     return street
 
 
 class Looking:
-    """Ben's command, which waits for his browser; what is done meanwhile runs in a thread."""
+    """Ben's command, waiting for his browser in a thread."""
 
     def __init__(self, street: Street, name: str) -> None:
         self._street, self._name = street, name
@@ -67,7 +67,7 @@ class Looking:
         street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
     def meanwhile(self, does: Callable[[str], object]) -> Said:
-        """What the command said; ``does`` is given the address that was opened."""
+        """Run ``does`` with the opened address; returns the command's output."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -90,7 +90,7 @@ def once(street: Street, *more: str) -> str:
 
 
 def needles() -> list[bytes]:
-    """Pieces of what was sent, in every form in which a program could have put it down."""
+    """Return pieces of the message, in every form in which a program could have stored them."""
     found = [TEXT.encode(), TEXT.encode("utf-16-le"), json.dumps(TEXT).encode()]
     for kind in KINDS:
         data = honest()[kind]
@@ -106,7 +106,7 @@ def needles() -> list[bytes]:
 
 
 def left(*folders: Path) -> list[Path]:
-    """The files in which anything of the message is."""
+    """Return the files that contain any part of the message."""
     pieces = needles()
     every = [path for folder in folders for path in folder.rglob("*")]
     return [
@@ -183,8 +183,8 @@ def test_without_scripts_it_is_shown_all_the_same(
     assert "used up" in street.types("ben", "inbox").out
 
 
-def test_the_search_finds_what_is_written_out(street: Street) -> None:
-    """Else the tests above would find nothing, whatever is there."""
+def test_leftover_search_finds_exported_files(street: Street) -> None:
+    """Otherwise the tests above would pass whatever is there."""
     name = once(street, "--allow-export")
     assert left(street.folder, Path(tempfile.gettempdir())) == []
     files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
@@ -215,7 +215,7 @@ def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
     assert (said.status, asked) == (3, [name])
 
 
-def test_who_never_presses_show_has_opened_nothing(street: Street) -> None:
+def test_message_stays_unopened_without_pressing_show(street: Street) -> None:
     name = once(street)
 
     def leaves(address: str) -> None:
@@ -228,7 +228,7 @@ def test_who_never_presses_show_has_opened_nothing(street: Street) -> None:
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
-def test_what_did_not_load_may_be_looked_at_again(
+def test_view_that_did_not_load_may_be_repeated(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_S", 0.1)
@@ -282,7 +282,7 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
         late.connect(("127.0.0.1", urlsplit(address[0]).port))
 
 
-def test_a_file_that_no_sender_of_ours_makes_is_not_shown(street: Street) -> None:
+def test_unsupported_file_is_not_shown(street: Street) -> None:
     name = seals(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
 
     def looks(address: str) -> None:
@@ -308,17 +308,17 @@ def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[st
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
-def test_what_is_allowed_is_said_to_go_with_once(street: Street) -> None:
+def test_allow_export_without_once_is_refused(street: Street) -> None:
     assert street.types("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
 
 
 def _show(cover: httpx.Response) -> str:
-    """Where the page's button leads."""
+    """Return the target of the page's button."""
     return cover.text.split('action="')[2].split('"')[0]
 
 
 def _shown(address: str, files: int) -> None:
-    """Press Show, and load so many of the files; then leave, if that was all of them."""
+    """Press Show, and load this many files; then leave, if these were all."""
     with httpx.Client() as client:
         show = _show(client.get(address))
         client.post(httpx.URL(address).join(show))
@@ -329,7 +329,7 @@ def _shown(address: str, files: int) -> None:
 
 
 def _as_nobody(port: int, path: str) -> int | None:
-    """What another user of this machine is answered; None where nobody can become one."""
+    """Request as another user of this machine; None where that is impossible."""
     if os.getuid():
         return None
     asks = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"

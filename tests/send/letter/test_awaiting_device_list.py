@@ -1,4 +1,4 @@
-"""A letter that is written to a newer list of ours than we know waits here until we know it."""
+"""A letter written under a list of ours that we do not know yet is kept until we know it."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def town() -> Room:
-    """Ana's laptop revoked her tablet, and has no token left for her phone; Ben has heard of the
-    new list, so the phone hears of it from him: first by the window that he gives it anew.
+    """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
+    so the phone first learns of it from the new token range that he sends.
     """
     room = town_of_three()
     ana, ben = room["ana"], room["ben"]
@@ -53,7 +53,7 @@ def kept(who: Person) -> int:
     return len(who.device.vault.keys(LATE))
 
 
-def test_it_opens_once_a_relay_has_shown_the_list(town: Room) -> None:
+def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     name = ben.sends(SMALL, town["ana"]).name
     assert phone.received() == 1
@@ -62,7 +62,7 @@ def test_it_opens_once_a_relay_has_shown_the_list(town: Room) -> None:
     assert ben.device.ledger.find(name)
 
 
-def test_while_no_relay_shows_it_nothing_is_lost(town: Room) -> None:
+def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
@@ -77,7 +77,7 @@ def test_while_no_relay_shows_it_nothing_is_lost(town: Room) -> None:
     assert (kept(phone), take_undecryptable(phone.device)) == (0, 0)
 
 
-def test_what_is_taken_back_meanwhile_opens_no_more(town: Room) -> None:
+def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     name = ben.sends(SMALL, town["ana"]).name
     with shows_no_list(phone):
@@ -90,7 +90,7 @@ def test_what_is_taken_back_meanwhile_opens_no_more(town: Room) -> None:
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_after_a_week_it_counts_as_what_could_not_be_opened(town: Room) -> None:
+def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
@@ -102,11 +102,11 @@ def test_after_a_week_it_counts_as_what_could_not_be_opened(town: Room) -> None:
     assert phone.received() == 0
 
 
-@pytest.mark.parametrize("most", ["_LATE_MAX", "_OF_ONE_MAX"])
-def test_nobody_fills_the_vault_by_naming_lists(
+@pytest.mark.parametrize("most", ["_KEPT_MAX", "_KEPT_PER_SENDER_MAX"])
+def test_letters_awaiting_lists_are_limited_in_number(
     town: Room, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
-    monkeypatch.setattr(f"entrenous.send.letter.late.{most}", 1)
+    monkeypatch.setattr(f"entrenous.send.letter.arrivals.{most}", 1)
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
@@ -115,20 +115,20 @@ def test_nobody_fills_the_vault_by_naming_lists(
     assert (kept(phone), take_undecryptable(phone.device)) == (1, 2)
 
 
-def test_one_who_fills_what_is_hers_keeps_out_nobody_else(
+def test_limit_of_awaiting_letters_is_per_sender(
     town: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._OF_ONE_MAX", 1)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_PER_SENDER_MAX", 1)
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
     ben.sends(SMALL, town["ana"])
     with shows_no_list(phone):
         fetch_messages(phone.device)
-        assert kept(phone) == 2  # of each of them the first, which tells of a window
+        assert kept(phone) == 2  # the first letter of each, which brings a token range
 
 
-def test_a_device_that_we_have_not_heard_of_is_heard_later() -> None:
-    """Ben's relay was silent when Ana's laptop wanted to tell him of her new device."""
+def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
+    """Ben's relay did not answer when Ana's laptop wanted to announce her new device."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -148,8 +148,8 @@ def test_a_device_that_we_have_not_heard_of_is_heard_later() -> None:
     assert (kept(ben), take_undecryptable(ben.device)) == (0, 0)
 
 
-def test_of_a_list_that_nobody_proved_to_have_named_nothing_is_told(town: Room) -> None:
-    """A stranger, or a thief of a revoked device, says that they are a new device of Ben's."""
+def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
+    """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
     named = Head(known.epoch + 7, bytes(32))

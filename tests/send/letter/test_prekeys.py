@@ -1,4 +1,4 @@
-"""Prekeys: enough of them, renewed in time, and none lost that somebody may have been given."""
+"""Prekeys do not run out, are rotated in time, and are kept while somebody may still use them."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,7 +47,7 @@ def was_reached(ben: Person) -> bool:
     return len(contacts(ben.device)) == 1 and list(ben.device.vault.items(ASIDE)) == []
 
 
-def test_a_new_device_leaves_a_full_set(room: Room) -> None:
+def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:
     assert held(room["ana"]) == ONE_TIME_KEYS
     assert public_keys(room["ana"]) == 1
 
@@ -62,7 +62,7 @@ def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
     assert ben.courier.calls["publish_prekeys"] == 2
 
 
-def test_a_set_that_tops_up_keeps_the_lasting_keys_and_has_a_signature_of_its_own(
+def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
     room: Room,
 ) -> None:
     ben, sets = room["ben"], list[Prekeys]()
@@ -85,18 +85,20 @@ def test_a_set_that_tops_up_keeps_the_lasting_keys_and_has_a_signature_of_its_ow
     assert len({one.batch.root for one in batches if one}) == 3
     assert held(ben) == ONE_TIME_KEYS
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
-    assert len(lengths) == 1  # which does not tell which of the set it is
+    assert len(lengths) == 1  # which does not reveal its place in the set
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_with_every_one_time_key_gone_letters_still_arrive(room: Room) -> None:
+def test_letters_arrive_when_all_one_time_keys_are_used_up(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     with ana.courier.playing(claim_prekeys=on_the_fallback):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert was_reached(ben)
 
 
-def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_two_later(room: Room) -> None:
+def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_later(
+    room: Room,
+) -> None:
     ben = room["ben"]
     (first,) = (key.id for key in load_records(OwnKey, OWN_KEY, ben.device.vault))
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
@@ -109,7 +111,7 @@ def test_the_public_xwing_key_is_replaced_after_a_week_and_gone_two_later(room: 
     assert ben.device.vault.get(OWN_KEY, first.hex()) is None
 
 
-def test_after_a_long_silence_the_old_key_is_replaced_and_has_its_fortnight(room: Room) -> None:
+def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(room: Room) -> None:
     ben = room["ben"]
     room.clock.wind(days=100)
     for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
@@ -119,10 +121,10 @@ def test_after_a_long_silence_the_old_key_is_replaced_and_has_its_fortnight(room
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
-def test_who_was_given_a_key_just_before_it_was_replaced_still_reaches_its_owner(
+def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     room: Room,
 ) -> None:
-    """Caro's relay was away for a fortnight: what she sealed then goes to a key of before."""
+    """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
     ben, caro = room["ben"], room.settles("caro", THERE)
     link = make_invite(ben.device)
     room.clock.wind(days=6)
@@ -140,7 +142,7 @@ def test_who_was_given_a_key_just_before_it_was_replaced_still_reaches_its_owner
 
 
 @pytest.mark.parametrize("begins", ["one-time", "fallback"])
-def test_what_began_before_a_renewal_is_read_after_it(room: Room, begins: str) -> None:
+def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, begins: str) -> None:
     ana, ben = room["ana"], room["ben"]
     tricks = {"claim_prekeys": on_the_fallback} if begins == "fallback" else {}
     with ana.courier.playing(**tricks):
@@ -150,8 +152,8 @@ def test_what_began_before_a_renewal_is_read_after_it(room: Room, begins: str) -
 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
-def test_a_set_that_the_relay_does_not_take_is_brought_again(room: Room, error: Exception) -> None:
-    """The fallback key that the relay goes on handing out is not forgotten here meanwhile."""
+def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -> None:
+    """The fallback key that the relay still hands out is not deleted here."""
     ana, ben = room["ana"], room["ben"]
     link = make_invite(ben.device, people=2)
     for _ in range(4):
@@ -168,7 +170,7 @@ def test_a_set_that_the_relay_does_not_take_is_brought_again(room: Room, error: 
     assert len(contacts(ben.device)) == 2
 
 
-def test_a_set_whose_acknowledgement_was_lost_is_brought_again_too(room: Room) -> None:
+def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
 
     def taken_but_not_said(honest: Honest, *arguments: Any) -> Any:
@@ -186,8 +188,8 @@ def test_a_set_whose_acknowledgement_was_lost_is_brought_again_too(room: Room) -
     assert was_reached(ben)
 
 
-def test_own_errands_come_before_what_an_inbox_posts() -> None:
-    """So that one pause lies between them, and not two (relay.md section 14)."""
+def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
+    """So one pause separates them, not two (relay.md section 14)."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     add_person(make_invite(ben.device), "ben", ana.device)

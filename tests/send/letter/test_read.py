@@ -1,7 +1,7 @@
-"""Every binding of a letter, swapped one at a time by somebody who holds the sender's own keys.
+"""Every binding of a letter, changed one at a time by an attacker with the sender's own keys.
 
-The letters are sealed as the sender's program would, but for one wrong field, so nothing but the
-check of that field can refuse them. Afterwards the honest letter opens: a refusal moves nothing.
+Each letter is sealed as the sender's program would, except for one wrong field, so that only the
+check of that field can refuse it. Afterwards the correct letter opens: a refusal moves no state.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def same(noun: Any) -> Any:
 
 @dataclass
 class Forge:
-    """Writes letters from one person to another, with what is asked for changed."""
+    """Writes letters from one person to another with the given changes."""
 
     sender: Person
     reader: Person
@@ -78,7 +78,7 @@ class Forge:
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> Waiting:
-        """A letter whose header and address are changed before it is sealed around them."""
+        """A letter with a changed header and address, sealed around them."""
         outer = plain_outer(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
@@ -91,13 +91,13 @@ class Forge:
             write_header(header(named)),
             inside,
         )
-        # The next letter is the session's next, so that Olm alone would let it through.
+        # The next letter follows in the session, so Olm alone would accept it.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
         sealed = write_sealed(self.peer.seal_to.id, around)
         return Waiting(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: Waiting) -> Letter:
-        """As fetching does it: all of its effect, or none."""
+        """Read it as fetching does: with all of its effect, or none."""
         device = self.reader.device
         with device.vault.together():
             return read_letter(waiting, who_am_i(device), device)
@@ -113,7 +113,7 @@ class Forge:
 
 @pytest.fixture(params=["first letter", "later letter"])
 def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
-    """Caro's first letter to Ben, after he knows her; or one of a long acquaintance."""
+    """Caro's first letter to Ben, or a later one."""
     caro, ben = friends.settles("caro"), friends["ben"]
     caro.adds(ben)
     if request.param == "later letter":
@@ -122,7 +122,7 @@ def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
         ben.sends(SMALL, caro)
         assert caro.received() == 1
         return Forge(caro, ben)
-    # A session that begins anew, as when Caro's device lost hers; Ben still knows her card.
+    # A new session, as when Caro's device lost hers; Ben still knows her card.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     keep_contact(contact, caro.device)
@@ -182,7 +182,7 @@ ADDRESSES: dict[str, Change] = {
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ADDRESSES)
-def test_an_outside_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+def test_an_outer_address_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
     def wrong(address: Address) -> Address:
         return ADDRESSES[field](address)  # type: ignore[no-any-return]
 
@@ -190,12 +190,12 @@ def test_an_outside_with_one_wrong_field_is_refused(forge: Forge, field: str) ->
     forge.read(forge.letter())
 
 
-def test_another_body_than_the_header_names_is_refused(forge: Forge) -> None:
+def test_a_body_that_does_not_match_the_header_is_refused(forge: Forge) -> None:
     forge.is_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
     forge.read(forge.letter())
 
 
-def test_a_message_id_that_came_before_is_refused(forge: Forge) -> None:
+def test_a_repeated_message_id_is_refused(forge: Forge) -> None:
     message = forge.read(forge.letter()).header.message
     forge.is_refused(
         forge.letter(header=lambda h: replace(h, message=message, counter=h.counter + 1))
@@ -203,10 +203,10 @@ def test_a_message_id_that_came_before_is_refused(forge: Forge) -> None:
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
 
 
-def test_a_letter_under_a_list_that_was_once_opens_and_under_one_nobody_knows_does_not(
+def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     forge: Forge,
 ) -> None:
-    """Her other device may have changed the list, and this one not have heard of it yet."""
+    """Her other device may have changed the list without this one knowing it yet."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
@@ -216,8 +216,8 @@ def test_a_letter_under_a_list_that_was_once_opens_and_under_one_nobody_knows_do
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
 
 
-def test_a_device_that_left_the_list_writes_nothing_any_more(forge: Forge) -> None:
-    """Also with the card on which it still is."""
+def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
+    """Even with an old card that still lists it."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
@@ -229,8 +229,8 @@ def test_a_device_that_left_the_list_writes_nothing_any_more(forge: Forge) -> No
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_sender_who_shows_us_another_list_than_before_is_found_out(forge: Forge) -> None:
-    """As when a relay shows Ben one list of hers, and she writes under another."""
+def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
+    """As when a relay shows Ben one list of hers and she writes under another."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
@@ -241,7 +241,7 @@ def test_a_sender_who_shows_us_another_list_than_before_is_found_out(forge: Forg
     forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
 
 
-def test_a_letter_to_an_earlier_list_of_ours_names_the_one_that_was(forge: Forge) -> None:
+def test_a_letter_to_a_former_list_of_ours_must_name_it_correctly(forge: Forge) -> None:
     issue_card(forge.reader)
     forge.is_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
     issue_card(forge.reader)
@@ -249,7 +249,7 @@ def test_a_letter_to_an_earlier_list_of_ours_names_the_one_that_was(forge: Forge
     forge.read(forge.letter())
 
 
-def test_what_only_a_newer_program_knows_is_told_once_and_stops_nothing(forge: Forge) -> None:
+def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Forge) -> None:
     reader = forge.reader.device
     letters = [
         forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
@@ -281,7 +281,7 @@ def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
     forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), 0, None)))
 
 
-def test_a_counter_may_be_skipped_and_come_late_but_not_too_late(forge: Forge) -> None:
+def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: Forge) -> None:
     def numbered(number: int) -> Waiting:
         return forge.letter(header=lambda h: replace(h, counter=start + number))
 
@@ -305,7 +305,7 @@ def test_a_letter_with_a_bit_turned_or_cut_is_refused_and_the_whole_one_opens(
     forge.read(honest)
 
 
-def test_an_older_card_is_not_taken_from_a_hello(forge: Forge) -> None:
+def test_a_hello_with_an_older_card_does_not_replace_the_newer(forge: Forge) -> None:
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact, person=replace(contact.person, epoch=2))

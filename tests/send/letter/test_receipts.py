@@ -1,4 +1,4 @@
-"""Receipts: to people whose keys were compared, a while later, signed, and for one copy only."""
+"""Receipts go to people with compared keys, after a delay, signed, and each for one copy only."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def owed(who: Person) -> list[OwedReceipt]:
     return list(load_records(OwedReceipt, OWED, who.device.vault))
 
 
-def test_a_sender_learns_what_became_of_it_signed_by_the_device(both: Room) -> None:
+def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> None:
     ana, ben = both["ana"], both["ben"]
     name = writes(ana, "ben").name
     fetch_messages(ben.device)
@@ -78,7 +78,7 @@ def test_a_sender_learns_what_became_of_it_signed_by_the_device(both: Room) -> N
     assert owed(ben) == []
 
 
-def test_what_one_device_is_owed_goes_in_one_letter(both: Room) -> None:
+def test_receipts_for_one_device_share_one_letter(both: Room) -> None:
     ana, ben = both["ana"], both["ben"]
     for _ in range(5):
         writes(ana, "ben")
@@ -94,8 +94,8 @@ def test_what_one_device_is_owed_goes_in_one_letter(both: Room) -> None:
 @pytest.mark.parametrize(
     "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
 )
-def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> None:
-    """Whatever she sends, and however often: nothing leaves Ben's device because of it."""
+def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: str) -> None:
+    """Whatever she sends, and however often, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
         verify_contact("ana", ben.device)
@@ -121,7 +121,7 @@ def test_who_may_not_know_gets_no_reply_of_any_kind(friends: Room, who: str) -> 
 
 
 def unverify(who: Person) -> None:
-    """As when somebody's list changed and what was known of it could not be followed."""
+    """As when a person's device list changed in a way that could not be verified."""
     contact = contact_named("ana", who.device)
     store_record(
         replace(contact, trust=Trust.UNKNOWN),
@@ -132,7 +132,7 @@ def unverify(who: Person) -> None:
 
 
 def changed_receipt(**fields: Any) -> Any:
-    """A receipt of Ben's that says something else than what it signs."""
+    """A receipt of Ben's whose fields differ from what he signed."""
     honest = receipt_batches._signed
 
     def lying(*arguments: Any) -> Any:
@@ -151,7 +151,7 @@ def changed_receipt(**fields: Any) -> Any:
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_a_receipt_that_was_signed_for_something_else_is_refused(
+def test_a_receipt_signed_for_something_else_is_refused(
     both: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
     ana, ben = both["ana"], both["ben"]
@@ -192,8 +192,8 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_a_receipt_for_what_was_sent_otherwise_is_refused(both: Room) -> None:
-    """The sender changed afterwards what she says she had sent."""
+def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> None:
+    """The sender later changes her record of what she sent."""
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     (key,) = ana.device.vault.keys(COVERED)
@@ -224,12 +224,12 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 
 
 def learns_of_newest_list(who: Person, of: Person) -> None:
-    """As when she looks at his relay before his letters are read."""
+    """As when she asks his relay before reading his letters."""
     with who.device.vault.together():
         take_list(contact_named(of.name, who.device), who_am_i(of.device).card, who.device)
 
 
-def test_of_what_was_taken_back_that_is_what_is_shown(both: Room) -> None:
+def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
     ana, ben = both["ana"], both["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
@@ -244,8 +244,10 @@ def test_of_what_was_taken_back_that_is_what_is_shown(both: Room) -> None:
 @pytest.mark.threat("receipt-probing")
 @pytest.mark.parametrize("trust", Trust)
 @pytest.mark.parametrize("said", [None, False, True])
-def test_whom_receipts_are_owed_to(friends: Room, trust: Trust, *, said: bool | None) -> None:
-    """To compared people; to those known by link if that was the answer; to nobody unknown."""
+def test_who_gets_receipts_by_trust_and_consent(
+    friends: Room, trust: Trust, *, said: bool | None
+) -> None:
+    """People with compared keys; people known by link, with consent; never unknown people."""
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
     keep_contact(known, ben.device)
@@ -257,7 +259,7 @@ def test_whom_receipts_are_owed_to(friends: Room, trust: Trust, *, said: bool | 
 
 
 @pytest.mark.threat("receipt-probing")
-def test_what_was_answered_about_receipts_holds_on_every_device(friends: Room) -> None:
+def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
     ben = friends["ben"]
     phone = links(friends, ben, "phone")
     assert is_to_be_asked(friends["ana"].id, phone.device) is not None
@@ -268,7 +270,9 @@ def test_what_was_answered_about_receipts_holds_on_every_device(friends: Room) -
 
 
 @pytest.mark.parametrize("export", [False, True])
-def test_a_sender_is_told_that_what_opens_once_was_exported(both: Room, *, export: bool) -> None:
+def test_a_sender_is_told_that_a_view_once_message_was_exported(
+    both: Room, *, export: bool
+) -> None:
     ana, ben = both["ana"], both["ben"]
     name = writes(ana, "ben", opens=2, may_export=True).name
     fetch_messages(ben.device)
@@ -281,7 +285,7 @@ def test_a_sender_is_told_that_what_opens_once_was_exported(both: Room, *, expor
     assert (fate.state, fate.signed) == ("opened and exported" if export else "opened", True)
 
 
-def test_what_may_not_be_exported_is_not_opened_for_that(both: Room) -> None:
+def test_a_forbidden_export_does_not_open_the_message(both: Room) -> None:
     ana, ben = both["ana"], both["ben"]
     name = writes(ana, "ben", opens=1).name
     fetch_messages(ben.device)

@@ -1,4 +1,4 @@
-"""A relay is put back from a backup: what its people ended since is ended once more, by them."""
+"""A relay is restored from a backup: its users repeat what they ended since."""
 
 import copy
 from dataclasses import replace
@@ -31,7 +31,7 @@ from tests.village.world import LoadedDice, WoundClock
 
 
 class Restored:
-    """A room whose relay can be put back to how it was."""
+    """A room whose relay can be restored to an earlier state."""
 
     def __init__(self) -> None:
         self.room = Room()
@@ -60,19 +60,19 @@ def test_a_revoked_device_is_revoked_again() -> None:
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
     town.is_put_back()
-    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # it is there again
+    assert phone.device.courier.waiting(url, mailbox, owner, 0) == []  # the envelope is back
     fetch_messages(ana.device)
     assert overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         phone.device.courier.waiting(url, mailbox, owner, 0)
-    with pytest.raises(WrongToken):  # what the thief knew deletes nothing
+    with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
     town.room.clock.wind(hours=7)
     fetch_messages(ana.device)
 
 
-def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repeated() -> None:
-    """That it was put back is heard of once."""
+def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
+    """A restore is noticed only once."""
     town = Restored()
     ana, ben = town.room.settles("ana"), town.room.settles("ben")
     ana.adds(ben)
@@ -87,7 +87,7 @@ def test_a_clock_that_is_ahead_when_it_is_put_back_keeps_nothing_from_being_repe
     assert ana.courier.calls["withdraw"] == before + 1
 
 
-def test_it_is_forgotten_in_time() -> None:
+def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     town = Restored()
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
@@ -102,7 +102,7 @@ def test_it_is_forgotten_in_time() -> None:
 
 
 def asked(town: Room, who: Person, days: int = 2) -> list[str]:
-    """The relays whose status she asked for meanwhile; her home aside."""
+    """The relays whose status she asked for meanwhile, except her own."""
     urls = list[str]()
 
     def note(honest: Honest, url: str) -> object:
@@ -119,7 +119,7 @@ def asked(town: Room, who: Person, days: int = 2) -> list[str]:
 
 @pytest.fixture
 def apart() -> tuple[Room, Person, Person]:
-    """Ana, and Eve who runs her own relay; they know each other."""
+    """Ana, and Eve with a relay of her own; they are contacts."""
     town = Room()
     ana, eve = town.settles("ana"), town.settles("eve", THERE)
     ana.adds(eve)
@@ -127,7 +127,7 @@ def apart() -> tuple[Room, Person, Person]:
     return town, ana, eve
 
 
-def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
+def test_other_peoples_relays_are_not_asked_daily_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart
@@ -137,10 +137,10 @@ def test_the_relay_of_somebody_else_does_not_hear_daily_of_us(
     assert asked(town, ana) == []
 
 
-def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
+def test_relays_with_recent_recalls_are_asked_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
-    """Also of somebody who is blocked: a picture that was taken back must stay so."""
+    """Also for a blocked recipient: a recalled picture must stay recalled."""
     town, ana, eve = apart
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     block_contact("eve", ana.device)
@@ -150,7 +150,7 @@ def test_where_something_was_taken_back_is_asked_as_long_as_it_may_be_repeated(
     assert ana.device.vault.keys(RESTORED) == (HERE,)
 
 
-def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
+def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart
@@ -161,7 +161,9 @@ def test_what_a_relay_calls_taken_back_is_no_reason_to_call_there(
     assert asked(town, ana) == []
 
 
-def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, Person]) -> None:
+def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
+    apart: tuple[Room, Person, Person],
+) -> None:
     town, ana, eve = apart
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
@@ -173,7 +175,7 @@ def test_what_never_left_is_no_reason_to_call_there(apart: tuple[Room, Person, P
     assert asked(town, ana) == []
 
 
-def test_a_relay_that_is_silent_is_asked_again_an_hour_later(
+def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
     apart: tuple[Room, Person, Person],
 ) -> None:
     town, ana, eve = apart

@@ -1,4 +1,4 @@
-"""Beginning anew with somebody, waiting for a letter, and relays that were restored."""
+"""Repairing sessions, waiting for a letter, and restored relays."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,13 +37,13 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def loses_its_ratchet(who: Person) -> None:
-    """As after her vault went back to a state before these letters: her sessions are other ones."""
+    """As after her vault was restored to an earlier state, with other sessions."""
     for key in who.device.vault.keys(PEER):
         (peer,) = load_records(Peer, PEER, who.device.vault)
         store_record(replace(peer, sessions=peer.sessions[:0]), PEER, key, who.device.vault)
 
 
-def test_after_a_repair_both_read_each_other_again(friends: Room) -> None:
+def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
@@ -60,7 +60,7 @@ def test_after_a_repair_both_read_each_other_again(friends: Room) -> None:
     assert (take_undecryptable(ana.device), take_undecryptable(ben.device)) == (0, 0)
 
 
-def test_what_was_on_its_way_is_not_lost_by_a_repair(friends: Room) -> None:
+def test_a_session_repair_loses_no_letter_in_transit(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     writes(ben, "ana")
     writes(ana, "ben")
@@ -72,7 +72,7 @@ def test_what_was_on_its_way_is_not_lost_by_a_repair(friends: Room) -> None:
     assert (ana.received(), ben.received()) == (2, 2)
 
 
-def test_a_repair_that_their_relay_does_not_serve_changes_nothing(friends: Room) -> None:
+def test_a_session_repair_without_prekeys_changes_nothing(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(claim_prekeys=away), pytest.raises(RelayUnreachable):
@@ -85,7 +85,7 @@ def test_a_repair_that_their_relay_does_not_serve_changes_nothing(friends: Room)
 
 
 @pytest.mark.threat("notification-content")
-def test_a_device_hears_that_something_waits_and_nothing_else(friends: Room) -> None:
+def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     assert not wait_for_letter(45, ben.device)
@@ -107,7 +107,7 @@ def restored(at: datetime) -> Any:
     return lambda _honest, _url: (Protocol(2, 2), at)
 
 
-def test_a_relay_that_was_restored_hears_again_what_was_taken_back(friends: Room) -> None:
+def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
@@ -132,8 +132,8 @@ def _look(copy: SealedCopy) -> tuple[Any, ...]:
     return copy.relay_url, copy.envelope, copy.withdraw_token
 
 
-def test_and_which_tokens_hold_and_which_do_not(friends: Room) -> None:
-    """Its backup is of before Caro was forgotten, and of before Ana was given hers."""
+def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
+    """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     (of_caro,) = load_records(HeldWindow, WINDOW_OUT, caro.device.vault)
@@ -165,11 +165,11 @@ def _windows(who: Person) -> list[tuple[str, GivenWindow]]:
 
 def _token(windows: dict[str, GivenWindow], of: Person) -> Any:
     key = next(key for key in windows if key.startswith(of.id.hex()))
-    return send_token(windows[key].seed, windows[key].unseen)
+    return send_token(windows[key].seed, windows[key].next_unused)
 
 
 def _put(room: Room, who: Person, window: GivenWindow, *, there: bool) -> None:
-    """Have the relay hold a window's tokens again, or lack them."""
+    """Make the relay store a range's tokens, or lack them."""
     locks = tuple(lock_of(send_token(window.seed, at)) for at in range(window.first, window.until))
     until = room.clock.now() + timedelta(days=90)
     batch = TokenBatch(locks, (), until) if there else TokenBatch((), locks, until)

@@ -1,4 +1,4 @@
-"""Letters that could not be opened: told once, never kept, and never without end."""
+"""Letters that could not be decrypted are reported once, not kept, and limited in number."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.village.malicious_relay import Honest
 pytestmark = pytest.mark.slow
 
 
-def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> None:
+def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
 
@@ -41,17 +41,17 @@ def test_what_could_not_be_opened_is_told_once_and_not_kept(friends: Room) -> No
 
 
 @pytest.mark.threat("letters-that-are-none")
-def test_nobody_fills_the_vault_with_what_is_no_letter(
+def test_the_count_of_undecryptable_letters_is_limited(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.send.letter.arrivals._UNTOLD_MAX", 3)
+    monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_MAX", 3)
     for number in range(9):
         count_undecryptable(f"{number}", room["ben"].device)
     assert take_undecryptable(room["ben"].device) == 3
 
 
 def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ana writes Ben a recall, which fails as it arrives, and a message behind it."""
+    """Ana sends Ben a recall, which fails on arrival, followed by a message."""
     ana, ben = friends["ana"], friends["ben"]
 
     def failing(*_: Any) -> None:
@@ -67,7 +67,7 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "why", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
 )
-def test_a_letter_that_is_refused_stops_none_behind_it(
+def test_a_refused_letter_does_not_block_later_ones(
     friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]
@@ -79,7 +79,7 @@ def test_a_letter_that_is_refused_stops_none_behind_it(
 
 
 @pytest.mark.parametrize("why", [RolledBack(), OfflineDevice(), NotConfirmed(), DiskFull()])
-def test_what_is_wrong_with_the_device_itself_costs_no_letter(
+def test_a_fault_of_the_device_itself_loses_no_letter(
     friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]

@@ -1,4 +1,4 @@
-"""Ana, Ben and Caro, whose devices open clips and sounds in this process; and small files."""
+"""Ana, Ben and Caro, whose devices decode clips and sounds in this process, and small files."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ FRIENDS = ("ben", "caro")
 
 
 def talkers() -> Room:
-    """Ana knows both others."""
+    """Ana has both others as contacts."""
     room = Room()
     for name in ("ana", *FRIENDS):
         room.settles(name)
@@ -31,7 +31,7 @@ def talkers() -> Room:
 
 
 def all_kinds(device: Device) -> Device:
-    """The same device, which opens clips and sounds too."""
+    """The same device, able to decode clips and sounds."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
@@ -50,11 +50,11 @@ def clip() -> bytes:
 
 @cache
 def note() -> bytes:
-    """Six seconds of something like a voice, as a telephone writes it."""
+    """Six seconds of a voice-like sound, as a phone records it."""
     return coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 @cache
 def large() -> bytes:
-    """A photograph that its leak is found by."""
+    """A photograph large enough for its leak to be traced."""
     return photo(width_px=400)

@@ -1,4 +1,4 @@
-"""Downloads go on where they were broken off, and nothing is kept that was not sent."""
+"""Downloads resume where they stopped, and bytes that were not sent are not kept."""
 
 import io
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.send.send_device import SMALL, Person, Room
 
 @dataclass
 class Line:
-    """The way of blobs from the relay: what passes is counted, and it may be cut."""
+    """The connection for downloads: it counts bytes and can be cut."""
 
     courier: Any
     cut_after: int | None = None
@@ -49,7 +49,7 @@ class Line:
 
 @pytest.fixture
 def ben(friends: Room) -> Person:
-    """With a message of one picture from Ana, which he has not opened."""
+    """Ben, with an unopened message of one picture from Ana."""
     friends["ana"].sends(SMALL, friends["ben"])
     fetch_messages(friends["ben"].device)
     return friends["ben"]
@@ -74,7 +74,7 @@ def sizes(ben: Person) -> int:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_what_came_is_not_asked_for_again(ben: Person, line: Line, share: float) -> None:
+def test_downloaded_bytes_are_not_requested_again(ben: Person, line: Line, share: float) -> None:
     total, name = sizes(ben), newest(ben).name
     line.cut_after = int(share * total)
     with pytest.raises(RelayUnreachable):
@@ -85,21 +85,19 @@ def test_what_came_is_not_asked_for_again(ben: Person, line: Line, share: float)
     assert ben.courier.calls["open_share"] == 1
 
 
-def test_a_part_that_the_disk_lost_the_middle_of_is_fetched_once_more(
-    ben: Person, line: Line
-) -> None:
+def test_a_partly_lost_download_starts_over(ben: Person, line: Line) -> None:
     line.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)
     line.cut_after = None
     for name, data in ben.vault._files.items():
-        if len(data) == 1000:  # the frame is whole, and has more
+        if len(data) == 1000:  # the frame is complete, with extra bytes
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest(ben).name, ben.device).files
     assert line.starts[-2:] == [1000, 0]
 
 
-def test_more_than_was_sent_is_not_kept(ben: Person, line: Line) -> None:
+def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, line: Line) -> None:
     def endless(
         _url: str, _blob: BlobId, _token: Secret, writer: BinaryIO, _start: int = 0
     ) -> None:
@@ -115,7 +113,9 @@ def test_more_than_was_sent_is_not_kept(ben: Person, line: Line) -> None:
     assert open_message(name, ben.device).files
 
 
-def test_parts_go_with_their_message(friends: Room, ben: Person, line: Line) -> None:
+def test_partial_downloads_are_deleted_with_their_message(
+    friends: Room, ben: Person, line: Line
+) -> None:
     before = dict(ben.vault._files)
     line.cut_after = 6000
     with pytest.raises(RelayUnreachable):
@@ -128,7 +128,7 @@ def test_parts_go_with_their_message(friends: Room, ben: Person, line: Line) -> 
     assert ben.vault.keys(DOWNLOAD) == ()
 
 
-def test_who_watches_sees_bytes(ben: Person, line: Line) -> None:
+def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     seen = list[tuple[Stage, int, int]]()
 
     def show(_number: int, _file: FrameFile, fill: Fill) -> None:

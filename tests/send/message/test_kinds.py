@@ -1,4 +1,4 @@
-"""Every kind of message from end to end: to each a copy of their own, and trace names whose."""
+"""Every kind of message from end to end: each recipient gets a copy that trace identifies."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,7 +33,7 @@ Opened = Mapping[str, Content]
 
 
 def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
-    """What the ledger says of a message to both, and what each of them opened."""
+    """The ledger's record of a message to both, and what each of them opened."""
     ana = room["ana"]
     send_message(to_friends(ana, *files, **said), ana.device)
     message = list(ana.device.ledger.messages())[-1]
@@ -71,7 +71,7 @@ def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, O
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [1, 2, 3], ids=["clip", "picture", "voice note"])
-def test_everybody_gets_a_copy_of_their_own_and_trace_names_it(
+def test_each_recipient_gets_an_own_copy_that_trace_identifies(
     mixed: tuple[Room, Message, Opened], place: int
 ) -> None:
     room, message, opened = mixed
@@ -105,7 +105,7 @@ def test_a_text_alone_is_a_message() -> None:
     assert message.caption == text
 
 
-def test_an_answer_names_the_message_and_a_circle_its_circle() -> None:
+def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     room = talkers()
     ana, ben = room["ana"], room["ben"]
     first, _ = sent(room)
@@ -123,7 +123,7 @@ def test_an_answer_names_the_message_and_a_circle_its_circle() -> None:
     assert name_meant(reply, ana.device) == first.name
 
 
-def test_a_message_to_more_than_one_circle_names_none() -> None:
+def test_a_message_to_several_circles_names_none() -> None:
     room = talkers()
     ana, ben = room["ana"], room["ben"]
     ids = tuple(add_to_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
@@ -144,14 +144,14 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
     ]
 
 
-def test_a_size_is_for_pictures_alone() -> None:
+def test_the_size_option_requires_a_picture() -> None:
     device = talkers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
         plan_of((note(),), 400, device, unwatched())
     assert plan_of((note(), large()), 400, device, unwatched()).shapes[1].role is FileRole.PICTURE
 
 
-def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:
+def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
     room = talkers()
     ana = room["ana"]
     with pytest.raises(NotAPicture):
@@ -160,7 +160,7 @@ def test_one_bad_file_stops_all_of_it_before_anything_is_kept() -> None:
     assert ana.vault._files == {}
 
 
-def test_a_clip_whose_sound_is_not_read_is_not_sent_silent() -> None:
+def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
     room = talkers()
     ana = room["ana"]
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
@@ -170,7 +170,7 @@ def test_a_clip_whose_sound_is_not_read_is_not_sent_silent() -> None:
     assert list(ana.device.ledger.messages()) == []
 
 
-def test_a_clip_whose_pictures_are_not_read_is_not_sent_as_a_voice_note() -> None:
+def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
     room = talkers()
     ana = room["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
@@ -181,7 +181,7 @@ def test_a_clip_whose_pictures_are_not_read_is_not_sent_as_a_voice_note() -> Non
     assert list(ana.device.ledger.messages()) == []
 
 
-def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:
+def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
     room = talkers()
     ana = room["ana"]
 
@@ -195,7 +195,7 @@ def test_it_is_called_off_with_all_that_was_kept_of_it() -> None:
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_once_goes_only_to_programs_that_promise_it() -> None:
+def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     room = talkers()
     ana = room["ana"]
     old = contact_named("caro", ana.device)

@@ -1,4 +1,4 @@
-"""Reactions: everybody of the conversation sees them, nobody else's has an effect."""
+"""Reactions reach everybody in the conversation; other people's reactions have no effect."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def three(friends: Room) -> Room:
-    """Ana knows Ben and Caro, and has sent both a picture; Ben and Caro have not met."""
+    """Ana has Ben and Caro as contacts and has sent both a picture; they are not contacts."""
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
     ana.sends(SMALL, friends["ben"], friends["caro"])
@@ -35,7 +35,7 @@ def signs(who: Person, name: str) -> list[tuple[bytes, str | None]]:
     return [(one.by, one.reaction.text) for one in kept]
 
 
-def test_who_sent_it_sees_a_reaction_and_that_it_was_taken_away(three: Room) -> None:
+def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     name = newest(ben)
     assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
@@ -49,7 +49,7 @@ def test_who_sent_it_sees_a_reaction_and_that_it_was_taken_away(three: Room) -> 
     assert signs(ana, name) == signs(ben, name) == []
 
 
-def test_the_sender_reacts_to_her_own_before_all_who_have_it(three: Room) -> None:
+def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
     ana = three["ana"]
     (message,) = ana.device.ledger.messages()
     assert react(message.name, "!", ana.device).to == ("ben", "caro")
@@ -58,7 +58,7 @@ def test_the_sender_reacts_to_her_own_before_all_who_have_it(three: Room) -> Non
         assert signs(three[name], newest(three[name])) == [(ana.id, "!")]
 
 
-def test_who_has_no_copy_reacts_in_vain(three: Room) -> None:
+def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     meant = message_meant(newest(ben), ben.device)
     dan = three.settles("dan")
@@ -70,13 +70,13 @@ def test_who_has_no_copy_reacts_in_vain(three: Room) -> None:
 
 
 @pytest.mark.parametrize("sign", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
-def test_what_is_no_sign_is_refused(three: Room, sign: str) -> None:
+def test_a_reaction_that_is_no_sign_is_refused(three: Room, sign: str) -> None:
     ben = three["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
         react(newest(ben), sign, ben.device)
 
 
-def test_of_an_unknown_message_or_nobody_left_it_is_said(three: Room) -> None:
+def test_a_reaction_without_message_or_readers_is_refused(three: Room) -> None:
     ben = three["ben"]
     with pytest.raises(UnknownMessage):
         react("9-other-name", "!", ben.device)
@@ -85,7 +85,7 @@ def test_of_an_unknown_message_or_nobody_left_it_is_said(three: Room) -> None:
         react(newest(ben), "!", ben.device)
 
 
-def test_while_a_relay_is_away_it_waits(three: Room) -> None:
+def test_a_reaction_waits_while_a_relay_is_unreachable(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     three.silence(HERE)
     assert react(newest(ben), "!", ben.device).waits == ("ana",)
@@ -101,7 +101,7 @@ ODD = ("!\n7-red-fox  from mum, waiting", "\U0001f44d cleo", "\u2800", "\u200b",
 
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("sign", ODD, ids=ascii)
-def test_a_reaction_is_a_sign_and_not_a_line(friends: Room, sign: str) -> None:
+def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, sign: str) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)

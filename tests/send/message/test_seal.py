@@ -1,4 +1,4 @@
-"""What is sealed for one device: padded, encrypted as it comes, known by its size and hash."""
+"""The sealed content of one device: padded, encrypted as a stream, identified by size and hash."""
 
 import io
 from datetime import timedelta
@@ -29,7 +29,7 @@ from entrenous.send.message.make import OwnFile, Sealed, Sending, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
-LARGE = bytes(range(256)) * 68_000  # more than is encrypted in one piece
+LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
 def sealed(ana: Person, *files: bytes) -> tuple[Sealed, MessageId]:
@@ -80,7 +80,7 @@ def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> 
     assert unpadded(opened[2], len(LARGE)) == LARGE
 
 
-def test_what_no_relay_takes_is_said_before_it_is_encrypted(
+def test_too_large_a_file_is_refused_before_encryption(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)
@@ -95,13 +95,13 @@ def test_a_padded_file_reads_as_it_is_written(data: bytes, at_a_time: int) -> No
     assert b"".join(iter(lambda: reader.read(at_a_time), b"")) == pad_file(data)
 
 
-def test_of_nothing_there_is_nothing_to_pad() -> None:
+def test_an_empty_file_cannot_be_padded() -> None:
     with pytest.raises(ValueError, match="at least one byte"):
         padded_reader(b"")
 
 
 @given(st.lists(st.binary(max_size=300), max_size=9))
-def test_a_hashing_writer_passes_on_and_counts(parts: list[bytes]) -> None:
+def test_the_hashing_writer_passes_bytes_on_and_counts_them(parts: list[bytes]) -> None:
     held = io.BytesIO()
     writer = Hashing(held)
     for part in parts:

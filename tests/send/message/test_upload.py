@@ -1,4 +1,4 @@
-"""An upload that broke off goes on where it was, also after a restart; what came is asked, once."""
+"""A broken upload resumes, even after a restart, after asking once how much arrived."""
 
 import io
 from collections.abc import AsyncIterator
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.slow
 
 
 class Cut(Exception):
-    """The line is cut."""
+    """The connection is cut."""
 
 
 @dataclass
 class Line:
-    """What lies between a device and its relay: it counts bytes of bodies, and breaks when told to.
+    """The connection of a device to its relay: it counts body bytes and breaks on request.
 
-    ``breaks`` are shares of what a large body has left, after which it breaks, and how that looks
-    from the device: ``None`` is a courier that patiently begins anew.
+    ``breaks`` lists after which share of the rest a large body breaks, and the error that the
+    device sees: ``None`` is a courier that retries by itself.
     """
 
     courier: Any
@@ -70,7 +70,7 @@ class Line:
         self.sent += deposit.size - start
 
     def _half(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
-        """The relay has the beginning of a body when the line is cut."""
+        """The relay has the first part of a body when the connection is cut."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield part
@@ -83,7 +83,7 @@ class Line:
 
 @cache
 def noise() -> bytes:
-    """A picture whose copy is larger than what is sent twice."""
+    """A picture whose copy is too large to be sent again from the start."""
     pixels = np.random.default_rng(3).integers(0, 256, (600, 620, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -92,7 +92,7 @@ def noise() -> bytes:
 
 @dataclass
 class Talk:
-    """Ana, whose line can break, and Ben."""
+    """Ana, whose connection can break, and Ben."""
 
     village: Village
     line: Line
@@ -105,13 +105,13 @@ class Talk:
         send_message(draft, replace(ana, courier=self.line))
 
     def goes_on(self) -> None:
-        """Ana's program is started again."""
+        """Restart Ana's program."""
         ana = self.village.people["ana"].device
         fetch_messages(replace(ana, courier=self.line))
 
     @property
     def came(self) -> int:
-        """How many bytes of files Ben can open."""
+        """The number of file bytes that Ben can open."""
         ben = self.village.people["ben"].device
         fetch_messages(ben)
         every = (open_message(one.name, ben).files for one in received_messages(ben))
@@ -125,7 +125,7 @@ def talk() -> Talk:
     return Talk(village, Line(village.courier, village.relay))
 
 
-def test_nothing_is_asked_where_nothing_broke(talk: Talk) -> None:
+def test_an_unbroken_upload_asks_for_no_progress(talk: Talk) -> None:
     talk.sends(noise())
     assert talk.line.asked == 0
     assert talk.came > RESUMED_BYTES_MIN
@@ -134,14 +134,14 @@ def test_nothing_is_asked_where_nothing_broke(talk: Talk) -> None:
 @pytest.mark.parametrize(
     "how", [Crash(), KeyboardInterrupt(), RelayUnreachable(host="x")], ids=["crash", "stop", "away"]
 )
-def test_after_a_restart_only_the_rest_is_sent(talk: Talk, how: BaseException) -> None:
+def test_after_a_restart_only_the_rest_is_uploaded(talk: Talk, how: BaseException) -> None:
     talk.line.breaks = [(0.5, how)]
     expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: Undone}
     with pytest.raises(expected.get(type(how), type(how))):
         talk.sends(noise())
     if isinstance(how, KeyboardInterrupt):
         talk.goes_on()
-        assert talk.came == 0  # it was called off
+        assert talk.came == 0  # its sending was cancelled
         return
     first = talk.line.sent
     talk.goes_on()
@@ -152,7 +152,7 @@ def test_after_a_restart_only_the_rest_is_sent(talk: Talk, how: BaseException) -
     assert talk.line.sent < 1.05 * came
 
 
-def test_broken_again_and_again_each_byte_is_sent_once(talk: Talk) -> None:
+def test_a_repeatedly_broken_upload_sends_each_byte_once(talk: Talk) -> None:
     talk.line.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
         talk.sends(noise())
@@ -163,7 +163,7 @@ def test_broken_again_and_again_each_byte_is_sent_once(talk: Talk) -> None:
     assert talk.line.sent < 1.10 * came  # the frame is small and not resumed
 
 
-def test_a_courier_that_begins_anew_is_told_how_much_came(talk: Talk) -> None:
+def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(talk: Talk) -> None:
     talk.line.breaks = [(0.5, None), (0.5, None)]
     talk.sends(noise())
     came = talk.came
@@ -172,7 +172,7 @@ def test_a_courier_that_begins_anew_is_told_how_much_came(talk: Talk) -> None:
     assert talk.line.sent < 1.05 * came
 
 
-def test_a_line_that_carries_nothing_ends_by_the_couriers_own_patience(talk: Talk) -> None:
+def test_a_dead_connection_ends_by_the_couriers_timeout(talk: Talk) -> None:
     talk.line.breaks = [(0.0, None)] * 20
     talk.sends(noise())
     assert talk.line.breaks == []
@@ -182,7 +182,7 @@ def test_a_line_that_carries_nothing_ends_by_the_couriers_own_patience(talk: Tal
 
 @dataclass
 class Liar:
-    """A relay that says that half came, has nothing of it when asked to go on, and breaks off."""
+    """A relay that claims to have half, has none of it when asked to resume, and disconnects."""
 
     courier: Any
     asked: int = 0
@@ -209,7 +209,7 @@ class Liar:
         raise RelayUnreachable(host="x")
 
 
-def test_a_relay_that_says_it_has_more_holds_nobody_up(talk: Talk) -> None:
+def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(talk: Talk) -> None:
     liar = Liar(talk.village.courier)
     talk.line = cast("Any", liar)
     with pytest.raises(WaitsInOutbox):
@@ -217,7 +217,7 @@ def test_a_relay_that_says_it_has_more_holds_nobody_up(talk: Talk) -> None:
     assert 0 < liar.asked < 10
 
 
-def test_what_the_relay_lost_is_sent_again(talk: Talk) -> None:
+def test_bytes_lost_by_the_relay_are_uploaded_again(talk: Talk) -> None:
     talk.line.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
     with pytest.raises(WaitsInOutbox):
         talk.sends(noise())
@@ -225,15 +225,15 @@ def test_what_the_relay_lost_is_sent_again(talk: Talk) -> None:
     assert talk.came > RESUMED_BYTES_MIN
 
 
-def test_small_ones_are_sent_whole_and_nothing_is_asked(talk: Talk) -> None:
+def test_small_blobs_are_uploaded_whole_without_asking(talk: Talk) -> None:
     talk.line.breaks = [(0.5, Crash())]
     talk.sends(photo(width_px=160))
-    assert talk.line.breaks != []  # the line breaks large ones only
+    assert talk.line.breaks != []  # only large bodies break
     assert talk.line.asked == 0
     assert talk.came > 0
 
 
-def test_taken_back_half_way_the_rest_never_leaves(talk: Talk) -> None:
+def test_recall_during_an_upload_stops_the_rest(talk: Talk) -> None:
     talk.line.breaks = [(0.5, Crash())]
     with pytest.raises(Crash):
         talk.sends(noise())

@@ -1,4 +1,4 @@
-"""Who is blocked does nothing here any more, and is not told."""
+"""A blocked person has no effect here any more, and is not told."""
 
 from contextlib import suppress
 
@@ -36,7 +36,7 @@ def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
     assert comparing_with(ana.id, ben.device) is None
 
 
-def test_their_relay_lets_them_write_no_more_and_again_when_unblocked(friends: Room) -> None:
+def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ana", ben.device)
     assert flush(ben.device).problems == ()
@@ -50,7 +50,7 @@ def test_their_relay_lets_them_write_no_more_and_again_when_unblocked(friends: R
     assert ben.received() == 1
 
 
-def test_a_link_of_ours_does_not_let_them_in(friends: Room) -> None:
+def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     link = make_invite(ben.device)
     block_contact("ana", ben.device)
@@ -62,8 +62,8 @@ def test_a_link_of_ours_does_not_let_them_in(friends: Room) -> None:
     assert fetch_messages(ana.device).came == 0, "they are not told"
 
 
-def test_that_they_take_something_back_is_heeded(friends: Room) -> None:
-    """To block somebody is no way to keep what they want back."""
+def test_blocked_persons_recall_is_applied(friends: Room) -> None:
+    """Blocking somebody must not keep what they want back."""
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.sends(SMALL, ben)
     ben.received()
@@ -74,7 +74,7 @@ def test_that_they_take_something_back_is_heeded(friends: Room) -> None:
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_no_comparing_is_begun_with_them_and_their_link_lets_them_in(friends: Room) -> None:
+def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ben", ana.device)
     with pytest.raises(YouBlocked):
@@ -82,14 +82,14 @@ def test_no_comparing_is_begun_with_them_and_their_link_lets_them_in(friends: Ro
     assert not add_person(make_invite(ben.device), "ben", ana.device).blocked
 
 
-def test_unblocking_who_is_not_blocked_changes_nothing(friends: Room) -> None:
+def test_unblocking_an_unblocked_person_changes_nothing(friends: Room) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     assert unblock_contact("ben", ana.device) == before
     assert flush(ana.device).left == 0
 
 
-def test_what_waits_for_them_does_not_leave_but_what_takes_back(friends: Room) -> None:
+def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.sends(SMALL, ben)
     ben.received()
@@ -105,12 +105,12 @@ def test_what_waits_for_them_does_not_leave_but_what_takes_back(friends: Room) -
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_who_waits_to_be_greeted_is_not(room: Room) -> None:
-    """A new device of ours has yet to say hello to her when another one blocks her."""
+def test_blocked_person_is_not_greeted(room: Room) -> None:
+    """Another device blocks her before our new device has greeted her."""
     ana, eve = room["ana"], room.settles("eve", THERE)
     ana.adds(eve)
     catch_up(eve, ana, eve, ana)
-    room.silence(THERE)  # for as long as she likes: it is her own relay
+    room.silence(THERE)  # as long as she likes: it is her own relay
     phone = links(room, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(GREET_DEVICE)

@@ -1,4 +1,4 @@
-"""A message to a circle of many people, each with a mailbox: a copy and an envelope each."""
+"""A message to a circle of many people: a copy and an envelope for each."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,11 +17,11 @@ from tests.in_memory.courier import at_once
 from tests.send.send_device import HERE, Person, Room
 from tests.sizes import size
 
-PEOPLE = size(64, 256)  # 256 is the most
+PEOPLE = size(64, 256)  # 256 is the maximum
 
 
 def city() -> tuple[Room, Person, list[Person]]:
-    """Ana, and all whom she calls by one name."""
+    """Ana, and everybody in her circle."""
     room = Room()
     ana = room.settles("ana")
     people = [room.settles(f"friend {number}") for number in range(PEOPLE)]
@@ -33,8 +33,10 @@ def city() -> tuple[Room, Person, list[Person]]:
 
 
 def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a text: marks are for pictures, and what they cost `python -m bench.send` measures."""
-    monkeypatch.setattr(prekeys, "ONE_TIME_KEYS", 2)  # fifty for each take longer than all else
+    """A text only: marking pictures is measured by `python -m bench.send`."""
+    monkeypatch.setattr(
+        prekeys, "ONE_TIME_KEYS", 2
+    )  # fifty queries for each take longer than everything else
     room, ana, people = city()
     going, until = recipients(["city"], ana.device), ana.device.clock.now() + timedelta(days=1)
     draft = Draft((), going.people, Policy(until), text="hello", confirmed=frozenset({"city"}))

@@ -1,4 +1,4 @@
-"""Codes that two devices show each other: each reads whether both know the same two keys."""
+"""Codes that two devices show each other, to check that both know the same two keys."""
 
 import base64
 from dataclasses import replace
@@ -36,14 +36,14 @@ def test_each_device_that_reads_the_others_code_has_compared(by_link: Room) -> N
     assert read_code("ana", code_for("ben", ana.device), ben.device).compared
 
 
-def test_a_code_is_what_the_specification_says(by_link: Room) -> None:
+def test_comparison_code_matches_the_specification(by_link: Room) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     digest = sha256(b"entrenous/1 keys face to face\x00" + ana.id + ben.id).digest()
     text = base64.b32encode(digest).decode().rstrip("=")
     assert code_for("ben", ana.device) == f"ENTRENOUS:KEYS:1:{text}"
 
 
-def test_ones_own_code_says_nothing(by_link: Room) -> None:
+def test_own_comparison_code_is_refused(by_link: Room) -> None:
     ana = by_link["ana"]
     with pytest.raises(OwnCode):
         read_code("ben", code_for("ben", ana.device), ana.device)
@@ -51,7 +51,7 @@ def test_ones_own_code_says_nothing(by_link: Room) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "entrenous:1:AAAA", "https://relay.example", "ENTRENOUS:"])
-def test_any_other_code_is_none(by_link: Room, text: str) -> None:
+def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
     ana = by_link["ana"]
     with pytest.raises(NoCode):
         read_code("ben", text, ana.device)
@@ -62,7 +62,7 @@ def test_any_other_code_is_none(by_link: Room, text: str) -> None:
 def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unknown(
     by_link: Room, before: Trust
 ) -> None:
-    """Mallory stands in between: to Ana she is Ben, and Ben shows what he knows."""
+    """Mallory is in the middle: to Ana she is Ben, and Ben shows what he knows."""
     ana, mallory = by_link["ana"], by_link.settles("mallory")
     add_person(make_invite(ana.device), "ana", mallory.device)
     shown = code_for("ana", mallory.device)

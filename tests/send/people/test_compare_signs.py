@@ -1,4 +1,4 @@
-"""Two people compare seven signs, and whoever stands in between is seen."""
+"""Two people compare seven pictures, and an attacker in the middle is detected."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def stage(of: Person, name: str) -> Stage:
 
 
 def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
-    """Both have run the command until there is something to compare."""
+    """Both run the command until the string is shown."""
     assert stage(ana, theirs) is Stage.BEGUN
     looks(ben)
     assert stage(ben, ours) is Stage.ANSWERED
@@ -54,7 +54,7 @@ def verified(of: Person, name: str) -> bool:
     return contact_named(name, of.device).compared
 
 
-def test_both_see_the_same_and_are_verified_when_both_said_so(friends: Room) -> None:
+def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert not verified(ben, "ana")
     compared(ana, ben)
@@ -70,7 +70,7 @@ def test_both_see_the_same_and_are_verified_when_both_said_so(friends: Room) -> 
         string_with("ana", ben.device)
 
 
-def test_nothing_is_shown_or_agreed_to_before_both_keys_are_there(friends: Room) -> None:
+def test_no_string_before_both_keys_are_known(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for early in (string_with, agree):
         with pytest.raises(NothingToCompare):
@@ -85,7 +85,7 @@ def test_nothing_is_shown_or_agreed_to_before_both_keys_are_there(friends: Room)
 
 @pytest.mark.threat("receipt-probing")
 def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
-    """That a request arrived is no answer: nobody learns when Ben looks into his inbox."""
+    """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -94,7 +94,7 @@ def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_whoever_stands_in_between_is_seen(room: Room) -> None:
-    """Mallory is "ben" to Ana and "ana" to Ben, and passes every step on."""
+    """Mallory is "ben" to Ana and "ana" to Ben, and relays every step."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.adds(mallory)
@@ -111,15 +111,15 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
 
 
 def says(who: Person, name: str, step: CompareStep) -> None:
-    """Their device writes a step that their program would not."""
+    """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     have_session(to, who.device)
     write_letter(step, to, plain_outer(who.device), who.device)
     flush(who.device)
 
 
-def test_a_key_that_is_not_the_promised_one_ends_it(friends: Room) -> None:
-    """Else whoever begins could try keys until the signs fit."""
+def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:
+    """Otherwise whoever begins could try keys until the pictures match."""
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -133,7 +133,9 @@ def test_a_key_that_is_not_the_promised_one_ends_it(friends: Room) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
-    """Who begins has promised her key, and would choose her list until the signs fit."""
+    """The one who begins has committed to her key, but could choose her list to make the pictures
+    match.
+    """
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -156,7 +158,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     assert shown == {string_with("ben", ana.device)}
 
 
-def test_a_device_that_is_linked_meanwhile_changes_no_sign(friends: Room) -> None:
+def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     links(friends, ana, "phone")
@@ -167,7 +169,7 @@ def test_a_device_that_is_linked_meanwhile_changes_no_sign(friends: Room) -> Non
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"short"])
-def test_a_key_that_is_none_ends_it(friends: Room, key: bytes) -> None:
+def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     begun = comparing_with(ben.id, ana.device)
@@ -177,7 +179,7 @@ def test_a_key_that_is_none_ends_it(friends: Room, key: bytes) -> None:
     assert comparing_with(ben.id, ana.device) is None
 
 
-def test_a_wrong_word_ends_it_and_verifies_nobody(friends: Room) -> None:
+def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
     begun = comparing_with(ben.id, ana.device)
@@ -188,7 +190,7 @@ def test_a_wrong_word_ends_it_and_verifies_nobody(friends: Room) -> None:
     assert not verified(ben, "ana")
 
 
-def test_what_is_out_of_order_or_of_another_comparing_means_nothing(friends: Room) -> None:
+def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
     before = comparing_with(ana.id, ben.device)
@@ -201,7 +203,7 @@ def test_what_is_out_of_order_or_of_another_comparing_means_nothing(friends: Roo
     assert comparing_with(ana.id, ben.device) == before
 
 
-def test_when_both_begin_they_go_on_with_one(friends: Room) -> None:
+def test_simultaneous_comparisons_become_one(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert stage(ana, "ben") is stage(ben, "ana") is Stage.BEGUN
     looks(ana, ben)
@@ -212,7 +214,7 @@ def test_when_both_begin_they_go_on_with_one(friends: Room) -> None:
     assert shown[0] == shown[1]
 
 
-def test_it_runs_out_after_a_day(friends: Room) -> None:
+def test_comparison_expires_after_a_day(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
     first = string_with("ben", ana.device)
@@ -223,7 +225,7 @@ def test_it_runs_out_after_a_day(friends: Room) -> None:
     assert string_with("ben", ana.device) != first
 
 
-def test_a_stranger_cannot_begin(friends: Room) -> None:
+def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     caro.adds(ana)
     contact = contact_named("caro", ana.device)

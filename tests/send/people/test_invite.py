@@ -1,4 +1,4 @@
-"""Invites: whoever is added by one is who the link names, or nobody is added."""
+"""Invites add the person that the link names, or nobody."""
 
 import base64
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def link_of(data: bytes) -> str:
 
 
 def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """A relay that has an invite too, and so can open her card and seal another in its place."""
+    """Simulate a relay that has an invite too, and so can open her key bundle and seal another."""
     mailbox = who_am_i(of.device).home.mailbox
     return changed(
         lambda shown: shown_card(change(seen_card(shown, of.id, mailbox)), of.id, mailbox)
@@ -63,7 +63,7 @@ def nobody_was_added(who: Person) -> bool:
     return contacts(who.device) == ()
 
 
-def test_both_know_each_other_by_link_and_only_who_compared_has_compared_keys(room: Room) -> None:
+def test_invite_makes_both_known_by_link(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     add_person(make_invite(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
@@ -75,7 +75,7 @@ def test_both_know_each_other_by_link_and_only_who_compared_has_compared_keys(ro
     assert contact_named("ana", ben.device).trust is Trust.BY_LINK
 
 
-def test_afterwards_neither_writes_with_the_invites_token(friends: Room) -> None:
+def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
     for one, other in ((ana, "ben"), (ben, "ana")):
@@ -99,7 +99,7 @@ def test_a_link_with_a_wrong_letter_adds_nobody(room: Room, place: int) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.text(max_size=200) | st.binary(max_size=200).map(link_of))
-def test_whatever_is_pasted_is_a_link_or_is_refused_by_name(room: Room, pasted: str) -> None:
+def test_pasted_text_is_a_link_or_is_refused(room: Room, pasted: str) -> None:
     with pytest.raises(BadInvite):
         add_person(pasted, "ben", room["ana"].device)
 
@@ -109,7 +109,7 @@ def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
     assert not nobody_was_added(room["ana"])
 
 
-def test_ones_own_link_is_recognised(room: Room) -> None:
+def test_own_invite_link_is_refused(room: Room) -> None:
     ana = room["ana"]
     with pytest.raises(ThatIsYou):
         add_person(make_invite(ana.device), "me", ana.device)
@@ -117,7 +117,7 @@ def test_ones_own_link_is_recognised(room: Room) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
-def test_a_name_that_is_none_is_refused(room: Room, name: str) -> None:
+def test_invalid_name_is_refused(room: Room, name: str) -> None:
     with pytest.raises(BadName):
         add_person(make_invite(room["ben"].device), name, room["ana"].device)
     assert nobody_was_added(room["ana"])
@@ -137,7 +137,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
-    """Somebody who stands in between shows their own, perfectly valid card."""
+    """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     hers = who_am_i(mallory.device).card
     with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
@@ -147,7 +147,7 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
-def test_a_card_with_a_bit_turned_is_refused(room: Room, place: int) -> None:
+def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> None:
     ana, ben = room["ana"], room["ben"]
     inside = showing(ben, lambda card: flipped(card, place))
     outside = changed(lambda shown: flipped(shown, place))
@@ -160,7 +160,7 @@ def test_a_card_with_a_bit_turned_is_refused(room: Room, place: int) -> None:
     assert nobody_was_added(ana)
 
 
-def test_what_lies_at_the_relay_says_neither_who_nor_what_keys(room: Room) -> None:
+def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
     ben = room["ben"]
     me = who_am_i(ben.device)
     shown = room.honest.card(HERE, me.home.mailbox, me.home.owner)
@@ -168,7 +168,7 @@ def test_what_lies_at_the_relay_says_neither_who_nor_what_keys(room: Room) -> No
         assert telling not in shown
 
 
-def test_a_card_that_is_hers_but_for_one_signature_is_refused(room: Room) -> None:
+def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     card = read_card(who_am_i(ben.device).card)
     for half in (slice(0, 64), slice(64, None)):
@@ -197,10 +197,10 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
     assert ben.received() == 1
 
 
-def test_who_is_added_again_is_still_written_to_as_before(
+def test_person_added_again_keeps_valid_tokens(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And uses up no place of a stranger's."""
+    """And it uses up no place of a stranger's."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     link = make_invite(ben.device)
@@ -211,7 +211,7 @@ def test_who_is_added_again_is_still_written_to_as_before(
     assert ben.received() == 2
 
 
-def test_who_has_forgotten_us_is_written_to_by_the_new_invite(friends: Room) -> None:
+def test_new_invite_reaches_a_person_who_forgot_us(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     fetch_messages(ben.device)
@@ -223,7 +223,7 @@ def test_who_has_forgotten_us_is_written_to_by_the_new_invite(friends: Room) -> 
     assert ana.received() == 1
 
 
-def test_who_used_the_last_place_of_an_invite_may_write_once_it_was_answered(
+def test_last_user_of_an_invite_can_write_once_greeted(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
@@ -234,7 +234,7 @@ def test_who_used_the_last_place_of_an_invite_may_write_once_it_was_answered(
     of_caro = add_person(link, "ben", caro.device)
     assert not may_write_now(of_caro, caro.device)
     with caro.courier.playing(card=failing(RelayUnreachable(host="relay"))):
-        assert may_write_now(of_caro, caro.device)  # nobody knows
+        assert may_write_now(of_caro, caro.device)  # nobody knows her
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert may_write_now(of_caro, caro.device)
@@ -253,7 +253,7 @@ def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, holds: bool)
     assert nobody_was_added(ana) is not holds
 
 
-def test_nobody_is_added_when_the_relay_is_away(room: Room) -> None:
+def test_nobody_is_added_when_the_relay_is_unreachable(room: Room) -> None:
     ana = room["ana"]
     link = make_invite(room["ben"].device)
     room.silence(HERE)
@@ -264,7 +264,7 @@ def test_nobody_is_added_when_the_relay_is_away(room: Room) -> None:
     add_person(link, "ben", ana.device)
 
 
-def test_added_once_more_somebody_is_renamed_and_stays_one_person(friends: Room) -> None:
+def test_adding_a_person_again_renames_them(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     add_person(make_invite(ben.device), "benjamin", ana.device)
     (contact,) = contacts(ana.device)
@@ -275,7 +275,7 @@ def test_added_once_more_somebody_is_renamed_and_stays_one_person(friends: Room)
     assert ana.received() == 1
 
 
-def test_added_again_keys_that_were_compared_still_are_and_others_are_known_by_link(
+def test_adding_again_keeps_compared_keys(
     friends: Room,
 ) -> None:
     ben, ana = friends["ben"], friends["ana"]
@@ -288,7 +288,7 @@ def test_added_again_keys_that_were_compared_still_are_and_others_are_known_by_l
     assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
 
 
-def test_forgotten_and_added_again_both_can_write(friends: Room) -> None:
+def test_person_forgotten_and_added_again_can_write(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
         ana.sends(SMALL, ben)
@@ -301,7 +301,7 @@ def test_forgotten_and_added_again_both_can_write(friends: Room) -> None:
     assert (ben.received(), ana.received()) == (before[0] + 1, before[1] + 1)
 
 
-def test_forgotten_by_the_other_and_added_by_her_again(friends: Room) -> None:
+def test_person_who_forgot_us_and_added_us_again_can_write(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ben.sends(SMALL, ana)
     assert ana.received() == 1
@@ -319,13 +319,13 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     assert ben.received() == 0
     caro = friends.settles("caro")
     caro.adds(ben)
-    caro.sends(SMALL, ben)  # what lies aside stops nobody
+    caro.sends(SMALL, ben)  # what is set aside blocks nobody
     assert ben.received() == 1
 
 
 @pytest.mark.threat("forgotten-writes-on")
 def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
-    """A greeting of a new session, which his relay lets through: without an invite, no."""
+    """A greeting in a new session, which his relay lets through, needs an invite."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     of_ben = contact_named("ben", ana.device)
@@ -336,7 +336,7 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable(ben.device) == 0  # nothing was lost on Ben
+    assert take_undecryptable(ben.device) == 0  # nothing of Ben's was lost
     link = make_invite(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -347,7 +347,7 @@ LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "h
 
 
 def moves_to(url: str, who: Person) -> None:
-    """Somebody whose own relay is at another address than she set up with."""
+    """Simulate a person whose relay is at another address than she set up with."""
     identity = identity_of(who)
     assert identity.home is not None
     assert identity.person is not None
@@ -358,7 +358,7 @@ def moves_to(url: str, who: Person) -> None:
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
-    """Mallory's card says that her relay is a program beside Ben's."""
+    """Mallory's key bundle says that her relay is a program on Ben's machine."""
     ben, mallory = room["ben"], room.settles("mallory")
     far = "https://relay.example"
     room.apps[far] = room.apps[HERE]
@@ -409,7 +409,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
         *((f"https://{host}", False) for host in ("localhost.example", "127.example", "[::1")),
     ],
 )
-def test_which_addresses_are_this_machine(url: str, *, here: bool) -> None:
+def test_local_addresses_are_recognized(url: str, *, here: bool) -> None:
     assert is_on_this_machine(url) is here
 
 
@@ -426,7 +426,7 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
 
-def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
+def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     other = issue_card(ben, same_epoch=True, name="Another")
     further = issue_card(ben)
@@ -438,7 +438,7 @@ def test_another_card_of_the_same_epoch_is_refused(friends: Room) -> None:
 
 
 def freeze_ben(friends: Room) -> None:
-    """Ana heard of another list of Ben's than the one that she knows."""
+    """Ana learned of another list of Ben's than the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
     freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
     take_changes(ana.device)
@@ -446,7 +446,7 @@ def freeze_ben(friends: Room) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
-    """Until they compared, or she is forgotten; nor is her name changed by it."""
+    """Until they compared, or she is forgotten; nor does it change her name."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     link = make_invite(ben.device)
@@ -475,8 +475,8 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
     assert ana.device.vault.keys(GREET) == ()
 
 
-def test_a_hello_with_an_old_card_changes_nothing(friends: Room) -> None:
-    """As from a device that is no longer on the newest card."""
+def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
+    """It may come from a device that is no longer on the newest list."""
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
     issue_card(ben)
@@ -492,7 +492,7 @@ def test_a_hello_with_an_old_card_changes_nothing(friends: Room) -> None:
     assert contact_named("ben", ana.device) == known
 
 
-def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
+def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
     add_person(make_invite(ben.device), "ben", caro.device)
     add_person(make_invite(ben.device), "ben", ana.device)
@@ -509,12 +509,12 @@ def test_a_guest_whose_relay_is_away_holds_up_nobody(room: Room) -> None:
 
 
 def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
-    """As if another device of who writes had been given a token for this one."""
+    """As if another device of the sender had been given a token for this one."""
     keep_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
-def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(room: Room) -> None:
-    """Her card names a device that can only be written to with the help of a relay that is away."""
+def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
+    """Her key bundle names a device that can only be reached through an unreachable relay."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
@@ -530,7 +530,7 @@ def test_a_guest_whose_relay_is_nowhere_stops_nothing_and_is_greeted_in_time(roo
     assert len(list(ben.device.vault.items(GREET))) == 1
 
 
-def test_a_guest_whose_keys_are_no_good_is_not_greeted_for_ever(room: Room) -> None:
+def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
     ben, mallory = room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite(ben.device), "ben", mallory.device)
@@ -563,7 +563,7 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Ro
     assert order == ["token", "letter"]
 
 
-def test_an_invite_is_not_shown_when_the_relay_did_not_register_it(room: Room) -> None:
+def test_unregistered_invite_is_not_shown(room: Room) -> None:
     ben = room["ben"]
     down = failing(RelayUnreachable(host="x"))
     with ben.courier.playing(register_token=down), pytest.raises(RelayUnreachable):
@@ -571,7 +571,7 @@ def test_an_invite_is_not_shown_when_the_relay_did_not_register_it(room: Room) -
     assert list(ben.device.vault.items(INVITE)) == []
 
 
-def test_a_device_without_a_relay_invites_nobody(room: Room) -> None:
+def test_offline_device_cannot_invite(room: Room) -> None:
     device = replace(room["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     for what in (lambda: make_invite(device), lambda: fetch_messages(device)):
@@ -579,15 +579,17 @@ def test_a_device_without_a_relay_invites_nobody(room: Room) -> None:
             what()
 
 
-def test_an_old_invite_lets_nobody_in_by_a_borrowed_token(friends: Room) -> None:
-    """A relay refuses its own token by then; one that a contact lends comes through."""
+def test_expired_invite_admits_nobody(friends: Room) -> None:
+    """The relay refuses the invite's own token by then, but a token lent by a contact comes
+    through.
+    """
     ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
     catch_up(ben, ana, ben)
     old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
     friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
-    friends.clock.wind(hours=1)  # until then her clock is odd
+    friends.clock.wind(hours=1)  # until then her clock is implausible
     lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
     token = next(lent).token
 

@@ -1,7 +1,7 @@
-"""Links that get into other hands: whoever comes by one is announced and never counts as compared.
+"""Links that get into other hands: whoever joins by one is reported, and never counts as compared.
 
-The stranger is Mallory: she has seen a link that Ana made for Ben, or puts one of her own in the
-place of Ben's.
+The stranger is Mallory: she has seen a link that Ana made for Ben, or replaces Ben's by one of her
+own.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ class Party:
         return self.room["ana"]
 
     def comes(self, name: str, link: str) -> Person:
-        """Somebody adds Ana by a link; her device has not seen it yet."""
+        """Let somebody add Ana by a link; her device has not fetched yet."""
         guest = self.guests.get(name) or self.room.settles(name)
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
 
     def hears(self) -> list[LinkNotice]:
-        """What Ana is told now."""
+        """Return the notices that Ana gets now."""
         fetch_messages(self.ana.device)
         return list(take_link_notices(self.ana.device))
 
@@ -74,7 +74,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 
 def guard_speaks(to: str, who: Person) -> str:
-    """Why the guard stops a picture to this person; empty if it does not."""
+    """Return why the guard stops a picture to this person; empty if it does not."""
     return "; ".join(doubt.why for doubt in warn_about(draft(to, who), who.device))
 
 
@@ -84,7 +84,7 @@ def nobody_is_compared(*who: Person) -> bool:
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "both before ana looks"])
-def test_of_two_who_use_one_link_one_comes_in_and_all_three_are_told(
+def test_second_user_of_a_single_link_is_refused_and_all_are_told(
     party: Party, order: tuple[str, str], *, at_once: bool
 ) -> None:
     link = make_invite(party.ana.device, name="Ben")
@@ -118,9 +118,7 @@ def test_of_two_who_use_one_link_one_comes_in_and_all_three_are_told(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
-def test_the_guard_never_gets_used_to_somebody_whose_link_was_used_twice(
-    party: Party, order: tuple[str, str]
-) -> None:
+def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[str, str]) -> None:
     link = make_invite(party.ana.device, name="ben")
     first = party.comes(order[0], link)
     party.hears()
@@ -138,7 +136,7 @@ def test_the_guard_never_gets_used_to_somebody_whose_link_was_used_twice(
         party.room.clock.wind(minutes=1)
 
 
-def test_the_guard_asks_once_before_the_first_picture_where_nobody_came_after(
+def test_guard_asks_once_about_a_singly_used_link(
     party: Party,
 ) -> None:
     """The stranger used the link, and Ben never tries."""
@@ -151,10 +149,8 @@ def test_the_guard_asks_once_before_the_first_picture_where_nobody_came_after(
 
 @pytest.mark.parametrize("people", [2, 3])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
-def test_a_link_for_several_lets_in_as_many_and_announces_each(
-    party: Party, people: int, place: int
-) -> None:
-    """The stranger comes as the first, among them, or after the last."""
+def test_link_for_several_admits_and_reports_each(party: Party, people: int, place: int) -> None:
+    """The stranger comes first, among them, or last."""
     link = make_invite(party.ana.device, people=people)
     guests = [f"guest{number}" for number in range(people)]
     guests.insert(place, "mallory")
@@ -175,7 +171,7 @@ def test_a_link_for_several_lets_in_as_many_and_announces_each(
     assert nobody_is_compared(party.ana, *party.guests.values())
 
 
-def test_two_who_call_themselves_alike_are_told_apart_at_once_and_before_the_first_picture(
+def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     party: Party,
 ) -> None:
     """The stranger calls herself Ben too, and came first."""
@@ -192,9 +188,7 @@ def test_two_who_call_themselves_alike_are_told_apart_at_once_and_before_the_fir
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
-def test_on_a_linked_device_it_is_announced_too_and_what_is_in_doubt_is_so_there(
-    party: Party, order: tuple[str, str]
-) -> None:
+def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
     phone = links(party.room, party.ana, "phone")
     party.room.clock.wind(minutes=1)
     link = make_invite(party.ana.device, name="ben")
@@ -217,7 +211,7 @@ def test_on_a_linked_device_it_is_announced_too_and_what_is_in_doubt_is_so_there
     assert nobody_is_compared(party.ana, phone, *party.guests.values())
 
 
-def test_a_device_that_is_linked_later_is_not_told_of_everybody(party: Party) -> None:
+def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
     party.comes("ben", make_invite(party.ana.device))
     party.hears()
     party.room.clock.wind(minutes=1)
@@ -228,8 +222,8 @@ def test_a_device_that_is_linked_later_is_not_told_of_everybody(party: Party) ->
 
 
 def swapped(party: Party) -> tuple[Person, Person]:
-    """Ben's link is on its way to Ana; whoever carries it puts another one in its place, and uses
-    Ben's: so Mallory is Ben to Ana, and Ana to Ben. Returns Ben and Mallory.
+    """Replace Ben's link on its way to Ana, and use it: so Mallory is Ben to Ana, and Ana to Ben.
+    Returns Ben and Mallory.
     """
     ben, mallory = party.room.settles("ben"), party.room.settles("ben")
     bens = make_invite(ben.device, name="ana")
@@ -241,7 +235,7 @@ def swapped(party: Party) -> tuple[Person, Person]:
     return ben, mallory
 
 
-def test_a_swapped_link_never_counts_as_compared_is_announced_and_asked_about(
+def test_swapped_link_is_reported_and_asked_about(
     party: Party,
 ) -> None:
     ben, mallory = swapped(party)
@@ -254,7 +248,7 @@ def test_a_swapped_link_never_counts_as_compared_is_announced_and_asked_about(
         assert f"you know {name} by link only" in guard_speaks(name, who)
 
 
-def test_comparing_finds_a_swapped_link_in_each_way(party: Party) -> None:
+def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
     ben, mallory = swapped(party)
     assert safety_number("ben", party.ana.device) != safety_number("ana", ben.device)
     compare_keys("ben", party.ana.device)
@@ -274,10 +268,8 @@ def test_comparing_finds_a_swapped_link_in_each_way(party: Party) -> None:
 
 
 @pytest.mark.parametrize("from_", ["relay", "stranger"])
-def test_who_came_by_another_link_is_not_forgotten_by_a_word_that_it_was_used(
-    party: Party, from_: str
-) -> None:
-    """Whoever can write to somebody cannot make her forget a third, nor herself once greeted."""
+def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str) -> None:
+    """A contact cannot make her forget a third person, nor himself once greeted."""
     link = make_invite(party.ana.device)
     ben = party.comes("ben", link)
     party.hears()
@@ -291,7 +283,7 @@ def test_who_came_by_another_link_is_not_forgotten_by_a_word_that_it_was_used(
     assert take_link_notices(ben.device) == ()
 
 
-def test_a_stranger_who_tries_again_and_again_is_told_of_once(party: Party) -> None:
+def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
     link = make_invite(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
@@ -303,8 +295,8 @@ def test_a_stranger_who_tries_again_and_again_is_told_of_once(party: Party) -> N
     assert [one.name for one in contacts(party.ana.device)] == ["ben"]
 
 
-def test_who_was_forgotten_does_not_come_back_by_the_same_link(party: Party) -> None:
-    """Ana found the stranger out, and makes a new link, by which Ben comes in."""
+def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
+    """Ana found the stranger out, and makes a new link, by which Ben joins."""
     link = make_invite(party.ana.device, name="ben")
     mallory = party.comes("mallory", link)
     ben = party.comes("ben", link)
@@ -323,7 +315,7 @@ def test_who_was_forgotten_does_not_come_back_by_the_same_link(party: Party) -> 
     assert ben.received() == 1
 
 
-def test_keys_that_were_compared_stay_so_when_the_link_is_used_again(party: Party) -> None:
+def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> None:
     link = make_invite(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
@@ -334,7 +326,7 @@ def test_keys_that_were_compared_stay_so_when_the_link_is_used_again(party: Part
     assert contact_named("ben", party.ana.device).compared
 
 
-def test_a_link_for_somebody_is_not_made_under_a_name_that_is_taken(party: Party) -> None:
+def test_link_for_a_taken_name_is_refused(party: Party) -> None:
     party.comes("ben", make_invite(party.ana.device))
     party.hears()
     for name in ("ben", "BEN"):
@@ -342,7 +334,7 @@ def test_a_link_for_somebody_is_not_made_under_a_name_that_is_taken(party: Party
             make_invite(party.ana.device, name=name)
 
 
-def test_a_name_that_was_given_away_meanwhile_is_numbered_and_said_to_be_alike(
+def test_name_taken_meanwhile_is_numbered_and_reported_as_similar(
     party: Party,
 ) -> None:
     link = make_invite(party.ana.device, name="ben")
@@ -366,9 +358,7 @@ def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(party: Party) ->
     assert refuses(lambda: make_invite(device, name="ben", people=2))
 
 
-def test_when_its_letters_are_used_up_the_relay_refuses_the_link(
-    party: Party, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relay_refuses_a_used_up_link(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES", 1)
     link = make_invite(party.ana.device)
     party.comes("ben", link)

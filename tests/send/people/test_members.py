@@ -61,7 +61,7 @@ def sends(ana: Person) -> Posted:
     return send_message(to_family(ana, "Family"), ana.device)
 
 
-def test_a_circle_is_found_by_name_and_its_people_each_once(family: Room) -> None:
+def test_circle_name_resolves_to_its_people(family: Room) -> None:
     ana = family["ana"]
     going = recipients(["ben", "FAMILY", "Caro"], ana.device)
     assert going.people == ("ben", "caro")
@@ -72,7 +72,7 @@ def test_a_circle_is_found_by_name_and_its_people_each_once(family: Room) -> Non
         circle_named("familie", ana.device)
 
 
-def test_names_of_people_and_circles_are_told_apart(family: Room) -> None:
+def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
     ana = family["ana"]
     with pytest.raises(NameTaken):
         add_to_circle("BEN", ["caro"], ana.device)
@@ -83,7 +83,7 @@ def test_names_of_people_and_circles_are_told_apart(family: Room) -> None:
         add_to_circle(" ", ["caro"], ana.device)
 
 
-def test_people_come_and_go(family: Room) -> None:
+def test_people_are_added_and_removed(family: Room) -> None:
     ana = family["ana"]
     assert remove_from_circle("family", ["ben"], ana.device) is not None
     with pytest.raises(NotInCircle, match="ben is not in family"):
@@ -106,11 +106,11 @@ def test_a_circle_holds_256_people() -> None:
     Circle(CircleId(bytes(16)), "city", people[:256], NOON)
     with pytest.raises(CircleFull, match="257 people"):
         Circle(CircleId(bytes(16)), "city", people, NOON)
-    with pytest.raises(ValueError, match="ascending"):
+    with pytest.raises(ValueError, match="sorted"):
         Circle(CircleId(bytes(16)), "city", people[1::-1], NOON)
 
 
-def test_a_circle_is_asked_about_by_its_own_name_and_once_for_all(family: Room) -> None:
+def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     ana = family["ana"]
     (doubt,) = warn_about(to_family(ana), ana.device)
     assert (doubt.who, doubt.answer) == ("family", "family")
@@ -126,7 +126,7 @@ def test_a_circle_is_asked_about_by_its_own_name_and_once_for_all(family: Room) 
     assert again.why == "family is a circle: this goes to 2 people"
 
 
-def test_within_its_conversation_it_is_not(family: Room) -> None:
+def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
     ana = family["ana"]
     of_all = conversation_of(sends(ana).name, ana.device)
     assert warn_about(replace(to_family(ana), within=of_all), ana.device) == ()
@@ -136,7 +136,7 @@ def test_within_its_conversation_it_is_not(family: Room) -> None:
     assert f"family is not the conversation of {alone.name}" in doubt.why
 
 
-def test_who_is_new_in_it_is_named(family: Room) -> None:
+def test_guard_names_new_circle_members(family: Room) -> None:
     ana = family["ana"]
     sends(ana)
     ana.adds(family.settles("zoe"))
@@ -148,7 +148,7 @@ def test_who_is_new_in_it_is_named(family: Room) -> None:
     assert "new in" not in again.why
 
 
-def test_who_is_blocked_is_passed_over(family: Room) -> None:
+def test_blocked_circle_members_are_left_out(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     assert recipients(["family"], ana.device).people == ("caro",)
@@ -187,12 +187,12 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
 
 
 def not_told(who: Person, name: str) -> None:
-    """As on a device that was told of the circle, and not of somebody in it yet."""
+    """Simulate a device that knows the circle, but not yet somebody in it."""
     person = contact_named(name, who.device).person.id
     who.device.vault.drop(CONTACT, person.hex())
 
 
-def test_who_is_left_out_since_this_device_does_not_know_her_is_counted(family: Room) -> None:
+def test_unknown_circle_members_are_counted(family: Room) -> None:
     ana = family["ana"]
     not_told(ana, "caro")
     assert recipients(["family"], ana.device).people == ("ben",)
@@ -206,7 +206,7 @@ def test_who_is_left_out_since_this_device_does_not_know_her_is_counted(family: 
     assert "not known on this device" in doubt.why
 
 
-def test_of_a_circle_that_reaches_nobody_it_is_said(family: Room) -> None:
+def test_circle_without_reachable_members_is_refused(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     not_told(ana, "caro")

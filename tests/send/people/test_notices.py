@@ -1,4 +1,4 @@
-"""That keys changed is noted once, with the moment, and told once."""
+"""A key change is recorded once, with its time, and reported once."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.send.cards import another_device, issue_card
 from tests.send.send_device import Room
 
 
-def test_a_card_with_another_device_is_told_of(friends: Room) -> None:
+def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, further=(another_device(ana),))
     greet(contact_named("ben", ana.device), None, ana.device)
@@ -27,7 +27,7 @@ def test_a_card_with_another_device_is_told_of(friends: Room) -> None:
     assert take_changes(ben.device) == ()
 
 
-def test_the_same_card_is_no_news(friends: Room) -> None:
+def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     greet(contact_named("ben", ana.device), None, ana.device)
     flush(ana.device)
@@ -36,8 +36,8 @@ def test_the_same_card_is_no_news(friends: Room) -> None:
     assert contact_named("ana", ben.device).changed_at is None
 
 
-def test_other_keys_under_one_number_are_another_device(friends: Room) -> None:
-    """One that only moved is the same."""
+def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
+    """A device that only moved is not new."""
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     (key,) = before.person.devices
@@ -52,7 +52,7 @@ def test_other_keys_under_one_number_are_another_device(friends: Room) -> None:
         assert left_behind(before.person, after) == (key.device,) * count
 
 
-def test_devices_that_went_and_doubts_are_counted(friends: Room) -> None:
+def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))

@@ -1,4 +1,4 @@
-"""Who is known: by names that are told apart as people tell them apart."""
+"""Contacts, and names that are distinguished as people distinguish them."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ from tests.village.malicious_relay import failing
 pytestmark = pytest.mark.slow
 
 
-def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> None:
+def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for name in ("ben", "BEN", "Ben"):
         assert contact_named(name, ana.device).person.id == ben.id
@@ -61,8 +61,8 @@ def test_people_are_found_by_name_whatever_its_case_and_by_id(friends: Room) -> 
         contact_named("ben", friends.settles("caro").device)
 
 
-def test_who_mistypes_a_name_is_shown_a_few_the_likest_first(friends: Room) -> None:
-    """Not everybody she knows: it ends up in logs, and in pictures of screens."""
+def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
+    """Not every known name: the message ends up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
@@ -77,7 +77,7 @@ def test_who_mistypes_a_name_is_shown_a_few_the_likest_first(friends: Room) -> N
 
 
 @pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])
-def test_one_name_has_many_spellings_and_one_person(friends: Room, name: str) -> None:
+def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     keep_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
@@ -87,7 +87,7 @@ def test_one_name_has_many_spellings_and_one_person(friends: Room, name: str) ->
     assert free_name(name, ana.device) == f"{name} 2"
 
 
-def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> None:
+def test_free_name_is_the_wanted_one_if_possible(friends: Room) -> None:
     ana = friends["ana"]
     assert free_name("caro", ana.device) == "caro"
     assert free_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
@@ -97,26 +97,26 @@ def test_a_free_name_is_free_and_the_wanted_one_if_it_can_be(friends: Room) -> N
 
 
 @given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
-def test_a_name_with_a_number_is_still_a_name(name: str, number: int) -> None:
+def test_numbered_name_is_a_valid_name(name: str, number: int) -> None:
     assert is_name(numbered(name, number))
     assert numbered(name, number).endswith(f" {number}")
     assert name.startswith(numbered(name, number).removesuffix(f" {number}"))
 
 
-def test_free_names_are_none_too_long(friends: Room) -> None:
+def test_free_names_are_never_too_long(friends: Room) -> None:
     ana, longest = friends["ana"], "b" * 64
     keep_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
     assert free_name(longest, ana.device) == "b" * 62 + " 2"
     assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
 
 
-def test_her_own_name_is_free_to_somebody(friends: Room) -> None:
+def test_own_name_counts_as_free(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert free_name("Ben", ana.device, ben.id) == "Ben"
 
 
-def test_who_keeps_her_name_is_kept_though_another_has_it(friends: Room) -> None:
-    """As an earlier version may have left them: her letters are not to fail for it."""
+def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
+    """Such duplicates must not make her letters fail."""
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     known = contact_named("caro", ana.device)
@@ -125,7 +125,7 @@ def test_who_keeps_her_name_is_kept_though_another_has_it(friends: Room) -> None
     assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
 
-def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
+def test_strangers_name_replaces_nobody(friends: Room) -> None:
     """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
     ana, ben = friends["ana"], friends["ben"]
     other_ben = friends.settles("ben")
@@ -137,7 +137,7 @@ def test_a_strangers_name_takes_nobodys_place(friends: Room) -> None:
     assert contact_named("ben", ana.device).person.id == ben.id
 
 
-def test_comparing_is_noted_for_that_person_alone(friends: Room) -> None:
+def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
     ben = friends["ben"]
     friends.settles("caro").adds(ben)
     verify_contact("ana", ben.device)
@@ -161,7 +161,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
 
 
 def window_of(who: Person) -> HeldWindow:
-    """What somebody may write to the one device that she knows with."""
+    """Return the send tokens of somebody for the one device that she knows."""
     (held,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
     return held
 
@@ -170,7 +170,7 @@ def window_of(who: Person) -> HeldWindow:
 def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     friends: Room,
 ) -> None:
-    """Also with tokens of an earlier greeting; and nobody else loses theirs."""
+    """Even with tokens of an earlier greeting; and nobody else loses theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     first = window_of(ana)
@@ -192,7 +192,7 @@ def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     assert ben.received() == 1
 
 
-def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
+def test_unreachable_relay_learns_of_forgetting_later(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.silence(HERE)
     forget_contact("ana", ben.device)
@@ -205,7 +205,7 @@ def test_a_relay_that_is_away_hears_of_it_later(friends: Room) -> None:
         ana.sends(SMALL, ben)
 
 
-def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: Room) -> None:
+def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
@@ -216,7 +216,7 @@ def test_a_token_that_waits_to_be_given_is_not_given_to_who_is_forgotten(room: R
 
 
 @given(st.text(max_size=20))
-def test_what_is_seen_is_settled(name: str) -> None:
+def test_name_normalization_is_idempotent(name: str) -> None:
     assert as_seen(as_seen(name)) == as_seen(name)
 
 
@@ -247,7 +247,7 @@ def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -
     assert resembles("ben", fake.name)
 
 
-def test_somebody_whose_name_cannot_be_seen_gets_one(friends: Room) -> None:
+def test_invisible_name_becomes_nameless(friends: Room) -> None:
     friends.settles("\u3164").adds(friends["ana"])
     fetch_messages(friends["ana"].device)
     assert "nameless" in [one.name for one in contacts(friends["ana"].device)]

@@ -1,4 +1,4 @@
-"""Nothing is sealed that its reader could not read: who speaks no protocol with us gets nothing."""
+"""Nothing is sealed for a person with whom we share no protocol version."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.send.test_guard import draft
 
 
 def speaks(name: str, said: Speaks, room: Room) -> None:
-    """From now on, and Ana has heard of it."""
+    """Change a person's protocol versions, and let Ana know."""
     ana, other = room["ana"].device, room[name]
     issue_card(other, speaks=said)
     take_list(contact_named(name, ana), who_am_i(other.device).card, ana)
@@ -45,7 +45,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
 
 @pytest.mark.threat("downgrade")
 def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists never go back, so it is our own program that is another one meanwhile."""
+    """Lists never go back, so here our own program is the newer one."""
     ours = "entrenous.send.people.keep_contacts.SPEAKS"
     ana = friends["ana"]
     monkeypatch.setattr(ours, Speaks(3, 4))
@@ -62,7 +62,7 @@ def test_one_protocol_in_common_is_enough(friends: Room, said: Speaks) -> None:
     assert friends["ben"].received() == 1
 
 
-def test_a_reaction_passes_over_who_could_not_read_it(friends: Room) -> None:
+def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     ana.adds(caro)
     both = ana.sends(SMALL, ben, caro).name

@@ -1,4 +1,4 @@
-"""The safety number: one for each pair of people, whoever looks."""
+"""The safety number: one per pair of people, the same for both."""
 
 import re
 from dataclasses import replace
@@ -24,7 +24,7 @@ def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
     assert number == safety_number("BEN", ana.device)
 
 
-def test_every_pair_has_its_own(friends: Room) -> None:
+def test_every_pair_has_its_own_safety_number(friends: Room) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     caro.adds(ana)
     caro.adds(friends["ben"])
@@ -38,12 +38,12 @@ def test_every_pair_has_its_own(friends: Room) -> None:
     assert len(set(groups)) > 30  # digits, not a pattern
 
 
-def test_there_is_none_with_nobody(room: Room) -> None:
+def test_no_safety_number_with_an_unknown_person(room: Room) -> None:
     with pytest.raises(UnknownPerson):
         safety_number("ben", room["ana"].device)
 
 
-def test_there_is_none_on_a_device_without_keys(room: Room) -> None:
+def test_no_safety_number_on_a_device_without_keys(room: Room) -> None:
 
     device = replace(room["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)

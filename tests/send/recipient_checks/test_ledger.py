@@ -1,4 +1,4 @@
-"""A picture that Ben has, with words that name Ben, on its way to somebody else."""
+"""A picture that Ben has, with a text that names Ben, on its way to somebody else."""
 
 from dataclasses import replace
 
@@ -21,19 +21,19 @@ def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bo
 
 @pytest.fixture
 def three(friends: Room) -> Room:
-    """Ana has sent the picture to Ben, and knows Caro."""
+    """Ana has sent the picture to Ben; Caro is her contact."""
     friends["ana"].adds(friends.settles("caro"))
     friends["ana"].sends(SMALL, friends["ben"])
     return friends
 
 
-def test_words_for_another_who_has_the_picture_are_asked_about(three: Room) -> None:
-    """Also when it was scaled meanwhile."""
+def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Room) -> None:
+    """Also after the picture was scaled."""
     for words in ("For you, Ben!", "ben: as promised", "dear BEN"):
         assert asked(three["ana"], "caro", words)
 
 
-def test_other_words_pictures_and_recipients_are_not(three: Room) -> None:
+def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Room) -> None:
     ana = three["ana"]
     assert not asked(ana, "caro", "on a bench, being bendable")
     assert not asked(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))

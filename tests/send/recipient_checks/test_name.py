@@ -1,4 +1,4 @@
-"""Names that are easily taken for each other."""
+"""Names that are easily mistaken for each other."""
 # ruff: noqa: RUF001 - letters that look like others are what this is about
 
 import unicodedata
@@ -13,7 +13,7 @@ from entrenous.send.people.similar_names import _distance, mixes_alphabets, rese
 
 
 def one_slip_from(word: str, letters: str) -> set[str]:
-    """Everything that one letter more, less or other, or two swapped, makes of a word."""
+    """Every word that differs by one added, missing, changed or swapped letter."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     less = {a + b[1:] for a, b in cuts if b}
     more = {a + letter + b for a, b in cuts for letter in letters}
@@ -22,7 +22,7 @@ def one_slip_from(word: str, letters: str) -> set[str]:
     return less | more | other | swapped | {word}
 
 
-def test_the_distance_is_how_many_slips_there_are() -> None:
+def test_the_distance_is_the_number_of_slips() -> None:
     words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
     for word in words:
         near = one_slip_from(word, "ab")
@@ -47,7 +47,7 @@ def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, othe
         *[("Zoë", "Zoe"), ("Jürgen", "Jurgen"), ("Νίκος", "Nikos")],
     ],
 )
-def test_what_looks_the_same_resembles(one: str, other: str) -> None:
+def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
     assert resembles(one, other)
 
 
@@ -75,12 +75,12 @@ def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) 
         *[("Анна", "Олег"), ("山田", "田中"), ("A", "Albert")],
     ],
 )
-def test_what_nobody_takes_for_another_does_not(one: str, other: str) -> None:
+def test_clearly_different_names_do_not_resemble(one: str, other: str) -> None:
     assert not resembles(one, other)
 
 
 @pytest.mark.parametrize(("letter", "look"), [(a, b) for a, all_ in LOOKS.items() for b in all_])
-def test_a_letter_has_the_form_of_what_it_looks_like(letter: str, look: str) -> None:
+def test_look_alike_letters_have_one_form(letter: str, look: str) -> None:
     known = set(similar_forms(letter)) & set(similar_forms(look))
     assert known or unicodedata.name(look).startswith("CHEROKEE")
 
@@ -92,7 +92,7 @@ def test_a_letter_has_the_form_of_what_it_looks_like(letter: str, look: str) -> 
         *[("Вен", False), ("Ben 2", False), ("Ben-Вен", True), ("田中さん", False), ("", False)],
     ],
 )
-def test_a_word_in_two_alphabets_is_found(name: str, mixed: bool) -> None:  # noqa: FBT001
+def test_a_word_in_two_alphabets_is_detected(name: str, mixed: bool) -> None:  # noqa: FBT001
     assert mixes_alphabets(name) is mixed
 
 
@@ -105,7 +105,7 @@ def test_a_word_in_two_alphabets_is_found(name: str, mixed: bool) -> None:  # no
         *[("王伟", "王伟明", True), ("Bo", "Jo", True), ("王", "李", False)],
     ],
 )
-def test_in_two_syllables_another_one_is_another_name(
+def test_two_syllable_names_that_differ_in_one_syllable_do_not_resemble(
     one: str,
     other: str,
     alike: bool,  # noqa: FBT001

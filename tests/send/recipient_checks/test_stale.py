@@ -1,4 +1,4 @@
-"""A device of which nothing was heard for three weeks, from it or from its relay."""
+"""A device without a sign of life for three weeks, neither from it nor at its relay."""
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.send.fetch import fetch_messages
@@ -6,7 +6,7 @@ from tests.send.send_device import SMALL, Room
 from tests.send.test_guard import doubts
 from tests.village.malicious_relay import failing
 
-SILENT = {"ben": "a device of ben was not heard of for 22 days"}
+SILENT = {"ben": "a device of ben has been silent for 22 days"}
 
 
 def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Room) -> None:
@@ -18,7 +18,7 @@ def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Room) -> No
     friends.clock.wind(days=5)
     assert doubts(ana, "ben") == {}
     friends.clock.wind(days=17)
-    assert "ben was not heard of for 44 days" in doubts(ana, "ben")["ben"]
+    assert "ben has been silent for 44 days" in doubts(ana, "ben")["ben"]
 
 
 def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
@@ -31,8 +31,8 @@ def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
     assert doubts(ana, "ben") == {}
 
 
-def test_so_is_a_fresh_prekey_at_its_relay(friends: Room) -> None:
-    """Ben only ever looks; his program renews his prekeys."""
+def test_a_fresh_prekey_at_the_relay_is_a_sign_of_life(friends: Room) -> None:
+    """Ben only reads; his program renews his prekeys."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     friends.clock.wind(days=15)
@@ -41,7 +41,7 @@ def test_so_is_a_fresh_prekey_at_its_relay(friends: Room) -> None:
     assert doubts(ana, "ben") == {}
 
 
-def test_a_relay_that_is_away_proves_no_life(friends: Room) -> None:
+def test_an_unreachable_relay_is_no_sign_of_life(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     friends.clock.wind(days=22)
@@ -49,7 +49,7 @@ def test_a_relay_that_is_away_proves_no_life(friends: Room) -> None:
         assert doubts(ana, "ben") == SILENT
 
 
-def test_its_relay_is_asked_once_a_day_at_most(friends: Room) -> None:
+def test_the_relay_is_asked_for_prekey_dates_once_a_day_at_most(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     friends.clock.wind(days=22)

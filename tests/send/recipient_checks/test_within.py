@@ -1,4 +1,4 @@
-"""Who is in a conversation, by one of its messages."""
+"""The people in a conversation, found from one of its messages."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +30,7 @@ from tests.send.test_guard import draft
 pytestmark = pytest.mark.slow
 
 
-def test_everybody_who_has_a_message_but_us(friends: Room) -> None:
+def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     ana.adds(caro)
     sent = ana.sends(SMALL, ben, caro)
@@ -43,7 +43,7 @@ def test_everybody_who_has_a_message_but_us(friends: Room) -> None:
     assert names_in(conversation, ben.device) == ["ana"], "Ben does not know Caro"
 
 
-def test_of_one_that_was_taken_back_its_sender_is_known(friends: Room) -> None:
+def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
@@ -53,13 +53,13 @@ def test_of_one_that_was_taken_back_its_sender_is_known(friends: Room) -> None:
     assert conversation_of(received.name, ben.device).people == {ana.id}
 
 
-def test_a_message_that_is_not_there_has_none(friends: Room) -> None:
+def test_an_unknown_message_has_no_conversation(friends: Room) -> None:
     with pytest.raises(UnknownMessage):
         conversation_of("7-lunar-otter", friends["ana"].device)
 
 
 def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> str:
-    """A changed program sends a message to one person alone, and names others in its audience."""
+    """A modified program sends a message to one person and claims others in its audience."""
     knows = contact_named(reader.name, sender.device)
     (to,) = with_sessions(addressees(knows, sender.device), sender.device)
     people = [knows.person, *(who_am_i(one.device).person for one in others)]
@@ -82,7 +82,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
 
 
 def answer(sender: Person, name: str) -> Draft:
-    """To all who have that message, as ``--reply`` without ``--to``."""
+    """A reply to all who have that message, as ``--reply`` without ``--to``."""
     belongs = conversation_of(name, sender.device)
     return replace(draft(sender, *names_in(belongs, sender.device)), within=belongs)
 
@@ -101,13 +101,13 @@ def three() -> Room:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_whom_a_sender_names_gets_no_answer_unasked(three: Room) -> None:
+def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = says_that_they_have_it(cleo, ana, boss)
     before = boss.received()
     (doubt,) = warn_about(answer(ana, name), ana.device)
     assert (doubt.who, doubt.answer) == ("boss", "boss")
-    assert doubt.why == f"this goes to boss too, who as cleo says got {name}"
+    assert doubt.why == f"this also goes to boss, who got {name} according to cleo"
     with pytest.raises(GuardSaysStop):
         send_message(answer(ana, name), ana.device)
     assert boss.received() == before
@@ -117,7 +117,7 @@ def test_whom_a_sender_names_gets_no_answer_unasked(three: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
-def test_of_many_it_is_asked_once(three: Room) -> None:
+def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
     ana, cleo = three["ana"], three["cleo"]
     others = [three.settles(f"friend {number}") for number in range(7)]
     for one in others:
@@ -125,27 +125,27 @@ def test_of_many_it_is_asked_once(three: Room) -> None:
         for _ in range(3):
             ana.sends(SMALL, one)
     name = says_that_they_have_it(cleo, ana, *others)
-    (doubt,) = [one for one in warn_about(answer(ana, name), ana.device) if "as cleo" in one.why]
-    assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more too" in doubt.why
+    (doubt,) = [one for one in warn_about(answer(ana, name), ana.device) if "according to cleo" in one.why]
+    assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more, who got" in doubt.why
     once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
     assert doubt not in [one for one in warn_about(once, ana.device) if one.who != doubt.who]
 
 
-def test_whom_we_wrote_to_together_or_keep_in_one_circle_are_no_surprise(three: Room) -> None:
+def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = says_that_they_have_it(cleo, ana, boss)
     add_to_circle("office", ["boss", "cleo"], ana.device)
     assert not warn_about(answer(ana, name), ana.device)
 
 
-def test_nor_are_they_after_the_first_answer(three: Room) -> None:
+def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     first = answer(ana, says_that_they_have_it(cleo, ana, boss))
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
     assert not warn_about(answer(ana, says_that_they_have_it(cleo, ana, boss)), ana.device)
 
 
-def test_our_own_message_needs_nobodys_word(three: Room) -> None:
+def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     sent = ana.sends(SMALL, boss, cleo)
     assert conversation_of(sent.name, ana.device).told_by is None

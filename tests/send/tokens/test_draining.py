@@ -1,4 +1,4 @@
-"""Somebody who may write uses all her tokens to take another's keys away."""
+"""A person with send tokens uses all of them to claim another person's prekeys."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +19,7 @@ from tests.send.send_device import Person, Room
 
 
 def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[PrekeyBundle]:
-    """All that one token gives out before it is told that this is too much."""
+    """Everything that one token gives out before the relay refuses."""
     url, mailbox, _ = of.home
     with suppress(TooMany):
         while True:
@@ -27,7 +27,7 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_with_every_key_drained_by_a_friend_messages_still_flow(friends: Room) -> None:
+def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (held,) = load_records(HeldWindow, WINDOW_OUT, ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
@@ -41,7 +41,7 @@ def test_with_every_key_drained_by_a_friend_messages_still_flow(friends: Room) -
     assert taken.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
     caro = friends.settles("caro")
-    caro.adds(ben)  # on the fallback key, while nothing else is left
+    caro.adds(ben)  # on the fallback key, as no other is left
     writes(caro, "ben")
     writes(ben, "caro")
     writes(ana, "ben")

@@ -1,4 +1,4 @@
-"""Windows of send tokens: each token once, more in time, replaced and taken back."""
+"""Ranges of send tokens: each token is used once; ranges are extended, replaced and withdrawn."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -43,19 +43,19 @@ pytestmark = pytest.mark.slow
 
 
 def given(who: Person) -> GivenWindow:
-    """What the one device that she knows may write to her with."""
+    """The token range that she issued to the only device that she knows."""
     (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window
 
 
 def held(who: Person) -> HeldWindow:
-    """What she may write to the one device that she knows with."""
+    """The tokens that she has for the only device that she knows."""
     (window,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
     return window
 
 
 def posted() -> tuple[list[Secret], Any]:
-    """The tokens that her letters show, from now on, and the trick that hears of them."""
+    """The tokens that her letters use from now on, and the hook that records them."""
     shown: list[Secret] = []
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
@@ -75,7 +75,7 @@ def told_batches() -> tuple[list[TokenBatch], Any]:
     return told, trick
 
 
-def test_each_letter_shows_the_next_token_and_says_which(friends: Room) -> None:
+def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     shown, trick = posted()
     with ana.courier.playing(post=trick):
@@ -84,15 +84,15 @@ def test_each_letter_shows_the_next_token_and_says_which(friends: Room) -> None:
     seed = held(ana).seed
     assert seed is not None
     assert shown == [send_token(seed, index) for index in range(3)]
-    assert (held(ana).next, given(ben).unseen) == (3, 0)
+    assert (held(ana).next, given(ben).next_unused) == (3, 0)
     fetch_messages(ben.device)
-    assert given(ben).unseen == 3
+    assert given(ben).next_unused == 3
     for token in shown:
         with pytest.raises(WrongToken):  # once, and never again
             friends.honest.card(*ben.home[:2], token)
 
 
-def test_who_has_few_left_is_told_of_more_so_that_nobody_ever_waits(friends: Room) -> None:
+def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):
@@ -104,10 +104,10 @@ def test_who_has_few_left_is_told_of_more_so_that_nobody_ever_waits(friends: Roo
     assert len(received_messages(ben.device)) == 3 * (WINDOW_TOKENS - 1)
     assert len(told) == 3
     assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
-    assert given(ben).told - given(ben).unseen >= WINDOW_LOW
+    assert given(ben).handed_out - given(ben).next_unused >= WINDOW_LOW
 
 
-def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> None:
+def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(WINDOW_TOKENS):
         writes(ana, "ben")
@@ -122,7 +122,7 @@ def test_who_has_none_left_waits_until_the_other_has_looked(friends: Room) -> No
     assert len(received_messages(ben.device)) == WINDOW_TOKENS + 2
 
 
-def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: Room) -> None:
+def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     before = held(ana)
     assert before.seed is not None
@@ -146,10 +146,10 @@ def test_a_window_is_replaced_after_its_days_and_holds_for_a_week_more(friends: 
 
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
-def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
+def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     friends: Room, ahead: timedelta
 ) -> None:
-    """Also where the clock was far ahead when that one was noted."""
+    """Also if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
@@ -174,7 +174,7 @@ def test_what_waited_while_its_window_ended_leaves_with_a_token_of_the_new_one(
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_added_again_after_being_forgotten_one_writes_by_the_new_invite(friends: Room) -> None:
+def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     flush(ben.device)
@@ -186,8 +186,8 @@ def test_added_again_after_being_forgotten_one_writes_by_the_new_invite(friends:
     assert (ana.received(), ben.received()) == (1, 1)
 
 
-def test_a_batch_whose_answer_was_lost_goes_again_in_the_same_bytes(room: Room) -> None:
-    """Of two that differ in their padding only, the padding could be told."""
+def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
+    """Two batches that differ only in padding would reveal the padding."""
     ana, ben = room["ana"], room["ben"]
     told: list[TokenBatch] = []
 
@@ -207,7 +207,7 @@ def test_a_batch_whose_answer_was_lost_goes_again_in_the_same_bytes(room: Room) 
     assert fetch_messages(ben.device).came >= 1
 
 
-def test_a_first_window_is_registered_together_with_tokens_for_others(friends: Room) -> None:
+def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     before = given(ben)
     told, trick = told_batches()
@@ -221,7 +221,7 @@ def test_a_first_window_is_registered_together_with_tokens_for_others(friends: R
     assert ana.id != caro.id
 
 
-def test_what_is_registered_ahead_does_not_grow_without_end(friends: Room) -> None:
+def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     for number in range(60):
@@ -229,22 +229,22 @@ def test_what_is_registered_ahead_does_not_grow_without_end(friends: Room) -> No
             given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
         )
         register_tokens(ben.device)
-    assert given(ben).until - given(ben).unseen == WINDOW_AHEAD_MAX
+    assert given(ben).until - given(ben).next_unused == WINDOW_AHEAD_MAX
     assert whose in ben.device.vault.keys(WINDOW_IN)
 
 
-def test_an_index_that_was_never_given_says_nothing(friends: Room) -> None:
+def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     for index in (None, WINDOW_TOKENS, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).unseen == 0
+    assert given(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
     note_token_used(ana.id, key, 3, ben.device)  # late, or called off
-    assert given(ben).unseen == 6
+    assert given(ben).next_unused == 6
 
 
-def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -> None:
+def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     contact = contact_named("ben", ana.device)
     key = contact.person.devices[0].device
@@ -257,8 +257,10 @@ def test_a_token_that_was_lent_is_used_once_and_by_its_borrower(friends: Room) -
     friends.honest.card(*ben.home[:2], lent[1].token)
 
 
-def test_nobody_begins_a_window_where_no_letter_can_follow(friends: Room) -> None:
-    """Each fetch tells her of a window when lists change: none may end at a letter to her."""
+def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
+    """Each fetch brings her a range when lists change; none may end beyond what a letter can
+    encode.
+    """
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)

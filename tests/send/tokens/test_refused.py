@@ -1,4 +1,4 @@
-"""Batches that a relay refuses, or is brought to refuse: what was taken back is heard anyway."""
+"""Batches that a relay refuses, or is made to refuse: withdrawals still get through."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -36,13 +36,13 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def given(who: Person) -> GivenWindow:
-    """What the one device that she knows may write to her with."""
+    """The token range that she issued to the only device that she knows."""
     (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
-    """The next letter shows the last token that she was told of."""
+    """The next letter uses the last token that she was given."""
     (key,) = who.device.vault.keys(WINDOW_OUT)
     held = load_record(HeldWindow, WINDOW_OUT, key, who.device.vault)
     assert held is not None
@@ -50,7 +50,7 @@ def skips_to_the_last(who: Person) -> None:
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
-    """Whether the relay still takes this token."""
+    """Whether the relay still accepts this token."""
     try:
         room.honest.card(*at.home[:2], send_token(seed, index))
     except WrongToken:
@@ -69,7 +69,7 @@ def told_batches() -> tuple[list[TokenBatch], Any]:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_who_skips_tokens_has_no_more_registered_than_who_uses_them(friends: Room) -> None:
+def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     seed = given(ben).seed
     told, trick = told_batches()
@@ -85,22 +85,22 @@ def test_who_skips_tokens_has_no_more_registered_than_who_uses_them(friends: Roo
         assert len([batch for batch in told if batch.add]) <= 3
     window = given(ben)
     still = [index for index in range(window.until) if holds(seed, index, ben, friends)]
-    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.unseen
+    assert len(still) <= WINDOW_SKIPPED_MAX + window.until - window.next_unused
     assert set(window.skipped) <= set(still)
     assert len(window.skipped) == WINDOW_SKIPPED_MAX
 
 
-def test_only_tokens_that_no_letter_came_with_are_dropped_for_being_skipped(friends: Room) -> None:
-    """What is dropped together is seen together: letters of one sender must not be joined so."""
+def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
+    """Tokens withdrawn together can be linked, so one sender's letters must not be."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(WINDOW_IN)
-    store_record(replace(given(ben), told=400, until=400), WINDOW_IN, whose, ben.device.vault)
+    store_record(replace(given(ben), handed_out=400, until=400), WINDOW_IN, whose, ben.device.vault)
     for index in (3, 5, 1, 200, 150, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).unseen == 201
+    assert given(ben).next_unused == 201
     assert given(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
-    assert given(ben).came == 5
+    assert given(ben).used_count == 5
     dropped = {index for one in taken(ben) for index in range(one[0], one[1])}
     assert dropped == {0, 2, 4, *range(6, 136)}
 
@@ -109,11 +109,11 @@ def taken(who: Person) -> list[tuple[int, int]]:
     return [(one.first, one.until) for one in load_records(Withdrawal, WITHDRAW, who.device.vault)]
 
 
-def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
+def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
     (whose,) = ben.device.vault.keys(WINDOW_IN)
     before, end = given(ben), WINDOW_SPAN
-    used = replace(before, unseen=end, told=end, until=end)
+    used = replace(before, next_unused=end, handed_out=end, until=end)
     store_record(used, WINDOW_IN, whose, ben.device.vault)
     top_up_ranges(ben.device)
     assert given(ben).seed != before.seed
@@ -121,7 +121,7 @@ def test_a_window_that_was_much_used_is_replaced(friends: Room) -> None:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_where_there_is_no_room_a_blocked_persons_tokens_are_taken_back_all_the_same(
+def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -144,10 +144,10 @@ def test_where_there_is_no_room_a_blocked_persons_tokens_are_taken_back_all_the_
     assert not any(holds(seed, index, ben, friends) for index in range(until))
 
 
-def test_what_was_refused_goes_again_with_the_same_padding_and_withdrawals_first(
+def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two batches that differ in their padding only, the padding could be told."""
+    """Two batches that differ only in padding would reveal the padding."""
     ben, caro = friends["ben"], friends.settles("caro")
     caro.adds(ben)
     fetch_messages(ben.device)
@@ -176,7 +176,7 @@ def given_to(who: Person, by: Person) -> GivenWindow:
     return window
 
 
-def test_a_batch_that_lay_here_for_too_long_goes_with_a_later_end(friends: Room) -> None:
+def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
         for _ in range(WINDOW_TOKENS - 1):
@@ -196,7 +196,7 @@ def test_a_batch_that_lay_here_for_too_long_goes_with_a_later_end(friends: Room)
     assert caro.received() == 1
 
 
-def test_every_batch_of_one_day_holds_until_the_same_moment(friends: Room) -> None:
+def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
     ben = friends["ben"]
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):

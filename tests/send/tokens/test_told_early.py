@@ -1,4 +1,4 @@
-"""Windows that a device tells of under a list which we do not know yet wait for it."""
+"""Token ranges given under a device list that we do not know yet wait for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def town() -> Room:
 
 @contextmanager
 def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """What she posts meanwhile seems to be taken, and is not there yet."""
+    """Her letters seem to be accepted but do not arrive yet."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def trick(_: Honest, *posted: object) -> None:
@@ -46,7 +46,7 @@ def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
 
 
 def tells_of_a_window(giver: Person, to: Person) -> Secret:
-    """A new one, by a letter of its own; its seed."""
+    """Send a new range in a letter of its own; return its seed."""
     found = addressee_of(*ids(to), giver.device)
     assert found is not None
     with giver.device.vault.together():
@@ -58,7 +58,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     return window.seed
 
 
-def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
+def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
     with kept_back(ben) as late:
@@ -76,7 +76,7 @@ def test_a_window_of_who_moved_waits_for_the_news_of_it(town: Room) -> None:
     assert ben.received() == 1
 
 
-def test_a_window_of_ones_own_device_waits_too(town: Room) -> None:
+def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     before = held(phone, ana)
     gets_ready(ana, phone)

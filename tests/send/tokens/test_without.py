@@ -1,4 +1,4 @@
-"""Letters that are written when there is no token for a device: they wait, and stop no other."""
+"""Letters written without a token for a device wait, and delay no others."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -42,7 +42,7 @@ def town() -> Room:
 
 
 def loses_its_tokens(writer: Person, to: Person) -> HeldWindow:
-    """As on a device that was linked when the one that linked it had none to lend."""
+    """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
     store_record(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
     return had
@@ -69,7 +69,7 @@ def waiting(who: Person) -> int:
 
 
 def shown(to: list[tuple[str, Secret]]) -> Any:
-    """A trick that notes which token is shown where."""
+    """A hook that records which token is used where."""
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
         to.append((url, token))
@@ -90,7 +90,7 @@ def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
     assert held(tablet, ben).next == had.next + 1
 
 
-def test_it_waits_on_while_a_clock_is_far_ahead(town: Room) -> None:
+def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -101,7 +101,7 @@ def test_it_waits_on_while_a_clock_is_far_ahead(town: Room) -> None:
     assert ben.received() == 1
 
 
-def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:
+def test_a_waiting_message_leaves_with_a_lent_token(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -112,7 +112,7 @@ def test_it_leaves_with_a_token_that_is_lent(town: Room) -> None:
     assert len(held(tablet, ben).lent) == 1
 
 
-def test_a_new_invite_is_not_held_up_by_it(town: Room) -> None:
+def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -123,8 +123,8 @@ def test_a_new_invite_is_not_held_up_by_it(town: Room) -> None:
     assert ben.received() == 1
 
 
-def test_the_last_token_that_was_lent_is_for_the_hello() -> None:
-    """Ben's relay was silent when the new device heard of him; then she sends at once."""
+def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
+    """Ben's relay did not answer when the new device learned of him; then she sends at once."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -146,8 +146,8 @@ def test_the_last_token_that_was_lent_is_for_the_hello() -> None:
 
 
 @pytest.mark.parametrize("count", [64, 70])
-def test_many_that_waited_do_not_use_up_a_window(town: Room, count: int) -> None:
-    """Its giver does not see how many of its tokens were used by letters that name none."""
+def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
+    """Its issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     for _ in range(count):
@@ -163,8 +163,8 @@ def test_many_that_waited_do_not_use_up_a_window(town: Room, count: int) -> None
     assert waiting(tablet) == 0
 
 
-def test_it_goes_where_the_lent_token_holds(town: Room) -> None:
-    """They moved meanwhile: the old relay sees no token of the new one."""
+def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> None:
+    """They have moved: the old relay must not see a token of the new one."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -181,8 +181,8 @@ def test_it_goes_where_the_lent_token_holds(town: Room) -> None:
     assert waiting(tablet) == 0  # and what has files there was refused
 
 
-def test_a_token_that_was_lent_and_holds_no_more_loses_no_message(town: Room) -> None:
-    """Who lent it was lost meanwhile."""
+def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
+    """The device that lent it has been lost."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     lends(ana, tablet, ben)
@@ -195,7 +195,7 @@ def test_a_token_that_was_lent_and_holds_no_more_loses_no_message(town: Room) ->
     assert ben.received() == 1
 
 
-def test_one_that_is_refused_with_their_own_token_is_refused(town: Room) -> None:
+def test_a_message_refused_with_its_issuers_token_is_dropped(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     spoiled = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
     is_told(tablet, ben, spoiled)
@@ -204,7 +204,7 @@ def test_one_that_is_refused_with_their_own_token_is_refused(town: Room) -> None
     assert waiting(tablet) == 0
 
 
-def test_what_nobody_would_take_any_more_does_not_wait(town: Room) -> None:
+def test_an_expired_message_without_a_token_does_not_wait(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -214,7 +214,7 @@ def test_what_nobody_would_take_any_more_does_not_wait(town: Room) -> None:
     assert waiting(tablet) == 0
 
 
-def test_a_letter_that_nobody_would_take_any_more_says_so(town: Room) -> None:
+def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     writes_a_little(tablet, ben)
@@ -224,8 +224,8 @@ def test_a_letter_that_nobody_would_take_any_more_says_so(town: Room) -> None:
     assert waiting(tablet) == 0
 
 
-def test_a_clock_that_is_once_wrong_ends_no_letter_that_waits(town: Room) -> None:
-    """Nobody asks a relay, so the clock alone would say that its time is over."""
+def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
+    """No relay is asked, so the clock alone would expire it."""
     tablet, ben = town["tablet"], town["ben"]
     fetch_messages(tablet.device)
     had = loses_its_tokens(tablet, ben)
@@ -241,7 +241,7 @@ def test_a_clock_that_is_once_wrong_ends_no_letter_that_waits(town: Room) -> Non
     assert key not in tablet.device.vault.keys(OUTBOX)
 
 
-def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     tablet, ben = town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -260,7 +260,7 @@ def test_a_crash_uses_up_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.threat("metadata")
-def test_the_token_of_one_device_is_not_shown_at_another() -> None:
+def test_a_devices_token_is_not_used_at_another_device() -> None:
     """Ben was invited by the laptop, and has no token for the new device."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)

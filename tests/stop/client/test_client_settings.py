@@ -1,4 +1,4 @@
-"""A setting that is wrong is named when the server starts, not when the first upload comes."""
+"""A wrong setting is reported when the server starts, not at the first upload."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ GATE = {"gate": "https://gate.example"}
 HAS_TOKEN = {"ENTRENOUS_GATE_TOKEN": " operator-token\n"}
 
 
-def test_the_token_comes_from_a_file_or_from_around(tmp_path: Path) -> None:
+def test_token_is_read_from_a_file_or_the_environment(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-file\n")
     file = {"token_file": str(tmp_path / "token")}
     assert read_client_settings(GATE | file, HAS_TOKEN).token.reveal() == b"from-file"
@@ -46,24 +46,24 @@ def test_the_token_comes_from_a_file_or_from_around(tmp_path: Path) -> None:
         (GATE | {"token_file": "/dev/null"}, "token"),
     ],
 )
-def test_what_is_wrong_is_named(given: dict[str, Any], name: str) -> None:
+def test_invalid_settings_are_named(given: dict[str, Any], name: str) -> None:
     with pytest.raises(BadSetting, match=rf"setting {name} ") as caught:
         read_client_settings(given, HAS_TOKEN)
     assert "word@" not in str(caught.value)
 
 
-def test_without_a_token() -> None:
+def test_missing_token_is_refused() -> None:
     with pytest.raises(BadSetting, match="ENTRENOUS_GATE_TOKEN"):
         read_client_settings(GATE, {})
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\r\nbreak", "ü", "x" * 201])
-def test_a_token_that_could_be_no_header(token: str) -> None:
+def test_token_that_is_no_header_value_is_refused(token: str) -> None:
     with pytest.raises(BadSetting, match="setting token "):
         read_client_settings(GATE, {"ENTRENOUS_GATE_TOKEN": token})
 
 
 @pytest.mark.parametrize("given", [None, [], "https://gate.example"])
-def test_no_mapping_at_all(given: Any) -> None:
+def test_settings_must_be_a_mapping(given: Any) -> None:
     with pytest.raises(BadSetting):
         read_client_settings(given, HAS_TOKEN)

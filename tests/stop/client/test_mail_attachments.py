@@ -1,4 +1,4 @@
-"""The pictures in a mail, wherever they stand in it."""
+"""Pictures are found anywhere in a mail message."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ def message() -> EmailMessage:
     return mail
 
 
-def test_one_by_one() -> None:
+def test_mail_attachments_are_found() -> None:
     inner = message()
     inner.add_attachment(HELD, maintype="image", subtype="jpeg")
     mail = message()
@@ -32,7 +32,7 @@ def test_one_by_one() -> None:
     assert media_in(mail.as_bytes()) == media
 
 
-def test_a_picture_that_calls_itself_something_else() -> None:
+def test_mail_picture_of_another_declared_type_is_found() -> None:
     mail = message()
     mail.add_attachment(FINE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
@@ -49,13 +49,13 @@ def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = 
 
 
 @pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
-def test_base64(coding: bytes) -> None:
+def test_mail_base64_is_decoded(coding: bytes) -> None:
     for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
         assert media_in(part(coding, body)) == [MailFile(FINE, says_media=True)]
 
 
 @pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
-def test_the_other_encodings(coding: bytes) -> None:
+def test_mail_other_encodings_are_decoded(coding: bytes) -> None:
     body = quopri.encodestring(FINE) if coding == b"quoted-printable" else FINE
     ((file),) = media_in(part(coding, body))
     assert file.untrusted_data is not None
@@ -81,7 +81,7 @@ def test_the_other_encodings(coding: bytes) -> None:
         (b"base64", CODED + b"-- \na footer\n", b""),
     ],
 )
-def test_what_mail_programs_mend_each_in_its_way(
+def test_ambiguous_mail_encoding_is_not_decoded(
     kind: bytes, coding: bytes, body: bytes, more: bytes
 ) -> None:
     (file,) = media_in(part(coding, body, kind, more))
@@ -99,34 +99,34 @@ def test_what_mail_programs_mend_each_in_its_way(
         b"Content-Type: message/partial; id=a; number=1\r\n\r\nSubject: a\r\n\r\n" + CODED,
     ],
 )
-def test_parts_that_cant_be_told_apart(mail: bytes) -> None:
+def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
     assert MailFile(None) in media_in(b"From: a\r\n" + mail)
 
 
-def test_one_odd_part_hides_no_other() -> None:
+def test_ambiguous_mail_part_hides_no_other() -> None:
     mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
     mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
     assert media_in(mail) == [MailFile(None, says_media=True), MailFile(FINE, says_media=True)]
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_what_a_mail_program_writes_is_read(data: bytes) -> None:
+def test_mail_of_a_real_program_is_read(data: bytes) -> None:
     mail = message()
     mail.add_attachment(data, maintype="image", subtype="jpeg")
     assert media_in(mail.as_bytes()) == [MailFile(data, says_media=True)]
 
 
-def test_words_alone() -> None:
+def test_mail_without_attachments_has_no_files() -> None:
     assert media_in(message().as_bytes()) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", FINE])
-def test_no_mail(data: bytes) -> None:
+def test_data_that_is_no_mail_is_refused(data: bytes) -> None:
     with pytest.raises(NotAMail):
         media_in(data)
 
 
-def test_too_many_parts() -> None:
+def test_mail_with_too_many_parts_is_refused() -> None:
     mail = message()
     mail.make_mixed()
     for _ in range(MAIL_PARTS_MAX + 1):
@@ -136,7 +136,7 @@ def test_too_many_parts() -> None:
 
 
 @given(st.binary(max_size=500))
-def test_noise(data: bytes) -> None:
+def test_random_bytes_as_mail(data: bytes) -> None:
     for mail in (data, b"Content-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n" + data):
         with contextlib.suppress(NotAMail):
             media_in(mail)

@@ -1,4 +1,4 @@
-"""Media is told by its first bytes, also of kinds that a gate does not read."""
+"""Media is recognized by its first bytes, including kinds that a gate cannot read."""
 
 import gzip
 import io
@@ -34,12 +34,12 @@ from entrenous.stop.client.uploaded_files import is_media
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     ],
 )
-def test_media(start: bytes) -> None:
+def test_known_media_are_recognized(start: bytes) -> None:
     assert is_media(start)
 
 
 def pictures() -> dict[str, bytes]:
-    """One picture as every kind that Pillow writes, but PDF, which is a document."""
+    """One picture in every format that Pillow writes, except PDF, which is a document."""
     noise = Image.effect_noise((48, 32), 60)
     modes = {"XBM": "1", "MSP": "1", "BLP": "P"}
     made: dict[str, bytes] = {}
@@ -119,13 +119,13 @@ LONG = b"<!--" + b"x" * 1100 + b"-->"
     ],
 )
 @pytest.mark.parametrize("code", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
-def test_drawings(drawing: bytes, code: str) -> None:
+def test_svg_drawings_are_recognized(drawing: bytes, code: str) -> None:
     data = drawing if code == "utf-8" else drawing.decode().encode(code)
     assert is_media(data)
     assert is_media(gzip.compress(data))
 
 
-def test_drawings_whose_compressed_start_says_nothing() -> None:
+def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
     empty = b"\0\0\0\xff\xff" * 300  # deflate's blocks without content
     assert is_media(gzip.compress(b"")[:10] + empty + gzip.compress(SVG)[10:])
     assert is_media(gzip.compress(b"") + gzip.compress(SVG))
@@ -155,17 +155,17 @@ def test_drawings_whose_compressed_start_says_nothing() -> None:
         b"\n\n",
     ],
 )
-def test_documents(start: bytes) -> None:
+def test_documents_are_not_media(start: bytes) -> None:
     assert not is_media(start)
 
 
 @pytest.mark.parametrize(
     "start", [b"", b"%PDF-1.7", b"PK\3\4", b"hello", b'{"a": 1}', b"<html><body>"]
 )
-def test_no_media(start: bytes) -> None:
+def test_text_is_not_media(start: bytes) -> None:
     assert not is_media(start)
 
 
 @given(st.binary(max_size=2000))
-def test_noise(start: bytes) -> None:
+def test_sniffing_random_bytes_does_not_fail(start: bytes) -> None:
     assert is_media(start) is is_media(start[:1024])

@@ -1,4 +1,4 @@
-"""What a body brings; what two readers could read in two ways is not read."""
+"""Files in a request's body; a body that parsers could read differently is refused."""
 
 import contextlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def form(*parts: tuple[bytes, bytes], edge: bytes = b"edge") -> bytes:
     return b"".join(each) + b"--" + edge + b"--\r\n"
 
 
-def test_files_and_fields() -> None:
+def test_form_files_are_found_among_fields() -> None:
     body = form((FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", FINE), (NAMED, b"pdf"))
     assert uploads_in(body, FORM) == [FINE, b"pdf"]
 
@@ -35,11 +35,11 @@ def test_files_and_fields() -> None:
         (b"X-Own: 1\r\n", FINE),
     ],
 )
-def test_a_file_by_any_of_its_signs(head: bytes, data: bytes) -> None:
+def test_form_part_is_a_file_by_any_sign(head: bytes, data: bytes) -> None:
     assert uploads_in(form((head, data)), FORM) == [data]
 
 
-def test_an_empty_file_field_brings_none() -> None:
+def test_empty_file_field_has_no_upload() -> None:
     assert uploads_in(form((NAMED, b""), (FIELD, b"")), FORM) == []
 
 
@@ -57,7 +57,7 @@ def test_an_empty_file_field_brings_none() -> None:
         (b"status=hello", "application/x-www-form-urlencoded", 0),
     ],
 )
-def test_a_body_that_is_no_form(body: bytes, kind: str, files: int) -> None:
+def test_body_that_is_no_form_is_one_file(body: bytes, kind: str, files: int) -> None:
     assert uploads_in(body, kind) == [body] * files
 
 
@@ -84,12 +84,12 @@ INNER = b"--edge\r\n" + NAMED + b"\r\n" + FINE
         (form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")), FORM),
     ],
 )
-def test_what_is_not_certain_is_not_read(body: bytes, kind: str) -> None:
+def test_ambiguous_form_is_unreadable(body: bytes, kind: str) -> None:
     with pytest.raises(Unreadable):
         uploads_in(body, kind)
 
 
-def test_compressed_and_too_many_parts() -> None:
+def test_compressed_or_huge_form_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         uploads_in(FINE, "image/jpeg", "gzip")
     assert uploads_in(FINE, "image/jpeg", "identity") == [FINE]
@@ -98,13 +98,13 @@ def test_compressed_and_too_many_parts() -> None:
 
 
 @given(st.lists(st.binary(max_size=200).filter(lambda one: b"--edge" not in one), max_size=5))
-def test_every_file_comes_out_as_it_went_in(files: Sequence[bytes]) -> None:
+def test_form_file_is_extracted_unchanged(files: Sequence[bytes]) -> None:
     body = form(*[(NAMED, data) for data in files])
     assert uploads_in(body, FORM) == [data for data in files if data]
 
 
 @given(st.binary(max_size=400), st.text(max_size=60))
-def test_noise(body: bytes, kind: str) -> None:
+def test_random_bytes_as_form(body: bytes, kind: str) -> None:
     for declared in (kind, FORM):
         with contextlib.suppress(Unreadable):
             assert all(data in body for data in uploads_in(body, declared))
@@ -112,7 +112,7 @@ def test_noise(body: bytes, kind: str) -> None:
 
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
-    """Whatever one byte becomes: the picture is asked about, or the form is not read."""
+    """Whatever one byte becomes: the gate is asked about the picture, or the form refused."""
     body = bytearray(form((FIELD, b"words"), (NAMED, FINE)))
     where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
     body[where] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""The device's client of a gate: never in the clear, and nothing that a gate says is believed."""
+"""The device's client of a gate: always encrypted, and answers are untrusted."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def gate_that_answers(
         "http://localhost@gate.example",
     ],
 )
-def test_nothing_is_sent_in_the_clear(url: str) -> None:
+def test_fingerprints_are_not_sent_unencrypted(url: str) -> None:
     with pytest.raises(NotPrivate), bank_client(url):
         pass
 
@@ -61,7 +61,7 @@ def test_nothing_is_sent_in_the_clear(url: str) -> None:
         "https://gate.example/\x00",
     ],
 )
-def test_what_is_no_address_is_named(url: str) -> None:
+def test_invalid_gate_address_is_refused(url: str) -> None:
     with pytest.raises(NotAGate), bank_client(url) as gate:
         gate.status(CLAIM)
 
@@ -70,13 +70,13 @@ def test_what_is_no_address_is_named(url: str) -> None:
     "url",
     ["https://gate.example/", "http://127.0.0.1:7802", "http://localhost:1", "http://[::1]:7802"],
 )
-def test_https_or_this_machine(url: str) -> None:
+def test_gate_address_is_https_or_local(url: str) -> None:
     with bank_client(url) as gate:
         assert gate.url == url.rstrip("/")
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is a .netrc read: what goes to a gate goes there only, by TLS 1.3 or newer."""
+def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a .netrc read; a gate is contacted directly, with TLS 1.3 or newer."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with bank_client("https://gate.example") as gate:
         assert isinstance(gate, HttpBankClient)
@@ -95,7 +95,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
         b'{"schema":"other/1","claim":"x","kind":"pdq","state":"waiting"}',
     ],
 )
-def test_an_answer_of_another_form(content: bytes) -> None:
+def test_malformed_answer_of_a_gate(content: bytes) -> None:
     with pytest.raises(BadAnswer, match=r"https://gate\.example"):
         gate_that_answers(200, content).status(CLAIM)
 
@@ -110,16 +110,16 @@ def test_an_answer_of_another_form(content: bytes) -> None:
         (b'{"embedding":"a-network"}', "a-network"),
     ],
 )
-def test_a_gate_names_the_network_that_it_compares_by(content: bytes, taken: str | None) -> None:
+def test_gate_names_its_embedding_model(content: bytes, taken: str | None) -> None:
     assert gate_that_answers(200, content).embedding_taken() == taken
 
 
-def test_a_gate_that_fails_names_none_and_is_not_sent_one() -> None:
+def test_failing_gate_gets_no_embedding() -> None:
     with pytest.raises(GateUnreachable):
         gate_that_answers(500, b'{"embedding":"a-network"}').embedding_taken()
 
 
-def test_an_answer_that_never_ends_is_cut_off() -> None:
+def test_endless_answer_is_cut_off() -> None:
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -147,7 +147,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_busy(status: int) -> None:
+def test_busy_gate_raises(status: int) -> None:
     with pytest.raises(GateBusy):
         gate_that_answers(status, b"").status(CLAIM)
 
@@ -158,7 +158,7 @@ def test_a_refusal_is_passed_on_without_control_characters() -> None:
         gate_that_answers(409, problem, "application/problem+json").status(CLAIM)
 
 
-def test_a_broken_server() -> None:
+def test_failing_gate_raises_unreachable() -> None:
     with pytest.raises(GateUnreachable):
         gate_that_answers(500, b"").status(CLAIM)
 
@@ -172,7 +172,7 @@ def test_a_broken_server() -> None:
         (httpx.WriteError("some of it was sent"), GateUnreachable),
     ],
 )
-def test_a_connection_that_was_never_made_is_told_from_a_lost_answer(
+def test_failed_connection_differs_from_a_lost_answer(
     problem: httpx.HTTPError, said: type[GateUnreachable]
 ) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
@@ -184,6 +184,6 @@ def test_a_connection_that_was_never_made_is_told_from_a_lost_answer(
     assert type(told.value) is said
 
 
-def test_a_server_that_knows_no_such_method_is_no_gate() -> None:
+def test_server_without_the_method_is_no_gate() -> None:
     with pytest.raises(GateRefused, match="status 501"):
         gate_that_answers(501, b"").status(CLAIM)

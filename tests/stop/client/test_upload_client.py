@@ -1,4 +1,4 @@
-"""Whatever a gate does, what nobody has looked at is held, by a name of its own."""
+"""Whatever a gate does, an upload that was not judged is held, with a reason."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ PDF = b"%PDF-1.7\n" + bytes(64)
 
 
 def both(gate: Scripted, data: bytes) -> GateAnswer:
-    """The answer of the client for threads, which is that of the one for loops as well."""
+    """The answer of the client for threads, checked to equal that of the one for loops."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
     return answer
@@ -44,7 +44,7 @@ def both(gate: Scripted, data: bytes) -> GateAnswer:
     ("data", "said"),
     [(FINE, GateVerdict.LET_THROUGH), (HELD, GateVerdict.HOLD), (REFUSED, GateVerdict.REFUSE)],
 )
-def test_the_gates_decision_and_its_case(data: bytes, said: GateVerdict) -> None:
+def test_answer_has_decision_and_case(data: bytes, said: GateVerdict) -> None:
     gate = Scripted()
     assert both(gate, data) == GateAnswer(said, GateReason.GATE, CASE)
     assert gate.asked == [data, data]
@@ -53,7 +53,7 @@ def test_the_gates_decision_and_its_case(data: bytes, said: GateVerdict) -> None
         assert head["content-length"] == str(len(data))
 
 
-def test_whose_it_is_leaves_as_a_hash() -> None:
+def test_account_is_sent_as_a_hash() -> None:
     gate = Scripted()
     gate.client().ask(FINE, account="@ana:house.example")
     anyio.run(gate.async_client().ask, FINE, None, "@ana:house.example")
@@ -73,7 +73,7 @@ def test_whose_it_is_leaves_as_a_hash() -> None:
         assert "ana" not in one
 
 
-def test_what_comes_in_pieces_is_sent_in_pieces() -> None:
+def test_upload_is_streamed() -> None:
     gate = Scripted()
     pieces = [FINE[:5], b"", FINE[5:], bytes(70_000)]
     assert gate.client().ask(iter(pieces)).said is GateVerdict.LET_THROUGH
@@ -97,7 +97,7 @@ def test_what_comes_in_pieces_is_sent_in_pieces() -> None:
         (302, GateReason.MALFORMED),
     ],
 )
-def test_every_other_status_is_held(status: int, why: GateReason) -> None:
+def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
     gate = Scripted(lambda _: httpx.Response(status, headers={"Location": "https://x.example/"}))
     assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, why)
 
@@ -112,7 +112,7 @@ def test_every_other_status_is_held(status: int, why: GateReason) -> None:
         ({"retry_after_s": True}, 3600),
     ],
 )
-def test_an_account_at_its_limit_is_no_fault_of_the_gate(
+def test_account_limit_is_not_a_gate_failure(
     facts: object, again_s: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
@@ -122,7 +122,7 @@ def test_an_account_at_its_limit_is_no_fault_of_the_gate(
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
-def test_what_only_resembles_it_is_busy() -> None:
+def test_similar_problem_types_count_as_busy() -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
     gate = Scripted(lambda _: httpx.Response(429, json=problem))
     assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
@@ -137,7 +137,7 @@ def test_what_only_resembles_it_is_busy() -> None:
         (httpx.PoolTimeout("when"), GateReason.SLOW),
     ],
 )
-def test_no_answer_at_all_is_held(problem: Exception, why: GateReason) -> None:
+def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
@@ -156,22 +156,22 @@ def test_no_answer_at_all_is_held(problem: Exception, why: GateReason) -> None:
         b'{"schema":"entrenous/decision/1","decision":"perhaps","case":"a"}',
     ],
 )
-def test_an_answer_that_is_not_understood_is_held(body: bytes) -> None:
+def test_malformed_answer_holds_the_upload(body: bytes) -> None:
     gate = Scripted(lambda _: httpx.Response(200, content=body))
     assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
-def test_noise_lets_nothing_through(status: int, body: bytes) -> None:
+def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
     assert read_reply(status, body).said is GateVerdict.HOLD
 
 
-def test_an_uploaders_token_is_noticed_for_it_is_not_told_what_is_held() -> None:
+def test_uploader_token_is_detected() -> None:
     gate = Scripted(lambda _: decided("let through", appeal="This picture was received. ..."))
     assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
 
 
-def test_too_large_is_not_asked_about_or_given_up() -> None:
+def test_large_upload_is_held_without_asking() -> None:
     gate = Scripted(upload_bytes_max=100)
     large = FINE + bytes(100)
     assert gate.client().ask(iter([large[:60], large[60:]])) == GateAnswer(
@@ -193,14 +193,14 @@ def test_too_large_is_not_asked_about_or_given_up() -> None:
         (b"", {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
     ],
 )
-def test_what_is_no_picture(data: bytes, choices: dict[str, Any], expected: GateAnswer) -> None:
+def test_settings_decide_about_other_files(
+    data: bytes, choices: dict[str, Any], expected: GateAnswer
+) -> None:
     assert both(Scripted(**choices), data) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
-def test_what_is_published_all_the_same_is_said_beforehand(
-    *, shadow: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixture) -> None:
     gate = Scripted(shadow=shadow)
     caplog.set_level("INFO", "entrenous.hooks")
     held, listed = (gate.client().ask(HELD, publishes_held=held) for held in (False, True))
@@ -213,7 +213,7 @@ def test_what_is_published_all_the_same_is_said_beforehand(
 
 
 @pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
-def test_only_a_plain_word_of_the_gate_lets_a_held_one_pass(more: dict[str, object]) -> None:
+def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object]) -> None:
     answer = Scripted(lambda _: decided("hold", **more)).client().ask(FINE, publishes_held=True)
     assert (answer.acts, answer.listed) == (GateVerdict.HOLD, False)
 
@@ -229,14 +229,14 @@ def test_only_a_plain_word_of_the_gate_lets_a_held_one_pass(more: dict[str, obje
         (None, "testclient", ""),
     ],
 )
-def test_whose_account_is_not_known_counts_by_the_address(
+def test_unknown_account_counts_by_address(
     name: str | None, address: str | None, whose: str
 ) -> None:
-    """Not by that of a server in front, which everybody comes through."""
+    """But not the address of a proxy in front, which everybody shares."""
     assert account_of(name, address) == whose
 
 
-def test_how_a_case_stands() -> None:
+def test_state_of_a_case() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         case = request.url.path.rpartition("/")[2]
         return httpx.Response(200 if case != "none" else 404, json={"state": case})
@@ -247,7 +247,7 @@ def test_how_a_case_stands() -> None:
     assert Scripted(lambda _: httpx.Response(200, text="[")).client().state_of("1") == ""
 
 
-def test_what_came_as_media_is_no_other_file() -> None:
+def test_declared_media_is_never_an_other_file() -> None:
     client = Scripted(lambda _: httpx.Response(415)).client()
     assert client.ask(b"/9j/4AAQ", says_media=True) == GateAnswer(
         GateVerdict.HOLD, GateReason.OTHER_MEDIA
@@ -278,7 +278,7 @@ def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
-def test_odd_members_are_held(more: dict[str, object]) -> None:
+def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
     gate = Scripted(lambda _: decided("let through", **more))
     assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
@@ -287,7 +287,7 @@ def test_odd_members_are_held(more: dict[str, object]) -> None:
     ("reference", "sent"),
     [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
 )
-def test_the_platforms_own_name_for_an_upload(reference: str, sent: str | None) -> None:
+def test_reference_is_sent(reference: str, sent: str | None) -> None:
     gate = Scripted()
     assert gate.client().ask(FINE, reference).said is GateVerdict.LET_THROUGH
     assert gate.heads[0].get("entrenous-reference") == sent
@@ -304,27 +304,27 @@ def test_the_log_says_what_fails_and_nothing_of_the_upload(
     }
 
 
-def test_the_strictest_of_several() -> None:
+def test_strictest_answer_of_several() -> None:
     fine, held, no = (GateAnswer(said) for said in GateVerdict)
     assert strictest([fine, no, held]) is no
     assert strictest([fine, held, fine]) is held
     assert strictest([]) is None
 
 
-def test_a_file_of_authorities_that_is_none(tmp_path: Any) -> None:
+def test_invalid_ca_file_is_refused(tmp_path: Any) -> None:
     (tmp_path / "ca.pem").write_bytes(b"no certificates")
     for kind in (GateClient, AsyncGateClient):
         with pytest.raises(BadSetting, match="ca_file"):
             kind(setting(ca_file=str(tmp_path / "ca.pem")))
 
 
-def test_the_token_is_in_no_repr() -> None:
+def test_repr_hides_the_token() -> None:
     assert "operator-token" not in repr(setting(token=Secret(b"operator-token")))
 
 
 @contextmanager
 def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server of one connection that does not speak as it should."""
+    """A server for one connection that misbehaves."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def once() -> None:
@@ -356,7 +356,7 @@ def _dripping(line: socket.socket) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("serve", [_silent, _dripping])
-def test_a_slow_gate_costs_no_more_than_the_budget(serve: Callable[[socket.socket], None]) -> None:
+def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], None]) -> None:
     with port_that(serve) as url:
         client = GateClient(setting(url, budget_s=0.4))
         begun = time.monotonic()
@@ -367,7 +367,9 @@ def test_a_slow_gate_costs_no_more_than_the_budget(serve: Callable[[socket.socke
 
 @pytest.mark.real
 @pytest.mark.parametrize("serve", [_silent, _dripping])
-def test_nor_in_a_loop(serve: Callable[[socket.socket], None]) -> None:
+def test_slow_gate_is_limited_by_the_budget_in_a_loop(
+    serve: Callable[[socket.socket], None],
+) -> None:
     async def ask(url: str) -> GateAnswer:
         client = AsyncGateClient(setting(url, budget_s=0.4))
         answer = await client.ask(FINE)
@@ -381,7 +383,7 @@ def test_nor_in_a_loop(serve: Callable[[socket.socket], None]) -> None:
 
 
 @pytest.mark.real
-def test_nobody_listens() -> None:
+def test_unreachable_gate_holds_uploads() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     assert GateClient(setting(url)).ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.AWAY)

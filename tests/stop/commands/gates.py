@@ -1,4 +1,4 @@
-"""A real gate, as `entrenous gate run` starts it."""
+"""A real gate, as started by ``entrenous gate run``."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ PATIENCE_S = 60
 
 
 class Running(NamedTuple):
-    """Its process and address, and what the operator shows."""
+    """A process, its address, and the operator's headers."""
 
     pid: int
     url: str
@@ -32,7 +32,7 @@ class Running(NamedTuple):
 
 
 def within_an_hour(seconds: float) -> None:
-    """Return when the clock's hour, by which a gate counts, has so many seconds left."""
+    """Wait until so many seconds are left of the clock hour by which a gate counts."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 
@@ -41,8 +41,9 @@ def within_an_hour(seconds: float) -> None:
 def running(
     data: Path, *more: str, under: Sequence[str] = (), log: Path | None = None
 ) -> Iterator[Running]:
-    """While this is open; then it is asked to stop. ``under`` is a program that runs it; what it
-    says to its operator is in ``log``.
+    """Run a gate while this is open, then stop it.
+
+    ``under`` is a program that runs it; its messages to the operator are in ``log``.
     """
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
     program = [*under, sys.executable, "-m", "entrenous", *arguments]

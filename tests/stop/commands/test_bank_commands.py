@@ -1,4 +1,4 @@
-"""``entrenous gate bank|partner|audit ...``: what the operator types, on a real database."""
+"""``entrenous gate bank``, ``partner`` and ``audit`` on a real database."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ KEY = "0b" * 32
 
 @pytest.fixture
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Types a command about a gate; its exit status and what it prints."""
+    """Return a function that runs a command; it returns exit status and output."""
     with open_platform(tmp_path / "gate"):
         pass
 
@@ -44,9 +44,7 @@ def test_banks_and_their_policies(gate: Any) -> None:
     assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
 
 
-def test_a_list_comes_into_a_bank_that_is_in_shadow_from_its_first_hash_on(
-    gate: Any, tmp_path: Path
-) -> None:
+def test_import_into_a_new_shadow_bank(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(KEY + "\n")
     words = ("bank", "import", str(listed), "--confirmed", "--bank")
@@ -67,25 +65,21 @@ def test_a_list_without_a_hash_makes_no_bank(gate: Any, tmp_path: Path, text: st
     assert "trial" not in gate("bank", "list")[1]
 
 
-def test_what_was_let_through_before_is_compared_again_when_wanted(
-    gate: Any, tmp_path: Path
-) -> None:
+def test_policy_look_back_compares_earlier_uploads(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(KEY + "\n")
     gate("bank", "import", str(listed), "--bank", "list", "--no-look-back")
     assert json.loads(gate("status", "--json")[1])["look_backs"] == 0
     status, said = gate("bank", "policy", "list", "--look-back")
     assert status == 0
-    assert said.endswith(
-        "1 claims are compared with what was let through before, while the gate runs.\n"
-    )
+    assert said.endswith("The running gate compares 1 claims with uploads that were let through.\n")
     assert json.loads(gate("status", "--json")[1])["look_backs"] == 1
     said = gate("bank", "policy", "list", "--shadow", "--look-back", "--json")[1]
     assert json.loads(said)["look_backs_due"] == 0
 
 
 @pytest.mark.threat("claim-censors")
-def test_the_operator_ends_a_claim_that_was_made_to_harm_others(gate: Any, tmp_path: Path) -> None:
+def test_operator_suspends_a_malicious_claim(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(KEY + "\n")
     gate("bank", "import", str(listed), "--bank", "list", "--confirmed", "--no-look-back")
@@ -117,20 +111,20 @@ def test_the_operator_ends_a_claim_that_was_made_to_harm_others(gate: Any, tmp_p
         (("people", "--on-claimed", "perhaps"), 2),
     ],
 )
-def test_policies_that_cannot_be(gate: Any, words: tuple[str, ...], status: int) -> None:
+def test_invalid_policies_are_refused(gate: Any, words: tuple[str, ...], status: int) -> None:
     before = gate("bank", "list", "--json")
     assert gate("bank", "policy", *words)[0] == status
     assert gate("bank", "list", "--json") == before
 
 
-def test_the_help_offers_only_what_can_be(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_only_possible_policies(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gate", "bank", "policy", "--help"], {}) == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "--on-claimed" in one]
     assert "[let through|hold]" in line
     assert "refuse" not in line
 
 
-def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
+def test_import_with_look_back(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32 + "\nno\n")
     status, said = gate("bank", "import", str(listed), "--bank", "lists", "--look-back", "--json")
@@ -144,7 +138,7 @@ def test_a_list_and_looking_back(gate: Any, tmp_path: Path) -> None:
     )
 
 
-def test_a_list_with_a_byte_order_mark_loses_nothing(gate: Any, tmp_path: Path) -> None:
+def test_import_of_a_list_with_byte_order_mark(gate: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32 + "\n" + "1f" * 32 + "\n", encoding="utf-8-sig")
     said = gate("bank", "import", str(listed), "--bank", "lists")[1]
@@ -152,7 +146,9 @@ def test_a_list_with_a_byte_order_mark_loses_nothing(gate: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("data", [("0f" * 32 + "\n").encode("utf-16"), bytes(range(256)) * 9])
-def test_a_file_that_is_no_list_is_said_to_be_none(gate: Any, tmp_path: Path, data: bytes) -> None:
+def test_import_of_a_file_that_is_no_list_is_refused(
+    gate: Any, tmp_path: Path, data: bytes
+) -> None:
     listed = tmp_path / "list.csv"
     listed.write_bytes(data)
     assert gate("bank", "import", str(listed), "--bank", "lists") == (7, "")
@@ -162,7 +158,7 @@ def test_a_file_that_is_no_list_is_said_to_be_none(gate: Any, tmp_path: Path, da
 
 
 @pytest.mark.parametrize("bank", ["people", "released", "", "two\nlines"])
-def test_a_list_needs_a_bank_of_its_own(gate: Any, tmp_path: Path, bank: str) -> None:
+def test_import_needs_its_own_bank(gate: Any, tmp_path: Path, bank: str) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32)
     before = gate("bank", "list", "--json")
@@ -170,7 +166,7 @@ def test_a_list_needs_a_bank_of_its_own(gate: Any, tmp_path: Path, bank: str) ->
     assert gate("bank", "list", "--json") == before
 
 
-def test_platforms_whose_opinions_count(gate: Any) -> None:
+def test_partner_commands(gate: Any) -> None:
     assert gate("partner", "add", "another", KEY)[0] == 0
     status, said = gate("partner", "list", "--json")
     assert json.loads(said)["partners"] == [{"name": "another", "key": KEY}]
@@ -186,7 +182,7 @@ def test_platforms_whose_opinions_count(gate: Any) -> None:
     assert gate("partner", "add", "another", "0b")[0] == 7
 
 
-def test_the_log_is_verified_and_a_change_is_found(gate: Any, tmp_path: Path) -> None:
+def test_audit_verify_detects_a_change(gate: Any, tmp_path: Path) -> None:
     gate("bank", "policy", "people", "--shadow")
     status, said = gate("audit", "verify", "--json")
     head = json.loads(said)["head"]
@@ -202,6 +198,6 @@ def test_the_log_is_verified_and_a_change_is_found(gate: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("toml", ["claims_per_hour = 0", 'database = "mysql"', "x = 1", "]["])
-def test_settings_that_cannot_be_used(gate: Any, tmp_path: Path, toml: str) -> None:
+def test_invalid_gate_settings_are_refused(gate: Any, tmp_path: Path, toml: str) -> None:
     (tmp_path / "gate" / "gate.toml").write_text(toml)
     assert gate("bank", "list")[0] in (3, 7)

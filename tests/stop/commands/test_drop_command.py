@@ -1,6 +1,6 @@
-"""``entrenous gate drop`` where something is wrong here: nothing is refused, so no mail bounces.
+"""Errors of ``entrenous gate drop`` itself: nothing is refused, so that no mail bounces.
 
-What a gate that answers makes of it: tests/real/test_hooks_drop.py.
+The gate's answers are tested in tests/real/test_hooks_drop.py.
 """
 
 import io
@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drop(token: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Drop:
-    """The command; its exit status, what it prints, and what it hints."""
+    """Run the command; return its exit status, output and hints."""
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
 
     def call(
@@ -49,7 +49,7 @@ def put(folder: Path, name: str) -> Path:
     return path
 
 
-def test_a_setting_that_is_wrong_is_to_be_tried_again_later(drop: Drop, tmp_path: Path) -> None:
+def test_drop_with_a_wrong_setting_asks_to_retry(drop: Drop, tmp_path: Path) -> None:
     empty = tmp_path / "empty.token"
     empty.touch()
     for status, said, hint in (
@@ -62,32 +62,26 @@ def test_a_setting_that_is_wrong_is_to_be_tried_again_later(drop: Drop, tmp_path
         assert hint.startswith("The setting ")
 
 
-def test_a_setting_of_a_device_that_is_wrong_is_none_of_its_business(
+def test_drop_ignores_device_settings(
     drop: Drop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "long")
     assert drop(str(tmp_path / "nothing.jpg"))[0] == 4
 
 
-def test_a_missing_file_and_a_wrong_command_line_keep_their_statuses(
-    drop: Drop, tmp_path: Path
-) -> None:
+def test_drop_exit_status_of_missing_file_and_usage_error(drop: Drop, tmp_path: Path) -> None:
     assert drop(str(tmp_path / "nothing.jpg"))[0] == 4
     assert drop("--mail", str(tmp_path / "nothing.jpg"))[0] == 2
 
 
-def test_a_quarantine_that_cannot_be_used_is_said_before_anything_is_asked(
-    drop: Drop, tmp_path: Path, token: Path
-) -> None:
+def test_drop_checks_the_quarantine_first(drop: Drop, tmp_path: Path, token: Path) -> None:
     file = put(tmp_path, "a.jpg")
     status, said, hint = drop(str(file), "--quarantine", str(token / "kept"))
     assert (status, said, file.exists()) == (6, "", True)
     assert "Nothing was changed" in hint
 
 
-def test_a_quarantine_on_another_file_system_is_said_before_anything_is_asked(
-    drop: Drop, tmp_path: Path
-) -> None:
+def test_drop_refuses_a_quarantine_on_another_file_system(drop: Drop, tmp_path: Path) -> None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is one file system here")
@@ -100,9 +94,7 @@ def test_a_quarantine_on_another_file_system_is_said_before_anything_is_asked(
 
 
 @pytest.mark.real
-def test_what_could_not_be_moved_is_said_and_the_others_are_asked_about(
-    drop: Drop, tmp_path: Path
-) -> None:
+def test_drop_reports_a_failed_move_and_continues(drop: Drop, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     first, second = put(tmp_path, "a" * 251 + ".jpg"), put(tmp_path, "b.jpg")

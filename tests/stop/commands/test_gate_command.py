@@ -1,4 +1,4 @@
-"""``entrenous gate run`` says, in one line, where it serves and where its tokens are."""
+"""``entrenous gate run`` prints where it serves and where its tokens are."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def gate(tmp_path: Path) -> Iterator[dict[str, Any]]:
 ROLES = ("operator", "uploader", "metrics")
 
 
-def test_tokens_are_kept_named_and_taken(gate: dict[str, Any], tmp_path: Path) -> None:
+def test_tokens_are_stored_named_and_reused(gate: dict[str, Any], tmp_path: Path) -> None:
     assert {"schema", "url", "operator_token_file"} <= set(gate)  # what scripts rely on
     assert gate["schema"] == "entrenous/gate/1"
     for role in ROLES:
@@ -53,9 +53,7 @@ def test_tokens_are_kept_named_and_taken(gate: dict[str, Any], tmp_path: Path) -
 
 @pytest.mark.threat("neighbours")
 @pytest.mark.parametrize("form", [("--json",), ()], ids=["json", "words"])
-def test_tokens_are_printed_only_when_that_is_asked_for(
-    tmp_path: Path, form: tuple[str, ...]
-) -> None:
+def test_tokens_are_printed_only_on_request(tmp_path: Path, form: tuple[str, ...]) -> None:
     data, quiet, asked = tmp_path / "gate", tmp_path / "quiet.log", tmp_path / "asked.log"
     for log, more in ((quiet, ()), (asked, ("--show-tokens",))):
         _run_once(data, log, (*form, *more))
@@ -65,7 +63,7 @@ def test_tokens_are_printed_only_when_that_is_asked_for(
 
 
 def _run_once(data: Path, log: Path, words: tuple[str, ...]) -> None:
-    """Run a gate as a service does, with all that it says in one log, until it serves."""
+    """Run a gate as a service does, with one log, until it serves."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as said, subprocess.Popen(program, stdout=said, stderr=said) as server:
@@ -95,7 +93,7 @@ def _upload(url: str, token: str) -> dict[str, Any]:
     return decision
 
 
-def test_its_figures_are_served(gate: dict[str, Any]) -> None:
+def test_running_gate_serves_metrics(gate: dict[str, Any]) -> None:
     _upload(gate["url"], _kept(gate, "operator"))
     bearer = {"Authorization": f"Bearer {_kept(gate, 'metrics')}"}
     told = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
@@ -103,8 +101,8 @@ def test_its_figures_are_served(gate: dict[str, Any]) -> None:
     assert 'entrenous_gate_index_hashes{where="file"} 0.0' in told
 
 
-def test_where_to_appeal_is_told_to_whoever_uploads(tmp_path: Path) -> None:
-    """What gate.toml says, held or refused or let through; `gate run` says when it says nothing."""
+def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
+    """As in gate.toml, for any decision; `gate run` warns if it is not set."""
     data, log = tmp_path / "gate", tmp_path / "log"
     page, hers = "https://platform.example/appeal?from=upload", photo(width_px=200)
     with running(data, log=log) as gate:

@@ -1,4 +1,4 @@
-"""``entrenous gate index lookup | status | rebuild``."""
+"""``entrenous gate index lookup``, ``status`` and ``rebuild``."""
 
 import json
 from dataclasses import replace
@@ -45,7 +45,7 @@ def answer(*words: str) -> dict[str, Any]:
     return told
 
 
-def test_a_lookup_says_distance_bank_and_state(data: Path) -> None:
+def test_lookup_prints_distance_bank_and_state(data: Path) -> None:
     near = flipped(ONE, range(0, 62, 2))
     told = answer("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
     assert told["schema"] == "entrenous/lookup/1"
@@ -57,19 +57,19 @@ def test_a_lookup_says_distance_bank_and_state(data: Path) -> None:
     ]
 
 
-def test_no_match_is_exit_status_1_and_32_bits_are_none(data: Path) -> None:
+def test_lookup_without_match_exits_with_1(data: Path) -> None:
     far = flipped(ONE, range(32)).hex()
     assert typed("lookup", far, "--data", str(data)).exit_code == 1
     assert typed("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
 
 
-def test_people_read_sentences(data: Path) -> None:
+def test_lookup_prints_sentences(data: Path) -> None:
     said = typed("lookup", ONE.hex(), "--data", str(data)).stdout
     assert "1 match" in said
     assert "0 bits: waiting claim a1 in bank people" in said
 
 
-def test_a_frame_is_a_part_and_is_told_once(data: Path) -> None:
+def test_lookup_reports_a_frame_once_as_a_part(data: Path) -> None:
     """However often the video shows it."""
     frames = VideoPrint(tuple(FramePrint(at_ms, OTHER, 90) for at_ms in (0, 500)))
     with open_platform(data) as (platform, _):
@@ -79,7 +79,7 @@ def test_a_frame_is_a_part_and_is_told_once(data: Path) -> None:
     assert [(one["claim"], one["part"]) for one in told["matches"]] == [("v1", True)]
 
 
-def test_a_withdrawn_claim_is_not_found(data: Path) -> None:
+def test_lookup_does_not_find_a_withdrawn_claim(data: Path) -> None:
     with open_platform(data) as (platform, _):
         claim = platform.bank.claims_on({1})[0][1]
         platform.bank.move(claim.id, ClaimEvent.WITHDRAW)
@@ -87,11 +87,11 @@ def test_a_withdrawn_claim_is_not_found(data: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "12", "g" * 64, "0" * 63, "0" * 66])
-def test_what_is_no_fingerprint_is_refused(data: Path, text: str) -> None:
+def test_lookup_refuses_invalid_fingerprints(data: Path, text: str) -> None:
     assert isinstance(typed("lookup", text, "--data", str(data)).exception, BadFingerprint)
 
 
-def test_status_and_rebuild(data: Path) -> None:
+def test_index_status_and_rebuild(data: Path) -> None:
     told = answer("status", "--data", str(data))
     assert (told["schema"], told["whole"], told["parts"]) == ("entrenous/index/1", 1, 1)
     assert 0 <= told["age_s"] < 60
@@ -105,7 +105,7 @@ def test_status_and_rebuild(data: Path) -> None:
     assert (told["whole"], told["in_base"], told["withdrawn_waiting"]) == (0, 0, False)
 
 
-def test_status_says_that_a_file_was_damaged(data: Path) -> None:
+def test_index_status_reports_a_damaged_file(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     base = data / "index" / "base"
@@ -115,8 +115,8 @@ def test_status_says_that_a_file_was_damaged(data: Path) -> None:
     assert "was sound" in typed("status", "--data", str(data)).stdout
 
 
-def test_the_index_is_divided_as_the_settings_say(data: Path) -> None:
-    """Also for a gate that serves; the files of another division are gone."""
+def test_index_has_the_configured_shards(data: Path) -> None:
+    """Also for a serving gate; files of an earlier division are deleted."""
     (data / "gate.toml").write_text("index_shards = 3\n")
     assert answer("status", "--data", str(data))["shards"] == 3
     with open_platform(data, serves=True) as (platform, _):

@@ -1,4 +1,4 @@
-"""A busy gate has judges beside itself; a quiet one, or one that was told so, has none."""
+"""A busy gate starts judge processes; an idle one, or one without judges, does not."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def all_of(gate: Running, count: int) -> set[int]:
 
 
 def until_there_are(count: int, gate: Running) -> set[int]:
-    """Several uploads at a time, until there are so many judges."""
+    """Send several uploads at a time until there are so many judges."""
     deadline = time.monotonic() + PATIENCE_S
     while len(there := judges_of(gate.pid)) < count:
         assert time.monotonic() < deadline
@@ -118,7 +118,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         assert platform.reviews.due().slow_looks == 0  # it was told to want none
 
 
-def test_one_that_was_told_so_has_none(tmp_path: Path) -> None:
+def test_gate_without_judges(tmp_path: Path) -> None:
     with running(tmp_path / "gate", "--judges", "0") as gate:
         assert all_of(gate, 12) == {200}
         assert not judges_of(gate.pid)

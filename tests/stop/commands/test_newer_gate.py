@@ -1,4 +1,4 @@
-"""What a newer Entrenous wrote is left as it is, and an update is what helps: not another try."""
+"""A newer version's database is left unchanged, and the error asks for an update."""
 
 import sqlite3
 import subprocess
@@ -22,7 +22,7 @@ OF_THE_GATE = [("status",), ("bank", "list"), ("review",), *OF_EXCHANGES]
 
 
 def newer(data: Path, table: str) -> list[str]:
-    """All that a gate's database holds, once ``table`` says that it is a newer one's."""
+    """Mark ``table`` as written by a newer version; return the database's contents."""
     with open_platform(data) as (platform, _):
         exchange_of(platform)
     with closing(sqlite3.connect(data / "bank.db")) as db:
@@ -38,7 +38,7 @@ def newer(data: Path, table: str) -> list[str]:
     + [("exchange_schema_version", words) for words in OF_EXCHANGES],
     ids=lambda it: it if isinstance(it, str) else " ".join(it),
 )
-def test_it_is_said_and_nothing_is_touched(
+def test_commands_refuse_a_newer_database_untouched(
     tmp_path: Path, table: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = newer(tmp_path, table)
@@ -50,7 +50,7 @@ def test_it_is_said_and_nothing_is_touched(
 
 @pytest.mark.real
 @pytest.mark.parametrize("table", ["schema_version", "exchange_schema_version"])
-def test_a_gate_does_not_start_on_it(tmp_path: Path, table: str) -> None:
+def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
     newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
     done = subprocess.run(

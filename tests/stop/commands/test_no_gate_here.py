@@ -1,4 +1,4 @@
-"""A folder that was mistyped is no gate, and does not become one."""
+"""A mistyped folder is not a gate, and does not become one."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
 @pytest.mark.parametrize("folder", ["missing", "empty"])
-def test_it_is_said_and_nothing_is_made(
+def test_commands_refuse_a_folder_without_a_gate(
     tmp_path: Path, words: tuple[str, ...], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -40,12 +40,14 @@ def test_it_is_said_and_nothing_is_made(
     assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
 
 
-def test_settings_alone_are_a_gate_that_has_not_run_yet(tmp_path: Path) -> None:
+def test_settings_alone_count_as_a_gate(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").touch()
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 0
 
 
-def test_a_list_makes_one_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_creates_a_gate_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, data = tmp_path / "list.txt", tmp_path / "gate"
     file.write_text(HASH)
     words = ["gate", "bank", "import", str(file), "--bank", "mine", "--data", str(data)]

@@ -1,4 +1,4 @@
-"""Commands that look nothing up leave the index's file alone, however it is."""
+"""Commands without a look-up leave the index's file alone, even a damaged one."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Typed = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """Types a command of a gate that has one listed hash; its exit status and what it prints."""
+    """Return a function that runs a command on a gate with one listed hash."""
 
     def type_(*words: str) -> tuple[int, str]:
         status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
@@ -50,7 +50,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
-def test_a_damaged_file_is_neither_read_nor_mended(
+def test_commands_without_lookup_do_not_read_a_damaged_index(
     typed: Typed, base: Path, words: tuple[str, ...]
 ) -> None:
     damaged, before = base.read_bytes(), base.stat()
@@ -62,7 +62,7 @@ def test_a_damaged_file_is_neither_read_nor_mended(
     assert base.read_bytes() == damaged
 
 
-def test_an_import_does_not_touch_it_and_the_next_look_up_mends_it(
+def test_import_leaves_a_damaged_index_to_the_next_lookup(
     typed: Typed, base: Path, tmp_path: Path
 ) -> None:
     damaged = base.read_bytes()
@@ -74,6 +74,6 @@ def test_an_import_does_not_touch_it_and_the_next_look_up_mends_it(
     assert json.loads(typed("index", "status", "--json")[1])["file_was"] == "sound"
 
 
-def test_without_a_look_up_there_is_no_index(typed: Typed, tmp_path: Path) -> None:
+def test_commands_without_lookup_create_no_index(typed: Typed, tmp_path: Path) -> None:
     assert typed("bank", "list")[0] == 0
     assert not (tmp_path / "gate" / "index").exists()

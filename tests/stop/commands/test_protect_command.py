@@ -1,4 +1,4 @@
-"""``entrenous protect`` from a real vault at a real gate: files, and messages that were sent."""
+"""``entrenous protect`` with a real vault and a real gate: files, and sent messages."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def the_gate(platform: Platform) -> Starlette:
 
 @pytest.fixture
 def web(platform: Platform) -> Iterator[httpx.Client]:
-    """The platform's own way to its gate."""
+    """The platform's own connection to its gate."""
     with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
         yield client
 
@@ -61,7 +61,7 @@ def street(
     capsys: pytest.CaptureFixture[str],
     platform: Platform,
 ) -> Iterator[Street]:
-    """Ana, who can ask a gate on a real SQLite file."""
+    """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=Direct(app)))
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
@@ -107,7 +107,7 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
 
 
-def test_the_same_file_again_is_the_claim_that_is_there(street: Street, platform: Platform) -> None:
+def test_protecting_a_file_again_returns_its_claim(street: Street, platform: Platform) -> None:
     first = street.does("ana", "protect", "talk.mp4", *GATE)
     again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
     assert (again.status, json.loads(again.out)) == (0, first)
@@ -117,7 +117,7 @@ def test_the_same_file_again_is_the_claim_that_is_there(street: Street, platform
     assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
 
 
-def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
+def test_unconfirmed_claim_can_be_forgotten(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(_: httpx.Request) -> httpx.Response:
@@ -135,10 +135,10 @@ def test_one_that_nobody_confirmed_can_be_taken_off_the_list(
     assert street.does("ana", "protect", "--list")["claims"] == []
 
 
-def test_a_silent_platform_is_asked_once_and_the_others_all_the_same(
+def test_unreachable_platform_is_asked_once(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each question waits for half a minute, and nothing else can use the vault meanwhile."""
+    """Each attempt waits half a minute, and blocks the vault meanwhile."""
     app, other, asked = the_gate(platform), "https://other.test", list[str]()
     silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
     answers = street.does("ana", "protect", "talk.mp4", "--gate", other)
@@ -158,7 +158,7 @@ def test_a_silent_platform_is_asked_once_and_the_others_all_the_same(
     assert shown == {one["claim"]: one["state"] for one in (*silent, answers)}
 
 
-def test_where_the_platform_is_silent_it_is_said_that_the_claim_still_holds(
+def test_failed_withdrawal_says_that_the_claim_remains(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = street.does("ana", "protect", "note.ogg", *GATE)["claim"]
@@ -193,7 +193,7 @@ def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
 
 
 @pytest.mark.real
-def test_without_sound_and_a_sound_alone(
+def test_protect_without_sound_and_sound_alone(
     street: Street,
     platform: Platform,
 ) -> None:
@@ -210,7 +210,7 @@ def test_without_sound_and_a_sound_alone(
     assert kinds == ["pdq-video", "chromaprint"]
 
 
-def test_an_embedding_goes_along_only_where_there_is_a_network(
+def test_embedding_is_sent_only_if_the_gate_takes_it(
     street: Street,
     platform: Platform,
 ) -> None:
@@ -228,7 +228,7 @@ def test_an_embedding_goes_along_only_where_there_is_a_network(
     assert platform.bank.embedding_count() == 0
 
 
-def test_somebody_under_18_is_shown_another_door_before_anything_is_opened(
+def test_under_18_is_referred_before_anything_is_opened(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
@@ -239,7 +239,7 @@ def test_somebody_under_18_is_shown_another_door_before_anything_is_opened(
 
 
 @pytest.mark.real
-def test_what_was_sent_is_registered_by_the_message(
+def test_protect_registers_the_files_of_a_message(
     street: Street,
     platform: Platform,
 ) -> None:
@@ -268,7 +268,7 @@ def test_what_was_sent_is_registered_by_the_message(
 
 
 @pytest.mark.real
-def test_each_kind_of_file_is_asked_about_once_and_no_leaves_those_out(
+def test_protect_asks_once_per_kind_of_file(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
@@ -296,7 +296,7 @@ def test_each_kind_of_file_is_asked_about_once_and_no_leaves_those_out(
     assert platform.bank.counts().claims == 1
 
 
-def test_messages_with_nothing_to_register(street: Street) -> None:
+def test_protect_refuses_messages_without_files(street: Street) -> None:
     street.settles("ben")
     street.adds("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
@@ -309,7 +309,7 @@ def test_messages_with_nothing_to_register(street: Street) -> None:
         assert street.types("ana", "protect", *given).status == 2
 
 
-def test_a_flat_picture_is_said_plainly(street: Street) -> None:
+def test_protect_explains_a_flat_picture(street: Street) -> None:
     (street.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
     said = street.types("ana", "protect", "fog.png", *GATE)
     assert (said.status, said.out, "so little detail" in said.err) == (3, "", True)

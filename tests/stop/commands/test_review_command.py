@@ -1,4 +1,4 @@
-"""``entrenous gate review`` and ``reviewer``: on the gate's machine, and over the network."""
+"""``entrenous gate review`` and ``reviewer``, on the gate's machine and over the network."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from entrenous.__main__ import _gate_app
 from entrenous.base.identifiers import ClaimId
 from entrenous.cli import run
 from entrenous.fingerprint.nouns import Match
-from entrenous.stop.commands.gate_review import _came
+from entrenous.stop.commands.gate_review import _arrival
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import open_platform
@@ -50,7 +50,7 @@ def typed(capfd: pytest.CaptureFixture[str]) -> Typed:
 
 @pytest.fixture
 def data(tmp_path: Path, hers: Any) -> Path:
-    """A gate with a picture that fits a claim, and one that cannot be read."""
+    """A gate with a picture that matches a claim, and an unreadable one."""
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
         claim = Claim(ClaimId("ab"), PEOPLE, ClaimState.WAITING, "pdq", 90, AT, reason="\x1b[2J")
@@ -66,15 +66,15 @@ def data(tmp_path: Path, hers: Any) -> Path:
     return folder
 
 
-def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: Path) -> None:
+def test_review_lists_cases_with_facts(typed: Typed, data: Path) -> None:
     status, said, _ = typed("review", "--data", data)
     assert status == 0
     lines = said.splitlines()
     assert re.fullmatch(rf"{CASE}: held as it came, came 2026-11-25 12:00 UTC(, .* ago)?", lines[1])
     assert [lines[0], *lines[2:4]] == [
-        "2 wait for a person; to this gate you are operator.",
+        "2 wait for a reviewer; you are operator at this gate.",
         "  people, 4 bits away, mirror; the claim is waiting; its owner says: \ufffd[2J",
-        "  your name of it: post 17",
+        "  your name for it: post 17",
     ]
     assert f"{OTHER}: held" in said
     assert "  it could not be read" in said
@@ -92,7 +92,7 @@ def test_what_waits_is_listed_with_what_a_person_decides_by(typed: Typed, data: 
     assert typed("review", "--data", data, "--after", "nonsense")[0] == 4
 
 
-def test_a_reviewer_without_a_token_is_not_told_to_take_the_operators(
+def test_review_without_a_token_suggests_a_reviewer_token(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
@@ -111,13 +111,13 @@ def test_a_reviewer_without_a_token_is_not_told_to_take_the_operators(
         ({"minutes": -5}, "UTC"),
     ],
 )
-def test_how_long_ago_something_came_is_told(before: dict[str, int], said: str) -> None:
+def test_review_shows_the_age_of_a_case(before: dict[str, int], said: str) -> None:
     at = datetime.now(UTC) - timedelta(**before)
-    assert _came(at.isoformat()).endswith(said)
+    assert _arrival(at.isoformat()).endswith(said)
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_a_case_is_shown_blurred_unless_it_is_asked_for_clear(
+def test_review_shows_a_blurred_view_by_default(
     typed: Typed, data: Path, tmp_path: Path, hers: Any
 ) -> None:
     view, clear = tmp_path / "view.png", tmp_path / "clear.jpg"
@@ -138,7 +138,7 @@ def test_a_case_is_shown_blurred_unless_it_is_asked_for_clear(
     ]
 
 
-def test_nothing_is_written_over_and_then_nobody_has_seen_it(
+def test_review_overwrites_no_file_and_logs_no_view(
     typed: Typed, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").write_text("mine")
@@ -151,9 +151,7 @@ def test_nothing_is_written_over_and_then_nobody_has_seen_it(
     assert "upload seen" not in typed("audit", "show", "--data", data)[1]
 
 
-def test_what_a_gate_says_keeps_its_spaces_and_names_no_address_that_nobody_gave(
-    typed: Typed, data: Path
-) -> None:
+def test_review_errors_name_no_internal_address(typed: Typed, data: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     decide = ("review", "--data", data, "--decide", CASE, "confirm")
     assert typed(*decide)[0] == 0
@@ -163,16 +161,16 @@ def test_what_a_gate_says_keeps_its_spaces_and_names_no_address_that_nobody_gave
     assert (str(data) in said, "127.0.0.1" in said) == (True, False)
 
 
-def test_a_confirmation_that_nothing_follows_from_says_so(typed: Typed, data: Path) -> None:
+def test_confirmation_without_effect_says_so(typed: Typed, data: Path) -> None:
     with open_platform(data) as (platform, _):
         platform.bank.withdraw(ClaimId("ab"))
     said = typed("review", "--data", data, "--decide", CASE, "confirm")[1]
-    assert "No claim that it fits is left: nothing follows" in said
+    assert "No claim that it matches is left, so nothing follows" in said
     said = typed("review", "--data", data, "--decide", OTHER, "confirm")[1]
     assert "the same file is held again" in said
 
 
-def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
+def test_two_reviewers_confirm_with_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     for name in ("ana", "ben"):
         told = json.loads(typed("reviewer", "add", name, "--data", data, "--json")[1])
@@ -183,13 +181,13 @@ def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: 
         return typed("review", "--data", data, *mine, "--decide", CASE, decision, *more)
 
     status, said, _ = decides("ana")
-    assert (status, "waits for another person" in said) == (0, True)
+    assert (status, "waits for a second person" in said) == (0, True)
     status, _, wrong = decides("ana")
     assert (status, "ana is the first one" in wrong) == (3, True)
     listed = typed("review", "--data", data, "--token-file", tmp_path / "ana")[1]
-    assert "1 that you confirmed wait for another person." in listed
+    assert "1 that you confirmed wait for a second person." in listed
     seen = typed("review", "--data", data, "--token-file", tmp_path / "ben")[1]
-    assert "ana confirmed it; another person has to, too" in seen
+    assert "ana confirmed it; a second person has to confirm it too" in seen
     done = json.loads(decides("ben", "confirm", "--json")[1])
     assert (done["state"], done["case"]) == ("confirmed", CASE)
     status, _, wrong = decides("ben", "release")
@@ -202,7 +200,7 @@ def test_two_persons_decide_by_their_tokens(typed: Typed, data: Path, tmp_path: 
 
 
 def test_reviewers_are_listed_and_removed(typed: Typed, data: Path, tmp_path: Path) -> None:
-    assert "Nobody decides here" in typed("reviewer", "list", "--data", data)[1]
+    assert "Only the holder" in typed("reviewer", "list", "--data", data)[1]
     status, said, _ = typed("reviewer", "add", "ana", "--data", data)
     assert status == 0
     (token,) = [line.split()[-1] for line in said.splitlines() if "shown only now" in line]
@@ -231,14 +229,14 @@ def test_reviewers_are_listed_and_removed(typed: Typed, data: Path, tmp_path: Pa
         ("--data", "x", "--decide", CASE, "confirm", "--show", CASE, "--out", "y"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant(typed: Typed, words: tuple[str, ...]) -> None:
+def test_contradictory_review_options_are_refused(typed: Typed, words: tuple[str, ...]) -> None:
     assert typed("review", *words)[0] == 2
 
 
-def test_on_a_terminal_a_decision_is_asked_about(
+def test_decision_on_a_terminal_is_confirmed_first(
     typed: Typed, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistyped number would let another picture go."""
+    """A mistyped number would release another picture."""
     answers, asked = iter([False, True]), list[str]()
 
     def answered(question: str, **_: object) -> bool:
@@ -260,7 +258,7 @@ def test_on_a_terminal_a_decision_is_asked_about(
 
 
 @pytest.mark.parametrize("case", ["no-such", "..", "a/b?c=d", "\u20ac {}"])
-def test_a_case_that_is_not_there(typed: Typed, data: Path, tmp_path: Path, case: str) -> None:
+def test_unknown_case_is_reported(typed: Typed, data: Path, tmp_path: Path, case: str) -> None:
     out = tmp_path / "out"
     assert typed("review", "--data", data, "--decide", case, "confirm")[0] in {3, 4}
     assert typed("review", "--data", data, "--show", case, "--out", out)[0] in {3, 4}
@@ -269,13 +267,13 @@ def test_a_case_that_is_not_there(typed: Typed, data: Path, tmp_path: Path, case
 
 
 @pytest.mark.real
-def test_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
-    """Of a gate that runs elsewhere a reviewer has an address and a token."""
+def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
+    """A reviewer of a remote gate has its address and a token."""
     token = json.loads(typed("reviewer", "add", "ana", "--data", data, "--json")[1])["token"]
     (tmp_path / "ana").write_text(token)
     with running(data, "--no-slow-look") as gate:
         where = ("review", "--gate", gate.url, "--token-file", tmp_path / "ana")
-        assert "to this gate you are ana" in typed(*where)[1]
+        assert "you are ana at this gate" in typed(*where)[1]
         assert typed(*where, "--show", CASE, "--out", tmp_path / "view.png")[0] == 0
         assert typed(*where, "--show", CASE, "--out", tmp_path / "clear", "--clear")[0] == 0
         assert (tmp_path / "clear").read_bytes() == jpeg(hers)

@@ -1,4 +1,4 @@
-"""A gate makes slow looks by itself, in a process beside it; a command makes those that are due."""
+"""A gate makes deferred scans in a process of its own; a command makes the due ones."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 
 
 def brought(gate: Running) -> Any:
-    """Her claim, and a screenshot that the first looks let through."""
+    """Register her claim, and upload a screenshot that the first scan lets through."""
     hers = skimage.data.astronaut()
     with new_client() as client:
         bank = HttpBankClient(gate.url, client)
@@ -30,7 +30,7 @@ def brought(gate: Running) -> Any:
     return gate.bring(jpeg(on_a_page(hers)), "post 17").json()
 
 
-def test_a_running_gate_finds_it_after_its_answer(tmp_path: Path) -> None:
+def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
     with running(tmp_path / "gate") as gate:
         answer = brought(gate)
         assert answer["decision"] == "let through"
@@ -43,7 +43,7 @@ def test_a_running_gate_finds_it_after_its_answer(tmp_path: Path) -> None:
         ]
 
 
-def test_what_a_gate_left_is_made_by_a_command(tmp_path: Path) -> None:
+def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
     data, hers = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
         gate = NearGate(platform)
@@ -52,12 +52,12 @@ def test_what_a_gate_left_is_made_by_a_command(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
     for made in (1, 0):
         said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
-        assert said == f"Slow looks that were made: {made}.\n"
+        assert said == f"Uploads searched: {made}.\n"
     with open_platform(data) as (platform, _):
         assert [one.case for one in platform.reviews.published("", 9)] == [case]
 
 
-def test_a_gate_that_makes_none_keeps_nothing(tmp_path: Path) -> None:
+def test_gate_without_slow_looks_keeps_no_bytes(tmp_path: Path) -> None:
     with running(tmp_path / "gate", "--no-slow-look") as gate:
         assert brought(gate)["decision"] == "let through"
         assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

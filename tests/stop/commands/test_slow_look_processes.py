@@ -1,4 +1,4 @@
-"""As many processes as are set make slow looks beside a gate; they share what is due."""
+"""The configured number of processes share the due deferred scans."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import skimage.data
 import sqlalchemy as sa
 
 from entrenous.stop.commands import gate_run
-from entrenous.stop.store.engine import glancing, open_engine
+from entrenous.stop.store.engine import open_engine, reading_once
 from entrenous.stop.store.postgres import open_postgres_engine
 from entrenous.stop.store.schema import UPLOAD
 from tests.stop.commands.gates import PATIENCE_S, running
@@ -22,7 +22,7 @@ _UPLOADS = 12
 
 
 def slow_lookers(gate: int) -> list[int]:
-    """The processes that a running gate has for it."""
+    """The scanning processes of a running gate."""
     children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
     return [int(pid) for one in children for pid in one.read_text().split() if looks_slowly(pid)]
 
@@ -41,14 +41,14 @@ def until(told: Callable[[], bool]) -> None:
 
 
 def uploads() -> Iterator[bytes]:
-    """No two alike."""
+    """Uploads, all different."""
     hers = skimage.data.astronaut()
     for number in range(_UPLOADS):
         yield jpeg(hers[number * 8 : 400 + number * 8, number * 5 : 400 + number * 5])
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_two_look_once_at_each_upload(
+def test_two_processes_scan_each_upload_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres").fresh() if kind == "postgres" else ""
@@ -68,14 +68,14 @@ def test_two_look_once_at_each_upload(
 
 
 def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
-    """Of each upload what is due, and how often it was taken."""
-    with glancing(engine) as db:
+    """For each upload, what is due, and how often it was taken."""
+    with reading_once(engine) as db:
         rows = db.execute(sa.select(UPLOAD.c.slow_look, UPLOAD.c.slow_looks_taken)).all()
     return [(row[0], row[1]) for row in rows]
 
 
 @pytest.mark.parametrize(("there", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
-def test_without_a_setting_it_is_one_for_each_two_processors(
+def test_default_is_one_process_per_two_processors(
     there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_run, "processors", lambda: there)

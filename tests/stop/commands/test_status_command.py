@@ -1,4 +1,4 @@
-"""``entrenous gate status``: figures in words, and what needs somebody."""
+"""``entrenous gate status``: figures in words, and warnings."""
 
 import json
 from datetime import timedelta
@@ -54,7 +54,7 @@ def held(data: Path, hours: float, upload: bytes | None = None) -> str:
     return decision.case
 
 
-def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
+def test_status_of_a_healthy_gate(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     held(data, 23)
@@ -69,25 +69,25 @@ def test_a_sound_gate_says_that_nothing_is_wrong(data: Path) -> None:
     assert (told["hashes"], told["reviews"], told["wrong"]) == (2, 1, [])
 
 
-def test_a_gate_without_a_link_to_appeal_is_said(data: Path) -> None:
+def test_status_warns_of_a_missing_appeal_url(data: Path) -> None:
     (data / "gate.toml").unlink()
     assert any("set appeal_url in gate.toml" in line for line in answer(data)["wrong"])
 
 
-def test_pictures_whose_key_is_gone_are_said(data: Path) -> None:
-    """And no longer once its line is back, beside that of the key which was made since."""
+def test_status_warns_of_undecryptable_uploads(data: Path) -> None:
+    """The warning ends once the key's line is back, beside the newer key."""
     held(data, 1, b"a picture")
-    told = "1 of the pictures that have waited longest cannot be opened"
-    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    told = "1 of the uploads that have waited longest cannot be decrypted"
+    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
     key = data / "held.key"
     old = key.read_bytes()
     key.unlink()
     assert any(line.startswith(told) for line in answer(data)["wrong"])
     key.write_bytes(key.read_bytes() + old)
-    assert not any("cannot be opened" in line for line in answer(data)["wrong"])
+    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
 
 
-def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:
+def test_status_warns_of_an_old_review(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     held(data, 25)
@@ -96,19 +96,19 @@ def test_a_review_that_waits_for_more_than_a_day_is_said(data: Path) -> None:
     assert "Nothing is wrong" not in said
 
 
-def test_two_persons_of_whom_one_is_known_are_said(data: Path) -> None:
+def test_status_warns_of_a_missing_second_reviewer(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     (data / "gate.toml").write_text("confirmers = 2\n")
-    assert "Two persons have to confirm, and only the operator is known" in typed(data)
+    assert "Two people have to confirm, but there is only the operator" in typed(data)
     with open_platform(data) as (platform, _):
         add_reviewer("ana", platform)
     assert answer(data)["wrong"] == [NO_APPEAL]
 
 
-def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> None:
+def test_status_reports_a_damaged_or_missing_index(data: Path) -> None:
     (missing,) = answer(data)["wrong"]
-    assert missing == "The index has no file yet: a gate that starts on this folder makes it."
+    assert missing == "The index has no file yet: a gate that starts in this folder creates it."
     base = data / "index" / "base"
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
@@ -119,7 +119,7 @@ def test_a_damaged_and_a_missing_index_are_said_and_left_alone(data: Path) -> No
 
 
 @pytest.mark.parametrize("words", [("status",), ("index", "status")])
-def test_what_is_no_file_is_said_in_our_words(
+def test_status_of_an_unusable_folder(
     data: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "index" / "base").mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_what_is_no_file_is_said_in_our_words(
     assert "fault in Entrenous" not in said
 
 
-def test_shadow_is_told_by_bank_and_distance(data: Path) -> None:
+def test_status_shows_shadow_counts(data: Path) -> None:
     with open_platform(data) as (platform, _):
         platform.bank.set_bank(Bank(TRIAL, shadow=True))
         for number, (bank, bits) in enumerate([(TRIAL, 5), (TRIAL, 4), (TRIAL, 30), (PEOPLE, 0)]):
@@ -143,7 +143,7 @@ def test_shadow_is_told_by_bank_and_distance(data: Path) -> None:
     assert cells == [(4, 2), (30, 1)]
 
 
-def test_what_others_may_read_is_said(data: Path) -> None:
+def test_status_warns_of_exposed_files(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     (data / "gate.toml").touch(0o644)
@@ -156,13 +156,13 @@ def test_what_others_may_read_is_said(data: Path) -> None:
     assert said in typed(data)
 
 
-def test_a_disk_without_room_is_said_and_holds_uploads_without_their_bytes(data: Path) -> None:
+def test_status_warns_of_a_full_disk(data: Path) -> None:
     settings = data / "gate.toml"
     settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
     case = held(data, 0)
     with open_platform(data) as (platform, _):
         platform.reviews.keep(case, b"a large upload", 20)
         assert not platform.reviews.review(case).has_bytes
-    assert any(f"Less than {1 << 40:,} MB are free" in line for line in answer(data)["wrong"])
+    assert any(f"less than {1 << 40:,} MB free" in line for line in answer(data)["wrong"])
     settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))
     assert not any("are free" in line for line in answer(data)["wrong"])

@@ -1,4 +1,4 @@
-"""``entrenous gate try``: a dry run on a real database, with the decoder in its jail."""
+"""``entrenous gate try``: a dry run on a real database, with the decoder in its sandbox."""
 
 import io
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Any:
-    """Writes a picture made from a photograph; its path."""
+    """Return a function that writes a picture made from a photograph."""
     plain = np.asarray(skimage.data.astronaut())
 
     def written(name: str, change: Any = lambda pixels: pixels) -> str:
@@ -34,7 +34,7 @@ def photo(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Any) -> Any:
-    """A gate with the photograph in a list that the platform stands behind; types a command."""
+    """A gate with the photograph in a confirmed list; returns a function that runs commands."""
     run(["fingerprint", photo("registered"), "--json"], {})
     listed = tmp_path / "list.csv"
     listed.write_text(json.loads(capsys.readouterr().out)["hex"] + "\n")
@@ -49,14 +49,14 @@ def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Any) -> Any:
 
 
 def in_a_collage(pixels: Any) -> Any:
-    """Beside and above other pictures."""
+    """The photograph beside and above other pictures."""
     cat = np.asarray(skimage.data.chelsea())
     other = np.resize(cat[:300, :400], (300, 400, 3)).repeat(2, 0).repeat(2, 1)[:512, :512]
     upper = np.concatenate([other, pixels], axis=1)
     return np.concatenate([upper, np.fliplr(upper[::-1])], axis=0)
 
 
-def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: Any) -> None:
+def test_try_refuses_a_mirrored_picture_and_stores_nothing(gate: Any, photo: Any) -> None:
     status, said = gate("try", photo("mirrored", np.fliplr), "--json")
     told = json.loads(said)
     (match,) = told["matches"]
@@ -66,7 +66,7 @@ def test_a_mirrored_picture_would_be_refused_and_is_not_kept(gate: Any, photo: A
     assert told["would"] is None
 
 
-def test_a_collage_takes_the_slow_look_and_is_held(gate: Any, photo: Any) -> None:
+def test_try_deep_holds_a_collage(gate: Any, photo: Any) -> None:
     collage = photo("collage", in_a_collage)
     assert json.loads(gate("try", collage, "--json")[1])["decision"] == "let through"
     told = json.loads(gate("try", collage, "--deep", "--json")[1])
@@ -74,21 +74,21 @@ def test_a_collage_takes_the_slow_look_and_is_held(gate: Any, photo: Any) -> Non
     assert "larger picture" in told["matches"][0]["how"]
 
 
-def test_in_shadow_it_says_what_it_would_do(gate: Any, photo: Any) -> None:
+def test_try_in_shadow_mode(gate: Any, photo: Any) -> None:
     gate("bank", "policy", "site", "--shadow")
     _, said = gate("try", photo("same"))
     assert said.startswith("It would be answered: let through.\n  Without shadow mode: refuse.\n")
 
 
-def test_what_is_no_picture_is_said(gate: Any, tmp_path: Path) -> None:
+def test_try_reports_a_file_that_is_no_picture(gate: Any, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("not a picture")
     assert gate("try", str(words), "--json")[0] == 7
 
 
 @pytest.mark.real
-def test_a_clip_and_a_sound_are_looked_at_in_a_jail(gate: Any, tmp_path: Path) -> None:
-    """The registered photograph, shown in a film: held at most, although it was listed."""
+def test_try_decodes_clips_and_sounds_in_a_sandbox(gate: Any, tmp_path: Path) -> None:
+    """The listed photograph, shown in a film, is held at most."""
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())
     film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))

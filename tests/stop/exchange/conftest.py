@@ -1,4 +1,4 @@
-"""A room for exchanges."""
+"""The fixture of an exchange."""
 
 from collections.abc import Iterator
 from pathlib import Path

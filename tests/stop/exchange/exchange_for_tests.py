@@ -1,4 +1,4 @@
-"""An exchange and a bank on a real SQLite file, a feed in memory, a clock that one winds."""
+"""An exchange and a bank on a real SQLite file, a feed in memory, and a settable clock."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ from tests.stop.platform_for_tests import WoundClock
 
 
 def bits(number: int) -> bytes:
-    """A hash like no other one."""
+    """A hash unlike any other."""
     return hashlib.sha256(f"picture {number}".encode()).digest()
 
 
 @dataclass
 class MemoryFeed:
-    """Claims in their newest state, as a bank store tells of them."""
+    """Claims in their latest state, as a bank store returns them."""
 
     clock: Clock
     newest: dict[ClaimId, Change] = field(default_factory=dict)
@@ -124,7 +124,7 @@ def with_claims_in_bank(room: Room) -> Exchange:
 
 
 def _unused() -> tuple[None, None, None]:
-    """Exchanges look at no picture and hold no upload."""
+    """Exchanges read no picture and store no upload."""
     return cast("tuple[None, None, None]", (None,) * 3)
 
 

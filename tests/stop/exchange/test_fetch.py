@@ -1,4 +1,4 @@
-"""A fetch into a bank: what is withdrawn at the source is withdrawn here; kills lose nothing."""
+"""Fetching into a bank: withdrawals at the source are applied; kills lose nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -26,7 +26,7 @@ def live(*numbers: int, version: int = 1) -> tuple[Record, ...]:
 
 @dataclass
 class Script:
-    """A source that has these pages; it may break off before one of them."""
+    """A source with these pages, which may fail before one of them."""
 
     all_pages: Sequence[Page]
     stale_after: timedelta | None = timedelta(days=30)
@@ -70,21 +70,21 @@ def test_records_become_waiting_claims_in_a_bank_of_their_own(known: Room) -> No
     assert states == {ClaimState.WAITING}
 
 
-def test_confirmed_only_if_the_platform_stands_behind_it(room: Room) -> None:
+def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(room: Room) -> None:
     source = Source("own", SourceKind.FILE, "/list", THEIRS, confirmed=True)
     room.exchange.sources.add(source)
     fetch_source(source, script(live(1)), room.exchange, room.platform)
     assert [claim.state for _, claim in room.bank.claims_on([1])] == [ClaimState.CONFIRMED]
 
 
-def test_withdrawn_there_is_withdrawn_here(known: Room) -> None:
+def test_withdrawal_at_the_source_withdraws_here(known: Room) -> None:
     run(known, script(live(1, 2)))
     done = run(known, script(live(1, 2), (Record("k1", 2),)))
     assert protected(known) == {bits(2)}
     assert done.withdrawn == 1  # type: ignore[attr-defined]
 
 
-def test_a_fetch_that_broke_off_goes_on_after_its_last_whole_page(known: Room) -> None:
+def test_interrupted_fetch_resumes_after_its_last_page(known: Room) -> None:
     pages = (live(1), live(2), live(3))
     broken = script(*pages, breaks_before=2)
     with pytest.raises(SourceUnreachable):
@@ -101,7 +101,7 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Kills a fetch before its n-th change of the bank or of what is kept of the source."""
+    """Kills a fetch before its n-th change of the bank or of the source's records."""
 
     def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
         self.left = left
@@ -132,7 +132,7 @@ class Mortal:
         ((Record("k2", 3, (bits(8),)), *live(1, 3, version=3)), {8, 1, 3}),  # or changed
     ],
 )
-def test_killed_anywhere_nothing_is_lost_and_nothing_matches_for_good(
+def test_fetch_killed_anywhere_loses_nothing(
     known: Room,
     monkeypatch: pytest.MonkeyPatch,
     left: int,
@@ -151,7 +151,7 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_matches_for_good(
     assert len(claims) == len(protects)
 
 
-def test_killed_again_and_again_makes_nothing_twice(
+def test_fetch_killed_repeatedly_creates_no_duplicates(
     known: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     always = timedelta(0)
@@ -165,7 +165,7 @@ def test_killed_again_and_again_makes_nothing_twice(
     assert known.bank.counts().claims == 3
 
 
-def test_a_stale_checkpoint_begins_anew_and_withdraws_what_is_gone(known: Room) -> None:
+def test_stale_checkpoint_restarts_and_withdraws_missing(known: Room) -> None:
     run(known, script(live(1, 2, 3)))
     known.clock.wind(days=29)
     again = script(live(1, 2, 3))
@@ -178,7 +178,7 @@ def test_a_stale_checkpoint_begins_anew_and_withdraws_what_is_gone(known: Room) 
     assert protected(known) == {bits(1), bits(3)}
 
 
-def test_without_checkpoints_every_fetch_is_the_whole_truth(known: Room) -> None:
+def test_fetch_without_checkpoints_is_complete(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(1, 2, version=0), stale_after=always))
     run(known, script(live(2, 3, version=0), stale_after=always))
@@ -187,7 +187,7 @@ def test_without_checkpoints_every_fetch_is_the_whole_truth(known: Room) -> None
     assert protected(known) == {bits(1), bits(2)}
 
 
-def test_a_source_that_broke_off_withdraws_nothing(known: Room) -> None:
+def test_interrupted_source_withdraws_nothing(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(1, 2), live(3), stale_after=always))
     with pytest.raises(SourceUnreachable):
@@ -195,7 +195,7 @@ def test_a_source_that_broke_off_withdraws_nothing(known: Room) -> None:
     assert protected(known) == {bits(1), bits(2), bits(3)}
 
 
-def test_an_emptied_source_is_asked_about_first(known: Room) -> None:
+def test_emptied_source_needs_confirmation(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(*range(30)), stale_after=always))
     done = run(known, script(live(0), stale_after=always))
@@ -205,7 +205,7 @@ def test_an_emptied_source_is_asked_about_first(known: Room) -> None:
     assert protected(known) == {bits(0)}
 
 
-def test_a_list_that_is_wholly_another_is_asked_about_first(known: Room) -> None:
+def test_replaced_list_needs_confirmation(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(*range(30)), stale_after=always))
     done = run(known, script(live(*range(100, 130)), stale_after=always))
@@ -213,7 +213,7 @@ def test_a_list_that_is_wholly_another_is_asked_about_first(known: Room) -> None
     assert {bits(number) for number in range(30)} <= protected(known)
 
 
-def test_what_could_not_be_read_is_not_taken_for_withdrawn(known: Room) -> None:
+def test_unreadable_records_are_not_withdrawn(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(*range(30)), stale_after=always))
     known.clock.wind(hours=1)
@@ -229,14 +229,14 @@ def test_what_could_not_be_read_is_not_taken_for_withdrawn(known: Room) -> None:
     assert len(protected(known)) == 29
 
 
-def test_bad_records_are_counted_and_the_page_counts(known: Room) -> None:
+def test_bad_records_are_counted_and_the_page_kept(known: Room) -> None:
     page = Page(live(1), "1", tuple(f"record {one}: bad" for one in range(25)))
     done = run(known, Script([page]))
     assert protected(known) == {bits(1)}
     assert (done.refused, len(done.reasons)) == (25, 10)  # type: ignore[attr-defined]
 
 
-def test_what_its_holder_withdrew_here_stays_so(known: Room) -> None:
+def test_claim_withdrawn_by_its_holder_stays_withdrawn(known: Room) -> None:
     run(known, script(live(1)))
     from entrenous.stop.registration import ClaimEvent
 

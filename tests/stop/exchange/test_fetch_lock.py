@@ -1,4 +1,4 @@
-"""Two fetches of one source at the same time: the second says so and ends."""
+"""Of two concurrent fetches of one source, the second ends with an error."""
 
 import pytest
 import sqlalchemy as sa
@@ -10,12 +10,12 @@ from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import Room
 
 
-def test_one_at_a_time_in_a_file(room: Room) -> None:
+def test_fetch_lock_beside_sqlite(room: Room) -> None:
     _one_at_a_time(room.exchange.sources.engine)  # type: ignore[attr-defined]
 
 
 @pytest.mark.real
-def test_one_at_a_time_in_postgresql(postgres: Cluster) -> None:
+def test_fetch_lock_in_postgresql(postgres: Cluster) -> None:
     engine = open_postgres_engine(postgres.fresh())
     try:
         _one_at_a_time(engine)

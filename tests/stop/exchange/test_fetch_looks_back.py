@@ -1,4 +1,4 @@
-"""What a source or a partner brings is looked back for, like a person's claim."""
+"""Hashes from a source or a partner are looked back for, like a person's claim."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def waits(platform: Platform, case: str, bank: str) -> None:
     assert look_back_due(platform) == 0
 
 
-def test_what_was_let_through_before_a_fetch_waits_after_it(platform: Platform, hers: Any) -> None:
+def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> None:
     case = judge_upload(jpeg(hers), platform, "post 17").case
     exchange = exchange_of(platform)
     exchange.sources.add(SOURCE)
@@ -60,7 +60,7 @@ def test_what_was_let_through_before_a_fetch_waits_after_it(platform: Platform, 
     assert platform.reviews.due().look_backs == 0
 
 
-def test_and_before_a_partner_submitted_it(platform: Platform, hers: Any) -> None:
+def test_earlier_upload_waits_after_a_submission(platform: Platform, hers: Any) -> None:
     case = judge_upload(jpeg(hers), platform, "post 17").case
     exchange = exchange_of(platform)
     key = add_partner("friends", [BankName("people")], exchange, submits=True)

@@ -1,4 +1,4 @@
-"""How often a gate that fetches by itself asks a source, and how long it leaves one that fails."""
+"""How often a gate fetches from a source, and how long it waits after failures."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,13 +23,13 @@ def test_a_source_is_due_when_its_time_has_come() -> None:
     assert rounds.is_due("old", read(HOUR), NOW)
 
 
-def test_clocks_that_differ_neither_hurry_nor_end_it() -> None:
+def test_fetch_schedule_tolerates_clock_jumps() -> None:
     rounds = FetchSchedule(HOUR)
     assert not rounds.is_due("a little ahead", read(-HOUR * 0.1), NOW)
     assert rounds.is_due("from next year", read(-timedelta(days=365)), NOW)
 
 
-def test_failures_in_a_row_wait_longer_each_time_and_others_do_not_wait() -> None:
+def test_repeated_failures_back_off_per_source() -> None:
     rounds = FetchSchedule(HOUR)
     waits = [rounds.failed("broken", NOW) / HOUR for _ in range(40)]
     assert waits[:5] == [1, 2, 4, 6, 6]
@@ -43,14 +43,14 @@ def test_failures_in_a_row_wait_longer_each_time_and_others_do_not_wait() -> Non
 
 
 @pytest.mark.parametrize("every", [timedelta(seconds=3), timedelta(days=2)])
-def test_the_longest_wait_is_never_shorter_than_usual(every: timedelta) -> None:
+def test_backoff_is_never_shorter_than_the_interval(every: timedelta) -> None:
     rounds = FetchSchedule(every)
     waits = [rounds.failed("broken", NOW) for _ in range(20)]
     assert waits[0] == every
     assert waits[-1] == max(every, HOUR * 6)
 
 
-def test_what_another_process_fetches_is_no_failure() -> None:
+def test_fetch_by_another_process_is_no_failure() -> None:
     rounds = FetchSchedule(HOUR)
     rounds.left_to_another("theirs", NOW)
     assert not rounds.is_due("theirs", NEVER, NOW + timedelta(seconds=59))

@@ -1,4 +1,4 @@
-"""Time as partners see it: nothing is skipped, whenever it was committed."""
+"""Times served to partners: no change is skipped, whenever it was committed."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ def test_the_newest_number_is_found_wherever_one_begins(numbers: list[int], know
     assert newest_number(feed, known) == max([known, *numbers])
 
 
-def test_no_news_costs_one_question(room: Room) -> None:
+def test_no_news_costs_one_query(room: Room) -> None:
     room.feed.put("a", bits(1))
     asked = list[int]()
     changes = room.feed.changes
@@ -31,7 +31,7 @@ def test_no_news_costs_one_question(room: Room) -> None:
     assert asked == [1]
 
 
-def test_the_first_mark_is_dated_by_the_newest_change(room: Room) -> None:
+def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
     made_s = seconds(room.clock.now())
     room.clock.wind(hours=3)
@@ -47,7 +47,7 @@ def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
     assert look(room.exchange) == Mark(first.at_s + 1, 2)
 
 
-def test_what_is_committed_late_is_not_in_a_time_that_was_asked_about(room: Room) -> None:
+def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.feed.put("a", bits(1))
     look(room.exchange)
     room.clock.wind(seconds=10)
@@ -62,7 +62,7 @@ def test_what_is_committed_late_is_not_in_a_time_that_was_asked_about(room: Room
     assert dated([2], room.exchange)[0] >= asked_s
 
 
-def test_a_start_in_the_future_begins_at_the_beginning(room: Room) -> None:
+def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     room.feed.put("a", bits(1))
     look(room.exchange)
     room.clock.wind(seconds=5)
@@ -82,7 +82,7 @@ def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
     assert number_before(oldest.at_s + 1, room.exchange) == 3
 
 
-def test_another_process_that_was_quicker_decides(
+def test_concurrent_mark_of_another_process_wins(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.feed.put("a", bits(1))
@@ -108,7 +108,7 @@ def test_another_process_that_was_quicker_decides(
     assert dated([2], room.exchange) == [seen.at_s]
 
 
-def test_marks_that_do_not_grow_are_passed_over(room: Room) -> None:
+def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:
     served = room.exchange.served
     served.add_mark(Mark(100, 5), 0)
     for late in (Mark(100, 6), Mark(99, 7), Mark(101, 5)):

@@ -1,4 +1,4 @@
-"""Whatever the order in which pages come, and however often, the bank is the same."""
+"""Pages in any order and repetition lead to the same bank."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -21,7 +21,7 @@ PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
 
 
 class Banked:
-    """A bank and what is known, as a fetch keeps them."""
+    """A bank and records, as a fetch stores them."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
@@ -47,7 +47,7 @@ def after(pages: Iterable[Iterable[Record]]) -> list[tuple[bytes, ...]]:
 
 
 def right(pages: Sequence[Sequence[Record]]) -> list[tuple[bytes, ...]]:
-    """By brute force: of each key, the record of the highest version that is said to hold."""
+    """By brute force: for each key, the record with the highest version that is valid."""
     best = dict[str, Record]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)
@@ -74,7 +74,7 @@ def test_order_and_repetition_do_not_matter(
 
 
 @given(PAGES)
-def test_what_is_said_again_changes_nothing(pages: list[list[Record]]) -> None:
+def test_repeated_record_changes_nothing(pages: list[list[Record]]) -> None:
     bank = Banked()
     for page in pages:
         bank.take(page)
@@ -83,7 +83,7 @@ def test_what_is_said_again_changes_nothing(pages: list[list[Record]]) -> None:
         assert (dict(again.make), again.withdraw, again.known) == ({}, (), ())
 
 
-def test_a_later_generation_holds_whatever_the_versions_are() -> None:
+def test_later_generation_wins_over_versions() -> None:
     bank = Banked()
     bank.take([Record("a", 90)], generation=1)
     bank.take([Record("a", 5, (bits(1),))], generation=2)
@@ -101,13 +101,13 @@ def test_the_same_hashes_stay_the_same_claim() -> None:
     assert set(bank.claims) != before
 
 
-def test_what_comes_and_goes_in_one_page_is_never_made() -> None:
+def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
     merged = merge("source", 1, [Record("a", 1, (bits(1),)), Record("a", 2)], {})
     assert (dict(merged.make), merged.withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
-def test_no_hash_is_kept_in_the_clear() -> None:
+def test_record_table_contains_no_plain_hash() -> None:
     merged = merge("source", 1, [Record(bits(1).hex(), 1, (bits(1),))], {})
     kept = repr(merged.known)
     assert bits(1).hex() not in kept

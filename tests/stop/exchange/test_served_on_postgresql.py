@@ -1,4 +1,4 @@
-"""What exchanges keep, on the real PostgreSQL as on SQLite."""
+"""The exchange's tables on a real PostgreSQL."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What partners are given, and what they are not."""
+"""What partners are served, and what not."""
 
 from dataclasses import replace
 

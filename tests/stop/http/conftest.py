@@ -1,4 +1,4 @@
-"""A gate on a real SQLite file, asked over ASGI without a socket."""
+"""A gate on a real SQLite file, called over ASGI without a socket."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ def access() -> GateAccess:
 
 
 class Direct(httpx.BaseTransport):
-    """Hands requests to the application itself: all of HTTP but the socket."""
+    """Passes requests to the application: all of HTTP but the socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -100,7 +100,7 @@ def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[HttpBankClient]:
-    """The device's own client."""
+    """The device's client of the gate."""
     with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
         yield HttpBankClient(URL, client)
 

@@ -1,4 +1,4 @@
-"""Uploads by account and hour: beyond the limit nobody is told anything more, hit or miss."""
+"""Limits per account and hour: beyond them, a match and a miss get the same answer."""
 
 import logging
 from dataclasses import replace
@@ -44,7 +44,7 @@ def registered(gate: HttpBankClient, pixels: Any) -> ClaimId:
 
 @pytest.fixture
 def waiting(device_gate: HttpBankClient, hers: Any) -> bytes:
-    """An upload that is held."""
+    """An upload that is quarantined."""
     registered(device_gate, hers)
     return jpeg(hers)
 
@@ -66,7 +66,7 @@ def said(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 @pytest.mark.threat("probing-registered")
 @pytest.mark.parametrize("who", [ANA, UPLOADER])
-def test_beyond_the_limit_hit_and_miss_are_answered_alike(
+def test_over_limit_match_and_miss_get_the_same_answer(
     web: httpx.Client, clock: WoundClock, waiting: bytes, another: Any, who: dict[str, str]
 ) -> None:
     hit, miss = waiting, jpeg(another)
@@ -85,30 +85,30 @@ def test_beyond_the_limit_hit_and_miss_are_answered_alike(
 
 
 @pytest.mark.threat("probing-registered")
-def test_few_refusals_are_enough(web: httpx.Client, confirmed: bytes, another: Any) -> None:
+def test_few_refusals_reach_the_limit(web: httpx.Client, confirmed: bytes, another: Any) -> None:
     told = [bring(web, confirmed, ANA) for _ in range(3)]
     assert [answer.status_code for answer in told] == [200, 200, 429]
     assert said(bring(web, jpeg(another), ANA)) == said(told[-1])
     assert bring(web, confirmed, BEN).json()["decision"] == "refuse"
 
 
-def test_held_ones_count_like_those_that_passed(web: httpx.Client, waiting: bytes) -> None:
-    """Else whoever sends one again and again would be told by the limit what it is."""
+def test_quarantined_uploads_count_like_accepted_ones(web: httpx.Client, waiting: bytes) -> None:
+    """Otherwise repeating an upload until the limit would reveal whether it matches."""
     answers = [bring(web, waiting, UPLOADER).status_code for _ in range(5)]
     assert answers == [200] * 4 + [429]
 
 
-def test_whose_account_nobody_knows_has_more_refusals(web: httpx.Client, confirmed: bytes) -> None:
-    """A platform that names no account counts for itself; here they are one."""
+def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, confirmed: bytes) -> None:
+    """Uploads without an account count as one account."""
     assert {bring(web, confirmed, OPERATOR).status_code for _ in range(6)} == {200}
 
 
 @pytest.mark.threat("probing-registered")
-def test_but_not_without_end(
+def test_unknown_accounts_are_limited_too(
     web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads that fit nothing are not bounded, for these are those of everybody."""
-    monkeypatch.setattr(counting, "_NOBODY_TIMES", 2)
+    """Uploads that match nothing are not limited, since many people share this account."""
+    monkeypatch.setattr(counting, "_ANONYMOUS_TIMES", 2)
     assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
     told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
     assert [answer.status_code for answer in told] == [200] * 4 + [429]
@@ -117,10 +117,8 @@ def test_but_not_without_end(
 
 
 @pytest.mark.threat("shadow-acts")
-def test_in_shadow_nothing_is_told_so_nothing_is_counted(
-    web: httpx.Client, confirmed: bytes
-) -> None:
-    """Else what comes beyond a limit would be published unseen, and be on no list."""
+def test_shadow_mode_counts_no_uploads(web: httpx.Client, confirmed: bytes) -> None:
+    """Otherwise uploads beyond a limit would be published without being judged."""
     shadow = {**ANA, "Entrenous-Publishes": "all"}
     told = [bring(web, confirmed, shadow).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in told} == {("refuse", True)}
@@ -132,13 +130,13 @@ def test_in_shadow_nothing_is_told_so_nothing_is_counted(
 
 
 @pytest.mark.parametrize("word", ["", "nothing", "everything", "All", "held,all"])
-def test_what_is_published_is_said_in_one_word(web: httpx.Client, another: Any, word: str) -> None:
+def test_publishes_header_accepts_two_values(web: httpx.Client, another: Any, word: str) -> None:
     answer = bring(web, jpeg(another), {**OPERATOR, "Entrenous-Publishes": word})
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
     assert bring(web, jpeg(another), {**UPLOADER, "Entrenous-Publishes": word}).status_code == 200
 
 
-def test_what_an_uploader_says_of_herself_is_not_looked_at(web: httpx.Client, another: Any) -> None:
+def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, another: Any) -> None:
     odd = [{**UPLOADER, "Entrenous-Account": name} for name in "abcde"]
     answers = [bring(web, jpeg(another), headers).status_code for headers in odd]
     assert answers == [200] * 4 + [429]
@@ -146,23 +144,23 @@ def test_what_an_uploader_says_of_herself_is_not_looked_at(web: httpx.Client, an
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
-def test_an_account_is_short_and_plain(web: httpx.Client, another: Any, name: str) -> None:
+def test_malformed_account_name_is_refused(web: httpx.Client, another: Any, name: str) -> None:
     headers = {**OPERATOR, "Entrenous-Account": name.encode("latin-1")}
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(another))}, headers=headers)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
 
 
-def test_a_turned_away_upload_is_not_counted(
+def test_over_limit_upload_is_not_counted(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """Neither when there was no place for it, nor when the limit was reached: it may come again."""
+    """Neither a busy gate nor the limit counts it, so it may be sent again."""
     none = replace(access, uploads_at_once=0)
     with httpx.Client(transport=Direct(gate_app(platform, none)), base_url=URL) as web:
         answers = [bring(web, jpeg(another), ANA) for _ in range(6)]
     assert {answer.json()["title"] for answer in answers} == {"Gate busy"}
 
 
-def test_nothing_of_an_account_is_kept_or_logged(
+def test_account_name_is_neither_stored_nor_logged(
     access: GateAccess, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -179,7 +177,7 @@ def test_nothing_of_an_account_is_kept_or_logged(
     assert (one.uploads, one.refused) == ({}, {})
 
 
-def test_so_many_are_kept_in_mind_and_no_more(
+def test_number_of_remembered_accounts_is_limited(
     access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "_KEPT_MAX", 3)
@@ -195,7 +193,7 @@ def test_so_many_are_kept_in_mind_and_no_more(
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
-def test_without_a_limit_nobody_is_turned_away(access: GateAccess, address: str) -> None:
+def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
     one = Accounts(replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32)))
     names = one.of(_request(b"", address), Role.UPLOADER)
     for _ in range(1000):
@@ -203,7 +201,7 @@ def test_without_a_limit_nobody_is_turned_away(access: GateAccess, address: str)
         one.was_refused(names, NOON)
 
 
-def test_a_household_is_counted_as_one(access: GateAccess) -> None:
+def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
     one = Accounts(access, Secret(bytes(32)))
     for number in range(4):
         one.count(one.of(_request(b"", f"2001:db8:1:2::{number}"), Role.UPLOADER), NOON)
@@ -219,7 +217,7 @@ def _request(account: bytes, address: str = "192.0.2.1") -> Any:
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_at_a_gate_that_runs_and_its_judges(tmp_path: Path, another: Any) -> None:
+def test_account_limits_hold_in_a_running_gate_with_judges(tmp_path: Path, another: Any) -> None:
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("uploads_per_account = 3\n")
@@ -239,7 +237,7 @@ def test_at_a_gate_that_runs_and_its_judges(tmp_path: Path, another: Any) -> Non
 
 
 @pytest.mark.real
-def test_a_file_drop_says_whose_a_file_is(
+def test_gate_drop_sends_the_account(
     tmp_path: Path, another: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "gate"

@@ -1,4 +1,4 @@
-"""A gate that serves runs the operator's program, and goes on when that fails."""
+"""A serving gate runs the operator's alert program, and continues when that fails."""
 
 import os
 import time
@@ -24,7 +24,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def gate_with(folder: Path, command: str) -> Path:
-    """One in which a flood of four waits, and since yesterday."""
+    """A gate where a flood of four has waited since yesterday."""
     data = folder / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f"held_per_hash = 3\npage_after_hours = 24\npage = {command}\n")
@@ -39,7 +39,7 @@ def gate_with(folder: Path, command: str) -> Path:
 
 
 @pytest.mark.threat("uploads-flood")
-def test_a_real_program_is_run_once_for_each_kind(tmp_path: Path) -> None:
+def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
     tell, told = tmp_path / "tell", tmp_path / "told"
     tell.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
     tell.chmod(0o700)
@@ -53,7 +53,7 @@ def test_a_real_program_is_run_once_for_each_kind(tmp_path: Path) -> None:
     assert len(told.read_text().splitlines()) == 2  # also after a restart within the hour
 
 
-def test_one_that_fails_is_an_event_and_no_more(
+def test_failing_alert_program_is_only_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = gate_with(tmp_path, f'["{tmp_path}/none", "hunter2"]')

@@ -1,4 +1,4 @@
-"""References, appeals, floods and looking back over HTTP."""
+"""References, appeals, floods and look backs over HTTP."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def next_review(web: httpx.Client) -> Any:
     return web.get("/v1/reviews", headers=OPERATOR).json()["next"]
 
 
-def test_a_reference_comes_back_with_the_review(
+def test_review_has_the_upload_s_reference(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
@@ -44,7 +44,7 @@ def test_a_reference_comes_back_with_the_review(
     assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
 
 
-def test_a_bare_upload_has_its_reference_in_a_header(
+def test_reference_header_of_a_bare_upload(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
@@ -54,14 +54,14 @@ def test_a_bare_upload_has_its_reference_in_a_header(
 
 
 @pytest.mark.parametrize("reference", ["x" * 201, "a\nb", "\x1b[31m"])
-def test_a_reference_is_short_and_printable(web: httpx.Client, hers: Any, reference: str) -> None:
+def test_malformed_reference_is_refused(web: httpx.Client, hers: Any, reference: str) -> None:
     files, data = {"file": ("x", jpeg(hers))}, {"reference": reference}
     answer = web.post("/v1/uploads", files=files, data=data, headers=OPERATOR)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:bad-reference"
 
 
-def test_an_uploaders_reference_is_not_looked_at(
+def test_uploader_s_reference_is_ignored(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
@@ -69,7 +69,7 @@ def test_an_uploaders_reference_is_not_looked_at(
     assert next_review(web)["reference"] == ""
 
 
-def test_an_appeal_by_the_secret(
+def test_appeal_with_the_secret_succeeds(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     platform.bank.move(protect(hers, device_gate), ClaimEvent.CONFIRM)
@@ -98,7 +98,7 @@ def test_an_appeal_by_the_secret(
 
 
 @pytest.mark.threat("probing-registered")
-def test_appeals_about_held_and_accepted_uploads_are_answered_alike(
+def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
@@ -114,7 +114,7 @@ def test_appeals_about_held_and_accepted_uploads_are_answered_alike(
     assert [status for status, _ in answers] == [200, 409, 200, 409]
 
 
-def test_a_flood_is_one_review_and_each_is_held(
+def test_flood_is_one_review_over_http(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
@@ -127,7 +127,7 @@ def test_a_flood_is_one_review_and_each_is_held(
     assert {case, *done["also"]} == {one["case"] for one in said}
 
 
-def test_a_new_claim_looks_back(
+def test_registration_over_http_looks_back(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     upload(web, jpeg(another), reference="post 1")

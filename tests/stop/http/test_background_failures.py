@@ -1,4 +1,4 @@
-"""Work after an answer leaves the threads of requests alone."""
+"""Work after an answer leaves request threads free."""
 
 import threading
 
@@ -6,13 +6,13 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_what_takes_long_is_one_at_a_time_and_holds_nobody_up() -> None:
+def test_long_background_work_runs_one_at_a_time() -> None:
     go, begun = threading.Event(), list[int]()
 
     def long(number: int) -> None:
@@ -23,7 +23,7 @@ def test_what_takes_long_is_one_at_a_time_and_holds_nobody_up() -> None:
         places = anyio.CapacityLimiter(1)
         async with anyio.create_task_group() as group:
             for number in range(100):
-                group.start_soon(lambda n=number: afterwards(long, n, places=places))
+                group.start_soon(lambda n=number: run_after_answer(long, n, places=places))
             try:
                 with anyio.fail_after(10):
                     while not begun:  # noqa: ASYNC110 -- a thread does it

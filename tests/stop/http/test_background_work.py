@@ -1,11 +1,11 @@
-"""What a gate does now and then: it goes on whatever becomes of one time, with nobody asking."""
+"""A gate's recurring work continues after failures, and while nobody sends requests."""
 
 import anyio
 import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import BackgroundTasks, in_pieces, run_recurring
+from entrenous.stop.http.background_work import BackgroundTasks, run_in_pieces, run_recurring
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
@@ -14,7 +14,7 @@ from entrenous.stop.platform import Platform
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_a_failure_is_not_the_end_of_it() -> None:
+def test_failing_recurring_work_is_repeated() -> None:
     done: list[int] = []
 
     def work() -> None:
@@ -32,7 +32,7 @@ def test_a_failure_is_not_the_end_of_it() -> None:
     assert len(done) >= 3
 
 
-def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
+def test_closing_waits_for_one_piece_of_work() -> None:
     done: list[int] = []
 
     def work() -> int:
@@ -40,7 +40,7 @@ def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
         return len(done) % 3  # the third time nothing is left
 
     async def story() -> None:
-        async with in_pieces(work, every_s=60):
+        async with run_in_pieces(work, every_s=60):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -49,7 +49,7 @@ def test_much_work_is_done_in_pieces_and_an_end_waits_for_one_alone() -> None:
     assert len(done) == 3
 
 
-def test_a_piece_that_fails_is_tried_again_later() -> None:
+def test_failing_piece_of_work_is_retried() -> None:
     done: list[int] = []
 
     def work() -> int:
@@ -57,7 +57,7 @@ def test_a_piece_that_fails_is_tried_again_later() -> None:
         raise BankUnreachable(why="away")
 
     async def story() -> None:
-        async with in_pieces(work, every_s=0.01):
+        async with run_in_pieces(work, every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -66,7 +66,7 @@ def test_a_piece_that_fails_is_tried_again_later() -> None:
     assert len(done) >= 3
 
 
-def test_a_gate_that_nobody_asks_does_it_as_well(platform: Platform) -> None:
+def test_idle_gate_does_background_work(platform: Platform) -> None:
     done: list[str] = []
     app = gate_app(
         platform, GateAccess(Secret(b"o")), BackgroundTasks(hourly=(lambda: done.append("done"),))

@@ -1,4 +1,4 @@
-"""Clips and sounds over HTTP: by their bytes, whatever they are called."""
+"""Clips and sounds over HTTP, recognized by their bytes, whatever their declared type."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ FILM = written(wander(seconds=3.0))
 
 @pytest.fixture
 def all_media(platform: Platform) -> Platform:
-    """The gate, with what it needs for clips and sounds."""
+    """The gate with decoders for clips and sounds."""
     sounds = FollowingSounds(platform.bank)
     return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
 
@@ -59,7 +59,7 @@ def registered(all_media: Platform) -> Platform:
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_held_clip_waits_with_its_bytes(clip_web: httpx.Client) -> None:
+def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
     sent = {**OPERATOR, "Content-Type": "video/mp4"}
     said = clip_web.post("/v1/uploads", content=FILM, headers=sent).json()
     assert said["decision"] == "hold"
@@ -75,7 +75,7 @@ def test_a_held_clip_waits_with_its_bytes(clip_web: httpx.Client) -> None:
 
 
 @pytest.mark.threat("probing-registered")
-def test_a_stranger_cannot_tell_a_held_clip_from_an_accepted_one(
+def test_quarantined_and_accepted_clips_get_the_same_answer(
     clip_web: httpx.Client, registered: Platform
 ) -> None:
     other = written(wander("coffee", seconds=3.0))
@@ -89,10 +89,8 @@ def test_a_stranger_cannot_tell_a_held_clip_from_an_accepted_one(
     assert set(told[0]) == set(told[1])
 
 
-def test_clips_in_the_works_keep_no_picture_waiting(
-    all_media: Platform, access: GateAccess
-) -> None:
-    """As many clips as may be judged at once, each of which takes long."""
+def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
+    """While as many slow clips are judged as allowed at once."""
     begun, done = anyio.Event(), threading.Event()
 
     def slow(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
@@ -124,7 +122,7 @@ def test_clips_in_the_works_keep_no_picture_waiting(
     assert [told[name].status_code for name in ("picture", "clip")] == [200, 200]
 
 
-def test_a_sound_is_heard_and_what_is_neither_is_no_media(clip_web: httpx.Client) -> None:
+def test_sound_is_matched_and_other_files_refused(clip_web: httpx.Client) -> None:
     note = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
     sent = {**OPERATOR, "Content-Type": "audio/mp4"}
     assert clip_web.post("/v1/uploads", content=note, headers=sent).json()["decision"] == (

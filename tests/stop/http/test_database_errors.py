@@ -1,4 +1,4 @@
-"""What the database says: for the operator, and never a value of somebody."""
+"""Details of database errors are for the operator, and never contain a stored value."""
 
 import logging
 from typing import Any
@@ -27,7 +27,7 @@ def engine_of(platform: Platform) -> sa.Engine:
 
 @pytest.fixture
 def broken(platform: Platform) -> None:
-    """A database that lacks tables: it says so, and names them."""
+    """A database without tables, whose error names them."""
     with engine_of(platform).connect() as db:
         for table in ("upload", "claim"):
             db.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
@@ -35,7 +35,7 @@ def broken(platform: Platform) -> None:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_stranger_reads_a_fixed_sentence(web: httpx.Client) -> None:
+def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> None:
     for path in ("/v1/status", f"/v1/claims/{'0' * 32}"):
         answer = web.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -48,7 +48,7 @@ def test_a_stranger_reads_a_fixed_sentence(web: httpx.Client) -> None:
 
 
 def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
-    """Of sqlite, also where nobody has put it into words of ours."""
+    """Even an SQLite error that we do not translate."""
     with (
         engine_of(platform).connect() as db,
         pytest.raises(sa.exc.OperationalError) as seen,
@@ -57,14 +57,14 @@ def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
     assert "hash of her picture" not in str(seen.value)
 
 
-def test_a_failure_after_the_answer_is_logged_by_its_kind(
+def test_failure_after_the_answer_logs_only_its_class(
     web: httpx.Client,
     device_gate: HttpBankClient,
     hers: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A full disk, say: the answer is given, and the log has no word of the database."""
+    """For example a full disk: the answer is sent, and the log has no text of the database."""
 
     def full(*_args: object) -> None:
         raise BankUnreachable(why="disk is full at [SQL: her hash]")

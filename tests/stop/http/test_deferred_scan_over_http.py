@@ -1,4 +1,4 @@
-"""What is found after the answer, over HTTP: how the platform learns of it."""
+"""How the platform learns over HTTP of matches that are found after the answer."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.client.registration_client import HttpBankClient
 from entrenous.stop.http.access import GateAccess
-from entrenous.stop.http.background_work import each_minute
+from entrenous.stop.http.background_work import minutely_work
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.review_requests import PUBLISHED_MAX
 from entrenous.stop.judge.decide import decide_upload, judge_upload
@@ -44,7 +44,7 @@ def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
     return web.post("/v1/uploads", headers=who, **form).json()  # type: ignore[arg-type]
 
 
-def test_the_platform_finds_what_it_has_published_by_its_reference(
+def test_published_list_has_references(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     protect(device_gate, hers)
@@ -69,10 +69,10 @@ def test_the_platform_finds_what_it_has_published_by_its_reference(
 
 
 @pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
-def test_why_a_case_left_the_list_is_told_by_the_case(
+def test_case_tells_why_it_left_the_published_list(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
 ) -> None:
-    """Released and withdrawn ones are gone from it alike; a confirmed one is to be removed."""
+    """Released and withdrawn cases leave the list; a confirmed one has to be removed."""
     claim = protect(device_gate, hers)
     case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
     assert run_deferred_scan(platform)
@@ -92,7 +92,7 @@ def test_why_a_case_left_the_list_is_told_by_the_case(
         assert asked["decision"] == "let through"
 
 
-def test_page_by_page(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,
+def test_published_list_is_paged(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,
     hers: Any) -> None:  # fmt: skip
     claim = platform.bank.claim(protect(device_gate, hers))
     match = Match(claim.bank, claim.id, 3, "as it is")
@@ -109,16 +109,16 @@ def test_page_by_page(web: httpx.Client, platform: Platform, device_gate: HttpBa
 
 
 @pytest.mark.parametrize("who", [{}, UPLOADER])
-def test_nobody_else_is_told(web: httpx.Client, who: dict[str, str]) -> None:
+def test_only_the_operator_reads_the_published_list(web: httpx.Client, who: dict[str, str]) -> None:
     assert web.get("/v1/reviews/published", headers=who).status_code == 401
 
 
-def test_a_name_that_no_case_can_have_is_not_asked_of_the_database(web: httpx.Client) -> None:
+def test_invalid_case_name_is_not_queried(web: httpx.Client) -> None:
     odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR)
     assert odd.status_code == 404
 
 
-def test_an_uploader_reads_the_same_before_and_after(
+def test_uploader_sees_no_difference_after_a_scan(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     protect(device_gate, hers)
@@ -128,10 +128,10 @@ def test_an_uploader_reads_the_same_before_and_after(
     assert seen[0] == seen[1]
 
 
-def test_an_address_is_said_only_while_there_are_bytes(
+def test_upload_link_exists_only_while_bytes_are_stored(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
-    """A gate that dies after its answer has a held case without bytes."""
+    """A gate killed after its answer leaves a quarantined case without bytes."""
     protect(device_gate, hers)
     case = decide_upload(jpeg(hers), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
@@ -141,7 +141,7 @@ def test_an_address_is_said_only_while_there_are_bytes(
     assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
 
 
-def test_an_appeal_without_the_file_has_none_either(
+def test_appeal_without_a_file_has_no_upload_link(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protect(device_gate, hers)
@@ -154,10 +154,10 @@ def test_an_appeal_without_the_file_has_none_either(
     assert (shown["case"], shown["found"], shown["upload"]) == (again["case"], "appeal", None)
 
 
-def test_a_gate_takes_up_what_another_one_was_killed_at(
+def test_gate_resumes_work_of_a_killed_one(
     platform: Platform, device_gate: HttpBankClient, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claim is answered, and nobody looked back: a gate that starts does."""
+    """The claim was answered but not looked back for; the next gate does so."""
     case = judge_upload(jpeg(hers), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_now", lambda _platform: None
@@ -175,11 +175,11 @@ def test_a_gate_takes_up_what_another_one_was_killed_at(
     assert platform.reviews.review(case).found == "look back"
 
 
-def test_skipped_ones_are_said_once_for_all(
+def test_skipped_scans_are_logged_once(
     platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     none = replace(platform, limits=replace(platform.limits, slow_looks=1))
-    works: tuple[Callable[[], object], ...] = each_minute(none)
+    works: tuple[Callable[[], object], ...] = minutely_work(none)
     for _ in range(3):
         judge_upload(jpeg(hers), none)
     clock.wind(minutes=2)
@@ -190,24 +190,24 @@ def test_skipped_ones_are_said_once_for_all(
     assert said == ["slow look skipped: 2 uploads"]
 
 
-def test_where_slow_looks_are_off_none_is_said_to_be_skipped(
+def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     decide_upload(jpeg(hers), platform)  # by a gate that made them, before it could keep the bytes
     clock.wind(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):
-        for work in each_minute(none):
+        for work in minutely_work(none):
             work()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
     assert platform.reviews.due().slow_looks == 0
 
 
-def test_a_clock_that_cannot_be_right_is_said(
+def test_wrong_clock_is_logged(
     platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        for work in each_minute(platform):
+        for work in minutely_work(platform):
             work()
         clock.wind(days=60)
     (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]

@@ -1,4 +1,4 @@
-"""Multipart forms from strangers: how much of them is read, and where."""
+"""Multipart forms from strangers: how much is parsed, and in which thread."""
 
 import asyncio
 import time
@@ -35,19 +35,19 @@ def field(name: bytes, value: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
-def test_a_file_of_any_bytes_comes_whole(data: bytes) -> None:
+def test_form_file_of_any_bytes_is_returned(data: bytes) -> None:
     form = field(b"reference", b"post 17") + field(b"file", data) + END
     assert form_sent(form, b"b") == Sent(data, "post 17")
 
 
 @given(st.binary(max_size=400))
-def test_noise_is_no_form(noise: bytes) -> None:
+def test_random_bytes_are_no_form(noise: bytes) -> None:
     for form in (noise, field(b"other", noise), field(b"file", noise)):
         with pytest.raises(NoFile):
             form_sent(form, b"b")
 
 
-def test_so_many_parts_and_no_more() -> None:
+def test_number_of_form_parts_is_limited() -> None:
     file = field(b"file", b"x")
     assert form_sent(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
     with pytest.raises(LongForm):
@@ -63,14 +63,14 @@ def test_so_many_parts_and_no_more() -> None:
         lambda large: field(b"file", b"x") + END + b"\r\n" * large,
     ],
 )
-def test_so_many_bytes_beside_the_file(form: Any, large: int) -> None:
+def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
         form_sent(form(large), b"b")
     assert form_sent(field(b"other", bytes(FORM_BYTES_MAX // 2)) + field(b"file", b"x") + END, b"b")
 
 
 @pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
-def test_a_second_file_is_refused_with_the_first(first: bytes) -> None:
+def test_second_file_in_a_form_is_refused(first: bytes) -> None:
     between = field(b"reference", b"post 17")
     with pytest.raises(TwoFiles):
         form_sent(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
@@ -80,7 +80,7 @@ def test_a_second_file_is_refused_with_the_first(first: bytes) -> None:
     ("path", "name", "words"),
     [("/v1/uploads", "file", "detail"), ("/hma/m/lookup", "photo", "message")],
 )
-def test_whoever_sends_two_files_is_told_to_send_two_uploads(
+def test_two_files_error_asks_for_separate_uploads(
     platform: Platform, access: GateAccess, path: str, name: str, words: str
 ) -> None:
     app = gate_app(platform, access)
@@ -94,8 +94,8 @@ def test_whoever_sends_two_files_is_told_to_send_two_uploads(
     assert platform.reviews.waiting() == 0
 
 
-def test_parsing_stops_where_a_form_is_too_long() -> None:
-    """A million parts were twelve seconds; a part of the form costs a part of that."""
+def test_parsing_stops_at_the_form_limit() -> None:
+    """A million parts took twelve seconds; parsing a part of them takes a part of that."""
     form = EMPTY * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
@@ -103,10 +103,10 @@ def test_parsing_stops_where_a_form_is_too_long() -> None:
     assert time.process_time() - began < 1
 
 
-def test_other_requests_are_answered_while_a_form_is_parsed(
+def test_form_parsing_does_not_block_other_requests(
     platform: Platform, access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the parser runs, it is not the event loop's thread."""
+    """The parser does not run in the event loop's thread."""
     loops: list[bool] = []
 
     def note(form: bytes, boundary: bytes) -> Sent:
@@ -130,7 +130,7 @@ def test_other_requests_are_answered_while_a_form_is_parsed(
     assert loops == [False]
 
 
-def test_a_long_form_over_http(web: httpx.Client) -> None:
+def test_long_form_over_http_is_refused(web: httpx.Client) -> None:
     headers = {"Authorization": "Bearer operator-token", "Content-Type": KIND}
     answer = web.post("/v1/uploads", content=EMPTY * 21 + END, headers=headers)
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""Who asked, by what proxies say: believed from the right, and as far as they are trusted."""
+"""The client's address behind proxies: read from the right, as far as they are trusted."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import BehindProxies, client_of
+from entrenous.stop.http.access import BehindProxies, forwarded_client
 
 NEAR, FAR, HERS, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
 TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
@@ -39,8 +39,8 @@ TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:d
         ("", [FORGED], ""),
     ],
 )
-def test_who_asked(peer: str, forwarded: list[str], who: str) -> None:
-    assert client_of(peer, forwarded, TRUSTED) == who
+def test_forwarded_client_address(peer: str, forwarded: list[str], who: str) -> None:
+    assert forwarded_client(peer, forwarded, TRUSTED) == who
 
 
 @pytest.mark.parametrize(
@@ -51,21 +51,23 @@ def test_who_asked(peer: str, forwarded: list[str], who: str) -> None:
         "203.0.113.٩",
     ],
 )
-def test_what_cannot_be_read_counts_as_the_proxy_that_said_it(odd: str) -> None:
-    assert client_of(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
-    assert client_of(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
+def test_malformed_forwarded_entry_counts_as_the_proxy(odd: str) -> None:
+    assert forwarded_client(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
+    assert forwarded_client(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
 
 
-def test_nobody_is_trusted_who_is_not_named() -> None:
-    assert client_of("127.0.0.1", [HERS], ()) == "127.0.0.1"
+def test_unlisted_proxies_are_not_trusted() -> None:
+    assert forwarded_client("127.0.0.1", [HERS], ()) == "127.0.0.1"
 
 
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
-def test_whatever_stands_further_left_changes_nothing(untrusted: list[str], her: str) -> None:
+def test_entries_left_of_the_client_change_nothing(untrusted: list[str], her: str) -> None:
     if any(ip_address(her) in network for network in TRUSTED):
         return
-    assert client_of(NEAR, [*untrusted, her], TRUSTED) == client_of(NEAR, [her], TRUSTED)
+    assert forwarded_client(NEAR, [*untrusted, her], TRUSTED) == forwarded_client(
+        NEAR, [her], TRUSTED
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_whatever_stands_further_left_changes_nothing(untrusted: list[str], her:
         (None, [(b"x-forwarded-for", HERS.encode())], None),
     ],
 )
-def test_the_application_finds_it_as_the_client(
+def test_middleware_sets_the_client(
     client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], seen: object
 ) -> None:
     found: list[object] = []

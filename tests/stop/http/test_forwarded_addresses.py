@@ -1,4 +1,4 @@
-"""A gate that runs, as strangers meet it: by TLS of its own, behind nginx, by the thousand."""
+"""A running gate as strangers reach it: by its own TLS, behind nginx, in thousands."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ SEALED = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
 
 
 def request(number: int) -> ClaimRequest:
-    """A picture of its own, and a holder of its own."""
+    """A registration with its own picture and holder."""
     own = hashlib.sha256(number.to_bytes(4)).digest()
     return ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own)
 
@@ -45,7 +45,7 @@ def folder_with(tmp_path: Path, toml: str) -> Path:
 
 @contextmanager
 def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
-    """Somebody at that address, who believes this one certificate."""
+    """A client at that address that trusts only this certificate."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
     by = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=by, base_url=url, timeout=60, trust_env=False) as web:
@@ -58,7 +58,7 @@ def claimed(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
 
 
 @pytest.mark.threat("hostile-network")
-def test_by_its_own_certificate(tmp_path: Path) -> None:
+def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
     data = folder_with(tmp_path, SEALED)
     pair = certificate(data)
     log = tmp_path / "log"
@@ -79,7 +79,7 @@ def test_by_its_own_certificate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("toml", ["", SEALED], ids=["plain", "tls"])
-def test_a_head_without_end_is_refused(tmp_path: Path, toml: str) -> None:
+def test_endless_request_head_is_refused(tmp_path: Path, toml: str) -> None:
     data = folder_with(tmp_path, toml)
     pair = certificate(data)
     log = tmp_path / "log"
@@ -88,7 +88,7 @@ def test_a_head_without_end_is_refused(tmp_path: Path, toml: str) -> None:
     assert log.read_text() == ""
 
 
-def test_a_certificate_that_does_not_fit_stops_the_start(
+def test_mismatched_certificate_stops_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = folder_with(tmp_path, SEALED)
@@ -101,7 +101,7 @@ def test_a_certificate_that_does_not_fit_stops_the_start(
 
 @needs_nginx
 @pytest.mark.threat("claims-flood")
-def test_behind_the_real_nginx_each_counts_for_himself(tmp_path: Path) -> None:
+def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
     data = folder_with(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
     pair, log = certificate(tmp_path), tmp_path / "log"
     within_an_hour(60)
@@ -131,7 +131,7 @@ def _here(gate: str) -> dict[str, str]:
 
 
 @pytest.mark.threat("claims-flood")
-def test_who_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
+def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> None:
     data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{HIM}"]\n')
     within_an_hour(60)
     with (
@@ -157,8 +157,8 @@ def test_who_is_no_trusted_proxy_is_not_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("claims-flood")
-def test_ten_thousand_claims_of_one_device_are_refused_after_twenty(tmp_path: Path) -> None:
-    """With the settings that a gate has by itself; on one connection, which is kept."""
+def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
+    """With default settings, over one kept connection."""
     with running(tmp_path / "gate", "--no-slow-look") as gate:
         line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         taken = hours = 0

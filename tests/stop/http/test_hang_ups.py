@@ -1,4 +1,4 @@
-"""Who hangs up while sending makes no fault of ours: no error in a log, no 500 in the figures."""
+"""Clients that disconnect while sending cause no error in the log and no 500 in metrics."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
 async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
-    """The statuses of what is sent to somebody who sends three bytes and goes away."""
+    """The statuses sent to clients that disconnect after three bytes."""
     coming = [
         {"type": "http.request", "body": b'{"a', "more_body": True},
         {"type": "http.disconnect"},
@@ -77,7 +77,7 @@ def figures(app: Any) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_it_is_no_fault_of_the_gates(
+def test_disconnected_upload_is_not_a_gate_fault(
     platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = gate_app(platform, access)
@@ -91,7 +91,9 @@ def test_it_is_no_fault_of_the_gates(
 
 
 @pytest.mark.parametrize("errors", [in_json, in_xml])
-def test_nor_of_what_partners_ask(errors: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_disconnected_partner_is_not_a_gate_fault(
+    errors: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def read(request: Request) -> Response:
         return Response(await body_of(request, 1000))
 
@@ -100,7 +102,7 @@ def test_nor_of_what_partners_ask(errors: Any, caplog: pytest.LogCaptureFixture)
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 
-def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(request: Request) -> Response:
         raise KeyError(await request.body())
 
@@ -114,8 +116,8 @@ def test_a_fault_of_ours_is_logged_without_what_was_sent(caplog: pytest.LogCaptu
 
 
 @pytest.mark.real
-def test_strangers_leave_no_line_in_the_log_of_a_gate_that_runs(tmp_path: Path) -> None:
-    """Nor do those whose forms or requests are broken; libraries would write one for each."""
+def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
+    """Nor can malformed forms or requests, each of which libraries would log."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')

@@ -1,4 +1,4 @@
-"""Slow and idle senders: whom they keep from being heard."""
+"""Whom slow and idle senders can block."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ IMAGE = {"Content-Type": "image/jpeg"}
 
 
 async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
-    """Send a byte of a picture, and then nothing."""
+    """Send one byte of a picture, then nothing."""
     first = True
 
     async def receive() -> dict[str, Any]:
@@ -126,9 +126,7 @@ def test_idle_uploaders_do_not_stop_the_operator(
     assert run(scenario) == [200, 429]
 
 
-def test_an_appeals_body_is_not_read_before_its_secret_is_known(
-    platform: Platform, access: GateAccess
-) -> None:
+def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: GateAccess) -> None:
     async def unread() -> Any:
         raise AssertionError("it was read")
 
@@ -147,10 +145,10 @@ def test_an_appeals_body_is_not_read_before_its_secret_is_known(
     assert answers[0]["status"] == 404
 
 
-def test_what_has_arrived_waits_for_its_turn(
+def test_received_upload_waits_for_its_turn(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """More at once than are judged at once: each is judged, one after the other."""
+    """More uploads than are judged at once are judged one after the other."""
     codes: list[int] = []
 
     async def scenario() -> None:
@@ -173,7 +171,7 @@ def test_what_has_arrived_waits_for_its_turn(
     assert codes == [200, 200]
 
 
-def test_one_more_is_judged_at_a_time_than_there_are_processors(
+def test_concurrent_judging_is_one_more_than_processors(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processors", lambda: 1)
@@ -211,10 +209,10 @@ def test_one_more_is_judged_at_a_time_than_there_are_processors(
     assert most == 2
 
 
-def test_a_turn_that_does_not_come_is_said(
+def test_waiting_too_long_for_a_turn_raises_busy(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.stop.http.upload_requests._TURN_S_MAX", 0.05)
+    monkeypatch.setattr("entrenous.stop.http.upload_requests._WAIT_S_MAX", 0.05)
     started, go_on = threading.Event(), threading.Event()
 
     def slow(untrusted_data: bytes) -> Picture:
@@ -246,7 +244,7 @@ def test_a_turn_that_does_not_come_is_said(
 
 
 async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
-    """An upload of somebody: where and with what it may be appealed."""
+    """Upload something; return its case and secret for an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
         answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
@@ -257,7 +255,7 @@ async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_the_store_knows_a_secret_without_changing_anything(
+def test_may_appeal_changes_nothing(
     platform: Platform, access: GateAccess, another: Any, *, right: bool
 ) -> None:
     async def scenario() -> list[int]:
@@ -272,7 +270,7 @@ def test_the_store_knows_a_secret_without_changing_anything(
 
 
 class _OneJudge:
-    """Refuses everything; what it was asked, and how often others were wanted."""
+    """Refuses everything, and counts what it was asked and how often judges were wanted."""
 
     most = 1
 
@@ -300,7 +298,7 @@ class _OneJudge:
         )
 
 
-def test_pictures_are_judged_by_judges_that_two_at_once_call_for(
+def test_two_concurrent_pictures_start_the_judges(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
     judges, said = _OneJudge(), list[Any]()

@@ -1,4 +1,4 @@
-"""Claims by the thousand: counted per household and of everybody."""
+"""Thousands of registrations, counted per household and in total."""
 
 import ipaddress
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import HourlyLimit, households
+from entrenous.stop.http.access import HourlyLimit, client_networks
 from entrenous.stop.nouns import GateBusy, GateLimits
 from tests.stop.http.conftest import WoundClock
 
@@ -25,7 +25,7 @@ def taken(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
 
 
 @pytest.mark.threat("claims-flood")
-def test_ten_thousand_claims_from_one_device_are_refused_after_twenty() -> None:
+def test_claims_of_one_device_are_limited() -> None:
     limits = GateLimits()
     limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
     assert sum(taken(limit, "192.0.2.1") for _ in range(10_000)) == 20
@@ -34,7 +34,7 @@ def test_ten_thousand_claims_from_one_device_are_refused_after_twenty() -> None:
 
 
 @pytest.mark.threat("claims-flood")
-def test_ten_thousand_devices_share_a_limit_too() -> None:
+def test_claims_of_all_devices_share_a_limit() -> None:
     limit = HourlyLimit(20, 2000)
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(10_000)]
     assert sum(taken(limit, client) for client in clients) == 2000
@@ -43,9 +43,9 @@ def test_ten_thousand_devices_share_a_limit_too() -> None:
     assert taken(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 
-def test_who_has_a_network_of_addresses_is_one_household() -> None:
+def test_ipv6_network_is_one_household() -> None:
     def household(client: str) -> str:
-        return households(client)[0][0]
+        return client_networks(client)[0][0]
 
     assert household("2001:db8:1:2::7") == household("2001:db8:1:2:ffff::9")
     assert household("2001:db8:1:2::7") != household("2001:db8:1:3::7")
@@ -58,7 +58,7 @@ def test_who_has_a_network_of_addresses_is_one_household() -> None:
 @pytest.mark.parametrize(
     ("network", "most"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]
 )
-def test_who_has_many_networks_does_not_use_up_everybodys_claims(network: str, most: int) -> None:
+def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -> None:
     limit = HourlyLimit(20, 2000)
     homes = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
     assert sum(taken(limit, str(home[1])) for home in homes for _ in range(20)) == most
@@ -68,7 +68,7 @@ def test_who_has_many_networks_does_not_use_up_everybodys_claims(network: str, m
 
 
 @pytest.mark.parametrize(("minute", "second", "wait"), [(0, 0, 3600), (59, 59, 1), (30, 1, 1799)])
-def test_a_refusal_says_how_long_to_wait(minute: int, second: int, wait: int) -> None:
+def test_limit_error_says_how_long_to_wait(minute: int, second: int, wait: int) -> None:
     limit = HourlyLimit(1, 2000)
     now = NOON.replace(minute=minute, second=second, microsecond=999_999)
     limit.count("192.0.2.1", now)
@@ -77,7 +77,7 @@ def test_a_refusal_says_how_long_to_wait(minute: int, second: int, wait: int) ->
     assert refused.value.facts == {"retry_after_s": wait}
 
 
-def test_the_wait_is_in_the_answers_header(web: httpx.Client, clock: WoundClock) -> None:
+def test_limit_answer_has_retry_after(web: httpx.Client, clock: WoundClock) -> None:
     clock.wind(minutes=20)
     answers = [web.post("/v1/claims", content=b"") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [400] * 4 + [429]
@@ -85,11 +85,11 @@ def test_the_wait_is_in_the_answers_header(web: httpx.Client, clock: WoundClock)
 
 
 @given(st.ip_addresses().map(str) | st.text())
-def test_any_client_is_some_household(client: str) -> None:
-    names = [name for name, _ in households(client)]
+def test_any_client_has_a_network(client: str) -> None:
+    names = [name for name, _ in client_networks(client)]
     assert len(set(names)) == len(names)
     if len(names) > 1:
         inside = ipaddress.ip_network(names[0])[7]
-        assert [name for name, _ in households(str(inside))] == names
+        assert [name for name, _ in client_networks(str(inside))] == names
     else:
-        assert households(names[0]) == ((names[0], 1),)
+        assert client_networks(names[0]) == ((names[0], 1),)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: read by its own parser, they count, and they name nobody."""
+"""Metrics are valid for Prometheus' own parser, count correctly, and name nobody."""
 
 import re
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.registration_client import HttpBankClient
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
-from entrenous.stop.http.metrics import Metered, Meters, Sight, event_of
+from entrenous.stop.http.metrics import GateMetrics, MetricsMiddleware, Snapshot, event_of
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.platform import Platform
@@ -43,7 +43,7 @@ def jpeg(pixels: Any) -> bytes:
 def look(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
-    def look() -> Sight:
+    def look() -> Snapshot:
         return figures_of(platform), index.standing()
 
     return look
@@ -93,11 +93,11 @@ def protect(gate: HttpBankClient, pixels: Any) -> Any:
 
 
 @pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer uploader-token"}])
-def test_no_stranger_and_no_uploader_sees_them(web: httpx.Client, token: dict[str, str]) -> None:
+def test_metrics_need_a_token(web: httpx.Client, token: dict[str, str]) -> None:
     assert web.get("/v1/metrics", headers=token).status_code == 401
 
 
-def test_their_own_token_opens_nothing_else(
+def test_metrics_token_opens_nothing_else(
     platform: Platform, access: GateAccess, look: Any, hers: Any
 ) -> None:
     app = gate_app(platform, replace(access, metrics=Secret(b"figures")), look=look)
@@ -150,7 +150,7 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     assert figure(told, "index_bytes") > 0
 
 
-def test_the_queue_is_counted_once_a_minute_and_grows_old(
+def test_queue_metrics_are_refreshed_once_a_minute(
     web: httpx.Client, platform: Platform, device_gate: HttpBankClient, clock: Any, hers: Any
 ) -> None:
     protect(device_gate, hers)
@@ -167,7 +167,7 @@ def test_the_queue_is_counted_once_a_minute_and_grows_old(
     assert figure(told, "reviews_waiting") == 1
 
 
-def test_shadow_is_counted_by_bank_and_distance(
+def test_shadow_metrics_are_by_bank_and_distance(
     web: httpx.Client, platform: Platform, hers: Any, device_gate: HttpBankClient
 ) -> None:
     trial = BankName("trial")
@@ -189,7 +189,7 @@ def test_shadow_is_counted_by_bank_and_distance(
     assert int(dict(people)["distance"]) % 2 == 0
 
 
-def test_nothing_in_them_is_of_one_person(
+def test_metrics_reveal_no_person(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(device_gate, hers)
@@ -205,12 +205,12 @@ def test_nothing_in_them_is_of_one_person(
     assert labels <= known | {"bank", "distance", "version", "commit"}
 
 
-def test_which_program_answers(web: httpx.Client) -> None:
+def test_metrics_name_the_program(web: httpx.Client) -> None:
     assert figure(figures(web), "build_info", **asdict(this_program())) == 1
 
 
-def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> None:
-    meters = Meters(look)
+def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:
+    meters = GateMetrics(look)
 
     async def answers_and_breaks(scope: Any, _receive: Any, send: Any) -> None:
         if scope["path"] == "/v1/uploads":
@@ -220,7 +220,7 @@ def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> Non
 
     for path in ("/v1/uploads", "/v1/claims"):
         with (
-            httpx.Client(transport=Direct(Metered(answers_and_breaks, meters))) as web,
+            httpx.Client(transport=Direct(MetricsMiddleware(answers_and_breaks, meters))) as web,
             pytest.raises(ArithmeticError),
         ):
             web.post(f"{URL}{path}")
@@ -245,5 +245,5 @@ def test_an_answer_is_counted_once_whatever_is_done_afterwards(look: Any) -> Non
         ("GET", "/somebody@example.org", "other"),
     ],
 )
-def test_events_have_no_names_in_them(method: str, path: str, event: str) -> None:
+def test_metric_events_contain_no_ids(method: str, path: str, event: str) -> None:
     assert event_of(method, path) == event

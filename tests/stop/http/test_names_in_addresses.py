@@ -1,4 +1,4 @@
-"""Names and texts with characters that a database may refuse: no database is asked."""
+"""Characters that a database may refuse: such names and texts are not queried."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def either(made: Stores, platform: Platform, access: GateAccess) -> Iterator[htt
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_an_odd_name_names_nothing(either: httpx.Client, odd: str) -> None:
+def test_invalid_name_in_an_address_is_not_found(either: httpx.Client, odd: str) -> None:
     name = quote(odd)
     for method, path, headers in (
         ("GET", f"/v1/claims/{name}", {}),
@@ -58,7 +58,7 @@ def test_an_odd_name_names_nothing(either: httpx.Client, odd: str) -> None:
 
 @pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
 @pytest.mark.parametrize("text", ["reason", "jurisdiction"])
-def test_an_odd_text_of_a_claim_is_refused(either: httpx.Client, odd: str, text: str) -> None:
+def test_unprintable_claim_text_is_refused(either: httpx.Client, odd: str, text: str) -> None:
     body = json.loads(write_request(REQUEST)) | {text: odd}
     answer = either.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
@@ -67,12 +67,12 @@ def test_an_odd_text_of_a_claim_is_refused(either: httpx.Client, odd: str, text:
 
 
 @pytest.mark.parametrize("odd", ["\0", "post\x0017", "\x85"])
-def test_an_odd_reference_is_refused(either: httpx.Client, odd: str) -> None:
+def test_unprintable_reference_is_refused(either: httpx.Client, odd: str) -> None:
     form = {"files": {"file": ("x", b"any")}, "data": {"reference": odd}}
     assert either.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
 
 
-def test_a_secret_is_known_by_every_store(made: Stores) -> None:
+def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
     secret = hashlib.sha256(b"secret").digest()
     review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
     made.reviews.record(review, None)
@@ -90,6 +90,6 @@ def test_a_secret_is_known_by_every_store(made: Stores) -> None:
         assert not made.reviews.may_appeal(case, shown)
 
 
-def test_no_engine_shows_parameters(made: Stores) -> None:
+def test_database_engines_hide_parameters(made: Stores) -> None:
     if isinstance(made.bank, SqlBankStore):
         assert made.bank.engine.engine.hide_parameters

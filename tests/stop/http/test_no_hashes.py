@@ -1,4 +1,4 @@
-"""A likeness can be drawn from a hash: no address gives one out without a partner's key."""
+"""A hash allows a rough likeness, so no route returns one without a partner's key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ STRANGERS = {
 
 @pytest.fixture
 def bits(platform: Platform, hers: Any) -> bytes:
-    """A hash that is registered, also as a window's."""
+    """A registered hash, also registered as a part's."""
     whole = fingerprint(picture(hers))
     claim = Claim(CLAIM, PEOPLE, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now())
     platform.bank.register(Registration(claim, (whole.bits,), (whole.bits,)))
@@ -42,20 +42,20 @@ def bits(platform: Platform, hers: Any) -> bytes:
 
 @pytest.fixture
 def held(platform: Platform, bits: bytes, hers: Any) -> Held:
-    """The hash, and an upload that fits it and waits: its bytes and its case."""
+    """Quarantine a matching upload; return its bytes and case."""
     upload = jpeg(hers)
     return bits, upload, judge_upload(upload, platform).case
 
 
 @pytest.fixture
 def app(platform: Platform) -> Starlette:
-    """All that `gate run` serves: the gate, the exchange, HMA's facade."""
+    """All that `gate run` serves: the gate, the exchange, HMA's API."""
     tokens = (Secret(f"{role}-token".encode()) for role in ("operator", "uploader", "metrics"))
     return _gate_app(platform, GateTokens(*tokens))
 
 
 def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[tuple[str, str]]:
-    """Every method and path, with what is there in the place of what is asked for."""
+    """Every method and path, with existing ids filled in."""
     there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE}
     for route in routes:
         if isinstance(route, Mount):
@@ -70,7 +70,7 @@ def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[t
 
 
 def gives_away(answer: httpx.Response, bits: bytes) -> bool:
-    """Whether the hash is in it, in any usual writing."""
+    """Whether the text contains the hash in any usual form."""
     said = answer.content + repr(answer.headers.raw).encode()
     written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
     return any(one in said for one in written)
@@ -78,7 +78,7 @@ def gives_away(answer: httpx.Response, bits: bytes) -> bool:
 
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
-def test_no_address_tells_a_hash_to_a_stranger(
+def test_no_route_reveals_a_hash_to_a_stranger(
     app: Starlette, clock: WoundClock, held: Held, who: str
 ) -> None:
     bits, upload, case = held
@@ -96,8 +96,8 @@ def test_no_address_tells_a_hash_to_a_stranger(
 
 
 @pytest.mark.threat("hash-inversion")
-def test_a_partners_key_does(app: Starlette, platform: Platform, bits: bytes) -> None:
-    """So the search would find one; and its key ends with the partner."""
+def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
+    """So the search above would find a hash; and the key ends with the partner."""
     exchange = exchange_of(platform)
     key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}

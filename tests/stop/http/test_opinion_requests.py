@@ -1,4 +1,4 @@
-"""Other platforms' opinions over HTTP."""
+"""Partner platforms' opinions over HTTP."""
 
 from typing import Any
 
@@ -34,7 +34,9 @@ def body(claim: ClaimId, key: Ed25519PrivateKey, clock: WoundClock) -> bytes:
     return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + opinion_statement(said)))
 
 
-def test_three_platforms_suspend(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
+def test_three_opinions_suspend_a_claim(
+    web: httpx.Client, claim: ClaimId, clock: WoundClock
+) -> None:
     states = []
     for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2]):
         answer = web.post(f"/v1/claims/{claim}/opinions", content=body(claim, key, clock))
@@ -43,7 +45,7 @@ def test_three_platforms_suspend(web: httpx.Client, claim: ClaimId, clock: Wound
     assert states == ["waiting", "waiting", "waiting", "suspended"]
 
 
-def test_what_is_refused(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
+def test_invalid_opinions_are_refused(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
     good = body(claim, KEYS[0], clock)
     stranger = body(claim, Ed25519PrivateKey.generate(), clock)
     cases = {

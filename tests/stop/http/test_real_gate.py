@@ -1,4 +1,4 @@
-"""A real gate in a process of its own, killed hard: what it acknowledged is still there."""
+"""A real gate process, killed by SIGKILL: what it acknowledged is still there."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def running(data: Path) -> Iterator[str]:
 
 @pytest.fixture
 def outside() -> Iterator[httpx.Client]:
-    """The client that a device really has."""
+    """The client that a real device uses."""
     with new_client() as client:
         yield client
 
@@ -86,7 +86,7 @@ def test_claims_and_withdrawals_survive_sigkill(
 def test_two_gates_share_a_postgresql(
     tmp_path: Path, postgres: Cluster, outside: httpx.Client, hers: Any
 ) -> None:
-    """What one acknowledged counts at the other with the next upload, and survives its SIGKILL."""
+    """A claim acknowledged by one matches the other's next upload, and survives SIGKILL."""
     url = postgres.fresh()
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Registering and withdrawing over HTTP, by the device's own client."""
+"""Registering and withdrawing over HTTP, with the device's own client."""
 
 import hashlib
 from dataclasses import replace
@@ -51,7 +51,7 @@ def decision(web: httpx.Client, data: bytes) -> str:
     return str(answer.json()["decision"])
 
 
-def test_register_ask_and_withdraw(
+def test_register_query_and_withdraw(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
     protection = protect(hers, device_gate)
@@ -63,7 +63,7 @@ def test_register_ask_and_withdraw(
     unprotect(protection, device_gate, a_device())
 
 
-def test_the_wrong_token_and_the_wrong_claim(device_gate: HttpBankClient, hers: Any) -> None:
+def test_wrong_token_or_claim_is_refused(device_gate: HttpBankClient, hers: Any) -> None:
     protection = protect(hers, device_gate)
     with pytest.raises(NotTheHolder):
         unprotect(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
@@ -76,7 +76,7 @@ def test_the_wrong_token_and_the_wrong_claim(device_gate: HttpBankClient, hers: 
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
 
 
-def test_the_gate_itself_refuses_what_is_flat(device_gate: HttpBankClient) -> None:
+def test_gate_refuses_flat_pictures(device_gate: HttpBankClient) -> None:
     with pytest.raises(TooFlat, match="quality 49"):
         device_gate.register(
             replace(REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
@@ -96,7 +96,7 @@ def test_a_video_and_a_sound_are_registered_and_withdrawn(
     assert device_gate.status(first.claim).kind == one.kind
 
 
-def test_the_gate_itself_refuses_flat_moments_and_quiet_sounds(device_gate: HttpBankClient) -> None:
+def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: HttpBankClient) -> None:
     flat = VideoPrint((FramePrint(0, bytes(32), 90), FramePrint(125, bytes(32), 49)))
     with pytest.raises(GateRefused, match="quality below 50"):
         device_gate.register(replace(REQUEST, print=ClipPrint(flat)))
@@ -109,7 +109,7 @@ def test_the_gate_itself_refuses_flat_moments_and_quiet_sounds(device_gate: Http
 
 
 @pytest.mark.threat("claims-flood")
-def test_so_many_claims_an_hour(device_gate: HttpBankClient, clock: WoundClock) -> None:
+def test_claims_per_hour_are_limited(device_gate: HttpBankClient, clock: WoundClock) -> None:
     first, *again = [device_gate.register(REQUEST) for _ in range(4)]
     assert again == [first] * 3  # one holder's token is one claim, however often it is asked
     with pytest.raises(GateBusy):
@@ -121,19 +121,21 @@ def test_so_many_claims_an_hour(device_gate: HttpBankClient, clock: WoundClock) 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"schema":"entrenous/claim-request/1"}', b"\xff", b"[" * 60_000]
 )
-def test_a_broken_request(web: httpx.Client, body: bytes) -> None:
+def test_malformed_registration_is_refused(web: httpx.Client, body: bytes) -> None:
     answer = web.post("/v1/claims", content=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
 
 
-def test_a_request_that_is_too_large(web: httpx.Client) -> None:
+def test_large_registration_is_refused(web: httpx.Client) -> None:
     assert web.post("/v1/claims", content=bytes(330_000)).status_code == 413
 
 
 @pytest.mark.parametrize(
     ("one", "limit"), [(REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
 )
-def test_each_kind_has_a_limit_of_its_own(web: httpx.Client, one: Print, limit: int) -> None:
+def test_each_kind_of_claim_has_its_own_size_limit(
+    web: httpx.Client, one: Print, limit: int
+) -> None:
     whole = write_request(replace(REQUEST, print=one)).ljust(1024 * limit)
     assert web.post("/v1/claims", content=whole + b" ").status_code == 413
     assert web.post("/v1/claims", content=whole).status_code == 201
@@ -144,7 +146,7 @@ def test_withdrawing_without_a_token(web: httpx.Client) -> None:
         assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)
 
 
-def test_a_token_that_begins_like_another_ones_names_no_claim(device_gate: HttpBankClient) -> None:
+def test_token_prefix_does_not_name_a_claim(device_gate: HttpBankClient) -> None:
     device_gate.register(REQUEST)
     odd = replace(REQUEST, holder_sha256=bytes(31) + b"\x01")
     with pytest.raises(GateRefused, match="names another claim"):

@@ -1,4 +1,4 @@
-"""The operator's side over HTTP."""
+"""The operator's routes over HTTP."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ def case(web: httpx.Client, device_gate: HttpBankClient, hers: Any) -> str:
     return str(answer.json()["case"])
 
 
-def test_look_and_confirm(web: httpx.Client, case: str, hers: Any) -> None:
+def test_view_and_confirm_a_case(web: httpx.Client, case: str, hers: Any) -> None:
     listed = web.get("/v1/reviews", headers=OPERATOR).json()
     assert (listed["waiting"], listed["next"]["case"]) == (1, case)
     shown = web.get(listed["next"]["upload"], headers=OPERATOR)
@@ -47,7 +47,7 @@ def test_look_and_confirm(web: httpx.Client, case: str, hers: Any) -> None:
 
 
 @pytest.mark.parametrize(("decision", "state"), [("confirm", "confirmed"), ("release", "released")])
-def test_what_was_decided_can_be_asked_for(
+def test_decided_case_can_be_queried(
     web: httpx.Client, case: str, decision: str, state: str
 ) -> None:
     address = f"/v1/reviews/{case}"
@@ -69,9 +69,7 @@ def test_what_was_decided_can_be_asked_for(
     assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
 
 
-def test_a_reviewer_sees_how_each_claim_stands(
-    web: httpx.Client, case: str, platform: Platform
-) -> None:
+def test_review_shows_each_claim_s_state(web: httpx.Client, case: str, platform: Platform) -> None:
     (match,) = platform.reviews.review(case).decision.matches
     platform.bank.add_partner(Partner("another", KEY))
     said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)
@@ -102,7 +100,7 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
     assert shown["matches"][0]["reason"] == "my former partner has it"
 
 
-def test_the_queue_goes_on_behind_a_case(web: httpx.Client, case: str, hers: Any) -> None:
+def test_queue_continues_after_a_case(web: httpx.Client, case: str, hers: Any) -> None:
     again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
 
     def behind(seen: str) -> Any:
@@ -115,7 +113,7 @@ def test_the_queue_goes_on_behind_a_case(web: httpx.Client, case: str, hers: Any
     assert odd.status_code == 404
 
 
-def test_decided_once(web: httpx.Client, case: str) -> None:
+def test_case_is_decided_once(web: httpx.Client, case: str) -> None:
     release = {"decision": "release"}
     first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
     second = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR)
@@ -146,7 +144,7 @@ def test_a_decision_says_which_claims_were_shown(web: httpx.Client, case: str) -
         b'{"decision":"confirm","shown":[1]}',
     ],
 )
-def test_a_decision_is_one_of_two(web: httpx.Client, case: str, body: bytes) -> None:
+def test_malformed_decision_is_refused(web: httpx.Client, case: str, body: bytes) -> None:
     answer = web.post(f"/v1/reviews/{case}", content=body, headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (
         400,
@@ -162,7 +160,7 @@ def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
         assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
 
 
-def test_status(web: httpx.Client, case: str) -> None:
+def test_gate_status(web: httpx.Client, case: str) -> None:
     assert case
     assert web.get("/v1/status").json() == {
         "schema": "entrenous/gate-status/1",
@@ -175,7 +173,7 @@ def test_status(web: httpx.Client, case: str) -> None:
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)
 
 
-def test_what_is_not_there_is_a_problem_document(web: httpx.Client) -> None:
+def test_unknown_address_is_a_problem_document(web: httpx.Client) -> None:
     answer = web.get("/v1/nothing")
     assert answer.status_code == 404
     assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}

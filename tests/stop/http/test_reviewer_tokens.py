@@ -1,4 +1,4 @@
-"""Persons who decide, each with a token of their own, and what they see, over HTTP."""
+"""Reviewers with their own tokens, and what they see, over HTTP."""
 
 import io
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def who(platform: Platform) -> Bearers:
 
 @pytest.fixture
 def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """The same gate with two persons to confirm."""
+    """The same gate with two people to confirm."""
     strict = replace(platform, limits=replace(platform.limits, confirmers=2))
     with httpx.Client(transport=Direct(gate_app(strict, access)), base_url=URL) as client:
         yield client
@@ -53,7 +53,7 @@ def told(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.threat("insider-decides")
-def test_the_log_says_who_decided(
+def test_log_names_the_deciding_reviewer(
     web: httpx.Client, case: str, who: Bearers, platform: Platform
 ) -> None:
     listed = web.get("/v1/reviews", headers=who["ana"]).json()
@@ -65,7 +65,7 @@ def test_the_log_says_who_decided(
     assert web.get("/v1/reviews", headers=OPERATOR).json()["reviewer"] == "operator"
 
 
-def test_a_reviewers_token_opens_reviews_and_nothing_else(
+def test_reviewer_token_opens_only_reviews(
     web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
 ) -> None:
     for path in ("/v1/reviews/published", "/v1/status", "/v1/metrics"):
@@ -84,7 +84,7 @@ def test_a_reviewers_token_opens_reviews_and_nothing_else(
 
 
 @pytest.mark.threat("insider-decides")
-def test_two_persons_confirm(
+def test_two_people_confirm(
     two: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
 ) -> None:
     address = f"/v1/reviews/{case}"
@@ -111,7 +111,9 @@ def test_two_persons_confirm(
     verify_log(platform.bank)
 
 
-def test_the_operator_is_one_of_two(two: httpx.Client, case: str, who: Bearers) -> None:
+def test_operator_counts_as_one_of_two_confirmers(
+    two: httpx.Client, case: str, who: Bearers
+) -> None:
     for _ in range(2):
         two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=OPERATOR)
         shown = two.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
@@ -120,7 +122,7 @@ def test_the_operator_is_one_of_two(two: httpx.Client, case: str, who: Bearers) 
     assert done.json()["state"] == "confirmed"
 
 
-def test_one_person_releases_also_what_they_confirmed_first(
+def test_first_confirmer_may_release_alone(
     two: httpx.Client, case: str, who: Bearers, platform: Platform
 ) -> None:
     two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
@@ -130,7 +132,7 @@ def test_one_person_releases_also_what_they_confirmed_first(
 
 
 @pytest.mark.threat("insider-decides")
-def test_a_removed_reviewers_word_is_no_first_one(
+def test_removed_reviewer_s_confirmation_does_not_count(
     two: httpx.Client, case: str, who: Bearers, platform: Platform
 ) -> None:
     two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
@@ -140,7 +142,7 @@ def test_a_removed_reviewers_word_is_no_first_one(
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_a_view_is_small_grey_and_without_detail(
+def test_view_is_small_grey_and_blurred(
     web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
 ) -> None:
     shown = web.get(f"/v1/reviews/{case}", headers=who["ana"]).json()
@@ -161,7 +163,7 @@ def test_a_view_is_small_grey_and_without_detail(
 
 
 @pytest.mark.parametrize("upload", [b"\xff\xd8\xff no picture", b"OggS" + bytes(50), b"RIFFxxxx"])
-def test_of_what_cannot_be_seen_there_is_no_view(
+def test_unreadable_upload_has_no_view(
     web: httpx.Client, platform: Platform, upload: bytes
 ) -> None:
     held = Decision(Outcome.HOLD, "3f9a")
@@ -172,7 +174,7 @@ def test_of_what_cannot_be_seen_there_is_no_view(
     assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR).content == upload
 
 
-def test_after_the_decision_there_is_no_view(web: httpx.Client, case: str) -> None:
+def test_decided_case_has_no_view(web: httpx.Client, case: str) -> None:
     web.post(f"/v1/reviews/{case}", json=RELEASE, headers=OPERATOR)
     shown = web.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
     assert (shown["view"], shown["upload"]) == (None, None)
@@ -186,5 +188,5 @@ def _grey(pixels: Any) -> Any:
 
 
 def _detail(grey: Any) -> float:
-    """The energy of steps between neighbours that are not part of a slope."""
+    """The energy of differences between neighbouring pixels that are not part of a slope."""
     return float(np.square(np.diff(grey, 2, axis=0)).mean())

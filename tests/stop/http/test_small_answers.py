@@ -1,4 +1,4 @@
-"""What is told of limits, of addresses that there are not, and to caches."""
+"""Answers about limits and unknown addresses, and cache headers."""
 
 import httpx
 import pytest
@@ -20,7 +20,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
         (f"/v1/claims/{'0' * 32}/opinions", "0.0041 MB"),
     ],
 )
-def test_a_small_limit_is_not_called_zero(web: httpx.Client, path: str, limit: str) -> None:
+def test_small_limit_is_not_rounded_to_zero_mb(web: httpx.Client, path: str, limit: str) -> None:
     kind = {"Content-Type": "application/octet-stream"}
     answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | kind)
     assert answer.status_code == 413
@@ -28,9 +28,7 @@ def test_a_small_limit_is_not_called_zero(web: httpx.Client, path: str, limit: s
 
 
 @pytest.mark.parametrize("path", ["/v1/uploads/", "/v1/claims/", "/hma", "/hma/m/lookup/"])
-def test_nobody_is_sent_elsewhere_with_an_upload(
-    platform: Platform, access: GateAccess, path: str
-) -> None:
+def test_gate_never_redirects(platform: Platform, access: GateAccess, path: str) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", an_app(platform, access))
     with httpx.Client(transport=Direct(app), base_url=URL, headers=OPERATOR) as web:
@@ -42,7 +40,7 @@ def test_nobody_is_sent_elsewhere_with_an_upload(
 @pytest.mark.parametrize(
     ("path", "status"), [("/v1/nothing", 404), ("/v1/reviews", 401), ("/v1/claims/nothing", 404)]
 )
-def test_problems_are_not_kept_by_caches(web: httpx.Client, path: str, status: int) -> None:
+def test_problem_documents_are_not_cached(web: httpx.Client, path: str, status: int) -> None:
     answer = web.get(path)
     assert answer.status_code == status
     assert answer.headers["cache-control"] == "no-store"

@@ -1,4 +1,4 @@
-"""What an upload costs the database: a few statements, as many held as let through."""
+"""An upload costs few database statements, as many quarantined as accepted."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.stop.platform_for_tests import a_device, jpeg, picture
 
 
 @pytest.mark.threat("probing-registered")
-def test_few_statements_and_the_same_ones(
+def test_upload_runs_few_identical_statements(
     platform: Platform, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())

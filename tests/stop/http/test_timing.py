@@ -1,4 +1,4 @@
-"""How long an answer takes does not tell held from accepted."""
+"""The time of an answer does not reveal whether an upload was quarantined."""
 
 import json
 import math
@@ -35,7 +35,7 @@ BALLAST = (
 
 
 async def seconds_to_answer(app: Starlette, body: bytes) -> float:
-    """Until the last byte of the answer is sent; what is done afterwards does not count."""
+    """Seconds to the last byte of the answer; later work does not count."""
     answered = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -68,10 +68,10 @@ def small(pixels: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_medians_of_held_and_accepted_are_alike(
+def test_quarantined_and_accepted_uploads_take_equally_long(
     platform: Platform, access: GateAccess, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
-    """With a large upload, whose storing takes longer than all the margin that is allowed here."""
+    """With a large upload, whose storing takes longer than the allowed margin."""
     protect_picture(
         picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
     )
@@ -109,12 +109,12 @@ def claimed(gate: Running, pixels: Any) -> Iterator[None]:
 
 
 def chance_of(positive: int, of: int) -> float:
-    """That a fair coin, thrown so often, falls on one side as often as this or more often."""
+    """The probability that a fair coin falls on one side at least so often."""
     most = max(positive, of - positive)
     return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
 
 
-def test_the_sign_test() -> None:
+def test_sign_test_detects_a_difference() -> None:
     assert chance_of(5, 10) == 1.0
     assert chance_of(10, 10) == chance_of(0, 10) == pytest.approx(2 / 1024)
     assert chance_of(44, 60) > CHANCE > chance_of(46, 60)
@@ -122,10 +122,10 @@ def test_the_sign_test() -> None:
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_a_gate_that_runs_takes_as_long_for_hit_and_miss(
+def test_running_gate_takes_as_long_for_match_and_miss(
     tmp_path: Path, hers: Any, another: Any
 ) -> None:
-    """Over HTTP, as an uploader measures it, with slow looks and all that a gate does by itself."""
+    """Over HTTP, as an uploader measures it, with deferred scans and background work."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")

@@ -1,4 +1,4 @@
-"""Bringing an upload: what the operator and a stranger see, and what is refused before decoding."""
+"""Submitting an upload: what operator and stranger see, and what is refused undecoded."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
     return answer.json()
 
 
-def test_the_leak_is_held_with_bank_distance_and_how(
+def test_match_is_held_with_bank_distance_and_kind(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
@@ -43,7 +43,7 @@ def test_the_leak_is_held_with_bank_distance_and_how(
     assert (passed["decision"], passed["matches"]) == ("let through", [])
 
 
-def test_the_bytes_may_come_bare(web: httpx.Client, another: Any) -> None:
+def test_upload_without_a_form(web: httpx.Client, another: Any) -> None:
     for kind in ("image/jpeg", "application/octet-stream"):
         answer = web.post(
             "/v1/uploads", content=jpeg(another), headers={**OPERATOR, "Content-Type": kind}
@@ -52,7 +52,7 @@ def test_the_bytes_may_come_bare(web: httpx.Client, another: Any) -> None:
 
 
 @pytest.mark.threat("probing-registered")
-def test_a_stranger_cannot_tell_held_from_accepted(
+def test_quarantined_and_accepted_uploads_get_the_same_answer(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
     protect(hers, device_gate)
@@ -64,7 +64,7 @@ def test_a_stranger_cannot_tell_held_from_accepted(
     assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
 
 
-def test_a_stranger_is_told_of_a_refusal_and_where_to_appeal(
+def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(hers, device_gate).claim
@@ -76,14 +76,14 @@ def test_a_stranger_is_told_of_a_refusal_and_where_to_appeal(
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
-def test_no_upload_without_a_token(web: httpx.Client, another: Any, header: dict[str, str]) -> None:
+def test_upload_needs_a_token(web: httpx.Client, another: Any, header: dict[str, str]) -> None:
     answer = web.post("/v1/uploads", files={"file": ("x.jpg", jpeg(another))}, headers=header)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_too_large_is_known_from_the_header(web: httpx.Client) -> None:
+def test_large_upload_is_refused_by_its_header(web: httpx.Client) -> None:
     answer = web.post(
         "/v1/uploads",
         content=b"",
@@ -93,7 +93,7 @@ def test_too_large_is_known_from_the_header(web: httpx.Client) -> None:
     assert answer.json()["type"] == "urn:entrenous:malformed:too-large"
 
 
-def test_too_large_is_noticed_while_it_streams(platform: Platform, access: GateAccess) -> None:
+def test_large_upload_is_refused_while_streaming(platform: Platform, access: GateAccess) -> None:
     """An endless body without a length is cut off soon after the limit."""
     sent = 0
     answer: list[Any] = []
@@ -118,7 +118,7 @@ def test_too_large_is_noticed_while_it_streams(platform: Platform, access: GateA
     assert sent <= 1_100_000
 
 
-def test_a_large_file_in_a_form_is_too_large(web: httpx.Client) -> None:
+def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
     answer = web.post("/v1/uploads", files={"file": ("x", bytes(1_000_001))}, headers=OPERATOR)
     assert answer.status_code == 413
 
@@ -138,14 +138,16 @@ def test_a_large_file_in_a_form_is_too_large(web: httpx.Client) -> None:
         ),
     ],
 )
-def test_what_is_not_media(web: httpx.Client, kind: str, data: bytes, status: int) -> None:
+def test_upload_that_is_not_media_is_refused(
+    web: httpx.Client, kind: str, data: bytes, status: int
+) -> None:
     answer = web.post("/v1/uploads", content=data, headers={**OPERATOR, "Content-Type": kind})
     assert answer.status_code == status
     assert answer.json()["status"] == status
 
 
-def test_more_at_once_than_there_is_room_for(platform: Platform, access: GateAccess) -> None:
-    """While one upload is still arriving at a gate for one, the next is told to come back."""
+def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAccess) -> None:
+    """While one upload is still arriving at a gate for one, the next is refused as busy."""
 
     async def scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))

@@ -1,4 +1,4 @@
-"""An index on a bank in PostgreSQL, in a process of its own: asked on standard input.
+"""An index on a bank in PostgreSQL, in its own process, queried on standard input.
 
 python -m tests.stop.index.asked FOLDER URL
 """
@@ -12,7 +12,7 @@ from entrenous.stop.store.postgres import open_postgres_engine
 
 
 def main() -> None:
-    """For each line, a hash in hexadecimal digits: how many claims match it within 31 bits."""
+    """Read a hash in hexadecimal on each line and print how many claims match within 31 bits."""
     engine = open_postgres_engine(sys.argv[2])
     bank = SqlBankStore(engine)
     with open_index(Path(sys.argv[1]), bank, shards=2) as index:

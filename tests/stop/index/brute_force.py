@@ -1,4 +1,4 @@
-"""Counting bits one pair at a time, in plain Python: what every index has to equal."""
+"""Compare every pair of hashes in plain Python: the reference for every index."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ Found = set[tuple[int, int, int]]
 
 
 def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], radius: int) -> Found:
-    """(query, entry number, distance) of every pair within ``radius`` bits."""
+    """Return (query, entry number, distance) of every pair within ``radius`` bits."""
     numbers = [(entry, int.from_bytes(bits, "big")) for entry, bits in known]
     return {
         (query, entry, apart)
@@ -21,14 +21,14 @@ def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], ra
 
 
 def told(found: Iterable[Near]) -> Found:
-    """What an index found, in the same form; nothing may be told twice."""
+    """Return what an index found in the same form; check that nothing is returned twice."""
     pairs = [(one.query, one.entry, one.distance) for one in found]
     assert len(set(pairs)) == len(pairs)
     return set(pairs)
 
 
 def flipped(bits: bytes, places: Iterable[int]) -> bytes:
-    """The hash with these bits changed."""
+    """Return the hash with these bits flipped."""
     number = int.from_bytes(bits, "big")
     for place in places:
         number ^= 1 << int(place)
@@ -36,12 +36,12 @@ def flipped(bits: bytes, places: Iterable[int]) -> bytes:
 
 
 def at_distance(bits: bytes, apart: int, rng: np.random.Generator) -> bytes:
-    """A hash that differs in just so many bits, at random places."""
+    """Return a hash that differs in exactly so many bits, at random positions."""
     return flipped(bits, rng.choice(256, apart, replace=False))
 
 
 def odd_bank(count: int, rng: np.random.Generator) -> list[bytes]:
-    """Random hashes, a crowd around one of them, and foreign ones with few or nearly all ones."""
+    """Return random hashes, a cluster around one of them, and some with few or nearly all ones."""
     random = [rng.bytes(32) for _ in range(count // 2)]
     crowd = [at_distance(random[0], int(rng.integers(0, 60)), rng) for _ in range(count // 4)]
     low = [at_distance(bytes(32), int(rng.integers(0, 40)), rng) for _ in range(count // 8)]

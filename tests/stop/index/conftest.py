@@ -1,4 +1,4 @@
-"""A bank for an index that other threads ask: in a file, with 20 whole hashes and 20 of parts."""
+"""Return a bank in a file, so that other threads can use it, with 20 whole and 20 part hashes."""
 
 from collections.abc import Iterator
 from pathlib import Path

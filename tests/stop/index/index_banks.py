@@ -1,4 +1,4 @@
-"""Banks to follow, and what their index must answer."""
+"""Banks for an index, and its reference results."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> ClaimId:
-    """A waiting claim with these hashes."""
+    """Register a waiting claim with these hashes."""
     if not bank.banks():
         bank.set_bank(Bank(PEOPLE))
     claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
@@ -25,15 +25,15 @@ def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...]
 
 
 def fresh(count: int, seed: int) -> tuple[bytes, ...]:
-    """Hashes of nothing in particular."""
+    """Return random hashes."""
     rng = np.random.default_rng(seed)
     return tuple(rng.bytes(32) for _ in range(count))
 
 
 def agrees(index: IndexStore, bank: BankStore, seed: int = 1, most: int = 60) -> None:
-    """The index finds what counting bits over the whole bank does, at every distance to 32.
+    """Check that the index equals brute force over the whole bank, at every distance up to 32.
 
-    It may also find withdrawn entries, which are in no bank and so find no claim.
+    It may also find withdrawn entries, which are in no bank and so match no claim.
     """
     rng = np.random.default_rng(seed)
     entries = bank.entries(0)

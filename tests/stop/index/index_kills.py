@@ -3,9 +3,9 @@
     python -m tests.stop.index.index_kills --kills 50 [--seed 1] [--shards 4]
 
 Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
-random moment. Then the index is opened anew: what is found must equal counting bits over all that
-the bank holds, every claim that the worker reported must be found, none that it reported withdrawn;
-nothing half written may be left, and after a rebuild no withdrawn hash in any file.
+random time. Then the index is opened again. Its results must equal brute force over the bank;
+every claim that the worker reported must be found, and none that it reported withdrawn; no partly
+written file may be left, and after a rebuild no withdrawn hash in any file.
 """
 
 import argparse
@@ -32,13 +32,13 @@ OF_A_CLAIM = 20
 
 @dataclass
 class Reported:
-    """What the workers said that the bank has acknowledged."""
+    """Changes that the bank has acknowledged, as reported by the workers."""
 
     registered: dict[str, bytes] = field(default_factory=dict)
     withdrawn: dict[str, bytes] = field(default_factory=dict)
 
     def hear(self, line: str) -> None:
-        """Take one whole line of a worker."""
+        """Read one whole line of a worker."""
         match line.split():
             case ["registered", name, bits]:
                 self.registered[name] = bytes.fromhex(bits)
@@ -50,7 +50,7 @@ class Reported:
 
 @contextmanager
 def bank_in(folder: Path) -> Iterator[SqlBankStore]:
-    """The bank of this trial."""
+    """Open the bank of this trial."""
     engine = open_engine(folder / "bank.db")
     try:
         yield SqlBankStore(engine)
@@ -59,8 +59,8 @@ def bank_in(folder: Path) -> Iterator[SqlBankStore]:
 
 
 def work(folder: Path, seed: int, shards: int) -> None:
-    """Until killed: register a claim, now and then withdraw one, and write base after base."""
-    rng = np.random.default_rng([seed, 1])  # never the stream that the beginning came from
+    """Register claims, withdraw some, and write base after base, until killed."""
+    rng = np.random.default_rng([seed, 1])  # another random stream than that of the beginning
     mine: list[ClaimId] = []
     with bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
@@ -80,7 +80,7 @@ def work(folder: Path, seed: int, shards: int) -> None:
 
 
 def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
-    """Start a worker, and kill it while it works."""
+    """Start a worker and kill it while it works."""
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
     asked = ["--seed", str(seed), "--shards", str(shards)]
@@ -97,7 +97,7 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
 
 
 def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
-    """All that must hold after a kill; raises AssertionError."""
+    """Check everything that must hold after a kill; raises AssertionError."""
     with bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         assert not list((folder / "index").glob(".entrenous-*"))
@@ -105,7 +105,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
         for name, bits in reported.registered.items():
             near = index.near([bits], part=False)
             claims = bank.claims_on({one.entry for one in near})
-            # The worker may have been killed between withdrawing and saying so.
+            # The worker may have been killed between withdrawing and reporting it.
             assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
         if index.holds_withdrawn():
             index.rebuild()
@@ -120,7 +120,7 @@ def _is_withdrawn(bank: SqlBankStore, name: str) -> bool:
 
 
 def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
-    """So many kills, each followed by a comparison."""
+    """Kill workers so many times and compare after each."""
     reported = Reported()
     with bank_in(folder) as bank:
         register(bank, "beginning", *fresh(BEGINNING, seed))
@@ -131,7 +131,7 @@ def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
 
 
 def main() -> None:
-    """Work, or kill who works."""
+    """Be a worker, or kill workers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""A base is read as it was written, or not at all: every cut and every flipped bit is noticed."""
+"""A base is read as it was written or not at all: truncation and flipped bits are detected."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint.linear_scan import ScanIndex, as_words
 from entrenous.fingerprint.multi_index import Segment, plan_of
-from entrenous.stop.index.base_file import DamagedBase, file_of, read_base, write_base
+from entrenous.stop.index.base_file import DamagedBase, file_identity, read_base, write_base
 from entrenous.stop.nouns import Entry
 from tests.stop.index.index_banks import fresh
 
@@ -21,7 +21,7 @@ SECTIONS = 8
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One kind with tables, the other without."""
+    """Write a base: one kind with tables, the other without."""
     path = tmp_path_factory.mktemp("index") / "base"
     words = as_words(fresh(50, 1))
     whole = Segment.built(plan_of(16), np.arange(1, 51), words)
@@ -34,7 +34,7 @@ def scanned(hashes: tuple[bytes, ...], first: int) -> ScanIndex:
 
 
 def boundaries(data: bytes) -> list[int]:
-    """Where the header and every section ends, by the format's own text."""
+    """Return the ends of the header and of every section, by the format's description."""
     ends = [128]
     for count, cells in ((50, (1 << 20) + 1), (40, 0)):
         rows = 16 * count if cells else 0
@@ -44,24 +44,24 @@ def boundaries(data: bytes) -> list[int]:
     return ends
 
 
-def test_it_is_read_as_it_was_written(written: Path) -> None:
+def test_base_survives_a_round_trip(written: Path) -> None:
     base = read_base(written)
     assert isinstance(base.whole, Segment)
     assert isinstance(base.parts, ScanIndex)
     assert (base.count, base.upto, base.size_bytes) == (90, 90, written.stat().st_size)
     assert base.last == Entry(90, PARTS[-1], part=True)
-    assert base.file == file_of(written)
+    assert base.file == file_identity(written)
     for kind, hashes, first in ((base.whole, fresh(50, 1), 1), (base.parts, PARTS, 51)):
         found = kind.pairs(as_words(hashes), 31)
         assert found.entry.tolist() == list(range(first, first + len(hashes)))
         assert found.distance.tolist() == [0] * len(hashes)
 
 
-def test_only_its_owner_can_read_it(written: Path) -> None:
+def test_base_file_is_private(written: Path) -> None:
     assert written.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_mapped_cannot_be_changed(written: Path) -> None:
+def test_mapped_base_is_read_only(written: Path) -> None:
     base = read_base(written)
     assert isinstance(base.whole, Segment)
     with pytest.raises(ValueError, match="read-only"):
@@ -70,7 +70,7 @@ def test_what_is_mapped_cannot_be_changed(written: Path) -> None:
 
 @pytest.mark.parametrize("boundary", range(SECTIONS + 1))
 @pytest.mark.parametrize("off", [-1, 0, 1])
-def test_a_cut_at_every_boundary_is_noticed(
+def test_truncation_at_any_boundary_is_detected(
     written: Path, tmp_path: Path, boundary: int, off: int
 ) -> None:
     data = written.read_bytes()
@@ -87,7 +87,7 @@ def test_a_cut_at_every_boundary_is_noticed(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
-def test_a_flipped_bit_is_noticed(written: Path, tmp_path: Path, data: st.DataObject) -> None:
+def test_flipped_bit_is_detected(written: Path, tmp_path: Path, data: st.DataObject) -> None:
     whole = bytearray(written.read_bytes())
     ends = boundaries(bytes(whole))
     section = data.draw(st.integers(0, SECTIONS).filter(lambda at: at == 0 or _size(ends, at)))
@@ -107,7 +107,7 @@ def _size(ends: list[int], at: int) -> int:
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.binary(max_size=300))
-def test_noise_is_no_base(tmp_path: Path, noise: bytes) -> None:
+def test_random_bytes_are_no_base(tmp_path: Path, noise: bytes) -> None:
     (tmp_path / "base").write_bytes(noise)
     with pytest.raises(DamagedBase):
         read_base(tmp_path / "base")
@@ -118,7 +118,7 @@ def test_noise_is_no_base(tmp_path: Path, noise: bytes) -> None:
     [(8, "<I", 2), (0, "<8s", b"ENTRINDY"), (16, "<Q", 2**60), (24, "<I", 11), (24, "<I", 12_345)],
     ids=["version", "magic", "count", "substrings", "no such plan"],
 )
-def test_a_header_that_is_whole_but_not_ours_is_refused(
+def test_valid_header_with_wrong_content_is_refused(
     written: Path, tmp_path: Path, place: int, form: str, value: object
 ) -> None:
     data = bytearray(written.read_bytes())
@@ -129,19 +129,19 @@ def test_a_header_that_is_whole_but_not_ours_is_refused(
         read_base(tmp_path / "base")
 
 
-def test_an_empty_base(tmp_path: Path) -> None:
+def test_empty_base_survives_a_round_trip(tmp_path: Path) -> None:
     write_base(tmp_path / "base", ScanIndex.empty(), ScanIndex.empty())
     base = read_base(tmp_path / "base")
     assert (base.count, base.upto, base.last) == (0, 0, None)
 
 
-def test_a_link_is_not_followed(written: Path, tmp_path: Path) -> None:
+def test_symbolic_link_is_not_followed(written: Path, tmp_path: Path) -> None:
     (tmp_path / "base").symlink_to(written)
     with pytest.raises(OSError, match="symbolic"):
         read_base(tmp_path / "base")
 
 
-def test_no_file_is_no_base(tmp_path: Path) -> None:
+def test_missing_base_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_base(tmp_path / "base")
-    assert file_of(tmp_path / "base") is None
+    assert file_identity(tmp_path / "base") is None

@@ -1,4 +1,4 @@
-"""The index on files: equal to counting bits whatever happens to its file, its bank, its peers."""
+"""The index on files equals brute force, whatever happens to its file, bank or peers."""
 
 import os
 import threading
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def on_disk(folder: Path) -> bytes:
-    """Every byte of every file in the folder."""
+    """Return the bytes of every file in the folder."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
@@ -44,16 +44,14 @@ def test_a_first_index_is_made_from_the_bank(folder: Path, bank: SqlBankStore) -
     assert (index.state().whole, index.state().parts, index.state().later) == (30, 40, 0)
 
 
-def test_its_folder_and_files_are_private(folder: Path, bank: SqlBankStore) -> None:
+def test_index_folder_and_files_are_private(folder: Path, bank: SqlBankStore) -> None:
     FileIndex(folder, bank).merge()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert {path.name for path in folder.iterdir()} == {"base", "lock"}
 
 
-def test_what_came_later_is_found_before_and_after_a_merge(
-    folder: Path, bank: SqlBankStore
-) -> None:
+def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
     agrees(index, bank)
@@ -66,7 +64,7 @@ def test_what_came_later_is_found_before_and_after_a_merge(
     agrees(again, bank)
 
 
-def test_a_large_bank_with_tables(folder: Path, bank: SqlBankStore) -> None:
+def test_large_bank_is_indexed_with_tables(folder: Path, bank: SqlBankStore) -> None:
     register(bank, "many", *fresh(12_000, 5))
     index = FileIndex(folder, bank)
     register(bank, "more", *fresh(100, 6), parts=fresh(10_500, 7))
@@ -75,7 +73,7 @@ def test_a_large_bank_with_tables(folder: Path, bank: SqlBankStore) -> None:
     agrees(FileIndex(folder, bank), bank, most=33)
 
 
-def test_a_merge_is_due_only_when_enough_came(
+def test_merge_is_due_only_after_enough_new_hashes(
     folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 4)
@@ -120,10 +118,8 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankS
     agrees(index, bank, most=33)
 
 
-def test_a_merge_keeps_what_was_withdrawn_from_being_missed_for(
-    folder: Path, bank: SqlBankStore
-) -> None:
-    """Withdrawn and registered again by somebody else: another number, found."""
+def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: SqlBankStore) -> None:
+    """A hash that is withdrawn and registered again by somebody else gets another number."""
     bits = fresh(1, 8)[0]
     claim = register(bank, "one", bits)
     index = FileIndex(folder, bank)
@@ -136,7 +132,7 @@ def test_a_merge_keeps_what_was_withdrawn_from_being_missed_for(
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "noise", "gone", "other version"])
-def test_a_damaged_base_is_made_anew(folder: Path, bank: SqlBankStore, harm: str) -> None:
+def test_damaged_base_is_made_again(folder: Path, bank: SqlBankStore, harm: str) -> None:
     FileIndex(folder, bank)
     base = folder / "base"
     data = bytearray(base.read_bytes())
@@ -161,7 +157,7 @@ def test_a_damaged_base_is_made_anew(folder: Path, bank: SqlBankStore, harm: str
 
 
 def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
-    """A page of the mapped file goes bad: it must not be copied under a new checksum."""
+    """A damaged page of the mapped file must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
     index = FileIndex(folder, bank)
@@ -169,7 +165,7 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) ->
     with (folder / "base").open("r+b") as file:
         file.seek(place)
         file.write(bytes(32))
-    assert index.near([hashes[77]], part=False) == []  # so the map shows what lies on the disk
+    assert index.near([hashes[77]], part=False) == []  # so the map shows the bytes on the disk
     index.merge()
     for one in (index, FileIndex(folder, bank)):
         assert [near.distance for near in one.near([hashes[77]], part=False)] == [0]
@@ -183,7 +179,7 @@ def test_a_base_of_another_bank_is_not_used(folder: Path, bank: SqlBankStore) ->
     agrees(FileIndex(folder, other), other)
 
 
-def test_a_bank_put_back_to_an_older_one_gives_numbers_again(folder: Path) -> None:
+def test_restored_bank_that_reuses_numbers_is_read_again(folder: Path) -> None:
     bank = new_bank()
     register(bank, "kept", *fresh(10, 1))
     older = copy_of(bank)
@@ -193,7 +189,7 @@ def test_a_bank_put_back_to_an_older_one_gives_numbers_again(folder: Path) -> No
     agrees(FileIndex(folder, older), older)
 
 
-def test_another_process_finds_the_newer_base(folder: Path, bank: SqlBankStore) -> None:
+def test_another_process_switches_to_the_newer_base(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3))
     one.merge()
@@ -204,7 +200,7 @@ def test_another_process_finds_the_newer_base(folder: Path, bank: SqlBankStore) 
     agrees(other, bank)
 
 
-def test_two_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
+def test_two_processes_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     with write_lock(folder, wait=False) as mine:
         assert mine
@@ -212,7 +208,7 @@ def test_two_never_write_at_once(folder: Path, bank: SqlBankStore) -> None:
     assert index.merge()
 
 
-def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: SqlBankStore) -> None:
+def test_files_of_a_killed_process_are_removed(folder: Path, bank: SqlBankStore) -> None:
     index = FileIndex(folder, bank)
     left = folder / ".entrenous-00112233"
     left.write_bytes(b"half a base with hashes")
@@ -224,7 +220,7 @@ def test_what_a_killed_process_left_is_swept_away(folder: Path, bank: SqlBankSto
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_banks_of_one_hash_are_found_after_a_restart(folder: Path, copies: int) -> None:
+def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None:
     bank = new_bank()
     bits = fresh(1, 9)[0]
     names = [f"{number:02}" for number in range(copies)]
@@ -236,7 +232,7 @@ def test_banks_of_one_hash_are_found_after_a_restart(folder: Path, copies: int) 
     assert sorted(claim.id for _, claim in claims) == names
 
 
-def test_an_empty_bank(folder: Path) -> None:
+def test_empty_bank_has_no_matches(folder: Path) -> None:
     bank = new_bank()
     assert FileIndex(folder, bank).near([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
@@ -253,7 +249,7 @@ def sqlite(tmp_path: Path) -> Iterator[SqlBankStore]:
 
 
 def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore) -> None:
-    """Registered before the look-up means found by it, while bases are written all the time."""
+    """A look-up finds all earlier registrations while bases are written all the time."""
     register(sqlite, "first", *fresh(200, 1))
     index = FileIndex(folder, sqlite)
     stop = threading.Event()
@@ -282,7 +278,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore)
 
 @dataclass
 class PageByPage:
-    """A bank that tells its news a few at a time, as one with millions should."""
+    """A bank that returns few entries at a time, as one with millions does."""
 
     bank: SqlBankStore
     asked: int = 0
@@ -295,7 +291,7 @@ class PageByPage:
         return self.bank.counts()
 
 
-def test_a_bank_may_tell_its_news_a_page_at_a_time(folder: Path, bank: SqlBankStore) -> None:
+def test_bank_may_return_entries_in_pages(folder: Path, bank: SqlBankStore) -> None:
     paged = cast("BankStore", PageByPage(bank))
     index = FileIndex(folder, paged)
     agrees(index, bank)

@@ -1,4 +1,4 @@
-"""An index that looks after itself: merges, goes over to newer bases, drops what was withdrawn."""
+"""An index that maintains itself: merges, uses newer bases, removes withdrawn hashes."""
 
 import threading
 import time
@@ -28,14 +28,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def soon(true: Callable[[], bool]) -> None:
-    """Wait until something that another thread does is done."""
+    """Wait until another thread has done something."""
     until = time.monotonic() + 8
     while not true():
         assert time.monotonic() < until
         threading.Event().wait(ROUND_S)
 
 
-def test_it_merges_by_itself(
+def test_index_merges_automatically(
     folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_LATER_MAX", 10)
@@ -46,7 +46,7 @@ def test_it_merges_by_itself(
         agrees(index, bank)
 
 
-def test_it_drops_withdrawn_hashes_by_itself_from_every_process(
+def test_withdrawn_hashes_are_removed_automatically_in_every_process(
     folder: Path, bank: SqlBankStore
 ) -> None:
     secret = fresh(1, 5)[0]
@@ -62,7 +62,7 @@ def test_it_drops_withdrawn_hashes_by_itself_from_every_process(
             agrees(index, bank)
 
 
-def test_a_bank_with_much_news_is_merged_before_the_first_answer(
+def test_index_far_behind_is_merged_before_the_first_answer(
     folder: Path, bank: SqlBankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_index(folder, bank).close()
@@ -74,14 +74,14 @@ def test_a_bank_with_much_news_is_merged_before_the_first_answer(
 
 
 def spoil(file: Path, place: int, data: bytes) -> None:
-    """By another handle: a page of a file that a running index has mapped goes bad."""
+    """Damage a page of a file that a running index has mapped, through another handle."""
     with file.open("r+b") as opened:
         opened.seek(place)
         opened.write(data)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-def test_damage_while_it_runs_is_noticed_and_mended(
+def test_damage_in_use_is_detected_and_repaired(
     folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture, shards: int
 ) -> None:
     hashes = fresh(10_100, 5)
@@ -103,8 +103,8 @@ def test_damage_while_it_runs_is_noticed_and_mended(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", range(8))
-def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: int) -> None:
-    """Hashes, numbers, tables: of whole pictures and of parts; by small steps as by large ones."""
+def test_every_section_is_reread(folder: Path, bank: SqlBankStore, section: int) -> None:
+    """Hashes, numbers and tables, of whole pictures and of parts, in small and in large steps."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
     data, _ = read_base(folder / "base").sections[section]
@@ -116,16 +116,14 @@ def test_every_section_is_read_again(folder: Path, bank: SqlBankStore, section: 
     )
     spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
     assert any(index.is_damaged(100_000) for _ in range(2 * steps))
-    assert index.is_damaged(1)  # until it was mended, which may fail at first
+    assert index.is_damaged(1)  # until it was repaired, which may fail at first
     index.mend()
     assert not any(index.is_damaged(100_000) for _ in range(steps))
     agrees(index, bank, most=33)
 
 
-def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
-    folder: Path, bank: SqlBankStore
-) -> None:
-    """Reading what is gone from a mapped file would end the process."""
+def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: SqlBankStore) -> None:
+    """Reading beyond the end of a truncated mapped file would kill the process."""
     index = FileIndex(folder, bank)
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
@@ -135,7 +133,7 @@ def test_a_file_that_was_cut_is_not_read_again_but_made_anew(
     agrees(index, bank)
 
 
-def test_a_base_that_another_process_mended_is_taken_over(folder: Path, bank: SqlBankStore) -> None:
+def test_base_repaired_by_another_process_is_used(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file
@@ -152,7 +150,7 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: SqlBankSto
 
 @dataclass
 class AwayAtTimes:
-    """A bank whose counts cannot be asked for, as when its database is away."""
+    """A bank whose counts are unavailable at times, as when its database is unreachable."""
 
     bank: SqlBankStore
     asked: int = 0
@@ -167,7 +165,7 @@ class AwayAtTimes:
         return self.bank.counts()
 
 
-def test_it_goes_on_when_the_bank_was_away(
+def test_maintenance_continues_after_the_bank_was_unreachable(
     folder: Path, bank: SqlBankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = AwayAtTimes(bank)

@@ -1,4 +1,4 @@
-"""Processes on one PostgreSQL: what one adds or withdraws, the next look of the other knows."""
+"""Processes on one PostgreSQL: the next look-up of one sees what the other changed."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from tests.stop.index.index_banks import fresh, register
 pytestmark = pytest.mark.real
 
 CLAIMS = 20
-WITHIN_S = 1.0  # STOP's bar 8; the median, for a machine may be busy with something else
+WITHIN_S = 1.0  # the median, since the machine may be busy with something else
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def another(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
 
 
 def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluster) -> None:
-    """Asked once after each change: its first answer is right, and comes soon."""
+    """The first answer after each change is right and quick."""
     url = postgres.fresh()
     engine = open_postgres_engine(url)
     bank = SqlBankStore(engine)

@@ -1,4 +1,4 @@
-"""An index that is opened when somebody looks something up."""
+"""An index that is opened by its first look-up."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from entrenous.stop.store.bank_store import SqlBankStore
 from tests.stop.index.index_banks import agrees, fresh
 
 
-def test_it_is_opened_once_by_the_first_look(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: SqlBankStore) -> None:
     made = list[MaintainedIndex]()
 
     def opening() -> MaintainedIndex:
@@ -25,7 +25,7 @@ def test_it_is_opened_once_by_the_first_look(tmp_path: Path, bank: SqlBankStore)
     index.close()
 
 
-def test_an_opening_that_failed_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_failed_opening_is_tried_again(tmp_path: Path, bank: SqlBankStore) -> None:
     failures = [BankUnreachable(why="it is away")]
 
     def opening() -> MaintainedIndex:
@@ -40,6 +40,6 @@ def test_an_opening_that_failed_is_tried_again(tmp_path: Path, bank: SqlBankStor
     index.close()
 
 
-def test_closing_what_was_not_opened_opens_nothing(tmp_path: Path, bank: SqlBankStore) -> None:
+def test_closing_an_unopened_index_opens_nothing(tmp_path: Path, bank: SqlBankStore) -> None:
     LazyIndex(lambda: open_index(tmp_path / "index", bank)).close()
     assert not (tmp_path / "index").exists()

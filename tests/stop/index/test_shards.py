@@ -1,4 +1,4 @@
-"""A divided index: equal to counting bits in however many shards, whatever befalls one of them."""
+"""A sharded index equals brute force with any number of shards, whatever happens to one."""
 
 import shutil
 from pathlib import Path
@@ -65,12 +65,12 @@ def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: SqlBankStore
             rows = rows_of(kind)
             told += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
-            assert shard.mine(rows).all()
+            assert shard.contains(rows).all()
     assert told == bank.counts().hashes
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
-def test_another_number_makes_it_anew_and_leaves_no_file(
+def test_another_number_of_shards_rewrites_all_files(
     folder: Path, bank: SqlBankStore, before: int, after: int
 ) -> None:
     FileIndex(folder, bank, before)
@@ -120,7 +120,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: SqlBankStore) -> 
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
-def test_one_damaged_shard_is_noticed(folder: Path, bank: SqlBankStore, harm: str) -> None:
+def test_one_damaged_shard_is_detected(folder: Path, bank: SqlBankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
     one, other = (folder / shard.file for shard in Shard.all(2))
     match harm:
@@ -135,7 +135,7 @@ def test_one_damaged_shard_is_noticed(folder: Path, bank: SqlBankStore, harm: st
     agrees(FileIndex(folder, bank, 2), bank)
 
 
-def test_another_process_finds_newer_shards(folder: Path, bank: SqlBankStore) -> None:
+def test_another_process_switches_to_newer_shards(folder: Path, bank: SqlBankStore) -> None:
     one, other = FileIndex(folder, bank, 4), FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(20, 3))
     one.merge()
@@ -145,16 +145,16 @@ def test_another_process_finds_newer_shards(folder: Path, bank: SqlBankStore) ->
     agrees(other, bank)
 
 
-def test_bytes_and_words_agree_on_the_shard() -> None:
+def test_shard_of_bytes_and_of_words_agree() -> None:
     hashes = fresh(500, 9)
     for of in (1, 2, 3, 64):
         numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.mine(as_words(hashes)) for shard in Shard.all(of)])
+        mine = np.stack([shard.contains(as_words(hashes)) for shard in Shard.all(of)])
         assert (mine.sum(axis=0) == 1).all()
         assert mine.argmax(axis=0).tolist() == numbers
 
 
 @pytest.mark.parametrize("of", [0, 65])
-def test_only_so_many_shards(of: int) -> None:
+def test_number_of_shards_is_limited(of: int) -> None:
     with pytest.raises(ValueError, match="shards"):
         Shard(0, of)

@@ -1,4 +1,4 @@
-"""What an index knows at one moment answers the same question alike, and works for it once."""
+"""A snapshot of an index answers a repeated question alike, and computes it once."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ HASHES = [RNG.bytes(32) for _ in range(4)]
 
 def known() -> IndexSnapshot:
     news = [Entry(number, bits, part=False) for number, bits in enumerate(HASHES[:3], start=1)]
-    return IndexSnapshot.nothing().with_news(news)
+    return IndexSnapshot.nothing().with_added_entries(news)
 
 
-def test_the_second_look_of_an_upload_is_the_first_one_and_the_third_is_made_anew() -> None:
+def test_second_look_up_is_cached_and_the_third_is_not() -> None:
     one = known()
     first = one.near(HASHES[:2], part=False)
     assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]
@@ -24,14 +24,14 @@ def test_the_second_look_of_an_upload_is_the_first_one_and_the_third_is_made_ane
     assert again is not first
 
 
-def test_what_became_known_in_between_is_found() -> None:
+def test_cache_is_not_used_after_new_entries() -> None:
     one = known()
     assert one.near(HASHES[3:], part=False) == []
-    more = one.with_news([Entry(4, HASHES[3], part=False)])
+    more = one.with_added_entries([Entry(4, HASHES[3], part=False)])
     assert [near.entry for near in more.near(HASHES[3:], part=False)] == [4]
 
 
-def test_looks_that_are_never_repeated_do_not_gather() -> None:
+def test_cache_of_unrepeated_look_ups_is_bounded() -> None:
     one = known()
     for number in range(100):
         one.near([number.to_bytes(32, "big")], part=False)

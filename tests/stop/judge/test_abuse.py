@@ -1,4 +1,4 @@
-"""What somebody may try with a bank: have a famous picture stopped, or another's, or craft one."""
+"""Abuse of a bank: registering a famous or another person's picture, or a crafted collision."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ FORMS: dict[str, Callable[[Any], bytes]] = {
 def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
     room: Room, hers: Any
 ) -> None:
-    """Whoever registered it cannot have it refused, and one look by a person ends it."""
+    """Registering it never refuses it, and one review ends the holding."""
     claim = room.protect(hers).claim
     cases = {how: judge_upload(made(hers), room.platform) for how, made in FORMS.items()}
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
@@ -62,7 +62,9 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     decision = judge_upload(png(made), room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    assert room.platform.reviews.upload(decision.case) == png(made)  # not the claim's: none is here
+    assert room.platform.reviews.upload(decision.case) == png(
+        made
+    )  # not of the claim: the gate has no picture of it
     release(decision.case, room.platform)
     assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
@@ -73,7 +75,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
 def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_person(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """A machine refuses by the hash alone then: it cannot tell the two pictures apart."""
+    """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
     made = png(crafted(another, hers))
     claim = room.protect(hers, parts=False).claim
     confirm(judge_upload(jpeg(hers), room.platform).case, room.platform)
@@ -88,7 +90,7 @@ def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_pers
 
 
 def _alike(one: Any, other: Any) -> float:
-    """How well the fine lines agree: the correlation of what is left without the shades."""
+    """Return the correlation of the fine lines of two pictures, without their shades."""
     fine = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64) for pixels in (one, other)]
     sharp = [pixels - cv2.GaussianBlur(pixels, (0, 0), 6) for pixels in fine]
     return float(np.corrcoef(sharp[0].ravel(), sharp[1].ravel())[0, 1])

@@ -1,4 +1,4 @@
-"""An uploader asks for a person, with the secret that came with the decision."""
+"""Appeals by an uploader, with the secret that came with the decision."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def judged(room: Room, data: bytes) -> tuple[Decision, Secret]:
     return decision, decision.secret
 
 
-def test_a_refusal_goes_before_a_person_with_the_file(room: Room, hers: Any) -> None:
+def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> None:
     decision, secret = refused(room, hers)
     assert decision.outcome is Outcome.REFUSE
     appeal(decision.case, secret, jpeg(hers), room.platform)
@@ -51,7 +51,7 @@ def test_a_refusal_goes_before_a_person_with_the_file(room: Room, hers: Any) -> 
     assert (claim.state, claim.disputes) == (ClaimState.CONFIRMED, 1)
 
 
-def test_nothing_of_a_refused_upload_is_kept_but_a_hash_of_its_bytes(room: Room, hers: Any) -> None:
+def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> None:
     decision, secret = refused(room, hers)
     kept = room.platform.reviews.review(decision.case)
     assert kept.bits is None
@@ -62,7 +62,7 @@ def test_nothing_of_a_refused_upload_is_kept_but_a_hash_of_its_bytes(room: Room,
     appeal(decision.case, secret, None, room.platform)
 
 
-def test_another_secret_opens_nothing(room: Room, hers: Any) -> None:
+def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
     decision, secret = refused(room, hers)
     other = Secret(bytes(16))
     for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
@@ -83,7 +83,7 @@ def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, anoth
         assert room.platform.reviews.review(decision.case) == before
 
 
-def test_what_a_reviewer_refused_goes_before_a_person_again(room: Room, hers: Any) -> None:
+def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     decision, secret = judged(room, jpeg(hers))
     confirm(decision.case, room.platform)
@@ -93,7 +93,7 @@ def test_what_a_reviewer_refused_goes_before_a_person_again(room: Room, hers: An
 
 
 def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
-    """Ordered by what was done after what: the clock runs backwards in between."""
+    """The order of decisions counts, not the clock, which runs backwards here."""
     claim = room.protect(hers, parts=False).claim
     confirm(judged(room, jpeg(hers))[0].case, room.platform)
     decision, secret = judged(room, jpeg(hers))
@@ -101,14 +101,16 @@ def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, ano
     appeal(decision.case, secret, jpeg(hers), room.platform)
     room.clock.wind(hours=-1)
     release(decision.case, room.platform)
-    for quality in (50, 60):  # and its like
+    for quality in (50, 60):  # and similar ones
         assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     room.protect(another, parts=False)
     assert judged(room, jpeg(another))[0].outcome is Outcome.HOLD
 
 
-def test_an_appeal_without_the_file_releases_just_that_file(room: Room, hers: Any) -> None:
+def test_release_after_an_appeal_without_the_file_covers_that_file_only(
+    room: Room, hers: Any
+) -> None:
     decision, secret = refused(room, hers)
     appeal(decision.case, secret, None, room.platform)
     release(decision.case, room.platform)
@@ -119,22 +121,22 @@ def test_an_appeal_without_the_file_releases_just_that_file(room: Room, hers: An
     assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
 
 
-def test_who_confirms_after_a_release_is_the_later_one(room: Room, hers: Any) -> None:
+def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
     room.protect(hers)
     release(judged(room, jpeg(hers))[0].case, room.platform)
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     room.clock.wind(minutes=1)
-    room.protect(hers)  # somebody else, so that a person is asked anew
+    room.protect(hers)  # another person's claim, so that the upload is held again
     case = judged(room, jpeg(hers))[0].case
     room.clock.wind(hours=-1)
     confirm(case, room.platform)
     assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
 
 
-def test_a_look_alike_that_was_released_opens_no_way_for_the_picture(room: Room, hers: Any) -> None:
+def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, hers: Any) -> None:
     decision, _ = refused(room, hers)
     bits = room.platform.bank.hashes_of(decision.matches[0].claim)[0]
-    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits are others
+    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
     entry = Claim(ClaimId("r"), RELEASED, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
     room.platform.bank.register(Registration(entry, (alike,)))
     assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE

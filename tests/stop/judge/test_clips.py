@@ -41,7 +41,7 @@ FPS = 12
 
 @pytest.fixture(scope="session")
 def scene() -> list[Rgb]:
-    """Six seconds: two shots, 640 x 360."""
+    """Return six seconds of video: two shots, 640 x 360."""
     size = (640, 360)
     return [
         *wander("astronaut", size=size, seconds=3.5),
@@ -65,7 +65,7 @@ def talk() -> Any:
 
 
 def small(frames: list[Rgb], lines: int = 240, crf: int = 30) -> bytes:
-    """The same once more, at so many lines."""
+    """Return the same video scaled to so many lines."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
     return written(resized, fps=FPS, crf=f"{crf}")
@@ -79,7 +79,7 @@ def register(
     state: ClaimState = ClaimState.WAITING,
     name: str = "hers",
 ) -> ClaimId:
-    """As a device does it with parts."""
+    """Register a clip with parts, as a device does."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
     claim = Claim(ClaimId(name), PEOPLE, state, kind, 100, room.clock.now())
     video = None
@@ -91,7 +91,7 @@ def register(
 
 
 def judged(room: Room, upload: bytes) -> Decision:
-    """The decision, and the same in a dry run."""
+    """Return the decision, after checking that a dry run makes the same."""
     decision = judge_upload(upload, room.platform)
     dry = judge_dry(upload, room.platform)
     assert (dry.outcome, dry.matches, dry.would) == (
@@ -118,7 +118,7 @@ def test_a_registered_video_is_held_and_refused_when_confirmed(
 
 
 @pytest.mark.parametrize("how", ["mirror", "bars removed"])
-def test_turned_or_between_bars_it_is_the_same_video(
+def test_rotated_or_letterboxed_video_matches(
     room: Room, film: bytes, scene: list[Rgb], how: str
 ) -> None:
     register(room, film, state=ClaimState.CONFIRMED)
@@ -131,7 +131,7 @@ def test_turned_or_between_bars_it_is_the_same_video(
     assert decision.matches[0].how.split(";")[0] == how
 
 
-def test_a_cut_video_passes_after_its_release(room: Room, film: bytes) -> None:
+def test_truncated_video_passes_after_its_release(room: Room, film: bytes) -> None:
     cut = film[: len(film) * 9 // 10]
     decision = judged(room, cut)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
@@ -149,7 +149,7 @@ def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
 
-def test_with_its_edges_cut_it_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
+def test_video_with_its_edges_cut_off_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
     claim = register(room, film, state=ClaimState.CONFIRMED)
     cut = [np.ascontiguousarray(one[12:-12, 22:-22]) for one in scene]
     decision = judged(room, written(cut, fps=FPS, crf="24"))
@@ -157,7 +157,7 @@ def test_with_its_edges_cut_it_is_held(room: Room, film: bytes, scene: list[Rgb]
     assert {match.claim for match in decision.matches} == {claim}
 
 
-def test_of_another_video_that_is_let_through_frames_are_kept_for_a_time(
+def test_frames_of_an_accepted_video_are_kept_for_a_time(
     room: Room, film: bytes, other_scene: list[Rgb]
 ) -> None:
     register(room, film)
@@ -183,10 +183,10 @@ def let_through(room: Room, upload: bytes, reference: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["as it is", "mirror"])
-def test_a_new_claim_of_a_video_finds_what_was_let_through_before(
+def test_new_video_claim_finds_an_accepted_upload(
     room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb], how: str
 ) -> None:
-    """The video itself and a still of it, but no other video; once each."""
+    """It finds the video itself and a still of it once each, and no other video."""
     shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
     clip = let_through(room, small(shown), "post 1")
     still = let_through(room, jpeg(scene[20], 60), "post 2")
@@ -205,7 +205,7 @@ def test_a_new_claim_of_a_video_finds_what_was_let_through_before(
     assert {one.case for one in room.platform.reviews.kept_clips(0, 9)} >= {clip}
 
 
-def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
+def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     room: Room, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
     shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
@@ -217,15 +217,15 @@ def test_a_new_claim_of_a_picture_finds_the_video_that_shows_it(
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release(case, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 0  # a person saw it in part only
+    assert room.platform.bank.claim(claim).disputes == 0  # a person saw only a part of it
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
-    assert look_back([claim], room.platform) == 0  # that question was answered
+    assert look_back([claim], room.platform) == 0  # the release covers this claim
 
 
-def test_a_claim_that_comes_while_a_video_is_judged_is_asked_about(
+def test_claim_made_while_a_video_is_judged_holds_it(
     room: Room, film: bytes, scene: list[Rgb], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at the bank and the row of the upload."""
+    """The claim arrives between the bank's look-up and the row of the upload."""
     record = type(room.platform.reviews).record
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
@@ -264,7 +264,7 @@ def test_a_registered_picture_shown_in_a_video_is_held(
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
 
-def test_its_sound_in_a_voice_note_or_under_another_film_is_held(
+def test_sound_of_a_registered_video_is_held_in_other_files(
     room: Room, film: bytes, other_scene: list[Rgb], talk: Any
 ) -> None:
     claim = register(room, film, sound=sound_print(talk, RATE_HZ), state=ClaimState.CONFIRMED)
@@ -281,10 +281,10 @@ def test_its_sound_in_a_voice_note_or_under_another_film_is_held(
 
 
 @pytest.mark.parametrize("what", ["a sound", "a film with its sound"])
-def test_a_new_claim_of_a_sound_finds_what_was_let_through_before(
+def test_new_sound_claim_finds_an_accepted_upload(
     room: Room, film: bytes, other_scene: list[Rgb], talk: Any, what: str
 ) -> None:
-    """In a voice note and under another film; no other voice, nor a film without sound."""
+    """It finds the sound in a voice note and another video, and no other voice or silent video."""
     part = talk[2 * RATE_HZ : 12 * RATE_HZ]
     note = let_through(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
     under = let_through(room, with_sound(small(other_scene), part[:, None]), "post 2")
@@ -300,7 +300,9 @@ def test_a_new_claim_of_a_sound_finds_what_was_let_through_before(
         assert (match.claim, match.part, one.found) == (claim, True, Found.LOOK_BACK)
         seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
         assert float(seconds) >= 5
-        assert float(after.removesuffix(" s")) < 5  # in the upload, which begins two seconds later
+        assert (
+            float(after.removesuffix(" s")) < 5
+        )  # position in the upload, which begins two seconds later
     assert found[note].reference == "post 1"
     assert look_back([claim], room.platform) == 0
     release(note, room.platform)
@@ -310,7 +312,7 @@ def test_a_new_claim_of_a_sound_finds_what_was_let_through_before(
     assert kept & {note, under} == {note}
 
 
-def test_one_upload_that_shows_one_claim_and_sounds_like_another_fits_both(
+def test_upload_with_frames_and_sound_of_two_claims_matches_both(
     room: Room, film: bytes, scene: list[Rgb], talk: Any
 ) -> None:
     case = let_through(room, with_sound(small(scene), talk[:, None]), "post 1")
@@ -321,7 +323,7 @@ def test_one_upload_that_shows_one_claim_and_sounds_like_another_fits_both(
     assert [match.claim for match in matches] == [seen, heard]
 
 
-def test_nothing_is_kept_of_a_sound_in_which_nothing_happens(room: Room) -> None:
+def test_no_fingerprint_of_a_quiet_sound_is_kept(room: Room) -> None:
     silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
     case = let_through(room, silence, "post 1")
     assert room.platform.reviews.kept_sounds(0, 9) == ()
@@ -329,7 +331,7 @@ def test_nothing_is_kept_of_a_sound_in_which_nothing_happens(room: Room) -> None
     assert (kept.upload_sha256, kept.reference) == (None, "")
 
 
-def test_a_claim_of_a_sound_that_comes_while_it_is_judged_is_asked_about(
+def test_sound_claim_made_while_an_upload_is_judged_holds_it(
     room: Room, talk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = type(room.platform.reviews).record
@@ -346,7 +348,7 @@ def test_a_claim_of_a_sound_that_comes_while_it_is_judged_is_asked_about(
     assert found.case == case
 
 
-def test_another_voice_is_let_through(room: Room, talk: Any) -> None:
+def test_another_voice_does_not_match(room: Room, talk: Any) -> None:
     register(room, sound=sound_print(talk, RATE_HZ))
     upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
@@ -362,7 +364,7 @@ def test_withdrawn_it_matches_nothing(room: Room, film: bytes, scene: list[Rgb],
         assert judged(room, one).outcome is Outcome.LET_THROUGH
 
 
-def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
+def test_released_clip_file_passes_until_a_newer_claim(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:
     claim = register(room, film)
@@ -376,7 +378,7 @@ def test_a_released_clip_is_let_through_as_that_very_file_until_a_newer_claim(
     assert judged(room, upload).outcome is Outcome.HOLD
 
 
-def test_nor_is_it_asked_about_when_its_claim_is_looked_back_for_again(
+def test_released_clip_is_not_held_by_a_repeated_look_back(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:
     claim = register(room, film)
@@ -390,7 +392,7 @@ def test_nor_is_it_asked_about_when_its_claim_is_looked_back_for_again(
     assert {one.case for one in room.platform.reviews.published("", 9)} == {first, again}
 
 
-def test_a_held_clip_is_told_of_a_later_claim_and_looked_back_at_once_released(
+def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
     room: Room, film: bytes, scene: list[Rgb], talk: Any
 ) -> None:
     first = register(room, film, name="first")
@@ -410,7 +412,7 @@ def test_a_held_clip_is_told_of_a_later_claim_and_looked_back_at_once_released(
     assert room.platform.reviews.kept_clips(0, 9) == room.platform.reviews.kept_sounds(0, 9) == ()
 
 
-def test_a_file_that_an_appeal_released_is_not_refused_again(
+def test_clip_released_after_an_appeal_is_not_refused_again(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:
     register(room, film, state=ClaimState.CONFIRMED)
@@ -427,7 +429,7 @@ def test_a_file_that_an_appeal_released_is_not_refused_again(
     assert judged(room, upload).outcome is Outcome.REFUSE
 
 
-def test_a_released_picture_does_not_clear_a_film_with_it(
+def test_released_picture_does_not_release_a_video_that_shows_it(
     room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
     register(room, film)
@@ -437,14 +439,16 @@ def test_a_released_picture_does_not_clear_a_film_with_it(
     assert judged(room, small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
 
 
-def test_in_shadow_it_is_only_written_down(room: Room, film: bytes, scene: list[Rgb]) -> None:
+def test_clip_in_a_shadow_bank_is_only_recorded(room: Room, film: bytes, scene: list[Rgb]) -> None:
     room.platform.bank.set_bank(replace(Bank(PEOPLE), shadow=True))
     register(room, film, state=ClaimState.CONFIRMED)
     decision = judged(room, small(scene))
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
 
 
-def test_many_uploads_of_one_video_are_one_item(room: Room, film: bytes, scene: list[Rgb]) -> None:
+def test_many_uploads_of_one_video_become_one_item(
+    room: Room, film: bytes, scene: list[Rgb]
+) -> None:
     register(room, film)
     room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
     for crf in (24, 27, 30, 33):
@@ -455,7 +459,7 @@ def test_many_uploads_of_one_video_are_one_item(room: Room, film: bytes, scene: 
     assert review.gathered == 3
 
 
-def test_what_cannot_be_seen_to_its_end_is_held(room: Room, film: bytes, talk: Any) -> None:
+def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes, talk: Any) -> None:
     broken = bytearray(film)
     middle = film.index(b"mdat") + 4
     broken[middle : middle + 20_000] = bytes(20_000)
@@ -471,7 +475,7 @@ def test_what_cannot_be_seen_to_its_end_is_held(room: Room, film: bytes, talk: A
         assert room.platform.reviews.upload(decision.case) == upload
 
 
-def test_no_more_is_decoded_than_is_looked_at(room: Room, film: bytes) -> None:
+def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
     asked = list[object]()
 
     def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
@@ -488,7 +492,7 @@ def test_no_more_is_decoded_than_is_looked_at(room: Room, film: bytes) -> None:
     assert asked == [LOOKED_AT, chromaprint.RATE_HZ, REGISTERED, chromaprint.RATE_HZ]
 
 
-def test_what_takes_too_long_is_held(room: Room, film: bytes) -> None:
+def test_clip_that_takes_too_long_to_decode_is_held(room: Room, film: bytes) -> None:
     class Slow:
         def now(self) -> Any:
             room.clock.wind(seconds=10)
@@ -499,7 +503,7 @@ def test_what_takes_too_long_is_held(room: Room, film: bytes) -> None:
     assert judge_upload(film, room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_a_film_that_calls_itself_a_sound_is_looked_at(
+def test_video_named_as_a_sound_is_scanned(
     room: Room, film: bytes, scene: list[Rgb], talk: Any
 ) -> None:
     register(room, film)
@@ -508,7 +512,7 @@ def test_a_film_that_calls_itself_a_sound_is_looked_at(
     assert judged(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
 
 
-def test_a_film_whose_sound_is_not_read_is_judged_by_its_frames(
+def test_video_with_unreadable_sound_is_judged_by_its_frames(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:
     surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
@@ -518,8 +522,8 @@ def test_a_film_whose_sound_is_not_read_is_judged_by_its_frames(
     assert judged(room, upload).outcome is Outcome.HOLD
 
 
-def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> None:
-    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone, and no pictures
+def test_file_without_pictures_or_sound_raises(room: Room) -> None:
+    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
     with pytest.raises(NotASound):
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
     with pytest.raises(FramesTooLarge):
@@ -531,7 +535,7 @@ def test_nothing_to_see_and_nothing_to_hear_is_refused_as_such(room: Room) -> No
 def test_a_confirmed_still_confirms_no_film(
     room: Room, film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """A claim of somebody's film with one frame more, that is what every reviewer refuses."""
+    """A claim of another's video with an added frame that every reviewer refuses."""
     nasty = skimage.data.rocket()
     extra = fingerprint(picture(nasty)).bits
     with read_clip(film, REGISTERED) as clip:
@@ -560,7 +564,7 @@ def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
     case = judge_upload(film, room.platform, "post 1").case
     room.clock.wind(seconds=10)
     hers = register(room, film)
-    release(case, room.platform)  # before anybody looked back for her
+    release(case, room.platform)  # before a look-back for her claim
     assert look_back([hers], room.platform) == 1
     assert room.platform.reviews.review(case).state is ReviewState.WAITING
     assert judge_upload(film, room.platform).outcome is Outcome.HOLD

@@ -1,4 +1,4 @@
-"""What is let through, held and refused: real photographs, real edits, the real index."""
+"""Uploads that are let through, held or refused, with real photographs and the real index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,7 +45,7 @@ def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) 
     assert match.distance <= 31
 
 
-def test_a_cut_out_is_held_when_she_agreed_to_send_windows(room: Room, hers: Any) -> None:
+def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> None:
     upload = screenshot_crop(hers)
     room.protect(hers, parts=False)
     assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
@@ -56,7 +56,7 @@ def test_a_cut_out_is_held_when_she_agreed_to_send_windows(room: Room, hers: Any
 
 
 def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
-    """Whether it was, before the answer."""
+    """Whether parts were scanned before the answer."""
     index = Counting(room.platform.index)
     few = replace(room.platform.limits, **limits)
     judge_upload(upload, replace(room.platform, index=index, limits=few))
@@ -65,7 +65,7 @@ def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """An index that notes among what it was asked to look."""
+    """An index that records whether it was asked for parts."""
 
     index: IndexStore
     asked: list[bool] = field(default_factory=list)
@@ -97,7 +97,7 @@ def test_the_bank_alone_decides_whether_there_is_a_second_look(
         assert asked == [expected] * 3
 
 
-def test_where_there_are_too_many_parts_the_slow_look_finds_a_cut_out(hers: Any) -> None:
+def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any) -> None:
     room = Room(limits=GateLimits(second_look_hashes=1))
     room.protect(hers, parts=True)
     decision = judge_upload(screenshot_crop(hers), room.platform)
@@ -107,21 +107,21 @@ def test_where_there_are_too_many_parts_the_slow_look_finds_a_cut_out(hers: Any)
     assert (review.case, review.found) == (decision.case, Found.SLOW_LOOK)
 
 
-def test_an_unrelated_photograph_passes(room: Room, hers: Any, another: Any) -> None:
+def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     decision = judge_upload(jpeg(another), room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
     assert room.platform.reviews.waiting() == 0
 
 
-def test_a_confirmed_claim_refuses_the_whole_and_holds_the_part(room: Room, hers: Any) -> None:
+def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
 
 
-def test_a_banks_radius_is_its_own(room: Room, hers: Any) -> None:
+def test_each_bank_has_its_own_radius(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     upload = jpeg(cv2.GaussianBlur(hers, (0, 0), 3), 20)
     (match,) = judge_upload(upload, room.platform).matches
@@ -130,35 +130,35 @@ def test_a_banks_radius_is_its_own(room: Room, hers: Any) -> None:
     assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_two_claims_on_one_picture_are_two_matches(room: Room, hers: Any) -> None:
+def test_two_claims_on_one_picture_give_two_matches(room: Room, hers: Any) -> None:
     claims = {room.protect(hers).claim, room.protect(hers).claim}
     matches = judge_upload(jpeg(hers), room.platform).matches
     assert {match.claim for match in matches} == claims
 
 
-def test_an_upload_that_cannot_be_read_is_held_not_published(room: Room, hers: Any) -> None:
+def test_unreadable_upload_is_held(room: Room, hers: Any) -> None:
     decision = judge_upload(jpeg(hers)[:9000], room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
     assert room.platform.reviews.upload(decision.case) == jpeg(hers)[:9000]
 
 
-def test_what_is_no_picture_is_refused_as_such(room: Room) -> None:
+def test_file_that_is_not_a_picture_raises(room: Room) -> None:
     with pytest.raises(NotAPicture):
         judge_upload(b"MZ this is a program", room.platform)
 
 
-def test_a_flat_upload_is_an_answer(room: Room, hers: Any) -> None:
+def test_flat_upload_gets_a_decision(room: Room, hers: Any) -> None:
     room.protect(hers)
     fog = np.full((300, 400, 3), 120, dtype=np.uint8)
     assert judge_upload(png(fog), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_every_upload_has_a_case_number_of_its_own(room: Room, another: Any) -> None:
+def test_each_upload_gets_its_own_case_number(room: Room, another: Any) -> None:
     cases = {judge_upload(jpeg(another), room.platform).case for _ in range(3)}
     assert len(cases) == 3
 
 
-def test_the_luma_alone_is_found_as_the_colours_are(room: Room, hers: Any) -> None:
+def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> None:
     room.protect(hers)
     seen: list[bytes] = []
 

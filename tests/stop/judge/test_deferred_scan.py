@@ -1,4 +1,4 @@
-"""After the answer: what only the slow look finds goes before a person."""
+"""The deferred scan: matches that only it finds are held for review."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ from tests.stop.platform_for_tests import Room, jpeg, png
 pytestmark = pytest.mark.slow
 
 
-def test_what_the_first_looks_missed_waits_with_its_bytes(
+def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     room: Room, hers: Any, another: Any
 ) -> None:
     protection = room.protect(hers, parts=False)
@@ -51,7 +51,7 @@ def test_what_the_first_looks_missed_waits_with_its_bytes(
 
 
 @pytest.mark.parametrize("parts", [False, True])
-def test_it_looks_among_parts_only_where_there_are_some(room: Room, hers: Any, parts: Any) -> None:
+def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, parts: Any) -> None:
     room.protect(hers, parts=parts)
     index = Counting(room.platform.index)
     platform = replace(room.platform, index=index)
@@ -70,8 +70,10 @@ def found(room: Room, pixels: Any) -> str:
     return case
 
 
-def test_a_confirmed_one_is_held_from_then_on_before_it_is_published(room: Room, hers: Any) -> None:
-    """The page around it may be that of strangers' pictures, too: a person looks, each time."""
+def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
+    room: Room, hers: Any
+) -> None:
+    """The page around it may be around other pictures too, so a person reviews it each time."""
     protection = room.protect(hers, parts=False)
     confirm(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
@@ -82,10 +84,10 @@ def test_a_confirmed_one_is_held_from_then_on_before_it_is_published(room: Room,
     assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
 
 
-def test_a_released_one_is_not_asked_about_again(room: Room, hers: Any) -> None:
+def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     release(found(room, hers), room.platform)
-    assert room.platform.bank.claim(protection.claim).disputes == 0  # it fitted a part only
+    assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only a part
     found(room, hers)
     assert room.platform.reviews.waiting() == 0
     room.clock.wind(minutes=1)
@@ -104,7 +106,9 @@ def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
-def test_what_a_bank_would_not_ask_about_is_not_asked(room: Room, hers: Any, change: Any) -> None:
+def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
+    room: Room, hers: Any, change: Any
+) -> None:
     room.protect(hers, parts=False)
     set_policy(PEOPLE, PolicyChange(**change), room.platform)
     found(room, hers)
@@ -112,7 +116,7 @@ def test_what_a_bank_would_not_ask_about_is_not_asked(room: Room, hers: Any, cha
     assert room.platform.reviews.due().slow_looks == 0
 
 
-def test_a_claim_that_came_after_the_answer_counts(room: Room, hers: Any) -> None:
+def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     protection = room.protect(hers, parts=False)
     assert run_deferred_scan(room.platform)
@@ -120,7 +124,7 @@ def test_a_claim_that_came_after_the_answer_counts(room: Room, hers: Any) -> Non
     assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
 
 
-def test_a_flood_of_screenshots_is_one_item(hers: Any) -> None:
+def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
     room = Room(limits=GateLimits(held_per_hash=2))
     room.protect(hers, parts=False)
     for _ in range(4):
@@ -129,15 +133,15 @@ def test_a_flood_of_screenshots_is_one_item(hers: Any) -> None:
     assert len(room.platform.reviews.published("", 9)) == 4
 
 
-def test_only_what_was_let_through_is_looked_at(room: Room, hers: Any) -> None:
+def test_only_accepted_uploads_get_a_deferred_scan(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
-    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: it fits; it breaks off
+    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: one matches, one is truncated
         assert judge_upload(data, room.platform).outcome is Outcome.HOLD
     assert not run_deferred_scan(room.platform)
     assert room.platform.reviews.due().slow_looks == 0
 
 
-def test_a_setting_makes_none(hers: Any) -> None:
+def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=0))
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(hours=1)
@@ -146,13 +150,13 @@ def test_a_setting_makes_none(hers: Any) -> None:
     assert room.platform.reviews.due() == Due()
 
 
-def test_what_has_no_room_or_lost_its_gate_is_skipped_and_counted(hers: Any) -> None:
+def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=1))
     first = decide_upload(jpeg(hers), room.platform)
     keep_held(first, jpeg(hers), room.platform)
     second = decide_upload(jpeg(hers), room.platform)
     keep_held(second, jpeg(hers), room.platform)  # no room
-    decide_upload(jpeg(hers), room.platform)  # the gate dies here
+    decide_upload(jpeg(hers), room.platform)  # the gate is killed here
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
     assert skip_deferred_scans(room.platform) == 2
@@ -161,7 +165,7 @@ def test_what_has_no_room_or_lost_its_gate_is_skipped_and_counted(hers: Any) -> 
     assert room.platform.reviews.due() == Due(0, 2)
 
 
-def test_what_the_decoder_gives_up_on_is_tried_three_times(room: Room, hers: Any) -> None:
+def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
     def gives_up(_data: bytes) -> Picture:
         raise DecoderGaveUp
 
@@ -176,7 +180,7 @@ def test_what_the_decoder_gives_up_on_is_tried_three_times(room: Room, hers: Any
     assert skip_deferred_scans(room.platform) == 1
 
 
-def test_where_no_hash_is_kept_one_is_once_something_was_found(hers: Any) -> None:
+def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     room.protect(hers, parts=False)
     case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
@@ -191,10 +195,10 @@ def test_where_no_hash_is_kept_one_is_once_something_was_found(hers: Any) -> Non
     assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
 
 
-def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
+def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the answer there is one row, and no bytes; these come afterwards."""
+    """Before the answer one row is written and no bytes; these follow after it."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
     record = SqlReviewQueue.record
@@ -210,7 +214,7 @@ def test_an_answer_writes_as_much_whether_a_slow_look_is_due_or_not(
     assert room.platform.reviews.due().slow_looks == 0
 
 
-def test_a_clock_that_is_once_ahead_gives_none_up(room: Room, hers: Any) -> None:
+def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     judge_upload(jpeg(on_a_page(hers)), room.platform)
     note_clock(room.platform)

@@ -1,4 +1,4 @@
-"""The slow look finds what the fast one cannot, says how, and is never more than a part."""
+"""The deferred scan finds what the first one cannot, says how, and gives parts only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +54,7 @@ def turned_a_little(pixels: Any) -> Any:
 
 
 def cut_out(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing fits better
+    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing matches better
 
 
 def narrow_cut(pixels: Any) -> Any:
@@ -62,12 +62,12 @@ def narrow_cut(pixels: Any) -> Any:
 
 
 def wide_cut(pixels: Any) -> Any:
-    """A tenth of the height and of the width."""
+    """Cut off a tenth of the height and of the width."""
     return pixels[20:481, 40:501]
 
 
 def let_through(upload: Picture, room: Room) -> Registration:
-    """What a release leaves in the negative bank."""
+    """Register what a release adds to the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
         bank=RELEASED,
@@ -96,7 +96,7 @@ WITHOUT: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("how", WITH_WINDOWS)
-def test_found_by_windows(room: Room, hers: Any, how: str) -> None:
+def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers).claim
     upload = picture(WITH_WINDOWS[how](hers))
     assert not list(find(fast_views(upload).whole, room.platform, part=False))
@@ -106,19 +106,19 @@ def test_found_by_windows(room: Room, hers: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", WITHOUT)
-def test_found_by_the_whole_alone(room: Room, hers: Any, how: str) -> None:
+def test_edited_pictures_are_found_without_windows(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers, parts=False).claim
     ((match, _),) = deep_matches(picture(WITHOUT[how](hers)), room.platform)
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
 
-def test_a_strangers_picture_is_not(room: Room, hers: Any) -> None:
+def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, hers: Any) -> None:
     room.protect(hers)
     for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
         assert deep_matches(picture(pixels), room.platform) == []
 
 
-def test_a_tile_that_was_let_through_lets_no_other_through(room: Room, hers: Any) -> None:
+def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, hers: Any) -> None:
     room.protect(hers)
     room.platform.bank.register(let_through(picture(skimage.data.coffee()), room))
     hits = deep_matches(picture(in_a_collage(hers)), room.platform)
@@ -130,22 +130,22 @@ def made(upload: Picture, *, has_parts: bool) -> list[bool]:
     return [some.part for some in deep_views(upload, lambda: has_parts)]
 
 
-def test_without_a_part_in_the_bank_no_view_is_made_for_parts(hers: Any) -> None:
+def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
     upload = picture(on_a_page(hers))
     without, every = made(upload, has_parts=False), made(upload, has_parts=True)
     assert without == [part for part in every if not part] != []
     assert any(every)
 
 
-def test_whether_it_has_is_asked_when_the_index_knows_what_is_new(room: Room, hers: Any) -> None:
-    """Nothing was looked up before: then an index says that it has none."""
+def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> None:
+    """An index that has looked nothing up yet reports no parts."""
     claim = room.protect(hers).claim
     assert room.platform.index.parts() == 0
     ((match, _),) = deep_matches(picture(with_words(hers)), room.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
-def test_it_is_bounded(hers: Any) -> None:
+def test_number_of_deferred_views_is_bounded(hers: Any) -> None:
     framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
     nested = with_words(hers)
     for level in (0, 255, 100):
@@ -157,7 +157,7 @@ def test_it_is_bounded(hers: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 300), (300, 4), (64, 64)])
-def test_a_plain_or_tiny_picture_is_no_trouble(room: Room, hers: Any, shape: Any) -> None:
+def test_flat_and_tiny_pictures_can_be_scanned(room: Room, hers: Any, shape: Any) -> None:
     room.protect(hers)
     plain = np.full((*shape, 3), 120, dtype=np.uint8)
     assert deep_matches(picture(plain), room.platform) == []

@@ -1,4 +1,4 @@
-"""What looks alike is held at most, by claims whose owner agreed, where there is a network."""
+"""Look-alikes are at most held, for claims with an embedding, if there is a network."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ import skimage.data
 from entrenous.device.device import Device
 from entrenous.fingerprint.embedding import FollowingEmbeddings, square
 from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, Likeness, TakesNoEmbedding
-from entrenous.stop.judge.deferred_scan import alike_found, angle, cosines_wanted, deep_matches
+from entrenous.stop.judge.deferred_scan import angle, cosines_wanted, deep_matches, lookalike_hits
 from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
@@ -25,7 +25,7 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 
 @pytest.fixture
 def room(room: Room) -> Room:
-    """A platform and a device that both have a network."""
+    """Return a platform and a device that both have a network."""
     likeness = Likeness(FineEmbedder(), FollowingEmbeddings(room.bank))
     room.platform = replace(room.platform, likeness=likeness)
     room.gate = NearGate(room.platform)
@@ -40,7 +40,7 @@ def register(pixels: Any, room: Room, consent: Consent = AGREED) -> Protection:
 
 
 def lit_by(other: Any, pixels: Any) -> Any:
-    """The fine structure of one picture on the light of another: no hash forgives that."""
+    """Combine one picture's fine structure with another's light, which changes any hash."""
     light = cv2.GaussianBlur(cv2.resize(other, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)
@@ -51,24 +51,24 @@ def likeness_of(room: Room) -> Likeness:
     return room.platform.likeness
 
 
-def test_an_upload_that_looks_alike_is_found_as_a_part(room: Room, hers: Any) -> None:
+def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
     asked = register(hers, room)
     upload = picture(cv2.resize(hers, (300, 400)))
-    ((entry, (match, claim)), *_) = alike_found(upload, likeness_of(room), room.bank)
+    ((entry, (match, claim)), *_) = lookalike_hits(upload, likeness_of(room), room.bank)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
     assert match.distance < 40
     assert claim == room.bank.claim(asked.claim)
     assert [entry] == [one.number for one in room.bank.entries(0)]
 
 
-def test_what_is_nearly_flat_has_to_be_more_alike() -> None:
-    """Two drawings of flat areas are alike to a network that was taught on photographs."""
+def test_flat_squares_need_a_higher_cosine() -> None:
+    """Two flat drawings look alike to a network that was trained on photographs."""
     photograph, flat = square(skimage.data.coffee()), bytes(len(square(skimage.data.coffee())))
     assert cosines_wanted((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
     assert cosines_wanted((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
-def test_the_slow_look_finds_it_too(room: Room, hers: Any, another: Any) -> None:
+def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     upload = picture(lit_by(another, hers))
     plain = replace(room.platform, likeness=None)
@@ -77,41 +77,43 @@ def test_the_slow_look_finds_it_too(room: Room, hers: Any, another: Any) -> None
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
 
 
-def test_a_picture_within_a_larger_one_is_found(room: Room, hers: Any, another: Any) -> None:
+def test_look_alike_within_a_larger_picture_is_found(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = alike_found(upload, likeness_of(room), room.bank)
+    found = lookalike_hits(upload, likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {asked.claim}
 
 
-def test_a_strangers_picture_is_not(room: Room, hers: Any, another: Any) -> None:
+def test_unrelated_picture_is_no_look_alike(room: Room, hers: Any, another: Any) -> None:
     register(hers, room)
-    assert alike_found(picture(another), likeness_of(room), room.bank) == []
+    assert lookalike_hits(picture(another), likeness_of(room), room.bank) == []
 
 
-def test_where_nobody_registered_for_it_the_network_is_not_asked(room: Room, hers: Any) -> None:
+def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any) -> None:
     class Unasked(FineEmbedder):
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
 
     register(hers, room, replace(AGREED, embedding=False))
     likeness = replace(likeness_of(room), embedder=Unasked())
-    assert alike_found(picture(hers), likeness, room.bank) == []
+    assert lookalike_hits(picture(hers), likeness, room.bank) == []
 
 
-def test_who_did_not_agree_is_not_found_by_the_numbers_of_who_did(room: Room, hers: Any) -> None:
+def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)
     register(hers, room, replace(AGREED, embedding=False))
-    found = alike_found(picture(hers), likeness_of(room), room.bank)
+    found = lookalike_hits(picture(hers), likeness_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
-def test_a_claim_that_does_not_match_is_not_found(room: Room, hers: Any, event: ClaimEvent) -> None:
+def test_inactive_claim_is_not_found_by_its_embedding(
+    room: Room, hers: Any, event: ClaimEvent
+) -> None:
     room.bank.move(register(hers, room).claim, event)
-    assert alike_found(picture(hers), likeness_of(room), room.bank) == []
+    assert lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
 
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
@@ -121,8 +123,8 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> 
     assert room.gate.sent == []
 
 
-def test_a_gate_keeps_none_that_it_does_not_compare(room: Room, hers: Any) -> None:
-    """A device that asks nothing first; the rest of its claim is kept."""
+def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
+    """The device does not ask first; the rest of its claim is stored."""
     what = fingerprint_picture_file(picture(hers), AGREED, room.device)
     assert what.embedding is not None
     other = replace(what, embedding=Embedding(what.embedding.numbers, "another-network"))
@@ -146,10 +148,10 @@ def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
     )
 
 
-def test_a_gate_names_the_network_that_it_compares_by(room: Room) -> None:
+def test_gate_names_the_network_that_it_uses(room: Room) -> None:
     assert embedding_taken(room.platform) == MODEL
     assert embedding_taken(replace(room.platform, likeness=None)) is None
 
 
-def test_angles_run_over_half_a_turn() -> None:
+def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:
     assert [angle(cosine) for cosine in (1.0, 0.6, 0.5, 0.0, -1.0)] == [0, 76, 85, 128, 256]

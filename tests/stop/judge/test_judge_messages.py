@@ -1,4 +1,4 @@
-"""What a gate and a judge say to each other arrives as it was said."""
+"""Messages between a gate and a judge are read back unchanged."""
 
 import io
 
@@ -45,7 +45,7 @@ def heard(answer: bytes) -> Decision:
 
 
 @given(st.binary(max_size=300), words, st.sampled_from(Publishes))
-def test_a_question_arrives_and_then_there_are_none(
+def test_request_is_read_back_until_the_end_of_input(
     upload: bytes, reference: str, publishes: Publishes
 ) -> None:
     said = b"".join(write_judge_request(upload, reference, publishes))
@@ -56,10 +56,10 @@ def test_a_question_arrives_and_then_there_are_none(
 
 
 @given(decisions)
-def test_a_decision_arrives_with_its_secret(decision: Decision) -> None:
+def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
     found = heard(write_answer(lambda: decision))
     assert found == decision
-    assert found.secret == decision.secret  # which a decision does not compare
+    assert found.secret == decision.secret  # not part of the comparison of decisions
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_decision_arrives_with_its_secret(decision: Decision) -> None:
         BankUnreachable(why="the disk is full"),
     ],
 )
-def test_a_failure_arrives_as_itself(failure: EntrenousError) -> None:
+def test_error_is_read_back_as_the_same_error(failure: EntrenousError) -> None:
     def fails() -> Decision:
         raise failure
 
@@ -79,7 +79,7 @@ def test_a_failure_arrives_as_itself(failure: EntrenousError) -> None:
     assert raised.value.facts == failure.facts
 
 
-def test_of_a_fault_of_ours_only_its_kind_is_said() -> None:
+def test_only_the_type_of_a_bug_is_sent() -> None:
     def fails() -> Decision:
         raise KeyError("hers.jpg")
 
@@ -88,6 +88,6 @@ def test_of_a_fault_of_ours_only_its_kind_is_said() -> None:
     assert str(raised.value) == "KeyError"
 
 
-def test_a_failure_that_nobody_knows_is_a_fault_of_ours() -> None:
+def test_unknown_error_is_read_as_a_bug() -> None:
     with pytest.raises(JudgeFailed):
         read_answer(b'{"failure":"NoSuchFailure","facts":{}}')

@@ -1,4 +1,4 @@
-"""Judges are real processes: they start when wanted, are replaced, and end with the gate."""
+"""Judges are real processes: they start on demand, are replaced, and end with the gate."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ def alive(told: Path) -> Iterator[int]:
 
 
 async def ready(judges: JudgePool, reference: str = "post") -> str:
-    """Ask until one answers; what it called the case."""
+    """Ask until a judge answers; return its case number."""
     async with asyncio.timeout(60):
         while True:
             judges.wanted()
@@ -92,7 +92,7 @@ def run(told: Path, most: int, scenario: Callable[[JudgePool], Awaitable[None]])
     asyncio.run(inside())
 
 
-def test_none_is_there_before_it_is_wanted_and_none_after_the_end(told: Path) -> None:
+def test_judges_run_only_from_first_need_to_the_end(told: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         assert await judges.decide(b"x", "") is None
         assert not pids(told)
@@ -104,7 +104,7 @@ def test_none_is_there_before_it_is_wanted_and_none_after_the_end(told: Path) ->
     assert not list(alive(told))
 
 
-def test_what_judging_raises_is_raised_and_the_judge_goes_on(told: Path) -> None:
+def test_judge_error_is_raised_and_the_judge_continues(told: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)
         with pytest.raises(NotAPicture):
@@ -116,7 +116,7 @@ def test_what_judging_raises_is_raised_and_the_judge_goes_on(told: Path) -> None
 
 
 @pytest.mark.parametrize("how", ["end", "hang"])
-def test_one_that_does_not_answer_is_replaced(
+def test_unresponsive_judge_is_replaced(
     told: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(judge_pool, "_AGAIN_S", 0.0)
@@ -135,20 +135,22 @@ def test_one_that_does_not_answer_is_replaced(
     assert not list(alive(told))
 
 
-def test_one_that_was_killed_while_idle_costs_nobody_an_upload(told: Path) -> None:
+def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)
         os.kill(pids(told)[0], signal.SIGKILL)
         await until(lambda: not list(alive(told)))
         (judge,) = judges._idle
-        await until(lambda: judge.returncode is not None)  # our loop hears of it a little later
+        await until(
+            lambda: judge.returncode is not None
+        )  # the event loop notices it a little later
         assert await judges.decide(b"x", "") is None
 
     run(told, 1, scenario)
 
 
-def test_an_upload_that_nobody_waits_for_any_more_ends_its_judge(told: Path) -> None:
-    """Else the next upload would be given its answer."""
+def test_cancelled_upload_ends_its_judge(told: Path) -> None:
+    """Otherwise the next upload would get its answer."""
 
     async def scenario(judges: JudgePool) -> None:
         await ready(judges)
@@ -162,7 +164,7 @@ def test_an_upload_that_nobody_waits_for_any_more_ends_its_judge(told: Path) -> 
     run(told, 1, scenario)
 
 
-def test_one_that_does_not_start_is_not_tried_all_the_time(told: Path) -> None:
+def test_judge_that_fails_to_start_is_not_retried_at_once(told: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         for _ in range(3):
             judges.wanted()
@@ -182,7 +184,7 @@ def test_one_that_does_not_start_is_not_tried_all_the_time(told: Path) -> None:
     assert told.read_text() == "1\n"
 
 
-def test_they_end_with_a_gate_that_is_killed(told: Path) -> None:
+def test_judges_end_with_a_killed_gate(told: Path) -> None:
     gate = (
         "import asyncio, sys\n"
         "from entrenous.stop.judge.judge_pool import JudgePool\n"

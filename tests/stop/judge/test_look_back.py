@@ -1,4 +1,4 @@
-"""A claim that comes after the upload: what was let through goes before a person."""
+"""Look-backs: accepted uploads are held for claims that were made later."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,7 +38,7 @@ WAYS = {
 
 
 def protect(room: Room, pixels: Any) -> Any:
-    """Register, and look back for it as the gate does after its answer."""
+    """Register a picture and look back for it, as the gate does after its answer."""
     protection = room.protect(pixels, parts=False)
     look_back([protection.claim], room.platform)
     return protection
@@ -57,12 +57,14 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     (match,) = review.decision.matches
     assert (match.bank, match.claim) == (PEOPLE, claim)
     assert match.distance <= 31
-    if "turned" not in how or how == "turned 180":  # two ways may lie equally near
+    if "turned" not in how or how == "turned 180":  # two orientations may be equally near
         assert match.how == how
     assert room.platform.reviews.waiting() == 1
 
 
-def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers: Any) -> None:
+def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
+    room: Room, hers: Any
+) -> None:
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     protect(room, hers)
     assert confirm(case, room.platform).reference == "post 17"
@@ -74,7 +76,7 @@ def test_confirming_it_confirms_the_claim_and_forgets_the_hash(room: Room, hers:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 
-def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
+def test_release_after_a_look_back_is_remembered(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     claim = protect(room, hers).claim
     release(case, room.platform)
@@ -87,7 +89,7 @@ def test_releasing_it_is_remembered(room: Room, hers: Any) -> None:
 def test_who_claims_what_was_released_before_is_asked_about(
     room: Room, hers: Any, found: str
 ) -> None:
-    """Else whoever claims first what he published, and has it released, keeps it online."""
+    """Otherwise a publisher could claim first, have it released, and keep it online."""
     if found == "late":
         case = judge_upload(jpeg(hers), room.platform, "post 17").case
         protect(room, hers)
@@ -111,7 +113,7 @@ def test_who_claims_what_was_released_before_is_asked_about(
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 
-def test_what_was_released_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
+def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
     release(case, room.platform)
@@ -134,7 +136,7 @@ def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: An
     assert room.platform.reviews.waiting() == 1
 
 
-def test_hashes_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
+def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(days=29)
     tidy(room.platform)
@@ -146,7 +148,7 @@ def test_hashes_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
     assert room.platform.reviews.waiting() == 0
 
 
-def test_a_gate_that_keeps_none(hers: Any) -> None:
+def test_look_back_finds_nothing_if_no_hashes_are_kept(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(hers), room.platform).case
     assert room.platform.reviews.review(case).bits is None
@@ -154,7 +156,7 @@ def test_a_gate_that_keeps_none(hers: Any) -> None:
     assert room.platform.reviews.waiting() == 0
 
 
-def test_what_a_bank_would_not_have_held_is_not_looked_for(room: Room, hers: Any) -> None:
+def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
     protect(room, hers)
@@ -165,7 +167,7 @@ def test_what_a_bank_would_not_have_held_is_not_looked_for(room: Room, hers: Any
     assert look_back([confirmed.id], room.platform) == 1
 
 
-def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -> None:
+def test_look_back_for_two_claims_gives_two_matches_of_one_case(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     claims = [room.protect(hers).claim for _ in range(2)]
     assert look_back(claims, room.platform) == 1
@@ -174,8 +176,8 @@ def test_two_claims_at_once_are_two_matches_of_one_case(room: Room, hers: Any) -
     assert {match.claim for match in review.decision.matches} == set(claims)
 
 
-def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: Any) -> None:
-    """The claim is answered, and the gate dies before it looked; then another one runs."""
+def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) -> None:
+    """The gate answers the claim and is killed before the look-back; then another one runs."""
     case = judge_upload(jpeg(hers), room.platform).case
     claim = room.protect(hers, parts=False).claim
     assert room.platform.reviews.due().look_backs == 1
@@ -185,18 +187,18 @@ def test_what_a_killed_gate_did_not_look_back_for_is_taken_up(room: Room, hers: 
     assert look_back_due(room.platform) == 0
 
 
-def test_one_that_was_killed_while_it_looked_is_taken_up_as_well(room: Room, hers: Any) -> None:
+def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.protect(hers, parts=False)
     assert (
         len(room.platform.reviews.take_look_backs(room.clock.now() + LEASE, 9)) == 1
-    )  # and it dies
+    )  # and it is killed
     assert look_back_due(room.platform) == 0
     room.clock.wind(minutes=2)
     assert look_back_due(room.platform) == 1
 
 
-def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers: Any) -> None:
+def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
     made = [room.protect(hers, parts=False) for _ in range(60)]
     look_back_due(room.platform)
@@ -215,7 +217,7 @@ def test_an_upload_that_fits_sixty_claims_is_about_all_of_them(room: Room, hers:
 
 @pytest.mark.threat("released-first")
 def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
-    """Else whoever registers what he published, and withdraws after she did, keeps it online."""
+    """Otherwise a publisher could claim first, withdraw after her claim, and keep it online."""
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     first, second = protect(room, hers), protect(room, hers)
     unprotect(first, room.gate, room.device)
@@ -225,7 +227,7 @@ def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, he
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
 
 
-def test_a_claim_on_what_waits_already_is_told_to_the_reviewer(room: Room, hers: Any) -> None:
+def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
     first = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
     second = protect(room, hers).claim
@@ -242,7 +244,7 @@ def test_a_claim_on_what_waits_already_is_told_to_the_reviewer(room: Room, hers:
 def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """A cut-out that no look found in time: once one of them is confirmed, the others are found."""
+    """No scan found these cut-outs; once one is confirmed, the others are found."""
     room.platform.bank.set_bank(Bank(PEOPLE))
     piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), room.platform, "post 1")
@@ -259,8 +261,8 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", Found.LOOK_BACK)
 
 
-def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
-    """A reviewer let its like through after the claim was made; until somebody confirms it."""
+def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: Any) -> None:
+    """A reviewer released a similar upload after the claim was made; confirming changes that."""
     claim = room.protect(hers, parts=False).claim
     first = judge_upload(jpeg(hers), room.platform)
     release(first.case, room.platform)
@@ -277,9 +279,7 @@ def test_the_same_question_is_not_asked_twice(room: Room, hers: Any) -> None:
     assert found == [first.case, again.case]
 
 
-def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(
-    room: Room, hers: Any
-) -> None:
+def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, hers: Any) -> None:
     shadow = set_policy(PEOPLE, PolicyChange(shadow=True), room.platform)
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
@@ -292,7 +292,7 @@ def test_a_bank_that_was_in_shadow_is_looked_back_for_when_the_operator_says_so(
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
 
 
-def test_a_clock_that_is_once_ahead_forgets_nothing(room: Room, hers: Any) -> None:
+def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform, "post 17")
     assert note_clock(room.platform) == 0
     right = room.clock.moment
@@ -307,7 +307,7 @@ def test_a_clock_that_is_once_ahead_forgets_nothing(room: Room, hers: Any) -> No
     assert room.platform.reviews.waiting() == 1
 
 
-def test_a_gate_that_was_really_off_forgets_an_hour_later(room: Room, hers: Any) -> None:
+def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     note_clock(room.platform)
     room.clock.wind(days=60)
@@ -318,11 +318,11 @@ def test_a_gate_that_was_really_off_forgets_an_hour_later(room: Room, hers: Any)
     assert room.platform.reviews.kept_pictures(0, 9) == ()
 
 
-def test_a_claim_that_came_by_a_clock_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
+def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform, "post 17")
     right = room.clock.moment
     room.clock.wind(days=400)
-    room.protect(hers, parts=False)  # nobody had time to look back
+    room.protect(hers, parts=False)  # no look-back was made meanwhile
     room.clock.moment = right + timedelta(hours=1)
     assert look_back_due(room.platform, 10) == 1
     assert look_back_due(room.platform, 10) == 0

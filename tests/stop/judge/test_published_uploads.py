@@ -1,5 +1,7 @@
-"""What a platform published although the gate would have stopped it: its hook cannot hold, or is in
-shadow, or the whole gate is. It is listed, and is to be removed once a person confirms it.
+"""Uploads that a platform published against the gate's decision.
+
+Its hook cannot hold uploads, or the hook or the gate is in shadow. They are listed, and are to be
+removed once a person confirms them.
 """
 
 from dataclasses import replace
@@ -27,12 +29,12 @@ from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
 
 
 def published(room: Room) -> dict[str, ReviewState]:
-    """The platform's list, as cases and how they stand."""
+    """Return the platform's list: cases and their states."""
     return {one.case: one.state for one in room.platform.reviews.published("", 99)}
 
 
 def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
-    """An upload by a hook that lets everything through."""
+    """Judge an upload by a hook in shadow."""
     return judge_upload(data, room.platform, reference, Publishes.ALL)
 
 
@@ -77,7 +79,7 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, her
 def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     room: Room, hers: Any
 ) -> None:
-    """The claim, and the confirm of another upload, both come later."""
+    """The claim and the confirmation of another upload both come later."""
     first = in_shadow(room, jpeg(hers), "post 17")
     assert (first.outcome, first.listed, published(room)) == (Outcome.LET_THROUGH, False, {})
     room.protect(hers)
@@ -89,7 +91,7 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     assert of(room, first.case).reference == "post 17"
 
 
-def test_only_what_is_published_is_listed(room: Room, hers: Any, another: Any) -> None:
+def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     held = judge_upload(jpeg(hers), room.platform)
     unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=Publishes.HELD)
@@ -108,9 +110,7 @@ def test_only_what_is_published_is_listed(room: Room, hers: Any, another: Any) -
     assert published(room) == {broken.case: ReviewState.WAITING}
 
 
-def test_one_that_is_released_is_listed_no_more_and_not_asked_about_again(
-    room: Room, hers: Any
-) -> None:
+def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD).case
     release(case, room.platform)
@@ -118,9 +118,7 @@ def test_one_that_is_released_is_listed_no_more_and_not_asked_about_again(
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_a_withdrawal_takes_it_off_the_list_and_a_later_claim_finds_it(
-    room: Room, hers: Any
-) -> None:
+def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 17", Publishes.HELD).case
     withdraw_claim(protection.claim, protection.token, room.platform)
@@ -138,7 +136,8 @@ def test_a_withdrawal_takes_it_off_the_list_and_a_later_claim_finds_it(
 def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     room: Room, hers: Any
 ) -> None:
-    """Else he has his own page listed, withdraws, and hers in it was never looked for."""
+    """Otherwise a publisher could have his page listed and withdraw, and her picture in it would
+    never be searched for."""
     room.protect(hers, parts=False)
     page = on_a_page(hers)
     his = room.protect(page, parts=False)
@@ -151,7 +150,7 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     assert published(room) == {case: ReviewState.WAITING}
 
 
-def test_a_flood_of_what_is_published_is_one_item(room: Room, hers: Any) -> None:
+def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
     room.protect(hers)
     cases = [
@@ -168,7 +167,7 @@ def test_a_flood_of_what_is_published_is_one_item(room: Room, hers: Any) -> None
 
 @pytest.mark.threat("shadow-acts")
 def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another: Any) -> None:
-    """What people register, cut-outs, what cannot be read, and what a person confirmed."""
+    """This covers claims, cut-outs, unreadable uploads, and confirmed claims."""
     room.platform = replace(room.platform, limits=GateLimits(shadow=True))
     room.protect(hers)
     waiting = judge_upload(jpeg(hers), room.platform, "post 1")

@@ -1,4 +1,4 @@
-"""What others do between two steps of a gate: a claim, a list, the same request once more."""
+"""Concurrent events between two steps of a gate: a claim, an import, the same request again."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -64,14 +64,12 @@ def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, late
 
 
 def claimed(room: Room, pixels: Any) -> None:
-    """Register, and look back for it as the gate does after its answer."""
+    """Register a picture and look back for it, as the gate does after its answer."""
     claim = room.protect(pixels, parts=False).claim
     look_back([claim], room.platform)
 
 
-def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(
-    room: Room, hers: Any
-) -> None:
+def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: Any) -> None:
     decision = judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next()
@@ -83,7 +81,9 @@ def test_a_claim_that_is_made_while_an_upload_is_judged_is_not_missed(
     )
 
 
-def test_nor_is_the_first_claim_with_parts_for_a_cut_out(room: Room, hers: Any) -> None:
+def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
+    room: Room, hers: Any
+) -> None:
     high, wide = hers.shape[:2]
     cut = hers[high // 5 :, : wide * 4 // 5]
     decision = judged_while(room, cut, lambda: room.protect(hers, parts=True), late=True)
@@ -95,19 +95,21 @@ def test_nor_is_the_first_claim_with_parts_for_a_cut_out(room: Room, hers: Any) 
 
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
-def test_unless_its_bank_would_not_have_asked(room: Room, hers: Any, change: Any) -> None:
+def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
+    room: Room, hers: Any, change: Any
+) -> None:
     set_policy(PEOPLE, PolicyChange(**change), room.platform)
     judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert room.platform.reviews.waiting() == 0
 
 
-def test_nor_at_a_gate_that_does_not_look_back(hers: Any) -> None:
+def test_claim_made_while_judging_holds_nothing_without_look_backs(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     judged_while(room, hers, lambda: claimed(room, hers), late=True)
     assert room.platform.reviews.waiting() == 0
 
 
-def test_a_list_in_a_bank_that_is_new_counts_at_once(room: Room, hers: Any) -> None:
+def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, hers: Any) -> None:
     listed = fingerprint(picture(hers)).hex
 
     def bring() -> None:
@@ -116,9 +118,7 @@ def test_a_list_in_a_bank_that_is_new_counts_at_once(room: Room, hers: Any) -> N
     assert judged_while(room, hers, bring, late=False).outcome is Outcome.REFUSE
 
 
-def test_what_was_looked_back_at_and_refused_is_appealed_with_its_file(
-    room: Room, hers: Any
-) -> None:
+def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, hers: Any) -> None:
     decision = judge_upload(jpeg(hers), room.platform)
     claimed(room, hers)
     confirm(decision.case, room.platform)
@@ -128,7 +128,7 @@ def test_what_was_looked_back_at_and_refused_is_appealed_with_its_file(
 
 
 class Overtaken(SqlBankStore):
-    """Another request is stored right after this one saw that there is none of its name."""
+    """A bank in which another request is stored after this one saw no claim of its id."""
 
     __slots__ = ("other",)
 
@@ -143,7 +143,7 @@ class Overtaken(SqlBankStore):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_the_same_request_twice_at_once_is_one_claim(
+def test_concurrent_identical_requests_make_one_claim(
     room: Room, hers: Any, tmp_path: Path, *, same: bool
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
@@ -166,10 +166,10 @@ def test_the_same_request_twice_at_once_is_one_claim(
 
 
 @pytest.mark.parametrize("decide", [release, confirm])
-def test_thousands_of_claims_on_one_hash_are_decided_in_a_few_statements(
+def test_deciding_thousands_of_claims_takes_few_statements(
     room: Room, hers: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
 ) -> None:
-    """Uploads wait while a decision is written: 300 claims are as quick as three."""
+    """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
     engine = open_engine(tmp_path / "gate.sqlite")
     bank, reviews = SqlBankStore(engine, room.clock), SqlReviewQueue(engine, room.clock)
     prepare_banks(bank)

@@ -1,4 +1,4 @@
-"""Many new hashes against many uploads at once: exactly what comparing each with each finds."""
+"""Many new hashes against many uploads at once: the matches equal those of brute force."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,16 +30,16 @@ def claim(name: str) -> Claim:
 
 
 def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
-    """Another hash, so many bits away."""
+    """Return a hash that is so many bits away."""
     flipped = np.zeros(256, dtype=np.uint8)
     flipped[rng.permutation(256)[:distance]] = 1
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def one_by_one(
+def brute_force(
     sought: list[SoughtHashes], kept: ReleasedUploads
 ) -> dict[str, list[tuple[str, int]]]:
-    """Every claim that each upload fits with its distance, by counting bits."""
+    """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
         for one in sought:
@@ -53,7 +53,7 @@ def one_by_one(
 
 @pytest.mark.parametrize("uploads", [1, 16, 300, 10_500])
 @pytest.mark.parametrize("hashes", [1, 40])
-def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int) -> None:
+def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     rng = np.random.default_rng(uploads + hashes)
     sought = [SoughtHashes(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
     ways = [list(rotate_hash_back(one.bits).values()) for one in sought]
@@ -62,22 +62,22 @@ def test_it_finds_what_comparing_each_with_each_finds(uploads: int, hashes: int)
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
     kept = ReleasedUploads([f"case {at}" for at in range(uploads)], as_words(bits))
-    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest lies far from all of them
+    few = ReleasedUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
-    assert told == one_by_one(sought, few)
+    assert told == brute_force(sought, few)
     for one in found:
         first = min(one.matches, key=lambda match: match.distance)
         assert one.matches[0].distance == first.distance
         assert one.nearest == sought[int(one.matches[0].claim)].bits
 
 
-def test_nothing_is_looked_for_where_nothing_is_sought() -> None:
+def test_no_hashes_give_no_matches() -> None:
     kept = ReleasedUploads(["a"], as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
-def test_a_claim_with_several_hashes_is_one_match_by_its_nearest() -> None:
+def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHashes(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
@@ -86,7 +86,7 @@ def test_a_claim_with_several_hashes_is_one_match_by_its_nearest() -> None:
     assert found.nearest == sought[1].bits
 
 
-def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_PAGE", 3)
     monkeypatch.setattr(retroactive_matches, "_AT_ONCE", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
@@ -96,8 +96,8 @@ def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch)
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
 
 
-def test_a_list_of_many_reads_what_was_let_through_once_for_a_thousand(room: Room) -> None:
-    """The cost that a list must not multiply: before, each hundred claims read all uploads."""
+def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
+    """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
     _let_through(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])

@@ -1,4 +1,4 @@
-"""A hash can be turned without its picture, nearly."""
+"""A hash can be rotated approximately without its picture."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def apart(one: bytes, other: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_it_is_close_to_the_turned_pictures_own_hash(name: str) -> None:
+def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> None:
     true = orientations(picture(getattr(skimage.data, name)()))
     nearly = rotate_hash(true[UPRIGHT].bits)
     assert nearly.keys() == true.keys()
@@ -27,11 +27,11 @@ def test_it_is_close_to_the_turned_pictures_own_hash(name: str) -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_turning_back_undoes_turning(bits: bytes) -> None:
+def test_rotating_back_restores_the_hash(bits: bytes) -> None:
     for how, turn in rotate_hash(bits).items():
         assert rotate_hash_back(turn)[how] == bits
 
 
-def test_the_ways_are_apart(hers: Any) -> None:
+def test_orientations_of_a_hash_are_far_apart(hers: Any) -> None:
     ways = list(rotate_hash(orientations(picture(hers))[UPRIGHT].bits).values())
     assert min(apart(a, b) for n, a in enumerate(ways) for b in ways[:n]) > 60

@@ -1,11 +1,11 @@
-"""The fast look: how many hashes, what they are called, and what they find."""
+"""The first scan: the number of hashes, their descriptions, and what they find."""
 
 from typing import Any
 
 import numpy as np
 
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.scan import fast_views, part_views, said
+from entrenous.stop.judge.scan import describe_edits, fast_views, part_views
 from tests.stop.platform_for_tests import picture
 
 
@@ -13,7 +13,7 @@ def apart(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def test_sixteen_hashes_and_sixteen_for_each_frame(hers: Any) -> None:
+def test_first_scan_has_sixteen_hashes_and_sixteen_for_each_border(hers: Any) -> None:
     assert len(fast_views(picture(hers)).whole) == 16
     framed = np.pad(hers, ((40, 40), (40, 40), (0, 0)))
     twice = np.pad(framed, ((30, 30), (30, 30), (0, 0)), constant_values=255)
@@ -21,14 +21,14 @@ def test_sixteen_hashes_and_sixteen_for_each_frame(hers: Any) -> None:
     assert len(fast_views(picture(twice)).whole) == 48
 
 
-def test_the_first_is_the_upload_as_it_is(hers: Any) -> None:
+def test_first_hash_is_of_the_unedited_upload(hers: Any) -> None:
     seen = fast_views(picture(hers))
     assert seen.whole[0] == ("as it is", seen.bits)
     assert seen.bits == fingerprint(picture(hers)).bits
     assert part_views(picture(hers), seen)
 
 
-def test_it_says_what_was_done(hers: Any) -> None:
+def test_views_describe_their_edits(hers: Any) -> None:
     done = np.pad(255 - np.fliplr(hers), ((50, 50), (50, 50), (0, 0)), constant_values=90)
     wanted = fingerprint(picture(hers)).bits
     how, bits = min(fast_views(picture(done)).whole, key=lambda view: apart(view[1], wanted))
@@ -36,19 +36,19 @@ def test_it_says_what_was_done(hers: Any) -> None:
     assert apart(bits, wanted) <= 16
 
 
-def test_a_flat_upload_has_no_windows() -> None:
+def test_flat_upload_has_no_windows() -> None:
     flat = picture(np.full((90, 120, 3), 200, dtype=np.uint8))
     assert part_views(flat, fast_views(flat)) == ()
 
 
-def test_windows_inside_a_frame_are_looked_at_too(hers: Any) -> None:
+def test_windows_inside_a_border_are_scanned(hers: Any) -> None:
     framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
     bare = picture(hers)
     assert len(part_views(bare, fast_views(bare))) == 8 * 313
     assert len(part_views(framed, fast_views(framed))) == 2 * 8 * 313
 
 
-def test_words() -> None:
-    assert said("as it is") == "as it is"
-    assert said("as it is", "", "cut-out") == "cut-out"
-    assert said("mirror", "cut-out") == "mirror, cut-out"
+def test_edits_are_described_in_words() -> None:
+    assert describe_edits("as it is") == "as it is"
+    assert describe_edits("as it is", "", "cut-out") == "cut-out"
+    assert describe_edits("mirror", "cut-out") == "mirror, cut-out"

@@ -1,4 +1,4 @@
-"""How finely an upload is decoded for the looks before an answer."""
+"""The number of pixels with which an upload is decoded for the scans before an answer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +22,12 @@ Reads = tuple[Platform, list[int]]
 
 @pytest.fixture
 def large(hers: Any) -> Any:
-    """Hers with four times as many pixels."""
+    """Return her picture with four times as many pixels."""
     return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
 
 
 def noted(room: Room) -> Reads:
-    """The platform, and how many pixels each reading asked for."""
+    """Return the platform, and a list of the pixels that each decoding asked for."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -37,7 +37,7 @@ def noted(room: Room) -> Reads:
     return replace(room.platform, read_luma=read_luma), sides
 
 
-def test_a_whole_picture_needs_few_pixels(room: Room, large: Any) -> None:
+def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(large), platform)
@@ -45,7 +45,7 @@ def test_a_whole_picture_needs_few_pixels(room: Room, large: Any) -> None:
     assert decision.matches[0].distance <= 4
 
 
-def test_what_is_inside_a_frame_is_looked_at_finely(room: Room, large: Any) -> None:
+def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
@@ -53,15 +53,15 @@ def test_what_is_inside_a_frame_is_looked_at_finely(room: Room, large: Any) -> N
     assert decision.matches[0].how == "border removed"
 
 
-def test_what_was_not_made_smaller_is_not_read_twice(room: Room, hers: Any) -> None:
+def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
     platform, sides = noted(room)
     small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
-    assert seen.framed
+    assert seen.has_border
     assert sides == [WHOLE_SIDE_PX]
 
 
-def test_windows_are_looked_for_finely(room: Room, large: Any) -> None:
+def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=True)
     assert not platform.index.near([bytes(32)], part=True)  # it has caught up
@@ -70,7 +70,9 @@ def test_windows_are_looked_for_finely(room: Room, large: Any) -> None:
     assert (decision.outcome, sides) == (Outcome.HOLD, [GATE_SIDE_PX])
 
 
-def test_parts_that_come_meanwhile_are_looked_at_finely(room: Room, large: Any) -> None:
+def test_parts_registered_while_judging_are_scanned_with_more_pixels(
+    room: Room, large: Any
+) -> None:
     platform, sides = noted(room)
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     index = _Late(platform.index, lambda: room.protect(large, parts=True))
@@ -81,7 +83,7 @@ def test_parts_that_come_meanwhile_are_looked_at_finely(room: Room, large: Any) 
     assert review.reference == "post 17"
 
 
-def test_a_dry_run_looks_deeply_at_what_a_slow_look_would_see(room: Room, large: Any) -> None:
+def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     whole: list[bytes] = []
 
@@ -94,7 +96,9 @@ def test_a_dry_run_looks_deeply_at_what_a_slow_look_would_see(room: Room, large:
     assert whole == [jpeg(large)]
 
 
-def test_what_cannot_be_read_a_second_time_is_judged_by_the_first(room: Room, large: Any) -> None:
+def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
+    room: Room, large: Any
+) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         if at_least_px > WHOLE_SIDE_PX:
             raise DecoderGaveUp
@@ -104,13 +108,13 @@ def test_what_cannot_be_read_a_second_time_is_judged_by_the_first(room: Room, la
     platform = replace(room.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
-    review = room.platform.reviews.next()  # found by the whole, which came meanwhile
+    review = room.platform.reviews.next()  # found by the whole picture, registered meanwhile
     assert review is not None
     assert review.case == decision.case
 
 
 class _Late:
-    """An index, before whose second look among wholes something happens."""
+    """An index that calls something before its second look-up among whole pictures."""
 
     def __init__(self, index: Any, happens: Callable[[], object]) -> None:
         self._index, self._happens, self._looks = index, happens, 0

@@ -1,4 +1,4 @@
-"""A registered sound in an upload is held, and said where; it never refuses by itself."""
+"""A registered sound in an upload is held, with its position, and never refused."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ def claim(name: str) -> Claim:
     return Claim(ClaimId(name), PEOPLE, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
 
 
-def test_a_voice_note_inside_an_upload_is_held() -> None:
+def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
     hers, rest = voice(12.0, seed=1), music(12.0, seed=2)
     index = SoundIndex.of([sound_print(rest, 16_000), sound_print(hers, 16_000)])
     upload = OPUS_24(np.concatenate([music(8.0, seed=3), hers]), 16_000)

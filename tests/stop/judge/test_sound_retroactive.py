@@ -1,4 +1,4 @@
-"""New sounds against what was let through: what is found is what the upload would have found."""
+"""New sounds against accepted uploads: matches equal those of judging the upload."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def printed(words: Words) -> SoundPrint:
 
 
 def noisy(words: Words, share: float, rng: np.random.Generator) -> Words:
-    """So many of the bits of each differ."""
+    """Flip this share of the bits."""
     flips = rng.random((len(words), 32)) < share
     return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
 
@@ -43,8 +43,10 @@ def words(rng: np.random.Generator, count: int) -> Words:
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
 @settings(max_examples=30, deadline=None)
-def test_it_finds_what_each_upload_would_have_found(seed: int, uploads: int, share: float) -> None:
-    """Some uploads have a stretch of a registered sound in them, of ten seconds or more."""
+def test_retroactive_sounds_match_as_uploads_would_have(
+    seed: int, uploads: int, share: float
+) -> None:
+    """Some uploads contain ten seconds or more of a registered sound."""
     rng = np.random.default_rng(seed)
     sounds = [words(rng, int(rng.integers(60, 300))) for _ in range(3)]
     sought = SoughtSounds()
@@ -77,7 +79,7 @@ def test_it_finds_what_each_upload_would_have_found(seed: int, uploads: int, sha
         assert f"{alike[0].length_s:.1f} s of sound" in fits.matches[0].how
 
 
-def test_where_it_was_heard_is_said_of_the_upload() -> None:
+def test_position_of_a_match_is_in_the_upload() -> None:
     rng = np.random.default_rng(4)
     sound = words(rng, 100)
     sought = SoughtSounds()
@@ -88,7 +90,7 @@ def test_where_it_was_heard_is_said_of_the_upload() -> None:
     assert found.matches[0].how.endswith("from 20.1 s")  # 162 words
 
 
-def test_uploads_are_read_in_pieces(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_SOUNDS_PAGE", 3)
     monkeypatch.setattr(retroactive_matches, "_WORDS_AT_ONCE", 50)
     assert list(kept_sounds(room.platform.reviews)) == []

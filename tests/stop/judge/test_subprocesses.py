@@ -1,4 +1,4 @@
-"""A process beside ours: started again when it ends, and gone when we are."""
+"""A subprocess that is restarted when it ends, and ends with its parent."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def is_alive(pid: int) -> bool:
     return False
 
 
-def test_it_is_started_again_and_ends_with_us(tmp_path: Path) -> None:
+def test_subprocess_is_restarted_and_ends_with_the_context(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     with kept_running([sys.executable, "-c", CHILD, str(told)], again_s=0.01):
         until(lambda: len(pids(told)) == 1)
@@ -58,7 +58,7 @@ def test_it_is_started_again_and_ends_with_us(tmp_path: Path) -> None:
     assert not any(is_alive(pid) for pid in pids(told))
 
 
-def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
+def test_subprocess_ends_if_its_parent_is_killed(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     with subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(told)]) as parent:
         until(lambda: len(pids(told)) == 1)
@@ -66,7 +66,7 @@ def test_it_ends_when_we_are_killed(tmp_path: Path) -> None:
     until(lambda: not is_alive(pids(told)[0]))
 
 
-def test_several_run_at_once_and_end_together(tmp_path: Path) -> None:
+def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     with kept_running([sys.executable, "-c", CHILD, str(told)], count=3):
         until(lambda: len(pids(told)) == 3)
@@ -75,7 +75,7 @@ def test_several_run_at_once_and_end_together(tmp_path: Path) -> None:
     assert not any(map(is_alive, pids(told)))
 
 
-def test_what_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
+def test_command_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     done = False
     with kept_running([str(tmp_path / "missing")], again_s=0.01):
         done = True

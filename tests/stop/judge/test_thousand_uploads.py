@@ -1,4 +1,4 @@
-"""STOP's second row, whole: a thousand uploads of one picture, on the stores that gates have."""
+"""A thousand uploads of one picture, on a gate's stores."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_a_thousand_uploads_of_one_picture_are_one_item(platform: Platform, hers: Any) -> None:
-    """Each is judged, as a gate judges it; a small picture, so that it takes a few seconds."""
+    """Each is judged as by a gate; the picture is small, so that it takes a few seconds."""
     small = cv2.resize(hers, (96, 96), interpolation=cv2.INTER_AREA)
     gate = NearGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())
@@ -50,7 +50,7 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(platform: Platform, hers
     assert platform.reviews.take_pages(hour, 20) == (Alert(AlertKind.FLOOD, 1, told=1),)
     released = release(first.case, platform)
     done = {first.case, *released.also}
-    for _ in range(len(forms) - 1):  # of so small a picture, each encoding is a little different
+    for _ in range(len(forms) - 1):  # each encoding of so small a picture differs a little
         if (another := next_review(platform)) is not None:
             done |= {another.case, *release(another.case, platform).also}
     assert done == {one.case for one in said}

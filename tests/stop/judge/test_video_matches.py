@@ -1,4 +1,4 @@
-"""When an upload is a registered video, when it only has a frame of one, and when it is neither."""
+"""Uploads that are a registered video, that contain a frame of one, or neither."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
 
 
 def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[Near]:
-    """By counting bits, one pair at a time."""
+    """Find near hashes by comparing every pair."""
     pairs = (
         Near(query, entry, apart(one, other))
         for query, one in enumerate(look.hashes)
@@ -51,7 +51,7 @@ def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list
 
 
 def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
-    """By claim, what an upload has in common with it."""
+    """Return an upload's matches by claim."""
     with decode_clip_untrusted(upload) as clip:
         look = video_look(clip.frames, clip.shown.length_s)
     frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
@@ -98,7 +98,7 @@ EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
 
 
 @pytest.mark.parametrize("how", EDITS)
-def test_an_excerpt_coded_anew_is_the_video_itself(
+def test_re_encoded_excerpt_matches_as_the_whole_video(
     hers: list[Rgb], claims: dict[str, VideoPrint], how: str
 ) -> None:
     found = judged(EDITS[how](hers[20:80]), **claims)
@@ -109,14 +109,14 @@ def test_an_excerpt_coded_anew_is_the_video_itself(
     assert match.how.split(";")[0] == how
 
 
-def test_another_frame_rate_does_no_harm(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
+def test_another_frame_rate_still_matches(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
     upload = hers[20:80:2]
     found = judged(written(upload, fps=6), **claims)
     assert not found["hers"].part
 
 
 @pytest.mark.slow
-def test_a_few_seconds_inside_another_video_are_a_part(
+def test_short_excerpt_in_another_video_matches_as_a_part(
     hers: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     rest = (
@@ -128,19 +128,17 @@ def test_a_few_seconds_inside_another_video_are_a_part(
     assert "from 6.0 s" in found["hers"].how
 
 
-def test_an_unrelated_video_fits_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
+def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
     assert judged(written(other), hers=claims["hers"]) == {}
     assert judged(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
 
 
-def test_backwards_it_is_held_but_not_the_video_itself(
-    hers: list[Rgb], claims: dict[str, VideoPrint]
-) -> None:
+def test_reversed_video_matches_as_a_part(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
     found = judged(written(hers[::-1]), **claims)
     assert found["hers"].part
 
 
-def test_a_registered_picture_in_a_video_is_a_part(hers: list[Rgb]) -> None:
+def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> None:
     upload = written(hers)
     pixels = decoded(upload)[50]
     height, width, _ = pixels.shape
@@ -162,39 +160,39 @@ def look_of(count: int) -> VideoLook:
 def hits(
     count: int, pairs: Sequence[tuple[int, int, int]], *, bank: BankName = PEOPLE, bits: int = 8
 ) -> list[Match]:
-    """Matches of an upload of ``count`` half seconds; a pair is view, frame, time at the claim."""
+    """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim."""
     near = [Near(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
     places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
     return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
 
 
-def test_half_of_it_in_order_is_enough_and_less_is_not() -> None:
+def test_half_of_the_upload_in_order_matches_as_the_whole_video() -> None:
     assert not hits(10, [(0, n, 500 * n) for n in range(5)])[0].part
     assert hits(10, [(0, n, 500 * n) for n in range(4)])[0].part
 
 
-def test_frames_of_two_views_do_not_count_together() -> None:
+def test_frames_of_different_views_are_counted_apart() -> None:
     (match,) = hits(10, [(n % 2, n, 500 * n) for n in range(8)])
     assert match.part
     assert match.how.startswith("as it is; 4 of 10 half seconds")
 
 
-def test_the_order_of_time_counts() -> None:
+def test_frames_out_of_order_match_as_a_part() -> None:
     assert hits(8, [(0, n, 9000 - 500 * n) for n in range(8)])[0].part
 
 
-def test_too_little_to_tell_is_held() -> None:
+def test_two_matching_half_seconds_match_as_a_part() -> None:
     assert hits(2, [(0, 0, 0), (0, 1, 500)])[0].part
     assert hits(8, [(0, n, 1000) for n in range(8)])[0].part  # one frame of the claim, eight times
 
 
-def test_a_bank_may_ask_for_less_distance() -> None:
+def test_bank_radius_limits_video_matches() -> None:
     pairs = [(0, n, 500 * n) for n in range(5)]
     assert hits(5, pairs, bank=BankName("other"), bits=10)
     assert hits(5, pairs, bank=BankName("other"), bits=11) == []
 
 
-def test_an_entry_without_a_claim_is_passed_over() -> None:
+def test_entry_without_a_claim_is_ignored() -> None:
     assert video_hits(look_of(4), [Near(0, 99, 2)], {}, RADIUS) == []
 
 
@@ -202,7 +200,7 @@ def test_an_entry_without_a_claim_is_passed_over() -> None:
     st.integers(1, 12),
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 11), st.integers(0, 30)), max_size=40),
 )
-def test_itself_always_means_half_of_it_in_one_view(
+def test_whole_match_needs_half_of_the_upload_in_one_view(
     count: int, raw: list[tuple[int, int, int]]
 ) -> None:
     pairs = [(view, frame, 500 * at) for view, frame, at in raw if frame < count]
@@ -212,8 +210,8 @@ def test_itself_always_means_half_of_it_in_one_view(
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
-def test_the_chain_is_the_longest(raw: list[tuple[int, int]]) -> None:
-    """Against trying every subset of half seconds."""
+def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
+    """Compare with trying every subset of half seconds."""
     by_frame: dict[int, set[int]] = {}
     for frame, at in raw:
         by_frame.setdefault(frame, set()).add(at)
@@ -233,7 +231,7 @@ def test_the_chain_is_the_longest(raw: list[tuple[int, int]]) -> None:
 
 
 def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
-    """Matches of windows (how, half second), each of which fits the frame at a time of a claim."""
+    """Match windows (how, half second), each near the claim's frame at a time."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     look = VideoLook(tuple(range(0, 4000, 500)), (), seen)
     near = [Near(n, n, bits) for n in range(len(seen))]
@@ -241,7 +239,7 @@ def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) 
     return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]
 
 
-def test_two_half_seconds_with_cut_edges_are_a_part_and_one_is_nothing() -> None:
+def test_trimmed_frames_need_two_half_seconds_to_match() -> None:
     (match,) = trimmed([("mirror, edges cut", 1), ("mirror, edges cut", 3)], [500, 1500])
     assert match.part
     assert match.how == "mirror, edges cut; 2 of 8 half seconds, from 0.5 s"

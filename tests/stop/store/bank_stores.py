@@ -1,4 +1,4 @@
-"""The platform's stores, one of each kind, for the suites of its ports."""
+"""The gate's stores on SQLite and PostgreSQL, for tests that run on each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ class WoundClock:
 
 @dataclass
 class Stores:
-    """Both on the same truth."""
+    """Bank and review queue on one database."""
 
     bank: BankStore
     reviews: ReviewQueue
@@ -51,7 +51,7 @@ class Stores:
 
 @contextmanager
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
-    """New ones, with the bank "people"."""
+    """New stores with the bank "people"."""
     clock = WoundClock()
     engine = engine_of(kind, request, folder)
     made = Stores(SqlBankStore(engine, clock), SqlReviewQueue(engine, clock, held=SEALED), clock)
@@ -72,4 +72,4 @@ def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
 
 
 def nothing_else(_review: Review, _bank: BankStore) -> None:
-    """A decision that means nothing for the bank."""
+    """A decision without effect on the bank."""

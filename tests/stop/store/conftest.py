@@ -1,4 +1,4 @@
-"""The stores of a bank, of every kind, for the suites that ask each of them the same."""
+"""Fixtures for tests that run on each kind of database."""
 
 from collections.abc import Iterator
 from pathlib import Path

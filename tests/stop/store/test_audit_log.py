@@ -1,4 +1,4 @@
-"""The log: every change is in it, and whoever touches it is found, on every adapter."""
+"""The audit log has every change, and tampering is detected, on each database."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ A = ClaimId("a")
 
 
 def live(made: Stores) -> None:
-    """Some of everything that is told."""
+    """Make one change of every kind that is logged."""
     bank = made.bank
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
     made.clock.wind(minutes=1)
@@ -53,7 +53,7 @@ TOLD = [
 ]  # fmt: skip
 
 
-def test_every_change_is_told_and_holds(made: Stores) -> None:
+def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
     assert made.bank.log_head() == Head(1, next(rows_of(made.bank)).hash)
     live(made)
     rows = list(rows_of(made.bank))
@@ -65,14 +65,14 @@ def test_every_change_is_told_and_holds(made: Stores) -> None:
     assert (rows[3].of, rows[3].at > AT) == ("a", True)
 
 
-def test_nothing_about_people_or_pictures_is_in_it(made: Stores) -> None:
+def test_audit_log_contains_nothing_about_people_or_pictures(made: Stores) -> None:
     live(made)
     said = json.dumps([[row.what, row.of, dict(row.details)] for row in rows_of(made.bank)])
     for private in (ONE.hex(), TWO.hex(), THREE.hex(), claim("a").holder_sha256.hex(), "post 7"):  # type: ignore[union-attr]
         assert private not in said
 
 
-def test_what_fails_is_not_told(made: Stores) -> None:
+def test_failed_changes_are_not_logged(made: Stores) -> None:
     made.reviews.record(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
     before = made.bank.log_head()
 
@@ -105,7 +105,7 @@ TAMPERINGS: dict[str, str] = {
 
 @pytest.mark.threat("log-changed")
 @pytest.mark.parametrize("how", TAMPERINGS)
-def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None:
+def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
     with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
         live(made)
         verify_log(made.bank)
@@ -118,7 +118,7 @@ def test_whoever_touches_the_database_is_found(tmp_path: Path, how: str) -> None
 
 
 @pytest.mark.threat("log-changed")
-def test_a_log_that_was_written_anew_is_found_by_its_noted_head() -> None:
+def test_rewritten_log_is_detected_by_a_noted_head() -> None:
     bank, forged = new_bank(), new_bank()
     for store in (bank, forged):
         store.set_bank(Bank(BankName("people")))
@@ -156,7 +156,7 @@ facts = st.dictionaries(
     st.integers(0, 7),
     st.sampled_from(CHANGES),
 )
-def test_any_chain_holds_and_any_change_of_it_is_found(
+def test_any_log_verifies_and_any_change_is_detected(
     told: list[tuple[str, str, Any]], place: int, change: Callable[[AuditRow], AuditRow]
 ) -> None:
     rows = list[AuditRow]()
@@ -174,19 +174,19 @@ def test_any_chain_holds_and_any_change_of_it_is_found(
 
 
 @given(st.integers(0, 2**60), st.binary(min_size=32, max_size=32))
-def test_a_head_is_read_as_it_was_printed(number: int, digest: bytes) -> None:
+def test_printed_log_head_is_parsed(number: int, digest: bytes) -> None:
     head = Head(number, digest)
     assert Head.read(f" {head}\n") == head
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":ab", f"-1:{'a' * 64}", f"1:{'A' * 64}", "1:ab"])
-def test_what_is_no_head(text: str) -> None:
+def test_malformed_log_head_is_refused(text: str) -> None:
     with pytest.raises(BadHead):
         Head.read(text)
 
 
 @given(st.text())
-def test_any_text_is_a_head_or_is_refused(text: str) -> None:
+def test_any_text_is_a_log_head_or_refused(text: str) -> None:
     try:
         head = Head.read(text)
     except BadHead:

@@ -1,4 +1,4 @@
-"""BankStore: opinions, partners, and the order of changes: one suite, every adapter."""
+"""BankStore: opinions, partners, and the order of changes, on each database."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -51,7 +51,7 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     assert [one.number for one in bank.changes(0, 1)] == [4]
 
 
-def test_a_claim_knows_by_which_change_it_became_confirmed(bank: BankStore) -> None:
+def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -> None:
     listed = replace(claim("b"), state=ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
@@ -65,7 +65,7 @@ def test_a_claim_knows_by_which_change_it_became_confirmed(bank: BankStore) -> N
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
 
 
-def test_a_change_says_bank_kind_and_time(made: Stores) -> None:
+def test_change_has_bank_kind_and_time(made: Stores) -> None:
     made.bank.set_bank(Bank(BankName("list")))
     made.bank.register(Registration(claim("a"), (ONE,)))
     made.clock.wind(hours=1)
@@ -75,7 +75,7 @@ def test_a_change_says_bank_kind_and_time(made: Stores) -> None:
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_withdrawal_is_told_without_hashes(bank: BankStore) -> None:
+def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
     bank.move(A, WITHDRAW)
     bank.move(A, WITHDRAW)  # it was that already
@@ -83,7 +83,7 @@ def test_a_withdrawal_is_told_without_hashes(bank: BankStore) -> None:
     assert told(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
 
 
-def test_a_partner_may_get_another_name(bank: BankStore) -> None:
+def test_partner_can_be_renamed(bank: BankStore) -> None:
     bank.add_partner(Partner("one", KEY))
     bank.add_partner(Partner("two", OTHER))
     bank.add_partner(Partner("zwei", KEY))
@@ -94,7 +94,7 @@ def opinion(stance: Stance, key: bytes = KEY, **later: float) -> Opinion:
     return Opinion(A, stance, AT.replace(microsecond=0) + timedelta(**later), key)
 
 
-def test_each_key_has_one_opinion_and_the_newest_counts(bank: BankStore) -> None:
+def test_newest_opinion_of_each_key_counts(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     for name, key in (("one", KEY), ("two", OTHER)):
         bank.add_partner(Partner(name, key))
@@ -108,7 +108,7 @@ def test_each_key_has_one_opinion_and_the_newest_counts(bank: BankStore) -> None
     assert bank.opinions(B) == ()
 
 
-def test_an_opinion_and_what_it_means_are_one(bank: BankStore) -> None:
+def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.add_partner(Partner("one", KEY))
     before = bank.log_head()
@@ -132,7 +132,7 @@ def test_an_opinion_and_what_it_means_are_one(bank: BankStore) -> None:
     assert bank.claim(A).state is ClaimState.SUSPENDED
 
 
-def test_only_of_known_partners_and_claims(bank: BankStore) -> None:
+def test_opinions_need_a_known_partner_and_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     with pytest.raises(NoSuchPartner):
         bank.opine(opinion(Stance.DISPUTED))
@@ -143,7 +143,7 @@ def test_only_of_known_partners_and_claims(bank: BankStore) -> None:
         bank.drop_partner(OTHER)
 
 
-def test_how_many_platforms_say_what_of_a_claim(bank: BankStore) -> None:
+def test_facts_count_opinions_by_stance(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
     for key, stance in ((KEY, Stance.CONFIRMED), (OTHER, Stance.DISPUTED)):
         bank.add_partner(Partner("one", key))

@@ -1,4 +1,4 @@
-"""BankStore: frames of videos, sounds, and clips that were let through: one suite for all."""
+"""BankStore: video frames, sounds, and released clips, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,12 +43,12 @@ def film(name: str) -> Claim:
 
 
 def song(seed: int, words: int = 60) -> SoundPrint:
-    """Words in which much changes from one to the next."""
+    """Sound words with large changes from one to the next."""
     many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
 
 
-def test_a_frame_is_found_with_every_time_at_which_it_is_shown(made: Stores) -> None:
+def test_frame_is_found_with_all_its_times(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = {(entry.bits, entry.part): entry.number for entry in made.bank.entries(0)}
     assert set(numbers) == {(ONE, False), (TWO, False), (THREE, True)}
@@ -66,8 +66,8 @@ def test_a_frame_is_found_with_every_time_at_which_it_is_shown(made: Stores) -> 
     assert made.bank.claim(ClaimId("v")) == film("v")
 
 
-def test_frames_are_not_taken_for_pictures(made: Stores) -> None:
-    """Whoever asks for pictures, a partner above all, is not given frames."""
+def test_frames_are_not_returned_as_pictures(made: Stores) -> None:
+    """Callers that ask for pictures, partners above all, get no frames."""
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = [entry.number for entry in made.bank.entries(0)]
     assert [of.id for _, of in made.bank.claims_on(numbers)] == ["p"]
@@ -76,7 +76,7 @@ def test_frames_are_not_taken_for_pictures(made: Stores) -> None:
     assert {one.claim: one.hashes for one in made.bank.changes(0, 9)} == {"v": (), "p": (ONE,)}
 
 
-def test_a_picture_that_a_reviewer_adds_to_a_video_is_a_picture(made: Stores) -> None:
+def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM))
     made.bank.extend([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
@@ -95,7 +95,7 @@ def test_a_picture_that_a_reviewer_adds_to_a_video_is_a_picture(made: Stores) ->
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawing_a_video_forgets_frames_and_sound_that_nobody_else_has(made: Stores) -> None:
+def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: Stores) -> None:
     made.bank.register(
         Registration(film("v"), video=FILM, sound=song(1)),
         Registration(film("w"), video=VideoPrint(FILM.frames[:1]), sound=song(1)),
@@ -114,7 +114,7 @@ def test_withdrawing_a_video_forgets_frames_and_sound_that_nobody_else_has(made:
     assert (made.bank.sounds(0), made.bank.counts()) == ((), Counts(0, 0))
 
 
-def test_one_sound_is_one_entry_and_a_number_is_never_used_again(made: Stores) -> None:
+def test_sounds_are_stored_once_and_numbers_never_reused(made: Stores) -> None:
     for name in "ab":
         sound = replace(claim(name), kind=SOUND_KIND)
         made.bank.register(Registration(sound, sound=song(1)))
@@ -132,7 +132,7 @@ def test_one_sound_is_one_entry_and_a_number_is_never_used_again(made: Stores) -
     assert made.bank.sounds(second) == made.bank.heard_by([]) == ()
 
 
-def test_a_file_is_let_through_by_its_newest_word(made: Stores) -> None:
+def test_latest_release_of_a_file_counts(made: Stores) -> None:
     assert made.bank.file_released(ONE) is None
     made.bank.release_file(ONE, made.clock.now())
     made.clock.wind(hours=1)
@@ -150,7 +150,7 @@ def test_a_file_is_let_through_by_its_newest_word(made: Stores) -> None:
     assert made.bank.file_released(THREE) is None
 
 
-def test_an_index_of_sounds_follows_and_leaves_withdrawn_ones_behind(made: Stores) -> None:
+def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
     index = FollowingSounds(made.bank)
     wanted = [HeardAs("as it is", song(3).words), HeardAs("faster", b"")]
     assert (index.near(wanted), index.newest()) == ([], 0)
@@ -167,7 +167,7 @@ def test_an_index_of_sounds_follows_and_leaves_withdrawn_ones_behind(made: Store
     assert FollowingSounds(made.bank).near(wanted) == []
 
 
-def test_withdrawn_sounds_leave_the_memory_when_the_index_is_made_anew(made: Stores) -> None:
+def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None:
     index = FollowingSounds(made.bank, later_words_max=100)
     wanted = [HeardAs("as it is", song(1).words)]
     for seed in range(1, 6):
@@ -182,7 +182,7 @@ def test_withdrawn_sounds_leave_the_memory_when_the_index_is_made_anew(made: Sto
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_sqlite_neither_frames_nor_words_are_left_in_the_file(tmp_path: Path) -> None:
+def test_sqlite_file_keeps_no_withdrawn_frames_or_sounds(tmp_path: Path) -> None:
     store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     secret = b"\xa7" * 31 + b"\x11"

@@ -1,4 +1,4 @@
-"""Embeddings of claims: one suite, every adapter of BankStore."""
+"""BankStore: embeddings of claims, on each database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
         yield made.bank
 
 
-def test_it_comes_back_with_its_claim_and_the_hash_of_the_whole(bank: BankStore) -> None:
+def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> None:
     bank.register(
         Registration(claim("a"), (TWO,), (ONE,), embedding=EMBEDDING),
         Registration(claim("b"), (ONE,)),
@@ -38,7 +38,7 @@ def test_it_comes_back_with_its_claim_and_the_hash_of_the_whole(bank: BankStore)
     assert bank.embedding_count() == 2
 
 
-def test_withdrawing_deletes_it_and_its_number_is_never_used_again(bank: BankStore) -> None:
+def test_withdrawing_deletes_the_embedding_and_never_reuses_its_number(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
     (kept,) = bank.embeddings(0)
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -48,7 +48,7 @@ def test_withdrawing_deletes_it_and_its_number_is_never_used_again(bank: BankSto
     assert later.number > kept.number
 
 
-def test_it_is_gone_from_the_file_of_the_bank(
+def test_withdrawn_embedding_is_gone_from_the_database_file(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     with stores("sqlite", request, tmp_path) as made:

@@ -1,4 +1,4 @@
-"""BankStore: one suite, every adapter."""
+"""BankStore: banks, claims and hashes, on each database."""
 
 import sqlite3
 import threading
@@ -40,7 +40,7 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
         yield made.bank
 
 
-def test_a_claim_comes_back_as_it_was(bank: BankStore) -> None:
+def test_stored_claim_is_returned_unchanged(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), (TWO,)))
     assert bank.claim(ClaimId("a")) == claim("a")
     assert bank.counts() == Counts(claims=1, hashes=2)
@@ -54,7 +54,7 @@ def test_banks_keep_their_policy(bank: BankStore) -> None:
     assert bank.bank(strict.name) == Bank(strict.name)
 
 
-def test_one_hash_is_one_entry_however_many_claim_it(bank: BankStore) -> None:
+def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
     for name in "abc":
         bank.register(Registration(claim(name), (ONE,), (ONE, ONE, TWO)))
     whole, *parts = bank.entries(0)
@@ -63,8 +63,8 @@ def test_one_hash_is_one_entry_however_many_claim_it(bank: BankStore) -> None:
     assert {held.id for _, held in bank.claims_on({whole.number})} == {"a", "b", "c"}
 
 
-def test_what_a_bank_has_already_is_known_by_its_hashes(bank: BankStore) -> None:
-    """In this bank, in one of these states, of a whole picture."""
+def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
+    """Only whole pictures in this bank and in these states are found."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
         Registration(claim("a"), (ONE,), (THREE,)),
@@ -84,7 +84,7 @@ def test_what_a_bank_has_already_is_known_by_its_hashes(bank: BankStore) -> None
     assert bank.listed(PEOPLE, [], [ClaimState.WAITING]) == {}
 
 
-def test_entries_are_told_once_and_in_order(bank: BankStore) -> None:
+def test_entries_are_returned_once_in_order(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (first,) = bank.entries(0)
     bank.register(Registration(claim("b"), (TWO, ONE)))
@@ -94,7 +94,7 @@ def test_entries_are_told_once_and_in_order(bank: BankStore) -> None:
     assert bank.entries(second.number) == ()
 
 
-def test_withdrawing_forgets_hashes_that_nobody_else_claims(bank: BankStore) -> None:
+def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO)), Registration(claim("b"), (TWO,)))
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.move(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
@@ -102,7 +102,7 @@ def test_withdrawing_forgets_hashes_that_nobody_else_claims(bank: BankStore) -> 
     assert [held.id for _, held in bank.claims_on(numbers)] == ["b"]
 
 
-def test_many_are_withdrawn_at_once_and_the_rest_left_alone(bank: BankStore) -> None:
+def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
     for name, bits in (("a", ONE), ("b", TWO), ("c", TWO)):
         bank.register(Registration(claim(name), (bits,)))
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -117,7 +117,7 @@ def test_many_are_withdrawn_at_once_and_the_rest_left_alone(bank: BankStore) -> 
     assert [one.claim for one in bank.changes(before[-1].number, 10)] == ["b"]
 
 
-def test_a_number_is_never_used_again(bank: BankStore) -> None:
+def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (old,) = bank.entries(0)
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -126,7 +126,7 @@ def test_a_number_is_never_used_again(bank: BankStore) -> None:
     assert new.number > old.number
 
 
-def test_moves_follow_the_table(bank: BankStore) -> None:
+def test_claim_moves_follow_the_table(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (entry,) = bank.entries(0)
     assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
@@ -139,13 +139,13 @@ def test_moves_follow_the_table(bank: BankStore) -> None:
         bank.move(ClaimId("a"), ClaimEvent.CONFIRM)
 
 
-def test_a_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
+def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
     bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
     assert bank.move(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on([entry.number for entry in bank.entries(0)]) == ()
 
 
-def test_hashes_of_a_claim_are_of_whole_pictures(bank: BankStore) -> None:
+def test_hashes_of_excludes_parts(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
     assert set(bank.hashes_of(ClaimId("a"))) == {ONE, TWO}
     bank.move(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -153,7 +153,7 @@ def test_hashes_of_a_claim_are_of_whole_pictures(bank: BankStore) -> None:
     assert bank.hashes_of(ClaimId("b")) == (ONE,)
 
 
-def test_claims_are_told_with_their_hashes(bank: BankStore) -> None:
+def test_with_hashes_returns_claims_and_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
     bank.move(ClaimId("b"), ClaimEvent.WITHDRAW)
     told = bank.with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
@@ -163,7 +163,7 @@ def test_claims_are_told_with_their_hashes(bank: BankStore) -> None:
     assert dict(bank.with_hashes([])) == {}
 
 
-def test_hashes_of_frames_are_told_to_who_asks_for_them(bank: BankStore) -> None:
+def test_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
     shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
     bank.register(Registration(claim("a"), video=VideoPrint(shown)))
     (plain,) = bank.with_hashes([ClaimId("a")]).values()
@@ -171,7 +171,7 @@ def test_hashes_of_frames_are_told_to_who_asks_for_them(bank: BankStore) -> None
     assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
 
 
-def test_the_next_number_of_a_bank_passes_over_what_is_no_content_of_it(bank: BankStore) -> None:
+def test_next_content_skips_hashes_that_are_no_content_of_the_bank(bank: BankStore) -> None:
     bank.set_bank(Bank(BankName("other")))
     bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, ONE, 100),))))
     bank.register(Registration(claim("a"), (TWO,), (THREE,)))
@@ -198,7 +198,7 @@ def test_disputes_are_counted(bank: BankStore) -> None:
     assert bank.dispute() == ()
 
 
-def test_many_are_moved_and_extended_at_once(bank: BankStore) -> None:
+def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     names = [ClaimId(name) for name in ("c", "a", "never was", "b", "a", "d")]
     for name, state in zip("abcd", ClaimState, strict=True):
         bank.register(Registration(claim(name, state), (ONE,)))
@@ -226,8 +226,8 @@ def test_extending_a_claim(bank: BankStore) -> None:
 
 
 @pytest.mark.threat("claim-censors")
-def test_on_a_hash_that_a_reviewer_added_a_claim_is_what_was_said_of_that(bank: BankStore) -> None:
-    """And on what its owner registered it is as it was: nobody has looked at that."""
+def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
+    """On the owner's own hashes the claim keeps its state, since nobody has looked at them."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
 
@@ -269,7 +269,7 @@ def test_on_a_hash_that_a_reviewer_added_a_claim_is_what_was_said_of_that(bank: 
     assert stands(ClaimId("c")) == {TWO: (waiting, False)}
 
 
-def test_all_registrations_or_none(bank: BankStore) -> None:
+def test_registrations_are_stored_all_or_none(bank: BankStore) -> None:
     stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, AT)
     with pytest.raises(NoSuchBank, match="nowhere"):
         bank.register(Registration(claim("a"), (ONE,)), Registration(stray, (TWO,)))
@@ -278,7 +278,7 @@ def test_all_registrations_or_none(bank: BankStore) -> None:
         bank.claim(ClaimId("a"))
 
 
-def test_many_hashes_at_once(bank: BankStore) -> None:
+def test_many_hashes_are_registered_at_once(bank: BankStore) -> None:
     many = tuple(number.to_bytes(32, "big") for number in range(2000))
     bank.register(Registration(claim("a"), (), many))
     entries = bank.entries(0)
@@ -286,7 +286,7 @@ def test_many_hashes_at_once(bank: BankStore) -> None:
     assert len(bank.claims_on([entry.number for entry in entries])) == 2000
 
 
-def test_what_is_not_there(bank: BankStore) -> None:
+def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
     for ask in (
         lambda: bank.claim(ClaimId("x")),
         lambda: bank.move(ClaimId("x"), ClaimEvent.CONFIRM),
@@ -299,7 +299,7 @@ def test_what_is_not_there(bank: BankStore) -> None:
     assert bank.claims_on([]) == ()
 
 
-def test_sqlite_another_process_sees_it_and_a_restart_too(tmp_path: Path) -> None:
+def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     first = SqlBankStore(open_engine(path))
     first.set_bank(Bank(PEOPLE))
@@ -311,7 +311,7 @@ def test_sqlite_another_process_sees_it_and_a_restart_too(tmp_path: Path) -> Non
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_sqlite_a_withdrawn_hash_is_not_left_in_the_file(tmp_path: Path) -> None:
+def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     store = SqlBankStore(open_engine(path))
     store.set_bank(Bank(PEOPLE))
@@ -323,7 +323,7 @@ def test_sqlite_a_withdrawn_hash_is_not_left_in_the_file(tmp_path: Path) -> None
 
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
-    """Who repeats a request costs the gate a look at one row."""
+    """A repeated request costs the gate one row."""
     store = SqlBankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (ONE,)))
@@ -344,7 +344,7 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
 
 
 @pytest.mark.real
-def test_postgres_several_processes_share_one_truth(postgres: Cluster) -> None:
+def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
     """What many write at once becomes visible in the order of its numbers: an index that follows
     by the last number misses nothing.
     """
@@ -386,7 +386,7 @@ def test_postgres_several_processes_share_one_truth(postgres: Cluster) -> None:
 
 
 @pytest.mark.real
-def test_postgres_that_is_not_there(postgres: Cluster) -> None:
+def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
     with pytest.raises(BankUnreachable):
         open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
     with pytest.raises(BadDatabaseAddress):
@@ -400,7 +400,7 @@ OTHERS = [(VERSION + 1, NewerBank), (VERSION - 1, OlderBank)]
 
 
 @pytest.mark.parametrize(("version", "refusal"), OTHERS)
-def test_sqlite_another_schema_is_not_touched(
+def test_sqlite_database_of_another_version_is_untouched(
     tmp_path: Path, version: int, refusal: type[Exception]
 ) -> None:
     path = tmp_path / "gate.sqlite"
@@ -415,7 +415,7 @@ def test_sqlite_another_schema_is_not_touched(
     db.close()
 
 
-def test_sqlite_a_second_start_changes_nothing(tmp_path: Path) -> None:
+def test_sqlite_second_start_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     open_engine(path).dispose()
     with closing(sqlite3.connect(path)) as db:
@@ -425,7 +425,7 @@ def test_sqlite_a_second_start_changes_nothing(tmp_path: Path) -> None:
         assert list(db.iterdump()) == before
 
 
-def test_sqlite_a_start_that_fails_leaves_no_table(tmp_path: Path) -> None:
+def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE other (number INTEGER)")
@@ -438,7 +438,7 @@ def test_sqlite_a_start_that_fails_leaves_no_table(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(("version", "refusal"), OTHERS)
-def test_postgres_another_schema_is_not_touched(
+def test_postgres_database_of_another_version_is_untouched(
     postgres: Cluster, version: int, refusal: type[Exception]
 ) -> None:
     url = postgres.fresh()
@@ -453,7 +453,7 @@ def test_postgres_another_schema_is_not_touched(
 
 
 @pytest.mark.real
-def test_postgres_gates_that_start_at_once_create_the_tables_once(postgres: Cluster) -> None:
+def test_postgres_concurrent_starts_create_tables_once(postgres: Cluster) -> None:
     url, opened = postgres.fresh(), list[sa.Engine]()
     threads = [
         threading.Thread(target=lambda: opened.append(open_postgres_engine(url))) for _ in range(3)
@@ -470,12 +470,12 @@ def test_postgres_gates_that_start_at_once_create_the_tables_once(postgres: Clus
         engine.dispose()
 
 
-def test_sqlite_no_such_folder_is_said_in_our_words(tmp_path: Path) -> None:
+def test_sqlite_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BankUnreachable, match="unable to open"):
         open_engine(tmp_path / "missing" / "gate.sqlite")
 
 
-def test_what_is_there_already_is_not_stored_again(bank: BankStore) -> None:
+def test_register_new_skips_listed_hashes(bank: BankStore) -> None:
     waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (ONE,)))
     news = Registration(claim("b"), (ONE,)), Registration(claim("c"), (TWO,), looks_back=True)

@@ -1,4 +1,4 @@
-"""Rows of several threads in one transaction: none lost, none told too early, none to blame."""
+"""Rows of several threads in one transaction: none is lost or reported too early."""
 
 import threading
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from entrenous.stop.store.prepared_statements import BatchInserter, Row
 
 @dataclass
 class Slow:
-    """Writes when it is let, and refuses a transaction with a bad row in it."""
+    """Writes when allowed, and refuses a transaction with a bad row."""
 
     begun: threading.Event = field(default_factory=threading.Event)
     may: threading.Event = field(default_factory=threading.Event)
@@ -28,7 +28,7 @@ class Slow:
 
 
 def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
-    """Ten rows, nine of them while the first one is being written; what became of each."""
+    """Add ten rows, nine of them while the first is being written; return the results."""
     together = BatchInserter(slow.write)
     with ThreadPoolExecutor(10) as threads:
         first = threads.submit(together.add, {"number": 0, "bad": 0 in bad})
@@ -40,7 +40,7 @@ def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
         return [one.exception() for one in (first, *rest)]
 
 
-def test_those_that_wait_are_written_at_once() -> None:
+def test_waiting_rows_are_written_in_one_batch() -> None:
     slow = Slow()
     assert brought(slow, set()) == [None] * 10
     first, rest = slow.written
@@ -48,15 +48,15 @@ def test_those_that_wait_are_written_at_once() -> None:
 
 
 @pytest.mark.parametrize("bad", [{0}, {4}, {1, 9}])
-def test_one_that_cannot_be_written_is_told_and_keeps_no_other(bad: set[int]) -> None:
+def test_failing_row_raises_and_others_are_written(bad: set[int]) -> None:
     slow = Slow()
     became = brought(slow, bad)
     assert {number for number, why in enumerate(became) if isinstance(why, ValueError)} == bad
     assert sorted(n for some in slow.written for n in some) == sorted(set(range(10)) - bad)
 
 
-def test_who_waits_for_a_thread_that_was_ended_is_not_told_that_it_is_written() -> None:
-    """The second one's row is taken along by the third one's thread, or the other way round."""
+def test_waiting_for_a_killed_writer_raises() -> None:
+    """The second row is written by the third row's thread, or the other way round."""
     slow = Slow()
 
     def write(rows: Sequence[Row]) -> None:

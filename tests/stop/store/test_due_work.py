@@ -1,4 +1,4 @@
-"""DueWork: one suite, every adapter."""
+"""DueWork: deferred scans, look backs and the clock, on each database."""
 
 import itertools
 import threading
@@ -79,7 +79,7 @@ def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateFind:
     return LateFind(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
 
 
-def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -> None:
+def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert keep(queue, "b", timedelta(seconds=1))
     assert keep(queue, "c", timedelta(seconds=2))
     assert queue.due() == Due(slow_looks=2)
@@ -92,10 +92,10 @@ def test_the_oldest_is_taken_first_and_nobody_takes_it_too(queue: ReviewQueue) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
+def test_processes_share_due_scans_without_overlap(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Each with connections of its own, and all of them at once."""
+    """Each process has its own connections, and all run at once."""
     opened = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
         opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
@@ -112,7 +112,7 @@ def test_several_processes_share_what_is_due_and_none_takes_what_another_has(
 
 
 def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
-    """All that this one gets; none goes on to a third before each of the others has two."""
+    """Take scans, but no third one before each of the others has two."""
     engine, mine = opened(), list[str]()
     queue = SqlReviewQueue(engine)
     for turn in itertools.count():
@@ -126,7 +126,7 @@ def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int
     return mine
 
 
-def test_what_a_killed_one_had_is_taken_again_three_times_in_all(made: Stores) -> None:
+def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_what_a_killed_one_had_is_taken_again_three_times_in_all(made: Stores) -
     assert queue.due() == Due(slow_looks_skipped=1)
 
 
-def test_no_more_is_kept_than_there_is_room_for(queue: ReviewQueue) -> None:
+def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
     assert queue.due().slow_looks == 2
     assert queue.skip_slow_looks(AT) == 0
@@ -151,8 +151,8 @@ def test_no_more_is_kept_than_there_is_room_for(queue: ReviewQueue) -> None:
     assert keep(queue, "e", most=2)
 
 
-def test_bytes_do_not_wait_for_longer_than_a_day(queue: ReviewQueue) -> None:
-    """Slow looks were switched off, say, and nobody makes those that were due."""
+def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> None:
+    """For example, deferred scans were turned off while some were due."""
     keep(queue, "b")
     day = AT + timedelta(days=1)
     assert queue.skip_slow_looks(day) == 0
@@ -161,7 +161,7 @@ def test_bytes_do_not_wait_for_longer_than_a_day(queue: ReviewQueue) -> None:
     assert queue.due().slow_looks == 0
 
 
-def test_skipped_ones_are_counted_for_a_day(made: Stores) -> None:
+def test_skipped_scans_are_counted_for_a_day(made: Stores) -> None:
     made.reviews.record(let_through("b"), None)
     made.reviews.skip_slow_looks(AT + timedelta(seconds=1))
     made.clock.wind(hours=23)
@@ -171,7 +171,9 @@ def test_skipped_ones_are_counted_for_a_day(made: Stores) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_deferred_scans_are_limited_in_bytes(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     with stores(kind, request, tmp_path) as made:
         made.reviews = SqlReviewQueue(
             made.reviews.engine,  # type: ignore[attr-defined]
@@ -182,7 +184,7 @@ def test_nor_more_bytes(kind: str, request: pytest.FixtureRequest, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_another_gates_key_sealed_is_left_to_it_until_too_many_tried(
+def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with stores(kind, request, tmp_path) as made:
@@ -204,7 +206,7 @@ def test_what_another_gates_key_sealed_is_left_to_it_until_too_many_tried(
         assert made.reviews.due().slow_looks_skipped == 1
 
 
-def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:
+def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
     queue.record(replace(let_through("b"), slow_look_due=False), None)
     assert not queue.keep_for_slow_look("b", b"bytes", 9)
     assert not queue.keep_for_slow_look("nothing", b"bytes", 9)
@@ -212,14 +214,14 @@ def test_of_others_nothing_is_kept(queue: ReviewQueue) -> None:
     assert queue.skip_slow_looks(AT + timedelta(days=1)) == 0
 
 
-def test_bytes_that_wait_for_a_look_are_nobody_elses(queue: ReviewQueue) -> None:
+def test_bytes_kept_for_a_scan_are_not_shown_to_reviewers(queue: ReviewQueue) -> None:
     keep(queue, "b")
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
         queue.upload("b")
 
 
-def test_what_is_found_waits_with_its_bytes(made: Stores) -> None:
+def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     queue.take_slow_look(LEASE)
@@ -241,7 +243,7 @@ def test_what_is_found_waits_with_its_bytes(made: Stores) -> None:
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawing_forgets_it_and_its_bytes(made: Stores) -> None:
+def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     queue = made.reviews
     for case in "bc":
         keep(queue, case)
@@ -256,7 +258,7 @@ def test_withdrawing_forgets_it_and_its_bytes(made: Stores) -> None:
     assert queue.due() == Due(slow_looks=1)
 
 
-def test_withdrawing_a_look_back_leaves_the_slow_look_due(made: Stores) -> None:
+def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     assert queue.hold_late(LateFind("b", (MATCH,), 1), 9)
@@ -265,7 +267,7 @@ def test_withdrawing_a_look_back_leaves_the_slow_look_due(made: Stores) -> None:
     assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
 
 
-def test_a_decided_look_back_is_not_looked_at_slowly(made: Stores) -> None:
+def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
     queue.hold_late(LateFind("b", (MATCH,), 1), 9)
@@ -274,7 +276,7 @@ def test_a_decided_look_back_is_not_looked_at_slowly(made: Stores) -> None:
     assert queue.due() == Due()
 
 
-def test_a_flood_of_them_is_one_item_and_keeps_the_bytes_of_some(queue: ReviewQueue) -> None:
+def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) -> None:
     near = ONE[:31] + b"\x03"
     for number, case in enumerate("bcdefgh"):
         keep(queue, case)
@@ -285,7 +287,7 @@ def test_a_flood_of_them_is_one_item_and_keeps_the_bytes_of_some(queue: ReviewQu
     assert [one.case for one in queue.published("", 9)] == list("bcdefgh")
 
 
-def test_what_was_published_is_listed_page_by_page(made: Stores) -> None:
+def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     queue = made.reviews
     waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), AT, ReviewState.WAITING, ONE)
     queue.record(waits, b"never published")
@@ -301,7 +303,7 @@ def test_what_was_published_is_listed_page_by_page(made: Stores) -> None:
 
 
 def published_although(case: str, **more: Any) -> Review:
-    """What a hook published although it fits a claim."""
+    """A matching upload that a hook published."""
     review = Review(
         Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
         Found.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
@@ -309,7 +311,7 @@ def published_although(case: str, **more: Any) -> Review:
     return replace(review, **more)
 
 
-def test_what_was_published_although_it_fits_is_looked_at_slowly_and_stays_for_its_reviewer(
+def test_published_match_is_scanned_and_stays_for_its_reviewer(
     made: Stores,
 ) -> None:
     queue = made.reviews
@@ -330,7 +332,7 @@ def test_what_was_published_although_it_fits_is_looked_at_slowly_and_stays_for_i
     assert queue.due() == Due()
 
 
-def test_of_a_flood_of_them_no_more_bytes_are_kept_than_of_others(queue: ReviewQueue) -> None:
+def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
         queue.record(published_although(case), None)
         queue.keep(case, b"bytes", 3)
@@ -342,7 +344,7 @@ def test_of_a_flood_of_them_no_more_bytes_are_kept_than_of_others(queue: ReviewQ
     assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
 
 
-def test_what_was_published_and_is_confirmed_is_to_be_removed_for_a_while(made: Stores) -> None:
+def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     queue = made.reviews
     for case, found in (("b", Found.PUBLISHED), ("c", Found.UPLOAD)):
         queue.record(published_although(case, found=found, secret_sha256=ONE), None)
@@ -364,7 +366,7 @@ def test_what_was_published_and_is_confirmed_is_to_be_removed_for_a_while(made: 
     assert (queue.published("", 9), queue.review("d").reference) == ((), "")
 
 
-def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
+def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     bank, queue = made.bank, made.reviews
     for name in "xyz":
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
@@ -384,8 +386,8 @@ def test_that_a_look_back_is_due_comes_with_the_claim(made: Stores) -> None:
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_what_a_clock_that_was_ahead_left_is_due(made: Stores, *, is_taken: bool) -> None:
-    """Whether it came due then, or was taken by whoever was killed, and whatever else is due."""
+def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool) -> None:
+    """Whether it became due then or was taken by a killed process, and whatever else is due."""
     right = made.clock.moment
     made.clock.wind(days=400)
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
@@ -404,7 +406,7 @@ def test_what_a_clock_that_was_ahead_left_is_due(made: Stores, *, is_taken: bool
     assert made.reviews.due().look_backs == 0
 
 
-def test_a_slow_look_that_was_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
+def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
     right = made.clock.moment
     assert keep(made.reviews, "b")
     made.clock.wind(days=400)
@@ -414,8 +416,8 @@ def test_a_slow_look_that_was_taken_by_a_clock_ahead_is_due(made: Stores) -> Non
     assert made.reviews.take_slow_look(LEASE) is None
 
 
-def test_the_clocks_of_two_gates_need_not_be_quite_alike(made: Stores) -> None:
-    """One that is a minute behind leaves alone what the other has."""
+def test_leases_tolerate_different_clocks(made: Stores) -> None:
+    """A process whose clock is a minute behind leaves another's rows alone."""
     assert keep(made.reviews, "b")
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     assert made.reviews.take_slow_look(LEASE) is not None
@@ -425,7 +427,7 @@ def test_the_clocks_of_two_gates_need_not_be_quite_alike(made: Stores) -> None:
     assert made.reviews.take_look_backs(made.clock.now() + LEASE, 9) == {}
 
 
-def test_what_the_clock_said_is_remembered(made: Stores) -> None:
+def test_clock_mark_is_stored(made: Stores) -> None:
     minute = timedelta(minutes=1)
     assert made.reviews.clock_mark() is None
     for _ in range(3):
@@ -445,10 +447,8 @@ def test_what_the_clock_said_is_remembered(made: Stores) -> None:
 
 
 @pytest.mark.parametrize("how", ["extended", "confirmed"])
-def test_a_claim_that_fits_more_than_before_is_looked_back_for_again(
-    made: Stores, how: str
-) -> None:
-    """Also where somebody is looking back for it as it was."""
+def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> None:
+    """Also while an earlier look back for it is running."""
     bank, queue = made.bank, made.reviews
     bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
     assert queue.due().look_backs == 0
@@ -478,9 +478,7 @@ def test_a_claim_that_fits_more_than_before_is_looked_back_for_again(
     assert queue.due().look_backs == (1 if how == "extended" else 0)
 
 
-def test_all_claims_of_a_bank_are_looked_back_for_again(
-    made: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due_work, "_AT_ONCE", 3)
     bank, queue, other = made.bank, made.reviews, BankName("other")
     bank.set_bank(Bank(other))
@@ -494,7 +492,7 @@ def test_all_claims_of_a_bank_are_looked_back_for_again(
     assert queue.look_back_again(BankName("nothing")) == 0
 
 
-def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Stores) -> None:
+def test_newest_claim_is_looked_back_for_first(made: Stores) -> None:
     for name in "xyz":
         made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
     made.clock.wind(seconds=1)
@@ -503,7 +501,7 @@ def test_a_person_is_looked_back_for_before_a_list_that_came_earlier(made: Store
     assert list(made.reviews.take_look_backs(until, 2)) == ["hers", "x"]
 
 
-def test_many_are_taken_and_done_at_once(made: Stores) -> None:
+def test_many_look_backs_are_taken_at_once(made: Stores) -> None:
     names = [ClaimId(f"{number:04}") for number in range(1200)]
     made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
     until = made.clock.now() + LEASE
@@ -514,7 +512,7 @@ def test_many_are_taken_and_done_at_once(made: Stores) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_there_after_a_restart(
+def test_due_work_survives_a_restart(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     engine = engine_of(kind, request, tmp_path)
@@ -526,8 +524,8 @@ def test_it_is_there_after_a_restart(
     engine.dispose()
 
 
-def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
-    """Indexes have all that is asked of those that wait."""
+def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
+    """The indexes contain every queried column."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue, bank = SqlReviewQueue(engine), SqlBankStore(engine)
     bank.set_bank(Bank(PEOPLE))
@@ -550,8 +548,8 @@ def test_sqlite_reads_no_uploads_bytes_to_find_them(tmp_path: Path) -> None:
         assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (said, plan)
 
 
-def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> None:
-    """It is asked every few seconds: then it does not keep uploads from being written either."""
+def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    """This is queried every few seconds, and must not delay uploads."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = SqlReviewQueue(engine)
     with adding(engine):
@@ -562,10 +560,8 @@ def test_sqlite_who_finds_nothing_due_waits_for_no_writer(tmp_path: Path) -> Non
 
 
 @pytest.mark.real
-def test_postgres_nobody_waits_for_a_row_that_another_has(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    """While one process is about to take the first upload, another takes the second."""
+def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """While one process is taking the first upload, another takes the second."""
     with stores("postgres", request, tmp_path) as made:
         for case in "bc":
             keep(made.reviews, case)

@@ -1,4 +1,4 @@
-"""How a gate stands, counted: since when things wait, how long people took, what shadow did."""
+"""Counted figures of a gate: waiting times, review times, and shadow mode."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from entrenous.fingerprint.nouns import Match
 from entrenous.stop.nouns import Bank, GateFigures, ShadowCell
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.gate_figures import count_figures, shut_away
+from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
 from entrenous.stop.store.review_queue import SqlReviewQueue
 from entrenous.stop.store.schema import UPLOAD
 from entrenous.stop.store.upload_encryption import UploadCipher
@@ -57,7 +57,7 @@ def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
     engine.dispose()
 
 
-def test_an_empty_gate(gate: Gate) -> None:
+def test_figures_of_an_empty_gate(gate: Gate) -> None:
     assert gate.stands() == GateFigures(AT, {}, 0, 0, due=DUE)
     assert gate.stands().oldest_wait == timedelta()
 
@@ -71,8 +71,8 @@ def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
     assert told.hashes == 2
 
 
-def test_the_oldest_waits_from_when_it_came_before_a_person(gate: Gate) -> None:
-    """An upload from its own time, an appeal from its own; late is more than a day."""
+def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
+    """An upload waits from its own time, an appeal from its own; late is more than a day."""
     gate.upload("refused", Outcome.REFUSE)
     gate.clock.wind(days=9)
     gate.reviews.appeal(Appeal("refused", TWO, gate.clock.now()), None)
@@ -88,7 +88,7 @@ def test_the_oldest_waits_from_when_it_came_before_a_person(gate: Gate) -> None:
     assert gate.stands().oldest_wait == timedelta(hours=22, minutes=1)
 
 
-def test_one_that_was_found_later_waits_from_then(gate: Gate) -> None:
+def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
     gate.upload("old", Outcome.LET_THROUGH)
     gate.clock.wind(days=9)
     with gate.engine.begin() as db:  # as a look back puts it before a person
@@ -102,7 +102,7 @@ def test_one_that_was_found_later_waits_from_then(gate: Gate) -> None:
     assert gate.stands().review_s == 3 * 3600
 
 
-def test_the_median_is_of_decisions(gate: Gate) -> None:
+def test_review_median_is_over_decisions(gate: Gate) -> None:
     for hours, case in ((1, "one"), (2, "two"), (30, "three")):
         gate.upload(case, Outcome.HOLD)
         gate.clock.wind(hours=hours)
@@ -110,7 +110,7 @@ def test_the_median_is_of_decisions(gate: Gate) -> None:
     assert gate.stands().review_s == 2 * 3600
 
 
-def test_a_decision_before_an_appeal_is_not_counted_as_one_without_a_wait(gate: Gate) -> None:
+def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
     gate.upload("held", Outcome.HOLD)
     gate.clock.wind(hours=4)
     gate.decide("held", ReviewState.CONFIRMED)
@@ -122,7 +122,7 @@ def test_a_decision_before_an_appeal_is_not_counted_as_one_without_a_wait(gate: 
     assert gate.stands().review_s == 6 * 3600
 
 
-def test_shadow_counts_the_nearest_of_each_bank_in_even_steps(gate: Gate) -> None:
+def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
     dark, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
     bright = Match(BankName("people"), ClaimId("b"), 0, "mirror")
     gate.upload("too old", Outcome.LET_THROUGH, dark, would=Outcome.REFUSE)
@@ -140,7 +140,7 @@ def test_shadow_counts_the_nearest_of_each_bank_in_even_steps(gate: Gate) -> Non
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SQLite follows the pages of an upload's bytes to whatever comes after them in its row."""
+    """SQLite follows the pages of an upload's bytes to read later columns of its row."""
     engine = engine_of("sqlite", request, tmp_path)
     plans: list[str] = []
 
@@ -156,8 +156,8 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
     assert all("COVERING INDEX waiting_since" in one for one in plans), plans
 
 
-def test_uploads_whose_key_is_gone_are_counted(gate: Gate) -> None:
-    """Of those that wait; what lies unsealed needs no key."""
+def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
+    """Only waiting uploads count; unencrypted ones need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
         queue = SqlReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
@@ -165,4 +165,4 @@ def test_uploads_whose_key_is_gone_are_counted(gate: Gate) -> None:
         queue.record(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)
     for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
-        assert shut_away(gate.engine, UploadCipher(keys)) == gone
+        assert count_undecryptable(gate.engine, UploadCipher(keys)) == gone

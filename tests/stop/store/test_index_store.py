@@ -1,4 +1,4 @@
-"""IndexStore: follows the bank at once, and misses nothing, in the smallest banks too."""
+"""IndexStore follows the bank at once and misses nothing, even in the smallest banks."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ Opened = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
-    """How to open an index; a second one is one after a restart, or of another process."""
+    """Return a function that opens an index; a second one is as after a restart."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 
@@ -49,7 +49,7 @@ def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
     return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
 
 
-def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore, opened: Opened) -> None:
+def test_open_index_finds_later_registrations(bank: BankStore, opened: Opened) -> None:
     index = opened(bank)
     assert index.near([ONE], part=False) == []
     register(bank, "a", ONE)
@@ -57,7 +57,7 @@ def test_what_is_registered_after_it_was_opened_is_found(bank: BankStore, opened
     assert (found.query, found.distance) == (1, 1)
 
 
-def test_whole_pictures_and_parts_are_apart(bank: BankStore, opened: Opened) -> None:
+def test_whole_pictures_and_parts_are_searched_separately(bank: BankStore, opened: Opened) -> None:
     index = opened(bank)
     register(bank, "a", ONE, parts=(TWO,))
     assert len(index.near([ONE], part=False)) == 1
@@ -66,7 +66,7 @@ def test_whole_pictures_and_parts_are_apart(bank: BankStore, opened: Opened) -> 
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_small_banks_of_one_picture_match_also_after_a_restart(
+def test_one_picture_bank_matches_after_restart(
     bank: BankStore, opened: Opened, copies: int
 ) -> None:
     names = [f"claim-{number:02}" for number in range(copies)]
@@ -75,7 +75,7 @@ def test_small_banks_of_one_picture_match_also_after_a_restart(
     assert claims_near(bank, opened(bank), ONE) == names
 
 
-def test_withdrawn_and_registered_again(bank: BankStore, opened: Opened) -> None:
+def test_withdrawn_hash_registered_again_is_found(bank: BankStore, opened: Opened) -> None:
     index = opened(bank)
     register(bank, "a", ONE)
     assert claims_near(bank, index, ONE) == ["a"]
@@ -87,7 +87,7 @@ def test_withdrawn_and_registered_again(bank: BankStore, opened: Opened) -> None
     assert claims_near(bank, index, TWO) == ["c"]
 
 
-def test_two_indexes_of_one_bank_answer_alike(bank: BankStore, opened: Opened) -> None:
+def test_two_indexes_of_one_bank_agree(bank: BankStore, opened: Opened) -> None:
     one, other = opened(bank), opened(bank)
     register(bank, "a", ONE, parts=(TWO,))
     for part in (False, True):

@@ -1,4 +1,4 @@
-"""ListingStore: one suite, every adapter."""
+"""ListingStore, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
     engine.dispose()
 
 
-def test_what_is_kept_comes_back_and_is_replaced(both: Both) -> None:
+def test_listing_is_stored_and_replaced(both: Both) -> None:
     assert both.listings.listings([A, B]) == {}
     both.listings.keep([A, B, NOBODY], Listing("7", LATER))
     assert both.listings.listings([A, B, NOBODY]) == dict.fromkeys((A, B), Listing("7", LATER))
@@ -44,14 +44,14 @@ def test_what_is_kept_comes_back_and_is_replaced(both: Both) -> None:
     assert both.listings.listings([A, B]) == {A: Listing("8"), B: Listing("7", LATER)}
 
 
-def test_what_is_due_is_told_from_its_time_on(both: Both) -> None:
+def test_listing_is_due_from_its_time(both: Both) -> None:
     both.listings.keep([A], Listing("", LATER))
     both.listings.keep([B], Listing("8"))
     assert both.listings.due(LATER - timedelta(microseconds=1)) == ()
     assert both.listings.due(LATER) == (A,)
 
 
-def test_a_withdrawn_claim_has_none_and_gets_none(both: Both) -> None:
+def test_withdrawn_claim_has_no_listing(both: Both) -> None:
     both.listings.keep([A, B], Listing("7", LATER))
     both.bank.move(A, ClaimEvent.SUSPEND)
     both.bank.withdraw(A)
@@ -63,7 +63,7 @@ def test_a_withdrawn_claim_has_none_and_gets_none(both: Both) -> None:
     assert both.bank.claim(A).reason == "mine"
 
 
-def test_another_note_is_the_claim_s_reason_and_in_the_log(both: Both) -> None:
+def test_annotating_changes_the_reason_and_is_logged(both: Both) -> None:
     before = both.bank.log_head().number
     both.listings.annotate([A, NOBODY], "from another list")
     assert (both.bank.claim(A).reason, both.bank.claim(B).reason) == ("from another list", "mine")
@@ -72,12 +72,12 @@ def test_another_note_is_the_claim_s_reason_and_in_the_log(both: Both) -> None:
 
 
 @pytest.mark.parametrize("odd", ["x" * 256, "two\nlines"])
-def test_a_name_that_is_none(odd: str) -> None:
+def test_invalid_content_id_is_refused(odd: str) -> None:
     with pytest.raises(ValueError, match="content_id"):
         Listing(odd)
 
 
-def test_sqlite_a_name_is_not_left_in_the_file(tmp_path: Path) -> None:
+def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     bank = SqlBankStore(engine, WoundClock())
     bank.set_bank(Bank(PEOPLE))

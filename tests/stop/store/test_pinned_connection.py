@@ -1,4 +1,4 @@
-"""The connection that glances share: it sees what others write, and nothing hangs on it."""
+"""The pinned connection for single statements: it sees other writes and blocks nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.engine import glancing, reading
+from entrenous.stop.store.engine import reading, reading_once
 from entrenous.stop.store.schema import BANK
 from tests.stop.store.bank_stores import engine_of
 
@@ -25,11 +25,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 
 def counted(engine: sa.Engine) -> int:
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         return int(db.execute(COUNT).scalar_one())
 
 
-def test_a_glance_sees_what_was_written_since_the_last_one(engine: sa.Engine) -> None:
+def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
     bank = SqlBankStore(engine)
     before = counted(engine)
     for number in range(3):
@@ -37,30 +37,30 @@ def test_a_glance_sees_what_was_written_since_the_last_one(engine: sa.Engine) ->
         assert counted(engine) == before + number + 1
 
 
-def test_one_inside_of_another_has_a_connection_of_its_own(engine: sa.Engine) -> None:
-    with glancing(engine) as one, glancing(engine) as other:
+def test_nested_single_read_has_its_own_connection(engine: sa.Engine) -> None:
+    with reading_once(engine) as one, reading_once(engine) as other:
         assert one is not other
         assert one.execute(COUNT).scalar_one() == other.execute(COUNT).scalar_one()
-    with glancing(engine) as again:
+    with reading_once(engine) as again:
         assert again is one
 
 
-def test_after_a_fault_there_is_another_one(engine: sa.Engine) -> None:
-    with pytest.raises(BankUnreachable), glancing(engine) as broken:
+def test_pinned_connection_is_replaced_after_an_error(engine: sa.Engine) -> None:
+    with pytest.raises(BankUnreachable), reading_once(engine) as broken:
         broken.exec_driver_sql("SELECT nothing FROM nowhere")
     assert broken.closed
     assert counted(engine) >= 0
 
 
-def test_it_is_closed_with_the_engine_and_opened_again(engine: sa.Engine) -> None:
-    with glancing(engine) as kept:
+def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
+    with reading_once(engine) as kept:
         pass
     engine.dispose()
     assert kept.closed
     assert counted(engine) >= 0
 
 
-def test_nothing_waits_in_a_log_once_the_engine_is_closed(tmp_path: Path) -> None:
+def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
     """Otherwise whoever copies the file after a stop would copy half of it."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     SqlBankStore(engine).set_bank(Bank(BankName("one")))

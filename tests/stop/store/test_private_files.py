@@ -1,4 +1,4 @@
-"""The gate's database has pictures in it: nobody but its owner reads it, whatever the umask."""
+"""The gate's database contains pictures, so only its owner can read it, whatever the umask."""
 
 import os
 import stat
@@ -24,7 +24,7 @@ def modes(folder: Path) -> dict[str, int]:
 PRIVATE = {"bank.db": 0o600, "bank.db-wal": 0o600, "bank.db-shm": 0o600}
 
 
-def test_in_a_folder_that_everybody_can_read_nobody_else_reads_it(tmp_path: Path) -> None:
+def test_database_is_private_in_a_public_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     engine = open_engine(tmp_path / "bank.db")
     with reading(engine):
@@ -32,7 +32,7 @@ def test_in_a_folder_that_everybody_can_read_nobody_else_reads_it(tmp_path: Path
     engine.dispose()
 
 
-def test_one_that_others_could_read_is_shut_also_while_it_is_open(tmp_path: Path) -> None:
+def test_readable_database_is_made_private_even_while_open(tmp_path: Path) -> None:
     first = open_engine(tmp_path / "bank.db")
     with reading(first):
         for file in tmp_path.iterdir():

@@ -1,4 +1,4 @@
-"""What one read sees is one moment of the database, whatever others write meanwhile."""
+"""A read transaction sees one snapshot of the database, whatever others write meanwhile."""
 
 from pathlib import Path
 
@@ -16,7 +16,9 @@ COUNT = sa.select(sa.func.count()).select_from(BANK)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def test_a_read_sees_one_moment(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_reading_sees_one_snapshot(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     engine = engine_of(kind, request, tmp_path)
     bank = SqlBankStore(engine)
     bank.set_bank(Bank(BankName("one")))

@@ -1,4 +1,4 @@
-"""ReviewDesk: reviewers, two persons, pages; one suite, every adapter."""
+"""ReviewDesk: reviewers, second confirmations and alerts, on each database."""
 
 import threading
 from dataclasses import replace
@@ -41,7 +41,7 @@ def told(made: Stores) -> list[tuple[str, str, dict[str, object]]]:
     return [(row.what, row.of, dict(row.details)) for row in rows_of(made.bank)]
 
 
-def test_a_reviewer_is_known_by_their_token_until_they_are_removed(made: Stores) -> None:
+def test_reviewer_token_works_until_removal(made: Stores) -> None:
     queue = made.reviews
     queue.add_reviewer("ben", ONE)
     queue.add_reviewer("ana", TWO)
@@ -64,13 +64,13 @@ def test_a_reviewer_is_known_by_their_token_until_they_are_removed(made: Stores)
 
 
 @pytest.mark.parametrize("name", ["", "a", "operator", "Ana", "ana b", "-ana", "a" * 41, "ana\n"])
-def test_what_no_reviewer_is_called(queue: ReviewQueue, name: str) -> None:
+def test_invalid_reviewer_names_are_refused(queue: ReviewQueue, name: str) -> None:
     with pytest.raises(BadReviewerName):
         queue.add_reviewer(name, ONE)
     assert queue.reviewers() == ()
 
 
-def test_whoever_decides_is_in_the_log(made: Stores) -> None:
+def test_deciding_reviewer_is_logged(made: Stores) -> None:
     for case in ("a", "b"):
         made.reviews.record(held(case), None)
     made.reviews.close("a", ReviewState.RELEASED, nothing_else, "ana")
@@ -82,7 +82,7 @@ def test_whoever_decides_is_in_the_log(made: Stores) -> None:
 
 
 @pytest.mark.threat("insider-decides")
-def test_who_confirms_first_cannot_be_second(made: Stores) -> None:
+def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
     queue = made.reviews
     queue.record(held("a"), b"bytes")
     assert queue.confirm_first("a", "ana")
@@ -104,7 +104,7 @@ def test_who_confirms_first_cannot_be_second(made: Stores) -> None:
         queue.confirm_first("x", "ana")
 
 
-def test_what_waits_for_another_person_is_not_put_before_the_first_again(
+def test_case_is_not_shown_again_to_its_first_confirmer(
     queue: ReviewQueue,
 ) -> None:
     for case in "ab":
@@ -116,8 +116,8 @@ def test_what_waits_for_another_person_is_not_put_before_the_first_again(
 
 
 @pytest.mark.threat("insider-decides")
-def test_the_word_of_who_is_removed_counts_no_more(queue: ReviewQueue) -> None:
-    """Else one person could come back under another name and be the second."""
+def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) -> None:
+    """Otherwise one person could come back under another name as the second confirmer."""
     for case in "ab":
         queue.record(held(case), None)
     queue.add_reviewer("ana", ONE)
@@ -128,7 +128,7 @@ def test_the_word_of_who_is_removed_counts_no_more(queue: ReviewQueue) -> None:
     assert [queue.review(case).first_confirmer for case in "ab"] == ["", "ben"]
 
 
-def test_one_of_two_who_come_at_once_is_first(made: Stores) -> None:
+def test_concurrent_confirmations_have_one_first(made: Stores) -> None:
     made.reviews.record(held("a"), None)
     names, first = [f"person-{number}" for number in range(4)], list[bool]()
     threads = [
@@ -142,7 +142,7 @@ def test_one_of_two_who_come_at_once_is_first(made: Stores) -> None:
     assert sorted(first) == [False, False, False, True]
 
 
-def test_an_appeal_and_a_withdrawal_begin_without_a_first_word(made: Stores) -> None:
+def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> None:
     queue = made.reviews
     queue.record(replace(held("a"), secret_sha256=SECRET), None)
     queue.confirm_first("a", "ana")
@@ -166,7 +166,7 @@ def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
         made.reviews.keep(case, case.encode(), 3)
 
 
-def test_somebody_is_told_of_each_flood_once_and_once_an_hour(made: Stores) -> None:
+def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     def pages() -> tuple[Alert, ...]:
         return made.reviews.take_pages(made.clock.now() - DAY, 3)
 
@@ -189,13 +189,13 @@ def test_somebody_is_told_of_each_flood_once_and_once_an_hour(made: Stores) -> N
     assert [one.count for one in pages()] == [2]  # of b and d
 
 
-def test_a_flood_that_was_decided_is_told_to_nobody(made: Stores) -> None:
+def test_decided_flood_sends_no_alert(made: Stores) -> None:
     flood(made, "b", 8)
     made.reviews.close("b0", ReviewState.RELEASED, nothing_else)
     assert made.reviews.take_pages(AT - DAY, 3) == ()
 
 
-def test_the_same_unreadable_file_again_is_no_flood(made: Stores) -> None:
+def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
     for case in "ab":
         unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
         made.reviews.record(unread, None)
@@ -204,7 +204,7 @@ def test_the_same_unreadable_file_again_is_no_flood(made: Stores) -> None:
     assert made.reviews.take_pages(AT - DAY, 3) == ()
 
 
-def test_somebody_is_told_of_items_that_wait_for_long(made: Stores) -> None:
+def test_long_waiting_items_send_an_alert(made: Stores) -> None:
     def pages() -> tuple[Alert, ...]:
         return made.reviews.take_pages(made.clock.now() - DAY, 20)
 
@@ -221,7 +221,7 @@ def test_somebody_is_told_of_items_that_wait_for_long(made: Stores) -> None:
     assert pages() == (Alert(AlertKind.WAITING, 1),)
 
 
-def test_who_was_told_by_a_clock_ahead_is_told_again(made: Stores) -> None:
+def test_alert_sent_by_a_clock_ahead_is_sent_again(made: Stores) -> None:
     made.reviews.record(held("a", entry=None), None)
     made.clock.wind(days=400)
     assert made.reviews.take_pages(made.clock.now() - DAY, 20)
@@ -230,7 +230,7 @@ def test_who_was_told_by_a_clock_ahead_is_told_again(made: Stores) -> None:
     assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
 
 
-def test_what_was_found_later_waits_from_then_on(made: Stores) -> None:
+def test_late_match_waits_from_when_found(made: Stores) -> None:
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
     made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)

@@ -1,4 +1,4 @@
-"""ReviewQueue: one suite, every adapter."""
+"""ReviewQueue, on each database."""
 
 import hashlib
 from dataclasses import replace
@@ -46,7 +46,7 @@ def held(case: str) -> Review:
     return Review(Decision(Outcome.HOLD, case, MATCHES), AT, ReviewState.WAITING, b"\x09" * 32)
 
 
-def test_first_come_first_reviewed(queue: ReviewQueue) -> None:
+def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
     for case in ("b", "a"):
         queue.record(held(case), case.encode())
     queue.record(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
@@ -59,8 +59,8 @@ def test_first_come_first_reviewed(queue: ReviewQueue) -> None:
     assert (queue.next(), queue.waiting()) == (None, 0)
 
 
-def test_what_waits_behind_a_case(queue: ReviewQueue) -> None:
-    """Whoever cannot decide the first one yet can pass it over, whatever became of it."""
+def test_next_after_a_case(queue: ReviewQueue) -> None:
+    """A reviewer who cannot decide a case yet can skip it, whatever became of it."""
     for case in "cab":
         queue.record(held(case), None)
     assert (queue.next("c"), queue.next("a"), queue.next("b")) == (held("a"), held("b"), None)
@@ -69,7 +69,7 @@ def test_what_waits_behind_a_case(queue: ReviewQueue) -> None:
     assert queue.next("c") == queue.next("a") == held("b")
 
 
-def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> None:
+def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> None:
     queue.record(held("a"), b"bytes of the upload")
     queue.close("a", ReviewState.CONFIRMED, nothing_else)
     closed = queue.review("a")
@@ -85,8 +85,8 @@ def test_a_decided_upload_is_forgotten_and_decided_once(queue: ReviewQueue) -> N
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
-def test_what_a_released_one_is_looked_back_at_by_is_kept_when_wanted(claimed: Stores) -> None:
-    """A picture, a clip, and one of which nothing is known; of a refused one nothing more."""
+def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
+    """Kept for a picture and a clip, not for an unreadable upload, nor for a refused one."""
     bank, queue = claimed.bank, claimed.reviews
     picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
     clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
@@ -122,7 +122,7 @@ def test_what_a_released_one_is_looked_back_at_by_is_kept_when_wanted(claimed: S
     assert (queue.review("c").reference, queue.review("c").upload_sha256) == ("", None)
 
 
-def test_which_file_it_was_is_known_while_it_can_be_appealed(queue: ReviewQueue) -> None:
+def test_refused_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> None:
     known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
     for state, file in known.items():
         queue.record(replace(held(state), upload_sha256=OTHER), None)
@@ -130,7 +130,7 @@ def test_which_file_it_was_is_known_while_it_can_be_appealed(queue: ReviewQueue)
         assert queue.review(state).upload_sha256 == file
 
 
-def test_sqlite_a_decided_upload_is_not_left_in_the_file(tmp_path: Path) -> None:
+def test_sqlite_file_keeps_no_decided_upload(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = SqlReviewQueue(engine)
     upload = bytes(range(256)) * 200
@@ -141,8 +141,8 @@ def test_sqlite_a_decided_upload_is_not_left_in_the_file(tmp_path: Path) -> None
     engine.dispose()
 
 
-def test_a_decision_and_what_it_means_for_the_bank_are_one(queue: ReviewQueue) -> None:
-    """A database that is busy in between leaves the upload waiting and the bank as it was."""
+def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None:
+    """If the database is busy in between, the upload still waits and the bank is unchanged."""
     queue.record(held("a"), b"bytes of the upload")
     name = BankName("made on the way")
 
@@ -159,7 +159,7 @@ def test_a_decision_and_what_it_means_for_the_bank_are_one(queue: ReviewQueue) -
     assert name not in {bank.name for bank in seen}
 
 
-def test_what_is_not_there(queue: ReviewQueue) -> None:
+def test_missing_case_raises(queue: ReviewQueue) -> None:
     def close(case: str) -> Review:
         return queue.close(case, ReviewState.RELEASED, nothing_else)
 
@@ -187,7 +187,7 @@ def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: i
     queue.keep(review.case, data or review.case.encode(), limit)
 
 
-def test_bytes_may_be_kept_after_the_answer(queue: ReviewQueue) -> None:
+def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
     queue.record(held("a"), None)
     with pytest.raises(NoSuchReview):
         queue.upload("a")
@@ -199,7 +199,7 @@ def test_bytes_may_be_kept_after_the_answer(queue: ReviewQueue) -> None:
         queue.upload("a")
 
 
-def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
+def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
     review = replace(
         held("a"),
         decision=replace(held("a").decision, would=Outcome.REFUSE),
@@ -212,7 +212,7 @@ def test_all_that_is_known_of_an_upload_comes_back(queue: ReviewQueue) -> None:
     assert queue.review("a") == review
 
 
-def test_many_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
+def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     """A thousand are in tests/stop/judge/test_thousand_uploads.py."""
     count = 60
     for number in range(count):
@@ -233,7 +233,7 @@ def test_many_uploads_of_one_picture_are_one_item(queue: ReviewQueue) -> None:
     assert {queue.review(case).bits for case in every} == {None}
 
 
-def test_few_uploads_of_one_picture_and_those_of_others_wait_singly(queue: ReviewQueue) -> None:
+def test_few_uploads_of_one_picture_wait_separately(queue: ReviewQueue) -> None:
     for number in range(3):
         hold(queue, flood(f"a{number}"))
         hold(queue, flood(f"b{number}", entry=8))
@@ -245,7 +245,7 @@ def test_few_uploads_of_one_picture_and_those_of_others_wait_singly(queue: Revie
     assert queue.waiting() == 8
 
 
-def test_releasing_lets_through_only_what_is_like_what_was_seen(queue: ReviewQueue) -> None:
+def test_releasing_a_flood_releases_only_similar_uploads(queue: ReviewQueue) -> None:
     for number, bits in enumerate((b"\x09" * 32, NEAR, FAR, FAR, NEAR)):
         hold(queue, flood(f"c{number}", bits))
     assert queue.waiting() == 1
@@ -259,7 +259,7 @@ def test_releasing_lets_through_only_what_is_like_what_was_seen(queue: ReviewQue
     assert queue.waiting() == 0
 
 
-def test_bytes_are_kept_of_some_of_a_flood_only(queue: ReviewQueue) -> None:
+def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
     for number in range(12):
         bits = FAR if number else b"\x09" * 32
         hold(queue, flood(f"c{number}", bits), limit=3)
@@ -274,7 +274,7 @@ def test_bytes_are_kept_of_some_of_a_flood_only(queue: ReviewQueue) -> None:
 
 
 def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
-    """As the gate holds an upload that it cannot read."""
+    """An upload as the gate quarantines it when it cannot read it."""
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
     queue.record(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
@@ -288,7 +288,7 @@ def has_bytes(queue: ReviewQueue, case: str) -> bool:
         return False
 
 
-def test_a_file_that_cannot_be_read_is_one_item_and_kept_once(queue: ReviewQueue) -> None:
+def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
     for number in range(6):
         unread(queue, f"c{number}", b"one")
         unread(queue, f"d{number}", b"another")
@@ -306,8 +306,8 @@ def test_a_file_that_cannot_be_read_is_one_item_and_kept_once(queue: ReviewQueue
     assert {queue.review(f"d{number}").state for number in range(6)} == {ReviewState.CONFIRMED}
 
 
-def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
-    """Beyond it the upload waits all the same, and the log says that its bytes are not here."""
+def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
+    """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
     queue = made.reviews
     assert isinstance(queue, SqlReviewQueue)
     queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
@@ -324,7 +324,7 @@ def test_bytes_of_what_cannot_be_read_are_bounded(made: Stores) -> None:
     assert has_bytes(queue, "later")
 
 
-def test_sqlite_the_same_file_is_found_by_its_index(tmp_path: Path) -> None:
+def test_sqlite_finds_the_same_file_by_an_index(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = SqlReviewQueue(engine)
     asked: list[tuple[str, object]] = []
@@ -348,7 +348,7 @@ def passed(case: str, bits: bytes, at: datetime = AT) -> Review:
     return Review(decision, at, ReviewState.CLOSED, bits, reference=f"post {case}")
 
 
-def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue) -> None:
+def test_accepted_uploads_are_paged_and_expire(queue: ReviewQueue) -> None:
     for number in range(5):
         at = AT + timedelta(days=number)
         review = passed(f"p{number}", bytes([number]) * 32, at)
@@ -367,7 +367,7 @@ def test_accepted_uploads_are_told_page_by_page_and_forgotten(queue: ReviewQueue
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
 
 
-def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) -> None:
+def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> None:
     queue = claimed.reviews
     frames = {case: (case.encode() * 32, b"\x09" * 32) for case in "stuv"}
     for day, case in enumerate(frames):
@@ -392,8 +392,8 @@ def test_hashes_of_frames_go_with_the_decision_and_with_time(claimed: Stores) ->
     assert not queue.hold_late(LateFind("t", MATCHES[1:], 1), 20)
 
 
-def test_how_clips_and_sounds_sound_is_kept_likewise(claimed: Stores) -> None:
-    """A film with its sound, a voice note, a film without sound."""
+def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
+    """For a film with sound, a voice note, and a film without sound."""
     queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
     clips: dict[str, dict[str, Any]] = {
         "s": {"frames": (b"\x09" * 32,), "sound": words},
@@ -421,13 +421,13 @@ def test_how_clips_and_sounds_sound_is_kept_likewise(claimed: Stores) -> None:
 
 @pytest.fixture
 def claimed(made: Stores) -> Stores:
-    """The claims of MATCHES are there."""
+    """Register the claims of MATCHES."""
     for match in MATCHES:
         made.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
     return made
 
 
-def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
+def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     queue = claimed.reviews
     a, b = MATCHES
     queue.record(passed("p", b"\x01" * 32), None)
@@ -450,8 +450,8 @@ def test_looking_back_and_forgetting_that(claimed: Stores) -> None:
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
-def test_what_waits_is_told_of_claims_that_come(claimed: Stores, found: str) -> None:
-    """So that a withdrawal leaves the others' claims in force."""
+def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) -> None:
+    """So that a withdrawal leaves the other claims' matches."""
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     if found == "late":
@@ -477,7 +477,7 @@ def test_what_waits_is_told_of_claims_that_come(claimed: Stores, found: str) -> 
     assert not queue.hold_late(LateFind("p", (b,), 2), 20)
 
 
-def test_but_not_of_one_that_was_withdrawn_meanwhile(claimed: Stores) -> None:
+def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(claimed: Stores) -> None:
     a, b = MATCHES
     claimed.reviews.record(passed("p", b"\x01" * 32), None)
     assert claimed.reviews.hold_late(LateFind("p", (a,), 1), 20)
@@ -488,7 +488,7 @@ def test_but_not_of_one_that_was_withdrawn_meanwhile(claimed: Stores) -> None:
 
 @pytest.mark.threat("withdrawal-ignored")
 @pytest.mark.parametrize("how", ["move", "withdraw"])
-def test_withdrawing_in_any_way_forgets_look_backs(claimed: Stores, how: str) -> None:
+def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> None:
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     before = {case: passed(case, b"\x01" * 32) for case in "pq"}
@@ -506,7 +506,7 @@ def test_withdrawing_in_any_way_forgets_look_backs(claimed: Stores, how: str) ->
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores) -> None:
+def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> None:
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     for case in "pq":
@@ -520,7 +520,7 @@ def test_a_look_back_that_comes_after_the_withdrawal_is_not_kept(claimed: Stores
     assert not queue.hold_late(LateFind("p", (a, b), 1), 20)
 
 
-def test_many_look_backs_of_one_hash_are_one_item(claimed: Stores) -> None:
+def test_many_retroactive_matches_of_one_hash_are_one_item(claimed: Stores) -> None:
     queue = claimed.reviews
     for number in range(6):
         queue.record(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
@@ -537,7 +537,7 @@ def refused(case: str) -> Review:
     return Review(decision, AT, ReviewState.CLOSED, **secrets)  # type: ignore[arg-type]
 
 
-def test_an_appeal_goes_before_a_reviewer_once(queue: ReviewQueue) -> None:
+def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     for case in ("r", "s"):
         queue.record(refused(case), None)
     later = AT + timedelta(days=1)
@@ -557,7 +557,7 @@ def test_an_appeal_goes_before_a_reviewer_once(queue: ReviewQueue) -> None:
     assert queue.waiting() == 1
 
 
-def test_an_appeal_needs_the_secret(queue: ReviewQueue) -> None:
+def test_appeal_needs_the_secret(queue: ReviewQueue) -> None:
     queue.record(refused("r"), None)
     queue.record(held("h"), b"without a secret")
     for case, secret in (("r", OTHER), ("x", SECRET), ("h", SECRET), ("r", b"")):
@@ -566,7 +566,7 @@ def test_an_appeal_needs_the_secret(queue: ReviewQueue) -> None:
     assert queue.review("r").state is ReviewState.CLOSED
 
 
-def test_an_appeal_about_what_was_not_refused_changes_nothing(queue: ReviewQueue) -> None:
+def test_appeal_of_an_unrefused_upload_changes_nothing(queue: ReviewQueue) -> None:
     kept = replace(passed("p", b"\x01" * 32), secret_sha256=SECRET)
     waits = replace(held("h"), secret_sha256=SECRET)
     queue.record(kept, None)
@@ -579,15 +579,15 @@ def test_an_appeal_about_what_was_not_refused_changes_nothing(queue: ReviewQueue
     assert queue.upload("h") == b"bytes"
 
 
-def test_what_a_reviewer_refused_can_be_appealed(queue: ReviewQueue) -> None:
+def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> None:
     queue.record(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
     queue.close("h", ReviewState.CONFIRMED, nothing_else)
     queue.appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
     assert (queue.waiting(), queue.review("h").found) == (1, Found.APPEAL)
 
 
-def test_on_a_full_disk_uploads_wait_without_their_bytes(made: Stores) -> None:
-    """Held, appealed or due to be looked at slowly: the rows are written, and the log says so."""
+def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
+    """Quarantined, appealed or due for a scan: the rows are written, and the log says so."""
     queue = made.reviews
     assert isinstance(queue, SqlReviewQueue)
     full = replace(queue, has_disk=lambda: False)

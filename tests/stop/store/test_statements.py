@@ -1,4 +1,4 @@
-"""What goes to the driver past SQLAlchemy says and finds what it would by way of it."""
+"""Statements executed by the driver do the same as through SQLAlchemy."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
-from entrenous.stop.store.engine import glancing, inserting, reading
+from entrenous.stop.store.engine import inserting_once, reading, reading_once
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
 from entrenous.stop.store.schema import BANK, UPLOAD
 from entrenous.stop.upload_record import Outcome
@@ -46,107 +46,105 @@ def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
         return list(db.execute(sa.select(UPLOAD).order_by(UPLOAD.c.number)))
 
 
-def test_a_row_is_written_and_read_as_by_sqlalchemy(engine: sa.Engine) -> None:
-    with inserting(engine) as db:
+def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     (there,) = by_sqlalchemy(engine)
     assert {name: there._mapping[name] for name in ROW} == ROW
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         (found,) = EVERY.rows(db)
     assert found._asdict() == dict(there._mapping)
 
 
-def test_several_rows_are_written_together_or_not_at_all(tmp_path: Path) -> None:
-    """In SQLite, where uploads are written so."""
+def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
+    """In SQLite, where uploads are written this way."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
-    with pytest.raises(BankUnreachable, match="UNIQUE"), inserting(engine) as db:
+    with pytest.raises(BankUnreachable, match="UNIQUE"), inserting_once(engine) as db:
         INSERT.run(db, [other, ROW, ROW])
     assert by_sqlalchemy(engine) == []
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [other, ROW])
     assert len(by_sqlalchemy(engine)) == 2
     engine.dispose()
 
 
-def test_values_are_given_by_name_and_types_are_kept(engine: sa.Engine) -> None:
+def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> None:
     bank = SqlBankStore(engine)
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         assert [(one.name, one.shadow) for one in WIDER.rows(db)] == [("shadow", True)]
         every = WIDER.rows(db, {"least": 0})
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
 
 
-def test_a_value_that_is_missing_is_a_fault_of_ours_and_nothing_is_written(
+def test_missing_parameter_raises_and_writes_nothing(
     engine: sa.Engine,
 ) -> None:
     without = {name: value for name, value in ROW.items() if name != "bits"}
-    with pytest.raises(KeyError, match="bits"), inserting(engine) as db:
+    with pytest.raises(KeyError, match="bits"), inserting_once(engine) as db:
         INSERT.run(db, [without])
     assert by_sqlalchemy(engine) == []
     asked = PreparedSelect(sa.select(BANK).where(BANK.c.radius >= sa.bindparam("least")))
-    with pytest.raises(KeyError, match="least"), glancing(engine) as db:
+    with pytest.raises(KeyError, match="least"), reading_once(engine) as db:
         asked.rows(db)
 
 
-def test_inside_of_a_transaction_it_sees_what_that_one_sees(engine: sa.Engine) -> None:
+def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
     with reading(engine) as db:
         assert EVERY.rows(db) == []
-        with inserting(engine) as beside:
+        with inserting_once(engine) as beside:
             INSERT.run(beside, [ROW])
         assert EVERY.rows(db) == []
     with reading(engine) as db:
         assert len(EVERY.rows(db)) == 1
 
 
-def test_while_the_kept_connection_is_out_another_one_writes(engine: sa.Engine) -> None:
-    with glancing(engine), inserting(engine) as db:
+def test_insert_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
+    with reading_once(engine), inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [{**ROW, "case_number": "next"}])
     assert len(by_sqlalchemy(engine)) == 2
 
 
-def test_after_a_question_by_sqlalchemy_it_is_committed_all_the_same(engine: sa.Engine) -> None:
-    with glancing(engine) as db:
+def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
+    with reading_once(engine) as db:
         assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD)).scalar_one() == 0
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
 
-def test_what_the_database_refuses_is_said_in_our_words_and_the_next_one_is_taken(
+def test_refused_insert_raises_and_the_next_succeeds(
     engine: sa.Engine,
 ) -> None:
     for _ in range(2):
-        with pytest.raises(BankUnreachable) as told, inserting(engine) as db:
+        with pytest.raises(BankUnreachable) as told, inserting_once(engine) as db:
             INSERT.run(db, [{**ROW, "outcome": None}])
         assert "3f9a" not in str(told.value)  # no value of a row
         assert by_sqlalchemy(engine) == []
-    with inserting(engine) as db:
+    with inserting_once(engine) as db:
         INSERT.run(db, [ROW])
     assert len(by_sqlalchemy(engine)) == 1
 
 
-def test_a_connection_that_broke_is_replaced(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     engine = engine_of("sqlite", request, tmp_path)
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         driver = db.connection.driver_connection
         assert driver is not None
         driver.close()
-    with pytest.raises(BankUnreachable), glancing(engine) as db:
+    with pytest.raises(BankUnreachable), reading_once(engine) as db:
         EVERY.rows(db)
-    with glancing(engine) as db:
+    with reading_once(engine) as db:
         assert EVERY.rows(db) == []
     engine.dispose()
 
 
-def test_numbers_of_hashes_may_be_larger_than_four_bytes_hold(engine: sa.Engine) -> None:
+def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
     bank, claim = SqlBankStore(engine), ClaimId("0a" * 16)
     bank.set_bank(Bank(BankName("people")))
     made = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
@@ -156,10 +154,10 @@ def test_numbers_of_hashes_may_be_larger_than_four_bytes_hold(engine: sa.Engine)
 
 
 @pytest.mark.real
-def test_after_a_server_that_was_away_no_old_connection_fails(
+def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One call finds it out; the pool's other connections from before are not tried."""
+    """One call notices; the pool's other old connections are not tried."""
     engine = engine_of("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Who waited to write sees what was committed meanwhile, whatever the server's default."""
+"""After waiting for a lock, statements see earlier commits, whatever the server's default."""
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.mark.parametrize("default", ["read committed", "repeatable read", "serializable"])
-def test_a_bank_says_how_its_transactions_are(postgres: Cluster, default: str) -> None:
+def test_bank_transactions_have_the_expected_isolation(postgres: Cluster, default: str) -> None:
     url = postgres.fresh()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname

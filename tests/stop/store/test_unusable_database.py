@@ -1,4 +1,4 @@
-"""A gate's database that no second try would open: what is wrong with it is said."""
+"""A database that no retry can open is reported with the reason."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from entrenous.stop.store.open_gate import open_platform
 
 
 @pytest.mark.parametrize(("at", "why"), [(0, "it is no database"), (20, "it is no database")])
-def test_what_is_none(tmp_path: Path, at: int, why: str) -> None:
+def test_file_that_is_no_database_is_reported(tmp_path: Path, at: int, why: str) -> None:
     path = tmp_path / "bank.db"
     open_engine(path).dispose()
     path.write_bytes(path.read_bytes()[:at] + b"letters" * 1000)
@@ -21,7 +21,7 @@ def test_what_is_none(tmp_path: Path, at: int, why: str) -> None:
         open_engine(path)
 
 
-def test_damage_that_is_met_when_it_is_opened(tmp_path: Path) -> None:
+def test_damaged_database_is_reported_when_opened(tmp_path: Path) -> None:
     path = tmp_path / "bank.db"
     open_engine(path).dispose()
     data = path.read_bytes()
@@ -32,8 +32,8 @@ def test_damage_that_is_met_when_it_is_opened(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("what", ["bank.db", "."])
-def test_what_this_account_may_not_write(tmp_path: Path, what: str) -> None:
-    """By a process without a superuser's rights."""
+def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
+    """In a process without superuser rights."""
     data = tmp_path / "gate"
     with open_platform(data):
         pass

@@ -1,4 +1,4 @@
-"""How bytes of uploads lie in the database, and the file of the keys that seal them."""
+"""Encryption of upload bytes in the database, and the file of keys."""
 
 import base64
 from pathlib import Path
@@ -17,29 +17,29 @@ PLAIN = UploadCipher()
 
 @pytest.mark.parametrize("held", [PLAIN, UploadCipher((NEW,)), UploadCipher((NEW, OLD))])
 @pytest.mark.parametrize("data", [PICTURE, b"", PLAIN.stored("c", b"entrenous/1 held\1 x")])
-def test_what_is_kept_comes_back(held: UploadCipher, data: bytes) -> None:
+def test_encrypted_upload_is_decrypted(held: UploadCipher, data: bytes) -> None:
     assert held.opened("c", held.stored("c", data)) == data
 
 
-def test_nothing_of_a_sealed_upload_can_be_read() -> None:
+def test_encrypted_upload_reveals_nothing() -> None:
     stored = UploadCipher((NEW,)).stored("c", PICTURE)
     assert b"picture" not in stored
     assert PLAIN.stored("c", PICTURE) == PICTURE
 
 
-def test_rows_of_before_are_read() -> None:
+def test_unencrypted_rows_are_read() -> None:
     assert UploadCipher((NEW,)).opened("c", PICTURE) == PICTURE
 
 
 @pytest.mark.parametrize("kind", [b"\0", b"\1", b"\1" + bytes(60)])
-def test_no_upload_passes_for_a_sealed_one(kind: bytes) -> None:
-    """Whoever sends what looks like one gets back what was sent."""
+def test_upload_cannot_imitate_an_encrypted_one(kind: bytes) -> None:
+    """Bytes that look encrypted are returned as they were sent."""
     crafted = b"entrenous/1 held" + kind
     for held in (PLAIN, UploadCipher((NEW,))):
         assert held.opened("c", held.stored("c", crafted)) == crafted
 
 
-def test_keys_are_changed_one_after_the_other() -> None:
+def test_keys_are_rotated() -> None:
     of_before = UploadCipher((OLD,)).stored("c", PICTURE)
     both = UploadCipher((NEW, OLD))
     assert both.opened("c", of_before) == PICTURE
@@ -50,13 +50,13 @@ def test_keys_are_changed_one_after_the_other() -> None:
         assert isinstance(shut.value, UploadNotKept)  # a reviewer decides all the same
 
 
-def test_the_bytes_of_one_case_do_not_pass_for_those_of_another() -> None:
+def test_ciphertext_is_bound_to_its_case() -> None:
     held = UploadCipher((NEW,))
     with pytest.raises(UploadShut):
         held.opened("d", held.stored("c", PICTURE))
 
 
-def test_a_gate_makes_its_own_key_once_and_for_itself_alone(tmp_path: Path) -> None:
+def test_gate_creates_one_private_key_file(tmp_path: Path) -> None:
     place = tmp_path / "held.key"
     [key] = open_upload_keys(place)
     assert (len(key), place.stat().st_mode & 0o777) == (32, 0o600)
@@ -65,7 +65,7 @@ def test_a_gate_makes_its_own_key_once_and_for_itself_alone(tmp_path: Path) -> N
     assert place.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_of_several_keys(tmp_path: Path) -> None:
+def test_key_file_with_several_keys(tmp_path: Path) -> None:
     place = tmp_path / "keys"
     place.write_bytes(b"\n".join(base64.b64encode(key.reveal()) for key in (NEW, OLD)))
     place.chmod(0o600)
@@ -75,7 +75,7 @@ def test_a_file_of_several_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "\n", "hello", "A" * 44, base64.b64encode(b"k" * 31).decode(), "=" * 44]
 )
-def test_what_is_no_key(tmp_path: Path, text: str) -> None:
+def test_malformed_key_file_is_refused(tmp_path: Path, text: str) -> None:
     place = tmp_path / "keys"
     place.write_text(text)
     place.chmod(0o600)
@@ -83,7 +83,7 @@ def test_what_is_no_key(tmp_path: Path, text: str) -> None:
         upload_keys(place)
 
 
-def test_an_operator_s_file_is_never_made_and_never_others_to_read(tmp_path: Path) -> None:
+def test_operator_key_file_is_never_created_and_must_be_private(tmp_path: Path) -> None:
     place = tmp_path / "away" / "keys"
     with pytest.raises(BadHeldKeys, match="not there"):
         upload_keys(place)

@@ -1,4 +1,4 @@
-"""Whoever waits to write into SQLite gets a turn, however many others come and go meanwhile."""
+"""A waiting SQLite writer gets its turn, however many others write meanwhile."""
 
 import sqlite3
 import subprocess
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_writer_gets_its_turn_beside_one_that_hardly_lets_go(path: Path) -> None:
+def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
     engine = open_engine(path)
     with subprocess.Popen(
         [sys.executable, "-c", GREEDY, str(path)], stdout=subprocess.PIPE
@@ -53,9 +53,7 @@ def test_a_writer_gets_its_turn_beside_one_that_hardly_lets_go(path: Path) -> No
     engine.dispose()
 
 
-def test_it_waits_no_longer_than_for_anything_and_says_so(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_BUSY_S", 0.3)
     one, other = open_engine(path), open_engine(path)
     with writing(one):
@@ -69,7 +67,7 @@ def test_it_waits_no_longer_than_for_anything_and_says_so(
     other.dispose()
 
 
-def test_one_that_waited_writes_once_the_other_is_done(path: Path) -> None:
+def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
     one, other = open_engine(path), open_engine(path)
     done = threading.Event()
 
@@ -87,8 +85,8 @@ def test_one_that_waited_writes_once_the_other_is_done(path: Path) -> None:
     other.dispose()
 
 
-def test_another_failure_is_not_waited_for(path: Path) -> None:
-    """Inside of a transaction no other can begin, however long one waits."""
+def test_other_errors_are_raised_at_once(path: Path) -> None:
+    """Within a transaction no other can begin, however long one waits."""
     engine = open_engine(path)
     began = time.monotonic()
     with engine.connect() as db:

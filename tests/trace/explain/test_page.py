@@ -1,4 +1,4 @@
-"""The page holds everything, nothing from outside, no secret, and lets nobody's name act."""
+"""The report page: complete, self-contained, without secrets, and safe against hostile names."""
 
 import html
 import re
@@ -43,7 +43,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_it_says_whose_copy_how_sure_and_what_it_does_not_say(page: str) -> None:
+def test_page_says_whose_copy_how_sure_and_what_it_does_not_say(page: str) -> None:
     words = html.unescape(page)
     assert "Its hidden marks fit the copy made for caro." in words
     assert "less than once in" in words
@@ -53,7 +53,7 @@ def test_it_says_whose_copy_how_sure_and_what_it_does_not_say(page: str) -> None
     assert "no proof" in words
 
 
-def test_it_is_well_formed_and_accessible(page: str) -> None:
+def test_page_is_well_formed_and_accessible(page: str) -> None:
     elements = Elements(page)
     assert elements.open == []
     names = [tag for tag, _ in elements.found]
@@ -65,7 +65,7 @@ def test_it_is_well_formed_and_accessible(page: str) -> None:
     assert ("html", {"lang": "en"}) in elements.found
 
 
-def test_it_loads_and_runs_nothing(page: str) -> None:
+def test_page_loads_and_runs_nothing(page: str) -> None:
     elements = Elements(page)
     tags = {tag for tag, _ in elements.found}
     assert not tags & {"script", "link", "iframe", "object", "form", "a", "base"}
@@ -81,13 +81,13 @@ def test_it_loads_and_runs_nothing(page: str) -> None:
     assert "default-src 'none'" in html.unescape(page)
 
 
-def test_names_and_file_names_do_not_act(page: str) -> None:
+def test_names_and_file_names_are_escaped(page: str) -> None:
     assert "<b>dina" not in page
     assert "&lt;b&gt;dina &amp; co&lt;/b&gt;" in page
     assert "<file>" not in page
 
 
-def test_no_secret_is_in_it(caro_leaked: Desk, page: str) -> None:
+def test_page_holds_no_secret(caro_leaked: Desk, page: str) -> None:
     (message,) = caro_leaked.device.ledger.messages()
     (sent,) = message.pictures
     for secret in (sent.dither, *(copy.seed for copy in sent.copies)):
@@ -112,7 +112,7 @@ def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: s
     assert len(veiled) < 0.6 * len(page)
 
 
-def test_nobody_is_told_what_it_would_take(original_leaked: Desk) -> None:
+def test_page_says_what_a_finding_of_nobody_would_need(original_leaked: Desk) -> None:
     page = html.unescape(write_page(account(original_leaked)))
     assert "No copy stands out" in page
     assert "clears nobody" in page

@@ -1,4 +1,4 @@
-"""The PDF opens, has its pages in order, and copes with any name."""
+"""The PDF opens, has its pages in order, and prints any name."""
 
 import re
 import shutil
@@ -25,13 +25,13 @@ def account(caro_leaked: Desk) -> Account:
 
 
 def pages(pdf: bytes) -> int:
-    """Counted in the file itself, whose objects are found through its table."""
+    """The number of pages, read from the file's cross-reference table."""
     start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
     assert pdf[start : start + 4] == b"xref"
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_it_opens_and_the_pictures_come_last(account: Account) -> None:
+def test_pdf_opens_and_the_pictures_come_last(account: Account) -> None:
     pdf = write_pdf(account)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
@@ -47,7 +47,7 @@ def test_the_same_account_makes_the_same_bytes(account: Account) -> None:
     "name",
     ["Łukasz", "דנה", "محمد", "王小明", "dan\U0001f642", "x" * 200, "a\u0301" * 40, "\u202eabc"],
 )
-def test_any_name_can_be_set(account: Account, name: str) -> None:
+def test_any_name_can_be_printed(account: Account, name: str) -> None:
     row = Row(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
     named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
     assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
@@ -55,14 +55,14 @@ def test_any_name_can_be_set(account: Account, name: str) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-def test_no_text_breaks_it(account: Account, name: str) -> None:
+def test_no_text_breaks_the_pdf(account: Account, name: str) -> None:
     row = Row(name, "1.0", "1", "below 2", "not named", named=False)
     short = replace(account, rows=(row,), file_name=name, pictures=None, tone=None)
     assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
 
 
 def test_no_picture_is_on_the_first_pages(account: Account) -> None:
-    """The first image that is painted comes after the last page that is promised to be free."""
+    """The first image must come after the last page that is promised to be free of pictures."""
     painted = [
         number
         for number, page in enumerate(_contents(write_pdf(account)), 1)
@@ -72,7 +72,7 @@ def test_no_picture_is_on_the_first_pages(account: Account) -> None:
 
 
 def _contents(pdf: bytes) -> list[bytes]:
-    """What each page paints, in order; streams are in the order of pages."""
+    """The content stream of each page, in page order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

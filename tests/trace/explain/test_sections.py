@@ -1,4 +1,4 @@
-"""The account of a trace: of a picture, of a clip, of nothing, with every choice."""
+"""The sections of reports about pictures and clips, and about a finding of nobody."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,19 +23,19 @@ def trace(scores: dict[str, float], **more: object) -> Trace:
     return replace(whole, **more)  # type: ignore[arg-type]
 
 
-def test_a_picture_says_how_it_lies_and_how_sure_that_is(caro_leaked: Desk) -> None:
+def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: Desk) -> None:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
     account = account_of_picture(seen, leak, "found.jpg", device, Choices())
     known = dict(account.undone)
     assert known["Crop, turn, mirror"].startswith("cropped to 7")
     assert known["Saved as"] == "JPEG, quality about 70"
-    assert "points of both pictures agree" in known["How sure it lies right"]
+    assert "points of both pictures agree" in known["How sure the position is"]
     assert "as sent" in known["Light and colour"]
     assert dict(account.identity)["Copies compared"] == "3"
     assert any("faint steps of brightness" in one for one in account.method)
 
 
-def test_a_clip_says_which_part_and_needs_no_picture() -> None:
+def test_clip_report_says_which_part_without_pictures() -> None:
     account = account_of(trace({"ben": 12.0, "caro": 0.2}, span=Span(3.0, 5.0)), "a.mp4", Choices())
     assert dict(account.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
     assert account.pictures is None
@@ -44,7 +44,7 @@ def test_a_clip_says_which_part_and_needs_no_picture() -> None:
     assert "made for ben" in write_page(account)
 
 
-def test_a_file_that_lies_on_nothing_has_an_account_too() -> None:
+def test_unmatched_file_has_a_report_too() -> None:
     nobody = Trace(1, AT, b"l" * 32, Verdict(Finding.NOBODY, (), {}, {}), compared=5)
     account = account_of(nobody, "x.png", Choices())
     assert account.plot is None
@@ -54,7 +54,7 @@ def test_a_file_that_lies_on_nothing_has_an_account_too() -> None:
     assert "No copy stands out" in write_page(account)
 
 
-def test_of_a_thousand_copies_twenty_are_listed() -> None:
+def test_twenty_of_a_thousand_copies_are_listed() -> None:
     scores = {f"p{n}": n / 1000 for n in range(999)} | {"caro": 50.0}
     account = account_of(trace(scores), "x.png", Choices())
     assert [row.label for row in account.rows[:2]] == ["caro", "p998"]
@@ -74,7 +74,7 @@ def test_each_named_copy_has_its_sentence(named: int) -> None:
     assert f"copy {named + 1}" in [row.label for row in account.rows]
 
 
-def test_further_messages_are_told_of() -> None:
+def test_further_messages_are_mentioned() -> None:
     other = Part(
         MessageName("8-heron"),
         weigh({RecipientId("eva"): 30.0}, compared=1000),

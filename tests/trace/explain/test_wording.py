@@ -1,4 +1,4 @@
-"""A verdict in words: never more certain than the figures."""
+"""Verdicts in words: never more certain than the figures."""
 
 import pytest
 from hypothesis import given
@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 
 from entrenous.trace.explain.wording import (
     NO_SUPPORT,
-    how_it_lies,
-    how_large,
+    describe_alignment,
+    describe_part,
+    describe_size,
+    explain_nobody,
     in_digits,
     odds,
     ratio_in_digits,
     rounded_up,
     support,
     times_likelier,
-    what_was_missing,
-    which_part,
 )
 from entrenous.watermark.verdict import Span, Warp
 
@@ -29,7 +29,7 @@ def test_a_chance_is_never_shown_smaller_than_it_is(chance: float, digits: int) 
 
 
 @given(st.floats(1e-77, 1.0))
-def test_digits_say_no_less(chance: float) -> None:
+def test_digits_never_show_a_smaller_chance(chance: float) -> None:
     assert float(in_digits(chance).removeprefix("below ")) >= chance
 
 
@@ -78,31 +78,33 @@ def test_times_likelier_is_rounded_down() -> None:
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
 def test_nobody_clears_nobody_whatever_was_missing(forecast: float, needed: float) -> None:
-    said = what_was_missing(forecast, needed)
+    said = explain_nobody(forecast, needed)
     assert "clears nobody" in said
-    assert ("By its looks enough" in said) == (forecast >= needed + 2.0)
+    assert ("Enough seems to be left in this file to find" in said) == (forecast >= needed + 2.0)
 
 
 def test_how_much_more_it_takes_grows_with_the_square() -> None:
-    assert "about 4 times as many pixels" in what_was_missing(4.0, 6.0)
-    assert "about 16 times as many pixels" in what_was_missing(2.0, 6.0)
-    assert "Next to nothing" in what_was_missing(0.01, 6.0)
+    assert "about 4 times as many pixels" in explain_nobody(4.0, 6.0)
+    assert "about 16 times as many pixels" in explain_nobody(2.0, 6.0)
+    assert "Next to nothing" in explain_nobody(0.01, 6.0)
 
 
-def test_how_it_lies() -> None:
-    assert how_it_lies(Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0)) == "the whole of it"
+def test_alignment_in_words() -> None:
+    assert (
+        describe_alignment(Warp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0)) == "the whole of it"
+    )
     cut = Warp(SQUARE, 0.712, -10.2, mirrored=True, scale=0.5)
-    assert how_it_lies(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
+    assert describe_alignment(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
 
 
-def test_how_large() -> None:
-    assert how_large(1.004) == "the same size as sent"
-    assert how_large(0.5) == "shown at 50 % of the size it was sent in"
+def test_size_in_words() -> None:
+    assert describe_size(1.004) == "the same size as sent"
+    assert describe_size(0.5) == "shown at 50 % of the size it was sent in"
 
 
-def test_which_part_of_a_clip() -> None:
-    assert which_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
-    assert which_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
-    assert which_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
-    # Half a frame of its 48 is neither a speed nor another length.
-    assert which_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"
+def test_part_of_a_clip_in_words() -> None:
+    assert describe_part(Span(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
+    assert describe_part(Span(3.0, 0.0)) == "one frame, 3.0 s after its start"
+    assert describe_part(Span(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
+    # half a frame of 48 must not count as a change of speed or length
+    assert describe_part(Span(0.0, 4.0 * 0.988, 0.988)) == "4.0 s of it, from 0.0 s after its start"

@@ -1,4 +1,4 @@
-"""A disclosed finding is repeated bit for bit, and refused when anything in it was changed."""
+"""A disclosed finding is repeated bit for bit, and refused after any change."""
 
 import io
 import json
@@ -29,7 +29,7 @@ from entrenous.trace.report.nouns import (
     OnlyPictures,
     TracedBefore,
 )
-from entrenous.trace.report.recompute import chance, ratio, score, set_aside, tail
+from entrenous.trace.report.recompute import chance, ratio, remove_named, score, tail
 from entrenous.watermark.likelihood import likelihood_ratio, tail_of_best, upper_tail
 from entrenous.watermark.verdict import Finding, NoSuchTrace, Span
 from entrenous.wire.encodings import canonical_json
@@ -48,7 +48,7 @@ def disclosed(caro_leaked: Desk) -> Disclosed:
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
-    """What was examined once is not examined again: many changes are tried on one pair of files."""
+    """Cache examinations, because many changes are tried on one pair of files."""
 
     def examined(found: Picture, original: Picture) -> Evidence | None:
         key = found.samples, original.samples
@@ -69,7 +69,7 @@ def files(desk: Desk, report: bytes, copy: bytes | None = None) -> Files:
 
 
 def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
-    """The report with a change in it, and by default with a digest that fits again."""
+    """The report with a change, by default with a digest that is right again."""
     plain = json.loads(file)
     change(plain)
     sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}
@@ -78,7 +78,7 @@ def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
     return json.dumps({**plain, **sealed}).encode()
 
 
-def test_it_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed) -> None:
     told: list[tuple[int, int]] = []
     repeated = check_report(
         files(caro_leaked, disclosed.file), read_picture, lambda *of: told.append(of)
@@ -92,13 +92,13 @@ def test_it_holds_bit_for_bit(caro_leaked: Desk, disclosed: Disclosed) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_it_says_what_the_trace_said(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: Disclosed) -> None:
     traced = caro_leaked.seen.trace.verdict
     for copy in disclosed.report.copies:
         assert copy.score == pytest.approx(traced.score[copy.to], abs=1e-3)
 
 
-def test_nobody_is_repeated_too(original_leaked: Desk) -> None:
+def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
     made = disclose(1, original_leaked.leak, original_leaked.device, None, blind=True)
     repeated = check_report(files(original_leaked, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
@@ -110,12 +110,12 @@ def test_nobody_is_repeated_too(original_leaked: Desk) -> None:
 def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: Disclosed) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
     assert check_report(ours, read_picture).copy_of == ("ben",)
-    with pytest.raises(DoesNotHold, match="the copy in hand"):
+    with pytest.raises(DoesNotHold, match="the copy you gave"):
         check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
 
 
-def test_copies_that_are_one_file_are_all_told() -> None:
-    """Two marks of a tiny plain picture may end as one file; that is no fault of the report."""
+def test_identical_copies_are_all_listed() -> None:
+    """Two marks of a tiny plain picture may give identical files, which the report must allow."""
     device, plain = device_with_nothing(), io.BytesIO()
     Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
     labels = [RecipientId("ben"), RecipientId("caro")]
@@ -128,7 +128,7 @@ def test_copies_that_are_one_file_are_all_told() -> None:
 
 
 def listed_twice(plain: dict[str, Any]) -> None:
-    """Caro's copy once more, in front, as somebody else's; every figure fits."""
+    """Caro's copy is listed again first, under another name; every figure is right."""
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
     for one in plain["copies"]:
@@ -136,7 +136,9 @@ def listed_twice(plain: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-def test_one_copy_is_not_two_peoples(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_report_with_one_copy_under_two_labels_is_refused(
+    caro_leaked: Desk, disclosed: Disclosed
+) -> None:
     ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
     with pytest.raises(BadReport, match="one copy twice"):
         check_report(ours, read_picture)
@@ -159,7 +161,7 @@ def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
 
 
 def swapped(plain: dict[str, Any]) -> None:
-    """The ledger says of one person's copy what was true of another's: seeds exchanged."""
+    """The ledger has the seeds of two people's copies exchanged."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
     for name in ("first_score", "score", "chance", "likelihood_ratio"):
@@ -300,7 +302,9 @@ def test_a_signature_is_checked(caro_leaked: Desk) -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-def test_how_many_might_have_been_compared(caro_leaked: Desk, disclosed: Disclosed) -> None:
+def test_compared_at_most_is_the_largest_number_that_names_the_same(
+    caro_leaked: Desk, disclosed: Disclosed
+) -> None:
     most = check_report(files(caro_leaked, disclosed.file), read_picture).most
     assert most is not None
     assert most > 1_000_000
@@ -314,14 +318,14 @@ def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
         disclose(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
-def test_what_lay_on_nothing_discloses_nothing(caro_leaked: Desk) -> None:
+def test_unmatched_file_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.note(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
         disclose(55, caro_leaked.leak, device, None, blind=False)
 
 
-def test_a_clip_is_not_disclosed_this_way(caro_leaked: Desk) -> None:
+def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.note(replace(kept, number=56, span=Span(0.0, 2.0)))
     with pytest.raises(OnlyPictures):
@@ -330,7 +334,7 @@ def test_a_clip_is_not_disclosed_this_way(caro_leaked: Desk) -> None:
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
 @pytest.mark.parametrize("compared", [1, 24, 100_000])
-def test_the_plain_arithmetic_is_that_of_the_trace(z: float, compared: int) -> None:
+def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
     assert tail(z) == upper_tail(z)
     once = tail_of_best(compared, upper_tail(z))
     assert chance(z, compared, 0) == min(1.0, 2.0 * once)
@@ -338,7 +342,7 @@ def test_the_plain_arithmetic_is_that_of_the_trace(z: float, compared: int) -> N
     assert ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
 
 
-def test_a_trace_that_does_not_say_among_how_many_is_not_disclosed(caro_leaked: Desk) -> None:
+def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: Desk) -> None:
     device = caro_leaked.device
     device.ledger.note(replace(caro_leaked.seen.trace, number=77, compared=0))
     with pytest.raises(TracedBefore):
@@ -346,7 +350,7 @@ def test_a_trace_that_does_not_say_among_how_many_is_not_disclosed(caro_leaked: 
 
 
 def test_merged_copies_are_repeated_in_rounds() -> None:
-    """Copies that are heard only once the louder ones are set aside agree with the trace's."""
+    """Copies found only after removing stronger ones must agree with the trace's."""
     names = ("ben", "caro", "dina", "eva")
     ours = desk(names)
     loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
@@ -363,12 +367,12 @@ def test_merged_copies_are_repeated_in_rounds() -> None:
     assert caro.likelihood_ratio == ratio(caro.first_score)
 
 
-def test_what_is_set_aside_is_gone() -> None:
+def test_evidence_of_named_copies_is_removed() -> None:
     dice = np.random.default_rng(5)
     signs = [dice.integers(0, 2, 4_000) * 2.0 - 1.0 for _ in range(3)]
     evidence = 3.0 * signs[0] + 1.0 * signs[1] + dice.normal(size=4_000)
     assert score(signs[0], evidence) > 40.0
-    left = set_aside(evidence, [signs[0]])
+    left = remove_named(evidence, [signs[0]])
     assert abs(score(signs[0], left)) < 2.0
     assert score(signs[1], left) > score(signs[1], evidence) + 10.0
     assert abs(score(signs[2], left)) < 5.0

@@ -1,4 +1,4 @@
-"""What recipients' devices signed: a sender who edits her ledger afterwards is found out."""
+"""Receipts of recipients' devices expose a sender who edits her ledger after sending."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Case:
     leak: bytes
 
     def disclosed(self, *, blind: bool = False) -> Disclosed:
-        """The report, as Ana's device writes it from the ledger that it has now."""
+        """The report as Ana's device writes it from its current ledger."""
         number = investigate(self.leak, self.ana.device).trace.number
         proofs = proofs_of(self.message.id, self.ana.device)
         return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
@@ -110,7 +110,7 @@ def test_an_honest_report_holds_and_says_who_opened_it(case: Case, disclosed: Di
 
 @pytest.mark.threat("sender-frames")
 def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
-    """Ana says that ben's mark had been caro's: her seeds, hashes and nonces exchanged."""
+    """Ana claims that ben's mark was caro's: seeds, hashes and nonces are exchanged."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
     framed = (
@@ -130,7 +130,7 @@ def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
 
 @pytest.fixture
 def swapped(case: Case) -> Iterator[Disclosed]:
-    """Ana calls ben caro and caro ben, and nothing else is changed."""
+    """Ana exchanges the names of ben and caro and changes nothing else."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
     labels = replace(ben, to=caro.to), replace(caro, to=ben.to)
@@ -143,7 +143,7 @@ def swapped(case: Case) -> Iterator[Disclosed]:
 
 
 @pytest.mark.threat("sender-frames")
-def test_a_label_is_the_senders_word_and_the_keys_are_whose_device_signed(
+def test_check_shows_the_signing_keys_beside_the_senders_label(
     case: Case, swapped: Disclosed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ben = contact_named("ben", case.ana.device).person.id
@@ -174,7 +174,7 @@ def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed:
     signed = Receipted(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
     assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
-    with pytest.raises(DoesNotHold, match="who sent what was signed for"):
+    with pytest.raises(DoesNotHold, match="the sender in the receipts"):
         check_proofs([claimed, caro], disclosed.report.cards)
 
 
@@ -243,9 +243,7 @@ def other_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
     ],
     ids=lambda change: change.__name__,
 )
-def test_what_was_signed_for_something_else_proves_nothing_here(
-    disclosed: Disclosed, change: Change
-) -> None:
+def test_receipt_for_another_copy_is_refused(disclosed: Disclosed, change: Change) -> None:
     ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
     assert ben.proof is not None
     assert caro.proof is not None
@@ -254,7 +252,7 @@ def test_what_was_signed_for_something_else_proves_nothing_here(
         check_proofs([changed, caro], disclosed.report.cards)
 
 
-def test_neither_does_what_nobody_signed_or_somebody_under_another_list(
+def test_unsigned_receipt_or_one_under_another_list_is_refused(
     disclosed: Disclosed,
 ) -> None:
     ben = copy_of(disclosed, "ben")
@@ -277,7 +275,7 @@ def test_without_receipts_nothing_is_said_to_be_proven(disclosed: Disclosed) -> 
     assert not was_opened(())
 
 
-def test_a_blind_report_tells_of_nobody_who_is_not_named(case: Case) -> None:
+def test_blind_report_hides_everybody_who_is_not_named(case: Case) -> None:
     made = case.disclosed(blind=True)
     assert len(made.report.cards) == 1
     assert [copy.proof is not None for copy in made.report.copies] == [

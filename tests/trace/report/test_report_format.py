@@ -1,4 +1,4 @@
-"""Reports are read strictly: they come from somebody who may want to be believed."""
+"""Reports are parsed strictly, because their senders may want to deceive."""
 
 import hashlib
 import json
@@ -118,7 +118,7 @@ def written(report: Report, signed: Signature | None = None) -> bytes:
 
 @settings(max_examples=40)
 @given(reports(), st.none() | st.builds(Signature, hashes, st.binary(min_size=64, max_size=64)))
-def test_what_was_written_is_read(report: Report, signed: Signature | None) -> None:
+def test_written_report_is_read_back(report: Report, signed: Signature | None) -> None:
     file = written(report, signed)
     again, digest, signature = read_report(file, sha256)
     assert again == report
@@ -139,7 +139,7 @@ def example() -> dict[str, Any]:
 
 
 def sealed_again(plain: dict[str, Any]) -> bytes:
-    """With a digest that fits, so that what is refused is refused for itself."""
+    """With a matching digest, so that only the change itself can be refused."""
     seal = {name: plain.pop(name, None) for name in SEAL}
     seal["digest"] = sha256(canonical_json(plain)).hex()
     return json.dumps({**plain, **seal}).encode()
@@ -182,7 +182,7 @@ def sealed_again(plain: dict[str, Any]) -> bytes:
         (("evidence", "chips"), -1),
     ],
 )
-def test_what_is_not_in_its_form_is_refused(path: tuple[Any, ...], value: object) -> None:
+def test_value_in_another_form_is_refused(path: tuple[Any, ...], value: object) -> None:
     plain = example()
     place: Any = plain
     for step in path[:-1]:
@@ -193,7 +193,7 @@ def test_what_is_not_in_its_form_is_refused(path: tuple[Any, ...], value: object
 
 
 def of_version(version: int) -> bytes:
-    """A report whose fields are another version's: version 1 had no proofs and no cards."""
+    """A report with the fields of another version: version 1 had no proofs and no cards."""
     plain = {**example(), "schema": f"entrenous/verdict-report/{version}"}
     if version == 1:
         del plain["cards"], plain["copies"][0]["proof"]
@@ -202,13 +202,15 @@ def of_version(version: int) -> bytes:
     return sealed_again(plain)
 
 
-def test_of_another_version_the_sender_is_not_blamed() -> None:
+def test_other_version_is_refused_without_blaming_the_sender() -> None:
     with pytest.raises(OlderReport, match="entrenous verdict disclose") as older:
         read_report(of_version(1), sha256)
-    assert "it is of version 1, and version 2 is read" in " ".join(str(older.value).split())
+    said = " ".join(str(older.value).split())
+    assert "it has version 1, and this Entrenous reads version 2" in said
     with pytest.raises(NewerReport, match="Update Entrenous") as newer:
         read_report(of_version(31), sha256)
-    assert "it is of version 31, and version 2 is read" in " ".join(str(newer.value).split())
+    said = " ".join(str(newer.value).split())
+    assert "it has version 31, and this Entrenous reads version 2" in said
 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])
@@ -229,7 +231,7 @@ def test_a_label_that_a_ledger_can_hold_is_read(label: str) -> None:
     assert read_report(sealed_again(plain), sha256)[0].named == (label,)
 
 
-def test_one_copy_is_not_listed_for_two_people() -> None:
+def test_one_seed_under_two_labels_is_refused() -> None:
     plain = example()
     plain["copies"].append({**plain["copies"][0], "to": "caro"})
     with pytest.raises(BadReport, match="one copy twice"):
@@ -251,7 +253,7 @@ def test_fields_too_many_too_few_or_twice_are_refused() -> None:
         read_report(twice, sha256)
 
 
-def test_a_changed_field_does_not_fit_the_digest() -> None:
+def test_changed_field_breaks_the_digest() -> None:
     plain = example()
     plain["copies"][0]["to"] = "caro"
     plain["named"] = ["caro"]

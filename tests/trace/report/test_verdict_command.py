@@ -1,4 +1,4 @@
-"""``trace --explain`` and ``verdict``: what they write, what they refuse, and how they end."""
+"""``trace --explain`` and ``verdict``: output, refusals and exit statuses."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def command(*arguments: object) -> int:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a photo, its marked copies and a leak of the second of them."""
+    """A folder with a photo, its marked copies and a leak of the second copy."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
@@ -74,7 +74,7 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert "copy for ben" not in told
     assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == YES
     told = capsys.readouterr().out
-    assert "the one that the report lists for copy 1.\n  It is no copy that the finding" in told
+    assert "the one that the report lists for copy 1.\n  The finding does not name this" in told
 
     assert command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
     out_text, err_text = capsys.readouterr()
@@ -84,7 +84,7 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert command("verdict", "check", desk / "bad.json", *files) == 7
 
 
-def test_an_original_that_is_spoilt_or_gone_is_not_the_relays_fault(
+def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("trace", desk / "leak.jpg") == YES
@@ -100,9 +100,7 @@ def test_an_original_that_is_spoilt_or_gone_is_not_the_relays_fault(
         assert not (desk / "new.json").exists()
 
 
-def test_what_is_there_already_is_left_alone(
-    desk: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_existing_files_are_not_overwritten(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (desk / "out").mkdir()
     (desk / "out" / "trace.pdf").write_text("something else")
     assert command("trace", desk / "leak.jpg", "--explain", desk / "out") == 3
@@ -110,9 +108,7 @@ def test_what_is_there_already_is_left_alone(
     assert "trace.pdf" in capsys.readouterr().err
 
 
-def test_options_of_an_explanation_need_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_explain_options_need_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--blind", "--veil", "--disclose"):
         assert command("trace", tmp_path / "leak.jpg", option) == USAGE
         assert "--explain" in capsys.readouterr().err
@@ -129,7 +125,7 @@ def test_a_report_of_another_version_is_said_to_be_one(
     file.write_bytes(b"not looked at")
     assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
     told = " ".join(capsys.readouterr().err.split())
-    assert f"it is of version {version}, and version 2 is read here" in told
+    assert f"it has version {version}, and this Entrenous reads version 2." in told
     assert helps in told
     assert "whoever sent it" not in told
 

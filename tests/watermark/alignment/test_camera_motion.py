@@ -1,11 +1,17 @@
-"""Following the camera, and finding the moment."""
+"""Track the camera and find the time of a frame."""
 
 import numpy as np
 import pytest
 import skimage.data
 
 from entrenous.base.audio_video import Survey
-from entrenous.watermark.alignment.clip_timing import Camera, Follower, Strips, nearest, stacked
+from entrenous.watermark.alignment.clip_timing import (
+    Camera,
+    Follower,
+    Strips,
+    nearest,
+    thumbnail_rows,
+)
 
 PHOTO = np.ascontiguousarray(skimage.data.astronaut()[:, :, 1])
 
@@ -54,7 +60,7 @@ def test_start_and_speed_are_found(start_s: float, speed: float) -> None:
     sent_times = np.arange(120) / 20.0
     wander = np.cumsum(rng.normal(0.0, 3.0, (120, 2)), axis=0)
     places = np.clip(wander - wander.min(axis=0), 0, 180).astype(int)
-    sent = stacked([view(int(x), int(y)) for x, y in places])
+    sent = thumbnail_rows([view(int(x), int(y)) for x, y in places])
     found_times = np.linspace(0.0, 2.4, 12)
     shown = nearest(sent_times, start_s + speed * found_times)
     noisy = sent[shown] * 0.8 + 20.0 + rng.normal(0.0, 4.0, sent[shown].shape)

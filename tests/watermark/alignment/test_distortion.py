@@ -1,4 +1,4 @@
-"""Bends and lenses: exact where splines are exact, and undone as they were done."""
+"""Bends and lenses: exact where splines are exact, and invertible."""
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ def waved(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
 
 
 @given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
-def test_weights_share_one(spans: int, at: list[float]) -> None:
+def test_spline_weights_sum_to_one(spans: int, at: list[float]) -> None:
     shares = weights(np.array(at), -0.5, 399.5, spans)
     assert shares.shape == (len(at), spans + 3)
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares >= 0.0).all()
 
 
-def test_one_span_holds_a_cubic_exactly() -> None:
+def test_one_span_represents_a_cubic_exactly() -> None:
     x = np.linspace(0, 399, 50)
     cubic = 3.0 - 0.02 * x + 1e-4 * x**2 - 2e-7 * x**3
     basis = weights(x, -0.5, 399.5, 1)
@@ -36,15 +36,15 @@ def test_one_span_holds_a_cubic_exactly() -> None:
 
 
 @given(st.integers(0, 50))
-def test_a_bend_is_undone(seed: int) -> None:
+def test_bend_is_inverted(seed: int) -> None:
     bend = waved(seed)
-    assert np.abs(bend.undone(PLACES + bend.at(PLACES)) - PLACES).max() < 1e-3
+    assert np.abs(bend.undistorted(PLACES + bend.at(PLACES)) - PLACES).max() < 1e-3
 
 
 @given(st.floats(-0.12, 0.12), st.floats(-0.05, 0.05))
-def test_a_lens_is_undone(k1: float, k2: float) -> None:
+def test_lens_is_inverted(k1: float, k2: float) -> None:
     lens = Lens((199.5, 149.5), 250.0, k1, k2)
-    assert np.abs(lens.undone(lens.swelled(PLACES)) - PLACES).max() < 1e-3
+    assert np.abs(lens.undistorted(lens.distort(PLACES)) - PLACES).max() < 1e-3
 
 
 def whole_pose(seed: int = 3) -> Pose:
@@ -52,12 +52,12 @@ def whole_pose(seed: int = 3) -> Pose:
     return Pose(lean, waved(seed), Lens((220.0, 190.0), 300.0, 0.05, -0.01))
 
 
-def test_a_pose_leads_there_and_back() -> None:
+def test_pose_maps_there_and_back() -> None:
     pose = whole_pose()
     assert np.abs(pose.found_to_sent(pose.sent_to_found(PLACES)) - PLACES).max() < 2e-3
 
 
-def test_the_dense_field_says_the_same() -> None:
+def test_dense_field_equals_the_pointwise_mapping() -> None:
     pose = whole_pose()
     field = pose.over(np.arange(400), np.arange(300))
     at = PLACES.round().astype(int)
@@ -76,12 +76,12 @@ def test_resized_pictures_bend_alike(factor: float) -> None:
 
 
 def smooth(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Numbers that cubic resampling hardly changes."""
+    """Values that cubic resampling hardly changes."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 
 
-def test_laying_under_and_over_again_changes_nothing(cat: NDArray[np.uint8]) -> None:
+def test_warping_there_and_back_changes_nothing(cat: NDArray[np.uint8]) -> None:
     exact = register(cat, cat)
     assert exact is not None
     height, width = cat.shape[:2]

@@ -1,5 +1,5 @@
-"""Lenses, waves and photographed screens are straightened to a fraction of a pixel; a plain
-homography is left alone.
+"""Lenses, waves and photographed screens are corrected to a fraction of a pixel; a plain homography
+stays plain.
 """
 
 import io
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
-Back = Callable[[Points], Points]  # places in the found picture to places in the sent one
+Back = Callable[[Points], Points]  # found positions to sent ones
 
 
 def seen_through(pixels: Pixels, back: Back) -> Pixels:
@@ -33,7 +33,7 @@ def seen_through(pixels: Pixels, back: Back) -> Pixels:
 
 
 def off_by_px(found: Registration, back: Back) -> float:
-    """Root of the mean square, over what both pictures show."""
+    """Root mean square error where both pictures overlap."""
     return float(np.sqrt((distances(found, back) ** 2).mean()))
 
 
@@ -59,7 +59,7 @@ def lens(size: tuple[int, int], strength: float) -> Back:
 
 
 def screen(size: tuple[int, int]) -> Back:
-    """A lens before a screen that stands askew."""
+    """A lens in front of a tilted screen."""
     lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
     swell = lens(size, 0.03)
     return lambda points: apply_homography(inverse(lean), swell(points))
@@ -101,7 +101,7 @@ def test_a_wave_is_smoothed_out(cat: Pixels) -> None:
     assert found.pose.bend is not None
     assert 1.0 < found.warp.bent_px < 8.0
     off = distances(found, back)
-    # where a picture shows nothing, nobody can say how far it was moved
+    # displacement is undefined where a picture is blank
     assert np.median(off) < 0.15
     assert np.sqrt((off**2).mean()) < 0.7
 

@@ -1,15 +1,15 @@
-"""Homographies: pixel centres, words for people, and what is refused."""
+"""Homographies: pixel centres, descriptions, and implausible ones."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.watermark.alignment.refine import snaps
+from entrenous.watermark.alignment.refine import exact_neighbours
 from entrenous.watermark.alignment.transforms import (
     apply_homography,
     corners,
-    described,
+    describe_warp,
     inverse,
     mirroring,
     plausible,
@@ -21,7 +21,7 @@ SIZE = (400, 300)
 
 
 def turning(degrees: float) -> np.ndarray:
-    """Counter-clockwise as a person sees it, about the middle."""
+    """Counter-clockwise rotation, as seen, about the centre."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = np.array([199.5, 149.5])
     slope = np.array([[c, s], [-s, c]])
@@ -35,16 +35,16 @@ def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -
 
 
 @given(degrees=st.floats(-179, 180), flipped=st.booleans())
-def test_a_turn_and_a_mirror_are_described(*, degrees: float, flipped: bool) -> None:
+def test_rotation_and_mirror_are_described(*, degrees: float, flipped: bool) -> None:
     homography = turning(degrees) @ (mirroring(SIZE) if flipped else np.eye(3))
-    warp = described(homography, SIZE, SIZE)
+    warp = describe_warp(homography, SIZE, SIZE)
     assert warp.turned_deg == pytest.approx(degrees, abs=0.01)
     assert warp.mirrored is flipped
     assert warp.scale == pytest.approx(1.0)
 
 
 def test_a_half_turn_is_plus_180() -> None:
-    assert described(turning(180), SIZE, SIZE).turned_deg == 180.0
+    assert describe_warp(turning(180), SIZE, SIZE).turned_deg == 180.0
 
 
 def test_kept_is_the_share_that_is_still_seen() -> None:
@@ -57,24 +57,24 @@ def test_kept_is_the_share_that_is_still_seen() -> None:
     "nonsense",
     [
         np.zeros((3, 3)),
-        np.diag([1.0, 0.1, 1.0]),  # a needle
+        np.diag([1.0, 0.1, 1.0]),  # extreme stretch
         np.diag([100.0, 100.0, 1.0]),
         np.array([[1.0, 0, 0], [0, 1, 0], [0.01, 0, -1]]),  # a fold
-        np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing in sight
+        np.array([[1.0, 0, 5000], [0, 1, 0], [0, 0, 1]]),  # nothing visible
         np.full((3, 3), np.nan),
     ],
 )
-def test_nonsense_is_implausible(nonsense: np.ndarray) -> None:
+def test_degenerate_homographies_are_implausible(nonsense: np.ndarray) -> None:
     assert not plausible(nonsense, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("exact", [np.eye(3), mirroring(SIZE), turning(12.0), turning(90.0)])
-def test_sense_is_plausible(exact: np.ndarray) -> None:
+def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
     assert plausible(exact, SIZE, (500, 500))
 
 
 def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
-    offered = snaps(homography, SIZE, found)
+    offered = exact_neighbours(homography, SIZE, found)
     assert offered
     return min(
         float(np.abs(apply_homography(one @ inverse(exact), corners(found)) - corners(found)).max())
@@ -118,5 +118,5 @@ def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
     assert closest(nudge @ exact, exact, (333, 280)) < 0.01
 
 
-def test_a_leaning_picture_snaps_to_nothing() -> None:
-    assert snaps(turning(7.0), SIZE, SIZE) == []
+def test_tilted_picture_has_no_exact_neighbour() -> None:
+    assert exact_neighbours(turning(7.0), SIZE, SIZE) == []

@@ -14,35 +14,33 @@ COMMANDS: Final = {
     ),
     "init": Listed(
         "entrenous.carry.commands.settings_file",
-        "Write a relay's default settings, in which every one is explained.",
+        "Write a relay's default settings, each with an explanation.",
     ),
     "check": Listed(
         "entrenous.carry.commands.inspect",
-        "Look at settings, folder, disk, database, clock, TLS and address; the relay may be "
-        "running.",
+        "Check settings, folder, disk, database, clock, TLS and address; the relay may be running.",
     ),
     "stats": Listed(
         "entrenous.carry.commands.inspect",
-        "Say how much a relay holds, in numbers without names; it may be running.",
+        "Show how much a relay holds, in numbers without names; it may be running.",
     ),
     "backup": Listed(
         "entrenous.carry.commands.backup",
-        "Save a relay, as it is at one moment; it may be running.",
+        "Save a snapshot of a relay, which may be running.",
     ),
     "restore": Listed(
         "entrenous.carry.commands.backup",
-        "Put a backup back into a new or empty folder. What nobody had opened is lost.",
+        "Restore a backup into a new or empty folder. What nobody had opened is lost.",
     ),
     "restored": Listed(
         "entrenous.carry.commands.backup",
-        "Say that a PostgreSQL, a bucket or a folder was put back by its own ways, before any "
-        "relay starts on it. What nobody had opened is lost, as after `relay restore`.",
+        "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by "
+        "other tools. What nobody had opened is lost, as after `relay restore`.",
     ),
 }
 
 
 def join(app: typer.Typer) -> None:
-    """Add the group ``entrenous relay``."""
     help_ = "Carry sealed messages for others."
     app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
 

@@ -14,13 +14,12 @@ WithShares = Annotated[
     bool,
     typer.Option(
         "--with-shares",
-        help="Keep shares: what was taken back or used up after the backup lives again.",
+        help="Keep shares: what was taken back or used up after the backup can be opened again.",
     ),
 ]
 
 
 def join(relay: typer.Typer) -> None:
-    """Add this module's commands to ``entrenous relay``."""
     relay.command("backup")(backup)
     relay.command("restore")(restore)
     relay.command("restored")(restored)
@@ -32,7 +31,7 @@ def backup(
     data: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Save a relay, as it is at one moment; it may be running."""
+    """Save a snapshot of a relay, which may be running."""
     saved = back_up_relay(_in_its_folder(settings_of(settings, data)), out)
     total = sum(blob.size for blob in saved.blobs)
     if as_json:
@@ -41,7 +40,7 @@ def backup(
         put_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
         return
     say(f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB.")
-    say("It is as secret as the relay itself, and what is deleted there stays in it.")
+    say("It is as secret as the relay itself, and keeps what is later deleted there.")
 
 
 def restore(
@@ -51,7 +50,7 @@ def restore(
     with_shares: WithShares = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup back into a new or empty folder. What nobody had opened is lost.
+    """Restore a backup into a new or empty folder. What nobody had opened is lost.
 
     A share in a backup may have been taken back or used up since. So all are left out, and their
     messages have to be sent again; `entrenous sent` tells the senders.
@@ -66,7 +65,7 @@ def restore(
     say(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
     _say_lost(done.lost)
     if done.damaged:
-        say(f"  {done.damaged:,} blobs in the backup were not what was saved; they are left out.")
+        say(f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out.")
     _say_what_devices_repeat()
 
 
@@ -76,8 +75,8 @@ def restored(
     with_shares: WithShares = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say that a PostgreSQL, a bucket or a folder was put back by its own ways, before any relay
-    starts on it. What nobody had opened is lost, as after `relay restore`.
+    """Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by other
+    tools. What nobody had opened is lost, as after `relay restore`.
     """
     lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
     if as_json:
@@ -87,22 +86,22 @@ def restored(
     say("The relay knows that it was restored, and may be started.")
     _say_lost(lost)
     if missing:
-        say(f"  {missing:,} blobs are not there; what names them is lost too.")
+        say(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
     _say_what_devices_repeat()
 
 
 def _say_lost(lost: int) -> None:
-    say(f"  {lost:,} copies that might have been opened are lost; `entrenous sent` says so.")
+    say(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
 
 
 def _say_what_devices_repeat() -> None:
-    say("  Tell your people to open Entrenous: within six hours of use their devices end once more")
-    say("  what they ended since then, such as copies taken back and devices that were revoked.")
+    say("  Tell your people to open Entrenous: within six hours of use their devices repeat what")
+    say("  they have ended since the backup, such as taking copies back and revoking devices.")
     say("  Until then the lock of a lost device answers again.")
 
 
 def _in_its_folder(wanted: RelaySettings) -> Path:
-    """Where a relay keeps everything; raises NoBackupElsewhere if that is not one folder."""
+    """Return the folder with everything of the relay; raises NoBackupElsewhere if there is none."""
     if wanted.database is not None or wanted.blobs is not None:
         raise NoBackupElsewhere
     return wanted.data

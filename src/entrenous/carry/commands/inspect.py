@@ -15,8 +15,7 @@ from entrenous.terminal.session import NO, YES
 
 
 def join(relay: typer.Typer) -> None:
-    """Add this module's command to ``entrenous relay``."""
-    join_statistics(relay)
+    relay.command("stats")(stats)
     relay.command("check")(check)
 
 
@@ -28,9 +27,9 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at settings, folder, disk, database, clock, TLS and address; the relay may be running.
+    """Check settings, folder, disk, database, clock, TLS and address; the relay may be running.
 
-    Exit status 1 says that something has to be put right.
+    Exit status 1 means that something has to be fixed.
     """
     findings = check_relay(settings_of(settings, data, listen))
     fine = all(finding.ok for finding in findings)
@@ -43,13 +42,8 @@ def check(
     raise typer.Exit(YES if fine else NO)
 
 
-def join_statistics(relay: typer.Typer) -> None:
-    """Add this module's command to ``entrenous relay``."""
-    relay.command("stats")(stats)
-
-
 def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
-    """Say how much a relay holds, in numbers without names; it may be running."""
+    """Show how much a relay holds, in numbers without names; it may be running."""
     wanted = settings_of(settings, data)
     with open_present_relay(wanted.data, wanted.database, wanted.blobs) as relay:
         held = asyncio.run(stats_of(relay))
@@ -65,6 +59,6 @@ def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJso
     if held.free_bytes is not None:
         say(f"{held.free_bytes // MEGABYTE:,} MB are free")
     if swept:
-        say(f"what was due by {swept} has ended")
+        say(f"everything due by {swept} was deleted")
     if restored:
         say(f"restored from a backup at {restored}")

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +23,6 @@ from entrenous.terminal.typed_input import host_and_port
 
 
 def join(relay: typer.Typer) -> None:
-    """Add this module's command to ``entrenous relay``."""
     relay.command("run")(run)
 
 
@@ -57,20 +55,20 @@ def run(
         else:
             say(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
-    elsewhere = partial(open_relay, database=wanted.database, blobs=wanted.blobs)
     if not other_database:
         check_same_database(wanted)
     wakes = wake_bounds(connections_max(), behind_proxy=wanted.behind_proxy)
-    with elsewhere(wanted.data, replace(wanted.limits, wakes=wakes)) as relay:
+    limits = replace(wanted.limits, wakes=wakes)
+    with open_relay(wanted.data, limits, database=wanted.database, blobs=wanted.blobs) as relay:
         note_database(relay, wanted)
-        app, beside = _apps(wanted, relay, _known_to(context))
-        with _told_which(beside):
-            serve(app, host, port, announce, _ways(certificate, beside, relay))
+        app, second = _apps(wanted, relay, _served_apps(context))
+        with _name_taken_address(second):
+            serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
 
 @contextmanager
-def _told_which(beside: SecondApp | None) -> Iterator[None]:
-    """Of two addresses that may be taken, --listen names one alone.
+def _name_taken_address(second: SecondApp | None) -> Iterator[None]:
+    """Say which of two addresses is taken: --listen names only one.
 
     Raises:
         AddressTaken, MetricsAddressTaken.
@@ -79,21 +77,23 @@ def _told_which(beside: SecondApp | None) -> Iterator[None]:
         yield
     except AddressTaken as taken:
         listen = taken.facts["listen"]
-        if beside is not None and listen == f"{beside.host}:{beside.port}":
+        if second is not None and listen == f"{second.host}:{second.port}":
             raise MetricsAddressTaken(listen=listen) from None
         raise
 
 
-def _ways(certificate: Certificate | None, beside: SecondApp | None, relay: Relay) -> ServeOptions:
-    """Who waits for a letter goes home at a stop, and gives way to others."""
-    if relay.bell is None:
-        return ServeOptions(certificate, beside)
-    return ServeOptions(certificate, beside, relay.bell.hush, relay.bell.make_room)
+def _serve_options(
+    certificate: Certificate | None, second: SecondApp | None, relay: Relay
+) -> ServeOptions:
+    """Let waiting requests end when the server stops or others need their connections."""
+    if relay.wake_ups is None:
+        return ServeOptions(certificate, second)
+    return ServeOptions(certificate, second, relay.wake_ups.hush, relay.wake_ups.make_room)
 
 
-def _known_to(context: typer.Context) -> Apps:
-    """The applications that can be served. Not by way of a device: its vault, and the decoders of
-    pictures below it, would take twice the memory of a relay.
+def _served_apps(context: typer.Context) -> Apps:
+    """Return the applications that can be served, without loading a device: its vault and picture
+    decoders would double a relay's memory.
     """
     session = context.find_root().obj
     if not isinstance(session, Session):
@@ -108,7 +108,7 @@ def _certificate(wanted: RelaySettings) -> Certificate | None:
 
 
 def _apps(wanted: RelaySettings, relay: Relay, apps: Apps) -> tuple[Any, SecondApp | None]:
-    """The relay's application; and the one that shows its figures, if that is asked for."""
+    """Return the relay's application, and the one that serves its metrics if they are wanted."""
     if wanted.metrics_listen is None:
         return apps["relay"](relay), None
     app, metrics = apps["metered relay"](relay)

@@ -1,5 +1,5 @@
-"""``entrenous relay init``, and the options that every relay command shares: ``--settings``,
-``--data``, ``--json``.
+"""``entrenous relay init``, and the options of all relay commands: ``--settings``, ``--data``,
+``--json``.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def settings_of(file: Path | None, data: Path | None, listen: str | None = None) -> RelaySettings:
-    """The settings in a file, with what the command line says in their place.
+    """Return the file's settings, overridden by the command line.
 
     Raises:
         NoSettingsFile, UnreadableSettings, UnknownRelaySetting, BadRelaySetting.
@@ -45,17 +45,16 @@ def settings_of(file: Path | None, data: Path | None, listen: str | None = None)
 
 
 def join(relay: typer.Typer) -> None:
-    """Add this module's command to ``entrenous relay``."""
     relay.command("init")(init)
 
 
 def init(
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where to write them; nothing is written over.")
+        Path, typer.Option(metavar="FILE", help="Where to write them; no file is overwritten.")
     ] = Path("relay.toml"),
     as_json: AsJson = False,
 ) -> None:
-    """Write a relay's default settings, in which every one is explained."""
+    """Write a relay's default settings, each with an explanation."""
     write_new(out, default_settings())
     if as_json:
         put_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
@@ -65,5 +64,4 @@ def init(
 
 
 def default_settings() -> bytes:
-    """The default file."""
     return (files("entrenous.carry.commands") / "default.toml").read_bytes()

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: responses by kind, how long they took, what is stored."""
+"""Metrics for Prometheus: responses by kind, their durations, and what is stored."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ from entrenous.carry.relay import Relay
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _COUNT_AGAIN_S: Final = 60  # counting rows takes a while on a large relay
-#: What is held now, by the field of RelayStats that tells.
+#: Gauges of what is stored, by the field of RelayStats.
 _HELD: Final[Mapping[str, str]] = {
     "mailboxes": "Mailboxes.",
     "letters": "Sealed letters that wait to be fetched.",
-    "shares": "Shares that may still be given out.",
-    "envelopes": "Envelopes that the relay remembers, those included that are over.",
+    "shares": "Shares that may still be released.",
+    "envelopes": "Envelopes, including tombstones.",
     "tokens": "Send tokens.",
     "blobs": "Blobs.",
     "blob_bytes": "Bytes of all blobs.",
-    "uploads": "Blobs that are not whole yet.",
-    "free_bytes": "Room on the disk of the blobs, in bytes.",
-    "swept_at": "When all was last ended that was due, in seconds since 1970; up to an hour late.",
+    "uploads": "Incomplete blobs.",
+    "free_bytes": "Free bytes on the disk of the blobs.",
+    "swept_at": "Time up to which everything due was deleted, in seconds since 1970; set hourly.",
 }
 
 
 class Metrics:
-    """The figures of one relay; :meth:`answered` is told of each answer."""
+    """One relay's metrics; :meth:`answered` is called for each response."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -57,12 +57,11 @@ class Metrics:
         self._counted_at = float("-inf")
 
     def answered(self, event: str, status: int, took_s: float) -> None:
-        """Count one answer."""
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
 
     async def text(self, relay: Relay) -> bytes:
-        """Everything in Prometheus' text format; what is held is at most a minute old."""
+        """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
         present = asyncio.get_running_loop().time()
         if present - self._counted_at >= _COUNT_AGAIN_S:
             self._counted_at = present
@@ -79,11 +78,11 @@ def _figure(value: float | datetime | None) -> float:
 
 
 def metrics_app(meters: Metrics, relay: Relay) -> Starlette:
-    """``GET /metrics``, and nothing else."""
+    """Serve ``GET /metrics`` and nothing else."""
 
     async def show(_: Request) -> Response:
         return Response(await meters.text(relay), media_type=CONTENT_TYPE_LATEST)
 
     app = Starlette(routes=[Route("/metrics", show)])
-    app.router.redirect_slashes = False  # it knows no address but its own
+    app.router.redirect_slashes = False
     return app

@@ -1,6 +1,6 @@
-"""The relay's ASGI application: every route, and the tasks that run beside it.
+"""The relay's ASGI application: its routes, and the tasks that run beside it.
 
-The three requests that each letter costs (post, list, acknowledge) take a fast path past
+The three requests that every letter needs (post, list, acknowledge) take a fast path past
 Starlette's routing.
 """
 
@@ -21,11 +21,6 @@ from entrenous.base.errors import RelayClockAhead
 from entrenous.base.program import this_program
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.http import routes
-from entrenous.carry.http import routes as blobs
-from entrenous.carry.http import routes as envelopes
-from entrenous.carry.http import routes as locks
-from entrenous.carry.http import routes as mailboxes
-from entrenous.carry.http import routes as wake
 from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, query_of
 from entrenous.carry.http.responses import Handler, Watch, answer, answering, refuse, unwatched
 from entrenous.carry.relay import SWEEP_S, Relay
@@ -36,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 class EagerCoroutine(Generic[Answer]):
-    """Runs; ``tell`` gets what it returns. It must raise nothing."""
+    """Runs a coroutine, which must not raise, without a task; ``tell`` gets its result."""
 
     __slots__ = ("_coroutine", "_tell")
 
@@ -53,7 +48,7 @@ class EagerCoroutine(Generic[Answer]):
         except StopIteration as ended:
             self._tell(ended.value)
             return
-        if waits is None:  # of no more than one turn of the loop
+        if waits is None:  # a bare yield, as of asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self._step)
         else:
             waits._asyncio_future_blocking = False  # noqa: SLF001 -- as tasks do
@@ -61,7 +56,7 @@ class EagerCoroutine(Generic[Answer]):
 
 
 _Quick = Callable[[RelayRequest, Relay], Coroutine[Any, Any, Response]]
-#: By method, and by whether an envelope is named.
+#: By method, and by whether the path names an envelope.
 _HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
     ("PUT", True): routes.post_envelope,
     ("GET", False): routes.list_envelopes,
@@ -70,7 +65,7 @@ _HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
 
 
 class Asked:
-    """An :class:`entrenous.carry.http.requests.RelayRequest` for one of the three."""
+    """A :class:`entrenous.carry.http.requests.RelayRequest` for the fast path."""
 
     __slots__ = ("_receive", "_scope", "headers", "path_params")
 
@@ -79,18 +74,16 @@ class Asked:
         self._receive = receive
         self.path_params = path_params
         self.headers: Mapping[str, str] = {
-            # The first of a name counts, as in Starlette.
+            # Reversed, so that the first of a name wins, as in Starlette.
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in reversed(scope["headers"])
         }
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        """What stands behind the question mark; the last of a name counts."""
         return query_of(self._scope["query_string"].decode("latin-1"))
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises ClientDisconnect."""
         coming = True
         while coming:
             message = await self._receive()
@@ -101,7 +94,7 @@ class Asked:
 
 
 class FastPath:
-    """An ASGI application in front of ``app``, which gets all that is not one of the three."""
+    """An ASGI application in front of ``app``, which gets all but the three fast requests."""
 
     def __init__(self, app: ASGIApp, relay: Relay, watch: Watch) -> None:
         self._app = app
@@ -109,8 +102,7 @@ class FastPath:
         self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        params = _named(scope["path"]) if scope["type"] == "http" else None
+        params = _path_params(scope["path"]) if scope["type"] == "http" else None
         handler = params and _HANDLERS.get((scope["method"], "envelope" in params))
         if not params or not handler:
             await self._app(scope, receive, send)
@@ -120,8 +112,8 @@ class FastPath:
         await response(scope, receive, send)
 
     def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
-        """Answer one that came whole, if it is one of the three."""
-        params = _named(asked.path)
+        """Answer a fully received request; return False if it is none of the three."""
+        params = _path_params(asked.path)
         handler = params and _HANDLERS.get((asked.method, "envelope" in params))
         if not params or not handler:
             return False
@@ -133,8 +125,8 @@ class FastPath:
         return True
 
 
-def _named(path: str) -> Mapping[str, str] | None:
-    """Mailbox and envelope of ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``."""
+def _path_params(path: str) -> Mapping[str, str] | None:
+    """Parse ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``; None for any other path."""
     parts = path.split("/")
     if len(parts) not in (5, 6) or not all(parts[1:]):
         return None
@@ -147,44 +139,44 @@ def _named(path: str) -> Mapping[str, str] | None:
 _MAILBOX: Final = "/v1/mailboxes/{mailbox}"
 _PREKEYS: Final = _MAILBOX + "/prekeys/{device}"
 _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
-    ("GET", "/v1/status", mailboxes.look_at_status),
-    ("PUT", _MAILBOX, mailboxes.make_mailbox),
-    ("DELETE", _MAILBOX, locks.delete_mailbox),
-    ("PUT", _MAILBOX + "/close-lock", locks.put_close_lock),
-    ("PUT", _MAILBOX + "/lock", locks.put_lock),
-    ("POST", _MAILBOX + "/lock/evaluate", locks.evaluate_question),
-    ("POST", _MAILBOX + "/lock/opened", locks.hear_opened),
-    ("POST", _MAILBOX + "/lock/reset", locks.reset_lock),
-    ("POST", _MAILBOX + "/lock/renew", locks.hear_renewed),
-    ("GET", _MAILBOX + "/wake", wake.wait_for_letter),
-    ("PUT", _MAILBOX + "/card", mailboxes.publish_card),
-    ("GET", _MAILBOX + "/card", mailboxes.show_card),
-    ("PUT", _PREKEYS, mailboxes.publish_prekeys),
-    ("GET", _PREKEYS, mailboxes.tell_prekeys),
-    ("POST", _PREKEYS + "/claim", mailboxes.hand_out_prekeys),
-    ("POST", _MAILBOX + "/tokens", mailboxes.change_tokens),
-    ("PUT", _MAILBOX + "/tokens/{lock}", mailboxes.grant_token),
-    ("DELETE", _MAILBOX + "/tokens/{lock}", mailboxes.revoke_token),
-    ("PUT", _MAILBOX + "/blobs/{blob}", blobs.put_blob),
-    ("GET", _MAILBOX + "/blobs/{blob}", blobs.look_at_upload),
-    ("GET", "/v1/blobs/{blob}", blobs.get_blob),
-    ("PUT", _MAILBOX + "/envelopes/{envelope}", envelopes.post_envelope),
-    ("GET", _MAILBOX + "/envelopes", envelopes.list_envelopes),
-    ("DELETE", _MAILBOX + "/envelopes/{envelope}", envelopes.acknowledge_envelope),
-    ("POST", "/v1/shares/{envelope}/open", envelopes.release_share),
-    ("POST", "/v1/shares/{envelope}/finish", envelopes.finish_share),
-    ("POST", "/v1/envelopes/{envelope}/withdraw", envelopes.withdraw_envelope),
-    ("GET", "/v1/envelopes/{envelope}/state", envelopes.show_state),
+    ("GET", "/v1/status", routes.look_at_status),
+    ("PUT", _MAILBOX, routes.make_mailbox),
+    ("DELETE", _MAILBOX, routes.delete_mailbox),
+    ("PUT", _MAILBOX + "/close-lock", routes.put_close_lock),
+    ("PUT", _MAILBOX + "/lock", routes.put_lock),
+    ("POST", _MAILBOX + "/lock/evaluate", routes.evaluate_question),
+    ("POST", _MAILBOX + "/lock/opened", routes.hear_opened),
+    ("POST", _MAILBOX + "/lock/reset", routes.reset_lock),
+    ("POST", _MAILBOX + "/lock/renew", routes.hear_renewed),
+    ("GET", _MAILBOX + "/wake", routes.wait_for_letter),
+    ("PUT", _MAILBOX + "/card", routes.publish_card),
+    ("GET", _MAILBOX + "/card", routes.show_card),
+    ("PUT", _PREKEYS, routes.publish_prekeys),
+    ("GET", _PREKEYS, routes.tell_prekeys),
+    ("POST", _PREKEYS + "/claim", routes.hand_out_prekeys),
+    ("POST", _MAILBOX + "/tokens", routes.change_tokens),
+    ("PUT", _MAILBOX + "/tokens/{lock}", routes.grant_token),
+    ("DELETE", _MAILBOX + "/tokens/{lock}", routes.revoke_token),
+    ("PUT", _MAILBOX + "/blobs/{blob}", routes.put_blob),
+    ("GET", _MAILBOX + "/blobs/{blob}", routes.look_at_upload),
+    ("GET", "/v1/blobs/{blob}", routes.get_blob),
+    ("PUT", _MAILBOX + "/envelopes/{envelope}", routes.post_envelope),
+    ("GET", _MAILBOX + "/envelopes", routes.list_envelopes),
+    ("DELETE", _MAILBOX + "/envelopes/{envelope}", routes.acknowledge_envelope),
+    ("POST", "/v1/shares/{envelope}/open", routes.release_share),
+    ("POST", "/v1/shares/{envelope}/finish", routes.finish_share),
+    ("POST", "/v1/envelopes/{envelope}/withdraw", routes.withdraw_envelope),
+    ("GET", "/v1/envelopes/{envelope}/state", routes.show_state),
 )
 
 
 def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
-    """The relay as an ASGI application; it closes nothing that ``relay`` holds.
+    """Return the relay as an ASGI application; it closes nothing that ``relay`` holds.
 
-    ``watch`` is told of each answer.
+    ``watch`` is called for each response.
     """
-    this_program()  # git is asked before requests come, not while others wait
-    routes = [
+    this_program()  # run git now, not while requests wait
+    app_routes = [
         Route(path, answering(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES
     ]
@@ -200,19 +192,19 @@ def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     app = Starlette(
-        routes=routes,
+        routes=app_routes,
         lifespan=sweeping,
         exception_handlers={HTTPException: refuse},
     )
-    app.router.redirect_slashes = False  # a token is sent nowhere else
+    app.router.redirect_slashes = False  # a client must not repeat its token elsewhere
     app.state.coming = UploadsUnderWay(relay.limits.coming_bytes)
     return FastPath(app, relay, watch)
 
 
 async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
-    """Forget what is due, every minute, whatever happened the minute before.
+    """Delete what is due, every minute, whatever happened the minute before.
 
-    Rows and bytes have a minute each of their own, for a bucket that is away takes many to say so.
+    Rows and bytes have tasks of their own, for an unreachable bucket takes minutes to fail.
     """
     while True:
         log = logging.getLogger("entrenous.relay")

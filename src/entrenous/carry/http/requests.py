@@ -14,35 +14,29 @@ from entrenous.carry.relay import wait_allowed
 from entrenous.wire.encodings import from_base64url
 
 SMALL_BODY: Final = 4096
-_BODY_S: Final = 60.0  # the largest that is no blob, 557 KB, on a line of 10 KB a second
+_BODY_S: Final = 60.0  # for the largest body that is no blob, 557 KB, at 10 KB a second
 
 
 class RelayRequest(Protocol):
-    """As much of a request as an answer needs: Starlette's, or that of quick.py."""
+    """The part of a request that handlers use: Starlette's, or the fast path's."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By names in lower case."""
-        ...
+        """Headers, by names in lower case."""
 
     @property
     def path_params(self) -> Mapping[str, Any]:
-        """The parts of the address that a route names."""
-        ...
+        """The named parts of the path."""
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        """What stands behind the question mark."""
-        ...
+        """The query; the last of a name counts."""
 
     def stream(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises ClientDisconnect."""
-        ...
+        """Yield the body as it arrives; raises ClientDisconnect."""
 
 
 class ReceivedRequest:
-    """An :class:`Asking` that is here as a whole."""
-
     __slots__ = ("_query", "body", "headers", "path_params")
 
     def __init__(
@@ -55,16 +49,14 @@ class ReceivedRequest:
 
     @property
     def query_params(self) -> Mapping[str, str]:
-        """What stands behind the question mark; the last of a name counts."""
         return query_of(self._query)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The body at once."""
         yield self.body
 
 
 def query_of(untrusted_text: str) -> Mapping[str, str]:
-    """What a query says; the last of a name counts."""
+    """Parse a query; the last of a name counts."""
     if "%" in untrusted_text or "+" in untrusted_text:
         return dict(parse_qsl(untrusted_text, keep_blank_values=True))
     pairs = (pair.partition("=") for pair in untrusted_text.split("&") if pair)
@@ -72,7 +64,7 @@ def query_of(untrusted_text: str) -> Mapping[str, str]:
 
 
 def token_of(request: RelayRequest) -> Secret:
-    """The bearer token; raises WrongToken if there is none that could be one."""
+    """Return the bearer token; raises WrongToken if there is none or it is malformed."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise WrongToken
@@ -83,32 +75,28 @@ def token_of(request: RelayRequest) -> Secret:
 
 
 def mailbox_of(request: RelayRequest) -> MailboxId:
-    """The mailbox in the address."""
     return MailboxId(_id(request, "mailbox"))
 
 
 def device_of(request: RelayRequest) -> DeviceId:
-    """The device in the address."""
     return DeviceId(_id(request, "device"))
 
 
 def envelope_of(request: RelayRequest) -> EnvelopeId:
-    """The envelope in the address."""
     return EnvelopeId(_id(request, "envelope"))
 
 
 def blob_of(request: RelayRequest) -> BlobId:
-    """The blob in the address."""
     return BlobId(_id(request, "blob"))
 
 
 def lock_in(request: RelayRequest) -> bytes:
-    """The lock in the address, 32 bytes."""
+    """Return the lock in the path, 32 bytes."""
     return from_base64url(request.path_params["lock"], LOCK_BYTES)
 
 
 def number(untrusted_text: str, most: int) -> int:
-    """A count from 0 to ``most`` in decimal digits."""
+    """Parse a number from 0 to ``most`` in decimal digits; raises NotUnderstood."""
     if not (untrusted_text.isascii() and untrusted_text.isdigit() and len(untrusted_text) < 20):
         raise NotUnderstood
     if int(untrusted_text) > most:
@@ -117,7 +105,7 @@ def number(untrusted_text: str, most: int) -> int:
 
 
 def is_large(request: RelayRequest) -> bool:
-    """Whether so much is still to come that whoever sends it should show a token that holds."""
+    """Return whether the body is so large that the token should be checked before reading it."""
     if isinstance(request, ReceivedRequest):
         return False
     length = request.headers.get("content-length", "")
@@ -125,11 +113,11 @@ def is_large(request: RelayRequest) -> bool:
 
 
 async def body_of(request: RelayRequest, limit: int) -> bytes:
-    """The whole body.
+    """Return the whole body.
 
     Raises:
         TooLarge: it is longer than ``limit`` bytes; the rest is not read.
-        ClientDisconnect: it did not come, or not within a minute.
+        ClientDisconnect: it did not arrive, or not within a minute.
     """
     if isinstance(request, ReceivedRequest):
         if len(request.body) > limit:
@@ -143,7 +131,7 @@ async def body_of(request: RelayRequest, limit: int) -> bytes:
 
 
 async def chunks_of(request: RelayRequest, limit: int) -> AsyncIterator[bytes]:
-    """The body as it comes; raises TooLarge once it is longer than ``limit`` bytes."""
+    """Yield the body as it arrives; raises TooLarge once it is longer than ``limit`` bytes."""
     seen = 0
     async for chunk in request.stream():
         seen += len(chunk)

@@ -1,4 +1,4 @@
-"""Answer requests and errors, and log an event, a status and a size class."""
+"""Answer requests and errors, and log event, status and size class of each answer."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
 
 Question = TypeVar("Question", bound=RelayRequest)
 Handler = Callable[[Request, Relay], Awaitable[Response]]
-#: Is told of each answer: its event, its HTTP status, how long it took in seconds.
+#: Called for each answer with its event, its HTTP status and its duration in seconds.
 Watch = Callable[[str, int, float], None]
 _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -38,14 +38,14 @@ _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
 }
 _SPOKEN: Final = (b"entrenous-protocol", b"%d" % PROTOCOL_NEWEST)  # shows that a relay answers
 _CLOSE: Final = (b"connection", b"close")
-#: What a request speaks that says nothing: before version 2, but to this address also a monitor.
-_UNSAID: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
+#: The protocol version assumed without the header, where it is not 1: monitors ask for the status.
+_ASSUMED: Final = {"/v1/status": str(PROTOCOL_NEWEST)}
 _MORE_ROOM_S: Final = "600"  # an operator has to act, or a message to expire
 _LOG: Final = logging.getLogger("entrenous.relay")
 
 
 class ShortResponse(Response):
-    """A short answer, made in a fifth of the time that Starlette takes for one of its own."""
+    """A short response, built in a fifth of the time that Starlette's takes."""
 
     def __init__(self, status_code: int, body: bytes = b"", media_type: str = "") -> None:
         self.status_code, self.body, self.background = status_code, body, None
@@ -59,7 +59,7 @@ class ShortResponse(Response):
 def answering(
     handler: Handler, relay: Relay, watch: Watch
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of a handler: whatever happens, a device gets an answer that it understands."""
+    """Return a handler's endpoint: whatever happens, a device gets an answer it understands."""
 
     async def endpoint(request: Request) -> Response:
         return await answer(handler, relay, watch, request.scope["path"], request)
@@ -68,11 +68,11 @@ def answering(
 
 
 def unwatched(event: str, status: int, took_s: float) -> None:
-    """Nobody counts."""
+    pass
 
 
 async def refuse(_: Request, why: Exception) -> Response:
-    """The answer to an address or a method that is not in the interface."""
+    """Answer a request for an unknown path or method."""
     status = why.status_code if isinstance(why, HTTPException) else 500
     response = _blank(status)
     response.raw_headers.append(_SPOKEN)
@@ -86,7 +86,7 @@ async def answer(
     path: str,
     request: Question,
 ) -> Response:
-    """What a handler answers to a request for ``path``, or the problem that it met."""
+    """Run a handler and return its response, or the problem document of its error."""
     began_s = time.perf_counter()
     try:
         _refuse_old(request.headers.get("entrenous-protocol"), path, relay.limits.floor)
@@ -95,8 +95,8 @@ async def answer(
         response = _problem(why)
     except ClientDisconnect:
         response = _blank(HTTPStatus.REQUEST_TIMEOUT)
-        response.raw_headers.append(_CLOSE)  # nobody waits for the rest of its body
-    except Exception as why:  # noqa: BLE001 -- a bug must not end in a page of secrets
+        response.raw_headers.append(_CLOSE)  # the rest of the body is not read
+    except Exception as why:  # noqa: BLE001 -- a bug must not end in a page that shows secrets
         _log_bug(handler, why)
         response = _problem(EntrenousError())
     response.raw_headers.append(_SPOKEN)
@@ -106,15 +106,15 @@ async def answer(
 
 
 def _blank(status: int) -> Response:
-    """The problem that its status says all of."""
+    """Return a problem document with nothing but its status."""
     body = b'{"type":"about:blank","title":"%s","status":%d}'
     title = HTTPStatus(status).phrase.encode()
     return Response(body % (title, status), status, media_type=MEDIA_TYPE)
 
 
 def _refuse_old(said: str | None, path: str, floor: int) -> None:
-    """Turn away whoever speaks only what this relay speaks no more, or not yet."""
-    spoken = _UNSAID.get(path, "1") if said is None else said
+    """Raise ProtocolTooOld unless the client's protocol version is one of ours."""
+    spoken = _ASSUMED.get(path, "1") if said is None else said
     if spoken not in _spoken_from(floor):
         ours = int(spoken) if spoken.isascii() and spoken.isdigit() and len(spoken) < 9 else 0
         raise ProtocolTooOld(floor=floor, newest=PROTOCOL_NEWEST, ours=ours)

@@ -1,4 +1,4 @@
-"""The relay's routes: blobs, envelopes, shares, wake-ups, mailboxes and locks (docs/spec/relay.md)."""
+"""The handlers of the relay's HTTP interface (docs/spec/relay.md)."""
 
 import asyncio
 import ipaddress
@@ -27,7 +27,7 @@ from entrenous.base.limits import (
     WAKE_S_MAX,
 )
 from entrenous.base.program import this_program
-from entrenous.carry.accept import accept, acknowledge, prove_sender, waiting_envelopes
+from entrenous.carry.accept import accept, acknowledge, check_sender, waiting_envelopes
 from entrenous.carry.device_lock import (
     allow_more_tries,
     answer_blinded,
@@ -64,7 +64,7 @@ from entrenous.carry.mailbox import (
 from entrenous.carry.relay import Relay, wait_allowed
 from entrenous.carry.release import finish, open_share
 from entrenous.carry.restore import restored_at
-from entrenous.carry.send_tokens import add_tokens, prove_owner, register_token, withdraw_token
+from entrenous.carry.send_tokens import add_tokens, check_owner, register_token, withdraw_token
 from entrenous.carry.wake_ups import wait_for_envelope
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import lock_of
@@ -96,14 +96,14 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class Beyond(Exception):
-    """The range lies outside of what there is (416)."""
+    """The range lies outside the blob (416)."""
 
 
 def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
-    """Start and stop of the asked range; None for the whole.
+    """Return start and stop of the requested range; None for the whole.
 
-    What is no single range is ignored, as the RFC allows; so is one that holds only for another
-    version (``If-Range``).
+    Anything but a single range is ignored, as the RFC allows, and so is a range for another version
+    (``If-Range``).
 
     Raises:
         Beyond: it begins after the last byte.
@@ -130,12 +130,12 @@ def _last(count: int, size: int) -> tuple[int, int]:
 async def at_minimum_pace(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
-    """Pass the bytes on, as long as a minute in which we wait for them brings enough, or the end.
+    """Pass the bytes on while each minute of waiting brings at least PACE_BYTES_MIN, or the end.
 
-    While they are stored it is they who wait.
+    Time in which the bytes are stored is not counted.
 
     Raises:
-        ClientDisconnect: it did not; whoever sends them is as good as gone.
+        ClientDisconnect: too few bytes arrived; the sender is as good as gone.
     """
     came, left_s = 0, PACE_S
     while True:
@@ -148,7 +148,7 @@ async def at_minimum_pace(
         except TimeoutError:
             raise ClientDisconnect from None
         came, left_s = came + len(chunk), left_s - (now_s() - since_s)
-        if came >= PACE_BYTES_MIN:  # what is beyond is no credit for a rest
+        if came >= PACE_BYTES_MIN:  # a surplus is no credit for a later pause
             came, left_s = 0, PACE_S
         yield chunk
 
@@ -169,13 +169,13 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 
 
 async def look_at_upload(request: Request, relay: Relay) -> Response:
-    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: how much of it came; the sender's look."""
+    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: how much of it is stored, for its sender."""
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
     return Response(write_upload(came, size), media_type=JSON)
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
-    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); never counts, never consumes."""
+    """``GET /v1/blobs/{blob}``, with ranges (RFC 9110 section 14); reading is never counted."""
     held = await find_blob(blob_of(request), token_of(request), relay)
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(held.sha256)}"'}
     try:
@@ -188,14 +188,14 @@ async def get_blob(request: Request, relay: Relay) -> Response:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{held.size}"
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
-        stop = start  # the server sends no body then, so nothing is read for one
+        stop = start  # the server sends no body, so none is read
     chunks = await relay.blobs.read(held.name, start, stop)
     kind = "application/octet-stream"
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=kind)
 
 
 def _deposit(request: Request, start: int) -> BlobDeposit:
-    """What is announced; the body is its rest from ``start`` on."""
+    """Parse the announced blob; the body is its rest from ``start`` on."""
     asked = request.headers
     try:
         length = number(asked["content-length"], _LENGTH_MAX)
@@ -214,7 +214,7 @@ def _deposit(request: Request, start: int) -> BlobDeposit:
     return BlobDeposit(blob_of(request), mailbox_of(request), size, sha256, *locks, expires_at)
 
 
-_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # b64u takes a third more, the other members 4 KiB
+_ENVELOPE_BODY: Final = 2 * SEALED_BYTES_MAX  # base64url adds a third, the other members 4 KiB
 _SEQUENCE_MAX: Final = 2**53 - 1
 
 
@@ -222,7 +222,7 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
     name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
     if is_large(request):
-        await prove_sender(name, mailbox, token, relay)
+        await check_sender(name, mailbox, token, relay)
     envelope = read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
     new = await accept(envelope, token, relay)
     return ShortResponse(201 if new else 200)
@@ -268,10 +268,10 @@ async def show_state(request: Request, relay: Relay) -> Response:
     return Response(write_look(status), media_type=JSON)
 
 
-_SOMETHING: Final = b"{}"  # the same for whatever came, from whomever
-#: Whoever has to yield gives the connection back too.
+_SOMETHING: Final = b"{}"  # the same whatever arrived, and from whomever
+#: A dropped listener gives its connection back too.
 _CLOSE: Final = {"connection": "close"}
-_NETWORK_BYTES: Final = 8  # of an IPv6 address: one customer has all that follow
+_NETWORK_BYTES: Final = 8  # of an IPv6 address; the rest belongs to one customer
 
 
 async def wait_for_letter(request: Request, relay: Relay) -> Response:
@@ -280,7 +280,7 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
     network = network_of(request.client.host) if request.client else b""
     waiting = wait_for_envelope(mailbox_of(request), token_of(request), seconds, relay, network)
     began_s = time.monotonic()
-    comes = waiting if relay.bell is None else _while_there(request, waiting)
+    comes = waiting if relay.wake_ups is None else _while_there(request, waiting)
     if await comes:
         return Response(_SOMETHING, media_type=JSON)
     is_early = time.monotonic() - began_s < seconds - 1
@@ -288,7 +288,7 @@ async def wait_for_letter(request: Request, relay: Relay) -> Response:
 
 
 def network_of(host: str) -> bytes:
-    """An IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
+    """Return an IPv4 address, or the first 64 bits of an IPv6 one; b"" for anything else."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -298,10 +298,10 @@ def network_of(host: str) -> bytes:
 
 
 async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
-    """What ``waiting`` returns. Who hangs up gives the place back at once, and not a minute later.
+    """Return what ``waiting`` returns, but give the place back at once if the client hangs up.
 
     Raises:
-        ClientDisconnect: nobody is there who could be answered.
+        ClientDisconnect: the client hung up.
     """
     answer, gone = asyncio.create_task(waiting), asyncio.create_task(_gone(request))
     try:
@@ -395,10 +395,10 @@ async def revoke_token(request: Request, relay: Relay) -> Response:
 
 
 async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
-    """The whole body; of a large one nothing is read that its sender may not send."""
+    """Return the whole body; check the owner's token before reading a large one."""
     mailbox, token = mailbox_of(request), token_of(request)
     if is_large(request):
-        await prove_owner(mailbox, token, relay)
+        await check_owner(mailbox, token, relay)
     return await body_of(request, limit)
 
 

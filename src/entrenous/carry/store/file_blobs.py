@@ -1,7 +1,6 @@
-"""Blobs as files in one folder, whole or still growing.
+"""Blobs as files in one folder, complete or still growing.
 
-Also what every store of blobs needs: one upload of a blob at a time, and read sizes that follow
-the reader's pace.
+Also what every blob store needs: exclusive uploads, and read sizes that follow the reader's pace.
 """
 
 import asyncio
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.base.errors import DamagedBlob, DiskFailed, DiskFull, NoSuchBlob, TooMany
+from entrenous.base.files import sync_folder
 
-RETRY_S: Final = 10  # a connection that broke is noticed by then, most often
+RETRY_S: Final = 10  # a broken connection is mostly noticed by then
 
 
 class ExclusiveUploads:
-    """The names that are being written, ``most`` at the same time and ``of_one`` of one owner."""
+    """The names being written, ``most`` at the same time and ``of_one`` of one owner."""
 
     def __init__(self, most: float = math.inf, of_one: float = math.inf) -> None:
         self._names: set[str] = set()
@@ -36,7 +36,7 @@ class ExclusiveUploads:
 
     @contextmanager
     def of(self, name: str, owner: bytes) -> Iterator[None]:
-        """Be the one who writes under that name; raises TooMany if there is one, or too many."""
+        """Reserve the name in the block; raises TooMany if it is taken or there are too many."""
         full = len(self._names) >= self._most or self._owned[owner] >= self._of_one
         if full or name in self._names:
             raise TooMany(retry_after_s=RETRY_S)
@@ -51,11 +51,11 @@ class ExclusiveUploads:
 
 SHORTEST_BYTES: Final = 1 << 16
 LONGEST_BYTES: Final = 1 << 20
-_AT_ONCE_S: Final = 0.1
+_PROMPT_S: Final = 0.1
 
 
 class ReadSize:
-    """The length of the next piece, in ``bytes``."""
+    """Chooses the length of the next read, ``bytes``: it doubles while the reader keeps up."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self.bytes = SHORTEST_BYTES
@@ -63,42 +63,44 @@ class ReadSize:
         self._since_s = now_s()
 
     def given(self) -> None:
-        """A piece was read, and waits."""
+        """Note that a piece was handed to the reader."""
         self._since_s = self._now_s()
 
     def taken(self) -> None:
-        """The next may be read."""
-        prompt = self._now_s() - self._since_s < _AT_ONCE_S
+        """Note that the reader wants the next piece."""
+        prompt = self._now_s() - self._since_s < _PROMPT_S
         self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
 
 
-WRITE_BYTES: Final = 1 << 20  # what is written in one go
-_SYNC_BYTES: Final = 16 << 20  # a crash of the machine costs no more than this
+WRITE_BYTES: Final = 1 << 20  # per write
+_SYNC_BYTES: Final = 16 << 20  # the most that a crash of the machine costs
 _READ_BYTES: Final = 1 << 20
 
 
 class PartialBlob:
-    """The one upload's hold on the file at ``path``; every call may wait for a disk.
+    """One upload's lock and file at ``path``; every call may block on the disk.
 
-    A request can be cancelled while a thread is at work for it, so whoever closes waits for that
-    thread: a descriptor must not be given to another file in the middle of a write.
+    A request can be cancelled while a thread works for it, so :meth:`close` waits for that thread:
+    a descriptor must not be reused for another file in the middle of a write.
 
     Raises:
-        TooMany: another upload has it.
-        OSError: it can't be made, read or written.
+        TooMany: another upload has locked the file.
+        OSError: it cannot be created, read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _taken(path)
-        self._turn = threading.Lock()
+        self._file = _open_locked(path)
+        self._lock = threading.Lock()
         self._at = self._synced = 0
         self._digest = hashlib.sha256()
 
     def read_until(self, start: int) -> None:
-        """Go on at ``start``; raises DamagedBlob if less is there."""
+        """Hash the bytes before ``start``, then resume there; raises DamagedBlob if it is too
+        far.
+        """
         while self._at < start:
-            with self._turn:
+            with self._lock:
                 if self._file.closed:
                     return
                 size = min(_READ_BYTES, start - self._at)
@@ -110,8 +112,8 @@ class PartialBlob:
         self._synced = start
 
     def write(self, data: bytes | bytearray) -> None:
-        """Write all of it at the place that was reached; a disk may take less than it is given."""
-        with self._turn:
+        """Write all of ``data``; one system call may write only a part."""
+        with self._lock:
             rest = memoryview(data)
             while rest and not self._file.closed:
                 written = os.pwrite(self._file.fileno(), rest, self._at)
@@ -121,13 +123,13 @@ class PartialBlob:
             self._sync_often()
 
     def publish(self, sha256: bytes, target: Path) -> None:
-        """Make it durable and give it its own name, still locked; then nobody has it open.
+        """Make the file durable, rename it to ``target`` while it is locked, and close it.
 
         Raises:
             DamagedBlob: the whole has another hash.
             NoSuchBlob: it was dropped meanwhile.
         """
-        with self._turn:
+        with self._lock:
             if self._digest.digest() != sha256:
                 raise DamagedBlob
             os.ftruncate(self._file.fileno(), self._at)
@@ -138,14 +140,13 @@ class PartialBlob:
             self._file.close()
 
     def give_up(self) -> None:
-        """Give the disk back what is here: it is full, and the database needs room to forget it."""
-        with self._turn:
+        """Truncate the file: the disk is full, and the database needs room to delete the row."""
+        with self._lock:
             if not self._file.closed:
                 os.ftruncate(self._file.fileno(), 0)
 
     def close(self) -> None:
-        """Let go of the file."""
-        with self._turn:
+        with self._lock:
             self._file.close()
 
     def _sync_often(self) -> None:
@@ -154,8 +155,8 @@ class PartialBlob:
             self._synced = self._at
 
 
-def _taken(path: Path) -> BinaryIO:
-    """The file, open and locked; one that was published or dropped meanwhile is let go."""
+def _open_locked(path: Path) -> BinaryIO:
+    """Open and lock the file; retry if it was renamed or deleted before it was locked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
         file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
@@ -173,7 +174,7 @@ def _taken(path: Path) -> BinaryIO:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether that is the file which the path leads to."""
+    """Return whether ``path`` leads to this open file."""
     try:
         there = path.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -185,7 +186,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileBlobs:
-    """A :class:`entrenous.carry.relay.BlobStore` in a folder that is nobody else's."""
+    """Implements :class:`entrenous.carry.relay.BlobStore` in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -199,9 +200,8 @@ class FileBlobs:
         start: int = 0,
         owner: bytes = b"",  # noqa: ARG002 -- many files take no more memory than few
     ) -> None:
-        """Store a stream from ``start`` on; durable when it returns."""
         with _disk_errors():
-            # Not in a thread, as close: a cancelled request would leave it locked for a while.
+            # Not in a thread, like close: a cancelled request would leave it locked for a while.
             part = PartialBlob(self._part(name))
             try:
                 await asyncio.to_thread(part.read_until, start)
@@ -212,87 +212,76 @@ class FileBlobs:
                     part.give_up()
                 raise
             finally:
-                # Not in a thread: a cancelled request has no more turns, and nothing waits here.
+                # Not in a thread: a cancelled request cannot await, and this does not block.
                 part.close()
-            await asyncio.to_thread(self._sync_folder)
+            await asyncio.to_thread(sync_folder, self._folder)
 
     async def size(self, name: str) -> int:
-        """How much of an unfinished one is here."""
         try:
             return self._part(name).stat().st_size
         except FileNotFoundError:
             return 0
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to ``stop``."""
         try:
             file = await asyncio.to_thread((self._folder / name).open, "rb", 0)
         except FileNotFoundError:
             raise NoSuchBlob from None
-        return _stretch(file, start, stop)
+        return _read_range(file, start, stop)
 
     async def drop(self, name: str) -> None:
-        """Remove it, and an unfinished one of its name."""
         with _disk_errors():
             await asyncio.to_thread(self._remove, name)
 
     def room(self) -> int | None:
-        """How many more bytes fit on this disk."""
         return shutil.disk_usage(self._folder).free
 
     def _remove(self, name: str) -> None:
         self._part(name).unlink(missing_ok=True)
         (self._folder / name).unlink(missing_ok=True)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._folder)
 
     def _part(self, name: str) -> Path:
         return self._folder / f"{name}.part"
 
 
 async def _fill(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
-    """Write in large pieces, each in a thread while the next one comes.
+    """Write in large pieces, each in a thread while the next one arrives.
 
-    What came is written also when the stream breaks.
+    What arrived is written even if the stream breaks.
     """
     held, writing = bytearray(), None
     try:
         async for chunk in chunks:
             held += chunk
             if len(held) >= WRITE_BYTES:
-                await _written(writing)
+                await _finish_write(writing)
                 writing = asyncio.create_task(asyncio.to_thread(part.write, held))
                 held = bytearray()
     finally:
-        await _written(writing)
+        await _finish_write(writing)
         part.write(held)
 
 
-async def _written(writing: asyncio.Task[None] | None) -> None:
-    """Wait for a write, which goes on even if whoever waits is cancelled; raises what it raised."""
+async def _finish_write(writing: asyncio.Task[None] | None) -> None:
+    """Wait for a write, which goes on if the waiter is cancelled; raises what the write raised."""
     if writing is not None:
         await asyncio.wait({writing})
         writing.result()
 
 
-async def _stretch(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
-    stride = ReadSize()
+async def _read_range(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
+    read_size = ReadSize()
     with file:
         file.seek(start)
         while start < stop:
-            chunk = await asyncio.to_thread(file.read, min(stride.bytes, stop - start))
+            chunk = await asyncio.to_thread(file.read, min(read_size.bytes, stop - start))
             if not chunk:
                 return
             start += len(chunk)
-            stride.given()
+            read_size.given()
             yield chunk
-            stride.taken()
+            read_size.taken()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""Group commit: many requests share one transaction, which runs in the event loop."""
+"""Group commit: many requests share one transaction, which runs in the event loop.
+
+A thread waits for the disk meanwhile.
+"""
 
 import asyncio
 import contextlib
@@ -11,91 +14,74 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from entrenous.carry.relay import RowView
 from entrenous.carry.store.unit_of_work import UnitOfWork, View
 
-Look = Callable[[RowView], object]
+Hint = Callable[[RowView], object]
 GROUP_MAX: Final = 256
 
 
 class GroupConnection(Protocol):
     """A connection to a database, used by one thread at a time.
 
-    ``shared`` says whether others write too, so that each group waits for its turn.
+    ``shared`` says whether other processes write too, so that each group waits for a lock.
     """
 
     errors: tuple[type[Exception], ...]
     shared: bool
 
     def wait_for_turn(self) -> None:
-        """Return when nobody else writes; meanwhile others queue."""
-        ...
+        """Block until nobody else writes; meanwhile requests queue."""
 
     def ready(self) -> bool:
-        """Whether :meth:`begin` waits for nobody; else it is not for the event loop."""
-        ...
+        """Return whether :meth:`begin` does not block, so that the event loop may call it."""
 
-    def begin(self, ahead: list[Look], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction, and read what these will ask for.
-
-        Without ``writes`` nothing is put or dropped in it.
+    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
+        """Begin a transaction and prefetch what the hints read; ``writes`` is False to only
+        read.
         """
-        ...
 
-    def commit(self, desk: UnitOfWork) -> None:
-        """Write what the desk holds, and end the transaction; it need not be durable yet."""
-        ...
+    def commit(self, tx: UnitOfWork) -> None:
+        """Write the unit of work and commit; the commit need not be durable yet."""
 
     def ticket(self) -> object:
-        """What :meth:`sync` is given for all that was committed since the last ticket."""
-        ...
+        """Return the argument with which :meth:`sync` covers all commits since the last ticket."""
 
     def sync(self, ticket: Any) -> None:
-        """Return when all of it is durable, and all before; called by another thread."""
-        ...
+        """Block, in another thread, until all commits up to the ticket are durable."""
 
     def roll_back(self) -> None:
-        """Undo the transaction, if there is one."""
-        ...
+        pass
 
-    def alone(self, statement: str) -> list[Any]:
-        """Run one statement outside of any transaction; its rows."""
-        ...
+    def execute_alone(self, statement: str) -> list[Any]:
+        """Run one statement outside of any transaction; return its rows."""
 
-    def named(self, why: Exception) -> Exception:
-        """One of ``errors`` as a person can read it; a mistake in a statement stays what it is."""
-        ...
+    def translate_error(self, why: Exception) -> Exception:
+        """Translate one of ``errors`` for people; an error in our own SQL stays as it is."""
 
-    def tidy(self) -> None:
-        """Do what is best done while nobody writes here."""
-        ...
+    def checkpoint(self) -> None:
+        """Run maintenance while nobody writes."""
 
     def close(self) -> None:
-        """Close the connection."""
-        ...
+        pass
 
 
 class Job:
-    """Something to do in the thread, and who waits for it."""
+    __slots__ = ("answer", "exclusive", "hint", "loop", "work")
 
-    __slots__ = ("ahead", "alone", "answer", "loop", "work")
-
-    def __init__(self, work: Callable[[Any], Any], ahead: Look | None, *, alone: bool) -> None:
+    def __init__(self, work: Callable[[Any], Any], hint: Hint | None, *, exclusive: bool) -> None:
         self.work = work
-        self.ahead = ahead
-        self.alone = alone
+        self.hint = hint
+        self.exclusive = exclusive
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self.loop.create_future()
 
 
 class Outcome:
-    """What became of a job: an answer, or an error."""
-
     __slots__ = ("error", "value")
 
     def __init__(self, value: object = None, error: Exception | None = None) -> None:
         self.value = value
         self.error = error
 
-    def tell(self, job: Job) -> None:
-        """Let go whoever waits for it."""
+    def resolve(self, job: Job) -> None:
         if job.answer.done():
             return
         if self.error is None:
@@ -105,60 +91,63 @@ class Outcome:
 
 
 def deliver(group: list[Job], outcomes: list[Outcome]) -> None:
-    """Wake everybody of a group; those of one loop with one call."""
+    """Resolve the futures of a group, with one call for each event loop."""
     pairs = list(zip(group, outcomes, strict=True))
     for loop in {job.loop for job in group}:
         mine = [(job, outcome) for job, outcome in pairs if job.loop is loop]
-        with contextlib.suppress(RuntimeError):  # that loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell_here, mine)
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve_all, mine)
 
 
-def _tell_here(pairs: list[tuple[Job, Outcome]]) -> None:
+def _resolve_all(pairs: list[tuple[Job, Outcome]]) -> None:
     for job, outcome in pairs:
-        outcome.tell(job)
+        outcome.resolve(job)
 
 
-def settle(line: GroupConnection, group: list[Job]) -> list[Outcome]:
-    """Run and commit a group; when that fails, each of it alone: none takes others with it."""
+def run_group(connection: GroupConnection, group: list[Job]) -> list[Outcome]:
+    """Run and commit a group; if that fails, run each job alone, so that none fails others."""
     try:
-        desk = line.begin([job.ahead for job in group if job.ahead is not None])
-        outcomes = [run(line, desk, job) for job in group]
-        line.commit(desk)
-    except Exception as why:  # noqa: BLE001 -- the database's, or ours: whoever waits is told
-        line.roll_back()
+        tx = connection.begin([job.hint for job in group if job.hint is not None])
+        outcomes = [run(connection, tx, job) for job in group]
+        connection.commit(tx)
+    except Exception as why:  # noqa: BLE001 -- the database's, or our bug: it becomes the outcome
+        connection.roll_back()
         if len(group) == 1:
-            return [Outcome(error=line.named(why) if isinstance(why, line.errors) else why)]
-        return [outcome for job in group for outcome in settle(line, [job])]
+            is_known = isinstance(why, connection.errors)
+            return [Outcome(error=connection.translate_error(why) if is_known else why)]
+        return [outcome for job in group for outcome in run_group(connection, [job])]
     return outcomes
 
 
-def run(line: GroupConnection, desk: UnitOfWork, job: Job) -> Outcome:
-    """Run one job; an error of the database concerns the whole group."""
-    desk.begin()
+def run(connection: GroupConnection, tx: UnitOfWork, job: Job) -> Outcome:
+    """Run one job; a database error concerns the whole group."""
+    tx.begin()
     try:
-        return Outcome(job.work(desk))
-    except line.errors:
+        return Outcome(job.work(tx))
+    except connection.errors:
         raise
-    except Exception as why:  # noqa: BLE001 -- it belongs to the caller, who waits for it
-        desk.undo()
+    except Exception as why:  # noqa: BLE001 -- it belongs to the caller
+        tx.undo()
         return Outcome(error=why)
 
 
-def alone(line: GroupConnection, job: Job) -> Outcome:
+def run_exclusive(connection: GroupConnection, job: Job) -> Outcome:
     """Run one statement between transactions."""
     try:
         return Outcome(job.work(None))
-    except line.errors as why:
-        return Outcome(error=line.named(why))
+    except connection.errors as why:
+        return Outcome(error=connection.translate_error(why))
 
 
-def synced(line: GroupConnection, outcomes: list[Outcome], ticket: object) -> list[Outcome]:
-    """The outcomes of a group, once the disk has it; or that the disk refused."""
+def sync_outcomes(
+    connection: GroupConnection, outcomes: list[Outcome], ticket: object
+) -> list[Outcome]:
+    """Return the outcomes of a group once they are durable, or the disk's error for each."""
     try:
-        line.sync(ticket)
-    except line.errors as why:
-        return [Outcome(error=line.named(why)) for _ in outcomes]
-    except Exception as why:  # noqa: BLE001 -- a fault of ours: whoever waits has to be told
+        connection.sync(ticket)
+    except connection.errors as why:
+        return [Outcome(error=connection.translate_error(why)) for _ in outcomes]
+    except Exception as why:  # noqa: BLE001 -- our bug: the callers must not wait forever
         return [Outcome(error=why) for _ in outcomes]
     return outcomes
 
@@ -167,9 +156,9 @@ Answer = TypeVar("Answer")
 
 
 class _Group(NamedTuple):
-    """A group whose commit has to become durable; without outcomes, one that is still to be run.
+    """Jobs whose commit must become durable; with ``outcomes`` None they are still to be run.
 
-    One without jobs has the thread wait for the turn of those who queue.
+    A group without jobs makes the thread wait for the database's lock.
     """
 
     jobs: list[Job]
@@ -177,62 +166,58 @@ class _Group(NamedTuple):
 
 
 class GroupCommit:
-    """One line to a database, and those who wait for their turn at it."""
+    """A queue of jobs in front of one database connection."""
 
-    def __init__(self, line: GroupConnection) -> None:
-        self._line = line
+    def __init__(self, connection: GroupConnection) -> None:
+        self._connection = connection
         self._lock = threading.Lock()
-        self._waiting: deque[Job] = deque()
-        self._looks: deque[Job] = deque()  # those who only read
+        self._jobs: deque[Job] = deque()
+        self._reads: deque[Job] = deque()  # read-only jobs
         self._busy = False  # a group is under way
-        self._is_alone = False  # which is one statement between transactions
-        self._refused: Exception | None = None  # by the disk, once and for all (durable_log.py)
+        self._is_exclusive = False  # that group is one statement between transactions
+        self._sync_error: Exception | None = None  # a failed sync is final (DurableLog)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
         self._thread.start()
 
     def submit(
-        self, work: Callable[[Any], Answer], ahead: Look | None = None
+        self, work: Callable[[Any], Answer], hint: Hint | None = None
     ) -> "asyncio.Future[Answer]":
-        """Run ``work`` on the desk inside a transaction; answers once that is durable."""
-        return self._queue(Job(work, ahead, alone=False), self._waiting)
+        """Run ``work`` in a transaction; the future resolves once that is durable."""
+        return self._queue(Job(work, hint, exclusive=False), self._jobs)
 
-    def submit_alone(self, statement: str) -> "asyncio.Future[list[Any]]":
-        """Run one statement between transactions; its rows."""
-        job = Job(lambda _: self._line.alone(statement), None, alone=True)
-        return self._queue(job, self._waiting)
+    def submit_exclusive(self, statement: str) -> "asyncio.Future[list[Any]]":
+        """Run one statement between transactions; the future resolves to its rows."""
+        job = Job(lambda _: self._connection.execute_alone(statement), None, exclusive=True)
+        return self._queue(job, self._jobs)
 
-    def look(self, work: Callable[[Any], Answer], ahead: Look | None) -> "asyncio.Future[Answer]":
-        """Run ``work``, which only reads, once what is under way is durable."""
-        return self._queue(Job(lambda desk: work(View(desk)), ahead, alone=False), self._looks)
+    def look(self, work: Callable[[Any], Answer], hint: Hint | None) -> "asyncio.Future[Answer]":
+        """Run ``work``, which only reads; the future resolves once what it saw is durable."""
+        return self._queue(Job(lambda tx: work(View(tx)), hint, exclusive=False), self._reads)
 
     @property
-    def is_alone(self) -> bool:
-        """Whether a statement runs between two groups, beside which others may read."""
-        return self._busy and self._is_alone
+    def runs_exclusive(self) -> bool:
+        """Whether a statement runs between two groups; others may read meanwhile."""
+        return self._busy and self._is_exclusive
 
     def refuse_failed(self) -> None:
-        """Return if what was committed before the last group is durable.
-
-        Raises:
-            DiskFull, DiskFailed: it is not, and may be gone after a crash.
-        """
-        if self._refused is not None:
-            raise self._refused
+        """Raise DiskFull or DiskFailed if an earlier commit may be lost after a crash."""
+        if self._sync_error is not None:
+            raise self._sync_error
 
     def close(self) -> None:
-        """End what is under way, then close the connection."""
+        """Finish what is queued, then close the connection."""
         self._closed = True
         with self._lock:
-            left = [*self._looks, *self._waiting]
-            self._looks.clear()
-            self._waiting.clear()
+            left = [*self._reads, *self._jobs]
+            self._reads.clear()
+            self._jobs.clear()
         if left:
             self._groups.put(_Group(left, None))
         self._groups.put(None)
         self._thread.join()
-        self._line.close()
+        self._connection.close()
 
     def _queue(self, job: Job, among: deque[Job]) -> "asyncio.Future[Any]":
         if self._closed:
@@ -240,118 +225,122 @@ class GroupCommit:
         with self._lock:
             among.append(job)
             starts, self._busy = not self._busy, True
-        if starts and self._line.shared:
+        if starts and self._connection.shared:
             self._groups.put(_Group([], None))
         elif starts:
-            job.loop.call_soon(self._turn_when_quiet)
+            job.loop.call_soon(self._run_when_quiet)
         return job.answer
 
-    def _turn_when_quiet(self, seen: int = 0) -> None:
-        """Let the loop go round as long as each round brings more: a large group costs less."""
-        waiting = len(self._waiting) + len(self._looks)
+    def _run_when_quiet(self, seen: int = 0) -> None:
+        """Wait as long as each round of the loop brings more jobs: a large group costs less."""
+        waiting = len(self._jobs) + len(self._reads)
         if seen < waiting < GROUP_MAX:
-            asyncio.get_running_loop().call_soon(self._turn_when_quiet, waiting)
+            asyncio.get_running_loop().call_soon(self._run_when_quiet, waiting)
         else:
-            self._turn()
+            self._run_group()
 
-    def _turn(self) -> None:
-        """Run all that wait, in the loop of one of them."""
-        looks = self._take_looks()
-        jobs = self._take(with_alone=not looks)
-        if not jobs and not looks and not self._closed:
-            self._line.roll_back()  # nobody uses the turn
-        self._is_alone = bool(jobs) and jobs[0].alone
-        if self._is_alone or not (looks or jobs) or not self._line.ready():
-            self._groups.put(_Group([*looks, *jobs], None))
+    def _run_group(self) -> None:
+        """Run everything queued, in the event loop of one of the jobs."""
+        reads = self._take_reads()
+        jobs = self._take(with_exclusive=not reads)
+        if not jobs and not reads and not self._closed:
+            self._connection.roll_back()  # there is nothing to run
+        self._is_exclusive = bool(jobs) and jobs[0].exclusive
+        if self._is_exclusive or not (reads or jobs) or not self._connection.ready():
+            self._groups.put(_Group([*reads, *jobs], None))
             return
         try:
-            ahead = [one.ahead for one in (*looks, *jobs) if one.ahead is not None]
-            desk = self._line.begin(ahead, writes=bool(jobs))
-            deliver(looks, [self._seen(desk, look) for look in looks])
-            outcomes = [run(self._line, desk, job) for job in jobs]
-            self._line.commit(desk)
-        except Exception:  # noqa: BLE001 -- whatever it is, it comes again there and is told
-            self._line.roll_back()
-            untold = [look for look in looks if not look.answer.done()]
-            self._groups.put(_Group([*untold, *jobs], None))
+            hints = [one.hint for one in (*reads, *jobs) if one.hint is not None]
+            tx = self._connection.begin(hints, writes=bool(jobs))
+            deliver(reads, [self._run_read(tx, read) for read in reads])
+            outcomes = [run(self._connection, tx, job) for job in jobs]
+            self._connection.commit(tx)
+        except Exception:  # noqa: BLE001 -- the thread runs it again and reports the error
+            self._connection.roll_back()
+            unanswered = [read for read in reads if not read.answer.done()]
+            self._groups.put(_Group([*unanswered, *jobs], None))
         else:
-            self._hand_on(jobs, outcomes)
+            self._finish_group(jobs, outcomes)
 
-    def _hand_on(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
-        """Have the thread wait for the disk, if anybody has to."""
-        if jobs or self._line.shared:
+    def _finish_group(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
+        """Let the thread wait for the disk, if that is necessary."""
+        if jobs or self._connection.shared:
             self._groups.put(_Group(jobs, outcomes))
         else:
             self._start_next()
 
-    def _seen(self, desk: UnitOfWork, look: Job) -> Outcome:
-        """What somebody sees before this group changes anything."""
-        return (
-            run(self._line, desk, look) if self._refused is None else Outcome(error=self._refused)
-        )
+    def _run_read(self, tx: UnitOfWork, read: Job) -> Outcome:
+        """Run a read before this group changes anything."""
+        if self._sync_error is not None:
+            return Outcome(error=self._sync_error)
+        return run(self._connection, tx, read)
 
-    def _take_looks(self) -> list[Job]:
+    def _take_reads(self) -> list[Job]:
         with self._lock:
-            return [self._looks.popleft() for _ in range(min(len(self._looks), GROUP_MAX))]
+            return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_MAX))]
 
-    def _take(self, *, with_alone: bool) -> list[Job]:
-        """Those in front: jobs up to one that has to be alone, or that one."""
+    def _take(self, *, with_exclusive: bool) -> list[Job]:
+        """Dequeue jobs up to an exclusive one, or that one alone."""
         group: list[Job] = []
         with self._lock:
-            while self._waiting and len(group) < GROUP_MAX:
-                if self._waiting[0].alone and (group or not with_alone):
+            while self._jobs and len(group) < GROUP_MAX:
+                if self._jobs[0].exclusive and (group or not with_exclusive):
                     break
-                group.append(self._waiting.popleft())
-                if group[-1].alone:
+                group.append(self._jobs.popleft())
+                if group[-1].exclusive:
                     break
         return group
 
     def _wait_for_disk(self) -> None:
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
-            if jobs and jobs[0].alone:
-                deliver(jobs, [alone(self._line, job) for job in jobs])
+            if jobs and jobs[0].exclusive:
+                deliver(jobs, [run_exclusive(self._connection, job) for job in jobs])
             elif jobs:
-                self._sync(jobs, settle(self._line, jobs) if outcomes is None else outcomes)
-                self._line.tidy()
+                self._sync(
+                    jobs, run_group(self._connection, jobs) if outcomes is None else outcomes
+                )
+                self._connection.checkpoint()
             self._start_next()
 
     def _sync(self, jobs: list[Job], outcomes: list[Outcome]) -> None:
-        """Wait until the disk has a group, then tell it."""
-        *outcomes, seen = synced(self._line, [*outcomes, Outcome()], self._line.ticket())
-        self._refused = seen.error or self._refused
+        """Wait until a group is durable, then deliver its outcomes."""
+        *outcomes, seen = sync_outcomes(
+            self._connection, [*outcomes, Outcome()], self._connection.ticket()
+        )
+        self._sync_error = seen.error or self._sync_error
         deliver(jobs, outcomes)
 
     def _start_next(self) -> None:
-        """Let the next group have its turn, in a loop that still runs."""
+        """Start the next group, in an event loop that still runs."""
         while True:
             with self._lock:
-                if not self._looks and not self._waiting:
+                if not self._reads and not self._jobs:
                     self._busy = False
                     return
-                first = (self._looks or self._waiting)[0]
+                first = (self._reads or self._jobs)[0]
             try:
-                first.loop.call_soon_threadsafe(self._when_it_is(first))
-            except RuntimeError:  # that loop was closed: nobody waits any more
-                self._line.roll_back()
-                self._forget(first.loop)
+                first.loop.call_soon_threadsafe(self._starter(first))
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                self._connection.roll_back()
+                self._discard_jobs_of(first.loop)
             else:
                 return
 
-    def _when_it_is(self, first: Job) -> Callable[[], None]:
-        """How its turn begins; where others write too, once they do not."""
-        if not self._line.shared:
-            return self._turn_when_quiet
-        if not first.alone:
+    def _starter(self, first: Job) -> Callable[[], None]:
+        """Return how the next group starts; a shared database is locked first."""
+        if not self._connection.shared:
+            return self._run_when_quiet
+        if not first.exclusive:
             try:
-                self._line.wait_for_turn()
-            except self._line.errors:
-                self._line.roll_back()  # and the group meets it again
-        return self._turn
+                self._connection.wait_for_turn()
+            except self._connection.errors:
+                self._connection.roll_back()  # the group will meet the error again
+        return self._run_group
 
-    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _discard_jobs_of(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            for among in (self._looks, self._waiting):
+            for among in (self._reads, self._jobs):
                 left = [job for job in among if job.loop is not loop]
                 among.clear()
                 among.extend(left)

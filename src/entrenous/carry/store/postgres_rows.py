@@ -14,65 +14,64 @@ import sqlalchemy as sql
 from entrenous.base.errors import DatabaseAway, DiskFailed, DiskFull
 from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.relay_rows import HELD, HeldLetter
-from entrenous.carry.store.group_commit import GroupCommit, Look
-from entrenous.carry.store.statements import PostgresStatements, Query, Statement, by_ask, pages
+from entrenous.carry.store.group_commit import GroupCommit, Hint
+from entrenous.carry.store.statements import PostgresStatements, Query, Statement, by_query, pages
 from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.serving.postgres_address import refuse_unreadable
 
-LOCK: Final = 1  # for pg_advisory_xact_lock: whoever writes to a relay's tables holds it
-#: Whatever the server's default is: at any other level the snapshot is that of the moment in which
-#: the lock was asked for, so whoever waited would not see what the others committed meanwhile.
+LOCK: Final = 1  # for pg_advisory_xact_lock: held by whoever writes to a relay's tables
+#: Not the server's default: at any other level the snapshot predates the wait for the lock, and
+#: would not contain what others committed meanwhile.
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_PATIENCE_S: Final = 12.0  # requests wait as long for a database that comes back
+_PATIENCE_S: Final = 12.0  # requests wait so long for a database that restarts
 _AGAIN_S: Final = 0.2
 _RETRY_AFTER_S: Final = 5
-#: How far the log goes that has all which a transaction can see.
-_PLACE: Final = "SELECT pg_current_wal_insert_lsn()::text"
-#: An empty record that is committed synchronously takes all before it to the disk.
+#: The position in the log up to which it contains everything that a transaction can see.
+_LOG_POSITION: Final = "SELECT pg_current_wal_insert_lsn()::text"
+#: Committing an empty record synchronously flushes everything before it.
 _FLUSH: Final = "SELECT pg_logical_emit_message(true, 'entrenous', '')"
-#: The same, unless the log is there already.
+#: The same, unless the log is already flushed up to a position.
 _FLUSH_UNTIL: Final = f"{_FLUSH} WHERE pg_current_wal_flush_lsn() < %b::text::pg_lsn"
-#: A connection that flushes, and the place in the log; None: all of it.
+#: A connection that flushes, and the position in the log; None: all of it.
 _Flush = tuple[psycopg.Connection[Any], str | None]
 Connect = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresConnection:
-    """A :class:`entrenous.carry.store.group_commit.GroupConnection`; one that only reads takes no lock."""
+    """Implements :class:`.group_commit.GroupConnection`; a reading connection takes no lock."""
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
     def __init__(self, connect: Connect, *, writes: bool) -> None:
         self._connect = connect
         self._writes = self.shared = writes
-        self._wording = PostgresStatements()
+        self._statements = PostgresStatements()
         self._connection: psycopg.Connection[Any] | None = None
         self._flushing: psycopg.Connection[Any] | None = None
-        self._away_since: float | None = None
+        self._unreachable_since: float | None = None
         self._stopping = threading.Event()
         self._begun = False
         self._flushes: set[_Flush] = set()
         self._connect_both()
 
-    def begin(self, ahead: list[Look], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- each line has its own kind
-        """Begin a transaction, and read what these will ask for."""
-        connection, desk = self._connected(), UnitOfWork(self, pages_ahead=True)
+    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
+        connection, tx = self._reconnected(), UnitOfWork(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
                 self._begin(connection)
-            desk.look_ahead(ahead)
-        return desk
+            tx.prefetch(hints)
+        return tx
 
     def wait_for_turn(self) -> None:
-        """Take the lock; more requests come while another process has it."""
-        connection = self._connected()
+        """Take the write lock; requests queue while another process has it."""
+        connection = self._reconnected()
         with connection.pipeline():
             self._begin(connection)
 
     def ready(self) -> bool:
-        """Whether the database is there, and has given the turn where one is needed."""
-        return self._whole() and (self._begun or not self._writes)
+        """Return whether the database is connected, and the write lock taken if one is needed."""
+        return self._is_connected() and (self._begun or not self._writes)
 
     def _begin(self, connection: psycopg.Connection[Any]) -> None:
         if self._writes:
@@ -83,37 +82,35 @@ class PostgresConnection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._begun = True
 
-    def commit(self, desk: UnitOfWork) -> None:
-        """Write what the desk holds, and end the transaction."""
-        connection = self._there()
+    def commit(self, tx: UnitOfWork) -> None:
+        connection = self._in_group()
         with connection.pipeline():
-            desk.flush()
-            place = None if self._writes else connection.execute(_PLACE)
+            tx.flush()
+            position = None if self._writes else connection.execute(_LOG_POSITION)
             connection.execute("COMMIT")
         self._begun = False
-        seen = place and place.fetchone()
+        seen = position and position.fetchone()
         if self._flushing is not None:
             self._flushes.add((self._flushing, seen[0] if seen else None))
 
     def ticket(self) -> frozenset[_Flush]:
-        """What has to be flushed of what was committed, or seen, since the last ticket."""
         ticket, self._flushes = frozenset(self._flushes), set()
         return ticket
 
     def sync(self, ticket: frozenset[_Flush]) -> None:
-        """Flush the log.
+        """Flush the write-ahead log.
 
-        Each was connected before the commits that it flushes, so a server that crashed and came
-        back in between, without them, is not asked.
+        Each flushing connection is older than the commits that it flushes, so it cannot belong to a
+        server that crashed and restarted without them.
         """
-        for connection, place in ticket:
-            if place is None:
+        for connection, position in ticket:
+            if position is None:
                 connection.execute(_FLUSH)
             else:
-                connection.execute(_FLUSH_UNTIL, [place])
+                connection.execute(_FLUSH_UNTIL, [position])
 
     def roll_back(self) -> None:
-        """Undo the transaction, if there is one; let a connection go that is broken."""
+        """Roll back if there is a transaction; close a broken connection."""
         self._begun = False
         connection = self._connection
         if connection is not None and not connection.broken and not connection.closed:
@@ -122,13 +119,11 @@ class PostgresConnection:
                 return
         self.close()
 
-    def alone(self, statement: str) -> list[Any]:
-        """Run one statement outside of any transaction; its rows."""
-        answer = self._connected().execute(statement)
+    def execute_alone(self, statement: str) -> list[Any]:
+        answer = self._reconnected().execute(statement)
         return answer.fetchall() if answer.description else []
 
-    def named(self, why: Exception) -> Exception:
-        """The error that a person can read; a mistake in a statement stays what it is."""
+    def translate_error(self, why: Exception) -> Exception:
         if isinstance(why, psycopg.errors.DiskFull):
             return DiskFull()
         if isinstance(why, psycopg.OperationalError):
@@ -136,15 +131,14 @@ class PostgresConnection:
         mistakes = psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.DataError
         return why if isinstance(why, mistakes) else DiskFailed()
 
-    def tidy(self) -> None:
+    def checkpoint(self) -> None:
         """PostgreSQL does that by itself."""
 
-    def wait_no_more(self) -> None:
-        """From now on a database that is away is tried once: who stops does not wait for it."""
+    def stop_waiting(self) -> None:
+        """Try an unreachable database only once from now on, since the relay stops."""
         self._stopping.set()
 
     def close(self) -> None:
-        """Close the connection."""
         self._begun = False
         for connection in (self._connection, self._flushing):
             if connection is not None:
@@ -152,30 +146,31 @@ class PostgresConnection:
                     connection.close()
         self._connection = self._flushing = None
 
-    def answer(self, asks: Sequence[Query]) -> list[Any]:
-        """What each question's rows say."""
-        of_pages = [ask for ask in asks if ask.how == "letters"]
-        others = [ask for ask in asks if ask.how != "letters"]
+    def answer(self, queries: Sequence[Query]) -> list[Any]:
+        of_pages = [query for query in queries if query.how == "letters"]
+        others = [query for query in queries if query.how != "letters"]
         with self._together(len(others) + bool(of_pages)) as connection:
-            asked = [self._execute(connection, next(self._wording.asks(ask))) for ask in others]
+            asked = [
+                self._execute(connection, next(self._statements.selects(query))) for query in others
+            ]
             paged = self._execute(connection, pages(of_pages)) if of_pages else None
-        found = iter(by_ask(paged.fetchall() if paged else (), len(of_pages)))
+        found = iter(by_query(paged.fetchall() if paged else (), len(of_pages)))
         told = iter(asked)
         return [
-            ask.read(next(found) if ask.how == "letters" else next(told).fetchall()) for ask in asks
+            query.read(next(found) if query.how == "letters" else next(told).fetchall())
+            for query in queries
         ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
-        """Store or replace rows; forget those of these keys."""
-        connection = self._there()
+        connection = self._in_group()
         if drops:
-            self._execute(connection, next(self._wording.drops(kind, drops)))
+            self._execute(connection, next(self._statements.drops(kind, drops)))
         if puts:
-            self._execute(connection, next(self._wording.puts(kind, puts)))
+            self._execute(connection, next(self._statements.puts(kind, puts)))
 
     @contextmanager
     def _together(self, questions: int) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._there()
+        connection = self._in_group()
         if questions == 1:
             yield connection
             return
@@ -188,35 +183,37 @@ class PostgresConnection:
         text, given = statement
         return connection.cursor(binary=True).execute(text, given, prepare=True)
 
-    def _there(self) -> psycopg.Connection[Any]:
-        """The connection in the midst of a group, which a new one knows nothing of."""
+    def _in_group(self) -> psycopg.Connection[Any]:
+        """Return the connection in the middle of a group; a new one lacks its transaction."""
         if self._connection is None:
-            raise psycopg.OperationalError("the connection was lost amid a group")
+            raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection
 
-    def _connected(self) -> psycopg.Connection[Any]:
-        """The connection, made anew if it was lost; a database that restarts is waited for, so this
-        is for the thread, or for a line that is ready.
+    def _reconnected(self) -> psycopg.Connection[Any]:
+        """Return the connection, reconnecting if it was lost.
+
+        This waits for a database that restarts, so it is for the thread, or for a connection that
+        is ready.
         """
-        if self._connection is not None and self._whole():
+        if self._connection is not None and self._is_connected():
             return self._connection
         self.close()
-        self._away_since = self._away_since or time.monotonic()
+        self._unreachable_since = self._unreachable_since or time.monotonic()
         while True:
             try:
                 connection = self._connect_both()
             except psycopg.OperationalError:
-                if time.monotonic() - self._away_since > _PATIENCE_S:
+                if time.monotonic() - self._unreachable_since > _PATIENCE_S:
                     raise
                 if self._stopping.wait(_AGAIN_S):
                     raise
             else:
-                self._away_since = None
+                self._unreachable_since = None
                 return connection
 
     def _connect_both(self) -> psycopg.Connection[Any]:
-        """The connection, and with it that which flushes: both or none were there before a crash.
-        One that would be left without the other is closed.
+        """Connect twice, the second time for flushes; close both if one fails, so that a server's
+        crash ends both.
         """
         try:
             self._flushing = self._connect()
@@ -226,31 +223,32 @@ class PostgresConnection:
             raise
         return self._connection
 
-    def _whole(self) -> bool:
-        """Whether neither connection is known to be lost."""
+    def _is_connected(self) -> bool:
+        """Return whether neither connection is known to be lost."""
         both = (self._connection, self._flushing)
         return all(one is not None and not one.broken for one in both)
 
 
 Answer = TypeVar("Answer")
-#: Of every connection. Statements of a relay go by a key or an index, so no plan reads a table.
+#: For every connection. A relay's statements use a key or an index, so no plan scans a table.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
-#: A server that fell silent is given up after 12 s: whoever waits for its answer is the event loop.
+#: Give up an unresponsive server after 12 s, since the event loop waits for its answer.
 _PATIENCE: Final[dict[str, Any]] = {
     "tcp_user_timeout": 12_000,
     "keepalives_idle": 6,
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-#: A letter in its row and not beside it: half the pages, and sealed bytes do not shrink.
+#: Store a letter inside its row, which halves the pages, and uncompressed: sealed bytes do not
+#: shrink.
 _TUNING: Final = (
     f"ALTER TABLE {table_name(HeldLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(HeldLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
-#: SQLite keeps this number in the file's header.
+#: SQLite has this number in the file's header.
 _VERSION_TABLE: Final = (
     "CREATE TABLE held_schema (version bigint NOT NULL)",
     f"INSERT INTO held_schema VALUES ({VERSION})",  # noqa: S608 -- our own number
@@ -258,7 +256,7 @@ _VERSION_TABLE: Final = (
 
 
 class PostgresRows:
-    """A :class:`entrenous.carry.relay.RowStore` on one database; :func:`open_postgres` makes it."""
+    """Implements :class:`entrenous.carry.relay.RowStore`; :func:`open_postgres` creates it."""
 
     def __init__(self, writing: PostgresConnection, reading: PostgresConnection) -> None:
         self._lines = (writing, reading)
@@ -266,49 +264,45 @@ class PostgresRows:
         self._reader = GroupCommit(reading)
 
     async def together(
-        self, work: Callable[[RowTransaction], Answer], ahead: Look | None = None
+        self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
     ) -> Answer:
-        """Run ``work`` in a transaction that is durable when this returns."""
-        return await self._writer.submit(work, ahead)
+        return await self._writer.submit(work, hint)
 
-    async def look(self, work: Callable[[RowView], Answer], ahead: Look | None = None) -> Answer:
-        """Run ``work`` on what is committed now; answers once that is durable."""
-        return await self._reader.submit(work, ahead)
+    async def look(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+        return await self._reader.submit(work, hint)
 
     async def scrub(self) -> None:
-        """Vacuum what has dropped rows.
+        """Vacuum all tables.
 
-        Their places are given to other rows then; until those come, and in the write-ahead log,
-        bytes of them remain (docs/spec/relay.md section 8).
+        Freed places are then reused; until that happens, and in the write-ahead log, bytes of
+        deleted rows remain (docs/spec/relay.md section 8).
         """
         every = ", ".join(table_name(kind) for kind in HELD)
-        await self._reader.submit_alone(f"VACUUM (SKIP_LOCKED) {every}")
+        await self._reader.submit_exclusive(f"VACUUM (SKIP_LOCKED) {every}")
 
     def close(self) -> None:
-        """Finish what was asked for, if the database is there; then close the connections."""
+        """Finish what is queued if the database is reachable, then close the connections."""
         for line in self._lines:
-            line.wait_no_more()
+            line.stop_waiting()
         self._reader.close()
         self._writer.close()
 
 
 def connect_to(url: str) -> psycopg.Connection[Any]:
-    """A connection that commits each statement by itself; raises psycopg.Error."""
+    """Open a connection that commits each statement by itself; raises psycopg.Error."""
     return psycopg.connect(url, autocommit=True, connect_timeout=5, options=_OPTIONS, **_PATIENCE)
 
 
 def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
-    """Open a database, ``postgresql://...``, that may be new and empty.
+    """Open a database by its libpq URI; a password is better kept in ~/.pgpass.
 
-    Args:
-        url: as libpq takes it; a password is better left to its own file, ~/.pgpass.
-        create: whether the tables are created if no relay used the database yet.
+    ``create`` allows creating the tables if no relay has used the database yet.
 
     Raises:
-        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; it is as it was.
-        UnusedDatabase: it has no tables of a relay, and ``create`` is False.
-        DatabaseAway: it cannot be reached, or does not let us in.
-        BadDatabaseAddress: libpq cannot read the ``url``.
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; nothing was changed.
+        UnusedDatabase: it has no relay's tables, and ``create`` is False.
+        DatabaseAway: it cannot be reached, or refuses the login.
+        BadDatabaseAddress: libpq cannot parse the ``url``.
     """
     refuse_unreadable(url)
     connect = partial(connect_to, url)
@@ -322,7 +316,7 @@ def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
 
 
 def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) -> None:
-    """Make sure that the tables are there, and of this version; one process creates them."""
+    """Ensure that the tables exist and have this version; one process creates them."""
     engine = sql.create_engine("postgresql+psycopg://", creator=connect, poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN)
@@ -334,7 +328,6 @@ def _prepare(connect: Callable[[], psycopg.Connection[Any]], *, create: bool) ->
 
 
 def _version(connection: sql.Connection) -> int:
-    """The number of the schema; 0 if the database names none."""
     if connection.exec_driver_sql("SELECT to_regclass('held_schema')").scalar() is None:
         return 0
     return int(connection.exec_driver_sql("SELECT version FROM held_schema").scalar_one())

@@ -1,4 +1,4 @@
-"""Wake-ups in every process on one PostgreSQL: LISTEN and NOTIFY."""
+"""Wake-ups for every process on one PostgreSQL, by LISTEN and NOTIFY."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,18 @@ from entrenous.carry.wake_ups import LocalWakeUps
 _CHANNEL: Final = "entrenous_bell"
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 1.0
-_UNTOLD_MAX: Final = 10_000  # rings that wait for a database that is away
+_UNSENT_MAX: Final = 10_000  # wake-ups that wait for an unreachable database
 Connect = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresWakeUps:
-    """A :class:`entrenous.carry.relay.WakeUps`; ``connect`` makes a connection that commits by itself."""
+    """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
     def __init__(self, connect: Connect, bounds: WakeBounds | None = None) -> None:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNTOLD_MAX)
+        self._rung: queue.Queue[MailboxId | None] = queue.Queue(maxsize=_UNSENT_MAX)
         self._ended = threading.Event()
         self._listening = threading.Event()
         self._threads = [
@@ -39,7 +39,6 @@ class PostgresWakeUps:
             thread.start()
 
     def ring(self, mailbox: MailboxId) -> None:
-        """Wake whoever listens there, in any process."""
         self._local.ring(mailbox)
         with contextlib.suppress(queue.Full):
             self._rung.put_nowait(mailbox)
@@ -48,25 +47,22 @@ class PostgresWakeUps:
     def listen(
         self, mailbox: MailboxId, network: bytes = b""
     ) -> Iterator[Callable[[float], Awaitable[bool]]]:
-        """Hear every ring from now on; the oldest in this process may yield."""
         self._loop = asyncio.get_running_loop()
         with self._local.listen(mailbox, network) as rings:
             yield rings
 
     def make_room(self) -> bool:
-        """Have one yield who listens in this process; False if nobody does."""
         return self._local.make_room()
 
     def hush(self) -> None:
-        """Wake everybody, now and from now on; in this process only, since only it stops."""
+        """Wake everybody in this process; only this process stops."""
         self._local.hush()
 
     def is_heard(self, seconds: float) -> bool:
-        """Whether other processes are heard within so many seconds."""
+        """Return whether this process listens to the database within that many seconds."""
         return self._listening.wait(seconds)
 
     def close(self) -> None:
-        """Tell and hear no more."""
         self._ended.set()
         with contextlib.suppress(queue.Full):
             self._rung.put_nowait(None)
@@ -74,7 +70,7 @@ class PostgresWakeUps:
             thread.join()
 
     def _with_database(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
-        """Do ``work`` on a connection, and again on another when that was lost."""
+        """Run ``work`` on a connection, and again on a new one after that is lost."""
         while not self._ended.is_set():
             with contextlib.suppress(psycopg.Error), self._connect() as connection:
                 work(connection)
@@ -88,7 +84,7 @@ class PostgresWakeUps:
                 self._pass_on(notice.payload)
 
     def _pass_on(self, untrusted_payload: str) -> None:
-        with contextlib.suppress(ValueError, RuntimeError):  # no id; or the loop was closed
+        with contextlib.suppress(ValueError, RuntimeError):  # not hexadecimal, or the loop closed
             mailbox = MailboxId(bytes.fromhex(untrusted_payload))
             if len(mailbox) == ID_BYTES and self._loop is not None:
                 self._loop.call_soon_threadsafe(self._local.ring, mailbox)
@@ -97,7 +93,7 @@ class PostgresWakeUps:
         while not self._ended.is_set():
             rung = {self._rung.get()}
             with contextlib.suppress(queue.Empty):
-                while len(rung) < _UNTOLD_MAX:
+                while len(rung) < _UNSENT_MAX:
                     rung.add(self._rung.get_nowait())
             told = [_CHANNEL, [mailbox.hex() for mailbox in rung if mailbox is not None]]
             connection.execute("SELECT pg_notify(%s, one) FROM unnest(%s::text[]) one", told)

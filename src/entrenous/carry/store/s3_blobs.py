@@ -18,14 +18,14 @@ from entrenous.base.errors import DamagedBlob, DiskFailed, NoSuchBlob
 from entrenous.carry.store.file_blobs import ExclusiveUploads, ReadSize
 
 PIECE_BYTES: Final = 16 << 20
-UPLOADS_MAX: Final = 16  # at the same time: each holds a piece in memory until that is full
+UPLOADS_MAX: Final = 16  # at the same time, since each holds a piece in memory
 OWNER_UPLOADS_MAX: Final = 4  # of them into one mailbox
 _WHOLE: Final = "whole"
 _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?")
 
 
-class _Came(NamedTuple):
-    """What is there of an unfinished one: its whole pieces, and the longest rest."""
+class _Partial(NamedTuple):
+    """What is stored of an incomplete blob: its whole pieces, and the longest rest."""
 
     pieces: list[str]
     rest: str
@@ -34,7 +34,7 @@ class _Came(NamedTuple):
 
 @dataclass
 class _Writing:
-    """One who writes: under which word, what has its place, and the hash of all until there."""
+    """One upload: its random word, its stored pieces, and the hash of all bytes so far."""
 
     name: str
     word: str
@@ -42,12 +42,11 @@ class _Writing:
     pieces: list[str] = field(default_factory=list)
 
     def next(self) -> str:
-        """The path of the next piece."""
         return f"{self.name}/{len(self.pieces):05}-{self.word}"
 
 
 class S3Blobs:
-    """A :class:`entrenous.carry.relay.BlobStore` in a bucket, or below a prefix of one."""
+    """Implements :class:`entrenous.carry.relay.BlobStore` in a bucket, or below a prefix of one."""
 
     def __init__(self, store: S3Store, piece_bytes: int = PIECE_BYTES) -> None:
         self._store = store
@@ -62,10 +61,9 @@ class S3Blobs:
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        """Store a stream from ``start`` on; durable when it returns."""
         with _errors(), self._writer.of(name, owner):
             writing = _Writing(name, secrets.token_hex(4), hashlib.sha256())
-            held = await self._begun(writing, start)
+            held = await self._resume(writing, start)
             try:
                 async for chunk in chunks:
                     held += chunk
@@ -78,42 +76,38 @@ class S3Blobs:
             await self._finish(writing, bytes(held), sha256)
 
     async def size(self, name: str) -> int:
-        """How much of an unfinished one is here."""
         with _errors():
-            if await self._whole(name) is not None:
+            if await self._pieces_of(name) is not None:
                 return 0
-            came = await self._came(name)
+            came = await self._partial(name)
         return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to ``stop``."""
         with _errors():
-            pieces = await self._whole(name)
+            pieces = await self._pieces_of(name)
         if pieces is None:
             raise NoSuchBlob
         return self._stretch(pieces, start, stop)
 
     async def drop(self, name: str) -> None:
-        """Remove it, and an unfinished one of its name.
+        """Delete the marker that makes the blob whole, then its pieces.
 
-        First what makes it whole. A list of a bucket may lag behind, so pieces that have to be
-        there are named without it.
+        A bucket's listing may lag behind, so the marker's pieces are deleted without it.
         """
         with _errors():
-            pieces = await self._whole(name) or []
+            pieces = await self._pieces_of(name) or []
             await self._delete([f"{name}/{_WHOLE}"])
             listed = [path for path, _ in await self._listed(name)]
             await self._delete([*listed, *pieces])
 
     def room(self) -> int | None:
-        """Nobody can tell."""
         return None
 
-    async def _begun(self, writing: "_Writing", start: int) -> bytearray:
-        """Hash what is left as it is; the part of a piece that ``start`` lies in is held again."""
+    async def _resume(self, writing: "_Writing", start: int) -> bytearray:
+        """Hash the pieces that stay; return the part of the piece in which ``start`` lies."""
         if not start:
             return bytearray()
-        came, (full, more) = await self._came(writing.name), divmod(start, self._piece)
+        came, (full, more) = await self._partial(writing.name), divmod(start, self._piece)
         if full > len(came.pieces):
             raise DamagedBlob
         for path in came.pieces[:full]:
@@ -140,7 +134,7 @@ class S3Blobs:
         if not writing.pieces or not await self._is_there(writing.pieces[0]):
             await self._delete([whole])
             raise NoSuchBlob  # it was dropped meanwhile
-        # Only rests: another relay may be about to name its pieces instead of these.
+        # Delete rests only: another relay may be about to complete the blob with its own pieces.
         await self._delete([path for path, _ in await self._listed(name) if "." in path])
 
     async def _put_rest(self, writing: "_Writing", rest: bytes) -> None:
@@ -168,21 +162,21 @@ class S3Blobs:
         return data
 
     async def _stretch(self, pieces: list[str], start: int, stop: int) -> AsyncIterator[bytes]:
-        stride = ReadSize()
+        read_size = ReadSize()
         while start < stop:
             number, at = divmod(start, self._piece)
-            until = min(at + stride.bytes, self._piece, at + stop - start)
+            until = min(at + read_size.bytes, self._piece, at + stop - start)
             with _errors():
                 data = await obstore.get_range_async(
                     self._store, pieces[number], start=at, end=until
                 )
             start += until - at
-            stride.given()
+            read_size.given()
             yield bytes(data)
-            stride.taken()
+            read_size.taken()
 
-    async def _whole(self, name: str) -> list[str] | None:
-        """The pieces of a whole one; None if it is not whole."""
+    async def _pieces_of(self, name: str) -> list[str] | None:
+        """Return the pieces of a complete blob; None if it is incomplete."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_WHOLE}")
         except FileNotFoundError:
@@ -190,8 +184,10 @@ class S3Blobs:
         named = bytes(await found.bytes_async()).decode().split("\n")
         return [f"{name}/{one}" for one in named]
 
-    async def _came(self, name: str) -> _Came:
-        """Of two that wrote the same piece either will do: the hash says whether all is right."""
+    async def _partial(self, name: str) -> _Partial:
+        """List what is stored; of two uploads of one piece either will do, since the hash
+        decides.
+        """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
         for path, size in sorted(await self._listed(name)):
             found = _PIECE.fullmatch(path.removeprefix(f"{name}/"))
@@ -201,7 +197,7 @@ class S3Blobs:
                 whole.setdefault(int(found["number"]), path)
         pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
         rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
-        return _Came(pieces, rest, rest_bytes)
+        return _Partial(pieces, rest, rest_bytes)
 
     async def _listed(self, name: str) -> list[tuple[str, int]]:
         found = obstore.list(self._store, prefix=f"{name}/")
@@ -221,11 +217,10 @@ class S3Blobs:
 
 
 def open_s3(url: str) -> S3Blobs:
-    """Blobs in a bucket: ``s3://bucket`` or ``s3://bucket/prefix``.
+    """Open a bucket: ``s3://bucket`` or ``s3://bucket/prefix``.
 
-    Where it is, if not at Amazon, and who we are is told by the environment, as is usual:
-    AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; AWS_ALLOW_HTTP for one on
-    this machine.
+    Endpoint and credentials come from the usual environment variables: AWS_ENDPOINT, AWS_REGION,
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; AWS_ALLOW_HTTP allows plain HTTP on this machine.
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     return S3Blobs(S3Store(bucket, prefix=prefix.strip("/") or None))

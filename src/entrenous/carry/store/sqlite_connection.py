@@ -1,5 +1,5 @@
-"""One SQLite connection that a group of requests shares: its log is synced and checkpointed beside
-the writer.
+"""The writing SQLite connection of a group commit; its log is synced and checkpointed by other
+threads.
 """
 
 import contextlib
@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from entrenous.base.errors import DiskFailed, DiskFull
+from entrenous.base.files import sync_folder
 from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter, HeldMailbox, HeldToken
-from entrenous.carry.store.group_commit import Look
+from entrenous.carry.store.group_commit import Hint
 from entrenous.carry.store.statements import Query, SqliteStatements
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 
 
 class DurableLog:
-    """The log of one database, which is there as soon as something was committed.
+    """The write-ahead log of a database; the file exists once something was committed.
 
-    After one sync that failed nothing is called durable any more: what the kernel then does with
-    pages that it could not write is not known (danluu.com/fsyncgate), and a second sync that
-    succeeds says nothing of them. The relay has to be started again, which reads what is there.
+    After one failed sync nothing is called durable any more: what the kernel does with pages that
+    it could not write is unknown (danluu.com/fsyncgate), and a later sync that succeeds proves
+    nothing about them. The relay has to be restarted, and then reads what is there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,37 +33,32 @@ class DurableLog:
         self._failed: OSError | None = None
 
     def sync(self) -> None:
-        """Return when all is durable that was committed before; raises OSError."""
+        """Block until everything committed before is durable; raises OSError."""
         if self._failed is not None:
             raise OSError(self._failed.errno, "the log could not be synced before")
         try:
-            os.fdatasync(self._opened())
+            os.fdatasync(self._open_file())
         except OSError as why:
             self._failed = why
             raise
 
     def close(self) -> None:
-        """Let the file go."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def _opened(self) -> int:
+    def _open_file(self) -> int:
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # so that the log itself is found again
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)  # so that the log itself survives a crash
         return self._file
 
 
-_COPY: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+_CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Checkpoints:
-    """Copies whenever about ``pages`` pages were written; ``lock`` is held meanwhile."""
+    """Checkpoints the log after about ``pages`` written pages; ``lock`` is held meanwhile."""
 
     def __init__(self, connection: sqlite3.Connection, pages: int) -> None:
         self.lock = threading.Lock()
@@ -73,7 +69,7 @@ class Checkpoints:
         self._is_rest_due = False
 
     def count(self, pages: int) -> None:
-        """So many more were written; called by the writer."""
+        """Count pages that the writer wrote, and start a checkpoint if it is time."""
         self._written += pages
         if self._written >= self._pages and self._copying is None:
             self._written = 0
@@ -81,14 +77,13 @@ class Checkpoints:
             self._copying.start()
 
     def finish(self) -> None:
-        """Copy the rest, if most is copied; called where nobody writes."""
+        """Copy the rest after a checkpoint; called while nobody writes."""
         if self._is_rest_due:
             self._is_rest_due = False
             self._copy()
             self._copying = None
 
     def close(self) -> None:
-        """Close the connection."""
         if self._copying is not None:
             self._copying.join()
         self._connection.close()
@@ -98,22 +93,22 @@ class Checkpoints:
         self._is_rest_due = True
 
     def _copy(self) -> None:
-        # A disk that fails fails the next commit too, and there somebody is told.
+        # A failing disk fails the next commit too, which reports it.
         with self.lock, contextlib.suppress(sqlite3.Error):
-            self._connection.execute(_COPY)
+            self._connection.execute(_CHECKPOINT)
 
 
-_ROWS_MAX: Final = 4096  # that are remembered from group to group
+_ROWS_MAX: Final = 4096  # cached between groups
 _SEALED_MAX: Final = 8192
 _PAGE_BITS: Final = 12
 
 
 class SqliteConnection:
-    """A :class:`entrenous.carry.store.group_commit.GroupConnection`.
+    """A :class:`entrenous.carry.store.group_commit.GroupConnection` that caches rows between
+    groups.
 
-    It remembers rows from group to group: each begins by keeping everybody else from writing, or if
-    it only reads sees one moment to its end, so that nothing changes between the question whether
-    anybody else has written, and its end.
+    Each transaction excludes other writers from its start, or if it only reads sees one snapshot.
+    So nothing changes between the check whether anybody else has written and its end.
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
@@ -124,89 +119,79 @@ class SqliteConnection:
         self._cursor = connection.cursor()
         self._log = DurableLog(log)
         self._checkpoints = checkpoints
-        self._wording = SqliteStatements()
-        self._desk = UnitOfWork(self, pages_ahead=False)
+        self._statements = SqliteStatements()
+        self._work_unit = UnitOfWork(self, pages_ahead=False)
         self._version: object = None
 
     def wait_for_turn(self) -> None:
-        """Nobody else writes."""
+        """Return at once: nobody else writes."""
 
     def ready(self) -> bool:
-        """A file is there at once."""
         return True
 
-    def begin(self, ahead: list[Look], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction, and read what these will ask for.
-
-        What earlier groups read and wrote is still known, unless anybody else wrote since.
-        """
+    def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
+        """Begin a transaction; cached rows stay valid unless anybody else has written."""
         self._cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-        self._remember()
-        self._desk.look_ahead(ahead)
-        return self._desk
+        self._drop_stale_rows()
+        self._work_unit.prefetch(hints)
+        return self._work_unit
 
-    def _remember(self) -> None:
+    def _drop_stale_rows(self) -> None:
         version = self._cursor.execute("PRAGMA data_version").fetchone()
-        if version != self._version or len(self._desk) > _ROWS_MAX:
-            self._desk, self._version = UnitOfWork(self, pages_ahead=False), version
+        if version != self._version or len(self._work_unit) > _ROWS_MAX:
+            self._work_unit, self._version = UnitOfWork(self, pages_ahead=False), version
 
-    def commit(self, desk: UnitOfWork) -> None:
-        """Write what the desk holds, and end the transaction."""
-        desk.flush()
+    def commit(self, tx: UnitOfWork) -> None:
+        tx.flush()
         self._cursor.execute("COMMIT")
-        desk.settle(_STAY)
+        tx.settle(_CACHED)
 
     def ticket(self) -> None:
-        """There is one log."""
+        """Return None: there is one log."""
 
     def sync(self, _: object) -> None:
-        """Return when all is durable that was committed before."""
         self._log.sync()
 
-    def tidy(self) -> None:
-        """Empty the log, if it is time; nobody writes."""
+    def checkpoint(self) -> None:
         self._checkpoints.finish()
 
     def roll_back(self) -> None:
-        """Undo the transaction, if there is one."""
-        self._desk = UnitOfWork(self, pages_ahead=False)
+        self._work_unit = UnitOfWork(self, pages_ahead=False)
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._cursor.execute("ROLLBACK")
 
-    def alone(self, statement: str) -> list[Any]:
-        """Run one statement outside of any transaction; its rows."""
+    def execute_alone(self, statement: str) -> list[Any]:
         with self._checkpoints.lock:
             return self._cursor.execute(statement).fetchall()
 
     def changes(self) -> int:
-        """How many rows were written or dropped since the connection was opened."""
+        """Return how many rows were written or deleted since the connection was opened."""
         return self._connection.total_changes
 
-    def named(self, why: Exception) -> Exception:
-        """The error that a person can read."""
-        return named_fault(why)
+    def translate_error(self, why: Exception) -> Exception:
+        return translate_error(why)
 
     def close(self) -> None:
-        """Close the connection."""
         self._cursor.close()
         self._connection.close()
         self._checkpoints.close()
         self._log.close()
 
-    def answer(self, asks: Sequence[Query]) -> list[Any]:
-        """What each question's rows say."""
-        return [ask.read(self._wording.rows(ask, self._cursor)) for ask in asks]
+    def answer(self, queries: Sequence[Query]) -> list[Any]:
+        return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
-        """Store or replace rows; forget those of these keys."""
-        for text, given in (*self._wording.drops(kind, drops), *self._wording.puts(kind, puts)):
+        for text, given in (
+            *self._statements.drops(kind, drops),
+            *self._statements.puts(kind, puts),
+        ):
             self._cursor.execute(text, given)
         self._checkpoints.count(len(puts) + len(drops) + _pages_beyond(kind, puts))
 
 
 def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
-    """How many pages rows take beyond one each; only letters are many and large."""
+    """Return how many pages rows take beyond one each; only letters are many and large."""
     return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is HeldLetter else 0
 
 
@@ -218,8 +203,8 @@ def _always(_: object) -> bool:
     return True
 
 
-#: What the next requests for a letter ask about; nothing secret, and nothing large.
-_STAY: Final[Mapping[type, Callable[[Any], bool]]] = {
+#: What the next requests for a letter will read; nothing secret, and nothing large.
+_CACHED: Final[Mapping[type, Callable[[Any], bool]]] = {
     HeldMailbox: _always,
     HeldToken: _always,
     HeldEnvelope: _always,
@@ -227,8 +212,8 @@ _STAY: Final[Mapping[type, Callable[[Any], bool]]] = {
 }
 
 
-def named_fault(why: Exception) -> Exception:
-    """The error that a person can read; a mistake in a statement stays what it is."""
+def translate_error(why: Exception) -> Exception:
+    """Translate a database error for people; an error in our own SQL stays as it is."""
     if isinstance(why, OSError):
         return DiskFull() if why.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed()
     if not isinstance(why, sqlite3.DatabaseError) or isinstance(

@@ -1,4 +1,4 @@
-"""The relay's rows in SQLite: one writer that commits in groups, and a reader beside it."""
+"""The relay's rows in SQLite: one writer that commits in groups, and one reader beside it."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ import sqlalchemy as sql
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.relay_rows import HELD, HeldLetter
-from entrenous.carry.store.group_commit import GroupCommit, Look
-from entrenous.carry.store.sqlite_connection import Checkpoints, SqliteConnection, named_fault
+from entrenous.carry.store.group_commit import GroupCommit, Hint
+from entrenous.carry.store.sqlite_connection import Checkpoints, SqliteConnection, translate_error
 from entrenous.carry.store.statements import Query, SqliteStatements, bound
 from entrenous.carry.store.tables import VERSION, create_if_empty, read
 
@@ -25,16 +25,16 @@ Row = TypeVar("Row")
 
 
 class SqliteReader:
-    """A :class:`entrenous.carry.relay.RowView`, within :meth:`look`."""
+    """Implements :class:`entrenous.carry.relay.RowView`, within :meth:`look`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
-        self._wording = SqliteStatements()
+        self._statements = SqliteStatements()
         self._lock = threading.Lock()
 
     def look(self, work: Callable[[RowView], Answer]) -> Answer:
-        """Run ``work`` on one moment of what is committed."""
+        """Run ``work`` on a snapshot of what is committed."""
         with self._lock:
             try:
                 self._cursor.execute("BEGIN")
@@ -43,48 +43,41 @@ class SqliteReader:
                 finally:
                     self._end()
             except sqlite3.Error as why:
-                raise named_fault(why) from None
+                raise translate_error(why) from None
 
     def close(self) -> None:
-        """Close the connection."""
         self._cursor.close()
         self._connection.close()
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
-        """The row, or None."""
         row = self._cursor.execute(_by_key(cast("type", kind)), bound(key)).fetchone()
         return cast("Row", read(kind, row)) if row else None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        """Rows whose fields equal these, in the order of their keys."""
         most = -1 if limit is None else limit  # SQLite reads a negative one as none
         given = (*fields.values(), most)
         return cast("list[Row]", self._answer(Query("find", kind, tuple(fields), given)))
 
     def count(self, kind: type[object], **fields: object) -> int:
-        """How many rows have fields that equal these."""
         values = tuple(fields.values())
         found = self._answer(Query("counts", kind, tuple(fields), (values,)))
         return cast("int", found.get(values, 0))
 
     def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        """How many rows have fields that equal these or lack them; the sum of ``what``."""
-        ask = Query("weigh", kind, tuple(fields), (what, *fields.values()))
-        return cast("tuple[int, int]", self._answer(ask))
+        query = Query("weigh", kind, tuple(fields), (what, *fields.values()))
+        return cast("tuple[int, int]", self._answer(query))
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[HeldLetter]:
-        """Letters that wait in a mailbox."""
-        ask = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
-        return cast("list[HeldLetter]", self._answer(ask))
+        query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+        return cast("list[HeldLetter]", self._answer(query))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        """Rows whose time has come."""
         return cast("list[Row]", self._answer(Query("due", kind, (), (at, limit))))
 
-    def _answer(self, ask: Query) -> Any:
-        return ask.read(self._wording.rows(ask, self._cursor))
+    def _answer(self, query: Query) -> Any:
+        return query.read(self._statements.rows(query, self._cursor))
 
     def _end(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -93,88 +86,83 @@ class SqliteReader:
 
 @cache
 def _by_key(kind: type) -> str:
-    """The question for one row; keys are bytes, which are written as they are."""
+    """Return the query for one row; keys are bytes, which need no conversion."""
     some = Query("rows", kind, HELD[kind], (tuple(b"" for _ in HELD[kind]),))
-    return next(iter(SqliteStatements().asks(some)))[0]
+    return next(iter(SqliteStatements().selects(some)))[0]
 
 
 _PAGE_BYTES: Final = 4096
 _BUSY_MS: Final = 10_000
 _CACHE_KIB: Final = 32_768
-_LOG_PAGES: Final = 16_384  # 64 MiB: each page that was written often is copied into the file once
-_SMALL_BYTES: Final = 64 * 1024**2  # of a database: rewriting it takes a quarter of a second
+_LOG_PAGES: Final = 16_384  # 64 MiB: a page that is written often is checkpointed once
+_SMALL_BYTES: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
 _LARGE_EVERY: Final = 60  # scrubs: a larger one is rewritten once an hour
-#: Room that a rewrite takes beside the file, in times its size: a copy, then the log. Measured.
+#: Free space that a rewrite needs, as a multiple of the file: a copy, then the log. Measured.
 REWRITE_COPIES: Final = 2
 
 
 class SqliteRows:
-    """A :class:`entrenous.carry.relay.RowStore` on one SQLite file; :func:`open_mail` makes it."""
+    """Implements :class:`.relay.RowStore` on a file; :func:`open_sqlite` creates it."""
 
     def __init__(self, writing: SqliteConnection, reading: SqliteReader) -> None:
-        self._line = writing
+        self._writing = writing
         self._writer = GroupCommit(writing)
         self._reader = reading
-        self._rewritten_at: int | None = None  # changes that there had been by the last time
+        self._rewritten_at: int | None = None  # the count of changes at the last rewrite
         self._skipped = 0
 
     async def together(
-        self, work: Callable[[RowTransaction], Answer], ahead: Look | None = None
+        self, work: Callable[[RowTransaction], Answer], hint: Hint | None = None
     ) -> Answer:
-        """Run ``work`` in a transaction that is durable when this returns."""
-        return await self._writer.submit(work, ahead)
+        return await self._writer.submit(work, hint)
 
-    async def look(self, work: Callable[[RowView], Answer], ahead: Look | None = None) -> Answer:
-        """Run ``work`` on what is committed and durable."""
-        if not self._writer.is_alone:
-            return await self._writer.look(work, ahead)
+    async def look(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
+        if not self._writer.runs_exclusive:
+            return await self._writer.look(work, hint)
         self._writer.refuse_failed()
         return self._reader.look(work)
 
     async def scrub(self) -> None:
-        """Rewrite the file without what was dropped, then empty the write-ahead log.
+        """Rewrite the file without deleted rows, then empty the write-ahead log.
 
-        ``secure_delete`` zeroes a row where it lies. But SQLite moves rows from page to page to
-        keep its trees balanced, and what it then leaves behind in the free part of a page is
-        zeroed by nothing but VACUUM. Emptying the log waits for readers (``busy_timeout``).
+        ``secure_delete`` zeroes a row in place. But SQLite moves rows between pages to balance its
+        trees, and only VACUUM zeroes what that leaves in the free part of a page. Emptying the log
+        waits for readers (``busy_timeout``).
 
         Raises:
-            DiskFull, DiskFailed: the file was not rewritten; that is tried again by the next scrub,
-                of a large one an hour later, since all who write wait for it.
+            DiskFull, DiskFailed: the file was not rewritten. The next scrub tries again; for a
+                large file that is an hour later, since all writers wait for it.
         """
         try:
             await self._rewrite()
         finally:
-            await self._writer.submit_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._writer.submit_exclusive("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def _rewrite(self) -> None:
-        changes = self._line.changes()
+        changes = self._writing.changes()
         if changes == self._rewritten_at:
             return
-        ((pages,),) = await self._writer.submit_alone("PRAGMA page_count")
+        ((pages,),) = await self._writer.submit_exclusive("PRAGMA page_count")
         self._skipped += 1
         if pages * _PAGE_BYTES > _SMALL_BYTES and self._skipped < _LARGE_EVERY:
             return
         self._skipped = 0
-        await self._writer.submit_alone("VACUUM")
+        await self._writer.submit_exclusive("VACUUM")
         self._rewritten_at = changes
 
     def close(self) -> None:
-        """Finish what was asked for, then close the file."""
         self._reader.close()
         self._writer.close()
 
 
 def open_sqlite(path: Path, *, bytes_max: int | None = None, create: bool = True) -> SqliteRows:
-    """Open the database file, or make it, readable by its owner alone.
+    """Open or create the database file, and its folder, readable by its owner alone.
 
-    Args:
-        path: the file; its folder is made if need be.
-        bytes_max: how large the file may grow; beyond, DiskFull.
-        create: whether the tables are created if the file is empty.
+    ``bytes_max`` limits the file's size; beyond, DiskFull. ``create`` allows creating the tables in
+    an empty file.
 
     Raises:
-        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; it is as it was.
+        NewerDatabase, OlderDatabase: another version of Entrenous wrote it; nothing was changed.
         UnusedDatabase: it is empty, and ``create`` is False.
         DiskFull, DiskFailed: the tables could not be created; the file has none of them.
     """
@@ -196,7 +184,7 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     )
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")  # and durable_log.py
+    connection.execute("PRAGMA synchronous=NORMAL")  # DurableLog syncs
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={4 * _LOG_PAGES}")
@@ -206,18 +194,17 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
 
 
 def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
-    """Have SQLite put its temporary files there: a rewrite copies every row into one.
+    """Let SQLite put its temporary files into ``folder``: a rewrite copies every row into one.
 
-    Else they lie in /var/tmp, on a disk that is maybe smaller, and whose freed blocks nobody thinks
-    of as the relay's. This holds for the process; its variable SQLITE_TMPDIR would be read too
-    early. It is deprecated, so a SQLite may have been built without it, which then goes on as ever.
+    Otherwise they lie in /var/tmp, maybe on a smaller disk, whose freed blocks nobody protects. The
+    setting holds for the process; the variable SQLITE_TMPDIR would be read too early. It is
+    deprecated, and a SQLite built without it ignores it.
     """
     quoted = str(folder.resolve()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
 
 
 def _prepare(path: Path, bytes_max: int | None, *, create: bool) -> None:
-    """Make sure that the tables are there, and of this version."""
     connect = partial(_connect, path, bytes_max)
     engine = sql.create_engine("sqlite://", creator=connect, poolclass=sql.NullPool)
     try:
@@ -225,13 +212,13 @@ def _prepare(path: Path, bytes_max: int | None, *, create: bool) -> None:
             if _version(connection) != VERSION:
                 _create(connection, create=create)
     except sql.exc.DBAPIError as why:
-        raise named_fault(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
+        raise translate_error(why.orig) if isinstance(why.orig, sqlite3.Error) else why from None
 
 
 def _create(connection: sql.Connection, *, create: bool) -> None:
-    """Create all tables in one transaction: if this process is killed, the file has none."""
+    """Create all tables in one transaction, so that a killed process leaves none."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    # Read again, since another process may have created them meanwhile.
+    # Read the version again: another process may have created them meanwhile.
     if create_if_empty(connection, _version(connection), create=create):
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

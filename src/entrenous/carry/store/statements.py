@@ -1,4 +1,4 @@
-"""The SQL that the relay's rows are read and written with, for SQLite and PostgreSQL."""
+"""The SQL that reads and writes the relay's rows, for SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from entrenous.carry.store.tables import (
 
 
 def cut_full_page(letters: Iterable[HeldLetter], full_bytes: int) -> list[HeldLetter]:
-    """Up to the one with which their sealed bytes come to that; none behind it is asked for."""
+    """Return letters up to the one that fills the page; no more are read from ``letters``."""
     page, size = list[HeldLetter](), 0
     for one in letters:
         page.append(one)
@@ -30,16 +30,16 @@ def cut_full_page(letters: Iterable[HeldLetter], full_bytes: int) -> list[HeldLe
 
 Statement = tuple[str, list[object]]
 How = Literal["rows", "counts", "find", "letters", "due", "weigh"]
-_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)  # of lists in SQLite's statements
+_LENGTHS: Final = (64, 32, 16, 8, 4, 2, 1)  # of value lists, so that few statements are prepared
 
 
 class Query(NamedTuple):
-    """One question.
+    """One query.
 
-    ``rows`` and ``counts`` are by ``names`` for many tuples of values, ``given``; for the others
-    it holds the arguments: those of ``find`` are the values and the limit, of ``letters`` mailbox,
-    sequence, time, limit and with how many bytes a page is full, of ``due`` time and limit, of
-    ``weigh`` what is added and the values.
+    ``rows`` and ``counts`` select by ``names`` for many tuples of values, ``given``. For the others
+    ``given`` holds the arguments: of ``find`` the values and the limit; of ``letters`` mailbox,
+    sequence, time, limit and the bytes that fill a page; of ``due`` time and limit; of ``weigh``
+    the field to sum and the values.
     """
 
     how: How
@@ -48,7 +48,7 @@ class Query(NamedTuple):
     given: tuple[Any, ...]
 
     def read(self, answer: Iterable[Sequence[Any]]) -> Any:
-        """What the database's rows say."""
+        """Convert the database's rows to the query's result."""
         if self.how == "counts":
             return {self._values(row): row[-1] for row in answer}
         if self.how == "weigh":
@@ -63,50 +63,45 @@ class Query(NamedTuple):
 
 
 class SqliteStatements:
-    """For sqlite3."""
-
-    def asks(self, ask: Query) -> Iterator[Statement]:
-        """One question; its answer is the rows of all of these together."""
-        if ask.how not in ("rows", "counts"):
-            text, given = _plain(ask, "?", "")
+    def selects(self, query: Query) -> Iterator[Statement]:
+        """Yield the statements of one query; its answer is the rows of all of them."""
+        if query.how not in ("rows", "counts"):
+            text, given = _plain(query, "?", "")
             yield text, bound(given)
             return
-        for part in _padded(ask.given):
-            given = _flat(ask.kind, ask.names, part)
-            yield _many_listed(ask.how, ask.kind, ask.names, len(part)), bound(given)
+        for part in _padded(query.given):
+            given = _flat(query.kind, query.names, part)
+            yield _many_listed(query.how, query.kind, query.names, len(part)), bound(given)
 
-    def rows(self, ask: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
-        """What ``cursor`` answers to one question: at once, but letters one by one, for they are
-        large, and a page may be full of the first. The next statement of the cursor ends that.
+    def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
+        """Return the rows of one query: at once, but letters one by one, for they are large and the
+        first may fill the page. The next statement of the cursor ends that.
         """
-        if ask.how == "letters":
-            ((text, given),) = self.asks(ask)
+        if query.how == "letters":
+            ((text, given),) = self.selects(query)
             return cursor.execute(text, given)
         found = list[Any]()
-        for text, given in self.asks(ask):
+        for text, given in self.selects(query):
             found += cursor.execute(text, given).fetchall()
         return found
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        """Insert, or replace by key; the number of a row is drawn, since the next one would say
-        after which other row it came.
-        """
+        """Insert or replace by key; rowids are random, since sequential ones reveal the order."""
         for part in _exact(rows):
             values = [value for row in part for value in written(kind, row)]
             yield _put_listed(kind, len(part)), bound(values)
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
-        """Delete by key."""
         for part in _padded(keys):
             yield _delete_listed(kind, len(part)), bound(_flat(kind, HELD[kind], part))
 
 
 def bound(values: Iterable[object]) -> list[object]:
-    """Values as sqlite3 takes them soonest.
+    """Convert values to the types that sqlite3 binds fastest.
 
-    For each that is bytes or None it looks for an adapter, which takes several times as long as to
-    copy it; for a bytearray or a text it does not (``need_adapt`` in CPython's
-    Modules/_sqlite/statement.c). So None is an empty text, of which :func:`_place` makes NULL.
+    For bytes and None it searches an adapter, which takes several times as long as a copy; for a
+    bytearray or a text it does not (``need_adapt`` in CPython's Modules/_sqlite/statement.c). So
+    None becomes an empty text, which :func:`_place` turns into NULL.
     """
     return [
         bytearray(value) if type(value) is bytes else "" if value is None else value
@@ -115,38 +110,35 @@ def bound(values: Iterable[object]) -> list[object]:
 
 
 class PostgresStatements:
-    """For psycopg; a text's order is that of its bytes, as in SQLite."""
+    """Statements for psycopg; texts sort by their bytes, as in SQLite."""
 
-    def asks(self, ask: Query) -> Iterator[Statement]:
-        """One question."""
-        if ask.how not in ("rows", "counts"):
-            yield _plain(ask, "%b", ' COLLATE "C"')
+    def selects(self, query: Query) -> Iterator[Statement]:
+        if query.how not in ("rows", "counts"):
+            yield _plain(query, "%b", ' COLLATE "C"')
             return
-        text = _many(ask.how, ask.kind, ask.names, _among(ask.kind, ask.names))
-        yield text, _arrays(ask.kind, ask.names, ask.given)
+        text = _many(query.how, query.kind, query.names, _among(query.kind, query.names))
+        yield text, _arrays(query.kind, query.names, query.given)
 
     def puts(self, kind: type, rows: Sequence[Any]) -> Iterator[Statement]:
-        """Insert, or replace by key."""
         names = tuple(codecs(kind))
         values = list(zip(*(written(kind, row) for row in rows), strict=True))
         rows_given = f"SELECT * FROM {_unnest(kind, names)}"  # noqa: S608 -- our own nouns
         yield _put(kind, rows_given), [list(one) for one in values]
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
-        """Delete by key."""
         yield _delete(kind, _among(kind, HELD[kind])), _arrays(kind, HELD[kind], keys)
 
 
-def _plain(ask: Query, mark: str, bytewise: str) -> Statement:
-    """A question with arguments of its own."""
-    kind, names, given = ask.kind, ask.names, ask.given
-    if ask.how == "letters":
-        mailbox, after, at, limit, _ = given  # rows are asked for one by one until it is full
+def _plain(query: Query, mark: str, bytewise: str) -> Statement:
+    """Return the statement of a query that takes arguments of its own."""
+    kind, names, given = query.kind, query.names, query.given
+    if query.how == "letters":
+        mailbox, after, at, limit, _ = given  # the reader stops fetching when the page is full
         values = [mailbox, after, write(HeldLetter, "expires_at", at), limit]
         return _letters(mark), values
-    if ask.how == "due":
+    if query.how == "due":
         return _due(kind, mark, bytewise), [write(kind, "due_at", given[0]), given[1]]
-    if ask.how == "weigh":
+    if query.how == "weigh":
         what, *values = given
         lacking = tuple(value is None for value in values)
         wanted = [write(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None]
@@ -218,7 +210,7 @@ def _put_listed(kind: type, count: int) -> str:
 
 
 def _place(kind: type, name: str) -> str:
-    """Where a value goes; one that may be missing is bytes or a number, so never an empty text."""
+    """Return a placeholder; an optional value is bytes or a number, so never an empty text."""
     return "nullif(?, '')" if is_optional(kind, name) else "?"
 
 
@@ -228,7 +220,7 @@ def _delete_listed(kind: type, count: int) -> str:
 
 
 def _among_listed(names: tuple[str, ...], count: int) -> str:
-    """That the fields of these names are one of so many tuples of values."""
+    """Return the condition that these fields equal one of ``count`` tuples."""
     if len(names) == 1:
         return f"{_list(names)} IN ({', '.join('?' * count)})"
     one = "(" + ", ".join("?" * len(names)) + ")"
@@ -240,7 +232,7 @@ def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
     rest = [name for name in codecs(kind) if name not in HELD[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
-    where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite reads ON as of a join
+    where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite parses ON as a join's
     return (
         f"INSERT INTO {table_name(kind)} ({'rowid, ' * numbered}{_columns(kind)}) {rows} {where}"
         f"ON CONFLICT ({_list(HELD[kind])}) DO {act}"
@@ -294,7 +286,7 @@ def _list(names: tuple[str, ...]) -> str:
 
 
 def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]) -> list[object]:
-    """The values of many keys in a row; most are bytes, which are written as they are."""
+    """Flatten the values of many keys; most are bytes, which need no conversion."""
     of = codecs(kind)
     if all(of[name].postgres == "bytea" for name in names):
         return [value for key in part for value in key]
@@ -302,7 +294,7 @@ def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
 
 
 def _exact(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """In parts of a few lengths, the largest first."""
+    """Split into parts of a few fixed lengths, the largest first."""
     at = 0
     for length in _LENGTHS:
         while len(rows) - at >= length:
@@ -311,7 +303,7 @@ def _exact(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The same; the last one is repeated where that saves a part: to be named twice is no harm."""
+    """Split into parts of fixed lengths; repeat the last key to fill a part, which is harmless."""
     most = _LENGTHS[0]
     for at in range(0, len(keys), most):
         part = list(keys[at : at + most])
@@ -320,22 +312,22 @@ def _padded(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 _WANTED: Final = ("mailbox", "sequence", "expires_at")
-#: The lengths of large ones stand in their rows, so those behind a full page are not read for it.
+#: Large values' lengths are in their rows, so letters beyond a full page are not read for this.
 _BEFORE: Final = (
     "coalesce(sum(octet_length(sealed)) OVER (ORDER BY sequence "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
 )
 
 
-def pages(asks: Sequence[Query]) -> Statement:
-    """One statement for many ``letters``; :func:`by_ask` tells its rows apart."""
-    mailboxes, after, times, limits, full = zip(*(ask.given for ask in asks), strict=True)
+def pages(queries: Sequence[Query]) -> Statement:
+    """Combine many ``letters`` queries into one statement; :func:`by_query` separates its rows."""
+    mailboxes, after, times, limits, full = zip(*(query.given for query in queries), strict=True)
     at = [write(HeldLetter, "expires_at", time) for time in times]
     return _text(), [list(mailboxes), list(after), at, list(limits), list(full)]
 
 
-def by_ask(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
-    """The rows of each of ``count`` questions, in their order and without the leading place."""
+def by_query(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
+    """Separate the rows of ``count`` queries, and remove the leading number."""
     found: list[list[Sequence[Any]]] = [[] for _ in range(count)]
     for place, *row in rows:
         found[place - 1].append(row)

@@ -1,11 +1,11 @@
-"""The relay's rows as SQL tables, one for each kind of carry/relay_rows.py, and how values are
-written and read.
+"""The relay's rows as SQL tables, one for each class of carry/relay_rows.py, and conversions of
+values.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
@@ -26,11 +26,12 @@ from entrenous.carry.relay_rows import (
     OlderDatabase,
     UnusedDatabase,
 )
+from entrenous.wire.encodings import to_moment, to_seconds
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
 class Codec(NamedTuple):
-    """One type of value: its column, PostgreSQL's name for that, and both ways to the database."""
+    """How one Python type is stored: column, PostgreSQL's name for it, both conversions."""
 
     column: Callable[[], sql.types.TypeEngine[Any]]
     postgres: str
@@ -42,20 +43,12 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _seconds(when: datetime) -> int:
-    return int(when.timestamp())
-
-
 _CODECS: Final[dict[type, Codec]] = {
     bytes: Codec(sql.LargeBinary, "bytea", _same, _same),
     str: Codec(sql.String, "text", _same, _same),
     int: Codec(sql.BigInteger, "bigint", _same, _same),
     bool: Codec(sql.SmallInteger, "smallint", int, bool),
-    datetime: Codec(sql.BigInteger, "bigint", _seconds, _moment),
+    datetime: Codec(sql.BigInteger, "bigint", to_seconds, to_moment),
     Secret: Codec(sql.LargeBinary, "bytea", Secret.reveal, Secret),
     EnvelopeState: Codec(sql.String, "text", str, EnvelopeState),
 }
@@ -63,23 +56,20 @@ _CODECS: Final[dict[type, Codec]] = {
 
 @cache
 def codecs(kind: type) -> dict[str, Codec]:
-    """How each field of a kind is written and read, in the order of its fields."""
+    """Return the codec of each field, in the order of the fields."""
     hints = get_type_hints(kind)
     return {field.name: _CODECS[_plain(hints[field.name])] for field in fields(kind)}
 
 
 def is_optional(kind: type, name: str) -> bool:
-    """Whether that field may be None."""
     return type(None) in get_args(get_type_hints(kind)[name])
 
 
 def write(kind: type, name: str, value: object) -> object:
-    """One value as the database takes it."""
     return None if value is None else codecs(kind)[name].write(value)
 
 
 def read(kind: type, values: Sequence[Any]) -> Any:
-    """One row as its noun."""
     row = list(values)
     for at, convert in _unlike(kind, "read"):
         if row[at] is not None:
@@ -88,7 +78,6 @@ def read(kind: type, values: Sequence[Any]) -> Any:
 
 
 def written(kind: type, row: Any) -> list[object]:
-    """One noun as its row."""
     values = list(_fields_of(kind)(row))
     for at, convert in _unlike(kind, "write"):
         if values[at] is not None:
@@ -98,7 +87,7 @@ def written(kind: type, row: Any) -> list[object]:
 
 @cache
 def _unlike(kind: type, way: str) -> tuple[tuple[int, Callable[[Any], object]], ...]:
-    """Where the database writes a field in another way than its noun."""
+    """Return position and conversion of the fields that need one."""
     ways = [getattr(one, way) for one in codecs(kind).values()]
     return tuple((at, convert) for at, convert in enumerate(ways) if convert is not _same)
 
@@ -109,28 +98,27 @@ def _fields_of(kind: type) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _plain(hint: Any) -> Any:
-    """The type below ``None |`` and NewType."""
+    """Return the type inside ``None |`` and NewType."""
     for part in get_args(hint):
         if part is not type(None):
             return _plain(part)
     return getattr(hint, "__supertype__", hint)
 
 
-VERSION: Final = 6  # of the schema; every change of a table, column or index takes the next number
-#: Beyond keys and due_at, what is looked for; the last columns are there to be added up.
+VERSION: Final = 6  # of the schema; every change of a table, column or index increments it
+#: Indexes besides keys and due_at; "size" is included to be summed.
 _INDEXES: Final[dict[type, tuple[tuple[str, ...], ...]]] = {
     HeldLetter: (("mailbox", "sequence"),),
     HeldBlob: (("envelope",), ("mailbox", "envelope", "size")),
     HeldShare: (("mailbox",), ("group",)),
     HeldUpload: (("mailbox", "size"),),
 }
-#: Rows too large to live in the leaves of their key's tree (sqlite.org/withoutrowid.html). SQLite
-#: would number them as they come; wording.py has it draw the numbers.
+#: Rows too large for WITHOUT ROWID tables (sqlite.org/withoutrowid.html). SQLite would number them
+#: in the order of arrival; statements.py makes the numbers random.
 BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
 
 
 def schema() -> sql.MetaData:
-    """All tables and indexes, as the nouns have them."""
     metadata = sql.MetaData()
     for kind in HELD:
         _table(kind, metadata)
@@ -138,12 +126,10 @@ def schema() -> sql.MetaData:
 
 
 def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> bool:
-    """Create all tables in an empty database, in the transaction of ``connection``.
+    """Create all tables in an empty database; the connection's transaction excludes other writers.
 
-    Args:
-        connection: of a transaction beside which no other process writes.
-        found: the schema number that the database names; 0 if it names none.
-        create: False to refuse an empty database instead.
+    ``found`` is the schema version in the database, 0 if it has none; with ``create`` False an
+    empty database is refused.
 
     Returns:
         Whether the tables were created; the caller then has to store VERSION.
@@ -167,7 +153,7 @@ def create_if_empty(connection: sql.Connection, found: int, *, create: bool) -> 
 
 @cache
 def table_name(kind: type) -> str:
-    """HeldMailbox lies in held_mailbox."""
+    """Return a class's table: HeldMailbox is stored in held_mailbox."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 

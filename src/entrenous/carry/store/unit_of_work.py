@@ -1,6 +1,6 @@
 """The unit of work of a group of requests: every row is read once, and written once at the end.
 
-What the requests will ask for is prefetched in one query for all of them.
+What the requests will probably read is prefetched with one query for all of them.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from entrenous.carry.relay_rows import HELD, HeldLetter
 from entrenous.carry.store.statements import How, Query
 
 Key = tuple[Any, ...]
-UNKNOWN: Final = object()  # stands for a row that nobody has read
+UNKNOWN: Final = object()  # a row that was not read yet
 
 
 @cache
@@ -25,7 +25,6 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 def values_of(names: tuple[str, ...], row: Any) -> Key:
-    """What these fields of a row hold."""
     if not names:
         return ()
     found = _getter(names)(row)
@@ -33,23 +32,26 @@ def values_of(names: tuple[str, ...], row: Any) -> Key:
 
 
 def key_of(kind: type, row: Any) -> Key:
-    """By what a row of that kind is found."""
     return values_of(HELD[kind], row)
 
 
 def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[type, Key, Any]:
-    """What is to be put back, now that it was read."""
+    """Return the undo entry, with the previous row once that has been read."""
     return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
 
 
+def is_row(value: Any) -> bool:
+    return value is not None and value is not UNKNOWN
+
+
 def has(row: Any, names: tuple[str, ...], values: Key) -> bool:
-    """Whether it is a row, and its fields hold these."""
-    return row is not None and row is not UNKNOWN and values_of(names, row) == values
+    """Return whether ``row`` is a row whose fields equal these."""
+    return is_row(row) and values_of(names, row) == values
 
 
 def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -> None:
-    """Add ``by`` to the count in which a row is."""
-    if row is not None and row is not UNKNOWN:
+    """Add ``by`` to the count that includes this row."""
+    if is_row(row):
         values = values_of(names, row)
         if values in counts:
             counts[values] += by
@@ -58,23 +60,23 @@ def recount(counts: dict[Key, int], names: tuple[str, ...], row: Any, by: int) -
 def relist(
     lists: dict[Key, dict[Key, Any]], names: tuple[str, ...], key: Key, row: Any, now: Any
 ) -> None:
-    """Put ``now`` where ``row`` belongs, or take it out."""
-    if row is not None and row is not UNKNOWN:
-        of = lists.get(values_of(names, row))
-        if of is not None and now is None:
-            of.pop(key, None)
-        elif of is not None:
-            of[key] = now
+    """Put ``now`` into the list that ``row`` belongs to; None removes ``row`` from it."""
+    if is_row(row):
+        rows = lists.get(values_of(names, row))
+        if rows is not None and now is None:
+            rows.pop(key, None)
+        elif rows is not None:
+            rows[key] = now
 
 
 Row = TypeVar("Row")
 
 
 class Prefetch:
-    """A :class:`entrenous.carry.relay.RowView` that holds nothing and remembers every question.
+    """A :class:`entrenous.carry.relay.RowView` without rows that records every query.
 
-    ``is_known`` tells of a row's kind and key whether nobody has to ask; ``pages`` says whether
-    letters are asked for.
+    ``is_known`` says of a row's kind and key whether it is cached; ``pages`` whether to prefetch
+    letters.
     """
 
     def __init__(
@@ -85,44 +87,39 @@ class Prefetch:
         self._many: dict[tuple[How, type, tuple[str, ...]], dict[tuple[object, ...], None]] = {}
         self._ones: dict[Query, None] = {}
 
-    def asks(self) -> Sequence[Query]:
-        """All questions; those of one form are one."""
+    def queries(self) -> Sequence[Query]:
+        """Return all queries, with those of one form merged."""
         many = [Query(*form, tuple(values)) for form, values in self._many.items()]
         return [*many, *self._ones]
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
-        """A row will be asked for."""
         if not self._is_known(kind, key):
             self._add("rows", kind, HELD[kind], key)
         return None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        """Rows will be; a list that ends early depends on too much to be read ahead."""
+        """Record the query; a limited one depends on too much to be prefetched."""
         if limit is None:
             self._add("rows", kind, tuple(fields), tuple(fields.values()))
         return []
 
     def count(self, kind: type[object], **fields: object) -> int:
-        """How many there are will be."""
         self._add("counts", kind, tuple(fields), tuple(fields.values()))
         return 0
 
     def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        """How much they weigh will be."""
         self._ones[Query("weigh", kind, tuple(fields), (what, *fields.values()))] = None
         return 0, 0
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[HeldLetter]:
-        """Letters will be."""
         if self._pages:
-            ask = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
-            self._ones[ask] = None
+            query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+            self._ones[query] = None
         return []
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        """What is due will be."""
         self._ones[Query("due", kind, (), (at, limit))] = None
         return []
 
@@ -133,19 +130,15 @@ class Prefetch:
 
 
 class Rows(Protocol):
-    """The tables inside of a transaction."""
-
-    def answer(self, asks: Sequence[Query]) -> list[Any]:
-        """What each question's :meth:`Ask.read` makes of its rows."""
-        ...
+    def answer(self, queries: Sequence[Query]) -> list[Any]:
+        """Return each query's result, as :meth:`Query.read` converts it."""
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
-        """Store or replace rows; forget those of these keys."""
-        ...
+        """Store or replace rows, and delete those with these keys."""
 
 
 class _Entry:
-    """A row as the database has it now, and as it is to be."""
+    """A row as it is in the database, and as it will be."""
 
     __slots__ = ("kept", "now")
 
@@ -154,15 +147,11 @@ class _Entry:
         self.now = now
 
 
-def _is_row(value: Any) -> bool:
-    return value is not None and value is not UNKNOWN
-
-
 class UnitOfWork:
-    """A :class:`entrenous.carry.relay.RowTransaction` for one transaction.
+    """Implements :class:`entrenous.carry.relay.RowTransaction` for one transaction.
 
-    ``pages_ahead`` says whether the pages of many mailboxes are read sooner together than one by
-    one, so that they are worth a look ahead.
+    ``pages_ahead`` says whether reading the pages of many mailboxes together is fast enough to be
+    worth a prefetch.
     """
 
     def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
@@ -173,39 +162,42 @@ class UnitOfWork:
         self._counts: defaultdict[type, dict[tuple[str, ...], dict[Key, int]]] = defaultdict(dict)
         self._lists: defaultdict[type, dict[tuple[str, ...], dict[Key, dict[Key, Any]]]]
         self._lists = defaultdict(dict)
-        self._said: dict[Query, Any] = {}  # as long as no row of that kind changes
+        self._answers: dict[Query, Any] = {}  # valid until a row of that kind changes
         self._undo: list[tuple[type, Key, Any]] = []
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
-    def look_ahead(self, looks: Iterable[Callable[[RowView], object]]) -> None:
-        """Read what these will ask for and is not known, all at once; before any work."""
-        ahead = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
-        for look in looks:
-            look(ahead)
-        asks = ahead.asks()
-        for ask, answer in zip(asks, self._rows.answer(asks) if asks else (), strict=True):
-            self._learn(ask, answer)
+    def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
+        """Read what the hints read and is not cached, with one query for all, before any work."""
+        recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
+        for hint in hints:
+            hint(recorder)
+        queries = recorder.queries()
+        for query, answer in zip(
+            queries, self._rows.answer(queries) if queries else (), strict=True
+        ):
+            self._learn(query, answer)
 
     def begin(self) -> None:
-        """From here on, :meth:`undo` undoes."""
+        """Start recording changes for :meth:`undo`."""
         self._undo.clear()
 
     def undo(self) -> None:
-        """Take back all that was written since :meth:`begin`."""
+        """Undo all changes since :meth:`begin`."""
         while self._undo:
             kind, key, before = self._undo.pop()
             self._set(kind, key, self._held[kind][key], before)
 
     def flush(self) -> None:
-        """Write everything that waits."""
         for kind in list(self._changed):
             self._write(kind)
 
     def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
-        """After a commit: remember rows of the kinds that may ``stay`` as far as that says so."""
+        """After a commit, keep those cached rows that their kind's predicate in ``stay``
+        accepts.
+        """
         self._counts.clear()
         self._lists.clear()
-        self._said.clear()
+        self._answers.clear()
         for kind, keys in self._touched.items():
             held = self._held[kind]
             if kind not in stay:
@@ -213,16 +205,14 @@ class UnitOfWork:
                 continue
             for key in keys:
                 entry = held.get(key)
-                if entry and not (_is_row(entry.now) and stay[kind](entry.now)):
+                if entry and not (is_row(entry.now) and stay[kind](entry.now)):
                     del held[key]
         self._touched.clear()
 
     def __len__(self) -> int:
-        """How many rows are remembered."""
         return sum(map(len, self._held.values()))
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
-        """The row, or None."""
         entry = self._held[kind].get(key)
         if entry is None or entry.now is UNKNOWN:
             self._load(kind, [key])
@@ -230,74 +220,67 @@ class UnitOfWork:
         return cast("Row | None", entry.now)
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        """Rows whose fields equal these."""
         names, values = tuple(fields), tuple(fields.values())
         if limit is not None:
             self._write_now(kind)
-            return cast("list[Row]", self._one(Query("find", kind, names, (*values, limit))))
+            return cast("list[Row]", self._query(Query("find", kind, names, (*values, limit))))
         lists = self._lists[kind].get(names)
         if lists is None or values not in lists:
-            found = self._one(Query("rows", kind, names, (values,)))
+            found = self._query(Query("rows", kind, names, (values,)))
             self._learn_list(kind, names, values, found)
             lists = self._lists[kind][names]
         rows = lists[values]
         return [rows[key] for key in sorted(rows)]
 
     def count(self, kind: type[Any], **fields: object) -> int:
-        """How many rows have fields that equal these."""
         names, values = tuple(fields), tuple(fields.values())
         counts = self._counts[kind].get(names)
         if counts is None or values not in counts:
-            found = self._one(Query("counts", kind, names, (values,)))
+            found = self._query(Query("counts", kind, names, (values,)))
             self._learn_count(kind, names, values, found.get(values, 0))
             counts = self._counts[kind][names]
         return counts[values]
 
     def weigh(self, kind: type[Any], what: str, **fields: object) -> tuple[int, int]:
-        """How many rows have fields that equal these or lack them; the sum of ``what``."""
-        ask = Query("weigh", kind, tuple(fields), (what, *fields.values()))
-        return cast("tuple[int, int]", self._still(ask))
+        query = Query("weigh", kind, tuple(fields), (what, *fields.values()))
+        return cast("tuple[int, int]", self._uncached(query))
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
     ) -> list[HeldLetter]:
-        """Letters that wait in a mailbox."""
-        ask = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
-        return cast("list[HeldLetter]", self._still(ask))
+        query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
+        return cast("list[HeldLetter]", self._uncached(query))
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        """Rows whose time has come."""
-        return cast("list[Row]", self._still(Query("due", kind, (), (at, limit))))
+        return cast("list[Row]", self._uncached(Query("due", kind, (), (at, limit))))
 
     def put(self, row: Any) -> None:
-        """Store or replace a row."""
         kind: type = type(row)
         self._change(kind, key_of(kind, row), row)
 
     def drop(self, kind: type[Any], *key: object) -> None:
-        """Forget a row."""
         self._change(kind, key, None)
 
     # --- what is known ---
 
     def _load(self, kind: type, keys: Sequence[Key]) -> None:
-        self._learn_rows(kind, keys, self._one(Query("rows", kind, HELD[kind], tuple(keys))))
+        self._learn_rows(kind, keys, self._query(Query("rows", kind, HELD[kind], tuple(keys))))
 
-    def _learn(self, ask: Query, answer: Any) -> None:
-        """Take in what was read ahead: nothing has changed yet."""
-        if ask.how == "counts":
-            for values in ask.given:
-                self._learn_count(ask.kind, ask.names, values, answer.get(values, 0))
-        elif ask.how != "rows":
-            self._said[ask] = answer
-        elif ask.names == HELD[ask.kind]:
-            self._learn_rows(ask.kind, ask.given, answer)
+    def _learn(self, query: Query, answer: Any) -> None:
+        """Cache what was prefetched; nothing has changed yet."""
+        if query.how == "counts":
+            for values in query.given:
+                self._learn_count(query.kind, query.names, values, answer.get(values, 0))
+        elif query.how != "rows":
+            self._answers[query] = answer
+        elif query.names == HELD[query.kind]:
+            self._learn_rows(query.kind, query.given, answer)
         else:
-            found: dict[Key, list[Any]] = {values: [] for values in ask.given}
+            found: dict[Key, list[Any]] = {values: [] for values in query.given}
             for row in answer:
-                found[values_of(ask.names, row)].append(row)
+                found[values_of(query.names, row)].append(row)
             for values, rows in found.items():
-                self._learn_list(ask.kind, ask.names, values, rows)
+                self._learn_list(query.kind, query.names, values, rows)
 
     def _learn_rows(self, kind: type, keys: Sequence[Key], rows: list[Any]) -> None:
         found = {key_of(kind, row): row for row in rows}
@@ -328,7 +311,7 @@ class UnitOfWork:
         self._lists[kind].setdefault(names, {})[values] = found
 
     def _differing(self, kind: type) -> list[_Entry]:
-        """What waits to be written, with what it replaces."""
+        """Return the pending changes, with the rows that they replace."""
         changed = self._changed.get(kind)
         if not changed:
             return []
@@ -336,15 +319,15 @@ class UnitOfWork:
             self._load(kind, blind)
         return list(changed.values())
 
-    def _one(self, ask: Query) -> Any:
-        return self._rows.answer([ask])[0]
+    def _query(self, query: Query) -> Any:
+        return self._rows.answer([query])[0]
 
-    def _still(self, ask: Query) -> Any:
-        """A question that only the database answers, so that what waits is written first."""
-        if ask in self._said and not self._changed.get(ask.kind):
-            return self._said[ask]
-        self._write_now(ask.kind)
-        return self._one(ask)
+    def _uncached(self, query: Query) -> Any:
+        """Answer from the database alone, after writing pending changes."""
+        if query in self._answers and not self._changed.get(query.kind):
+            return self._answers[query]
+        self._write_now(query.kind)
+        return self._query(query)
 
     # --- what is to be written ---
 
@@ -353,7 +336,7 @@ class UnitOfWork:
         entry = held.get(key)
         if entry is None:
             if self._counts.get(kind) or self._lists.get(kind):
-                self._load(kind, [key])  # what it replaces may be in a count
+                self._load(kind, [key])  # the replaced row may be counted
                 entry = held[key]
             else:
                 entry = held[key] = _Entry(UNKNOWN, UNKNOWN)
@@ -372,11 +355,13 @@ class UnitOfWork:
             relist(lists, names, key, row, row)
 
     def _write_now(self, kind: type) -> None:
-        """In the midst of work: what it replaces has to be known, for it may be undone."""
+        """Write in the middle of work: the replaced rows must be known, since it may be undone."""
         if self._changed.get(kind):
             self._differing(kind)
             self._write(kind)
-        self._said = {ask: answer for ask, answer in self._said.items() if ask.kind is not kind}
+        self._answers = {
+            query: answer for query, answer in self._answers.items() if query.kind is not kind
+        }
 
     def _write(self, kind: type) -> None:
         changed = self._changed.pop(kind, {})
@@ -390,10 +375,10 @@ class UnitOfWork:
 
 
 class View:
-    """A :class:`entrenous.carry.relay.RowView` of a desk, by which nothing is put or dropped."""
+    """A read-only :class:`entrenous.carry.relay.RowView` of a unit of work."""
 
     __slots__ = ("count", "due", "find", "get", "letters", "weigh")
 
-    def __init__(self, desk: UnitOfWork) -> None:
-        self.get, self.find, self.count = desk.get, desk.find, desk.count
-        self.weigh, self.letters, self.due = desk.weigh, desk.letters, desk.due
+    def __init__(self, tx: UnitOfWork) -> None:
+        self.get, self.find, self.count = tx.get, tx.find, tx.count
+        self.weigh, self.letters, self.due = tx.weigh, tx.letters, tx.due

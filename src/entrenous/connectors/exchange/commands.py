@@ -1,4 +1,4 @@
-"""``entrenous gate exchange ...`` and ``gate follow``: who may fetch from us, what we fetch."""
+"""``entrenous gate exchange`` and ``gate follow``: who may fetch from us, and what we fetch."""
 
 import logging
 import os
@@ -32,31 +32,24 @@ Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
-def join_sources(exchange: typer.Typer) -> None:
-    """Add this module's commands to ``entrenous gate exchange``."""
-    exchange.command("add")(source_add)
-    exchange.command("remove")(source_remove)
-    exchange.command("list")(source_list)
-
-
 def source_add(
     name: Annotated[str, typer.Argument(help="2 to 40 of the characters a-z, 0-9 and -.")],
-    kind: Annotated[SourceKind, typer.Option(help="How it speaks.")],
+    kind: Annotated[SourceKind, typer.Option(help="Its protocol.")],
     place: Annotated[str, typer.Option("--from", metavar="URL|FILE", help="Address, or file.")],
-    bank: Annotated[str, typer.Option(metavar="NAME", help="Bank here; made if it is missing.")],
+    bank: Annotated[str, typer.Option(metavar="NAME", help="Bank here; created if missing.")],
     data: Data,
     part: Annotated[
         str, typer.Option(metavar="NAME", help="ThreatExchange's group, or HMA's bank.")
     ] = "",
     confirmed: Annotated[
-        bool, typer.Option("--confirmed", help="You stand behind it: fits are refused.")
+        bool, typer.Option("--confirmed", help="You vouch for it: matches are refused.")
     ] = False,
     credentials: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its credentials, mode 0600.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Know a place to fetch hashes from. Nothing is fetched yet."""
+    """Add a source of hashes. Nothing is fetched yet."""
     file = str(credentials.absolute()) if credentials else ""
     if kind is SourceKind.FILE:
         place = str(Path(place).absolute())
@@ -68,23 +61,23 @@ def source_add(
         put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
         return
     fetch = f"entrenous gate exchange fetch {as_typed(name)} --data {as_typed(data)}"
-    say(f"{name} is known. Fetch it: {fetch}")
+    say(f"{name} was added. Fetch it: {fetch}")
     if kind is not SourceKind.FILE and not file:
-        say(f"  Its credentials are taken from {variable_of(source)}.")
+        say(f"  Its credentials are read from {variable_of(source)}.")
 
 
 def source_remove(
     name: Annotated[str, typer.Argument(help="Its name.")],
     data: Data,
     withdraw: Annotated[
-        bool, typer.Option("--withdraw", help="What it brought matches nothing any more.")
+        bool, typer.Option("--withdraw", help="Withdraw its hashes; they match nothing any more.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="What it brought stays, and nobody withdraws it.")
+        bool, typer.Option("--keep", help="Keep its hashes, though nobody will withdraw them.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Know a source no more. Of what it brought, say what becomes of it."""
+    """Remove a source, and say what to do with its hashes."""
     if withdraw and keep:
         raise typer.BadParameter("give --withdraw or --keep")
     wanted = True if withdraw else False if keep else None
@@ -94,15 +87,15 @@ def source_remove(
         said = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
         put_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
         return
-    say(f"{name} is not fetched any more.")
+    say(f"{name} was removed, and is not fetched any more.")
     if removed.withdrawn:
-        say(f"  {removed.withdrawn:,} claims that it brought are withdrawn.")
+        say(f"  {removed.withdrawn:,} of its claims are withdrawn.")
     if removed.kept:
-        say(f"  {removed.kept:,} claims that it brought stay, also when they are withdrawn there.")
+        say(f"  {removed.kept:,} of its claims stay, even when they are withdrawn there.")
 
 
 def source_list(data: Data, as_json: AsJson = False) -> None:
-    """Sources, how many claims each has here, and when it was last read to its end."""
+    """List sources, their number of claims here, and when each was last read to its end."""
     with open_existing(data) as (platform, _):
         sources = exchange_of(platform).sources
         known = [
@@ -120,7 +113,7 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
         when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
         say(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
     if not known:
-        say("This gate fetches from nowhere.")
+        say("This gate has no sources.")
 
 
 def _source(source: Source) -> dict[str, object]:
@@ -134,8 +127,8 @@ def _source(source: Source) -> dict[str, object]:
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's commands to ``entrenous gate``."""
-    join_follow(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    gate.command("follow", hidden=True)(follow)
     exchange = typer.Typer(help="Banks of fingerprints between platforms.", no_args_is_help=True)
     partner = typer.Typer(help="Platforms that may fetch from yours.", no_args_is_help=True)
     partner.command("add")(partner_add)
@@ -143,7 +136,9 @@ def join(gate: typer.Typer) -> None:
     partner.command("remove")(partner_remove)
     exchange.add_typer(partner, name="partner")
     exchange.command("fetch")(fetch)
-    join_sources(exchange)
+    exchange.command("add")(source_add)
+    exchange.command("remove")(source_remove)
+    exchange.command("list")(source_list)
     gate.add_typer(exchange, name="exchange")
 
 
@@ -155,11 +150,11 @@ def partner_add(
         typer.Option(metavar="NAME", help="A bank that it may fetch; may be given several times."),
     ] = None,
     may_submit: Annotated[
-        bool, typer.Option("--may-submit", help="It may also bring hashes, as waiting claims.")
+        bool, typer.Option("--may-submit", help="It may also submit hashes, as waiting claims.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a platform fetch your banks; prints its key, this once."""
+    """Let a platform fetch your banks; prints its key once."""
     banks = [BankName(one) for one in bank or [PEOPLE]]
     with open_existing(data) as (platform, _):
         for one in banks:
@@ -176,7 +171,7 @@ def partner_add(
 
 
 def partner_list(data: Data, as_json: AsJson = False) -> None:
-    """Who may fetch what, and when they last asked."""
+    """List who may fetch what, and when they last asked."""
     with open_existing(data) as (platform, _):
         known = exchange_of(platform).partners.partners()
     if as_json:
@@ -201,7 +196,7 @@ def partner_list(data: Data, as_json: AsJson = False) -> None:
 def partner_remove(
     name: Annotated[str, typer.Argument(help="Its name.")], data: Data, as_json: AsJson = False
 ) -> None:
-    """End a partner's key; what it was served is remembered no more."""
+    """Revoke a partner's key, and forget what it was served."""
     with open_existing(data) as (platform, _):
         exchange_of(platform).partners.remove(name)
     if as_json:
@@ -217,12 +212,12 @@ def fetch(
         bool,
         typer.Option(
             "--accept-shrinking",
-            help="Also when more than half is gone, or unreadable records came.",
+            help="Even if more than half is gone, or some records cannot be read.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch, from where the last fetch ended; what a source withdrew is withdrawn."""
+    """Fetch from where the last fetch ended; claims withdrawn at the source are withdrawn here."""
     with open_existing(data) as (platform, _), exchange_client() as client:
         exchange = exchange_of(platform)
         forget_expired(exchange)
@@ -250,7 +245,7 @@ def _tell(
     *,
     as_json: bool,
 ) -> None:
-    """One source that does not answer does not stop the others."""
+    """Report; a source that does not answer does not stop the others."""
     if as_json:
         rows = [_fetched(source, told) for source, told in done]
         rows += [{"source": one.name, "error": unwrapped(str(why))} for one, why in failed]
@@ -263,9 +258,9 @@ def _tell(
         for reason in told.reasons:
             say(f"  {reason}")
         if told.kept:
-            say(f"  {told.kept} were not seen again. That is more than half, or some records could")
-            say("  not be read: nothing of that was withdrawn.")
-            say("  If that is meant: the same again with --accept-shrinking")
+            say(f"  {told.kept} are missing there now: more than half, or some records could not")
+            say("  be read. So nothing was withdrawn.")
+            say("  If the source is right, fetch it again with --accept-shrinking")
     for source, why in failed[:-1]:
         hint(f"{source.name}: {unwrapped(str(why))}")
 
@@ -283,19 +278,14 @@ def _fetched(source: Source, told: Fetched) -> dict[str, object]:
 
 
 _LOOK_S_MAX: Final = 30.0
-_LOOKS: Final = 10  # in each interval, at which sources are due
+_LOOKS: Final = 10  # per interval, how often to check which sources are due
 _LOG: Final = logging.getLogger("entrenous.gate")
-
-
-def join_follow(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    gate.command("follow", hidden=True)(follow)
 
 
 def follow(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
 ) -> None:
-    """Fetch each source as often as the gate's settings say, until standard input ends."""
+    """Fetch each source at the interval in the gate's settings, until standard input ends."""
     start_log(LogKind.ERRORS, sys.stderr)
     every = timedelta(minutes=gate_settings(data).fetch_minutes)
     if not every:
@@ -312,8 +302,9 @@ def follow(
 def fetch_due(
     rounds: FetchSchedule, exchange: Exchange, platform: Platform, client: httpx.Client
 ) -> None:
-    """Fetch those sources that are due. One that fails does not stop the others; of a failure only
-    its kind is logged, for its words may tell of places.
+    """Fetch due sources; a failing one does not stop the others.
+
+    Of a failure only the class is logged, since its message may name places.
     """
     for source in _due(rounds, exchange):
         try:
@@ -331,7 +322,7 @@ def fetch_due(
 
 
 def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
-    """None while the database is away."""
+    """The due sources; none while the database is unreachable."""
     sources, now = exchange.sources, exchange.clock.now()
     try:
         return [
@@ -346,15 +337,15 @@ def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
 
 
 def _follow_tell(told: Fetched) -> None:
-    """What a person has to look at: nothing was withdrawn that was not seen again."""
+    """Warn the operator if missing records were not withdrawn, or some could not be read."""
     if told.kept or told.refused:
         said = {"event": "fetch-incomplete", "kept": told.kept, "unreadable": told.refused}
         _LOG.warning("fetch incomplete: %(kept)d kept", said, extra={"said": said})
 
 
 def _end_with_input(end: Callable[[int], object] = os._exit) -> None:
-    """At once, also in the middle of a page or of waiting for a source: the next fetch goes on from
-    the checkpoint, as after a kill.
+    """Exit at once when standard input ends, even within a page: the next fetch resumes at the
+    checkpoint, as after a crash.
     """
     with suppress(OSError, ValueError):
         sys.stdin.buffer.read()

@@ -1,4 +1,4 @@
-"""Who asks, how often, how much of a body is read, and errors in each protocol's form."""
+"""Authenticate partners, limit requests, and answer errors in each protocol's form."""
 
 import base64
 import binascii
@@ -30,6 +30,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import partner_with
 from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.http.answers import PRIVATE, on_hang_up
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.wire.problem_details import status_of
 
@@ -37,25 +38,25 @@ NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 
 def element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
-    """One element; ``text`` is escaped, ``inside`` are elements already."""
+    """An XML element; ``text`` is escaped, ``inside`` are complete elements."""
     said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
     return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
 
 
 def document(root: str, *inside: str) -> bytes:
-    """A document of these elements."""
+    """An XML document with these elements."""
     head = '<?xml version="1.0" encoding="UTF-8"?>'
     return f'{head}<{root} xmlns="{NAMESPACE}">{"".join(inside)}</{root}>'.encode()
 
 
 def answer(root: str, *inside: str, **headers: str) -> Response:
-    """A document as an answer that nobody stores."""
-    sent = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **headers}
+    """A document as an uncacheable response."""
+    sent = PRIVATE | headers
     return Response(document(root, *inside), 200, sent, media_type="application/xml")
 
 
 class ExchangeFault(EntrenousError):
-    """Something went wrong here. Nothing was changed; ask again later."""
+    """The exchange failed. Nothing was changed; try again later."""
 
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
@@ -63,28 +64,27 @@ _STATUS: Final[Mapping[type[EntrenousError], int]] = {
     MayNotSubmit: 403,
     TooLong: 413,
     TooManyRequests: 429,
-    NotYet: 429,  # which clients wait for, as Retry-After says
+    NotYet: 429,  # clients obey Retry-After only with this status
 }
 _RETRY: Final = "5"
-PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Handlers = dict[Any, Callable[[Request, Exception], Response]]
 _Say = Callable[[int, str], tuple[bytes, str]]
 
 
 def in_json() -> Handlers:
-    """For StopNCII's clients."""
+    """Error handlers for StopNCII's protocol."""
     return _handlers(_json)
 
 
 def in_xml() -> Handlers:
-    """For NCMEC's."""
+    """Error handlers for NCMEC's protocol."""
     return _handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
 def _handlers(say: _Say, challenge: str = "") -> Handlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
-        if isinstance(own, BankUnreachable):  # the database's own words are the operator's
+        if isinstance(own, BankUnreachable):  # details of the database are for the operator only
             own = BankUnreachable(why="it is busy or stopped")
         status = status_of(type(own), _STATUS)
         body, media_type = say(status, " ".join(str(own).split()))
@@ -99,14 +99,9 @@ def _handlers(say: _Say, challenge: str = "") -> Handlers:
     return {
         EntrenousError: on_error,
         HTTPException: on_http_error,
-        ClientDisconnect: _on_hang_up,
+        ClientDisconnect: on_hang_up,
         Exception: on_error,
     }
-
-
-def _on_hang_up(_request: Request, _error: Exception) -> Response:
-    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def _more(status: int, error: EntrenousError, challenge: str) -> dict[str, str]:
@@ -128,7 +123,7 @@ def _xml(_status: int, message: str) -> tuple[bytes, str]:
 AT_ONCE: Final = 600
 A_SECOND: Final = 20
 WRONG_KEYS_A_MINUTE: Final = 10
-_COUNTED_MAX: Final = 10_000  # beyond, counting begins anew for everybody
+_COUNTED_MAX: Final = 10_000  # names; beyond, all counts are reset
 _NOTED_EVERY: Final = timedelta(minutes=1)
 _ARRIVAL_S_MAX: Final = 60
 
@@ -141,14 +136,14 @@ class _Bucket:
 
 @dataclass(slots=True)
 class Allowance:
-    """So many at once, and so many a second after that, of each name; in memory."""
+    """A token bucket per name, in memory: ``at_once`` tokens, refilled with ``a_second``."""
 
     at_once: int
     a_second: float
     buckets: dict[str, _Bucket] = field(default_factory=dict)
 
     def take(self, name: str, now: datetime) -> None:
-        """One of that name's; raises TooManyRequests."""
+        """Take a token; raises TooManyRequests."""
         if len(self.buckets) >= _COUNTED_MAX:
             self.buckets.clear()
         bucket = self.buckets.setdefault(name, _Bucket(self.at_once, now))
@@ -162,7 +157,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Lets partners in. A right key is let in whoever else shares its address."""
+    """Authenticates partners. Wrong keys from an address do not block right ones from there."""
 
     exchange: Exchange
     requests: Allowance = field(default_factory=lambda: Allowance(AT_ONCE, A_SECOND))
@@ -173,7 +168,7 @@ class Door:
     async def partner(
         self, request: Request, key: Secret, name: str | None = None
     ) -> ExchangePartner:
-        """Who shows this key; raises WrongKey, TooManyRequests."""
+        """The partner with this key; raises WrongKey, TooManyRequests."""
         now = self.exchange.clock.now()
         try:
             partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
@@ -187,7 +182,7 @@ class Door:
 
 
 def basic(request: Request) -> tuple[str, Secret]:
-    """Name and key (RFC 7617); raises WrongKey."""
+    """Name and key from Basic authentication (RFC 7617); raises WrongKey."""
     scheme, _, said = request.headers.get("authorization", "").partition(" ")
     try:
         pair = base64.b64decode(said.strip(), validate=True).decode("utf-8")
@@ -200,7 +195,7 @@ def basic(request: Request) -> tuple[str, Secret]:
 
 
 async def body_of(request: Request, bytes_max: int) -> bytes:
-    """The body; raises TooLong as soon as that is known, BadQuery if it does not come."""
+    """Read the body; raises TooLong as soon as that is known, BadQuery after a minute."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
         raise TooLong(limit_bytes=bytes_max)
@@ -212,24 +207,24 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
                 if len(body) > bytes_max:
                     raise TooLong(limit_bytes=bytes_max)
     except TimeoutError as problem:
-        raise BadQuery(why="it took more than a minute to come") from problem
+        raise BadQuery(why="it took more than a minute to arrive") from problem
     return bytes(body)
 
 
 def number_in(request: Request, name: str, default: int | None = None) -> int:
-    """A whole number of the query, 0 to 2**62; raises BadQuery."""
+    """A whole number in the query; raises BadQuery."""
     return whole_number(request.query_params.get(name, "" if default is None else str(default)))
 
 
 def whole_number(untrusted_text: str) -> int:
-    """From at most 18 ASCII digits; raises BadQuery."""
+    """Parse up to 18 ASCII digits; raises BadQuery."""
     if not (untrusted_text.isascii() and untrusted_text.isdecimal() and len(untrusted_text) <= 18):
-        raise BadQuery(why="a number is missing or not one")
+        raise BadQuery(why="a number is missing or malformed")
     return int(untrusted_text)
 
 
 def _network(request: Request) -> str:
-    """Whose wrong keys are counted together: an address, of IPv6 the /64 network."""
+    """The network whose wrong keys are counted together: an IPv4 address, or an IPv6 /64."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)

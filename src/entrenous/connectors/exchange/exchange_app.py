@@ -1,4 +1,4 @@
-"""Both served forms in one application, to be mounted under /exchange (docs/spec/exchange.md)."""
+"""Both exchange APIs in one application, to be mounted at /exchange (docs/spec/exchange.md)."""
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -10,7 +10,7 @@ from entrenous.stop.exchange_stores import Exchange
 
 
 def exchange_app(exchange: Exchange) -> Starlette:
-    """``/stopncii/v1/...`` and ``/ncmec/v2/...``; a partner's requests count together."""
+    """Serve ``/stopncii/v1/...`` and ``/ncmec/v2/...``, with one rate limit per partner."""
     door = Door(exchange)
     app = Starlette(
         routes=[
@@ -18,5 +18,5 @@ def exchange_app(exchange: Exchange) -> Starlette:
             Mount("/ncmec", ncmec_app(door)),
         ]
     )
-    app.router.redirect_slashes = False  # a key is sent nowhere else
+    app.router.redirect_slashes = False  # a redirect could send the key elsewhere
     return app

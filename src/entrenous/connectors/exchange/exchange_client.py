@@ -1,6 +1,6 @@
-"""Ask another exchange over HTTPS: bounded, patient, never redirected elsewhere (exchange.md, 6.2).
+"""Query another exchange over HTTPS, with limits and retries, without redirects (exchange.md, 6.2).
 
-A source's credentials come from the environment or from a file that only its owner reads (6.1).
+A source's credentials come from the environment, or from a file that only its owner can read (6.1).
 """
 
 import base64
@@ -43,17 +43,17 @@ _FORM: Final[Mapping[SourceKind, str]] = {
 
 
 def variable_of(source: Source) -> str:
-    """The environment variable that may hold them."""
+    """The environment variable for a source's credentials."""
     return f"ENTRENOUS_EXCHANGE_{source.name.upper().replace('-', '_')}"
 
 
 def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str]:
-    """The headers that let us in.
+    """The headers with a source's credentials.
 
     Raises:
         NoCredentials: there are none.
-        OddCredentials: they are not in the form of this kind.
-        OpenCredentials: others can read the file.
+        OddCredentials: they are not in the form of this kind of source.
+        OpenCredentials: other accounts can read the file.
     """
     known = _read(source, environment)
     if known is None:
@@ -64,9 +64,9 @@ def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str
 
 
 def check_file(source: Source) -> None:
-    """Whether the file that is named for them, if any, will do; raises as :func:`headers_for`."""
+    """Check the source's credentials file, if it has one; raises as :func:`headers_for`."""
     if source.credentials:
-        known = _of_file(source)
+        known = _read_file(source)
         if known is None:
             raise _missing(source)
         _headers(source, known.reveal().decode("latin-1"))
@@ -74,15 +74,15 @@ def check_file(source: Source) -> None:
 
 def _headers(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
-        raise _odd(source)
+        raise _malformed(source)
     if source.kind is SourceKind.STOPNCII:
         function, comma, subscription = text.partition(",")
         if not (function and comma and subscription):
-            raise _odd(source)
+            raise _malformed(source)
         return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
     if source.kind is SourceKind.NCMEC:
         if ":" not in text:
-            raise _odd(source)
+            raise _malformed(source)
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {"Authorization": f"Bearer {text}"}
 
@@ -91,11 +91,11 @@ def _read(source: Source, environment: Mapping[str, str]) -> Secret | None:
     text = environment.get(variable_of(source), "").strip()
     if text:
         return Secret(text.encode())
-    return _of_file(source) if source.credentials else None
+    return _read_file(source) if source.credentials else None
 
 
-def _of_file(source: Source) -> Secret | None:
-    """Looked at and read by one descriptor, so that it cannot be exchanged in between."""
+def _read_file(source: Source) -> Secret | None:
+    """Check and read through one descriptor, so that the file cannot be replaced in between."""
     path = Path(source.credentials)
     try:
         with path.open("rb") as file:
@@ -107,7 +107,7 @@ def _of_file(source: Source) -> Secret | None:
     return Secret(text) if text else None
 
 
-def _odd(source: Source) -> OddCredentials:
+def _malformed(source: Source) -> OddCredentials:
     return OddCredentials(name=source.name, form=_FORM.get(source.kind, "nothing"))
 
 
@@ -120,16 +120,16 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 TRIES: Final = 6
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
-_READ: Final = (200, 404)  # what is missing may say what comes next
+_READ: Final = (200, 404)  # the body of a 404 may say what comes next
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
 def exchange_client() -> httpx.Client:
-    """A client that speaks TLS 1.2 or newer, follows no redirect and asks no proxy.
+    """A client for TLS 1.2 or newer, without redirects and proxies.
 
-    httpx writes every address to its log, and addresses of some exchanges hold cursors that open
-    them: so it is told to be silent about those.
+    httpx logs every URL, and those of some exchanges contain cursors that give access, so its log
+    is restricted to warnings.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     context = httpx.create_ssl_context(trust_env=False)
@@ -138,44 +138,44 @@ def exchange_client() -> httpx.Client:
 
 
 def check_place(place: str) -> httpx.URL:
-    """The address of an exchange; raises BadSource unless it is https, or http to this machine."""
+    """Parse the address of an exchange; raises BadSource unless https, or http to this machine."""
     try:
         url = httpx.URL(place)
     except httpx.InvalidURL:
-        raise BadSource(why="that is no web address") from None
+        raise BadSource(why="that is not a web address") from None
     private = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
     if not private or not url.host or url.userinfo or url.query or url.fragment:
         raise BadSource(why="its address looks like https://exchange.example/path")
     return url
 
 
-def a_little_random() -> float:
-    """0.5 to 1.5, so that many who were turned away do not come back together."""
+def random_jitter() -> float:
+    """A factor from 0.5 to 1.5, so that many clients do not retry at the same time."""
     return 0.5 + randbelow(1001) / 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeHttp:
-    """One source over HTTP. ``headers`` hold its credentials."""
+    """One source over HTTP; ``headers`` contain its credentials."""
 
     name: str
     base: str
     client: httpx.Client = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep_s: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = a_little_random
+    jitter: Callable[[], float] = random_jitter
 
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False
     ) -> bytes | None:
-        """The body of an answer with status 200; with ``absent_ok``, None for 404.
+        """The body of a response with status 200; with ``absent_ok``, None for 404.
 
-        ``path`` is added to the base address, query and all.
+        ``path``, with its query, is appended to the base address.
 
         Raises:
-            SourceUnreachable: it does not answer, after several tries.
-            SourceRefused: it answers with another status, redirects among them.
-            BadPage: the answer is longer than a page may be.
+            SourceUnreachable: there is no answer after several tries.
+            SourceRefused: the status is another one, such as a redirect.
+            BadPage: the answer is too long.
         """
         there, body = self.look(path, query, absent_ok=absent_ok)
         return body if there else None
@@ -183,19 +183,19 @@ class ExchangeHttp:
     def look(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
     ) -> tuple[bool, bytes]:
-        """The same; and with a 404 False, and what it said."""
+        """As :meth:`get`, but return the body of a 404 too, with False."""
         try:
             url = httpx.URL(self.base.rstrip("/") + path)
         except httpx.InvalidURL:
-            raise BadPage(name=self.name, why="its next page has no address") from None
+            raise BadPage(name=self.name, why="the address of its next page is invalid") from None
         return self._ask(url.copy_merge_params(query) if query else url, absent_ok=absent_ok)
 
     def follow(self, untrusted_url: str) -> bytes:
-        """What an answer said comes next, if that is at the same place; raises BadPage too."""
+        """Get the next page that an answer named, if it is on the same server; raises BadPage."""
         try:
             url, own = httpx.URL(untrusted_url), httpx.URL(self.base)
         except httpx.InvalidURL:
-            raise BadPage(name=self.name, why="its next page has no address") from None
+            raise BadPage(name=self.name, why="the address of its next page is invalid") from None
         if (url.scheme, url.host, url.port) != (own.scheme, own.host, own.port) or url.userinfo:
             raise BadPage(name=self.name, why="its next page is at another place")
         return self._ask(url, absent_ok=False)[1]
@@ -203,7 +203,7 @@ class ExchangeHttp:
     def _ask(self, url: httpx.URL, *, absent_ok: bool) -> tuple[bool, bytes]:
         pause_s = _FIRST_PAUSE_S
         for left in reversed(range(TRIES)):
-            status, body, wait_s = self._once(url)
+            status, body, wait_s = self._try_once(url)
             if status == 200:
                 return True, body
             if status == 404 and absent_ok:
@@ -216,8 +216,8 @@ class ExchangeHttp:
         why = f"status {status}" if status else "the connection failed"
         raise SourceUnreachable(name=self.name, why=why)
 
-    def _once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
-        """Status (0 when the connection failed), body, and how long it wants us to wait."""
+    def _try_once(self, url: httpx.URL) -> tuple[int, bytes, float | None]:
+        """Status (0 if the connection failed), body, and the pause that the server asks for."""
         sent = {**self.headers, "Accept-Encoding": "identity"}
         try:
             with self.client.stream("GET", url, headers=sent) as answer:
@@ -236,7 +236,7 @@ class ExchangeHttp:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """RFC 9110 section 10.2.3: seconds, or a date; at most a minute."""
+    """Seconds to wait (RFC 9110, section 10.2.3: a number or a date), at most a minute."""
     said = headers.get("retry-after", "").strip()
     if said.isascii() and said.isdecimal():
         return float(min(int(said[:9]), _LONGEST_PAUSE_S))

@@ -21,13 +21,13 @@ from entrenous.stop.exchange_nouns import BadPage, BadXml, Page, Record
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGINNING: Final = "1970-01-01T00:00:00Z"
-_SETTLED: Final = timedelta(seconds=5)  # what is newer may still be being written there
-_NEXT_HOLDS: Final = timedelta(hours=12)
+_SETTLED: Final = timedelta(seconds=5)  # newer entries may still be being written
+_NEXT_HOLDS: Final = timedelta(hours=12)  # how long a page's address stays valid
 _NEXT_MAX: Final = 2000
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """A range that is being read, or (without ``to``) where the next one begins."""
+    """A range being read, or, without ``to``, the start of the next one."""
 
     start: str = _BEGINNING
     to: str = ""
@@ -44,14 +44,14 @@ class _Place(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Ncmec:
-    """A checkpoint is a range with the page that comes next, as JSON."""
+    """NCMEC's API; the checkpoint is a range and its next page, as JSON."""
 
     web: ExchangeHttp
     clock: Clock
     stale_after: timedelta | None = None
 
     def pages(self, token: str) -> Iterator[Page]:
-        """To the end of the range up to five seconds ago."""
+        """Pages up to five seconds ago."""
         place = self._resumed(_Place.read(token))
         if place.to <= place.start:
             return
@@ -62,7 +62,7 @@ class Ncmec:
             yield Page(records, place.written(), refused)
 
     def _resumed(self, place: _Place) -> _Place:
-        """Where it broke off, if its page still holds; else the range again, up to now."""
+        """Resume at the next page if its address is still valid, else read the range again."""
         now = self.clock.now()
         held = place.asked and now - _moment(place.asked) <= _NEXT_HOLDS
         if place.next and held:
@@ -77,11 +77,11 @@ class Ncmec:
         try:
             return read_xml(body or b"", PAGE_BYTES_MAX)
         except BadXml as problem:
-            raise BadPage(name=self.web.name, why="it is not XML as we read it") from problem
+            raise BadPage(name=self.web.name, why="it is not valid XML") from problem
 
     def _after(self, root: Element, place: _Place) -> _Place:
         if root.name != "queryResult":
-            raise BadPage(name=self.web.name, why="it is no queryResult")
+            raise BadPage(name=self.web.name, why="it is not a queryResult")
         following = root.one("paging", "next")
         path = following.text.strip() if following is not None else ""
         if not path:
@@ -93,7 +93,7 @@ class Ncmec:
 
 
 def read_entry(entry: Element) -> Record | None:
-    """One entry; None for videos and for entries without a PDQ hash. Raises BadRecord."""
+    """Parse an entry; None for videos and entries without a PDQ hash. Raises BadRecord."""
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
         return None

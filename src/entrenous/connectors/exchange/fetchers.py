@@ -1,6 +1,6 @@
-"""Fetch a source of any kind: StopNCII, ThreatExchange, HMA or a file (docs/spec/exchange.md, 6).
+"""Fetch from a source: StopNCII, ThreatExchange, HMA or a file (docs/spec/exchange.md, 6).
 
-NCMEC's XML has a module of its own, :mod:`.fetch_ncmec`.
+NCMEC's XML is in :mod:`.fetch_ncmec`.
 """
 
 import csv
@@ -50,7 +50,7 @@ from entrenous.stop.exchange_nouns import (
 from entrenous.stop.exchange_stores import Exchange, Fetcher
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import source_lock
-from entrenous.stop.store.open_gate import _engine
+from entrenous.stop.store.open_gate import engine_of
 
 
 def fetch_from(
@@ -61,20 +61,19 @@ def fetch_from(
     *,
     accept_shrinking: bool = False,
 ) -> Fetched:
-    """Fetch a source, with its credentials from its file or the environment, while nobody else
-    does.
+    """Fetch a source under its lock, with credentials from its file or the environment.
 
     Raises:
-        FetchRuns, NoCredentials, OddCredentials, OpenCredentials, BadSource, and what
-            ``fetch_source`` raises.
+        FetchRuns, NoCredentials, OddCredentials, OpenCredentials, BadSource.
+        Others: as :func:`fetch_source`.
     """
     fetcher = fetcher_of(source, client, exchange.clock, os.environ)
-    with source_lock(_engine(platform), source.name):
+    with source_lock(engine_of(platform), source.name):
         return fetch_source(source, fetcher, exchange, platform, accept_shrinking=accept_shrinking)
 
 
 _PAGE_SIZE: Final = "800"
-_BEGINNING: Final = "10"  # as the public client has it
+_BEGINNING: Final = "10"  # as in the public client
 _TOKEN_MAX: Final = 2000
 _LIVE: Final = frozenset({"Unknown", "Received", "Active"})
 _ENDED: Final = frozenset({"Withdrawn", "Deleted"})
@@ -82,14 +81,14 @@ _ENDED: Final = frozenset({"Withdrawn", "Deleted"})
 
 @dataclass(frozen=True, slots=True)
 class StopNcii:
-    """A checkpoint is "start time", or "start time page token" within a fetch."""
+    """StopNCII's API; the checkpoint is "start_time", or "start_time page_token" within a fetch."""
 
     web: ExchangeHttp
     stale_after: timedelta | None = timedelta(days=30)
 
     def pages(self, token: str) -> Iterator[Page]:
-        """To the end of the newest page. A page token of an earlier fetch that is refused is given
-        up at once, for its start time.
+        """Pages up to the newest. If an earlier fetch's page token is refused, start again from
+        its start time.
         """
         start, _, cursor = (token or _BEGINNING).partition(" ")
         said = self._resumed(start, cursor)
@@ -122,7 +121,7 @@ class StopNcii:
         if not isinstance(more, bool) or not isinstance(cursor, str) or len(cursor) > _TOKEN_MAX:
             raise BadPage(name=self.web.name, why="it does not say what comes next")
         if more and cursor in ("", before):
-            raise BadPage(name=self.web.name, why="it says that there is more, and not where")
+            raise BadPage(name=self.web.name, why="it says that there is more, but not where")
         try:
             following = str(whole(said.get("nextSetTimestamp")))
         except BadRecord:
@@ -131,7 +130,7 @@ class StopNcii:
 
 
 def read_record(untrusted: object) -> Record | None:
-    """One record; None for hashes of another kind. Raises BadRecord."""
+    """Parse a record; None for hashes of another kind. Raises BadRecord."""
     record = fields(untrusted)
     if word(record.get("signalType")) != "ImagePDQ":
         return None
@@ -147,15 +146,15 @@ def read_record(untrusted: object) -> Record | None:
 _FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
 _LIMIT: Final = "500"
 _URL_MAX: Final = 4000
-_AHEAD: Final = timedelta(days=1)  # as far as their clock may differ from ours
+_AHEAD: Final = timedelta(days=1)  # tolerated difference of clocks
 
 
 @dataclass(frozen=True, slots=True)
 class ThreatExchange:
-    """A checkpoint is the time of the newest update that was read.
+    """ThreatExchange's API; the checkpoint is the time of the newest update that was read.
 
-    Updates come in the order of their time; those of the last second are read twice. An address of
-    a next page is never kept: it may hold the token.
+    Updates are ordered by time; those of the last second are read twice. The address of the next
+    page is never stored, since it may contain the token.
     """
 
     web: ExchangeHttp
@@ -164,7 +163,7 @@ class ThreatExchange:
     stale_after: timedelta | None = timedelta(days=85)
 
     def pages(self, token: str) -> Iterator[Page]:
-        """To the newest update."""
+        """Pages up to the newest update."""
         newest = int(token or 0)
         query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
@@ -182,7 +181,7 @@ class ThreatExchange:
             body = self.web.follow(following)
 
     def _read(self, untrusted: object) -> Record | None:
-        """One that is dated ahead would hide, as a checkpoint, all that comes until then."""
+        """Parse an update. One dated ahead would, as a checkpoint, hide all until then."""
         record = read_update(untrusted)
         ahead_s = (self.clock.now() + _AHEAD).timestamp()
         if record is not None and record.version > ahead_s:
@@ -195,12 +194,12 @@ class ThreatExchange:
         if following is None:
             return ""
         if not isinstance(following, str) or len(following) > _URL_MAX:
-            raise BadPage(name=self.web.name, why="its next page has no address")
+            raise BadPage(name=self.web.name, why="the address of its next page is invalid")
         return following
 
 
 def read_update(untrusted: object) -> Record | None:
-    """One update; None for indicators of another type. Raises BadRecord."""
+    """Parse an update; None for indicators of another type. Raises BadRecord."""
     update = fields(untrusted)
     if word(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
@@ -213,14 +212,14 @@ def read_update(untrusted: object) -> Record | None:
     return Record(name, version, (pdq(update.get("indicator")),))
 
 
-_AT_ONCE: Final = 100  # numbers in one page of ours
-_GAP_MAX: Final = 1_000  # missing in a row: the end; what other banks have is not missing
+_AT_ONCE: Final = 100  # numbers per page
+_GAP_MAX: Final = 1_000  # missing in a row: assume the end; content of other banks is not missing
 _NUMBER_MAX: Final = 2**63 - 1
-_ON: Final = 1  # disable_until_ts: 0 is off, 1 on, anything else off until then
+_ON: Final = 1  # disable_until_ts: 0 is off, 1 is on, any other time is off until then
 
 
-class _NextSaid(msgspec.Struct):
-    """Of what a gate of Entrenous says with a 404."""
+class _NextHint(msgspec.Struct):
+    """The fields that an Entrenous gate adds to a 404."""
 
     next: Annotated[int, msgspec.Meta(ge=1, le=_NUMBER_MAX)] | msgspec.UnsetType | None = (
         msgspec.UNSET
@@ -229,7 +228,7 @@ class _NextSaid(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Hma:
-    """A checkpoint is "next number, how many were missing in a row"."""
+    """HMA's API; the checkpoint is the next number, and how many were missing in a row."""
 
     web: ExchangeHttp
     bank: str
@@ -237,8 +236,8 @@ class Hma:
     stale_after: timedelta | None = timedelta(0)
 
     def pages(self, token: str) -> Iterator[Page]:
-        """Every number; first whether the bank is there at all, so that a wrong address does not
-        look like an empty one.
+        """Read every number. Check first that the bank exists, so that a wrong address does not
+        look like an empty bank.
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
@@ -261,7 +260,7 @@ class Hma:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
     def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | Missing":
-        """One number's record, none if it cannot be read or is another bank's."""
+        """Read a number's record; none if it is malformed or of another bank."""
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.look(path, {"include_signals": "true"})
         if not there:
@@ -269,7 +268,7 @@ class Hma:
         try:
             record = self._record(number, json_page(self.web.name, body))
         except (BadRecord, BadPage) as problem:
-            refused.append(f"content {number}: {_form(problem)}")
+            refused.append(f"content {number}: {_reason(problem)}")
             return ()
         return () if record is None else (record,)
 
@@ -278,30 +277,30 @@ class Hma:
             return None
         name = key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)
-        if until != _ON and not self._over(until):
+        if until != _ON and not self._is_over(until):
             return Record(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
         return None if hashed is None else Record(name, 0, (pdq(hashed),))
 
-    def _over(self, until: object) -> bool:
-        """Whether a time until which it is off has passed; 0 is off for good."""
+    def _is_over(self, until: object) -> bool:
+        """Whether it was off until a time that has passed; 0 is off for good."""
         passed = isinstance(until, int) and 0 < until < self.clock.now().timestamp()
         return passed and not isinstance(until, bool)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """No content has this number there. ``said``: and its server said which one is the ``next``,
-    None for no other.
+    """There is no content with this number. With ``said``, the server named the ``next`` number,
+    or None after the last.
     """
 
     said: bool = False
     next: int | None = None
 
     def goes_on(self, number: int, missing: int) -> tuple[int, int]:
-        """Which number comes after this one, and how many are missing in a row by then. Never back:
-        else a server could keep us.
+        """The number to read next, and how many are missing in a row by then. It never goes back,
+        or a server could keep us reading forever.
         """
         if not self.said or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
@@ -309,19 +308,19 @@ class Missing:
 
 
 def read_missing(untrusted_body: bytes) -> Missing:
-    """What a 404 says of where that bank goes on; HMA's own says nothing of it."""
+    """Parse a 404's hint to the next number; HMA's own gives none."""
     try:
-        said = msgspec.json.decode(untrusted_body, type=_NextSaid)
+        said = msgspec.json.decode(untrusted_body, type=_NextHint)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Missing()
     return Missing() if said.next is msgspec.UNSET else Missing(said=True, next=said.next)
 
 
-def _form(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
 
 
-_FILES_AT_ONCE: Final = 1000  # lines in a page
+_FILES_AT_ONCE: Final = 1000  # lines per page
 _LINE_MAX: Final = 4096  # bytes
 _HEADINGS: Final = frozenset({"hash", "hex", "pdq"})
 _TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")  # as ``tx`` writes it
@@ -329,14 +328,14 @@ _TYPED: Final = re.compile(r"([a-z0-9_]{1,40}) +(\S+)")  # as ``tx`` writes it
 
 @dataclass(frozen=True, slots=True)
 class HashFile:
-    """Every fetch reads all of it, a thousand lines at a time; a checkpoint is not needed."""
+    """A file of hashes; every fetch reads all of it, so the checkpoint does not matter."""
 
     name: str
     path: Path
     stale_after: timedelta | None = timedelta(0)
 
     def pages(self, token: str) -> Iterator[Page]:
-        """To the end of the file; from the beginning, whatever the checkpoint says."""
+        """Pages of a thousand lines, from the beginning."""
         del token
         try:
             with self.path.open("rb") as file:
@@ -354,8 +353,9 @@ class HashFile:
 
 
 def read_line(untrusted_line: str) -> Record | None:
-    """The hash of one line: alone, in the first column, or after "pdq". None for an empty line, a
-    comment, a heading, a hash of another type. Raises BadRecord.
+    """Parse a line: a hash alone, in the first column, or after "pdq".
+
+    None for an empty line, a comment, a heading, or a hash of another type. Raises BadRecord.
     """
     text = _first_column(untrusted_line)
     if not text or text.startswith("#") or text in _HEADINGS:
@@ -368,7 +368,7 @@ def read_line(untrusted_line: str) -> Record | None:
 
 
 def _first_column(line: str) -> str:
-    """Lower-case; one line at a time: an odd quote in one does not swallow the next."""
+    """In lower case; parsed line by line, so that a stray quote does not swallow the next lines."""
     try:
         row = next(csv.reader([line]), [""])
     except csv.Error:
@@ -384,12 +384,12 @@ def _lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
 
 
 def check_source(source: Source) -> None:
-    """Whether what is known of it now can be fetched with, without asking it anything.
+    """Check a new source without contacting it.
 
     Raises:
-        BadSource: its address is not a private one, or its file is not there.
-        NoCredentials, OpenCredentials, OddCredentials: of its file; the environment is not looked
-            at, for it may be another one when this is fetched.
+        BadSource: its address is not private, or its file is missing.
+        NoCredentials, OpenCredentials, OddCredentials: its credentials file cannot be used. The
+            environment is not checked, since it may differ when this is fetched.
     """
     if source.kind is not SourceKind.FILE:
         check_place(source.place)
@@ -401,10 +401,10 @@ def check_source(source: Source) -> None:
 def fetcher_of(
     source: Source, client: httpx.Client, clock: Clock, environment: Mapping[str, str]
 ) -> Fetcher:
-    """Ready to fetch, with credentials from ``environment`` or the source's file.
+    """The fetcher for a source, with credentials from ``environment`` or the source's file.
 
     Raises:
-        BadSource: its address is not a private one.
+        BadSource: its address is not private.
         NoCredentials, OpenCredentials, OddCredentials.
     """
     if source.kind is SourceKind.FILE:

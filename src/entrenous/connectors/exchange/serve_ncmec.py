@@ -52,7 +52,7 @@ _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Whose a bank is, as far as the partner that asks may know."""
+    """Member numbers and names, as far as the asking partner may know them."""
 
     ours: str
     asking: ExchangePartner
@@ -60,7 +60,7 @@ class Numbers:
 
     @classmethod
     def of(cls, partner: ExchangePartner, exchange: Exchange) -> Self:
-        """Other partners are named only for banks that this one may fetch."""
+        """Number other partners only if this one may fetch their banks."""
         others = {one.own_bank: one for one in exchange.partners.partners()}
         shown = {bank: others[bank] for bank in partner.banks if bank in others}
         return cls(exchange.name, partner, shown)
@@ -72,18 +72,17 @@ class Numbers:
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
-        """Who brought what is in that bank."""
+        """The member who submitted what is in that bank."""
         one = self.by_bank.get(bank)
         return (OURSELVES, self.ours) if one is None else (one.number, one.name)
 
 
 def member(number: int, name: str) -> str:
-    """One member."""
     return element("member", name, id=number)
 
 
 def entries(page: Slice, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
-    """The element with a page's entries; there is at least one."""
+    """The XML element with a page's entries, of which there is at least one."""
     written = [moment(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
     said = dict[ClaimId, list[Said]]()
@@ -105,7 +104,7 @@ def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[Said]) -> s
     if change.state not in MATCHING:
         return element("deletedImage", "", *head)
     confirmed = change.state is ClaimState.CONFIRMED
-    # The public client keeps the last of several: the one that was registered first.
+    # The public client keeps the last of several hashes, so the first registered one comes last.
     prints = (element("pdq", bits.hex()) for bits in reversed(change.hashes))
     return element(
         "image",
@@ -151,7 +150,7 @@ _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC whe
 
 
 def ncmec_app(door: Door) -> Starlette:
-    """Its addresses, under whatever base address they are mounted at."""
+    """The API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
     routes = [
@@ -162,7 +161,7 @@ def ncmec_app(door: Door) -> Starlette:
         Route(feedback, api.feedback, methods=["PUT"]),
     ]
     app = Starlette(routes=routes, exception_handlers=in_xml())
-    app.router.redirect_slashes = False  # a key is sent nowhere else
+    app.router.redirect_slashes = False  # a redirect could send the key elsewhere
     return app
 
 
@@ -170,7 +169,7 @@ def ncmec_app(door: Door) -> Starlette:
 class _Range:
     from_s: int
     to_s: int
-    after: int | None  # None: of a first page, by time
+    after: int | None  # None for the first page, which is selected by time
     upto: int
     size: int
 
@@ -181,18 +180,18 @@ class _Api:
     exchange: Exchange
 
     async def status(self, request: Request) -> Response:
-        """Who asks."""
+        """The partner that is asking."""
         partner = await self._partner(request)
         return answer("status", member(partner.number, partner.name))
 
     async def members(self, request: Request) -> Response:
-        """Whom entries may come from: ourselves, and who asks."""
+        """The members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
         numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
         return answer("members", *(member(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
-        """Why somebody may disagree."""
+        """The reasons that negative feedback may give."""
         await self._partner(request)
         known = (
             element("feedbackReason", "", guid=guid, name=stance)
@@ -202,7 +201,7 @@ class _Api:
         return answer("feedbackReasons", inside)
 
     async def entries(self, request: Request) -> Response:
-        """Entries that changed in a range of time, a page of them."""
+        """A page of entries that changed within a range of time."""
         partner = await self._partner(request)
         wanted = self._range(request)
         headers = self._warning(partner, wanted)
@@ -210,7 +209,7 @@ class _Api:
         return answer("queryResult", *inside, **headers)
 
     async def feedback(self, request: Request) -> Response:
-        """An opinion of one entry."""
+        """Record an opinion on one entry."""
         partner = await self._partner(request)
         stance = _stance(read_xml(await body_of(request, BODY_BYTES_MAX), BODY_BYTES_MAX))
         entry = ClaimId(request.path_params["entry"][:64])
@@ -226,7 +225,7 @@ class _Api:
         ahead_s = to_s - seconds(self.exchange.clock.now())
         if ahead_s > _AHEAD_S_MAX:
             raise AheadOfTime(minutes=round(ahead_s / 60))
-        if ahead_s > 0:  # what changes until then would fall before the next range
+        if ahead_s > 0:  # the next range would miss changes made until then
             raise NotYet(seconds=ahead_s)
         if "start" not in request.query_params:
             return _Range(from_s, to_s, None, 0, PAGE_MAX)
@@ -269,7 +268,7 @@ def _paging(wanted: _Range, page: Slice, upto: int) -> list[str]:
 
 def _stance(root: Element) -> Stance:
     if root.name != "feedbackSubmission":
-        raise BadXml(why="it is no feedbackSubmission")
+        raise BadXml(why="it is not a feedbackSubmission")
     if root.one("affirmative") is not None:
         return Stance.CONFIRMED
     reasons = root.one("negative", "reasonIds")

@@ -15,7 +15,6 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.exchange_access import (
-    PRIVATE,
     Door,
     body_of,
     in_json,
@@ -42,6 +41,7 @@ from entrenous.stop.exchange_serving import (
     slice_for,
 )
 from entrenous.stop.exchange_stores import Exchange
+from entrenous.stop.http.answers import PRIVATE
 from entrenous.stop.registration import AGAINST, MATCHING, ClaimState, Stance
 
 Form = TypeVar("Form")
@@ -49,9 +49,8 @@ Thing = TypeVar("Thing")
 BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE: Final = 800
 _CASES_MAX: Final = 100  # named in one record; all are counted
-_SIGNAL: Final = frozenset(
-    {"ImagePDQ", "StopNCIISignalType.ImagePDQ"}
-)  # the second by an oversight
+# The public client sends the second form, by mistake.
+_SIGNAL: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
 _STANCE: Final[Mapping[str, Stance | None]] = {
     "Blocked": Stance.CONFIRMED,
     "NotBlocked": Stance.DISPUTED,
@@ -71,7 +70,7 @@ _STATUS: Final[Mapping[ClaimState, str]] = {
 
 
 class _Feedback(msgspec.Struct):
-    hashValue: str  # noqa: N815 (theirs)
+    hashValue: str  # noqa: N815 (StopNCII's name)
     feedbackValue: str  # noqa: N815
     tags: list[str] = []
 
@@ -90,7 +89,7 @@ class _Submission(msgspec.Struct):
 
 
 def stopncii_app(door: Door) -> Starlette:
-    """The three addresses, under whatever base address they are mounted at."""
+    """The API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     routes = [
         Route("/FetchHashes", api.fetch),
@@ -98,7 +97,7 @@ def stopncii_app(door: Door) -> Starlette:
         Route("/SubmitFeedback", api.feedback, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers=in_json())
-    app.router.redirect_slashes = False  # a key is sent nowhere else
+    app.router.redirect_slashes = False  # a redirect could send the key elsewhere
     return app
 
 
@@ -108,7 +107,7 @@ class _Api:
     exchange: Exchange
 
     async def fetch(self, request: Request) -> Response:
-        """A page of hashes, in the order of their newest change."""
+        """A page of hashes, in order of their latest change."""
         partner = await self._partner(request)
         start_s = number_in(request, "startTimestamp", 0)
         size = min(number_in(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)
@@ -119,27 +118,27 @@ class _Api:
         return JSONResponse(page, headers=PRIVATE)
 
     async def feedback(self, request: Request) -> Response:
-        """Opinions of hashes that this partner was served."""
+        """Record opinions on hashes that this partner was served."""
         partner = await self._partner(request)
         form = _read(await body_of(request, BODY_BYTES_MAX), _Feedbacks).hashFeedbacks
-        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _few(form)}
-        unknown = await run_in_threadpool(self._give, partner, said)
+        said = {_bits(one.hashValue): _stance(one.feedbackValue) for one in _check_count(form)}
+        unknown = await run_in_threadpool(self._record_opinions, partner, said)
         return JSONResponse({"count": len(said) - unknown, "unknown": unknown}, headers=PRIVATE)
 
     async def submit(self, request: Request) -> Response:
-        """Hashes as waiting claims, all or none."""
+        """Register hashes as waiting claims, all or none."""
         partner = await self._partner(request)
         if not partner.submits:
             raise MayNotSubmit
         form = _read(await body_of(request, BODY_BYTES_MAX), _Submission).hashRecords
-        if any(one.signalType not in _SIGNAL for one in _few(form)):
+        if any(one.signalType not in _SIGNAL for one in _check_count(form)):
             raise BadQuery(why="only ImagePDQ is taken here")
         hashes = {_bits(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
         return JSONResponse({"count": len(hashes)}, headers=PRIVATE)
 
     async def _partner(self, request: Request) -> ExchangePartner:
-        """Both headers must carry the same partner's key."""
+        """Authenticate; both headers must have the key of the same partner."""
         shown = request.headers.get("ocp-apim-subscription-key", "")
         if Secret(shown.encode()) != Secret(request.headers.get("x-functions-key", "").encode()):
             raise WrongKey
@@ -151,7 +150,7 @@ class _Api:
         seen = look(self.exchange)
         if token:
             after, upto = _token(token)
-        else:  # only a start time shows what a client has kept: it may be killed between pages
+        else:  # only a start time proves what a client has stored: it may crash between pages
             after, upto = number_before(start_s, self.exchange), seen.number
             self.exchange.served.has_read(partner, after)
         page = slice_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
@@ -166,15 +165,17 @@ class _Api:
         }
 
     def _checkpoint(self, page: Slice, upto: int, seen: Mark, start_s: int) -> int:
-        """From where nothing is missed, also for a client that keeps it after every page."""
+        """A start time that misses nothing, even for a client that stores it after every page."""
         if page.more:
             return dated([page.reached], self.exchange)[0] if page.reached else start_s
         if upto >= seen.number:
-            return seen.at_s + 1  # the present would pass over what a slower clock dates before it
+            return seen.at_s + 1  # the present could skip changes dated by a slower clock
         return dated([upto], self.exchange)[0] + 1
 
-    def _give(self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]) -> int:
-        """How many hashes this partner was not served."""
+    def _record_opinions(
+        self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]
+    ) -> int:
+        """Record opinions; return the number of hashes that this partner was not served."""
         on = self.exchange.served.on_hashes(partner.banks, list(said))
         told = self.exchange.served.told_of(partner, [case.claim for _, case in on])
         served = [(bits, case) for bits, case in on if case.claim in told]
@@ -203,18 +204,18 @@ def _record(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> dict[
         "signalType": "ImagePDQ",
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.live else ended,
-        "caseNumbers": {case.claim: _STATUS[case.state] for case in _some(one.cases)},
+        "caseNumbers": {case.claim: _STATUS[case.state] for case in _usable_cases(one.cases)},
         "CSPFeedbacks": _feedbacks(one, said, ours),
     }
 
 
-def _some(cases: Sequence[Served]) -> Sequence[Served]:
-    """Not more than a client can use; those that are live before others."""
+def _usable_cases(cases: Sequence[Served]) -> Sequence[Served]:
+    """As many cases as a client can use, live ones first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
 
 
 def _feedbacks(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> list[dict[str, Any]]:
-    """Of a hash that ended, ours alone, against it: their client looks at nothing else (3.3)."""
+    """For an ended hash, only our own feedback against it: the client reads nothing else (3.3)."""
     if not one.live:
         tag = "withdrawn" if one.withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
@@ -232,7 +233,7 @@ def _feedback(opinion: Said) -> dict[str, Any]:
 def _token(untrusted_text: str) -> tuple[int, int]:
     after, dot, upto = untrusted_text.partition(".")
     if not dot:
-        raise BadQuery(why="this page token is none of ours")
+        raise BadQuery(why="this page token is unknown")
     return whole_number(after), whole_number(upto)
 
 
@@ -243,7 +244,7 @@ def _read(untrusted_body: bytes, form: type[Form]) -> Form:
         raise BadQuery(why="this is not JSON in StopNCII's form") from problem
 
 
-def _few(things: list[Thing]) -> list[Thing]:
+def _check_count(things: list[Thing]) -> list[Thing]:
     if len(things) > PAGE_MAX:
         raise BadQuery(why=f"at most {PAGE_MAX} at once")
     return things

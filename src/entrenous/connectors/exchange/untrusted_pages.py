@@ -1,6 +1,7 @@
-"""Read what another exchange sends: XML within bounds, and a page's records one by one.
+"""Parse pages from another exchange: XML within limits, and records one by one.
 
-A bad record is skipped and counted, the page counts (docs/spec/exchange.md, 4.5, 6.3).
+A malformed record is skipped and counted; the rest of its page is kept (docs/spec/exchange.md, 4.5,
+6.3).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ ELEMENTS_MAX: Final = 400_000
 
 @dataclass(slots=True)
 class Element:
-    """One element: its name without the namespace, its attributes, its own text, its children."""
+    """An XML element; its name is without the namespace."""
 
     name: str
     attributes: dict[str, str]
@@ -27,11 +28,10 @@ class Element:
     children: list["Element"] = field(default_factory=list)
 
     def all(self, name: str) -> Iterator["Element"]:
-        """Children of that name."""
         return (child for child in self.children if child.name == name)
 
     def one(self, *names: str) -> "Element | None":
-        """The first child of that name, and so on down; None where there is none."""
+        """The first child of that name, and so on downwards; None if there is none."""
         found: Element | None = self
         for name in names:
             found = next(found.all(name), None) if found is not None else None
@@ -39,11 +39,12 @@ class Element:
 
 
 def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
-    """The root element.
+    """Parse a document and return its root element.
 
     Raises:
         TooLong: it has more than ``bytes_max`` bytes.
-        BadXml: it is no well-formed XML in UTF-8, declares a document type, or is too deep or wide.
+        BadXml: it is not well-formed UTF-8, declares a document type, or has too many elements or
+            levels.
     """
     if len(untrusted_data) > bytes_max:
         raise TooLong(limit_bytes=bytes_max)
@@ -55,7 +56,7 @@ def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
     parser.CharacterDataHandler = builder.text
     parser.StartDoctypeDeclHandler = builder.doctype
     try:
-        untrusted_data.decode("utf-8")  # a byte order mark would overrule what we said above
+        untrusted_data.decode("utf-8")  # expat would follow a UTF-16 byte order mark instead
         parser.Parse(untrusted_data, True)
     except (expat.ExpatError, ValueError) as problem:
         raise BadXml(why="it is not well-formed") from problem
@@ -63,7 +64,7 @@ def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
 
 
 class _Builder:
-    """Listens to expat and keeps the tree."""
+    """Builds the tree from expat's callbacks."""
 
     def __init__(self) -> None:
         self._top = Element("", {})
@@ -77,7 +78,7 @@ class _Builder:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if len(self._open) > DEPTH_MAX or self._count > ELEMENTS_MAX:
-            raise BadXml(why="it has too many elements, or too deep ones")
+            raise BadXml(why="it has too many elements or levels")
         element = Element(name.rpartition(" ")[2], attributes)
         self._open[-1].children.append(element)
         self._open.append(element)
@@ -95,19 +96,23 @@ class _Builder:
 Raw = TypeVar("Raw")
 _KEY_MAX: Final = 200  # characters
 _VERSION_MAX: Final = 2**53
-_RECORDS_MAX: Final = 20_000  # on one page
+_RECORDS_MAX: Final = 20_000  # per page
 
 
 class BadRecord(Exception):
-    """Why one record was passed over; about its form, never its content."""
+    """Why a record was skipped: about its form, never quoting its content."""
 
 
 def read_all(
-    raw: Iterable[Raw], read: Callable[[Raw], Record | None]
+    untrusted: Iterable[Raw], read: Callable[[Raw], Record | None]
 ) -> tuple[tuple[Record, ...], tuple[str, ...]]:
-    """Those that can be read, and for each other one why not. None is of no concern to us."""
+    """Parse records; those for which ``read`` returns None are ignored.
+
+    Returns:
+        The records, and the reason for each malformed one.
+    """
     records, refused = list[Record](), list[str]()
-    for number, one in enumerate(raw, start=1):
+    for number, one in enumerate(untrusted, start=1):
         try:
             record = read(one)
         except BadRecord as problem:
@@ -119,7 +124,7 @@ def read_all(
 
 
 def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
-    """A JSON object; raises BadPage."""
+    """Parse a JSON object; raises BadPage."""
     try:
         page = msgspec.json.decode(untrusted_body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
@@ -130,22 +135,22 @@ def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
 
 
 def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
-    """The list of records of a page; raises BadPage."""
+    """The list of records in a page; raises BadPage."""
     found = page.get(key)
     if not isinstance(found, list) or len(found) > _RECORDS_MAX:
         raise BadPage(name=name, why="its records are not a list, or too many")
     return found
 
 
-def fields(raw: object) -> dict[str, Any]:
-    """A record as an object; raises BadRecord."""
-    if not isinstance(raw, dict):
+def fields(untrusted: object) -> dict[str, Any]:
+    """Check that a record is an object; raises BadRecord."""
+    if not isinstance(untrusted, dict):
         raise BadRecord("it is not an object")
-    return raw
+    return untrusted
 
 
 def pdq(untrusted_hex: object) -> bytes:
-    """32 bytes; raises BadRecord."""
+    """Parse a PDQ hash of 32 bytes; raises BadRecord."""
     text = untrusted_hex.strip().lower() if isinstance(untrusted_hex, str) else ""
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
         raise BadRecord("its hash is not 64 hexadecimal digits")
@@ -153,7 +158,7 @@ def pdq(untrusted_hex: object) -> bytes:
 
 
 def whole(untrusted: object) -> int:
-    """A number of seconds or a counter, 0 to 2**53, also as digits; raises BadRecord."""
+    """Parse a time in seconds or a counter, 0 to 2**53, also in digits; raises BadRecord."""
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
         number = int(untrusted[:20])
@@ -163,7 +168,7 @@ def whole(untrusted: object) -> int:
 
 
 def key(untrusted: object) -> str:
-    """What the source calls it; raises BadRecord."""
+    """The record's id at its source; raises BadRecord."""
     text = str(untrusted) if isinstance(untrusted, int | str) else ""
     if not 0 < len(text) <= _KEY_MAX:
         raise BadRecord("its name is missing, or too long")
@@ -171,7 +176,7 @@ def key(untrusted: object) -> str:
 
 
 def word(untrusted: object) -> str:
-    """Of what kind it is; raises BadRecord."""
+    """The record's type; raises BadRecord."""
     if not isinstance(untrusted, str):
-        raise BadRecord("it does not say of what kind it is")
+        raise BadRecord("its type is missing")
     return untrusted

@@ -1,5 +1,5 @@
-"""A connection for each capability, and a limit on how slow a relay may be (docs/spec/relay.md,
-section 14).
+"""Separate connections for each token, and a minimum transfer rate (docs/spec/relay.md, section
+14).
 """
 
 import socket
@@ -21,7 +21,7 @@ from entrenous.base.environment import Proxy
 from entrenous.base.errors import OnionNeedsProxy, ProxySilent
 from entrenous.base.limits import PACE_S
 
-#: Sent with every request; says neither which version asks, nor on which system.
+#: Sent with every request; reveals neither version nor operating system.
 HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -31,119 +31,116 @@ HEADERS: Final = {
 
 
 @dataclass(eq=False, slots=True)
-class _Lane:
+class _Connections:
     transport: httpx.BaseTransport
     busy: int = 0
 
 
-class Lanes(httpx.BaseTransport):
-    """One transport for each pair of a relay and an ``Authorization``; ``make`` makes it, given the
-    URL of its first request.
+class PerTokenTransport(httpx.BaseTransport):
+    """A transport for each pair of a relay and an ``Authorization`` header.
 
-    Lanes without a request under way are closed as soon as another one is used.
+    ``make`` creates one from the URL of its first request. Idle transports are closed as soon as
+    another one is used.
     """
 
     def __init__(self, make: Callable[[httpx.URL], httpx.BaseTransport]) -> None:
         self._make = make
-        self._lanes = dict[object, _Lane]()
+        self._entries = dict[object, _Connections]()
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; its lane is busy until its body was read or given up."""
-        _put_in_order(request)
-        lane = self._enter(_key(request), request.url)
+        """Send a request; its transport is busy until the response body is read or closed."""
+        _sort_headers(request)
+        entry = self._enter(_connection_key(request), request.url)
         try:
-            answer = lane.transport.handle_request(request)
+            answer = entry.transport.handle_request(request)
         except BaseException:
-            self._leave(lane)
+            self._leave(entry)
             raise
         return httpx.Response(
             answer.status_code,
             headers=answer.headers,
-            stream=_Body(answer, lambda: self._leave(lane)),
+            stream=_Body(answer, lambda: self._leave(entry)),
             extensions=answer.extensions,
         )
 
     def rest(self) -> None:
-        """Close every connection that has no request under way."""
+        """Close all idle connections."""
         with self._lock:
             self._close_idle()
 
     def close(self) -> None:
-        """Close every connection."""
         with self._lock:
-            for lane in self._lanes.values():
-                lane.transport.close()
-            self._lanes.clear()
+            for entry in self._entries.values():
+                entry.transport.close()
+            self._entries.clear()
 
-    def _enter(self, key: object, url: httpx.URL) -> _Lane:
+    def _enter(self, key: object, url: httpx.URL) -> _Connections:
         with self._lock:
-            lane = self._lanes.get(key)
-            if lane is not None:
-                lane.busy += 1
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.busy += 1
             self._close_idle()
-            if lane is None:
-                lane = self._lanes[key] = _Lane(self._make(url), busy=1)
-            return lane
+            if entry is None:
+                entry = self._entries[key] = _Connections(self._make(url), busy=1)
+            return entry
 
-    def _leave(self, lane: _Lane) -> None:
+    def _leave(self, entry: _Connections) -> None:
         with self._lock:
-            lane.busy -= 1
+            entry.busy -= 1
 
     def _close_idle(self) -> None:
-        for key, lane in tuple(self._lanes.items()):
-            if not lane.busy:
-                del self._lanes[key]
-                lane.transport.close()
+        for key, entry in tuple(self._entries.items()):
+            if not entry.busy:
+                del self._entries[key]
+                entry.transport.close()
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of an answer; ``left`` is called once, when it is closed."""
+    """A response body; ``on_close`` is called once, when it is closed."""
 
-    def __init__(self, answer: httpx.Response, left: Callable[[], None]) -> None:
+    def __init__(self, answer: httpx.Response, on_close: Callable[[], None]) -> None:
         self._answer = answer
-        self._left: Callable[[], None] | None = left
+        self._on_close: Callable[[], None] | None = on_close
 
     def __iter__(self) -> Iterator[bytes]:
         yield from cast("Iterable[bytes]", self._answer.stream)
 
     def close(self) -> None:
-        """End the answer, and free its lane."""
-        left, self._left = self._left, None
+        on_close, self._on_close = self._on_close, None
         try:
             self._answer.close()
         finally:
-            if left is not None:
-                left()
+            if on_close is not None:
+                on_close()
 
 
 def no_cookies() -> CookieJar:
-    """A jar into which no cookie goes."""
+    """Return a cookie jar that accepts no cookie."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
-def _key(request: httpx.Request) -> object:
-    """What may share a connection; what carries no token shares it with nothing."""
+def _connection_key(request: httpx.Request) -> object:
+    """Return what may share a connection; a request without a token shares none."""
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
 
-def _put_in_order(request: httpx.Request) -> None:
-    """The host, then every other header by its name, whoever added it and when."""
+def _sort_headers(request: httpx.Request) -> None:
+    """Put the host first and sort the other headers, so that their order reveals nothing."""
     request.headers = httpx.Headers(
         sorted(request.headers.raw, key=lambda one: (one[0].lower() != b"host", one[0].lower()))
     )
 
 
-#: Also the longest answer that is neither a page of letters nor a blob: it comes in a minute, or
-#: never.
+#: Limit of an answer that is neither a page of letters nor a blob; it has to arrive in a minute.
 SMALL_BYTES: Final = 256 * 1024
 _PIECE: Final = 64 * 1024  # bytes
-_SILENT_S: Final = 30.0  # httpcore gives what it says to a proxy no time-out
+_SILENT_S: Final = 30.0  # httpcore sets no timeout for talking to a proxy
 
 
 class Pace:
-    """At least so many bytes in every minute, both ways taken together."""
+    """A minimum number of bytes per minute, both directions together."""
 
     def __init__(self, least_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._least = least_bytes
@@ -152,33 +149,35 @@ class Pace:
         self._since_s = now_s()
 
     def moved(self, count: int) -> None:
-        """So many more bytes went or came."""
+        """Count ``count`` more bytes."""
         self._moved += count
-        if self._moved >= self._least:  # what is beyond is no credit for a rest
+        if self._moved >= self._least:  # a surplus is not carried over
             self._moved, self._since_s = 0, self._now_s()
 
     def left_s(self) -> float:
-        """How long the next bytes may take; 0 or less when they are late."""
+        """Return how many seconds the next bytes may take; 0 or less if they are late."""
         return self._since_s + PACE_S - self._now_s()
 
 
-_KEPT: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
-_OPENED: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar("opened", default=None)
+_CURRENT_PACE: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
+_OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar(
+    "opened", default=None
+)
 
 
 @contextmanager
 def keeping(pace: Pace) -> Iterator[None]:
-    """What a client over :class:`PacedTransport` does in here keeps ``pace``, or times out."""
-    before = _KEPT.set(pace)
+    """Make requests over :class:`PacedTransport` keep ``pace``, or time out."""
+    before = _CURRENT_PACE.set(pace)
     try:
         yield
     finally:
-        _KEPT.reset(before)
+        _CURRENT_PACE.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyRoute:
-    """A proxy, and the credentials that it is shown; Tor keeps a circuit for each of them."""
+    """A proxy and the credentials for it; Tor uses a separate circuit for each pair of them."""
 
     proxy: Proxy
     name: str
@@ -186,9 +185,9 @@ class ProxyRoute:
 
 
 class PacedTransport(httpx.HTTPTransport):
-    """httpx's own, but for its sockets; they know no pace outside of :func:`keeping`."""
+    """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate."""
 
-    def __init__(self, context: ssl.SSLContext, way: ProxyRoute | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext, route: ProxyRoute | None = None) -> None:
         super().__init__(verify=context, trust_env=False)
         limits: dict[str, Any] = {  # as httpx has them
             "ssl_context": context,
@@ -196,34 +195,34 @@ class PacedTransport(httpx.HTTPTransport):
             "max_keepalive_connections": 20,
             "keepalive_expiry": 5.0,
         }
-        if way is None:
-            self._pool = httpcore.ConnectionPool(**limits, network_backend=_Network())
+        if route is None:
+            self._pool = httpcore.ConnectionPool(**limits, network_backend=_PacedNetwork())
             return
         self._pool = httpcore.SOCKSProxy(
-            f"socks5://{way.proxy}",  # as every SOCKSProxy of httpcore, it is told names
-            proxy_auth=(way.name, way.password),
+            f"socks5://{route.proxy}",  # httpcore leaves name resolution to it
+            proxy_auth=(route.name, route.password),
             **limits,
-            network_backend=_Network(way.proxy),
+            network_backend=_PacedNetwork(route.proxy),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """As httpx does; raises httpx.ProxyError also for a proxy that speaks no SOCKS."""
+        """Like httpx, but also raise httpx.ProxyError if the proxy does not speak SOCKS."""
         opened = list[httpcore.NetworkStream]()
-        before = _OPENED.set(opened)
+        before = _OPENED_STREAMS.set(opened)
         try:
             return super().handle_request(request)
         except BaseException as why:
-            for stream in opened:  # httpcore leaves open what a proxy did not connect
+            for stream in opened:  # httpcore leaks the socket if the proxy fails to connect
                 stream.close()
             if isinstance(why, (AssertionError, socksio.SOCKSError)):
                 raise httpx.ProxyError("it speaks no SOCKS5", request=request) from None
             raise
         finally:
-            _OPENED.reset(before)
+            _OPENED_STREAMS.reset(before)
 
 
-class _Network(httpcore.NetworkBackend):
-    """Sockets to relays; or to ``proxy`` alone, which looks names up."""
+class _PacedNetwork(httpcore.NetworkBackend):
+    """Sockets to relays, or only to ``proxy``, which then resolves names."""
 
     def __init__(self, proxy: Proxy | None = None) -> None:
         self._real = httpcore.SyncBackend()
@@ -237,20 +236,20 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """To the first of its addresses that answers; who named the host chose how many it has.
+        """Connect to the first address that answers, all within one timeout.
 
         Raises:
-            OnionNeedsProxy: nobody may be asked where such a name leads (RFC 7686 section 2).
+            OnionNeedsProxy: such a name must not be looked up (RFC 7686 section 2).
             ProxySilent.
         """
         if host.rstrip(".").lower().endswith(".onion"):
             raise OnionNeedsProxy(host=host)
         last: Exception = httpcore.ConnectError("it has no address")
         try:
-            for address in _addresses(host, port):
-                left_s = _within(timeout, httpcore.ConnectTimeout)
+            for address in _resolve(host, port):
+                left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
-                    return _noted(
+                    return _tracked(
                         self._real.connect_tcp(address, port, left_s, local_address, socket_options)
                     )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
@@ -262,20 +261,20 @@ class _Network(httpcore.NetworkBackend):
             raise ProxySilent(host=str(self._proxy)) from None
 
 
-class _Paced(httpcore.NetworkStream):
+class _PacedStream(httpcore.NetworkStream):
     def __init__(self, real: httpcore.NetworkStream) -> None:
         self._real = real
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        came = self._real.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        came = self._real.read(max_bytes, _limited_timeout(timeout, httpcore.ReadTimeout))
         _moved(len(came))
         return came
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """In pieces, for the stream below waits anew whenever a part of what it was given went."""
+        """Write in pieces, since the stream below restarts its timeout after each partial write."""
         for at in range(0, len(buffer), _PIECE):
             piece = buffer[at : at + _PIECE]
-            self._real.write(piece, _within(timeout, httpcore.WriteTimeout))
+            self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _moved(len(piece))
 
     def close(self) -> None:
@@ -287,21 +286,21 @@ class _Paced(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left_s = _within(timeout, httpcore.ConnectTimeout)
-        return _Paced(self._real.start_tls(ssl_context, server_hostname, left_s))
+        left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
+        return _PacedStream(self._real.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._real.get_extra_info(info)
 
 
-def _noted(stream: httpcore.NetworkStream) -> _Paced:
-    opened = _OPENED.get()
+def _tracked(stream: httpcore.NetworkStream) -> _PacedStream:
+    opened = _OPENED_STREAMS.get()
     if opened is not None:
         opened.append(stream)
-    return _Paced(stream)
+    return _PacedStream(stream)
 
 
-def _addresses(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as why:
@@ -309,9 +308,9 @@ def _addresses(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    """The client's own timeout, cut short; raises ``late`` when nothing is left of the minute."""
-    pace = _KEPT.get()
+def _limited_timeout(timeout: float | None, late: type[Exception]) -> float | None:
+    """Return the timeout, limited to the rest of the minute; raise ``late`` if nothing is left."""
+    pace = _CURRENT_PACE.get()
     if timeout is None:
         timeout = _SILENT_S
     if pace is None:
@@ -323,6 +322,6 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 def _moved(count: int) -> None:
-    pace = _KEPT.get()
+    pace = _CURRENT_PACE.get()
     if pace is not None:
         pace.moved(count)

@@ -1,9 +1,7 @@
-"""One request to a relay: repeat it while the relay does not answer, and read what the answer
-means.
+"""One request to a relay: retry it while the relay does not answer, and interpret the answer.
 
-Random pauses separate a device's own requests from what it sends to others, so that the relay
-cannot
-join them by their time (docs/spec/relay.md, section 14).
+Random pauses separate requests about the device itself from letters to others, so that the relay
+cannot link them by time (docs/spec/relay.md, section 14).
 """
 
 import ssl
@@ -18,37 +16,17 @@ from typing import Final, TypeVar
 
 import httpx
 
+from entrenous.base import errors
 from entrenous.base.environment import Dice, is_loopback
 from entrenous.base.errors import (
-    DamagedBlob,
-    DatabaseAway,
-    DiskFailed,
     DiskFull,
     EntrenousError,
-    Expired,
-    IdInUse,
-    MailboxesClosed,
-    MailboxFull,
-    NoPrekeys,
-    NoSuchBlob,
-    NoSuchEnvelope,
-    NoSuchMailbox,
     NotARelay,
     NotEncrypted,
     NotProven,
     NotUnderstood,
-    ProtocolTooOld,
-    RelayClockAhead,
     RelayFull,
     RelayUnreachable,
-    TakenBack,
-    TooFarAhead,
-    TooLarge,
-    TooMany,
-    TooManyRegistered,
-    UsedUp,
-    WrongOffset,
-    WrongToken,
 )
 from entrenous.base.limits import PACE_BYTES_MIN, PROTOCOL_VERSION
 from entrenous.base.secret import Secret
@@ -61,19 +39,18 @@ from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 Answer = TypeVar("Answer")
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-#: For how long a relay that let a request time out is not asked again: longer than a command needs
-#: for the rest of what it does. How long a time-out is, the client says, not ENTRENOUS_PATIENCE.
+#: After a timeout a relay is not asked again for this long, more than the rest of a command takes.
+#: The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
 _SILENT_S: Final = 600.0
-#: What happens when a program dies at the other end, or is not there yet. Time-outs are not in it:
-#: who has waited for one has been patient already.
-_LOST: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
+#: Raised when the server dies or is not running yet. A timeout took long enough: no retry.
+_DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class Patience:
-    """Repeats requests until ``seconds`` have passed since that relay last answered.
+    """Retries requests until ``seconds`` have passed since that relay last answered.
 
-    After that, and after a request that timed out, requests to the same relay fail at once: a
-    command waits for a relay once, however many requests it makes.
+    After that, and after a timeout, requests to the same relay fail at once: a command waits for a
+    relay only once.
     """
 
     def __init__(
@@ -89,11 +66,7 @@ class Patience:
         self._silent_until = dict[str, float]()
 
     def __call__(self, host: str, request: Callable[[], Answer]) -> Answer:
-        """What ``request`` returns, once it does.
-
-        Raises:
-            httpx.HTTPError: what ``request`` raised, when there is no point in waiting (longer).
-        """
+        """Return what ``request`` returns, retrying it; raises its last httpx.HTTPError."""
         if self._now_s() < self._silent_until.get(host, float("-inf")):
             raise httpx.ConnectTimeout("it let a request time out before")
         pause_s = _FIRST_PAUSE_S
@@ -103,8 +76,8 @@ class Patience:
             except httpx.TimeoutException:
                 self._silent_until[host] = self._now_s() + _SILENT_S
                 raise
-            except _LOST:
-                if not self._may_wait(host, pause_s):
+            except _DISCONNECTED:
+                if not self._may_retry(host, pause_s):
                     raise
                 self._sleep_s(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -112,39 +85,39 @@ class Patience:
                 self._until.pop(host, None)
                 return answer
 
-    def _may_wait(self, host: str, pause_s: float) -> bool:
+    def _may_retry(self, host: str, pause_s: float) -> bool:
         now_s = self._now_s()
         return now_s + pause_s <= self._until.setdefault(host, now_s + self._seconds)
 
 
-#: What a relay may say went wrong.
+#: Errors that a relay may answer with.
 _KNOWN: Final[tuple[type[EntrenousError], ...]] = (
-    *(DamagedBlob, DatabaseAway, DiskFailed, DiskFull, Expired, IdInUse, NoPrekeys, NoSuchBlob),
-    NoSuchEnvelope,
-    *(NoSuchMailbox, NotUnderstood, ProtocolTooOld, TakenBack, TooFarAhead, TooLarge, TooMany),
-    *(UsedUp, WrongToken),
-    *(MailboxFull, TooManyRegistered),
-    *(MailboxesClosed, RelayClockAhead, WrongOffset),
+    *(errors.DamagedBlob, errors.DatabaseAway, errors.DiskFailed, errors.DiskFull),
+    *(errors.Expired, errors.IdInUse, errors.MailboxFull, errors.MailboxesClosed),
+    *(errors.NoPrekeys, errors.NoSuchBlob, errors.NoSuchEnvelope, errors.NoSuchMailbox),
+    *(errors.NotUnderstood, errors.ProtocolTooOld, errors.RelayClockAhead, errors.TakenBack),
+    *(errors.TooFarAhead, errors.TooLarge, errors.TooMany, errors.TooManyRegistered),
+    *(errors.UsedUp, errors.WrongOffset, errors.WrongToken),
     *(Locked, LockExists, NoLock, NotAPoint, RolledBack),
 )
-SPOKEN: Final = "Entrenous-Protocol"  # in every request and in every answer of a relay
-PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # fifty of the largest, as older relays send: 11 MB
+SPOKEN: Final = "Entrenous-Protocol"  # a header of every request and every relay's answer
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # older relays send fifty of the largest letters: 11 MB
 
 
 class Errand(Enum):
-    """Whom a request's token tells the relay about (docs/spec/relay.md section 14)."""
+    """Whom a request's token identifies to the relay (docs/spec/relay.md section 14)."""
 
-    OWN = auto()  # this device: its mailbox, its lock, or what came to it
-    LETTER = auto()  # whoever the letter is for
-    LOOK = auto()  # the letters whose state is asked for
-    OF_NOBODY = auto()  # nobody; or it cannot wait
+    OWN = auto()  # this device: its mailbox, its lock, or its incoming letters
+    LETTER = auto()  # the recipient of a letter
+    LOOK = auto()  # the letters whose state is queried
+    OF_NOBODY = auto()  # nobody, or the request cannot wait
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request below ``/v1/`` of a relay; its answer may have ``limit`` bytes.
+    """A request below ``/v1/`` of a relay, whose answer may have ``limit`` bytes.
 
-    A ``body`` in chunks comes with its ``Content-Length`` in the headers.
+    A chunked ``body`` needs a ``Content-Length`` in ``headers``.
     """
 
     method: str
@@ -156,33 +129,29 @@ class Ask:
     errand: Errand = Errand.OWN
 
 
-#: Makes one request to the relay at a URL; what :func:`ask` answers and raises.
-Asks = Callable[[str, Ask], bytes]
-#: Takes an answer that is a success, as it comes; ``begun`` may be called for it more than once.
+#: Reads the stream of a successful answer; may be called again after a lost connection.
 Takes = Callable[[httpx.Response], None]
-#: Makes one request that is begun anew for every try; what :func:`converse` does and raises.
-Streams = Callable[[str, Callable[[], Ask], Takes], None]
 
 
 def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
-    """The body of the relay's answer.
+    """Send a request and return the body of the answer.
 
     Raises:
         RelayUnreachable, NotARelay, NotEncrypted: no relay was asked, or none answered.
-        NotProven: who answered is not that relay, as far as certificates show.
-        EntrenousError: what the relay says went wrong.
+        NotProven: the server's certificate is not the relay's.
+        EntrenousError: an error that the relay reports.
     """
     held = b""
 
     def take(answer: httpx.Response) -> None:
         nonlocal held
-        held = _whole(answer, what.limit)
+        held = _read_body(answer, what.limit)
 
-    converse(client, url, lambda: what, take, patience, _least_bytes(what))
+    stream_request(client, url, lambda: what, take, patience, _least_bytes(what))
     return held
 
 
-def converse(  # noqa: PLR0913, PLR0917
+def stream_request(  # noqa: PLR0913, PLR0917
     client: httpx.Client,
     url: str,
     each_try: Callable[[], Ask],
@@ -190,13 +159,13 @@ def converse(  # noqa: PLR0913, PLR0917
     patience: Patience,
     least_bytes: int,
 ) -> None:
-    """Ask, and let ``take`` have the answer; both happen anew when the connection was lost.
+    """Send a request and pass the answer to ``take``; repeat both after a lost connection.
 
-    All tries together have to move ``least_bytes`` in every minute; a relay that is slower counts
-    as one that does not answer.
+    All tries together have to transfer ``least_bytes`` per minute; a slower relay counts as
+    unreachable.
 
     Raises:
-        As :func:`ask`, and what ``take`` raises.
+        The errors of :func:`ask` and of ``take``.
     """
     base = _address(url)
     host = base.netloc.decode()
@@ -206,28 +175,28 @@ def converse(  # noqa: PLR0913, PLR0917
         target = f"{str(base).rstrip('/')}/v1/{what.path}"
         headers = _headers(what)
         with (
-            _proven(host),
+            _naming_certificate_errors(host),
             client.stream(what.method, target, content=what.body, headers=headers) as answer,
         ):
             if answer.is_success and SPOKEN in answer.headers:
                 take(answer)
                 return None
-            return _error(answer, _whole(answer, SMALL_BYTES), host)
+            return _relay_error(answer, _read_body(answer, SMALL_BYTES), host)
 
     try:
         with keeping(Pace(least_bytes)):
             error = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
-    except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+    except (httpx.InvalidURL, UnicodeError):  # not a valid host name
         raise NotARelay(host=host) from None
     if error is not None:
         raise error
 
 
 @contextmanager
-def _proven(host: str) -> Iterator[None]:
-    """Tells one who is not that relay from none at all: there is no point in waiting for them."""
+def _naming_certificate_errors(host: str) -> Iterator[None]:
+    """Turn certificate errors into NotProven, which is not retried."""
     try:
         yield
     except httpx.ConnectError as problem:
@@ -247,14 +216,16 @@ def _headers(what: Ask) -> dict[str, str]:
 
 
 def _least_bytes(what: Ask) -> int:
-    """What is large may go by a slow line: cut short, it would be begun anew, in vain."""
+    """Return the required bytes per minute: few for large transfers, so that slow lines finish
+    them.
+    """
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
     return SMALL_BYTES if is_small else PACE_BYTES_MIN
 
 
 def _address(url: str) -> httpx.URL:
-    """The relay's address; raises NotEncrypted for plain http to another machine."""
+    """Parse the relay's address; raises NotEncrypted for plain http to another machine."""
     try:
         base = httpx.URL(url)
     except httpx.InvalidURL:
@@ -266,8 +237,8 @@ def _address(url: str) -> httpx.URL:
     raise NotARelay(host=url)
 
 
-def _whole(answer: httpx.Response, limit: int) -> bytes:
-    """The body, as long as it is no longer than we asked for."""
+def _read_body(answer: httpx.Response, limit: int) -> bytes:
+    """Read the body; raises NotUnderstood beyond ``limit`` bytes."""
     held = bytearray()
     for chunk in answer.iter_raw():
         held += chunk
@@ -277,34 +248,33 @@ def _whole(answer: httpx.Response, limit: int) -> bytes:
 
 
 def end_of(answer: httpx.Response) -> None:
-    """Read an answer that says no more than that it is one, so that its connection can go on."""
-    _whole(answer, SMALL_BYTES)
+    """Read an answer whose body is ignored, so that its connection can be reused."""
+    _read_body(answer, SMALL_BYTES)
 
 
-def _error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
-    """What the relay says went wrong, or that nothing sensible answers there."""
+def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
+    """Return the relay's error, or that no relay answers there."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
         error = read_problem(untrusted_body, _KNOWN)
         if isinstance(error, DiskFull):
             return RelayFull()
         if error is not None:
             return error
-    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT  # this line is, and not the relay
+    slow = answer.status_code == HTTPStatus.REQUEST_TIMEOUT  # our line is slow
     if slow or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RelayUnreachable(host=host)
     return NotARelay(host=host)
 
 
-_DRAWN_BYTES: Final = 8
+_RANDOM_BYTES: Final = 8
 
 
 class PausedRequests:
-    """Lets a random part of ``longest_s`` seconds pass wherever a device turns from one errand to
-    another: from its own to somebody's letter, back, or to the next letter.
+    """Pauses for a random part of ``longest_s`` seconds between requests of different errands.
 
-    The n-th letter in a row waits up to 1/n of that, so that many recipients cost little more than
-    one. ``rest`` closes connections that idle, before the pause. The pause begins when the errand
-    before it ended, so work in between is part of it.
+    The n-th letter in a row waits up to 1/n of that, so that many recipients take little longer
+    than one. Before a pause, ``rest`` closes idle connections. A pause counts from the end of the
+    previous errand, so it includes the work in between.
     """
 
     def __init__(
@@ -327,11 +297,11 @@ class PausedRequests:
 
     @contextmanager
     def during(self, what: Ask) -> Iterator[None]:
-        """Wait until this request may leave; it ends with the context."""
+        """Wait until this request may be sent; leave the context when it is finished."""
         if what.errand is Errand.OF_NOBODY:
             yield
             return
-        pause_s = self._pause_s(_which(what))
+        pause_s = self._pause_s(_errand_key(what))
         if pause_s > 0:
             if self._rest is not None:
                 self._rest()
@@ -348,16 +318,16 @@ class PausedRequests:
             elif errand != self._last:
                 in_a_row = errand[0] is Errand.LETTER and self._last[0] is Errand.LETTER
                 self._in_a_row = self._in_a_row + 1 if in_a_row else 1
-                self._due_s = self._ended_s + self._drawn_s() / self._in_a_row
+                self._due_s = self._ended_s + self._random_pause_s() / self._in_a_row
                 self._last = errand
             return self._due_s - self._now_s()
 
-    def _drawn_s(self) -> float:
-        drawn = int.from_bytes(self._dice.token(_DRAWN_BYTES), "big")
-        return self._longest_s * drawn / (1 << 8 * _DRAWN_BYTES)
+    def _random_pause_s(self) -> float:
+        drawn = int.from_bytes(self._dice.token(_RANDOM_BYTES), "big")
+        return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
 
 
-def _which(what: Ask) -> tuple[Errand, bytes]:
-    """Requests of one errand are the same here: every own one, and those with a letter's token."""
+def _errand_key(what: Ask) -> tuple[Errand, bytes]:
+    """Return the errand: own requests are all one, and so are those with the same letter token."""
     is_letter = what.errand is Errand.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

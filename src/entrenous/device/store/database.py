@@ -1,4 +1,4 @@
-"""One connection to a vault's SQLCipher database, held by one process at a time."""
+"""One connection to a vault's SQLCipher database, used by one process at a time."""
 
 import contextlib
 import fcntl
@@ -14,8 +14,8 @@ from entrenous.base.errors import BadRecord, DiskFailed, DiskFull
 from entrenous.base.secret import Secret
 from entrenous.device.lock_errors import VaultBusy, WrongPassphrase
 
-# Its folder's lock keeps everybody else out, so SQLite needs no file that is shared with others: it
-# would be made at each opening, and a full disk has no room for it, not even to read.
+# The folder's lock excludes other processes, so SQLite needs no shared-memory file: it would be
+# created at each opening, and on a full disk even reading would fail.
 _SETTINGS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA journal_mode = WAL",
@@ -32,36 +32,34 @@ _FILES: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHOUT ROWID"
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _NO_ROOM_TO_SHARE: Final = 4874  # SQLITE_IOERR_SHMSIZE
 _IO_ERROR: Final = 10  # SQLITE_IOERR, the low byte of all its kinds
-_READS: Final = ("SELECT", "PRAGMA")  # statements that put nothing into it
+_READS: Final = ("SELECT", "PRAGMA")  # statements that change no row
 
 
 class Database:
-    """A vault's tables, opened with its key, and made where there are none."""
+    """A vault's database, created if it does not exist."""
 
     def __init__(self, folder: Path, key: Secret) -> None:
-        """Open that in ``folder``, or make it.
+        """Open or create the database in ``folder``.
 
         Raises:
-            WrongPassphrase: ``key`` is not its.
+            WrongPassphrase: ``key`` is not the database's.
             DiskFull, DiskFailed.
         """
-        with full_disk_named():
+        with name_disk_errors():
             self._connection = _connect(folder / "vault.db", key)
             self.just_created = _create_if_empty(self._connection)
-            """Whether the tables are new, so that no file in the folder is left over from them."""
         self._depth = 0
         self._before_change: Callable[[], object] | None = None
 
     def close(self) -> None:
-        """Let go of its files."""
         self._connection.close()
 
     def before_first_change(self, do: Callable[[], object]) -> None:
-        """Have this done once, before whatever is changed next; if it fails, nothing is."""
+        """Call ``do`` once, before the next change; if it fails, nothing is changed."""
         self._before_change = do
 
     def rekey(self, key: Secret) -> None:
-        """Encrypt all of it anew, in one transaction; durable when it returns."""
+        """Re-encrypt the database in one transaction; durable on return."""
         self.run(f"PRAGMA rekey = \"x'{key.reveal().hex()}'\"")
         self.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -69,11 +67,11 @@ class Database:
         """Run one statement.
 
         Raises:
-            DiskFull: there was no room for it.
+            DiskFull: there was no room.
             DiskFailed: the disk reported an error.
             BadRecord: a page of the database is damaged.
         """
-        with full_disk_named():
+        with name_disk_errors():
             if self._before_change is not None and not statement.startswith(_READS):
                 self._before_change()
                 self._before_change = None
@@ -86,15 +84,14 @@ class Database:
 
     @property
     def is_together(self) -> bool:
-        """Whether a ``together`` is open."""
         return self._depth > 0
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """All changes inside, or none of them; nested uses join the outer one."""
+        """Open a transaction: all changes are made or none. A nested call joins the outer one."""
         self._depth += 1
         try:
-            if self._depth == 1:  # in here, so that Ctrl-C leaves no transaction without its end
+            if self._depth == 1:  # inside the try, so that Ctrl-C leaves no open transaction
                 self.run("BEGIN IMMEDIATE")
             yield
         except BaseException:
@@ -114,7 +111,7 @@ class Database:
 
 
 def is_right_key(folder: Path, key: Secret) -> bool:
-    """Whether ``key`` is that of the vault in ``folder``, which nobody else may hold meanwhile."""
+    """Return whether ``key`` opens the vault in ``folder``, which must not be open."""
     try:
         Database(folder, key).close()
     except WrongPassphrase:
@@ -127,7 +124,7 @@ def _connect(path: Path, key: Secret) -> Any:
     connection = sqlcipher3.connect(str(path), isolation_level=None)
     if new:
         path.chmod(0o600)
-    connection.execute("PRAGMA cipher_log_level = NONE")  # what goes wrong is said in our words
+    connection.execute("PRAGMA cipher_log_level = NONE")  # errors are reported in our words
     connection.execute(f"PRAGMA key = \"x'{key.reveal().hex()}'\"")
     try:
         for statement in (*_SETTINGS, _TABLES):
@@ -141,7 +138,7 @@ def _connect(path: Path, key: Secret) -> Any:
 
 
 def _create_if_empty(connection: Any) -> bool:
-    """Create the tables in a new vault, all at once; whether it was new."""
+    """Create the tables of a new vault in one transaction; returns whether it was new."""
     if connection.execute(_TABLES).fetchone() is not None:
         return False
     try:
@@ -156,14 +153,12 @@ def _create_if_empty(connection: Any) -> bool:
 
 
 @contextlib.contextmanager
-def full_disk_named() -> Iterator[None]:
-    """Say DiskFull for whatever SQLite or the system says when there is no room, and DiskFailed
-    where a disk does not do as it was asked. What is damaged is neither.
-    """
+def name_disk_errors() -> Iterator[None]:
+    """Turn errors of SQLite and the system into DiskFull and DiskFailed; damage is neither."""
     try:
         yield
     except sqlcipher3.OperationalError as why:
-        code = getattr(why, "sqlite_errorcode", 0)  # none on what sqlcipher3 itself refuses
+        code = getattr(why, "sqlite_errorcode", 0)  # missing on sqlcipher3's own errors
         if "full" in str(why) or code == _NO_ROOM_TO_SHARE:
             raise DiskFull from None
         if code & 0xFF == _IO_ERROR:
@@ -175,14 +170,13 @@ def full_disk_named() -> Iterator[None]:
         raise
 
 
-_PAUSE_S = 0.05  # flock(2) waits for ever or not at all, so a wait with an end has to ask again
+_PAUSE_S = 0.05  # flock(2) has no timeout, so it is polled
 
 
 def lock_folder(folder: Path, wait_s: float) -> int:
-    """A handle on the folder's lock; closing it, or the end of the process, lets go.
+    """Lock the folder and return the descriptor; closing it, or the end of the process, unlocks.
 
-    Raises:
-        VaultBusy: another process kept it for longer than ``wait_s``.
+    Raises VaultBusy if another process held the lock for longer than ``wait_s``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -196,15 +190,15 @@ def lock_folder(folder: Path, wait_s: float) -> int:
                 raise VaultBusy from None
             time.sleep(_PAUSE_S)
         else:
-            if _is_there(handle, folder):
+            if _is_current_lock(handle, folder):
                 return handle
-            os.close(handle)  # it was taken away with a set-up that came to nothing
+            os.close(handle)  # a failed set-up deleted it
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _is_there(handle: int, folder: Path) -> bool:
-    """Whether this is the file that whoever comes next would ask for, and not one of before."""
+def _is_current_lock(handle: int, folder: Path) -> bool:
+    """Return whether the locked file is still the folder's lock, and not a deleted one."""
     try:
         return os.path.samestat(os.fstat(handle), (folder / "lock").stat())
     except FileNotFoundError:

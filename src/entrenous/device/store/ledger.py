@@ -1,4 +1,4 @@
-"""The ledger on any vault: messages, copies and traces as records."""
+"""The ledger: messages, copies and traces, as records in a vault."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,13 @@ from entrenous.base.identifiers import (
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.picture import Picture
 from entrenous.device.device import Vault
-from entrenous.device.sent_messages import Message, UnknownMessage
+from entrenous.device.sent_messages import (
+    Message,
+    SentClip,
+    SentPicture,
+    SentSound,
+    UnknownMessage,
+)
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.fingerprint.nouns import Candidate
 from entrenous.watermark.verdict import Trace
@@ -28,111 +34,152 @@ if TYPE_CHECKING:
 
 
 _MESSAGES: Final = "message"
+_NAMES: Final = "message-name"  # by words, number and message
+_COPIES: Final = "copies"  # by message, place of the file, place of the batch's first copy
+_LOOKS: Final = "looks"  # a picture record, by message and place
 _TRACES: Final = "trace"
-_NEAR_MAX: Final = 32  # distinct pictures that a leak is compared with at most
-_LOOKS: Final = "looks"  # a small record of each picture, by message and place
+_NEAR_MAX: Final = 32  # most distinct pictures that a leak is compared with
 _NONE: Final = msgspec.msgpack.encode(())
 _parts: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+Batches = Mapping[str, list[bytes]]  # of each file, still packed and in order
+Parts = tuple[SentPicture | SentClip | SentSound, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Further copies of one picture, clip or sound, in order."""
+
+    copies: tuple[Copy, ...]
 
 
 class VaultLedger:
-    """The ``Ledger`` port over the ``Vault`` port."""
+    """Which copy went to whom, and what finds the original of a leaked copy."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._looks: Looks | None = None  # read once, when first needed
 
     def record(self, message: Message) -> None:
-        """Store a message, or replace what is stored under its id."""
+        """Insert a message, or replace the one with its id."""
+        key = message.id.hex()
         with self._vault.together():
-            if self._vault.get(_MESSAGES, message.id.hex()) is not None:
-                drop_batches(message.id, self._vault)
-                drop_name(message.id, self._vault)
-            self._vault.put(_MESSAGES, message.id.hex(), pack(message))
-            put_name(message, self._vault)
+            if self._vault.get(_MESSAGES, key) is not None:
+                self._drop_copies_and_name(message.id)
+            self._vault.put(_MESSAGES, key, pack(message))
+            self._vault.put(_NAMES, name_index_key(message.name, key), b"")
 
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
-        """Add copies to a picture of a message, as one record of their own."""
-        put_batch(message, place, start, copies, self._vault)
+        """Add copies to file number ``place`` of a recorded message, which has ``start`` so far.
+
+        Pictures count first, then clips, then sounds. Copies added before at the same ``start``
+        are replaced, or deleted if ``copies`` is empty.
+        """
+        key = f"{_file_key(message, place)} {start:08d}"
+        if copies:
+            self._vault.put(_COPIES, key, pack(Batch(copies)))
+        else:
+            self._vault.drop(_COPIES, key)
 
     def forget(self, message: MessageId) -> None:
-        """Remove a message of which no copy has left; it need not exist."""
+        """Delete a message of which no copy has left; a missing one is no error."""
         with self._vault.together():
-            drop_batches(message, self._vault)
+            self._drop_copies_and_name(message)
             for key in self._vault.keys(_LOOKS, message.hex()):
                 self._vault.drop(_LOOKS, key)
             self._looks = None
             self._vault.drop(_MESSAGES, message.hex())
-            drop_name(message, self._vault)
+
+    def _drop_copies_and_name(self, message: MessageId) -> None:
+        for key in self._vault.keys(_COPIES, message.hex()):
+            self._vault.drop(_COPIES, key)
+        for key in self._vault.keys(_NAMES):
+            if key.endswith(message.hex()):
+                self._vault.drop(_NAMES, key)
 
     def messages(self) -> Iterator[Message]:
-        """Every message, oldest first."""
-        added = batches(self._vault)
+        """Return all messages, oldest first."""
+        added = _by_file(self._vault.items(_COPIES))
         return _oldest_first(
-            with_batches(unpack(Message, record), added)
+            _with_batches(unpack(Message, record), added)
             for _, record in self._vault.items(_MESSAGES)
         )
 
     def with_clips(self) -> Iterator[Message]:
-        """Every message that has a clip, oldest first; the others are hardly looked at."""
-        found = (
-            unpack(Message, record)
+        """Return all messages with a clip, oldest first; others are not fully decoded."""
+        return _oldest_first(
+            self._with_copies(record)
             for _, record in self._vault.items(_MESSAGES)
             if bytes(_parts(record).get("clips", _NONE)) != _NONE
         )
-        return _oldest_first(
-            with_batches(message, batches_of(message.id, self._vault)) for message in found
-        )
 
     def read(self, message: MessageId) -> Message:
-        """One message; raises UnknownMessage."""
+        """Return one message; raises UnknownMessage."""
         record = self._vault.get(_MESSAGES, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
-        return with_batches(unpack(Message, record), batches_of(message, self._vault))
+        return self._with_copies(record)
 
     def find(self, name: str) -> Message:
-        """The message of that name; raises UnknownMessage."""
+        """Return the message of that name; raises UnknownMessage."""
         written = name.encode()
         for _, record in self._vault.items(_MESSAGES):
-            if written in record and (message := unpack(Message, record)).name == name:
-                return with_batches(message, batches_of(message.id, self._vault))
+            if written in record and unpack(Message, record).name == name:
+                return self._with_copies(record)
         raise UnknownMessage(name=name)
 
+    def _with_copies(self, record: bytes) -> Message:
+        message = unpack(Message, record)
+        keys = self._vault.keys(_COPIES, message.id.hex())
+        records = ((key, self._vault.get(_COPIES, key)) for key in keys)
+        return _with_batches(message, _by_file((key, one) for key, one in records if one))
+
     def names_alike(self, name: str) -> frozenset[MessageName]:
-        """The names of messages that differ from this one in their number at most."""
-        return names_alike(name, _MESSAGES, self._vault)
+        """Return the names of messages that differ from this one in their number at most.
+
+        Called for each letter, so it reads no message.
+        """
+        return frozenset(
+            map(name_from_index_key, self._vault.keys(_NAMES, name_index_prefix(name)))
+        )
 
     def learn(self, message: MessageId, place: int, picture: Picture) -> None:
-        """Keep what picture number ``place`` of a message looks like."""
+        """Store the picture record of picture number ``place`` of a message, for ``near``."""
         from entrenous.fingerprint.picture_record import record_of  # noqa: PLC0415 - loads OpenCV
 
         self.keep_look(message, place, record_of(picture))
 
     def keep_look(self, message: MessageId, place: int, look: bytes) -> None:
-        """As :meth:`learn`, with a look that is made already."""
-        self._vault.put(_LOOKS, _look_key(message, place), look)
+        """Like :meth:`learn`, with a picture record that exists already."""
+        self._vault.put(_LOOKS, _file_key(message, place), look)
         self._looks = None
 
     def look(self, message: MessageId, place: int) -> bytes | None:
-        """What was kept of such a picture; None if nothing was."""
-        return self._vault.get(_LOOKS, _look_key(message, place))
+        """Return the picture record of a picture, or None."""
+        return self._vault.get(_LOOKS, _file_key(message, place))
 
     def near(self, found: Picture) -> tuple[Candidate, ...]:
-        """Sent pictures to compare a found one with, the likeliest first: those that look most
-        like it, then all whose looks are not known, by their fingerprints.
+        """Return sent pictures to compare with a found one, the likeliest first.
+
+        Those without a picture record come last, ordered by fingerprint.
         """
         from entrenous.device.store.picture_looks import by_fingerprint  # noqa: PLC0415 - loads OpenCV
 
         looks = self._seen()
-        strange = [(place, self._bits(*place)) for place in self.unlearnt()]
-        others = by_fingerprint(found, strange, first_look=len(looks.places))
+        unlearnt = [
+            ((message, place), self.read(message).pictures[place].fingerprint.bits)
+            for message, place in self.unlearnt()
+        ]
+        others = by_fingerprint(
+            found,
+            [(place, bits or bytes(PDQ_BYTES)) for place, bits in unlearnt],
+            first_look=len(looks.places),
+        )
         return (*looks.near(found, _NEAR_MAX), *others)
 
     def unlearnt(self) -> tuple[tuple[MessageId, int], ...]:
-        """Sent pictures whose looks are not known: their message, and their place in it."""
+        """Return the message and place of sent pictures without a readable picture record."""
         seen = self._seen()
         known = seen.messages | {message for message, _ in seen.damaged}
         names = (MessageId(bytes.fromhex(name)) for name in self._vault.keys(_MESSAGES))
@@ -151,19 +198,15 @@ class VaultLedger:
             self._looks = Looks.read(self._vault.items(_LOOKS))
         return self._looks
 
-    def _bits(self, message: MessageId, place: int) -> bytes:
-        return self.read(message).pictures[place].fingerprint.bits or bytes(PDQ_BYTES)
-
     def note(self, trace: Trace) -> None:
-        """Keep a trace, so that a case can be opened from it."""
+        """Store a trace, so that a case can be opened from it."""
         self._vault.put(_TRACES, f"{trace.number:08d}", pack(trace))
 
     def traces(self) -> tuple[Trace, ...]:
-        """Every trace that was kept, oldest first."""
         return tuple(unpack(Trace, record) for _, record in self._vault.items(_TRACES))
 
 
-def _look_key(message: MessageId, place: int) -> str:
+def _file_key(message: MessageId, place: int) -> str:
     return f"{message.hex()} {place:04d}"
 
 
@@ -171,99 +214,26 @@ def _oldest_first(messages: Iterable[Message]) -> Iterator[Message]:
     return iter(sorted(messages, key=lambda message: message.sent_at))
 
 
-_COPIES: Final = "copies"  # by message, place of the picture, place of the batch's first copy
-Batches = Mapping[str, tuple[bytes, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Further copies of one picture, clip or sound, in order."""
-
-    copies: tuple[Copy, ...]
-
-
-def put_batch(
-    message: MessageId, place: int, start: int, copies: tuple[Copy, ...], vault: Vault
-) -> None:
-    """Store a batch, or replace the one that begins at the same copy; without copies, drop it."""
-    key = f"{_picture(message, place)} {start:08d}"
-    if copies:
-        vault.put(_COPIES, key, pack(Batch(copies)))
-    else:
-        vault.drop(_COPIES, key)
-
-
-def drop_batches(message: MessageId, vault: Vault) -> None:
-    """Forget every batch of a message."""
-    for key in vault.keys(_COPIES, message.hex()):
-        vault.drop(_COPIES, key)
-
-
-def batches(vault: Vault) -> Batches:
-    """Every batch, still packed, by picture and in order."""
+def _by_file(records: Iterable[tuple[str, bytes]]) -> Batches:
     found = defaultdict[str, list[bytes]](list)
-    for key, record in vault.items(_COPIES):
+    for key, record in records:
         found[key.rpartition(" ")[0]].append(record)
-    return {picture: tuple(records) for picture, records in found.items()}
+    return found
 
 
-def batches_of(message: MessageId, vault: Vault) -> Batches:
-    """One message's batches, still packed, by picture and in order."""
-    found = defaultdict[str, list[bytes]](list)
-    for key in vault.keys(_COPIES, message.hex()):
-        record = vault.get(_COPIES, key)
-        if record is not None:
-            found[key.rpartition(" ")[0]].append(record)
-    return {picture: tuple(records) for picture, records in found.items()}
-
-
-def with_batches(message: Message, added: Batches) -> Message:
-    """A message with the copies that were added to its pictures, clips and sounds."""
-    parts = (*message.pictures, *message.clips, *message.sounds)
-    names = [_picture(message.id, place) for place in range(len(parts))]
-    if added.keys().isdisjoint(names):
+def _with_batches(message: Message, added: Batches) -> Message:
+    parts: Parts = (*message.pictures, *message.clips, *message.sounds)
+    keys = [_file_key(message.id, place) for place in range(len(parts))]
+    if added.keys().isdisjoint(keys):
         return message
-    extra = iter([tuple(_copies(added.get(name, ()))) for name in names])
+    copies = [
+        (*part.copies, *(copy for one in added.get(key, ()) for copy in unpack(Batch, one).copies))
+        for part, key in zip(parts, keys, strict=True)
+    ]
+    extended = iter(copies)
     return replace(
         message,
-        pictures=tuple(
-            replace(one, copies=(*one.copies, *next(extra))) for one in message.pictures
-        ),
-        clips=tuple(replace(one, copies=(*one.copies, *next(extra))) for one in message.clips),
-        sounds=tuple(replace(one, copies=(*one.copies, *next(extra))) for one in message.sounds),
+        pictures=tuple(replace(one, copies=next(extended)) for one in message.pictures),
+        clips=tuple(replace(one, copies=next(extended)) for one in message.clips),
+        sounds=tuple(replace(one, copies=next(extended)) for one in message.sounds),
     )
-
-
-def _copies(records: tuple[bytes, ...]) -> Iterator[Copy]:
-    for record in records:
-        yield from unpack(Batch, record).copies
-
-
-def _picture(message: MessageId, place: int) -> str:
-    return f"{message.hex()} {place:04d}"
-
-
-_NAMES: Final = "message-name"  # by words, number and message
-_INDEXED: Final = ("message-names", "indexed")  # what was recorded before there was this index, too
-
-
-def put_name(message: Message, vault: Vault) -> None:
-    """Note what a message is called; call it in the transaction that records it."""
-    vault.put(_NAMES, name_index_key(message.name, message.id.hex()), b"")
-
-
-def drop_name(message: MessageId, vault: Vault) -> None:
-    """Forget what a message was called."""
-    for place in vault.keys(_NAMES):
-        if place.endswith(message.hex()):
-            vault.drop(_NAMES, place)
-
-
-def names_alike(name: str, messages: str, vault: Vault) -> frozenset[MessageName]:
-    """The names that have the words of this one; ``messages`` is the drawer of the messages."""
-    if vault.get(*_INDEXED) is None:
-        with vault.together():
-            for _, record in vault.items(messages):
-                put_name(unpack(Message, record), vault)
-            vault.put(*_INDEXED, b"")
-    return frozenset(map(name_from_index_key, vault.keys(_NAMES, name_index_prefix(name))))

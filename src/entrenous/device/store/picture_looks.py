@@ -1,4 +1,4 @@
-"""What sent pictures look like: a small record each, searched to find a leaked one."""
+"""Picture records of sent pictures, searched to find the original of a leaked one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from entrenous.fingerprint.pdq import orientations, seen_pixels
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
-_FLAT_BITS: Final = 100  # fingerprints that differ in more say nothing
-_WORTH: Final = 0.5  # of one bit less, in points' weight
-_FIRM: Final = 12  # points that agree: what coarse colours say is not asked for
+_UNRELATED_BITS: Final = 100  # a difference of more bits is no evidence
+_WEIGHT_PER_BIT: Final = 0.5  # weight of one bit less, in units of a keypoint's weight
+_ENOUGH_KEYPOINTS: Final = 12  # with so many agreeing keypoints, colour layouts are not consulted
 Counts = NDArray[np.int64]
 Place = tuple[MessageId, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """Every distinct look, and which sent pictures have it; ``hashes`` are (L, 4) words.
+    """All distinct picture records, and the pictures that have them; ``hashes`` are (L, 4) words.
 
     ``damaged`` are pictures whose record cannot be read.
     """
@@ -38,7 +38,7 @@ class Looks:
 
     @classmethod
     def read(cls, records: Iterable[tuple[str, bytes]]) -> Self:
-        """Gather all that are kept, each with its key; equal looks become one."""
+        """Load all records by key; equal ones are merged."""
         places: dict[PictureRecord, list[Place]] = {}
         damaged: list[Place] = []
         for key, record in records:
@@ -55,23 +55,23 @@ class Looks:
 
     @property
     def messages(self) -> frozenset[MessageId]:
-        """Messages whose pictures were all looked at."""
+        """Messages whose pictures all have a record."""
         return frozenset(message for places in self.places for message, _ in places)
 
     def near(self, found: Picture, limit: int) -> list[Candidate]:
-        """Pictures with the ``limit`` likeliest looks, the likeliest first.
+        """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 
-        Where few points agree with any, those whose colours lie alike are put between.
+        If few keypoints agree with any, those with a similar colour layout are interleaved.
         """
         bits = nearest_bits(self.hashes, found)
-        worth = np.maximum(_FLAT_BITS - bits, 0) * _WORTH
+        worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
         where: dict[int, frozenset[int]] = {}
         for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))
-        if max(map(len, where.values()), default=0) < _FIRM and len(order):
-            order = _in_turn(order, np.argsort(self.layouts.differences(seen_pixels(found))))
+        if max(map(len, where.values()), default=0) < _ENOUGH_KEYPOINTS and len(order):
+            order = _interleave(order, np.argsort(self.layouts.differences(seen_pixels(found))))
         return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(
@@ -86,14 +86,14 @@ class Looks:
                 yield Candidate(*place, look, len(agreeing), fresh, int(bits[look]))
 
 
-def _in_turn(one: Counts, other: Counts) -> Counts:
-    """The first of both orders, then the second of both, and so on, each look once."""
+def _interleave(one: Counts, other: Counts) -> Counts:
+    """Interleave two orders, keeping the first occurrence of each record."""
     both = np.stack([one, other], axis=1).ravel()
     return both[np.sort(np.unique(both, return_index=True)[1])]
 
 
 def nearest_bits(hashes: Words, found: Picture) -> Counts:
-    """In how many bits each hash differs from the found picture's, turned and mirrored as fits."""
+    """Return each hash's Hamming distance to the found picture, least over its orientations."""
     seen = [one.bits for one in orientations(found).values() if one.bits]
     if not seen:
         return np.full(len(hashes), 256, np.int64)
@@ -104,7 +104,7 @@ def nearest_bits(hashes: Words, found: Picture) -> Counts:
 def by_fingerprint(
     found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
 ) -> list[Candidate]:
-    """Pictures of which only the fingerprint is known, the nearest first."""
+    """Return the pictures of which only the fingerprint is known, the nearest first."""
     if not pictures:
         return []
     bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)

@@ -15,33 +15,33 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.lock_errors import KeptFileDamaged, KeptFileGone
-from entrenous.device.store.database import Database, full_disk_named, lock_folder
+from entrenous.device.store.database import Database, lock_folder, name_disk_errors
 
 WAIT_S: Final = 10.0  # as long as another command may take
 _FILES_KEY: Final = ("self", "files-key")
-_AS_IT_IS: Final = ".age"  # ends the name of a file that is not sealed once more
+_UNSEALED_SUFFIX: Final = ".age"  # suffix of a file stored as it came, without sealing it again
 _CHUNK: Final = 1024 * 1024  # bytes
 
 
 class SqlcipherVault:
-    """The ``Vault`` port on SQLCipher; see ports/ for what each method promises."""
+    """A vault in a folder; :class:`entrenous.device.device.Vault` documents its methods."""
 
     def __init__(
         self, folder: Path, key: Secret, *, wait_s: float = WAIT_S, held: int | None = None
     ) -> None:
-        """Open, or make, the vault in ``folder``; ``held`` is its lock when the caller has it.
+        """Open or create the vault in ``folder``; ``held`` is its lock if the caller has it.
 
         Raises:
             WrongPassphrase: ``key`` is not this vault's.
-            VaultBusy: another process kept it for longer than ``wait_s``.
+            VaultBusy: another process held the lock for longer than ``wait_s``.
         """
         self._folder = folder
-        self._forgotten: list[str] = []  # files whose rows go with the transaction that is open
+        self._forgotten: list[str] = []  # files whose rows the open transaction deletes
         self._lock = lock_folder(folder, wait_s) if held is None else held
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = Database(folder, key)
-            self._files_key = self._key_of_files()
+            self._files_key = self._load_files_key()
             if not self._database.just_created:
                 self._sweep()
         except BaseException:
@@ -49,57 +49,50 @@ class SqlcipherVault:
             raise
 
     def close(self) -> None:
-        """Give the vault free for another process."""
+        """Close the vault and unlock its folder."""
         self._database.close()
         os.close(self._lock)
 
     def before_first_change(self, do: Callable[[], object]) -> None:
-        """Have this done once, before whatever is changed next; if it fails, nothing is."""
         self._database.before_first_change(do)
 
     def rekey(self, key: Secret) -> None:
-        """Encrypt the whole database anew, in one transaction; durable when it returns.
+        """Re-encrypt the database in one transaction; durable on return.
 
-        Pages under the old key are gone from the disk afterwards, as far as it overwrites.
+        Pages under the old key are overwritten, as far as the disk does so.
         """
         self._database.rekey(key)
 
-    def get(self, drawer: str, key: str) -> bytes | None:
-        """The record, or None."""
+    def get(self, table: str, key: str) -> bytes | None:
         row = self._database.run(
-            "SELECT value FROM record WHERE drawer = ? AND key = ?", drawer, key
+            "SELECT value FROM record WHERE drawer = ? AND key = ?", table, key
         )
         found = row.fetchone()
         return None if found is None else bytes(found[0])
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
-        """Store or replace a record."""
-        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", drawer, key, record)
+    def put(self, table: str, key: str, record: bytes) -> None:
+        self._database.run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", table, key, record)
 
-    def drop(self, drawer: str, key: str) -> None:
-        """Forget a record; it need not exist."""
-        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", drawer, key)
+    def drop(self, table: str, key: str) -> None:
+        self._database.run("DELETE FROM record WHERE drawer = ? AND key = ?", table, key)
 
-    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
-        """Every record of a drawer, sorted by key."""
+    def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         rows = self._database.run(
-            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", drawer
+            "SELECT key, value FROM record WHERE drawer = ? ORDER BY key", table
         )
         return iter([(str(key), bytes(value)) for key, value in rows.fetchall()])
 
-    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
-        """The sorted keys of a drawer that begin so."""
+    def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         rows = self._database.run(
             "SELECT key FROM record WHERE drawer = ? AND key >= ? AND key < ? ORDER BY key",
-            drawer,
+            table,
             start,
-            start + chr(0x10FFFF),  # the last character there is: no key goes on with it
+            start + chr(0x10FFFF),  # the last code point, which no key contains
         )
         return tuple(str(key) for (key,) in rows.fetchall())
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """All changes inside, or none of them; nested uses join the outer one."""
         try:
             with self._database.together():
                 yield
@@ -111,35 +104,31 @@ class SqlcipherVault:
             self._unlink_forgotten()
 
     def keep(self, data: bytes) -> BlobId:
-        """Seal a large thing to disk under a random name; durable when it returns."""
         blob = _new_name()
         sealed = seal_file(self._files_key, data, blob)
-        self._fill(blob.hex(), lambda file: file.write(sealed))
+        self._write_file(blob.hex(), lambda file: file.write(sealed))
         return blob
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        """Keep it under the name that it has in another vault; False if that is taken."""
-        names = (blob.hex(), blob.hex() + _AS_IT_IS)
-        if (
-            self._database.run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
-            is not None
-        ):
+        names = (blob.hex(), blob.hex() + _UNSEALED_SUFFIX)
+        row = self._database.run("SELECT 1 FROM file WHERE name IN (?, ?)", *names).fetchone()
+        if row is not None:
             return False
         if sealed:
-            self._copy_into(blob, reader)
+            self._store_unsealed(blob, reader)
         else:
-            self._seal_into(blob, reader)
+            self._write_file(
+                blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob)
+            )
         return True
 
     def keep_sealed(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Keep what is ciphertext already, as it is; durable when it returns."""
         blob = _new_name()
         reader = io.BytesIO(sealed) if isinstance(sealed, bytes) else sealed
-        self._copy_into(blob, reader)
+        self._store_unsealed(blob, reader)
         return blob
 
     def kept(self, blob: BlobId) -> bytes:
-        """What was kept; raises KeptFileGone."""
         with self._reading(blob) as (file, sealed_here):
             data = file.read()
         try:
@@ -148,7 +137,6 @@ class SqlcipherVault:
             raise KeptFileDamaged from None
 
     def read_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``, a chunk at a time; raises KeptFileGone."""
         with self._reading(blob) as (file, sealed_here):
             if not sealed_here:
                 shutil.copyfileobj(file, writer, _CHUNK)
@@ -160,14 +148,12 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def reading(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """What ``keep_sealed`` kept, as a file that can seek; raises KeptFileGone."""
-        with self._as_it_is(blob, "rb") as file:
+        with self._open_unsealed(blob, "rb") as file:
             yield file
 
     @contextlib.contextmanager
     def adding(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """Write on at the end of what ``keep_sealed`` kept; raises KeptFileGone."""
-        with self._as_it_is(blob, "r+b") as file:
+        with self._open_unsealed(blob, "r+b") as file:
             file.seek(0, os.SEEK_END)
             try:
                 yield file
@@ -176,62 +162,59 @@ class SqlcipherVault:
                 os.fsync(file.fileno())
 
     def size(self, blob: BlobId) -> int:
-        """How many bytes ``keep_sealed`` kept; raises KeptFileGone."""
-        with self._as_it_is(blob, "rb") as file:
+        with self._open_unsealed(blob, "rb") as file:
             return os.fstat(file.fileno()).st_size
 
     def forget(self, blob: BlobId) -> None:
-        """Remove it; it need not exist. In a transaction it stays until that is on disk."""
-        for name in (blob.hex(), blob.hex() + _AS_IT_IS):
+        for name in (blob.hex(), blob.hex() + _UNSEALED_SUFFIX):
             self._database.run("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
         if not self._database.is_together:
             self._unlink_forgotten()
 
     def _unlink_forgotten(self) -> None:
-        """After their rows: a crash in between leaves files without one, which go when it opens."""
+        """Delete files after their rows; a crash in between leaves files that opening sweeps."""
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
-    def _copy_into(self, blob: BlobId, reader: BinaryIO) -> None:
-        self._fill(blob.hex() + _AS_IT_IS, lambda file: shutil.copyfileobj(reader, file, _CHUNK))
+    def _store_unsealed(self, blob: BlobId, reader: BinaryIO) -> None:
+        self._write_file(
+            blob.hex() + _UNSEALED_SUFFIX, lambda file: shutil.copyfileobj(reader, file, _CHUNK)
+        )
 
-    def _seal_into(self, blob: BlobId, reader: BinaryIO) -> None:
-        self._fill(blob.hex(), lambda file: seal_stream(self._files_key, reader, file, blob))
-
-    def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        with full_disk_named():
+    def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
+        with name_disk_errors():
             fill_private(self._folder / "files" / name, fill)
         self._database.run("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
-        """The file, and whether it was sealed here, as its row says; nobody else writes rows."""
+        """Yield the file, and whether it was sealed here, as its row says."""
         as_it_is = self._database.run(
-            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _AS_IT_IS
+            "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()
-        name = blob.hex() if as_it_is is None else blob.hex() + _AS_IT_IS
+        name = blob.hex() if as_it_is is None else blob.hex() + _UNSEALED_SUFFIX
         try:
-            file = self._place(name).open("rb")
+            file = self._path_of(name).open("rb")
         except FileNotFoundError:
             raise KeptFileGone from None
         with file:
             yield file, as_it_is is None
 
     @contextlib.contextmanager
-    def _as_it_is(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
-        """The file of what was not sealed once more."""
-        with full_disk_named():
+    def _open_unsealed(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
+        """Open a file that was stored as it came."""
+        with name_disk_errors():
             try:
-                file = self._place(blob.hex() + _AS_IT_IS).open(mode)
+                file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)
             except FileNotFoundError:
                 raise KeptFileGone from None
             with file:
                 yield file
 
-    def _place(self, name: str) -> Path:
-        """Where a file lies; raises KeptFileGone when this transaction has forgotten it."""
+    def _path_of(self, name: str) -> Path:
+        """Return the file's path; raises KeptFileGone if this transaction has deleted it."""
         if name in self._forgotten:
             raise KeptFileGone
         return self._folder / "files" / name
@@ -242,7 +225,7 @@ class SqlcipherVault:
             if place.name not in known:
                 place.unlink()
 
-    def _key_of_files(self) -> Secret:
+    def _load_files_key(self) -> Secret:
         stored = self.get(*_FILES_KEY)
         if stored is None:
             stored = secrets.token_bytes(32)

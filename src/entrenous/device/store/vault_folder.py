@@ -1,7 +1,7 @@
 """The folder of a device: create a vault, unlock it, change its key.
 
-With the small files beside the vault: its head, the offline window, and the note that a recovery
-sheet freed it (docs/spec/lock.md).
+It also holds the vault's head, its offline window, and a note that a recovery sheet unlocked it
+(docs/spec/lock.md).
 """
 
 import os
@@ -47,12 +47,13 @@ from entrenous.wire.cbor import BadCbor, as_bytes, as_list, as_time, decode, enc
 from entrenous.wire.relay_nouns import Locked, RelayLock
 
 PASSPHRASE_LEAST: Final = 8  # NIST SP 800-63B section 5.1.1.2
-_FEW: Final = 3  # tries, from which on it is said how many are left
+_FEW_TRIES: Final = 3  # from so many tries left, their number is shown
 
 
 @dataclass(frozen=True, slots=True)
 class RelayPart:
-    """The relay's part of a key (64 bytes; none: 0), the tries left, or that it was kept here;
+    """The relay's share of a key (64 bytes, or none), and the tries left, or ``kept_here``.
+
     ``outdated``: the relay does not know the newest token yet, so older copies still open.
     """
 
@@ -62,13 +63,13 @@ class RelayPart:
     outdated: bool = False
 
 
-#: Gets the relay's part of the key for a stretched passphrase.
+#: Returns the relay's share of the key for a stretched passphrase.
 AskRelay = Callable[[RelayLock, Secret], RelayPart]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How one key is derived; ``first`` is the way of the first schema, without a relay."""
+    """How one key is derived; ``first`` is the first schema's way, without a relay."""
 
     salt: bytes
     cost: Cost
@@ -84,10 +85,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """A vault that is open, and what its key was made of.
+    """An open vault, and the parts of its key.
 
-    ``asked`` is how many questions to the relay that took, ``missed`` how many tries had opened
-    nothing since its last opening.
+    ``asked`` is how many tries opening it took, ``missed`` how many had failed since the previous
+    opening.
     """
 
     home: Path
@@ -100,27 +101,17 @@ class Unlocked:
     missed: int = 0
 
 
-def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Make a new, empty vault in ``home``, which need not exist; no relay has a part of its key.
-
-    Raises:
-        VaultExists, WeakPassphrase, VaultBusy, DiskFull.
-    """
-    made = create(home, passphrase)
-    _begin(home, made.terms)
-    return made.vault
-
-
 def create(home: Path, passphrase: Secret) -> Unlocked:
-    """As :func:`create_vault`, with what its key was made of; but it is a device only from its
-    first change on, and a folder that nothing came into is taken by the next set-up.
+    """Create an empty vault in ``home``, which need not exist; no relay has a share of its key.
+
+    It becomes a device at its first change; until then, the next set-up may take its folder.
+
+    Raises VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
     refuse_weak(passphrase)
     held = lock_folder(home, WAIT_S)  # two set-ups at once must not write over each other's keys
     try:
-        _refuse_existing(home)
-        sweep_unfinished(home)
-        return _make(home, passphrase, held)
+        return _create_files(home, passphrase, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
             os.close(held)
@@ -128,13 +119,13 @@ def create(home: Path, passphrase: Secret) -> Unlocked:
 
 
 def refuse_weak(passphrase: Secret) -> None:
-    """Raise WeakPassphrase unless this may protect a vault."""
+    """Raise WeakPassphrase if the passphrase is too short for a vault."""
     if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
         raise WeakPassphrase(least=PASSPHRASE_LEAST)
 
 
 def discard_vault(home: Path) -> None:
-    """Remove a vault that was just made and could not be set up; the folder itself stays."""
+    """Delete a new vault that could not be set up; the folder stays."""
     for name in ("vault.json", "device.key"):
         (home / name).unlink(missing_ok=True)
     for place in home.glob("vault.db*"):
@@ -142,17 +133,18 @@ def discard_vault(home: Path) -> None:
 
 
 def clear_away(home: Path, *, folder_too: bool) -> None:
-    """Of a folder in which a set-up came to nothing, and whose vault is closed: what that left
-    there; with ``folder_too`` the folder, if nothing else is in it. A device stays as it is.
+    """Delete what a failed set-up left in the folder, whose vault is closed.
+
+    With ``folder_too``, also delete the folder if it is empty. A complete device is left alone.
     """
-    with suppress(OSError, VaultBusy):  # somebody else is about to set one up
+    with suppress(OSError, VaultBusy):  # another set-up may be running
         held = lock_folder(home, 0)
         try:
             if has_vault(home):
                 return
             with suppress(OSError):
                 (home / "files").rmdir()
-            (home / "lock").unlink()  # whoever waits for it sees that (hold.py)
+            (home / "lock").unlink()  # lock_folder notices that
         finally:
             os.close(held)
         if folder_too:
@@ -160,23 +152,24 @@ def clear_away(home: Path, *, folder_too: bool) -> None:
 
 
 def no_relay(_: RelayLock, __: Secret) -> RelayPart:
-    """What is known without asking: nothing, so only a vault without a relay's lock opens."""
+    """Answer without asking, so that only a vault without a relay's lock opens."""
     return RelayPart()
 
 
 def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
-    """Open the vault in ``home``; a change of its key that a crash cut short is completed.
+    """Open the vault in ``home``; complete a change of its key that a crash interrupted.
 
     Raises:
-        NoVaultHere, WrongPassphrase, VaultBusy, BadRecord (the head is damaged).
-        Locked, DeviceShut, RelayUnreachable: what ``ask`` raises.
+        NoVaultHere, WrongPassphrase, VaultBusy.
+        BadRecord: the head is damaged.
+        Locked, DeviceShut, RelayUnreachable: raised by ``ask``.
     """
     if not has_vault(home):
         raise NoVaultHere(home=home)
     held = lock_folder(home, WAIT_S)
     try:
-        sweep_unfinished(home)  # before the passphrase is right: part of a key may be in it
-        return _opened(home, passphrase, ask, held)
+        sweep_unfinished(home)  # even with a wrong passphrase: a file may hold part of a key
+        return _open_with(home, passphrase, ask, held)
     except BaseException:
         with suppress(OSError):  # a vault that failed to open has closed it
             os.close(held)
@@ -184,81 +177,82 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
 
 
 def new_terms(lock: RelayLock | None) -> Terms:
-    """A fresh salt at today's cost."""
+    """Return a fresh salt at the current cost."""
     return Terms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
 
 
 def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayPart) -> Unlocked:
-    """Encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
+    """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
     home = unlocked.home
     write_head(home, Head(unlocked.terms, terms))
-    unlocked.vault.rekey(_key(home, terms, stretched, part.output))
+    unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
     write_head(home, Head(terms))
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
 def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
-    """As :func:`change_key`, for a vault that nothing came into: it stays no device until its first
-    change, and its head says from the first on how it is locked.
+    """Like :func:`change_key`, for an empty vault.
+
+    It becomes a device at its first change; its head then names its lock from the start.
     """
     home = unlocked.home
-    unlocked.vault.rekey(_key(home, terms, unlocked.stretched, part.output))
-    unlocked.vault.before_first_change(lambda: _begin(home, terms))
+    unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))
+    unlocked.vault.before_first_change(lambda: _write_first_head(home, terms))
     return replace(unlocked, terms=terms, part=part)
 
 
-def _refuse_existing(home: Path) -> None:
+def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     if has_vault(home):
         raise VaultExists(home=home)
-
-
-def _make(home: Path, passphrase: Secret, held: int) -> Unlocked:
+    sweep_unfinished(home)
     terms = new_terms(None)
     write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
-    for left_over in home.glob("vault.db*"):  # of a set-up that was interrupted before its head
+    for left_over in home.glob("vault.db*"):  # of a set-up interrupted before its head was written
         left_over.unlink()
     stretched = stretch(passphrase, terms.salt, terms.cost)
-    vault = SqlcipherVault(home, _key(home, terms, stretched, NO_OUTPUT), held=held)
-    vault.before_first_change(lambda: _begin(home, terms))
+    vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_OUTPUT), held=held)
+    vault.before_first_change(lambda: _write_first_head(home, terms))
     return Unlocked(home, vault, terms, stretched, RelayPart())
 
 
-def _begin(home: Path, terms: Terms) -> None:
-    """Before anything is in the vault: what is in one without a head would be lost."""
+def _write_first_head(home: Path, terms: Terms) -> None:
+    """Write the head before the first change: content of a vault without a head would be lost."""
     if not has_vault(home):
         write_head(home, Head(terms))
 
 
-def _opened(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
+def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
     head, part, asked = read_head(home), RelayPart(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayPart()
         asked += part.tries is not None
-        key = _key(home, terms, stretched, part.output)
+        key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
-            vault = _vault(home, key, held, part)
-            return _settled(Unlocked(home, vault, terms, stretched, part, asked=asked), head)
-    raise _wrong(part)
+            vault = _open_vault(home, key, held, part)
+            return _finish_key_change(
+                Unlocked(home, vault, terms, stretched, part, asked=asked), head
+            )
+    raise _wrong_passphrase(part)
 
 
-def _vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
+def _open_vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
     try:
         return SqlcipherVault(home, key, held=held)
     except WrongPassphrase:
-        raise _wrong(part) from None
+        raise _wrong_passphrase(part) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How the key is derived, and how it is if a change of it was completed by a crash."""
+    """How the key is derived, and how after a pending change of it."""
 
     now: Terms
     next: Terms | None = None
 
 
-def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
-    """Drop the other key from the head; but a first lock is still made with the same token."""
+def _finish_key_change(unlocked: Unlocked, head: Head) -> Unlocked:
+    """Drop the other key from the head, but keep the token of an unfinished first lock."""
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:
         return replace(unlocked, pending=head.next)
@@ -267,13 +261,13 @@ def _settled(unlocked: Unlocked, head: Head) -> Unlocked:
     return unlocked
 
 
-def _wrong(part: RelayPart) -> WrongPassphrase | Locked:
-    if part.tries is None or part.tries > _FEW:
+def _wrong_passphrase(part: RelayPart) -> WrongPassphrase | Locked:
+    if part.tries is None or part.tries > _FEW_TRIES:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
 
-def _key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
+def _derive_key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
     try:
         secret = (home / "device.key").read_bytes()
         if terms.first:
@@ -314,12 +308,12 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def has_vault(home: Path) -> bool:
-    """Whether a device was set up in this folder."""
+    """Return whether a device was set up in this folder."""
     return (home / _FILE).is_file()
 
 
 def read_head(home: Path) -> Head:
-    """The head of the vault in ``home``; raises BadRecord."""
+    """Read the head of the vault in ``home``; raises BadRecord."""
     try:
         read = msgspec.json.decode((home / _FILE).read_bytes(), type=_Head)
         if read.schema not in (FIRST_SCHEMA, SCHEMA):
@@ -331,7 +325,7 @@ def read_head(home: Path) -> Head:
 
 
 def write_head(home: Path, head: Head) -> None:
-    """Replace the head; when this returns it is durable, and a crash never leaves half of it."""
+    """Replace the head atomically; durable on return."""
     now, after = _shape(head.now), None if head.next is None else _shape(head.next)
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_SCHEMA if head.now.first else SCHEMA
@@ -340,12 +334,12 @@ def write_head(home: Path, head: Head) -> None:
 
 
 def _terms(read: _Head | _Terms, *, first: bool = False) -> Terms:
-    """Raises ValueError if there are no such terms."""
+    """Decode terms; raises ValueError if they are invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
-    return Terms(read.salt, cost, None if read.lock is None else _lock(read.lock), first)
+    return Terms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
 
 
-def _lock(read: _Lock) -> RelayLock:
+def _decode_lock(read: _Lock) -> RelayLock:
     tokens = (read.unlock_token, *read.earlier)
     if len(read.mailbox) != ID_BYTES or {len(token) for token in tokens} != {TOKEN_BYTES}:
         raise ValueError("a lock names a mailbox of 16 bytes and tokens of 32")
@@ -368,18 +362,18 @@ _OFFLINE_FILE: Final = "offline.key"
 
 
 def has_window(home: Path) -> bool:
-    """Whether a window was opened, be it over or not."""
+    """Return whether there is an offline window, even an expired one."""
     return (home / _OFFLINE_FILE).is_file()
 
 
 def open_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
-    """Let whoever knows the passphrase open the vault without the relay until then."""
+    """Let the passphrase open the vault without the relay until ``until``."""
     plain = encode([int(until.timestamp()), output.reveal()])
     write_private(home / _OFFLINE_FILE, encrypt_blob(offline_key(stretched), plain))
 
 
 def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
-    """Until when, and the relay's part; None if there is none that this passphrase opens."""
+    """Return the offline window's end and the relay's share; None if this passphrase opens none."""
     try:
         plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
         until, output = as_list(decode(plain), 2, 2)
@@ -389,9 +383,7 @@ def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None
 
 
 def close_window(home: Path) -> None:
-    """Forget it, and one that a kill left under a passing name; there need not be one. Only for
-    who holds the vault's lock.
-    """
+    """Delete the offline window and temporary files; the caller must hold the vault's lock."""
     (home / _OFFLINE_FILE).unlink(missing_ok=True)
     sync_folder(home)
     sweep_unfinished(home)
@@ -401,15 +393,15 @@ _FREED_FILE: Final = "unlocked-by-sheet"
 
 
 def note_freed(home: Path) -> None:
-    """When this returns it is durable; raises OSError."""
+    """Record durably that a recovery sheet allowed more tries; raises OSError."""
     write_private(home / _FREED_FILE, b"")
 
 
 def was_freed(home: Path) -> bool:
-    """Whether that is so, and nobody was told yet."""
+    """Return whether that is recorded and the person was not told yet."""
     return (home / _FREED_FILE).is_file()
 
 
 def forget_freed(home: Path) -> None:
-    """The person was told."""
+    """Record that the person was told."""
     (home / _FREED_FILE).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Check that a file is a copy as our writers make one (docs/spec/content.md, section 8)."""
+"""Check that a file is a copy as our writers make it (docs/spec/content.md, section 8)."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ from entrenous.base.errors import Malformed
 from entrenous.media.copies import mp4_structure, picture_structure, sound_structure
 from entrenous.media.copies.cursor import NotACopy
 
-#: What a child is asked: the place of the media type in ``FORMS``, and how long the file is.
+#: Request: the media type's index in ``FORMS``, and the length of the file.
 QUESTION: Final = struct.Struct(">BQ")
-#: What it answers: any number of beats, and then one of the other two.
+#: Answer: any number of heartbeats, then one of the other two.
 BEAT: Final = b"."
 COPY: Final = b"Y"
 NO_COPY: Final = b"N"
@@ -20,7 +20,7 @@ Beats = Iterator[None]
 
 
 class Decoders(StrEnum):
-    """Which libraries decode a file."""
+    """The libraries that decode a file."""
 
     STILL = "pixels"
     MOVING = "tracks"
@@ -30,7 +30,7 @@ _MODULES: Final = {
     Decoders.STILL: "entrenous.media.copies.pixels",
     Decoders.MOVING: "entrenous.media.copies.tracks",
 }
-#: Which structure a file has, by its media type, and what decodes it.
+#: The structure check and the decoder of each media type.
 FORMS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
     "image/jpeg": (picture_structure.check_jpeg, Decoders.STILL),
     "image/png": (picture_structure.check_png, Decoders.STILL),
@@ -46,7 +46,7 @@ FORMS: Final[dict[str, tuple[Callable[[bytes], None], Decoders]]] = {
 
 
 def check_form(untrusted_data: bytes, media_type: str) -> None:
-    """Walk through the structure of the whole file.
+    """Check the structure of the whole file.
 
     Raises:
         NotACopy: our writers make no such file of this media type.
@@ -58,22 +58,22 @@ def check_form(untrusted_data: bytes, media_type: str) -> None:
 
 
 def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
-    """Its structure, and then every pixel, frame and sample; a beat now and then.
+    """Check the structure, then decode every pixel, frame and sample; yields heartbeats.
 
     Raises:
-        NotACopy: as :func:`check_form`, or it does not decode whole.
+        NotACopy: as :func:`check_form`, or it does not decode completely.
     """
     check_form(untrusted_data, media_type)
     _, decoders = FORMS[media_type]
-    decode = loaded(decoders)
+    decode = load_decoder_module(decoders)
     try:
         yield from decode(untrusted_data, media_type)
     except Malformed as error:
         raise NotACopy from error
 
 
-def loaded(decoders: Decoders) -> Callable[[bytes, str], Beats]:
-    """What decodes files of this sort; its libraries are loaded now."""
+def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Beats]:
+    """The decoder of such files; its libraries are loaded now."""
     module = import_module(_MODULES[decoders])
     decode: Callable[[bytes, str], Beats] = module.decode
     return decode

@@ -1,4 +1,4 @@
-"""Check a stranger's file in a confined child process."""
+"""Check an untrusted file in a confined child process."""
 
 import io
 import sys
@@ -18,10 +18,10 @@ _LIMITS: Final = {
 
 
 class CopyChecker:
-    """Checks file after file, for one thread at a time; a child sees one file.
+    """Checks files one by one, for one thread at a time; each file gets its own child.
 
-    ``limits.wall_s`` is the longest wait for a sign of life, ``limits.cpu_s`` counts for the whole
-    file. Nothing is started before the first file.
+    ``limits.wall_s`` applies to each heartbeat, ``limits.cpu_s`` to the whole file. Nothing is
+    started before the first file.
     """
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class CopyChecker:
         self.close()
 
     def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
-        """See that the ``size`` bytes that ``fill`` writes are a copy of this media type.
+        """Check that the ``size`` bytes written by ``fill`` are a copy of this media type.
 
         Raises:
-            NotACopy: they are none, or their child ran out of time or memory, or died.
-            DecoderDidNotStart: there is no child to ask.
-            What ``fill`` raises.
+            NotACopy: they are not, or the child ran out of time or memory, or died.
+            DecoderDidNotStart: no child could be started.
+            Errors of ``fill``.
         """
         if media_type not in FORMS:
             raise NotACopy
@@ -51,12 +51,11 @@ class CopyChecker:
             to_child = _ToChild(child, limits.wall_s)
             to_child.write(QUESTION.pack(list(FORMS).index(media_type), size))
             fill(cast("BinaryIO", to_child))
-            _hear(child, limits.wall_s)
+            _wait_for_verdict(child, limits.wall_s)
         finally:
             server.drop()
 
     def close(self) -> None:
-        """End all processes."""
         for server in self._servers.values():
             server.end()
         self._servers.clear()
@@ -74,7 +73,7 @@ class CopyChecker:
 
 
 class _ToChild(io.RawIOBase):
-    """What is written goes to a child; one that does not take it has no copy."""
+    """A file object that writes to a child; if the child stops reading, the file is not a copy."""
 
     def __init__(self, child: ForkedChild, wall_s: float) -> None:
         super().__init__()
@@ -92,7 +91,7 @@ class _ToChild(io.RawIOBase):
         return len(data)
 
 
-def _hear(child: ForkedChild, wall_s: float) -> None:
+def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
     """Wait for the answer; raises NotACopy."""
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A process that forks one confined checker for each received file and never reads a file itself."""
+"""A process that forks one confined checker per file and never reads a file itself."""
 
 import sys
 import warnings
@@ -13,7 +13,7 @@ from entrenous.media.copies.copy_check import (
     QUESTION,
     Decoders,
     check_copy,
-    loaded,
+    load_decoder_module,
 )
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.sandbox.confinement import QUESTIONS, import_late, read_from, write_to
@@ -24,9 +24,8 @@ _STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
 
 def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
-    """Fork until the socket is closed."""
-    warnings.simplefilter("ignore")  # a stranger's file does not speak to the person
-    loaded(decoders)
+    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
+    load_decoder_module(decoders)
     if decoders is Decoders.STILL:
         for kind in _STILLS:
             load(kind)
@@ -36,7 +35,6 @@ def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
 
 
 def _answer(answers: int) -> None:
-    """Answer one question."""
     place, size = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
     media_type = list(FORMS)[place]
     try:

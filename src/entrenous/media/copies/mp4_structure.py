@@ -1,4 +1,4 @@
-"""The structure of MP4 and M4A files that our writers make (content.md, 8)."""
+"""The structure of MP4 and M4A files as our writers make them (content.md, 8)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ _HEAD: Final = 8
 _NAL_SIZE: Final = 4
 _SLICES: Final = frozenset({1, 5})  # ITU-T H.264, table 7-1: no SEI, no filler, nothing private
 _MATRIX: Final = rb"\0\x01\0\0\0{12}\0\x01\0\0\0{12}\x40\0\0\0"
-_TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and of an entry
+_TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and per entry
     b"elst": (4, 12),
     b"stts": (4, 8),
     b"stss": (4, 4),
@@ -24,7 +24,7 @@ _TABLES: Final = {  # ISO/IEC 14496-12: bytes before the count, and of an entry
     b"sbgp": (8, 8),
 }
 _EDITS_MAX: Final = 4
-_INSIDE: Final = {  # what a box holds, in this order; each once at most, unless named below
+_INSIDE: Final = {  # allowed contents of a box, in order, each at most once
     b"moov": (b"mvhd", b"trak", b"udta"),
     b"trak": (b"tkhd", b"edts", b"mdia"),
     b"edts": (b"elst",),
@@ -50,7 +50,7 @@ _AVC1: Final = re.compile(
     rb"\0{7}\x01\0{16}.{4}\0\x48\0\0\0\x48\0\0\0{4}\0\x01\0{32}\0\x18\xff\xff", re.DOTALL
 )
 _MP4A: Final = re.compile(rb"\0{7}\x01\0{8}\0[\x01\x02]\0\x10\0{4}.{2}\0\0", re.DOTALL)
-_NUMBERS: Final = {  # the bodies of boxes that have one form
+_NUMBERS: Final = {  # the bodies of boxes with a fixed form
     name: re.compile(form, re.DOTALL)
     for name, form in {
         b"mvhd": rb"\0{12}.{8}\0\x01\0\0\x01\0\0{10}" + _MATRIX + rb"\0{24}.{4}",
@@ -72,7 +72,7 @@ _FILE_TYPES: Final = {
     "video/mp4": b"isom\0\0\x02\0isomiso2avc1mp41",
     "audio/mp4": b"M4A \0\0\x02\0M4A isomiso2",
 }
-#: What FFmpeg's muxer of M4A writes where there is no metadata.
+#: Written by FFmpeg's M4A muxer if there is no metadata.
 _NO_METADATA: Final = (
     b"\0\0\0\x35meta" + bytes(4) + b"\0\0\0\x21hdlr" + bytes(8) + b"mdirappl" + bytes(9)
 ) + b"\0\0\0\x08ilst"
@@ -80,15 +80,15 @@ _NO_METADATA: Final = (
 
 @dataclass(slots=True)
 class _Track:
-    """What the boxes of one track say: its kind, and where its samples lie."""
+    """The boxes of one track: its kind, and the leaf boxes by name."""
 
     kind: bytes = b""
     leaves: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def check_mp4(untrusted_data: bytes) -> None:
-    """H.264, with AAC or without; raises NotACopy."""
-    tracks, media_at, media = _outside(untrusted_data, "video/mp4")
+    """Check H.264 video with or without AAC sound; raises NotACopy."""
+    tracks, media_at, media = _top_level(untrusted_data, "video/mp4")
     kinds = [track.kind for track in tracks]
     insist(kinds in ([b"vide"], [b"vide", b"soun"]))
     _insist_tiled(tracks, media_at, len(media))
@@ -97,14 +97,14 @@ def check_mp4(untrusted_data: bytes) -> None:
 
 
 def check_m4a(untrusted_data: bytes) -> None:
-    """AAC alone; raises NotACopy."""
-    tracks, media_at, media = _outside(untrusted_data, "audio/mp4")
+    """Check AAC sound; raises NotACopy."""
+    tracks, media_at, media = _top_level(untrusted_data, "audio/mp4")
     insist([track.kind for track in tracks] == [b"soun"])
     _insist_tiled(tracks, media_at, len(media))
 
 
-def _outside(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
-    """The tracks, and where the media data begin and what they are."""
+def _top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
+    """The tracks, and the position and content of the media data."""
     boxes = _boxes(data)
     insist([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])
     (_, kind), (_, free), (_, media), (_, moov) = boxes
@@ -150,7 +150,7 @@ def _read_leaves(name: bytes, body: bytes, track: _Track) -> None:
 
 
 def _ordered(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
-    """The boxes in a box: each one that belongs there, once, in the order of the writer."""
+    """The boxes inside a box, which must be allowed, unique, and in the writer's order."""
     boxes, allowed, before = _boxes(body), _INSIDE[name], -1
     for inner, _ in boxes:
         insist(inner in allowed)
@@ -170,7 +170,7 @@ def _boxes(data: bytes) -> Boxes:
 
 
 def _check_entry(kind: bytes, description: bytes) -> None:
-    """The one sample entry: what is coded how, with the numbers that a decoder needs."""
+    """Check the only sample entry: the codec, with the numbers that a decoder needs."""
     file = Cursor(description)
     file.expect(bytes(7) + b"\x01")
     ((name, body),) = _only(_boxes(file.take(file.left())))
@@ -195,7 +195,7 @@ def _only(boxes: Boxes) -> Boxes:
 
 
 def _check_parameters(data: bytes) -> None:
-    """One set of each kind (ISO/IEC 14496-15, 5.3.3.1), and what High profile adds."""
+    """One parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1), and what High profile adds."""
     file = Cursor(data)
     file.expect(b"\x01")
     profile = file.take(3)[0]
@@ -213,7 +213,7 @@ def _numbers(data: bytes, size: int) -> list[int]:
 
 
 def _samples(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
-    """Where each sample lies, and its size (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
+    """Position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
     fixed, count = _numbers(leaves[b"stsz"][4:12], 4)
     insist(count)
     sizes = [fixed] * count if fixed else _numbers(leaves[b"stsz"][12:], 4)
@@ -235,10 +235,10 @@ def _samples(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
 
 
 def _insist_tiled(tracks: list[_Track], media_at: int, size: int) -> None:
-    """Every byte of the media data is in exactly one sample."""
+    """Require that every byte of the media data is in exactly one sample."""
     at = media_at
-    every = sorted(sample for track in tracks for sample in _samples(track.leaves))
-    for start, length in every:
+    all_samples = sorted(sample for track in tracks for sample in _samples(track.leaves))
+    for start, length in all_samples:
         insist(start == at and length)
         at += length
     insist(at == media_at + size)
@@ -248,7 +248,7 @@ def _insist_tiled(tracks: list[_Track], media_at: int, size: int) -> None:
 
 
 def _insist_on_slices(sample: bytes) -> None:
-    """A frame holds slices of a picture and nothing else (ISO/IEC 14496-15, 5.2.3)."""
+    """Require that a frame holds only slices of a picture (ISO/IEC 14496-15, 5.2.3)."""
     file = Cursor(sample)
     while file.left():
         unit = file.take(file.number(_NAL_SIZE))

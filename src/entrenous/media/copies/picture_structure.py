@@ -1,4 +1,4 @@
-"""The structure of JPEG, PNG and WebP files that our writer makes (content.md, 8)."""
+"""The structure of JPEG, PNG and WebP files as our writer makes them (content.md, 8)."""
 
 import re
 import zlib
@@ -16,7 +16,7 @@ from entrenous.media.copies.cursor import (
 _JFIF: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _ICC: Final = b"ICC_PROFILE\0"
 _ICC_PARTS_MAX: Final = 2
-# ITU-T T.81, K.3.3: the Huffman tables of a JPEG that was not optimised, as DHT segments
+# ITU-T T.81, K.3.3: the standard Huffman tables, as DHT segments
 _HUFFMAN: Final = tuple(
     bytes.fromhex(table)
     for table in (
@@ -48,7 +48,7 @@ _WEBP_ALPHA: Final = 0x10
 
 
 def check_jpeg(untrusted_data: bytes) -> None:
-    """Sequential, one scan, the standard Huffman tables; raises NotACopy."""
+    """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"\xff\xd8" + _JFIF)
     marker = _jpeg_profile(file)
@@ -65,9 +65,11 @@ def check_jpeg(untrusted_data: bytes) -> None:
 
 
 def check_png(untrusted_data: bytes) -> None:
-    """IHDR, a profile or none, IDAT, IEND; the pixels end where their compressed data end.
+    """Check IHDR, an optional profile, IDAT, IEND, and that the compressed data ends with the
+    pixels.
 
-    Raises NotACopy.
+    Raises:
+        NotACopy.
     """
     file = Cursor(untrusted_data)
     file.expect(b"\x89PNG\r\n\x1a\n")
@@ -93,7 +95,7 @@ def check_png(untrusted_data: bytes) -> None:
 
 
 def check_webp(untrusted_data: bytes) -> None:
-    """A VP8 or VP8L chunk, alone or behind VP8X, ICCP and ALPH; raises NotACopy."""
+    """Check a VP8 or VP8L chunk, alone or after VP8X, ICCP and ALPH; raises NotACopy."""
     names = [name for name, _ in webp_chunks(untrusted_data)]
     chunks = dict(webp_chunks(untrusted_data))
     insist(len(chunks) == len(names))
@@ -112,7 +114,7 @@ def check_webp(untrusted_data: bytes) -> None:
 
 
 def webp_chunks(untrusted_data: bytes) -> list[tuple[bytes, bytes]]:
-    """Name and body of each chunk (RFC 9649, 2.3), which fill the file; raises NotACopy."""
+    """Name and body of each chunk (RFC 9649, 2.3); they must fill the file; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
     insist(file.number(4) == file.left())
@@ -132,7 +134,7 @@ def _marker(file: Cursor) -> int:
 
 
 def _jpeg_profile(file: Cursor) -> int:
-    """Read the profile's segments, if there are any, and the marker behind them."""
+    """Read the profile's segments, if any, and return the marker after them."""
     parts = list[bytes]()
     total = 0
     while (marker := _marker(file)) == 0xE2:
@@ -148,7 +150,7 @@ def _jpeg_profile(file: Cursor) -> int:
 
 
 def _is_wide_table(table: bytes, number: int) -> bool:
-    """Whether a quantisation table has numbers beyond a byte (ITU-T T.81, B.2.4.1)."""
+    """Whether a quantisation table has 16-bit numbers (ITU-T T.81, B.2.4.1)."""
     wide = len(table) == 129
     insist(len(table) in {65, 129} and table[0] == number + 16 * wide)
     step = 2 if wide else 1
@@ -157,7 +159,7 @@ def _is_wide_table(table: bytes, number: int) -> bool:
 
 
 def _jpeg_frame(file: Cursor) -> int:
-    """ITU-T T.81, B.2.2, as libjpeg writes it; returns the number of components."""
+    """Check ITU-T T.81, B.2.2, as libjpeg writes it; return the number of components."""
     size, precision = file.number(2), file.number(1)
     height, width, components = file.number(2), file.number(2), file.number(1)
     insist(precision == 8 and components in {1, 3} and size == 8 + 3 * components)
@@ -170,7 +172,7 @@ def _jpeg_frame(file: Cursor) -> int:
 
 
 def _jpeg_scan(file: Cursor, components: int) -> None:
-    """The one scan, which ends with the file; no marker stands inside of it."""
+    """Check the only scan, which must end the file and contain no marker."""
     names = b"".join(bytes((n, 0x11 if n > 1 else 0)) for n in range(1, components + 1))
     size = 6 + 2 * components
     file.expect(b"\xff\xda" + size.to_bytes(2, "big") + bytes([components]) + names + b"\0\x3f\0")
@@ -180,7 +182,7 @@ def _jpeg_scan(file: Cursor, components: int) -> None:
 
 
 def _png_chunk(file: Cursor) -> tuple[bytes, bytes]:
-    """Name and body of the next chunk; its CRC holds."""
+    """Name and body of the next chunk, whose CRC must be right."""
     size = file.number(4)
     name = file.take(4)
     body = file.take(size)
@@ -189,7 +191,7 @@ def _png_chunk(file: Cursor) -> tuple[bytes, bytes]:
 
 
 def _unpacked(packed: bytes, most: int) -> bytes:
-    """What zlib made of at most so many bytes."""
+    """Decompress to at most ``most`` bytes."""
     stream = zlib.decompressobj()
     try:
         data = stream.decompress(packed, most)
@@ -200,7 +202,7 @@ def _unpacked(packed: bytes, most: int) -> bytes:
 
 
 def _unpacked_size(packed: list[bytes]) -> int:
-    """How many bytes zlib packed into these pieces; the last piece ends where its data end."""
+    """The decompressed size of these pieces; the data must end with the last piece."""
     stream, size = zlib.decompressobj(), 0
     try:
         for piece in packed:

@@ -12,11 +12,11 @@ from entrenous.media.copies.cursor import insist
 from entrenous.media.copies.picture_structure import webp_chunks
 from entrenous.media.picture_reader import load_decoder, read_picture
 
-_CUT: Final = 8  # libwebp reads so far ahead
+_CUT: Final = 8  # libwebp's read-ahead
 
 
 def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
-    """Every pixel of a JPEG, PNG or WebP; raises Malformed errors, NotACopy among them."""
+    """Decode every pixel of a JPEG, PNG or WebP; raises Malformed errors, including NotACopy."""
     yield
     kind = read_picture(untrusted_data).encoding.format
     if kind is PictureFormat.JPEG:
@@ -27,7 +27,7 @@ def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
 
 
 def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
-    """The file with a few bytes less at the end of each run of coded pixels in it."""
+    """The file with a few bytes removed at the end of each block of coded pixels."""
     chunks = webp_chunks(untrusted_data)
     for place, (name, body) in enumerate(chunks):
         if name in {b"VP8 ", b"VP8L", b"ALPH"}:
@@ -45,7 +45,7 @@ def _webp(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _less_modes(body: bytes) -> bytes:
-    """A VP8 frame whose first partition, of 19 bits' length, is a bit shorter (RFC 6386, 9.1)."""
+    """Shorten the first partition of a VP8 frame, whose length has 19 bits (RFC 6386, 9.1)."""
     tag = int.from_bytes(body[:3], "little")
     size = (tag >> 5) - _CUT
     insist(size > 0)

@@ -1,4 +1,4 @@
-"""The structure of Ogg, MP3, AMR, WAV and FLAC files that our writer makes (content.md, 8)."""
+"""The structure of Ogg, MP3, AMR, WAV and FLAC files as our writer makes them (content.md, 8)."""
 
 import re
 import zlib
@@ -6,11 +6,10 @@ from typing import Final
 
 from entrenous.media.copies.cursor import Cursor, insist
 
-_OGG_PAGE: Final = 27
 _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
-_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # 3GPP TS 26.101: with the first byte
+_REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_AMR_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)  # 3GPP TS 26.101, including the first byte
 _AMR_NOTHING: Final = 15
 # ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1
 _MP3_BITS: Final = {
@@ -30,28 +29,28 @@ _WAV_TYPES: Final = {1: 16, 0xFFFE: 40}
 
 
 def check_ogg(untrusted_data: bytes) -> None:
-    """One stream of Opus (RFC 7845): two headers, then audio; raises NotACopy."""
+    """Check one Opus stream (RFC 7845): two headers, then audio; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     serial = untrusted_data[14:18]
     headers = (_OPUS_HEAD, re.compile(re.escape(_OPUS_TAGS), re.DOTALL))
-    number, last, going_on = 0, False, False
+    number, last, continued = 0, False, False
     while file.left():
         insist(not last)
         flags, body, lacing = _ogg_page(file, serial, number)
         last = bool(flags & 4)
         insist(not flags & ~7 and bool(flags & 2) == (number == 0))
-        insist(bool(flags & 1) == going_on)
+        insist(bool(flags & 1) == continued)
         if number < len(headers):
             insist(headers[number].fullmatch(body) and not last)
         else:
-            _insist_on_opus(body, lacing, going_on=going_on)
-        going_on = bool(lacing) and lacing[-1] == 255
+            _insist_on_opus(body, lacing, continued=continued)
+        continued = bool(lacing) and lacing[-1] == 255
         number += 1
-    insist(last and not going_on and number > len(headers))
+    insist(last and not continued and number > len(headers))
 
 
 def check_mp3(untrusted_data: bytes) -> None:
-    """An Info frame, then frames of layer III to the end; raises NotACopy."""
+    """Check an Info frame, followed by layer III frames to the end; raises NotACopy."""
     file = Cursor(untrusted_data)
     first = _mp3_frame(file)
     version, channels = first[1] >> 3 & 3, 1 if first[3] >> 6 == 3 else 2
@@ -59,16 +58,16 @@ def check_mp3(untrusted_data: bytes) -> None:
     insist(not any(first[4:at]) and first[at : at + 8] in (b"Info\0\0\0\x0f", b"Xing\0\0\0\x0f"))
     name = at + 4 + _MP3_TABLE
     insist(first[name : name + len(_MP3_NAME)] == _MP3_NAME and not any(first[name + _MP3_LAME :]))
-    told = Cursor(first[at + 8 : at + 16])
-    frames = told.number(4)
-    insist(told.number(4) == len(untrusted_data))
+    declared = Cursor(first[at + 8 : at + 16])
+    frames = declared.number(4)
+    insist(declared.number(4) == len(untrusted_data))
     for _ in range(frames):
         insist(_mp3_frame(file)[1] == first[1])
     file.end()
 
 
 def check_amr(untrusted_data: bytes) -> None:
-    """Frame after frame (RFC 4867, 5); raises NotACopy."""
+    """Check the frames (RFC 4867, 5); raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"#!AMR\n")
     insist(file.left())
@@ -80,7 +79,7 @@ def check_amr(untrusted_data: bytes) -> None:
 
 
 def check_wav(untrusted_data: bytes) -> None:
-    """A format and samples; raises NotACopy."""
+    """Check the format and the sample data; raises NotACopy."""
     file = Cursor(untrusted_data, "little")
     file.expect(b"RIFF")
     insist(file.number(4) == file.left())
@@ -103,7 +102,7 @@ def check_wav(untrusted_data: bytes) -> None:
 
 
 def check_flac(untrusted_data: bytes) -> None:
-    """The head (RFC 9639, 8); its frames are checked where they are decoded. Raises NotACopy."""
+    """Check the head (RFC 9639, 8); frames are checked when decoded; raises NotACopy."""
     file = Cursor(untrusted_data)
     file.expect(b"fLaC\0\0\0\x22")
     file.take(34)
@@ -112,38 +111,40 @@ def check_flac(untrusted_data: bytes) -> None:
     insist(file.left())
 
 
-#: How many bytes of a FLAC file come before its frames.
+#: Bytes before the frames of a FLAC file.
 FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
 def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
-    """Flags, body and lacing values of page ``number`` (RFC 3533, 6); its checksum holds."""
+    """Flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
+    verified.
+    """
     start = file.at
     file.expect(b"OggS\0")
     flags = file.number(1)
     file.take(8)
     file.expect(serial)
     insist(file.number(4) == number)
-    told = file.number(4)
+    declared = file.number(4)
     lacing = file.take(file.number(1))
     body = file.take(sum(lacing))
     page = file.data[start : file.at]
-    insist(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == told)
+    insist(_ogg_checksum(page[:22] + bytes(4) + page[26:]) == declared)
     return flags, body, lacing
 
 
-def _insist_on_opus(body: bytes, lacing: bytes, *, going_on: bool) -> None:
-    """Each packet that begins here is one frame, so that it has no padding (RFC 6716, 3.2)."""
-    at, begins = 0, not going_on
+def _insist_on_opus(body: bytes, lacing: bytes, *, continued: bool) -> None:
+    """Require one frame per packet, so that there is no padding (RFC 6716, 3.2)."""
+    at, begins = 0, not continued
     for size in lacing:
         insist(not begins or (size and body[at] & 3 == 0))
         at, begins = at + size, size < 255
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Zlib's CRC-32 goes through each byte from the other end, and begins and ends inverted."""
-    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int.from_bytes(crc.to_bytes(4, "little").translate(_MIRRORED), "big")
+    """Compute it with zlib's CRC-32, which has reversed bits and is inverted at both ends."""
+    crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
 
 
 def _mp3_frame(file: Cursor) -> bytes:

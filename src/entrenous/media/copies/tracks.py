@@ -1,4 +1,4 @@
-"""Decode a clip or a sound completely, and check that its packets hold nothing but frames."""
+"""Decode a clip or a sound completely, and check that its packets hold only frames."""
 
 import io
 from collections.abc import Iterator
@@ -23,7 +23,11 @@ _DEMUXERS: Final = {
 
 
 def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
-    """Every frame of a clip or sound, one beat for some packets at a time; raises NotACopy."""
+    """Decode every frame of a clip or sound, with a heartbeat every few packets.
+
+    Raises:
+        NotACopy.
+    """
     demuxer, codecs = _DEMUXERS[media_type]
     try:
         opened: Any = av.open(io.BytesIO(untrusted_data), format=demuxer)
@@ -31,14 +35,14 @@ def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
             streams = list(container.streams)
             for stream in streams:
                 insist(stream.codec_context is not None and stream.codec_context.name in codecs)
-                stream.codec_context.thread_count = 1  # no thread can be started behind the walls
+                stream.codec_context.thread_count = 1  # the sandbox allows no threads
                 stream.codec_context.options = dict(_STRICT)
             yield from _walk(container, streams)
         if media_type == "audio/flac":
             yield from _walk_flac(untrusted_data)
     except NotACopy:
         raise
-    except Exception as error:  # libraries raise all kinds
+    except Exception as error:  # libraries raise many kinds
         raise NotACopy from error
 
 
@@ -58,7 +62,7 @@ def _walk(container: Any, streams: list[Any]) -> Iterator[None]:
 
 
 def _walk_flac(untrusted_data: bytes) -> Iterator[None]:
-    """The frames fill the file, and none is followed by anything that its decoder does not need."""
+    """Check that the frames fill the file and have no unneeded bytes at their ends."""
     opened: Any = av.open(io.BytesIO(untrusted_data), format="flac")
     with opened as container:
         stream = container.streams.audio[0]

@@ -1,1 +1,1 @@
-"""Child processes that can only decode: seccomp, Landlock, resource limits, and pipes."""
+"""Decoder child processes confined by seccomp, Landlock, resource limits, and pipes."""

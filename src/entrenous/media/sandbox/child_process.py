@@ -1,4 +1,4 @@
-"""A child process and its two pipes, as the parent holds them; nothing else is inherited."""
+"""The parent's view of a child process and its two pipes; the child inherits nothing else."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from entrenous.media.sandbox.decoder_messages import read_ready
 
 
 def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-    """With an empty environment, as the leader of a session; the ends are as Popen takes them.
+    """Start a session leader with an empty environment; ``stdin`` and ``stdout`` are as for Popen.
 
     Raises:
         DecoderDidNotStart: it cannot be started.
@@ -38,21 +38,21 @@ def start_alone(command: Sequence[str], stdin: int, stdout: int) -> subprocess.P
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a session, and all that it has forked."""
+    """Kill a session leader and everything that it has forked."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_AHEAD_BYTES: Final = 4096  # an answer's numbers, in one go
-PIPE_BYTES: Final = 1 << 20  # what fits is handed over in one go, not by turns
+_AHEAD_BYTES: Final = 4096  # reads an answer's header at once
+PIPE_BYTES: Final = 1 << 20  # large, so that most data is passed at once
 
 
 def start_child(command: Sequence[str], wall_s: float) -> "Child":
-    """Start a child with an empty environment and hear that its walls stand.
+    """Start a child with an empty environment and wait until it reports its confinement.
 
     Raises:
-        DecoderDidNotStart: it cannot be started, or it says something else, or nothing in time.
+        DecoderDidNotStart: it cannot be started, or gives a wrong report, or none in time.
     """
     child = Child(start_alone(command, subprocess.PIPE, subprocess.PIPE))
     try:
@@ -64,39 +64,43 @@ def start_child(command: Sequence[str], wall_s: float) -> "Child":
 
 
 class Pipes:
-    """The two pipes to one child. Nothing here waits longer than the deadline of the question."""
+    """The two pipes to one child. No call waits beyond the current deadline."""
 
     def __init__(self, questions: int, answers: int) -> None:
         self.walls = Confinement(0)
         self._questions, self._answers = questions, answers
         self._deadline_s = 0.0
-        self._ahead = b""  # came with what was asked for
+        self._ahead = b""  # bytes read beyond the last request
         os.set_blocking(questions, False)
         os.set_blocking(answers, False)
 
     def hear_ready(self, wall_s: float) -> None:
-        """Wait until it is ready; ``walls`` then says what stands around it."""
+        """Wait until the child is ready and read its confinement into ``walls``."""
         self.allow(wall_s)
         self.walls = read_ready(self.read)
 
     def allow(self, wall_s: float) -> None:
-        """Whatever is read or written from now on must be over in this many seconds."""
-        # A timeout is no time of day: the one clock that the Clock port does not tell.
+        """Set the deadline for all following reads and writes."""
+        # A timeout needs the monotonic clock, which the Clock port does not have.
         self._deadline_s = time.monotonic() + wall_s
 
     def read(self, size: int) -> bytes:
-        """Exactly that many bytes; raises EOFError, TimeoutError, OSError."""
+        """Read exactly ``size`` bytes.
+
+        Raises:
+            EOFError, TimeoutError, OSError.
+        """
         parts, missing = [self._ahead[:size]], size - len(self._ahead)
         self._ahead = self._ahead[size:]
         while missing > 0:
-            part = self._some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
-            parts.append(part[:missing])  # all of it is the part itself, without a copy
+            part = self._read_some(min(max(missing, _AHEAD_BYTES), PIPE_BYTES))
+            parts.append(part[:missing])  # not copied if it is the whole part
             self._ahead = part[missing:]
             missing -= len(part)
         return b"".join(parts) if parts[0] or len(parts) > 2 else parts[-1]
 
     def write(self, data: bytes) -> None:
-        """All of these bytes; raises TimeoutError, OSError."""
+        """Write all bytes; raises TimeoutError or OSError."""
         rest = memoryview(data)
         while rest:
             left_s = self._left_s()
@@ -106,11 +110,15 @@ class Pipes:
                 self._wait(self._questions, select.POLLOUT, left_s)
 
     def is_ahead(self) -> bool:
-        """Whether more has come than was asked for, or is there to be read."""
+        """Whether unread bytes are buffered or waiting in the pipe."""
         return bool(self._ahead) or self._ready(self._answers, select.POLLIN, 0.0)
 
-    def _some(self, most: int) -> bytes:
-        """What has come, or comes next; raises EOFError, TimeoutError, OSError."""
+    def _read_some(self, most: int) -> bytes:
+        """The next bytes, at most ``most``.
+
+        Raises:
+            EOFError, TimeoutError, OSError.
+        """
         while True:
             left_s = self._left_s()
             try:
@@ -123,7 +131,7 @@ class Pipes:
             return part
 
     def _left_s(self) -> float:
-        """Asked before each piece: a child that gives one byte at a time never lets us wait."""
+        """Remaining time, checked before each piece, so that single bytes cannot delay us."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -141,8 +149,6 @@ class Pipes:
 
 
 class Child(Pipes):
-    """A child that was started for itself."""
-
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None or process.stdout is None:
             raise ValueError("a child needs two pipes")
@@ -151,11 +157,10 @@ class Child(Pipes):
         self._open = (process.stdin, process.stdout)
 
     def quiet(self) -> bool:
-        """Alive, and not talking without having been asked."""
+        """Whether it is alive and has written nothing unasked."""
         return self._process.poll() is None and not self.is_ahead()
 
     def end(self) -> None:
-        """Kill it, whatever it does, and forget the pipes."""
         end_group(self._process)
         for pipe in self._open:
             pipe.close()

@@ -1,8 +1,7 @@
-"""What a decoder process does to itself before it reads a byte of a stranger's file.
+"""Confine a decoder process before it reads untrusted bytes.
 
-It sets up its pipes and its allocator, imports what could not be imported later, and gives up
-all other rights: resource
-limits, Landlock, and a seccomp filter that allows the system calls of decoding only.
+It sets up its pipes and its allocator, imports what cannot be imported later, and drops all other
+rights by resource limits, Landlock, and a seccomp filter for the system calls of decoding.
 """
 
 import contextlib
@@ -23,14 +22,14 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _LANDLOCK_CREATE_RULESET: Final = 444  # the same number on every architecture
 _LANDLOCK_RESTRICT_SELF: Final = 446
 _LANDLOCK_ASK_VERSION: Final = 1
-# linux/landlock.h: how many file rights versions 1, 2, ... know; network from 4, scopes from 6 on
+# linux/landlock.h: number of file rights in versions 1, 2, ...; network since 4, scopes since 6
 _LANDLOCK_FILE_RIGHTS: Final = (13, 14, 15, 15, 16)
 _LANDLOCK_NETWORK: Final = 0b11
 _LANDLOCK_SCOPES: Final = 0b11
 
 
 class Confinement(IntFlag):
-    """What stands around a child."""
+    """The restrictions in force for a child."""
 
     LIMITS = 1  # memory, processor time, no new file descriptor, no file content, no core dump
     NO_NEW_PRIVILEGES = 2
@@ -40,7 +39,7 @@ class Confinement(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one picture may take: memory, processor seconds, seconds by the wall clock."""
+    """Limits for one picture: memory, processor seconds, wall-clock seconds."""
 
     memory_bytes: int = 2 << 30
     cpu_s: int = 20
@@ -52,15 +51,15 @@ class Limits:
 
 
 def confine_process(*, memory_bytes: int, cpu_s: int, threads: bool) -> Confinement:
-    """Confine this process for good, and say what now stands.
+    """Confine this process permanently, and return the restrictions in force.
 
-    ``threads`` must be true for decoders that start threads. Every import must be done before.
+    ``threads`` must be true for decoders that start threads. All imports must be done before.
     """
     walls = Confinement(0)
     _limit(memory_bytes, cpu_s, threads=threads)
     if platform.system() == "Linux":
-        walls |= _linux_walls()
-    # After Landlock, whose ruleset is a descriptor: from here on none can be opened, on any system.
+        walls |= _confine_on_linux()
+    # After Landlock, which needs a descriptor for its ruleset; afterwards none can be opened.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     walls |= Confinement.LIMITS
     if Confinement.NO_NEW_PRIVILEGES in walls and forbid_system_calls(threads=threads):
@@ -74,16 +73,17 @@ def _limit(memory_bytes: int, cpu_s: int, *, threads: bool) -> None:
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CPU: cpu_s,
         resource.RLIMIT_DATA: memory_bytes,
-        resource.RLIMIT_AS: memory_bytes + (1 << 30),  # libraries and reserved, untouched stacks
+        resource.RLIMIT_AS: memory_bytes
+        + (1 << 30),  # libraries, and stacks that are reserved but unused
     }
     if not threads:
         wanted[resource.RLIMIT_NPROC] = 0
-    for which, most in wanted.items():
-        with contextlib.suppress(ValueError, OSError):  # macOS knows RLIMIT_AS and refuses it
-            resource.setrlimit(which, (most, most))
+    for which, limit in wanted.items():
+        with contextlib.suppress(ValueError, OSError):  # macOS defines RLIMIT_AS but refuses it
+            resource.setrlimit(which, (limit, limit))
 
 
-def _linux_walls() -> Confinement:
+def _confine_on_linux() -> Confinement:
     libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement(0)
@@ -92,7 +92,7 @@ def _linux_walls() -> Confinement:
 
 
 def _landlock() -> bool:
-    """Handle every right, grant none (Linux, Documentation/userspace-api/landlock.rst)."""
+    """Handle every right and grant none (Linux, Documentation/userspace-api/landlock.rst)."""
     syscall = libc().syscall
     syscall.restype = ctypes.c_long
     version = syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_ASK_VERSION)
@@ -172,9 +172,9 @@ class _Program(ctypes.Structure):
 
 
 def forbid_system_calls(*, threads: bool) -> bool:
-    """Put the list into force for this process, for good; False where the kernel cannot.
+    """Install the seccomp filter permanently; False if the kernel cannot.
 
-    ``threads`` lets a decoder start threads of its own. PR_SET_NO_NEW_PRIVS must be set before.
+    ``threads`` lets a decoder start threads. PR_SET_NO_NEW_PRIVS must be set before.
     """
     machine = _MACHINES.get(platform.machine())
     if machine is None or platform.system() != "Linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
@@ -186,7 +186,7 @@ def forbid_system_calls(*, threads: bool) -> bool:
 
 
 def prepare(*, threads: bool) -> None:
-    """What :func:`forbid_system_calls` needs and can be made before."""
+    """Do in advance whatever :func:`forbid_system_calls` needs."""
     libc()
     machine = _MACHINES.get(platform.machine())
     if machine is not None:
@@ -195,13 +195,13 @@ def prepare(*, threads: bool) -> None:
 
 @cache
 def libc() -> ctypes.CDLL:
-    """Opened once: whoever forks has its children find it open."""
+    """Opened once, so that forked children inherit it."""
     return ctypes.CDLL(None, use_errno=True)
 
 
 @cache
 def program(column: int, architecture: int, *, threads: bool) -> bytes:
-    """The list as instructions of ``struct sock_filter``, 8 bytes each."""
+    """The filter as ``struct sock_filter`` instructions, 8 bytes each."""
     code = [
         _step(_LOAD, _ARCH_AT),
         _step(_IF_EQUAL, architecture, yes=1),
@@ -211,10 +211,14 @@ def program(column: int, architecture: int, *, threads: bool) -> bytes:
     for numbers in _NEEDED.values():
         code += [_step(_IF_EQUAL, numbers[column], no=1), _step(_RETURN, _ALLOW)]
     for numbers in (_MMAP, _MPROTECT):
-        code += _unless(numbers[column], 2, _PROT_EXEC, bits_set=_refuse(), bits_clear=_ALLOW)
+        code += _by_argument_bits(
+            numbers[column], 2, _PROT_EXEC, bits_set=_refuse(), bits_clear=_ALLOW
+        )
     if threads:
-        code += _unless(_CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse())
-        # Its flags lie in memory, where a filter cannot look; "no such call" makes libc use clone.
+        code += _by_argument_bits(
+            _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse()
+        )
+        # A filter cannot read its flags, which are in memory; with ENOSYS libc uses clone instead.
         code += [
             _step(_IF_EQUAL, _CLONE3[column], no=1),
             _step(_RETURN, _ERRNO | errno.ENOSYS),
@@ -222,10 +226,10 @@ def program(column: int, architecture: int, *, threads: bool) -> bytes:
     return b"".join([*code, _step(_RETURN, _refuse())])
 
 
-def _unless(
+def _by_argument_bits(
     number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
 ) -> list[bytes]:
-    """A call judged by bits of one argument (its low half: both machines are little-endian)."""
+    """Decide a call by bits of one argument (its low half: both machines are little-endian)."""
     return [
         _step(_IF_EQUAL, number, no=4),
         _step(_LOAD, _ARGUMENTS_AT + 8 * argument),
@@ -248,14 +252,14 @@ _PART_BYTES: Final = 1 << 20
 
 
 def set_answers_apart() -> int:
-    """The descriptor for answers; what a library prints must not become part of one."""
+    """Return a descriptor for answers, separate from anything that libraries print."""
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers
 
 
 def read_from(descriptor: int, size: int) -> bytes:
-    """``size`` bytes, or fewer when the input ends before."""
+    """``size`` bytes, or fewer at the end of input."""
     data = bytearray()
     while len(data) < size and (part := os.read(descriptor, min(_PART_BYTES, size - len(data)))):
         data += part
@@ -263,40 +267,40 @@ def read_from(descriptor: int, size: int) -> bytes:
 
 
 def write_to(descriptor: int, data: bytes) -> None:
-    """All of it, however little the pipe takes at a time."""
+    """Write all bytes, in as many pieces as the pipe takes."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
-# With the first file, with the first track of text, and with the first text decoded. Behind the
-# walls it is too late: no file can be opened, and a sound with subtitles would count as broken.
+# PyAV imports these with the first file, text track and decoded text. In the sandbox no file can be
+# opened, so a sound with subtitles would count as broken.
 _LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
 def import_late() -> None:
-    """Import all of it, as long as files can be opened."""
+    """Import now what PyAV would import too late."""
     for module in _LATE_IMPORTS:
         import_module(module)
 
 
-# malloc.h of glibc; its dynamic adjustment of these two ends when they are set.
+# malloc.h of glibc; setting the first two ends their dynamic adjustment.
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_KEPT_BYTES: Final = 64 << 20  # of each arena, at its end
-_MAPPED_ALONE_BYTES: Final = 32 << 20  # the largest that glibc takes; what is larger is given back
+_KEPT_BYTES: Final = 64 << 20  # kept free at the end of each arena
+_MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned
 _ARENAS: Final = 2
 
 
 def keep_freed_memory() -> bool:
-    """For this process, for good; False where the C library knows no such thing (musl, macOS)."""
+    """Keep freed memory in this process; False if the C library cannot (musl, macOS)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
     wanted = (
         (_TRIM_THRESHOLD, _KEPT_BYTES),
-        (_MMAP_THRESHOLD, _MAPPED_ALONE_BYTES),
+        (_MMAP_THRESHOLD, _MMAP_BYTES),
         (_ARENA_MAX, _ARENAS),
     )
     return all(mallopt(which, value) == 1 for which, value in wanted)

@@ -1,6 +1,6 @@
 """The messages between a parent and its decoders of pictures, clips and sounds, as bytes.
 
-They are read strictly: a decoder that a file has taken over may write anything.
+They are parsed strictly, because a decoder that a file has taken over may write anything.
 """
 
 import math
@@ -53,8 +53,8 @@ from entrenous.base.picture import (
 from entrenous.media.icc_profile import parse_profile, write_profile
 from entrenous.media.sandbox.confinement import Confinement
 
-#: The length of the file that follows, how many pixels its sides need (0: all there are), and
-#: whether the luma of a JPEG is enough.
+#: Request: the length of the file that follows, the least side in pixels (0: full size), and
+#: whether a JPEG's luma is enough.
 PICTURE_QUESTION: Final = struct.Struct(">QI?")
 _READY: Final = struct.Struct(">cB")
 _PICTURE: Final = struct.Struct(">IIII8BI")
@@ -71,24 +71,24 @@ _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
 _JPEG_SIDE_MAX: Final = 65_535  # ITU-T T.81, B.2.2: 16 bits
 _NOT_SHRUNK: Final = FullSize(0, 0)
-_LUMA_ALONE: Final = 2  # in the place of "grey"
+_LUMA_ALONE: Final = 2  # value of the "grey" field
 _PROFILE_BYTES_MAX: Final = 65_536
 
 
 Read = Callable[[int], bytes]
-"""Gives exactly that many bytes, or raises."""
+"""Return exactly this many bytes, or raise."""
 
 
 def write_ready(walls: Confinement) -> bytes:
-    """The child's first words: everything is loaded, and these walls stand."""
+    """The child's first message: everything is loaded, and it is confined like this."""
     return _READY.pack(b"R", walls)
 
 
 def read_ready(read: Read) -> Confinement:
-    """The walls around the child.
+    """Read the child's confinement.
 
     Raises:
-        ValueError: it said something else.
+        ValueError: it sent something else.
     """
     word, walls = _READY.unpack(read(_READY.size))
     if word != b"R" or walls not in range(16):
@@ -97,7 +97,7 @@ def read_ready(read: Read) -> Confinement:
 
 
 def write_picture_failure(failure: EntrenousError) -> bytes:
-    """One letter for what went wrong; the size that was too much goes along."""
+    """One letter for the error; for TooManyPixels also the size."""
     if isinstance(failure, TooManyPixels):
         width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
         return b"M" + _SIZE.pack(width, height)
@@ -106,7 +106,7 @@ def write_picture_failure(failure: EntrenousError) -> bytes:
 
 
 def write_picture_answer(picture: Picture) -> Iterable[bytes]:
-    """The picture in three parts, so that its samples are not copied once more."""
+    """The picture in three parts, to avoid another copy of its samples."""
     encoding = picture.encoding
     tables = [table for _, table in sorted((encoding.tables or {}).items())]
     profile = picture.profile or b""
@@ -128,11 +128,11 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
 
 
 def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) -> Picture:
-    """The picture in an answer about a file of this kind; ``luma`` says that this was enough.
+    """Read the answer for a file of this kind; ``luma`` allows luma alone.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: what the child reported.
-        ValueError: the answer itself is not sound, so neither is the child.
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: reported by the child.
+        ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
     if word == b"P":
@@ -149,7 +149,7 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
 def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     head = _PICTURE.unpack(read(_PICTURE.size))
     width, height, full = *head[:2], FullSize(*head[2:4], *map(bool, head[4:6]))
-    which, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
+    format_index, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
     sizes = width * height, full.width_px * full.height_px
     if not 0 < sizes[0] <= PICTURE_PIXELS_MAX >= sizes[1]:
         raise ValueError("a picture of impossible size")
@@ -159,9 +159,9 @@ def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
         raise ValueError("a JPEG of impossible size")
     alone = luma and kind is PictureFormat.JPEG and grey == _LUMA_ALONE
     if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
-        raise ValueError("a flag that is none")
-    if which >= len(_PICTURE_FORMATS) or _PICTURE_FORMATS[which] is not kind:
-        raise ValueError("a picture of another kind than the file's")
+        raise ValueError("a flag is neither 0 nor 1")
+    if format_index >= len(_PICTURE_FORMATS) or _PICTURE_FORMATS[format_index] is not kind:
+        raise ValueError("a picture of another format than the file's")
     if subsampling >= len(_SUBSAMPLINGS) or profile_bytes > _PROFILE_BYTES_MAX:
         raise ValueError("a number out of range")
     read_tables = {slot: _read_table(read) for slot in range(tables)}
@@ -184,13 +184,13 @@ def _read_table(read: Read) -> tuple[int, ...]:
 
 
 def _read_profile(read: Read, size: int) -> bytes | None:
-    """Only what our own writer would have written: numbers, fixed texts, not a byte more."""
+    """Accept only what our own writer writes: numbers and fixed texts."""
     if size == 0:
         return None
     profile = read(size)
     numbers = parse_profile(profile)
     if numbers is None or write_profile(numbers) != profile:
-        raise ValueError("a profile that is more than its colour numbers")
+        raise ValueError("a profile with more than its colour numbers")
     return profile
 
 
@@ -198,7 +198,7 @@ CLIP_QUESTION: Final = struct.Struct(">QddIIdI")  # length of the file that foll
 _SHOWN: Final = struct.Struct(">IIIIdBBBII")
 _FRAME: Final = struct.Struct(">dB")
 _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
-    b"U": FramesUnknown,  # before the family that it belongs to
+    b"U": FramesUnknown,  # before its base class
     b"N": NoFrames,
     b"C": ClipCutShort,
     b"G": ClipBroken,
@@ -207,13 +207,13 @@ _END: Final = b"E"
 
 
 def write_clip_question(untrusted_data: bytes, cut: Cut) -> bytes:
-    """The head of a question; the file follows it."""
-    which = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
-    return CLIP_QUESTION.pack(len(untrusted_data), *which)
+    """The header of a request; the file follows it."""
+    format_index = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
+    return CLIP_QUESTION.pack(len(untrusted_data), *format_index)
 
 
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:
-    """The clip in parts: what its frames have in common, frame after frame, the end."""
+    """The clip in parts: its properties, frame after frame, the end."""
     shown = clip.shown
     yield b"V" + _SHOWN.pack(
         shown.width_px,
@@ -224,7 +224,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
         shown.colours.matrix,
         shown.colours.primaries,
         shown.colours.transfer,
-        *_small(shown.pixel_aspect),
+        *_limited_ratio(shown.pixel_aspect),
     )
     for frame in clip.frames:
         yield b"F" + _FRAME.pack(frame.at_s, frame.coded)
@@ -233,7 +233,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
 
 
 def write_clip_failure(failure: EntrenousError) -> bytes:
-    """One letter for what went wrong; the size that was too much goes along."""
+    """One letter for the error; for FramesTooLarge also the size."""
     if isinstance(failure, FramesTooLarge):
         sides = (failure.facts["width_px"], failure.facts["height_px"])
         return b"M" + _SIZE.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
@@ -244,12 +244,12 @@ def write_clip_failure(failure: EntrenousError) -> bytes:
 
 
 def read_clip_answer(read: Read) -> Clip:
-    """The clip in an answer; its frames are read from the child as they are walked.
+    """Read a clip; its frames are read from the child during iteration.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken: what the child reported,
-            also while frames are walked.
-        ValueError: the answer itself is not sound, so neither is the child.
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken: reported by the child, also
+            during iteration.
+        ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
     if word != b"V":
@@ -269,7 +269,7 @@ def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
     while (word := read(1)) == b"F":
         at_s, coded = _FRAME.unpack(read(_FRAME.size))
         if not (before < at_s or before == at_s == 0.0) or not 0.0 <= at_s <= CLIP_LENGTH_S_MAX:
-            raise ValueError("frames that do not run in the order of time")
+            raise ValueError("frames out of time order")
         before = at_s
         planes = read(shown.frame_bytes)
         yield Frame(at_s, shown.width_px, shown.height_px, planes, Coded(coded))
@@ -290,24 +290,22 @@ def _clip_failure(word: bytes, read: Read) -> EntrenousError:
     raise ValueError("the child said something else")
 
 
-def _small(ratio: Fraction) -> tuple[int, int]:
+def _limited_ratio(ratio: Fraction) -> tuple[int, int]:
     short = ratio.limit_denominator(10_000)
     return max(1, min(short.numerator, 100_000)), short.denominator
 
 
-SOUND_QUESTION: Final = struct.Struct(
-    ">QI"
-)  # length of the file that follows; see read_sound's mono_hz
+SOUND_QUESTION: Final = struct.Struct(">QI")  # length of the file that follows, and mono_hz
 _SOUND: Final = struct.Struct(">IBBIBQ")
 _TIMING: Final = struct.Struct(">QI")
 _SILENCE: Final = struct.Struct(">QQ")
-_SILENCES_MAX: Final = 1 << 15  # more than there is room for in the longest sound
+_SILENCES_MAX: Final = 1 << 15  # more than fit into the longest sound
 _SOUND_FORMATS: Final = tuple(SoundFormat)
 _BITS_MAX: Final = 1_000_000
 
 
 def write_sound_answer(sound: Sound) -> Iterator[bytes]:
-    """The sound in parts, so that its samples are not copied once more."""
+    """The sound in parts, to avoid another copy of its samples."""
     encoding = sound.encoding
     yield b"S" + _SOUND.pack(
         sound.rate_hz,
@@ -317,18 +315,17 @@ def write_sound_answer(sound: Sound) -> Iterator[bytes]:
         encoding.deep,
         len(sound),
     )
-    yield _written(sound.timing)
+    yield _write_timing(sound.timing)
     yield sound.samples
 
 
-def _written(timing: Timing) -> bytes:
+def _write_timing(timing: Timing) -> bytes:
     silences = (_SILENCE.pack(one.before, one.length) for one in timing.silences)
     return _TIMING.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
 
 
 def write_sound_failure(failure: EntrenousError) -> bytes:
-    """One letter for what went wrong."""
-    if isinstance(failure, SoundUnknown):  # before the family that it belongs to
+    if isinstance(failure, SoundUnknown):  # before its base class
         return b"U"
     if isinstance(failure, NotASound):
         return b"N"
@@ -336,19 +333,24 @@ def write_sound_failure(failure: EntrenousError) -> bytes:
 
 
 def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
-    """The sound in an answer; with ``mono_hz`` it must be one channel of that rate.
+    """Read a sound; with ``mono_hz`` it must be one channel at that rate.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong, SoundBroken: what the child reported.
-        ValueError: the answer itself is not sound, so neither is the child.
+        NotASound, SoundUnknown, SoundTooLong, SoundBroken: reported by the child.
+        ValueError: the answer is invalid, so the child cannot be trusted.
     """
     word = read(1)
     if word != b"S":
         raise _sound_failure(word)
-    rate, channels, which, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
+    rate, channels, format_index, bits, deep, count = _SOUND.unpack(read(_SOUND.size))
     if not 4000 <= rate <= SOUND_RATE_HZ_MAX or not 0 < count <= SOUND_LENGTH_S_MAX * rate:
         raise ValueError("a sound of impossible rate or length")
-    if channels not in (1, 2) or which >= len(_SOUND_FORMATS) or bits > _BITS_MAX or deep > 1:
+    if (
+        channels not in (1, 2)
+        or format_index >= len(_SOUND_FORMATS)
+        or bits > _BITS_MAX
+        or deep > 1
+    ):
         raise ValueError("a number out of range")
     if mono_hz and (rate, channels) != (mono_hz, 1):
         raise ValueError("more than was asked for")
@@ -356,22 +358,23 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     if mono_hz and timing != Timing():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
-    import numpy as np  # noqa: PLC0415 - a command that reads no sound does not wait for it
+    import numpy as np  # noqa: PLC0415 - only sounds need it
 
     if not np.isfinite(np.frombuffer(samples, np.float32)).all():
-        raise ValueError("a sample that is no number")
-    encoding = SoundEncoding(_SOUND_FORMATS[which], bits, bool(deep))
+        raise ValueError("a sample is not a finite number")
+    encoding = SoundEncoding(_SOUND_FORMATS[format_index], bits, bool(deep))
     return Sound(rate, channels, samples, encoding, timing)
 
 
 def _timing(read: Read, count: int, most: int) -> Timing:
-    """Of a sound of ``count`` samples; no silence is longer than ``most``.
+    """The timing of a sound of ``count`` samples; no silence may be longer than ``most``.
 
-    Raises ValueError.
+    Raises:
+        ValueError.
     """
     ahead, several = _TIMING.unpack(read(_TIMING.size))
     if several > _SILENCES_MAX:
-        raise ValueError("more silences than there is room for")
+        raise ValueError("too many silences")
     silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
     timing = Timing(ahead, silences)
     if ahead > count + timing.silent:
@@ -399,24 +402,24 @@ _BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split(
 
 
 def sound_container_of(untrusted_data: bytes) -> str:
-    """FFmpeg's name of the one demuxer that this file is given to.
+    """The name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
-        NotASound: it starts like none of the containers that we read.
+        NotASound: it starts like no supported container.
     """
     for start, kind in _STARTS:
         if untrusted_data.startswith(start):
             return kind
     if untrusted_data[:4] == b"RIFF":
-        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _none()
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _raise_not_a_sound()
     if untrusted_data.startswith(_EBML):
         return "matroska"
     if untrusted_data[4:8] in _BOXES:
         return "mov"
     if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
-        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer: 0 in ADTS alone
-    return _none()
+        return "mp3" if untrusted_data[1] & 0x06 else "aac"  # the layer, which is 0 only in ADTS
+    return _raise_not_a_sound()
 
 
-def _none() -> str:
+def _raise_not_a_sound() -> str:
     raise NotASound

@@ -1,4 +1,4 @@
-"""The parent's side of fork servers: decode what many strangers send at once."""
+"""The parent's side of fork servers: decode many untrusted pictures at once."""
 
 import contextlib
 import fcntl
@@ -17,12 +17,12 @@ from entrenous.media.sandbox.child_process import PIPE_BYTES, Pipes, end_group, 
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoder_messages import PICTURE_QUESTION, read_picture_answer
 
-_SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux has it
+_SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only
 _END_S: Final = 5.0
 
 
 class ForkServer:
-    """For one thread at a time. ``served`` counts its children.
+    """A fork server for one thread at a time. ``served`` counts its children.
 
     Raises:
         DecoderDidNotStart: it cannot be started.
@@ -41,31 +41,33 @@ class ForkServer:
             raise
 
     def alive(self) -> bool:
-        """Whether it can still fork; the machine may have ended it while it was idle."""
+        """Whether it can still fork; the system may have killed it while idle."""
         return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
-        """Whom to ask about the next picture: the child before, until it has seen its share or
-        talks without having been asked; then the next one, whose walls stand.
+        """The child for the next picture.
+
+        The same child is used until it has served its share or writes unasked; then the server
+        forks another and waits until it is confined.
 
         Raises:
-            DecoderDidNotStart: it said something else, or nothing in time.
+            DecoderDidNotStart: it sent something else, or nothing in time.
         """
         child = self._child
         if child is None or child.pictures >= self._pictures_per_child or not child.quiet():
             self.drop()
-            child = self._child = self._forked(wall_s)
+            child = self._child = self._fork(wall_s)
         child.pictures += 1
         return child
 
     def drop(self) -> None:
-        """The present child sees no other picture: with its pipes closed it ends."""
+        """Stop using the current child, which ends when its pipes are closed."""
         if self._child is not None:
             self._child.close()
             self._child = None
 
-    def _forked(self, wall_s: float) -> "ForkedChild":
-        """The next child; the one before is ended."""
+    def _fork(self, wall_s: float) -> "ForkedChild":
+        """Fork the next child; the server ends the one before."""
         self.served += 1
         asked, questions = os.pipe()
         answers, answered = os.pipe()
@@ -83,7 +85,7 @@ class ForkServer:
         return child
 
     def end(self) -> None:
-        """Have it end its child and itself, so that nobody else has to bury one; or kill both."""
+        """Let it end its child and itself; kill both after a while."""
         self.drop()
         self._control.close()
         try:
@@ -94,38 +96,37 @@ class ForkServer:
 
 
 class ForkedChild(Pipes):
-    """A child that was forked. ``pictures`` counts what it was asked about."""
+    """A forked child. ``pictures`` counts its requests."""
 
     def __init__(self, questions: int, answers: int) -> None:
         super().__init__(questions, answers)
         self.pictures = 0
         for pipe in (questions, answers):
-            with contextlib.suppress(OSError):  # of one user's pipes only so many may be large
+            with contextlib.suppress(OSError):  # a user may have only so many large pipes
                 if _SET_SIZE is not None:
                     fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
     def quiet(self) -> bool:
-        """It says nothing without having been asked, and has not ended."""
+        """Whether it has written nothing unasked and has not exited."""
         return not self.is_ahead()
 
     def close(self) -> None:
-        """Forget the pipes."""
         os.close(self._questions)
         os.close(self._answers)
 
 
 _SERVER: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
 _LIMITS: Final = Limits()
-_KEPT_AFTER_BYTES: Final = 16 << 20  # of samples: who has had more in memory is not kept
-_CHILDREN_MAX: Final = 1000  # then another server is started, whose memory lies elsewhere
+_KEPT_AFTER_BYTES: Final = 16 << 20  # of samples: a child that held more is replaced
+_CHILDREN_MAX: Final = 1000  # then a new server with another memory layout is started
 
 
 class DecoderPool:
-    """Safe to use from several threads: each takes a server that is idle, or starts one.
+    """Decodes in child processes; safe to use from several threads, each with its own server.
 
-    A child that reported a broken file, or did anything odd, is given no other picture; nor is one
-    that has seen ``pictures_per_child``. A server is replaced after any trouble, and after
-    ``children_max``: the children of one know how its memory is laid out.
+    A child is not reused after a broken file or unexpected behaviour, nor after
+    ``pictures_per_child``. A server is replaced after any trouble, and after ``children_max``
+    children, because they all know its memory layout.
     """
 
     def __init__(
@@ -151,15 +152,15 @@ class DecoderPool:
         self.close()
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
-        """As :func:`.picture.read_picture`, in a child.
+        """As :func:`.picture_reader.read_picture`, in a child.
 
         Raises:
-            NotAPicture, CutShort, TooManyPixels: as :func:`.picture.read_picture`.
-            DecoderGaveUp: the child ran out of time or memory, died, or answered nonsense.
-            DecoderDidNotStart: there is no child to ask.
+            NotAPicture, CutShort, TooManyPixels: as :func:`.picture_reader.read_picture`.
+            DecoderGaveUp: the child ran out of time or memory, died, or sent an invalid answer.
+            DecoderDidNotStart: no child could be started.
         """
         kind = kind_of(untrusted_data)
-        server = self._taken(kind)
+        server = self._take(kind)
         try:
             child = server.child(self._limits.wall_s)
             child.allow(self._limits.wall_s)
@@ -172,7 +173,7 @@ class DecoderPool:
             server.end()
             raise
         except EntrenousError:
-            server.drop()  # an odd file is the last that a child sees
+            server.drop()  # a child is not reused after a bad file
             self._put_back(kind, server)
             raise
         except (OSError, EOFError, ValueError, MemoryError) as error:
@@ -182,30 +183,30 @@ class DecoderPool:
         return picture
 
     def close(self) -> None:
-        """End all servers; one that is at work ends with its picture."""
+        """End all servers; busy ones end after their current picture."""
         with self._lock:
             self._closed = True
-            every = [server for idle in self._idle.values() for server in idle]
+            servers = [server for idle in self._idle.values() for server in idle]
             self._idle.clear()
-        for server in every:
+        for server in servers:
             server.end()
 
-    def _taken(self, kind: PictureFormat) -> ForkServer:
-        while (server := self._idle_one(kind)) is not None:
+    def _take(self, kind: PictureFormat) -> ForkServer:
+        while (server := self._pop_idle(kind)) is not None:
             if server.alive():
                 return server
             server.end()
         return ForkServer((*self._command, kind), self._pictures_per_child)
 
-    def _idle_one(self, kind: PictureFormat) -> ForkServer | None:
+    def _pop_idle(self, kind: PictureFormat) -> ForkServer | None:
         with self._lock:
             idle = self._idle.get(kind)
             return idle.pop() if idle else None
 
     def _put_back(self, kind: PictureFormat, server: ForkServer) -> None:
         with self._lock:
-            keeps = not self._closed and server.served < self._children_max
-            if keeps:
+            reusable = not self._closed and server.served < self._children_max
+            if reusable:
                 self._idle.setdefault(kind, []).append(server)
-        if not keeps:
+        if not reusable:
             server.end()

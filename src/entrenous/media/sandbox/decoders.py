@@ -1,4 +1,4 @@
-"""Decode a stranger's picture, clip or sound in a confined child process of its own."""
+"""Decode an untrusted picture, clip or sound in a confined child process."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,24 +29,24 @@ _PICTURE_LIMITS: Final = Limits()
 def decode_untrusted(
     untrusted_data: bytes, *, limits: Limits = _PICTURE_LIMITS, at_least_px: int = 0
 ) -> Picture:
-    """Like :func:`.picture.read_picture`, in a child of its own that ends with the answer.
+    """As :func:`.picture_reader.read_picture`, in a child that exits after one answer.
 
     Raises:
-        NotAPicture, CutShort, TooManyPixels: as :func:`.picture.read_picture`.
-        DecoderGaveUp: the child ran out of time or memory, died, or answered nonsense.
-        DecoderDidNotStart: there is no child to ask.
+        NotAPicture, CutShort, TooManyPixels: as :func:`.picture_reader.read_picture`.
+        DecoderGaveUp: the child ran out of time or memory, died, or sent an invalid answer.
+        DecoderDidNotStart: no child could be started.
     """
     kind = kind_of(untrusted_data)
-    with PictureDecoder(limits=limits, kinds=(kind,), pictures_per_child=1) as jail:
-        return jail.read(untrusted_data, at_least_px=at_least_px)
+    with PictureDecoder(limits=limits, kinds=(kind,), pictures_per_child=1) as decoder:
+        return decoder.read(untrusted_data, at_least_px=at_least_px)
 
 
 class PictureDecoder:
-    """A warm child for many pictures, for one thread at a time.
+    """A child that is kept for many pictures, for one thread at a time.
 
-    It saves the start of an interpreter; the price is that a picture which takes the child over
-    could change the answers about the next ones. So a child is replaced after
-    ``pictures_per_child`` pictures, and at once after any trouble.
+    This saves interpreter starts, but a picture that takes the child over could change the answers
+    for the next ones. So the child is replaced after ``pictures_per_child`` pictures, and at once
+    after any trouble.
     """
 
     def __init__(
@@ -79,13 +79,14 @@ class PictureDecoder:
 
     @property
     def walls(self) -> Confinement:
-        """What stands around the present child."""
+        """The restrictions in force for the current child."""
         return self._start().walls
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
-        """As :func:`decode_untrusted`, with the present child or a new one.
+        """As :func:`decode_untrusted`, with the current child or a new one.
 
-        A file of a kind that this jail was not made for is NotAPicture.
+        Raises:
+            NotAPicture: also for a format not in ``kinds``.
         """
         kind = kind_of(untrusted_data)
         if kind not in self._kinds:
@@ -103,7 +104,6 @@ class PictureDecoder:
             self._answered += 1
 
     def close(self) -> None:
-        """End the child."""
         if self._child is not None:
             self._child.end()
             self._child = None
@@ -119,10 +119,10 @@ class PictureDecoder:
         return self._child
 
 
-_CLIP_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.clip_child")
+_TRACK_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.track_child")
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
 _EVERYTHING: Final = Cut()
-_UNSOUND: Final = (OSError, EOFError, ValueError, MemoryError)
+_CHILD_FAILED: Final = (OSError, EOFError, ValueError, MemoryError)
 
 
 @contextmanager
@@ -131,24 +131,24 @@ def decode_clip_untrusted(
     cut: Cut = _EVERYTHING,
     *,
     limits: Limits = _CLIP_LIMITS,
-    command: Sequence[str] = _CLIP_CHILD,
+    command: Sequence[str] = (*_TRACK_CHILD, "clip"),
 ) -> Iterator[Clip]:
-    """Like :func:`.read.read_clip`, in a child of its own.
+    """As :func:`.clip_reader.read_clip`, in a child process.
 
-    ``limits.wall_s`` is the longest wait for one frame, ``limits.cpu_s`` counts for the whole clip.
+    ``limits.wall_s`` applies to each frame, ``limits.cpu_s`` to the whole clip.
 
     Raises:
-        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong: as :func:`.read.read_clip`.
-        ClipBroken: the file is broken, or the child ran out of time or memory, or answered
-            nonsense; perhaps not before frames are walked.
-        DecoderDidNotStart: there is no child to ask.
+        NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong: as :func:`.clip_reader.read_clip`.
+        ClipBroken: the file is damaged, or the child ran out of time or memory, or sent an invalid
+            answer; perhaps only during iteration.
+        DecoderDidNotStart: no child could be started.
     """
     clip_container_of(untrusted_data)
-    asked = (*command, str(limits.memory_bytes), str(limits.cpu_s))
-    child = start_child(asked, limits.wall_s)
+    full_command = (*command, str(limits.memory_bytes), str(limits.cpu_s))
+    child = start_child(full_command, limits.wall_s)
     try:
         clip = _ask(child, untrusted_data, cut, limits.wall_s)
-        yield Clip(clip.shown, _walked(child, clip.frames, limits.wall_s))
+        yield Clip(clip.shown, _with_deadlines(child, clip.frames, limits.wall_s))
     finally:
         child.end()
 
@@ -159,23 +159,22 @@ def _ask(child: Child, untrusted_data: bytes, cut: Cut, wall_s: float) -> Clip:
         child.write(write_clip_question(untrusted_data, cut))
         child.write(untrusted_data)
         return read_clip_answer(child.read)
-    except _UNSOUND as error:
+    except _CHILD_FAILED as error:
         raise ClipBroken from error
 
 
-def _walked(child: Child, frames: Iterator[Frame], wall_s: float) -> Iterator[Frame]:
+def _with_deadlines(child: Child, frames: Iterator[Frame], wall_s: float) -> Iterator[Frame]:
     while True:
         child.allow(wall_s)
         try:
             frame = next(frames, None)
-        except _UNSOUND as error:
+        except _CHILD_FAILED as error:
             raise ClipBroken from error
         if frame is None:
             return
         yield frame
 
 
-_SOUND_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.sound_child")
 _SOUND_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=60, wall_s=90.0)
 
 
@@ -184,15 +183,15 @@ def decode_sound_untrusted(
     mono_hz: int = 0,
     *,
     limits: Limits = _SOUND_LIMITS,
-    command: Sequence[str] = _SOUND_CHILD,
+    command: Sequence[str] = (*_TRACK_CHILD, "sound"),
 ) -> Sound:
-    """Like :func:`.read.read_sound`, in a child of its own that ends with the answer.
+    """As :func:`.sound_reader.read_sound`, in a child that exits after one answer.
 
     Raises:
-        NotASound, SoundUnknown, SoundTooLong: as :func:`.read.read_sound`.
-        SoundBroken: the file is broken, or the child ran out of time or memory, or answered
-            nonsense.
-        DecoderDidNotStart: there is no child to ask.
+        NotASound, SoundUnknown, SoundTooLong: as :func:`.sound_reader.read_sound`.
+        SoundBroken: the file is damaged, or the child ran out of time or memory, or sent an invalid
+            answer.
+        DecoderDidNotStart: no child could be started.
     """
     sound_container_of(untrusted_data)
     child = start_child((*command, str(limits.memory_bytes), str(limits.cpu_s)), limits.wall_s)

@@ -1,4 +1,4 @@
-"""A process that forks one confined decoder for each picture and never reads a picture itself."""
+"""A process that forks one confined decoder per picture and never reads a picture itself."""
 
 import gc
 import os
@@ -21,23 +21,23 @@ from entrenous.media.sandbox.picture_child import THREADED, answer_all, load
 
 _CONTROL: Final = 0
 _ANSWERS: Final = 1
-_INHERITED_MAX: Final = 64  # none is higher: nothing else is open here
-#: Answers what is asked on standard input by writing to a descriptor, until the questions end.
+_INHERITED_MAX: Final = 64  # all open descriptors are below this
+#: Answers requests from standard input on this descriptor until they end.
 Answers = Callable[[int], None]
 
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
-    """Fork children that read pictures of this kind."""
     load(kind)
     serve(memory_bytes, cpu_s, answer_all, threads=kind in THREADED)
 
 
 def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> None:
-    """Fork until the socket is closed; at most one child lives at a time, and ``answers`` to its
-    questions what it was given. All that it needs must be loaded before.
+    """Fork until the socket is closed, with at most one child at a time.
+
+    Each child runs ``answers`` on the pipes received. Everything it needs must be loaded before.
     """
     prepare(threads=threads)
-    gc.freeze()  # what is here now stays as it is, so that children share its memory
+    gc.freeze()  # keeps objects untouched, so that children share their memory
     child = 0
     with socket.socket(fileno=os.dup(_CONTROL)) as control:
         while pipes := socket.recv_fds(control, 1, 2)[1]:
@@ -54,7 +54,7 @@ def serve(memory_bytes: int, cpu_s: int, answers: Answers, *, threads: bool) -> 
 
 
 def _end(child: int) -> None:
-    """It should have ended by itself; nobody else has waited for it, so it is still this one."""
+    """Kill and reap the child; nobody else waits for it, so the process id is still valid."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -73,7 +73,7 @@ def _answer(
         write_to(_ANSWERS, write_ready(walls))
         answers(_ANSWERS)
     finally:
-        os._exit(0)  # nothing of the server's is tidied up here
+        os._exit(0)  # skips the server's clean-up
 
 
 if __name__ == "__main__":

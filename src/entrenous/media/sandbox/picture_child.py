@@ -23,15 +23,14 @@ from entrenous.media.sandbox.decoder_messages import (
     write_ready,
 )
 
-THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 starts its threads whatever one asks
-_BLOCKS_KEPT: Final = 4  # of Pillow's memory, for the next picture; it clears them
-_BLOCK_BYTES: Final = 4 << 20  # a megapixel is handed over in one piece, not put together of small
-# Pillow imports these when a file first needs them: too late, once no file can be opened.
+THREADED: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
+_BLOCKS_KEPT: Final = 4  # blocks that Pillow keeps (cleared) for the next picture
+_BLOCK_BYTES: Final = 4 << 20  # large enough for a megapixel in one piece
+# Pillow imports these on first use, which is too late in the sandbox.
 _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlugin")
 
 
 def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
-    """Answer until standard input ends."""
     answers = set_answers_apart()
     for kind in kinds:
         load(kind)
@@ -43,19 +42,19 @@ def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
 
 
 def load(kind: PictureFormat) -> None:
-    """Its decoder, all that it would import once it is too late, and where memory comes from."""
+    """Load a decoder with its late imports, and set up memory allocation."""
     load_decoder(kind)
     for module in _LATE_IMPORTS:
         import_module(module)
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]
     import_module("PIL.Image").core.set_blocks_max(_BLOCKS_KEPT)
     keep_freed_memory()
-    if kind is PictureFormat.AVIF:  # one thread is no thread: then none need be allowed
+    if kind is PictureFormat.AVIF:  # 1 starts no extra thread, so none need be allowed
         import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1  # type: ignore[attr-defined]
 
 
 def answer_all(answers: int) -> None:
-    """Answer question after question, until standard input ends."""
+    """Answer requests until standard input ends."""
     while head := read_from(QUESTIONS, PICTURE_QUESTION.size):
         size, at_least_px, luma = PICTURE_QUESTION.unpack(head)
         for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
@@ -63,7 +62,6 @@ def answer_all(answers: int) -> None:
 
 
 def answer(untrusted_data: bytes, at_least_px: int, *, luma: bool) -> Iterator[bytes]:
-    """What is said about one file, part by part."""
     try:
         picture = read_picture(untrusted_data, at_least_px=at_least_px, luma=luma)
     except EntrenousError as failure:

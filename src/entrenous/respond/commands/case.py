@@ -17,7 +17,7 @@ from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
-from entrenous.respond.law.places import parse_place as read_place
+from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
@@ -57,7 +57,6 @@ _MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.U
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     case = typer.Typer(
         help="A file about one leak: what was seen, kept, asked.", no_args_is_help=True
     )
@@ -93,7 +92,7 @@ def open_(
     if name is not None and from_trace is not None:
         raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
-    if name is None:  # who helps is said whatever else is missing
+    if name is None:  # before the vault is opened, so that help lines are shown in any case
         age = _age(adults=adults, under_18=under_18)
         pass_age_gate(age, situation.places, SystemClock().now().date())
     with device_of(context) as device:
@@ -122,7 +121,7 @@ def about(
     hide_my_name: HideMyName = False,
     as_json: Json = False,
 ) -> None:
-    """Say more about what a case is about; the choice of routes turns on it."""
+    """Add to what a case is about; the choice of routes depends on it."""
     more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     with device_of(context) as device:
         if under_18:
@@ -145,7 +144,7 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
 
 
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:
-    """A case: what was found, where it was seen, what is kept, which clock runs, one next step."""
+    """Show a case: findings, sightings, evidence, deadlines, and one next step."""
     with device_of(context) as device:
         answer_case(find_case(name, device), device, as_json=as_json)
 
@@ -200,7 +199,7 @@ def add(
                 add_statement(name, statement, device)
             if data is not None:
                 add_file(name, data, what, device)
-        # After what was done, which it does not undo if nobody reads it.
+        # Outside the transaction: a closed output must not undo what was added.
         answer_case(find_case(name, device), device, as_json=as_json)
 
 
@@ -229,7 +228,7 @@ def erase(
 
 
 def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
-    """Nothing that was said together with the name is passed over."""
+    """Reopen a case and record the facts given with its name."""
     if under_18:
         under_18_after_all(name, more, device)
     with device.vault.together():
@@ -253,7 +252,7 @@ def _situation(
     hide_my_name: bool,
 ) -> Situation:
     return Situation(
-        places=tuple(read_place(typed) for typed in place or ()),
+        places=tuple(parse_place(typed) for typed in place or ()),
         intimate=intimate,
         altered=altered,
         taken_by=_MAKER[taken_by_me],

@@ -12,9 +12,9 @@ from entrenous.watermark.verdict import Trace
 
 
 def case_json(case: Case, device: Device) -> dict[str, object]:
-    """A case without its secrets: no hash of an item, no key, no content."""
+    """A case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
-    trace, named = _found(case, device)
+    trace, named = _named_copies(case, device)
     return {
         "case": case.name,
         "state": case.state.value,
@@ -47,20 +47,17 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
 
 
 def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
-    """A case as the answer of a command."""
     if as_json:
         put_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:
-        tell_case(case, device)
+        print_case(case, device)
 
 
-def tell_case(case: Case, device: Device) -> None:
-    """The ladder: what was found, where it was seen, what is kept, which clock runs, what is
-    next.
-    """
+def print_case(case: Case, device: Device) -> None:
+    """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
     say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
-    _, named = _found(case, device)
+    _, named = _named_copies(case, device)
     if named:
         say(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
     for seen in case.sightings:
@@ -75,8 +72,8 @@ def tell_case(case: Case, device: Device) -> None:
     say(f"next: {next_step(case, now)}")
 
 
-def _found(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """The trace as it is here, and whose copies it names: as the case has it if it is not here."""
+def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
+    """Return the trace as stored here, if it is, and whose copies it names."""
     here = trace_here(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named
@@ -97,6 +94,6 @@ def _deadline(clock: Deadline) -> dict[str, object]:
 
 
 def how_to_name_a_place(case: Case) -> str:
-    """Laws and helpers depend on the place, and a case can be opened without one."""
+    """Suggest a place, since laws and helpers depend on it and a case can be opened without one."""
     command = f"entrenous case about {as_typed(case.name)} --place GB"
     return f"For the laws and helpers of your place: {command}"

@@ -8,13 +8,9 @@ from typing import Annotated, BinaryIO, Final
 
 import typer
 
+from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import device_of
-from entrenous.respond.client import (
-    kept_authorities,
-    root_fingerprints,
-    timestamp_authority,
-    trusted_authorities,
-)
+from entrenous.respond.client import check_stamp, timestamp_authority
 from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
 from entrenous.respond.timestamps import Stamp
 from entrenous.terminal.output import put_json, rfc3339_utc, say
@@ -26,7 +22,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     evidence = typer.Typer(help="Evidence: trusted time, and checks.", no_args_is_help=True)
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)
@@ -49,7 +44,7 @@ def stamp(
     trusted = read_file(ca)
     proxy = session_of(context).settings.proxy
     with device_of(context) as device, timestamp_authority(authority, trusted, proxy) as stamper:
-        case = stamp_evidence(name, stamper, device)
+        case = stamp_evidence(name, stamper.stamp, device)
     newest = case.stamps[-1]
     if as_json:
         put_json(
@@ -77,9 +72,8 @@ def verify(
 ) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
     given = None if ca is None else read_file(ca)
-    checker = kept_authorities() if given is None else trusted_authorities(given)
     with device_of(context) as device:
-        case = verify_case(name, device, checker)
+        case = verify_case(name, device, partial(check_stamp, authorities=given))
     if as_json:
         put_json(
             {
@@ -118,10 +112,10 @@ def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
 
 
 def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
-    return root_fingerprints(stamp.authorities if given is None else given)
+    return certificate_fingerprints(stamp.authorities if given is None else given)
 
 
-# The first bytes of what people keep most, so that a file opens with a click.
+# The first bytes of common file types, so that an exported file opens with a click.
 _SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
 
 
@@ -138,8 +132,8 @@ def export(
     ] = "taken out of the vault",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Write an item out, exactly as it was kept, with its stamps and what else proves their time;
-    that this was done is noted in the case.
+    """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
+    the case.
     """
     written, purpose = FileGroup(), line_typed(purpose, "What for", context)
     with device_of(context) as device, written.unless(lambda: False):
@@ -162,7 +156,7 @@ def export(
 
 
 def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
-    """The item first, then its salt, then each stamp's manifest, token and certificates."""
+    """Write the item, then its salt, then each stamp's manifest, token and certificates."""
     item = f"{name}-item-{taken.item.number}"
     files = {item + _suffix(taken.data): taken.data}
     if taken.stamps:
@@ -172,22 +166,22 @@ def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) ->
         files[f"{name}-stamp-{number}.tsr"] = stamp.token
         files[f"{name}-stamp-{number}.pem"] = _pem(stamp.authorities)
     for file, data in files.items():
-        written.want(out / file, len(data), partial(_fill, data))
+        written.want(out / file, len(data), partial(_write_bytes, data))
     written.write()
 
 
-def _fill(data: bytes, file: BinaryIO) -> None:
+def _write_bytes(data: bytes, file: BinaryIO) -> None:
     file.write(data)
 
 
 def _openssl(beside: list[Path]) -> str:
-    """Checks the first stamp; see _write_out for the order of the files."""
+    """Return the command that checks the first stamp; _write_out gives the order of the files."""
     _, manifest, token, ca = map(str, beside[:4])
     return shlex.join(["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca])
 
 
 def _pem(authorities: bytes) -> bytes:
-    """As openssl wants them; a person may have given one certificate as DER."""
+    """Convert to PEM for openssl; a person may have given one certificate as DER."""
     if b"-----BEGIN" in authorities:
         return authorities
     return DER_cert_to_PEM_cert(authorities).encode()

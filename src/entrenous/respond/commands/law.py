@@ -8,13 +8,12 @@ from entrenous.device.commands import device_of
 from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
-from entrenous.respond.law.legal_route import Ranked
+from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.routes import day_of_event, routes_for
 from entrenous.terminal.output import put_json, say
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     law = typer.Typer(help="Legal routes: facts with a source, not advice.", no_args_is_help=True)
     law.command("routes")(routes)
     law.callback()(lambda: None)
@@ -26,7 +25,9 @@ def routes(
     name: str,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """The routes that may reach a case, best first, each with its source; and who helps."""
+    """List the routes that may apply to a case, best first, with their sources, and people who
+    help.
+    """
     with device_of(context) as device:
         case = find_case(name, device)
         today = device.clock.now().date()
@@ -53,7 +54,7 @@ def routes(
         say(f"  People who help: {help_line_text(line, today)}")
 
 
-def _shown(one: Ranked) -> dict[str, object]:
+def _shown(one: RankedRoute) -> dict[str, object]:
     return {
         "route": one.route.id,
         "law": one.route.law,

@@ -1,6 +1,5 @@
 """``entrenous case notice``: draft a notice, and record what became of it."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -48,17 +47,16 @@ def notice(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Draft a notice along a route, or note what became of one. Nothing is sent from here."""
-    happened = _happened(
-        {
-            NoticeEvent.SEND: sent,
-            NoticeEvent.RECEIPT: received,
-            NoticeEvent.ASK: asked,
-            NoticeEvent.SUPPLY: supplied,
-            NoticeEvent.REMOVAL: removed,
-            NoticeEvent.REFUSAL: refused,
-            NoticeEvent.WITHDRAW: withdrawn,
-        }
-    )
+    typed = {
+        NoticeEvent.SEND: sent,
+        NoticeEvent.RECEIPT: received,
+        NoticeEvent.ASK: asked,
+        NoticeEvent.SUPPLY: supplied,
+        NoticeEvent.REMOVAL: removed,
+        NoticeEvent.REFUSAL: refused,
+        NoticeEvent.WITHDRAW: withdrawn,
+    }
+    happened = [(event, number) for event, number in typed.items() if number is not None]
     if len(happened) + (route is not None) != 1:
         raise typer.BadParameter(_USAGE)
     if sighting and route is None:
@@ -72,10 +70,6 @@ def notice(
         answer_case(
             record_notice_event(name, number, event, moment, device), device, as_json=as_json
         )
-
-
-def _happened(typed: Mapping[NoticeEvent, int | None]) -> list[tuple[NoticeEvent, int]]:
-    return [(event, number) for event, number in typed.items() if number is not None]
 
 
 def _draft(

@@ -1,6 +1,5 @@
-"""Deadlines: which clock runs for whom, and until when.
-
-Clocks bind platforms and authorities, never the person.
+"""Deadlines: which run for whom, and until when. They bind platforms and authorities, never the
+person.
 """
 
 import calendar
@@ -15,8 +14,6 @@ from entrenous.respond.nouns import Case, Notice, NoticeState
 
 
 class DeadlineState(StrEnum):
-    """Where a clock is."""
-
     NOT_STARTED = "not started"
     RUNNING = "running"
     MET = "met"
@@ -26,7 +23,7 @@ class DeadlineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A clock that belongs to an addressee, never to the person; times are aware UTC."""
+    """A deadline of an addressee, never of the person; times are aware UTC."""
 
     notice: int
     law: str
@@ -57,21 +54,21 @@ _ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
 class Due(Enum):
     """What has to be done within a clause's time."""
 
-    CONFIRM = auto()  # that it was received
-    REPORT = auto()  # how it stands
+    CONFIRM = auto()  # the receipt
+    REPORT = auto()  # the status
     ANSWER = auto()
     REMOVE = auto()
 
 
 def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
-    """Every clock of every notice, the most urgent first; those without a date come last.
+    """Return all deadlines of all notices, most urgent first; those without a date come last.
 
     Args:
-        case: its notices carry the law as it stood when each was drafted.
+        case: its notices carry the law as of their draft.
         now: aware, UTC.
     """
     clocks = [
-        _clock(notice, clause.strip(), now)
+        _deadline(notice, clause.strip(), now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
         for clause in notice.route.deadline_rule.split(";")
@@ -80,7 +77,7 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
 
 
 def due(started_at: datetime, clause: str) -> datetime | None:
-    """When a clause falls due; None when it names no duration.
+    """Return when a clause falls due; None if it names no duration.
 
     >>> due(datetime(2026, 1, 31, 9), "P1M").isoformat()
     '2026-02-28T09:00:00'
@@ -94,7 +91,7 @@ def due(started_at: datetime, clause: str) -> datetime | None:
 
 
 def span(clause: str) -> str:
-    """A clause's duration in words, or "" when it names none.
+    """Return a clause's duration in words, or "" if it names none.
 
     >>> span("PT48H confirm receipt")
     '48 hours'
@@ -109,23 +106,25 @@ def span(clause: str) -> str:
 
 
 def time_for(route: Route, what: Due) -> str:
-    """How long an addressee has for that from receipt, in words; "" when the law does not say.
+    """Return an addressee's time from receipt for ``what``, in words; "" if the law sets none.
 
-    A clock that an authority starts says nothing about what the person sends.
+    A deadline that an authority starts does not depend on what the person sends.
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
     clauses = map(str.strip, route.deadline_rule.split(";"))
-    return next((span(one) for one in clauses if span(one) and _due(route, one) is what), "")
+    return next(
+        (span(one) for one in clauses if span(one) and _required_act(route, one) is what), ""
+    )
 
 
 def hours_to_remove(route: Route) -> int | None:
-    """Whole hours from receipt to removal; None when the law sets no such number."""
+    """Return the whole hours from receipt to removal; None if the law sets none."""
     return route.deadline_hours if time_for(route, Due.REMOVE) else None
 
 
 def deadline_in_words(deadline: Deadline) -> str:
-    """One clock as a sentence, with its law."""
+    """Describe one deadline in a sentence, with its law."""
     ground = f"({deadline.law}, {deadline.provision})"
     until = f"{deadline.due_at:%A %d %B %Y, %H:%M} UTC" if deadline.due_at else ""
     said = {
@@ -138,15 +137,15 @@ def deadline_in_words(deadline: Deadline) -> str:
     return f"{said[deadline.state]} {ground}"
 
 
-def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
-    began = _began(notice, clause)
+def _deadline(notice: Notice, clause: str, now: datetime) -> Deadline:
+    began = _start_time(notice, clause)
     due_at = due(began, clause) if began else None
     return Deadline(
         notice=notice.number,
         law=notice.route.law,
         provision=notice.route.provision,
         rule=clause,
-        starts=_starts(notice, clause),
+        starts=_start_in_words(notice, clause),
         state=_state(notice, clause, due_at, now),
         source=notice.route.source,
         read_on=notice.route.read_on,
@@ -155,16 +154,21 @@ def _clock(notice: Notice, clause: str, now: datetime) -> Deadline:
     )
 
 
-def _began(notice: Notice, clause: str) -> datetime | None:
-    """Receipt, or sending while receipt is not known; None while somebody else's act is awaited."""
+def _start_time(notice: Notice, clause: str) -> datetime | None:
+    """Return when the clause's time began: at receipt, or at sending if receipt is unknown.
+
+    None before sending, or if somebody else starts the time.
+    """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
-    if _due(notice.route, clause) is Due.CONFIRM:  # what is awaited cannot start its own clock
+    if (
+        _required_act(notice.route, clause) is Due.CONFIRM
+    ):  # receipt cannot start the time to confirm it
         return notice.sent_at
     return notice.received_at or notice.sent_at
 
 
-def _starts(notice: Notice, clause: str) -> str:
+def _start_in_words(notice: Notice, clause: str) -> str:
     since = notice.route.deadline_from or "receipt"
     if not span(clause):
         return ""
@@ -185,20 +189,20 @@ def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) 
 
 
 def _done_at(notice: Notice, clause: str) -> datetime | None:
-    """When what the clause asks for was first done: a receipt, an answer, or the removal itself."""
+    """Return when the clause was first fulfilled: by a receipt, an answer, or the removal."""
     removed_at = notice.removed_at
-    if notice.state is NoticeState.REMOVED and removed_at is None:  # a record from before the field
+    if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
         removed_at = notice.answered_at
-    what = _due(notice.route, clause)
+    what = _required_act(notice.route, clause)
     done = [removed_at]
     if what is not Due.REMOVE:
         done.append(notice.answered_at)
-    if what is Due.CONFIRM:  # who asks for more has confirmed
+    if what is Due.CONFIRM:  # a request for more also confirms receipt
         done += (notice.received_at, notice.asked_at)
     return min(filter(None, done), default=None)
 
 
-def _due(route: Route, clause: str) -> Due:
+def _required_act(route: Route, clause: str) -> Due:
     if _CONFIRMS.search(clause):
         return Due.CONFIRM
     if _REPORTS.search(clause):

@@ -1,13 +1,12 @@
-"""Read the shipped tables strictly: laws.toml, wordings.toml and support.toml become routes and
-help lines.
-"""
+"""Strict parsing of the shipped tables: laws.toml, wordings.toml and support.toml."""
 
 import tomllib
 from datetime import date
 from importlib import resources
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from entrenous.base.errors import Malformed
 from entrenous.respond.law.legal_route import (
@@ -23,14 +22,19 @@ from entrenous.respond.law.places import Place
 
 
 class BadTable(Malformed):
-    """
-    The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
+    """The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
     Install Entrenous again.
     """
 
 
 _BROKEN: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
 Table = TypeVar("Table")
+_MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
+_SAME_NAMES: Final = (
+    *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
+    *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),
+    *("in_force_from", "in_force_until", "altered_only", "for_children", "penalty", "caution"),
+)
 
 
 class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -102,20 +106,18 @@ class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def shipped_routes() -> tuple[Route, ...]:
-    """Every version of every legal route that came with this release."""
+    """Return every version of every legal route in this release."""
     return read_routes(_shipped("laws.toml"), _shipped("wordings.toml"))
 
 
 def shipped_help_lines() -> tuple[HelpLine, ...]:
-    """Every help line that came with this release."""
     return read_help_lines(_shipped("support.toml"))
 
 
 def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
-    """The routes of a law table, in its order.
+    """Parse the routes of a law table, in its order.
 
-    Raises:
-        BadTable: a table is not TOML, a column does not fit, or a reference leads nowhere.
+    Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
     table = _read(_Laws, laws, "laws.toml")
     words = _read(_Wordings, wordings, "wordings.toml").wording
@@ -126,7 +128,7 @@ def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
 
 
 def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
-    """The help lines of a table, in its order; raises BadTable."""
+    """Parse a table of help lines, in its order; raises BadTable."""
     table = _read(_Support, support, "support.toml")
     return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
 
@@ -144,62 +146,34 @@ def _read(kind: type[Table], data: bytes, name: str) -> Table:
 
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
     row, family = table.route[id_], table.route[id_].version_of or id_
-    model = _leader(row.notice_must_contain, table) or family
-    wordings = tuple(
-        Wording(word.says, word.gap, word.if_maker_unsaid, word.if_intimate_unsaid)
-        for word in words.get(model, ())
-    )
+    model = _referenced_route(row.notice_must_contain, table)
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
+    columns |= {name: _resolved(name, row, table) for name in _MAY_FOLLOW}
     try:
         return Route(
+            **columns,
             id=RouteId(id_),
             family=RouteId(family),
-            kind=row.kind,
-            jurisdiction=row.jurisdiction,
-            law=row.law,
-            provision=row.provision,
-            scope=_followed("scope", row, table),
-            intimate_only=row.intimate_only,
-            covers_private_sharing=row.covers_private_sharing,
-            who_may_file=_followed("who_may_file", row, table),
-            elements=_elements(row, table),
-            addressee=_followed("addressee", row, table),
-            deadline_rule=row.deadline_rule,
-            clock=row.clock,
-            escalation=_followed("escalation", row, table),
-            source=row.source,
+            elements=(table.route[model] if model else row).notice_must_contain,
             read_on=row.read_on or table.read_on,
-            verified=row.verified,
-            verified_by=row.verified_by,
-            wordings=wordings,
+            wordings=tuple(Wording(**asdict(word)) for word in words.get(model or family, ())),
             deadline_hours=None if row.deadline_hours < 0 else row.deadline_hours,
-            deadline_from=row.deadline_from,
-            in_force_from=row.in_force_from,
-            in_force_until=row.in_force_until,
-            altered_only=row.altered_only,
-            for_children=row.for_children,
             leave_out=row.notice_need_not_contain,
             duty=row.platform_duty,
-            penalty=row.penalty,
-            caution=row.caution,
             second_source=row.source2,
         )
     except ValueError as why:
         raise BadTable(table="laws.toml", entry=f"{id_}: {why}") from None
 
 
-def _followed(column: str, row: _RouteRow, table: _Laws) -> str:
+def _resolved(column: str, row: _RouteRow, table: _Laws) -> str:
     text: str = getattr(row, column)
-    leader = _leader((text,), table)
+    leader = _referenced_route((text,), table)
     return str(getattr(table.route[leader], column)) if leader else text
 
 
-def _elements(row: _RouteRow, table: _Laws) -> tuple[str, ...]:
-    leader = _leader(row.notice_must_contain, table)
-    return table.route[leader].notice_must_contain if leader else row.notice_must_contain
-
-
-def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
-    """The route that a column made of one ``as other-id`` points at."""
+def _referenced_route(texts: tuple[str, ...], table: _Laws) -> str | None:
+    """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
         return None
     id_ = texts[0].removeprefix("as ")
@@ -207,15 +181,5 @@ def _leader(texts: tuple[str, ...], table: _Laws) -> str | None:
 
 
 def _help_line(id_: str, row: _HelpRow, read_on: date) -> HelpLine:
-    return HelpLine(
-        id=id_,
-        place=Place(row.place),
-        name=row.name,
-        who=row.who,
-        web=row.web,
-        read_on=row.read_on or read_on,
-        verified=row.verified,
-        phone=row.phone,
-        hours=row.hours,
-        for_children=row.for_children,
-    )
+    columns = {**asdict(row), "place": Place(row.place), "read_on": row.read_on or read_on}
+    return HelpLine(id=id_, **columns)

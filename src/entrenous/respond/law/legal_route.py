@@ -11,14 +11,14 @@ from typing import Final, NewType
 from entrenous.respond.law.places import Place
 
 RouteId = NewType("RouteId", str)  # as in laws.toml, e.g. "us-tida-removal"
-FRESH_DAYS: Final = 180  # a fact that was read longer ago says so; docs/spec/case.md section 4
+FRESH_DAYS: Final = 180  # older facts carry a caution; docs/spec/case.md section 4
 STALE: Final = "read more than {days} days ago: it may have changed"
 UNVERIFIED: Final = "check with a help line"
 UNVERIFIED_CONTACT: Final = "check first that this is still right"
 
 
 class RouteKind(StrEnum):
-    """What a route is made of; the chooser's order of preference is in respond/law/routes.py."""
+    """The kind of a route; respond/law/routes.py has the order of preference."""
 
     COPYRIGHT = "copyright"
     PLATFORM = "platform"
@@ -30,11 +30,11 @@ class RouteKind(StrEnum):
     COURT = "court"
     POLICE = "police"
     ESCALATION = "escalation"  # only after somebody did not act
-    DUTY = "duty"  # the platform's own; nothing that a person files
+    DUTY = "duty"  # the platform's own; the person files nothing
 
 
 class Reaches(StrEnum):
-    """Whether a route reaches a copy that was passed on in a chat and never posted."""
+    """Whether a route applies to a copy that was passed on in a chat and never posted."""
 
     YES = "yes"
     NO = "no"
@@ -42,20 +42,20 @@ class Reaches(StrEnum):
 
 
 class ClockStart(StrEnum):
-    """Which event starts an addressee's clock."""
+    """The event that starts an addressee's deadline."""
 
     RECEIPT = "receipt"  # of what the person sends
-    ELSEWHERE = "elsewhere"  # of something that an authority sends, or not known
-    NONE = "none"  # the law counts nothing
+    ELSEWHERE = "elsewhere"  # an authority's act, or unknown
+    NONE = "none"  # the law sets no deadline
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How one required element is worded in a draft, with ``{places}`` for where the copy was seen.
+    """A required element's wording in a draft; ``{places}`` stands for where the copy was seen.
 
-    ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid`` is
-    the gap that stands instead of ``says`` for who has not said that she took the picture,
-    ``if_intimate_unsaid`` for who has not said that it is an intimate one.
+    ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid``
+    replaces ``says`` as a gap until she has said that she took the picture, ``if_intimate_unsaid``
+    until she has said that it is intimate.
     """
 
     says: str = ""
@@ -68,9 +68,9 @@ class Wording:
 class Route:
     """One version of one legal route.
 
-    ``family`` is shared by all versions of a route. ``elements`` are what the law wants in a
-    notice, and ``wordings``, when there are any, run parallel to them. ``deadline_hours`` is None
-    when the law sets no whole number of hours; ``deadline_rule`` is ISO 8601 durations and words.
+    ``family`` is shared by all versions of a route. ``elements`` are what the law requires in a
+    notice; ``wordings``, if any, are parallel to them. ``deadline_hours`` is None if the law sets
+    no whole number of hours; ``deadline_rule`` has ISO 8601 durations and words.
     """
 
     id: RouteId
@@ -112,7 +112,7 @@ class Route:
             raise ValueError("a legal fact needs its source")
 
     def in_force(self, on: date) -> bool:
-        """Whether this version binds on that day; a missing bound is open."""
+        """Whether this version is in force on that day; a missing bound is open."""
         begun = self.in_force_from is None or self.in_force_from <= on
         return begun and (self.in_force_until is None or on <= self.in_force_until)
 
@@ -121,7 +121,7 @@ class Route:
         return cautions(self.read_on, today, verified=self.verified)
 
     def cited(self) -> str:
-        """Source and day of reading, as shown with every fact."""
+        """Format the source and the day of reading, which are shown with every fact."""
         return f"{self.law}, {self.provision}; source {self.source}, read on {self.read_on}"
 
 
@@ -147,8 +147,8 @@ class HelpLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A route that may reach this copy, why it stands where it does, and what to know first."""
+class RankedRoute:
+    """A route that may apply, the reason for its rank, and what to know first."""
 
     route: Route
     why: str
@@ -156,20 +156,19 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RouteChoice:
     """The routes for one case, best first.
 
-    ``first`` is None when no route was verified: then a help line comes first, and ``others``
-    holds what to ask it about. ``why`` is one sentence.
+    ``first`` is None if no route is verified: then a help line comes first, and ``others`` are what
+    to ask it about. ``why`` is one sentence.
     """
 
-    first: Ranked | None
-    others: tuple[Ranked, ...]
+    first: RankedRoute | None
+    others: tuple[RankedRoute, ...]
     why: str
 
     @property
-    def ranked(self) -> tuple[Ranked, ...]:
-        """All of them, best first."""
+    def ranked(self) -> tuple[RankedRoute, ...]:
         return (*((self.first,) if self.first else ()), *self.others)
 
 

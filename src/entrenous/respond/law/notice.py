@@ -28,8 +28,7 @@ from entrenous.respond.nouns import (
 
 
 class ChatNotReached(Refused):
-    """
-    Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
+    """Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
     drafted. Leave that number out, or see which routes may reach it: entrenous law routes {name}
     """
 
@@ -68,17 +67,17 @@ What comes after: {escalation}.
 def write_notice(
     name: str, route_id: str, device: Device, sightings: tuple[int, ...] = ()
 ) -> Notice:
-    """Draft a notice along the route a person picked, and put it into the case.
+    """Draft a notice along the chosen route, and store it in the case.
 
     Args:
         name: the case.
         route_id: the route's name, or its family's.
-        device: its vault keeps the case.
-        sightings: numbers of those that the letter tells; as few as it needs when empty.
+        device: its vault stores the case.
+        sightings: numbers of those to name; as few as necessary if empty.
 
     Raises:
-        NoSuchCase, CaseClosed, NothingThere, ChatNotReached: as their messages say.
-        UnknownRoute: no such route reaches this case today.
+        NoSuchCase, CaseClosed, NothingThere, ChatNotReached.
+        UnknownRoute: no such route applies to this case today.
     """
     case = find_open_case(name, device)
     now = device.clock.now()
@@ -94,13 +93,13 @@ def write_notice(
 def draft_notice(
     case: Case, route: Route, now: datetime, sightings: tuple[int, ...] = ()
 ) -> Notice:
-    """A notice for one route, from what the case knows; pure.
+    """Draft a notice for one route from a case's facts; pure.
 
     Args:
-        case: its sightings say where the copy is, and whether she took it what she may swear.
-        route: the law as in force on the day that counts for it; kept inside the notice.
+        case: its sightings say where the copy is; ``taken_by`` decides what she may swear.
+        route: the law in force on the applicable day; stored in the notice.
         now: aware, UTC.
-        sightings: as for :func:`write_notice`, whose errors of numbers it raises.
+        sightings: as for :func:`write_notice`, with the same errors.
     """
     told = sightings_for_notice(case, route, sightings) if lists_places(route) else ()
     elements = _elements(case, route, "\n".join(f"- {_place(sighting)}" for sighting in told))
@@ -115,14 +114,14 @@ def draft_notice(
 
 
 def left_out(notice: Notice, case: Case) -> tuple[Sighting, ...]:
-    """Sightings of the case that this notice could have told, and does not."""
+    """Return the case's sightings that this notice could have named, and does not."""
     if not lists_places(notice.route):
         return ()
     return tuple(sighting for sighting in case.sightings if sighting not in notice.told)
 
 
 def preview(notice: Notice, case: Case, today: date) -> str:
-    """What the person reads before anything is sent: what is missing, the letter, its ground."""
+    """Format what the person reads before sending: what is missing, the letter, its ground."""
     route = notice.route
     return _PREVIEW.format(
         sent=_sent(notice),
@@ -140,13 +139,13 @@ def preview(notice: Notice, case: Case, today: date) -> str:
 def _elements(case: Case, route: Route, places: str) -> tuple[Element, ...]:
     wordings = route.wordings or tuple(Wording(gap=f"[{need}]") for need in route.elements)
     return tuple(
-        _element(need, _as_far_as_said(wording, case.situation), places)
+        _element(need, _with_gaps_for_unsaid(wording, case.situation), places)
         for need, wording in zip(route.elements, wordings, strict=True)
     )
 
 
-def _as_far_as_said(wording: Wording, said: Situation) -> Wording:
-    """What she has not said stands in brackets; where it can be seen is said all the same."""
+def _with_gaps_for_unsaid(wording: Wording, said: Situation) -> Wording:
+    """Put claims that she has not made into brackets; where the picture can be seen stays."""
     unsaid = [
         wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
         wording.if_intimate_unsaid if said.intimate is None else "",
@@ -182,12 +181,12 @@ def _letter(route: Route, elements: tuple[Element, ...]) -> str:
             f"Notice under {route.law}, {route.provision}",
             *body,
             _ASKS.get(route.kind, _ASK),
-            *_by_when(route),
+            *_deadline_lines(route),
         ]
     )
 
 
-def _by_when(route: Route) -> list[str]:
+def _deadline_lines(route: Route) -> list[str]:
     since = route.deadline_from or "receipt"
     if time := time_for(route, Due.REMOVE):
         return [f"Time that the law gives: {time} after {since}."]
@@ -235,16 +234,16 @@ _ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind
 
 
 def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
-    """Those that the person picked, else the public ones that this addressee needs.
+    """Return the sightings the person picked, or else the public ones that this addressee needs.
 
     Args:
-        case: its sightings, and what its notices have told already.
-        route: a platform is told of one host, a search engine of every page.
-        picked: numbers of sightings; the only way for a chat into a letter.
+        case: its sightings, and those that its notices have named.
+        route: a platform is told about one host, a search engine about every page.
+        picked: numbers of sightings; chats are named only if picked.
 
     Raises:
-        NothingThere: a number is of no sighting.
-        ChatNotReached: a chat was picked, and the route reaches none.
+        NothingThere: there is no sighting of that number.
+        ChatNotReached: a chat was picked, and the route covers none.
     """
     if picked:
         return tuple(_picked(number, case, route) for number in dict.fromkeys(picked))
@@ -256,7 +255,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
 
 
 def lists_places(route: Route) -> bool:
-    """Whether a draft along this route says where the picture is."""
+    """Whether drafts along this route say where the picture is."""
     return any("{places}" in wording.says for wording in route.wordings)
 
 
@@ -270,7 +269,7 @@ def _picked(number: int, case: Case, route: Route) -> Sighting:
 
 
 def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
-    """The first host that no notice along this route has told of, else the first one."""
+    """Return the first host that no notice along this route has named, else the first one."""
     hosts = dict.fromkeys(map(_host, public))
     asked = {
         _host(sighting)
@@ -282,9 +281,9 @@ def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
 
 
 def _host(sighting: Sighting) -> str:
-    """The host of a web address; for any other place, its words."""
+    """Return the host of a web address; for any other place, its words."""
     try:
         host = urlsplit(sighting.where).hostname
-    except ValueError:  # brackets that do not fit
+    except ValueError:  # unbalanced brackets
         host = None
     return (host or sighting.where).removeprefix("www.")

@@ -1,4 +1,4 @@
-"""Places and jurisdictions: from a place that a person names to the jurisdictions of the tables."""
+"""Places that a person names, and the jurisdictions of the tables."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,7 @@ Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "world
 
 
 class UnknownPlace(Refused):
-    """
-    {place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
+    """{place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
     state where it matters: GB, DE, IN, US-CA, CA-BC.
     """
 
@@ -21,7 +20,7 @@ EU: Final = frozenset(
     [*re.findall("..", "ATBEBGCYCZDEDKEEESFIFRGRHRHUIEITLTLULVMTNLPLPTROSESISK"), "EU"]
 )
 EEA: Final = EU | {"IS", "LI", "NO"}
-COUNTRIES: Final = frozenset(  # ISO 3166-1, and XK for Kosovo, which it leaves to its users
+COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
     [
         *re.findall(
             "..",
@@ -36,20 +35,20 @@ COUNTRIES: Final = frozenset(  # ISO 3166-1, and XK for Kosovo, which it leaves 
         "XK",
     ]
 )
-_SPOKEN: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
+_ALIASES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
 _CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
 def parse_place(typed: str) -> Place:
-    """A place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``), as a code.
+    """Convert a place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``) to a code.
 
     Raises:
-        UnknownPlace: it is neither the two letters of a country that exists nor one of its parts.
+        UnknownPlace: not a country's two letters, nor one of its parts.
 
-    >>> place("uk-sct")
+    >>> parse_place("uk-sct")
     'GB-SCT'
     """
-    code = _as_written(typed.strip().upper())
+    code = _canonical(typed.strip().upper())
     known = code in ("EU", WORLDWIDE) or code.partition("-")[0] in COUNTRIES
     if not (typed.isascii() and _CODE.fullmatch(code) and known):
         raise UnknownPlace(place=typed.strip()[:40])
@@ -57,16 +56,18 @@ def parse_place(typed: str) -> Place:
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:
-    """Whether law of that jurisdiction may reach a case that touches these places."""
-    return jurisdiction == WORLDWIDE or any(_one(jurisdiction, where) for where in places)
+    """Whether that jurisdiction's law may apply to a case with these places."""
+    return jurisdiction == WORLDWIDE or any(
+        _jurisdiction_reaches(jurisdiction, where) for where in places
+    )
 
 
-def _as_written(spoken: str) -> str:
+def _canonical(spoken: str) -> str:
     country, dash, part = spoken.partition("-")
-    return f"{_SPOKEN.get(country, country)}{dash}{part}"
+    return f"{_ALIASES.get(country, country)}{dash}{part}"
 
 
-def _one(jurisdiction: str, where: str) -> bool:
+def _jurisdiction_reaches(jurisdiction: str, where: str) -> bool:
     country = where.partition("-")[0]
     if jurisdiction in ("EU", "EU/EEA"):
         return country in (EU if jurisdiction == "EU" else EEA)

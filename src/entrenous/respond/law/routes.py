@@ -1,6 +1,4 @@
-"""Choose the legal route to try first: a table of rules, each of which gives its reason, and the
-words beside a route.
-"""
+"""Choose the legal route to try first, with the reason for each route's rank."""
 
 from collections.abc import Callable
 from datetime import date
@@ -9,15 +7,21 @@ from typing import Final
 from entrenous.base.errors import NotFound
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.legal_route import Choice, Ranked, Reaches, Route, RouteId, RouteKind
+from entrenous.respond.law.legal_route import (
+    RankedRoute,
+    Reaches,
+    Route,
+    RouteChoice,
+    RouteId,
+    RouteKind,
+)
 from entrenous.respond.law.places import reaches
 from entrenous.respond.nouns import Case, Reach, TakenBy
 
 
 class UnknownRoute(NotFound):
-    """
-    There is no route called {route} that reaches this case on {on}. See which ones do:
-    entrenous law routes CASE
+    """There is no route called {route} that reaches this case on {on}. See which ones do: entrenous
+    law routes CASE
     """
 
 
@@ -33,7 +37,7 @@ _ORDER: Final = (
     RouteKind.POLICE,
     RouteKind.ESCALATION,
 )
-_NO_HOURS: Final = 10**6  # a route without a clock stands behind every one that has a clock
+_NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _NONE_VERIFIED: Final = (
     "A help line comes first here, because no route for this case has been checked at its official"
@@ -43,7 +47,7 @@ _ONLY_COPYRIGHT: Final = (
     "A help line comes first here, because the only route for this case that has been checked is"
     " copyright: it needs that you took the picture, and your name may reach the uploader."
 )
-_NOTHING: Final = (
+_NO_ROUTE: Final = (
     "A help line comes first here, because none of the routes we know reaches this case; it may"
     " know more about the place you are in."
 )
@@ -51,41 +55,44 @@ _NOTHING: Final = (
 
 def routes_for(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
-) -> Choice:
-    """Every route that may reach a case, best first, each in the version that counts.
+) -> RouteChoice:
+    """Return every route that may apply to a case, best first, each in the version that counts.
 
     Args:
-        case: its situation and its sightings decide; what is unsaid rules nothing out.
-        on_date: the day of the event, e.g. of the first sighting: its law counts in court.
-        today: the law of this day counts for what somebody has to do when asked.
-        routes: the shipped table when None.
+        case: its situation and sightings decide; unanswered questions exclude nothing.
+        on_date: the day of the event, e.g. of the first sighting: courts apply its law.
+        today: the law of this day decides what somebody must do when asked.
+        routes: the shipped table if None.
     """
     table = shipped_routes() if routes is None else routes
     open_ones = [
         route
         for route in table
-        if route.in_force(_day_that_counts(route, on_date, today)) and _may_reach(route, case)
+        # Today's law decides about duties, that of the event's day about offences.
+        if route.in_force(on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today)
+        and all(rule(route, case) for rule in _RULES)
     ]
     ranked = tuple(
-        Ranked(route, reason_for_route(route, case), notes(route, case, today))
+        RankedRoute(route, reason_for_route(route, case), notes(route, case, today))
         for route in sorted(open_ones, key=lambda route: _rank_key(route, case))
     )
     if not ranked:
-        return Choice(None, (), _NOTHING)
+        return RouteChoice(None, (), _NO_ROUTE)
     if not ranked[0].route.verified:
-        return Choice(None, ranked, _NONE_VERIFIED)
+        return RouteChoice(None, ranked, _NONE_VERIFIED)
     if unsure_copyright(ranked[0].route, case):
-        return Choice(None, ranked, _ONLY_COPYRIGHT)
-    return Choice(ranked[0], ranked[1:], _first_because(ranked[0]))
+        return RouteChoice(None, ranked, _ONLY_COPYRIGHT)
+    first = ranked[0]
+    why = f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
+    return RouteChoice(first, ranked[1:], why)
 
 
 def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
-    """The version that counts of the route that a person picked by name; as :func:`routes_for`.
+    """Return a route by name, in the version that counts; arguments as for :func:`routes_for`.
 
-    Raises:
-        UnknownRoute: no such route reaches this case today.
+    Raises UnknownRoute if no such route applies to this case today.
     """
     for ranked in routes_for(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
@@ -94,18 +101,9 @@ def find_route(
 
 
 def day_of_event(case: Case) -> date:
-    """The day whose law counts in court: of the earliest sighting, else of opening the case."""
+    """Return the day whose law counts in court: of the first sighting, or of opening the case."""
     days = [sighting.first_seen_at.date() for sighting in case.sightings]
     return min(days, default=case.opened_at.date())
-
-
-def _day_that_counts(route: Route, on_date: date, today: date) -> date:
-    """A duty begins with what is asked today; an offence is judged by the day it was done."""
-    return on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
-
-
-def _may_reach(route: Route, case: Case) -> bool:
-    return all(rule(route, case) for rule in _RULES)
 
 
 def _fits_age(route: Route, _: Case) -> bool:
@@ -130,7 +128,8 @@ def _fits_maker(route: Route, case: Case) -> bool:
 
 
 def _fits_sighting(route: Route, case: Case) -> bool:
-    only_in_chats = bool(case.sightings) and not _seen(case, Reach.PUBLIC)
+    public = any(sighting.reach is Reach.PUBLIC for sighting in case.sightings)
+    only_in_chats = bool(case.sightings) and not public
     return not (only_in_chats and route.covers_private_sharing is Reaches.NO)
 
 
@@ -144,7 +143,7 @@ _RULES: Final[tuple[Callable[[Route, Case], bool], ...]] = (
 
 
 def _rank_key(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str]:
-    """Sort key: verified, copyright only if hers, free of open questions, by kind, by hours."""
+    """Sort key: verified, copyright only if hers, no open questions, kind, hours."""
     return (
         not route.verified,
         unsure_copyright(route, case),
@@ -153,14 +152,6 @@ def _rank_key(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str
         hours_to_remove(route) or _NO_HOURS,
         route.id,
     )
-
-
-def _seen(case: Case, reach: Reach) -> bool:
-    return any(sighting.reach is reach for sighting in case.sightings)
-
-
-def _first_because(first: Ranked) -> str:
-    return f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
 
 
 _HERS: Final = "you took the picture, so you may ask as its copyright owner, and"
@@ -187,7 +178,7 @@ _ABOUT_CHATS: Final = {
 
 
 def reason_for_route(route: Route, case: Case) -> str:
-    """Why this route, and within how many hours they have to remove it if the law says so."""
+    """Return why to take this route, with the hours to removal if the law sets them."""
     if route.kind is RouteKind.COPYRIGHT:
         return (_HERS if case.situation.taken_by is TakenBy.ME else _IF_HERS) + _STUDY
     hours = hours_to_remove(route)
@@ -195,14 +186,14 @@ def reason_for_route(route: Route, case: Case) -> str:
 
 
 def unsure_copyright(route: Route, case: Case) -> bool:
-    """Whether it is a copyright route that may not be hers to take, or that may name her."""
+    """Whether it is a copyright route that may not be hers, or that may reveal her name."""
     said = case.situation
     free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
     return route.kind is RouteKind.COPYRIGHT and not free
 
 
 def open_questions(route: Route, case: Case) -> tuple[str, ...]:
-    """What the person has not said yet, and this route depends on."""
+    """Return conditions of this route that the person has not answered yet."""
     said = case.situation
     depends = (
         (
@@ -222,7 +213,7 @@ def open_questions(route: Route, case: Case) -> tuple[str, ...]:
 
 
 def notes(route: Route, case: Case, today: date) -> tuple[str, ...]:
-    """Everything that is said beside a route: not verified, read long ago, open, out of reach."""
+    """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
     said = [*route.cautions(today), *open_questions(route, case)]
     if route.kind is RouteKind.COPYRIGHT and case.situation.name_must_stay_hidden:
         said.append("your name may reach the uploader, which you want to avoid")

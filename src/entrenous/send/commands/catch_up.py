@@ -1,5 +1,5 @@
-"""What most commands do first: send what waits, fetch what came, and report changed keys; what a
-screen promises.
+"""What most commands do first: send queued items, fetch, and report changed keys; with the limits
+of what taking back can promise.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ from entrenous.terminal.output import hint, hint_at
 
 
 def catch_up(device: Device) -> EntrenousError | None:
-    """Fetch; what our own relay answered instead, if it did not let us: its silence is not told.
+    """Fetch, and print notices. Returns our own relay's error, if the fetch failed.
 
     Raises:
         OfflineDevice.
@@ -48,7 +48,7 @@ def _hint_at_unreadable(count: int) -> None:
 
 
 def words_for(changed: Changed) -> str:
-    """A notice of one change, in a few sentences."""
+    """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
         words = _OF_OTHERS if changed.name else _OF_OURS
         return filled(words[changed.lists], name=changed.name)
@@ -56,7 +56,7 @@ def words_for(changed: Changed) -> str:
         return filled(_MOVING[changed.moving], relay=changed.name)
     if changed.was is not None:
         return _RENAMED.format(was=changed.was, name=changed.name)
-    at = changed.at.strftime(_MOMENT)
+    at = changed.at.strftime(_TIME)
     parts = [_devices(changed.came, "new"), _devices(changed.went, "gone")]
     what = " and ".join(part for part in parts if part)
     said = f"{changed.name}'s devices changed on {at}: {what}." if what else ""
@@ -70,14 +70,14 @@ def words_for(changed: Changed) -> str:
 
 
 def words_for_link(notice: LinkNotice) -> str:
-    """What became of a link, in a few sentences: who, when, with which device, and what to do."""
+    """Return the notice of a link event: who, when, with which device, and what to do."""
     said = filled(
         _LINKS[notice.event],
-        at=notice.at.strftime(_MOMENT),
+        at=notice.at.strftime(_TIME),
         name=notice.name,
         called=notice.called,
         device=_device(notice),
-        link=_link_of(notice),
+        link=f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link",
         before=f", by {several(notice.before)}" if notice.before else "",
     )
     if notice.for_one and notice.before:
@@ -87,12 +87,10 @@ def words_for_link(notice: LinkNotice) -> str:
     return said
 
 
-def _link_of(notice: LinkNotice) -> str:
-    return f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link"
-
-
 def _device(notice: LinkNotice) -> str:
-    """A device as others can tell it from another one: its number, and its age by its own word."""
+    """Describe a device so that others can tell it apart: its number, and when it says it was set
+    up.
+    """
     if notice.device is None or notice.made_at is None:
         return "a device"
     made = notice.made_at.strftime("%d %B %Y")
@@ -105,15 +103,15 @@ def _devices(count: int, what: str) -> str:
     return f"1 is {what}" if count == 1 else f"{count} are {what}"
 
 
-_MOMENT: Final = "%d %B %Y, %H:%M UTC"
+_TIME: Final = "%d %B %Y, %H:%M UTC"
 _LINKS: Final = {
     LinkEvent.JOINED: (
-        'Somebody who calls themselves "{called}" came in by {link} on {at}, with {device}. You '
+        'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
         "call them {name}, and know them by link only: others may have read it on its way. "
         "Compare keys: entrenous person verify {name}"
     ),
     LinkEvent.ELSEWHERE: (
-        "By another device of yours you know {name} since {at}, by link; they call themselves "
+        "Another device of yours added {name} on {at}, by link; they call themselves "
         '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
     ),
     LinkEvent.REFUSED: (
@@ -133,21 +131,21 @@ _IN_TWO_HANDS: Final = (
     "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
     "entrenous person forget {who}"
 )
-_ALIKE: Final = " The name {name} is easily taken for {others}: entrenous person rename"
+_ALIKE: Final = " The name {name} is easily mistaken for {others}: entrenous person rename"
 _RENAMED: Final = (
     "Two of your devices called two different people or circles {was}. So that a name means the "
-    "same on all of them, one is called {name} now. Look which is which before you send anything: "
+    "same on all of them, one is now called {name}. Check which is which before you send anything: "
     "entrenous person list, entrenous circle list"
 )
 _MOVING: Final = {
     Moving.READY: (
-        "Another device of yours is about to move to {relay}, and this one is ready to come along. "
-        "Go on there: entrenous device move --relay {relay}"
+        "Another device of yours is about to move to {relay}, and this one is ready to follow. "
+        "Continue there: entrenous device move --relay {relay}"
     ),
     Moving.MOVED: (
-        "This device is at {relay} now: it came along with another one of yours. Links from before "
-        "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before opens this "
-        "device no more; write a new one: entrenous device recovery --out FILE"
+        "This device is at {relay} now: it followed another one of yours. Links from before "
+        "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before no longer "
+        "opens this device; write a new one: entrenous device recovery --out FILE"
     ),
 }
 _OF_OTHERS: Final = {
@@ -158,12 +156,12 @@ _OF_OTHERS: Final = {
     ),
     Contradiction.SPLIT: (
         "Somebody who wrote to you knows another list of {name}'s devices than you do, and "
-        "{name}'s relay does not show it. One of the two was shown something false, or writes "
+        "{name}'s relay does not show it. One of you was shown something false, or they claim "
         "something false. Ask {name}, and compare: entrenous person verify {name} --sas"
     ),
     Contradiction.HELD_BACK: (
         "A letter names a newer list of {name}'s devices than {name}'s relay shows, and it did so "
-        "three times. The relay may be late, or it keeps the list back. If {name} has lost a "
+        "three times. The relay may be slow, or it is hiding the list. If {name} has lost a "
         "device, do not send anything private before you have asked in another way."
     ),
 }
@@ -171,7 +169,7 @@ _OF_OURS: Final = {
     Contradiction.FORKED: (
         "There is a second list of your own devices that contradicts the one here. If you did not "
         "link or revoke on two devices at once, whoever made it has your master key. Tell the "
-        "people you write to by other means, and begin anew in another folder: "
+        "people you write to by other means, and start over in another folder: "
         "ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL"
     ),
     Contradiction.SPLIT: (
@@ -185,12 +183,12 @@ _OF_OURS: Final = {
         "entrenous device list"
     ),
 }
-#: To who sends, and looks at what was sent.
+#: Shown to senders, and in lists of sent messages.
 OF_COPIES: Final = (
     "Until a copy is first opened, taking it back and its end hold by cryptography; after that, by "
     "the program of whoever opened it."
 )
-#: To who receives.
+#: Shown to recipients.
 OF_MESSAGES: Final = (
     "Until you first open a message, its sender's taking it back and its end hold by cryptography; "
     "after that, by your program."

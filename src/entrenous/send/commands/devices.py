@@ -32,17 +32,19 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.set_up import relay_address
 from entrenous.terminal.output import key_fingerprint, put_json, rfc3339_utc, say
 from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import Json
 
 _NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again by every command."
 _NOT_TAKEN: Final = (
-    "NOT shut: {name}. Your relay does not take what this device knows to shut it with; another "
-    "device of yours, or a recovery sheet that was written on it, may know better."
+    "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
+    "another device of yours, or a recovery sheet that was written on it, may have a newer one."
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Sheet = Annotated[
+    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands, and those of the lock."""
     device = vault_lock.commands()
     device.command("add")(add)
     device.command("list")(list_devices)
@@ -53,16 +55,14 @@ def join(app: typer.Typer) -> None:
 
 def add(
     context: typer.Context,
-    sheet: Annotated[
-        Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
-    ] = None,
+    sheet: Sheet = None,
     qr: Annotated[bool, typer.Option("--qr", help="The code as a QR code too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Link a further device of yours: shows a code, waits for the other one, and compares.
+    """Link another device of yours: show a code, wait for the device, and compare pictures.
 
     Both devices show seven pictures. Only if they are the same on both, say yes on both. The new
-    device gets the people you know, and no messages of before.
+    device gets the people you know, and no earlier messages.
     """
     with device_of(context) as device:
         catch_up(device)
@@ -70,7 +70,7 @@ def add(
 
 
 def list_devices(context: typer.Context, as_json: Json = False) -> None:
-    """Your devices, and what your relay or other people have yet to hear about them."""
+    """List your devices, and what your relay or other people have yet to hear about them."""
     with device_of(context) as device:
         catch_up(device)
         shown, person = overview(device), who_am_i(device).person.id
@@ -93,9 +93,13 @@ def _lines(shown: Overview) -> Iterator[str]:
     for name in shown.to_close:
         yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
     if shown.moves_to is not None:
-        late = ", ".join(shown.not_ready)
-        wait = f"these are not ready: {late} (entrenous inbox there)" if late else "all are ready"
-        yield f"A move to {shown.moves_to} is begun; {wait}. Go on:"
+        unready = ", ".join(shown.not_ready)
+        wait = (
+            f"these are not ready: {unready} (entrenous inbox there)"
+            if unready
+            else "all are ready"
+        )
+        yield f"A move to {shown.moves_to} has begun; {wait}. Continue:"
         yield f"entrenous device move --relay {as_typed(shown.moves_to)}"
     if shown.letters:
         letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
@@ -126,16 +130,14 @@ def _as_json(shown: Overview) -> dict[str, object]:
 def move(
     context: typer.Context,
     relay: Annotated[str, typer.Option(metavar="URL", help="The relay to move to.")],
-    sheet: Annotated[
-        Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    sheet: Sheet = None,
+    as_json: Json = False,
 ) -> None:
     """Move to another relay with all your devices: people are told, and write there from then on.
 
-    What comes to the old relay is fetched for 30 days more. Your other devices come along: until
-    each of them has looked into its inbox, nothing changes; then type this once more. With the
-    relay where you are, it calls off a move that was begun.
+    What comes to the old relay is fetched for 30 more days. Your other devices move too: nothing
+    changes until each of them has looked into its inbox; then type this once more. Given the relay
+    where you are, it cancels a move that has begun.
 
     If the old relay is gone for good, your recovery sheet opens this device without it.
     """
@@ -156,25 +158,25 @@ def move(
     if as_json:
         put_json(_move_as_json(moved))
         return
-    _tell(moved)
+    _tell_moved(moved)
 
 
 def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
         return
-    say(f"The move to {called_off} is called off. You are at {relay_url}, as before.")
+    say(f"The move to {called_off} is cancelled. You are at {relay_url}, as before.")
 
 
-def _tell(moved: Moved) -> None:
+def _tell_moved(moved: Moved) -> None:
     say(f"This device is at {moved.relay_url} now.")
     if moved.letters:
-        say("Not everybody has been told yet; the rest is done by the next commands.")
+        say("Not everybody has been told yet; the next commands do the rest.")
     else:
         say("People were told, and write to you there.")
     say(f"What still comes to {moved.before} is fetched until {rfc3339_utc(moved.until)}.")
     say("Links from before lead there; make new ones: entrenous invite")
-    say("A recovery sheet from before opens this device no more; write a new one:")
+    say("A recovery sheet from before no longer opens this device; write a new one:")
     say("entrenous device recovery --out FILE")
 
 
@@ -195,17 +197,17 @@ _WINDOW: Final = (
 )
 _WAITS: Final = (
     "Your relay has not confirmed yet that its vault is shut; it is asked again by every",
-    "command. How it stands: entrenous device list",
+    "command. To see its state: entrenous device list",
 )
 _ELSEWHERE: Final = (
-    "Its vault is NOT shut: this device was never told what deletes its part at the relay. The",
-    "device of yours that linked it knows, and shuts it as soon as it hears. On that one, now:",
-    "entrenous inbox",
+    "Its vault is NOT shut: this device never learned the code that deletes its part at the relay.",
+    "The device of yours that linked it has the code, and shuts it as soon as it hears of this. On",
+    "that one, now: entrenous inbox",
 )
 _REFUSED: Final = (
-    "Its vault is NOT shut: your relay does not take what this device knows to shut it with. That",
-    "was replaced, and it had no time to tell. Another device of yours may know the newest, and",
-    "shuts it as soon as it hears. On each of them, now: entrenous inbox",
+    "Its vault is NOT shut: your relay does not accept the code that this device has for it. The",
+    "code was replaced, and the lost device had no time to tell this one. Another device of yours",
+    "may have the newest, and shuts it as soon as it hears. On each of them, now: entrenous inbox",
     "If you have a recovery sheet that was written on it, the newest one shuts it too:",
     "entrenous device revoke --lost --recovery FILE",
 )
@@ -220,9 +222,6 @@ _UNTOLD: Final = (
     "If that device had moved to another relay after the sheet was written, it is not shut: repeat",
     "this with the sheet that was written after the move.",
 )
-Sheet = Annotated[
-    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
-]
 
 
 def revoke(
@@ -230,7 +229,7 @@ def revoke(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="What entrenous device list calls it. Left out: the one that the sheet was "
+            help="Its name in entrenous device list. Left out: the one that the sheet was "
             "written on."
         ),
     ] = None,
@@ -238,12 +237,12 @@ def revoke(
         bool, typer.Option("--lost", help="It was lost or stolen: also what else to do.")
     ] = False,
     sheet: Sheet = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Take a device off your list for good: its vault stays shut, whoever knows its passphrase.
+    """Take a device off your list for good: its vault stays shut, even with its passphrase.
 
     The relay deletes its part of the lock and what waits for that device; people are told that it
-    is yours no more. What it has shown or exported before stays where it is, and one that you
+    is no longer yours. What it has shown or exported stays where it is, and a device that you
     allowed to open without its relay opens until that time is over.
 
     If you lost your only device, its recovery sheet shuts it from any machine, without NAME and
@@ -273,7 +272,7 @@ def revoke(
 
 
 def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
-    """By the sheet alone: the vault that may be here is another device's, and stays as it is."""
+    """Shut the device that the sheet was written on; a vault here is another's, and stays."""
     shut_by_sheet(session_of(context).settings, read_sheet_in(sheet))
     if as_json:
         told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
@@ -284,7 +283,7 @@ def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None
 
 
 def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
-    """What its person reads: no more than is so."""
+    """Yield what the user reads about a revoked device."""
     name = revoked.name
     if revoked.shut is Shut.DONE:
         yield f"{name} is revoked: no passphrase opens its vault any more, unless it had an offline"
@@ -300,8 +299,8 @@ def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
 def _to_do(every: tuple[ToDo, ...]) -> Iterator[str]:
     yield ""
     yield "What else to do:"
-    for place, one in enumerate(every, 1):
-        yield f"{place}. {one.what} {one.why}"
+    for number, one in enumerate(every, 1):
+        yield f"{number}. {one.what} {one.why}"
 
 
 def _revoke_as_json(every: tuple[ToDo, ...]) -> list[dict[str, str]]:

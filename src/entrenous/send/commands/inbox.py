@@ -37,6 +37,7 @@ from entrenous.send.people.block import answer_receipts, is_to_be_asked
 from entrenous.terminal.output import hint, put_json, say, unwrapped
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import bars
+from entrenous.terminal.typed_input import Json
 
 _SUFFIX: Final = {
     "image/jpeg": ".jpg",
@@ -53,7 +54,6 @@ _SUFFIX: Final = {
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     app.command("inbox")(inbox)
     app.command("open")(open_)
 
@@ -66,7 +66,7 @@ def inbox(
             min=0,
             max=86_400,
             metavar="SECONDS",
-            help="Wait so long for something new; other commands cannot use this device meanwhile.",
+            help="Wait this long for something new; this device can run nothing else meanwhile.",
         ),
     ] = 0,
     sender: Annotated[
@@ -79,13 +79,12 @@ def inbox(
         str | None,
         typer.Option(metavar="MESSAGE", help="Remove it from this device for good; tells nobody."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Fetch what waits at the relay, and list what you were sent: what waits to be opened, and the
-    newest.
+    """Fetch new messages from the relay, and list those that wait to be opened, and the newest.
 
-    Taking back, expiry and openings that are counted hold by cryptography before the first opening,
-    and after it by the program of whoever opened it.
+    Taking back, expiry and counted openings hold by cryptography before the first opening, and
+    after it by the program of whoever opened it.
     """
     refuse_both(last, everything=everything)
     with device_of(context) as device:
@@ -93,11 +92,11 @@ def inbox(
             _remove(remove, device, as_json=as_json)
             return
         if wait:
-            with suppress(Unreachable):  # which is said below
+            with suppress(Unreachable):  # reported below
                 wait_for_letter(wait, device)
         if (error := catch_up(device)) is not None:
             why = f"{unwrapped(str(error))} " if isinstance(error, Unreachable) else ""
-            hint(f"{why}So nothing new was fetched; this came before:")
+            hint(f"{why}So nothing new was fetched; these came before:")
         every = received_messages(device)
         every = _from(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
@@ -125,7 +124,7 @@ def _waits(message: Received) -> bool:
 
 
 def _remove(name: str, device: Device, *, as_json: bool) -> None:
-    """Without asking a relay: what is removed is here."""
+    """Remove a message from this device, which needs no relay."""
     removed = remove_received(name, device)
     if as_json:
         shown = list(shown_messages([removed], device))
@@ -133,7 +132,7 @@ def _remove(name: str, device: Device, *, as_json: bool) -> None:
     elif removed.state is InboxState.REMOVED:
         say(f"{name} is removed from this device. What you wrote to a folder stays there.")
     else:
-        say(f"Of {name} nothing is left here: {removed.state.value}.")
+        say(f"Nothing of {name} is left here: {removed.state.value}.")
 
 
 def open_(
@@ -144,37 +143,42 @@ def open_(
     ] = None,
     export: Annotated[
         bool,
-        typer.Option("--export", help="Write out one that opens once, if its sender allowed it."),
+        typer.Option(
+            "--export", help="Write out a message that opens once, if its sender allowed it."
+        ),
     ] = False,
     unchecked: Annotated[
         bool,
-        typer.Option("--unchecked", help="Write also what is no picture, clip or sound of ours."),
+        typer.Option(
+            "--unchecked", help="Write also files that are no supported picture, clip or sound."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Open a message: show its text, and write its files to a folder.
 
-    One that opens once is shown on a page in your browser, and nothing of it is written: it counts
-    as opened when you press Show there. With --export it is written out, if its sender allowed
-    that, and the person is told. Until the first opening the limit holds by cryptography, after it
-    by your program. What you write to a folder is in your hands: it can't be taken back from there.
+    A message that opens once is shown on a page in your browser, and nothing of it is written: it
+    counts as opened when you press Show there. With --export it is written out, if its sender
+    allowed that, and the sender is told. Until the first opening the limit holds by cryptography,
+    after it by your program. What you write to a folder is in your hands: it can't be taken back
+    from there.
     """
     with device_of(context) as device:
-        catch_up(device)  # what was opened before opens without a relay
+        catch_up(device)  # earlier opened messages open without a relay
         received = find_received(message, device)
-        if _waits(received):  # what is opened, or gone, already is owed no receipt any more
+        if _waits(received):  # otherwise no receipt is owed any more
             _ask_about_receipts(received, device)
         counted = received.opens is not None
         if counted and not export:
             if out is not None or unchecked or as_json:
                 raise LookedAtOnly(name=message)
-            _look(message, device)
+            _show_once(message, device)
             return
         _write(message, out or Path(), device, export=export, checked=not unchecked, json=as_json)
 
 
-def _look(message: str, device: Device) -> None:
-    """Loaded when it is needed: who writes files does not wait for a web server."""
+def _show_once(message: str, device: Device) -> None:
+    """Show a message in the browser; the web server is imported only here."""
     from entrenous.send.http.view_once import show_once  # noqa: PLC0415
 
     (about,) = shown_messages([find_received(message, device)], device)
@@ -184,31 +188,31 @@ def _look(message: str, device: Device) -> None:
 def _write(
     message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
 ) -> None:
-    """Show its text, and write its files to a folder."""
-    files, came = FileGroup(), list[tuple[FrameFile, Fill]]()
+    """Show a message's text, and write its files to a folder."""
+    files, arrived = FileGroup(), list[tuple[FrameFile, Fill]]()
     told = asked = False
     before = find_received(message, device)
     (about,) = shown_messages([before], device)
 
     def show(number: int, file: FrameFile, fill: Fill) -> None:
-        came.append((file, fill))
+        arrived.append((file, fill))
         files.want(file_path(message, number, file.media_type, out), file.size, fill)
 
     def ready(size: int) -> None:
         nonlocal asked
         require_free_space(out, size)
-        asked = True  # from here on the relay may have counted it
+        asked = True  # from now on the relay may have counted the opening
 
     def tell(frame: Frame) -> None:
         nonlocal told
         if checked:
-            _refuse_unsafe(message, came, device)
-        files.write()  # here, where the names of all of them are known
+            _refuse_unsafe(message, arrived, device)
+        files.write()  # only now are all their names known
         _tell_opened(frame.text, files.places, about, as_json=json)
         told = True
 
     def over() -> bool:
-        """Whether it was shown whole, and can't be opened again to see the rest."""
+        """Whether it was shown whole, and cannot be opened again to see the rest."""
         kept = before.opens is None
         return told and (kept or find_received(message, device).views > before.views)
 
@@ -226,8 +230,8 @@ def _write(
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
-    """Ask once whether a sender known by link learns what became of this: on a terminal for an
-    answer, else by saying how to give one.
+    """Ask once whether a sender known by link gets receipts; without a terminal, hint how to say so
+    instead.
     """
     sender = is_to_be_asked(message.sender, device)
     if sender is None:
@@ -244,7 +248,7 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
 
 
 def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: Device) -> None:
-    """Raises UnsafeFiles, DecoderDidNotStart."""
+    """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = unsafe_files(files, device)
     if unsafe:
         plural = "s" if len(unsafe) > 1 else ""
@@ -253,7 +257,7 @@ def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: De
 
 
 def _counts_as_opened(message: str, opens: int | None) -> str:
-    """What an opening means that came as far as the relay, and could not be shown."""
+    """Return the hint about an opening that the relay may have counted but that failed here."""
     said = f"{message} counts as opened now, though you have not seen it: its relay gave the key."
     if opens is None:
         return f"{said} Once the reason is gone, type the same again."
@@ -264,10 +268,10 @@ def _counts_as_opened(message: str, opens: int | None) -> str:
 
 
 def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
-    """Where a file of a message is written.
+    """Return the path of a message's file.
 
     Raises:
-        UnknownMessage: no message here is called so; nothing is written out of the folder.
+        UnknownMessage: the name would lead out of the folder, so no message is called that.
     """
     plain = f"{message}-{number}{_SUFFIX.get(media_type, '.bin')}"
     if Path(plain).name != plain:
@@ -278,7 +282,7 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
 def _tell_opened(
     text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
 ) -> None:
-    """Say it before the vault lets go of it, so that no crash takes it unseen."""
+    """Print it before the vault deletes it, so that a crash cannot lose it unseen."""
     if as_json:
         files = [str(path) for path in places]
         answer = {"files": files, "text": text, "kept": about["opens"] is None}

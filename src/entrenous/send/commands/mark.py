@@ -20,12 +20,12 @@ from entrenous.terminal.media_files import naming, read_media, tell_of_stills
 from entrenous.terminal.output import hint, put_json, say
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import bar
+from entrenous.terminal.typed_input import Json
 
 _COPIES: Final = Path("copies")
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("mark")(mark)
 
 
@@ -46,7 +46,7 @@ def mark(
     size: Annotated[
         int | None, typer.Option(min=64, metavar="PIXELS", help="Longest side in pixels.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make one marked copy per person, to send by any other channel.
 
@@ -72,7 +72,7 @@ def mark(
                 try:
                     write_new(place, copy.data)
                 except EntrenousError as why:
-                    if not _is_there(place, why):
+                    if isinstance(why, AlreadyThere) or not os.path.lexists(place):
                         written.pop()
                         _forget_last(copies)
                     raise
@@ -95,13 +95,8 @@ def mark(
     tell(message, written)
 
 
-def _is_there(place: Path, why: EntrenousError) -> bool:
-    """Whether a copy got its name although a later step of writing it failed."""
-    return os.path.lexists(place) and not isinstance(why, AlreadyThere)
-
-
 def _forget_last(copies: Marked) -> None:
-    """Take the copy that was not written out of the ledger, if its disk has room for that."""
+    """Remove the copy that was not written from the ledger, if the disk has room for that."""
     with suppress(NotWritten, EntrenousError):
         copies.throw(NotWritten())
 

@@ -1,7 +1,6 @@
-"""Lists of messages: which ones ``inbox`` and ``sent`` show, and a received message as it is shown.
+"""Choose which messages ``inbox`` and ``sent`` list, and print received ones.
 
-By whom, and how many: people see what waits and the newest, scripts see all, unless they ask for
-something else.
+People get the waiting and the newest messages, scripts get all, unless they ask otherwise.
 """
 
 import shlex
@@ -35,21 +34,21 @@ All = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whom a list is asked for: people whom we know, and others as the list names them."""
+    """The people that a list is filtered by: known ones, and others by the names in the list."""
 
     people: frozenset[PersonId]
     names: frozenset[str]
 
     def has(self, person: PersonId | None, name: str) -> bool:
-        """Whether somebody who is listed by this name is one of them."""
+        """Check whether the person listed by this name is among them."""
         return person in self.people or as_seen(name) in self.names
 
 
 def wanted(names: Sequence[str], listed: Iterable[str], device: Device) -> Wanted:
-    """Whom these names mean: people, circles, or who is ``listed`` so and not known any more.
+    """Resolve names of people, circles, and people ``listed`` by a name but no longer known.
 
     Raises:
-        UnknownPerson: one of them is nobody's.
+        UnknownPerson: a name is none of these.
     """
     there, people = {as_seen(name) for name in listed}, set[PersonId]()
     for name in names:
@@ -62,28 +61,28 @@ def wanted(names: Sequence[str], listed: Iterable[str], device: Device) -> Wante
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[One]):
-    """What is listed, oldest first, and how many more there are."""
+    """The messages to list, oldest first, and the number of older ones left out."""
 
     these: tuple[One, ...]
     older: int
 
     def tell_older(self, command: str, option: str, names: Sequence[str]) -> None:
-        """Say how the rest is listed."""
+        """Print how to list the rest."""
         if self.older:
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
             say(f"{self.older:,} older: entrenous {command} {asked}--all")
 
 
 def refuse_both(last: int | None, *, everything: bool) -> None:
-    """Raise BadParameter where a list is to be short and whole."""
+    """Raise BadParameter if both ``--last`` and ``--all`` were given."""
     if last is not None and everything:
-        raise typer.BadParameter("give --last N or --all")
+        raise typer.BadParameter("give either --last N or --all")
 
 
 def listed(
     every: Sequence[One], waits: Callable[[One], bool], last: int | None, *, everything: bool
 ) -> Listed[One]:
-    """Of messages, oldest first: all, the ``last`` ones, or what waits and the newest."""
+    """Choose from messages, oldest first: all, the ``last`` ones, or waiting and newest ones."""
     if everything:
         return Listed(tuple(every), 0)
     start = max(0, len(every) - (last or NEWEST))
@@ -95,7 +94,7 @@ _STRANGER: Final = "somebody"
 
 
 def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:
-    """Each of these as scripts read it. Who is who is read once for all of them."""
+    """Yield these messages as JSON objects; names are read once for all of them."""
     names = None
     for message in messages:
         names = names or names_now(device)
@@ -104,7 +103,7 @@ def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dic
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Who we are, and what everybody whom we know is called now."""
+    """Our own name, and the current names of everybody we know."""
 
     me: PersonId
     ours: str
@@ -112,31 +111,31 @@ class Names:
     call: Call
 
     def sender(self, message: Received) -> str:
-        """By her name of now; a message keeps the one that she had when it came."""
+        """Return the sender's current name, or else the one stored with the message."""
         if message.sender == self.me:
             return self.ours
         return self.call(message.sender, message.sender_name)
 
     def whose(self, person: PersonId) -> str:
-        """What a person is called beside a message."""
+        """Return what to call a person beside a message."""
         return "you" if person == self.me else self.known.get(person, _STRANGER)
 
     def also(self, message: Received) -> list[str]:
-        """Whom we know first, by name."""
+        """Return the names of the other recipients, known people first."""
         others = who_got(message) - {self.me, message.sender}
         names = [self.whose(person) for person in others]
         return sorted(names, key=lambda name: (name == _STRANGER, name))
 
 
 def names_now(device: Device) -> Names:
-    """Read them; raises OfflineDevice."""
+    """Read the current names; raises OfflineDevice."""
     me = who_am_i(device)
     known = {contact.person.id: contact.name for contact in contacts(device)}
     return Names(me.person.id, me.name, known, current_names(device))
 
 
 def _shown(message: Received, names: Names, device: Device) -> dict[str, object]:
-    over = message.state in ENDED[1:]  # to a script: it can't be opened any more
+    over = message.state in ENDED[1:]  # scripts see one state for all that cannot be opened
     state = InboxState.EXPIRED if over else message.state
     reactions = [
         {"from": names.whose(one.by), "reaction": one.reaction.text}
@@ -158,7 +157,7 @@ def _shown(message: Received, names: Names, device: Device) -> dict[str, object]
 
 
 def list_message(message: dict[str, object]) -> None:
-    """Print it: one line, and what stands below it."""
+    """Print a message: one line, and details below it."""
     limit = _limit(message)
     say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
     list_others(message, "    ")
@@ -167,7 +166,7 @@ def list_message(message: dict[str, object]) -> None:
 
 
 def list_others(message: dict[str, object], indent: str = "") -> None:
-    """Who else has it, as its sender says: an answer goes to them, too."""
+    """Print who else has it, as its sender says; a reply goes to them too."""
     also = message["also"]
     if not isinstance(also, list) or not also:
         return
@@ -179,7 +178,7 @@ def list_others(message: dict[str, object], indent: str = "") -> None:
 
 
 def list_around(message: dict[str, object], indent: str = "") -> None:
-    """What belongs to a message: the one that it answers, and what others answered to it."""
+    """Print the message that this one replies to, and the reactions to it."""
     if message["reply"]:
         say(f"{indent}answers {message['reply']}")
     reactions = message["reactions"]
@@ -192,7 +191,7 @@ def list_around(message: dict[str, object], indent: str = "") -> None:
 
 
 def say_text(text: object, indent: str = "") -> None:
-    """What its sender wrote, line by line."""
+    """Print the sender's text, line by line."""
     for line in str(text or "").splitlines():
         say(indent + line)
 

@@ -36,9 +36,9 @@ from entrenous.send.tokens.use import may_write_now
 from entrenous.terminal.output import hint, put_json, say
 from entrenous.terminal.output import rfc3339_utc as when_exactly
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import SAFER, line_typed
+from entrenous.terminal.typed_input import SAFER, Json, line_typed
 
-_TROUBLES: Final = {
+_PROTOCOL_NOTES: Final = {
     "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
     "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
 }
@@ -47,12 +47,14 @@ _TRUST: Final = {
     Trust.BY_LINK: "by link, keys not compared yet",
     Trust.COMPARED: "keys compared",
 }
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    join_circle(app)
+    group = typer.Typer(help="Groups of people that you send to together.", no_args_is_help=True)
+    group.command("add")(circle_add)
+    group.command("list")(list_circles)
+    group.command("remove")(remove)
+    app.add_typer(group, name="circle")
     app.command("invite")(invite)
     people = typer.Typer(help="The people you write to.", no_args_is_help=True)
     people.command("add")(add)
@@ -75,18 +77,18 @@ def invite(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--for", metavar="NAME", help="What you call whoever comes in by it."),
+        typer.Option("--for", metavar="NAME", help="What you call whoever joins by it."),
     ] = None,
     uses: Annotated[
         int,
-        typer.Option(min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="For so many people, not 1."),
+        typer.Option(min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="For N people instead of 1."),
     ] = 1,
     as_json: Json = False,
 ) -> None:
     """Make a link with which somebody can add you: for one person, unless you say otherwise.
 
-    Whoever comes in by it is told to you, with the time and their device. Whoever comes after that
-    is not added, and you are told that too.
+    You are told who joins by it, when, and with which device. Whoever comes after that is not
+    added, and you are told that too.
     """
     if name is not None and uses > 1:
         raise typer.BadParameter("a link --for somebody is for one person: leave out --uses")
@@ -105,7 +107,7 @@ def invite(
     whom = name or ("one person" if uses == 1 else f"{uses} people")
     say(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
     say("They add you with: entrenous person add - --as NAME")
-    say(f"It is good for {INVITE_DAYS} days. You are told who came in by it; compare keys then.")
+    say(f"It is valid for {INVITE_DAYS} days. You are told who joined by it; compare keys then.")
 
 
 def add(
@@ -118,8 +120,8 @@ def add(
 ) -> None:
     """Add somebody by the invite link they gave you.
 
-    They are known by link: whoever could change the link on its way may be in their place. Only
-    comparing makes sure: entrenous person verify NAME.
+    They are known by link: whoever could change the link on its way may be in their place. To be
+    sure, compare keys: entrenous person verify NAME.
     """
     link = line_typed(link, "Their link", context)
     with device_of(context) as device:
@@ -148,48 +150,51 @@ def add(
 
 
 def list_people(context: typer.Context, as_json: Json = False) -> None:
-    """Everybody you can write to."""
+    """List everybody you can write to."""
     with device_of(context) as device:
         catch_up(device)
         known = contacts(device)
         speak = {contact.name: _speaks(contact, device) for contact in known}
     if as_json:
-        people = [_shown(contact) | _protocol(speak[contact.name]) for contact in known]
+        people = [
+            _shown(contact) | ({"protocol": note} if (note := speak[contact.name]) else {})
+            for contact in known
+        ]
         put_json({"schema": "entrenous/people/1", "people": people})
         return
     for contact in known:
-        trouble = _TROUBLES.get(speak[contact.name], "")
-        say(f"{contact.name}  ({_keys(contact)}{trouble})")
+        note = _PROTOCOL_NOTES.get(speak[contact.name], "")
+        say(f"{contact.name}  ({_keys(contact)}{note})")
     if not known:
         say("Nobody yet. Make a link for people to add you: entrenous invite")
 
 
 def rename(context: typer.Context, name: str, new_name: str) -> None:
-    """Call somebody otherwise, as when two names are easily taken for each other."""
+    """Rename somebody, for example when two names are easily mistaken for each other."""
     with device_of(context) as device:
         contact = rename_contact(name, new_name, device)
     say(f"You call this person {contact.name} from now on.")
 
 
 def block(context: typer.Context, name: str) -> None:
-    """Take nothing from somebody any more, and let nothing go to them.
+    """Accept nothing from somebody any more, and let nothing go to them.
 
-    No message tells them. But what they send next is refused, and that they see. What they sent
-    before stays in your inbox, and that they take it back is still heeded.
+    No message tells them. But what they send next is refused, and they see that. What they sent
+    before stays in your inbox, and they can still take it back.
     """
     with device_of(context) as device:
         contact = block_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
-    say(f"{contact.name} is blocked: {when}, your relay takes nothing from them any more.")
-    say("No message tells them; when they write next, they see that it was not taken.")
+    say(f"{contact.name} is blocked: {when}, your relay accepts nothing from them any more.")
+    say("No message tells them; when they write next, they see that it was refused.")
     say("What comes by a link of yours that they still have does nothing.")
-    say(f"To let them in again: entrenous person unblock {as_typed(contact.name)}")
+    say(f"To unblock them: entrenous person unblock {as_typed(contact.name)}")
 
 
 def unblock(context: typer.Context, name: str) -> None:
-    """Let somebody in again whom you blocked."""
+    """Unblock somebody."""
     with device_of(context) as device:
         contact = unblock_contact(name, device)
         flush(device)
@@ -197,15 +202,15 @@ def unblock(context: typer.Context, name: str) -> None:
 
 
 def repair(context: typer.Context, name: str) -> None:
-    """Begin anew with somebody whose letters can't be opened here, or who can't open yours.
+    """Start over with somebody whose letters can't be opened here, or who can't open yours.
 
-    As after one of you went back to a copy of the device. Keys stay the same, and what could not be
-    opened has to be sent again.
+    This happens after one of you restored an older copy of the device. Keys stay the same, and what
+    could not be opened has to be sent again.
     """
     with device_of(context) as device:
         contact = repair_sessions(name, device)
         flush(device)
-    say(f"You and {contact.name} begin anew, as soon as their program has looked into its inbox.")
+    say(f"You and {contact.name} start over as soon as their program has looked into its inbox.")
     say("Ask for what you miss to be sent again.")
 
 
@@ -213,10 +218,10 @@ def receipts(
     context: typer.Context,
     name: str,
     on: Annotated[
-        bool, typer.Option("--on/--off", help="Whether this person learns that; off at first.")
+        bool, typer.Option("--on/--off", help="Whether this person is told; off at first.")
     ] = False,
 ) -> None:
-    """Say whether somebody known by link is told when what they send comes and is opened.
+    """Choose whether somebody known by link is told when what they send arrives and is opened.
 
     People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; unknown ones
     never.
@@ -242,9 +247,9 @@ def forget(context: typer.Context, name: str) -> None:
         flush(device)
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
-    say(f"{contact.name} is forgotten here; {when}, your relay takes nothing from them any more.")
+    say(f"{contact.name} is forgotten here; {when}, your relay accepts nothing from them any more.")
     if within:
-        say(f"They are in your circle {' and '.join(within)} no more.")
+        say(f"They are no longer in your circle {' and '.join(within)}.")
     say("What they sent stays in your inbox. A link that let them in counts as used; one that you")
     say(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
 
@@ -264,7 +269,7 @@ def _shown(contact: Contact) -> dict[str, object]:
 
 
 def _speaks(contact: Contact, device: Device) -> str:
-    """Whether their program is ``newer`` or ``older`` than ours can write to; else empty."""
+    """Return whether their program is ``newer`` or ``older`` than ours can write to, or ""."""
     match no_common_protocol(contact, device):
         case None:
             return ""
@@ -272,10 +277,6 @@ def _speaks(contact: Contact, device: Device) -> str:
             return "newer"
         case TheyAreTooOld():
             return "older"
-
-
-def _protocol(speaks: str) -> dict[str, object]:
-    return {"protocol": speaks} if speaks else {}
 
 
 def _keys(contact: Contact) -> str:
@@ -290,22 +291,13 @@ People = Annotated[
 ]
 
 
-def join_circle(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    group = typer.Typer(help="People whom you send to together.", no_args_is_help=True)
-    group.command("add")(circle_add)
-    group.command("list")(list_circles)
-    group.command("remove")(remove)
-    app.add_typer(group, name="circle")
-
-
 def circle_add(
     context: typer.Context, name: str, person: People = None, as_json: Json = False
 ) -> None:
-    """Put people into a circle, which is made if there is none of that name.
+    """Add people to a circle, creating it if there is none with that name.
 
     Its name stays on your devices. Everybody gets a copy of their own and sees who else has it. A
-    number goes along, by which its people can tell that two messages went to the same circle.
+    number is sent along, by which its members can tell that two messages went to the same circle.
     """
     with device_of(context) as device:
         circle = add_to_circle(name, person or [], device)
@@ -318,7 +310,7 @@ def circle_add(
 
 
 def list_circles(context: typer.Context, as_json: Json = False) -> None:
-    """Your circles, and who is in them."""
+    """List your circles, and who is in them."""
     with device_of(context) as device:
         every = {circle.name: _people(circle, device) for circle in circles(device.vault)}
     if as_json:
@@ -332,14 +324,14 @@ def list_circles(context: typer.Context, as_json: Json = False) -> None:
 
 
 def remove(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
-    """Take people out of a circle, or let go of the whole circle; the people stay."""
+    """Remove people from a circle, or delete the whole circle; the people stay."""
     with device_of(context) as device:
         left = remove_from_circle(name, person or [], device)
         people = [] if left is None else _people(left, device)
     if as_json:
         put_json({"schema": "entrenous/circle/1", "name": name, "people": people})
         return
-    say(f"{name} is no circle any more." if left is None else f"{name}: {', '.join(people)}")
+    say(f"The circle {name} is deleted." if left is None else f"{name}: {', '.join(people)}")
 
 
 def _people(circle: Circle, device: Device) -> list[str]:

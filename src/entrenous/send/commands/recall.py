@@ -19,17 +19,14 @@ from entrenous.send.people.contact_history import copies_of
 from entrenous.send.recall import recall_message
 from entrenous.send.status import Sent, sealed_copies, sent_messages
 from entrenous.terminal.output import hint_at, put_json, rfc3339_utc, say
-from entrenous.terminal.typed_input import SAFER, line_typed
+from entrenous.terminal.typed_input import SAFER, Json, line_typed
 from entrenous.wire.relay_nouns import EnvelopeState
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    join_react(app)
     app.command("recall")(recall)
     app.command("sent")(sent)
+    app.command("react")(react_)
 
 
 def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
@@ -63,13 +60,13 @@ def sent(
     everything: All = False,
     as_json: Json = False,
 ) -> None:
-    """What you sent, what became of each copy, and when: what waits to be opened, and the newest.
-    Nothing is sent by looking.
+    """List what you sent, and what became of each copy: what waits to be opened, and the newest.
+    This sends nothing.
 
-    A copy can be taken back, and ends, by cryptography before its first opening; after that by the
-    program of whoever opened it.
+    A copy can be taken back, and expires, by cryptography before its first opening; after that by
+    the program of whoever opened it.
 
-    Of a copy whose person you compared keys with, their device signs that it came and was opened.
+    If you compared keys with a recipient, their device signs that the copy arrived and was opened.
     """
     refuse_both(last, everything=everything)
     with device_of(context) as device:
@@ -113,7 +110,7 @@ def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -
 
 
 def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
-    """Who has a copy, by the name under which it is listed."""
+    """Yield who has a copy, with the name under which it is listed."""
     if one.copies:
         yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
     else:
@@ -121,7 +118,7 @@ def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
 
 
 def _waits(one: Sent) -> bool:
-    """Whether a copy of it may still be opened for the first time."""
+    """Check whether a copy may still be opened for the first time."""
     return any(
         copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
         and copy.departure is not Departure.REFUSED
@@ -131,7 +128,7 @@ def _waits(one: Sent) -> bool:
 
 
 def _called_now(name: str, device: Device) -> Mapping[str, str]:
-    """What to call a message's recipients, by what they were called when it was sent."""
+    """Map the recipients' names when the message was sent to their current names."""
     call, copies = current_names(device), sealed_copies(device.ledger.find(name), device)
     return {copy.to: call(copy.person, copy.to) for copy in copies}
 
@@ -167,17 +164,17 @@ def _shown(
 
 
 def in_words(fate: Fate) -> str:
-    """What became of a copy, and when, as far as that is known."""
+    """Describe what became of a copy, and when, as far as known."""
     if fate.at is None:
         return fate.state
-    if fate.signed:  # in whole minutes (docs/spec/receipts.md): its beginning may lie before the
-        # sending, and would look exact
+    if fate.signed:  # whole minutes (docs/spec/receipts.md): as a time, the start of the minute
+        # would look exact, and may be before the sending
         return f"{fate.state} in the minute {fate.at:%Y-%m-%dT%H:%MZ}, signed by their device"
     return f"{fate.state} {rfc3339_utc(fate.at)}"
 
 
 def _precision_s(fate: Fate) -> int | None:
-    """Within how many seconds after ``at`` it was; None if no time is known."""
+    """Return within how many seconds after ``at`` it happened; None if no time is known."""
     if fate.at is None:
         return None
     return 60 if fate.signed else 1
@@ -193,7 +190,7 @@ def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
 
 
 def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list[tuple[str, str]]:
-    """Who answered it in a sign, and how; nobody can answer what was marked for another channel."""
+    """Return the reactions to a message; none are possible to one marked for another channel."""
     if us is None or not one.copies:
         return []
     names = {copy.person: call(copy.person, copy.to) for copy in one.copies}
@@ -203,28 +200,23 @@ def _answers(one: Sent, us: PersonId | None, call: Call, device: Device) -> list
     ]
 
 
-def join_react(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command("react")(react_)
-
-
 def react_(
     context: typer.Context,
     message: str,
     emoji: Annotated[
         str | None,
-        typer.Argument(metavar="-|EMOJI", help=f"{SAFER} A sign or two, at most 32 bytes."),
+        typer.Argument(metavar="-|EMOJI", help=f"{SAFER} An emoji or two, at most 32 bytes."),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Take your reaction away.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Answer a message in a sign; everybody of its conversation whom you know sees it.
+    """React to a message with an emoji; everybody in its conversation whom you know sees it.
 
-    It is sealed as a message is, and the relay cannot tell it from a recall.
+    It is sealed like a message, and the relay cannot tell it from a recall.
     """
     if (emoji is None) != none:
         raise typer.BadParameter("give one EMOJI or -, or --none to take yours away")
-    emoji = None if emoji is None else line_typed(emoji, "A sign or two", context)
+    emoji = None if emoji is None else line_typed(emoji, "An emoji or two", context)
     with device_of(context) as device:
         catch_up(device)
         reacted = react(message, emoji, device)

@@ -26,15 +26,14 @@ from entrenous.send.message.transfer_progress import Counted, Stage, TransferWat
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.people.circle_members import recipients
 from entrenous.send.send import Posted, send_message
-from entrenous.terminal.interrupts import interrupt_once
+from entrenous.terminal.interrupts import checked_interrupts
 from entrenous.terminal.media_files import naming, read_media, tell_of_stills
 from entrenous.terminal.output import hint, hint_at, put_json, say, unwrapped
 from entrenous.terminal.progress_bars import Bars, bars
-from entrenous.terminal.typed_input import SAFER, text_typed
+from entrenous.terminal.typed_input import SAFER, Json, text_typed
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("send")(send)
 
 
@@ -49,18 +48,18 @@ def send(
     ] = None,
     within: Annotated[
         str | None,
-        typer.Option("--in", metavar="MESSAGE", help="What it belongs to; to its people."),
+        typer.Option("--in", metavar="MESSAGE", help="The message it belongs to; to its people."),
     ] = None,
     reply: Annotated[
         str | None,
-        typer.Option(metavar="MESSAGE", help="What it answers; to its people."),
+        typer.Option(metavar="MESSAGE", help="The message it replies to; to its people."),
     ] = None,
     confirm: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="The first name that the guard asks for, typed."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Answers nothing that the guard asks: --confirm does.")
+        bool, typer.Option("--yes", help="Answers none of the guard's questions: --confirm does.")
     ] = False,
     caption: Annotated[
         str | None,
@@ -98,14 +97,14 @@ def send(
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send what still waits here.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.
 
-    Metadata stays behind. Taking back, expiry and --once hold by cryptography before the first
+    Metadata is removed. Taking back, expiry and --once hold by cryptography before the first
     opening, and after it by the recipient's program; anybody can photograph a screen.
     """
-    del yes  # whoever types it out of habit has not looked
+    del yes  # typed out of habit, it would confirm what nobody has looked at
     if resume:
         with device_of(context) as device:
             _resume(device, as_json=as_json)
@@ -113,19 +112,19 @@ def send(
     _refuse_nothing(files, text, caption)
     if allow_export and not once:
         raise typer.BadParameter(
-            "goes with --once: what opens more often may be written out anyway"
+            "--allow-export goes with --once: other messages may be written out anyway"
         )
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
     text, caption = text_typed(text, "Text", context), text_typed(caption, "Caption", context)
     written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
     with naming(files or ()), device_of(context) as device:
-        catch_up(device)  # that our own relay is silent is no reason not to seal
+        catch_up(device)  # sealing does not need our relay
         policy = Policy(open_until(days, device), 1 if once else None, may_export=allow_export)
-        draft = _addressed(written, to or [], within, reply, policy, device)
+        draft = _add_recipients(written, to or [], within, reply, policy, device)
         stills = tell_of_stills(zip(files or (), written.files, strict=True))
         draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
-        with interrupt_once() as check, bars() as shown:
+        with checked_interrupts(once=True) as check, bars() as shown:
             sent = send_message(draft, device, _watch(shown, check, device))
     _tell(sent, draft, stills, as_json=as_json)
 
@@ -140,7 +139,7 @@ def _watch(shown: Bars, check: Callable[[], None], device: Device) -> TransferWa
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What is sent, before it is said to whom."""
+    """The content to send, without its recipients."""
 
     files: tuple[bytes, ...]
     text: str | None
@@ -156,7 +155,7 @@ def _refuse_nothing(files: list[Path] | None, text: str | None, caption: str | N
         raise typer.BadParameter("a message has one text: --caption or --text")
 
 
-def _addressed(
+def _add_recipients(
     written: _Written,
     to: list[str],
     within: str | None,
@@ -201,7 +200,7 @@ def _resume(device: Device, *, as_json: bool) -> None:
         sent = Counted(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.reached))
         flushed = flush(device, sent.more)
     if flushed.problems:
-        # A refusal is told once; that a relay is silent will be told again.
+        # A refusal is reported once; an unreachable relay will be reported again.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
         hint_at(problem for problem in flushed.problems if problem is not first)
         raise first
@@ -213,7 +212,7 @@ def _resume(device: Device, *, as_json: bool) -> None:
 
 
 def _ask(draft: Draft, device: Device) -> Draft:
-    """On a terminal, put the guard's doubts to the person and let her type the names."""
+    """On a terminal, show the guard's doubts and let the user type the names."""
     doubts = open_doubts(draft, device)
     if not doubts or not sys.stdin.isatty():
         return draft
@@ -227,7 +226,7 @@ def _ask(draft: Draft, device: Device) -> Draft:
     return replace(draft, confirmed=frozenset(typed))
 
 
-_LOOK_S: Final = 0.1
+_POLL_S: Final = 0.1
 _HINT: Final = "Undo: Ctrl-C"
 
 
@@ -238,9 +237,10 @@ def undo_window(
     sleep_s: Callable[[float], None] = time.sleep,
     ticks_s: Callable[[], float] = time.monotonic,
 ) -> Callable[[datetime], bool]:
-    """What waits until a time, under a bar that says how to undo; Ctrl-C, or ``check``, ends it.
+    """Return a function that waits until a time, with a bar that says how to undo; Ctrl-C or
+    ``check`` ends it.
 
-    How long that is the clock says once: it may be set meanwhile.
+    The system clock is read once, at the start: it may be set meanwhile.
     """
 
     def wait(until: datetime) -> bool:
@@ -249,7 +249,7 @@ def undo_window(
         while (left_s := end_s - ticks_s()) > 0:
             check()
             shown.counted(_HINT, min(total, total - int(left_s)), total)
-            sleep_s(min(_LOOK_S, left_s))
+            sleep_s(min(_POLL_S, left_s))
         shown.counted(_HINT, total, total)
         return True
 

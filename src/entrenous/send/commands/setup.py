@@ -1,6 +1,5 @@
-"""``entrenous setup``: make a new device, or link this one to another.
-
-With the other side, ``entrenous device add``: two devices, side by side.
+"""``entrenous setup``: make a new device, or link this one to another; with the other side,
+``entrenous device add``.
 """
 
 import sys
@@ -43,18 +42,17 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.set_up import set_up
 from entrenous.terminal.output import hint, put_json, rfc3339_utc, say, unwrapped
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, line_typed
+from entrenous.terminal.typed_input import SAFER, Json, line_typed
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's command."""
     app.command("setup")(setup)
 
 
 def setup(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What people shall see as your name.")
+        str | None, typer.Option(metavar="NAME", help="The name that people see.")
     ] = None,
     relay: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of your relay, https://...")
@@ -66,14 +64,14 @@ def setup(
         str | None,
         typer.Option(
             metavar="-|CODE",
-            help=f"{SAFER} The code of your other device; this one becomes one more of yours.",
+            help=f"{SAFER} The code of your other device; this one becomes another of yours.",
         ),
     ] = None,
     called: Annotated[
         str | None,
         typer.Option("--as", metavar="NAME", help="With --link: what you call this device."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a device: its keys, and an encrypted vault that only your passphrase opens.
 
@@ -97,7 +95,7 @@ def setup(
     say(f"This is now {identity.name}'s device; its vault is in {home}.")
     say("next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite")
     if not offline:
-        say("A forgotten passphrase is for good, unless you have a recovery sheet on paper:")
+        say("A forgotten passphrase cannot be replaced, unless you have a recovery sheet on paper:")
         say("entrenous device recovery --out FILE")
 
 
@@ -119,7 +117,7 @@ _YES = frozenset({"yes", "y", "same"})
 
 
 def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json: bool) -> None:
-    """The old device's part, from the code to the new device's first letter.
+    """Run the old device's side, from the code to the new device's first letter.
 
     Raises:
         MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers, EndedThere,
@@ -154,10 +152,10 @@ def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json:
 def link_here(
     code: str, name: str | None, device: Device, lock: Callable[[Home], None], *, as_json: bool
 ) -> None:
-    """The new device's part, from the code to its first letters.
+    """Run the new device's side, from the code to its first letters.
 
-    ``lock`` gives its vault the relay's part: before anybody can have it on a list, and before the
-    master key is in it, since who revokes it afterwards is told that nothing opens it any more.
+    ``lock`` gives its vault the relay's part, before anybody can have it on a list, and before it
+    has the master key: whoever revokes it later is told that nothing opens the vault any more.
 
     Raises:
         BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
@@ -172,7 +170,7 @@ def link_here(
         hint("Waiting until the other device has been answered too: until ten minutes after it")
         hint("showed its code. Ctrl-C ends it, and then this device is not linked.")
         _until(LinkState.LINKED, side, lambda now: look_new(now, device), device)
-        catch_up(device)  # what its relay does not answer now is done by the next command
+        catch_up(device)  # the next command does what the relay does not answer now
     except (KeyboardInterrupt, typer.Abort):
         end_new(side, device)
         if own_other_devices(device) is not None:
@@ -197,15 +195,15 @@ def _put_code(side: OldSide, *, qr: bool, as_json: bool) -> None:
         say(qr_text(side.code))
     say()
     say("On the new device, within ten minutes: entrenous setup --link -")
-    say("It asks for the code then, so that no list of typed commands keeps it.")
-    say("Show this code to nobody, and do not send it: who has it can ask to be linked.")
+    say("It asks for the code then, so that it is not saved with your typed commands.")
+    say("Show this code to nobody, and do not send it: whoever has it can ask to be linked.")
 
 
 def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: Device) -> Side:
-    """Look until it has come so far, and wait for the relay's word in between.
+    """Process messages until the linking has this state, waiting for the relay in between.
 
     Raises:
-        LinkOver: it took too long, or something was out of order.
+        LinkOver: time ran out, or a message was out of order.
     """
     box = side.box
     while side.state is not state:
@@ -217,8 +215,8 @@ def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: D
 
 
 def until_it_writes(side: OldSide, device: Device) -> OldSide:
-    """Fetch until the new device's first letter is there, or it took too long; what it lacks then
-    comes later. It is on the list in any case, so what the relay refuses now is only told.
+    """Fetch until the new device's first letter arrives or time runs out. The device is on the list
+    in any case, so errors are only hinted at.
     """
     try:
         return _fetched_until_it_writes(side, device)
@@ -233,19 +231,15 @@ def _fetched_until_it_writes(side: OldSide, device: Device) -> OldSide:
         fetch_messages(device)
         side = look_old(side, device)
         if side.state is not LinkState.LINKED:
-            _wait_for_mail(device)
+            home = who_am_i(device).home
+            device.courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S)
             asked += 1
     fetch_messages(device)
     return side
 
 
-def _wait_for_mail(device: Device) -> None:
-    home = who_am_i(device).home
-    device.courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S)
-
-
 def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
-    """Whether the person says that both show this; anything but yes is no."""
+    """Ask whether both devices show this; anything but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
         signs = [sign.name for sign in shown.signs]
@@ -253,7 +247,7 @@ def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
     else:
         say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
         say(f"or in numbers: {numbers}")
-    hint(f"Does {other} show just the same? Type yes or no:")
+    hint(f"Does {other} show exactly the same? Type yes or no:")
     typed = sys.stdin.readline()
     if not typed:
         raise typer.Abort
@@ -267,8 +261,8 @@ def _tell(name: str, *, answered: bool, as_json: bool) -> None:
     if answered:
         say(f"Linked: {name}. It receives what people send you from now on; they are told.")
     else:
-        say(f"{name} is on your list, but it has not answered. If it does not within a while, take")
-        say("it off again: entrenous device revoke NAME")
+        say(f"{name} is on your list, but it has not answered. If it does not within a while,")
+        say("remove it: entrenous device revoke NAME")
     say("All of your devices: entrenous device list")
 
 

@@ -20,50 +20,45 @@ from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.output import put_json, rfc3339_utc, say
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import Json
 
 
 def sheet_in(path: Path | None) -> RecoverySheet | None:
-    """The recovery sheet in a file, if one was given.
-
-    Raises:
-        NotASheet, NoSuchFile, UnreadableFile.
+    """Read the recovery sheet in a file, if one was given; raises NotASheet, NoSuchFile,
+    UnreadableFile.
     """
     return None if path is None else read_sheet_in(path)
 
 
 def read_sheet_in(path: Path) -> RecoverySheet:
-    """The recovery sheet in a file; raises NotASheet, NoSuchFile, UnreadableFile."""
+    """Read a recovery sheet; raises NotASheet, NoSuchFile, UnreadableFile."""
     return read_sheet(read_file(path).decode(errors="replace"))
 
 
 _SHUT: Final = (
-    "Copies of its folder from before, as in a backup, are shut: no passphrase opens them now, but",
-    "for those that were made while it had an offline window.",
+    "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except",
+    "those that were made while it had an offline window.",
 )
 _NOT_YET: Final = (
-    "Copies of its folder from before, as in a backup, still open with the old one, to read. They",
-    "are shut when this device opens next and reaches its relay: entrenous inbox",
+    "Older copies of its folder, as in a backup, still open with the old one, to read. They are",
+    "shut when this device opens next and reaches its relay: entrenous inbox",
 )
 _MOVING: Final = (
-    "Copies of its folder from before, as in a backup, still open with the old one, to read, for",
-    "up to 30 days: the relay that you move away from answers for them.",
+    "Older copies of its folder, as in a backup, still open with the old one, to read, for up to",
+    "30 days: the relay that you move away from answers for them.",
 )
 _NEVER: Final = (
-    "Copies of its folder from before, as in a backup, still open with the old one, for no relay",
-    "has a part of its lock.",
+    "Older copies of its folder, as in a backup, still open with the old one, because no relay has",
+    "a part of its lock.",
 )
 _NOT_YOURS: Final = (
     "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open,",
-    "another passphrase shuts every copy from before: entrenous passphrase change",
+    "a new passphrase shuts all older copies: entrenous passphrase change",
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-Sheet = Annotated[
-    Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
-]
 
 
 def commands() -> typer.Typer:
-    """Those of ``entrenous device`` that are about the lock; devices.py adds the others."""
+    """Return the group ``entrenous device`` with the commands of the lock; devices.py adds more."""
     device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
     device.command("offline")(offline)
     device.command("recovery")(recovery)
@@ -72,7 +67,6 @@ def commands() -> typer.Typer:
 
 
 def join(app: typer.Typer) -> None:
-    """Add the command about the passphrase."""
     passphrase = typer.Typer(help="What opens this device's vault.", no_args_is_help=True)
     passphrase.command("change")(change)
     app.add_typer(passphrase, name="passphrase")
@@ -89,8 +83,8 @@ def offline(
 ) -> None:
     """Let this device open without its relay for some hours.
 
-    Meanwhile somebody who copies its folder can try passphrases without end, and keeps that chance.
-    Sending and fetching still wait for the relay.
+    Meanwhile anybody who copies its folder can try passphrases without limit, even later. Sending
+    and fetching still wait for the relay.
     """
     if off == (hours is not None):
         raise typer.BadParameter("give either --hours N or --off")
@@ -109,19 +103,21 @@ def offline(
 def recovery(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet.")],
-    old: Sheet = None,
+    old: Annotated[
+        Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write your recovery sheet, and take the master key off this device.
 
-    Print it and keep it apart from your devices: with it you allow more tries after ten wrong
+    Print it and keep it apart from your devices. With it you allow more tries after ten wrong
     passphrases, and shut this device if it is lost, from any machine: entrenous device revoke
-    --lost --recovery FILE. Who has it can pose as you.
+    --lost --recovery FILE. Whoever has it can pose as you.
     """
     earlier = read_sheet_in(old) if old else None
     with unlocked_of(context) as (device, unlocked):
-        with suppress(OfflineDevice):  # which has nothing to recover, and reads so
-            catch_up(device)  # a loss that it hears of changes what belongs on the sheet
+        with suppress(OfflineDevice):  # it has nothing to recover, and is told so below
+            catch_up(device)  # news of a lost device changes what belongs on the sheet
         sheet = sheet_of(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
         take_master_away(device)
@@ -139,8 +135,8 @@ def unlock(
 ) -> None:
     """Allow ten more tries, after ten wrong passphrases locked this device.
 
-    The sheet is one that was written on the device in ENTRENOUS_HOME. Where there is none, it frees
-    the device that it was written on, wherever that is.
+    If ENTRENOUS_HOME has a device, the sheet must be one that was written on it. If it has none,
+    the sheet unlocks the device that it was written on, wherever that is.
     """
     settings = session_of(context).settings
     here = allow_more_tries(settings, read_sheet_in(sheet))
@@ -148,7 +144,7 @@ def unlock(
         put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
         return
     which = f"in {settings.home}" if here else "that this sheet was written on"
-    say(f"The relay answers ten more tries for the device {which}.")
+    say(f"The relay allows ten more tries for the device {which}.")
     for line in _NOT_YOURS:
         say(line)
 
@@ -165,9 +161,9 @@ def change(
 ) -> None:
     """Choose another passphrase, and end an offline window.
 
-    The old one opens this folder no more. With a relay, neither does any passphrase open a copy of
-    the folder from before, as in a backup. Without one (setup --offline) such a copy still opens
-    with the old passphrase.
+    The old passphrase no longer opens this folder. With a relay, no passphrase opens an older copy
+    of the folder, as in a backup. Without one (setup --offline) such a copy still opens with the
+    old passphrase.
     """
     with unlocked_of(context) as (device, unlocked):
         words = another_passphrase(descriptor, "--new-passphrase-fd")
@@ -182,12 +178,12 @@ def change(
     for line in copies:
         say(line)
     if sheet:
-        say("A recovery sheet from before no longer opens it without the relay; write a new one:")
+        say("An earlier recovery sheet no longer opens it without the relay; write a new one:")
         say("entrenous device recovery --out FILE")
 
 
 def _copies(before: Unlocked, after: Unlocked) -> tuple[str, ...]:
-    """What becomes of copies of the folder from before its passphrase changed."""
+    """Return what the passphrase change means for older copies of the folder."""
     if after.terms.lock is None:
         return _NEVER
     if after.terms.lock == before.terms.lock:

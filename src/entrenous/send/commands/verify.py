@@ -1,6 +1,4 @@
-"""``entrenous person verify``; QR codes written to a file, drawn on the terminal, or read from a
-picture.
-"""
+"""``entrenous person verify``; QR codes as a file, on the terminal, or read from a picture."""
 
 import io
 from pathlib import Path
@@ -57,8 +55,8 @@ def verify(
 ) -> None:
     """Make sure that nobody stands between you and somebody: compare what both devices show.
 
-    Side by side or by voice; never by messages, which whoever stands in between could change. Face
-    to face, each of you shows a code (--qr) and photographs the other's (--scan).
+    Compare side by side or by voice; never by messages, which an attacker in between could change.
+    Face to face, each of you shows a code (--qr) and photographs the other's (--scan).
     """
     if differs and (same or not sas):
         raise typer.BadParameter("--differs goes with --sas alone")
@@ -104,7 +102,7 @@ def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
     if differs:
         disagree(name, device)
         say(f"Noted: {name}'s keys count as unknown. Somebody may stand between you.")
-        say("Do not send them anything private before you met and found out.")
+        say("Do not send them anything private before you have met and found out why.")
         return
     if same:
         _agree(name, device)
@@ -135,23 +133,23 @@ def _put(shown: ShortString) -> None:
     say("or in numbers: " + " ".join(map(str, shown.numbers)))
 
 
-_PIXELS: Final = 8  # of one square of the code
-_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is looked for
+_PIXELS: Final = 8  # per square of the code
+_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is searched
 
 
 def qr_picture(link: str) -> bytes:
-    """A PNG file that phones read, also from a screen (ISO/IEC 18004, error correction M)."""
+    """Return a QR code as a PNG that phones read from a screen (ISO/IEC 18004, correction M)."""
     file = io.BytesIO()
     segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS)
     return file.getvalue()
 
 
 def qr_read(untrusted_data: bytes) -> str:
-    """The text of the QR code in a picture: the file is decoded in a jail, and its pixels are
-    searched here, at several sizes, since a code may be missed at one and found at another.
+    """Read the QR code in a picture. The file is decoded in the sandbox, and searched here at
+    several sizes, since a code may be missed at one and found at another.
 
     Raises:
-        NoCode; NotAPicture and its like.
+        NoCode, and the decoding errors, such as NotAPicture.
     """
     import cv2  # noqa: PLC0415 - only a code in a picture needs it
     import numpy as np  # noqa: PLC0415 - as above
@@ -168,7 +166,8 @@ def qr_read(untrusted_data: bytes) -> str:
 
 
 def qr_text(link: str) -> str:
-    """Lines of half blocks with a light frame, for a dark terminal; two rows of squares a line.
+    """Draw a QR code in half blocks for a dark terminal, two rows of squares a line, with a light
+    frame.
 
     Correction L: an invite then fits 80 columns, and a screen has no scratches.
     """

@@ -1,7 +1,6 @@
 """Marked copies of a clip: decoded once per batch, marked frame by frame, encoded one by one.
 
-A first pass surveys the clip: frame times, camera motion, looks; each pass reports how far it
-has come.
+A first pass surveys the clip: frame times, camera motion, key frames. Each pass reports progress.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,12 +46,12 @@ from entrenous.watermark.clip_mark import (
 from entrenous.watermark.pyramid import Plane
 
 _EVERYTHING: Final = Cut()
-_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copies that nobody gets
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
 _TRIED_FRAMES: Final = 360
-_SHOTS: Final = 8  # frames that each copy is given at a time
-_SURVEYED: Final = 0.2  # of what preparing a clip takes, measured on 3 s of 720p
-_WRITTEN: Final = 0.8  # of what trying two qualities takes; the rest is to compare both
-_SAME_S: Final = 0.05  # an amplitude serves so long: its minima bear what a camera does meanwhile
+_SHOTS: Final = 8  # frames handed to each copy at a time
+_SURVEYED: Final = 0.2  # the survey's share of preparing a clip, measured on 3 s of 720p
+_WRITTEN: Final = 0.8  # encoding's share of trying two qualities; the rest is comparing both
+_SAME_S: Final = 0.05  # how long an amplitude is reused: its local minima allow for camera motion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +70,8 @@ class ClipOriginal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shot:
-    """A frame, and what all copies of it share: how strong the mark may be, and of both nodes in
-    sight the share and the way from their grid to the frame's.
+    """A frame, and what all copies of it share: the mark's local strength, and for both nodes in
+    sight their weight and the motion from their grid to the frame's.
     """
 
     frame: Frame
@@ -82,7 +81,7 @@ class _Shot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """A copy to be written: whose seed marks it, what is heard in it, how finely."""
+    """A copy to be written: the seed of its mark, its sound track, its rate factor."""
 
     seed: Secret
     sound: Track | None
@@ -91,7 +90,7 @@ class Wanted:
 
 @dataclass(slots=True, eq=False)
 class _Copy:
-    """One recipient's copy in the making; ``patterns`` are those of the nodes in sight."""
+    """One recipient's copy in progress; ``patterns`` are those of the nodes in sight."""
 
     seed: Secret
     writer: ClipWriter
@@ -101,8 +100,9 @@ class _Copy:
 def prepare_clip(
     untrusted_data: bytes, shown: Shown, device: Device, reached: Reached = unseen
 ) -> ClipOriginal:
-    """Look through a clip, lay out its marks, and measure how finely its copies must be written;
-    ``shown`` is what :func:`.shown_in` says of it, ``reached`` is told how far that is.
+    """Survey a clip, lay out its marks, and measure the quality that its copies need.
+
+    ``shown`` is from :func:`.shown_in`; ``reached`` gets the share done.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
@@ -130,10 +130,11 @@ def write_clips(
     cut: Cut = _EVERYTHING,
     reached: Reached = unseen,
 ) -> list[bytes]:
-    """One file for each, all made in one walk through the original; ``reached`` is told how far
-    it is, in the thread that asked for them.
+    """Write one file per copy, all in one pass through the original.
+
+    ``reached`` gets the share done, in the calling thread.
     """
-    walk = report_share_done(cut, original.camera, reached)
+    report = report_share_done(cut, original.camera, reached)
     workers = pool_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
@@ -144,10 +145,10 @@ def write_clips(
         shots = _shots(clip.frames, original)
         work: list[Future[None]] = []
         while few := tuple(islice(shots, _SHOTS)):
-            _done(work)  # so that no more frames than these are waiting
-            walk(few[0].frame.at_s)
+            _wait_for(work)  # limits the frames in memory
+            report(few[0].frame.at_s)
             work = [crew.submit(_add, original, copy, few) for copy in made]
-        _done(work)
+        _wait_for(work)
         files = list(crew.map(lambda copy: copy.writer.finish(), made))
     reached(1.0)
     return files
@@ -155,12 +156,12 @@ def write_clips(
 
 def _add(original: ClipOriginal, copy: _Copy, shots: Sequence[_Shot]) -> None:
     for shot in shots:
-        luma = _marked(original, copy.seed, copy.patterns, shot)
-        frame = shot.frame
-        copy.writer.add(luma, _chroma(frame), frame.at_s, frame.coded)
+        luma, frame = _marked(original, copy.seed, copy.patterns, shot), shot.frame
+        chroma = np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
+        copy.writer.add(luma, chroma, frame.at_s, frame.coded)
 
 
-def _done(work: Iterable[Future[None]]) -> None:
+def _wait_for(work: Iterable[Future[None]]) -> None:
     for each in work:
         each.result()
 
@@ -191,15 +192,15 @@ def _marked(
     patterns: dict[int, Plane],
     shot: _Shot,
 ) -> NDArray[np.uint8]:
-    _turn_over(original, seed, patterns, [node for node, _, _ in shot.nodes])
+    _update_patterns(original, seed, patterns, [node for node, _, _ in shot.nodes])
     shown = [(laid_on(patterns[node], way), share) for node, share, way in shot.nodes]
     return marked(np.asarray(shot.frame), shot.strength, shown, original.noise)
 
 
-def _turn_over(
+def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
-    """Make the patterns of these nodes, forget all others."""
+    """Make the patterns of these nodes, and forget all others."""
     size = stream_bytes(original.stage)
     for node in nodes:
         if node not in patterns:
@@ -211,14 +212,10 @@ def _turn_over(
         del patterns[node]
 
 
-def _chroma(frame: Frame) -> NDArray[np.uint8]:
-    return np.frombuffer(frame.planes, np.uint8)[frame.width_px * frame.height_px :]
-
-
 def _with_quality(original: ClipOriginal, device: Device, reached: Reached) -> ClipOriginal:
-    """As finely as two copies that nobody gets tell, one of them coarser than the other."""
+    """Choose the rate factor from two trial copies, one coarser than the other."""
     wanted = [Wanted(_TRIAL, None, crf) for crf in TRIED_CRFS]
-    cuts = _tried(original.camera)
+    cuts = _trial_cuts(original.camera)
     errors = [
         _errors(original, wanted, cut, device, each)
         for cut, each in zip(cuts, split(reached, len(cuts)), strict=True)
@@ -239,8 +236,8 @@ def _errors(
     return errors
 
 
-def _tried(camera: Camera) -> list[Cut]:
-    """All of a short clip; of a longer one, a part from its start and one from its middle."""
+def _trial_cuts(camera: Camera) -> list[Cut]:
+    """Return all of a short clip, or of a longer one a part of its start and one of its middle."""
     times = [float(at_s) for at_s in camera.times]
     if len(times) <= _TRIED_FRAMES:
         return [Cut()]
@@ -254,7 +251,7 @@ _THUMB_PX: Final = 96
 _KEYS_MAX: Final = 240
 _KEY_SIDE_PX: Final = 640
 _KEY_POINTS: Final = 500
-_LOOK_SCALE: Final = 512.0  # entries of a look are mostly below a half
+_LOOK_SCALE: Final = 512.0  # descriptor entries are mostly below a half
 
 
 @dataclass(slots=True)
@@ -279,7 +276,7 @@ class _Seen:
 
 
 def shown_in(untrusted_data: bytes, device: Device) -> Shown:
-    """What all frames of a clip have in common, at their own size; none of them is walked.
+    """Return the properties that all frames of a clip share, at full size, without decoding them.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
@@ -289,7 +286,7 @@ def shown_in(untrusted_data: bytes, device: Device) -> Shown:
 
 
 def survey(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> Survey:
-    """Walk through the clip; ``reached`` is told how far that is.
+    """Decode the whole clip once, and measure it; ``reached`` gets the share done.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
@@ -323,14 +320,14 @@ def _key(frame: Frame) -> KeyFrame:
 
 
 def report_share_done(cut: Cut, camera: Camera, reached: Reached) -> Callable[[float], None]:
-    """Told when the next frame of a cut is shown, in seconds, it tells the share that is done."""
+    """Return a function that takes the next frame's time in seconds, and reports the share done."""
     start_s = max(cut.start_s, float(camera.times[0]))
     length_s = min(cut.stop_s, start_s + camera.length_s) - start_s
     return lambda at_s: reached(share_of(at_s - start_s, length_s))
 
 
-def report_each_frame(frames: Iterable[Frame], walk: Callable[[float], None]) -> Iterator[Frame]:
-    """The frames, each told as it comes."""
+def report_each_frame(frames: Iterable[Frame], report: Callable[[float], None]) -> Iterator[Frame]:
+    """Yield the frames, reporting the time of each."""
     for frame in frames:
-        walk(frame.at_s)
+        report(frame.at_s)
         yield frame

@@ -18,7 +18,7 @@ from entrenous.base.audio_video import (
     TooQuietToMark,
 )
 from entrenous.base.copies import Copy
-from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
+from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, SOUND_CONTEXT, SOUND_LENGTH_S_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -34,34 +34,29 @@ from entrenous.send.copies.clip_copies import (
     shown_in,
     write_clips,
 )
-from entrenous.send.copies.mark_file import MarkedFile, NotWritten, forget_unwritten
+from entrenous.send.copies.mark_file import MarkedFile, Recording
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
-from entrenous.send.inbox import new_name
 from entrenous.send.message.transfer_progress import Reached, unseen, within
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
 
-_BATCH_BYTES: Final = 256 * 1024 * 1024  # of originals whose copies are in memory together
+_BATCH_BYTES: Final = 256 * 1024 * 1024  # of copies in one batch, at the original's size
 _BATCH_MAX: Final = 12
-_HEARD: Final = 0.05  # of what preparing takes; the rest is for what is seen
-_FRAMES: Final = 0  # places in the message
+_HEARD: Final = 0.05  # the sound's share of preparing a clip
+_FRAMES: Final = 0  # index of the frames among the message's media
 _SOUND: Final = 1
-_NOT_KEPT: Final = BlobId(b"")  # until the first copy is made, nothing is kept
-_BATCH_PIXELS: Final = 8_000_000  # of frames in work: an encoder takes 105 bytes for each
-
-
-def _unseen_walk(_copies: int) -> Reached:
-    return unseen
+_NOT_KEPT: Final = BlobId(b"")  # nothing is stored until the first copy is made
+_BATCH_PIXELS: Final = 8_000_000  # pixels per frame over all encoders: each takes 105 bytes a pixel
 
 
 def mark_clip_copies(
     untrusted_data: bytes, to: Sequence[RecipientId], device: Device
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
-    """One marked copy after the other; the ledger has each before it is handed over.
+    """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    Copies are made in batches: one walk through the original serves up to twelve of them, and no
-    more are in memory. Whoever stops early can trace the copies that were handed over, and the
-    ledger names no others; nor the last one, where NotWritten is thrown in.
+    Each pass through the original makes up to twelve copies, and no more are in memory. If the
+    caller stops early, the ledger has the copies that were yielded and no others; throwing
+    NotWritten in removes the last one too.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
@@ -69,21 +64,17 @@ def mark_clip_copies(
         SoundUnknown, SoundBroken: its sound track cannot be read.
     """
     original, sound = prepare_with_sound(untrusted_data, device)
-    marking = _begun(original, sound, device)
+    recording = _recording(original, sound, device)
     with closing(clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
-            marking.add(Copy(person, made.seed, made.sha256), device)
-            try:
-                yield marking.name, MarkedFile(person, made.data, SUFFIX)
-            except NotWritten:
-                marking.drop_last(device)
-                raise
+            copy = Copy(person, made.seed, made.sha256)
+            yield from recording.hand_over(copy, MarkedFile(person, made.data, SUFFIX))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipSound:
-    """What is heard in a clip; ``prepared`` is None when it is too short or too quiet for a mark,
-    and then ``contour`` is empty.
+    """A clip's sound track; ``prepared`` is None if it is too short or too quiet for a mark, and
+    ``contour`` is then empty.
     """
 
     sound: Sound
@@ -91,7 +82,7 @@ class ClipSound:
     contour: bytes
 
     def track(self, seed: Secret) -> Track:
-        """What is heard in one copy, as it lay beside the original's frames."""
+        """Return one copy's sound track, with the original's timing."""
         sound = self.sound
         if self.prepared is None:
             return Track(np.asarray(sound), sound.rate_hz, sound.timing)
@@ -103,14 +94,14 @@ class ClipSound:
 def prepare_with_sound(
     untrusted_data: bytes, device: Device, reached: Reached = unseen
 ) -> tuple[ClipOriginal, ClipSound | None]:
-    """A clip and what is heard in it, None when it is silent; ``reached`` is told how far that is.
+    """Prepare a clip and its sound track (None if silent); ``reached`` gets the share done.
 
-    Its sound comes first: what refuses it by that is known before its frames are walked, which may
-    take an hour.
+    The sound comes first, so that a refusal because of it is known before the frames are decoded,
+    which may take an hour.
 
     Raises:
-        NoFrames, before its sound is asked for: it is no clip.
-        What :func:`.clip_sound` and :func:`.prepare_clip` raise.
+        NoFrames: the file is not a clip; raised before its sound is read.
+        The errors of :func:`.clip_sound` and :func:`.prepare_clip`.
     """
     shown = shown_in(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)
@@ -119,17 +110,18 @@ def prepare_with_sound(
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
-def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who looks on
+def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches the progress
     original: ClipOriginal,
     sound: ClipSound | None,
     people: int,
     device: Device,
     room_bytes: int = _BATCH_BYTES,
-    begun: Callable[[int], Reached] = _unseen_walk,
+    begun: Callable[[int], Reached] = lambda _copies: unseen,
 ) -> Generator[MadeCopy, None, None]:
-    """So many copies, one after the other; no more than a batch of them is in memory, which takes
-    about ``room_bytes``. ``begun`` is told how many a walk makes, and returns who is told how far
-    that walk is.
+    """Yield ``people`` copies, holding one batch in memory, of about ``room_bytes``.
+
+    ``begun`` is called before each pass with the number of copies that it makes, and returns the
+    function that gets that pass's progress.
     """
     size = _batch_size(original, room_bytes)
     for first in range(0, people, size):
@@ -145,7 +137,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who looks on
 
 
 def sent_clip(original: ClipOriginal) -> SentClip:
-    """What the ledger keeps of a clip, before anything of it is kept or copied."""
+    """Return the ledger's entry for a clip, before any file of it is stored or copied."""
     return SentClip(
         original=_NOT_KEPT,
         survey=_NOT_KEPT,
@@ -157,59 +149,22 @@ def sent_clip(original: ClipOriginal) -> SentClip:
     )
 
 
-@dataclass(slots=True)
-class _Marking:
-    """A message whose copies are being made; ``made`` of them are in the ledger."""
+def _recording(original: ClipOriginal, sound: ClipSound | None, device: Device) -> Recording:
+    marked_sound = sound if sound is not None and sound.contour else None
 
-    id: MessageId
-    name: MessageName
-    at: datetime
-    clip: SentClip
-    source: bytes
-    survey: bytes
-    sound: ClipSound | None
-    made: int = 0
-
-    def add(self, copy: Copy, device: Device) -> None:
-        """Put one more copy into the ledger, the original with the first."""
-        with device.vault.together():
-            if not self.made:
-                self._begin(device)
-            device.ledger.add_copies(self.id, _FRAMES, self.made, (copy,))
-            if self._is_heard:
-                device.ledger.add_copies(self.id, _SOUND, self.made, (copy,))
-        self.made += 1
-
-    def drop_last(self, device: Device) -> None:
-        """Take out of the ledger what was added last: it was not written."""
-        self.made -= 1
-        places = (_FRAMES, _SOUND) if self._is_heard else (_FRAMES,)
-        forget_unwritten(self.id, places, self.made, device)
-
-    def _begin(self, device: Device) -> None:
-        original, survey = device.vault.keep(self.source), device.vault.keep(self.survey)
-        clip = replace(self.clip, original=original, survey=survey)
+    def begin(id_: MessageId, name: MessageName, at: datetime) -> Message:
+        source, survey = (
+            device.vault.keep(original.source),
+            device.vault.keep(pack(original.survey)),
+        )
+        clip = replace(sent_clip(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
-        if self.sound is not None and self._is_heard:  # traced where no picture is left
-            contour = device.vault.keep(self.sound.contour)
-            sounds = (SentSound(original, contour, self.sound.sound.length_s, ()),)
-        device.ledger.record(Message(self.id, self.name, self.at, (), clips=(clip,), sounds=sounds))
+        if marked_sound is not None:  # to trace the sound without its picture
+            kept = device.vault.keep(marked_sound.contour)
+            sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
+        return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
-    @property
-    def _is_heard(self) -> bool:
-        return self.sound is not None and bool(self.sound.contour)
-
-
-def _begun(original: ClipOriginal, sound: ClipSound | None, device: Device) -> _Marking:
-    return _Marking(
-        MessageId(device.dice.token(ID_BYTES)),
-        new_name(device),
-        device.clock.now(),
-        sent_clip(original),
-        original.source,
-        pack(original.survey),
-        sound,
-    )
+    return Recording(device, (_FRAMES,) if marked_sound is None else (_FRAMES, _SOUND), begin)
 
 
 def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
@@ -219,11 +174,11 @@ def _batch_size(original: ClipOriginal, room_bytes: int) -> int:
 
 
 def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
-    """What is heard in a clip; None when it is silent.
+    """Read and prepare a clip's sound track; None if it is silent.
 
     Raises:
-        SoundUnknown: it has sound, which is not read; a copy would be silent without a word.
-        ClipTooLongWithSound: also with the silences that it needs beside its picture.
+        SoundUnknown: its codec is not supported; a copy would be silent without notice.
+        ClipTooLongWithSound: it is too long, counting the silences that keep it in time.
         SoundBroken.
     """
     try:
@@ -244,6 +199,6 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
 
 
 def _refuse_too_long(sound: Sound) -> None:
-    """A copy holds the silences too, and has to be read when it is found."""
+    """Raise SoundTooLong, counting the silences: the copy has to be readable when it is found."""
     if len(sound) + sound.timing.silent > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))

@@ -1,6 +1,4 @@
-"""Mark copies of a file for people who get them by another channel; forget those that were never
-written.
-"""
+"""Mark copies of a file for people who get them by another channel; forget unwritten ones."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -30,7 +28,7 @@ from entrenous.send.inbox import new_name
 
 @dataclass(frozen=True, slots=True)
 class MarkedFile:
-    """One recipient's copy as a file, and the suffix that its name should have."""
+    """One recipient's copy as a file, and the suffix for its name."""
 
     to: RecipientId
     data: bytes
@@ -40,12 +38,11 @@ class MarkedFile:
 def mark_copies(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
-    """One marked copy after the other; the ledger has each before it is handed over.
+    """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    All processors work a little ahead of what is asked for, so memory does not grow with the number
-    of copies. Whoever stops early (closes the generator, or interrupts it) can trace the copies
-    that were handed over, and the ledger names no others; nor the last one, where NotWritten is
-    thrown in.
+    All processors work, a little ahead of the caller, so memory does not grow with the number of
+    copies. If the caller stops early, the ledger has the copies that were yielded and no others;
+    throwing NotWritten in removes the last one too.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
@@ -75,8 +72,8 @@ def mark_copies(
 class _Marking:
     """A message whose copies are being made.
 
-    ``batch`` is what was recorded last, its first copy being number ``start``; ``handed`` copies
-    have been handed over.
+    ``batch`` was recorded last, and its first copy has number ``start``; ``handed`` copies have
+    been yielded.
     """
 
     original: Original
@@ -90,7 +87,7 @@ class _Marking:
     kept: BlobId | None = None
 
     def record(self, names: Sequence[RecipientId], made: Sequence[MadeCopy]) -> None:
-        """Put the next copies into the ledger, with the message itself before the first of them."""
+        """Add the next copies to the ledger, and the message itself before the first."""
         copies = tuple(
             Copy(name, copy.seed, copy.sha256) for name, copy in zip(names, made, strict=True)
         )
@@ -101,7 +98,7 @@ class _Marking:
             self.device.ledger.add_copies(self.id, 0, self.start, copies)
 
     def close(self) -> None:
-        """Take out of the ledger what was recorded and then not handed over."""
+        """Remove copies from the ledger that were recorded and then not yielded."""
         handed = self.batch[: self.handed - self.start]
         if self.handed > 0 and len(handed) < len(self.batch):
             self.device.ledger.add_copies(self.id, 0, self.start, handed)
@@ -122,11 +119,11 @@ Marked = Generator[tuple[MessageName, MarkedFile], None, None]
 def mark_file(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> Marked:
-    """One marked copy after the other; the ledger has each before it is handed over.
+    """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
     Raises:
-        OnlyPicturesHaveASize: a size was asked for, and this is none.
-        What :func:`.mark.mark_copies`, mark_clip_copies and mark_sound_copies raise.
+        OnlyPicturesHaveASize: a size was given, and the file is not a picture.
+        The errors of :func:`mark_copies`, mark_clip_copies and mark_sound_copies.
     """
     with of_file(0):
         yield from _marked(untrusted_data, to, size_px, device)
@@ -142,48 +139,77 @@ def _marked(
         raise OnlyPicturesHaveASize
     if medium is Medium.CLIP:
         return _mark_clip(untrusted_data, to, device)
-    return _late("entrenous.send.copies.sound_copies:mark_sound_copies")(untrusted_data, to, device)
+    return _lazy("entrenous.send.copies.sound_copies:mark_sound_copies")(untrusted_data, to, device)
 
 
 def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> Marked:
-    """A clip that has no frames may still be heard."""
+    """Mark a clip; if it has no frames, mark its sound."""
     try:
-        yield from _late("entrenous.send.copies.mark_clip:mark_clip_copies")(
+        yield from _lazy("entrenous.send.copies.mark_clip:mark_clip_copies")(
             untrusted_data, to, device
         )
-    except FramesUnknown:  # it has pictures, so its sound alone is not what she marks
+    except FramesUnknown:  # it has frames that we cannot read, so its sound alone is not enough
         raise
     except NoFrames:
-        yield from _late("entrenous.send.copies.sound_copies:mark_sound_copies")(
+        yield from _lazy("entrenous.send.copies.sound_copies:mark_sound_copies")(
             untrusted_data, to, device
         )
 
 
-def _late(place: str) -> Callable[..., Marked]:
-    """Loaded when it is needed: who marks a picture does not wait for the video library."""
+def _lazy(place: str) -> Callable[..., Marked]:
+    """Import a function when needed: marking a picture does not wait for the video library."""
     module, _, name = place.partition(":")
     found: Callable[..., Marked] = getattr(import_module(module), name)
     return found
 
 
 class NotWritten(Exception):
-    """Thrown into a generator of marked copies: nobody has the one that it yielded last."""
+    """Thrown into a generator of marked copies: the copy it yielded last was not written."""
 
 
-def forget_unwritten(
-    message: MessageId, places: Sequence[int], number: int, device: Device
-) -> None:
-    """Take copy ``number``, counted from 0, out of the ledger, where it stands as a batch of its
-    own at these places of the message; with the first of them goes the message.
+class Recording:
+    """A new message whose copies enter the ledger one by one, each at the same ``positions``.
+
+    ``begin`` stores the originals and makes the message, once the first copy is there.
     """
-    with device.vault.together():
-        if number > 0:
-            for place in places:
-                device.ledger.add_copies(message, place, number, ())
-            return
-        sent = device.ledger.read(message)
-        device.ledger.forget(message)
-        clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
-        sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
-        for blob in clips | sounds:
-            device.vault.forget(blob)
+
+    def __init__(
+        self,
+        device: Device,
+        positions: Sequence[int],
+        begin: Callable[[MessageId, MessageName, datetime], Message],
+    ) -> None:
+        self._device, self._positions, self._begin = device, positions, begin
+        self._id = MessageId(device.dice.token(ID_BYTES))
+        self._name, self._at = new_name(device), device.clock.now()
+        self._made = 0
+
+    def hand_over(self, copy: Copy, file: MarkedFile) -> Marked:
+        """Add a copy to the ledger and yield its file; NotWritten removes it from the ledger."""
+        with self._device.vault.together():
+            if not self._made:
+                self._device.ledger.record(self._begin(self._id, self._name, self._at))
+            for position in self._positions:
+                self._device.ledger.add_copies(self._id, position, self._made, (copy,))
+        self._made += 1
+        try:
+            yield self._name, file
+        except NotWritten:
+            self._drop_last()
+            raise
+
+    def _drop_last(self) -> None:
+        """Remove the last copy from the ledger; if it was the only one, the message too."""
+        self._made -= 1
+        ledger, vault = self._device.ledger, self._device.vault
+        with vault.together():
+            if self._made:
+                for position in self._positions:
+                    ledger.add_copies(self._id, position, self._made, ())
+                return
+            sent = ledger.read(self._id)
+            ledger.forget(self._id)
+            clips = {blob for one in sent.clips for blob in (one.original, one.survey)}
+            sounds = {blob for one in sent.sounds for blob in (one.original, one.contour)}
+            for blob in clips | sounds:
+                vault.forget(blob)

@@ -1,5 +1,5 @@
-"""Marked copies of a picture, all from one preparation of the original, and the looks that find it
-again.
+"""Marked copies of a picture, all from one preparation of the original, and the features that find
+it again.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -30,16 +30,16 @@ from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
 from entrenous.watermark.embed import Canvas, Prepared, canvas, colours, paint, prepare
 from entrenous.watermark.pyramid import Pixels
 
-_TRIAL: Final = Secret(bytes(SEED_BYTES))  # of the copy that nobody gets: all others are as strong
+_TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of the trial copy, which nobody gets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Original:
     """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
 
-    ``dither_stream`` is what that secret grows into, and ``colours`` are the samples taken apart:
-    every copy needs all of both.
-    ``look`` is what the ledger will find a leak by; it is made while the first copies are.
+    ``dither_stream`` is expanded from that secret, and ``colours`` are the separated samples; every
+    copy needs all of both. ``look`` are the features by which the ledger finds a leak, computed
+    while the first copies are made.
     """
 
     source: bytes
@@ -54,14 +54,14 @@ class Original:
 
     @property
     def finer(self) -> int:
-        """How many steps finer than the original the copies are written."""
+        """How many quality steps finer than the original the copies are written."""
         return self.trial.finer
 
 
 class Trial:
-    """A copy that nobody gets, marked as strongly as others: how finely must those be written?
+    """A trial copy, marked as strongly as all others, to find the quality that those need.
 
-    It is made once, by whoever is the first to have a canvas, while others paint already.
+    The first thread with a free canvas makes it once, while the others paint already.
     """
 
     def __init__(self, shape: Shape, judge: Callable[[Canvas], int]) -> None:
@@ -72,7 +72,7 @@ class Trial:
         self._lock = Lock()
 
     def make(self, onto: Canvas) -> None:
-        """Make it here, unless it is made, or is being made by somebody else."""
+        """Make it now, unless it is made, or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
                 self._judged(lambda: onto)
@@ -81,7 +81,7 @@ class Trial:
 
     @property
     def finer(self) -> int:
-        """The steps that were found; waits for whoever is making it, and else makes it."""
+        """Return the number of steps, waiting for another thread or making the trial if needed."""
         with self._lock:
             return self._judged(lambda: canvas(*self._shape))
 
@@ -93,7 +93,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class MadeCopy:
-    """One recipient's copy as a file, and the secret that its mark grew from."""
+    """One recipient's copy as a file, and the seed of its mark."""
 
     seed: Secret
     data: bytes
@@ -103,16 +103,16 @@ class MadeCopy:
 def prepare_original(
     untrusted_data: bytes, size_px: int | None, device: Device, *, sparing: bool = False
 ) -> Original:
-    """Decode a picture in the jail, reduce it if asked, measure where a mark can hide.
+    """Decode a picture in the sandbox, reduce it if asked, measure where a mark can hide.
 
-    What it looks like is noted meanwhile, or before when memory is to be spared.
+    Its features are computed meanwhile, or first if ``sparing`` memory.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
     """
     read = device.read_picture(untrusted_data)
     picture = read if size_px is None else resize(read, size_px)
-    # Nothing here keeps more than one processor busy; but what two do at once takes memory twice.
+    # Each step keeps one processor busy; doing two at once takes twice the memory.
     look = (at_once if sparing else begun)(lambda: record_of(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
@@ -131,26 +131,24 @@ def prepare_original(
 
 
 def new_seed(device: Device) -> Secret:
-    """The secret that one copy's mark grows from."""
     return Secret(device.dice.token(SEED_BYTES))
 
 
 def write_copy(original: Original, seed: Secret) -> bytes:
-    """One marked copy as a file: no metadata, the original's format, size and colours."""
+    """Return one marked copy as a file: no metadata, the original's format, size and colours."""
     return _write(original, seed, canvas(*original.prepared.layout.full))
 
 
 def write_copies(
     original: Original, seeds: Iterable[Secret]
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
-    """Copy after copy, in the order of their seeds, on all processors; what is ready comes
-    together.
+    """Make copies in the order of their seeds, on all processors; yield batches of finished ones.
 
-    A seed is taken when somebody is free for it, and what is made waits to be asked for, so memory
-    does not grow with the number of copies.
+    A seed is taken when a worker is free, and workers wait for the caller, so memory does not grow
+    with the number of copies.
     """
     workers = pool_size(original.picture.pixels)
-    free = SimpleQueue[Canvas]()  # one canvas for each worker, used again and again
+    free = SimpleQueue[Canvas]()  # one canvas per worker, reused
     for _ in range(workers):
         free.put(canvas(*original.prepared.layout.full))
 
@@ -170,11 +168,11 @@ def write_each(
     seeds: Sequence[tuple[Secret, ...]],
     done: Callable[[Original], None],
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
-    """For one recipient after the other their copies of all pictures, on all processors.
+    """For each recipient, yield their copies of all pictures, made on all processors.
 
-    ``seeds`` has for each recipient one seed a picture. Memory is spared: beside the originals
-    there is room for one copy in work for each worker, and for a few that are done. ``done`` is
-    told of which original one more copy is made.
+    ``seeds`` has one seed per picture for each recipient. Memory is spared: beside the originals,
+    one copy per worker is in progress, and a few are finished. ``done`` is called with the original
+    of each finished copy.
     """
 
     def make(job: tuple[Original, Secret]) -> MadeCopy:
@@ -186,10 +184,10 @@ def write_each(
     making = in_order(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
     with closing(making) as made:
         for _ in seeds:
-            yield tuple(_told(originals, made, done))
+            yield tuple(_reported(originals, made, done))
 
 
-def _told(
+def _reported(
     originals: Sequence[Original], made: Iterator[MadeCopy], done: Callable[[Original], None]
 ) -> Iterator[MadeCopy]:
     for original, copy in zip(originals, made, strict=False):
@@ -213,7 +211,7 @@ def _copy_stream(picture: Picture, seed: Secret) -> bytes:
 
 
 def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
-    """What the ledger keeps of one picture; ``kept`` is its source file in the vault."""
+    """Return the ledger's entry for one picture; ``kept`` is its source file in the vault."""
     return SentPicture(
         original=kept,
         fingerprint=fingerprint(original.picture),
@@ -225,6 +223,6 @@ def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> Sent
 
 
 def keep_looks(message: MessageId, originals: Sequence[Original], device: Device) -> None:
-    """Keep what a recorded message's pictures look like, so that cut-outs of them are found."""
-    for place, original in enumerate(originals):
-        device.ledger.keep_look(message, place, original.look.result())
+    """Store the features of a recorded message's pictures, so that crops of them are found."""
+    for position, original in enumerate(originals):
+        device.ledger.keep_look(message, position, original.look.result())

@@ -10,15 +10,15 @@ from typing import Final, TypeVar
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
-_PIXELS_AT_ONCE: Final = 100_000_000  # of all copies in work: about 1 GB, whatever the machine
-_AHEAD: Final = 2  # jobs in hand for each worker: one in work, one waiting or done
-_BATCH: Final = 16  # as many done ones are handed on together at most
-_SPARING_PIXELS: Final = 20_000_000  # as _PIXELS_AT_ONCE, where all else has to fit into 400 MB too
+_PIXELS_AT_ONCE: Final = 100_000_000  # of all copies in progress: about 1 GB, on any machine
+_AHEAD: Final = 2  # jobs per worker: one in progress, one waiting or finished
+_BATCH: Final = 16  # finished jobs yielded together, at most
+_SPARING_PIXELS: Final = 20_000_000  # the same, where everything has to fit into 400 MB
 
 
 def pool_size(pixels: int, *, sparing: bool = False) -> int:
-    """How many may work at once on pictures of this size: one for each processor, while memory
-    lasts, of which there is less for who has to be ``sparing``.
+    """Return how many workers may work at once on pictures of this size: one per processor, as far
+    as memory allows, which is less for a caller that is ``sparing``.
     """
     at_once = _SPARING_PIXELS if sparing else _PIXELS_AT_ONCE
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -26,16 +26,16 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
 
 
 def begun(work: Callable[[], Made]) -> Future[Made]:
-    """Work that a thread of its own has begun; whoever needs the result waits for it then."""
-    crew = ThreadPoolExecutor(1)
+    """Start work in a thread of its own, and return its future."""
+    pool = ThreadPoolExecutor(1)
     try:
-        return crew.submit(work)
+        return pool.submit(work)
     finally:
-        crew.shutdown(wait=False)
+        pool.shutdown(wait=False)
 
 
 def at_once(work: Callable[[], Made]) -> Future[Made]:
-    """Work that is done here and now, for who would begin it elsewhere if there were room."""
+    """Do work now, and return a finished future; the alternative to :func:`begun`."""
     done = Future[Made]()
     done.set_result(work())
     return done
@@ -44,36 +44,36 @@ def at_once(work: Callable[[], Made]) -> Future[Made]:
 def in_batches(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH
 ) -> Generator[tuple[Made, ...], None, None]:
-    """What ``work`` makes of each job, in order; all that is ready comes together.
+    """Yield the results of ``work`` in order, in batches of all that are ready.
 
-    Jobs are taken when there is a hand free for them. What a job raises is raised in its place; the
-    jobs in work are then finished, those that wait are not begun.
+    A job is taken when a worker is free. A job's exception is raised in its place; jobs in progress
+    are then finished, and waiting ones cancelled.
     """
     waiting = deque[Future[Made]]()
     jobs = iter(jobs)
-    crew = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(workers)
     try:
         while True:
             ahead = islice(jobs, workers * _AHEAD + batch - len(waiting))
-            waiting.extend(crew.submit(work, job) for job in ahead)
+            waiting.extend(pool.submit(work, job) for job in ahead)
             if not waiting:
                 return
             yield _ready(waiting, batch)
     finally:
-        crew.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def in_order(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
 ) -> Generator[Made, None, None]:
-    """As :func:`in_batches`, one by one, and fewer made ahead."""
+    """Yield the results one by one; like :func:`in_batches`, but working less far ahead."""
     with closing(in_batches(work, jobs, workers, batch=1)) as batches:
         for batch in batches:
             yield from batch
 
 
 def _ready(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
-    """The next one, and those behind it that have gone well already."""
+    """Return the next result, with those behind it that have succeeded already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():
         made.append(waiting.popleft().result())

@@ -1,1 +1,1 @@
-"""A person's devices, and the lists that say which they are (docs/spec/identity.md)."""
+"""A person's devices and their signed device lists (docs/spec/identity.md)."""

@@ -1,6 +1,4 @@
-"""Ask a relay for a device list that a letter names and that we have not seen, three times in a
-day.
-"""
+"""Fetch device lists that letters name and that we have not seen, three tries a day."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,13 +26,14 @@ from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import RolledBack
 
 _BETWEEN: Final = timedelta(hours=24) / LIST_TRIES
-_NOT_THE_CARDS_FAULT: Final = (RolledBack, OfflineDevice)
+_NOT_THE_BUNDLES_FAULT: Final = (RolledBack, OfflineDevice)
 
 
 @dataclass(frozen=True, slots=True)
 class NamedList:
-    """The newest head that was named, when their relay was last asked, and how often; ``own`` says
-    that a device of that very person named it, and ``proven`` that we know who did.
+    """The newest list head that was named for a person, and our tries to fetch that list.
+
+    ``own`` is whether one of the person's own devices named it, ``proven`` whether we know who did.
     """
 
     head: Head
@@ -45,19 +44,19 @@ class NamedList:
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
-        """The greater one is asked for."""
+        """Sort key: of two named lists, the one with the greater rank is fetched."""
         return self.own, self.proven, self.head.epoch
 
 
 def note_named_list(
     person: PersonId, named: Head, device: Device, *, own: bool, proven: bool = True
 ) -> None:
-    """Note a head of somebody that a letter names, ``own`` if by a device of that very person; call
-    it in the letter's transaction.
+    """Record a list head that a letter names, in the letter's transaction.
 
-    What is newer than what we know, or contradicts it, is asked for later: who names it may be
-    wrong, or lie, about somebody else's list. What a person's own devices name stands above it. Of
-    what nobody proved to have written nothing is told if it is not there.
+    ``own`` is whether a device of that very person named it. A head that is newer than what we
+    know, or contradicts it, is queried later: others may err or lie about a person's list, so what
+    the person's own devices name takes precedence. Without a ``proven`` author, a list that cannot
+    be found is not reported.
     """
     contact = contact_of(person, device)
     if contact is None:
@@ -66,16 +65,16 @@ def note_named_list(
         check_named(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
         waiting = load_record(NamedList, NAMED, person.hex(), device.vault)
-        heard = NamedList(named, own=own, proven=proven)
-        if waiting is None or waiting.rank < heard.rank:
-            store_record(heard, NAMED, person.hex(), device.vault)
+        received = NamedList(named, own=own, proven=proven)
+        if waiting is None or waiting.rank < received.rank:
+            store_record(received, NAMED, person.hex(), device.vault)
 
 
 def ask_for_named_lists(device: Device) -> None:
-    """Ask for lists that were named. A relay that does not answer is asked again the next time.
+    """Fetch the lists that were named; retry next time if a relay does not answer.
 
-    That of somebody blocked is not asked, since it would tell them when and from where this device
-    is used; what was named is kept until they are not blocked any more.
+    A blocked person's relay is not queried, since that would tell them when and from where this
+    device is used; what was named is kept until they are unblocked.
     """
     for key in device.vault.keys(NAMED):
         waiting = load_record(NamedList, NAMED, key, device.vault)
@@ -92,7 +91,7 @@ def _is_due(waiting: NamedList, device: Device) -> bool:
 
 
 def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
-    """Whether it is among those that we know, or of a time before them."""
+    """Check whether a named head is among those we know, or older."""
     try:
         check_named(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
@@ -101,25 +100,25 @@ def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
 
 
 def _ask(waiting: NamedList, contact: Contact, device: Device) -> None:
-    shown = _shown(contact, device)
+    shown = _fetch_bundle(contact, device)
     try:
         with device.vault.together():
             _judge(waiting, _take(contact, shown, device), contact, device)
     except ForkedList as fork:
         _contradicted(fork, waiting, contact, device)
-    except _NOT_THE_CARDS_FAULT:
+    except _NOT_THE_BUNDLES_FAULT:
         raise
     except (Malformed, Unproven, Refused):
-        # Whatever somebody shows must not stop what comes after it, nor every later fetch.
-        _tried(waiting, contact, device)
+        # A bad key bundle must not stop what comes after it, nor every later fetch.
+        _count_try(waiting, contact, device)
 
 
 def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
-    """Take in a newer card that is shown, whatever was named; the heads that are known then, and
-    those that are shown, oldest first.
+    """Accept a newer key bundle. Returns the list heads known then and those shown, oldest first.
 
     Raises:
-        BadCard, BadSignature, OnThisMachine; ForkedList: it contradicts what we know.
+        BadCard, BadSignature, OnThisMachine.
+        ForkedList: it contradicts what we know.
     """
     heads = {head.epoch: head for head in known_heads(contact, device)}
     if shown is not None:
@@ -139,26 +138,26 @@ def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: 
     except ForkedList as fork:
         _contradicted(fork, waiting, contact, device)
     except HeldBackList:
-        _tried(waiting, contact, device)
+        _count_try(waiting, contact, device)
     else:
         device.vault.drop(NAMED, contact.person.id.hex())
 
 
 def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
-    """Two lists that were both shown freeze the person; one that was only named is told once."""
+    """Freeze the contact if both lists were shown; report one that was only named, once."""
     with device.vault.together():
         if fork.facts:
             freeze(fork, device)
             device.vault.drop(NAMED, contact.person.id.hex())
             return
-        told = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
-        store_record(told, NAMED, contact.person.id.hex(), device.vault)
+        reported = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
+        store_record(reported, NAMED, contact.person.id.hex(), device.vault)
         if waiting.tries < LIST_TRIES and waiting.proven:
             _note(Contradiction.SPLIT, contact, device)
 
 
-def _shown(contact: Contact, device: Device) -> bytes | None:
-    """What lies at the mailbox of one of their devices; None where nothing can be had of it.
+def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
+    """Fetch the key bundle from the first of a contact's mailboxes that provides one, or None.
 
     Raises:
         RelayUnreachable.
@@ -178,10 +177,11 @@ def _shown(contact: Contact, device: Device) -> bytes | None:
     return None
 
 
-def _tried(waiting: NamedList, contact: Contact, device: Device) -> None:
-    """Once more in vain; after the last time it is told, and their next letter begins anew.
+def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
+    """Count a failed try. The last one is reported, and their next letter starts over.
 
-    Our own list is newest on our own devices, so what only somebody else claims is no news of it.
+    Our own devices have the newest list of ours, so another's claim alone does not mean that one
+    is held back.
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.together():

@@ -1,12 +1,9 @@
-"""Device lists: take in somebody's newer one, and sign the next one of our own
-(docs/spec/identity.md).
+"""Device lists: accept a contact's newer list, and sign our own next one (docs/spec/identity.md).
 
-Two lists that contradict each other freeze a person, and devices that left are forgotten. For
-our own:
-who may sign the next list, and what follows from it on this device.
+A person whose lists contradict each other is frozen; devices that left a list are forgotten.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -90,9 +87,9 @@ from entrenous.wire.key_bundle import read_card, read_device_list, write_card, w
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """What both lists were: the card that we know, and the head that something else named.
+    """The evidence of two contradictory lists: our key bundle, and the list head named elsewhere.
 
-    ``shown`` is the other card, where one was.
+    ``shown`` is the other key bundle, if there was one.
     """
 
     at: datetime
@@ -102,14 +99,14 @@ class Fork:
 
 
 def fork_of(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
-    """The error that says whose lists contradict each other, for :func:`freeze`."""
+    """Return the error for :func:`freeze` that says whose lists contradict each other."""
     return ForkedList(person=person, head=head, card=card)
 
 
 def freeze(fork: ForkedList, device: Device) -> None:
-    """Keep the evidence and have nothing sent to this person any more; call it in a transaction.
+    """Store the evidence of a fork, and stop sending to this person; call it in a transaction.
 
-    The first fork is kept: what comes later says nothing new. One of our own lists is told too.
+    Only the first fork is kept; later ones add nothing. A fork of our own lists is only reported.
     """
     person, head = fork.facts.get("person"), fork.facts.get("head")
     if not isinstance(person, bytes) or not isinstance(head, Head):
@@ -131,7 +128,7 @@ def freeze(fork: ForkedList, device: Device) -> None:
 
 
 def thaw(contact: Contact, device: Device) -> Contact:
-    """The contact after both people compared what their devices know of these very lists."""
+    """Lift the freeze of a contact who has compared these very lists with us."""
     device.vault.drop(FORK, contact.person.id.hex())
     return replace(contact, forked=False)
 
@@ -145,17 +142,17 @@ _ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, G
 
 
 def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:
-    """The devices that a newer list of somebody does not have any more, with these keys."""
+    """Return the devices, with these keys, that a person's newer list no longer has."""
     listed = {key.keys for key in after.devices}
     return tuple(key.device for key in before.devices if key.keys not in listed)
 
 
 def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
-    """Forget sessions, keys and tokens of these devices of a person, and what waits here for them:
-    whoever has them now is to get nothing. Call it in a transaction.
+    """Forget the sessions, keys, tokens and queued letters of devices that left a person's list.
 
-    Counters go too: a device that was revoked is never listed again (docs/spec/identity.md
-    section 3), so nothing of it is ever read again.
+    Whoever has such a device now must get nothing. Counters go too: a revoked device is never
+    listed again (docs/spec/identity.md section 3), so nothing of it is ever read again. Call it in
+    a transaction.
     """
     for one in gone:
         whose = peer_key(person, one)
@@ -164,20 +161,21 @@ def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -
             device.vault.drop(OWN_KEY, key.hex())
         withdraw_range(whose, device)
         refuse_outbox_items(whose, device)
-        for drawer in _ABOUT_A_DEVICE:
-            device.vault.drop(drawer, whose)
+        for table in _ABOUT_A_DEVICE:
+            device.vault.drop(table, whose)
 
 
 def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
-    """The contact as this card has them, stored; call it in a transaction.
+    """Update a contact from a newer key bundle and store it; call it in a transaction.
 
-    Devices that left the list are forgotten, and what changed is told once. A person becomes
-    unknown when what we knew is older than what the card shows of its history; one whose lists
-    contradict each other stays as they are, and no other list of theirs is taken.
+    Devices that left the list are forgotten, and the change is reported once. Trust becomes
+    "unknown" if the bundle's history does not reach back to what we know. A contact frozen by a
+    fork stays unchanged.
 
     Raises:
-        BadCard, OldList, OnThisMachine; BadSignature, also of a card that is somebody else's;
-        ForkedList, which says whose (send/devices/device_lists.py).
+        BadCard, OldList, OnThisMachine.
+        BadSignature: also for somebody else's bundle.
+        ForkedList: with the facts that :func:`freeze` needs.
     """
     card = read_card(untrusted_card)
     person = verify_card(card)
@@ -206,7 +204,7 @@ _LOST: Final = RevokedAs.LOST
 
 
 def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
-    """The key that signs lists: from the vault, or from the sheet that it was written on.
+    """Return the master key, which signs lists, from the vault or the recovery sheet.
 
     Raises:
         MasterAway: it is on a sheet, and none was given.
@@ -225,7 +223,7 @@ def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
 def list_with(
     master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
 ) -> Card:
-    """The card whose newest list has one device more.
+    """Sign a list with one more device; returns the new key bundle.
 
     Raises:
         TooManyDevices.
@@ -235,12 +233,14 @@ def list_with(
     devices = (*card.newest.said.devices, listed)
     if len(devices) > DEVICES_MAX:
         raise TooManyDevices
-    following = replace(card.newest.said, devices=_sorted(devices))
+    following = replace(
+        card.newest.said, devices=tuple(sorted(devices, key=lambda one: one.device))
+    )
     return _signed(master, card, following, (*card.certificates, signed), device)
 
 
 def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
-    """The card whose newest list has this device among the revoked ones."""
+    """Sign a list that has this device among the revoked ones; returns the new key bundle."""
     card = read_card(who_am_i(device).card)
     said = card.newest.said
     revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
@@ -255,7 +255,7 @@ def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device
 def list_at(
     master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
 ) -> Card:
-    """The card whose newest list has a person, with each of her devices, at another relay."""
+    """Sign a list that moves all our devices to another relay; returns the new key bundle."""
     card = read_card(who_am_i(device).card)
     said = card.newest.said
     devices = tuple(replace(one, mailbox=mailboxes[one.device]) for one in said.devices)
@@ -264,14 +264,17 @@ def list_at(
 
 
 def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> bool:
-    """Go on as one of the devices of a newer card of ours; call it in a transaction.
+    """Accept a newer key bundle of ours; call it in a transaction.
 
-    Devices that left it are forgotten; where it has us at another relay, we move. Returns whether
-    it was newer; a card that does not list this device is not taken: nobody can revoke herself.
-    Neither is one that has it at a mailbox which it did not make.
+    Devices that left it are forgotten; if it lists this device at another relay, we move. A bundle
+    is not accepted if it does not list this device (no device can revoke itself), or lists it at a
+    mailbox that it did not create.
+
+    Returns: whether it was accepted.
 
     Raises:
-        OldList, ForkedList; BadSignature, also of a card that is somebody else's.
+        OldList, ForkedList.
+        BadSignature: also for somebody else's bundle.
     """
     me, person = who_am_i(device), verify_card(card)
     if not equal_in_constant_time(person.id, me.person.id):
@@ -291,14 +294,14 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
     updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
     keep_identity(updated, device)
     device.vault.put(SELF, CARD_TO_SHOW, b"")
-    _have_closed(gone, me, device)
+    _close_mailboxes(gone, me, device)
     forget_devices(person.id, gone, device)
-    _know_siblings(listed - {me.key.device}, gone, device)
+    _update_siblings(listed - {me.key.device}, gone, device)
     if new is not None:
         apply_move(me, new, device, led=signed_here)
         forget_elsewhere(person, device)
     take_told(person.id, device)
-    _shut_out(read_card(me.card).newest.said, card.newest.said, person, device)
+    _replace_close_tokens(read_card(me.card).newest.said, card.newest.said, person, device)
     return True
 
 
@@ -317,9 +320,9 @@ def _standing(card: Card, me: Me) -> Standing:
         raise fork_of(me.person.id, heads_of(card.lists)[-1], write_card(card)) from None
 
 
-def _have_closed(gone: Collection[DeviceId], me: Me, device: Device) -> None:
-    """Whoever knows what deletes the mailbox of a device that is none any more has it deleted: the
-    one that revoked it may not.
+def _close_mailboxes(gone: Collection[DeviceId], me: Me, device: Device) -> None:
+    """Have the mailboxes of revoked devices deleted by every device that knows the token; the one
+    that revoked them may not know it.
     """
     for key in me.person.devices:
         one = sibling_of(key.device, device) if key.device in gone else None
@@ -327,10 +330,10 @@ def _have_closed(gone: Collection[DeviceId], me: Me, device: Device) -> None:
             close_later(closing, device)
 
 
-def _know_siblings(
+def _update_siblings(
     listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
 ) -> None:
-    """Let go of those that are gone; one that another device of ours linked has a name from it."""
+    """Forget devices that are gone, and add those that another of our devices linked."""
     for one in gone:
         device.vault.drop(SIBLING, one.hex())
     for one in sorted(listed):
@@ -339,9 +342,11 @@ def _know_siblings(
             keep_sibling(Sibling(one, free_device_name(None, names), None), device)
 
 
-def _shut_out(before: DeviceList, said: DeviceList, person: Person, device: Device) -> None:
-    """A lost device knows the token that deletes our mailbox, so that is to be another one; so are
-    mailboxes that we may move to.
+def _replace_close_tokens(
+    before: DeviceList, said: DeviceList, person: Person, device: Device
+) -> None:
+    """If a device was lost, replace the tokens it knows that delete our mailboxes, and abandon
+    mailboxes prepared for a move.
     """
     known = {was.device for was in before.revoked}
     if any(was.device not in known and was.kind is _LOST for was in said.revoked):
@@ -361,21 +366,13 @@ def _signed(
         following,
         epoch=card.newest.said.epoch + 1,
         previous=head_of(card.newest.statement),
-        issued_at=_not_before(card.newest.said.issued_at, device),
+        issued_at=max(card.newest.said.issued_at, this_second(device)),
     )
     statement = read_device_list(write_device_list(said))
     return signed_card(master, (*card.lists, statement), certificates)
 
 
-def _not_before(last: datetime, device: Device) -> datetime:
-    return max(last, this_second(device))
-
-
 def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
-    """Those revoked last, as many as a list holds, in its order."""
+    """Return the latest revocations that fit in a list, in list order."""
     newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))
-
-
-def _sorted(devices: Sequence[ListedDevice]) -> tuple[ListedDevice, ...]:
-    return tuple(sorted(devices, key=lambda one: one.device))

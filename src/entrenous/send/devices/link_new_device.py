@@ -1,4 +1,4 @@
-"""The new device's side of a linking."""
+"""The new device's side of linking."""
 
 from dataclasses import dataclass, replace
 
@@ -61,7 +61,7 @@ from entrenous.send.people.keep_contacts import refuse_bad_name
 
 @dataclass(frozen=True, slots=True)
 class NewSide:
-    """How far a linking has come here; messages are kept as they travelled."""
+    """The state of linking on the new device; messages are kept as encoded for the transcript."""
 
     state: LinkState
     code: LinkCode
@@ -77,15 +77,15 @@ class NewSide:
 
     @property
     def home(self) -> Home:
-        """Where this device will receive; the mailbox is there already."""
+        """The mailbox where this device will receive; it exists already."""
         return Home(self.box.relay_url, self.offer.mailbox, self.box.owner, self.offer.close)
 
     @property
     def string(self) -> ShortString:
-        """What both devices show if nobody stands between them.
+        """The short string that both devices show unless there is an attacker in the middle.
 
         Raises:
-            LinkOver: it has not come so far.
+            LinkOver: the old device has not answered yet.
         """
         if self.answer is None:
             raise LinkOver
@@ -93,13 +93,13 @@ class NewSide:
 
 
 def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSide:
-    """Begin with the code that the old device shows; ``name`` is what to call this device.
+    """Start linking with the code that the old device shows; ``name`` is for this device.
 
-    Nothing of it is in the vault before it is granted.
+    Nothing is stored in the vault before the grant.
 
     Raises:
         BadLinkCode, BadName, NotEncrypted, RelayUnreachable, MailboxesClosed.
-        LinkOver: the code has ended.
+        LinkOver: the code has expired.
     """
     code = read_link_code(untrusted_code.strip())
     if name is not None:
@@ -127,10 +127,10 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
 
 
 def look_new(new: NewSide, device: Device) -> NewSide:
-    """Go on with what came, if anything did.
+    """Process the next message, if one has arrived.
 
     Raises:
-        NotLinkedHere: it took too long, or what came was out of order or does not hold.
+        NotLinkedHere: time ran out, or a message was out of order or invalid.
         RelayUnreachable.
     """
     try:
@@ -141,7 +141,7 @@ def look_new(new: NewSide, device: Device) -> NewSide:
 
 
 def same_here(new: NewSide) -> NewSide:
-    """The person says that both show the same; what the old device grants is taken from now on.
+    """The user says that both devices show the same; a grant is accepted from now on.
 
     Raises:
         LinkOver.
@@ -152,9 +152,9 @@ def same_here(new: NewSide) -> NewSide:
 
 
 def differs_here(new: NewSide, device: Device) -> None:
-    """The person says that they show something else.
+    """The user says that the devices show different pictures.
 
-    Only this side knows that it ended: who stands in between may be on the old device's list.
+    The old device may not know: an attacker in the middle may already be on its list.
 
     Raises:
         DiffersHere: always.
@@ -164,9 +164,9 @@ def differs_here(new: NewSide, device: Device) -> None:
 
 
 def end_new(new: NewSide, device: Device) -> None:
-    """It is over: tell the old device, and delete the mailbox, if the relay answers.
+    """End linking: tell the old device, and delete the mailbox, if the relay answers.
 
-    Not if this device was granted meanwhile: then it is on the list, and receives there.
+    Does nothing if this device was granted meanwhile: it is on the list then, and receives there.
     """
     if own_other_devices(device) is not None:
         return
@@ -175,7 +175,7 @@ def end_new(new: NewSide, device: Device) -> None:
     try:
         device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
     except EntrenousError:
-        return  # it holds nothing, and takes nothing after ten minutes
+        return  # the mailbox is empty, and accepts nothing after ten minutes
 
 
 def _next(new: NewSide, device: Device) -> NewSide:
@@ -197,7 +197,7 @@ def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> N
     shown = write_link_message(LinkShow(public_of(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
-    following.string  # noqa: B018 - raises before anything leaves
+    following.string  # noqa: B018 - raises before anything is sent
     code, until = new.code, new.box.until
     post_message(code.relay_url, code.mailbox, code.token, shown, until, device)
     return following
@@ -211,7 +211,7 @@ def _take(new: NewSide, message: LinkGrant, device: Device) -> NewSide:
 
 
 def _check(grant: Grant, new: NewSide) -> None:
-    """Only who made the pictures with us may have granted this."""
+    """Check that the grant is from the device that we compared pictures with."""
     if new.answer is None:
         raise LinkNotProven
     proof = agreement(new.private, new.answer.public, new.transcript, OLD)

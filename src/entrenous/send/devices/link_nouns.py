@@ -1,5 +1,5 @@
-"""The messages that link a further device of the same person, and what can go wrong
-(docs/spec/devices.md, section 2).
+"""The messages and errors of linking another device of the same person (docs/spec/devices.md,
+section 2).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from entrenous.send.devices.linked_devices import Introduced
 
 @dataclass(frozen=True, slots=True)
 class LinkCode:
-    """What the old device shows: a mailbox that was made for this, and the token to write there."""
+    """Shown by the old device: a mailbox made for this linking, and the token to write to it."""
 
     relay_url: str
     mailbox: MailboxId
@@ -21,7 +21,7 @@ class LinkCode:
 
 @dataclass(frozen=True, slots=True)
 class LinkAsk:
-    """From the new device: where to answer, and a promise of its key and its offer (32 bytes)."""
+    """New device to old: where to answer, and a commitment to its key and offer (32 bytes)."""
 
     mailbox: MailboxId
     token: Secret
@@ -30,7 +30,7 @@ class LinkAsk:
 
 @dataclass(frozen=True, slots=True)
 class LinkAnswer:
-    """From the old device: its key (X25519, 32 bytes), and the one to seal to (X-Wing)."""
+    """Old device to new: its X25519 key (32 bytes), and the X-Wing key to seal the offer to."""
 
     public: bytes
     seal_to: bytes
@@ -38,7 +38,7 @@ class LinkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LinkShow:
-    """From the new device: the key and the offer (sealed) that it promised."""
+    """New device to old: the committed key and the sealed offer."""
 
     public: bytes
     sealed_offer: bytes
@@ -46,14 +46,14 @@ class LinkShow:
 
 @dataclass(frozen=True, slots=True)
 class LinkGrant:
-    """From the old device: that the new one is on the list, sealed."""
+    """Old device to new: the sealed grant, once the new device is on the list."""
 
     sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LinkStop:
-    """From either: it ended there; with the promise of the linking that did (32 bytes)."""
+    """Either to the other: linking ended here; ``promise`` (32 bytes) says which linking."""
 
     promise: bytes
 
@@ -63,10 +63,10 @@ LinkMessage = LinkAsk | LinkAnswer | LinkShow | LinkGrant | LinkStop
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the new device is: its keys, where it receives, and what deletes that mailbox.
+    """The new device's keys, its mailbox, and the token that deletes that mailbox.
 
-    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is what its person calls it, for
-    her own devices only; None: the old one chooses.
+    ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``name`` is what the user calls it, known
+    to their own devices only; if None, the old device chooses.
     """
 
     ed25519: bytes
@@ -82,8 +82,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the new device is given: the card that lists it, the master key unless that is on a
-    sheet, what its person calls it, its siblings, and the old device's word for the transcript.
+    """What the new device receives: the key bundle that lists it, the master key unless that is on
+    a sheet, its name, the other devices, and the old device's confirmation of the transcript.
     """
 
     card: bytes
@@ -95,23 +95,22 @@ class Grant:
 
 class BadLinkCode(Malformed):
     """
-    This is no link code, or a character of it is wrong or missing. It begins with
+    This is not a link code, or one of its characters is wrong or missing. A link code begins with
     entrenous-link:2: and your other device shows it: entrenous device add
     """
 
 
 class BadLink(Malformed):
     """
-    What came from the other device is not what belongs there, so the linking ended and nothing was
-    linked. Begin again on your other device: entrenous device add
+    The other device sent something invalid, so the linking ended and nothing was linked. Begin
+    again on your other device: entrenous device add
     """
 
 
 class LinkOver(Refused):
     """
-    This linking has ended: it took longer than ten minutes, its code was used already, or something
-    came that was out of order. Nothing was linked. Begin again on your other device: entrenous
-    device add
+    This linking has ended: it took longer than ten minutes, its code was used already, or a message
+    was out of order. Nothing was linked. Begin again on your other device: entrenous device add
     """
 
 
@@ -125,16 +124,17 @@ class EndedThere(LinkOver):
 
 class MovedMeanwhile(LinkOver):
     """
-    You moved to another relay, on another device of yours, while the pictures were compared here.
-    The new device has nothing there yet, so nothing was linked. Begin again: entrenous device add
+    You moved to another relay, on another device of yours, while you compared the pictures here.
+    The new device has no mailbox there yet, so nothing was linked. Begin again: entrenous device
+    add
     """
 
 
 class EndedAfterGrant(LinkOver):
     """
     The other device ended this linking after you said yes here: somebody said there that the
-    pictures differ, or stopped it. It is on your list all the same, and people are told of it. Take
-    it off now: entrenous device revoke NAME --lost
+    pictures differ, or stopped it. It is on your list all the same, and people are told of it.
+    Remove it now: entrenous device revoke NAME --lost
     """
 
 
@@ -149,8 +149,8 @@ class LinkDiffers(Unproven):
 class DiffersHere(Unproven):
     """
     You said that the two devices show different pictures, so this device was not linked: somebody
-    may stand between them. If your other device was told yes, a device that is not this one may be
-    on your list. Look there: entrenous device list, and take it off: entrenous device revoke NAME
+    may stand between them. If you said yes on your other device, a device that is not this one may
+    be on your list. Look there: entrenous device list, and remove it: entrenous device revoke NAME
     --lost. To begin again there: entrenous device add
     """
 
@@ -158,32 +158,32 @@ class DiffersHere(Unproven):
 class NotLinkedHere(LinkOver):
     """
     This linking has ended, and this device was not linked: your other device ended it, it took
-    longer than ten minutes, its code was used already, or something came that was out of order. If
-    your other device has put this one on your list, take it off there: entrenous device revoke
-    NAME. To begin again there: entrenous device add
+    longer than ten minutes, its code was used already, or a message was out of order. If your other
+    device has put this one on your list, remove it there: entrenous device revoke NAME. To begin
+    again there: entrenous device add
     """
 
 
 class LinkNotProven(Unproven):
     """
-    What the other device granted does not fit what both showed, so this device was not linked.
-    Begin again on your other device: entrenous device add
+    What the other device sent does not match the pictures that both showed, so this device was not
+    linked. Begin again on your other device: entrenous device add
     """
 
 
 class StoppedAfterGrant(EntrenousError):
     """
-    Stopped, but {name} is on your list already: people are told of it, and it goes on by itself. If
-    it never answers, take it off again: entrenous device revoke NAME
+    Stopped, but {name} is on your list already: people are told of it, and linking continues by
+    itself. If it never answers, remove it: entrenous device revoke NAME
     """
 
-    family = "interrupted"  # none of the five: nothing failed, a person stopped it
+    family = "interrupted"  # none of the five: nothing failed, the user stopped it
 
 
 class StoppedAfterLinking(EntrenousError):
     """
-    Stopped, but this device is on your list already, so it stays. It goes on with its next command:
-    entrenous inbox
+    Stopped, but this device is on your list already, so it stays. Linking continues with its next
+    command: entrenous inbox
     """
 
     family = "interrupted"

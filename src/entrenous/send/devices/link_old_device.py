@@ -1,4 +1,4 @@
-"""The old device's side of a linking."""
+"""The old device's side of linking."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,7 +58,7 @@ from entrenous.send.tokens.use import mailbox_for_token
 
 @dataclass(frozen=True, slots=True)
 class OldSide:
-    """How far a linking has come here; messages are kept as they travelled."""
+    """The state of linking on the old device; messages are kept as encoded for the transcript."""
 
     state: LinkState
     box: LinkMailbox
@@ -75,28 +75,30 @@ class OldSide:
 
     @property
     def code(self) -> str:
-        """What is shown to the new device, as text or as a QR code."""
+        """The link code, shown to the new device as text or as a QR code."""
         return write_link_code(LinkCode(self.box.relay_url, self.box.mailbox, self.box.token))
 
     @property
     def until(self) -> datetime:
-        """When the code ends."""
+        """When the code expires."""
         return self.box.until
 
     @property
     def string(self) -> ShortString:
-        """What both devices show if nobody stands between them.
+        """The short string that both devices show unless there is an attacker in the middle.
 
         Raises:
-            LinkOver: it has not come so far.
+            LinkOver: the new device has not shown its key yet.
         """
         if self.shown is None:
             raise LinkOver
         return short_string(self.private, self.shown.public, self.transcript)
 
 
-def _refuse_late(device: Device) -> None:
-    """Who has not come along yet could not be told how to write to a new device, nor that to it."""
+def _refuse_if_devices_lag(device: Device) -> None:
+    """Raise ComesAlongFirst if a device of ours has not followed a move yet: it and the new device
+    could not be given tokens for each other.
+    """
     me = who_am_i(device).person.id
     late = [
         one.name
@@ -108,7 +110,7 @@ def _refuse_late(device: Device) -> None:
 
 
 def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
-    """Begin: make a mailbox for this linking alone.
+    """Start linking: create a mailbox for it alone.
 
     Raises:
         MasterAway, OthersSheet, TooManyDevices, ComesAlongFirst, OfflineDevice, RolledBack,
@@ -119,7 +121,7 @@ def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
     me = who_am_i(device)
     if len(me.person.devices) >= DEVICES_MAX:
         raise TooManyDevices
-    _refuse_late(device)
+    _refuse_if_devices_lag(device)
     finish_set_up(device)
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
     box = make_box(me.home.relay_url, mailbox, owner, None, device)
@@ -135,15 +137,15 @@ def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
 
 
 def look_old(old: OldSide, device: Device) -> OldSide:
-    """Go on with what came, if anything did.
+    """Process the next message, if one has arrived.
 
     Raises:
-        LinkOver: it took too long, or what came was out of order or does not hold.
-        EndedThere, EndedAfterGrant: the new device says that it ended.
+        LinkOver: time ran out, or a message was out of order or invalid.
+        EndedThere, EndedAfterGrant: the new device ended the linking.
         RelayUnreachable.
     """
     if old.state is LinkState.GRANTED:
-        return _heard(old, device)
+        return _check_for_hello(old, device)
     try:
         return _next(old, device)
     except (Malformed, Unproven, LinkOver) as why:
@@ -152,10 +154,10 @@ def look_old(old: OldSide, device: Device) -> OldSide:
 
 
 def same_on_both(old: OldSide, device: Device) -> OldSide:
-    """The person says that both show the same: put the new device on the list, and tell it.
+    """The user says that both devices show the same: put the new device on the list, and tell it.
 
-    Unless it ended on the new device while the person compared, or we moved meanwhile: only a
-    revocation would undo it.
+    Checks first that linking did not end on the new device and that we did not move meanwhile:
+    only a revocation could undo the list.
 
     Raises:
         LinkOver, EndedThere, MovedMeanwhile, TooManyDevices, RelayUnreachable.
@@ -163,7 +165,7 @@ def same_on_both(old: OldSide, device: Device) -> OldSide:
     if next_link_state(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
         raise LinkOver
     if old.box.relay_url != who_am_i(device).home.relay_url:
-        end_old(old, device)  # a list would have the new device where it made no mailbox
+        end_old(old, device)  # the new device has no mailbox at our new relay
         raise MovedMeanwhile
     look_old(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
@@ -184,7 +186,7 @@ def same_on_both(old: OldSide, device: Device) -> OldSide:
 
 
 def differs(old: OldSide, device: Device) -> None:
-    """The person says that they show something else.
+    """The user says that the devices show different pictures.
 
     Raises:
         LinkDiffers: always.
@@ -194,7 +196,7 @@ def differs(old: OldSide, device: Device) -> None:
 
 
 def end_old(old: OldSide, device: Device) -> None:
-    """It is over; the new device is told, and the mailbox goes as soon as the relay answers."""
+    """End linking: tell the new device, and delete the mailbox once the relay answers."""
     if old.ask is not None:
         url, ask = old.box.relay_url, old.ask
         tell_over(url, ask.mailbox, ask.token, ask.promise, old.until, device)
@@ -202,12 +204,12 @@ def end_old(old: OldSide, device: Device) -> None:
 
 
 def is_granted(old: OldSide, device: Device) -> bool:
-    """Whether the new device is on our list; then only a revocation takes it off."""
+    """Check whether the new device is on our list; then only a revocation removes it."""
     return old.offer is not None and sibling_of(old.offer.device, device) is not None
 
 
 def wait_no_more(old: OldSide, device: Device) -> None:
-    """Nothing else is read of this linking: its mailbox goes as soon as the relay answers."""
+    """Stop reading messages of this linking, and delete its mailbox once the relay answers."""
     close_later(Closing(old.box.relay_url, old.box.mailbox, old.box.owner), device)
     flush(device)
 
@@ -249,14 +251,14 @@ def _compare(old: OldSide, show: LinkShow) -> OldSide:
         old, state=LinkState.COMPARING, shown=show, transcript=transcript, offer=said
     )
     try:
-        compared.string  # noqa: B018 - raises before anybody is shown a thing
+        compared.string  # noqa: B018 - raises before anything is shown
     except BadKey:
         raise LinkOver from None
     return compared
 
 
-def _heard(old: OldSide, device: Device) -> OldSide:
-    """Whether the new device has written its first letter, which a fetch took in."""
+def _check_for_hello(old: OldSide, device: Device) -> OldSide:
+    """Finish linking if a fetch has accepted the new device's first letter."""
     sibling = None if old.offer is None else sibling_of(old.offer.device, device)
     if sibling is None or not sibling.heard:
         _refuse_ended(old, device)
@@ -265,10 +267,10 @@ def _heard(old: OldSide, device: Device) -> OldSide:
 
 
 def _refuse_ended(old: OldSide, device: Device) -> None:
-    """Once it is granted only that is of interest here: the hello comes to our own mailbox."""
+    """Check for a stop after the grant; the hello comes to our own mailbox instead."""
     try:
         came = next_message(old.box, device)
     except EntrenousError:
-        return  # no time left, or no relay: then it is not known, as before
+        return  # time ran out, or the relay is unavailable: still unknown
     if came is not None and isinstance(came[0], LinkStop):
         raise EndedAfterGrant

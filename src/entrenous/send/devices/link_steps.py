@@ -1,7 +1,6 @@
-"""The steps of a linking: its states (docs/machines/link.md), its envelopes in and out, and the
-grant.
+"""The steps of linking: its states (docs/machines/link.md), its messages, and the grant.
 
-The grant is the step that only a revocation undoes: the new device joins the list, and takes its
+The grant is the step that only a revocation can undo: the new device joins the list and gets its
 identity.
 """
 
@@ -78,29 +77,27 @@ from entrenous.wire.relay_nouns import Envelope, SendToken
 
 
 class LinkState(StrEnum):
-    """How far it has come; the first four are the old device's, the next three the new one's."""
+    """The state of a linking; the first four are the old device's, the next three the new one's."""
 
     OFFERED = "offered"  # the code is shown
     ANSWERED = "answered"  # the old device has shown its key
     COMPARING = "comparing"  # the old device shows the pictures
     GRANTED = "granted"  # the new device is on the list, and may not know it yet
-    ASKED = "asked"  # the new device has promised its key
-    SHOWN = "shown"  # ... and shows the pictures
-    AGREED = "agreed"  # its person said that they are the same
+    ASKED = "asked"  # the new device has committed to its key
+    SHOWN = "shown"  # the new device shows the pictures
+    AGREED = "agreed"  # its user said that they are the same
     LINKED = "linked"
     ENDED = "ended"
 
 
 class LinkEvent(StrEnum):
-    """What can happen to it."""
-
-    ASK = "ask"  # the first message came
-    ANSWER = "answer"  # the second
-    SHOW = "show"  # the third, and it is what was promised
-    SAME = "same"  # the person says that both devices show the same
-    GRANT = "grant"  # the fourth message came, and it is proven
-    HELLO = "hello"  # the new device's first letter came
-    STOP = "stop"  # not the same, too late, or something that does not hold
+    ASK = "ask"  # the first message arrived
+    ANSWER = "answer"  # the second message arrived
+    SHOW = "show"  # the third message arrived, and matches the commitment
+    SAME = "same"  # the user says that both devices show the same
+    GRANT = "grant"  # the fourth message arrived, and is proven
+    HELLO = "hello"  # the new device's first letter arrived
+    STOP = "stop"  # not the same, too late, or an invalid message
 
 
 _IN_TURN: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
@@ -112,7 +109,7 @@ _IN_TURN: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (LinkState.SHOWN, LinkEvent.SAME): LinkState.AGREED,
     (LinkState.AGREED, LinkEvent.GRANT): LinkState.LINKED,
 }
-#: Once the list is signed, only ``entrenous device revoke`` undoes it.
+#: Once the list is signed, only ``entrenous device revoke`` can undo it.
 _STAYS: Final = (LinkState.GRANTED, LinkState.LINKED)
 NEXT: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
     (state, event): _IN_TURN.get((state, event), state if state in _STAYS else LinkState.ENDED)
@@ -122,13 +119,12 @@ NEXT: Final[Mapping[tuple[LinkState, LinkEvent], LinkState]] = {
 
 
 def next_link_state(state: LinkState, event: LinkEvent) -> LinkState:
-    """The state after ``event``."""
     return NEXT[state, event]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkMailbox:
-    """A mailbox in which one side of a linking receives, and until when it does."""
+    """A mailbox where one side of a linking receives, until ``until``."""
 
     relay_url: str
     mailbox: MailboxId
@@ -137,11 +133,7 @@ class LinkMailbox:
     until: datetime
 
     def refuse_late(self, device: Device) -> None:
-        """Return only while there is time.
-
-        Raises:
-            LinkOver.
-        """
+        """Raise LinkOver if time has run out."""
         if device.clock.now() >= self.until:
             raise LinkOver
 
@@ -149,7 +141,7 @@ class LinkMailbox:
 def make_box(
     relay_url: str, mailbox: MailboxId, owner: Secret, close: Secret | None, device: Device
 ) -> LinkMailbox:
-    """Make a mailbox that takes as many envelopes as a linking has for it, for some minutes.
+    """Create a mailbox that accepts one linking's messages, for a few minutes.
 
     Raises:
         RelayUnreachable, MailboxesClosed, NotEncrypted.
@@ -163,7 +155,7 @@ def make_box(
 
 
 def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: Device) -> Envelope:
-    """The envelope of one message."""
+    """Return the envelope for one linking message."""
     return Envelope(
         id=EnvelopeId(device.dice.token(ID_BYTES)),
         mailbox=mailbox,
@@ -173,13 +165,13 @@ def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: D
     )
 
 
-def post_message(  # noqa: PLR0913, PLR0917 - where it goes, and until when it is of use
+def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
     url: str, mailbox: MailboxId, token: Secret, message: bytes, until: datetime, device: Device
 ) -> None:
-    """Put a message into the other side's mailbox.
+    """Post a message to the other side's mailbox.
 
     Raises:
-        LinkOver: that one takes none any more.
+        LinkOver: the mailbox no longer accepts any.
         ClocksDiffer, RelayUnreachable.
     """
     try:
@@ -193,20 +185,20 @@ def post_message(  # noqa: PLR0913, PLR0917 - where it goes, and until when it i
 def tell_over(  # noqa: PLR0913, PLR0917 - as above
     url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
 ) -> None:
-    """Tell the other side that it ended here, if that takes anything; else it finds out late."""
+    """Tell the other side that linking ended, if possible; otherwise it notices by the time."""
     try:
         stop = write_link_message(LinkStop(promise))
         post_message(url, mailbox, token, stop, until, device)
     except EntrenousError:
-        return  # it is over in any case, and there is nothing that its person could do about it
+        return  # it has ended in any case, and the user could do nothing about it
 
 
 def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] | None:
-    """The oldest message that waits, which the relay then forgets; None while there is none.
+    """Return the oldest waiting message, decoded and encoded, and delete it; None if none waits.
 
     Raises:
-        BadLink: what came is none.
-        LinkOver: its time is over.
+        BadLink: the message is invalid.
+        LinkOver: time ran out.
         RelayUnreachable.
     """
     box.refuse_late(device)
@@ -221,10 +213,10 @@ def next_message(box: LinkMailbox, device: Device) -> tuple[LinkMessage, bytes] 
 def store_new_identity(
     grant: Grant, offer: Offer, signer: DeviceSigner, box: LinkMailbox, device: Device
 ) -> None:
-    """Store who this device is now, in one transaction; the next flush tells the relay.
+    """Store this device's new identity, in one transaction; the next flush tells the relay.
 
     Raises:
-        BadCard, BadSignature, LinkNotProven: the card is not one that lists just this device.
+        BadCard, BadSignature, LinkNotProven: the key bundle does not list exactly this device.
     """
     card = read_card(grant.card)
     person = verify_card(card)
@@ -277,15 +269,15 @@ def _meet_siblings(grant: Grant, person: Person, device: Device) -> None:
             device.vault.put(GREET_DEVICE, peer_key(person.id, one.sibling.device), b"")
 
 
-OLD: Final = b"old"  # by whom the word is that the transcript was agreed on
+OLD: Final = b"old"  # identifies the old device in its confirmation of the transcript
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """A linking whose pictures were the same on both devices.
 
-    ``master`` signs; ``handed_on`` is it again, unless it lies on a sheet. ``private``, ``public``
-    and ``transcript`` are what the pictures were made of.
+    ``master`` signs the list; ``handed_on`` is the same key, or None if it is on a sheet.
+    ``private``, ``public`` and ``transcript`` are what the pictures were computed from.
     """
 
     offer: Offer
@@ -299,9 +291,9 @@ class Compared:
 
 
 def put_on_list(compared: Compared, device: Device) -> None:
-    """Sign the new list, and lay out the letters that tell of it, in one transaction.
+    """Sign the list with the new device, and queue the letters about it, in one transaction.
 
-    Our other devices hear of it first, then the new one, then everybody else.
+    Our other devices are told first, then the new one, then everybody else.
 
     Raises:
         TooManyDevices.
@@ -317,7 +309,7 @@ def put_on_list(compared: Compared, device: Device) -> None:
         take_own_card(card, device)
         tell_siblings_of_card({offer.device}, device)
         window = issue_range(who_am_i(device).person, offer.device, device)
-        add_to_outbox(_posting(compared, card, name, window, device), device)
+        add_to_outbox(_grant_item(compared, card, name, window, device), device)
         tell_people_of_card(device)
 
 
@@ -336,14 +328,17 @@ def _certified(compared: Compared, me: Me, device: Device) -> SignedCertificate:
     return SignedCertificate(certificate, statement, signature)
 
 
-def _posting(
+def _grant_item(
     compared: Compared, card: Card, name: str, window: GivenWindow, device: Device
 ) -> OutboxItem:
     grant = Grant(
         card=write_card(card),
         master=compared.handed_on,
         name=name,
-        siblings=(_ourselves(window, device), *_others(compared.offer.device, device)),
+        siblings=(
+            _introduce_ourselves(window, device),
+            *_introduce_others(compared.offer.device, device),
+        ),
         proof=agreement(compared.private, compared.public, compared.transcript, OLD),
     )
     sealed = seal_grant(compared.offer.seal_to, compared.transcript, write_grant(grant))
@@ -358,14 +353,14 @@ def _posting(
     )
 
 
-def _ourselves(window: GivenWindow, device: Device) -> Introduced:
+def _introduce_ourselves(window: GivenWindow, device: Device) -> Introduced:
     me = who_am_i(device)
     indexes = range(window.first, window.first + LENT_TOKENS)
     lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)
     return Introduced(Sibling(me.key.device, own_name(device), me.home.close), lent)
 
 
-def _others(besides: DeviceId, device: Device) -> tuple[Introduced, ...]:
+def _introduce_others(besides: DeviceId, device: Device) -> tuple[Introduced, ...]:
     person = who_am_i(device).person.id
     return tuple(
         Introduced(one, lend_tokens(person, one.device, LENT_TOKENS, device))

@@ -1,4 +1,4 @@
-"""The other devices of the same person, known by name here."""
+"""The other devices of the same person, as this device knows them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from entrenous.wire.text import numbered
 
 
 class HomeIs(IntEnum):
-    """What a mailbox is to the device that receives there; the numbers travel."""
+    """How a device uses one of its mailboxes; the numbers are on the wire."""
 
     LEFT = 0  # it moved out, and still reads it
-    PRESENT = 1  # its people write to it there, or its vault opens by that relay
-    FOLLOWS = 2  # it is ready to move there, since another device leads
-    LEADS = 3  # it is ready to move there, and so are the others to be
+    PRESENT = 1  # contacts write to it there, or its vault unlocks through that relay
+    FOLLOWS = 2  # it is ready to move there, led by another device
+    LEADS = 3  # it is ready to move there, and leads the others
 
 
 @dataclass(frozen=True, slots=True)
 class SiblingHome:
-    """A mailbox of another device of ours, and what deletes it."""
+    """A mailbox of another device of ours, and the token that deletes it."""
 
     relay_url: str
     mailbox: MailboxId
@@ -36,10 +36,11 @@ class SiblingHome:
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """Another device of the same person: what she calls it, and what deletes its mailbox (None
-    where that is not known yet). ``heard`` tells whether it has written to this one yet, and
-    ``homes`` are its mailboxes, once it has told of more than one, by a letter under the list
-    ``told_under``.
+    """Another device of the same person.
+
+    ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` is whether it
+    has written to this device. ``homes`` are its mailboxes, once it has announced more than one, in
+    a letter under the list of epoch ``told_under``.
     """
 
     device: DeviceId
@@ -52,7 +53,7 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """A sibling as the new device hears of it, with tokens for its first letters there."""
+    """A linked device as introduced to a new device, with tokens for the first letters to it."""
 
     sibling: Sibling
     lent: tuple[LentToken, ...]
@@ -60,11 +61,12 @@ class Introduced:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A mailbox that is to be deleted, not before a moment (None: now); ``name`` is that of the
-    device which receives there, None where it was made for a linking or is none of hers any more.
-    ``closed_at`` is when its relay said that it was; after ``give_up_at`` it is asked no more.
-    ``others`` are tokens that may delete it where the first one does not; ``refused`` tells that
-    its relay took none of them.
+    """A mailbox to be deleted, not before ``not_before`` (None: now).
+
+    ``name`` is the device that receives there; None if the mailbox was made for a linking or its
+    device is no longer ours. ``closed_at`` is when the relay confirmed the deletion; after
+    ``give_up_at`` the relay is not asked again. ``others`` are tokens that may delete the mailbox
+    if ``token`` does not; ``refused`` is set once the relay accepted none of them.
     """
 
     relay_url: str
@@ -87,22 +89,8 @@ class UnknownDevice(NotFound):
 
 class ThisDevice(Refused):
     """
-    That is this very device, and a device is revoked from another one. On another device of yours:
-    entrenous device revoke NAME
-    """
-
-
-class DeviceNameTaken(Refused):
-    """
-    You call another device of yours {name}. Choose another name: --as NAME
-    """
-
-
-class NoOtherDevice(Refused):
-    """
-    This device has no relay, so it has no keys that another device could share, and nothing was
-    linked. A device with a relay is set up in a folder of its own: ENTRENOUS_HOME=DIR entrenous
-    setup --name YOU --relay URL
+    That is this device, and a device can only be revoked from another one. On another device of
+    yours: entrenous device revoke NAME
     """
 
 
@@ -114,27 +102,21 @@ class TooManyDevices(Refused):
 
 
 def siblings(device: Device) -> tuple[Sibling, ...]:
-    """Our other devices, by name."""
+    """Return our other devices, sorted by name."""
     found = load_records(Sibling, SIBLING, device.vault)
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
 def keep_sibling(sibling: Sibling, device: Device) -> None:
-    """Store what is known of another device of ours."""
     store_record(sibling, SIBLING, sibling.device.hex(), device.vault)
 
 
 def sibling_of(key: DeviceId, device: Device) -> Sibling | None:
-    """What is known of this device of ours."""
     return load_record(Sibling, SIBLING, key.hex(), device.vault)
 
 
 def sibling_named(name: str, device: Device) -> Sibling:
-    """The other device that we call so, whatever its case.
-
-    Raises:
-        UnknownDevice.
-    """
+    """Return our other device with this name, ignoring case; raises UnknownDevice."""
     known = siblings(device)
     for one in known:
         if one.name.casefold() == name.strip().casefold():
@@ -143,12 +125,12 @@ def sibling_named(name: str, device: Device) -> Sibling:
 
 
 def mailbox_of(one: DeviceId, person: Person) -> MailboxId | None:
-    """Where a device of somebody receives; None if she has no such device."""
+    """Return the mailbox of a person's device; None if they have no such device."""
     return next((key.mailbox for key in person.devices if key.device == one), None)
 
 
 def free_device_name(wanted: str | None, taken: Iterable[str]) -> str:
-    """``wanted``, or the first of "device 2", "device 3" that no other one has."""
+    """Return ``wanted``, or the first of "device 2", "device 3" ... that is not taken."""
     names = {name.casefold() for name in taken}
     if wanted is not None and wanted.casefold() not in names:
         return wanted

@@ -1,6 +1,6 @@
-"""Letters about device lists: those that we send, and what arriving ones do."""
+"""Letters about device lists: write them, and process those that arrive."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -24,8 +24,9 @@ from entrenous.wire.key_bundle import read_card
 
 
 def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None:
-    """Lay our newest card out for our other devices, before anybody else can hear of it; call it in
-    the transaction that takes it.
+    """Queue our newest key bundle for our other devices, before anybody else can learn of it.
+
+    Call it in the transaction that accepts the bundle.
     """
     us = own_other_devices(device)
     for to in addressees(us, device) if us is not None else ():
@@ -34,19 +35,15 @@ def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None
 
 
 def tell_people_of_card(device: Device) -> None:
-    """Lay our newest card out for every device of everybody; call it as the other.
+    """Queue our newest key bundle for every device of our contacts, in the same transaction.
 
-    Who is blocked hears nothing, nor whose lists contradict each other. Whom there is no session
-    with yet sees the list at our relay.
+    Blocked contacts are left out, and those whose lists contradict each other. Devices without a
+    session see the list at our relay.
     """
-    for to in _people(device):
-        _tell(to, device)
-
-
-def _people(device: Device) -> Iterator[Addressee]:
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
-            yield from addressees(contact, device)
+            for to in addressees(contact, device):
+                _tell(to, device)
 
 
 def _tell(to: Addressee, device: Device) -> None:
@@ -60,14 +57,14 @@ _GREETED_AGAIN_S: Final = 24 * 3600
 
 
 def is_sibling(header: Header, device: Device) -> bool:
-    """Whether a proven letter is from another device of ours."""
+    """Check whether a proven letter is from another device of ours."""
     return header.from_person == who_am_i(device).person.id
 
 
 def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
-    """Another device of ours says how to write to it; it is greeted back once."""
+    """Accept the tokens of another device of ours; greet it back once."""
     card = read_card(hello.card)
-    with suppress(OldList):  # it has not heard of the newest one yet
+    with suppress(OldList):  # it does not have the newest list yet
         take_own_card(card, device)
     known = sibling_of(header.from_device, device)
     if known is None:
@@ -75,12 +72,12 @@ def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
     keep_sibling(replace(known, heard=True), device)
     take_window(header, hello.seed, hello.first, device)
     if who_am_i(device).person.epoch >= card.newest.said.epoch:
-        greet_back(header, device)  # by a list that we could not take, it is we know not where
+        greet_back(header, device)  # otherwise we could not accept its list, and lack its address
 
 
 def greet_back(header: Header, device: Device) -> None:
-    """Have a device that we have not told how to write to us told so; and one that begins a session
-    anew, since it has forgotten that, unless it did so often: each time it gets tokens.
+    """Queue a greeting to a device that has no tokens of ours, or lost them and began a new
+    session. Limited per device, since each greeting gives out tokens.
     """
     whose = peer_key(header.from_person, header.from_device)
     anew = header.prekey is not None and header.counter > 1
@@ -90,11 +87,11 @@ def greet_back(header: Header, device: Device) -> None:
 
 
 def greet_again(header: Header, device: Device, *, greets: bool) -> None:
-    """Have somebody who writes to where we were before we moved told once more where we are: what
-    said so may have been refused, as while she had us blocked.
+    """Repeat our greeting to a person who writes to the mailbox we moved from: they may have
+    refused the first one, as while they had us blocked.
 
-    At once if she ``greets`` us, as after an unblocking; else once a day, for her letters may have
-    been on their way while ours was.
+    At once if they greet us (``greets``), as after unblocking; otherwise once a day, since letters
+    may have crossed.
     """
     whose = peer_key(header.from_person, header.from_device)
     greeted_at = int(device.vault.get(GREETED, whose) or 0)
@@ -104,7 +101,7 @@ def greet_again(header: Header, device: Device, *, greets: bool) -> None:
 
 
 def card_comes(note: CardNote, header: Header, contact: Contact, device: Device) -> None:
-    """Somebody's list, or ours, has changed; one that we know a newer one of is passed over.
+    """Accept a changed device list, a contact's or ours; ignore one older than what we know.
 
     Raises:
         BadCard, BadSignature, ForkedList.
@@ -117,10 +114,10 @@ def card_comes(note: CardNote, header: Header, contact: Contact, device: Device)
 
 
 def sibling_tells(note: SyncNote, header: Header, device: Device) -> None:
-    """Another device of ours tells what it knows.
+    """Apply a record from another device of ours.
 
     Raises:
-        NotBound: it is from somebody else.
+        NotBound: the letter is from somebody else.
         BadSync.
     """
     if not is_sibling(header, device):

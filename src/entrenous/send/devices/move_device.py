@@ -1,4 +1,4 @@
-"""Move this device, and with it its person, to another relay without losing people
+"""Move a person with all their devices to another relay without losing contacts
 (docs/spec/devices.md, section 7).
 """
 
@@ -31,18 +31,18 @@ from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
 
 class OtherDevicesFirst(Refused):
     """
-    All devices of one person are at one relay, and you have others: {names}. They would hear from
-    this one by the relay that does not answer now. Nothing was changed. If it is gone for good,
-    revoke those, move, then link them again, each in an empty folder: entrenous device revoke NAME.
-    What lies on them alone, messages and originals, stays shut in them then.
+    All devices of one person are at one relay, and you have others: {names}. They can only be told
+    through the old relay, which does not answer now. Nothing was changed. If it is gone for good,
+    revoke those devices, move, then link them again, each in an empty folder: entrenous device
+    revoke NAME. Messages and originals that are only on them can then no longer be opened.
     """
 
 
 class ComesAlongFirst(Refused):
     """
-    You moved to another relay, and these devices of yours have not come along yet: {names}. Nothing
-    was linked. First, on each of them: entrenous inbox. One that you do not have any more is
-    revoked: entrenous device revoke NAME
+    You moved to another relay, and these devices of yours have not followed yet: {names}. Nothing
+    was linked. First, on each of them: entrenous inbox. If you no longer have one of them, revoke
+    it: entrenous device revoke NAME
     """
 
 
@@ -54,8 +54,8 @@ class AlreadyThere(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """From where to where, until when the old mailbox is read, and how many letters still wait for
-    a relay.
+    """The old and the new relay, until when the old mailbox is read, and how many letters still
+    wait for a relay.
     """
 
     before: str
@@ -65,19 +65,19 @@ class Moved:
 
 
 def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> Moved:
-    """Be at another relay from now on, with everybody told how to write there. May be repeated.
+    """Move to another relay, and tell everybody how to write to us there. May be repeated.
 
-    Our other devices come along: first each of them makes itself ready there, which takes a command
-    on it, and then this again. Until then it can be called off (:func:`call_off_move`).
+    Our other devices follow: each must first prepare a mailbox there, which takes a command on it;
+    then call this again. Until then the move can be cancelled (:func:`cancel_move`).
 
-    With a ``sheet``, the old relay need not answer: it cannot confirm then that no copy of this
-    device went on (lock.md section 5), and the new one does.
+    With a ``sheet`` the old relay need not answer. It then cannot confirm that no copy of this
+    device is in use (lock.md section 5); the new relay will.
 
     Raises:
         WaitsForDevices, OtherDevicesFirst, AlreadyThere, BadRelayAddress, MasterAway, OthersSheet,
         OfflineDevice, RolledBack, NotConfirmed (without a sheet).
-        RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay; then
-        nothing has changed.
+        RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay;
+        nothing has changed then.
     """
     home, url = who_am_i(device).home, relay_address(relay_url)
     if home.relay_url != url:
@@ -88,25 +88,24 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         if others and not is_ready(device):
             raise OtherDevicesFirst(names=", ".join(one.name for one in others))
         new = lead_to(url, device)
-        ready = _all_told(url, device)
+        ready = _new_mailboxes(url, device)
         mailboxes = {**ready, who_am_i(device).key.device: new.home.mailbox}
         with device.vault.together():
             take_own_card(list_at(master, url, mailboxes, device), device, signed_here=True)
-        return _told(old_homes(device)[-1], device)
-    if not old_homes(device):
+    elif not old_homes(device):
         raise AlreadyThere
-    return _told(old_homes(device)[-1], device)
+    return _tell_everybody(old_homes(device)[-1], device)
 
 
 def cancel_move(device: Device) -> str | None:
-    """Stay where we are; the relay that a move was begun to on this device, None if none was."""
+    """Cancel a move begun on this device; returns the relay it led to, None if there was none."""
     led = led_to(device)
     cancel_next_mailbox(device)
     return led
 
 
-def _all_told(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
-    """Where our other devices will be; those that are not ready hear that they are to be."""
+def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+    """Return our other devices' mailboxes at the new relay; ask unready devices to prepare one."""
     try:
         return all_ready(url, device)
     except WaitsForDevices:
@@ -115,8 +114,8 @@ def _all_told(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
         raise
 
 
-def _told(old: OldHome, device: Device) -> Moved:
-    """Say so to whoever can be reached now; the others hear it with a later command."""
+def _tell_everybody(old: OldHome, device: Device) -> Moved:
+    """Tell everybody who can be reached now; later commands tell the rest."""
     with suppress(Unreachable):
         confirm_opening(device)
     greet_devices(device)

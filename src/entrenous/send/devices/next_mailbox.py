@@ -1,4 +1,4 @@
-"""Mailboxes at relays that we may move to: each of our devices makes its own before any moves."""
+"""Mailboxes at relays we may move to: each of our devices prepares its own before any moves."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -41,12 +41,12 @@ from entrenous.wire.relay_nouns import RelayLock
 
 @dataclass(frozen=True, slots=True)
 class NewHome:
-    """A mailbox that is being made elsewhere; ``unlock`` asks its relay for a part of the vault's
-    key.
+    """A mailbox prepared at another relay; ``unlock`` is the token for the relay's part of the
+    vault key.
 
-    ``made`` tells whether its relay has it, and ``leads`` whether our person said on this very
-    device that she moves there: the others follow. ``idle_since`` is since when none leads there,
-    ``hushed_since`` since when the others are not told of it any more.
+    ``made`` is whether the relay has it. ``leads`` is whether the user started the move on this
+    device, so that the others follow. ``idle_since`` is since when no device leads there, and
+    ``hushed_since`` since when we no longer announce it to the others.
     """
 
     home: Home
@@ -59,17 +59,17 @@ class NewHome:
 
 class WaitsForDevices(Unreachable):
     """
-    Nothing has changed yet: your other devices come along, and these are not ready: {names}. Now
-    type on each of them: entrenous inbox. Then here once more: entrenous device move --relay
-    {relay}. One that you do not have any more is revoked first: entrenous device revoke NAME
+    Nothing has changed yet: your other devices move too, and these are not ready: {names}. Now type
+    on each of them: entrenous inbox. Then here once more: entrenous device move --relay {relay}. If
+    you no longer have one of them, revoke it first: entrenous device revoke NAME
     """
 
 
 class NotFollowed(Refused):
     """
-    Another device of yours is about to move to {relay}, which from here is a program on this very
-    machine, while your relay is elsewhere. So this device does not come along, and none of them
-    moves. On that other one, call it off: entrenous device move --relay {present}
+    Another device of yours is about to move to {relay}. Seen from here, that is a program on this
+    very machine, while your relay is elsewhere. So this device does not follow, and none of them
+    moves. Cancel it on that device: entrenous device move --relay {present}
     """
 
 
@@ -78,37 +78,38 @@ _IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
 
 
 def next_home(url: str, device: Device) -> NewHome | None:
-    """The mailbox that this device has at a relay which it may move to."""
+    """Return the mailbox that this device prepared at a relay, or None."""
     return load_record(NewHome, NEXT_HOME, url, device.vault)
 
 
 def next_homes(device: Device) -> tuple[NewHome, ...]:
-    """Every one."""
     return tuple(load_records(NewHome, NEXT_HOME, device.vault))
 
 
 def lock_at(new: NewHome) -> RelayLock:
-    """The relay's part of this vault's key, there."""
+    """Return the lock that holds the relay's part of this vault's key there."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 
 def lead_to(url: str, device: Device) -> NewHome:
-    """Be ready to move there, and have our other devices hear that they are to be; may be repeated.
+    """Prepare to move to a relay, and let our other devices know to do so; may be repeated.
 
     Raises:
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
     """
-    _lead_no_more(url, device)
-    return _made(url, device, leads=True)
+    _stop_leading(url, device)
+    return _prepare(url, device, leads=True)
 
 
 def cancel_next_mailbox(device: Device) -> None:
-    """Lead nowhere any more."""
-    _lead_no_more(None, device)
+    """Stop leading our devices to another relay."""
+    _stop_leading(None, device)
 
 
-def _lead_no_more(but: str | None, device: Device) -> None:
-    """Our other devices may have a list under way that has us there, so it is kept for a while."""
+def _stop_leading(but: str | None, device: Device) -> None:
+    """Stop leading to relays other than ``but``. If we have other devices, keep the mailboxes for a
+    while: a list that moves us there may be under way.
+    """
     for new in next_homes(device):
         if not new.leads or new.home.relay_url == but:
             continue
@@ -120,10 +121,10 @@ def _lead_no_more(but: str | None, device: Device) -> None:
 
 
 def come_along(device: Device) -> list[EntrenousError]:
-    """Be ready to move where another device of ours leads. Where none has for long, tell that we
-    are not, and later let go of it.
+    """Prepare a mailbox at each relay that another device of ours leads to. If none has led to one
+    for long, stop announcing ours there, and delete it later.
 
-    Returns what kept us from it; that is tried again by the next fetch.
+    Returns: the errors met; the next fetch tries again.
     """
     led = {
         home.relay_url
@@ -133,7 +134,7 @@ def come_along(device: Device) -> list[EntrenousError]:
     }
     for new in next_homes(device):
         if not new.leads:
-            _keep_or_let_go(new, device, led=new.home.relay_url in led)
+            _update_idle(new, device, led=new.home.relay_url in led)
     problems = list[EntrenousError]()
     for url in sorted(led - {who_am_i(device).home.relay_url}):
         known = next_home(url, device)
@@ -150,12 +151,12 @@ def _follow(url: str, device: Device) -> None:
         refuse_local_address(url, device)
     except OnThisMachine:
         raise NotFollowed(relay=url, present=who_am_i(device).home.relay_url) from None
-    _made(url, device, leads=False)
+    _prepare(url, device, leads=False)
 
 
-def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
-    """A list that names it may be under way, and for as long as we tell of it, another may follow:
-    so it is told no more for as long as that takes before it goes.
+def _update_idle(new: NewHome, device: Device, *, led: bool) -> None:
+    """Delete an unused mailbox in two stages. A list that names it may be under way, and another
+    may follow while we announce it, so it is first no longer announced, then deleted.
     """
     now = this_second(device)
     if led:
@@ -173,22 +174,24 @@ def _keep_or_let_go(new: NewHome, device: Device, *, led: bool) -> None:
 
 
 def begin_anew(lost_by: Person, device: Device) -> None:
-    """A device was lost by this list of ours, and knows what deletes the mailboxes that each of us
-    made before: none of them is moved to any more. Call it in a transaction.
+    """Abandon all prepared mailboxes, since a device lost in this list knows the tokens that delete
+    them. Call it in a transaction.
     """
     let_go_of_next(None, device)
     device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
-    _forget_told(lost_by, device)
+    _forget_prepared(lost_by, device)
 
 
 def forget_elsewhere(moved: Person, device: Device) -> None:
-    """Where else our other devices were ready to move, they are not once we are somewhere."""
+    """After a move, forget where else our other devices had prepared to move."""
     device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
-    _forget_told(moved, device)
+    _forget_prepared(moved, device)
 
 
-def _forget_told(now: Person, device: Device) -> None:
-    """But where they are listed now: what deletes it, if they are lost before they come along."""
+def _forget_prepared(now: Person, device: Device) -> None:
+    """Forget our devices' prepared mailboxes, except listed ones: if a device is lost before it
+    follows, we need the token that deletes its mailbox.
+    """
     for one in siblings(device):
         here = mailbox_of(one.device, now)
         old = one.told_under < now.epoch
@@ -199,7 +202,7 @@ def _forget_told(now: Person, device: Device) -> None:
 
 
 def let_go_of_next(kept: NewHome | None, device: Device) -> None:
-    """Have those that we do not move to deleted; call it in a transaction."""
+    """Have prepared mailboxes other than ``kept`` deleted; call it in a transaction."""
     for one in next_homes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
@@ -211,22 +214,26 @@ def let_go_of_next(kept: NewHome | None, device: Device) -> None:
 def closings_of(
     one: Sibling, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[Closing, ...]:
-    """What deletes every mailbox of a device that is none any more, as far as it told us."""
+    """Return what deletes every mailbox of a revoked device, as far as it told us."""
     told = [_closing(home, one, device) for home in one.homes]
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
     if mailbox_for_token(who_am_i(device).person.id, key.device, device) is not None:
-        return tuple(told)  # what we know is of where it was
+        return tuple(told)  # our token is for its mailbox before the move
     return (Closing(relay_url, key.mailbox, one.close, name=one.name), *told)
 
 
 def homes_of(device: Device) -> tuple[SiblingHome, ...]:
-    """This device's mailboxes, as its siblings hear of them."""
+    """Return this device's mailboxes, as announced to our other devices."""
     here = who_am_i(device).home
     left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
     every = [
         (here, HomeIs.PRESENT),
-        *((one.home, _what(one)) for one in next_homes(device) if _is_told(one)),
+        *(
+            (one.home, HomeIs.LEADS if one.leads else HomeIs.FOLLOWS)
+            for one in next_homes(device)
+            if one.made and one.hushed_since is None
+        ),
         *((one.home, left) for one in reversed(old_homes(device))),
     ]
     told = (
@@ -238,30 +245,30 @@ def homes_of(device: Device) -> tuple[SiblingHome, ...]:
 
 
 def led_to(device: Device) -> str | None:
-    """The relay that our person said on this device she moves to, until she is there."""
+    """Return the relay of a move that the user started on this device and that is under way."""
     return next((new.home.relay_url for new in next_homes(device) if new.leads and new.made), None)
 
 
 def not_ready(url: str, device: Device) -> tuple[str, ...]:
-    """What those of our other devices are called that have not told a mailbox at this relay."""
+    """Return the names of our other devices that have announced no mailbox at this relay."""
     ready = _ready(url, device)
     return tuple(one.name for one in siblings(device) if one.device not in ready)
 
 
 def all_ready(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
-    """Where each of our other devices will receive at this relay.
+    """Return each other device's mailbox at this relay.
 
     Raises:
         WaitsForDevices: some are not ready yet.
     """
-    late = not_ready(url, device)
-    if late:
-        raise WaitsForDevices(names=", ".join(late), relay=url)
+    unready = not_ready(url, device)
+    if unready:
+        raise WaitsForDevices(names=", ".join(unready), relay=url)
     return _ready(url, device)
 
 
 def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
-    """Only what they told under the list of the last loss, or move, or under a newer one."""
+    """Count only mailboxes announced under the list of the last loss or move, or a newer one."""
     since = int(device.vault.get(SELF, READY_SINCE) or 0)
     return {
         one.device: home.mailbox
@@ -272,24 +279,18 @@ def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
 
 
 def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
-    """One that it moved out of opens copies of before the move alone, and its relay may be gone."""
+    """Give up on a mailbox that was left after a while: it only unlocks copies of the folder from
+    before the move, and its relay may be gone.
+    """
     if home.what is HomeIs.LEFT:
         give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
         return Closing(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
     return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
 
 
-def _is_told(new: NewHome) -> bool:
-    return new.made and new.hushed_since is None
-
-
-def _what(new: NewHome) -> HomeIs:
-    return HomeIs.LEADS if new.leads else HomeIs.FOLLOWS
-
-
-def _made(url: str, device: Device, *, leads: bool) -> NewHome:
-    """A mailbox and a lock at another relay; the same ones when this was cut short before."""
-    new = next_home(url, device) or _drawn(url, device, leads=leads)
+def _prepare(url: str, device: Device, *, leads: bool) -> NewHome:
+    """Create a mailbox and a lock at another relay; reuse those of an interrupted attempt."""
+    new = next_home(url, device) or _generate(url, device, leads=leads)
     if leads:
         new = replace(new, leads=True, idle_since=None, hushed_since=None)
     store_record(new, NEXT_HOME, url, device.vault)
@@ -304,14 +305,14 @@ def _made(url: str, device: Device, *, leads: bool) -> NewHome:
     return made
 
 
-def _drawn(url: str, device: Device, *, leads: bool) -> NewHome:
+def _generate(url: str, device: Device, *, leads: bool) -> NewHome:
     owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
     home = Home(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
     return NewHome(home, unlock, leads)
 
 
 def _give_up(new: NewHome, device: Device) -> None:
-    """An empty mailbox that nobody but our own devices heard of."""
+    """Delete an empty mailbox that only our own devices know of."""
     home = new.home
     with suppress(EntrenousError):
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)

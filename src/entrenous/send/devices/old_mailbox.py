@@ -1,7 +1,5 @@
-"""Apply a device list that moves this device to another relay; keep the mailbox that it moved out
-of.
-
-Mail still comes to the old mailbox for some days.
+"""Apply a device list that moves this device to another relay, and keep reading the old mailbox,
+where letters still arrive for some days.
 """
 
 from contextlib import suppress
@@ -51,9 +49,10 @@ _GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should h
 def leave(
     home: Home, device: Device, *, silent: bool, next_close: Secret | None = None
 ) -> datetime:
-    """Remember where we were; until when mail may come there. Call it in a transaction.
+    """Keep a mailbox as an old one; returns until when letters may arrive there.
 
-    ``next_close`` is what the relay is still to hear that deletes it.
+    ``next_close`` is the new close token that its relay has yet to be told. Call it in a
+    transaction.
     """
     now = this_second(device)
     until = now + timedelta(days=OLD_HOME_DAYS)
@@ -68,14 +67,14 @@ def leave(
 
 
 def our_relays(device: Device) -> frozenset[str]:
-    """The relays at which letters and files may lie for us."""
+    """Return the relays where letters and files for us may be."""
     left = {one.home.relay_url for one in old_homes(device)}
     return frozenset({who_am_i(device).home.relay_url, *left})
 
 
 def were_elsewhere(epoch: int, device: Device) -> bool:
-    """Whether by our list of this epoch, or the oldest that our card shows behind it, this device
-    was at another mailbox than now.
+    """Check whether this device was at another mailbox by our list of this epoch, or by the oldest
+    list in our key bundle if that is newer.
     """
     me = who_am_i(device)
     if epoch >= me.person.epoch:
@@ -86,30 +85,30 @@ def were_elsewhere(epoch: int, device: Device) -> bool:
 
 
 def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
-    """Old homes whose relays are to be asked now."""
+    """Return the old mailboxes that are due to be fetched from."""
     now = device.clock.now()
     return tuple(one for one in old_homes(device) if _is_due(one, now))
 
 
 def _is_due(old: OldHome, now: datetime) -> bool:
-    """One that is to be asked later than in an hour was noted by a clock that was ahead."""
+    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
 
 
 def draw_closes_anew(device: Device) -> None:
-    """A lost device knows what deletes these mailboxes; call it in the transaction that shuts it
-    out.
+    """Generate new close tokens for old mailboxes, since a lost device knows the present ones; call
+    it in the transaction that revokes it.
     """
     for old in old_homes(device):
         fresh = Secret(device.dice.token(TOKEN_BYTES))
         store_record(replace(old, next_close=fresh), OLD_HOME, old.home.mailbox.hex(), device.vault)
 
 
-def change_close(old: OldHome, device: Device) -> OldHome:
-    """Have the relay know what deletes it from now on, if that is to be another token.
+def _change_close(old: OldHome, device: Device) -> OldHome:
+    """Tell the relay the mailbox's new close token, if there is one.
 
     Raises:
-        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+        RelayUnreachable, NoSuchMailbox, WrongToken.
     """
     home, fresh = old.home, old.next_close
     if fresh is None:
@@ -121,18 +120,21 @@ def change_close(old: OldHome, device: Device) -> OldHome:
 
 
 def let_go(old: OldHome, device: Device) -> None:
-    """After its mail was fetched: no copy of this device goes on there, and when the time is over
-    the mailbox is deleted. While the vault still opens through it, it stays.
+    """After a fetch, lock out copies of this device from before the move, and delete the mailbox
+    when its time is over. It stays while the vault still unlocks through it.
 
     Raises:
-        RelayUnreachable, NoSuchMailbox, WrongToken: as for the mail.
+        RelayUnreachable, NoSuchMailbox, WrongToken.
     """
-    old = change_close(old, device)
+    old = _change_close(old, device)
     if device.vault.get(SELF, LOCK_TO_FOLLOW) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
     if not old.overtaken:
-        _overtake(home, device)
+        # The highest possible generation locks out copies of this device from before the move. A
+        # mailbox that is unknown right after a fetch has no lock.
+        with suppress(RolledBack, NoLock, NoSuchMailbox):
+            note_opened_at(home, GENERATION_MAX, device)
         store_record(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
     if believed_now(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
@@ -142,10 +144,10 @@ def let_go(old: OldHome, device: Device) -> None:
 
 
 def note_refused(old: OldHome, why: EntrenousError, device: Device) -> EntrenousError | None:
-    """Its relay did not answer as it should; what is to be told of it.
+    """Handle a failed fetch from an old mailbox; returns the error to report, or None.
 
-    A relay that does not take our token any more is not asked again, nor one that is silent for
-    long. One that does not know the mailbox may have another database for a while.
+    Give up if the relay no longer accepts our token, or has failed for long. If it does not know
+    the mailbox, keep asking: it may run on another database for a while.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
     if isinstance(why, WrongToken) or believed_now(device) >= old.until + _GIVE_UP:
@@ -156,46 +158,38 @@ def note_refused(old: OldHome, why: EntrenousError, device: Device) -> Entrenous
     return None if isinstance(why, NoSuchMailbox) else why
 
 
-def _overtake(home: Home, device: Device) -> None:
-    """A copy of this device from before the move would go on there: so its relay hears of the last
-    generation that there can be. A mailbox that was just fetched from and yet is said to be unknown
-    has no lock.
-    """
-    with suppress(RolledBack, NoLock, NoSuchMailbox):
-        note_opened_at(home, GENERATION_MAX, device)
-
-
 def apply_move(before: Me, new: NewHome, device: Device, *, led: bool) -> None:
-    """Live at ``new``, once who we are says so: the old home is read for some days more, and
-    everybody is to hear of it, our own devices where they were. Our person is told, unless it was
-    ``led`` from here.
+    """Switch to the mailbox ``new`` after our list has moved there.
+
+    The old mailbox is read for some days more. Everybody will be greeted, our own devices at their
+    old mailboxes. The user is notified unless the move was ``led`` from here.
     """
-    untold = device.vault.get(SELF, NEXT_CLOSE)
-    next_close = None if untold is None else Secret(untold)
+    unsent = device.vault.get(SELF, NEXT_CLOSE)
+    next_close = None if unsent is None else Secret(unsent)
     leave(before.home, device, silent=not is_ready(device), next_close=next_close)
     keep_lock_to_follow(lock_at(new), device)
     drop_every_promise(device)
     forget_given(device)
     forget_unpublished(device)
-    for mark in (NEXT_CLOSE, CARD_TO_SHOW):
-        device.vault.drop(SELF, mark)
+    for name in (NEXT_CLOSE, CARD_TO_SHOW):
+        device.vault.drop(SELF, name)
     let_go_of_next(new, device)
     device.vault.put(SELF, UNFINISHED, b"")
-    _have_all_greeted(device)
+    _queue_greetings(device)
     if not led:
         note_moving(new.home.relay_url, Moving.MOVED, device)
     _greet_siblings(before, device)
 
 
-def _have_all_greeted(device: Device) -> None:
+def _queue_greetings(device: Device) -> None:
     for contact in contacts(device):
         for key in () if contact.blocked else contact.person.devices:
             device.vault.put(GREET_DEVICE, peer_key(contact.person.id, key.device), b"")
 
 
 def _greet_siblings(before: Me, device: Device) -> None:
-    """Each where it was until now: it reads that before and after it comes along, and tells us in
-    its turn with what we may write to it elsewhere.
+    """Greet our devices at their old mailboxes, which they read before and after they follow; in
+    turn they send us tokens for their new ones.
     """
     us = own_other_devices(device)
     if us is None:

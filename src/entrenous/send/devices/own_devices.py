@@ -1,7 +1,5 @@
-"""Our own devices: list them, revoke one, and the checklist after a loss (docs/spec/devices.md,
-section 4).
-
-With the recovery sheet that can replace a device.
+"""Our own devices: list and revoke them, make the recovery sheet, and the checklist after a loss
+(docs/spec/devices.md, section 4).
 """
 
 from collections.abc import Collection
@@ -52,7 +50,7 @@ from entrenous.send.flush import flush
 
 @dataclass(frozen=True, slots=True)
 class OwnDevice:
-    """One device: ``heard`` tells whether this one has had a letter from it."""
+    """One of our devices; ``heard`` is whether this device has had a letter from it."""
 
     name: str
     this: bool
@@ -62,10 +60,11 @@ class OwnDevice:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All devices, this one first; where the master key is; devices whose mailboxes are not deleted
-    yet, and those of them of which their relay refused it; how many letters wait here, of whatever
-    kind; and the relay that all of them are about to move to, as was said on this device, with
-    those that are not ready.
+    """The state of all our devices, this one first.
+
+    ``to_close`` names devices whose mailboxes are not deleted yet, ``refused`` those of them whose
+    relay refused. ``letters`` counts all queued letters. ``moves_to`` is the relay of a move
+    started on this device, ``not_ready`` the devices that it waits for.
     """
 
     devices: tuple[OwnDevice, ...]
@@ -78,11 +77,7 @@ class Overview:
 
 
 def overview(device: Device) -> Overview:
-    """How it stands with our devices.
-
-    Raises:
-        OfflineDevice, RolledBack.
-    """
+    """Return the state of our devices; raises OfflineDevice or RolledBack."""
     me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:
@@ -105,15 +100,15 @@ def overview(device: Device) -> Overview:
 
 
 def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> RecoverySheet:
-    """What is to be written down; ``old`` is an earlier sheet, where the master key is on one.
+    """Return the content of a recovery sheet.
 
-    ``output`` is the relay's part of this vault's key, 64 bytes. The master key stays on the device
-    until :func:`take_master_away`.
+    ``output`` is the relay's part of this vault's key, 64 bytes; ``old`` is an earlier sheet, if
+    the master key is on one. The master key stays on the device until :func:`take_master_away`.
 
     Raises:
         NothingToRecover: no relay has a part of this vault's key.
         MasterAway: the master key is on a sheet, and none was given.
-        OthersSheet: the one that was given is somebody else's.
+        OthersSheet: the sheet given is somebody else's.
         CloseNotChangedYet, LockNotMovedYet: what it would hold is about to be replaced.
     """
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
@@ -135,32 +130,32 @@ def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> Recov
 
 
 def take_master_away(device: Device) -> None:
-    """From now on the master key is on the sheet only; what needs it asks for that."""
+    """Delete the master key from the device; it is then on the sheet only."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is not None and identity.master is not None:
         keep_identity(replace(identity, master=None), device)
 
 
 class Shut(StrEnum):
-    """Whether its relay's part of the lock of a revoked device is deleted."""
+    """Whether the relay has deleted its part of a revoked device's lock."""
 
     DONE = "done"
-    WAITS = "waits"  # the relay has not confirmed it; it is asked again by every flush
-    REFUSED = "refused"  # the relay does not take what this device knows; another one may know more
-    ELSEWHERE = "elsewhere"  # this device does not know what deletes it; another one may
+    WAITS = "waits"  # the relay has not confirmed it; every flush asks again
+    REFUSED = "refused"  # the relay rejects the token this device knows; another device may know it
+    ELSEWHERE = "elsewhere"  # this device does not know the token; another device may
 
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A device that is none any more: what it was called, and how it stands with its vault."""
+    """A revoked device's name, and whether its vault can still be opened through the relay."""
 
     name: str
     shut: Shut
 
 
 def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device) -> Revoked:
-    """Take a device off our list for good, and have everything that it holds at the relay deleted:
-    what waits for it, its shares, and its part of its vault's lock.
+    """Remove a device from our list for good, and have everything of it at the relay deleted:
+    waiting letters, its shares, and the relay's part of its vault's lock.
 
     Raises:
         UnknownDevice, ThisDevice, MasterAway, OthersSheet, OfflineDevice, RolledBack, NotConfirmed.
@@ -187,8 +182,8 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
 def _close_by_sheet(
     one: Sibling, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
-    """The device may have told us a token since it wrote this sheet, or one before that, or none:
-    what its relay takes of both deletes it.
+    """Also try the sheet's close token: it may be newer or older than the one the device told us,
+    and the relay accepts one of the two.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return
@@ -251,12 +246,12 @@ LOST: Final = (
         "What it showed can have been copied. If a picture turns up: entrenous case open",
     ),
     ToDo(
-        "If you had written a recovery sheet, write a new one and destroy the one before.",
-        "What it could shut this device with has changed: entrenous device recovery --out FILE "
+        "If you had written a recovery sheet, write a new one and destroy the old one.",
+        "The code that can shut this device with has changed: entrenous device recovery --out FILE "
         "--recovery OLD",
     ),
 )
-#: When it was shut by its recovery sheet alone: nobody was told, and there may be no device left.
+#: For a device that was shut with its recovery sheet alone, where nobody could be told.
 LOST_ALONE: Final = (
     ToDo(
         "Tell the people you write to, by another way, and ask them to remove your keys: entrenous "

@@ -1,6 +1,5 @@
-"""This device's own key bundle: certify devices, sign lists and batches, show it at the relay.
-
-With what our relay has yet to hear about our devices: a newer bundle, a new close token, an ending.
+"""This device's own key bundle: certify devices, sign lists and batches, publish it at the relay;
+with what our relay has yet to be told: a newer bundle, a new close token, deleted mailboxes.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,13 +71,13 @@ from entrenous.wire.key_bundle import (
 )
 
 SPEAKS: Final = Speaks(PROTOCOL_VERSION, PROTOCOL_VERSION)
-ENFORCES: Final = tuple(int(one) for one in Enforces)  # what this program does
+ENFORCES: Final = tuple(int(one) for one in Enforces)  # the rules that this program enforces
 
 
 def certify(
     master: Secret, signer: DeviceSigner, device: DeviceId, created_at: datetime
 ) -> SignedCertificate:
-    """What the master key says about the device whose keys these are."""
+    """Return the master key's certificate for the device with these keys."""
     certificate = Certificate(
         person=person_id(public_master(master)),
         device=device,
@@ -95,7 +94,7 @@ def certify(
 def first_list(
     name: str, home: Home, signed: SignedCertificate, issued_at: datetime
 ) -> ListStatement:
-    """The list of epoch 1, with one device on it."""
+    """Return the list of epoch 1, with one device."""
     said = DeviceList(
         person=signed.certificate.person,
         epoch=1,
@@ -113,7 +112,9 @@ def first_list(
 def signed_card(
     master: Secret, lists: tuple[ListStatement, ...], certificates: tuple[SignedCertificate, ...]
 ) -> Card:
-    """The card of these lists, the newest last, with its devices' certificates, in any order."""
+    """Return the signed key bundle of these lists, newest last, with its devices' certificates
+    (given in any order).
+    """
     by_device = {one.certificate.device: one for one in certificates}
     newest = lists[-1]
     return Card(
@@ -125,31 +126,31 @@ def signed_card(
 
 
 _LENGTH_BYTES: Final = 4
-_A_CARD_BY_ITSELF: Final = b"\xa7"  # how the map of a card begins, and no length of one
+_BARE_CARD: Final = b"\xa7"  # a key bundle's first byte (a CBOR map), never that of a length
 
 
 def shown_card(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
-    """What is published (docs/spec/identity.md section 4)."""
+    """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
     said = len(card).to_bytes(_LENGTH_BYTES, "big") + card
     size = next(one for one in SHOWN_CARD_SIZES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
 
 def seen_card(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
-    """The card, itself still to be verified.
+    """Open a published key bundle, which is still to be verified.
 
     Raises:
-        NotTheirKeys: this was published for another person or mailbox, or was changed.
+        NotTheirKeys: it was published for another person or mailbox, or was changed.
     """
     try:
         opened = unseal_file(Secret(person), untrusted_shown, mailbox)
     except DoesNotOpen:
         raise NotTheirKeys from None
-    return opened if opened.startswith(_A_CARD_BY_ITSELF) else _unpadded(opened)
+    return opened if opened.startswith(_BARE_CARD) else _unpadded(opened)
 
 
 def _unpadded(opened: bytes) -> bytes:
-    """Whoever has an invite could have sealed this too."""
+    """Remove the padding; not trusted, since anybody with an invite could have sealed this."""
     end = _LENGTH_BYTES + int.from_bytes(opened[:_LENGTH_BYTES], "big")
     if len(opened) not in SHOWN_CARD_SIZES or end > len(opened) or opened[end:].strip(b"\0"):
         raise NotTheirKeys
@@ -162,12 +163,12 @@ def signed_batch(
     sign: Callable[[DeviceSigner, bytes], bytes],
     device: Device,
 ) -> SignedBatch:
-    """One signature over statements whose leaves these are, 32 bytes each, in this order.
+    """Sign a batch of statements, given their 32-byte leaves in order.
 
-    ``sign`` is that of crypto/statements.py for what the statements are.
+    ``sign`` is the function of crypto/statements.py for this kind of statement.
 
     Raises:
-        ValueError: none, or more than 64.
+        ValueError: there are none, or more than 64.
         OfflineDevice, RolledBack, NotConfirmed.
     """
     signer = signer_of(device)
@@ -177,7 +178,7 @@ def signed_batch(
 
 
 def place_in(leaves: Sequence[bytes], index: int) -> Place:
-    """Where the statement with this index is in the batch of these leaves."""
+    """Return the position and Merkle path of the statement with this index."""
     return Place(index, path_of(leaves, index))
 
 
@@ -185,9 +186,9 @@ _ASK_AGAIN: Final = timedelta(hours=1)
 
 
 def tell_of_devices(device: Device) -> list[EntrenousError]:
-    """Show our newest card, change our close token, delete mailboxes that are none any more.
+    """Publish our newest key bundle, change our close token, delete mailboxes no longer in use.
 
-    Returns what the relay refused, or did not answer: that is told again the next time.
+    Returns: the errors met; the next call tries again.
     """
     problems = list[EntrenousError]()
     for work in (_show_card, _change_close, *_closings(device)):
@@ -199,13 +200,14 @@ def tell_of_devices(device: Device) -> list[EntrenousError]:
 
 
 def close_later(closing: Closing, device: Device) -> None:
-    """Have a mailbox deleted as soon as its relay answers, and not before its time."""
+    """Have a mailbox deleted as soon as its relay answers, but not before ``not_before``."""
     store_record(closing, CLOSE, closing.mailbox.hex(), device.vault)
 
 
 def close_again(relay_url: str, since: datetime, device: Device) -> None:
-    """Have mailboxes deleted once more that were deleted at this relay lately: it may have
-    forgotten that, since it was restored. Call it in a transaction.
+    """Repeat recent deletions at a relay that was restored and may have forgotten them.
+
+    Call it in a transaction.
     """
     for one in list(load_records(Closing, CLOSED, device.vault)):
         if one.closed_at is not None and one.closed_at < since:
@@ -215,26 +217,26 @@ def close_again(relay_url: str, since: datetime, device: Device) -> None:
 
 
 def closed_at_relays(since: datetime, device: Device) -> set[str]:
-    """The relays at which mailboxes were deleted since then."""
+    """Return the relays at which mailboxes were deleted since then."""
     every = load_records(Closing, CLOSED, device.vault)
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
 
 def keep_close_token(device: Device) -> None:
-    """Tell our relay once more what deletes our mailbox, unless it is to be another one anyway."""
+    """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
     close = who_am_i(device).home.close
     if close is not None and device.vault.get(SELF, NEXT_CLOSE) is None:
         device.vault.put(SELF, NEXT_CLOSE, close.reveal())
 
 
 def note_closed(closing: Closing, device: Device) -> None:
-    """Remember that a mailbox of a device was deleted, for :func:`close_again`."""
+    """Record that a device's mailbox was deleted, for :func:`close_again`."""
     closed = replace(closing, closed_at=device.clock.now())
     store_record(closed, CLOSED, closing.mailbox.hex(), device.vault)
 
 
 def still_to_close(device: Device) -> tuple[Closing, ...]:
-    """Mailboxes of devices that are not deleted yet."""
+    """Return the mailboxes of devices that are not deleted yet."""
     every = load_records(Closing, CLOSE, device.vault)
     return tuple(one for one in every if one.name is not None)
 
@@ -270,14 +272,14 @@ def _closings(device: Device) -> list[Callable[[Device], None]]:
 
 
 def _is_due(one: Closing, now: datetime) -> bool:
-    """One that is to wait for more than an hour was noted by a clock that was ahead."""
+    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
 
 
 def _close(one: Closing, device: Device) -> None:
     try:
         _delete(one, device)
-    except NoSuchMailbox:  # it never came to be; or it was another's, and may be back later
+    except NoSuchMailbox:  # it never existed, or the relay runs on another database for a while
         if one.name is not None:
             _ask_again(one, device)
             return
@@ -297,8 +299,8 @@ def _close(one: Closing, device: Device) -> None:
 
 
 def _ask_again(one: Closing, device: Device) -> None:
-    """A relay that knows nothing of a mailbox, nor that it was deleted, may have another database
-    for a while: it has not shut a device.
+    """Retry later: a relay that knows neither the mailbox nor its deletion may run on another
+    database for a while, and has not shut a device.
     """
     now = device.clock.now()
     give_up_at = one.give_up_at or now + timedelta(days=GONE_DAYS)
@@ -306,7 +308,7 @@ def _ask_again(one: Closing, device: Device) -> None:
 
 
 def _delete(one: Closing, device: Device) -> None:
-    """With the first token that its relay takes; raises WrongToken if it takes none of them."""
+    """Try each token in turn; raises WrongToken if the relay accepts none."""
     *others, last = (one.token, *one.others)
     for token in others:
         with suppress(WrongToken):
@@ -316,8 +318,8 @@ def _delete(one: Closing, device: Device) -> None:
 
 
 def _note_refused(one: Closing, name: str, device: Device) -> None:
-    """What we know deletes it no more: its person is told once. Who knows better may yet delete it,
-    so it is asked about again.
+    """Report once that our token no longer deletes a mailbox, and retry later: another device may
+    yet delete it.
 
     Raises:
         TokenOfBefore: the first time.

@@ -1,6 +1,4 @@
-"""Take in what another device of ours sends: the newest change counts, and one name means one
-person.
-"""
+"""Apply records from our other devices: the latest change wins, and names stay unique."""
 
 from dataclasses import replace
 from typing import Final
@@ -66,12 +64,11 @@ from entrenous.wire.key_bundle import read_card
 
 
 def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Device) -> str:
-    """What somebody, or a circle, is called whom another device of ours calls ``wanted``; call it
-    in the transaction that stores it, before it is stored.
+    """Resolve what to call a person or circle that another device of ours calls ``wanted``.
 
-    Where two have one name, a person keeps it before a circle, and the lower id before the higher.
-    The other one gets a free name, and our person is told; each of our devices decides alike.
-    ``before`` is what it was called here.
+    If two have one name, a person keeps it before a circle, and the lower id before the higher; the
+    other gets a free name, and the user is notified. All our devices decide alike. ``before`` is
+    the name used here so far. Call it in the transaction that stores the record, before storing.
     """
     others = [one for one in _called(wanted, device) if _id_of(one) != of]
     if any(_rank(_id_of(one)) < _rank(of) for one in others):
@@ -80,7 +77,7 @@ def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Devi
             note_renamed(wanted, name, device)
         return name
     for one in others:
-        _give_way(one, device)
+        _rename_to_free(one, device)
     return wanted
 
 
@@ -94,11 +91,11 @@ def _id_of(one: Contact | Circle) -> PersonId | CircleId:
 
 
 def _rank(of: PersonId | CircleId) -> tuple[int, bytes]:
-    """The id of a person is the longer one."""
+    """Sort key: people, whose ids are longer, come first; then by id."""
     return -len(of), of
 
 
-def _give_way(one: Contact | Circle, device: Device) -> None:
+def _rename_to_free(one: Contact | Circle, device: Device) -> None:
     renamed = replace(one, name=free_name(one.name, device))
     note_renamed(one.name, renamed.name, device)
     if isinstance(renamed, Contact):
@@ -111,12 +108,13 @@ _ABOUT_SOMEBODY: Final = (SharedContact, SharedGone, SharedBlock)
 
 
 def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
-    """Do here what was done on another device, which said so under the list of this epoch; call it
-    in the transaction that opens its letter.
+    """Apply a record from another device, sent under the list of this epoch; call it in the
+    transaction that opens its letter.
 
     Raises:
-        BadSync; NotBound: a close token of another device than the one that says so; that we know,
-        forgot or blocked ourselves.
+        BadSync.
+        NotBound: it has another device's close token, or says that we know, forgot or blocked
+            ourselves.
     """
     shared = read_sync(note)
     if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
@@ -124,10 +122,10 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
     if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == who_am_i(device).person.id:
         _meet_siblings(shared, device)
         return
-    # What became of it here may differ, as when a name is taken: then all_records dates it anew.
+    # The outcome here may differ, as when a name is taken: then all_records dates it again.
     key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
     known = stamp_of(key, device)
-    if known is not None and _counts(known, said, shared):
+    if known is not None and _is_current(known, said, shared):
         if known == said:
             note_told(sender, key, device)
         if isinstance(shared, SharedContact):
@@ -140,8 +138,10 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
     note_told(sender, key, device)
 
 
-def _counts(known: Stamp, said: Stamp, shared: Shared) -> bool:
-    """Whether what we know is as new; what one device alone says comes in its order."""
+def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
+    """Check whether our record is at least as new. Records that one device alone writes arrive in
+    order.
+    """
     if isinstance(shared, SharedClose | SharedHomes):
         return known.at > said.at or known == said
     return known.rank >= said.rank
@@ -152,7 +152,7 @@ def _take(shared: Shared, epoch: int, device: Device) -> None:
         case SharedContact():
             _contact(shared, device)
         case SharedGone():
-            known = _somebody(shared.person, device)
+            known = _other_contact(shared.person, device)
             if known is not None:
                 forget_contact(known.name, device)
         case SharedBlock():
@@ -165,13 +165,13 @@ def _take(shared: Shared, epoch: int, device: Device) -> None:
             _homes(shared, epoch, device)
 
 
-def _somebody(person: bytes, device: Device) -> Contact | None:
-    """A contact, and never ourselves."""
+def _other_contact(person: bytes, device: Device) -> Contact | None:
+    """Return a contact, never ourselves."""
     return None if person == who_am_i(device).person.id else contact_of(person, device)
 
 
 def _contact(shared: SharedContact, device: Device) -> None:
-    before = _somebody(shared.person, device)
+    before = _other_contact(shared.person, device)
     known = _new(shared, device) if before is None else _newer(before, shared, device)
     name = resolve_name(shared.name, known.name, shared.person, device)
     trust = Trust.UNKNOWN if known.forked else shared.trust
@@ -179,21 +179,15 @@ def _contact(shared: SharedContact, device: Device) -> None:
     if before is not None:
         after = note_change(known, after, device)
     keep_contact(after, device)
-    if before is None and trust is Trust.BY_LINK and _came_since_we_did(shared, device):
+    is_news = shared.since >= who_am_i(device).key.created_at  # not so on a newly linked device
+    if before is None and trust is Trust.BY_LINK and is_news:
         note_elsewhere(after, device)
     _take_lent(shared, device)
 
 
-def _came_since_we_did(shared: SharedContact, device: Device) -> bool:
-    """Whether they were met after this device was set up: whom its person knew before is no news
-    to a device that was just linked.
-    """
-    return shared.since >= who_am_i(device).key.created_at
-
-
 def _take_lent(shared: SharedContact, device: Device) -> None:
-    """Tokens may come later than what they came with before, as those of a device that was late."""
-    kept = _somebody(shared.person, device)
+    """Store lent tokens, which may come later than the contact itself."""
+    kept = _other_contact(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
         if kept is not None and key in listed:
@@ -203,8 +197,8 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
 
 
 def _meet_siblings(shared: Shared, device: Device) -> None:
-    """What is said of ourselves: tokens for other devices of ours, which count for those that have
-    not told us how to write to them. Nothing else is, and when it was said means nothing.
+    """Accept a record about ourselves: it lends tokens for our devices that have sent us none yet.
+    Everything else in it, and its time, is ignored.
     """
     if not isinstance(shared, SharedContact):
         raise NotBound(what="it is about yourself")
@@ -237,8 +231,8 @@ def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
 
 
 def _block(shared: SharedBlock, device: Device) -> None:
-    """Of somebody unknown the stamp is kept, and counts when she is told of."""
-    known = _somebody(shared.person, device)
+    """Apply a block; for an unknown person only the stamp is kept, until they are known."""
+    known = _other_contact(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return
     if shared.blocked:

@@ -1,5 +1,5 @@
-"""The records that a person's devices share, as this one has them, and when each changed last
-(docs/spec/devices.md, section 5).
+"""The records that a person's devices share, and when each last changed (docs/spec/devices.md,
+section 5).
 """
 
 from collections.abc import Iterator
@@ -38,26 +38,26 @@ from entrenous.send.people.circles import CircleId, circles
 
 _CONTACT: Final = "contact "
 _CIRCLE: Final = "circle "
-_INTRODUCED: Final = 2  # devices, of which one linked the other
-_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may say so
+_INTRODUCED: Final = 2  # the number of devices when one has just linked the other
+_LAST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)  # another device may claim it
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When a record changed last, and the hash of what it then was."""
+    """When a record last changed, and the hash of its content then."""
 
     at: datetime
     digest: bytes
 
     @property
     def rank(self) -> tuple[datetime, bytes]:
-        """The greater one counts; of one second, all devices choose the same."""
+        """Sort key: the greater one wins; within one second all devices choose the same."""
         return self.at, self.digest
 
 
 def key_of(shared: Shared) -> str:
-    """What a record is about."""
+    """Return the key of the subject that a record is about."""
     match shared:
         case SharedContact() | SharedGone():
             return contact_key(shared.person)
@@ -72,18 +72,18 @@ def key_of(shared: Shared) -> str:
 
 
 def contact_key(person: PersonId) -> str:
-    """What a record about somebody, or that she was forgotten, is about."""
+    """Return the key of records about a person, including that they were forgotten."""
     return _CONTACT + person.hex()
 
 
 def digest_of(shared: Shared) -> bytes:
-    """What two devices know alike has one digest."""
+    """Return the hash that is the same for devices that know the same."""
     return sha256(lasting(shared))
 
 
 def all_records(device: Device) -> dict[str, Shared]:
-    """Everything that is shared, with what is no more; ``at`` is when it changed, noted now where
-    it changed since this was last asked. Call it in a transaction.
+    """Return every shared record by key, deleted ones included, with ``at`` the time of its last
+    change; changes since the last call are dated now. Call it in a transaction.
     """
     now = this_second(device)
     found = {key_of(one): one for one in _now(now, device)}
@@ -91,13 +91,13 @@ def all_records(device: Device) -> dict[str, Shared]:
     for key in device.vault.keys(STAMP):
         if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
             found[key] = _gone(key, now)
-    # Blocks come first, so that on a new device nobody is let in until the letter behind it.
+    # Blocks sort first, so that on a new device nobody is unblocked until a later letter.
     return {key: _stamped(key, one, now, device) for key, one in sorted(found.items())}
 
 
 def date_changes(device: Device) -> None:
-    """Date what was just changed here; call it in the transaction that changes it. A device that
-    is closed for days then tells it late, and undoes nothing that was changed elsewhere meanwhile.
+    """Date what was just changed here, in the transaction that changes it. A device that is closed
+    for days then sends it late, without undoing later changes made elsewhere.
     """
     if siblings(device) and device.vault.get(SELF, ROLLED_BACK) is None:
         with device.vault.together():
@@ -105,17 +105,15 @@ def date_changes(device: Device) -> None:
 
 
 def stamp_of(key: str, device: Device) -> Stamp | None:
-    """When this changed last, as far as it is known here."""
     return load_record(Stamp, STAMP, key, device.vault)
 
 
 def keep_stamp(key: str, stamp: Stamp, device: Device) -> None:
-    """Note when this changed."""
     store_record(stamp, STAMP, key, device.vault)
 
 
 def is_told_blocked(person: PersonId, device: Device) -> bool:
-    """Whether the newest that we heard of a person, known here or not, is that she is blocked."""
+    """Check whether the latest known about a person, whether a contact or not, is a block."""
     said = SharedBlock(person, _LONG_AGO, blocked=True)
     stamp = stamp_of(key_of(said), device)
     return stamp is not None and stamp.digest == digest_of(said)
@@ -130,7 +128,7 @@ def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
 
 
 def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
-    """Always after what it changes, though the clock of the device that said that be ahead."""
+    """Return a time after the change that it replaces, even if that device's clock was ahead."""
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
         return max(now, after)
@@ -168,8 +166,8 @@ def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
 
 
 def _ourselves(us: Person, now: datetime) -> SharedContact:
-    """So that two other devices of ours, of which neither linked the other, can write to each
-    other: it carries the tokens, and says nothing else.
+    """Return a record about ourselves, only to lend tokens, so that two devices of ours of which
+    neither linked the other can write to each other.
     """
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
 

@@ -1,4 +1,4 @@
-"""Send our other devices what they do not know yet (docs/spec/devices.md, section 5)."""
+"""Send our other devices the records they do not have yet (docs/spec/devices.md, section 5)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from entrenous.send.people.keep_contacts import contact_of
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
-_DIGEST_AT: Final = 8  # bytes of a time come before it
-_STAMP_BYTES: Final = 40  # of a time and a digest; what follows are devices
+_DIGEST_AT: Final = 8  # offset of the digest, after the time in bytes
+_STAMP_BYTES: Final = 40  # time and digest; device ids follow
 
 
 def tell_siblings(device: Device) -> None:
-    """Lay out a letter for each thing that one of our other devices does not know yet.
+    """Queue a letter for each record that one of our other devices does not have yet.
 
-    A device that has not written to us yet is told as soon as it has.
+    A device that has not written to us is told once it has.
     """
     others = [one for one in siblings(device) if one.heard]
     if not others or not is_ready(device):
@@ -40,8 +40,8 @@ def tell_siblings(device: Device) -> None:
 def note_told(
     sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
 ) -> None:
-    """Note that another device of ours knows what this one knows now; ``lacks`` are devices of that
-    contact which it was lent no tokens for yet (None: as noted before).
+    """Record that another device of ours has this record as it is here; ``lacks`` are the contact's
+    devices it has been lent no tokens for yet (None: as recorded before).
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
@@ -51,20 +51,20 @@ def note_told(
 
 
 def mark_contact_for_resync(person: PersonId, device: Device) -> None:
-    """Have our other devices told of somebody once more, with tokens: she met us anew, and what
-    they may write to her with may hold no longer. Call it in a transaction.
+    """Resend a contact to all our other devices, with tokens: they added us anew, and earlier
+    tokens may be invalid. Call it in a transaction.
     """
     for one in siblings(device):
         mark_for_resync(one.device, person, device)
 
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
-    """The same of one other device of ours, which has forgotten her."""
+    """Resend a contact to one other device of ours, which has forgotten them."""
     device.vault.drop(TOLD, _told_key(sibling, contact_key(person)))
 
 
 def forget_told(sibling: DeviceId, device: Device) -> None:
-    """Of a device that is none any more."""
+    """Forget what was sent to a device that is no longer ours."""
     for key in device.vault.keys(TOLD, sibling.hex()):
         device.vault.drop(TOLD, key)
 
@@ -80,20 +80,20 @@ def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Devic
         told = device.vault.get(TOLD, _told_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
         if told is not None and _was_gone(told, shared):
-            told = None  # with her it forgot what it was lent
+            told = None  # with the contact, it forgot the tokens lent to it
         lacked = [who for who in _lacked(told, shared, device) if who != one.device]
-        if (knows and not lacked) or not _can_be_told(shared):
+        if (knows and not lacked) or not _is_encodable(shared):
             continue
         said = _with_tokens(shared, lacked, device)
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
-            continue  # somebody whom we have no tokens for yet
+            continue  # a contact for whom we have no tokens yet
         write_letter(write_sync(said), to, plain_outer(device), device)
         note_told(one.device, key, device, [who for who in lacked if who not in lent])
 
 
 def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
-    """The devices of a contact which our other device has been lent no tokens for."""
+    """Return the contact's devices for which our other device was lent no tokens."""
     contact = contact_of(shared.person, device) if isinstance(shared, SharedContact) else None
     if contact is None or contact.blocked:
         return []
@@ -101,26 +101,21 @@ def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId
     if told is None:
         return listed
     noted = told[_STAMP_BYTES:]
-    return [one for one in listed if one in _split(noted)]
+    lacked = {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
+    return [one for one in listed if one in lacked]
 
 
 def _was_gone(told: bytes, shared: Shared) -> bool:
-    """Whether the last that our other device knew of somebody whom we know is that she was
-    forgotten.
-    """
+    """Check whether a contact of ours was, by our other device's last record, forgotten."""
     if not isinstance(shared, SharedContact):
         return False
     gone = digest_of(SharedGone(shared.person, shared.at))
     return told[_DIGEST_AT:_STAMP_BYTES] == gone
 
 
-def _split(noted: bytes) -> set[bytes]:
-    return {noted[at : at + ID_BYTES] for at in range(0, len(noted), ID_BYTES)}
-
-
-def _can_be_told(shared: Shared) -> bool:
-    """Whether it is as the specification allows; one that is not must stop none of the others, nor
-    use up tokens each time.
+def _is_encodable(shared: Shared) -> bool:
+    """Check whether a record is valid by the specification. An invalid one must not stop the
+    others, nor use up tokens each time.
     """
     try:
         write_sync(shared)
@@ -130,7 +125,7 @@ def _can_be_told(shared: Shared) -> bool:
 
 
 def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> Shared:
-    """What is told, with tokens for those devices, as far as we have some."""
+    """Add tokens for those devices, as far as we have some."""
     if not isinstance(shared, SharedContact):
         return shared
     lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()

@@ -1,5 +1,5 @@
 """Signed prekeys as CBOR; invite links and recovery sheets, which people copy by hand
-(docs/spec/identity.md, sections 5 and 6, lock.md, section 6).
+(docs/spec/identity.md, sections 5 and 6; lock.md, section 6).
 """
 
 import hashlib
@@ -31,14 +31,14 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, plain_signed_batch
 from entrenous.wire.text import as_name, as_url
 
-_PUBLIC: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
+_KEY_BYTES: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
 
 
 def write_prekey_statement(prekey: Prekey) -> bytes:
-    """The bytes whose hash is a leaf of the batch that a device signs.
+    """Encode the statement whose hash is a leaf of the batch that a device signs.
 
     Raises:
-        ValueError: a field has not the length of its kind.
+        ValueError: a field does not have the length of its kind.
     """
     fields = [
         int(prekey.kind),
@@ -53,22 +53,22 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
 
 
 def write_prekey(statement: bytes, place: Place, batch: SignedBatch | None) -> bytes:
-    """A prekey as the relay hands it out: its statement, and where that is in its batch, which an
-    X-Wing prekey carries.
+    """Encode a prekey as the relay hands it out: its statement, its place in its batch, and for an
+    X-Wing prekey the signed batch.
 
     Raises:
-        ValueError: the statement is none, a field has not the length of its kind, or ``batch`` is
-            missing, or is there for another kind.
+        ValueError: the statement is invalid, a field does not have the length of its kind, or
+            ``batch`` does not fit the kind.
     """
     signed = None if batch is None else plain_signed_batch(batch)
     return written([statement, *plain_place(place), signed], read_prekey)
 
 
 def read_prekey(untrusted: bytes) -> SignedPrekey:
-    """A signed prekey; unproven.
+    """Decode a signed prekey; unproven.
 
     Raises:
-        BadPrekey: not one of this version.
+        BadPrekey: not a prekey of this version.
     """
     with named(BadPrekey):
         if len(untrusted) > PREKEY_BYTES_MAX:
@@ -83,7 +83,7 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
 
 def _read_statement(encoded: bytes) -> Prekey:
     kind, key_id, device, epoch, head, made_at, public = as_list(decode(encoded), 7, 7)
-    known = _kind(kind)
+    known = PrekeyKind(as_uint(kind, max(PrekeyKind), min(PrekeyKind)))
     return Prekey(
         kind=known,
         id=as_bytes(key_id, KEY_ID_BYTES),
@@ -91,28 +91,24 @@ def _read_statement(encoded: bytes) -> Prekey:
         epoch=as_uint(epoch, least=1),
         head=as_bytes(head, 32),
         made_at=as_time(made_at),
-        public=as_bytes(public, _PUBLIC[known]),
+        public=as_bytes(public, _KEY_BYTES[known]),
     )
-
-
-def _kind(value: Any) -> PrekeyKind:
-    return PrekeyKind(as_uint(value, max(PrekeyKind), min(PrekeyKind)))
 
 
 PREFIX: Final = "entrenous:1:"
 LINK_CHARS_MAX: Final = 1024
-_VERSION: Final = 1
+_INVITE_VERSION: Final = 1
 
 
 def write_invite(invite: Invite) -> str:
-    """The link; it holds a token, so it is shown to nobody but the person who is invited.
+    """Encode an invite link. It holds a token, so only the invited person may see it.
 
     Raises:
         ValueError: a field is not what the specification allows.
     """
     encoded = encode(
         [
-            _VERSION,
+            _INVITE_VERSION,
             invite.name,
             invite.relay_url,
             invite.mailbox,
@@ -129,17 +125,17 @@ def write_invite(invite: Invite) -> str:
 
 
 def read_invite(untrusted_link: str) -> Invite:
-    """What an invite link carries.
+    """Decode an invite link.
 
     Raises:
-        BadInvite: not a whole link of this version.
+        BadInvite: not a complete link of this version.
     """
     with named(BadInvite):
         if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
             raise BadCbor
-        fields = decode(_encoded(untrusted_link))
+        fields = decode(decode_code(untrusted_link.removeprefix(PREFIX)))
         version, name, relay_url, mailbox, person, token = as_list(fields, 6, 6)
-        as_uint(version, _VERSION, _VERSION)
+        as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
             name=as_name(name),
             relay_url=as_url(relay_url),
@@ -149,34 +145,36 @@ def read_invite(untrusted_link: str) -> Invite:
         )
 
 
-def _encoded(untrusted_link: str) -> bytes:
+def decode_code(untrusted_code: str) -> bytes:
+    """Decode base64url; raises BadCbor."""
     try:
-        return from_base64url(untrusted_link.removeprefix(PREFIX))
+        return from_base64url(untrusted_code)
     except NotUnderstood:
         raise BadCbor from None
 
 
-_PREFIX: Final = "entrenous-recovery:2:"
+_SHEET_PREFIX: Final = "entrenous-recovery:2:"
 _RECOVERY_VERSION: Final = 2
-_CHARS_MAX: Final = 4096
-_CODE: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
+_SHEET_CHARS_MAX: Final = 4096
+_SHEET_CODE: Final = re.compile(r"entrenous-recovery:2:([\w-]+(?:\s+[\w-]+)*)", re.ASCII)
 _CHECK_BYTES: Final = 4
-_GROUP: Final = 64  # characters of a line, so that a person can compare and type it
+_LINE_CHARS: Final = 64  # characters per line, so that a person can compare and type it
 
 
 def write_sheet(sheet: RecoverySheet) -> str:
-    """The code, in lines; it opens nothing by itself, but it is the person.
+    """Encode a recovery sheet in lines. It opens nothing by itself, but whoever has it is the
+    person.
 
     Raises:
-        ValueError: the relay's address is none.
+        ValueError: a field is not what the specification allows.
     """
-    before = [
+    fields = [
         *(_RECOVERY_VERSION, sheet.person, sheet.master.reveal(), sheet.relay_url, sheet.mailbox),
         *(sheet.close.reveal(), sheet.output.reveal()),
     ]
-    code = to_base64url(encode([*before, _check(before)]))
-    lines = [code[at : at + _GROUP] for at in range(0, len(code), _GROUP)]
-    text = "\n".join([_PREFIX + lines[0], *lines[1:], ""])
+    code = to_base64url(encode([*fields, _checksum(fields)]))
+    lines = [code[at : at + _LINE_CHARS] for at in range(0, len(code), _LINE_CHARS)]
+    text = "\n".join([_SHEET_PREFIX + lines[0], *lines[1:], ""])
     try:
         read_sheet(text)
     except NotASheet:
@@ -185,19 +183,19 @@ def write_sheet(sheet: RecoverySheet) -> str:
 
 
 def read_sheet(untrusted_text: str) -> RecoverySheet:
-    """What a sheet holds; what stands before its code is passed over, and so are line ends in it.
+    """Decode a recovery sheet; ignore text before its code, and line ends within it.
 
     Raises:
-        NotASheet: there is no whole code in it.
+        NotASheet: the text holds no complete code.
     """
-    found = _CODE.search(untrusted_text)
-    if found is None or len(untrusted_text) > _CHARS_MAX:
+    found = _SHEET_CODE.search(untrusted_text)
+    if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
         raise NotASheet
     with named(NotASheet):
-        *before, check = as_list(decode(_bytes("".join(found[1].split()))), 8, 8)
-        if as_bytes(check, _CHECK_BYTES) != _check(before):
+        *fields, check = as_list(decode(decode_code("".join(found[1].split()))), 8, 8)
+        if as_bytes(check, _CHECK_BYTES) != _checksum(fields):
             raise NotASheet
-        return _sheet(before)
+        return _sheet(fields)
 
 
 def _sheet(fields: list[Any]) -> RecoverySheet:
@@ -213,13 +211,6 @@ def _sheet(fields: list[Any]) -> RecoverySheet:
     )
 
 
-def _check(before: list[Any]) -> bytes:
-    """Finds a slip of the pen; whoever can write a sheet can write this too."""
-    return hashlib.sha256(encode(before)).digest()[:_CHECK_BYTES]
-
-
-def _bytes(untrusted_code: str) -> bytes:
-    try:
-        return from_base64url(untrusted_code)
-    except NotUnderstood:
-        raise NotASheet from None
+def _checksum(fields: list[Any]) -> bytes:
+    """A checksum against typing errors; it protects against nothing else."""
+    return hashlib.sha256(encode(fields)).digest()[:_CHECK_BYTES]

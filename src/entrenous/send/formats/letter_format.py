@@ -1,7 +1,5 @@
-"""Letters as CBOR: the address outside, the header, and the body that follows
+"""Letters as CBOR: the outer address, the header, and the bodies other than messages
 (docs/spec/letter.md).
-
-With the bodies of letters that are not messages: recalls, receipts, reactions, key comparison.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +17,8 @@ from entrenous.base.limits import (
     WINDOW_FIRST_MAX,
 )
 from entrenous.base.screen_text import acts_on_screen
-from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter
-from entrenous.send.formats.message_format import as_message, plain_message
+from entrenous.send.formats.message_format import as_hash, as_message, as_secret, plain_message
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
@@ -64,51 +61,18 @@ _STEPS: Final = 4
 _STEP_MAX: Final = 96
 
 
-def plain_hello(hello: Hello) -> object:
-    """Who I am."""
-    return [hello.card, hello.seed.reveal(), hello.first, hello.invite_lock]
-
-
-def as_hello(value: object) -> Hello:
-    """Who somebody is."""
+def _hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
-    return Hello(_card(card), _secret(seed), _first(first), unless_null(invite_lock, _hash))
+    return Hello(_card(card), as_secret(seed), _first(first), unless_null(invite_lock, as_hash))
 
 
-def plain_recall(note: RecallNote) -> object:
-    """Forget this message."""
-    return note.message
-
-
-def as_recall(value: object) -> RecallNote:
-    """Which message is to be forgotten."""
-    return RecallNote(_message(value))
-
-
-def plain_card_note(note: CardNote) -> object:
-    """My list has changed."""
-    return note.card
-
-
-def as_card_note(value: object) -> CardNote:
-    """Somebody's list has changed."""
-    return CardNote(_card(value))
-
-
-def plain_sync(note: SyncNote) -> object:
-    """What another device of ours should know."""
-    return [int(note.topic), note.data]
-
-
-def as_sync(value: object) -> SyncNote:
-    """What another device of ours knows."""
+def _sync(value: object) -> SyncNote:
     topic, data = as_list(value, 2, 2)
     known = SyncTopic(as_uint(topic, max(SyncTopic), min(SyncTopic)))
     return SyncNote(known, as_blob(data, _SYNC_MAX))
 
 
-def plain_receipts(several: Receipts) -> object:
-    """What became of copies that were sent to us."""
+def _plain_receipts(several: Receipts) -> object:
     entries = [
         [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.leaf]
         for one in several.receipts
@@ -116,66 +80,31 @@ def plain_receipts(several: Receipts) -> object:
     return [entries, plain_signed_batch(several.batch)]
 
 
-def as_receipts(value: object) -> Receipts:
-    """What became of copies that we sent."""
+def _receipts(value: object) -> Receipts:
     entries, batch = as_list(value, 2, 2)
     receipts = tuple(map(_receipt, as_list(entries, 1, RECEIPTS_MAX)))
     return Receipts(receipts, as_signed_batch(batch))
 
 
-def plain_reaction(reaction: Reaction) -> object:
-    """A sign at a message."""
-    return [reaction.sender, reaction.message, reaction.text]
-
-
-def as_reaction(value: object) -> Reaction:
-    """A sign at a message."""
+def _reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
-    return Reaction(PersonId(_hash(sender)), _message(message), unless_null(text, _sign))
+    return Reaction(PersonId(as_hash(sender)), _message(message), unless_null(text, _sign))
 
 
-def plain_step(step: CompareStep) -> object:
-    """A step of comparing keys."""
-    return [step.transaction, step.step, step.data]
-
-
-def as_step(value: object) -> CompareStep:
-    """A step of comparing keys."""
+def _step(value: object) -> CompareStep:
     transaction, step, data = as_list(value, 3, 3)
     number = as_uint(step, _STEPS, 1)
     return CompareStep(as_bytes(transaction, ID_BYTES), number, as_blob(data, _STEP_MAX))
 
 
-def plain_window(note: WindowNote) -> object:
-    """Further send tokens."""
-    return [note.seed.reveal(), note.first]
-
-
-def as_window(value: object) -> WindowNote:
-    """Further send tokens."""
+def _window(value: object) -> WindowNote:
     seed, first = as_list(value, 2, 2)
-    return WindowNote(_secret(seed), _first(first))
+    return WindowNote(as_secret(seed), _first(first))
 
 
-def plain_request(note: RequestNote) -> object:
-    """Let me in."""
-    return [note.card, note.note]
-
-
-def as_request(value: object) -> RequestNote:
-    """Somebody asks to be let in."""
+def _request(value: object) -> RequestNote:
     card, note = as_list(value, 2, 2)
     return RequestNote(_card(card), _shown(as_text(note, REQUEST_CHARS_MAX)))
-
-
-def plain_link_used(note: LinkUsed) -> object:
-    """Your link had been used already."""
-    return note.invite_lock
-
-
-def as_link_used(value: object) -> LinkUsed:
-    """Our link had been used already."""
-    return LinkUsed(_hash(value))
 
 
 def _receipt(entry: Any) -> Receipt:
@@ -185,8 +114,8 @@ def _receipt(entry: Any) -> Receipt:
         message=_message(message),
         envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
         at=as_time(at),
-        marks=_hash(marks),
-        leaf=_hash(leaf),
+        marks=as_hash(marks),
+        leaf=as_hash(leaf),
     )
 
 
@@ -212,16 +141,8 @@ def _message(value: object) -> MessageId:
 
 
 def _first(value: object) -> int:
-    """Far below what an index may be, so that no window leads to one that cannot be written."""
+    """Read the first index, limited so that every index of the range can be encoded."""
     return as_uint(value, WINDOW_FIRST_MAX)
-
-
-def _secret(value: object) -> Secret:
-    return Secret(_hash(value))
-
-
-def _hash(value: object) -> bytes:
-    return as_bytes(value, 32)
 
 
 VERSION: Final = 2
@@ -230,10 +151,10 @@ _INFO: Final = "entrenous/2 letter"
 
 
 def write_info(address: Address) -> bytes:
-    """What HPKE binds: both ends know it before the letter is opened, so it is never read.
+    """Encode what HPKE binds; both ends know it before opening, so it is never decoded.
 
     Raises:
-        ValueError: a field has not the length of its kind.
+        ValueError: a field does not have the length of its kind.
     """
     fields = [
         _INFO,
@@ -251,7 +172,8 @@ def write_info(address: Address) -> bytes:
 
 
 def write_sealed(key: bytes, around: bytes) -> bytes:
-    """What goes into an envelope: the version, the recipient's key id (8 bytes), the sealed bytes.
+    """Encode an envelope's content: the version, the recipient's key id (8 bytes), the sealed
+    bytes.
 
     Raises:
         ValueError: the key id has another length.
@@ -262,10 +184,10 @@ def write_sealed(key: bytes, around: bytes) -> bytes:
 
 
 def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
-    """The recipient's key id (8 bytes), and the sealed bytes for crypto/seal.py.
+    """Return the recipient's key id (8 bytes) and the sealed bytes for crypto/seal.py.
 
     Raises:
-        BadLetter: another version, or a length that no letter has.
+        BadLetter: another version, or an impossible length.
     """
     if not 1 + KEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX or untrusted[0] != VERSION:
         raise BadLetter
@@ -273,7 +195,7 @@ def read_sealed(untrusted: bytes) -> tuple[bytes, bytes]:
 
 
 def write_header(header: Header) -> bytes:
-    """The header's bytes.
+    """Encode a header.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -300,7 +222,7 @@ def write_header(header: Header) -> bytes:
 
 
 def read_header(untrusted: bytes) -> Header:
-    """A header; its sender is unproven until the inner seal has been opened.
+    """Decode a header; its sender is unproven until the inner seal has been opened.
 
     Raises:
         BadLetter: not a header of this version.
@@ -367,7 +289,7 @@ _KIND_MAX: Final = 2**16 - 1
 
 
 class _Kind(NamedTuple):
-    """One kind of body: its noun, what of it is encoded, and how that is read."""
+    """A kind of body: its class, its CBOR value, and how that is read."""
 
     noun: type[Any]
     plain: Callable[[Any], object]
@@ -375,22 +297,22 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Final[Mapping[int, _Kind]] = {
-    1: _Kind(Hello, plain_hello, as_hello),
+    1: _Kind(Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _hello),
     2: _Kind(Manifest, plain_message, as_message),
-    3: _Kind(RecallNote, plain_recall, as_recall),
-    4: _Kind(CardNote, plain_card_note, as_card_note),
-    5: _Kind(SyncNote, plain_sync, as_sync),
-    6: _Kind(Receipts, plain_receipts, as_receipts),
-    7: _Kind(Reaction, plain_reaction, as_reaction),
-    8: _Kind(CompareStep, plain_step, as_step),
-    9: _Kind(WindowNote, plain_window, as_window),
-    10: _Kind(RequestNote, plain_request, as_request),
-    11: _Kind(LinkUsed, plain_link_used, as_link_used),
+    3: _Kind(RecallNote, lambda one: one.message, lambda value: RecallNote(_message(value))),
+    4: _Kind(CardNote, lambda one: one.card, lambda value: CardNote(_card(value))),
+    5: _Kind(SyncNote, lambda one: [int(one.topic), one.data], _sync),
+    6: _Kind(Receipts, _plain_receipts, _receipts),
+    7: _Kind(Reaction, lambda one: [one.sender, one.message, one.text], _reaction),
+    8: _Kind(CompareStep, lambda one: [one.transaction, one.step, one.data], _step),
+    9: _Kind(WindowNote, lambda one: [one.seed.reveal(), one.first], _window),
+    10: _Kind(RequestNote, lambda one: [one.card, one.note], _request),
+    11: _Kind(LinkUsed, lambda one: one.invite_lock, lambda value: LinkUsed(as_hash(value))),
 }
 
 
 def write_body(body: Body) -> bytes:
-    """A body's bytes.
+    """Encode a body.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -399,12 +321,11 @@ def write_body(body: Body) -> bytes:
 
 
 def read_body(untrusted: bytes) -> Body:
-    """A body; the caller has checked that the header names its hash.
-
-    One of a kind that this version does not know is an :class:`.notes.UnknownBody`.
+    """Decode a body whose hash the caller has compared with the header; an unknown kind gives
+    UnknownBody.
 
     Raises:
-        BadLetter: not a body, or one of a known kind that has another form.
+        BadLetter: not a body, or a known kind in another form.
     """
     with named(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)
@@ -422,7 +343,7 @@ def _plain(body: Body) -> list[object]:
 def write_transcript(
     transaction: bytes, starter: tuple[PersonId, Half], other: tuple[PersonId, Half]
 ) -> bytes:
-    """Both sides' persons, devices, lists and keys, the one who began first."""
+    """Encode both sides' person, device, list head and public key, the starter's first."""
     return encode([transaction, _side(*starter), _side(*other)])
 
 

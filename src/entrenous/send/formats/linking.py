@@ -1,11 +1,10 @@
-"""Linking a device: link codes, the messages, and their encryption (docs/spec/devices.md section
+"""Linking a device: the link code, the messages and their encryption (docs/spec/devices.md section
 2).
 """
 
 from itertools import pairwise
 from typing import Any, Final
 
-from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import DEVICES_MAX, PLAIN_CARD_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
@@ -25,6 +24,7 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.linked_devices import Introduced, Sibling
+from entrenous.send.formats.identity_formats import decode_code
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
@@ -38,22 +38,22 @@ from entrenous.wire.cbor import (
     unless_null,
     written,
 )
-from entrenous.wire.encodings import from_base64url, to_base64url
+from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
 
 PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
 _CHARS_MAX: Final = 1024
-_FIRST: Final = b"\x4c"
+_TYPE_BYTE: Final = b"\x4c"
 _LENGTH_BYTES: Final = 4
-_AROUND: Final = 1145  # what a letter has around its padded inside; docs/spec/letter.md section 1
-_SIZES: Final = tuple(_AROUND + 1024 * 2**power for power in range(1, 8))
+_LETTER_OVERHEAD: Final = 1145  # bytes; docs/spec/letter.md section 1
+_ENVELOPE_SIZES: Final = tuple(_LETTER_OVERHEAD + 1024 * 2**power for power in range(1, 8))
 _XWING_BYTES: Final = 1216
 _SEALED_MAX: Final = 128 * 1024
 
 
 def write_link_code(code: LinkCode) -> str:
-    """The code; whoever has it can ask to be linked, so it is shown to nobody else.
+    """Encode a link code. Whoever has it can ask to be linked, so nobody else may see it.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -68,15 +68,16 @@ def write_link_code(code: LinkCode) -> str:
 
 
 def read_link_code(untrusted_code: str) -> LinkCode:
-    """What a code holds.
+    """Decode a link code.
 
     Raises:
-        BadLinkCode: not a whole code of this version.
+        BadLinkCode: not a complete code of this version.
     """
     with named(BadLinkCode):
         if not untrusted_code.startswith(PREFIX) or len(untrusted_code) > _CHARS_MAX:
             raise BadCbor
-        version, relay_url, mailbox, token = as_list(decode(_bytes(untrusted_code)), 4, 4)
+        encoded = decode_code(untrusted_code.removeprefix(PREFIX))
+        version, relay_url, mailbox, token = as_list(decode(encoded), 4, 4)
         as_uint(version, _VERSION, _VERSION)
         return LinkCode(
             relay_url=as_url(relay_url),
@@ -86,24 +87,19 @@ def read_link_code(untrusted_code: str) -> LinkCode:
 
 
 def write_link_message(message: LinkMessage) -> bytes:
-    """One message; its hash is what the transcript names it by.
+    """Encode a message; the transcript identifies it by its hash.
 
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    encoded = encode(_plain(message))
-    try:
-        read_link_message(encoded)
-    except BadLink:
-        raise ValueError("a field of this message is not what the specification allows") from None
-    return encoded
+    return written(_plain(message), read_link_message)
 
 
 def read_link_message(untrusted: bytes) -> LinkMessage:
-    """One message; unproven.
+    """Decode a message; unproven.
 
     Raises:
-        BadLink: it is none.
+        BadLink: not a link message.
     """
     with named(BadLink):
         step, *fields = as_list(decode(untrusted), 2, 4)
@@ -111,30 +107,30 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
 
 
 def padded_link(message: bytes) -> bytes:
-    """A message as it lies in an envelope, of a size that letters have too.
+    """Pad a message for its envelope to a size that letters also have.
 
     Raises:
-        ValueError: it fits none.
+        ValueError: the message is too long.
     """
-    whole = _FIRST + len(message).to_bytes(_LENGTH_BYTES, "big") + message
-    size = next((one for one in _SIZES if one >= len(whole)), None)
+    whole = _TYPE_BYTE + len(message).to_bytes(_LENGTH_BYTES, "big") + message
+    size = next((one for one in _ENVELOPE_SIZES if one >= len(whole)), None)
     if size is None:
         raise ValueError("a message of a linking fits an envelope")
     return whole.ljust(size, b"\0")
 
 
 def unpadded_link(untrusted: bytes) -> bytes:
-    """The message in an envelope.
+    """Extract the message from an envelope.
 
     Raises:
-        BadLink: there is none in it.
+        BadLink: there is none.
     """
-    begin = len(_FIRST) + _LENGTH_BYTES
-    end = begin + int.from_bytes(untrusted[len(_FIRST) : begin], "big")
-    if not untrusted.startswith(_FIRST) or len(untrusted) < end:
+    begin = len(_TYPE_BYTE) + _LENGTH_BYTES
+    end = begin + int.from_bytes(untrusted[len(_TYPE_BYTE) : begin], "big")
+    if not untrusted.startswith(_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink
     message = untrusted[begin:end]
-    if len(message) > _SIZES[-1] - begin or padded_link(message) != untrusted:
+    if len(message) > _ENVELOPE_SIZES[-1] - begin or padded_link(message) != untrusted:
         raise BadLink
     return message
 
@@ -185,20 +181,13 @@ def _stop(fields: list[Any]) -> LinkStop:
 _READ: Final = (_ask, _answer, _show, _grant, _stop)
 
 
-def _bytes(untrusted_code: str) -> bytes:
-    try:
-        return from_base64url(untrusted_code.removeprefix(PREFIX))
-    except NotUnderstood:
-        raise BadCbor from None
-
-
 _MASTER_BYTES: Final = 64
 _ENFORCES_MAX: Final = 16
 _LENT_MAX: Final = 8
 
 
 def write_offer(offer: Offer) -> bytes:
-    """What the new device is.
+    """Encode the description of the new device.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -214,10 +203,10 @@ def write_offer(offer: Offer) -> bytes:
 
 
 def read_offer(untrusted: bytes) -> Offer:
-    """What the new device says that it is.
+    """Decode the new device's description of itself.
 
     Raises:
-        BadLink: it is no offer.
+        BadLink: not an offer.
     """
     with named(BadLink):
         ed25519, curve25519, mldsa65, device, enforces, seal_to, mailbox, close, name = as_list(
@@ -237,21 +226,21 @@ def read_offer(untrusted: bytes) -> Offer:
 
 
 def write_grant(grant: Grant) -> bytes:
-    """What the new device is given.
+    """Encode what the new device is given.
 
     Raises:
         ValueError: a field is not what the specification allows.
     """
     master = None if grant.master is None else grant.master.reveal()
-    siblings = [_parts_plain(one) for one in grant.siblings]
+    siblings = [_plain_introduced(one) for one in grant.siblings]
     return written([grant.card, master, grant.name, siblings, grant.proof], read_grant)
 
 
 def read_grant(untrusted: bytes) -> Grant:
-    """What the old device grants; unproven.
+    """Decode what the old device grants; unproven.
 
     Raises:
-        BadLink: it is no grant.
+        BadLink: not a grant.
     """
     with named(BadLink):
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
@@ -265,17 +254,16 @@ def read_grant(untrusted: bytes) -> Grant:
 
 
 def plain_lent(lent: tuple[LentToken, ...]) -> list[object]:
-    """Tokens that are lent."""
     return [[one.index, one.token.reveal()] for one in lent]
 
 
 def as_lent(value: object) -> tuple[LentToken, ...]:
-    """Tokens that another device of ours lends us."""
+    """Read tokens lent by another device of ours."""
     pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_MAX))
     return tuple(LentToken(as_uint(index), _token(token)) for index, token in pairs)
 
 
-def _parts_plain(one: Introduced) -> list[object]:
+def _plain_introduced(one: Introduced) -> list[object]:
     close = None if one.sibling.close is None else one.sibling.close.reveal()
     return [one.sibling.device, one.sibling.name, close, plain_lent(one.lent)]
 
@@ -305,65 +293,64 @@ def _token(value: object) -> Secret:
     return Secret(as_bytes(value, TOKEN_BYTES))
 
 
-_PROMISE: Final = b"entrenous/2 link commit\x00"
-_LINK: Final = b"entrenous/2 link\x00"
-_OFFER: Final = b"entrenous/2 link offer\x00"
-_GRANT: Final = b"entrenous/2 link grant\x00"
+_COMMITMENT_LABEL: Final = b"entrenous/2 link commit\x00"
+_TRANSCRIPT_LABEL: Final = b"entrenous/2 link\x00"
+_OFFER_LABEL: Final = b"entrenous/2 link offer\x00"
+_GRANT_LABEL: Final = b"entrenous/2 link grant\x00"
 
 
 def link_promise(public: bytes, offer: bytes) -> bytes:
-    """What says, before the old device has shown its key, which key and offer will come; 32 bytes.
-
-    The offer holds a token of 32 random bytes, so nobody finds it from its hash.
+    """Commit to a key and an offer before the old device has shown its key; 32 bytes. The offer
+    holds a token of 32 random bytes, so it cannot be found from the hash.
     """
-    return sha256(_PROMISE + public + offer)
+    return sha256(_COMMITMENT_LABEL + public + offer)
 
 
 def link_transcript(ask: bytes, answer: bytes) -> bytes:
-    """What both devices saw, from the first two messages as they travelled.
+    """What both devices saw: the first two messages as they were sent.
 
-    The third is not in it: its key and its offer were promised in the first, and how the offer is
-    sealed was not, so whoever seals it anew until the strings fit would have as many guesses as she
-    likes.
+    The third message is left out. Its key and its offer were committed to in the first, but their
+    encryption was not: including it would give an attacker who seals the offer again and again any
+    number of guesses at the comparison strings.
     """
-    return _LINK + sha256(ask) + sha256(answer)
+    return _TRANSCRIPT_LABEL + sha256(ask) + sha256(answer)
 
 
 def seal_offer(to: bytes, ask: bytes, answer: bytes, offer: bytes) -> bytes:
-    """The offer, for whoever gave ``answer``.
+    """Encrypt the offer for the device that sent ``answer``.
 
     Raises:
-        BadKey: ``to`` is no X-Wing key.
+        BadKey: ``to`` is not an X-Wing key.
     """
-    return seal_to(to, _offered(ask, answer), offer)
+    return seal_to(to, _offer_context(ask, answer), offer)
 
 
 def open_offer(private: Secret, ask: bytes, answer: bytes, untrusted: bytes) -> bytes:
-    """The offer; unproven before it is what was promised.
+    """Decrypt the offer; unproven until it matches the commitment.
 
     Raises:
         NotBound: it was sealed to another key, or after other messages.
     """
-    return open_with(private, _offered(ask, answer), untrusted)
+    return open_with(private, _offer_context(ask, answer), untrusted)
 
 
 def seal_grant(to: bytes, transcript: bytes, grant: bytes) -> bytes:
-    """The grant, for the device of the offer.
+    """Encrypt the grant for the device of the offer.
 
     Raises:
-        BadKey: ``to`` is no X-Wing key.
+        BadKey: ``to`` is not an X-Wing key.
     """
-    return seal_to(to, _GRANT + sha256(transcript), grant)
+    return seal_to(to, _GRANT_LABEL + sha256(transcript), grant)
 
 
 def open_grant(private: Secret, transcript: bytes, untrusted: bytes) -> bytes:
-    """The grant.
+    """Decrypt the grant.
 
     Raises:
-        NotBound: it is for another device, or of another linking.
+        NotBound: it is for another device or another linking.
     """
-    return open_with(private, _GRANT + sha256(transcript), untrusted)
+    return open_with(private, _GRANT_LABEL + sha256(transcript), untrusted)
 
 
-def _offered(ask: bytes, answer: bytes) -> bytes:
-    return _OFFER + sha256(ask) + sha256(answer)
+def _offer_context(ask: bytes, answer: bytes) -> bytes:
+    return _OFFER_LABEL + sha256(ask) + sha256(answer)

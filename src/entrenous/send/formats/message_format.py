@@ -1,6 +1,6 @@
-"""Messages as CBOR: the body with its manifest and recipients, and the content of one copy.
+"""Messages as CBOR: the body with its manifest and audience, and the content of one copy.
 
-The content is a frame that lists its files, and the files, all padded (docs/spec/letter.md,
+The content is a frame that describes its files, and the files, all padded (docs/spec/letter.md,
 section 6, and docs/spec/content.md, section 3).
 """
 
@@ -36,39 +36,39 @@ from entrenous.wire.cbor import (
     named,
     seconds,
     unless_null,
+    written,
 )
 from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
 
-_KEYS: Final = 15
-_MANIFEST: Final = (*range(1, 6), *range(11, 16))
+_FIELDS: Final = 15
+_MANIFEST_FIELDS: Final = (*range(1, 6), *range(11, 16))
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """What a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 15."""
+    """Encode what a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 15."""
     fields = plain_message(manifest)
-    return encode([fields[key] for key in _MANIFEST])
+    return encode([fields[key] for key in _MANIFEST_FIELDS])
 
 
 def write_marks(manifest: Manifest) -> bytes:
-    """What a marks hash is taken of: field 12 (docs/spec/content.md section 6)."""
+    """Encode the input of a marks hash: field 12 (docs/spec/content.md section 6)."""
     return write_commitments(manifest.marks)
 
 
 def plain_message(body: Manifest) -> dict[int, object]:
-    """The fields of a message body."""
     return {
         1: body.name,
         2: seconds(body.sent_at),
         3: None if body.expires_at is None else seconds(body.expires_at),
         4: body.opens,
-        5: plain_audience(body.audience),
+        5: [[person, device] for person, device in body.audience],
         6: body.secret.reveal(),
         7: [[blob.id, blob.size, blob.sha256] for blob in body.blobs],
         8: body.fetch_token.reveal(),
         9: body.open_token.reveal(),
         10: body.relay_url,
-        11: plain_heads(body.heads),
+        11: [[one.person, one.epoch, one.head] for one in body.heads],
         12: list(body.marks),
         13: None if body.reply is None else [body.reply.sender, body.reply.message],
         14: body.circle,
@@ -77,26 +77,26 @@ def plain_message(body: Manifest) -> dict[int, object]:
 
 
 def as_message(value: object) -> Manifest:
-    """A message body.
+    """Read a message body.
 
     Raises:
-        BadCbor: it is none.
+        BadCbor: not a message body.
     """
-    fields = as_map(value, _KEYS)
+    fields = as_map(value, _FIELDS)
     blobs = tuple(map(_blob, as_list(fields[7], 1, BLOBS_PER_ENVELOPE_MAX)))
-    audience = as_audience(fields[5])
+    audience = _audience(fields[5])
     return Manifest(
         name=MessageName(as_name(fields[1])),
         sent_at=as_time(fields[2]),
         expires_at=unless_null(fields[3], as_time),
         opens=unless_null(fields[4], _opens),
         audience=audience,
-        secret=_secret(fields[6]),
+        secret=as_secret(fields[6]),
         blobs=blobs,
-        fetch_token=_secret(fields[8]),
-        open_token=_secret(fields[9]),
+        fetch_token=as_secret(fields[8]),
+        open_token=as_secret(fields[9]),
         relay_url=as_url(fields[10]),
-        heads=as_heads(fields[11], audience),
+        heads=_heads(fields[11], audience),
         marks=_marks(fields[12], len(blobs) - 1),
         reply=unless_null(fields[13], _reply),
         circle=unless_null(fields[14], _id),
@@ -105,17 +105,17 @@ def as_message(value: object) -> Manifest:
 
 
 def _marks(value: object, files: int) -> tuple[bytes | None, ...]:
-    return tuple(unless_null(one, _hash) for one in as_list(value, files, files))
+    return tuple(unless_null(one, as_hash) for one in as_list(value, files, files))
 
 
 def _reply(value: object) -> ReplyTo:
     sender, message = as_list(value, 2, 2)
-    return ReplyTo(PersonId(_hash(sender)), MessageId(_id(message)))
+    return ReplyTo(PersonId(as_hash(sender)), MessageId(_id(message)))
 
 
 def _blob(entry: Any) -> BlobRef:
     blob, size, sha256 = as_list(entry, 3, 3)
-    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), _hash(sha256))
+    return BlobRef(BlobId(_id(blob)), as_uint(size, least=1), as_hash(sha256))
 
 
 def _opens(value: object) -> int:
@@ -123,15 +123,17 @@ def _opens(value: object) -> int:
 
 
 def _may_export(value: object, opens: object) -> bool:
-    """Only where openings are counted is there something to allow."""
+    """Read field 15, which may be set only if openings are limited."""
     return bool(as_uint(value, 0 if opens is None else 1))
 
 
-def _secret(value: object) -> Secret:
-    return Secret(_hash(value))
+def as_secret(value: object) -> Secret:
+    """Read a secret of 32 bytes."""
+    return Secret(as_hash(value))
 
 
-def _hash(value: object) -> bytes:
+def as_hash(value: object) -> bytes:
+    """Read 32 bytes."""
     return as_bytes(value, 32)
 
 
@@ -139,29 +141,19 @@ def _id(value: object) -> bytes:
     return as_bytes(value, ID_BYTES)
 
 
-_DEVICES_MAX: Final = 1024  # more do not fit a letter
-Audience = tuple[tuple[PersonId, DeviceId], ...]
+_DEVICES_MAX: Final = 1024  # more do not fit into a letter
+_Audience = tuple[tuple[PersonId, DeviceId], ...]
 
 
-def plain_audience(audience: Audience) -> list[object]:
-    """An audience as it stands in a message body."""
-    return [[person, device] for person, device in audience]
-
-
-def as_audience(value: object) -> Audience:
-    """Persons and devices, sorted and each once, so that every recipient sees the same list."""
+def _audience(value: object) -> _Audience:
+    """Read persons and devices, sorted without duplicates, so that all see the same list."""
     found = tuple(map(_recipient, as_list(value, 1, _DEVICES_MAX)))
     _check_ascending(found)
     return found
 
 
-def plain_heads(heads: Sequence[PersonHead]) -> list[object]:
-    """The heads of an audience as they stand in a message body."""
-    return [[one.person, one.epoch, one.head] for one in heads]
-
-
-def as_heads(value: object, audience: Audience) -> tuple[PersonHead, ...]:
-    """One head for each person of the audience, sorted."""
+def _heads(value: object, audience: _Audience) -> tuple[PersonHead, ...]:
+    """Read one head for each person of the audience, sorted."""
     found = tuple(map(_head, as_list(value, 1, _DEVICES_MAX)))
     _check_ascending([one.person for one in found])
     if {one.person for one in found} != {person for person, _ in audience}:
@@ -185,48 +177,47 @@ def _head(entry: object) -> PersonHead:
 
 
 VERSION: Final = 2
-PADDED_MIN: Final = 4096
-_LENGTH: Final = 8
+_PADDED_MIN: Final = 4096
+_LENGTH_BYTES: Final = 8
 
 
 def write_frame(frame: Frame) -> bytes:
-    """Blob 0, padded and ready for crypto/encryption_at_rest.py.
+    """Encode and pad blob 0, for crypto/encryption_at_rest.py.
 
     Raises:
-        ValueError: more than 64 files, neither file nor text, a media type that is none, or a text
-            that is too long or acts on the screen that shows it.
+        ValueError: more than 64 files, neither a file nor a text, an invalid media type, or a
+            text that is too long or has control characters.
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
-    encoded = encode({1: VERSION, 2: files, 3: frame.text})
-    padded = _padded(len(encoded).to_bytes(_LENGTH, "big") + encoded)
-    try:
-        read_frame(padded)
-    except BadContent:
-        raise ValueError("this content is not what the specification allows") from None
-    return padded
+    encoded = written({1: VERSION, 2: files, 3: frame.text}, _frame)
+    return _padded(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
 
 
 def read_frame(untrusted_padded: bytes) -> Frame:
-    """What a padded blob 0 says.
+    """Decode a padded blob 0.
 
     Raises:
-        BadContent: not a frame of this version, or not padded exactly as it should be.
+        BadContent: not a frame of this version, or not padded exactly as specified.
     """
     with named(BadContent):
-        fields = as_map(decode(_unpadded(untrusted_padded)), 3)
-        as_uint(fields[1], VERSION, VERSION)
-        files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
-        text = unless_null(fields[3], _text)
-        if not files and text is None:
-            raise BadCbor
-        return Frame(files, text)
+        return _frame(_unpadded(untrusted_padded))
+
+
+def _frame(encoded: bytes) -> Frame:
+    fields = as_map(decode(encoded), 3)
+    as_uint(fields[1], VERSION, VERSION)
+    files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
+    text = unless_null(fields[3], _text)
+    if not files and text is None:
+        raise BadCbor
+    return Frame(files, text)
 
 
 def pad_file(data: bytes) -> bytes:
-    """Blob i: the bytes of a file, and zeros.
+    """The padded bytes of a file.
 
     Raises:
-        ValueError: there is nothing in it.
+        ValueError: it is empty.
     """
     if not data:
         raise ValueError("a file of a message has at least one byte")
@@ -234,22 +225,21 @@ def pad_file(data: bytes) -> bytes:
 
 
 def padded_reader(data: bytes) -> BinaryIO:
-    """What :func:`pad_file` makes of ``data``, to be read, without a copy of it.
+    """A reader of the padded bytes of a file, without a copy of it.
 
     Raises:
-        ValueError: there is nothing in it.
+        ValueError: it is empty.
     """
     if not data:
         raise ValueError("a file of a message has at least one byte")
-    return cast("BinaryIO", _Padded(data))
+    return cast("BinaryIO", _PaddedReader(data))
 
 
 class Unpadding:
-    """Takes a padded blob and writes the file of ``size`` bytes, as its frame says, to ``writer``.
+    """Receives a padded blob and writes the file of ``size`` bytes in it to ``writer``.
 
     Raises:
-        BadContent: another length, or padding that is not zero; then what ``writer`` was given is
-            not to be used.
+        BadContent: wrong length, or non-zero padding; the output must then be discarded.
     """
 
     def __init__(self, writer: BinaryIO, size: int) -> None:
@@ -258,7 +248,7 @@ class Unpadding:
         self._writer, self._size, self._seen = writer, size, 0
 
     def write(self, data: bytes) -> int:
-        """Pass on what belongs to the file; raises BadContent where padding is not zero."""
+        """Pass on the file's bytes; raise BadContent if the padding is not zero."""
         own = data[: max(self._size - self._seen, 0)]
         if own:
             self._writer.write(own)
@@ -268,29 +258,28 @@ class Unpadding:
         return len(data)
 
     def flush(self) -> None:
-        """Let nothing wait."""
         self._writer.flush()
 
     def insist(self) -> None:
-        """Raise BadContent unless all of the padded file was written."""
+        """Raise BadContent unless the whole padded file was written."""
         if self._seen != padded_length(self._size):
             raise BadContent
 
 
 def padded_length(length: int) -> int:
-    """The length, in bytes, that ``length`` is padded to: Padmé, and at least 4,096.
+    """The Padmé length for ``length`` bytes, at least 4,096.
 
     Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
-    PETS 2019, algorithm 1: at most 12 % longer, and only O(log log length) bits of it show.
+    PETS 2019, algorithm 1: at most 12 % longer, and it reveals only O(log log length) bits.
     """
-    exponent = max(length, PADDED_MIN).bit_length() - 1
+    exponent = max(length, _PADDED_MIN).bit_length() - 1
     zeros = exponent - exponent.bit_length()
     mask = (1 << zeros) - 1
-    return (max(length, PADDED_MIN) + mask) & ~mask
+    return (max(length, _PADDED_MIN) + mask) & ~mask
 
 
-class _Padded(io.RawIOBase):
-    """The bytes of a file, and then zeros."""
+class _PaddedReader(io.RawIOBase):
+    """The bytes of a file, followed by zeros."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._end, self._at = memoryview(data), padded_length(len(data)), 0
@@ -312,18 +301,18 @@ def _padded(data: bytes) -> bytes:
 
 
 def _unpadded(untrusted: bytes) -> bytes:
-    end = _LENGTH + int.from_bytes(untrusted[:_LENGTH], "big")
+    end = _LENGTH_BYTES + int.from_bytes(untrusted[:_LENGTH_BYTES], "big")
     if end > len(untrusted) or len(untrusted) != padded_length(end):
         raise BadCbor
     if untrusted.count(0, end) != len(untrusted) - end:
         raise BadCbor
-    return untrusted[_LENGTH:end]
+    return untrusted[_LENGTH_BYTES:end]
 
 
 def _file(entry: Any) -> FrameFile:
     media_type, size, role = as_list(entry, 3, 3)
-    known = FileRole(as_uint(role, max(FileRole), min(FileRole)))
-    return FrameFile(as_media_type(media_type), as_uint(size, least=1), known)
+    file_role = FileRole(as_uint(role, max(FileRole), min(FileRole)))
+    return FrameFile(as_media_type(media_type), as_uint(size, least=1), file_role)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What the linked devices of one person tell each other, as CBOR (docs/spec/devices.md section 5)."""
+"""The notes between a person's linked devices, as CBOR (docs/spec/devices.md section 5)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,13 +34,14 @@ from entrenous.wire.cbor import (
     named,
     seconds,
     unless_null,
+    written,
 )
 from entrenous.wire.text import as_name, as_url
 
 
 @dataclass(frozen=True, slots=True)
 class SharedContact:
-    """Somebody whom we know; ``lent`` are tokens for first letters to each of their devices."""
+    """A contact; ``lent`` are tokens for first letters to each of their devices."""
 
     person: PersonId
     at: datetime
@@ -54,7 +55,7 @@ class SharedContact:
 
 @dataclass(frozen=True, slots=True)
 class SharedGone:
-    """Somebody was forgotten."""
+    """A contact was forgotten."""
 
     person: PersonId
     at: datetime
@@ -62,7 +63,7 @@ class SharedGone:
 
 @dataclass(frozen=True, slots=True)
 class SharedCircle:
-    """A circle; one without a name is no more."""
+    """A circle; without a name it was deleted."""
 
     id: CircleId
     at: datetime
@@ -73,7 +74,7 @@ class SharedCircle:
 
 @dataclass(frozen=True, slots=True)
 class SharedClose:
-    """What the device that says so is called, and what deletes its mailbox."""
+    """The sending device's name, and the token that deletes its mailbox."""
 
     device: DeviceId
     at: datetime
@@ -83,7 +84,7 @@ class SharedClose:
 
 @dataclass(frozen=True, slots=True)
 class SharedBlock:
-    """Somebody was blocked, or let in again."""
+    """A person was blocked or unblocked."""
 
     person: PersonId
     at: datetime
@@ -92,7 +93,7 @@ class SharedBlock:
 
 @dataclass(frozen=True, slots=True)
 class SharedHomes:
-    """Every mailbox of the device that says so: where it is, where it was, where it may move."""
+    """All mailboxes of the sending device: current, former, and those it may move to."""
 
     device: DeviceId
     at: datetime
@@ -103,45 +104,42 @@ Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock |
 
 
 class BadSync(Malformed):
-    """
-    Something that another device of yours told this one could not be read, so it was passed over.
+    """Something that another device of yours told this one could not be read, so it was ignored.
     Update Entrenous on both: {update}
     """
 
 
-_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TRUST: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)  # the places travel
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: The positions are part of the wire format.
+_TRUST: Final = (Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED)
 
 
 def write_sync(shared: Shared) -> SyncNote:
-    """The note that tells it.
+    """Encode a note.
 
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    note = SyncNote(_TOPICS[type(shared)], encode(_plain(shared)))
-    try:
-        read_sync(note)
-    except BadSync:
-        raise ValueError("a field of this note is not what the specification allows") from None
-    return note
+    topic = _TOPICS[type(shared)]
+    data = written(_plain(shared), lambda encoded: read_sync(SyncNote(topic, encoded)))
+    return SyncNote(topic, data)
 
 
 def read_sync(untrusted: SyncNote) -> Shared:
-    """What a note tells.
+    """Decode a note.
 
     Raises:
-        BadSync: it is of another form.
+        BadSync: it has another form.
     """
     with named(BadSync):
         return _READ[untrusted.topic](decode(untrusted.data))
 
 
 def lasting(shared: Shared) -> bytes:
-    """What of it has to be told again when it changes: neither when, nor what is lent, nor a card,
-    which people tell by themselves.
+    """Encode the part whose change requires another note. It leaves out the time, lent tokens, and
+    the key bundle, which people send themselves.
     """
-    timeless = replace(shared, at=_NEVER)
+    timeless = replace(shared, at=_NO_TIME)
     if isinstance(timeless, SharedContact):
         timeless = replace(timeless, card=b"", lent=())
     return bytes([_TOPICS[type(timeless)]]) + encode(_plain(timeless))
@@ -166,11 +164,11 @@ def _plain(shared: Shared) -> list[object]:
         case SharedBlock():
             return [shared.person, seconds(shared.at), int(shared.blocked)]
         case SharedHomes():
-            return [shared.device, seconds(shared.at), [*map(_plain_home, shared.homes)]]
-
-
-def _plain_home(home: SiblingHome) -> list[object]:
-    return [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
+            homes = [
+                [home.relay_url, home.mailbox, home.close.reveal(), int(home.what)]
+                for home in shared.homes
+            ]
+            return [shared.device, seconds(shared.at), homes]
 
 
 def _contact(value: Any) -> SharedContact:
@@ -197,11 +195,11 @@ def _circle(value: Any) -> SharedCircle:
     members = tuple(map(_person, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
     if any(one >= after for one, after in pairwise(members)):
         raise BadCbor
-    known = unless_null(name, as_name)
+    circle_name = unless_null(name, as_name)
     return SharedCircle(
         id=CircleId(as_bytes(circle, ID_BYTES)),
         at=as_time(at),
-        name=known,
+        name=circle_name,
         people=members,
         made_at=as_time(made_at),
     )

@@ -1,3 +1,3 @@
-"""A page on this machine for a message that opens once; nothing is written to its disk
+"""A local web page that shows a view-once message without writing it to disk
 (docs/spec/content.md, section 7).
 """

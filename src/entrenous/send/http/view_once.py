@@ -1,4 +1,4 @@
-"""Open a message whose openings are counted, and serve its page to the system's browser."""
+"""Open a message with counted openings, and show it in the system's browser."""
 
 import io
 import os
@@ -26,7 +26,7 @@ _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 @contextmanager
 def serving(look: Look) -> Iterator[str]:
-    """Serve it on the loopback for as long as the context is open; its address.
+    """Serve the page on the loopback inside the context; yields its address.
 
     Raises:
         AddressTaken: the loopback cannot be listened on.
@@ -44,8 +44,8 @@ def serving(look: Look) -> Iterator[str]:
 
 
 def open_browser(address: str) -> bool:
-    """Whether a browser with a screen was asked to show it. One that belongs to a terminal is not:
-    it would take this one.
+    """Ask a graphical browser to show the page; returns whether there is one. A text browser would
+    take over this terminal.
     """
     has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
     if not has_screen:
@@ -59,12 +59,12 @@ _LOAD_S: Final = 60
 
 
 def show_once(message: str, sender: str, device: Device) -> None:
-    """Serve a page and wait: the relay is asked for its share when *Show* is pressed there.
+    """Serve a page and wait; the relay is asked for its share once *Show* is pressed there.
 
     Raises:
         NotLookedAt: nobody pressed it, so nothing was opened.
         NotSeen, UnsafeToShow: it may be opened again.
-        AddressTaken; what :func:`.open_message_to` raises.
+        AddressTaken, and the errors of :func:`.open_message_to`.
     """
     with bars() as shown:
         download_message(message, device, TransferWatch(shown.reached))
@@ -89,9 +89,9 @@ def _open(message: str, look: Look, device: Device) -> None:
     files = list[ContentFile]()
 
     def show(_number: int, file: FrameFile, fill: Fill) -> None:
-        held = io.BytesIO()
-        fill(held)
-        files.append(ContentFile(file.media_type, held.getvalue(), file.role))
+        buffer = io.BytesIO()
+        fill(buffer)
+        files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
 
     def tell(frame: Frame) -> None:
         _refuse_unsafe(message, frame, files, device)
@@ -104,7 +104,7 @@ def _open(message: str, look: Look, device: Device) -> None:
 
 
 def _refuse_unsafe(message: str, frame: Frame, files: list[ContentFile], device: Device) -> None:
-    """Raises UnsafeToShow, DecoderDidNotStart."""
+    """Raise UnsafeToShow or DecoderDidNotStart if a file cannot be shown."""
     fills = [partial(_fill, one.data) for one in files]
     if unsafe_files(list(zip(frame.files, fills, strict=True)), device):
         raise UnsafeToShow(name=message)

@@ -1,4 +1,4 @@
-"""The pages of one view of a message, as an ASGI application for this user alone.
+"""The pages that show a message once, as an ASGI application for this user alone.
 
 The command that opens the message and the server that shows it share one session.
 """
@@ -30,25 +30,25 @@ _LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp
 
 
 def is_our_user(client_port: int, server_port: int) -> bool:
-    """Whether the user of this process holds the other end of a connection on the loopback; where
-    the system does not tell, True.
+    """Check on Linux whether this process's user owns the other end of a loopback connection; True
+    where the system does not say.
     """
-    told = False
+    is_known = False
     for table in _TABLES:
         try:
             lines = table.read_text(encoding="ascii").splitlines()[1:]
         except OSError:
             continue
-        told = True
+        is_known = True
         for line in lines:
             fields = line.split()
             ports = tuple(int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL, _REMOTE))
             if ports == (client_port, server_port):
                 return int(fields[_USER]) == os.getuid()
-    return not told
+    return not is_known
 
 
-#: How long a page that was shown stays.
+#: How many seconds a shown page stays.
 VIEW_S: Final = 600
 _HEADERS: Final = {
     "cache-control": "no-store",
@@ -72,7 +72,7 @@ def _address() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown; it is in memory only."""
+    """The content shown; held in memory only."""
 
     text: str | None
     files: tuple[ContentFile, ...]
@@ -80,10 +80,11 @@ class Shown:
 
 @dataclass(slots=True, eq=False)
 class Look:
-    """``cover`` is the path that is given out, once; ``inside`` that of all that follows.
+    """One view of a message. ``cover`` is the path of the first page, served once; ``inside`` is
+    the path of everything after it.
 
-    The command waits for ``asked``, then answers with :meth:`show` or :meth:`fail`; ``loaded`` is
-    set once the page has asked for every file, ``over`` once it was left.
+    The command waits for ``asked``, then answers with :meth:`show` or :meth:`fail`. ``loaded`` is
+    set once the page has requested every file, ``over`` once it was left.
     """
 
     sender: str
@@ -100,20 +101,20 @@ class Look:
     _lock: Lock = field(default_factory=Lock)
 
     def give_out(self) -> bool:
-        """Whether the cover may be given to who asks for it: the first time only."""
+        """Return whether the first page may be served: only the first time."""
         with self._lock:
             given, self._given = self._given, True
             return not given
 
     def ask(self) -> bool:
-        """Show it now: whether this is the first time that somebody asks."""
+        """Request the opening; returns whether this is the first request."""
         with self._lock:
             first = not self.asked.is_set()
             self.asked.set()
             return first
 
     def show(self, shown: Shown) -> None:
-        """It is open: this is what it holds."""
+        """Provide the opened content."""
         self._shown, self._unasked = shown, set(range(len(shown.files)))
         self._was_shown = True
         if not self._unasked:
@@ -121,34 +122,34 @@ class Look:
         self.answer.set_result(shown)
 
     def fail(self, why: Exception) -> None:
-        """It did not open, or is not shown."""
+        """Report that the message was not opened, or will not be shown."""
         if not self.answer.done():
             self.answer.set_exception(why)
 
-    def file(self, place: int) -> ContentFile | None:
-        """One of its files, from 0, as long as it is looked at."""
+    def file(self, index: int) -> ContentFile | None:
+        """Return a file by its index, while the content may be viewed."""
         shown = self._shown
-        if shown is None or self.over.is_set() or not 0 <= place < len(shown.files):
+        if shown is None or self.over.is_set() or not 0 <= index < len(shown.files):
             return None
         with self._lock:
-            self._unasked.discard(place)
+            self._unasked.discard(index)
             if not self._unasked:
                 self.loaded.set()
-        return shown.files[place]
+        return shown.files[index]
 
     def saw_all(self) -> bool:
-        """Whether the page has asked for every file."""
+        """Return whether the page has requested every file."""
         return self._was_shown and not self._unasked
 
     def end(self) -> None:
-        """Forget what it holds; nobody waits any longer."""
+        """Forget the content, and release everybody who waits."""
         self._shown = None
         for one in (self.over, self.asked, self.loaded):
             one.set()
 
 
 def look_app(look: Look, taken: socket.socket) -> ASGIApp:
-    """Serves one look on the socket ``taken``."""
+    """Return the application that serves one view on the socket ``taken``."""
     pages = _Pages(look)
     routes = [
         Route(f"/{look.cover}", pages.cover, methods=["GET"]),
@@ -163,7 +164,7 @@ def look_app(look: Look, taken: socket.socket) -> ASGIApp:
 
 
 class _Guarded:
-    """Answers nobody but this user's own browser, at this address; nothing is kept of an answer."""
+    """Answers only this user's browser at this address, and forbids storing the answers."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._app, self._host, self._port = app, host, port
@@ -193,8 +194,6 @@ class _Guarded:
 
 
 class _Pages:
-    """The handlers of one look."""
-
     def __init__(self, look: Look) -> None:
         self._look = look
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -206,7 +205,7 @@ class _Pages:
         return self._page()
 
     async def show(self, _: Request) -> Response:
-        """Ask for the opening, and wait for it."""
+        """Request the opening, and wait for it."""
         if not self._look.ask():
             return self._page(words=_GONE, status=410)
         try:
@@ -220,7 +219,7 @@ class _Pages:
         return HTMLResponse("<!doctype html><title></title>")
 
     async def file(self, request: Request) -> Response:
-        """All of a file, or the part that a player asks for (RFC 9110, 14.2)."""
+        """Return a file, or the range that a player requests (RFC 9110, 14.2)."""
         file = self._look.file(request.path_params["number"] - 1)
         if file is None:
             return Response(status_code=404)

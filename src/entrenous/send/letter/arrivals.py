@@ -1,7 +1,7 @@
-"""What each kind of letter does when it arrives: one table, one line for each kind.
+"""The effect of each kind of letter on arrival; ``ARRIVALS`` maps body types to handlers.
 
-Undecryptable letters are counted; letters that name an unknown device list are kept until it is
-known.
+Letters that cannot be decrypted are counted; letters that name an unknown device list are kept
+until the list is known.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,17 +76,17 @@ from entrenous.send.tokens.issue import note_token_used
 from entrenous.send.tokens.use import take_window
 from entrenous.wire.relay_nouns import Waiting
 
-Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first is the letter's body
+Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first argument is the body
 
 
 def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
-    """Store the effect of a letter; one of a kind that this program does not know is counted.
+    """Apply a letter's effect; a letter of an unknown kind is counted.
 
     Raises:
-        NotInvited, OnThisMachine, OldList, ForkedList, NotBound: it has none.
+        NotInvited, OnThisMachine, OldList, ForkedList, NotBound: it has no effect.
     """
     if is_blocked(letter.person.id, device) and not isinstance(letter.body, RecallNote):
-        return  # its ratchets move on, so that letters after an unblocking open
+        return  # its ratchets still move, so that letters after an unblocking open
     note_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
@@ -104,7 +104,7 @@ def sender_of(letter: Letter, device: Device) -> Contact:
     """The contact who sent this letter.
 
     Raises:
-        NotBound: we know nobody with these keys.
+        NotBound: no contact has these keys.
     """
     contact = contact_of(letter.person.id, device)
     if contact is None:
@@ -112,38 +112,38 @@ def sender_of(letter: Letter, device: Device) -> Contact:
     return contact
 
 
-def _greeted(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) -> None:
+def _on_hello(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) -> None:
     if is_sibling(letter.header, device):
         sibling_greets(hello, letter.header, device)
         return
-    made = None if hello.invite_lock is None else link_with(hello.invite_lock, device)
+    invite = None if hello.invite_lock is None else link_with(hello.invite_lock, device)
     is_new = contact_of(letter.person.id, device) is None
-    if is_new and made is None:
+    if is_new and invite is None:
         raise NotInvited
-    if is_new and made is not None and made.is_used_up:
-        turn_away(made, hello, letter.person, letter.header, device)
+    if is_new and invite is not None and invite.is_used_up:
+        turn_away(invite, hello, letter.person, letter.header, device)
         return
-    contact = be_greeted(hello, letter.person, made, device)
+    contact = be_greeted(hello, letter.person, invite, device)
     take_window(letter.header, hello.seed, hello.first, device)
-    if is_new and made is not None:
-        note_joined(made, contact, letter.header.from_device, device)
-    if made is not None:
+    if is_new and invite is not None:
+        note_joined(invite, contact, letter.header.from_device, device)
+    if invite is not None:
         mark_contact_for_resync(contact.person.id, device)
         device.vault.put(GREET, contact.person.id.hex(), b"")
     else:
         greet_back(letter.header, device)
 
 
-def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Device) -> None:
+def _on_message(manifest: Manifest, letter: Letter, waiting: Waiting, device: Device) -> None:
     if manifest.relay_url not in our_relays(device):
-        # Whose server it names would learn where we are, and when we look.
+        # The server that it names would learn our network address, and when we fetch.
         raise NotBound(what="its files do not lie at our relay")
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
         note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), this_second(device)
-    last = now + LONGEST_ON_ITS_WAY  # whatever a changed program says
+    last = now + LONGEST_ON_ITS_WAY  # whatever a modified program says
     received = Received(
         id=message,
         name=free_message_name(manifest.name, device),
@@ -169,58 +169,43 @@ def _received(manifest: Manifest, letter: Letter, waiting: Waiting, device: Devi
     keep_name(received, device)
 
 
-def _taken_back(note: RecallNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    apply_recall(note, letter.header.from_person, device)
-
-
-def _compared(step: CompareStep, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_step(step, letter.header, sender_of(letter, device), device)
-
-
-def _widened(note: WindowNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+def _on_more_tokens(note: WindowNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
     sender_of(letter, device)
     take_window(letter.header, note.seed, note.first, device)
 
 
-def _receipted(several: Receipts, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_receipts(several, letter.header, sender_of(letter, device), device)
-
-
-def _reacted(reaction: Reaction, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    take_reaction(reaction, sender_of(letter, device).person.id, device)
-
-
-def _list_changed(note: CardNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    card_comes(note, letter.header, sender_of(letter, device), device)
-
-
-def _came_too_late(note: LinkUsed, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    come_too_late(note, sender_of(letter, device), device)
-
-
-def _told(note: SyncNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    sibling_tells(note, letter.header, device)
-
-
+#: What each kind of body does.
 ARRIVALS: Final[Mapping[type[Any], Handler]] = {
-    Hello: _greeted,
-    Manifest: _received,
-    RecallNote: _taken_back,
-    CompareStep: _compared,
-    WindowNote: _widened,
-    Receipts: _receipted,
-    Reaction: _reacted,
-    CardNote: _list_changed,
-    SyncNote: _told,
-    LinkUsed: _came_too_late,
+    Hello: _on_hello,
+    Manifest: _on_message,
+    RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
+    CompareStep: lambda step, letter, _, device: take_step(
+        step, letter.header, sender_of(letter, device), device
+    ),
+    WindowNote: _on_more_tokens,
+    Receipts: lambda several, letter, _, device: take_receipts(
+        several, letter.header, sender_of(letter, device), device
+    ),
+    Reaction: lambda reaction, letter, _, device: take_reaction(
+        reaction, sender_of(letter, device).person.id, device
+    ),
+    CardNote: lambda note, letter, _, device: card_comes(
+        note, letter.header, sender_of(letter, device), device
+    ),
+    SyncNote: lambda note, letter, _, device: sibling_tells(note, letter.header, device),
+    LinkUsed: lambda note, letter, _, device: come_too_late(
+        note, sender_of(letter, device), device
+    ),
 }
-_KEPT_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
+_REMEMBERED_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
 
 
 def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
-    """Forget a message that its own sender took back; a note about anybody else's means nothing.
+    """Delete a message that its own sender recalled; a recall of another person's message has no
+    effect.
 
-    One that has not come yet is remembered, so that it is forgotten when it does.
+    A recall that arrives before its message is remembered, so that the message is deleted on
+    arrival.
     """
     key = inbox_key(sender, note.message)
     received = load_record(Received, INBOX, key, device.vault)
@@ -228,67 +213,64 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         return
     contact = contact_of(sender, device)
-    if contact is not None and not contact.blocked:  # of others nothing comes
+    if contact is not None and not contact.blocked:  # nothing arrives from others
         _remember(key, sender, device)
 
 
 def _remember(key: str, sender: PersonId, device: Device) -> None:
-    """For as long as any relay keeps what may still come, and of one person not more than would
-    wait for us there.
+    """Remember a recall for as long as a relay may keep the message. The number per person is
+    limited to the letters that may wait for us at a relay.
     """
-    now, since = int(device.clock.now().timestamp()), int(believed_now(device).timestamp())
+    now, trusted_now = int(device.clock.now().timestamp()), int(believed_now(device).timestamp())
     kept = {
         one: device.vault.get(RECALLED, one) for one in device.vault.keys(RECALLED, sender.hex())
     }
     by_age = sorted(kept, key=lambda one: int(kept[one] or 0))
-    old = [one for one in by_age if int(kept[one] or 0) < since - _KEPT_S]
-    for one in old or by_age[: max(0, len(by_age) + 1 - LETTERS_WAITING_MAX)]:
+    expired = [one for one in by_age if int(kept[one] or 0) < trusted_now - _REMEMBERED_S]
+    for one in expired or by_age[: max(0, len(by_age) + 1 - LETTERS_WAITING_MAX)]:
         device.vault.drop(RECALLED, one)
     device.vault.put(RECALLED, key, str(now).encode())
 
 
-_UNTOLD_MAX: Final = 1000  # whoever may write to us must not fill the vault with what is none
+_COUNTED_MAX: Final = 1000  # limits what a correspondent can store in the vault
 
 
 def count_undecryptable(envelope: str, device: Device) -> None:
-    """Count a letter that could not be opened."""
-    if len(list(device.vault.items(ASIDE))) < _UNTOLD_MAX:
+    if len(list(device.vault.items(ASIDE))) < _COUNTED_MAX:
         device.vault.put(ASIDE, envelope, b"")
 
 
 def take_undecryptable(device: Device) -> int:
-    """How many letters could not be opened since this was last asked."""
-    return _emptied(ASIDE, device)
+    """Return and reset the number of letters that could not be decrypted."""
+    return _drain(ASIDE, device)
 
 
 def put_newer(envelope: str, device: Device) -> None:
-    """Count a letter that only a newer program knows what to do with."""
-    if len(device.vault.keys(NEWER)) < _UNTOLD_MAX:
+    """Count a letter of a kind that only a newer program knows."""
+    if len(device.vault.keys(NEWER)) < _COUNTED_MAX:
         device.vault.put(NEWER, envelope, b"")
 
 
 def take_newer(device: Device) -> tuple[NeedsUpdate, ...]:
-    """That this program should be updated, once, if something came that it does not know."""
-    return (NeedsUpdate(),) if _emptied(NEWER, device) else ()
+    """Ask for an update, once, if letters of an unknown kind arrived."""
+    return (NeedsUpdate(),) if _drain(NEWER, device) else ()
 
 
-def _emptied(drawer: str, device: Device) -> int:
+def _drain(table: str, device: Device) -> int:
     with device.vault.together():
-        untold = device.vault.keys(drawer)
-        for key in untold:
-            device.vault.drop(drawer, key)
-    return len(untold)
+        counted = device.vault.keys(table)
+        for key in counted:
+            device.vault.drop(table, key)
+    return len(counted)
 
 
-_LATE_MAX: Final = 64  # of up to 160 KiB each
-_OF_ONE_MAX: Final = 16  # by one person, or whoever says that they are
+_KEPT_MAX: Final = 64  # up to 160 KiB each
+_KEPT_PER_SENDER_MAX: Final = 16  # from one claimed sender
 
 
 @dataclass(frozen=True, slots=True)
 class LateLetter:
-    """One of them, the list that it waits for, who says that they wrote it, and since when it is
-    kept.
-    """
+    """A letter kept until the device list ``lacks`` is known; ``by`` is its claimed sender."""
 
     waiting: Waiting
     lacks: PersonHead
@@ -297,8 +279,8 @@ class LateLetter:
 
 
 def keep_for_later(waiting: Waiting, why: EntrenousError, device: Device) -> bool:
-    """Whether a letter that was not taken is kept, since the list that it names may come; call it
-    in a transaction. Only of people whom we know.
+    """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
+    Only letters from contacts are kept. Call it in a transaction.
     """
     lacks, by = why.facts.get("lacks"), why.facts.get("by")
     if not isinstance(lacks, PersonHead) or not isinstance(by, bytes):
@@ -307,7 +289,7 @@ def keep_for_later(waiting: Waiting, why: EntrenousError, device: Device) -> boo
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
     kept = list(load_records(LateLetter, LATE, device.vault))
-    if len(kept) >= _LATE_MAX or sum(late.by == by for late in kept) >= _OF_ONE_MAX:
+    if len(kept) >= _KEPT_MAX or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX:
         return False
     late = LateLetter(waiting, lacks, by, this_second(device))
     store_record(late, LATE, waiting.id.hex(), device.vault)
@@ -315,8 +297,8 @@ def keep_for_later(waiting: Waiting, why: EntrenousError, device: Device) -> boo
 
 
 def take_late(device: Device) -> tuple[Waiting, ...]:
-    """Those that can be opened now, in the order in which they came to a mailbox. What was kept for
-    too long counts as what could not be opened.
+    """The kept letters that can be opened now, in order of arrival at their mailbox. Letters kept
+    for too long are counted as undecryptable.
     """
     now, due = believed_now(device), list[Waiting]()
     for late in load_records(LateLetter, LATE, device.vault):

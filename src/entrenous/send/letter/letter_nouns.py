@@ -1,4 +1,4 @@
-"""What letters carry (docs/spec/letter.md, sections 3 and 6)."""
+"""The contents of letters (docs/spec/letter.md, sections 3 and 6)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from entrenous.crypto.nouns import BlobRef
 
 @dataclass(frozen=True, slots=True)
 class XWingKey:
-    """A public X-Wing key (1,216 bytes) and the 8 random bytes that name it."""
+    """A public X-Wing key (1,216 bytes) and the 8 random bytes that identify it."""
 
     id: bytes
     public: bytes
@@ -22,11 +22,11 @@ class XWingKey:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What both ends know of a letter before it is opened (docs/spec/letter.md section 2).
+    """The data that both ends know before a letter is opened (docs/spec/letter.md section 2).
 
-    ``key`` names the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) are those of the
-    list under which she gave it.
-    ``from_person`` and ``from_device`` are None when the key is a prekey, which anybody may use.
+    ``key`` identifies the recipient's X-Wing key; ``epoch`` and ``head`` (32 bytes) are those of
+    the device list under which it was given. ``from_person`` and ``from_device`` are None for a
+    prekey, which anybody may use.
     """
 
     to_person: PersonId
@@ -44,9 +44,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Letter header; docs/spec/letter.md section 3 numbers its fields.
-
-    ``token`` is the index of the send token that the letter is posted with, None for a lasting one.
+    """A letter's header; docs/spec/letter.md section 3 numbers its fields. ``token`` is the index
+    of the send token used to post it, None for a token outside a range.
     """
 
     from_person: PersonId
@@ -69,7 +68,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PersonHead:
-    """Which list of a recipient's devices the sender of a message knew; ``head`` has 32 bytes."""
+    """The device list of a person that the sender of a message knew; ``head`` has 32 bytes."""
 
     person: PersonId
     epoch: int
@@ -78,7 +77,7 @@ class PersonHead:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """The message that one answers, by who wrote it and its id."""
+    """A reference to the message being answered: its author and its id."""
 
     sender: PersonId
     message: MessageId
@@ -86,11 +85,11 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The body of a message: what it is called, who else has a copy, and half of its key.
+    """The body of a message: its name, its recipients, and half of its key.
 
-    ``blobs`` are the frame and then the files in its order; ``marks`` commits, for each file, to
-    its mark (32 bytes; None where it bears none). ``heads`` are those of exactly the audience.
-    ``may_export``: whether files of a message that may be opened a number of times may be kept.
+    ``blobs`` are the frame and then the files; ``marks`` are the commitments to the files' marks
+    (32 bytes each, None for an unmarked file). ``heads`` cover exactly the audience.
+    ``may_export``: whether files may be kept although openings are limited.
     """
 
     name: MessageName
@@ -112,9 +111,8 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What somebody answers to a message in a sign or two; None takes it away.
-
-    ``sender`` wrote the message; ``text`` has at most 32 bytes in UTF-8.
+    """A person's reaction to a message by ``sender``; ``text`` has at most 32 bytes in UTF-8, None
+    removes it.
     """
 
     sender: PersonId
@@ -124,10 +122,10 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who I am, and how you may write to me.
+    """The sender's key bundle and how to write to them.
 
-    ``seed`` and ``first`` begin a window of send tokens (docs/spec/letter.md section 9);
-    ``invite_lock`` says which invite led here.
+    ``seed`` and ``first`` begin a range of send tokens (docs/spec/letter.md section 9);
+    ``invite_lock`` identifies the invite that led here.
     """
 
     card: bytes
@@ -138,20 +136,20 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class RecallNote:
-    """Forget this message: its key and its files."""
+    """A request to delete a message: its key and its files."""
 
     message: MessageId
 
 
 @dataclass(frozen=True, slots=True)
 class CardNote:
-    """My device list has changed: this is my card now."""
+    """The sender's new key bundle, after their device list changed."""
 
     card: bytes
 
 
 class SyncTopic(IntEnum):
-    """What one's own devices tell each other; the numbers travel."""
+    """What linked devices tell each other; the numbers are part of the wire format."""
 
     CONTACT = 1
     CONTACT_GONE = 2
@@ -163,7 +161,7 @@ class SyncTopic(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncNote:
-    """From one of our own devices: a record of at most 100 KiB."""
+    """A record of at most 100 KiB from another of our own devices."""
 
     topic: SyncTopic
     data: bytes
@@ -180,7 +178,7 @@ class CompareStep:
 
 @dataclass(frozen=True, slots=True)
 class WindowNote:
-    """Further send tokens to write to me with."""
+    """More send tokens for writing to the sender."""
 
     seed: Secret
     first: int
@@ -188,7 +186,7 @@ class WindowNote:
 
 @dataclass(frozen=True, slots=True)
 class RequestNote:
-    """Somebody whom we do not know asks to be let in; ``note`` has at most 280 characters."""
+    """A stranger's request to be added; ``note`` has at most 280 characters."""
 
     card: bytes
     note: str
@@ -196,14 +194,14 @@ class RequestNote:
 
 @dataclass(frozen=True, slots=True)
 class LinkUsed:
-    """The invite link with this lock (32 bytes) had been used already, so you were not added."""
+    """The invite link with this lock (32 bytes) was already used, so you were not added."""
 
     invite_lock: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownBody:
-    """A body of a kind that is newer than this program; ``value`` is its encoding."""
+    """A body of a kind newer than this program; ``value`` is its encoding."""
 
     kind: int
     value: bytes
@@ -226,7 +224,7 @@ Body = (
 
 
 class FileRole(IntEnum):
-    """What a file of a message is to be shown as; the numbers travel."""
+    """How a file of a message is shown; the numbers are part of the wire format."""
 
     PICTURE = 1
     CLIP = 2
@@ -235,7 +233,7 @@ class FileRole(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """What a frame says of one file; ``size`` in bytes, before padding. Names do not travel."""
+    """A frame's entry for one file; ``size`` in bytes before padding. File names are not sent."""
 
     media_type: str
     size: int
@@ -244,7 +242,7 @@ class FrameFile:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Blob 0 of a message: what the others are, and a text (docs/spec/content.md section 1)."""
+    """Blob 0 of a message: its files and its text (docs/spec/content.md section 1)."""
 
     files: tuple[FrameFile, ...]
     text: str | None = None
@@ -252,7 +250,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ContentFile:
-    """One file of a message as it was opened, or is to be sealed."""
+    """A file of a message, opened or about to be sealed."""
 
     media_type: str
     data: bytes
@@ -261,21 +259,21 @@ class ContentFile:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a content key opens: the files of one copy, and a caption."""
+    """The opened files and text of one copy."""
 
     files: tuple[ContentFile, ...]
     caption: str | None = None
 
 
 class BadContent(Malformed):
-    """The message opened, but what is inside is damaged or was made by another program. Ask the
-    person to send it again.
+    """The message opened, but its content is damaged or was made by another program. Ask the person
+    to send it again.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class KeptReaction:
-    """A reaction, who made it, and when it came here."""
+    """A reaction, its author, and when it arrived."""
 
     reaction: Reaction
     by: PersonId
@@ -283,43 +281,38 @@ class KeptReaction:
 
 
 def is_sign(text: str) -> bool:
-    """Whether a reaction is one sign to the eye: nothing of it acts on a screen, breaks the line or
-    looks like the gap behind which the name stands, and something is seen.
+    """Whether a reaction is visible and harmless on one line. It has no control characters, line
+    breaks, or characters that look like the gap before the name.
     """
-    odd = (char.isspace() or char in GAPS or acts_on_screen(char) for char in text)
-    return bool(as_drawn(text)) and not any(odd)
+    unsafe = (char.isspace() or char in GAPS or acts_on_screen(char) for char in text)
+    return bool(as_drawn(text)) and not any(unsafe)
 
 
 class BadReaction(Refused):
-    """
-    A reaction is a sign or two without spaces, at most {limit} bytes. Nothing was sent. To say
+    """A reaction is a sign or two without spaces, at most {limit} bytes. Nothing was sent. To say
     more: entrenous send --text - --reply MESSAGE
     """
 
 
 class NobodyToAnswer(NotFound):
-    """
-    You know nobody any more who has {name}, so the reaction went to nobody.
-    """
+    """You no longer know anybody who has {name}, so the reaction went to nobody."""
 
 
 class NeedsUpdate(Malformed):
-    """
-    Something arrived that this version of Entrenous cannot show yet; it was put aside and cannot be
-    shown later. Update it: {update}. Then ask who wrote to you to send it again.
+    """Something arrived that this version of Entrenous cannot read, so it was discarded. Update it:
+    {update}. Then ask the person who wrote to you to send it again.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One other device (docs/spec/letter.md section 5).
+    """Another device that we exchange letters with (docs/spec/letter.md section 5).
 
-    ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's newest
-    X-Wing key; ``made_for_me`` tells whether it was made for this device or is a prekey that
-    anybody may use; ``key_epoch`` and ``key_head`` are those of the list under which it was given.
-    ``mine`` names
-    our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the newest of
-    them that it did seal to. ``seen`` are counters that have arrived.
+    ``sessions`` are Olm sessions, the one to write with first. ``seal_to`` is the peer's latest
+    X-Wing key; ``made_for_me`` tells whether it was made for this device or is a public prekey;
+    ``key_epoch`` and ``key_head`` are those of the list under which it was given. ``mine`` are the
+    ids of our own X-Wing keys that the peer may have sealed to, oldest first, and ``used`` the
+    newest that it did seal to. ``seen`` are the counters that have arrived.
     """
 
     device: DeviceId
@@ -338,8 +331,8 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """One of our X-Wing keys: ``peer`` is the key of the peer it was made for (device/vault_tables.py),
-    None for a public prekey.
+    """One of our X-Wing keys: ``peer`` is the ``peer_key`` (device/vault_tables.py) of the device
+    it was made for, None for a public prekey.
     """
 
     id: bytes

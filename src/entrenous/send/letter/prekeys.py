@@ -1,4 +1,4 @@
-"""This device's own prekeys at its relay: make them, top them up, replace them in time."""
+"""Make, publish, top up and rotate this device's prekeys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,55 +26,53 @@ from entrenous.send.formats.identity_formats import write_prekey, write_prekey_s
 from entrenous.send.letter.letter_nouns import OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
-_LOW: Final = ONE_TIME_KEYS // 2
+_TOP_UP_BELOW: Final = ONE_TIME_KEYS // 2
 _REPLACE_AFTER: Final = timedelta(days=7)  # docs/spec/identity.md section 5
-_DELETE_AFTER: Final = timedelta(days=14)  # counted from when it was replaced
-_UNPUBLISHED: Final = "prekeys"
+_DELETE_AFTER: Final = timedelta(days=14)  # after its replacement
+_UNPUBLISHED_SET: Final = "prekeys"
 _LASTING: Final = "lasting-prekeys"
-_NO_LEAF: Final = bytes(32)
+_FILLER_LEAF: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
 class LastingStatements:
-    """The statements of our present fallback key and X-Wing key: each set repeats them until they
-    are replaced.
-    """
+    """The statements of the current fallback and X-Wing keys, part of each set until rotation."""
 
     fallback: bytes
     xwing: bytes
 
 
 def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
-    """Bring a set of prekeys to the relay, with fresh one-time keys; with ``lasting`` its fallback
-    key and its X-Wing key are fresh too. One signature covers a set, and the relay hands out none
-    of the one before it.
+    """Publish a set of prekeys with fresh one-time keys; with ``lasting`` also a fresh fallback key
+    and a fresh X-Wing key.
 
-    The private halves are on disk before the public ones leave. A set that the relay did not take
-    is brought again rather than a new one: an account keeps the private halves of two fallback keys
-    only, and one of them must be the one that the relay hands out. So a fallback key is replaced
-    once a week, however often the others run out.
+    One signature covers a set, and the relay then discards the previous set. Private halves are
+    stored before the public ones leave. A set that the relay did not accept is sent again
+    unchanged, because an account keeps the private halves of only two fallback keys, and one of
+    them must be the one that the relay hands out. For the same reason the fallback key rotates
+    weekly, however often one-time keys run out.
     """
     me = who_am_i(device)
-    prekeys = load_record(Prekeys, SELF, _UNPUBLISHED, device.vault)
+    prekeys = load_record(Prekeys, SELF, _UNPUBLISHED_SET, device.vault)
     prekeys = prekeys or _new_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
-    device.vault.drop(SELF, _UNPUBLISHED)
+    device.vault.drop(SELF, _UNPUBLISHED_SET)
 
 
 def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
-        known = None if lasting else load_record(LastingStatements, SELF, _LASTING, device.vault)
+        current = None if lasting else load_record(LastingStatements, SELF, _LASTING, device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
         keep_account(account, device)
-        kept = known or _new_lasting_keys(me, device)
+        kept = current or _new_lasting_keys(me, device)
         statements = [
             _statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
             for key_id, public in one_time.items()
         ]
         prekeys = _signed([*statements, kept.fallback, kept.xwing], me, device)
-        store_record(prekeys, SELF, _UNPUBLISHED, device.vault)
+        store_record(prekeys, SELF, _UNPUBLISHED_SET, device.vault)
     return prekeys
 
 
@@ -91,25 +89,27 @@ def _new_lasting_keys(me: Me, device: Device) -> LastingStatements:
 
 
 def forget_unpublished(device: Device) -> None:
-    """What has not left is not brought any more: a new relay needs a whole set."""
-    device.vault.drop(SELF, _UNPUBLISHED)
+    """Discard an unpublished set: a new relay needs a complete one."""
+    device.vault.drop(SELF, _UNPUBLISHED_SET)
 
 
 def top_up_prekeys(device: Device) -> None:
-    """Top up when few one-time keys are left, or when the X-Wing prekey has done its days."""
+    """Publish prekeys if few one-time keys are left or the X-Wing prekey is due for rotation."""
     me = who_am_i(device)
     home = me.home
-    held = device.courier.prekey_count(home.relay_url, home.mailbox, home.owner, me.key.device)
-    _date_again(device)
-    fresh = any(is_lately(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
-    if held < _LOW or not fresh:
-        publish_prekeys(device, lasting=not fresh)
+    left_at_relay = device.courier.prekey_count(
+        home.relay_url, home.mailbox, home.owner, me.key.device
+    )
+    _redate_future_keys(device)
+    is_fresh = any(is_lately(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
+    if left_at_relay < _TOP_UP_BELOW or not is_fresh:
+        publish_prekeys(device, lasting=not is_fresh)
     _forget_old_prekeys(device)
 
 
-def _date_again(device: Device) -> None:
-    """What a clock made that was far ahead is due to be replaced: else it would be the newest one
-    for as long, and be kept. Not by a clock that may be behind now.
+def _redate_future_keys(device: Device) -> None:
+    """Mark prekeys dated far in the future as due for rotation, unless the clock may be behind now.
+    A clock that was ahead made them; otherwise they would count as the newest until that date.
     """
     now = device.clock.now()
     for key in _public_keys(device):
@@ -125,7 +125,7 @@ def _public_keys(device: Device) -> list[OwnKey]:
 
 
 def _forget_old_prekeys(device: Device) -> None:
-    """Whoever was given one before it was replaced has some days to write to it."""
+    """Delete replaced prekeys after the days in which letters to them may still be written."""
     now = believed_now(device)
     for key, successor in pairwise(_public_keys(device)):
         if now - successor.made_at >= _DELETE_AFTER:
@@ -133,7 +133,7 @@ def _forget_old_prekeys(device: Device) -> None:
 
 
 def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
-    """A new X-Wing key pair of ours, stored; made for one ``peer``, or public (None)."""
+    """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
     private = new_key(device.dice.token(PRIVATE_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
     own = OwnKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
@@ -149,12 +149,12 @@ def _statement(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, device: D
 
 
 def _signed(statements: Sequence[bytes], me: Me, device: Device) -> Prekeys:
-    """A set as the relay hands it out; the last two statements are those of the lasting keys.
+    """The set as the relay hands it out; the last two statements are those of the lasting keys.
 
-    Its tree is filled up with leaves that no statement has, so that all paths are equally long, and
-    the length of an answer does not tell which keys of the set it holds.
+    The Merkle tree is filled with leaves of no statement, so that all paths are equally long and an
+    answer's length does not reveal which keys it holds.
     """
-    leaves = [*map(prekey_leaf, statements), *[_NO_LEAF] * (BATCH_SIZE_MAX - len(statements))]
+    leaves = [*map(prekey_leaf, statements), *[_FILLER_LEAF] * (BATCH_SIZE_MAX - len(statements))]
     batch = signed_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (

@@ -1,4 +1,4 @@
-"""Read a letter that arrived: every check of docs/spec/letter.md, section 4, in its order."""
+"""Read a received letter: every check of docs/spec/letter.md, section 4, in its order."""
 
 from dataclasses import dataclass, replace
 
@@ -48,7 +48,7 @@ from entrenous.wire.relay_nouns import Waiting
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that is proven to be from ``person``'s device, for us, whole and new."""
+    """A letter proven to be from ``person``'s device, addressed to us, intact and new."""
 
     header: Header
     body: Body
@@ -56,21 +56,21 @@ class Letter:
 
 
 def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
-    """Open one letter and move the ratchets on; call it in the transaction that stores its effect.
+    """Open one letter and move the ratchets; call it in the transaction that stores its effect.
 
     Raises:
         BadLetter, NotBound, BadCard, BadSignature, ForkedList.
     """
-    key_id, around_bytes = read_sealed(waiting.sealed)
+    key_id, outer_bytes = read_sealed(waiting.sealed)
     own = load_record(OwnKey, OWN_KEY, key_id.hex(), device.vault)
     if own is None:
         raise NotBound(what="its key is not ours, or is gone")
     made_for = None if own.peer is None else load_record(Peer, PEER, own.peer, device.vault)
-    around = open_outer_seal(own.private, write_info(_address(own, made_for, me)), around_bytes)
-    header = read_header(around.untrusted_header)
+    outer = open_outer_seal(own.private, write_info(_address(own, made_for, me)), outer_bytes)
+    header = read_header(outer.untrusted_header)
     _check_address(header, made_for, waiting, me)
     peer = load_record(Peer, PEER, peer_key(header.from_person, header.from_device), device.vault)
-    opened, sessions = _open(around, header, peer, device)
+    opened, sessions = _open_inner_letter(outer, header, peer, device)
     if not equal_in_constant_time(sha256(opened.body), header.body_sha256):
         raise NotBound(what="its header names another body")
     body = read_body(opened.body)
@@ -78,7 +78,7 @@ def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
     _check_lists(header, person, me, device)
     _check_new(header, peer, device)
     _check_next_key(header)
-    _move_on(header, own, peer, sessions, device)
+    _store_ratchet_state(header, own, peer, sessions, device)
     return Letter(header, body, person)
 
 
@@ -106,37 +106,37 @@ def _check_address(header: Header, made_for: Peer | None, waiting: Waiting, me: 
         raise NotBound(what="its key was made for another device")
 
 
-def _open(
-    around: OuterLetter, header: Header, peer: Peer | None, device: Device
+def _open_inner_letter(
+    outer: OuterLetter, header: Header, peer: Peer | None, device: Device
 ) -> tuple[Opened, tuple[Secret, ...]]:
-    """The opened letter, and the sessions with its sender afterwards, this one first."""
-    known = () if peer is None else peer.sessions
-    for session in known:
-        if around.begins and not belongs_to(session, around):
+    """Return the opened letter, and the sessions with its sender, the current one first."""
+    known_sessions = () if peer is None else peer.sessions
+    for session in known_sessions:
+        if outer.begins and not belongs_to(session, outer):
             continue
-        opened = _try(session, around)
+        opened = _try_session(session, outer)
         if opened is not None:
-            others = tuple(other for other in known if other != session)
+            others = tuple(other for other in known_sessions if other != session)
             return opened, (opened.session, *others)
-    if not around.begins:
+    if not outer.begins:
         raise NotBound(what="it is of no session that we have")
-    opened, account = open_first_letter(account_of(device), header.curve25519, around)
+    opened, account = open_first_letter(account_of(device), header.curve25519, outer)
     keep_account(account, device)
-    return opened, (opened.session, *known)[:SESSIONS_MAX]
+    return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
 
 
-def _try(session: Secret, around: OuterLetter) -> Opened | None:
+def _try_session(session: Secret, outer: OuterLetter) -> Opened | None:
     try:
-        return open_letter(session, around)
+        return open_letter(session, outer)
     except NotBound:
         return None
 
 
 def _proven_sender(body: Body, header: Header, device: Device) -> Person:
-    """The person whose master key certified the device that this session is with."""
+    """The person whose master key certified the device of this session."""
     contact = contact_of(header.from_person, device)
     if isinstance(body, Hello | RequestNote) or (isinstance(body, CardNote) and contact):
-        person = _newest(verify_card(read_card(body.card)), contact)
+        person = _newer_person(verify_card(read_card(body.card)), contact)
     elif contact is None:
         raise NotBound(what="it is from nobody we know")
     else:
@@ -150,17 +150,19 @@ def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     return person
 
 
-def _newest(shown: Person, contact: Contact | None) -> Person:
-    """The person of the newer list: a device that has left it is none, whatever card it shows."""
+def _newer_person(shown: Person, contact: Contact | None) -> Person:
+    """The person of the newer list: a device removed from it no longer counts, whatever card it
+    shows.
+    """
     known = None if contact is None else contact.person
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
 
 
 def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None:
-    """Neither side writes under a list that never was.
+    """Check that both device lists named by the letter existed.
 
-    An older one may be named: a person's other device may not have heard of the newest yet, and
-    what is in it counts in any case (:func:`_proven_sender`).
+    An older list may be named: a person's other device may not know the newest one yet, and
+    membership in the newest list is checked by :func:`_proven_sender`.
     """
     contact = contact_of(person.id, device)
     shown = Head(person.epoch, person.head)
@@ -179,12 +181,12 @@ def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None
 
 def _check_ours(header: Header, me: Me) -> None:
     if header.from_person == me.person.id:
-        _check_same(header)
+        _check_sibling_list(header)
         return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
-        head = heads.get(header.to_epoch, header.to_head)  # too long ago for our card to say
+        head = heads.get(header.to_epoch, header.to_head)  # too old for our card to tell
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
         raise NotBound(
@@ -194,9 +196,9 @@ def _check_ours(header: Header, me: Me) -> None:
         )
 
 
-def _check_same(header: Header) -> None:
-    """A letter from another device of ours is under one list, which may be newer than ours: it may
-    be the one that tells of it.
+def _check_sibling_list(header: Header) -> None:
+    """Check that a letter from another device of ours names one list. It may be newer than ours,
+    since the letter may be the one that announces it.
     """
     to = header.to_epoch, header.to_head
     if to != (header.from_epoch, header.from_head):
@@ -214,17 +216,17 @@ def _check_new(header: Header, peer: Peer | None, device: Device) -> None:
 
 
 def _check_next_key(header: Header) -> None:
-    """A next key that is none would leave us unable to write back for good."""
+    """Check the next key: an invalid one would leave us unable ever to write back."""
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
         raise NotBound(what="its next key is no key") from None
 
 
-def _move_on(
+def _store_ratchet_state(
     header: Header, own: OwnKey, peer: Peer | None, sessions: tuple[Secret, ...], device: Device
 ) -> None:
-    """Store the ratchets' new state, and forget the keys that the peer no longer needs."""
+    """Store the new ratchet state, and delete keys that the peer no longer needs."""
     seen = frozenset[int]() if peer is None else peer.seen
     newest = header.counter > max(seen, default=0)
     moved = Peer(
@@ -236,10 +238,10 @@ def _move_on(
         key_epoch=header.from_epoch,
         key_head=header.from_head,
         sent=0 if peer is None else peer.sent,
-        seen=_window(seen | {header.counter}),
+        seen=_within_counter_window(seen | {header.counter}),
     )
     if peer is not None:
-        moved = _without_old_keys(moved, own, peer, device)
+        moved = _drop_unneeded_keys(moved, own, peer, device)
     if peer is not None and not newest:
         moved = replace(
             moved, seal_to=peer.seal_to, key_epoch=peer.key_epoch, key_head=peer.key_head
@@ -247,32 +249,31 @@ def _move_on(
     store_record(moved, PEER, peer_key(header.from_person, header.from_device), device.vault)
 
 
-def _without_old_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
-    """Forget our keys that are older than the newest one used, once no letter to them can come.
-
-    A peer never goes back to an older key; so what may still come is a letter with a lower number.
+def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
+    """Delete our keys that are older than the newest one used, once no letter to them can arrive. A
+    peer never returns to an older key, so only letters with lower counters can still use one.
     """
-    used = _newer(own.id, peer)
+    used = _newer_used_key(own.id, peer)
     if used not in peer.mine:
         return replace(moved, mine=peer.mine, used=used)
-    needed = 0 if _one_is_missing(moved.seen) else peer.mine.index(used)
+    needed = 0 if _is_one_missing(moved.seen) else peer.mine.index(used)
     for forgotten in peer.mine[:needed]:
         device.vault.drop(OWN_KEY, forgotten.hex())
     return replace(moved, mine=peer.mine[needed:], used=used)
 
 
-def _newer(key: bytes, peer: Peer) -> bytes | None:
-    """This key of ours, or the one that the peer has used before, if that is newer."""
+def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
+    """This key of ours, or the one that the peer has used before, whichever is newer."""
     age = {one: place for place, one in enumerate(peer.mine)}
     return key if age.get(key, -1) >= age.get(peer.used or b"", 0) else peer.used
 
 
-def _one_is_missing(seen: frozenset[int]) -> bool:
-    """Whether a letter that would still be taken has not come yet."""
+def _is_one_missing(seen: frozenset[int]) -> bool:
+    """Whether a letter that would still be accepted has not arrived yet."""
     newest = max(seen)
     return len(seen) < min(newest, COUNTER_WINDOW)
 
 
-def _window(seen: frozenset[int]) -> frozenset[int]:
+def _within_counter_window(seen: frozenset[int]) -> frozenset[int]:
     newest = max(seen)
     return frozenset(counter for counter in seen if counter > newest - COUNTER_WINDOW)

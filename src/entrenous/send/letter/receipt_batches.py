@@ -1,4 +1,4 @@
-"""Send the receipts that are due, many in one letter; prove and keep those that come."""
+"""Send the receipts that are due, many in one letter; prove and store those received."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -34,24 +34,24 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def send_receipts(device: Device) -> None:
-    """Lay what is due into the outbox. Whoever can't be written to now gets hers the next time;
-    whoever may not know any more gets none.
+    """Put the receipts that are due into the outbox. Receipts for devices that cannot be written to
+    now are sent next time; for people who may no longer know, never.
     """
-    for whose in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED)}):
+    for peer_id in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED)}):
         with suppress(EntrenousError), device.vault.together():
-            _send(whose, device)
+            _send_to(peer_id, device)
 
 
-def _send(whose: str, device: Device) -> None:
-    keys = device.vault.keys(OWED, whose)[:RECEIPTS_MAX]
+def _send_to(peer_id: str, device: Device) -> None:
+    keys = device.vault.keys(OWED, peer_id)[:RECEIPTS_MAX]
     owed = [one for key in keys if (one := load_record(OwedReceipt, OWED, key, device.vault))]
-    person, key = (bytes.fromhex(part) for part in whose.split())
+    person, key = (bytes.fromhex(part) for part in peer_id.split())
     to = addressee_of(PersonId(person), DeviceId(key), device)
-    wanted = to is not None and device.receipts and may_know(PersonId(person), device)
+    is_wanted = to is not None and device.receipts and may_know(PersonId(person), device)
     now = device.clock.now()
-    if wanted and all(now < one.due_at <= now + LONGEST for one in owed):
+    if is_wanted and all(now < one.due_at <= now + LONGEST for one in owed):
         return
-    if to is not None and wanted:
+    if to is not None and is_wanted:
         have_session(to, device)
         receipts = tuple(_signed(one, PersonId(person), device) for one in owed)
         batch = signed_batch([one.leaf for one in receipts], None, sign_receipts, device)
@@ -62,7 +62,7 @@ def _send(whose: str, device: Device) -> None:
 
 def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
     me = who_am_i(device)
-    said = ReceiptStatement(
+    statement = ReceiptStatement(
         sender=sender,
         message=owed.message,
         envelope=owed.envelope,
@@ -74,42 +74,43 @@ def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
         manifest=owed.manifest,
         marks=owed.marks,
     )
-    leaf = receipt_leaf(write_receipt_statement(said))
+    leaf = receipt_leaf(write_receipt_statement(statement))
     return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, leaf)
 
 
 def take_receipts(several: Receipts, header: Header, sender: Contact, device: Device) -> None:
-    """Keep what a recipient's device says became of our copies; of a copy that we do not know (any
-    more) nothing is kept.
+    """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
-        NotBound, BadSignature: one of them is for a copy that went to another device, says another
-            message than that copy's, or is not signed by this device under the list of the letter.
+        NotBound, BadSignature: a receipt is for a copy sent to another device, names another
+            message than that copy's, or is not signed by this device under the letter's list.
     """
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in several.receipts)
     verify_receipts(leaves, several.batch, key)
     for index, one in enumerate(several.receipts):
         copy = load_record(SealedCopy, SEALED, one.envelope.hex(), device.vault)
-        covered = load_record(Covered, COVERED, one.envelope.hex(), device.vault)
-        if copy is not None and covered is not None:
+        expected = load_record(Covered, COVERED, one.envelope.hex(), device.vault)
+        if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place_in(leaves, index), several.batch))
-            _keep((one, proof), copy, covered, (sender.person, key, header.from_head), device)
+            _store_receipt(
+                (one, proof), copy, expected, (sender.person, key, header.from_head), device
+            )
 
 
-def _keep(
+def _store_receipt(
     proven_by: tuple[Receipt, bytes],
     copy: SealedCopy,
-    covered: Covered,
+    expected: Covered,
     by: tuple[Person, DeviceKey, bytes],
     device: Device,
 ) -> None:
     (one, proof), (person, key, head) = proven_by, by
-    went_to = (copy.message, copy.person, copy.device)
-    marks = marks_hash(write_commitments(covered.marks))
-    if (one.message, person.id, key.device) != went_to or one.marks != marks:
+    destination = (copy.message, copy.person, copy.device)
+    marks = marks_hash(write_commitments(expected.marks))
+    if (one.message, person.id, key.device) != destination or one.marks != marks:
         raise NotBound(what="its receipt is for another copy")
-    said = ReceiptStatement(
+    statement = ReceiptStatement(
         sender=who_am_i(device).person.id,
         message=one.message,
         envelope=one.envelope,
@@ -118,16 +119,16 @@ def _keep(
         head=head,
         event=one.event,
         at=one.at,
-        manifest=covered.manifest,
+        manifest=expected.manifest,
         marks=marks,
     )
-    statement = write_receipt_statement(said)
-    if not equal_in_constant_time(receipt_leaf(statement), one.leaf):
+    encoded = write_receipt_statement(statement)
+    if not equal_in_constant_time(receipt_leaf(encoded), one.leaf):
         raise BadSignature(what="receipt")
-    proven = ProvenReceipt(one.event, one.at, statement, proof, said.head)
+    proven = ProvenReceipt(one.event, one.at, encoded, proof, head)
     store_record(proven, RECEIPT, f"{one.envelope.hex()} {int(one.event)}", device.vault)
     if one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED}:
-        # It may have been held to be over, as by a clock that was ahead.
+        # A clock that was ahead may have marked it as expired.
         state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
         opened = replace(copy, state=state, opened=True)
         if opened != copy:
@@ -136,9 +137,7 @@ def _keep(
 
 
 def _keep_card(person: PersonId, head: bytes, device: Device) -> None:
-    """Keep the card that proves this list: the first that did, on which no device is missing that
-    has signed under it since.
-    """
+    """Keep the first card that proves this list; it has every device that signs under the list."""
     card = card_with(person, head, device)
     if card is not None and device.vault.get(RECEIPT_CARD, head.hex()) is None:
         device.vault.put(RECEIPT_CARD, head.hex(), card)

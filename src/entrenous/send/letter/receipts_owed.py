@@ -1,4 +1,4 @@
-"""Receipts that this device owes, and what a receipt for our own copies has to cover
+"""The receipts that this device owes, and what receipts for our own copies must cover
 (docs/spec/receipts.md, section 1).
 """
 
@@ -30,7 +30,7 @@ from entrenous.send.message.states import Received
 
 @dataclass(frozen=True, slots=True)
 class OwedReceipt:
-    """What our own device has to say of a copy that was sent to it, from ``due_at`` on."""
+    """A receipt to be sent from ``due_at`` on, for a copy that was sent to this device."""
 
     event: ReceiptEvent
     message: MessageId
@@ -43,34 +43,34 @@ class OwedReceipt:
 
 _SHORTEST_S: Final = 60
 _LONGEST_S: Final = 900
-#: What is due later than this was noted by a clock that was ahead.
+#: A receipt due later than this was recorded by a clock that was ahead.
 LONGEST: Final = timedelta(seconds=_LONGEST_S)
 
 
 def note_delivered(header: Header, received: Received, device: Device) -> None:
-    """A message is on disk here; call it in the transaction that stores it."""
+    """Owe a receipt for a stored message; call it in the transaction that stores it."""
     key = inbox_key(received.sender, received.id)
     device.vault.put(SENT_FROM, key, header.from_device)
     _owe(ReceiptEvent.DELIVERED, received, device)
 
 
 def note_opened(received: Received, device: Device) -> None:
-    """A message was opened here; call it in the transaction that says so, while its manifest is
-    still known.
+    """Owe a receipt for an opening; call it in the transaction that records the opening, while the
+    manifest is still stored.
     """
     _owe(ReceiptEvent.OPENED, received, device)
 
 
 def note_exported(received: Received, device: Device) -> None:
-    """Its files were written to a folder though its openings are counted; call it as
+    """Owe a receipt for files written although openings are limited; call it like
     :func:`note_opened`.
     """
     _owe(ReceiptEvent.EXPORTED, received, device)
 
 
 def may_know(person: PersonId, device: Device) -> bool:
-    """Whether somebody may learn what became of a message: her keys were compared, or she is known
-    by link and the answer was yes; and no two lists of hers contradict each other.
+    """Whether a person may learn what became of a message. Their keys must be compared, or known by
+    link with the user's consent, and their device lists must not conflict.
     """
     contact = load_record(Contact, CONTACT, person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:
@@ -85,36 +85,36 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
         return
     if not may_know(received.sender, device):
         return
-    whose = peer_key(received.sender, DeviceId(sent_from))
+    peer_id = peer_key(received.sender, DeviceId(sent_from))
     owed = OwedReceipt(
         event=event,
         message=received.id,
         envelope=received.envelope,
         at=this_second(device).replace(second=0),
-        manifest=_hash_of(manifest),
+        manifest=sha256(write_manifest(manifest)),
         marks=marks_hash(write_marks(manifest)),
-        due_at=_due_at(whose, device),
+        due_at=_due_at(peer_id, device),
     )
-    key = f"{whose} {received.envelope.hex()} {int(event)}"
+    key = f"{peer_id} {received.envelope.hex()} {int(event)}"
     if device.vault.get(OWED, key) is None:
         store_record(owed, OWED, key, device.vault)
 
 
-def _hash_of(manifest: Manifest) -> bytes:
-    return sha256(write_manifest(manifest))
-
-
-def _due_at(whose: str, device: Device) -> datetime:
-    """With what is owed to this device already; else after a while that says nothing."""
-    for key in device.vault.keys(OWED, whose):
+def _due_at(peer_id: str, device: Device) -> datetime:
+    """The time when receipts for this device are already due, else a random time that reveals
+    nothing.
+    """
+    for key in device.vault.keys(OWED, peer_id):
         owed = load_record(OwedReceipt, OWED, key, device.vault)
         if owed is not None:
             return owed.due_at
-    drawn = int.from_bytes(device.dice.token(8), "big") % (_LONGEST_S - _SHORTEST_S + 1)
-    return this_second(device) + timedelta(seconds=_SHORTEST_S + drawn)
+    delay_s = int.from_bytes(device.dice.token(8), "big") % (_LONGEST_S - _SHORTEST_S + 1)
+    return this_second(device) + timedelta(seconds=_SHORTEST_S + delay_s)
 
 
 def note_covered(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
-    """Keep what a receipt will be checked against; in the transaction that writes the letter."""
+    """Store what a receipt will be checked against; call it in the transaction that writes the
+    letter.
+    """
     covered = Covered(sha256(write_manifest(manifest)), manifest.marks)
     store_record(covered, COVERED, envelope.hex(), device.vault)

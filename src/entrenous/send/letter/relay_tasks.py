@@ -1,6 +1,5 @@
-"""Tasks at our own relay that wait until it answers, and waiting for new letters.
-
-After a relay was restored from a backup, what it may have forgotten is repeated.
+"""Tasks that wait until our own relay answers, and waiting for new letters. After a relay was
+restored from a backup, what it may have forgotten is repeated.
 """
 
 from collections.abc import Iterator
@@ -39,20 +38,20 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def has_tokens_to_withdraw(device: Device) -> bool:
-    """Whether our relay has yet to hear that a token shall not hold any longer."""
+    """Whether our relay has yet to be told that a token is withdrawn."""
     return bool(device.vault.keys(WITHDRAW))
 
 
 def do_relay_tasks(device: Device) -> list[EntrenousError]:
-    """Register what letters in the outbox promise, and withdraw what was taken back.
+    """Register the tokens that outbox items hand out, and withdraw revoked ones.
 
-    What our relay refuses, or does not answer, is a chore again next time. When another token
-    deletes our mailbox from now on, letters that tell our other devices lie in the outbox then:
-    until they have left, nobody could shut this device if it were lost.
+    Tasks that our relay refuses or does not answer are repeated next time; their errors are
+    returned. If the token that deletes our mailbox changes, letters to our other devices are put
+    into the outbox: until they have left, no other device could close this one if it were lost.
     """
-    changes = device.vault.get(SELF, NEXT_CLOSE) is not None
+    close_token_changes = device.vault.get(SELF, NEXT_CLOSE) is not None
     problems = tell_of_devices(device)
-    if changes and device.vault.get(SELF, NEXT_CLOSE) is None:
+    if close_token_changes and device.vault.get(SELF, NEXT_CLOSE) is None:
         tell_siblings(device)
     try:
         register_tokens(device)
@@ -65,8 +64,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
 
 
 def wait_for_letter(seconds: int, device: Device) -> bool:
-    """Whether a letter waits at our relay, or comes within so many seconds. What it is, and from
-    whom, shows only when it is fetched.
+    """Whether a letter waits at our relay, or arrives within ``seconds``; it is not fetched.
 
     Raises:
         OfflineDevice, RelayUnreachable.
@@ -78,46 +76,46 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
     return False
 
 
-_REPEATED: Final = timedelta(days=EXPIRY_DAYS_MAX)
+_REPEAT_PERIOD: Final = timedelta(days=EXPIRY_DAYS_MAX)
 _ASK_AGAIN_S: Final = 6 * 3600
-_AFTER_SILENCE_S: Final = 3600  # who is silent may take a minute to be so, with our vault held open
+_AFTER_SILENCE_S: Final = 3600  # a relay that does not answer blocks our open vault for a minute
 
 
 def repeat_after_restore(device: Device) -> None:
-    """Ask our relays, now and then, whether they were restored, and repeat what they may not know.
+    """Ask our relays from time to time whether they were restored, and repeat what they may have
+    lost.
 
-    Asked are our own and those at which we have something to repeat, and no other: whose relay it
-    is learns when we are at our device, and from where. One that does not answer is asked an hour
-    later.
+    Only our own relay and those with something to repeat are asked, because a relay learns when and
+    from where we connect. One that does not answer is asked again an hour later.
     """
     home = who_am_i(device).home.relay_url
     known = dict(device.vault.items(RESTORED))
     if home in known and not any(_is_due(record, device) for record in known.values()):
-        return  # the copies that were sent are many, and are read through only when it is time
-    relays = {home, *_where_we_repeat(device)}
+        return  # reading all sent copies is slow, so it is done only when due
+    relays = {home, *_relays_with_repeats(device)}
     for url in known.keys() - relays:
         device.vault.drop(RESTORED, url)
     for url in sorted(relays):
         if _is_due(known.get(url), device):
             with suppress(EntrenousError):
-                _look(url, home, device)
+                _check_restored(url, home, device)
 
 
-def _where_we_repeat(device: Device) -> set[str]:
-    # One without a date of ours is taken back only as far as its relay says so, and that is no
-    # reason to call there for ever.
-    taken_back = {copy.relay_url for copy in _taken_back(device) if copy.ended_at is not None}
-    return taken_back | closed_at_relays(_since(device), device)
+def _relays_with_repeats(device: Device) -> set[str]:
+    # Copies without our own recall date were recalled according to their relay only, which is no
+    # reason to ask it for ever.
+    taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
+    return taken_back | closed_at_relays(_repeat_from(device), device)
 
 
 def _is_due(record: bytes | None, device: Device) -> bool:
-    """Whether a relay is to be asked, by what was written down of it the last time."""
+    """Whether a relay is due to be asked, given the record of the last time."""
     if record is None:
         return True
     return not 0 <= _now_s(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
 
 
-def _look(url: str, home: str, device: Device) -> None:
+def _check_restored(url: str, home: str, device: Device) -> None:
     now = _now_s(device)
     _, known = (device.vault.get(RESTORED, url) or b"-1 ").split(b" ")
     device.vault.put(RESTORED, url, b"%d %s" % (now + _AFTER_SILENCE_S - _ASK_AGAIN_S, known))
@@ -126,52 +124,52 @@ def _look(url: str, home: str, device: Device) -> None:
     if seen not in (b"", known):
         _withdraw_again(url, device)
         with device.vault.together():
-            close_again(url, _since(device), device)
+            close_again(url, _repeat_from(device), device)
         if url == home:
-            _tell_again(device)
+            _repeat_at_home(device)
     device.vault.put(RESTORED, url, b"%d %s" % (now, seen))
 
 
 def _withdraw_again(url: str, device: Device) -> None:
-    """Take back once more what was taken back at this relay lately."""
-    for copy in list(_taken_back(device)):
+    """Repeat the recent recalls at this relay."""
+    for copy in list(_recent_recalls(device)):
         if copy.relay_url == url:
             with suppress(EntrenousError):
                 device.courier.withdraw(url, copy.envelope, copy.withdraw_token)
 
 
-def _taken_back(device: Device) -> Iterator[SealedCopy]:
-    """What was taken back lately, or we do not know when; not what never left this device."""
-    since = _since(device)
+def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
+    """Copies recalled recently, or at an unknown time, except those that never left this device."""
+    since = _repeat_from(device)
     for copy in load_records(SealedCopy, SEALED, device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not Departure.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
 
 
-def _since(device: Device) -> datetime:
-    """What is lately: a relay that was restored is heard of once, so what an odd clock calls long
-    ago is repeated too.
+def _repeat_from(device: Device) -> datetime:
+    """The start of the period to repeat. A restore is noticed only once, so what an implausible
+    clock calls long ago is repeated too.
     """
-    return believed_now(device) - _REPEATED
+    return believed_now(device) - _REPEAT_PERIOD
 
 
 def _now_s(device: Device) -> int:
     return int(device.clock.now().timestamp())
 
 
-def _tell_again(device: Device) -> None:
-    """Our own relay: tokens that were dropped lately are dropped, those that hold are registered,
-    what deletes our mailbox is told and prekeys are brought, all once more.
+def _repeat_at_home(device: Device) -> None:
+    """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
+    token and prekeys.
     """
-    since = _since(device)
+    since = _repeat_from(device)
     with device.vault.together():
         keep_close_token(device)
         for key in device.vault.keys(WITHDRAWN):
-            taken = load_record(Withdrawal, WITHDRAWN, key, device.vault)
-            if taken is not None and taken.told_at is not None and taken.told_at >= since:
+            done = load_record(Withdrawal, WITHDRAWN, key, device.vault)
+            if done is not None and done.told_at is not None and done.told_at >= since:
                 device.vault.put(WITHDRAW, key, device.vault.get(WITHDRAWN, key) or b"")
-        for whose, window in list(issued_ranges(device)):
-            person = PersonId(bytes.fromhex(whose.split()[0]))
-            queue_registration(window, range(window.unseen, window.until), person, device)
+        for peer_id, issued in list(issued_ranges(device)):
+            person = PersonId(bytes.fromhex(peer_id.split()[0]))
+            queue_registration(issued, range(issued.next_unused, issued.until), person, device)
     publish_prekeys(device)

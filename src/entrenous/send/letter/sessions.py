@@ -1,5 +1,5 @@
-"""Begin a session with another device from its prekeys, and repair one whose letters stopped
-opening.
+"""Begin a session with another device from its prekeys, and repair one whose letters no longer
+open.
 """
 
 from collections.abc import Iterable
@@ -24,86 +24,86 @@ from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.use import has_tokens_for, token_for
 from entrenous.wire.relay_nouns import PrekeyBundle
 
-_NOT_THERE_YET: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
+_UNREACHED: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
 
 
 def have_session(to: Addressee, device: Device) -> None:
-    """Make sure that there is a session with this device; asks its relay only if there is none.
+    """Ensure that a session with this device exists; its relay is asked only if there is none.
 
     Raises:
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
     """
     person = to.contact.person
-    whose = peer_key(person.id, to.key.device)
-    met = load_record(Peer, PEER, whose, device.vault)
-    if met is not None and met.sessions:
+    peer_id = peer_key(person.id, to.key.device)
+    known = load_record(Peer, PEER, peer_id, device.vault)
+    if known is not None and known.sessions:
         return
     token = token_for(to.contact, to.key.device, device)
     bundle = device.courier.claim_prekeys(person.relay_url, to.key.mailbox, token, to.key.device)
-    begun = _begun(bundle, to, device)
-    if met is not None:
-        begun = replace(begun, sent=met.sent, seen=met.seen)
-    store_record(begun, PEER, whose, device.vault)
+    peer = _new_peer(bundle, to, device)
+    if known is not None:
+        peer = replace(peer, sent=known.sent, seen=known.seen)
+    store_record(peer, PEER, peer_id, device.vault)
 
 
 def has_session(to: Addressee, device: Device) -> bool:
-    """Whether a letter can be written to this device without asking its relay for anything."""
-    met = load_record(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
-    return met is not None and bool(met.sessions)
+    """Whether a letter can be written to this device without asking its relay."""
+    known = load_record(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
+    return known is not None and bool(known.sessions)
 
 
 def with_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
-    """Those of these devices that there is a session with, which is begun where there was none.
+    """Ensure sessions with these devices; return the devices that have one.
 
-    A device that has left no keys yet, or has not told us yet how to write to it, is passed over
-    as long as another one of the same person is within reach.
+    A device that has left no keys yet, or has not told us yet how to write to it, is skipped if
+    another device of the same person can be reached.
 
     Raises:
-        NoPrekeys, NoSuchMailbox, WrongToken: none of somebody's devices is.
+        NoPrekeys, NoSuchMailbox, WrongToken: none of a person's devices can be reached.
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable.
     """
-    reached, beyond = list[Addressee](), dict[PersonId, EntrenousError]()
+    reached, unreached = list[Addressee](), dict[PersonId, EntrenousError]()
     for to in every:
         try:
             have_session(to, device)
-        except _NOT_THERE_YET as why:
-            beyond.setdefault(to.contact.person.id, why)
+        except _UNREACHED as why:
+            unreached.setdefault(to.contact.person.id, why)
         else:
             reached.append(to)
-    there = {to.contact.person.id for to in reached}
-    for person, error in beyond.items():
-        if person not in there:
+    reached_people = {to.contact.person.id for to in reached}
+    for person, error in unreached.items():
+        if person not in reached_people:
             raise error
     return tuple(reached)
 
 
 def replace_session(to: Addressee, device: Device) -> None:
-    """A new session with this device, on fresh prekeys, beside those that there were: they open
-    what is still on its way. Counters go on, since numbers that were used are refused.
+    """Begin a new session with this device on fresh prekeys, keeping the old ones for letters in
+    transit. Counters continue, since used numbers are refused.
 
     Raises:
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
     """
-    whose = peer_key(to.contact.person.id, to.key.device)
-    before = load_record(Peer, PEER, whose, device.vault)
+    peer_id = peer_key(to.contact.person.id, to.key.device)
+    before = load_record(Peer, PEER, peer_id, device.vault)
     if before is not None:
-        store_record(replace(before, sessions=()), PEER, whose, device.vault)
+        store_record(replace(before, sessions=()), PEER, peer_id, device.vault)
     have_session(to, device)
-    begun = load_record(Peer, PEER, whose, device.vault)
-    if before is not None and begun is not None:
-        sessions = (*begun.sessions, *before.sessions)[:SESSIONS_MAX]
-        kept = replace(begun, sessions=sessions, mine=before.mine, used=before.used)
-        store_record(kept, PEER, whose, device.vault)
+    peer = load_record(Peer, PEER, peer_id, device.vault)
+    if before is not None and peer is not None:
+        sessions = (*peer.sessions, *before.sessions)[:SESSIONS_MAX]
+        kept = replace(peer, sessions=sessions, mine=before.mine, used=before.used)
+        store_record(kept, PEER, peer_id, device.vault)
 
 
-def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
+def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     batch = signed_with(bundle)
     if bundle.one_time is not None:
-        begin = _proven(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
+        opening_key = _proven(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
     else:
-        begin = _proven(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
+        opening_key = _proven(bundle.fallback, PrekeyKind.FALLBACK, batch, to, device)
     xwing = _proven(bundle.xwing, PrekeyKind.XWING, batch, to, device)
-    session = begin_session(account_of(device), to.key.curve25519, begin.prekey.public)
+    session = begin_session(account_of(device), to.key.curve25519, opening_key.prekey.public)
     return Peer(
         device=to.key.device,
         person=to.contact.person.id,
@@ -112,15 +112,15 @@ def _begun(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
         made_for_me=False,
         key_epoch=xwing.prekey.epoch,
         key_head=xwing.prekey.head,
-        prekey=begin.prekey.id,
+        prekey=opening_key.prekey.id,
     )
 
 
 def signed_with(bundle: PrekeyBundle) -> SignedBatch:
-    """The batch to which all keys of one claim have to belong; unproven.
+    """The batch to which all keys of one claim must belong; unproven.
 
     Raises:
-        BadPrekey: the X-Wing prekey carries none.
+        BadPrekey: the X-Wing prekey has no batch.
     """
     batch = read_prekey(bundle.xwing).batch
     if batch is None:
@@ -140,13 +140,12 @@ def _proven(
 
 
 def repair_sessions(name: str, device: Device) -> Contact:
-    """Take fresh prekeys of each of a person's devices, and say hello by them.
-
-    The letters lie in the outbox when this returns.
+    """Fetch fresh prekeys for each of a person's devices, and put hellos that use them into the
+    outbox.
 
     Raises:
-        UnknownPerson, YouBlocked, OfflineDevice; RelayUnreachable or a refusal, when her relay
-        gives nothing to begin with: then everything is as it was.
+        UnknownPerson, YouBlocked, OfflineDevice.
+        RelayUnreachable or a refusal: their relay gave no prekeys, and nothing was changed.
     """
     contact = contact_named(name, device)
     if contact.blocked:
@@ -154,12 +153,12 @@ def repair_sessions(name: str, device: Device) -> Contact:
     with device.vault.together():
         for to in addressees(contact, device):
             if has_tokens_for(contact, to.key.device, device):
-                _begin_anew(to, device)
+                _greet_in_new_session(to, device)
     return contact
 
 
-def _begin_anew(to: Addressee, device: Device) -> None:
+def _greet_in_new_session(to: Addressee, device: Device) -> None:
     replace_session(to, device)
-    window = issue_range(to.contact.person, to.key.device, device)
-    hello = Hello(who_am_i(device).card, window.seed, window.first, None)
+    issued = issue_range(to.contact.person, to.key.device, device)
+    hello = Hello(who_am_i(device).card, issued.seed, issued.first, None)
     write_letter(hello, to, plain_outer(device), device)

@@ -1,4 +1,4 @@
-"""Write a letter to another device: seal it, and put it into the outbox (docs/spec/letter.md)."""
+"""Write a letter to another device: seal it and put it into the outbox (docs/spec/letter.md)."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,8 +36,8 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """One device of a contact, as we can write to it: one that has not come along when its person
-    moved is still where it was, and under the list of then.
+    """A contact's device and how to write to it. A device that has not yet followed its person's
+    move has its former mailbox and device list.
     """
 
     contact: Contact
@@ -46,7 +46,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """What goes around a letter for the relay's eyes, and until when it is held back here."""
+    """The parts of a letter that the relay sees, and until when the letter is held back here."""
 
     envelope: EnvelopeId
     expires_at: datetime
@@ -58,11 +58,10 @@ class Outer:
 
 
 def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
-    """Every device of a contact."""
-    return tuple(_reached(contact, key, device) for key in contact.person.devices)
+    return tuple(_addressee(contact, key, device) for key in contact.person.devices)
 
 
-def _reached(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
+def _addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
     place = mailbox_for_token(contact.person.id, key.device, device)
     if place is None:
         return Addressee(contact, key)
@@ -73,14 +72,14 @@ def _reached(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
 
 
 def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee | None:
-    """The device of a contact, if we still know both."""
+    """A contact's device; None if we no longer know the contact or the device."""
     contact = contact_of(person, device)
     every = () if contact is None else addressees(contact, device)
     return next((one for one in every if one.key.device == key), None)
 
 
 def plain_outer(device: Device) -> Outer:
-    """What goes around a letter that carries no content: a hello or a recall."""
+    """The outer parts of a letter without content, such as a hello or a recall."""
     return Outer(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
         expires_at=plain_until(device),
@@ -90,9 +89,8 @@ def plain_outer(device: Device) -> Outer:
 
 
 def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> None:
-    """Seal a letter and lay it into the outbox; both, or neither, are then on disk.
-
-    The session with the addressee must exist (send/letter/sessions.py).
+    """Seal a letter and put it into the outbox, in one transaction. A session with the addressee
+    must exist (send/letter/sessions.py).
 
     Raises:
         LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
@@ -100,27 +98,29 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
     me = who_am_i(device)
     refuse_unready(device)
     with device.vault.together():
-        whose = peer_key(to.contact.person.id, to.key.device)
-        peer = load_record(Peer, PEER, whose, device.vault)
+        peer_id = peer_key(to.contact.person.id, to.key.device)
+        peer = load_record(Peer, PEER, peer_id, device.vault)
         if peer is None or not peer.sessions:
             raise LookupError("a letter is written to a device that there is a session with")
-        next_key = make_own_key(whose, me, device)
+        next_key = make_own_key(peer_id, me, device)
         info = write_info(_address(peer, to, me))
         encoded = write_body(body)
         token = use_token(to.contact, to.key.device, device, greets=isinstance(body, Hello))
-        said = _header(encoded, peer, to, outer, me, next_key)
-        header = write_header(replace(said, token=token.index))
-        around, session = seal_letter(peer.sessions[0], peer.seal_to.public, info, header, encoded)
+        header = _header(encoded, peer, to, outer, me, next_key)
+        encoded_header = write_header(replace(header, token=token.index))
+        sealed, session = seal_letter(
+            peer.sessions[0], peer.seal_to.public, info, encoded_header, encoded
+        )
         _keep_peer(peer, session, next_key, device)
-        posting = _posting(write_sealed(peer.seal_to.id, around), to, outer, token, device)
-        posting = replace(posting, needs=_needs(body), release_at=outer.release_at)
-        add_to_outbox(replace(posting, recalls=isinstance(body, RecallNote)), device)
+        item = _outbox_item(write_sealed(peer.seal_to.id, sealed), to, outer, token, device)
+        item = replace(item, needs=_required_lock(body), release_at=outer.release_at)
+        add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             note_covered(body, outer.envelope, device)
 
 
-def _needs(body: Body) -> bytes | None:
-    """The lock that must be registered before this leaves: of the last token that it tells of."""
+def _required_lock(body: Body) -> bytes | None:
+    """The lock to register before this letter leaves: that of the last token that it hands out."""
     if isinstance(body, Hello | WindowNote):
         return lock_of(send_token(body.seed, body.first + WINDOW_TOKENS - 1))
     return None
@@ -174,7 +174,7 @@ def _keep_peer(peer: Peer, session: Secret, next_key: XWingKey, device: Device) 
     store_record(moved, PEER, peer_key(peer.person, peer.device), device.vault)
 
 
-def _posting(
+def _outbox_item(
     sealed: bytes, to: Addressee, outer: Outer, token: Token, device: Device
 ) -> OutboxItem:
     person = to.contact.person
@@ -187,5 +187,5 @@ def _posting(
         share=outer.share,
         blobs=tuple(deposit.id for deposit, _ in outer.blobs),
     )
-    posting = OutboxItem(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
-    return replace(posting, index=token.index, peer=peer_key(person.id, to.key.device))
+    item = OutboxItem(next_order(device), person.relay_url, token.token, envelope, outer.blobs)
+    return replace(item, index=token.index, peer=peer_key(person.id, to.key.device))

@@ -1,11 +1,12 @@
-"""Upload an outbox item's blobs to their relay, and download a message's blobs into the vault.
+"""Upload the blobs of an outbox item, and download a message's blobs into the vault.
 
-An upload resumes where an earlier try stopped (docs/spec/relay.md, section 4); a download stays
-sealed (docs/spec/content.md, section 3).
+An upload resumes where it stopped (docs/spec/relay.md, section 4); downloads stay sealed
+(docs/spec/content.md, section 3).
 """
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
 from entrenous.base.errors import NoSuchBlob, WrongOffset
@@ -23,102 +24,90 @@ from entrenous.send.message.transfer_progress import Counted, Stage, TransferWat
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
 
-OnSent = Callable[[int], None]  # is told how many bytes more have left
+OnSent = Callable[[int], None]  # receives the number of further bytes sent
 
 
 def ignore_sent_bytes(_size: int) -> None:
-    """Of an upload that nobody watches."""
+    """The :data:`OnSent` of an upload that nobody watches."""
 
 
-def is_worth_resuming(posting: OutboxItem) -> bool:
-    """Whether its blobs are so large that not all of them should be sent twice."""
-    return posting.blob_bytes >= RESUMED_BYTES_MIN
+def is_worth_resuming(item: OutboxItem) -> bool:
+    """Whether its blobs are too large to be sent again from the start."""
+    return item.blob_bytes >= RESUMED_BYTES_MIN
 
 
-def upload_blobs(posting: OutboxItem, device: Device, on_sent: OnSent = ignore_sent_bytes) -> None:
-    """Bring all blobs of a posting; each is durable at the relay when the next one begins.
+def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent_bytes) -> None:
+    """Upload all blobs of an item; each is durable at the relay before the next begins.
 
     Raises:
-        RelayUnreachable, or what the relay refuses; what came stays there for a day.
+        RelayUnreachable, or a refusal; what arrived stays at the relay for a day.
     """
-    copy = load_record(SealedCopy, SEALED, posting.envelope.id.hex(), device.vault)
-    token = copy.withdraw_token if copy is not None and is_worth_resuming(posting) else None
-    for deposit, kept in posting.blobs:
-        _Upload(posting, deposit, kept, token, device).run(on_sent)
+    copy = load_record(SealedCopy, SEALED, item.envelope.id.hex(), device.vault)
+    token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
+    for deposit, kept in item.blobs:
+        _Upload(item, deposit, kept, token, device).run(on_sent)
 
 
+@dataclass(slots=True)
 class _Upload:
-    """One blob on its way; ``withdraw`` is the token that may ask how much came, None if nobody
-    should.
-    """
+    """The upload of one blob; ``withdraw`` is the token for asking how much arrived, if allowed."""
 
-    def __init__(
-        self,
-        posting: OutboxItem,
-        deposit: BlobDeposit,
-        kept: BlobId,
-        withdraw: Secret | None,
-        device: Device,
-    ) -> None:
-        self._posting, self._deposit, self._kept = posting, deposit, kept
-        self._withdraw, self._device = withdraw, device
+    item: OutboxItem
+    deposit: BlobDeposit
+    kept: BlobId
+    withdraw: Secret | None
+    device: Device
 
     def run(self, on_sent: OnSent) -> None:
-        start = self._came() if self._posting.begun else 0
-        with self._device.vault.reading(self._kept) as file:
-            counted, best, idle = _Counted(file, on_sent), start, 0
+        start = self._bytes_at_relay() if self.item.begun else 0
+        with self.device.vault.reading(self.kept) as file:
+            counted, best, idle = _CountedReader(file, on_sent), start, 0
             while True:
+                reader = counted.starting_at(start, once=self.withdraw is not None)
                 try:
-                    self._bring(counted.from_(start, once=self._withdraw is not None), start)
-                except _ReadAgain:
-                    start = self._came()
+                    self.device.courier.bring_blob(
+                        self.item.relay_url, self.item.token, self.deposit, reader, start
+                    )
+                except _RestartRequestedError:
+                    start = self._bytes_at_relay()
                     idle, best = (0, start) if start > best else (idle + 1, best)
                 except WrongOffset:
                     if start == 0:
                         raise
-                    start, idle = 0, idle + 1  # the relay has lost what it had
+                    start, idle = 0, idle + 1  # the relay lost what it had
                 else:
-                    return counted.finish(self._deposit.size)
+                    return counted.report(self.deposit.size)
                 if idle > _IDLE_TRIES_MAX:
-                    # A relay that only says that it has more keeps nobody here: from here on the
-                    # courier's own patience ends it.
-                    self._withdraw, start = None, 0
+                    # A relay that claims progress without making any is not asked again; from here
+                    # on the courier's own timeout ends the upload.
+                    self.withdraw, start = None, 0
 
-    def _came(self) -> int:
-        if self._withdraw is None:
+    def _bytes_at_relay(self) -> int:
+        if self.withdraw is None:
             return 0
-        url, deposit = self._posting.relay_url, self._deposit
-        came = self._device.courier.how_much_came(url, deposit.mailbox, deposit.id, self._withdraw)
-        return min(came, deposit.size)
-
-    def _bring(self, reader: BinaryIO, start: int) -> None:
-        posting = self._posting
-        self._device.courier.bring_blob(
-            posting.relay_url, posting.token, self._deposit, reader, start
-        )
+        url, deposit = self.item.relay_url, self.deposit
+        size = self.device.courier.how_much_came(url, deposit.mailbox, deposit.id, self.withdraw)
+        return min(size, deposit.size)
 
 
 _IDLE_TRIES_MAX: Final = 3
 
 
-class _ReadAgain(Exception):
-    """The connection broke and the courier is about to repeat itself: first ask what came."""
+class _RestartRequestedError(Exception):
+    """The connection broke and the courier wants to start over: first ask how much arrived."""
 
 
-class _Counted(io.BufferedIOBase):
-    """A file that tells how far it was read, and may be wound to a place once only."""
+class _CountedReader(io.BufferedIOBase):
+    """A file that reports how far it was read and may be repositioned only once."""
 
     def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
-        self._file, self._on_sent, self._told = file, on_sent, 0
+        self._file, self._on_sent, self._reported = file, on_sent, 0
         self._seeks_left: int | None = None
 
-    def from_(self, start: int, *, once: bool) -> BinaryIO:
+    def starting_at(self, start: int, *, once: bool) -> BinaryIO:
         self._seeks_left = 1 if once else None
-        self._tell(start)
+        self.report(start)
         return cast("BinaryIO", self)
-
-    def finish(self, size: int) -> None:
-        self._tell(size)
 
     def readable(self) -> bool:
         return True
@@ -128,42 +117,43 @@ class _Counted(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = self._file.read(-1 if size is None else size)
-        self._tell(self._file.tell())
+        self.report(self._file.tell())
         return data
 
     def seek(self, place: int, whence: int = io.SEEK_SET, /) -> int:
         if self._seeks_left == 0:
-            raise _ReadAgain
+            raise _RestartRequestedError
         self._seeks_left = None if self._seeks_left is None else 0
         return self._file.seek(place, whence)
 
     def tell(self) -> int:
         return self._file.tell()
 
-    def _tell(self, place: int) -> None:
-        if place > self._told:
-            self._on_sent(place - self._told)
-            self._told = place
+    def report(self, place: int) -> None:
+        if place > self._reported:
+            self._on_sent(place - self._reported)
+            self._reported = place
 
 
 def download(
     received: Received, manifest: Manifest, device: Device, watch: TransferWatch
 ) -> tuple[BlobId, ...]:
-    """All blobs of a message, whole and checked, as sealed files in the vault.
+    """Download all blobs of a message into the vault, sealed, and check them.
 
     Raises:
-        BlobChanged: the relay gave out other bytes than were sent; they were not kept.
+        BlobChanged: the relay sent other bytes than the sender named; they were not kept.
         NoSuchBlob, RelayUnreachable, DiskFull.
     """
     counted = Counted(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
+    message_key = inbox_key(received.sender, received.id)
     return tuple(
-        _whole(ref, part_key(received, place), manifest, device, counted)
+        _download_blob(ref, f"{message_key} {place:04d}", manifest, device, counted)
         for place, ref in enumerate(manifest.blobs)
     )
 
 
 def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
-    """Forget how far its downloads have come; without ``files``, what came stays kept."""
+    """Forget a message's downloads; without ``files`` only the records, so that the files stay."""
     for key in vault.keys(DOWNLOAD, f"{inbox_key(received.sender, received.id)} "):
         part = load_record(Part, DOWNLOAD, key, vault)
         if part is not None and files:
@@ -171,44 +161,41 @@ def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> Non
         vault.drop(DOWNLOAD, key)
 
 
-def part_key(received: Received, place: int) -> str:
-    """The key of blob number ``place`` of a message in the drawer of downloads."""
-    return f"{inbox_key(received.sender, received.id)} {place:04d}"
-
-
-def _whole(ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: Counted) -> BlobId:
+def _download_blob(
+    ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: Counted
+) -> BlobId:
     part = load_record(Part, DOWNLOAD, key, device.vault)
-    came = _came(part, ref, device.vault)
-    if part is not None and part.whole and came == ref.size:
+    present = _bytes_present(part, ref, device.vault)
+    if part is not None and part.whole and present == ref.size:
         counted.more(ref.size)
         return part.kept
-    if part is None or came is None:
-        part, came = _begin(key, part, device.vault), 0
-    elif came:
-        counted.more(came)
-        if _complete(part, came, ref, manifest, device, counted.more):
-            return _checked(part, key, device.vault)
-        # A power cut may have taken what lay in the middle of it: once more, from the beginning.
+    if part is None or present is None:
+        part, present = _begin(key, part, device.vault), 0
+    elif present:
+        counted.more(present)
+        if _fetch_and_check(part, present, ref, manifest, device, counted.more):
+            return _mark_whole(part, key, device.vault)
+        # A power cut may have damaged earlier bytes: start over.
         part = _begin(key, part, device.vault)
-    if _complete(part, 0, ref, manifest, device, counted.more):
-        return _checked(part, key, device.vault)
+    if _fetch_and_check(part, 0, ref, manifest, device, counted.more):
+        return _mark_whole(part, key, device.vault)
     with device.vault.together():
         device.vault.forget(part.kept)
         device.vault.drop(DOWNLOAD, key)
     raise BlobChanged
 
 
-def _came(part: Part | None, ref: BlobRef, vault: Vault) -> int | None:
-    """How many bytes are here; None where nothing can be gone on with."""
+def _bytes_present(part: Part | None, ref: BlobRef, vault: Vault) -> int | None:
+    """The number of bytes present; None if the download cannot be continued."""
     try:
-        came = None if part is None else vault.size(part.kept)
+        present = None if part is None else vault.size(part.kept)
     except NoSuchBlob:
         return None
-    return None if came is None or came > ref.size else came
+    return None if present is None or present > ref.size else present
 
 
 def _begin(key: str, before: Part | None, vault: Vault) -> Part:
-    """A part of which nothing is here; file and record are there both, or neither."""
+    """Start an empty part; file and record are created together."""
     with vault.together():
         if before is not None:
             vault.forget(before.kept)
@@ -217,19 +204,19 @@ def _begin(key: str, before: Part | None, vault: Vault) -> Part:
     return part
 
 
-def _complete(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the vault
+def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the vault
     part: Part,
-    came: int,
+    present: int,
     ref: BlobRef,
     manifest: Manifest,
     device: Device,
     more: Callable[[int], None],
 ) -> bool:
-    """Fetch what is missing; whether the whole is what the letter named."""
-    if came < ref.size:
+    """Download the missing bytes; return whether the blob matches the letter's reference."""
+    if present < ref.size:
         with device.vault.adding(part.kept) as file:
-            rest = cast("BinaryIO", _Rest(file, ref.size - came, more))
-            device.courier.blob_to(manifest.relay_url, ref.id, manifest.fetch_token, rest, came)
+            rest = cast("BinaryIO", _LimitedWriter(file, ref.size - present, more))
+            device.courier.blob_to(manifest.relay_url, ref.id, manifest.fetch_token, rest, present)
     with device.vault.reading(part.kept) as file:
         try:
             check_blob(ref, file)
@@ -238,13 +225,13 @@ def _complete(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the 
     return True
 
 
-def _checked(part: Part, key: str, vault: Vault) -> BlobId:
+def _mark_whole(part: Part, key: str, vault: Vault) -> BlobId:
     store_record(Part(part.kept, whole=True), DOWNLOAD, key, vault)
     return part.kept
 
 
-class _Rest:
-    """Takes what is missing of a blob and not a byte more."""
+class _LimitedWriter:
+    """Writes the missing bytes of a blob and rejects any further byte."""
 
     def __init__(self, file: BinaryIO, left: int, more: Callable[[int], None]) -> None:
         self._file, self._left, self._more = file, left, more

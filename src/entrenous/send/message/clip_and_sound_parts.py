@@ -1,6 +1,5 @@
-"""Clips, voice notes and other sounds in a message: each recipient's own copies.
-
-Loaded late by `file_plan`, since the video library takes its time.
+"""Marked copies of the clips, voice notes and other sounds in a message. `file_plan` imports this
+module on demand, since the video library is slow to load.
 """
 
 from collections.abc import Generator, Sequence
@@ -31,12 +30,14 @@ from entrenous.send.message.transfer_progress import Counted, Reached
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, prepare
 
-_ROOM_BYTES: Final = 64 * 1024 * 1024  # for copies that are made in one walk and wait to be sealed
+_PENDING_BYTES_MAX: Final = (
+    64 * 1024 * 1024
+)  # memory for copies made in one pass and waiting to be sealed
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip of a message; ``sound`` is None when it is silent."""
+    """One clip of a message; ``sound`` is None if it is silent."""
 
     places: tuple[int]
     original: ClipOriginal
@@ -44,20 +45,19 @@ class Clip:
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """What it is written as."""
         return (Shape(MEDIA_TYPE, FileRole.CLIP),)
 
     def copies(
         self, people: int, device: Device, marking: Counted
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """One recipient's copy after the other; those of several are made in one walk."""
+        """Yield one recipient's copy after the other; several are made in one pass."""
         size = len(self.original.source)
         making = clip_copies(
             self.original,
             self.sound,
             people,
             device,
-            _ROOM_BYTES,
+            _PENDING_BYTES_MAX,
             lambda several: marking.piece(several * size),
         )
         with closing(making) as copies:
@@ -65,7 +65,7 @@ class Clip:
                 yield (made,)
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
-        """Keep the original, and what finds it again where no picture is left."""
+        """Keep the original, and the data that traces it when no picture is left."""
         (made,) = copies
         kept = device.vault.keep(self.original.source)
         surveyed = device.vault.keep(pack(self.original.survey))
@@ -79,7 +79,7 @@ class Clip:
         return Remembered(clips=(clip,), sounds=self._heard(kept, made, device))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
-        """Its survey is its look."""
+        """Do nothing: its survey identifies it."""
 
     def _heard(self, kept: BlobId, made: tuple[Copy, ...], device: Device) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:
@@ -90,11 +90,11 @@ class Clip:
 
 
 def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Clip:
-    """Prepare a clip; ``reached`` is told how far that is.
+    """Prepare a clip; ``reached`` receives the share that is done.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
-        ClipTooSmallToMark, SoundUnknown, SoundBroken.
+            ClipTooSmallToMark, SoundUnknown, SoundBroken.
     """
     original, sound = prepare_with_sound(untrusted_data, device, reached)
     reached(1.0)
@@ -103,8 +103,6 @@ def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """One sound of a message."""
-
     places: tuple[int]
     source: bytes
     sound: Sound
@@ -112,39 +110,36 @@ class Voice:
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """What it is written as."""
         return (Shape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
 
     def copies(
         self, people: int, device: Device, marking: Counted
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        """One recipient's copy after the other."""
-
         def make(seed: Secret) -> tuple[MadeCopy, ...]:
             data = write_copy(self.sound, self.prepared, seed)
             return (MadeCopy(seed, data, sha256(data)),)
 
         seeds = (new_seed(device) for _ in range(people))
-        marking.more(0)  # shown before the first is done
+        marking.more(0)  # shows the progress bar before the first is done
         with closing(in_order(make, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
                 marking.more(len(self.source))
                 yield one
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
-        """Keep the original, and what finds it again."""
+        """Keep the original, and the data that traces it."""
         (made,) = copies
         kept = device.vault.keep(self.source)
-        found_by = device.vault.keep(contour(self.prepared.mono))
+        contour_blob = device.vault.keep(contour(self.prepared.mono))
         length_s, place = self.sound.length_s, self.places[0] + 1
-        return Remembered(sounds=(SentSound(kept, found_by, length_s, made, place),))
+        return Remembered(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
-        """It has none."""
+        """Do nothing: a sound has no appearance."""
 
 
 def voice_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Voice:
-    """Prepare a sound; ``reached`` is told once it is.
+    """Prepare a sound; ``reached`` is called at the end.
 
     Raises:
         NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.

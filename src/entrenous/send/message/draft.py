@@ -13,9 +13,8 @@ from entrenous.send.people.circles import CircleId, Conversation
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Until when, and how many times, a message may be opened; None means no limit of that kind.
-
-    ``may_export``: its files may be kept although openings are counted.
+    """When a message expires and how many times it may be opened (None: any number).
+    ``may_export``: its files may be kept although openings are limited.
     """
 
     expires_at: datetime
@@ -25,13 +24,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody wants to send: files' bytes, a text or both, to whom, under which policy.
+    """A message to be sent: files, a text or both, with recipients and a policy.
 
-    Files are pictures, clips and sounds, in any order; ``caption`` is a line beside them, ``text``
-    a message of its own, and there is one of both at most. ``confirmed`` are the names that the
-    sender typed when the guard asked. ``circles`` are those that she named, and their people are
-    among ``to``; ``within`` is the conversation that the draft belongs to, if she said so, and
-    ``reply`` the message in it that she answers. For ``undo_s`` seconds nothing leaves.
+    Files are pictures, clips and sounds in any order. ``caption`` is a line beside files, ``text``
+    a message of its own; at most one of them is set. ``confirmed`` are the names typed in answer to
+    the guard. The members of ``circles`` are among ``to``. ``within`` is the conversation that the
+    draft belongs to, and ``reply`` the message in it that it answers. Nothing leaves for ``undo_s``
+    seconds.
 
     Raises:
         TooManyPictures, CaptionTooLong, TextTooLong, CaptionActs.
@@ -65,14 +64,14 @@ class Draft:
 
     @property
     def words(self) -> str | None:
-        """The text that its recipients read, if there is one."""
+        """The text that recipients read, if there is one."""
         return self.text or self.caption or None
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What the guard finds odd about one recipient or circle, in a sentence; ``answer`` is what
-    has to be typed: the first name, or the whole one where somebody else has that first name.
+    """What the guard finds odd about one recipient or circle, as a sentence. ``answer`` is the name
+    to type: the first name, or the full name if the first name is ambiguous.
     """
 
     who: RecipientId
@@ -81,16 +80,13 @@ class Doubt:
 
 
 class SentByYou(Refused):
-    """
-    You sent {name} yourself, so there is nothing to open here. See what became of it: entrenous
+    """You sent {name} yourself, so there is nothing to open here. See what became of it: entrenous
     sent. To take it back: entrenous recall {name}
     """
 
 
 class SentToYou(Refused):
-    """
-    You received {name}; only the person who sent it can take it back. Nothing was changed.
-    """
+    """You received {name}; only the person who sent it can take it back. Nothing was changed."""
 
 
 class GuardSaysStop(Refused):
@@ -100,71 +96,62 @@ class GuardSaysStop(Refused):
 
 
 class WaitsInOutbox(Unreachable):
-    """
-    {name} is sealed and kept safe on this device, but it has not left yet. {why} It goes out when
-    you next send or look into your inbox, or now with: entrenous send --resume
+    """{name} is sealed and kept safe on this device, but it has not left yet. {why} It leaves when
+    you next send something or open your inbox, or now with: entrenous send --resume
     """
 
 
 class HeldHere(WaitsInOutbox):
-    """
-    {name} is sealed and kept safe on this device, but it has not left yet. {why}
-    """
+    """{name} is sealed and kept safe on this device, but it has not left yet. {why}"""
 
 
 class NotToAll(Refused):
-    """
-    {name} was not taken for {refused}. {why} It is not tried again for them. On its way: {has}.
-    Still waiting here: {waits}. When the reason is gone, send it anew to {refused} alone. To take
-    back what is on its way: entrenous recall {name}
+    """The relay refused {name} for {refused}. {why} It is not tried again for them. On its way:
+    {has}. Still waiting here: {waits}. Once the reason is resolved, send it again to {refused}
+    alone. To take back what is on its way: entrenous recall {name}
     """
 
 
 class CopyRefused(Refused):
-    """
-    The copy of {name} for {to} waited here, and now its relay has refused it. {why} It is not tried
-    again; when the reason is gone, send it anew to {to}. What became of it: entrenous sent
+    """The copy of {name} for {to} waited here, and now its relay has refused it. {why} It is not
+    tried again; once the reason is resolved, send it again to {to}. What became of it: entrenous
+    sent
     """
 
 
 class Undone(EntrenousError):
-    """
-    Undone: nothing was sent to anybody.
-    """
+    """Undone: nothing was sent to anybody."""
 
-    family = "interrupted"  # none of the five: nothing failed, a person stopped it
+    family = "interrupted"  # none of the five families: nothing failed
 
 
 class StoppedWhileSending(EntrenousError):
-    """
-    Stopped. {name} is sealed and may have left already. Take it back with: entrenous recall {name}
+    """Stopped. {name} is sealed and may have left already. Take it back with: entrenous recall
+    {name}
     """
 
     family = "interrupted"
 
 
 class StoppedWhileMarking(EntrenousError):
-    """
-    Stopped after {count} of {total} copies. Those are whole, and each is in your vault as whose it
-    is: a leak of one can be traced. To begin anew, type the same command again; these stay as they
-    are.
+    """Stopped after {count} of {total} copies. Those are complete, and your vault records whose
+    copy each one is, so a leak of one can be traced. To start over, type the same command again;
+    these copies stay as they are.
     """
 
     family = "interrupted"
 
 
 class NoRoomForAllCopies(DiskFull):
-    """
-    The disk is full, so {count} of {total} copies were written and no more. Those are whole, and
-    each is in your vault as whose it is: a leak of one can be traced. Free some space, or choose
-    another folder with --out, and mark it anew for the others.
+    """The disk is full, so only {count} of {total} copies were written. Those are complete, and
+    your vault records whose copy each one is, so a leak of one can be traced. Free some space, or
+    choose another folder with --out, and mark it again for the others.
     """
 
 
 class TooManyPictures(Refused):
-    """
-    A message holds at most {limit} pictures, and these are {count}. Nothing was sent. Send the rest
-    in a second message.
+    """A message holds at most {limit} pictures, and these are {count}. Nothing was sent. Send the
+    rest in a second message.
     """
 
 
@@ -175,28 +162,25 @@ class ConfirmsNobody(Refused):
 
 
 class NotTakenBackYet(Unreachable):
-    """
-    {name} is not taken back from everybody yet: {who} may still open it. {why} It is tried again
-    by each command that looks for letters; or type the same command again.
+    """{name} is not taken back from everybody yet: {who} may still open it. {why} Each command that
+    fetches messages tries again; or type the same command again.
     """
 
 
 class NotYetToBeSent(Unreachable):
-    """
-    It can still be undone, so it has not left: it goes out with what you send or fetch after
-    {until}. To take it back before: entrenous recall {name}
+    """It can still be undone, so it has not left yet: it leaves when you next send or fetch
+    something after {until}. To take it back before then: entrenous recall {name}
     """
 
 
 class DoesNotPromise(Refused):
-    """
-    {names}: the program there does not promise to show a message only once, so nothing was made and
-    nothing was sent. Ask them to update Entrenous and to write to you, or send it without --once.
+    """{names}: the program there does not promise to show a message only once, so nothing was made
+    and nothing was sent. Ask them to update Entrenous and to write to you, or send it without
+    --once.
     """
 
 
 class NothingToTakeBack(NotFound):
-    """
-    {name} was made for another channel and is not held by a relay, so it cannot be taken back from
-    here. Ask the people who have it to delete it.
+    """{name} was made for another channel and is not held by a relay, so it cannot be taken back
+    from here. Ask the people who have it to delete it.
     """

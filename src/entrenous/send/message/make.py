@@ -1,6 +1,5 @@
-"""Make a message: each device's own copies, marked, sealed, recorded and put into the outbox.
-
-Each recipient's content is sealed under a key of two shares (docs/spec/content.md).
+"""Make a message: each device's own marked copies, sealed, recorded and put into the outbox. Each
+device's content is sealed under a key made from two shares (docs/spec/content.md).
 """
 
 import io
@@ -59,15 +58,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """One device's content, sealed and kept in the vault until it is posted."""
-
     manifest: Manifest
     outer: Outer
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """One device's copies, sealed; ``copies`` run as the draft's files do."""
+    """One device's sealed copies, in the order of the draft's files."""
 
     to: Addressee
     sealed: Sealed
@@ -76,10 +73,11 @@ class _Made:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What all copies of one message share; ``groups`` is what its share groups grow from.
+    """What all copies of one message share; ``groups`` is the secret from which share groups
+    derive.
 
-    ``sent_at`` is as exact as the clock, so that the ledger keeps the order of messages that were
-    sent within one second; recipients are told whole seconds.
+    ``sent_at`` has the clock's full precision, so that the ledger keeps the order of messages sent
+    within one second; recipients get whole seconds.
     """
 
     message: MessageId
@@ -101,7 +99,8 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     device: Device,
     watch: TransferWatch,
 ) -> datetime | None:
-    """Make all of a message, in one transaction; when it may leave, None if at once.
+    """Make all of a message; return when it may leave, or None if at once. Call it in one
+    transaction.
 
     Raises:
         TooLarge, LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
@@ -114,7 +113,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
 
 @dataclass(slots=True)
 class _Making:
-    """One message in the making."""
+    """A message under construction."""
 
     draft: Draft
     plan: Plan
@@ -123,7 +122,9 @@ class _Making:
     made: list[_Made] = field(default_factory=list)
 
     def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
-        """For one device after the other, its copies; none is in memory when the next begin."""
+        """Make and seal the copies for one device after the other, so that only one device's are in
+        memory.
+        """
         size = sum(map(len, self.draft.files))
         marking = Counted(Stage.MARKING, size * len(to), watch)
         sealing = Counted(Stage.SEALING, size * len(to), watch)
@@ -151,7 +152,7 @@ class _Making:
         )
 
     def commit(self) -> datetime | None:
-        """Remember the message and lay its letters out; when they may leave."""
+        """Record the message and put its letters into the outbox; return when they may leave."""
         device, message = self.device, self._message()
         device.ledger.record(message)
         note_sent(message, self.draft, device)
@@ -161,7 +162,9 @@ class _Making:
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
-            store_record(_remembered(one, self.sending), SEALED, outer.envelope.hex(), device.vault)
+            store_record(
+                _sealed_copy(one, self.sending), SEALED, outer.envelope.hex(), device.vault
+            )
         return release_at
 
     def _message(self) -> Message:
@@ -190,7 +193,7 @@ def _copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
     )
 
 
-def _remembered(made: _Made, sending: Sending) -> SealedCopy:
+def _sealed_copy(made: _Made, sending: Sending) -> SealedCopy:
     return SealedCopy(
         message=sending.message,
         to=RecipientId(made.to.contact.name),
@@ -202,12 +205,12 @@ def _remembered(made: _Made, sending: Sending) -> SealedCopy:
     )
 
 
-_HELD_MAX: Final = 16 * 1024 * 1024  # bytes of ciphertext that may be held, for one write to disk
+_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024  # ciphertext up to this size is written at once
 
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """One file of a device's own, and the commitment to its mark (None: it bears none)."""
+    """A file for one device, and the commitment to its mark (None: unmarked)."""
 
     file: ContentFile
     commitment: bytes | None
@@ -220,13 +223,12 @@ def seal_content(
     sending: Sending,
     device: Device,
 ) -> Sealed:
-    """Encrypt the files for one device, a blob each; the key is split between its letter and its
-    relay.
+    """Encrypt each file for one device; the key is split between its letter and its relay.
 
     Raises:
-        TooLarge: a file is beyond what a relay takes.
+        TooLarge: a file exceeds the relay's limit.
     """
-    envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _fresh(device)
+    envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _new_secret(device)
     marks = tuple(one.commitment for one in files)
     manifest = replace(_manifest(to, sending, device), marks=marks)
     key = content_key(
@@ -238,12 +240,22 @@ def seal_content(
     )
     opens, person = sending.policy.opens, to.contact.person.id
     group = None if opens is None else share_group(sending.groups, person)
-    withdraw_token = _fresh(device)
-    locks = _Locks(lock_of(manifest.fetch_token), lock_of(withdraw_token))
-    blobs = tuple(
-        _deposited(_encrypted(blob_key(key, place), *padded, device), locks, to, sending, device)
-        for place, padded in enumerate(_blobs(files, text))
-    )
+    withdraw_token = _new_secret(device)
+    fetch_lock, withdraw_lock = lock_of(manifest.fetch_token), lock_of(withdraw_token)
+    deposits = list[tuple[BlobDeposit, BlobId]]()
+    for place, padded in enumerate(_padded_blobs(files, text)):
+        kept, size, sha256 = _encrypt(blob_key(key, place), *padded, device)
+        deposit = BlobDeposit(
+            id=BlobId(device.dice.token(ID_BYTES)),
+            mailbox=to.key.mailbox,
+            size=size,
+            sha256=sha256,
+            fetch_lock=fetch_lock,
+            withdraw_lock=withdraw_lock,
+            expires_at=sending.policy.expires_at,
+        )
+        deposits.append((deposit, kept))
+    blobs = tuple(deposits)
     outer = Outer(
         envelope=envelope,
         expires_at=sending.policy.expires_at,
@@ -256,29 +268,12 @@ def seal_content(
     return Sealed(replace(manifest, blobs=refs), outer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Locks:
-    """What the relay keeps of the tokens of a copy."""
-
-    fetch: bytes
-    withdraw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Encrypted:
-    """A blob in the vault: its size in bytes and its SHA-256, as it will be at the relay."""
-
-    kept: BlobId
-    size: int
-    sha256: bytes
-
-
-def _blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
-    """The padded frame, and then the padded files, and how many bytes each has."""
-    described = tuple(
+def _padded_blobs(files: tuple[OwnFile, ...], text: str | None) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield the padded frame and then the padded files, each with its size in bytes."""
+    frame_files = tuple(
         FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
     )
-    frame = write_frame(Frame(described, text or None))
+    frame = write_frame(Frame(frame_files, text or None))
     yield io.BytesIO(frame), len(frame)
     for one in files:
         yield padded_reader(one.file.data), padded_length(len(one.file.data))
@@ -292,10 +287,10 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
         opens=sending.policy.opens,
         audience=sending.audience,
         heads=sending.heads,
-        secret=_fresh(device),
+        secret=_new_secret(device),
         blobs=(),
-        fetch_token=_fresh(device),
-        open_token=_fresh(device),
+        fetch_token=_new_secret(device),
+        open_token=_new_secret(device),
         relay_url=to.contact.person.relay_url,
         reply=sending.reply,
         circle=sending.circle,
@@ -303,42 +298,28 @@ def _manifest(to: Addressee, sending: Sending, device: Device) -> Manifest:
     )
 
 
-def _encrypted(key: Secret, padded: BinaryIO, size: int, device: Device) -> _Encrypted:
+def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[BlobId, int, bytes]:
+    """Encrypt a blob into the vault; return its id there, its size in bytes and its SHA-256."""
     if size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    if size <= _HELD_MAX:
-        held = io.BytesIO()
-        seen = _into(held, key, padded)
-        return _Encrypted(device.vault.keep_sealed(held.getvalue()), *seen)
-    kept = device.vault.keep_sealed(b"")
-    with device.vault.adding(kept) as file:
-        return _Encrypted(kept, *_into(file, key, padded))
-
-
-def _into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int, bytes]:
-    """Encrypt; the size and the SHA-256 of what was written."""
-    seen = Hashing(writer)
-    encrypt_stream(key, padded, cast("BinaryIO", seen))
-    return seen.size, seen.digest()
-
-
-def _deposited(
-    blob: _Encrypted, locks: _Locks, to: Addressee, sending: Sending, device: Device
-) -> tuple[BlobDeposit, BlobId]:
-    """What the relay is told of a blob, and where it lies in the vault until it is brought."""
-    if blob.size > BLOB_BYTES_MAX:
+    if size <= _MEMORY_BYTES_MAX:
+        buffer = io.BytesIO()
+        length, sha256 = _encrypt_into(buffer, key, padded)
+        kept = device.vault.keep_sealed(buffer.getvalue())
+    else:
+        kept = device.vault.keep_sealed(b"")
+        with device.vault.adding(kept) as file:
+            length, sha256 = _encrypt_into(file, key, padded)
+    if length > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    deposit = BlobDeposit(
-        id=BlobId(device.dice.token(ID_BYTES)),
-        mailbox=to.key.mailbox,
-        size=blob.size,
-        sha256=blob.sha256,
-        fetch_lock=locks.fetch,
-        withdraw_lock=locks.withdraw,
-        expires_at=sending.policy.expires_at,
-    )
-    return deposit, blob.kept
+    return kept, length, sha256
 
 
-def _fresh(device: Device) -> Secret:
+def _encrypt_into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int, bytes]:
+    hashed = Hashing(writer)
+    encrypt_stream(key, padded, cast("BinaryIO", hashed))
+    return hashed.size, hashed.digest()
+
+
+def _new_secret(device: Device) -> Secret:
     return Secret(device.dice.token(32))

@@ -1,4 +1,4 @@
-"""React to a message in a sign or two, and keep the reactions of others (docs/spec/letter.md,
+"""React to a message with a sign or two, and keep other people's reactions (docs/spec/letter.md,
 section 6).
 """
 
@@ -41,21 +41,22 @@ from entrenous.send.people.keep_contacts import (
 
 @dataclass(frozen=True, slots=True)
 class Reacted:
-    """Who will see a reaction, and of whom it still waits here."""
+    """Who will see a reaction, and who of them still has to get it from the outbox."""
 
     to: tuple[str, ...]
     waits: tuple[str, ...]
 
 
 def react(name: str, sign: str | None, device: Device) -> Reacted:
-    """Answer a message in a sign, or take that back (None): everybody of its conversation whom we
-    know is told, each by a letter of her own, but whose lists contradict each other, and who speaks
-    no protocol that we speak.
+    """Send a reaction to a message, or withdraw it (``sign`` None).
+
+    Each contact in its conversation gets a letter, except people with conflicting device lists or
+    without a common protocol version.
 
     Raises:
         UnknownMessage, BadReaction, NobodyToAnswer, WeAreTooOld, TheyAreTooOld, OfflineDevice,
-        RolledBack, NotConfirmed.
-        RelayUnreachable: there is no session yet with somebody.
+            RolledBack, NotConfirmed.
+        RelayUnreachable: a session with somebody has yet to be begun.
     """
     refuse_unready(device)
     _check(sign)
@@ -81,18 +82,17 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
 
 
 def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
-    """Keep what somebody answered to a message that they have and we have; else it has no effect.
-
-    Call it in the transaction that moves the ratchet on.
+    """Keep a reaction that was received, if both its author and we have the message. Call it in the
+    transaction that moves the ratchet.
     """
     if reaction.text is not None and not is_sign(reaction.text):
-        return  # a changed program's: it would write lines of its own into a list
+        return  # a modified program sent it; in a list it would look like lines of its own
     if by in _who_has(ReplyTo(reaction.sender, reaction.message), device):
         keep_reaction(reaction, by, device)
 
 
 def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
-    """Keep one person's newest answer to a message."""
+    """Keep a person's latest reaction to a message."""
     key = f"{inbox_key(reaction.sender, reaction.message)} {by.hex()}"
     if reaction.text is None:
         device.vault.drop(REACTION, key)
@@ -101,14 +101,14 @@ def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
 
 
 def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
-    """What was answered to a message, the oldest first."""
+    """The reactions to a message, oldest first."""
     keys = device.vault.keys(REACTION, inbox_key(sender, message))
     found = (load_record(KeptReaction, REACTION, key, device.vault) for key in keys)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
 def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
-    """Everybody who is known here to have a message; nobody when it is not here."""
+    """The people known to have a message; empty if it is not on this device."""
     if meant.sender == who_am_i(device).person.id:
         sent = load_records(SealedCopy, SEALED, device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}

@@ -1,7 +1,5 @@
-"""The states of a sent copy and of a received message: two tables, drawn in docs/machines/.
-
-With a received message as its recipient's device remembers it, and what it records while it
-opens one.
+"""The states of a sent copy and of a received message: two tables, drawn in docs/machines/. Also a
+received message as its device stores it, and the records of opening one.
 """
 
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ from entrenous.send.message.draft import StoppedWhileSending
 
 
 class InboxState(StrEnum):
-    """Where a received message is; ``send/inbox.py`` holds the table."""
+    """The state of a received message; the transitions are in ``MESSAGE_NEXT``."""
 
     WAITING = "waiting"
     OPENED = "opened"
@@ -40,12 +38,12 @@ class InboxState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in the inbox. The secrets are gone once it has ended.
+    """A message in the inbox. Its secrets are deleted once it has ended.
 
-    ``kept`` are, once it was opened and openings are not counted, its frame and its files in the
-    vault, sealed as they came, and ``key`` opens them; ``text`` is what its sender wrote. Where
-    openings are counted nothing is kept, and ``views`` were here. ``sequence`` is the number that
-    its relay gave it: ``sent_at`` has whole seconds, and this orders messages of the same second.
+    After the opening of a message without an opening limit, ``kept`` are its sealed frame and files
+    in the vault, ``key`` opens them, and ``text`` is its text. With a limit nothing is kept, and
+    ``views`` counts the openings here. ``sequence`` is the relay's number for it, which orders
+    messages whose ``sent_at``, in whole seconds, is equal.
     """
 
     id: MessageId
@@ -70,53 +68,52 @@ class Received:
 
 
 class UnsafeFiles(Malformed):
-    """
-    {files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, or something
-    else, or with something more in it. Such a file can attack the program that shows it, so nothing
-    of the message was written. Ask the person what they sent. To write all of it as it came, for a
-    program that you trust with it: entrenous open {name} --unchecked. One that opens once needs
-    --export as well.
+    """{files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, something
+    else, or with something added. Such a file can attack the program that shows it, so nothing of
+    the message was written. Ask the person what they sent. To write all of it unchanged, for a
+    program that you trust with it: entrenous open {name} --unchecked. A message that opens once
+    needs --export as well.
     """
 
 
 class CopyEvent(StrEnum):
     """What can happen to a sealed copy at its sender."""
 
-    TRY = "try"  # it is about to be posted, so it may have left from now on
+    TRY = "try"  # about to be posted: from now on it may have left
     HEAR = "hear"  # its relay has it on disk
-    REFUSE = "refuse"  # its relay will not have it
-    CALL_OFF = "call off"  # its sender stopped the message, in the undo window or while it leaves
+    REFUSE = "refuse"  # its relay refused it
+    CALL_OFF = "call off"  # its sender stopped the message, in the undo window or while sending
 
 
 class MessageEvent(StrEnum):
     """What can happen to a message at its recipient."""
 
-    OPEN = "open"  # both halves of the key were here, and what it holds can be seen
-    USE_UP = "use up"  # it was opened here as often as it may be
-    MISS = "miss"  # it may be opened no more often, for it was on another of her devices
-    TAKE_BACK = "take back"  # its sender did
-    EXPIRE = "expire"  # its time has come, or its relay has forgotten it
-    REMOVE = "remove"  # its recipient did, from this device
+    OPEN = "open"  # both key shares were here, and the content can be seen
+    USE_UP = "use up"  # opened here as often as allowed
+    MISS = "miss"  # no openings left, since another device of the recipient used them
+    TAKE_BACK = "take back"  # by its sender
+    EXPIRE = "expire"  # its time has passed, or its relay has forgotten it
+    REMOVE = "remove"  # by its recipient, from this device
 
 
 _WAITING: Final = Departure.WAITING
 _TRIED: Final = Departure.TRIED
-_THERE: Final = Departure.ACKNOWLEDGED
+_ACKNOWLEDGED: Final = Departure.ACKNOWLEDGED
 _REFUSED: Final = Departure.REFUSED
 COPY_NEXT: Final[Mapping[tuple[Departure, CopyEvent], Departure | None]] = {
     (_WAITING, CopyEvent.TRY): _TRIED,
     (_WAITING, CopyEvent.REFUSE): _REFUSED,
-    (_WAITING, CopyEvent.CALL_OFF): None,  # it is as if it had never been made
+    (_WAITING, CopyEvent.CALL_OFF): None,  # as if it had never been made
     (_TRIED, CopyEvent.TRY): _TRIED,
-    (_TRIED, CopyEvent.HEAR): _THERE,
+    (_TRIED, CopyEvent.HEAR): _ACKNOWLEDGED,
     (_TRIED, CopyEvent.REFUSE): _REFUSED,
     (_REFUSED, CopyEvent.CALL_OFF): None,
 }
 COPY_REFUSED: Final[Mapping[tuple[Departure, CopyEvent], type[EntrenousError]]] = {
     (_TRIED, CopyEvent.CALL_OFF): StoppedWhileSending,
-    (_THERE, CopyEvent.CALL_OFF): StoppedWhileSending,
+    (_ACKNOWLEDGED, CopyEvent.CALL_OFF): StoppedWhileSending,
 }
-_NEW: Final = InboxState.WAITING
+_UNOPENED: Final = InboxState.WAITING
 _OPENED: Final = InboxState.OPENED
 _TAKEN_BACK: Final = InboxState.TAKEN_BACK
 _EXPIRED: Final = InboxState.EXPIRED
@@ -124,12 +121,12 @@ _USED_UP: Final = InboxState.USED_UP
 _ELSEWHERE: Final = InboxState.ELSEWHERE
 _REMOVED: Final = InboxState.REMOVED
 MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
-    (_NEW, MessageEvent.OPEN): _OPENED,
-    (_NEW, MessageEvent.USE_UP): _USED_UP,
-    (_NEW, MessageEvent.MISS): _ELSEWHERE,
-    (_NEW, MessageEvent.TAKE_BACK): _TAKEN_BACK,
-    (_NEW, MessageEvent.EXPIRE): _EXPIRED,
-    (_NEW, MessageEvent.REMOVE): _REMOVED,
+    (_UNOPENED, MessageEvent.OPEN): _OPENED,
+    (_UNOPENED, MessageEvent.USE_UP): _USED_UP,
+    (_UNOPENED, MessageEvent.MISS): _ELSEWHERE,
+    (_UNOPENED, MessageEvent.TAKE_BACK): _TAKEN_BACK,
+    (_UNOPENED, MessageEvent.EXPIRE): _EXPIRED,
+    (_UNOPENED, MessageEvent.REMOVE): _REMOVED,
     (_OPENED, MessageEvent.OPEN): _OPENED,
     (_OPENED, MessageEvent.USE_UP): _USED_UP,
     (_OPENED, MessageEvent.MISS): _ELSEWHERE,
@@ -145,17 +142,15 @@ MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
 
 
 class OpenedElsewhere(UsedUp):
-    """
-    {name} was opened on another device of yours as often as it may be, so it does not open here any
-    more. If you did not do that, or have no other device, somebody may hold a copy of one. See
-    which are yours: entrenous device list
+    """{name} was opened on another device of yours as often as allowed, so it no longer opens here.
+    If you did not do that, or have no other device, somebody may hold a copy of one. See which are
+    yours: entrenous device list
     """
 
 
 class RemovedHere(Refused):
-    """
-    You removed {name} from this device, so it does not open here any more. Ask the person to send
-    it again, or look on another device of yours.
+    """You removed {name} from this device, so it no longer opens here. Ask the person to send it
+    again, or look on another device of yours.
     """
 
 
@@ -169,10 +164,10 @@ MESSAGE_REFUSED: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousEr
 
 
 def next_departure(departure: Departure, event: CopyEvent) -> Departure:
-    """How far a copy that goes on existing has come after ``event``.
+    """The state of a copy after ``event``.
 
     Raises:
-        KeyError: the event cannot happen to it: a bug.
+        KeyError: the event is impossible in this state or ends the copy, which is a bug.
     """
     reached = COPY_NEXT[departure, event]
     if reached is None:
@@ -181,24 +176,24 @@ def next_departure(departure: Departure, event: CopyEvent) -> Departure:
 
 
 def can_be_called_off(departure: Departure) -> bool:
-    """Whether it is certain that a copy has not left."""
+    """Whether a copy certainly has not left."""
     return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
 
 
 def check_transition(state: InboxState, reached: InboxState) -> None:
-    """Return only if a message can get from one state to another in one step, or stays.
+    """Check that a message can get from ``state`` to ``reached`` in one step, or stays.
 
     Raises:
-        KeyError: it cannot: a bug.
+        KeyError: it cannot, which is a bug.
     """
-    arrows = ((before, after) for (before, _), after in MESSAGE_NEXT.items())
-    if state is not reached and (state, reached) not in arrows:
+    transitions = ((before, after) for (before, _), after in MESSAGE_NEXT.items())
+    if state is not reached and (state, reached) not in transitions:
         raise KeyError(state, reached)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A blob on its way here: ``kept`` holds what came of it, all of it once ``whole``."""
+    """A blob being downloaded: ``kept`` holds the bytes so far, all of them once ``whole``."""
 
     kept: BlobId
     whole: bool = False
@@ -206,7 +201,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Finishing:
-    """An opening that its relay is to be told the end of; ``attempt`` has 16 bytes."""
+    """A completed opening that its relay has yet to be told; ``attempt`` has 16 bytes."""
 
     relay_url: str
     envelope: EnvelopeId
@@ -215,54 +210,47 @@ class Finishing:
 
 
 class NotThereYet(Unreachable):
-    """
-    The relay of {name} does not have it, or does not have it yet: it may have lost its last
-    minutes, and what it had not confirmed is brought again by the sender's program. Nothing is
-    lost here. Try again later; if that goes on, ask the person to send it again.
+    """The relay of {name} does not have it now: it may have lost its last minutes, and the sender's
+    program then sends it again by itself. Nothing is lost here. Try again later; if that goes on,
+    ask the person to send it again.
     """
 
 
 class NotLookedAt(Refused):
-    """
-    Nobody pressed Show on the page of {name}, so it was not opened, and can still be taken back. To
-    look at it: entrenous open {name}
+    """Nobody pressed Show on the page of {name}, so it was not opened, and can still be taken back.
+    To look at it: entrenous open {name}
     """
 
 
 class NotSeen(Refused):
-    """
-    The page of {name} was closed, or did not load, before you could see it. The person can not take
-    it back by cryptography any more, for its relay gave the key, but this is no opening that
-    counts: it opens here until it ends. To look at it: entrenous open {name}
+    """The page of {name} was closed, or did not load, before you could see it. Its relay has
+    already given out the key, so taking it back is no longer certain, but this opening does not
+    count: it opens here until it ends. To look at it: entrenous open {name}
     """
 
 
 class UnsafeToShow(Malformed):
-    """
-    Not every file of {name} is a picture, clip or sound as Entrenous writes them. Such a file can
-    attack the program that shows it, so nothing of the message was shown. Ask the person what they
-    sent, and to send it again.
+    """Not every file of {name} is a picture, clip or sound as Entrenous writes them. Such a file
+    can attack the program that shows it, so nothing of the message was shown. Ask the person what
+    they sent, and to send it again.
     """
 
 
 class LookedAtOnly(Refused):
-    """
-    {name} may be opened a limited number of times, so it is looked at on a page, and nothing of it
-    is written. To look at it: entrenous open {name}. Where its sender allowed that, you can have
-    its files and its text written out, and the person is told: entrenous open {name} --export
+    """{name} may be opened a limited number of times, so it is shown on a page, and nothing of it
+    is written. To look at it: entrenous open {name}. If its sender allowed that, you can have its
+    files and its text written out, and the person is told: entrenous open {name} --export
     """
 
 
 class ExportForbidden(Refused):
-    """
-    The person who sent {name} does not allow that its files or its text are written out. Nothing
+    """The person who sent {name} does not allow its files or its text to be written out. Nothing
     was opened. To look at it: entrenous open {name}
     """
 
 
 class OddClock(Refused):
-    """
-    By this device's clock the time of {name} was over on {when}. But the clock is more than a month
-    ahead of when it was last used, so nothing was removed. Check the date of this device. If it is
-    right, there is nothing to do: an hour from now the message ends.
+    """By this device's clock {name} ended on {when}. But the clock is more than a month ahead of
+    its last use, so nothing was removed. Check the date of this device. If it is right, there is
+    nothing to do: the message ends an hour from now.
     """

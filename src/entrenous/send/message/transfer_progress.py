@@ -1,4 +1,4 @@
-"""Progress of making, sending or fetching a message, and whether to go on waiting."""
+"""Progress of making, sending or fetching a message, and whether to keep waiting."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Stage(StrEnum):
-    """What takes long, in the words that stand before its bar."""
+    """A lengthy stage, as it is named before its progress bar."""
 
     PREPARING = "Preparing"
     MARKING = "Marking"
@@ -17,55 +17,45 @@ class Stage(StrEnum):
     FETCHING = "Fetching"
 
 
-def _nobody_looks(_stage: Stage, _done: int, _total: int) -> None:
-    """Of a message that nobody watches."""
-
-
-def _nobody_waits(_until: datetime) -> bool:
-    """Then what is held back leaves with a later command."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class TransferWatch:
-    """``step`` is told how many bytes of a stage are done, of how many; ``wait`` returns when it is
-    a certain time, and lets its person change her mind meanwhile (KeyboardInterrupt). False: it did
-    not wait for it.
+    """Callbacks of whoever watches a transfer.
+
+    ``step`` receives a stage, the bytes done and the total. ``wait`` returns at the given time, and
+    lets the person cancel until then (KeyboardInterrupt); False: it did not wait.
     """
 
-    step: Callable[[Stage, int, int], None] = _nobody_looks
-    wait: Callable[[datetime], bool] = _nobody_waits
+    step: Callable[[Stage, int, int], None] = lambda _stage, _done, _total: None
+    wait: Callable[[datetime], bool] = lambda _until: False
 
 
 UNWATCHED: Final = TransferWatch()
-
-
+#: Receives the share of a piece of work that is done, from 0 to 1.
 Reached = Callable[[float], None]
-"""Told which share of one piece of work is done, from 0 to 1."""
 
 
 def unseen(_share: float) -> None:
-    """Of work that nobody watches."""
+    """Ignore progress."""
 
 
 def share_of(done: float, whole: float) -> float:
-    """As it is told; ``whole`` may be what a file announces of itself, and wrong."""
+    """The share done, clamped to 0..1: ``whole`` may be a file's own, wrong claim."""
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
 def within(reached: Reached, start: float, stop: float) -> Reached:
-    """For a part of the work, which is the whole's from the share ``start`` to ``stop``."""
+    """A callback for the part of the work from share ``start`` to share ``stop`` of the whole."""
     return lambda share: reached(start + share * (stop - start))
 
 
 def split(reached: Reached, parts: int) -> tuple[Reached, ...]:
-    """For each of so many parts that take equally long, one after the other."""
+    """Callbacks for ``parts`` equally long parts of the work, in order."""
     return tuple(within(reached, n / parts, (n + 1) / parts) for n in range(parts))
 
 
 @dataclass(slots=True)
 class Counted:
-    """Adds up the bytes of one stage and tells the watch."""
+    """Adds up the bytes of one stage and reports them to the watch."""
 
     stage: Stage
     total: int
@@ -73,14 +63,13 @@ class Counted:
     done: int = field(default=0, init=False)
 
     def more(self, size: int) -> None:
-        """So many bytes more are done."""
+        """Count ``size`` further bytes."""
         self.done = min(self.done + size, self.total)
         self.watch.step(self.stage, self.done, self.total)
 
     def piece(self, size: int) -> Reached:
-        """For so many bytes that are not done one by one: told 1 in the end, they all are.
-
-        It is shown at once, before any of it is done: what follows may take its time.
+        """A callback for ``size`` bytes that are done gradually, all of them at share 1. It reports
+        once immediately, before any of them is done, since they may take long.
         """
         told = 0
 

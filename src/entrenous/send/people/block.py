@@ -18,11 +18,10 @@ from entrenous.send.tokens.issue import take_tokens_back
 
 
 def block_contact(name: str, device: Device) -> Contact:
-    """Take nothing from a person any more, and take back every right to write to us. What waits
-    here for them does not leave, unless it takes something back.
+    """Block a person: accept nothing from them, and revoke their send tokens.
 
-    Our relay hears it with the next flush; what comes before that, or by an invite of ours that
-    they still hold, arrives and has no effect.
+    Their queued outbox items are dropped, except recalls. Our relay learns of it with the next
+    flush; messages that arrive before then, or by an invite they still hold, have no effect.
 
     Raises:
         UnknownPerson.
@@ -30,44 +29,44 @@ def block_contact(name: str, device: Device) -> Contact:
     contact = replace(contact_named(name, device), blocked=True)
     with device.vault.together():
         take_tokens_back(contact.person.id, device)
-        whose = contact.person.id.hex()
-        refuse_outbox_items(whose, device, but_recalls=True)
-        for key in device.vault.keys(GREET_DEVICE, whose):
+        person_key = contact.person.id.hex()
+        refuse_outbox_items(person_key, device, but_recalls=True)
+        for key in device.vault.keys(GREET_DEVICE, person_key):
             device.vault.drop(GREET_DEVICE, key)
-        device.vault.drop(GREET, whose)
-        device.vault.drop(COMPARE, whose)
+        device.vault.drop(GREET, person_key)
+        device.vault.drop(COMPARE, person_key)
         keep_contact(contact, device)
         date_changes(device)
     return contact
 
 
 def unblock_contact(name: str, device: Device) -> Contact:
-    """Let a person in again, and give them a new right to write to us.
+    """Unblock a person, and issue them new send tokens.
 
     Raises:
-        UnknownPerson, OfflineDevice; RelayUnreachable or a refusal, when there is no session with
-        them and their relay gives nothing to begin one with.
+        UnknownPerson, OfflineDevice.
+        RelayUnreachable, or the relay's refusal: we have no session with them, and their relay
+            provides no prekeys to begin one.
     """
     contact = contact_named(name, device)
     if not contact.blocked:
         return contact
-    back = replace(contact, blocked=False)
+    unblocked = replace(contact, blocked=False)
     with device.vault.together():
-        keep_contact(back, device)
-        greet(back, None, device)
+        keep_contact(unblocked, device)
+        greet(unblocked, None, device)
         date_changes(device)
-    return back
+    return unblocked
 
 
 def is_blocked(person: bytes, device: Device) -> bool:
-    """Whether we blocked this person."""
     contact = contact_of(person, device)
     return contact is not None and contact.blocked
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
-    """Call a person ``new_name`` from now on. What was sent before keeps the old name in the
-    ledger, and is shown under the new one (called.py).
+    """Rename a contact. The ledger keeps the old name for earlier messages, which are shown under
+    the new one (called.py).
 
     Raises:
         UnknownPerson, BadName, NameTaken.
@@ -82,7 +81,7 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
 
 
 def is_to_be_asked(sender: bytes, device: Device) -> Contact | None:
-    """The sender of a message, if this device's person has yet to say whether they get receipts."""
+    """Return the sender if the user has yet to decide whether they get receipts; else None."""
     contact = contact_of(sender, device)
     if contact is None or contact.blocked or not device.receipts:
         return None
@@ -91,7 +90,7 @@ def is_to_be_asked(sender: bytes, device: Device) -> Contact | None:
 
 
 def answer_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
-    """Remember the answer; it counts as long as they are known by link.
+    """Store whether a contact gets receipts; the answer counts while they are known by link.
 
     Raises:
         UnknownPerson.

@@ -1,4 +1,4 @@
-"""Who is in a circle: add, remove, and find circles by name."""
+"""Add people to circles, remove them, and find circles by name."""
 
 from dataclasses import dataclass, replace
 
@@ -24,8 +24,9 @@ from entrenous.send.people.people_nouns import NameTaken
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Whom some names mean: people, each once, and the circles that were named; and who was
-    ``passed_over`` in these, since we blocked them.
+    """The recipients that a list of names refers to: each person once, and the circles named.
+
+    ``passed_over`` are the blocked members of these circles.
     """
 
     people: tuple[RecipientId, ...]
@@ -34,18 +35,20 @@ class Recipients:
 
 
 def recipients(names: list[str], device: Device) -> Recipients:
-    """The people whom these names of people and circles mean, each once; in a circle, whoever was
-    blocked is passed over.
+    """Resolve names of people and circles to recipients, leaving out a circle's blocked members.
 
     Raises:
-        UnknownPerson: one of them is neither.
-        NobodyInReach: they are circles, and nobody in them can be sent to from here.
+        UnknownPerson: a name is neither a person's nor a circle's.
+        NobodyInReach: only circles were named, and none has a member who can be sent to.
     """
     people, named = list[Contact](), list[Circle]()
     for name in names:
         circle = _found(name, device)
-        people.extend(contacts_named([name], device) if circle is None else _in(circle, device))
-        named.extend([] if circle is None else [circle])
+        if circle is None:
+            people.extend(contacts_named([name], device))
+        else:
+            people.extend(one for one in people_in(circle, device) if not one.blocked)
+            named.append(circle)
     if named and not people:
         raise NobodyInReach(name=named[0].name)
     each = dict.fromkeys(RecipientId(contact.name) for contact in people)
@@ -55,11 +58,7 @@ def recipients(names: list[str], device: Device) -> Recipients:
 
 
 def circle_named(name: str, device: Device) -> Circle:
-    """The circle that we call so, whatever its case.
-
-    Raises:
-        UnknownCircle.
-    """
+    """Return the circle with this name, ignoring case; raises UnknownCircle."""
     circle = _found(name, device)
     if circle is None:
         known = ", ".join(one.name for one in circles(device.vault))
@@ -68,8 +67,9 @@ def circle_named(name: str, device: Device) -> Circle:
 
 
 def people_meant(name: str, device: Device) -> frozenset[PersonId]:
-    """Everybody whom a person's or a circle's name means, blocked or not; nobody, if it is neither
-    of anybody nor of a circle.
+    """Return the ids of everybody that a person's or circle's name refers to, blocked or not.
+
+    Empty for an unknown name.
     """
     if (circle := _found(name, device)) is not None:
         return frozenset(circle.people)
@@ -78,31 +78,33 @@ def people_meant(name: str, device: Device) -> frozenset[PersonId]:
 
 
 def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
-    """Everybody in a circle, by name."""
+    """Return a circle's members, sorted by name."""
     return tuple(one for one in contacts(device) if one.person.id in circle.people)
 
 
 def circles_with(name: str, device: Device) -> tuple[str, ...]:
-    """The names of the circles that somebody is in; raises UnknownPerson."""
+    """Return the names of the circles that a person is in; raises UnknownPerson."""
     (contact,) = contacts_named([name], device)
     return tuple(one.name for one in circles(device.vault) if contact.person.id in one.people)
 
 
 def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
-    """Add people to a circle, which is made if there is none of that name.
+    """Add people to a circle, creating it if there is none with that name.
 
     Raises:
         BadName, NameTaken, UnknownPerson, CircleFull, EmptyCircle.
     """
-    coming = _ids(people, device)
+    added = tuple(sorted({one.person.id for one in contacts_named(people, device)}))
     known = _found(name, device)
     if known is None:
-        _refuse_taken(name, device)
+        refuse_bad_name(name)
+        if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
+            raise NameTaken(name=name)
     with device.vault.together():
         circle = (
-            Circle(CircleId(device.dice.token(ID_BYTES)), name, coming, this_second(device))
+            Circle(CircleId(device.dice.token(ID_BYTES)), name, added, this_second(device))
             if known is None
-            else replace(known, people=tuple(sorted({*known.people, *coming})))
+            else replace(known, people=tuple(sorted({*known.people, *added})))
         )
         keep_circle(circle, device.vault)
         date_changes(device)
@@ -110,7 +112,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
 
 
 def remove_from_circle(name: str, people: list[str], device: Device) -> Circle | None:
-    """Take people out of a circle, or let go of all of it when none are named: then None.
+    """Remove people from a circle, or delete the circle (and return None) if none are named.
 
     Raises:
         UnknownCircle, UnknownPerson, NotInCircle, EmptyCircle.
@@ -127,28 +129,14 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
 
 
 def _without(circle: Circle, people: list[str], device: Device) -> Circle:
-    going = contacts_named(people, device)
-    for contact in going:
+    removed = contacts_named(people, device)
+    for contact in removed:
         if contact.person.id not in circle.people:
             raise NotInCircle(person=contact.name, name=circle.name)
-    gone = {contact.person.id for contact in going}
-    return replace(circle, people=tuple(one for one in circle.people if one not in gone))
+    removed_ids = {contact.person.id for contact in removed}
+    return replace(circle, people=tuple(one for one in circle.people if one not in removed_ids))
 
 
 def _found(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
     return next((one for one in every if as_seen(one.name) == as_seen(name)), None)
-
-
-def _in(circle: Circle, device: Device) -> list[Contact]:
-    return [one for one in people_in(circle, device) if not one.blocked]
-
-
-def _ids(names: list[str], device: Device) -> tuple[PersonId, ...]:
-    return tuple(sorted({one.person.id for one in contacts_named(names, device)}))
-
-
-def _refuse_taken(name: str, device: Device) -> None:
-    refuse_bad_name(name)
-    if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
-        raise NameTaken(name=name)

@@ -1,4 +1,4 @@
-"""Circles: people whom we send to together, by one name (docs/spec/people.md, section 1)."""
+"""Circles: groups of people that one name addresses (docs/spec/people.md, section 1)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ CircleId = NewType("CircleId", bytes)  # random, 16 bytes
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """A name of ours for 1 to 256 people, ascending by id; it says nothing to them.
+    """A named group of 1 to 256 people, sorted by id. Its members do not learn of it.
 
-    ``sent_to`` are those of them who got the last message that went to this circle, ``sent_last``;
-    should that be called off, it is ``sent_before`` again.
+    ``sent_to`` are the members who got the latest message to this circle, ``sent_last``. If that
+    message is called off, ``sent_before`` becomes ``sent_to`` again.
 
     Raises:
         EmptyCircle, CircleFull.
@@ -39,19 +39,20 @@ class Circle:
         if len(self.people) > CIRCLE_PEOPLE_MAX:
             raise CircleFull(name=self.name, count=len(self.people), limit=CIRCLE_PEOPLE_MAX)
         if list(self.people) != sorted(set(self.people)):
-            raise ValueError("the people of a circle are ascending, each once")
+            raise ValueError("a circle's people must be sorted and distinct")
 
     @property
     def first_name(self) -> str:
-        """The first word of its name."""
+        """The first word of the name."""
         return self.name.split()[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Who has a message that a draft belongs to: its sender and everybody it went to, but us.
+    """The sender and recipients, except us, of the message that a draft replies to or forwards.
 
-    ``told_by`` is its sender, on whose word alone it is who else has it; None of a message of ours.
+    ``told_by`` is the sender, whose word is our only source for the other recipients; None for a
+    message of ours.
     """
 
     message: MessageName
@@ -61,22 +62,22 @@ class Conversation:
 
 class UnknownCircle(NotFound):
     """
-    You have no circle {name}. Your circles: {known}. Make one: entrenous circle add NAME --person
-    NAME
+    You have no circle called {name}. Your circles: {known}. Make one: entrenous circle add NAME
+    --person NAME
     """
 
 
 class CircleFull(Refused):
     """
     {name} would have {count} people, and a circle has at most {limit}. Nothing was changed. Make a
-    second one for the rest.
+    second circle for the rest.
     """
 
 
 class EmptyCircle(Refused):
     """
     {name} would have nobody in it, so nothing was changed. Name somebody with --person NAME, or
-    let go of the whole circle: entrenous circle remove {name}
+    delete the whole circle: entrenous circle remove {name}
     """
 
 
@@ -88,35 +89,35 @@ class NotInCircle(NotFound):
 
 class NobodyInReach(Refused):
     """
-    Nobody in {name} can be sent to from this device, so nothing was sent: you blocked them, or the
-    device of yours that put them there has not told this one of them yet. Open Entrenous there,
-    then here: entrenous inbox. Who is in it, as far as is known here: entrenous circle list
+    Nobody in {name} can be sent to from this device, so nothing was sent. Either you blocked them,
+    or the device on which you added them has not passed them on to this one yet. Open Entrenous
+    there, then run here: entrenous inbox. To see who this device knows to be in it: entrenous
+    circle list
     """
 
 
 def circles(vault: Vault) -> tuple[Circle, ...]:
-    """Every circle, by name."""
+    """Return every circle, sorted by name."""
     return tuple(sorted(load_records(Circle, CIRCLE, vault), key=lambda circle: circle.name))
 
 
 def circles_of(ids: Iterable[CircleId], vault: Vault) -> tuple[Circle, ...]:
-    """Those of these circles that there still are."""
+    """Return the circles with these ids that still exist."""
     found = (load_record(Circle, CIRCLE, one.hex(), vault) for one in ids)
     return tuple(circle for circle in found if circle is not None)
 
 
 def keep_circle(circle: Circle, vault: Vault) -> None:
-    """Store a new or changed circle."""
     store_record(circle, CIRCLE, circle.id.hex(), vault)
 
 
 def drop_circle(circle: Circle, vault: Vault) -> None:
-    """Let go of a circle; its people stay."""
+    """Delete a circle; its people remain contacts."""
     vault.drop(CIRCLE, circle.id.hex())
 
 
 def leave_circles(person: PersonId, vault: Vault) -> None:
-    """Take somebody out of every circle; one that had nobody else goes with them."""
+    """Remove a person from every circle, and delete circles that would become empty."""
     for circle in circles(vault):
         people = tuple(one for one in circle.people if one != person)
         if not people:

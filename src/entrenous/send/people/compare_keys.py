@@ -1,7 +1,5 @@
-"""Compare keys: by short strings, by codes face to face, or by the safety number
+"""Compare keys: by short authentication strings, by QR codes face to face, or by the safety number
 (docs/spec/people.md, section 3).
-
-By short strings: our steps, and what the other side's steps do.
 """
 
 import base64
@@ -48,7 +46,7 @@ from entrenous.send.people.people_nouns import (
 
 
 def comparing_with(person: PersonId, device: Device) -> Comparing | None:
-    """The comparing with a person that has not run out; None if there is none."""
+    """Return the comparison in progress with a person; None if there is none or it expired."""
     found = load_record(Comparing, COMPARE, person.hex(), device.vault)
     if found is None or device.clock.now() - found.began_at > timedelta(hours=COMPARE_HOURS):
         return None
@@ -56,71 +54,52 @@ def comparing_with(person: PersonId, device: Device) -> Comparing | None:
 
 
 def keep_comparing(person: PersonId, comparing: Comparing, device: Device) -> None:
-    """Store how far it has come."""
     store_record(comparing, COMPARE, person.hex(), device.vault)
 
 
 def drop_comparing(person: PersonId, device: Device) -> None:
-    """It is over."""
     device.vault.drop(COMPARE, person.hex())
 
 
 def string_of(comparing: Comparing, person: PersonId, device: Device) -> ShortString:
-    """What both people should see.
-
-    Raises:
-        BadKey.
-    """
+    """Return the short authentication string that both people should see; raises BadKey."""
     return short_string(
         comparing.private, _theirs(comparing), _transcript(comparing, person, device)
     )
 
 
-def proof_of_ours(comparing: Comparing, person: PersonId, device: Device) -> bytes:
-    """Our word that it is the same, 32 bytes.
-
-    Raises:
-        BadKey.
-    """
-    return _proof(comparing, person, who_am_i(device).person.id, device)
-
-
-def proof_of_theirs(comparing: Comparing, person: PersonId, device: Device) -> bytes:
-    """What their word would be, 32 bytes.
-
-    Raises:
-        BadKey.
-    """
-    return _proof(comparing, person, person, device)
+def _theirs(comparing: Comparing) -> bytes:
+    if comparing.theirs is None:
+        raise LookupError("their public key has not arrived")
+    return comparing.theirs.public
 
 
 def _proof(comparing: Comparing, person: PersonId, by: PersonId, device: Device) -> bytes:
+    """Return the 32-byte confirmation, by either of the two people, that the strings match.
+
+    Raises:
+        BadKey.
+    """
     transcript = _transcript(comparing, person, device)
     return agreement(comparing.private, _theirs(comparing), transcript, by)
 
 
-def _theirs(comparing: Comparing) -> bytes:
-    if comparing.theirs is None:
-        raise LookupError("their key comes before there is something to compare")
-    return comparing.theirs.public
-
-
 def _transcript(comparing: Comparing, person: PersonId, device: Device) -> bytes:
     if comparing.mine is None or comparing.theirs is None:
-        raise LookupError("both keys come before there is something to compare")
+        raise LookupError("both public keys are needed for the transcript")
     ours, theirs = (who_am_i(device).person.id, comparing.mine), (person, comparing.theirs)
     starter, other = (ours, theirs) if comparing.starter else (theirs, ours)
     return write_transcript(comparing.transaction, starter, other)
 
 
 def compare_keys(name: str, device: Device) -> Comparing:
-    """Do what is ours to do next: begin, or answer who began; else only how far it has come.
+    """Take our next step: begin a comparison, or answer theirs; otherwise return the current state.
 
-    What it writes leaves with the next flush.
+    The letters leave with the next flush.
 
     Raises:
-        UnknownPerson, YouBlocked, OfflineDevice; RelayUnreachable or a refusal, when there is no
-        session with them yet.
+        UnknownPerson, YouBlocked, OfflineDevice.
+        RelayUnreachable, or the relay's refusal: we have no session with them yet.
     """
     contact = contact_named(name, device)
     if contact.blocked:
@@ -134,7 +113,7 @@ def compare_keys(name: str, device: Device) -> Comparing:
 
 
 def string_with(name: str, device: Device) -> ShortString:
-    """What to compare with somebody, side by side or by voice.
+    """Return the string to compare with a contact, side by side or by voice.
 
     Raises:
         UnknownPerson, NothingToCompare, NotComparedYet.
@@ -144,7 +123,7 @@ def string_with(name: str, device: Device) -> ShortString:
 
 
 def agree(name: str, device: Device) -> Contact:
-    """Note, and tell them, that both see the same; compared once they said so too.
+    """Record, and tell them, that the strings match; trust is "compared" once they agree too.
 
     Raises:
         UnknownPerson, NothingToCompare, NotComparedYet.
@@ -153,7 +132,7 @@ def agree(name: str, device: Device) -> Contact:
     ready = _ready(contact, device)
     with device.vault.together():
         if ready.stage is not Stage.AGREED and ready.their_device is not None:
-            proof = proof_of_ours(ready, contact.person.id, device)
+            proof = _proof(ready, contact.person.id, who_am_i(device).person.id, device)
             step = CompareStep(ready.transaction, 4, proof)
             _write(step, contact, ready.their_device, device)
         keep_comparing(contact.person.id, replace(ready, stage=Stage.AGREED), device)
@@ -161,7 +140,7 @@ def agree(name: str, device: Device) -> Contact:
 
 
 def disagree(name: str, device: Device) -> Contact:
-    """Note that they see something else: their keys count as unknown.
+    """Record that the strings differ; trust becomes "unknown".
 
     Raises:
         UnknownPerson, NothingToCompare.
@@ -178,7 +157,7 @@ def disagree(name: str, device: Device) -> Contact:
 
 
 def settle_agreed(contact: Contact, device: Device) -> Contact:
-    """Count somebody's keys as compared when both sides said so, and be done with it then."""
+    """Mark a contact's keys as compared, and end the comparison, if both sides have agreed."""
     now = comparing_with(contact.person.id, device)
     if now is None or now.stage is not Stage.AGREED or not now.they_agree:
         return contact
@@ -206,11 +185,11 @@ def _begin(contact: Contact, device: Device) -> Comparing:
         private=private,
         mine=_our_half(private, device),
     )
-    promise = CompareStep(begun.transaction, 1, commitment_to(public_of(private)))
+    commitment = CompareStep(begun.transaction, 1, commitment_to(public_of(private)))
     with device.vault.together():
         for to in addressees(contact, device):
             have_session(to, device)
-            write_letter(promise, to, plain_outer(device), device)
+            write_letter(commitment, to, plain_outer(device), device)
         keep_comparing(contact.person.id, begun, device)
     return begun
 
@@ -225,7 +204,7 @@ def _answer(asked: Comparing, contact: Contact, device: Device) -> Comparing:
 
 
 def _our_half(private: Secret, device: Device) -> Half:
-    """Our half, as the other side learns it from the letter that is written now."""
+    """Return our half, identical to what the other side reads from the letter written now."""
     me = who_am_i(device)
     return Half(me.key.device, me.person.head, public_of(private))
 
@@ -241,14 +220,16 @@ def _ready(contact: Contact, device: Device) -> Comparing:
 
 def _write(step: CompareStep, contact: Contact, to: DeviceId, device: Device) -> None:
     key = next((key for key in contact.person.devices if key.device == to), None)
-    if key is not None:  # it may have left their list meanwhile: then nobody is waiting
+    if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
         have_session(addressee, device)
         write_letter(step, addressee, plain_outer(device), device)
 
 
 def take_step(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
-    """What somebody's step does; call it in the transaction that moves the ratchets on."""
+    """Process a comparison step from a contact, inside the transaction that advances the
+    ratchet.
+    """
     if step.step == 1:
         _asked(step, header, contact, device)
         return
@@ -264,7 +245,7 @@ def take_step(step: CompareStep, header: Header, contact: Contact, device: Devic
 
 
 def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
-    """They began. If we did too, both sides go on with the one of the lower number."""
+    """Step 1: they began. If we did too, both sides continue the one with the lower number."""
     known = comparing_with(contact.person.id, device)
     busy = known is not None and known.stage is not Stage.BEGUN and known.stage is not Stage.ASKED
     if busy or (known is not None and known.transaction < step.transaction and known.starter):
@@ -285,7 +266,7 @@ def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) 
 def _answered(
     known: Comparing, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
-    """They showed their key, so ours, which we promised, may be shown too."""
+    """Step 2: they showed their key, so we may reveal ours, to which we had committed."""
     if known.stage is not Stage.BEGUN:
         return
     theirs = Half(header.from_device, header.from_head, step.data)
@@ -297,10 +278,10 @@ def _answered(
 def _shown(
     known: Comparing, step: CompareStep, header: Header, contact: Contact, device: Device
 ) -> None:
-    """They showed the key that they had promised before they saw ours.
+    """Step 3: they revealed the key to which they had committed before they saw ours.
 
-    Their list is the one of the promise: a head that is named only now could have been chosen so
-    that the signs fit.
+    Their list head is the one from step 1: a head named only now could have been chosen to make
+    the strings match.
     """
     if known.stage is not Stage.ANSWERED or known.their_head is None:
         return
@@ -314,10 +295,11 @@ def _shown(
 def _agreed(
     known: Comparing, step: CompareStep, _header: Header, contact: Contact, device: Device
 ) -> None:
-    """They say that both see the same."""
+    """Step 4: they say that the strings match."""
     if known.stage not in {Stage.READY, Stage.AGREED}:
         return
-    if not equal_in_constant_time(step.data, proof_of_theirs(known, contact.person.id, device)):
+    proof = _proof(known, contact.person.id, contact.person.id, device)
+    if not equal_in_constant_time(step.data, proof):
         drop_comparing(contact.person.id, device)
         return
     keep_comparing(contact.person.id, replace(known, they_agree=True), device)
@@ -326,7 +308,7 @@ def _agreed(
 
 def _get_ready(met: Comparing, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=Stage.READY)
-    string_of(ready, contact.person.id, device)  # raises BadKey before anybody is shown a thing
+    string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
     keep_comparing(contact.person.id, ready, device)
 
 
@@ -335,13 +317,12 @@ _STEPS: Final[Mapping[int, Callable[[Comparing, CompareStep, Header, Contact, De
     3: _shown,
     4: _agreed,
 }
-_PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capitals and digits alone make the smallest QR code
+_PREFIX: Final = "ENTRENOUS:KEYS:1:"  # capitals and digits alone give the smallest QR code
 _CONTEXT: Final = b"entrenous/1 keys face to face\x00"
 
 
 def code_for(name: str, device: Device) -> str:
-    """What this device shows to somebody's: it says whose keys are here, and whose it takes for
-    theirs.
+    """Return the QR code text to show a contact: our keys, and theirs as this device knows them.
 
     Raises:
         UnknownPerson, OfflineDevice.
@@ -351,14 +332,15 @@ def code_for(name: str, device: Device) -> str:
 
 
 def read_code(name: str, untrusted_code: str, device: Device) -> Contact:
-    """Note that somebody's keys are compared, because their device shows both persons' keys as this
-    one knows them. A code of other keys makes somebody known by link unknown.
+    """Mark a contact's keys as compared if the code on their screen matches what this device knows.
+
+    A code for other keys lowers trust from "by link" to "unknown".
 
     Raises:
         UnknownPerson, OfflineDevice.
-        NoCode: it is none of these codes.
-        OwnCode: it is the one that this device shows.
-        OtherKeys: it is for other people, or somebody stands in between.
+        NoCode: this is not one of our codes.
+        OwnCode: this is the code that this device shows.
+        OtherKeys: the code is for other people, or there is an attacker in the middle.
     """
     contact, ours = contact_named(name, device), who_am_i(device).person.id
     shown, theirs = untrusted_code.encode(), contact.person.id
@@ -385,11 +367,11 @@ def _doubt(contact: Contact, device: Device) -> None:
 
 
 _GROUPS = 12
-_ROUNDS = 5200  # as Signal's numeric fingerprints: makes a search for a like number dearer
+_ROUNDS = 5200  # as in Signal's numeric fingerprints: slows the search for a similar number
 
 
 def safety_number(name: str, device: Device) -> str:
-    """Sixty digits over both persons' master keys, the same on both devices.
+    """Return sixty digits computed from both persons' master keys, the same on both devices.
 
     Raises:
         UnknownPerson, OfflineDevice.

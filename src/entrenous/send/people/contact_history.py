@@ -1,15 +1,14 @@
-"""What happened with each contact: when they were last heard of, the newest messages sent to them,
-changed keys.
+"""Each contact's history: when they were last heard from, recent messages to them, key changes.
 
-From this the guard knows what is ordinary. A change of keys is noted when it is seen, and reported
-once (docs/spec/people.md, section 4).
+The guard learns from it what is usual. A key change is recorded when seen, and reported once
+(docs/spec/people.md, section 4).
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from entrenous.base.copies import Copy
 from entrenous.base.errors import EntrenousError
@@ -39,9 +38,9 @@ from entrenous.send.tokens.use import token_for, token_route_to
 class Talk:
     """One message that we sent to one person.
 
-    ``devices`` got it, and ``trust`` is what was known of her keys. ``media`` says whether this
-    message or an earlier one under the same trust had a picture, clip or voice note. ``asked_at``
-    is when the guard last asked about a device of hers that was not heard of.
+    ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether
+    this message, or an earlier one at the same trust, had a picture, clip or voice note.
+    ``asked_at`` is when the guard last asked about a device of theirs that had not been heard from.
     """
 
     at: datetime
@@ -54,34 +53,33 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """When one device was last heard of, and when its relay was asked about it."""
+    """When a device was last heard from, and when its relay was last asked about it."""
 
     at: datetime
     looked_at: datetime | None = None
 
 
-_ASK_AGAIN: Final = timedelta(hours=24)  # each time costs them a one-time key
+_ASK_AGAIN: Final = timedelta(hours=24)  # each query uses up one of their one-time keys
 
 
 def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
-    """Note that a letter from this device came just now."""
     store_record(Heard(device.clock.now()), HEARD, peer_key(person, key), device.vault)
 
 
 def heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
-    """When a device was last heard of: its last letter or prekey, or when we first knew of it."""
+    """Return when a device was last heard from: by letter, by prekey, or when first known."""
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = load_record(Heard, HEARD, whose, device.vault)
-    moments = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
-    past = [one for one in moments if one <= now]  # the others are from a clock that was ahead
-    return max(past, default=max(moments))
+    times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
+    past = [one for one in times if one <= now]  # the rest came from a clock that was ahead
+    return max(past, default=max(times))
 
 
 def ask_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
-    """Ask their relay for the device's newest X-Wing prekey, which it replaces every week as long
-    as its program runs (docs/spec/identity.md section 5), and note when that was made.
+    """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
 
-    A relay that does not answer, or shows an old one, leaves things as they are.
+    A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
+    changes if the relay does not answer or shows an old one.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
     heard = load_record(Heard, HEARD, whose, device.vault)
@@ -95,7 +93,6 @@ def ask_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
 
 
 def forget_heard(person: PersonId, vault: Vault) -> None:
-    """Forget when a person's devices were heard of."""
     for key in vault.keys(HEARD, person.hex()):
         vault.drop(HEARD, key)
 
@@ -111,13 +108,13 @@ def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime
     return signed.prekey.made_at
 
 
-_KEPT: Final = 5  # so that those which are called off leave the one before
+_KEPT: Final = 5  # so that an earlier one remains when some are called off
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_INDEXED: Final = "talks-indexed"  # what was sent before there was this index is in it
+_INDEXED: Final = "talks-indexed"  # set once messages older than this index were added to it
 
 
 def messages_sent_to(person: PersonId, device: Device) -> tuple[Talk, ...]:
-    """The newest messages to a person, the oldest of them first."""
+    """Return the latest few messages to a person, oldest first."""
     _index(device)
     keys = device.vault.keys(TALK, _key_of(person))
     found = (load_record(Talk, TALK, key, device.vault) for key in keys)
@@ -125,26 +122,26 @@ def messages_sent_to(person: PersonId, device: Device) -> tuple[Talk, ...]:
 
 
 def keep_talk(person: PersonId, talk: Talk, device: Device) -> None:
-    """Remember a message to a person; call it in the transaction that records the message."""
+    """Record a message to a person, in the transaction that records the message."""
     _index(device)
     _put(person, talk, device.vault)
 
 
 def forget_talks(person: PersonId, vault: Vault) -> None:
-    """Forget what was sent to a person: should we meet again, they are new."""
+    """Forget the messages sent to a person; if we meet again, they count as new."""
     for key in vault.keys(TALK, _key_of(person)):
         vault.drop(TALK, key)
 
 
 def forget_cancelled_message(message: MessageId, device: Device) -> None:
-    """Forget a message that was called off before any of it left."""
+    """Forget a message that was called off before any of it was sent."""
     for key in device.vault.keys(TALK):
         if key.endswith(message.hex()):
             device.vault.drop(TALK, key)
 
 
 def copies_of(message: Message) -> Iterator[Copy]:
-    """Every copy that was made of a message's parts."""
+    """Iterate over all copies made of a message's media."""
     for picture in message.pictures:
         yield from picture.copies
     for clip in message.clips:
@@ -154,7 +151,7 @@ def copies_of(message: Message) -> Iterator[Copy]:
 
 
 def _index(device: Device) -> None:
-    """Once, if anything was sent before."""
+    """Add the messages sent before this index existed, once."""
     if device.vault.get(SELF, _INDEXED) is not None:
         return
     for message in device.ledger.messages():
@@ -185,12 +182,14 @@ def _key_of(person: PersonId) -> str:
     return f"{person.hex()} "
 
 
-_UNTOLD_MAX: Final = 1000  # whoever may write to us must not fill the vault
+Notice = TypeVar("Notice")
+_UNREPORTED_MAX: Final = 1000  # neither senders nor holders of a link may fill the vault
 
 
 def note_change(before: Contact, after: Contact, device: Device) -> Contact:
-    """``after``, with the moment if it has other devices or became unknown; call it in the
-    transaction that stores it.
+    """Record a change of devices or trust, in the transaction that stores the contact.
+
+    Returns: ``after``, with ``changed_at`` set if there was a change.
     """
     old = {key.keys for key in before.person.devices}
     new = {key.keys for key in after.person.devices}
@@ -204,35 +203,47 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
 
 
 def note_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
-    """Have it told once that something is wrong with somebody's lists; None: with our own."""
+    """Record, for one report, a contradiction in a contact's lists; in our own if name is None."""
     _note(Changed(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
 
 
 def note_renamed(was: str, name: str, device: Device) -> None:
-    """Have it told once that somebody, or a circle, is called otherwise, since another is called
-    so; call it in the transaction that does it.
+    """Record, for one report, that a person or circle was renamed because another has that name.
+
+    Call it in the transaction that renames.
     """
     _note(Changed(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
 
 
 def note_moving(relay_url: str, moving: Moving, device: Device) -> None:
-    """Have it told once that this device follows another one of ours; call it in the transaction
-    that does it.
+    """Record, for one report, that this device follows another of ours to a new relay.
+
+    Call it in the transaction that does so.
     """
     _note(Changed(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device)
 
 
 def take_changes(device: Device) -> tuple[Changed, ...]:
-    """What changed since this was last asked, the oldest first."""
-    with device.vault.together():
-        changes = tuple(load_records(Changed, CHANGED, device.vault))
-        for key in device.vault.keys(CHANGED):
-            device.vault.drop(CHANGED, key)
-    return changes
+    """Return the changes not reported yet, oldest first, and remove them."""
+    return take_notices(Changed, CHANGED, device)
 
 
 def _note(changed: Changed, device: Device) -> None:
-    untold = device.vault.keys(CHANGED)
-    if len(untold) < _UNTOLD_MAX:
-        number = int(untold[-1]) + 1 if untold else 0
-        store_record(changed, CHANGED, f"{number:012d}", device.vault)
+    add_notice(changed, CHANGED, device)
+
+
+def add_notice(notice: object, table: str, device: Device) -> None:
+    """Store a notice until it is shown, unless there are too many."""
+    unreported = device.vault.keys(table)
+    if len(unreported) < _UNREPORTED_MAX:
+        number = int(unreported[-1]) + 1 if unreported else 0
+        store_record(notice, table, f"{number:012d}", device.vault)
+
+
+def take_notices(kind: type[Notice], table: str, device: Device) -> tuple[Notice, ...]:
+    """Return a table's notices, oldest first, and remove them."""
+    with device.vault.together():
+        notices = tuple(load_records(kind, table, device.vault))
+        for key in device.vault.keys(table):
+            device.vault.drop(table, key)
+    return notices

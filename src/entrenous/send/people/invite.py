@@ -1,7 +1,5 @@
-"""Invites: make a link, add the person whose link it is, greet and be greeted
-(docs/spec/identity.md, section 6).
-
-With who came in by links that this device made, and who came too late.
+"""Invites: make a link, add a person by their link, exchange greetings
+(docs/spec/identity.md, section 6); with notices of who joined by a link, and who came too late.
 """
 
 from contextlib import suppress
@@ -44,6 +42,7 @@ from entrenous.send.formats.identity_formats import read_invite, write_invite
 from entrenous.send.letter.letter_nouns import Header, Hello, LinkUsed
 from entrenous.send.letter.sessions import replace_session, with_sessions
 from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.people.contact_history import add_notice, take_notices
 from entrenous.send.people.keep_contacts import (
     contact_of,
     forget_contact,
@@ -78,8 +77,8 @@ from entrenous.wire.relay_nouns import SendToken
 
 
 def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> str:
-    """A link by which so many ``people`` (1 to 64) can come in and write to us
-    (docs/spec/identity.md 6). With a ``name``, it is for one, whom we call so from then on.
+    """Make a link that lets up to ``people`` (1 to 64) people write to us
+    (docs/spec/identity.md 6). With a ``name``, it is for one person, who will be called that.
 
     Raises:
         BadName, NameTaken, OfflineDevice, RelayUnreachable.
@@ -100,10 +99,10 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
 
 
 def add_person(link: str, name: str, device: Device) -> Contact:
-    """Add the person whose link this is, known by link, and tell her how to write back.
+    """Add the owner of an invite link as a contact known by link, and send them our tokens.
 
-    Somebody whose lists contradict each other is not added again before that is settled, or she is
-    forgotten: her link could lead to the wrong one of both.
+    A contact whose device lists contradict each other must first be settled or forgotten: the link
+    could lead to the wrong one of the two.
 
     Raises:
         BadInvite, BadName, NameTaken, ThatIsYou, TwoLists, NotTheirKeys, OldList, ForkedList,
@@ -128,7 +127,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     with device.vault.together():
         if known is not None:
             forget_devices(person.id, left_behind(known.person, person), device)
-        if not keeps:  # also when we knew her: she may have forgotten us, and what she had given us
+        if not keeps:  # even for a known contact, who may have forgotten us and our tokens
             take_invite(person.id, through, invite.token, device)
         keep_contact(contact, device)
         keep_list(person.id, card, device)
@@ -145,8 +144,8 @@ def add_person(link: str, name: str, device: Device) -> Contact:
 
 
 def _trust_again(known: Contact, standing: Standing) -> Trust:
-    """What is known of somebody's keys who is added again: the link names the same master key, so
-    keys that were compared still are, unless her lists leave a gap.
+    """Return the trust of a contact who is added again: the link names the same master key, so
+    compared keys stay compared, unless the lists leave a gap.
     """
     if known.compared and standing is not Standing.NEWER_UNPROVEN:
         return Trust.COMPARED
@@ -160,26 +159,25 @@ def _refuse_known_name(name: str, device: Device) -> None:
 
 
 def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
-    """Lay a hello for each device of a contact that we have a way to into the outbox, with a
-    window of tokens of its own.
-    """
-    ways = (
+    """Queue a hello, with tokens, for each device of a contact that we have a token for."""
+    reachable = (
         to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
     )
-    return tuple(greet_one(to, invite_lock, device) for to in with_sessions(ways, device))
+    return tuple(greet_one(to, invite_lock, device) for to in with_sessions(reachable, device))
 
 
 def _begin_again(contact: Contact, device: Device) -> None:
-    """Who forgot us has forgotten the sessions too."""
+    """Replace all sessions: a person who forgot us has no sessions left."""
     for to in addressees(contact, device):
         if has_tokens_for(contact, to.key.device, device):
             replace_session(to, device)
 
 
 def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Device) -> Contact:
-    """Take in somebody's hello: her newest card. What it tells of tokens is not for here.
+    """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
 
-    Somebody new is known by link, and called as our link says; without that, as she calls herself.
+    A new sender is known by link and gets the name our link gives; otherwise the name they use
+    for themselves.
 
     Raises:
         ForkedList, OnThisMachine.
@@ -190,7 +188,7 @@ def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Devi
         try:
             return take_list(known, hello.card, device)
         except OldList:
-            return known  # a device of hers that has not heard of the newest one yet
+            return known  # from a device of theirs that does not have the newest list yet
     meant = None if made is None else made.name
     name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
     trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
@@ -201,10 +199,10 @@ def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Devi
 
 
 def answer_greetings(device: Device) -> None:
-    """Greet those who used an invite of ours. Whose relay can't be had now is greeted next time.
+    """Greet the people who used an invite of ours; retry next time if their relay is unavailable.
 
-    Not in the transaction that takes their hello in: where they say that their relay is must not
-    decide whether the letters behind it arrive.
+    Separate from the transaction that accepts their hello: a wrong relay address in it must not
+    keep the letters behind it from arriving.
     """
     for person, _ in list(device.vault.items(GREET)):
         with suppress(Unreachable, TooMany, NoPrekeys):
@@ -223,14 +221,14 @@ def _answer(person: str, device: Device) -> None:
     except (Unreachable, TooMany, NoPrekeys):
         raise
     except EntrenousError:
-        device.vault.drop(GREET, person)  # their keys or their address will never do
+        device.vault.drop(GREET, person)  # their keys or address will never work
 
 
 def _device_of(invite: Invite, person: Person) -> DeviceId:
-    """The device whose mailbox an invite opens.
+    """Return the device whose mailbox an invite opens.
 
     Raises:
-        NotTheirKeys: none of hers has that mailbox.
+        NotTheirKeys: no device of theirs has that mailbox.
     """
     for key in person.devices:
         if key.mailbox == invite.mailbox:
@@ -255,43 +253,41 @@ def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
     return person
 
 
-_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # for so long a relay keeps a letter
-_UNTOLD_MAX: Final = 1000  # whoever has a link must not fill the vault
-_REFUSED_MAX: Final = 64  # of one link: the relay admits a few letters only, unless it lies
+_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay keeps a letter
+_REFUSED_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
 def keep_link(made: MadeLink, device: Device) -> None:
-    """Store a link that this device made."""
     store_record(made, INVITE, made.token.lock.hex(), device.vault)
 
 
 def link_with(lock: bytes, device: Device) -> MadeLink | None:
-    """The link of this device with that lock, as long as a hello that used it in time may come."""
+    """Return this device's link with that lock, while a hello that used it in time may arrive."""
     made = load_record(MadeLink, INVITE, lock.hex(), device.vault)
     return None if made is None or _is_over(made, device) else made
 
 
 def drop_old_links(device: Device) -> None:
-    """Forget links that no hello may name any more."""
+    """Delete links that no hello can use any more."""
     for made in load_records(MadeLink, INVITE, device.vault):
         if _is_over(made, device):
             device.vault.drop(INVITE, made.token.lock.hex())
 
 
 def note_joined(made: MadeLink, contact: Contact, by: DeviceId, device: Device) -> None:
-    """Count a use and have it told once; call it in the transaction that takes them in."""
+    """Count a use, and record a notice, in the transaction that accepts the person."""
     before = _names_of(made, device)
     keep_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
     notice = _about(LinkEvent.JOINED, contact.name, contact.person, by, device)
-    note_link(replace(notice, meant_for=made.name, before=before), device)
+    add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE, device)
 
 
 def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, device: Device) -> None:
-    """Refuse somebody who came by a link whose uses are gone, and tell both sides once; call it in
-    the transaction that opens their hello.
+    """Refuse a person whose link was used up, with one notice to each side.
 
-    Whom a link for one person let in counts as unknown from then on, unless keys were compared: two
-    people had that link, and nobody can say which of them was meant.
+    Whoever used a link made for one person becomes "unknown", unless keys were compared: two
+    people had that link, and nobody can say who was meant. Call it in the transaction that opens
+    their hello.
     """
     if person.id in made.refused or len(made.refused) >= _REFUSED_MAX:
         return
@@ -300,54 +296,43 @@ def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, devi
         _doubt(made.used_by[0], device)
     notice = _about(LinkEvent.REFUSED, person.name, person, header.from_device, device)
     notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
-    note_link(replace(notice, for_one=made.uses == 1), device)
+    add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE, device)
     with suppress(OnThisMachine):
         refuse_local_address(person.relay_url, device)
         _tell_refused(hello, person, header, device)
 
 
 def come_too_late(note: LinkUsed, contact: Contact, device: Device) -> None:
-    """Their link had been used when our hello came, so they do not know us: forget them, and have
-    it told once. It means nothing from somebody who has told us how to write to them since.
+    """Forget a contact whose link was used up before our hello came, and record a notice.
+
+    Ignored if they have since sent us tokens.
     """
     knows_us = not all(
         lacks_window(contact.person.id, key.device, device) for key in contact.person.devices
     )
     if knows_us or not equal_in_constant_time(note.invite_lock, lock_of(contact.send_token)):
         return
-    now, called = this_second(device), contact.person.name
-    note_link(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, called), device)
+    now, own_name = this_second(device), contact.person.name
+    add_notice(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE, device)
     forget_contact(contact.name, device)
 
 
 def note_elsewhere(contact: Contact, device: Device) -> None:
-    """Have it told once that another device of ours knows somebody by a link."""
+    """Record a notice that another device of ours knows a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
     notice = _about(LinkEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
-    note_link(notice, device)
+    add_notice(notice, LINK_NOTICE, device)
 
 
 def names_alike(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
-    """What we call others whose names are easily taken for this one."""
+    """Return the other contacts' names that are easily mistaken for this one."""
     others = (one.name for one in contacts(device) if one.person.id != person)
     return tuple(other for other in others if resembles(name, other))
 
 
-def note_link(notice: LinkNotice, device: Device) -> None:
-    """Keep it until it is told."""
-    untold = device.vault.keys(LINK_NOTICE)
-    if len(untold) < _UNTOLD_MAX:
-        number = int(untold[-1]) + 1 if untold else 0
-        store_record(notice, LINK_NOTICE, f"{number:012d}", device.vault)
-
-
 def take_link_notices(device: Device) -> tuple[LinkNotice, ...]:
-    """What became of links since this was last asked, the oldest first."""
-    with device.vault.together():
-        notices = tuple(load_records(LinkNotice, LINK_NOTICE, device.vault))
-        for key in device.vault.keys(LINK_NOTICE):
-            device.vault.drop(LINK_NOTICE, key)
-    return notices
+    """Return the notices not shown yet, oldest first, and remove them."""
+    return take_notices(LinkNotice, LINK_NOTICE, device)
 
 
 def _about(event: LinkEvent, name: str, person: Person, by: DeviceId, device: Device) -> LinkNotice:
@@ -370,7 +355,7 @@ def _doubt(person: PersonId, device: Device) -> None:
 
 
 def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
-    """In the session that their hello began; afterwards nothing is kept to write to them with."""
+    """Answer in the session that their hello began, then forget their tokens."""
     now, first = this_second(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)

@@ -1,6 +1,4 @@
-"""Find, store and forget contacts; whether their devices speak our protocol; which names are
-allowed.
-"""
+"""Find, store and forget contacts; check names and common protocol versions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -57,28 +55,20 @@ NAMELESS: Final = "nameless"
 
 
 def contact_named(name: str, device: Device) -> Contact:
-    """The person we call ``name``, whatever its case.
-
-    Raises:
-        UnknownPerson: we call nobody so.
-    """
+    """Return the contact called ``name``, ignoring case; raises UnknownPerson."""
     return contacts_named([name], device)[0]
 
 
 def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
-    """The people whom we call these names, in this order.
-
-    Raises:
-        UnknownPerson: we call nobody one of them.
-    """
+    """Return the contacts with these names, in the same order; raises UnknownPerson."""
     return pick(names, contacts(device))
 
 
 def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Those of these people whom we call these names, in the names' order.
+    """Return those of ``known`` that have these names, in the names' order.
 
     Raises:
-        UnknownPerson: we call nobody one of them.
+        UnknownPerson.
     """
     by_name = {as_seen(contact.name): contact for contact in known}
     for name in names:
@@ -88,7 +78,7 @@ def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
 
 
 def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
-    """A few of them, first those whose names are spelt most like what was typed."""
+    """List a few known names, those spelt most like ``name`` first."""
     near = get_close_matches(as_seen(name), by_name, AT_MOST)
     seen = dict.fromkeys((*near, *by_name))
     told = several([by_name[one].name for one in seen])
@@ -98,7 +88,7 @@ def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
 
 
 def contact_of(person: bytes, device: Device) -> Contact | None:
-    """The contact with this person id, if we know them; for our own, our other devices."""
+    """Return the contact with this person id, or None; for our own id, our other devices."""
     found = load_record(Contact, CONTACT, person.hex(), device.vault)
     if found is None:
         us = own_other_devices(device)
@@ -107,26 +97,27 @@ def contact_of(person: bytes, device: Device) -> Contact | None:
 
 
 def keep_contact(contact: Contact, device: Device) -> None:
-    """Store a new or changed contact; who keeps her name is not asked whose it is.
+    """Store a new or changed contact; only a new name is checked for uniqueness.
 
     Raises:
-        NameTaken: she has another name than before, and somebody else, or a circle, has it.
+        NameTaken: another contact or a circle has the new name.
     """
     person = contact.person.id
     known = load_record(Contact, CONTACT, person.hex(), device.vault)
     renamed = known is None or as_seen(known.name) != as_seen(contact.name)
-    if renamed and as_seen(contact.name) in _taken(person, device):
+    if renamed and as_seen(contact.name) in taken_names(device, but=person):
         raise NameTaken(name=contact.name)
     store_record(contact, CONTACT, person.hex(), device.vault)
 
 
 def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
-    """``wanted``, or the first of "wanted 2", "wanted 3" that nobody has, and no circle; ``of`` is
-    the person or circle that it is for, whose own name is free to her. None is too long for a name.
-    Where of ``wanted`` nothing would be seen, somebody is "nameless"; dashes at its beginning,
-    which a command would take for an option, are left out.
+    """Return ``wanted``, or the first of "wanted 2", "wanted 3" ... that no person or circle has.
+
+    ``of`` is the person or circle to be named, whose own name counts as free. Long names are
+    shortened. Leading dashes, which a command would take for an option, are dropped; a name with
+    nothing visible becomes "nameless".
     """
-    taken, wanted = _taken(of, device), wanted.lstrip("-").strip()
+    taken, wanted = taken_names(device, but=of), wanted.lstrip("-").strip()
     wanted = wanted if as_seen(wanted) else NAMELESS
     name, number = wanted, 2
     while as_seen(name) in taken:
@@ -134,17 +125,17 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     return name
 
 
-def _taken(of: bytes | None, device: Device) -> set[str]:
-    """As they are seen, the names of everybody and of every circle but this one."""
-    people = {as_seen(one.name) for one in contacts(device) if one.person.id != of}
-    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != of}
+def taken_names(device: Device, but: bytes | None = None) -> set[str]:
+    """Return the names, normalized for comparison, of all people and circles except ``but``."""
+    people = {as_seen(one.name) for one in contacts(device) if one.person.id != but}
+    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != but}
 
 
 def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
-    """What a proven card is to what we know of its person (docs/spec/identity.md section 3).
+    """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
-        OldList, ForkedList, BadSignature: it is not taken.
+        OldList, ForkedList, BadSignature: it is not accepted.
     """
     standing = extends(known_heads(known, device), heads_of(shown.lists))
     card = known_card(known.person.id, device)
@@ -154,7 +145,7 @@ def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
 
 
 def verify_contact(name: str, device: Device) -> Contact:
-    """Note that a person's safety number was compared and agreed."""
+    """Record that a contact's safety number was compared and matches."""
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.together():
         keep_contact(contact, device)
@@ -163,12 +154,10 @@ def verify_contact(name: str, device: Device) -> Contact:
 
 
 def forget_contact(name: str, device: Device) -> Contact:
-    """Forget a person: their keys, sessions, our right to write to them and theirs to write to us,
-    and that they were in our circles. What waits here for them does not leave, unless it takes
-    something back.
+    """Forget a person: keys, sessions, tokens in both directions, membership in our circles.
 
-    Our relay takes nothing from them any more once it was told so, with the next flush. An invite
-    of ours that they still hold is another right, and goes on until its day.
+    Their queued outbox items are dropped, except recalls. Our relay accepts nothing more from them
+    once the next flush has told it. An invite that they still hold stays valid until it expires.
 
     Raises:
         UnknownPerson.
@@ -186,8 +175,8 @@ def forget_contact(name: str, device: Device) -> Contact:
         forget_talks(contact.person.id, device.vault)
         forget_heard(contact.person.id, device.vault)
         forget_list(contact.person.id, device)
-        for drawer in (NAMED, FORK):
-            device.vault.drop(drawer, contact.person.id.hex())
+        for table in (NAMED, FORK):
+            device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
         date_changes(device)
@@ -195,9 +184,11 @@ def forget_contact(name: str, device: Device) -> Contact:
 
 
 def _forget_session(whose: str, device: Device) -> None:
-    """Counters stay: should we meet again, the other device refuses numbers that it has seen."""
-    for drawer in (FIRST_TOKEN, GREETED, GREET_DEVICE):
-        device.vault.drop(drawer, whose)
+    """Forget a session, except the counters: if we meet again, the other device refuses numbers
+    that it has seen.
+    """
+    for table in (FIRST_TOKEN, GREETED, GREET_DEVICE):
+        device.vault.drop(table, whose)
     peer = load_record(Peer, PEER, whose, device.vault)
     if peer is not None:
         for key_id in peer.mine:
@@ -206,10 +197,10 @@ def _forget_session(whose: str, device: Device) -> None:
 
 
 def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
-    """Return only if we speak a protocol with each of them; a list that is not known is no reason.
+    """Check that we share a protocol version with each contact; an unknown list passes.
 
     Raises:
-        WeAreTooOld, TheyAreTooOld: of the first one with whom we do not.
+        WeAreTooOld, TheyAreTooOld: for the first contact without a common version.
     """
     for contact in to:
         why = no_common_protocol(contact, device)
@@ -218,8 +209,9 @@ def refuse_other_protocols(to: Iterable[Contact], device: Device) -> None:
 
 
 def no_common_protocol(contact: Contact, device: Device) -> WeAreTooOld | TheyAreTooOld | None:
-    """Why somebody could not read what we write (docs/spec/identity.md section 3); None if she can,
-    or if no list of hers is known.
+    """Return why a contact could not read what we write (docs/spec/identity.md section 3).
+
+    None if they can, or if we know no list of theirs.
     """
     theirs = known_speaks(contact.person.id, device)
     if theirs is None or (theirs.floor <= SPEAKS.newest and theirs.newest >= SPEAKS.floor):
@@ -230,8 +222,8 @@ def no_common_protocol(contact: Contact, device: Device) -> WeAreTooOld | TheyAr
 
 
 def refuse_bad_name(name: str) -> None:
-    """Raise BadName unless this is a name (docs/spec/README.md) that no command takes for an option
-    of its own, as one does that begins with a dash.
+    """Raise BadName unless this is a valid name (docs/spec/README.md) without a leading dash, which
+    a command would take for an option.
     """
     if not is_name(name) or name.startswith("-"):
         raise BadName

@@ -12,9 +12,7 @@ from entrenous.wire.relay_nouns import SendToken
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """What an invite link carries: where to write, a capability to write, and whose keys to
-    expect.
-    """
+    """The content of an invite link: a mailbox, a token to write to it, and the expected keys."""
 
     name: str
     relay_url: str
@@ -32,9 +30,9 @@ class UnknownPerson(NotFound):
 
 class NotTheirKeys(Unproven):
     """
-    The keys that the relay shows for this invite are not the ones the invite names, so nobody was
-    added. Somebody may be standing in between, or the link is damaged. Ask for a new link over a
-    channel you trust.
+    The keys that the relay shows for this invite are not the ones that the invite names, so nobody
+    was added. Somebody may be intercepting the connection, or the link is damaged. Ask for a new
+    link over a channel you trust.
     """
 
 
@@ -53,11 +51,10 @@ class YouBlocked(Refused):
 
 class TwoLists(Refused):
     """
-    There are two lists of {name}'s devices that contradict each other, so nothing is sent to them,
-    nothing was sent to anybody, and no link of theirs is taken. Either somebody stands in between,
-    or somebody else has their keys. Meet, or call a number that you know, and compare:
-    entrenous person verify {name} --sas. If they hand you a new link, first forget them:
-    entrenous person forget {name}
+    There are two lists of {name}'s devices that contradict each other, so nothing was sent to
+    anybody, and no link of theirs is accepted. Either somebody stands in between, or somebody else
+    has their keys. Meet, or call a number that you know, and compare: entrenous person verify
+    {name} --sas. If they give you a new link, first forget them: entrenous person forget {name}
     """
 
 
@@ -69,14 +66,14 @@ class BadInvite(Malformed):
 
 class BadName(Refused):
     """
-    A name has 1 to 64 characters that can be seen, no spaces at its ends, and no dash at its
-    beginning, which a command would take for an option. Choose another one.
+    A name has 1 to 64 visible characters, no space at either end, and no dash at its beginning,
+    which a command would take for an option. Choose another one.
     """
 
 
 class NotInvited(Refused):
-    """Somebody whom you do not know, and who has no invite of yours, wanted to write to you. They
-    were not added. If you want to hear from them, give them a link: entrenous invite
+    """Somebody you do not know, without an invite of yours, tried to write to you. They were not
+    added. If you want to hear from them, give them a link: entrenous invite
     """
 
 
@@ -87,19 +84,19 @@ class ThatIsYou(Refused):
 
 
 class Stage(StrEnum):
-    """How far a comparing has come on this device."""
+    """The state of a key comparison on this device."""
 
-    BEGUN = "begun"  # by us; they have yet to answer
-    ASKED = "asked"  # by them; we have yet to answer
-    ANSWERED = "answered"  # by us; their key has yet to come
-    READY = "ready"  # both see the signs
-    AGREED = "agreed"  # we said that they are the same; they have yet to say it
+    BEGUN = "begun"  # we began; they have yet to answer
+    ASKED = "asked"  # they began; we have yet to answer
+    ANSWERED = "answered"  # we answered; their key has yet to come
+    READY = "ready"  # both see the string
+    AGREED = "agreed"  # we said that the strings match; they have yet to say so
 
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """One side of a comparing: its device, the head of its list (32 bytes), and its public key (32
-    bytes, X25519).
+    """One side of a comparison: its device, the head of its list (32 bytes), and its public key
+    (32 bytes, X25519).
     """
 
     device: DeviceId
@@ -109,11 +106,10 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """A comparing with one person.
+    """A key comparison with one person.
 
-    ``commitment`` is what the one who began promised of their key, and ``their_head`` the head of
-    their list in the letter that promised it; ``they_agree`` that they have said that the signs are
-    the same.
+    ``commitment`` is the starter's commitment to their key, ``their_head`` the list head in the
+    letter that carried it; ``they_agree`` is set once they said that the strings match.
     """
 
     transaction: bytes
@@ -131,7 +127,7 @@ class Comparing:
 
 class NothingToCompare(NotFound):
     """
-    There is nothing of {name}'s to compare at the moment. Begin: entrenous person verify {name}
+    There is nothing to compare with {name} at the moment. Begin: entrenous person verify {name}
     --sas
     """
 
@@ -160,7 +156,7 @@ class NoCode(Malformed):
 
 class NotComparedYet(Refused):
     """
-    {name}'s part is not here yet, so there is nothing to agree to. They run: entrenous person
+    {name}'s part has not arrived yet, so there is nothing to agree to. They run: entrenous person
     verify YOU --sas. Then look again: entrenous person verify {name} --sas
     """
 
@@ -169,8 +165,8 @@ class NotComparedYet(Refused):
 class MadeLink:
     """A link that this device made (docs/spec/identity.md section 6).
 
-    ``uses`` is how many people it lets in, ``name`` what we call the one whom it is for.
-    ``used_by`` came in by it, in this order; ``refused`` came after all uses were gone.
+    ``uses`` is how many people it lets in, and ``name`` what we call the person it is for.
+    ``used_by`` joined by it, in order; ``refused`` came after it was used up.
     """
 
     token: SendToken
@@ -181,28 +177,24 @@ class MadeLink:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether it lets nobody in any more."""
         return len(self.used_by) >= self.uses
 
 
 class LinkEvent(StrEnum):
-    """What happened with a link."""
-
-    JOINED = "joined"  # somebody came in by a link that this device made
+    JOINED = "joined"  # somebody joined by a link that this device made
     ELSEWHERE = "elsewhere"  # the same on another device of ours, or we added somebody there
-    REFUSED = "refused"  # somebody came by a link of this device whose uses were gone
-    TOO_LATE = "too late"  # we came by somebody's link whose uses were gone
+    REFUSED = "refused"  # somebody came by a link of this device that was used up
+    TOO_LATE = "too late"  # we came by somebody's link that was used up
 
 
 @dataclass(frozen=True, slots=True)
 class LinkNotice:
-    """One such event, until it has been told.
+    """A link event, stored until it is shown.
 
-    ``name`` is what we call them, ``called`` what they call themselves. ``device`` is the one that
-    came, ``made_at`` when it was set up by its own word; both None where the event is not about a
-    device. ``meant_for`` is the name that the link was made for, ``before`` are those whom it let
-    in before, ``for_one`` says that it was for one person, and ``alike`` are people whose names are
-    easily taken for this one.
+    ``name`` is what we call the person, ``called`` what they call themselves. ``device`` is the
+    device that came and ``made_at`` when it says that it was set up; None if the event is not about
+    a device. ``meant_for`` is the name that the link was made for, ``before`` the names of those it
+    let in earlier, ``for_one`` whether it was for one person, and ``alike`` others' similar names.
     """
 
     event: LinkEvent
@@ -218,15 +210,15 @@ class LinkNotice:
 
 
 class Contradiction(StrEnum):
-    """What is wrong with a list that somebody named."""
+    """What is wrong with a device list that somebody named."""
 
-    FORKED = "forked"  # it contradicts the one that we know
-    SPLIT = "split"  # somebody else names one that contradicts it, and nobody has shown that one
+    FORKED = "forked"  # it contradicts the list that we know
+    SPLIT = "split"  # somebody else named a contradicting list that nobody has shown
     HELD_BACK = "held back"  # it is newer than the one that their relay shows
 
 
 class Moving(StrEnum):
-    """How far this device has followed another one of ours to a relay."""
+    """How far this device has followed another of ours to a new relay."""
 
     READY = "ready"
     MOVED = "moved"
@@ -234,12 +226,11 @@ class Moving(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What changed about somebody: how many devices came and went, and whether she counts as
-    unknown since then.
+    """A change to a contact: devices added and removed, and whether trust became "unknown".
 
-    ``lists`` is what is wrong with their lists; without a name it is about our own. ``was`` is what
-    we called them, or a circle, until two devices of ours turned out to call two so. ``moving`` is
-    about this very device, and the name is that of a relay.
+    ``lists`` is what is wrong with their lists, or with ours if the name is empty. ``was`` is the
+    former name of a person or circle, renamed because two of our devices had used one name twice.
+    ``moving`` is about this device itself; the name is then a relay's.
     """
 
     name: str
@@ -261,6 +252,6 @@ class WeAreTooOld(Refused):
 
 class TheyAreTooOld(Refused):
     """
-    {name} speaks protocol {floor} to {newest}, which this Entrenous, that speaks {ours}, does not
-    any more. Nothing was sent to anybody. They have to update theirs: {update}
+    {name} speaks protocol {floor} to {newest}, which this Entrenous no longer supports; it speaks
+    {ours}. Nothing was sent to anybody. They have to update theirs: {update}
     """

@@ -1,5 +1,5 @@
-"""Names that look alike, or are a slip of the fingers apart."""
-# ruff: noqa: RUF001 - letters that look like others are what this is about
+"""Find names that look alike, or are one typing error apart."""
+# ruff: noqa: RUF001 - look-alike letters are the subject of this file
 
 import unicodedata
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.device.identities import as_seen
 
-# What looks like each letter, in small letters; accents and the like are taken away before.
+# Look-alikes of each small letter, after accents have been removed.
 _SMALL: Final = {
     "a": "ɑαа",
     "b": "ƅьвʙ",
@@ -40,7 +40,7 @@ _SMALL: Final = {
     "ae": "æӕ",
     "oe": "œ",
 }
-# Where the capitals of two letters look alike, though the small ones do not.
+# Letters whose capitals look alike, though the small letters do not.
 _CAPITAL: Final = {
     "b": "β8",
     "h": "ηн",
@@ -51,19 +51,20 @@ _CAPITAL: Final = {
     "y": "υ",
     "e": "э",
 }
-_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}  # NFKC makes another sigma of it, which is no c
+_LUNATE: Final = {0x3F2: "c", 0x3F9: "c"}  # NFKC would make it a sigma, which is unlike a c
 _DRAWN_TOGETHER: Final = {"rn": "m", "vv": "w"}
 _ALPHABETS: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
-_LONG: Final = 6  # letters of a name in which a second slip is still one
-_SHORT_FORM: Final = 2  # letters that a short form has at least
+_LONG: Final = 6  # from this length on, two typing errors are tolerated
+_SHORT_FORM: Final = 2  # minimum length of a short form
 _TWO_SYLLABLES: Final = 2
 _SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
 def resembles(one: str, other: str) -> bool:
-    """Whether one of two names is easily taken for the other: they look alike, are a slip of the
-    fingers apart (two where both have six letters), or one is a short form of the other. Of names
-    of two signs that are syllables (Chinese, Korean, Japanese) the same ones alone resemble.
+    """Check whether two names are easily mistaken for each other.
+
+    They look alike, are one typing error apart (two if both have six letters), or one is a short
+    form of the other. Names of two syllabic characters (Chinese, Korean, Japanese) must be equal.
     """
     of_one, of_other = similar_forms(one), similar_forms(other)
     a, b = of_one[0], of_other[0]
@@ -74,13 +75,13 @@ def resembles(one: str, other: str) -> bool:
 
 
 def mixes_alphabets(name: str) -> bool:
-    """Whether a word of it has letters of two alphabets that share their forms."""
+    """Check whether a word mixes letters of two alphabets with similar letter shapes."""
     return any(len(_alphabets(word)) > 1 for word in unicodedata.normalize("NFKC", name).split())
 
 
 @lru_cache(maxsize=4096)
 def similar_forms(name: str) -> tuple[str, str, str]:
-    """A name as it is seen, and its skeletons in small letters and in capitals."""
+    """Return a name as displayed, and its skeletons in small letters and in capitals."""
     drawn = unicodedata.normalize("NFD", as_seen(name.translate(_LUNATE)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
     return as_seen(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
@@ -98,13 +99,13 @@ def _turned(looks: Mapping[str, str]) -> dict[int, str]:
 
 
 def _alphabets(word: str) -> set[str]:
-    """Which of the alphabets that share their forms a word's letters are of."""
+    """Return the alphabets with similar letter shapes that a word's letters belong to."""
     names = (unicodedata.name(char, "").split(" ")[0] for char in word if char.isalpha())
     return _ALPHABETS.intersection(names)
 
 
 def _is_short_form(a: str, b: str) -> bool:
-    """Whether ``b`` begins as ``a`` does, word by word; ``a`` may have fewer words."""
+    """Check word by word whether ``b`` starts with ``a``, which may have fewer words."""
     short, long = _words(a), _words(b)
     if not short or len(short[0]) < _SHORT_FORM or len(short) > len(long):
         return False
@@ -112,21 +113,19 @@ def _is_short_form(a: str, b: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """One may be an initial."""
+    """Split a name into words, without the dots of initials."""
     return [word.rstrip(".") for word in name.split()]
 
 
 def _slips(seen: str) -> int:
-    """How many slips away from it another name is still taken for it. In two syllables, as of a
-    Chinese name, another syllable is another name.
+    """Return the number of typing errors within which another name is mistaken for this one.
+
+    In a name of two syllabic characters, as in Chinese, another character is another name.
     """
-    if len(seen) <= _TWO_SYLLABLES and any(map(_is_syllable, seen)):
+    signs = (unicodedata.name(char, "") for char in seen)
+    if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABLES) for sign in signs):
         return 0
     return 2 if len(seen) >= _LONG else 1
-
-
-def _is_syllable(char: str) -> bool:
-    return unicodedata.name(char, "").startswith(_SYLLABLES)
 
 
 def _is_within(slips: int, a: str, b: str) -> bool:
@@ -135,8 +134,8 @@ def _is_within(slips: int, a: str, b: str) -> bool:
 
 
 def _distance(a: str, b: str) -> int:
-    """Damerau-Levenshtein distance: a letter more, less, other, or two swapped count as one each,
-    also where another slip comes between the swapped ones (Lowrance and Wagner 1975).
+    """Return the Damerau-Levenshtein distance, the unrestricted form that allows edits between
+    transposed letters (Lowrance and Wagner 1975).
     """
     far = len(a) + len(b)
     rows: list[list[int]] = [[far] * (len(b) + 2), [far, *range(len(b) + 1)]]

@@ -1,6 +1,5 @@
-"""Send tokens to devices that may write to us: new devices of people whom we know, and our own.
-
-The ranges that we issued are kept full, and replaced in time.
+"""Give send tokens to devices that may write to us: new devices of contacts, and our own other
+devices. Issued ranges are topped up, and replaced in time.
 """
 
 from collections.abc import Callable
@@ -46,160 +45,165 @@ from entrenous.send.tokens.issue import (
 from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
 from entrenous.send.tokens.use import drop_lent, drop_refused, has_tokens_for
 
-_LATER = (Unreachable, TooMany, NoPrekeys)
+_TRY_LATER = (Unreachable, TooMany, NoPrekeys)
 
 
 def greet_devices(device: Device) -> None:
-    """Lay out a hello for each device that has yet to hear from us; whose relay can't be had now,
-    or which has left no keys yet, is greeted next time.
+    """Put a hello into the outbox for each device that has not had one. A device whose relay is
+    unreachable, or that has left no keys yet, is greeted next time.
     """
-    for whose in device.vault.keys(GREET_DEVICE) if is_ready(device) else ():
-        with suppress(*_LATER):
-            _greet(whose, device)
+    for peer_id in device.vault.keys(GREET_DEVICE) if is_ready(device) else ():
+        with suppress(*_TRY_LATER):
+            _greet_device(peer_id, device)
 
 
 def to_be_greeted(device: Device) -> int:
-    """How many devices that we can write to have yet to hear from us."""
+    """The number of devices still to be greeted that we can write to."""
     count = 0
-    for whose in device.vault.keys(GREET_DEVICE):
-        to = _addressee(whose, device)
+    for peer_id in device.vault.keys(GREET_DEVICE):
+        to = _addressee_for(peer_id, device)
         count += to is not None and has_tokens_for(to.contact, to.key.device, device)
     return count
 
 
-def _addressee(whose: str, device: Device) -> Addressee | None:
-    person, key = (bytes.fromhex(part) for part in whose.split())
+def _addressee_for(peer_id: str, device: Device) -> Addressee | None:
+    person, key = (bytes.fromhex(part) for part in peer_id.split())
     return addressee_of(PersonId(person), DeviceId(key), device)
 
 
-def _greet(whose: str, device: Device, *, anew: bool = False) -> None:
-    """``anew``: in a session of its own, since she may have forgotten those that there are."""
-    to = _addressee(whose, device)
+def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
+    """Greet one device; with ``anew`` in a new session, since it may have forgotten the existing
+    ones.
+    """
+    to = _addressee_for(peer_id, device)
     if to is not None and to.contact.forked:
-        return  # when their lists agree again
-    anew = anew or _was_lent_again(whose, device)
+        return  # greeted once their lists agree again
+    anew = anew or _was_lent_again(peer_id, device)
     try:
         with device.vault.together():
             if to is not None and not to.contact.blocked:
                 if not has_tokens_for(to.contact, to.key.device, device):
-                    return  # when it tells us how to write to it, or another device of ours does
+                    return  # until it, or another device of ours, gives us tokens
                 if anew:
                     replace_session(to, device)
                 greet_one(to, _still_invited_by(to, device), device)
-                drop_lent(whose, device)
-            device.vault.drop(GREET_DEVICE, whose)
-    except _LATER:
+                drop_lent(peer_id, device)
+            device.vault.drop(GREET_DEVICE, peer_id)
+    except _TRY_LATER:
         raise
     except WrongToken:
-        if drop_refused(whose, device):
-            _greet(whose, device, anew=anew)  # by the next one, or when others are lent
+        if drop_refused(peer_id, device):
+            _greet_device(peer_id, device, anew=anew)  # with the next token, if there is one
         else:
-            device.vault.drop(GREET_DEVICE, whose)
+            device.vault.drop(GREET_DEVICE, peer_id)
     except EntrenousError:
-        device.vault.drop(GREET_DEVICE, whose)  # its keys, or what we may write with, will never do
+        device.vault.drop(GREET_DEVICE, peer_id)  # its keys or our tokens are invalid for good
 
 
-def _was_lent_again(whose: str, device: Device) -> bool:
-    """Whether another device of ours met somebody anew: it lent us tokens though we have a window,
-    which she may have withdrawn.
+def _was_lent_again(peer_id: str, device: Device) -> bool:
+    """Whether another device of ours lent us tokens although we have a range. It met the person
+    anew, so they may have withdrawn our range.
     """
-    held = load_record(HeldWindow, WINDOW_OUT, whose, device.vault)
+    held = load_record(HeldWindow, WINDOW_OUT, peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
-    """The invite that lets us in, where we cannot know that an earlier hello arrived."""
-    whose = peer_key(to.contact.person.id, to.key.device)
-    held = load_record(HeldWindow, WINDOW_OUT, whose, device.vault)
+    """The lock of the invite to name, unless an earlier hello is known to have arrived."""
+    peer_id = peer_key(to.contact.person.id, to.key.device)
+    held = load_record(HeldWindow, WINDOW_OUT, peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
-    token = device.vault.get(FIRST_TOKEN, whose)
+    token = device.vault.get(FIRST_TOKEN, peer_id)
     return None if token is None else lock_of(Secret(token))
 
 
 def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> EnvelopeId:
-    """Lay a hello for one device into the outbox, with a window of its own; the envelope's id."""
+    """Put a hello with a new token range into the outbox; return the envelope's id."""
     have_session(to, device)
-    window = issue_range(to.contact.person, to.key.device, device)
-    hello = Hello(who_am_i(device).card, window.seed, window.first, invite_lock)
+    issued = issue_range(to.contact.person, to.key.device, device)
+    hello = Hello(who_am_i(device).card, issued.seed, issued.first, invite_lock)
     outer = plain_outer(device)
     write_letter(hello, to, outer, device)
-    whose, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
-    device.vault.put(GREETED, whose, b"%d" % int(now.timestamp()))
-    device.vault.drop(GREET_DEVICE, whose)
+    peer_id, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
+    device.vault.put(GREETED, peer_id, b"%d" % int(now.timestamp()))
+    device.vault.drop(GREET_DEVICE, peer_id)
     return outer.envelope
 
 
 _REPLACE_AFTER: Final = timedelta(days=WINDOW_DAYS)
-_WAIT: Final = timedelta(hours=WINDOW_WAIT_HOURS)
+_TOP_UP_WAIT: Final = timedelta(hours=WINDOW_WAIT_HOURS)
 
 
 def top_up_ranges(device: Device) -> None:
-    """Give more tokens to devices that have few left, others to those whose window has done its
-    days or whose list changed, and take back what belongs to devices that are on no list any more.
+    """Extend ranges that are nearly used up, and replace those that are old or whose device list
+    changed.
 
-    The letters that tell of it lie in the outbox when this returns; whoever can't be told now is
-    told next time.
+    Ranges of devices that are on no list any more are withdrawn. The letters are in the outbox
+    afterwards; devices that cannot be told now are told next time.
     """
     withdraw_lapsed(device)
-    for whose, window in list(issued_ranges(device)):
-        person, key = (bytes.fromhex(part) for part in whose.split())
+    for peer_id, issued in list(issued_ranges(device)):
+        person, key = (bytes.fromhex(part) for part in peer_id.split())
         to = addressee_of(PersonId(person), DeviceId(key), device)
         if to is None:
             with device.vault.together():
-                withdraw_range(whose, device)
+                withdraw_range(peer_id, device)
         elif not to.contact.forked and has_tokens_for(to.contact, to.key.device, device):
-            work = _due(window, to, device)
-            if work is not None:
+            task = _task_for(issued, to, device)
+            if task is not None:
                 with suppress(EntrenousError), device.vault.together():
-                    work(window, whose, to, device)
+                    task(issued, peer_id, to, device)
 
 
-Work = Callable[[GivenWindow, str, Addressee, Device], None]
+RangeTask = Callable[[GivenWindow, str, Addressee, Device], None]
 
 
-def _due(window: GivenWindow, to: Addressee, device: Device) -> Work | None:
-    """What is to be done with a window now."""
+def _task_for(issued: GivenWindow, to: Addressee, device: Device) -> RangeTask | None:
+    """What to do with a range now."""
     heads = to.contact.person.head, who_am_i(device).person.head
-    age = device.clock.now() - window.made_at
-    too_old = age >= _REPLACE_AFTER or _was_ahead(age, device)
-    too_long = window.until - window.first >= WINDOW_SPAN
-    if too_old or too_long or heads != (window.theirs, window.ours):
-        return _replace
-    return _widen if window.told - window.unseen < WINDOW_LOW and _earned(window, device) else None
+    age = device.clock.now() - issued.made_at
+    too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
+    too_long = issued.until - issued.first >= WINDOW_SPAN
+    if too_old or too_long or heads != (issued.theirs, issued.ours):
+        return _replace_range
+    is_low = issued.handed_out - issued.next_unused < WINDOW_LOW
+    return _extend_range if is_low and _is_top_up_earned(issued, device) else None
 
 
-def _was_ahead(age: timedelta, device: Device) -> bool:
-    """Whether a window was made by a clock that was ahead, by which it would not grow old.
+def _was_issued_in_future(age: timedelta, device: Device) -> bool:
+    """Whether a clock more than a month ahead issued a range, which would then never grow old.
 
-    Not by one that may be behind now: what it replaces would be over as soon as that is right. Less
-    than a month does no harm.
+    Not if the clock may be behind now: the replaced range would expire as soon as the clock is
+    right.
     """
     return age < -LONGEST_ON_ITS_WAY and not is_clock_odd(device)
 
 
-def _earned(window: GivenWindow, device: Device) -> bool:
-    """Whether most of the last ones were used, or it is a while since.
-
-    Who skips tokens would have us register more and more, each time with padding.
+def _is_top_up_earned(issued: GivenWindow, device: Device) -> bool:
+    """Whether most of the last tokens were used, or the last top-up is a while ago. Otherwise a
+    device that skips tokens would make us register more and more, with padding each time.
     """
-    told_at = window.told_at or window.made_at
-    return window.came >= WINDOW_LOW or not is_lately(told_at, _WAIT, device)
+    told_at = issued.told_at or issued.made_at
+    return issued.used_count >= WINDOW_LOW or not is_lately(told_at, _TOP_UP_WAIT, device)
 
 
-def _replace(window: GivenWindow, _: str, to: Addressee, device: Device) -> None:
-    _tell(issue_range(to.contact.person, to.key.device, device), window.until, to, device)
+def _replace_range(issued: GivenWindow, _: str, to: Addressee, device: Device) -> None:
+    _send_tokens(issue_range(to.contact.person, to.key.device, device), issued.until, to, device)
 
 
-def _widen(window: GivenWindow, whose: str, to: Addressee, device: Device) -> None:
-    until = window.unseen + WINDOW_TOKENS
-    wider = replace(
-        extend_range(window, whose, until, device), told=until, came=0, told_at=this_second(device)
+def _extend_range(issued: GivenWindow, peer_id: str, to: Addressee, device: Device) -> None:
+    end = issued.next_unused + WINDOW_TOKENS
+    extended = replace(
+        extend_range(issued, peer_id, end, device),
+        handed_out=end,
+        used_count=0,
+        told_at=this_second(device),
     )
-    store_record(wider, WINDOW_IN, whose, device.vault)
-    _tell(wider, window.unseen, to, device)
+    store_record(extended, WINDOW_IN, peer_id, device.vault)
+    _send_tokens(extended, issued.next_unused, to, device)
 
 
-def _tell(window: GivenWindow, first: int, to: Addressee, device: Device) -> None:
+def _send_tokens(issued: GivenWindow, first: int, to: Addressee, device: Device) -> None:
     have_session(to, device)
-    write_letter(WindowNote(window.seed, first), to, plain_outer(device), device)
+    write_letter(WindowNote(issued.seed, first), to, plain_outer(device), device)

@@ -1,6 +1,5 @@
-"""Tokens that others may write to us with: a range for each of their devices.
-
-They are registered at our relay, many at once, so that it cannot tell whose they are.
+"""Issue token ranges to other people's devices, and register the tokens at our relay. Tokens are
+registered in large batches, so that the relay cannot tell whose they are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,183 +50,181 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import TokenBatch
 
-_OLD: Final = timedelta(days=OLD_WINDOW_DAYS)
+_RETIRED_VALIDITY: Final = timedelta(days=OLD_WINDOW_DAYS)
 
 
 def issue_range(person: Person, key: DeviceId, device: Device) -> GivenWindow:
-    """A fresh window for one of somebody's devices; one that it has holds for some days more.
+    """Issue a new token range to a device; its previous range stays valid for some days.
 
-    Call it in the transaction that writes the letter which tells of it. Indexes go on where the
-    window before ended, so that a letter which names one says which window it means.
+    Call it in the transaction that writes the letter with the range. Indexes continue from the
+    previous range, so that an index identifies its range.
     """
-    whose, now = peer_key(person.id, key), this_second(device)
-    before = load_record(GivenWindow, WINDOW_IN, whose, device.vault)
-    if before is not None:
-        _retire(before, whose, device)
-    first = 0 if before is None else before.until
+    peer_id, now = peer_key(person.id, key), this_second(device)
+    previous = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    if previous is not None:
+        _retire(previous, peer_id, device)
+    first = 0 if previous is None else previous.until
     end = first + WINDOW_TOKENS
-    window = GivenWindow(
+    issued = GivenWindow(
         *(Secret(device.dice.token(32)), first, first, end, end, now),
         *(person.head, who_am_i(device).person.head),
     )
-    queue_registration(window, range(first, end), person.id, device)
-    store_record(window, WINDOW_IN, whose, device.vault)
-    return window
+    queue_registration(issued, range(first, end), person.id, device)
+    store_record(issued, WINDOW_IN, peer_id, device.vault)
+    return issued
 
 
-def extend_range(window: GivenWindow, whose: str, until: int, device: Device) -> GivenWindow:
-    """The same window with its tokens promised up to ``until``; what is promised stays so."""
-    person = PersonId(bytes.fromhex(whose.split(maxsplit=1)[0]))
-    queue_registration(window, range(window.until, until), person, device)
-    wider = replace(window, until=max(until, window.until))
-    store_record(wider, WINDOW_IN, whose, device.vault)
-    return wider
+def extend_range(issued: GivenWindow, peer_id: str, until: int, device: Device) -> GivenWindow:
+    """Extend a range up to index ``until``; a range is never shortened."""
+    person = PersonId(bytes.fromhex(peer_id.split(maxsplit=1)[0]))
+    queue_registration(issued, range(issued.until, until), person, device)
+    extended = replace(issued, until=max(until, issued.until))
+    store_record(extended, WINDOW_IN, peer_id, device.vault)
+    return extended
 
 
 def queue_registration(
-    window: GivenWindow, indexes: range, person: PersonId, device: Device
+    issued: GivenWindow, indexes: range, person: PersonId, device: Device
 ) -> None:
-    """Have these tokens registered with the next batch."""
+    """Queue these tokens for registration with the next batch."""
     if indexes:
-        promised = Promise(person, window.seed, indexes.start, indexes.stop)
-        store_record(promised, CHORE, _last(window.seed, indexes).hex(), device.vault)
+        registration = Promise(person, issued.seed, indexes.start, indexes.stop)
+        store_record(registration, CHORE, _last(issued.seed, indexes).hex(), device.vault)
 
 
-def needed(window: GivenWindow) -> bytes:
-    """The lock of the last token that a letter about this window tells of."""
-    return lock_of(send_token(window.seed, window.told - 1))
+def needed(issued: GivenWindow) -> bytes:
+    """The lock of the last token that a letter about this range hands out."""
+    return lock_of(send_token(issued.seed, issued.handed_out - 1))
 
 
 def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: Device) -> None:
-    """Note that a letter came with this token; an index that she was never told of says nothing.
+    """Record that a letter arrived with this token; ignore an index that was never given out.
 
-    Of those that it overtook the oldest hold no longer, once they are many: a letter that names the
-    last one must not leave all the others registered. Those that were used stay out of this, since
-    what is dropped together is seen together.
+    When many tokens were skipped, the oldest are withdrawn, so that a letter with the last token
+    does not leave all the others registered. Used tokens are not withdrawn with them, since tokens
+    withdrawn together can be linked.
     """
-    whose = peer_key(person, key)
-    window = load_record(GivenWindow, WINDOW_IN, whose, device.vault)
-    if window is None or index is None or not window.first <= index < window.told:
+    peer_id = peer_key(person, key)
+    issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
-    if index < window.unseen:
-        skipped = tuple(one for one in window.skipped if one != index)
-        came = window.came + len(window.skipped) - len(skipped)
-        store_record(replace(window, skipped=skipped, came=came), WINDOW_IN, whose, device.vault)
+    if index < issued.next_unused:
+        skipped = tuple(one for one in issued.skipped if one != index)
+        used = issued.used_count + len(issued.skipped) - len(skipped)
+        store_record(
+            replace(issued, skipped=skipped, used_count=used), WINDOW_IN, peer_id, device.vault
+        )
         return
-    skipped = (*window.skipped, *range(window.unseen, index))
+    skipped = (*issued.skipped, *range(issued.next_unused, index))
     for run in _runs(skipped[:-WINDOW_SKIPPED_MAX]):
-        _lay_withdrawal(window.seed, run, device)
+        _queue_withdrawal(issued.seed, run, device)
     noted = replace(
-        window, unseen=index + 1, came=window.came + 1, skipped=skipped[-WINDOW_SKIPPED_MAX:]
+        issued,
+        next_unused=index + 1,
+        used_count=issued.used_count + 1,
+        skipped=skipped[-WINDOW_SKIPPED_MAX:],
     )
-    store_record(noted, WINDOW_IN, whose, device.vault)
+    store_record(noted, WINDOW_IN, peer_id, device.vault)
 
 
 def take_tokens_back(person: PersonId, device: Device) -> tuple[bytes, ...]:
-    """See to it that no token that we gave to a person holds any longer.
-
-    Call it in a transaction; the relay hears it with the next chores. The locks are those that
-    letters in the outbox may be waiting for.
+    """Withdraw all tokens issued to a person; return the locks that outbox items may wait for. Call
+    it in a transaction; the relay is told with the next relay tasks.
     """
     keys = device.vault.keys(WINDOW_IN, person.hex())
     needs = []
     for key in keys:
-        window = load_record(GivenWindow, WINDOW_IN, key, device.vault)
-        needs.append(needed(window) if window else b"")
+        issued = load_record(GivenWindow, WINDOW_IN, key, device.vault)
+        needs.append(needed(issued) if issued else b"")
         withdraw_range(key, device)
     for key in device.vault.keys(WINDOW_OLD, person.hex()):
         _withdraw_old(key, device)
     return tuple(needs)
 
 
-def withdraw_range(whose: str, device: Device) -> None:
-    """Take back what one device may write to us with."""
-    window = load_record(GivenWindow, WINDOW_IN, whose, device.vault)
-    if window is not None:
-        _withdraw(window.seed, range(window.first, window.until), device)
-        device.vault.drop(WINDOW_IN, whose)
-    for key in device.vault.keys(WINDOW_OLD, whose):
+def withdraw_range(peer_id: str, device: Device) -> None:
+    issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    if issued is not None:
+        _withdraw(issued.seed, range(issued.first, issued.until), device)
+        device.vault.drop(WINDOW_IN, peer_id)
+    for key in device.vault.keys(WINDOW_OLD, peer_id):
         _withdraw_old(key, device)
 
 
 def withdraw_lapsed(device: Device) -> None:
-    """Take back what is left of windows that were replaced long enough ago. One that was replaced
-    by a clock that was far ahead has its days from now on.
+    """Withdraw replaced ranges whose days are over. If a clock that was far ahead set the date, the
+    days start now.
     """
-    now, surely = device.clock.now(), believed_now(device)
+    now, trusted_now = device.clock.now(), believed_now(device)
     for key in device.vault.keys(WINDOW_OLD):
-        window = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
-        if window is None:
+        retired = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
+        if retired is None:
             continue
-        if window.drop_at <= surely:
+        too_far = retired.drop_at - now > _RETIRED_VALIDITY + LONGEST_ON_ITS_WAY
+        if retired.drop_at <= trusted_now:
             with device.vault.together():
                 _withdraw_old(key, device)
-        elif window.drop_at - now > _OLD + LONGEST_ON_ITS_WAY and not is_clock_odd(device):
-            store_record(replace(window, drop_at=now + _OLD), WINDOW_OLD, key, device.vault)
+        elif too_far and not is_clock_odd(device):
+            retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
+            store_record(retired, WINDOW_OLD, key, device.vault)
 
 
 def forget_given(device: Device) -> None:
-    """Forget every token that was given, at a relay that we leave; call it in a transaction.
-
-    What is left of a window is where the next one begins.
+    """Forget every issued token, at a relay that we leave; call it in a transaction. New ranges
+    start at the index where the old ones ended.
     """
-    for drawer in (CHORE, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
-        for key in device.vault.keys(drawer):
-            device.vault.drop(drawer, key)
-    for key, window in list(issued_ranges(device)):
-        end = window.until
-        store_record(
-            replace(window, first=end, unseen=end, told=end, skipped=()),
-            WINDOW_IN,
-            key,
-            device.vault,
-        )
+    for table in (CHORE, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
+        for key in device.vault.keys(table):
+            device.vault.drop(table, key)
+    for key, issued in list(issued_ranges(device)):
+        end = issued.until
+        ended = replace(issued, first=end, next_unused=end, handed_out=end, skipped=())
+        store_record(ended, WINDOW_IN, key, device.vault)
 
 
 def issued_ranges(device: Device) -> Iterator[tuple[str, GivenWindow]]:
-    """Every window that we gave, with the peer's key."""
+    """Yield every issued range with the ``peer_key`` of its device."""
     for key in device.vault.keys(WINDOW_IN):
-        window = load_record(GivenWindow, WINDOW_IN, key, device.vault)
-        if window is not None:
-            yield key, window
+        issued = load_record(GivenWindow, WINDOW_IN, key, device.vault)
+        if issued is not None:
+            yield key, issued
 
 
-def count_retired(whose: str, device: Device) -> int:
-    """How many windows of one device were replaced, and still hold."""
-    return len(device.vault.keys(WINDOW_OLD, whose))
+def count_retired(peer_id: str, device: Device) -> int:
+    """The number of replaced ranges of one device that are still valid."""
+    return len(device.vault.keys(WINDOW_OLD, peer_id))
 
 
-def _retire(window: GivenWindow, whose: str, device: Device) -> None:
-    drop_at = this_second(device) + _OLD
-    retired = RetiredWindow(window.seed, window.first, window.until, drop_at)
-    name = lock_of(send_token(window.seed, window.first)).hex()
-    store_record(retired, WINDOW_OLD, f"{whose} {name}", device.vault)
+def _retire(issued: GivenWindow, peer_id: str, device: Device) -> None:
+    drop_at = this_second(device) + _RETIRED_VALIDITY
+    retired = RetiredWindow(issued.seed, issued.first, issued.until, drop_at)
+    name = lock_of(send_token(issued.seed, issued.first)).hex()
+    store_record(retired, WINDOW_OLD, f"{peer_id} {name}", device.vault)
 
 
 def _withdraw_old(key: str, device: Device) -> None:
-    window = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
-    if window is not None:
-        _withdraw(window.seed, range(window.first, window.until), device)
+    retired = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
+    if retired is not None:
+        _withdraw(retired.seed, range(retired.first, retired.until), device)
     device.vault.drop(WINDOW_OLD, key)
 
 
 def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
-    for promised in device.vault.keys(CHORE):
-        waits = load_record(Promise, CHORE, promised, device.vault)
-        if waits is not None and waits.seed == seed:
-            device.vault.drop(CHORE, promised)
+    for key, registration in _queued_registrations(device).items():
+        if registration.seed == seed:
+            device.vault.drop(CHORE, key)
     for start in range(indexes.start, indexes.stop, TOKEN_BATCH_MAX):
         part = range(start, min(start + TOKEN_BATCH_MAX, indexes.stop))
-        _lay_withdrawal(seed, part, device)
+        _queue_withdrawal(seed, part, device)
 
 
-def _lay_withdrawal(seed: Secret, part: range, device: Device) -> None:
-    taken = Withdrawal(seed, part.start, part.stop)
-    store_record(taken, WITHDRAW, _last(seed, part).hex(), device.vault)
+def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
+    withdrawal = Withdrawal(seed, part.start, part.stop)
+    store_record(withdrawal, WITHDRAW, _last(seed, part).hex(), device.vault)
 
 
 def _runs(indexes: Sequence[int]) -> Iterator[range]:
-    """These, in order, as ranges without a gap."""
+    """Split ascending indexes into ranges without gaps."""
     start = 0
     for place in range(1, len(indexes) + 1):
         if place == len(indexes) or indexes[place] != indexes[place - 1] + 1:
@@ -236,7 +233,7 @@ def _runs(indexes: Sequence[int]) -> Iterator[range]:
 
 
 def locks_of(tokens: Promise | Withdrawal) -> Iterator[bytes]:
-    """The locks of tokens that are to be registered or dropped."""
+    """The locks of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
     return (lock_of(send_token(tokens.seed, index)) for index in indexes)
 
@@ -246,134 +243,133 @@ def _last(seed: Secret, indexes: range) -> bytes:
 
 
 Tokens = TypeVar("Tokens", Promise, Withdrawal)
-_MANY: Final = 2  # a batch about fewer people could be told from others, so it is made larger
-_OTHERS: Final = 4  # people who are given some too
-_FRESH: Final = 4  # tokens, at least, for each of them
-_LASTS: Final = timedelta(days=WINDOW_DAYS + OLD_WINDOW_DAYS + 3)  # and three to look after them
+_PEOPLE_MIN: Final = 2  # a batch for fewer people is recognizable, so it gets more padding
+_COVER_PEOPLE: Final = 4  # people who get further tokens as well
+_COVER_TOKENS: Final = 4  # at least so many tokens each
+_VALIDITY: Final = timedelta(days=WINDOW_DAYS + OLD_WINDOW_DAYS + 3)  # and three days of slack
 
 
 def register_tokens(device: Device) -> None:
-    """Register what was promised, drop what was taken back.
+    """Register the queued tokens and withdraw revoked ones.
 
-    A batch that is refused, as when there is no room or it lay here for too long, is taken apart:
-    what was taken back goes first and alone, so that nothing keeps it from being heard.
+    A refused batch, as one that is too large or was delayed for too long, is split: withdrawals go
+    first and alone, so that nothing delays them.
 
     Raises:
-        TooManyRegistered, RelayUnreachable, a refusal: what was not told is told the next time.
+        TooManyRegistered, RelayUnreachable or a refusal: the rest is sent next time.
     """
     try:
-        _tell_all(device)
+        _send_batches(device)
     except EntrenousError as why:
         if _is_for_later(why):
             raise
         with device.vault.together():
-            _take_apart(device)
-        _tell_all(device)
+            _split_batches(device)
+        _send_batches(device)
 
 
 def _is_for_later(why: EntrenousError) -> bool:
-    """Whether the same bytes may be taken later."""
+    """Whether the same bytes may be accepted later."""
     asked_too_often = isinstance(why, TooMany) and not isinstance(why, TooManyRegistered)
     return asked_too_often or isinstance(why, (Unreachable, ProtocolTooOld))
 
 
-def _tell_all(device: Device) -> None:
+def _send_batches(device: Device) -> None:
     while True:
         for key in device.vault.keys(BATCH):
-            _tell(key, device)
+            _send_batch(key, device)
         with device.vault.together():
             if not _assemble(device):
                 return
 
 
-def _tell(key: str, device: Device) -> None:
-    telling, home = load_record(Telling, BATCH, key, device.vault), who_am_i(device).home
-    if telling is None:
+def _send_batch(key: str, device: Device) -> None:
+    pending, home = load_record(Telling, BATCH, key, device.vault), who_am_i(device).home
+    if pending is None:
         return
-    device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, telling.batch)
+    device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, pending.batch)
     with device.vault.together():
-        for promised in telling.promises:
-            device.vault.drop(CHORE, promised)
-        for taken in telling.withdrawals:
-            _note_told(taken, device)
+        for registration in pending.promises:
+            device.vault.drop(CHORE, registration)
+        for withdrawal in pending.withdrawals:
+            _record_withdrawn(withdrawal, device)
         device.vault.drop(BATCH, key)
 
 
-def _note_told(key: str, device: Device) -> None:
-    taken = load_record(Withdrawal, WITHDRAW, key, device.vault)
-    if taken is not None:
-        store_record(replace(taken, told_at=device.clock.now()), WITHDRAWN, key, device.vault)
+def _record_withdrawn(key: str, device: Device) -> None:
+    done = load_record(Withdrawal, WITHDRAW, key, device.vault)
+    if done is not None:
+        store_record(replace(done, told_at=device.clock.now()), WITHDRAWN, key, device.vault)
     device.vault.drop(WITHDRAW, key)
 
 
 def _assemble(device: Device) -> bool:
-    """Lay the next batch out; whether there was anything to tell."""
-    promised = _promised(device)
-    if promised:
-        _add_fresh({one.person for one in promised.values()}, device)
-    promised = _as_many_as_go(_promised(device))
-    taken = _as_many_as_go(_taken(device))
-    if not promised and not taken:
+    """Store the next batch; return whether there was anything to send."""
+    registrations = _queued_registrations(device)
+    if registrations:
+        _add_cover_registrations({one.person for one in registrations.values()}, device)
+    registrations = _fitting_in_batch(_queued_registrations(device))
+    withdrawals = _fitting_in_batch(_queued_withdrawals(device))
+    if not registrations and not withdrawals:
         return False
-    alone = len({one.person for one in promised.values()}) < _MANY
+    alone = len({one.person for one in registrations.values()}) < _PEOPLE_MIN
     batch = TokenBatch(
-        add=_padded(promised.values(), WINDOW_TOKENS if alone else 0, device),
-        drop=_padded(taken.values(), 0, device),
-        expires_at=_holds_until(device),
+        add=_padded(registrations.values(), WINDOW_TOKENS if alone else 0, device),
+        drop=_padded(withdrawals.values(), 0, device),
+        expires_at=_expiry(device),
     )
-    store_record(Telling(batch, tuple(promised), tuple(taken)), BATCH, "0", device.vault)
+    store_record(Telling(batch, tuple(registrations), tuple(withdrawals)), BATCH, "0", device.vault)
     return True
 
 
-def _take_apart(device: Device) -> None:
-    """Lay the batches that wait out anew: first what was taken back, all of it, then what is left
-    to be registered.
-    """
+def _split_batches(device: Device) -> None:
+    """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
     refused = [load_record(Telling, BATCH, key, device.vault) for key in device.vault.keys(BATCH)]
     for key in device.vault.keys(BATCH):
         device.vault.drop(BATCH, key)
-    waiting, laid = _taken(device), list[Telling]()
-    back = frozenset(lock for one in waiting.values() for lock in locks_of(one))
-    until, later = _holds_until(device), list[Telling]()
+    waiting, laid = _queued_withdrawals(device), list[Telling]()
+    withdrawn_locks = frozenset(lock for one in waiting.values() for lock in locks_of(one))
+    until, later = _expiry(device), list[Telling]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
             laid.append(Telling(TokenBatch((), one.batch.drop, until), (), one.withdrawals))
         promises = tuple(key for key in one.promises if device.vault.get(CHORE, key) is not None)
         if promises:
-            add = _filled([lock for lock in one.batch.add if lock not in back], 0, device)
+            kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
+            add = _fill_up(kept, 0, device)
             later.append(Telling(TokenBatch(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
-        taken = _as_many_as_go(waiting)
-        drop = _padded(taken.values(), 0, device)
-        laid.append(Telling(TokenBatch((), drop, until), (), tuple(taken)))
-        waiting = {key: one for key, one in waiting.items() if key not in taken}
-    for order, telling in enumerate((*laid, *later)):
-        store_record(telling, BATCH, f"{order:06d}", device.vault)
+        withdrawals = _fitting_in_batch(waiting)
+        drop = _padded(withdrawals.values(), 0, device)
+        laid.append(Telling(TokenBatch((), drop, until), (), tuple(withdrawals)))
+        waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
+    for order, pending in enumerate((*laid, *later)):
+        store_record(pending, BATCH, f"{order:06d}", device.vault)
 
 
-def _holds_until(device: Device) -> datetime:
-    """The end of a day: the same for all that is registered on one day, by whomever."""
-    end = this_second(device) + _LASTS + timedelta(days=1)
+def _expiry(device: Device) -> datetime:
+    """The expiry of the tokens: the end of a day, the same for everybody who registers that day."""
+    end = this_second(device) + _VALIDITY + timedelta(days=1)
     return end.replace(hour=0, minute=0, second=0)
 
 
-def _promised(device: Device) -> dict[str, Promise]:
+def _queued_registrations(device: Device) -> dict[str, Promise]:
     found = (
         (key, load_record(Promise, CHORE, key, device.vault)) for key in device.vault.keys(CHORE)
     )
     return {key: one for key, one in found if one is not None}
 
 
-def _taken(device: Device) -> dict[str, Withdrawal]:
+def _queued_withdrawals(device: Device) -> dict[str, Withdrawal]:
     keys = device.vault.keys(WITHDRAW)
     found = ((key, load_record(Withdrawal, WITHDRAW, key, device.vault)) for key in keys)
     return {key: one for key, one in found if one is not None}
 
 
-def _as_many_as_go(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
-    """As many as one batch holds; by the bytes of a lock, which is everybody's turn alike."""
+def _fitting_in_batch(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
+    """As many as fit into one batch, in the order of their locks, which favours nobody."""
     going, size = dict[str, Tokens](), 0
     for key, one in waiting.items():
         size += one.until - one.first
@@ -382,28 +378,30 @@ def _as_many_as_go(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
     return going
 
 
-def _add_fresh(promised: set[PersonId], device: Device) -> None:
-    """Promise some tokens to others too, those with the fewest left: a batch is about many."""
+def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
+    """Queue some tokens for other people too, those with the fewest left, to hide who gets new
+    ones.
+    """
     others = [
-        one for one in issued_ranges(device) if bytes.fromhex(one[0].split()[0]) not in promised
+        one for one in issued_ranges(device) if bytes.fromhex(one[0].split()[0]) not in people
     ]
-    others.sort(key=lambda one: one[1].until - one[1].unseen)
-    for key, window in others[:_OTHERS]:
-        until = max(window.until + _FRESH, window.unseen + WINDOW_TOKENS)
-        extend_range(window, key, min(until, window.unseen + WINDOW_AHEAD_MAX), device)
+    others.sort(key=lambda one: one[1].until - one[1].next_unused)
+    for key, issued in others[:_COVER_PEOPLE]:
+        until = max(issued.until + _COVER_TOKENS, issued.next_unused + WINDOW_TOKENS)
+        extend_range(issued, key, min(until, issued.next_unused + WINDOW_AHEAD_MAX), device)
 
 
 def _padded(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
-    """64, 128, 256, ... locks, at least ``further`` of which are nobody's."""
-    return _filled([lock for one in tokens for lock in locks_of(one)], further, device)
+    """64, 128, 256, ... locks, at least ``further`` of them random."""
+    return _fill_up([lock for one in tokens for lock in locks_of(one)], further, device)
 
 
-def _filled(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
+def _fill_up(real: list[bytes], further: int, device: Device) -> tuple[bytes, ...]:
     if not real:
         return ()
     size = WINDOW_TOKENS
     while size < min(len(real) + further, TOKEN_BATCH_MAX):
         size *= 2
-    drawn = device.dice.token(32 * (size - len(real)))
-    nobodys: list[bytes] = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
-    return tuple(sorted([*real, *nobodys]))
+    randomness = device.dice.token(32 * (size - len(real)))
+    fillers: list[bytes] = [randomness[at : at + 32] for at in range(0, len(randomness), 32)]
+    return tuple(sorted([*real, *fillers]))

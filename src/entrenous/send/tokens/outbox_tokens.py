@@ -1,4 +1,4 @@
-"""The token of an outbox item that waited for long, or was written without one."""
+"""Replace the token of an outbox item that waited for long, or that was written without one."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -24,106 +24,111 @@ from entrenous.send.tokens.use import (
     where_tokens_hold,
 )
 
-#: Tokens of a window that are left to letters which name them: by these its giver sees how many
-#: were used, and tells of more.
-_LEFT_FOR_OTHERS: Final = 16
+#: Tokens of a range that are left to letters with indexes: from these its issuer sees how many were
+#: used, and issues more.
+_RESERVED_TOKENS: Final = 16
 
 
-def with_token(posting: OutboxItem, device: Device) -> OutboxItem | None:
-    """The posting with a token that its relay takes; None while there is none. Call it in the
-    transaction that stores the posting.
+def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
+    """The item with a token that its relay accepts; None while there is none.
 
-    What waited until its window was replaced, and that one ended, or was written when we had no
-    token, is given another one; if that holds elsewhere it goes there, unless it has files: a
-    letter says where these lie.
+    An item whose range was replaced and has expired, or that was written without a token, gets
+    another one. If that token is valid at another mailbox, the item goes there, unless it has
+    files, whose location is fixed in the letter. Call it in the transaction that stores the item.
 
     Raises:
-        WaitedTooLong: nobody would take it any more.
-        WrongToken: it has files, where no token of ours holds.
+        WaitedTooLong: no relay would accept it any more.
+        WrongToken: it has files at a mailbox where no token of ours is valid.
     """
-    if posting.peer is None:
-        return posting
-    held = held_window(posting.peer, device)
-    if had_none(posting):
-        return _with_first(posting, posting.peer, held, device)
-    if posting.index is None or held.seed is None:
-        return posting
-    if posting.token == send_token(held.seed, posting.index):
-        return posting if posting.index < held.until else None
-    return _with_another(posting, posting.peer, held, device)
+    if item.peer is None:
+        return item
+    held = held_window(item.peer, device)
+    if had_none(item):
+        return _with_first(item, item.peer, held, device)
+    if item.index is None or held.seed is None:
+        return item
+    if item.token == send_token(held.seed, item.index):
+        return item if item.index < held.until else None
+    return _with_another(item, item.peer, held, device)
 
 
-def had_none(posting: OutboxItem) -> bool:
-    """Whether it was written when we had no token for that device."""
-    return posting.index is None and posting.token == NO_TOKEN
+def had_none(item: OutboxItem) -> bool:
+    """Whether the item was written when we had no token for that device."""
+    return item.index is None and item.token == NO_TOKEN
 
 
-def once_more(posting: OutboxItem, device: Device) -> OutboxItem | None:
-    """What was refused with a token that was lent waits for another one: who lent it may be lost,
-    and its tokens with it. None of what had a token that its owner gave us.
+def once_more(item: OutboxItem, device: Device) -> OutboxItem | None:
+    """The item without its refused token, to wait for another one; None if it must be dropped.
+
+    Only a lent token is replaced: the device that lent it may be lost, and its tokens with it. A
+    token from its issuer is not.
     """
-    if posting.peer is None or posting.index is None:
+    if item.peer is None or item.index is None:
         return None
-    held = held_window(posting.peer, device)
+    held = held_window(item.peer, device)
     if held.seed is not None or held.old is not None:
         return None
-    return replace(posting, token=NO_TOKEN, index=None)
+    return replace(item, token=NO_TOKEN, index=None)
 
 
 def _with_first(
-    posting: OutboxItem, whose: str, held: HeldWindow, device: Device
+    item: OutboxItem, peer_id: str, held: HeldWindow, device: Device
 ) -> OutboxItem | None:
-    if posting.envelope.expires_at <= believed_now(device):
+    if item.envelope.expires_at <= believed_now(device):
         raise WaitedTooLong
-    there = where_tokens_hold(whose, held, device)
-    if there is None:
+    valid_at = where_tokens_hold(peer_id, held, device)
+    if valid_at is None:
         return None
-    if posting.blobs and there != _where(posting):
+    if item.blobs and valid_at != _mailbox_of(item):
         raise WrongToken
-    if held.seed is not None and held.next >= held.until - _LEFT_FOR_OTHERS:
+    if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS:
         return None
-    if keeps_last(whose, held, device):
+    if keeps_last(peer_id, held, device):
         return None
-    token = use_held(whose, held, device) or _first(whose, device)
-    return None if token.token == NO_TOKEN else _at(there, posting, token)
+    token = use_held(peer_id, held, device) or _first_token(peer_id, device)
+    return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
 
 
 def _with_another(
-    posting: OutboxItem, whose: str, held: HeldWindow, device: Device
+    item: OutboxItem, peer_id: str, held: HeldWindow, device: Device
 ) -> OutboxItem | None:
-    there = where_tokens_hold(whose, held, device)
-    is_there = there == _where(posting)
-    if there is None or (posting.blobs and not is_there):
-        return posting
-    if _still_holds(posting, held, device, is_there=is_there):
-        return posting
-    token = use_held(whose, held, device) if held.next < held.until else None
-    return None if token is None else _at(there, posting, token)
+    valid_at = where_tokens_hold(peer_id, held, device)
+    is_there = valid_at == _mailbox_of(item)
+    if valid_at is None or (item.blobs and not is_there):
+        return item
+    if _is_still_valid(item, held, device, is_there=is_there):
+        return item
+    token = use_held(peer_id, held, device) if held.next < held.until else None
+    return None if token is None else _with_mailbox_and_token(valid_at, item, token)
 
 
-def _first(whose: str, device: Device) -> Token:
-    person, one = whose.split(" ")
+def _first_token(peer_id: str, device: Device) -> Token:
+    person, one = peer_id.split(" ")
     contact = load_record(Contact, CONTACT, person, device.vault)
     of = DeviceId(bytes.fromhex(one))
     return Token(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
 
 
-def _at(there: tuple[str, MailboxId], posting: OutboxItem, token: Token) -> OutboxItem:
-    fresh = replace(posting, token=token.token, index=token.index)
-    return replace(fresh, relay_url=there[0], envelope=replace(posting.envelope, mailbox=there[1]))
+def _with_mailbox_and_token(
+    valid_at: tuple[str, MailboxId], item: OutboxItem, token: Token
+) -> OutboxItem:
+    fresh = replace(item, token=token.token, index=token.index)
+    return replace(
+        fresh, relay_url=valid_at[0], envelope=replace(item.envelope, mailbox=valid_at[1])
+    )
 
 
-def _where(posting: OutboxItem) -> tuple[str, MailboxId]:
-    return posting.relay_url, posting.envelope.mailbox
+def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
+    return item.relay_url, item.envelope.mailbox
 
 
-def _still_holds(posting: OutboxItem, held: HeldWindow, device: Device, *, is_there: bool) -> bool:
-    """Whether a token that is not of the present window is taken all the same: where the device is,
-    for some days; where it was, if it was registered there at all.
+def _is_still_valid(item: OutboxItem, held: HeldWindow, device: Device, *, is_there: bool) -> bool:
+    """Whether a token outside the current range is still accepted: at the current mailbox for some
+    days, at the former one if it was registered there at all.
     """
-    old, index = held.old, posting.index
-    if old is None or index is None or posting.token != send_token(old.seed, index):
+    old, index = held.old, item.index
+    if old is None or index is None or item.token != send_token(old.seed, index):
         return not is_there
-    left = old.lapses_at - device.clock.now()  # longer where it was noted by a clock that was ahead
+    left = old.lapses_at - device.clock.now()  # longer if a clock that was ahead set it
     in_time = timedelta() < left <= timedelta(days=OLD_WINDOW_DAYS) or not is_there
     return in_time and index < old.until

@@ -12,32 +12,32 @@ from entrenous.wire.relay_nouns import TokenBatch
 
 @dataclass(frozen=True, slots=True)
 class GivenWindow:
-    """What one device of somebody else may write to us with.
+    """A token range issued to one device of another person.
 
-    Tokens from index ``first`` to below ``until`` are registered, or will be before the letter that
-    tells of them leaves; it was told of those below ``told``. ``unseen`` is one above the highest
-    that a letter came with. ``theirs`` and ``ours`` are the heads of both persons' lists when it
-    was given: when one changes, the window does. ``skipped`` are indexes below ``unseen`` that no
-    letter came with and that still hold, in order; ``came`` counts the letters since ``told_at``,
-    when it was last told of more (None: ``made_at``).
+    Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
+    them out; those below ``handed_out`` were. ``next_unused`` is one above the highest index that a
+    letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at the time of
+    issue: when either changes, the range is replaced. ``skipped`` are still valid indexes below
+    ``next_unused`` without a letter, in order; ``used_count`` counts the letters since ``told_at``,
+    the last top-up (None: ``made_at``).
     """
 
     seed: Secret
     first: int
-    unseen: int
-    told: int
+    next_unused: int
+    handed_out: int
     until: int
     made_at: datetime
     theirs: bytes
     ours: bytes
     skipped: tuple[int, ...] = ()
-    came: int = 0
+    used_count: int = 0
     told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RetiredWindow:
-    """A window that was replaced; what is left of it is dropped at ``drop_at``."""
+    """A replaced range that we issued; its remaining tokens are withdrawn at ``drop_at``."""
 
     seed: Secret
     first: int
@@ -47,7 +47,7 @@ class RetiredWindow:
 
 @dataclass(frozen=True, slots=True)
 class OldWindow:
-    """A window of ours that was replaced, and still holds until ``lapses_at``."""
+    """A replaced range that we were given, valid until ``lapses_at``."""
 
     seed: Secret
     until: int
@@ -56,7 +56,7 @@ class OldWindow:
 
 @dataclass(frozen=True, slots=True)
 class LentToken:
-    """A token of a window that another device of ours gave away."""
+    """A token from a range of another of our own devices."""
 
     index: int
     token: Secret
@@ -64,9 +64,10 @@ class LentToken:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a device received by an earlier list than its newest, and which: it reads that mailbox
-    until it comes along, and for some days more. ``head`` is None of our own devices, which write
-    to each other under the newest in any case.
+    """A device's mailbox in an older list of its person than the newest, and the head of that list.
+
+    The device reads that mailbox until it has moved, and for some days more. ``head`` is None for
+    our own devices, which always write to each other under the newest list.
     """
 
     relay_url: str
@@ -76,12 +77,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class HeldWindow:
-    """What we may write to one device of somebody else with.
+    """The tokens for writing to one device of another person.
 
-    ``next`` is the index of the next token of ``seed``; those below ``until`` are registered there.
-    ``lent`` are used before there is a seed; before that, the first token (an invite's).
-    ``told_by`` is the counter of the letter that told of this seed: letters from an old mailbox may
-    come after newer ones. ``place`` is where they hold, if the device is listed elsewhere by now.
+    ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
+    ``lent`` tokens are used while there is no seed, and before them the first token (an invite's).
+    ``told_by`` is the counter of the letter that brought this seed, since letters from an old
+    mailbox may arrive after newer ones. ``place`` is where the tokens are valid, if the device is
+    listed elsewhere now.
     """
 
     seed: Secret | None = None
@@ -95,9 +97,7 @@ class HeldWindow:
 
 @dataclass(frozen=True, slots=True)
 class ToldWindow:
-    """A window that a device told of in the letter with this counter, by the list ``under`` which
-    it wrote that.
-    """
+    """A range received in the letter with this counter, written under the device list ``under``."""
 
     person: PersonId
     device: DeviceId
@@ -119,7 +119,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Tokens that shall not hold any longer; ``told_at`` is when our relay heard so."""
+    """Tokens to be withdrawn; ``told_at`` is when our relay was told."""
 
     seed: Secret
     first: int
@@ -129,7 +129,7 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What our relay is to be told, and the keys of what that settles in this vault."""
+    """A batch for our relay, and the vault keys of the records that it settles."""
 
     batch: TokenBatch
     promises: tuple[str, ...]
@@ -137,7 +137,7 @@ class Telling:
 
 
 class OutOfTokens(Unreachable):
-    """
-    A device of theirs has to tell this one how to write more to it, and does so when they open
-    Entrenous. What you sent waits here, and leaves by itself after that: entrenous send --resume
+    """One of their devices has yet to send this one further permissions to write, and does so when
+    they open Entrenous. What you sent waits here, and leaves by itself after that: entrenous send
+    --resume
     """

@@ -1,7 +1,4 @@
-"""How a platform's server asks its gate, and what the gate's reply means (docs/spec/gate.md, 6).
-
-One frozen setting, read from a mapping; which account an upload belongs to; the verdict.
-"""
+"""Settings of a server that asks its gate, and the gate's answers (docs/spec/gate.md, 6)."""
 
 import base64
 import hmac
@@ -28,25 +25,23 @@ _CHOICES: Final = ("hold", "pass")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What a hook needs to know.
+    """Settings of a hook, which asks the gate about each upload.
 
     Args:
-        gate: its address, https, or http to this machine.
-        token: the operator's; the uploader's would not be told what is held.
-        budget_s: an upload that has no answer after so many seconds is held.
-        upload_bytes_max: larger ones are held without being asked about.
-        other_media: what becomes of video, sound and kinds of pictures that the gate does not
-            read. Held, unless the operator says otherwise: they are what people are harmed with
-            as well, and nobody has looked at them.
-        other_files: what becomes of what is no media at all, as documents, archives and
-            ciphertext. They pass: a gate of pictures has nothing to say about them, and would
-            hold every one.
-        shadow: ask and log, and always let through.
-        appeal_url: where a person whose upload was refused can ask for a look.
-        ca_file: a PEM file of authorities to believe instead of the public ones.
+        gate: its address: https, or http to this machine.
+        token: the operator's; the uploader's would not be told what is quarantined.
+        budget_s: an upload without an answer within so many seconds is held.
+        upload_bytes_max: larger uploads are held without asking.
+        other_media: whether video, sound and pictures that the gate cannot read "hold" or "pass".
+            Held by default, since they can do harm too, and nobody has checked them.
+        other_files: the same for documents, archives, ciphertext and all else that is not media.
+            Passed by default: a gate for pictures knows nothing about them.
+        shadow: ask and log, but always let through.
+        appeal_url: where a person whose upload was refused can appeal.
+        ca_file: a PEM file of certificate authorities, instead of the public ones.
 
     Raises:
-        BadSetting: one of them is not what it must be.
+        BadSetting: a value is invalid.
     """
 
     gate: str
@@ -65,9 +60,9 @@ class ClientSettings:
             _require(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
             _require(name, getattr(self, name) in _CHOICES, '"hold" or "pass"')
-        _require("shadow", _is(self.shadow, bool), "true or false")
+        _require("shadow", _is_a(self.shadow, bool), "true or false")
         for name in ("appeal_url", "ca_file"):
-            _require(name, _is(getattr(self, name), str), "a text")
+            _require(name, _is_a(getattr(self, name), str), "a text")
         is_token = _TOKEN.fullmatch(self.token.reveal()) is not None
         _require("token", is_token, "the text in the gate's file operator.token")
 
@@ -78,13 +73,13 @@ _NAMES: Final = frozenset(one.name for one in fields(ClientSettings)) - {"token"
 def read_client_settings(
     given: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> ClientSettings:
-    """The setting of a mapping whose names are those of :class:`HookSetting`.
+    """Read settings from a mapping with the names of :class:`ClientSettings`.
 
-    The token itself never stands in it: ``token_file`` names the file that holds it, else it is
-    in the variable ENTRENOUS_GATE_TOKEN.
+    The token is not among them: ``token_file`` names a file with it, or the variable
+    ENTRENOUS_GATE_TOKEN contains it.
 
     Raises:
-        BadSetting: a name is not known, one is missing, or the file can't be read.
+        BadSetting: a name is unknown or missing, or the file cannot be read.
     """
     if not isinstance(given, Mapping):
         raise BadSetting(name="of the hook", wanted="names with values, as in docs/gate.md")
@@ -116,7 +111,7 @@ def _require(name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001 -- pr
         raise BadSetting(name=name, wanted=wanted)
 
 
-def _is(value: object, kind: type) -> bool:
+def _is_a(value: object, kind: type) -> bool:
     return isinstance(value, kind)
 
 
@@ -125,10 +120,10 @@ def _is_positive(value: object) -> bool:
 
 
 def refuse_odd(name: str, url: str) -> None:
-    """Raises BadSetting for what is no web address, and for http to another machine."""
+    """Raise BadSetting for an invalid web address, and for http to another machine."""
     try:
         address = urlsplit(url)
-        host, _ = address.hostname, address.port  # reading it checks that it is one
+        host, _ = address.hostname, address.port  # raises if it is not a port
     except ValueError:
         host, address = None, urlsplit("")
     near = address.scheme == "http" and host is not None and is_loopback(host)
@@ -144,12 +139,12 @@ def refuse_odd(name: str, url: str) -> None:
 
 HEADER: Final = "Entrenous-Account"
 _BYTES: Final = 16
-_HOUSEHOLD_BITS: Final = 64  # of an IPv6 address: whoever has one has all that begin like it
+_HOUSEHOLD_BITS: Final = 64  # prefix of an IPv6 address that a household is assigned
 
 
 def account_of(name: str | None, address: object) -> str:
-    """Whose an upload is: who is signed in, else whose ``address`` it comes from; empty where that
-    is not known, as behind a web server that says nothing of it.
+    """The account for an upload: the user's ``name`` if signed in, else the network of the
+    ``address``; empty if neither is known, as behind a proxy that does not forward it.
     """
     if name:
         return name
@@ -158,14 +153,14 @@ def account_of(name: str | None, address: object) -> str:
     except ValueError:
         return ""
     asked = getattr(asked, "ipv4_mapped", None) or asked
-    if not asked.is_global:  # of this house: the server in front, that everybody comes through
+    if not asked.is_global:  # a proxy of the platform itself, shared by all its users
         return ""
     bits = asked.max_prefixlen if asked.version == 4 else _HOUSEHOLD_BITS
     return f"network\0{ipaddress.ip_network((asked, bits), strict=False)}"
 
 
 def account_header(account: str, token: Secret) -> dict[str, str]:
-    """The header for this account; none where it is not known."""
+    """The header that names the account by its hash, or no header if it is unknown."""
     if not account:
         return {}
     said = b"entrenous/1 account\0" + account.encode(errors="surrogateescape")
@@ -174,7 +169,7 @@ def account_header(account: str, token: Secret) -> dict[str, str]:
 
 
 class GateVerdict(StrEnum):
-    """What happens to the upload, in the gate's own words."""
+    """The gate's decision on an upload."""
 
     LET_THROUGH = "let through"
     HOLD = "hold"
@@ -182,24 +177,24 @@ class GateVerdict(StrEnum):
 
 
 class GateReason(StrEnum):
-    """Who said so: the gate, or which of the ways in which it could not be asked."""
+    """Who decided: the gate, or the hook, because the gate could not be asked."""
 
-    GATE = "gate"  # it looked, and decided
-    AWAY = "gate away"  # no connection, or it says that something failed there
-    BUSY = "gate busy"  # 429: more uploads at once than it takes, or than the hook has room for
-    ACCOUNT = "too many of one account"  # 429, too: as many as it looks at in an hour
-    SLOW = "gate slow"  # the budget of time was over
+    GATE = "gate"  # the gate judged it
+    AWAY = "gate away"  # no connection, or an error of the gate
+    BUSY = "gate busy"  # 429: too many uploads at once for the gate or the hook
+    ACCOUNT = "too many of one account"  # 429: the account's limit per hour is reached
+    SLOW = "gate slow"  # no answer within the budget of time
     MALFORMED = "answer not understood"
-    WRONG_TOKEN = "wrong token"  # noqa: S105 -- none at all, or the uploader's, who is not told
-    TOO_LARGE = "too large"  # beyond the limit of the hook, or of the gate
+    WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or the uploader's, which hides decisions
+    TOO_LARGE = "too large"  # above the limit of the hook or of the gate
     OTHER_MEDIA = "not a picture"  # video, sound, or a picture of a kind that the gate can't read
     OTHER_FILE = "not media"  # by its first bytes: a document, an archive, ciphertext
-    UNREADABLE = "not readable"  # a form that can't be taken apart in one way only
+    UNREADABLE = "not readable"  # a form that could be parsed in different ways
     TOO_MANY = "too many files"  # in one request
 
 
 _STRICTNESS: Final = (GateVerdict.LET_THROUGH, GateVerdict.HOLD, GateVerdict.REFUSE)
-#: What calls for the operator's eye: something does not work.
+#: Something does not work; the operator should look.
 FAILURES: Final = frozenset(
     (
         GateReason.AWAY,
@@ -213,14 +208,13 @@ FAILURES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class GateAnswer:
-    """One upload's answer.
+    """The answer for one upload.
 
-    ``case`` is the gate's number for it, empty when it gave none, and ``secret`` what the uploader
-    needs besides to appeal. ``would``: what the gate's banks in shadow would have done. ``shadow``:
-    the hook only asked and logged, and ``said`` must not be acted upon (see :attr:`acts`).
-    ``listed``: the gate knows that this platform publishes it all the same, and lists it so.
-    ``also``: the numbers of what else came with the same request.
-    ``again_s``: so many seconds later the gate looks at uploads of this account again.
+    ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
+    ``would`` is what banks in shadow mode would have decided. With ``shadow``, the hook only asks
+    and logs, and ``said`` must not be applied (see :attr:`acts`). ``listed``: the gate knows that
+    the platform publishes it anyway, and lists it as published. ``also``: cases of the request's
+    other uploads. ``again_s``: seconds until the gate accepts uploads of this account again.
     """
 
     said: GateVerdict
@@ -235,16 +229,16 @@ class GateAnswer:
 
     @property
     def acts(self) -> GateVerdict:
-        """What is to be done: as was said, but to let through in shadow mode, and what is held and
-        listed as published.
+        """What to do: as decided, except that everything passes in shadow mode, and that held
+        uploads listed as published pass.
         """
         passes = self.shadow or (self.listed and self.said is GateVerdict.HOLD)
         return GateVerdict.LET_THROUGH if passes else self.said
 
 
 def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
-    """The answer for a request that brought several uploads, with the cases of the others; None for
-    none.
+    """The strictest answer for a request with several uploads, with the other cases in ``also``;
+    None if there are no answers.
     """
     every = tuple(answers)
     if not every:
@@ -255,23 +249,19 @@ def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
 
 
 def _strictness(answer: GateAnswer) -> tuple[int, int]:
-    """What is to be done comes first: one that is to be held is not outweighed by one that passes
-    although it is held.
-    """
+    """What to do comes first: an upload to be held outweighs one that is held but passes."""
     return _STRICTNESS.index(answer.acts), _STRICTNESS.index(answer.said)
 
 
-#: Bytes that a reply may have; one takes some hundred.
-REPLY_BYTES_MAX: Final = 64 * 1024
-#: And a review, with every claim that an upload fits.
-STATE_BYTES_MAX: Final = 4 * 1024 * 1024
+REPLY_BYTES_MAX: Final = 64 * 1024  # a reply takes some hundred
+STATE_BYTES_MAX: Final = 4 * 1024 * 1024  # a review, with every claim that the upload matches
 _STATES: Final = ("waiting", "confirmed", "released", "closed")
 _CASE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _SCHEMA: Final = "entrenous/decision/1"
-_OF_ONE_ACCOUNT: Final = "urn:entrenous:unreachable:too-many-uploads"
+_TOO_MANY_UPLOADS: Final = "urn:entrenous:unreachable:too-many-uploads"
 _HOUR_S: Final = 3600
-_WHY: Final[Mapping[int, GateReason]] = {
+_REASONS: Final[Mapping[int, GateReason]] = {
     HTTPStatus.UNAUTHORIZED: GateReason.WRONG_TOKEN,
     HTTPStatus.FORBIDDEN: GateReason.WRONG_TOKEN,
     HTTPStatus.REQUEST_TIMEOUT: GateReason.SLOW,
@@ -281,32 +271,32 @@ _WHY: Final[Mapping[int, GateReason]] = {
 
 
 def held(why: GateReason) -> GateAnswer:
-    """What becomes of an upload that nobody has looked at."""
+    """Hold an upload that was not judged."""
     return GateAnswer(GateVerdict.HOLD, why)
 
 
 def read_reply(status: int, untrusted_body: bytes) -> GateAnswer:
-    """What the gate says of an upload. Never raises: what is not understood is held."""
+    """Parse the gate's reply. Never raises: an upload with a malformed reply is held."""
     if status == HTTPStatus.OK:
         return _decision(untrusted_body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return held(GateReason.AWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return _busy(untrusted_body)
-    return held(_WHY.get(status, GateReason.MALFORMED))
+    return held(_REASONS.get(status, GateReason.MALFORMED))
 
 
 def read_state(status: int, untrusted_body: bytes) -> str:
-    """How a case stands; empty for anything else. Never raises."""
+    """Parse the state of a case; empty for anything else. Never raises."""
     state = _document(untrusted_body).get("state") if status == HTTPStatus.OK else None
     return state if isinstance(state, str) and state in _STATES else ""
 
 
 def _busy(untrusted_body: bytes) -> GateAnswer:
-    """Nothing is wrong with a gate whose limit for one account is reached."""
+    """Tell an account's limit, which is normal, from a busy gate."""
     document = _document(untrusted_body)
     facts = document.get("facts")
-    if document.get("type") != _OF_ONE_ACCOUNT or not isinstance(facts, dict):
+    if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
         return held(GateReason.BUSY)
     wait_s = facts.get("retry_after_s")
     again_s = wait_s if type(wait_s) is int and 0 < wait_s <= _HOUR_S else _HOUR_S
@@ -314,10 +304,10 @@ def _busy(untrusted_body: bytes) -> GateAnswer:
 
 
 def _decision(untrusted_body: bytes) -> GateAnswer:
-    """The decision of an operator's reply.
+    """Parse the reply to an operator's token.
 
-    To an uploader's token a held upload is answered in the same words as one that passed, with the
-    way to appeal beside them. A hook must not take those words for the gate's.
+    For an uploader's token, a quarantined upload gets the same decision as one that passed, with
+    an "appeal" beside it; so such a reply is not a decision.
     """
     document = _document(untrusted_body)
     case, said = document.get("case"), document.get("decision")
@@ -338,7 +328,7 @@ def _decision(untrusted_body: bytes) -> GateAnswer:
 
 
 def _is_secret(text: str) -> bool:
-    """Base64url, or empty: older gates give none."""
+    """Base64url, or empty: older gates send none."""
     return _SECRET.fullmatch(text) is not None
 
 

@@ -1,7 +1,7 @@
-"""A platform's gate as a device sees it, over HTTP (docs/spec/gate.md, 6).
+"""A platform's gate from a device over HTTP (docs/spec/gate.md, 6).
 
-A gate's answers are not trusted: bodies are read up to a limit, and of its own words only some
-hundred printable characters are passed on, and only with a refusal.
+Answers are untrusted: their size is limited, and of a gate's own words only some hundred printable
+characters of a refusal are shown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,18 +44,18 @@ from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
 @contextmanager
 def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[BankClient]:
-    """A platform's gate as this device sees it."""
+    """Connect to a platform's gate."""
     with new_client(proxy=proxy) as client:
         yield HttpBankClient(url, client)
 
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # a claim takes some hundred
-_DETAIL_MAX: Final = 300  # characters of a gate's own words that we pass on
-_PLAIN: Final = {"Accept-Encoding": "identity"}  # what is counted is what is read
-_NEVER_MADE: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # TLS that fails is one, too
+_DETAIL_MAX: Final = 300  # characters of a gate's own words that are shown
+_PLAIN: Final = {"Accept-Encoding": "identity"}  # no compression, so that sizes can be limited
+_NOT_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout)  # includes failures of TLS
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-# What a gate never answers: it leads nobody elsewhere, and knows the methods that are used here.
-_NO_GATES: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
+# A gate never redirects, and knows the methods used here; so a server that answers so is no gate.
+_NOT_A_GATE: Final = frozenset({*range(300, 400), HTTPStatus.NOT_IMPLEMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,21 @@ class _Answer:
 class HttpBankClient:
     """The gate at https://..., or at http:// on this machine.
 
-    ``client`` is one that trusts nothing around it, as ``courier.http.new_client`` makes it.
+    ``client`` must trust nothing in the environment; :func:`new_client` makes such a client.
 
     Raises:
-        NotAGate, NotPrivate: any other address: a fingerprint is not sent in the clear.
+        NotAGate, NotPrivate: for any other address: fingerprints are not sent unencrypted.
     """
 
     __slots__ = ("_http", "url")
 
     def __init__(self, url: str, client: httpx.Client) -> None:
-        _refuse_odd(url)
+        _check_address(url)
         self.url = url.rstrip("/")
         self._http = client
 
     def embedding_taken(self) -> str | None:
-        """GET /v1/status; None also of a gate that says nothing of it."""
+        """GET /v1/status; None also if the gate does not say."""
         answer = self._ask("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
@@ -128,11 +128,11 @@ class HttpBankClient:
             with self._http.stream(method, self.url + path, content=body, headers=sent) as answer:
                 kind = answer.headers.get("content-type", "")
                 said = _Answer(answer.status_code, kind, self._whole(answer))
-        except _NEVER_MADE as problem:
+        except _NOT_CONNECTED as problem:
             raise NoConnection(url=self.url) from problem
         except httpx.HTTPError as problem:
             raise GateUnreachable(url=self.url) from problem
-        except (httpx.InvalidURL, UnicodeError):  # no name that could be looked up
+        except (httpx.InvalidURL, UnicodeError):  # not a host name
             raise NotAGate(url=self.url) from None
         if said.status in _BUSY:
             raise GateBusy
@@ -147,7 +147,7 @@ class HttpBankClient:
         return bytes(held)
 
     def _claim(self, answer: _Answer) -> ClaimStatus:
-        if answer.status in _NO_GATES or 400 <= answer.status < 500:
+        if answer.status in _NOT_A_GATE or 400 <= answer.status < 500:
             raise GateRefused(url=self.url, detail=_detail(answer))
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
@@ -157,12 +157,12 @@ class HttpBankClient:
             raise BadAnswer(url=self.url) from problem
 
 
-def _refuse_odd(url: str) -> None:
-    """Raises NotAGate for what is no web address, NotPrivate for http to another machine."""
+def _check_address(url: str) -> None:
+    """Raise NotAGate for an invalid web address, NotPrivate for http to another machine."""
     try:
         address = httpx.URL(url)
-        address.host.encode("idna")  # no label of a name is empty or longer than 63 bytes
-        _ = urlsplit(url).port  # reading it checks that it is one
+        address.host.encode("idna")  # raises if a label is empty or longer than 63 bytes
+        _ = urlsplit(url).port  # raises if it is not a port
     except (httpx.InvalidURL, ValueError):
         raise NotAGate(url=url) from None
     if address.scheme not in ("http", "https") or not address.host:
@@ -172,13 +172,13 @@ def _refuse_odd(url: str) -> None:
 
 
 def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
-    """Whether it is a problem document (RFC 9457) of that kind."""
+    """Whether the answer is a problem document (RFC 9457) of that error."""
     return _document(answer).get("type") == urn_of(kind)
 
 
 def _detail(answer: _Answer) -> str:
     said = str(_document(answer).get("detail", f"status {answer.status}"))
-    plain = " ".join(said.split())  # a line's end is a space, and no more
+    plain = " ".join(said.split())  # turns line ends into spaces
     return "".join(letter for letter in plain if letter.isprintable())[:_DETAIL_MAX]
 
 
@@ -187,7 +187,7 @@ def _document(answer: _Answer) -> dict[str, object]:
 
 
 def _object(untrusted_body: bytes) -> dict[str, object]:
-    """A JSON object; an empty one for anything else."""
+    """A JSON object; empty for anything else."""
     try:
         document = msgspec.json.decode(untrusted_body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

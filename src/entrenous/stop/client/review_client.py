@@ -1,4 +1,4 @@
-"""The reviewers' desk of a gate over HTTP, and the ASGI transport to a gate in this process."""
+"""The review queue of a gate over HTTP, and the ASGI transport to a gate in this process."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +17,16 @@ from entrenous.stop.nouns import BadAnswer, GateBusy, GateRefused, GateUnreachab
 from entrenous.stop.upload_record import NoSuchReview, NoView, UploadNotKept, WrongReviewToken
 from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
-App = Callable[[Any, Any, Any], Awaitable[None]]  # as ASGI calls one
+App = Callable[[Any, Any, Any], Awaitable[None]]  # an ASGI application
 
 
 @dataclass(frozen=True, slots=True)
 class AsgiTransport(httpx.BaseTransport):
-    """Carries requests to ``app``, one at a time; what it does while it is served is not done."""
+    """Sends requests to ``app`` in this process, one at a time, without running its lifespan."""
 
     app: App
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Its answer, whole."""
         return anyio.run(self._ask, request)
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
@@ -39,7 +38,7 @@ class AsgiTransport(httpx.BaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-def client_of(app: App) -> httpx.Client:
+def asgi_client(app: App) -> httpx.Client:
     """Return a client whose requests go to ``app``."""
     return httpx.Client(transport=AsgiTransport(app))
 
@@ -51,7 +50,7 @@ _ABOUT_A_CASE: Final = {urn_of(kind): kind for kind in (NoSuchReview, NoView, Up
 
 
 class ShownMatch(msgspec.Struct, omit_defaults=True):
-    """What an upload fits, and how that claim stands."""
+    """A match of an upload, and the state of the claim."""
 
     bank: str
     distance: int
@@ -96,11 +95,13 @@ class _Problem(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ReviewClient:
-    """The gate at ``url``, as whoever has ``token`` sees it. ``called``: what errors call it, where
-    that is no address that somebody gave.
+    """The reviews of the gate at ``url``. Errors name it ``called``, where given, instead of the
+    address.
 
-    Each method raises GateUnreachable, GateBusy, BadAnswer; WrongReviewToken; NoSuchReview where
-    there is no such case; GateRefused, with the gate's own words, for what it does not do.
+    Raises:
+        GateUnreachable, GateBusy, BadAnswer, WrongReviewToken: from every method.
+        NoSuchReview: there is no such case.
+        GateRefused: any other refusal, with the gate's own words.
     """
 
     url: str
@@ -114,26 +115,27 @@ class ReviewClient:
         return self.called or self.url
 
     def first(self, after: str = "") -> ShownQueue:
-        """What waits, and the first of it, or the first after that case."""
+        """The queue with its oldest item, or the next one after that case."""
         return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
 
     def one(self, case: str) -> ShownReview:
-        """The case with that number."""
         return self._form(self._ask("GET", "/{}", case), ShownReview)
 
     def decide(self, case: str, decision: str, shown: Sequence[str]) -> ShownReview:
-        """Say "confirm" or "release" of a case with which these claims were shown; the review with
-        its state from now on.
+        """Decide "confirm" or "release"; ``shown`` lists the claims that the reviewer saw.
+
+        Returns:
+            The review in its new state.
         """
         body = msgspec.json.encode({"decision": decision, "shown": shown})
         return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
 
     def view(self, case: str) -> bytes:
-        """A small grey blurred PNG; raises NoView, UploadNotKept too."""
+        """A small, grey, blurred PNG; raises NoView, UploadNotKept too."""
         return self._ask("GET", "/{}/view", case)
 
     def upload(self, case: str) -> bytes:
-        """The bytes themselves (untrusted); raises UploadNotKept too."""
+        """The original bytes, untrusted; raises UploadNotKept too."""
         return self._ask("GET", "/{}/upload", case)
 
     def _ask(

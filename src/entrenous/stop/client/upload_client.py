@@ -1,6 +1,6 @@
 """Ask a gate about an upload: ``POST /v1/uploads`` (docs/spec/gate.md, 6).
 
-The upload is streamed: counted, its first bytes remembered, nothing kept.
+The upload is streamed: counted and its first bytes remembered, nothing stored.
 """
 
 import logging
@@ -36,30 +36,30 @@ CHUNK_BYTES: Final = 64 * 1024
 
 
 class OverLimit(Exception):
-    """More came than may be sent; never leaves the client."""
+    """The upload exceeds the limit; internal to the client."""
 
 
 class OutOfTime(Exception):
-    """The budget is over; never leaves the client."""
+    """The budget of time is used up; internal to the client."""
 
 
 class Readable(Protocol):
-    """What has bytes to read: a file, a request's body."""
+    """A file or a request's body."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most ``size`` bytes; empty at the end."""
         ...
 
 
 def chunks_of(file: Readable) -> Iterator[bytes]:
-    """A file's bytes from where it stands, 64 KiB at a time."""
+    """Read the rest of a file, 64 KiB at a time."""
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
 class TimeLeft(dict[str, Any]):
-    """The timeout of each step, as httpx's transport asks for it when the step begins: what is
-    left of one budget for all of them.
+    """A timeout for httpx's transport, which reads it at the start of each step: the rest of one
+    budget for all steps.
     """
 
     def __init__(self, budget_s: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +78,7 @@ class TimeLeft(dict[str, Any]):
 
 
 class OutgoingUpload:
-    """Bytes that are handed on; at most ``limit_bytes`` of them (OverLimit)."""
+    """Bytes to send; raises OverLimit after ``limit_bytes``, OutOfTime after the budget."""
 
     def __init__(self, chunks: Iterable[bytes], limit_bytes: int, left: TimeLeft) -> None:
         self._chunks = chunks
@@ -101,17 +101,17 @@ class OutgoingUpload:
 
 _LOG: Final = logging.getLogger("entrenous.hooks")
 _REFERENCE: Final = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
-# Shorter than a gate keeps an idle connection open, so that none is used that it just closed.
+# Shorter than a gate keeps idle connections open, so that none is used that it just closed.
 _LIMITS: Final = httpx.Limits(max_connections=64, keepalive_expiry=10)
 
 
 class GateClient:
-    """A gate as a server's threads ask it; one client serves all of them.
+    """A gate's client for the threads of a server; one client serves all of them.
 
-    ``transport`` is what carries the requests, if not the network.
+    ``transport`` replaces the network.
 
     Raises:
-        BadSetting: the file of authorities holds none.
+        BadSetting: ``ca_file`` contains no certificate authorities.
     """
 
     def __init__(
@@ -136,14 +136,17 @@ class GateClient:
         says_media: bool = False,
         publishes_held: bool = False,
     ) -> GateAnswer:
-        """The gate's answer about one upload, which is sent as it comes; logged by case number.
+        """Stream one upload to the gate, log the answer by its case number, and return it.
 
-        ``reference`` is the platform's own name for it, and comes back with a review. ``account``
-        is whose it is, and leaves as a hash. ``left``: the time for it, when it shares one budget
-        with others. ``says_media``: it came as a picture, video or sound, so it is none of the
-        "other files", whatever its bytes are. ``publishes_held``: what fits a claim and is held is
-        published all the same, for there is no place where it could wait; the gate is told so, and
-        lists it.
+        Args:
+            untrusted: the upload.
+            reference: the platform's own id for it, which reviewers see.
+            account: whose it is; only its hash is sent.
+            left: the time left, if several uploads share a budget.
+            says_media: it was declared a picture, video or sound, so ``other_files`` does not
+                apply, whatever its bytes are.
+            publishes_held: the platform publishes it even if it is to be held, since there is no
+                place for it to wait; the gate lists it as published.
         """
         left = TimeLeft(self.setting.budget_s) if left is None else left
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
@@ -152,20 +155,18 @@ class GateClient:
         headers |= _publishes(self.setting, held=publishes_held)
         answer = self._exchange(outgoing, left, headers)
         may_show = says_media or is_media(outgoing.start)
-        return _told(_weighed(answer, self.setting, may_show=may_show), self.setting)
+        return _logged(_with_operator_choice(answer, self.setting, may_show=may_show), self.setting)
 
     def ask_file(
         self, path: Path, reference: str = "", account: str = "", *, publishes_held: bool = False
     ) -> GateAnswer:
-        """As :meth:`ask`, about a file; raises OSError when it can't be read."""
+        """As :meth:`ask`, for a file; raises OSError if it cannot be read."""
         with path.open("rb") as file:
             chunks = chunks_of(file)
             return self.ask(chunks, reference, account=account, publishes_held=publishes_held)
 
     def state_of(self, case: str) -> str:
-        """How a case stands at the gate ("waiting", "confirmed", "released", "closed"); empty where
-        that can't be told now.
-        """
+        """The state of a case ("waiting", "confirmed", "released", "closed"), or "" if unknown."""
         left = TimeLeft(self.setting.budget_s)
         try:
             with self._http.stream(
@@ -184,12 +185,7 @@ class GateClient:
         except (OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return ""
 
-    def held(self, why: GateReason) -> GateAnswer:
-        """The answer about an upload that can't even be asked about; logged."""
-        return told_unasked(why, self.setting)
-
     def close(self) -> None:
-        """Close its connections."""
         self._http.close()
 
     def _exchange(
@@ -211,11 +207,11 @@ class GateClient:
                         return held(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
         except (OverLimit, OutOfTime, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _failed(problem)
+            return _held_for(problem)
 
 
 class AsyncGateClient:
-    """A gate as a server's event loop asks it. Raises as :class:`GateClient`."""
+    """A gate's client for an event loop. Raises as :class:`GateClient`."""
 
     def __init__(
         self, setting: ClientSettings, transport: httpx.AsyncBaseTransport | None = None
@@ -238,23 +234,25 @@ class AsyncGateClient:
         *,
         publishes_held: bool = False,
     ) -> GateAnswer:
-        """The gate's answer about one upload; logged by case number. ``left``, ``account`` and
-        ``publishes_held``: see GateClient.
+        """Send one upload to the gate, log the answer by its case number, and return it.
+
+        The arguments are those of :meth:`GateClient.ask`.
         """
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
-            return _told(held(GateReason.TOO_LARGE), setting)
+            return _logged(held(GateReason.TOO_LARGE), setting)
         publishes = _publishes(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
                 answer = await self._exchange(untrusted_data, account, publishes)
         except TimeoutError:
             answer = held(GateReason.SLOW)
-        return _told(_weighed(answer, setting, may_show=is_media(untrusted_data)), setting)
+        return _logged(
+            _with_operator_choice(answer, setting, may_show=is_media(untrusted_data)), setting
+        )
 
     async def aclose(self) -> None:
-        """Close its connections."""
         await self._http.aclose()
 
     async def _exchange(
@@ -274,12 +272,12 @@ class AsyncGateClient:
                         return held(GateReason.MALFORMED)
                 return read_reply(reply.status_code, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            return _failed(problem)
+            return _held_for(problem)
 
 
-def told_unasked(why: GateReason, setting: ClientSettings) -> GateAnswer:
-    """The answer about an upload that could not even be asked about: it is held, and logged."""
-    return _told(held(why), setting)
+def hold_unasked(why: GateReason, setting: ClientSettings) -> GateAnswer:
+    """Hold an upload without asking the gate, and log that."""
+    return _logged(held(why), setting)
 
 
 def _address(setting: ClientSettings) -> str:
@@ -292,11 +290,11 @@ def _headers(
     reference: str = "",
     account: str = "",
 ) -> dict[str, str]:
-    """With the length, where it is known, so that a gate can refuse before it reads."""
+    """Headers with the length, if known, so that the gate can refuse before it reads."""
     headers = {
         "Authorization": f"Bearer {setting.token.reveal().decode()}",
         "Content-Type": "application/octet-stream",
-        "Accept-Encoding": "identity",  # what is counted is what is read
+        "Accept-Encoding": "identity",  # no compression, so that sizes can be limited
     }
     if isinstance(untrusted, bytes):
         headers["Content-Length"] = str(len(untrusted))
@@ -306,14 +304,13 @@ def _headers(
 
 
 def _publishes(setting: ClientSettings, *, held: bool) -> dict[str, str]:
-    """What the platform publishes whatever the gate says."""
+    """The header that says what the platform publishes whatever the gate decides."""
     if setting.shadow:
         return {"Entrenous-Publishes": "all"}
     return {"Entrenous-Publishes": "held"} if held else {}
 
 
 def _context(setting: ClientSettings) -> ssl.SSLContext:
-    """TLS 1.3 or newer, as with every gate."""
     try:
         context = ssl.create_default_context(cafile=setting.ca_file or None)
     except (OSError, ssl.SSLError):
@@ -323,7 +320,7 @@ def _context(setting: ClientSettings) -> ssl.SSLContext:
     return context
 
 
-def _failed(problem: Exception) -> GateAnswer:
+def _held_for(problem: Exception) -> GateAnswer:
     if isinstance(problem, OverLimit):
         return held(GateReason.TOO_LARGE)
     if isinstance(problem, OutOfTime | httpx.TimeoutException):
@@ -331,8 +328,10 @@ def _failed(problem: Exception) -> GateAnswer:
     return held(GateReason.AWAY)
 
 
-def _weighed(answer: GateAnswer, setting: ClientSettings, *, may_show: bool) -> GateAnswer:
-    """Of what the gate calls no picture, the operator says what becomes of it."""
+def _with_operator_choice(
+    answer: GateAnswer, setting: ClientSettings, *, may_show: bool
+) -> GateAnswer:
+    """Apply the operator's choice to uploads that the gate cannot read."""
     if answer.why is not GateReason.OTHER_MEDIA:
         return answer
     why = GateReason.OTHER_MEDIA if may_show else GateReason.OTHER_FILE
@@ -340,8 +339,8 @@ def _weighed(answer: GateAnswer, setting: ClientSettings, *, may_show: bool) -> 
     return GateAnswer(GateVerdict.LET_THROUGH if choice == "pass" else GateVerdict.HOLD, why)
 
 
-def _told(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
-    """One line in the log: the decision and its case number, nothing of the upload."""
+def _logged(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
+    """Log the decision and its case number; nothing of the upload."""
     answer = replace(answer, shadow=setting.shadow)
     said: dict[str, object] = {
         "event": "upload",

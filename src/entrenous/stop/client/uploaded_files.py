@@ -1,8 +1,7 @@
-"""Find the media files in a multipart body or a mail message.
+"""Find the media files in a multipart body (RFC 7578) or a mail message (RFC 5322, RFC 2045).
 
-Strangers write both, so they are read strictly. Mail is RFC 5322 with MIME, RFC 2045. Whether
-bytes are a picture, a video or a sound of any kind,
-SVG included, their first bytes say.
+Both are untrusted, so they are parsed strictly. Media, including SVG, is recognized by its first
+bytes.
 """
 
 from __future__ import annotations
@@ -29,54 +28,52 @@ if TYPE_CHECKING:
 
 
 _SVG: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s>:/]|<!DOCTYPE\s+svg", re.IGNORECASE)
-# XML 1.0, section 2.8: what may stand before the first element, each closed.
-_BEFORE: Final = re.compile(
+# XML 1.0, section 2.8: complete items that may precede the first element.
+_PROLOG: Final = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[\]<>]*>)*+", re.DOTALL | re.IGNORECASE
 )
-# What has begun and not ended: an instruction, a comment, a document type, a name.
-_OPEN: Final = re.compile(
+# An incomplete item: an instruction, a comment, a document type, a name.
+_INCOMPLETE: Final = re.compile(
     rb"<(?:\?[A-Z_:\x80-\xff]|!--|!DOCTYPE|[^!?\s/>][^\s/>]*\Z|!?-?\Z)", re.IGNORECASE
 )
-# Of UTF-8 and UTF-16, whose zero bytes are left out of what is read.
-_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+# Byte order marks of UTF-8 and UTF-16; the zero bytes of UTF-16 are removed before matching.
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _EBCDIC: Final = b"\x4c\x6f\xa7\x94"  # "<?xm" (XML 1.0, appendix F)
 _GZIP: Final = b"\x1f\x8b"  # RFC 1952
 _INFLATED_MAX: Final = 4096
 
 
 def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
-    """Whether a file that begins like this may be shown as a drawing.
-
-    ``is_cut``: more may follow.
+    """Whether a file with these first bytes may be shown as a drawing. ``is_cut``: there may be
+    more bytes.
     """
     if untrusted_start.startswith(_GZIP):
-        return _may_be(_inflated(untrusted_start), is_cut=True)
-    return untrusted_start.startswith(_EBCDIC) or _may_be(untrusted_start, is_cut=is_cut)
+        return _may_be_svg(_inflated(untrusted_start), is_cut=True)
+    return untrusted_start.startswith(_EBCDIC) or _may_be_svg(untrusted_start, is_cut=is_cut)
 
 
-def _may_be(start: bytes, *, is_cut: bool) -> bool:
-    for mark in _MARKS:
+def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
+    for mark in _BYTE_ORDER_MARKS:
         start = start.removeprefix(mark)
     plain = start.replace(b"\0", b"")
     if start and not plain:
-        return False  # zero bytes alone
+        return False  # only zero bytes
     if _SVG.search(plain) is not None:
         return True
-    before = _BEFORE.match(plain)
+    before = _PROLOG.match(plain)
     rest = plain[before.end() if before else 0 :]
-    return is_cut and (not rest or _OPEN.match(rest) is not None)
+    return is_cut and (not rest or _INCOMPLETE.match(rest) is not None)
 
 
 def _inflated(start: bytes) -> bytes:
-    """The first bytes of what is compressed; none where that can't be seen."""
+    """The first decompressed bytes; empty if they are not gzip."""
     try:
         return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
     except zlib.error:
         return b""
 
 
-#: So many first bytes tell.
-START_BYTES: Final = 1024
+START_BYTES: Final = 1024  # first bytes that suffice to recognize media
 # Each is longer than a word that a text may begin with, or has bytes that no text has.
 _PICTURES: Final = (
     *(b"\xff\x0a", b"\x00\x00\x00\x0cJXL "),  # JPEG XL (ISO/IEC 18181-2, 9)
@@ -100,8 +97,8 @@ _FILMS_AND_SOUNDS: Final = (
 )
 _STARTS: Final = _PICTURES + _FILMS_AND_SOUNDS
 # Portable any-maps (netpbm: width and height, with comments between), XBM and XPM (both are C),
-# PCX, SGI, IFF, TGA, which has nothing but a header with few possible values, BMP without the
-# header of its file, EMF, DICOM, MSP and IM.
+# PCX, SGI, IFF, TGA (only a header with few possible values), BMP without its file header, EMF,
+# DICOM, MSP and IM.
 _PATTERNS: Final = re.compile(
     rb"P[1-6]\s*(?:#|\s{99}|\s\d{99}|\s\d+\s{99}|\s\d+\s+[\d#])|P7(?:\s*\n| 332)|P[Ff]4?\n-?\d"
     rb"|[^\0]*?(?:#define[ \t]+\S*width[ \t]|/\*[ \t]*XPM[ \t]*\*/|! XPM2)"
@@ -112,13 +109,13 @@ _PATTERNS: Final = re.compile(
     rb"|\x01\0\0\0.{36} EMF|.{128}DICM|(?:DanM|LinS|Image type:)[^\0]*\0",
     re.DOTALL,
 )
-# Bytes before a packet's sync byte, and from it to the next (H.222.0, 2.4.3; with the time codes of
-# cameras and discs; with error correction).
+# Bytes before a packet's sync byte, and from one sync byte to the next (H.222.0, 2.4.3; with time
+# codes of cameras and discs; with error correction).
 _TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 
 
 def is_media(untrusted_start: bytes) -> bool:
-    """Whether what begins like this may be shown or played; reads at most START_BYTES of it."""
+    """Whether a file with these first bytes may be shown or played; reads up to START_BYTES."""
     start = untrusted_start[:START_BYTES]
     if medium_of(start) is not Medium.PICTURE or start.startswith(_STARTS) or _is_stream(start):
         return True
@@ -131,36 +128,36 @@ def is_media(untrusted_start: bytes) -> bool:
 
 
 def _is_stream(start: bytes) -> bool:
-    """MPEG's transport stream, by the first byte of two packets, or of three if there are."""
+    """MPEG's transport stream: two sync bytes, or three if there are enough bytes."""
     syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
     return any(sync in (b"GG", b"GGG") for sync in syncs)
 
 
 PARTS_MAX: Final = 1000
 _FORM: Final = "multipart/form-data"
-_TALK: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
-_ITSELF: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: nothing to be decoded
+_TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
+_NOT_ENCODED: Final = ("", "7bit", "8bit", "binary")  # RFC 2045, section 6.2: not encoded
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-_EDGES: Final = frozenset(b"\r\n\0")  # some readers end a header, or all of them, at one of these
+_HEADER_ENDS: Final = frozenset(b"\r\n\0")  # some parsers end a header, or all headers, here
 
 
 class Unreadable(Malformed):
     """
-    What was sent can't be taken apart with certainty, so it is held. Nothing was published. Send it
-    again as a plain form.
+    This form can be read in more than one way, so it is held. Nothing was published. Send it again
+    as a plain form.
     """
 
 
 def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str = "") -> list[bytes]:
-    """Every file in a request's body; empty when it brings none.
+    """Extract every file from a request's body.
 
-    A form's part is a file when it says so (RFC 7578: a file name, or a type that is not text), or
-    when it is media by its first bytes, whatever it says. Any other body is one file, unless it is
-    text or JSON by its type and no media by its first bytes.
+    A part of a form is a file if it says so (RFC 7578: a file name, or a type other than text), or
+    if it is media by its first bytes. Any other body is one file, unless its type is text or JSON
+    and it is not media by its first bytes.
 
     Raises:
-        Unreadable: it is compressed, no proper form, or a form within a form.
+        Unreadable: it is compressed, a malformed form, or a form within a form.
     """
     if not untrusted_body:
         return []
@@ -177,8 +174,8 @@ def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str =
         return _files(_parts(untrusted_body, options.get(b"boundary", b"")))
     if kind.startswith("multipart/"):
         raise Unreadable
-    is_talk = kind.startswith(_TALK) or kind.endswith("+json")
-    return [] if is_talk and not is_media(untrusted_body) else [untrusted_body]
+    is_text = kind.startswith(_TEXT_TYPES) or kind.endswith("+json")
+    return [] if is_text and not is_media(untrusted_body) else [untrusted_body]
 
 
 @dataclass(slots=True)
@@ -187,7 +184,7 @@ class _Part:
     data: bytearray = field(default_factory=bytearray)
 
     def header(self, name: bytes) -> str:
-        """The value of a header that may stand there once; raises Unreadable."""
+        """The value of a header that may occur once; raises Unreadable."""
         values = [value for own, value in self.headers if own == name]
         if len(values) > 1:
             raise Unreadable
@@ -199,14 +196,14 @@ def _files(parts: list[_Part]) -> list[bytes]:
 
 
 def _is_file(part: _Part) -> bool:
-    if part.header(b"content-transfer-encoding").lower() not in _ITSELF:
+    if part.header(b"content-transfer-encoding").lower() not in _NOT_ENCODED:
         raise Unreadable
     kind = part.header(b"content-type").lower()
     if kind.startswith("multipart/"):
         raise Unreadable
     is_named = "filename" in part.header(b"content-disposition").lower()
     if is_named and not part.data:
-        return False  # a file field that was left empty
+        return False  # a file field left empty
     return (
         is_named
         or bool(kind and not kind.startswith("text/"))
@@ -215,11 +212,11 @@ def _is_file(part: _Part) -> bool:
 
 
 def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
-    """The parts of a form.
+    """Split a form into its parts.
 
-    Readers differ in what they take for a delimiter: some find it in the midst of a line, some read
-    on behind the last one. So nothing may stand before the first or behind the last, and what
-    looks like one must be one.
+    Parsers differ: some find a delimiter within a line, some read on after the last one. So
+    nothing may precede the first or follow the last, and whatever looks like a delimiter must be
+    one.
     """
     delimiter = b"--" + boundary
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
@@ -232,7 +229,7 @@ def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
 
 
 def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
-    found = _Parts()
+    found = _PartCollector()
     try:
         parser = MultipartParser(boundary, found.callbacks())
         parser.write(untrusted_body)
@@ -244,8 +241,8 @@ def _parsed(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     return found.parts
 
 
-class _Parts:
-    """Listens to the parser."""
+class _PartCollector:
+    """Collects parts from the parser's callbacks."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
@@ -254,7 +251,6 @@ class _Parts:
         self._value = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
-        """What the parser calls as it reads."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
@@ -270,7 +266,7 @@ class _Parts:
         self.parts.append(_Part())
 
     def _header(self) -> None:
-        if _NAME.fullmatch(self._name) is None or not _EDGES.isdisjoint(self._value):
+        if _NAME.fullmatch(self._name) is None or not _HEADER_ENDS.isdisjoint(self._value):
             raise Unreadable
         self.parts[-1].headers.append((bytes(self._name).lower(), bytes(self._value)))
         self._name.clear()
@@ -283,26 +279,28 @@ class _Parts:
 MAIL_PARTS_MAX: Final = 500
 _MEDIA: Final = ("image", "video", "audio")
 _CODING: Final = "Content-Transfer-Encoding"
-_MAIL_ITSELF: Final = frozenset(("7bit", "8bit", "binary"))  # RFC 2045, section 6.2: not encoded
+_MAIL_NOT_ENCODED: Final = frozenset(
+    ("7bit", "8bit", "binary")
+)  # RFC 2045, section 6.2: not encoded
 _ONCE: Final = (_CODING, "Content-Type")
 
 
 class NotAMail(Malformed):
     """
-    This is not a mail message: it has no header lines, or its parts can't be told apart. Nothing
-    was asked. Give the whole message as it was received, with its headers.
+    This is not a mail message: it has no header lines, or its parts cannot be told apart. Nothing
+    was sent to the gate. Give the whole message as it was received, with its headers.
     """
 
 
-class OddPart(Exception):
-    """Two mail programs could find different bytes here; never leaves this module."""
+class AmbiguousPart(Exception):
+    """Mail programs could decode this part differently; internal to this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailFile:
-    """One file; its bytes are None when the part can't be read with certainty.
+    """A file in a message; its bytes are None if the part cannot be decoded with certainty.
 
-    ``says_media``: the message calls it a picture, video or sound.
+    ``says_media``: the message declares it a picture, video or sound.
     """
 
     untrusted_data: bytes | None
@@ -310,10 +308,10 @@ class MailFile:
 
 
 def media_in(untrusted_mail: bytes) -> list[MailFile]:
-    """Every picture, video and sound in a message: by its type, by its first bytes, or because it
-    is a file; and every part that can't be read, whatever it may be.
+    """Extract pictures, videos, sounds and attached files from a message, and every part that
+    cannot be decoded.
 
-    Messages within the message are opened; archives, and what is encrypted, are not.
+    Messages within the message are searched; archives and encrypted data are not.
 
     Raises:
         NotAMail.
@@ -321,7 +319,7 @@ def media_in(untrusted_mail: bytes) -> list[MailFile]:
     try:
         message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
         parts = list(message.walk())
-        found = list(_found(parts[: 2 * MAIL_PARTS_MAX + 1]))
+        found = list(_media_files(parts[: 2 * MAIL_PARTS_MAX + 1]))
     except (RecursionError, ValueError, LookupError):
         raise NotAMail from None
     if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
@@ -331,12 +329,12 @@ def media_in(untrusted_mail: bytes) -> list[MailFile]:
     return found
 
 
-def _found(parts: list[Message]) -> Iterator[MailFile]:
+def _media_files(parts: list[Message]) -> Iterator[MailFile]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA
         try:
             data = _content(part)
-        except OddPart:
+        except AmbiguousPart:
             yield MailFile(None, says_media=says_media)
             continue
         if data and (says_media or part.get_filename() is not None or is_media(data)):
@@ -344,30 +342,30 @@ def _found(parts: list[Message]) -> Iterator[MailFile]:
 
 
 def _content(part: Message) -> bytes:
-    """A part's own bytes, none for one that holds other parts; raises OddPart."""
+    """A part's own bytes; empty if it contains other parts; raises OddPart."""
     if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
-        raise OddPart
+        raise AmbiguousPart
     coding = str(part.get(_CODING, "7bit")).strip().lower()
     is_container = part.get_content_maintype() in ("multipart", "message")
-    if is_container and (coding not in _MAIL_ITSELF or not part.is_multipart()):
-        raise OddPart  # RFC 2046, sections 5.1 and 5.2: never encoded, never without parts
+    if is_container and (coding not in _MAIL_NOT_ENCODED or not part.is_multipart()):
+        raise AmbiguousPart  # RFC 2046, sections 5.1 and 5.2: never encoded, always with parts
     if part.get_content_type() == "message/partial":
-        raise OddPart  # the rest of it is in another message
+        raise AmbiguousPart  # the rest is in another message
     if is_container:
         return b""
-    del part[_CODING]  # so that the library hands out what stands there
+    del part[_CODING]  # so that the library returns the encoded bytes
     raw = part.get_payload(decode=True)
     return _decoded(raw, coding) if isinstance(raw, bytes) else b""
 
 
 def _decoded(raw: bytes, coding: str) -> bytes:
-    if coding in _MAIL_ITSELF:
+    if coding in _MAIL_NOT_ENCODED:
         return raw
     if coding == "quoted-printable":
         return quopri.decodestring(raw)
     if coding != "base64":
-        raise OddPart
+        raise AmbiguousPart
     try:
         return binascii.a2b_base64(b"".join(raw.split()), strict_mode=True)
     except binascii.Error:
-        raise OddPart from None
+        raise AmbiguousPart from None

@@ -20,7 +20,7 @@ def fingerprint(
     file: Path,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
+    """Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
     found = fingerprint_of(decode_untrusted(read_file(file)))
     if as_json:
         put_json(

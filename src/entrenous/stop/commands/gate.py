@@ -1,4 +1,4 @@
-"""The table of ``entrenous gate ...``, for its help; each command loads its own module."""
+"""The commands of ``entrenous gate``, listed for its help; each module is imported when it runs."""
 
 from typing import Final
 
@@ -10,15 +10,15 @@ from entrenous.terminal.lazy_commands import LazyGroup, Listed
 COMMANDS: Final = {
     "run": Listed(
         "entrenous.stop.commands.gate_run",
-        "Run a gate: uploads that fit a registered fingerprint are held or refused.",
+        "Run a gate: it holds or refuses uploads that match a registered fingerprint.",
     ),
     "try": Listed(
         "entrenous.stop.commands.gate_index",
-        "Say what the gate would do with a file; nothing is kept of it.",
+        "Say what the gate would do with a file; the file is not stored.",
     ),
     "proxy": Listed(
         "entrenous.stop.commands.gate_drop",
-        "Serve another server's address and ask the gate about each upload that comes to it.",
+        "Forward requests to another server, and ask the gate about each upload.",
     ),
     "drop": Listed(
         "entrenous.stop.commands.gate_drop",
@@ -26,19 +26,19 @@ COMMANDS: Final = {
     ),
     "status": Listed(
         "entrenous.stop.commands.gate_status",
-        "Say how many claims there are, what waits, and what is wrong, if anything is.",
+        "Count registrations and waiting work, and say what is wrong, if anything is.",
     ),
     "review": Listed(
         "entrenous.stop.commands.gate_review",
-        "List what waits for a person; look at a case, and decide it. The log says who did what.",
+        "List uploads that wait for a reviewer; look at a case, or decide it. All of it is logged.",
     ),
     "slow-look": Listed(
         "entrenous.stop.commands.gate_run",
-        "Look slowly at uploads that were let through; a running gate does so by itself.",
+        "Search accepted uploads for parts of registered ones; a running gate does so by itself.",
     ),
     "judge": Listed(
         "entrenous.stop.commands.gate_run",
-        "Judge upload after upload from standard input, until it ends.",
+        "Judge uploads from standard input until it ends.",
         hidden=True,
     ),
     "follow": Listed(
@@ -54,13 +54,12 @@ COMMANDS: Final = {
         "entrenous.connectors.exchange.commands", "Banks of fingerprints between platforms."
     ),
     "reviewer": Listed(
-        "entrenous.stop.commands.gate_review", "Persons who decide about held uploads."
+        "entrenous.stop.commands.gate_review", "People who decide about held uploads."
     ),
 }
 
 
 def join(app: typer.Typer) -> None:
-    """Add the group ``entrenous gate``."""
     help_ = "A platform's gate: refuse a picture unseen."
     app.add_typer(typer.Typer(cls=_Gate, help=help_, no_args_is_help=True), name="gate")
 

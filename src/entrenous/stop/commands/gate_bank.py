@@ -1,4 +1,4 @@
-"""``entrenous gate bank`` and ``gate partner``: lists of fingerprints, and platforms with a say."""
+"""``entrenous gate bank`` and ``gate partner``: lists of fingerprints, and partner platforms."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,8 +26,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's commands below ``gate``."""
-    join_partner(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    partner = typer.Typer(help="Platforms whose opinions count.", no_args_is_help=True)
+    partner.command("add")(add)
+    partner.command("drop")(drop)
+    partner.command("list")(list_partners)
+    gate.add_typer(partner, name="partner")
     bank = typer.Typer(help="The banks of fingerprints.", no_args_is_help=True)
     bank.command("import")(import_list)
     bank.command("list")(list_banks)
@@ -39,30 +43,30 @@ def join(gate: typer.Typer) -> None:
 def import_list(
     file: Annotated[Path, typer.Argument(help="One hash a line, 64 hexadecimal digits.")],
     bank: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the bank; made if it is missing.")
+        str, typer.Option(metavar="NAME", help="Name of the bank; created if it is missing.")
     ],
     data: Data,
     confirmed: Annotated[
-        bool, typer.Option("--confirmed", help="You stand behind the list: fits are refused.")
+        bool, typer.Option("--confirmed", help="You vouch for the list: matches are refused.")
     ] = False,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="A new bank, which only writes down what fits.")
+        bool, typer.Option("--shadow", help="A new bank, which only records what matches.")
     ] = False,
     looks_back: Annotated[
         bool | None,
         typer.Option(
             "--look-back/--no-look-back",
-            show_default="the gate does, while it runs",
-            help="Find what was let through before: now, or not at all.",
+            show_default="a running gate does",
+            help="Find matches among uploads let through before: now, or never.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a list of PDQ hashes into a bank; what is no hash is reported, the rest is kept.
+    """Import a list of PDQ hashes into a bank; report lines that are not hashes.
 
-    What the bank has already is not added again.
+    Hashes that the bank already has are not added again.
     """
-    text = read_file(file).decode("utf-8-sig", errors="replace")  # with or without a mark
+    text = read_file(file).decode("utf-8-sig", errors="replace")
     is_new = not is_gate(data)
     with open_platform(data) as (platform, _):
         name = bank_for_list(bank, platform)
@@ -83,7 +87,7 @@ def import_list(
     if shadow:
         say(_in_words(bank_now))
     if looks_back:
-        say(f"{done.looked_back} uploads that were let through wait for a person now.")
+        say(f"{done.looked_back} uploads that were let through now wait for a reviewer.")
     for line, why in done.refused:
         say(f"  line {line} was left out: {unwrapped(why)}")
 
@@ -107,28 +111,28 @@ def policy(
     ] = None,
     shadow: Annotated[
         bool | None,
-        typer.Option("--shadow/--live", help="Only write down what fits, or act on it."),
+        typer.Option("--shadow/--live", help="Only record what matches, or act on it."),
     ] = None,
     on_claimed: Annotated[
         Outcome | None,
-        # Typed all the same, "refuse" is turned away by the bank, with the reason.
+        # "refuse" is accepted here, so that the bank can explain why it is not possible.
         typer.Option(
-            metavar="[let through|hold]", help="What becomes of it before anybody looked."
+            metavar="[let through|hold]", help="What to do before anybody confirmed the claim."
         ),
     ] = None,
     on_confirmed: Annotated[
-        Outcome | None, typer.Option(help="A person has confirmed the claim.")
+        Outcome | None, typer.Option(help="What to do once a reviewer confirmed the claim.")
     ] = None,
     looks_back: Annotated[
         bool,
-        typer.Option("--look-back", help="Compare its claims again with what was let through."),
+        typer.Option("--look-back", help="Compare its claims again with uploads let through."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a bank does with an upload that fits; what you do not name stays as it is.
+    """Set what a bank does with matching uploads; options that you do not give stay as they are.
 
-    It is about uploads to come. With --look-back the gate, while it runs, finds by the policy as it
-    is now what was let through before: of a bank that was in shadow, say.
+    This applies to future uploads. With --look-back, the running gate also finds earlier uploads
+    that were let through, for example while the bank was in shadow.
     """
     wanted = PolicyChange(radius, shadow, on_claimed, on_confirmed)
     with open_existing(data) as (platform, _):
@@ -140,15 +144,17 @@ def policy(
         return
     say(_in_words(bank))
     if looks_back:
-        say(f"{due:,} claims are compared with what was let through before, while the gate runs.")
+        say(f"The running gate compares {due:,} claims with uploads that were let through.")
 
 
 def suspend(
-    claim: Annotated[str, typer.Argument(metavar="CLAIM", help="As a review or the log has it.")],
+    claim: Annotated[
+        str, typer.Argument(metavar="CLAIM", help="Its id, from a review or the log.")
+    ],
     data: Data,
     as_json: AsJson = False,
 ) -> None:
-    """A claim that was made to harm others matches nothing from now on."""
+    """Suspend a claim that was made to harm others; it matches nothing from now on."""
     with open_existing(data) as (platform, _):
         ended = suspend_claim(ClaimId(claim), platform)
     if as_json:
@@ -170,7 +176,7 @@ def _as_json(bank: Bank) -> dict[str, object]:
 
 def _in_words(bank: Bank) -> str:
     does = f"claimed: {bank.on_claimed}, confirmed: {bank.on_confirmed}"
-    shadow = "; in shadow, so this is only written down" if bank.shadow else ""
+    shadow = "; in shadow, so matches are only recorded" if bank.shadow else ""
     return f"{bank.name}: within {bank.radius} bits; {does}{shadow}"
 
 
@@ -179,17 +185,8 @@ Key = Annotated[
 ]
 
 
-def join_partner(gate: typer.Typer) -> None:
-    """Add this module's commands below ``gate``."""
-    partner = typer.Typer(help="Platforms whose opinions count.", no_args_is_help=True)
-    partner.command("add")(add)
-    partner.command("drop")(drop)
-    partner.command("list")(list_partners)
-    gate.add_typer(partner, name="partner")
-
-
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What you call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for it.")],
     key: Key,
     data: Data,
 ) -> None:
@@ -203,14 +200,14 @@ def drop(
     named: Annotated[str, typer.Argument(metavar="KEY|NAME", help="Its key, or its name.")],
     data: Data,
 ) -> None:
-    """Take no more opinions of a platform; those that it gave stay."""
+    """Accept no more opinions from a platform; its earlier ones stay."""
     with open_existing(data) as (platform, _):
         drop_partner(named, platform)
-    say("That platform is not known any more.")
+    say("That platform is no longer a partner.")
 
 
 def list_partners(data: Data, as_json: AsJson = False) -> None:
-    """Show which platforms are known."""
+    """List the partner platforms."""
     with open_existing(data) as (platform, _):
         partners = platform.bank.partners()
     if as_json:

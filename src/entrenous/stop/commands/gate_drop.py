@@ -24,7 +24,7 @@ from entrenous.stop.client.gate_answer import (
     read_client_settings,
     strictest,
 )
-from entrenous.stop.client.upload_client import GateClient
+from entrenous.stop.client.upload_client import GateClient, hold_unasked
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in
 from entrenous.terminal.output import hint, put_json, say, unwrapped
 from entrenous.terminal.session import BY_FAMILY, YES, session_of
@@ -36,37 +36,32 @@ Token = Annotated[
     typer.Option(metavar="FILE", help="The gate's operator.token; else ENTRENOUS_GATE_TOKEN."),
 ]
 Media = Annotated[
-    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures it can't read.")
+    str, typer.Option(metavar="hold|pass", help="Video, sound, pictures that it cannot read.")
 ]
-Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log; always let through.")]
+Shadow = Annotated[bool, typer.Option("--shadow", help="Ask and log, but always let through.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-
-
-def join_proxy(gate: typer.Typer) -> None:
-    """Add this module's command to the group ``entrenous gate``."""
-    gate.command("proxy")(proxy)
 
 
 def proxy(
     context: typer.Context,
-    upstream: Annotated[str, typer.Option(metavar="URL", help="The server behind.")],
+    upstream: Annotated[str, typer.Option(metavar="URL", help="The server to forward to.")],
     gate: Gate,
     token_file: Token = None,
     paths: Annotated[
-        str, typer.Option(metavar="PATH,PATH", help="Where uploads come; / is everywhere.")
+        str, typer.Option(metavar="PATH,PATH", help="Where uploads are sent; / is everywhere.")
     ] = "/",
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Host and port; port 0 takes a free one.")
     ] = "127.0.0.1:7803",
     on_hold: Annotated[
-        str, typer.Option(metavar="publish|header", help="What becomes of a held upload.")
+        str, typer.Option(metavar="publish|header", help="What to do with a held upload.")
     ] = "publish",
     other_media: Media = "hold",
     appeal_url: Annotated[
-        str, typer.Option(metavar="URL", help="Where people ask for a look at what was refused.")
+        str, typer.Option(metavar="URL", help="Where people can appeal against a refusal.")
     ] = "",
     budget: Annotated[
-        float, typer.Option(metavar="SECONDS", help="No answer within it: the upload is held.")
+        float, typer.Option(metavar="SECONDS", help="Hold an upload without an answer by then.")
     ] = 5.0,
     account_header: Annotated[
         str,
@@ -75,12 +70,12 @@ def proxy(
     shadow: Shadow = False,
     as_json: Json = False,
 ) -> None:
-    """Serve another server's address and ask the gate about each upload that comes to it.
+    """Forward requests to another server, and ask the gate about each upload.
 
-    Each decision is a line on standard error, without anything of the upload.
+    Each decision is logged in a line on standard error, with nothing of the upload.
     """
     given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
-    setting = setting_of(gate, token_file, other_media=other_media, **given)
+    setting = settings_from_options(gate, token_file, other_media=other_media, **given)
     start_hooks_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
     app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
@@ -94,43 +89,41 @@ def proxy(
     serve(app, *host_and_port(listen), announce)
 
 
-def setting_of(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
-    """What the options say; raises BadSetting."""
+def settings_from_options(gate: str, token_file: Path | None, **more: object) -> ClientSettings:
+    """Settings from the options; raises BadSetting."""
     token = {} if token_file is None else {"token_file": token_file}
     return read_client_settings({"gate": gate, **token, **more})
 
 
-#: Beyond, a message is held unread; mail servers refuse at 10 to 50 MB.
-MAIL_BYTES_MAX: Final = 100_000_000
-#: Refused beats held: a mail server that must choose one may not let through what was refused.
+MAIL_BYTES_MAX: Final = 100_000_000  # a larger message is held unread; mail servers allow 10-50 MB
 _EXITS: Final = {
     GateVerdict.LET_THROUGH: YES,
     GateVerdict.REFUSE: BY_FAMILY[Refused.family],
     GateVerdict.HOLD: BY_FAMILY[Unreachable.family],
 }
-#: Whoever calls this bounces mail at what says "refused", so only the gate's word may. What is
-#: wrong here, as a token that is missing, is to be tried again once it is mended.
-_LATER: Final = _EXITS[GateVerdict.HOLD]
+# Mail servers bounce a message on "refused", so only the gate's decision gives that status. Errors
+# of the call, such as a missing token, ask for another try.
+_TRY_AGAIN: Final = _EXITS[GateVerdict.HOLD]
 Answers = list[tuple[str, GateAnswer]]
 
 
 class OtherFileSystem(Unreachable):
     """
-    {folder} is on another file system than {path}, so that no file can be moved there in one step.
-    Nobody was asked and nothing was moved. Choose a folder beside the files.
+    {folder} is on another file system than {path}, so files cannot be moved there in one step. The
+    gate was not asked, and nothing was moved. Choose a folder beside the files.
     """
 
 
 class NotMoved(Unreachable):
     """
-    {path} could not be moved to {folder}. It is still where it was; see to it that nothing reads
-    it there, and move it by hand.
+    {path} could not be moved to {folder}. It is still in its old place; make sure that nothing
+    reads it there, and move it yourself.
     """
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's command to the group ``entrenous gate``."""
-    join_proxy(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    gate.command("proxy")(proxy)
     gate.command("drop")(drop)
 
 
@@ -140,14 +133,14 @@ def drop(
     token_file: Token = None,
     quarantine: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Move files there that are not let through."),
+        typer.Option(metavar="DIR", help="Move files that are not let through to this folder."),
     ] = None,
     mail: Annotated[
         bool, typer.Option("--mail", help="A mail message on standard input, part by part.")
     ] = False,
     account: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Whose it is, as who is signed in; sent as a hash."),
+        typer.Option(metavar="NAME", help="Whose upload it is, such as a user; sent as a hash."),
     ] = "",
     other_media: Media = "hold",
     shadow: Shadow = False,
@@ -155,30 +148,33 @@ def drop(
 ) -> None:
     """Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.
 
-    Status 4: there is no such file. What is wrong with the call itself, as no token, is 6, too,
-    and nothing is refused for it. Archives are not opened.
+    Status 4: there is no such file. Errors of the call itself, such as a missing token, have status
+    6 too, and nothing is refused because of them. Archives are not opened.
     """
     if mail == bool(files) or (mail and quarantine is not None):
         raise typer.BadParameter("give files, or --mail without --quarantine")
     asked = {"other_media": other_media, "shadow": shadow}
     failed = list[EntrenousError]()
-    with _later(), closing(GateClient(setting_of(gate, token_file, **asked))) as client:
+    with (
+        _retry_later(),
+        closing(GateClient(settings_from_options(gate, token_file, **asked))) as client,
+    ):
         if mail:
             answers = _mail_parts(client, account)
         else:
             ask = partial(client.ask_file, account=account)
-            answers = _each(files or [], ask, quarantine, failed)
+            answers = _ask_each(files or [], ask, quarantine, failed)
     _tell(answers, as_json=as_json)
     for error in failed:
         hint(unwrapped(str(error)))
     worst = strictest(answer for _, answer in answers)
-    raise typer.Exit(_LATER if failed else YES if worst is None else _EXITS[worst.acts])
+    raise typer.Exit(_TRY_AGAIN if failed else YES if worst is None else _EXITS[worst.acts])
 
 
 @contextmanager
-def _later() -> Iterator[None]:
-    """What is wrong is told, and ends with the status that says to try again; but a file that is
-    missing keeps its own.
+def _retry_later() -> Iterator[None]:
+    """Print errors, and exit with the status that asks for another try; a missing file keeps its
+    own status.
     """
     try:
         yield
@@ -186,28 +182,28 @@ def _later() -> Iterator[None]:
         raise
     except EntrenousError as error:
         hint(unwrapped(str(error)))
-        raise typer.Exit(_LATER) from None
+        raise typer.Exit(_TRY_AGAIN) from None
 
 
-def _each(
+def _ask_each(
     files: list[Path],
     ask: Callable[[Path], GateAnswer],
     quarantine: Path | None,
     failed: list[EntrenousError],
 ) -> Answers:
-    """Each file's answer; what is not let through is moved as soon as that is known.
+    """Ask about each file, and move one that is not let through as soon as that is known.
 
-    One that can't be read or moved is noted in ``failed``, and the others are asked about.
+    Files that cannot be read or moved are added to ``failed``; the others are still asked about.
     """
     for file in files:
         if not file.is_file():
             raise NoSuchFile(path=file)
     if quarantine is not None:
-        _prepare(quarantine, files)
+        _prepare_quarantine(quarantine, files)
     answers: Answers = []
     for file in files:
         try:
-            answers.append((str(file), _about(file, ask)))
+            answers.append((str(file), _ask_about(file, ask)))
             if quarantine is not None and answers[-1][1].acts is not GateVerdict.LET_THROUGH:
                 _move(file, quarantine)
         except EntrenousError as error:
@@ -215,11 +211,11 @@ def _each(
     return answers
 
 
-def _prepare(quarantine: Path, files: list[Path]) -> None:
-    """Before anything is asked, since an answer that can't be acted upon helps nobody.
+def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
+    """Prepare the folder before asking, since otherwise an answer could not be acted upon.
 
     Raises:
-        UnusableFolder: it can't be made, or not be written to.
+        UnusableFolder: it cannot be created or written to.
         OtherFileSystem: a file could only be copied there.
     """
     try:
@@ -234,7 +230,7 @@ def _prepare(quarantine: Path, files: list[Path]) -> None:
         raise OtherFileSystem(folder=quarantine, path=elsewhere[0])
 
 
-def _about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
+def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
     try:
         return ask(file)
     except OSError:
@@ -242,7 +238,7 @@ def _about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
 
 
 def _move(file: Path, folder: Path) -> None:
-    """Within one file system, so that no half of it is ever seen; nothing is written over."""
+    """Move within the file system, so that no partial file is visible; overwrite nothing."""
     try:
         for number in itertools.count(1):
             name = file.name if number == 1 else f"{file.stem}-{number}{file.suffix}"
@@ -257,20 +253,20 @@ def _move(file: Path, folder: Path) -> None:
 def _mail_parts(client: GateClient, account: str) -> Answers:
     untrusted_mail = sys.stdin.buffer.read(MAIL_BYTES_MAX + 1)
     if len(untrusted_mail) > MAIL_BYTES_MAX:
-        return [("message", client.held(GateReason.TOO_LARGE))]
+        return [("message", hold_unasked(GateReason.TOO_LARGE, client.setting))]
     try:
         parts = media_in(untrusted_mail)
     except NotAMail:
-        return [("message", client.held(GateReason.UNREADABLE))]
+        return [("message", hold_unasked(GateReason.UNREADABLE, client.setting))]
     return [
-        (f"part {number}", _about_part(part, client, account))
+        (f"part {number}", _ask_about_part(part, client, account))
         for number, part in enumerate(parts, 1)
     ]
 
 
-def _about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
+def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
     if part.untrusted_data is None:
-        return client.held(GateReason.UNREADABLE)
+        return hold_unasked(GateReason.UNREADABLE, client.setting)
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)
 
 

@@ -1,4 +1,4 @@
-"""``entrenous gate index`` and ``gate try``: what would be found of a hash or a file."""
+"""``entrenous gate index`` and ``gate try``: what a fingerprint or a file matches."""
 
 import time
 from collections import defaultdict
@@ -26,12 +26,12 @@ from entrenous.terminal.session import NO
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-Found = tuple[int, Claim, bool]  # bits that differ, a claim, whether it is on a part
+Found = tuple[int, Claim, bool]  # distance in bits, claim, whether a part of it matches
 
 
 def join(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
-    join_try(gate)
+    gate.command("try")(try_upload)
     index = typer.Typer(help="The index of fingerprints.", no_args_is_help=True)
     index.command("lookup")(lookup)
     index.command("status")(status)
@@ -44,9 +44,9 @@ def lookup(
     data: Data,
     as_json: Json = False,
 ) -> None:
-    """Claims within 31 bits of these fingerprints, as they are: not turned or mirrored.
+    """List claims within 31 bits of these fingerprints; rotated and mirrored ones are not tried.
 
-    Exit status 1: none.
+    Exit status 1: there are none.
     """
     wanted = [_bits(text) for text in hashes]
     with open_existing(data) as (platform, _):
@@ -71,10 +71,10 @@ def lookup(
 
 
 def status(data: Data, as_json: Json = False) -> None:
-    """How many fingerprints the index knows, and how its file stands."""
+    """Say how many fingerprints the index contains, and the state of its file."""
     folder, shards = data / INDEX, gate_settings(data).index_shards
     with folder_errors(folder):
-        condition = condition_of(folder, shards)  # before opening mends it
+        condition = condition_of(folder, shards)  # before opening repairs it
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
         state, withdrawn = index.state(), index.holds_withdrawn()
@@ -98,11 +98,11 @@ def status(data: Data, as_json: Json = False) -> None:
     say(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
     say(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
     if withdrawn:
-        say("  It still holds withdrawn ones, which match nothing; they go with the next rebuild.")
+        say("  It still has withdrawn ones, which match nothing, until the next rebuild.")
 
 
 def rebuild(data: Data, as_json: Json = False) -> None:
-    """Make the index's file anew from the bank; a gate that runs goes over to it by itself."""
+    """Rebuild the index's file from the bank; a running gate switches to it by itself."""
     folder = data / INDEX
     with open_existing(data) as (platform, _), folder_errors(folder):
         index = FileIndex(folder, platform.bank, gate_settings(data).index_shards)
@@ -111,11 +111,11 @@ def rebuild(data: Data, as_json: Json = False) -> None:
     if as_json:
         put_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
         return
-    say(f"The index was made anew: {state.whole} of pictures, {state.parts} of parts.")
+    say(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
 
 
 def _bits(text: str) -> bytes:
-    """Raises BadFingerprint."""
+    """Parse 64 hexadecimal digits; raises BadFingerprint."""
     digits = text.strip().lower()
     if len(digits) != 2 * PDQ_BYTES or not set(digits) <= set("0123456789abcdef"):
         raise BadFingerprint
@@ -123,7 +123,7 @@ def _bits(text: str) -> bytes:
 
 
 def _claims_near(wanted: Sequence[bytes], platform: Platform, *, part: bool) -> list[list[Found]]:
-    """For each fingerprint the claims within 31 bits that match, the nearest first."""
+    """For each fingerprint, the matching claims within 31 bits, nearest first."""
     near = platform.index.near(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
     for entry, claim, at_ms in platform.bank.places_on({one.entry for one in near}):
@@ -148,11 +148,6 @@ def _tell(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
             say(f"  {distance} bits: {claim.state} claim {claim.id} in bank {claim.bank}{kind}")
 
 
-def join_try(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    gate.command("try")(try_upload)
-
-
 def try_upload(
     file: Annotated[Path, typer.Argument(help="A picture, a clip or a sound.")],
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
@@ -161,9 +156,9 @@ def try_upload(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Say what the gate would do with a file; nothing is kept of it."""
+    """Say what the gate would do with a file; the file is not stored."""
     untrusted = read_file(file)
-    # As a gate that runs: what an upload does not wait for there is not in its time.
+    # As in a running gate, so that the time excludes what uploads do not wait for.
     with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()
         decision = judge_dry(untrusted, platform, deep=deep)

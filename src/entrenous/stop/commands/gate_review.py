@@ -1,4 +1,4 @@
-"""``entrenous gate review`` and ``gate reviewer``: what waits for a person, and who decides."""
+"""``entrenous gate review`` and ``gate reviewer``: the queue, and who decides."""
 
 import os
 import sys
@@ -21,10 +21,10 @@ from entrenous.stop.client.review_client import (
     ShownMatch,
     ShownQueue,
     ShownReview,
-    client_of,
+    asgi_client,
 )
 from entrenous.stop.commands.gate_bank import AsJson, Data
-from entrenous.stop.commands.gate_drop import setting_of
+from entrenous.stop.commands.gate_drop import settings_from_options
 from entrenous.stop.registration import MATCHING
 from entrenous.stop.review import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
@@ -37,17 +37,8 @@ Name = Annotated[
 ]
 
 
-def join_reviewer(gate: typer.Typer) -> None:
-    """Add this module's commands below ``gate``."""
-    reviewer = typer.Typer(help="Persons who decide about held uploads.", no_args_is_help=True)
-    reviewer.command("add")(add)
-    reviewer.command("list")(list_reviewers)
-    reviewer.command("remove")(remove)
-    gate.add_typer(reviewer, name="reviewer")
-
-
 def add(name: Name, data: Data, as_json: AsJson = False) -> None:
-    """Let a person decide; prints their token, this once. Their name stays in the gate's log."""
+    """Let a person decide; prints their token once. Their name stays in the gate's log."""
     with open_existing(data) as (platform, _):
         token = add_reviewer(name, platform).reveal().decode()
         confirmers = platform.limits.confirmers
@@ -56,13 +47,13 @@ def add(name: Name, data: Data, as_json: AsJson = False) -> None:
         return
     say(f"{name} may look at held uploads and decide.")
     say(f"  Their token, shown only now: {token}")
-    say("  It is for one person: the log says by it who decided, and who saw what.")
+    say("  It is for this person only: the log names them for each decision and view.")
     if confirmers == 1:
         say("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
 
 
 def list_reviewers(data: Data, as_json: AsJson = False) -> None:
-    """Show who may decide, besides the operator."""
+    """List who may decide, besides the operator."""
     with open_existing(data) as (platform, _):
         known, confirmers = platform.reviews.reviewers(), platform.limits.confirmers
     if as_json:
@@ -73,12 +64,12 @@ def list_reviewers(data: Data, as_json: AsJson = False) -> None:
     for one in known:
         say(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
     if not known:
-        say("Nobody decides here but who has the operator's token.")
-    say("One person confirms." if confirmers == 1 else "Two persons confirm.")
+        say("Only the holder of the operator's token decides here.")
+    say("One person confirms." if confirmers == 1 else "Two people confirm.")
 
 
 def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
-    """End a person's token; what they confirmed first, and nobody else yet, counts no more."""
+    """Revoke a person's token; cases that only they confirmed have to be confirmed again."""
     with open_existing(data) as (platform, _):
         platform.reviews.remove_reviewer(name)
     if as_json:
@@ -87,7 +78,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
     say(f"{name} can no longer decide. What they decided stays.")
 
 
-_NEAR: Final = "http://127.0.0.1"  # of an application in this process: nothing is sent there
+_LOCAL_URL: Final = "http://127.0.0.1"  # placeholder for the application in this process
 _DECISIONS: Final = ("confirm", "release")
 _FOUND: Final = {
     "upload": "held as it came",
@@ -99,8 +90,12 @@ _FOUND: Final = {
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    join_reviewer(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    reviewer = typer.Typer(help="People who decide about held uploads.", no_args_is_help=True)
+    reviewer.command("add")(add)
+    reviewer.command("list")(list_reviewers)
+    reviewer.command("remove")(remove)
+    gate.add_typer(reviewer, name="reviewer")
     gate.command("review")(review)
 
 
@@ -112,26 +107,26 @@ def review(
     gate: Annotated[str | None, typer.Option(metavar="URL", help="Or the gate's address.")] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Your token; else the operator's, with --data alone."),
+        typer.Option(metavar="FILE", help="Your token; with --data, the operator's by default."),
     ] = None,
-    after: Annotated[str, typer.Option(metavar="CASE", help="List what came after it.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="List so many at most.")] = 20,
+    after: Annotated[str, typer.Option(metavar="CASE", help="List cases after this one.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="List at most so many.")] = 20,
     show: Annotated[
-        str | None, typer.Option(metavar="CASE", help="Write it small, grey and blurred to --out.")
+        str | None, typer.Option(metavar="CASE", help="Write a small, grey, blurred copy to --out.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A new file, for --show.")
     ] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="With --show: the upload itself, as it came.")
+        bool, typer.Option("--clear", help="With --show: write the upload itself.")
     ] = False,
     decide: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="CASE confirm|release", help="Refuse it and its like, or let it go."),
+        typer.Option(metavar="CASE confirm|release", help="Refuse it and its like, or release it."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """List what waits for a person; look at a case, and decide it. The log says who did what."""
+    """List uploads that wait for a reviewer; look at a case, or decide it. All of it is logged."""
     if (data is None) == (gate is None):
         raise typer.BadParameter("give --data DIR, or --gate URL")
     if (show is None) != (out is None) or (clear and show is None) or (show and decide):
@@ -151,27 +146,27 @@ def review(
 def _client(
     context: typer.Context, data: Path | None, gate: str | None, token_file: Path | None
 ) -> Iterator[ReviewClient]:
-    """A gate's own machine asks the same application, without a socket."""
+    """Connect to the gate at an address, or open it in this process, without a socket."""
     if data is None:
         if token_file is None and TOKEN_VARIABLE not in os.environ:
             raise typer.BadParameter(
-                "give --token-file FILE, with your own token: whoever runs the gate makes one, by "
-                "entrenous gate reviewer add"
+                "give --token-file FILE with your own token; ask the people who run the gate to "
+                "create it with: entrenous gate reviewer add"
             )
-        setting = setting_of(gate or "", token_file)
+        setting = settings_from_options(gate or "", token_file)
         with new_client(proxy=session_of(context).settings.proxy) as client:
             yield ReviewClient(setting.gate.rstrip("/"), setting.token, client)
         return
     token = None if token_file is None else Secret(read_file(token_file).strip())
     with open_existing(data) as (platform, tokens):
         app = session_of(context).apps["gate"](platform, tokens)
-        with client_of(app) as client:
-            yield ReviewClient(_NEAR, token or tokens.operator, client, called=str(data))
+        with asgi_client(app) as client:
+            yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 
 
 def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> None:
     if after:
-        client.one(after)  # of one that is not there, all would be listed
+        client.one(after)  # raises if there is no such case, else all would be listed
     queue = client.first(after)
     first, found = queue, list[ShownReview]()
     while queue.next is not None and len(found) < limit:
@@ -194,20 +189,20 @@ def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> Non
 def _in_words(
     queue: ShownQueue, found: list[ShownReview], *, more: bool, all_asked: bool
 ) -> Iterator[str]:
-    yield f"{queue.waiting:,} wait for a person; to this gate you are {queue.reviewer}."
+    yield f"{queue.waiting:,} wait for a reviewer; you are {queue.reviewer} at this gate."
     for one in found:
-        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_came(one.at)}"
+        yield f"{one.case}: {_FOUND.get(one.found, one.found)}, {_arrival(one.at)}"
         yield from (f"  {line}" for line in _facts(one))
     if more:
         yield f"There are more: --after {found[-1].case}"
     elif all_asked and len(found) < queue.waiting:
-        yield f"{queue.waiting - len(found):,} that you confirmed wait for another person."
+        yield f"{queue.waiting - len(found):,} that you confirmed wait for a second person."
     if found:
         yield "To look, blurred: --show CASE --out FILE. To decide: --decide CASE confirm|release."
 
 
-def _came(at: str) -> str:
-    """To the minute, and how long ago. A clock that is behind the gate's says nothing of that."""
+def _arrival(at: str) -> str:
+    """The time to the minute, and how long ago unless the clock here is behind the gate's."""
     try:
         moment = datetime.fromisoformat(at).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -218,7 +213,7 @@ def _came(at: str) -> str:
 
 
 def _facts(one: ShownReview) -> Iterator[str]:
-    """What a person decides by. Reasons and references are others' words."""
+    """The facts for a decision; reasons and references are other people's words."""
     for match in one.matches:
         yield _match(match)
     if not one.matches:
@@ -226,11 +221,11 @@ def _facts(one: ShownReview) -> Iterator[str]:
     if one.gathered:
         yield f"{one.gathered:,} more wait with it"
     if one.reference:
-        yield f"your name of it: {one.reference}"
+        yield f"your name for it: {one.reference}"
     if one.first_confirmer:
-        yield f"{one.first_confirmer} confirmed it; another person has to, too"
+        yield f"{one.first_confirmer} confirmed it; a second person has to confirm it too"
     if one.view is None:
-        yield "its bytes are not kept here: look at your own copy"
+        yield "its bytes are not stored here: look at your own copy"
 
 
 def _match(match: ShownMatch) -> str:
@@ -242,7 +237,9 @@ def _match(match: ShownMatch) -> str:
 
 
 def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool) -> None:
-    """Nobody is said to have seen what then has no place to be written to."""
+    """Write the upload to a new file. An existing one is refused first, so that the log does not
+    record a view that did not happen.
+    """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)
     write_new(out, client.upload(case) if clear else client.view(case))
@@ -251,12 +248,12 @@ def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: b
         put_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
         return
     what = "the upload itself, as it came" if clear else "small, grey and blurred"
-    say(f"{out} has case {case}: {what}. The log says that you asked for it.")
+    say(f"{out} has case {case}: {what}. The log records that you asked for it.")
 
 
 def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
-    """On a terminal it is shown once more and asked: a number is soon mistyped. A claim that comes
-    meanwhile is not decided with it.
+    """Decide. On a terminal, show the case and ask first, since a number is easily mistyped. Claims
+    that match only after this are not decided with it.
     """
     before = client.one(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":
@@ -272,19 +269,21 @@ def _told(review: ShownReview, *, as_json: bool) -> None:
         put_json(msgspec.to_builtins(review))
         return
     if review.state == "waiting":
-        say(f"Case {review.case} waits for another person, who has to confirm it, too.")
+        say(f"Case {review.case} waits for a second person, who has to confirm it too.")
         return
     say(f"Case {review.case} is {review.state}.")
     if review.also:
-        say(f"  {len(review.also):,} that are like it were decided with it.")
-    if review.state == "confirmed" and (why := _follows_not(review)):
+        say(f"  {len(review.also):,} like it were decided with it.")
+    if review.state == "confirmed" and (why := _why_not_refused(review)):
         say(f"  {why}")
 
 
-def _follows_not(review: ShownReview) -> str:
-    """Why a confirmed upload is not refused from now on, if it is not."""
+def _why_not_refused(review: ShownReview) -> str:
+    """Why a confirmed upload will not be refused, if it will not be."""
     if not review.matches:
-        return "It could not be read, so nothing is refused by it: the same file is held again."
+        return (
+            "It could not be read, so it is not refused from now on; the same file is held again."
+        )
     if not any(match.state in MATCHING for match in review.matches):
-        return "No claim that it fits is left: nothing follows, and the same file is not stopped."
+        return "No claim that it matches is left, so nothing follows: the same file is not stopped."
     return ""

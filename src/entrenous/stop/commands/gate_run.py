@@ -1,4 +1,4 @@
-"""``entrenous gate run``, and its subprocesses ``gate judge`` and ``gate slow-look``."""
+"""``entrenous gate run``, and its child processes ``gate judge`` and ``gate slow-look``."""
 
 import os
 import signal
@@ -53,9 +53,9 @@ _JUDGES_MAX: Final = 64
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    join_judge(gate)
-    join_slow_look(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    gate.command("judge", hidden=True)(judge)
+    gate.command("slow-look")(slow_look)
     gate.command("run")(run)
 
 
@@ -69,7 +69,7 @@ def run(
         bool,
         typer.Option(
             "--slow-look/--no-slow-look",
-            help="After its answer, look for an upload's parts, by processes beside the gate.",
+            help="After the answer, search uploads for parts, in processes beside the gate.",
         ),
     ] = True,
     judges: Annotated[
@@ -79,24 +79,24 @@ def run(
             max=_JUDGES_MAX,
             metavar="N",
             show_default="one more than processors",
-            help="Processes that judge pictures once two are there at a time; 0: the gate's own.",
+            help="Processes that judge pictures when several come at once; 0: none.",
         ),
     ] = None,
     show_tokens: Annotated[
         bool,
         typer.Option(
-            "--show-tokens", help="Print its tokens too; a service's log would keep them."
+            "--show-tokens", help="Also print its tokens, which a service's log would keep."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once it serves.")] = False,
 ) -> None:
-    """Run a gate: uploads that fit a registered fingerprint are held or refused.
+    """Run a gate: it holds or refuses uploads that match a registered fingerprint.
 
-    Its tokens are in files of its folder that only its account can read.
+    Its tokens are files in its folder that only its account can read.
     """
     host, port = host_and_port(listen)
     front = front_of(data)
-    ways = ServeOptions(_certificate(front))
+    options = ServeOptions(_certificate(front))
     if not front.appeal_url:
         hint(NO_APPEAL)
     start_log(LogKind.ERRORS, sys.stderr)
@@ -124,7 +124,7 @@ def run(
 
         beside = _judges(data, judges, slow_look=slow_look)
         app = session_of(context).apps["gate"](platform, tokens, beside, front)
-        serve(app, host, port, announce, ways)
+        serve(app, host, port, announce, options)
 
 
 def _certificate(front: GateFront) -> Certificate | None:
@@ -134,7 +134,7 @@ def _certificate(front: GateFront) -> Certificate | None:
 
 
 def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
-    """None on a machine with one processor, where they gain nothing."""
+    """The pool of judges; None on a machine with one processor, where it gains nothing."""
     count = wanted
     if count is None:
         count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
@@ -142,20 +142,34 @@ def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | N
 
 
 def follow_command(data: Path) -> list[str]:
-    """Return the command that fetches from other platforms as often as the gate's settings say."""
-    return [sys.executable, "-m", "entrenous", "gate", "follow", "--data", str(data)]
+    """The command that fetches from other platforms at the interval in the settings."""
+    return _subcommand("follow", data)
+
+
+def judge_command(data: Path, *, slow_look: bool) -> list[str]:
+    """The command of a judge process."""
+    return _subcommand("judge", data, "--slow-look" if slow_look else "--no-slow-look")
+
+
+def slow_look_command(data: Path) -> list[str]:
+    """The command of a process that makes deferred scans."""
+    return _subcommand("slow-look", data, "--follow")
+
+
+def _subcommand(name: str, data: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "entrenous", "gate", name, "--data", str(data), *more]
 
 
 def _slow_looks_at_once(data: Path) -> int:
-    """As set, or half as many as processors: each takes what uploads leave idle, and has memory of
-    its own.
+    """The setting, or half the number of processors, since each process needs memory and runs only
+    while uploads leave processors idle.
     """
     wanted = gate_settings(data).slow_look_processes
     return wanted or min(max(1, processors() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
 def _files(data: Path) -> dict[str, str]:
-    """Where its tokens are, since what a service prints is kept in logs that others read."""
+    """Paths instead of tokens, since a service's output is kept in logs that others may read."""
     return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
 
 
@@ -163,17 +177,12 @@ def _shown(tokens: GateTokens) -> dict[str, str]:
     return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}
 
 
-def join_judge(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    gate.command("judge", hidden=True)(judge)
-
-
 def judge(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     slow_look: Annotated[bool, typer.Option("--slow-look/--no-slow-look")] = True,
 ) -> None:
-    """Judge upload after upload from standard input, until it ends."""
-    # A service manager tells all processes of a gate to stop; the gate still waits for answers.
+    """Judge uploads from standard input until it ends."""
+    # A service manager sends SIGTERM to all processes, but the gate still waits for answers.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = set_answers_apart()
     keep_freed_memory()
@@ -187,7 +196,7 @@ def judge(
 
 
 def _judge_one(platform: Platform, answers: int) -> bool:
-    """False when there are no more. Nothing of an upload is kept until the next one comes."""
+    """Judge one upload; False at the end of input. No reference to it is kept while waiting."""
     asked = read_judge_request(partial(read_from, QUESTIONS))
     if asked is None:
         return False
@@ -198,60 +207,44 @@ def _judge_one(platform: Platform, answers: int) -> bool:
 
 
 def without_slow_looks(platform: Platform) -> Platform:
-    """The same, but what can be looked for is looked for before the answer."""
+    """The platform with deferred scans turned off, so that all scans precede the answer."""
     return replace(platform, limits=replace(platform.limits, slow_looks=0))
 
 
-def judge_command(data: Path, *, slow_look: bool) -> list[str]:
-    """What a gate runs beside itself."""
-    looks = "--slow-look" if slow_look else "--no-slow-look"
-    return [sys.executable, "-m", "entrenous", "gate", "judge", "--data", str(data), looks]
-
-
 _ASK_AGAIN_S: Final = 1.0
-_LOWEST: Final = 19
-
-
-def join_slow_look(gate: typer.Typer) -> None:
-    """Add this module's command to ``entrenous gate``."""
-    gate.command("slow-look")(slow_look)
+_LOWEST: Final = 19  # niceness
 
 
 def slow_look(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until standard input ends.")
+        bool, typer.Option("--follow", help="Continue until standard input ends.")
     ] = False,
 ) -> None:
-    """Look slowly at uploads that were let through; a running gate does so by itself."""
-    with suppress(AttributeError, OSError):  # Windows knows no such thing
+    """Search accepted uploads for parts of registered ones; a running gate does so by itself."""
+    with suppress(AttributeError, OSError):  # os.nice does not exist on Windows
         os.nice(_LOWEST)
     use_fork_exec()
     with open_existing(data) as (platform, _):
         if follow:
-            _follow(platform)
+            _scan_until_end(platform)
             return
         made = 0
         while run_deferred_scan(platform):
             made += 1
-        say(f"Slow looks that were made: {made}.")
+        say(f"Uploads searched: {made}.")
 
 
-def slow_look_command(data: Path) -> list[str]:
-    """What a gate runs beside itself."""
-    return [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data), "--follow"]
-
-
-def _follow(platform: Platform) -> None:
+def _scan_until_end(platform: Platform) -> None:
     ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
     while not ended.is_set():
-        if not _one(platform):
+        if not _scan_once(platform):
             ended.wait(_ASK_AGAIN_S)
 
 
-def _one(platform: Platform) -> bool:
-    """Of a failure only its kind is said, for its words may tell of an upload."""
+def _scan_once(platform: Platform) -> bool:
+    """Run one scan; of a failure only the class is printed, as its message may tell of uploads."""
     try:
         return run_deferred_scan(platform)
     except EntrenousError as why:

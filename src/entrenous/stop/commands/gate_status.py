@@ -19,42 +19,45 @@ from entrenous.stop.gate_settings import FILE, gate_settings
 from entrenous.stop.index.file_index import condition_of, written_at
 from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
 from entrenous.stop.platform import Platform
-from entrenous.stop.store.gate_figures import figures_of, shut_away_of
+from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX, front_of, open_existing
 from entrenous.terminal.output import put_json, rfc3339_utc, say
 
 NO_APPEAL: Final = (
-    "People whose uploads are refused get a case number and no link to ask for a look: set"
-    " appeal_url in gate.toml."
+    "People whose uploads are refused get a case number but no link to appeal: set appeal_url in"
+    " gate.toml."
 )
 IN_SHADOW: Final = (
-    "This gate is in shadow: it lets every upload through, and lists what it would have stopped."
+    "This gate is in shadow mode: it lets every upload through, and records what it would stop."
 )
 _HOUR_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class _IndexFile:
-    """How the index's file is: "sound", "damaged" or "missing", and since when."""
+    """The index's file: "sound", "damaged" or "missing", and when it was written."""
 
     condition: str
     written_at: datetime | None
 
 
 def join(gate: typer.Typer) -> None:
-    """Add this module's command below ``gate``."""
-    join_audit(gate)
+    """Add this module's commands to the group ``entrenous gate``."""
+    audit = typer.Typer(help="The log of every change.", no_args_is_help=True)
+    audit.command("verify")(verify)
+    audit.command("show")(show)
+    gate.add_typer(audit, name="audit")
     gate.command("status")(status)
 
 
 def status(data: Data, as_json: AsJson = False) -> None:
-    """Say how many claims there are, what waits, and what is wrong, if anything is."""
-    file = _index_file(data)  # before anything mends it
+    """Count registrations and waiting work, and say what is wrong, if anything is."""
+    file = _index_file(data)  # before opening repairs it
     with open_existing(data) as (platform, _):
         standing = figures_of(platform, with_shadow=True)
-        wrong = [*_wrong(standing, file), *_too_few(platform), *_full(platform)]
-        wrong += _shut_away(platform)
-        wrong += [*_readable(data), *_unsealed(data)]
+        wrong = [*_wrong(standing, file), *_missing_reviewers(platform), *_low_disk(platform)]
+        wrong += _undecryptable(platform)
+        wrong += [*_exposed_files(data), *_unencrypted(data)]
         if not front_of(data).appeal_url:
             wrong.append(NO_APPEAL)
         in_shadow = platform.limits.shadow
@@ -75,7 +78,7 @@ def _index_file(data: Path) -> _IndexFile:
         condition = condition_of(folder, shards)
         try:
             return _IndexFile(condition, written_at(folder, shards))
-        except FileNotFoundError:  # also while a gate divides it otherwise
+        except FileNotFoundError:  # also while a gate changes its number of shards
             return _IndexFile("missing", None)
 
 
@@ -90,41 +93,41 @@ def _wrong(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
             " time than its uploads need (docs/operate.md)."
         )
     if file.condition == "damaged":
-        yield "The index's file is damaged. Nothing is lost: the gate makes it anew."
+        yield "The index's file is damaged. Nothing is lost: the gate rebuilds it."
     if file.condition == "missing" and standing.hashes:
-        yield "The index has no file yet: a gate that starts on this folder makes it."
+        yield "The index has no file yet: a gate that starts in this folder creates it."
 
 
-def _too_few(platform: Platform) -> Iterator[str]:
-    """The operator is one person."""
+def _missing_reviewers(platform: Platform) -> Iterator[str]:
     if platform.limits.confirmers > 1 and not platform.reviews.reviewers():
         yield (
-            "Two persons have to confirm, and only the operator is known, so nothing can be:"
-            " entrenous gate reviewer add"
+            "Two people have to confirm, but there is only the operator, so nothing can be"
+            " confirmed. Add a reviewer: entrenous gate reviewer add"
         )
 
 
-def _full(platform: Platform) -> Iterator[str]:
+def _low_disk(platform: Platform) -> Iterator[str]:
     if not platform.reviews.keeps_bytes():
         yield (
-            f"Less than {platform.limits.free_mb_min:,} MB are free on the disk (free_mb_min): held"
-            " uploads are not kept for reviewers, and slow looks are skipped. Make room."
+            f"The disk has less than {platform.limits.free_mb_min:,} MB free (free_mb_min): held"
+            " uploads are not kept for reviewers, and slow looks are skipped. Free some space."
         )
 
 
-def _shut_away(platform: Platform) -> Iterator[str]:
-    count = shut_away_of(platform)
+def _undecryptable(platform: Platform) -> Iterator[str]:
+    count = undecryptable_uploads(platform)
     if count:
         yield (
-            f"{count:,} of the pictures that have waited longest cannot be opened: the key that"
-            " sealed them is gone. Add its line to held.key, or to the file that held_key names; or"
-            " look at the platform's own copies (docs/operate.md)."
+            f"{count:,} of the uploads that have waited longest cannot be decrypted: their key is"
+            " missing. Add its line to held.key, or to the file that held_key names; or look at the"
+            " platform's own copies (docs/operate.md)."
         )
 
 
-def _readable(data: Path) -> Iterator[str]:
-    """What others may read or write in a folder that they may enter: held pictures, tokens. Not
-    the operator's own file of settings, unless the database's password may be in it.
+def _exposed_files(data: Path) -> Iterator[str]:
+    """Warn of files that other accounts can read or write, such as held uploads and tokens.
+
+    The settings file is excepted, unless the database's password may be in it.
     """
     if is_private(data):
         return
@@ -135,13 +138,13 @@ def _readable(data: Path) -> Iterator[str]:
         yield f"Others may read or change {named}: chmod -R go= {data}"
 
 
-def _unsealed(data: Path) -> Iterator[str]:
-    """Several gates on one PostgreSQL need the same key, so none makes one for itself."""
+def _unencrypted(data: Path) -> Iterator[str]:
+    """Warn of unencrypted uploads: for several gates on one PostgreSQL, no key is created."""
     settings = gate_settings(data)
     if settings.database is not None and settings.held_key is None:
         yield (
-            "Pictures that wait for a person lie in PostgreSQL as they came: name a file of keys as"
-            f" held_key in {FILE}, the same for all its gates (docs/operate.md)."
+            "Uploads that wait for a reviewer are stored unencrypted in PostgreSQL: name a file of"
+            f" keys as held_key in {FILE}, the same for all its gates (docs/operate.md)."
         )
 
 
@@ -164,7 +167,7 @@ def _in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
 
 
 def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
-    """One line for each bank in shadow, and what it would have done: how many at each distance."""
+    """For each bank in shadow mode, how many uploads it would have stopped, by distance."""
     lines: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for cell, count in standing.shadow.items():
         lines[cell.bank, cell.would].append((cell.distance, count))
@@ -191,11 +194,11 @@ def _as_json(standing: GateFigures, file: _IndexFile) -> dict[str, object]:
         "look_backs": standing.due.look_backs,
         "index_file": file.condition,
         "index_age_s": None if age_s is None else max(0, round(age_s)),
-        "shadow": [_cell(cell, count) for cell, count in sorted(standing.shadow.items())],
+        "shadow": [_shadow_json(cell, count) for cell, count in sorted(standing.shadow.items())],
     }
 
 
-def _cell(cell: ShadowCell, count: int) -> dict[str, object]:
+def _shadow_json(cell: ShadowCell, count: int) -> dict[str, object]:
     return {
         "bank": cell.bank,
         "would": cell.would.value,
@@ -208,45 +211,37 @@ def _hours(time: timedelta) -> int:
     return int(time.total_seconds() // _HOUR_S)
 
 
-_ROWS_MAX: Final = 1000  # at once
-
-
-def join_audit(gate: typer.Typer) -> None:
-    """Add this module's commands below ``gate``."""
-    audit = typer.Typer(help="The log of every change.", no_args_is_help=True)
-    audit.command("verify")(verify)
-    audit.command("show")(show)
-    gate.add_typer(audit, name="audit")
+_ROWS_MAX: Final = 1000  # per call
 
 
 def verify(
     data: Data,
     head: Annotated[
         str | None,
-        typer.Option(metavar="HEAD", help="As it was printed earlier: it must still be there."),
+        typer.Option(metavar="HEAD", help="A head printed earlier: it must still be in the log."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the log from its start: a row that was changed, dropped or moved is found."""
+    """Check the whole log: a row that was changed, dropped or moved is found."""
     noted = None if head is None else Head.read(head)
     with open_existing(data) as (platform, _):
         found = verify_log(platform.bank, noted)
     if as_json:
         put_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})
         return
-    say(f"The log holds; it has {found.number} rows. Note its head elsewhere:")
+    say(f"The log is intact; it has {found.number} rows. Note its head elsewhere:")
     say(f"  {found}")
 
 
 def show(
     data: Data,
     of: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of one case, claim, bank or reviewer.")
+        str | None, typer.Option(metavar="NAME", help="Only of this case, claim, bank or reviewer.")
     ] = None,
     after: Annotated[int, typer.Option(min=0, metavar="N", help="Rows after this number.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Print rows of the log, at most 1,000: what happened, to what, and by whom."""
+    """Print up to 1,000 rows of the log: what happened, to what, and by whom."""
     with open_existing(data) as (platform, _):
         wanted = (row for row in rows_of(platform.bank, after) if of in (None, row.of))
         rows = list(islice(wanted, _ROWS_MAX + 1))

@@ -1,4 +1,4 @@
-"""``entrenous protect`` and ``entrenous unprotect``: what is asked before a file is registered."""
+"""``entrenous protect`` and ``entrenous unprotect``, and the questions before registering."""
 
 import sys
 from collections import Counter
@@ -60,11 +60,11 @@ _PICTURE: Final = (
     "somebody who has the picture can check that it is listed, and a likeness of it, not the "
     "picture, can be guessed."
 )
-_WINDOWS: Final = (
+_PARTS: Final = (
     " To find cut-outs as well, about 500 fingerprints of parts go along, which betray more; "
     "--whole-only leaves them out."
 )
-_LOOKS: Final = (
+_EMBEDDING: Final = (
     "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
     "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
     "what is around them) and a fuller likeness can be guessed from them. They find more, also "
@@ -77,7 +77,7 @@ _VIDEO: Final = (
     "moment of it, can check that it is listed, and blurred likenesses of its moments, and how it "
     "goes on, can be guessed."
 )
-_INNER: Final = (
+_EDGES: Final = (
     " To find it with its edges cut off as well, a second fingerprint of each moment goes along; "
     "--whole-only leaves these out."
 )
@@ -95,17 +95,17 @@ _SOUND: Final = (
 
 
 def show_what_leaves(medium: Medium, consent: Consent) -> str:
-    """What the fingerprints of such a file give away, for the person to read before they leave."""
+    """Explain what the fingerprints of such a file reveal, before they leave."""
     if medium is Medium.PICTURE:
-        return _PICTURE + (_WINDOWS if consent.parts else "")
+        return _PICTURE + (_PARTS if consent.parts else "")
     if medium is Medium.SOUND:
         return _SOUND
-    edges = _INNER if consent.parts else ""
+    edges = _EDGES if consent.parts else ""
     return _VIDEO + edges + (_ITS_SOUND if consent.sound else "")
 
 
 def ask_adults() -> bool:
-    """Whether everybody in it was; who types no answer has said so by giving the command."""
+    """Ask whether everybody in it was an adult; without a terminal, the command itself says so."""
     if not sys.stdin.isatty():
         return True
     question = "Was everybody in it 18 or older when it was made?"
@@ -113,17 +113,15 @@ def ask_adults() -> bool:
 
 
 def ask_to_send(gate_url: str) -> bool:
-    """Whether the fingerprints may go to that platform, asked after :func:`betrays` was read; who
-    types no answer has agreed by giving the command.
-    """
+    """Ask whether the fingerprints may leave; without a terminal, the command itself agrees."""
     return not sys.stdin.isatty() or typer.confirm(f"Send this to {gate_url}?", err=True)
 
 
 def ask_to_send_embedding() -> bool:
-    """Whether an embedding may go along, after it was said what it betrays; who types no answer has
-    agreed by giving --embedding.
+    """Explain what an embedding reveals, and ask whether it may leave; without a terminal, the
+    option --embedding itself agrees.
     """
-    hint(_LOOKS)
+    hint(_EMBEDDING)
     return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
 
 
@@ -132,11 +130,10 @@ def files_of(
 ) -> Iterator[bytes]:
     """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
 
-    ``received`` yields those of a received message: SEND knows it, and the command line joins the
-    two.
+    ``received`` yields those of a received message, which only SEND can read.
 
     Raises:
-        UnknownMessage: there is none of that name.
+        UnknownMessage: there is no message of that name.
         NotKeptHere: it was received, and its files are not in the vault.
         NothingToProtect: it is a text.
     """
@@ -159,16 +156,16 @@ def _files(
         yield from originals_of(sent, device)
 
 
-_LEFT_OUT: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
+_SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
 
 
 @dataclass(slots=True)
 class FileRegistrar:
-    """One platform, and what the person agreed to.
+    """Registers files with one platform, as the person agreed.
 
-    ``asks``: each kind of file is asked about. ``answers`` are the kinds of files of which it was
-    said what their fingerprints betray, and whether these may leave then; ``made`` is what was
-    registered, ``left_out`` why something was not.
+    With ``asks``, it asks about each kind of file. ``answers`` are the kinds whose consequences
+    were explained, and whether their fingerprints may leave; ``made`` are the registrations,
+    ``left_out`` the reasons for files that could not be registered.
     """
 
     consent: Consent
@@ -180,11 +177,11 @@ class FileRegistrar:
     left_out: list[EntrenousError] = field(default_factory=list)
 
     def register(self, untrusted_data: bytes) -> Protection:
-        """Say what leaves, ask, and register it.
+        """Explain what leaves, ask, and register it.
 
         Raises:
             TooYoung, NotAgreed: the answer was no; nothing was sent.
-            What print_of and protect raise.
+            Others: as :func:`fingerprint_file` and :func:`protect_protect`.
         """
         medium = medium_of(untrusted_data)
         if not self._agreed(medium):
@@ -192,15 +189,17 @@ class FileRegistrar:
         with of_file(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is Medium.CLIP:
-            hint(_of_a_video(what))
+            hint(_describe_video(what))
         before = registered_already(what, self.gate, self.device)
         if before is not None:
-            hint("You registered this there already, as the claim that follows; nothing was sent.")
+            hint(
+                "You have already registered this there, as the following claim. Nothing was sent."
+            )
         self.made.append(before or protect_protect(what, self.gate, self.device))
         return self.made[-1]
 
     def _agreed(self, medium: Medium) -> bool:
-        """The answer for this kind of file, asked once, after what it is about can be read."""
+        """Explain and ask once for each kind of file."""
         if medium not in self.answers:
             hint(show_what_leaves(medium, self.consent))
             if not self.answers and not ask_adults():
@@ -209,25 +208,23 @@ class FileRegistrar:
         return self.answers[medium]
 
     def register_all(self, files: Iterable[bytes]) -> None:
-        """Register each, but for what cannot be told apart or may not leave; that is said by its
-        number.
-        """
+        """Register each file; name those that cannot be registered by their number."""
         for number, untrusted_data in enumerate(files, 1):
             try:
                 self.register(untrusted_data)
-            except _LEFT_OUT as why:
+            except _SKIPPED as why:
                 self.left_out.append(why)
                 hint(f"File {number} of the message was left out.")
 
 
-def _of_a_video(what: Print) -> str:
+def _describe_video(what: Print) -> str:
     match what:
         case ClipPrint(video, None):
             return f"Fingerprints of {len(video.frames)} moments, and nothing of its sound."
         case ClipPrint(video):
             return f"Fingerprints of {len(video.frames)} moments, and of its sound."
         case _:
-            return "There are no moments in it to tell it by: a fingerprint of its sound alone."
+            return "It has no moments that can be recognized: only a fingerprint of its sound."
 
 
 _KINDS: Final = {PICTURE_KIND: "picture", VIDEO_KIND: "video", SOUND_KIND: "sound"}
@@ -235,7 +232,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
     app.command("protect")(protect)
     app.command("unprotect")(unprotect)
 
@@ -281,7 +277,7 @@ def protect(
     if listed:
         _list(context, ask=ask, as_json=as_json)
         return
-    if under_18:  # who helps then, whatever else is missing
+    if under_18:  # before any other error: tell who helps
         raise TooYoung
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter("give a file, or --message NAME, and --gate URL")
@@ -308,7 +304,7 @@ def _protect_message(
     *,
     as_json: bool,
 ) -> None:
-    """What can be registered is; then why the first of the others can not is the answer."""
+    """Register what can be registered; then raise the first reason why a file was left out."""
     try:
         desk.register_all(files_of(message, desk.device, received))
     finally:
@@ -334,29 +330,32 @@ def unprotect(
             with bank_client(protection.gate_url, proxy) as client:
                 protection = withdraw(protection, client, device)
         except EntrenousError as why:
-            if off_list and protection.state is None:  # else her token alone ends what they have
+            if off_list and protection.state is None:  # a confirmed one needs the token to end it
                 forget(protection, device)
                 _tell_forgotten(protection, as_json=as_json)
                 return
-            _hint_at_what_is_left(protection, why)
+            _hint_after_failure(protection, why)
             raise
     _tell(protection, as_json=as_json)
 
 
-def _hint_at_what_is_left(protection: Protection, why: EntrenousError) -> None:
-    """After a withdrawal that failed."""
+def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
+    """Say what to do after a failed withdrawal."""
     claim = protection.claim
     if protection.state is None:
-        hint(f"Nobody confirmed it. Off your list: entrenous unprotect {claim} --forget")
+        hint(
+            "The platform never confirmed it. To take it off your list: entrenous unprotect "
+            f"{claim} --forget"
+        )
     elif not isinstance(why, NoSuchClaim):
         hint(
-            f"As far as can be told from here, {claim} is still registered there. "
-            f"When the reason is gone, type again: entrenous unprotect {claim}"
+            f"As far as we can tell, {claim} is still registered there. "
+            f"Once this is solved, type again: entrenous unprotect {claim}"
         )
 
 
 def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
-    """Its token is gone: what is left if the platform did hear of it is to ask a person there."""
+    """The token is gone: if the platform did receive the claim, only a person there can end it."""
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
         return
@@ -368,7 +367,7 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with device_of(context) as device:
         noted = protections(device)
-        known = _asked(noted, session_of(context).settings.proxy, device) if ask else noted
+        known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
         _tell_all(known, as_json=True)
         return
@@ -378,11 +377,11 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
         say("Nothing registered yet.")
 
 
-def _asked(
+def _current_states(
     known: Sequence[Protection], proxy: Proxy | None, device: Device
 ) -> Sequence[Protection]:
-    """How they stand now; a platform that does not say so leaves them as they were, and one that is
-    silent is not asked again: somebody waits.
+    """Ask for the current state of each; where there is no answer, show the last known one. An
+    unreachable platform is asked once only, since the user waits.
     """
     silent = Counter[str]()
     with ExitStack() as clients:

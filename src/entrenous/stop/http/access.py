@@ -1,8 +1,7 @@
-"""Who asks, from which address, and how much they may ask for (docs/spec/gate.md, 6).
+"""Authenticate requests, find the client's address, and limit use (docs/spec/gate.md, 6).
 
-Where proxies stand in between, the client's address is the one that they forward (6.2). One account
-may bring a limited number of uploads in an hour, so that nobody can probe who is registered. Names
-of registrations and cases in addresses are read here too.
+Behind proxies, the client's address is the forwarded one (6.2). An account may submit a limited
+number of uploads per hour, so that nobody can probe which pictures are registered.
 """
 
 import hmac
@@ -35,47 +34,48 @@ _CHARS_MAX: Final = 64
 
 
 def claim_in(request: Request) -> ClaimId:
-    """The claim that the address names; raises NoSuchClaim."""
+    """The claim's id in the address; raises NoSuchClaim."""
     name = request.path_params["claim"]
-    if not _may_be(name):
+    if not _is_valid_name(name):
         raise NoSuchClaim(claim="with such a name")
     return ClaimId(name)
 
 
 def case_in(request: Request) -> str:
-    """The case that the address names; raises NoSuchReview."""
+    """The case's number in the address; raises NoSuchReview."""
     return checked_case(str(request.path_params["case"]))
 
 
 def checked_case(untrusted_name: str) -> str:
-    """What may be a case's number; raises NoSuchReview."""
-    if not _may_be(untrusted_name):
+    """Check that this may be a case's number; raises NoSuchReview."""
+    if not _is_valid_name(untrusted_name):
         raise NoSuchReview(case="that was given")
     return untrusted_name
 
 
-def _may_be(untrusted_name: str) -> bool:
+def _is_valid_name(untrusted_name: str) -> bool:
     return len(untrusted_name) <= _CHARS_MAX and untrusted_name.isprintable()
 
 
-# Of an IPv6 address: whoever has one has all that begin like it. A household is given a /64, often
-# a /56, a site a /48; of the wider ones so many times as much is taken.
-_HOUSEHOLDS: Final = ((64, 1), (56, 2), (48, 10))
+# Prefix lengths of IPv6 networks, and how many times the limit of one household each may use: a
+# household is assigned a /64, often a /56, a site a /48.
+_NETWORKS: Final = ((64, 1), (56, 2), (48, 10))
 _HOUR_S: Final = 3600
 PUBLISHES_HEADER: Final = "Entrenous-Publishes"
 
 
 class Role(StrEnum):
-    """What a token makes of the one who shows it."""
+    """What a token permits."""
 
-    OPERATOR = "operator"  # the platform's own server or staff: sees why
-    UPLOADER = "uploader"  # a person's browser: sees what happens to the upload, and no more
+    OPERATOR = "operator"  # the platform's own server or staff: sees the reasons
+    UPLOADER = "uploader"  # a person's browser: sees only whether an upload was refused
 
 
 @dataclass(frozen=True, slots=True)
 class GateAccess:
-    """Tokens, as the text that is shown, and limits. Without ``uploader`` only the operator may
-    bring uploads; who shows ``metrics`` may read the figures, and nothing else.
+    """Tokens (as shown in the header) and limits.
+
+    Without ``uploader`` only the operator may upload; ``metrics`` permits reading metrics alone.
     """
 
     operator: Secret
@@ -90,30 +90,31 @@ class GateAccess:
 
 class BadPublishes(Malformed):
     """
-    The header Entrenous-Publishes is "held" or "all", or left out. Nothing was looked at.
+    The header Entrenous-Publishes must be "held" or "all", or absent. Nothing was judged.
     """
 
 
 class WrongToken(Unproven):
     """
-    This needs a token that you did not show: "Authorization: Bearer ...". The gate keeps its tokens
-    in the folder of its database.
+    This needs a valid token in the header "Authorization: Bearer ...". The gate's tokens are in its
+    folder.
     """
 
 
 def role_of(request: Request, access: GateAccess) -> Role:
-    """Operator or uploader; raises WrongToken. Compared in constant time."""
+    """Operator or uploader, compared in constant time; raises WrongToken."""
     if is_operator(request, access):
         return Role.OPERATOR
-    if _shows(request, access.uploader):
+    if _has_token(request, access.uploader):
         return Role.UPLOADER
     raise WrongToken
 
 
 def publishes_of(request: Request, role: Role) -> Publishes:
-    """What the platform publishes whatever the gate says; an uploader's word is not looked at.
+    """What the platform publishes whatever the gate decides; ignored in an uploader's request.
 
-    Raises BadPublishes.
+    Raises:
+        BadPublishes.
     """
     said = request.headers.get(PUBLISHES_HEADER)
     if said is None or role is not Role.OPERATOR:
@@ -124,18 +125,17 @@ def publishes_of(request: Request, role: Role) -> Publishes:
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
-    """Whether the operator asks; a wrong token is no error here."""
-    return _shows(request, access.operator)
+    """Whether the request has the operator's token; another token is no error here."""
+    return _has_token(request, access.operator)
 
 
 def require_operator(request: Request, access: GateAccess) -> None:
-    """Raises WrongToken unless the operator asks."""
     if not is_operator(request, access):
         raise WrongToken
 
 
 async def require_reviewer(request: Request, access: GateAccess, platform: Platform) -> str:
-    """Who decides: the operator, or the reviewer whose token it is; raises WrongToken."""
+    """The operator or the name of the token's reviewer; raises WrongToken."""
     if is_operator(request, access):
         return OPERATOR
     name = await run_in_threadpool(reviewer_with, bearer(request), platform)
@@ -145,51 +145,51 @@ async def require_reviewer(request: Request, access: GateAccess, platform: Platf
 
 
 def require_figures(request: Request, access: GateAccess) -> None:
-    """Raises WrongToken unless the operator asks, or who may read the figures."""
-    if not (is_operator(request, access) or _shows(request, access.metrics)):
+    """Require the operator's token or the one for metrics; raises WrongToken."""
+    if not (is_operator(request, access) or _has_token(request, access.metrics)):
         raise WrongToken
 
 
-def _shows(request: Request, token: Secret | None) -> bool:
+def _has_token(request: Request, token: Secret | None) -> bool:
     return token is not None and hmac.compare_digest(bearer(request), token.reveal())
 
 
 def bearer(request: Request) -> bytes:
-    """The token that was shown, as the text that it was sent as; empty when there is none."""
+    """The token in the header as bytes; empty if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
 def holder_token(request: Request) -> Secret:
-    """A claim holder's token: 32 bytes in base64 for addresses; raises WrongToken."""
-    return _secret(request, HOLDER_TOKEN_BYTES)
+    """The claim holder's token: 32 bytes in base64url; raises WrongToken."""
+    return _base64url_secret(request, HOLDER_TOKEN_BYTES)
 
 
 def appeal_secret(request: Request) -> Secret:
-    """What came with a decision: 16 bytes in base64 for addresses.
+    """The secret that came with a decision: 16 bytes in base64url.
 
     Raises:
-        WrongToken: none was shown.
-        NoSuchReview: what was shown opens no case, as it is not in this form.
+        WrongToken: the request has none.
+        NoSuchReview: it is malformed, so it belongs to no case.
     """
     try:
-        return _secret(request, SECRET_BYTES)
+        return _base64url_secret(request, SECRET_BYTES)
     except WrongToken:
         if bearer(request):
             raise NoSuchReview(case=case_in(request)) from None
         raise
 
 
-def _secret(request: Request, size: int) -> Secret:
+def _base64url_secret(request: Request, size: int) -> Secret:
     try:
         return Secret(from_base64url(bearer(request).decode("latin-1"), size))
     except NotUnderstood as problem:
         raise WrongToken from problem
 
 
-def households(client: str) -> tuple[tuple[str, int], ...]:
-    """Whose claims are counted together, and how many times a household's limit they have: an IPv4
-    address, or the networks of an IPv6 one, the smallest first.
+def client_networks(client: str) -> tuple[tuple[str, int], ...]:
+    """The names under which a client is counted, each with a multiple of a household's limit: an
+    IPv4 address, or the networks of an IPv6 address, smallest first.
     """
     try:
         address = ipaddress.ip_address(client)
@@ -199,7 +199,7 @@ def households(client: str) -> tuple[tuple[str, int], ...]:
         return ((client, 1),)
     if address.ipv4_mapped:
         return ((str(address.ipv4_mapped), 1),)
-    return tuple((_network(address, bits), times) for bits, times in _HOUSEHOLDS)
+    return tuple((_network(address, bits), times) for bits, times in _NETWORKS)
 
 
 def _network(address: ipaddress.IPv6Address, bits: int) -> str:
@@ -209,11 +209,10 @@ def _network(address: ipaddress.IPv6Address, bits: int) -> str:
 
 @dataclass(slots=True)
 class HourlyLimit:
-    """Counts per household and of all in a clock hour, in memory: a restart forgets, an hour
-    forgets.
+    """Counts per household and in total per clock hour, in memory only.
 
-    What is refused for its own household's sake is not counted for everybody. As ``of_all`` are
-    counted at most, no more addresses than that are kept in mind, each with its networks.
+    Requests refused for their household's limit do not count towards the total. At most ``of_all``
+    addresses are remembered.
     """
 
     per_hour: int
@@ -223,14 +222,12 @@ class HourlyLimit:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, client: str, now: datetime) -> None:
-        """One more of that address; above a limit raises GateBusy, with the seconds to the next
-        hour.
-        """
+        """Count one request; above a limit raises GateBusy with the seconds to the next hour."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour, self.every = hour, 0
             self.counts.clear()
-        counted = households(client)
+        counted = client_networks(client)
         if self.every >= self.of_all or any(self._is_full(*one) for one in counted):
             raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
         self.every += 1
@@ -243,19 +240,18 @@ class HourlyLimit:
 
 HEADER: Final = "Entrenous-Account"
 _ACCOUNT: Final = re.compile(r"[!-~]{1,128}")
-# Names in mind at a time, some 30 MB; of others the hour's are not counted.
-_KEPT_MAX: Final = 200_000
+_KEPT_MAX: Final = 200_000  # names to remember, some 30 MB; further ones are not counted
 _NAME_BYTES: Final = 16
-# Many people are one name where a hook does not know whose an upload is: so many times as many
-# refusals are theirs, and their uploads are not bounded.
-_NOBODY_TIMES: Final = 50
-#: Under which names somebody is counted, and how many times the limit each of them has.
+# Hooks that do not know whose an upload is count as one account, with this multiple of the limit of
+# refusals, and without a limit of uploads.
+_ANONYMOUS_TIMES: Final = 50
+#: Hashed names under which a client is counted, each with a multiple of the limit.
 Names = tuple[tuple[bytes, int], ...]
 
 
 class TooManyUploads(Unreachable):
     """
-    As many uploads came from this account as are taken in an hour, so this one was not looked at.
+    This account has made as many uploads as are accepted in an hour, so this one was not judged.
     Nothing was published. Try again in {minutes} minutes, or ask the people who run this
     platform{where}.
     """
@@ -263,15 +259,15 @@ class TooManyUploads(Unreachable):
 
 class BadAccount(Malformed):
     """
-    The name of an account has 1 to 128 printable characters of ASCII, without a space. Nothing was
-    looked at.
+    The name of an account has 1 to 128 printable ASCII characters and no space. Nothing was judged.
     """
 
 
 @dataclass(slots=True)
 class Accounts:
-    """Counts in a clock hour, in memory: a restart forgets, an hour forgets. Of an account or an
-    address there is a hash with a ``key`` that nobody else has, and nothing else.
+    """Counts per account and clock hour, in memory only.
+
+    Accounts and addresses are remembered as a hash with the random ``key``.
     """
 
     access: GateAccess
@@ -281,25 +277,30 @@ class Accounts:
     refused: dict[bytes, int] = field(default_factory=dict)
 
     def of(self, request: Request, role: Role) -> Names:
-        """Whom an upload counts for: an operator's server says it, if it knows, and else they are
-        one; what an uploader says of herself is not looked at, and her address counts.
+        """The names under which an upload counts.
 
-        Raises BadAccount.
+        The operator's server names the account; uploads without a name count as one account. For an
+        uploader the address counts, and a header is ignored.
+
+        Raises:
+            BadAccount.
         """
         if role is Role.OPERATOR:
             said = request.headers.get(HEADER)
             if said is None:
-                return self._nobody()
+                return self._anonymous()
             if not _ACCOUNT.fullmatch(said):
                 raise BadAccount
             return ((self._name("account", said), 1),)
         client = request.client.host if request.client else ""
-        return tuple((self._name("network", name), times) for name, times in households(client))
+        return tuple(
+            (self._name("network", name), times) for name, times in client_networks(client)
+        )
 
     def count(self, names: Names, now: datetime) -> None:
-        """One more upload of theirs; raises TooManyUploads."""
-        self._begin(now)
-        known = () if names == self._nobody() else names
+        """Count one more upload; raises TooManyUploads."""
+        self._start_hour(now)
+        known = () if names == self._anonymous() else names
         if _is_full(known, self.uploads, self.access.uploads_per_account) or _is_full(
             names, self.refused, self.access.refused_per_account
         ):
@@ -307,11 +308,11 @@ class Accounts:
         _add(known, self.uploads)
 
     def was_refused(self, names: Names, now: datetime) -> None:
-        """One that was counted fits what nobody may post."""
-        self._begin(now)
+        """Count one more refusal, of an upload that was counted."""
+        self._start_hour(now)
         _add(names, self.refused)
 
-    def _begin(self, now: datetime) -> None:
+    def _start_hour(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour = hour
@@ -323,8 +324,8 @@ class Accounts:
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
-    def _nobody(self) -> Names:
-        return ((self._name("nobody", ""), _NOBODY_TIMES),)
+    def _anonymous(self) -> Names:
+        return ((self._name("nobody", ""), _ANONYMOUS_TIMES),)
 
     def _name(self, kind: str, text: str) -> bytes:
         said = f"{kind}\0{text}".encode()
@@ -342,8 +343,8 @@ def _add(names: Names, counts: dict[bytes, int]) -> None:
 
 
 _NAME: Final = b"x-forwarded-for"
-# A node of RFC 7239, section 6, without its quotes; and, as proxies write them, IPv6 without
-# brackets. "unknown" and names that hide an address are none that could be counted.
+# A node of RFC 7239, section 6, without quotes, or, as proxies write it, IPv6 without brackets.
+# "unknown" and obfuscated names do not match.
 _PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
 _HOP: Final = re.compile(
     rf"(?P<four>[\d.]+){_PORT}|\[(?P<six>[\da-f:.]+)\]{_PORT}|(?P<bare>[\da-f:.]+)",
@@ -353,33 +354,32 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class BehindProxies:
-    """Wraps an ASGI application, which then finds who asked as the ``client`` of each request."""
+    """ASGI middleware that sets each request's ``client`` to the forwarded address."""
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
         self._app = app
         self._trusted = tuple(trusted)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Hand a request on."""
         client = scope.get("client")
         if scope["type"] == "http" and client:
             said = [value.decode("latin-1") for name, value in scope["headers"] if name == _NAME]
-            scope = {**scope, "client": (client_of(client[0], said, self._trusted), 0)}
+            scope = {**scope, "client": (forwarded_client(client[0], said, self._trusted), 0)}
         await self._app(scope, receive, send)
 
 
-def client_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
-    """The address of whoever asked.
+def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
+    """The address of the client behind trusted proxies.
 
     Args:
-        peer: the address that is connected.
-        forwarded: the values of X-Forwarded-For, in their order; a stranger may have written them.
-        trusted: the networks of proxies that are believed.
+        peer: the connected address.
+        forwarded: the values of X-Forwarded-For, in order; untrusted.
+        trusted: the networks of proxies to believe.
 
     Returns:
-        The first address from the right that is no trusted proxy's. Where the next one to the left
-        is none, or cannot be read, it is the proxy's that said so; of a peer that is not trusted,
-        its own.
+        The last address, from the right, that is not a trusted proxy's. Where the next entry is
+        missing or malformed, the address of the proxy that forwarded it. The peer's own address if
+        it is not trusted.
     """
     at = _address(peer)
     if at is None:
@@ -395,13 +395,13 @@ def client_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -
 
 
 def _node(untrusted_hop: str) -> str:
-    """Without brackets and port; empty for what is no address."""
+    """The address without brackets and port, or "" if it is malformed."""
     found = _HOP.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 
 
 def _address(text: str) -> _Address | None:
-    """An IPv4 address that is written as an IPv6 one is that IPv4 address."""
+    """Parse an address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

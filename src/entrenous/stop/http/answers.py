@@ -1,4 +1,4 @@
-"""The gate's answers as JSON objects, and errors as problem documents (docs/spec/gate.md, 6)."""
+"""The gate's answers as JSON, and errors as problem documents (docs/spec/gate.md, 6)."""
 
 import logging
 import traceback
@@ -28,11 +28,10 @@ PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 
 
 def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, Any]:
-    """The operator sees outcome and matches.
+    """Render a decision; only the operator sees outcome and matches.
 
-    An uploader sees only whether the upload was refused: a held one is answered with the same words
-    as one that was let through. What that hides, and what it does not, is in docs/spec/gate.md
-    section 6.
+    An uploader learns only whether the upload was refused: a quarantined one is answered like one
+    that was let through. docs/spec/gate.md, section 6, says what this hides and what not.
     """
     answer: dict[str, Any] = {"schema": "entrenous/decision/1", "case": decision.case}
     if decision.secret is not None:
@@ -55,14 +54,12 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
 
 
 def match_for_operator(match: Match) -> dict[str, Any]:
-    """Bank, distance in bits, and how the upload came from the registered picture."""
+    """Bank, distance in bits, and how the upload was derived from the registered picture."""
     return {"bank": match.bank, "distance": match.distance, "how": match.how}
 
 
 def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
-    """A judged upload, with what a person decides by, and without its bytes: these are fetched by
-    their own address.
-    """
+    """Render a judged upload with the facts for a decision; its bytes have their own address."""
     return {
         "schema": "entrenous/review/1",
         "case": review.case,
@@ -80,7 +77,7 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
 
 
 def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
-    """Besides, which claim it is, how that stands now, why it was made, and what others say."""
+    """The match with the claim's id, state, reason and partners' opinions."""
     shown = match_for_operator(match) | {"claim": match.claim}
     if match.claim not in facts:
         return shown
@@ -91,7 +88,7 @@ def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[
 
 
 def appeal_answer(case: str) -> dict[str, Any]:
-    """The same, whatever became of the upload."""
+    """The same answer whether the upload was refused, quarantined or let through."""
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
@@ -127,17 +124,17 @@ _LOG: Final = logging.getLogger("entrenous.gate")
 
 class GateFault(EntrenousError):
     """
-    Something went wrong here. Nothing was published; try again later.
+    The gate failed. Nothing was published; try again later.
     """
 
 
 def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
-    """Our own errors say themselves what a person reads; what the database said is for the
-    operator only.
+    """Return a handler that answers with the error's own message; details of database errors are
+    shown to the operator only.
     """
 
     def answer(request: Request, error: Exception) -> Response:
-        assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this family only)
+        assert isinstance(error, EntrenousError)  # noqa: S101 (registered for this class only)
         if isinstance(error, BankUnreachable) and not is_operator(request, access):
             return _problem(BankUnreachable(why="it is busy or stopped"))
         return _problem(error)
@@ -146,7 +143,7 @@ def on_error(access: GateAccess) -> Callable[[Request, Exception], Response]:
 
 
 def on_http_error(_request: Request, error: Exception) -> Response:
-    """What the web framework refuses: no such address, no such method."""
+    """Answer the framework's errors, such as an unknown address or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
     title = HTTPStatus(error.status_code).phrase
     body = {"type": "about:blank", "title": title, "status": error.status_code}
@@ -156,18 +153,18 @@ def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 def on_hang_up(_request: Request, _error: Exception) -> Response:
-    """Whoever sent this went away in the middle: no fault of ours, and nobody reads the answer."""
+    """The client disconnected while sending: not our fault, and nobody reads the answer."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def on_bug(_request: Request, error: Exception) -> Response:
-    """Ours; the server's log has it, the answer does not."""
+    """Log a bug; the answer does not describe it."""
     log_bug(error)
     return _problem(GateFault())
 
 
 def log_bug(error: Exception) -> None:
-    """Its kind and the lines of code that it passed through, never values."""
+    """Log the error's class and the functions and lines in its traceback, never values."""
     frames = traceback.extract_tb(error.__traceback__)
     path = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
     said = {"event": "bug", "kind": type(error).__name__, "at": path}

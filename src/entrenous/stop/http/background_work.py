@@ -1,4 +1,4 @@
-"""What a gate does by itself: after an answer, each minute, each hour."""
+"""A gate's background work: after an answer, each minute, each hour."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,11 +18,13 @@ from entrenous.stop.review import send_alert
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
-async def afterwards(
+async def run_after_answer(
     work: Callable[..., object], *args: object, places: anyio.CapacityLimiter | None = None
 ) -> object:
-    """Do it in a thread, one of ``places`` where it takes long, so that requests keep theirs; of a
-    failure only its kind is logged, for its words may tell of people, and the answer is None.
+    """Run ``work`` in a thread, after the answer was sent.
+
+    Long work gets its own limiter, ``places``, so that requests keep their threads. Of a failure
+    only the class is logged, since its message may mention people; the result is then None.
     """
     try:
         return await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
@@ -34,13 +36,13 @@ async def afterwards(
 
 HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
-_REST: Final = 3
+_REST: Final = 3  # times as long as the last piece took
 Works = Sequence[Callable[[], object]]
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
-    """What else is done at once and then every hour, or every minute, while a gate is served."""
+    """Further work to do at once and then every hour or minute, while the gate serves."""
 
     hourly: Works = ()
     minutely: Works = ()
@@ -48,55 +50,56 @@ class BackgroundTasks:
 
 @asynccontextmanager
 async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
-    """While this is open, do each of these at once and then again and again, in a thread."""
+    """Run each of ``works`` in a thread at once, and again every ``every_s``, until closed."""
     async with anyio.create_task_group() as group:
-        group.start_soon(_again_and_again, works, every_s)
+        group.start_soon(_repeat, works, every_s)
         yield
         group.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
-    """While this is open, do this in a thread as long as it says that it did something, resting
-    three times as long in between, so that uploads have most of the machine; then again after
-    ``every_s``. Closing waits for one piece at most.
+async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
+    """Run ``work`` in a thread as long as it returns true, then again after ``every_s``.
+
+    It pauses three times as long as it ran, to leave uploads most of the machine. Closing waits for
+    at most one call.
     """
     async with anyio.create_task_group() as group:
-        group.start_soon(_piece_by_piece, work, every_s)
+        group.start_soon(_run_pieces, work, every_s)
         yield
         group.cancel_scope.cancel()
 
 
-async def _piece_by_piece(work: Callable[[], object], every_s: float) -> None:
+async def _run_pieces(work: Callable[[], object], every_s: float) -> None:
     while True:
         began = anyio.current_time()
-        did = await afterwards(work)
+        did = await run_after_answer(work)
         await anyio.sleep(_REST * (anyio.current_time() - began) if did else every_s)
 
 
-async def _again_and_again(works: Works, every_s: float) -> None:
+async def _repeat(works: Works, every_s: float) -> None:
     while True:
         for work in works:
-            await afterwards(work)
+            await run_after_answer(work)
         await anyio.sleep(every_s)
 
 
-def each_minute(platform: Platform) -> tuple[Callable[[], object], ...]:
-    """What the clock says, and slow looks for which there was no room. (Those that are due are
-    made by processes of their own.)
+def minutely_work(platform: Platform) -> tuple[Callable[[], object], ...]:
+    """Check the clock, and skip deferred scans that are overdue. (Separate processes make the
+    scans.)
     """
     return (partial(_note_clock, platform), partial(_skip, platform))
 
 
-def run_due_work(platform: Platform) -> Callable[[], object]:
-    """Look backs of claims that a list, a fetch or a partner brought, or that a process was killed
-    at: some at a time.
+def look_back_work(platform: Platform) -> Callable[[], object]:
+    """Make due look backs, some at a time: for claims from a list, a fetch or a partner, or left by
+    a killed process.
     """
     return partial(look_back_due, platform)
 
 
-def page_if_due(platform: Platform) -> None:
-    """Each minute too, apart from the others: what it runs may take a while."""
+def send_due_alerts(platform: Platform) -> None:
+    """Send due alerts; in a task of its own, since the alert program may take a while."""
     for failed in send_alert(platform):
         said = {"event": "page-failed", **failed.facts}
         _LOG.error("page failed: %(kind)s", said, extra={"said": said})
@@ -111,6 +114,6 @@ def _note_clock(platform: Platform) -> None:
 
 def _skip(platform: Platform) -> None:
     skipped = skip_deferred_scans(platform)
-    if skipped and platform.limits.slow_looks > 0:  # else nobody expects any
+    if skipped and platform.limits.slow_looks > 0:  # otherwise the operator turned them off
         said = {"event": "slow-look-skipped", "uploads": skipped}
         _LOG.warning("slow look skipped: %(uploads)d uploads", said, extra={"said": said})

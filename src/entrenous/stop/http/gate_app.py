@@ -1,4 +1,4 @@
-"""The platform's gate over HTTP: upload, register, review (docs/spec/gate.md, 6)."""
+"""The gate's HTTP application: uploads, registrations, reviews (docs/spec/gate.md, 6)."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -23,13 +23,13 @@ from entrenous.stop.http.background_work import (
     HOUR_S,
     MINUTE_S,
     BackgroundTasks,
-    each_minute,
-    in_pieces,
-    page_if_due,
-    run_due_work,
+    look_back_work,
+    minutely_work,
+    run_in_pieces,
     run_recurring,
+    send_due_alerts,
 )
-from entrenous.stop.http.metrics import CONTENT_TYPE, Metered, Meters, Sight
+from entrenous.stop.http.metrics import CONTENT_TYPE, GateMetrics, MetricsMiddleware, Snapshot
 from entrenous.stop.http.registration_requests import Claims
 from entrenous.stop.http.review_requests import Reviews
 from entrenous.stop.http.upload_requests import Uploads
@@ -42,21 +42,25 @@ def gate_app(
     platform: Platform,
     access: GateAccess,
     chores: BackgroundTasks = BackgroundTasks(),  # noqa: B008 (frozen)
-    look: Callable[[], Sight] | None = None,
+    look: Callable[[], Snapshot] | None = None,
     judges: JudgePool | None = None,
 ) -> Starlette:
-    """The gate's ASGI application, for a platform whose banks ``prepare_banks`` has made.
+    """Build the gate's ASGI application; ``prepare_banks`` must have created the platform's banks.
 
-    While it is served, ``chores`` are done. ``look`` counts for the figures what is in database and
-    index. ``judges`` help where there is more than one picture.
+    Args:
+        platform: the gate.
+        access: tokens and limits.
+        chores: further work to do while it serves.
+        look: counts database and index for the metrics.
+        judges: processes that judge pictures in parallel.
     """
-    meters = Meters(look)
+    meters = GateMetrics(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
     uploads.judged = partial(meters.judged, banks=partial(banks_as_they_act, platform))
     reviews = Reviews(platform, access, meters.reviewed)
 
     async def status(request: Request) -> Response:
-        """Is it alive, and does its database answer? Counts are for the operator only."""
+        """The health check, which queries the database. Counts are for the operator only."""
         waiting = await run_in_threadpool(platform.reviews.waiting)
         embedding = await run_in_threadpool(embedding_taken, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
@@ -72,7 +76,7 @@ def gate_app(
         return JSONResponse(answer, headers=PRIVATE)
 
     async def metrics(request: Request) -> Response:
-        """Figures for Prometheus; its token reads nothing else."""
+        """Metrics for Prometheus, readable with a token that permits nothing else."""
         require_figures(request, access)
         told = await run_in_threadpool(meters.text)
         return Response(told, media_type=CONTENT_TYPE, headers=PRIVATE)
@@ -95,8 +99,8 @@ def gate_app(
     ]
     app = Starlette(
         routes=routes,
-        lifespan=lambda _: _alongside(platform, chores, judges),
-        middleware=[Middleware(Metered, meters=meters)],
+        lifespan=lambda _: _run_background(platform, chores, judges),
+        middleware=[Middleware(MetricsMiddleware, meters=meters)],
         exception_handlers={
             EntrenousError: on_error(access),
             HTTPException: on_http_error,
@@ -104,21 +108,21 @@ def gate_app(
             Exception: on_bug,
         },
     )
-    # To an address of http and whatever host was named, bytes would be sent again in the clear.
+    # A redirect would go to http and the requested host, and the body be sent again unencrypted.
     app.router.redirect_slashes = False
     return app
 
 
 @asynccontextmanager
-async def _alongside(
+async def _run_background(
     platform: Platform, chores: BackgroundTasks, judges: JudgePool | None
 ) -> AsyncIterator[None]:
-    """While the gate is served."""
+    """Run background work while the gate serves."""
     async with (
         run_recurring(chores.hourly, HOUR_S),
-        run_recurring((*each_minute(platform), *chores.minutely), MINUTE_S),
-        in_pieces(run_due_work(platform), MINUTE_S),
-        run_recurring((partial(page_if_due, platform),), MINUTE_S),
+        run_recurring((*minutely_work(platform), *chores.minutely), MINUTE_S),
+        run_in_pieces(look_back_work(platform), MINUTE_S),
+        run_recurring((partial(send_due_alerts, platform),), MINUTE_S),
         judges or nullcontext(),
     ):
         yield

@@ -1,4 +1,4 @@
-"""Figures for Prometheus (docs/spec/gate.md, 10)."""
+"""Metrics for Prometheus (docs/spec/gate.md, 10)."""
 
 import math
 import threading
@@ -20,18 +20,18 @@ from entrenous.stop.nouns import Bank, GateFigures, IndexStanding, even
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
-_KEPT: Final = 1_000  # answers to uploads
+_KEPT: Final = 1_000  # newest answers to uploads, for the quantiles
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 _COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
 UPLOAD: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-Sight = tuple[GateFigures, IndexStanding | None]
+Snapshot = tuple[GateFigures, IndexStanding | None]
 
 
-class Meters:
-    """The figures of one gate process. ``look`` counts what is in the database and the index."""
+class GateMetrics:
+    """The metrics of one gate process. ``look`` counts the database and the index."""
 
-    def __init__(self, look: Callable[[], Sight] | None = None) -> None:
+    def __init__(self, look: Callable[[], Snapshot] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         about = asdict(this_program())
@@ -54,14 +54,13 @@ class Meters:
             self.registry.register(_Counted(look))
 
     def answered(self, event: str, status: int, took_s: float) -> None:
-        """Count one answer."""
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
         if event == UPLOAD and status == 200:
             self._newest.append(took_s)
 
     def judged(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
-        """Count one decision; ``banks`` is asked only where one in shadow would have done more."""
+        """Count one decision; ``banks`` is called only if a bank in shadow would have acted."""
         self._uploads.labels(decision.outcome.value).inc()
         if decision.would is None:
             return
@@ -75,25 +74,24 @@ class Meters:
             self._shadow.labels(bank, decision.would.value, str(even(distance))).inc()
 
     def reviewed(self, review: Review, state: ReviewState) -> None:
-        """Count a person's decision, and the cases that were decided with it."""
+        """Count a reviewer's decision, and the cases that were decided with it."""
         self._reviews.labels(state.value).inc(1 + len(review.also))
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format; raises BankUnreachable."""
+        """All metrics in Prometheus' text format; raises BankUnreachable."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"entrenous_gate_{name}", words, labels, registry=self.registry)
 
 
-class Metered:
-    """ASGI middleware: tells ``meters`` of each answer, up to its last byte."""
+class MetricsMiddleware:
+    """ASGI middleware that reports each answer to ``meters`` after its last byte."""
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, meters: GateMetrics) -> None:
         self.app, self.meters = app, meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -111,14 +109,14 @@ class Metered:
 
         try:
             await self.app(scope, receive, sent)
-        except Exception:  # a fault of ours: it is answered further out, unless it came afterwards
+        except Exception:  # outer middleware answers with 500, unless the answer was sent already
             if not is_told:
                 self.meters.answered(event, 500, time.perf_counter() - began)
             raise
 
 
 def event_of(method: str, path: str) -> str:
-    """What was asked for, without any name in it."""
+    """The kind of request, without any id in it."""
     match path.strip("/").split("/"):
         case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
             return UPLOAD if what == "uploads" else what
@@ -140,7 +138,7 @@ def event_of(method: str, path: str) -> str:
 
 
 class _Quantiles(Collector):
-    """Of the newest answers to uploads."""
+    """Quantiles of the newest answers to uploads."""
 
     def __init__(self, newest: deque[float]) -> None:
         self._newest = newest
@@ -155,15 +153,15 @@ class _Quantiles(Collector):
 
 
 class _Counted(Collector):
-    """Of the database and the index, at most so often; one thread at a time counts."""
+    """Counts of database and index, refreshed at most once a minute by one thread."""
 
-    def __init__(self, look: Callable[[], Sight]) -> None:
+    def __init__(self, look: Callable[[], Snapshot]) -> None:
         self._look, self._lock = look, threading.Lock()
-        self._sight: Sight | None = None
+        self._sight: Snapshot | None = None
         self._looked_at = -math.inf
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: so that registering this does not count anything."""
+        """Describe nothing, so that registering does not count."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

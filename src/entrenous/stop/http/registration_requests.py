@@ -1,4 +1,4 @@
-"""Register, ask for a registration's state, withdraw it, and bring another platform's opinion."""
+"""Handlers to register, query and withdraw a claim, and to submit a partner's opinion on it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import VIDEO_CLAIM_BYTES_MAX
 from entrenous.stop.http.access import HourlyLimit, claim_in, holder_token
 from entrenous.stop.http.answers import PRIVATE
-from entrenous.stop.http.background_work import afterwards
+from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_body, too_large
 from entrenous.stop.judge.look_back import look_back_now
 from entrenous.stop.partners import take_opinion
@@ -50,17 +50,20 @@ class _Opinion(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]:
-    """What is said of that claim, and the signature (64 bytes), which proves nothing yet.
+    """Parse an opinion on ``claim``.
+
+    Returns:
+        The opinion, and its 64-byte signature, which is not verified here.
 
     Raises:
-        BadOpinion: these bytes hold none; says what is wrong without repeating what was sent.
+        BadOpinion: the data is malformed; the message does not repeat it.
     """
     try:
         form = msgspec.json.decode(untrusted_data, type=_Opinion)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadOpinion(why="it is not the JSON object that is expected") from problem
     if form.schema != OPINION_SCHEMA or not 0 <= form.at < _AT_MAX:
-        raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time none")
+        raise BadOpinion(why=f"its schema is not {OPINION_SCHEMA}, or its time is invalid")
     try:
         key, signature = (
             from_base64url(form.key, ED25519_BYTES),
@@ -72,7 +75,7 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
 
 
 def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
-    """JSON of what a platform sends."""
+    """The JSON that a partner platform submits."""
     at = int(opinion.at.timestamp())
     key, signed = to_base64url(opinion.key), to_base64url(signature)
     return msgspec.json.encode(_Opinion(OPINION_SCHEMA, opinion.stance, at, key, signed))
@@ -80,9 +83,8 @@ def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """One handler per address: read the request, call the verb, render the answer.
-
-    A look back reads all that was accepted for weeks, so it is one at a time.
+    """Handlers of /v1/claims. A look back reads weeks of accepted uploads, so only one runs at a
+    time.
     """
 
     platform: Platform
@@ -91,47 +93,48 @@ class Claims:
 
     @classmethod
     def of(cls, platform: Platform) -> Self:
-        """With the platform's limits, which begin now."""
         limits = platform.limits
         per_hour = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
         return cls(platform, per_hour, anyio.CapacityLimiter(1))
 
     async def register(self, request: Request) -> Response:
-        """A person's claim; anybody may make one, some per hour. Then look back for it."""
+        """Register a claim, within the client's hourly limit, then look back for it."""
         client = request.client.host if request.client else ""
         self.per_hour.count(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._registered, body)
-        looking = BackgroundTask(afterwards, look_back_now, self.platform, places=self.looking_back)
+        looking = BackgroundTask(
+            run_after_answer, look_back_now, self.platform, places=self.looking_back
+        )
         return _claim(claim, 201, looking)
 
     def _registered(self, untrusted_body: bytes) -> Claim:
-        form = _printable(read_request(untrusted_body))
+        form = _check_printable(read_request(untrusted_body))
         limit = BYTES_MAX[form.kind]
         if len(untrusted_body) > limit:
             raise too_large(limit)
         return register_claim(form, self.platform)
 
     async def claim(self, request: Request) -> Response:
-        """Its state; who knows its random name may ask."""
+        """The claim's state; its id is random, so knowing it is permission enough."""
         name = claim_in(request)
         return _claim(await run_in_threadpool(self.platform.bank.claim, name))
 
     async def withdraw(self, request: Request) -> Response:
-        """The holder's token is enough."""
+        """Withdraw a claim with the holder's token."""
         name = claim_in(request)
         token = holder_token(request)
         return _claim(await run_in_threadpool(withdraw_claim, name, token, self.platform))
 
     async def opinion(self, request: Request) -> Response:
-        """Another platform's, which its signature proves."""
+        """Submit a partner platform's signed opinion."""
         name = claim_in(request)
         opinion, signature = read_opinion(await read_body(request, OPINION_BYTES_MAX), name)
         return _claim(await run_in_threadpool(take_opinion, opinion, signature, self.platform))
 
 
-def _printable(request: ClaimRequest) -> ClaimRequest:
-    """Its two words of context are shown to people; raises BadClaim."""
+def _check_printable(request: ClaimRequest) -> ClaimRequest:
+    """Check the texts that reviewers will read; raises BadClaim."""
     if not (request.reason + request.jurisdiction).isprintable():
         raise BadClaim(why="a text has characters that cannot be printed")
     return request

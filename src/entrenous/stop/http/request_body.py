@@ -1,4 +1,4 @@
-"""Read an upload's body and a stranger's form (RFC 7578): limits first, nothing decoded."""
+"""Read an upload's body or multipart form (RFC 7578): limits first, nothing decoded."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
-FORM_BYTES_MAX: Final = 16 * 1024  # headers and other fields, beside the file
+FORM_BYTES_MAX: Final = 16 * 1024  # headers and other fields, besides the file
 FORM_PARTS_MAX: Final = 20
-_CHUNK_BYTES: Final = 64 * 1024  # parsed at once: so much goes by before a limit is noticed
+_CHUNK_BYTES: Final = 64 * 1024  # parsed between checks of the limits
 
 
 class BrokenForm(Malformed):
-    """This form (multipart/form-data) ends before it should, or is none. Send it again."""
+    """This form (multipart/form-data) is incomplete or malformed. Send it again."""
 
 
 class LongForm(Malformed):
     """
-    This form has more than {parts} parts, or more than {limit_kb} kB beside the picture, so it was
-    not read to its end. Send the picture in a field "file", and nothing else that is not needed.
+    This form has more than {parts} parts, or more than {limit_kb} kB besides the picture, so it was
+    not read to its end. Send the picture in a field "file", and no fields that are not needed.
     """
 
 
 class TwoFiles(Malformed):
     """
-    This form has more than one field "{field}", and only one could be looked at. Nothing of it was.
-    Send each file as an upload of its own.
+    This form has more than one field "{field}", and only one can be checked, so none was. Send each
+    file as an upload of its own.
     """
 
 
-def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
-    """Every field by its name, the first of each; ``file`` is the one that may be large, and may
-    not be there twice: whoever stores the last of two would publish it unseen.
+def parse_form(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
+    """Parse a form; keep the first field of each name.
+
+    The field ``file`` may be large, and must not be repeated: a server that stores the last one
+    would publish it unchecked.
 
     Raises:
-        TwoFiles: it is there twice, empty or not.
-        BrokenForm: it is no such form, or not whole.
-        LongForm: as soon as that is known; the rest is not parsed.
+        TwoFiles: ``file`` is repeated, even if empty.
+        BrokenForm: the form is malformed or incomplete.
+        LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
-    fields = _Fields(file)
+    fields = _FieldCollector(file)
     try:
         parser = MultipartParser(boundary, fields.callbacks())
         for start in range(0, len(untrusted_form), _CHUNK_BYTES):
@@ -65,20 +67,19 @@ def fields_of(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes
     return {name: bytes(value) for name, value in fields.found.items()}
 
 
-class _Fields:
-    """Listens to the parser and keeps the first field of each name."""
+class _FieldCollector:
+    """Collects the first field of each name from the parser's callbacks."""
 
     def __init__(self, file: bytes) -> None:
         self.found = dict[bytes, bytearray]()
         self.ended = False
         self._file = file
         self._parts = 0
-        self._into: bytearray | None = None
+        self._value_of_field: bytearray | None = None
         self._name = bytearray()
         self._value = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
-        """What the parser calls as it reads."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
@@ -89,12 +90,12 @@ class _Fields:
         }
 
     def check(self, read_bytes: int) -> None:
-        """Raise LongForm when so many bytes held too much beside the file."""
+        """Raise LongForm if more than the limit was read besides the file."""
         if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_MAX:
             raise _long_form()
 
     def _begin(self) -> None:
-        self._into = None
+        self._value_of_field = None
         self._parts += 1
         if self._parts > FORM_PARTS_MAX:
             raise _long_form()
@@ -106,13 +107,13 @@ class _Fields:
             if name == self._file and name in self.found:
                 raise TwoFiles(field=name.decode())
             if name not in self.found:
-                self._into = self.found.setdefault(name, bytearray())
+                self._value_of_field = self.found.setdefault(name, bytearray())
         self._name.clear()
         self._value.clear()
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._into is not None:
-            self._into.extend(data[start:end])
+        if self._value_of_field is not None:
+            self._value_of_field.extend(data[start:end])
 
     def _end(self) -> None:
         self.ended = True
@@ -124,19 +125,18 @@ def _long_form() -> LongForm:
 
 _FILE: Final = b"file"
 _MEDIA: Final = ("image/", "video/", "audio/")
-ARRIVAL_S_MAX: Final = 60  # a slow sender must not keep a place from others for longer
+ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from others
 
 
 class TooLarge(Malformed):
     """
-    This upload is larger than the {limit_mb} MB that this platform accepts. Send a smaller version
-    of it.
+    This upload is larger than the {limit_mb} MB that this platform accepts. Send a smaller version.
     """
 
 
 class TooSlow(Malformed):
     """
-    This upload took longer than {limit_s} seconds to arrive, so it was given up. Try again over a
+    This upload took longer than {limit_s} seconds to arrive, so it was cancelled. Try again over a
     better connection, or send a smaller version.
     """
 
@@ -150,26 +150,25 @@ class NotMedia(Malformed):
 
 class NoFile(Malformed):
     """
-    This form has no field called "file" with something in it, or it ends before it should. Send the
-    picture in that field.
+    This form has no field "file" with content, or it is incomplete. Send the picture in that field.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a request brought: the picture's bytes, and the platform's own name of it."""
+    """An upload's bytes, and the platform's own id for it."""
 
     untrusted_data: bytes
     reference: str = ""
 
 
 async def read_upload(request: Request, limit_bytes: int) -> Sent:
-    """The untrusted bytes of the picture in this request; a form is taken apart in a thread.
+    """Read the untrusted bytes of an upload; forms are parsed in a thread.
 
     Raises:
-        TooLarge: as soon as that is known, before the rest is read.
-        NotMedia, NoFile, TwoFiles, LongForm: there is no picture in it, or too much else.
-        BadReference: it is too long, or has control characters.
+        TooLarge, TooSlow: as soon as that is known; the rest is not read.
+        NotMedia, NoFile, TwoFiles, LongForm: it contains no upload, or too much else.
+        BadReference: the reference is too long, or has control characters.
     """
     declared, options = parse_options_header(request.headers.get("content-type", ""))
     kind = declared.decode("latin-1")
@@ -186,14 +185,14 @@ async def read_upload(request: Request, limit_bytes: int) -> Sent:
 
 
 def read_reference(untrusted_text: str) -> str:
-    """A platform's own name of an upload; raises BadReference."""
+    """Check a platform's own id for an upload; raises BadReference."""
     if len(untrusted_text) > REFERENCE_CHARS_MAX or not untrusted_text.isprintable():
         raise BadReference(most=REFERENCE_CHARS_MAX)
     return untrusted_text
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The body, at most ``limit_bytes``; raises TooLarge."""
+    """Read at most ``limit_bytes``; raises TooLarge, TooSlow."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
         raise too_large(limit_bytes)
@@ -205,7 +204,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 
 def too_large(limit_bytes: int) -> TooLarge:
-    """In whole megabytes, or two digits of one: claims and opinions are small."""
+    """State the limit in whole megabytes, or with two digits below one (claims, opinions)."""
     megabytes = limit_bytes / 1_000_000
     return TooLarge(limit_mb=int(megabytes) if megabytes >= 1 else float(f"{megabytes:.2g}"))
 
@@ -220,15 +219,15 @@ async def _collect(request: Request, limit_bytes: int) -> bytes:
 
 
 def form_sent(untrusted_form: bytes, boundary: bytes) -> Sent:
-    """The field called "file" of a multipart form and the first one called "reference".
+    """Read the field "file" of a multipart form, and the first field "reference".
 
     Raises:
-        TwoFiles: there is more than one of the first.
-        NoFile: there is no such field, or the form is broken.
-        LongForm: as soon as that is known; the rest is not parsed.
+        TwoFiles: "file" is repeated.
+        NoFile: there is no "file", or the form is malformed.
+        LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
     try:
-        fields = fields_of(untrusted_form, boundary, file=_FILE)
+        fields = parse_form(untrusted_form, boundary, file=_FILE)
     except BrokenForm as problem:
         raise NoFile from problem
     if not fields.get(_FILE):

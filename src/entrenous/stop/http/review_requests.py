@@ -1,4 +1,4 @@
-"""The reviewers' side: what waits for a person, and what the person decides."""
+"""Handlers for reviewers: the queue, the cases, and the decisions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.review import Shown, blurred_view, clear_upload, confirm, next_review, release
 from entrenous.stop.upload_record import Review, ReviewState
 
-PUBLISHED_MAX: Final = 200  # in one answer
-_VIEWS_AT_ONCE: Final = 2  # so that uploads keep the processors
-# Never shown by a browser as a page.
+PUBLISHED_MAX: Final = 200  # per page
+_VIEWS_AT_ONCE: Final = 2  # to leave processors to uploads
+# Keep a browser from displaying an upload as a page.
 _KEPT_APART: Final = PRIVATE | {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -38,8 +38,8 @@ _KEPT_APART: Final = PRIVATE | {
 
 class BadVerdict(Malformed):
     """
-    A decision is {{"decision": "confirm"}} or {{"decision": "release"}}, also with the list of the
-    claims that were "shown". Nothing was changed.
+    A decision is {{"decision": "confirm"}} or {{"decision": "release"}}, optionally with "shown",
+    the list of claims that the reviewer saw. Nothing was changed.
     """
 
 
@@ -50,10 +50,7 @@ class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """One handler per address: read the request, call the verb, render the answer.
-
-    ``reviewed`` is told of each decision of a person.
-    """
+    """Handlers of /v1/reviews; ``reviewed`` is called with each decision."""
 
     platform: Platform
     access: GateAccess
@@ -63,7 +60,7 @@ class Reviews:
     )
 
     async def reviews(self, request: Request) -> Response:
-        """The first upload that waits; ``?after=`` a case, the first one behind that."""
+        """The oldest item in the queue, or with ``?after=CASE`` the next one."""
         by = await self._reviewer(request)
         after = checked_case(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
@@ -75,7 +72,7 @@ class Reviews:
         return JSONResponse(answer, headers=PRIVATE)
 
     async def published(self, request: Request) -> Response:
-        """Uploads that were let through and wait now; ``?after=`` the last case that was seen."""
+        """Published uploads that now wait or must be removed; ``?after=CASE`` for the next page."""
         require_operator(request, self.access)
         after = request.query_params.get("after", "")
         page = self.platform.reviews.published
@@ -88,32 +85,32 @@ class Reviews:
         return JSONResponse(answer, headers=PRIVATE)
 
     async def review(self, request: Request) -> Response:
-        """One case, also after its decision: how the platform learns what a person said."""
+        """One case; after the decision, this is how the platform learns of it."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
         (shown,) = await self._shown(review)
         return JSONResponse(shown, headers=PRIVATE)
 
     async def decide(self, request: Request) -> Response:
-        """{"decision": "confirm"} or {"decision": "release"}, and the claims that were "shown"."""
+        """Confirm or release a case; ``shown`` lists the claims that the reviewer saw."""
         by = await self._reviewer(request)
         verb, state, shown = verdict(await read_body(request, CLAIM_BYTES_MAX))
         case = case_in(request)
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
-        if review.state is state:  # else another person has to confirm, too
+        if review.state is state:  # otherwise a second person has to confirm
             self.reviewed(review, state)
         (answer,) = await self._shown(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def view(self, request: Request) -> Response:
-        """Small, grey and blurred."""
+        """A small, grey, blurred PNG."""
         by = await self._reviewer(request)
         look = partial(blurred_view, case_in(request), by, self.platform)
         data = await anyio.to_thread.run_sync(look, limiter=self.views)
         return Response(data, media_type="image/png", headers=_KEPT_APART)
 
     async def held_upload(self, request: Request) -> Response:
-        """The bytes as they came."""
+        """The original bytes."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(clear_upload, case_in(request), by, self.platform)
         return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)
@@ -122,15 +119,20 @@ class Reviews:
         return await require_reviewer(request, self.access, self.platform)
 
     async def _shown(self, *reviews: Review) -> list[dict[str, Any]]:
-        """With what is known of their claims, asked for once."""
+        """Render reviews with the facts of their claims, read in one query."""
         claims = {match.claim for one in reviews for match in one.decision.matches}
         facts = await run_in_threadpool(self.platform.bank.facts, claims)
         return [review_for_operator(one, facts) for one in reviews]
 
 
 def verdict(untrusted_data: bytes) -> tuple[Any, ReviewState, Shown]:
-    """The verb that a reviewer's word calls for, the state after it, and what the reviewer saw;
-    raises BadVerdict.
+    """Parse a decision.
+
+    Returns:
+        The function to call, the state it leads to, and the claims that the reviewer saw.
+
+    Raises:
+        BadVerdict.
     """
     verbs = {
         "confirm": (confirm, ReviewState.CONFIRMED),

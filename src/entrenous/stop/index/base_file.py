@@ -1,8 +1,8 @@
 """The base of an index as one file: written whole, memory-mapped, checked, and reread in use.
 
-A bank's hashes are read a page at a time, divided into shards by their first bits, so that a large
-bank never lies in memory as Python objects; each shard has a file of its own. One process at a
-time writes a base; what a killed one left behind is removed.
+A bank's hashes are read a page at a time and divided into shards by their first bits, so that a
+large bank is never in memory as Python objects. Each shard has its own file. One process at a time
+writes a base; leftovers of a killed one are removed.
 """
 
 import fcntl
@@ -36,8 +36,9 @@ _FIRST_BYTE: Final = np.uint64(0xFF)  # words are little-endian
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Number ``number`` of ``of`` shards, counted from 0: hashes whose first byte times ``of`` is
-    from ``number`` times 256 on, and below the next number's.
+    """Shard ``number`` of ``of``, counted from 0.
+
+    It has the hashes whose first byte times ``of``, divided by 256 and rounded down, is ``number``.
     """
 
     number: int = 0
@@ -49,47 +50,46 @@ class Shard:
 
     @classmethod
     def all(cls, of: int) -> tuple[Self, ...]:
-        """Every shard of so many."""
         return tuple(cls(number, of) for number in range(of))
 
     @property
     def file(self) -> str:
-        """What its file is called."""
+        """The name of its file."""
         return _UNDIVIDED if self.of == 1 else f"{_UNDIVIDED}-{self.number}-of-{self.of}"
 
-    def mine(self, words: Words) -> NDArray[np.bool_]:
-        """Which of (N, 4) hashes belong here: (N,)."""
+    def contains(self, words: Words) -> NDArray[np.bool_]:
+        """Return which of these hashes (N, 4) belong to this shard: (N,)."""
         first = (words[:, 0] & _FIRST_BYTE).astype(np.uint16)
         return np.asarray(first * np.uint16(self.of) >> 8 == self.number)
 
-    def some(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
-        """Those of these entries and hashes that belong here."""
+    def select(self, entries: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Words]:
+        """Return those of these entries and hashes that belong to this shard."""
         if self.of == 1:
             return entries, words
-        mine = self.mine(words)
-        return entries[mine], words[mine]
+        here = self.contains(words)
+        return entries[here], words[here]
 
 
 UNDIVIDED: Final = Shard()
 
 
 def shard_of(bits: bytes, of: int) -> int:
-    """The number of the shard that a hash belongs to."""
+    """Return the number of the shard, of ``of``, that a hash belongs to."""
     return bits[0] * of >> 8
 
 
-def news_beside(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
-    """Entries that no shard's file has yet; ``upto`` is the highest number in each."""
+def not_in_base(news: Sequence[Entry], upto: Sequence[int]) -> Sequence[Entry]:
+    """Return the entries that no shard's file has; ``upto`` is the highest number in each."""
     if not news or news[0].number > max(upto):
         return news
     return [one for one in news if one.number > upto[shard_of(one.bits, len(upto))]]
 
 
-def sweep_others(folder: Path, shards: Sequence[Shard]) -> None:
-    """Take away files of another division: they hold hashes, and nobody keeps them up to date."""
-    mine = {shard.file for shard in shards}
+def remove_other_divisions(folder: Path, shards: Sequence[Shard]) -> None:
+    """Remove files of another number of shards: they have hashes and are no longer updated."""
+    current = {shard.file for shard in shards}
     for path in folder.glob(f"{_UNDIVIDED}*"):
-        if path.name not in mine:
+        if path.name not in current:
             path.unlink(missing_ok=True)
 
 
@@ -97,16 +97,16 @@ Rows = tuple[NDArray[np.int64], Words]  # entry numbers (N,) and hashes (N, 4)
 
 
 def read_new_hashes(bank: BankStore, after: int) -> Iterator[Sequence[Entry]]:
-    """Entries with a number above ``after``, in order, as many at a time as the bank gives."""
+    """Yield entries with a number above ``after``, in order, a page of the bank at a time."""
     while news := bank.entries(after):
         yield news
         after = news[-1].number
 
 
 def read_bank(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
-    """All of a shard that the bank holds now: whole pictures, and parts."""
+    """Read a shard from the bank: whole pictures, and parts."""
     pages = [
-        tuple(shard.some(*_rows(news, part=part)) for part in (False, True))
+        tuple(shard.select(*_rows(news, part=part)) for part in (False, True))
         for news in read_new_hashes(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
@@ -114,9 +114,9 @@ def read_bank(bank: BankStore, shard: Shard = UNDIVIDED) -> tuple[Searchable, Se
 
 
 def _rows(news: Sequence[Entry], *, part: bool) -> Rows:
-    mine = [entry for entry in news if entry.part is part]
-    numbers = np.asarray([entry.number for entry in mine], dtype=np.int64)
-    return numbers, as_words([entry.bits for entry in mine])
+    entries = [entry for entry in news if entry.part is part]
+    numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
+    return numbers, as_words([entry.bits for entry in entries])
 
 
 def _joined(pages: Sequence[Rows]) -> Rows:
@@ -130,39 +130,35 @@ _HALF_WRITTEN: Final = ".entrenous-*"  # as base/files.py names them
 
 @contextmanager
 def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """While this process alone may write in ``folder``; False if another one does.
+    """Lock ``folder`` for writing; yields False if another process or thread has the lock.
 
-    The lock is on an open file (flock), so that it holds between processes and between threads, and
-    ends with its process, however that ends.
+    The lock is on an open file (flock): it works between processes and between threads, and ends
+    with its process, however that ends.
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        mine = _taken(handle, wait=wait)
-        if mine:
-            _sweep(folder)
-        yield mine
+        locked = _lock(handle, wait=wait)
+        if locked:
+            # Nobody is writing now, so these files will never be finished; they have hashes.
+            for left in folder.glob(_HALF_WRITTEN):
+                left.unlink(missing_ok=True)
+        yield locked
     finally:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
-    """Take away what a killed process left, unless another process is writing now."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files of a killed process, unless another process is writing now."""
     with write_lock(folder, wait=False):
         pass
 
 
-def _taken(handle: int, *, wait: bool) -> bool:
+def _lock(handle: int, *, wait: bool) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True
-
-
-def _sweep(folder: Path) -> None:
-    """Nobody is writing now, so these will never be finished; they hold hashes."""
-    for left in folder.glob(_HALF_WRITTEN):
-        left.unlink(missing_ok=True)
 
 
 VERSION: Final = 1
@@ -179,17 +175,17 @@ Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
 class DamagedBase(Malformed):
     """
-    The index file {path} was cut, changed, or made by another version. Nothing is lost: it is
-    made anew from the bank.
+    The index file {path} was truncated, changed, or made by another version. Nothing is lost: it is
+    made again from the bank.
     """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Base:
-    """Hashes of whole pictures and of parts, as they were registered up to some moment.
+    """Hashes of whole pictures and of parts that were registered up to some time.
 
-    ``file`` is the identity of the file, as (device, inode): another one is another base.
-    ``sections`` are its bytes as they are mapped, each with its CRC-32.
+    ``file`` is the identity of its file, (device, inode); another file is another base.
+    ``sections`` are the mapped bytes, each with its CRC-32.
     """
 
     whole: Searchable
@@ -202,12 +198,12 @@ class Base:
 
     @property
     def upto(self) -> int:
-        """The highest entry number in it, 0 if it is empty."""
-        return upto_of(self.kinds)
+        """The highest entry number in it; 0 if it is empty."""
+        return highest_number(self.kinds)
 
     @property
     def last(self) -> Entry | None:
-        """The entry with the highest number."""
+        """The entry with the highest number, or None."""
         ends = [
             Entry(int(one.entries[-1]), rows_of(one)[-1].tobytes(), part)
             for one, part in ((self.whole, False), (self.parts, True))
@@ -217,22 +213,20 @@ class Base:
 
     @property
     def kinds(self) -> tuple[Searchable, Searchable]:
-        """Whole pictures, and parts."""
         return self.whole, self.parts
 
     @property
     def count(self) -> int:
-        """How many hashes."""
         return self.whole.entries.size + self.parts.entries.size
 
 
-def upto_of(kinds: Iterable[Searchable]) -> int:
-    """The highest entry number in them, 0 if they are empty."""
+def highest_number(kinds: Iterable[Searchable]) -> int:
+    """Return the highest entry number in them; 0 if they are empty."""
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
 
 def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:
-    """Write a base, mode 0600, so that the old one or the new one is there whenever it stops."""
+    """Write a base atomically, mode 0600: after a crash the old or the new one is there."""
     sections = [section for one in (whole, parts) for section in _sections(one)]
     header = _header(whole, parts, [_crc_of(one) for one in sections], shard)
 
@@ -246,27 +240,27 @@ def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = 
 
 
 def read_base(path: Path) -> Base:
-    """Map the base at ``path`` and check every byte of it: about 0.4 s for a gigabyte.
+    """Map the base at ``path`` and check every byte of it; about 0.4 s for a gigabyte.
 
     Raises:
-        DamagedBase: do not use it; make it anew from the bank.
+        DamagedBase: do not use it; make it again from the bank.
         FileNotFoundError: there is none.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         about = os.fstat(handle)
-        found = _found_in(handle, about.st_size)
+        content = _mapped_content(handle, about.st_size)
     finally:
         os.close(handle)
-    if found is None:
+    if content is None:
         raise DamagedBase(path=path)
-    whole, parts, shard, sections = found
+    whole, parts, shard, sections = content
     at = datetime.fromtimestamp(about.st_mtime, UTC)
     return Base(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
 
 
-def file_of(path: Path) -> tuple[int, int] | None:
-    """The identity of the file that is there now; None if there is none."""
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return the identity of the file that is there now, or None."""
     try:
         about = path.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -275,7 +269,7 @@ def file_of(path: Path) -> tuple[int, int] | None:
 
 
 def rows_of(one: Searchable) -> Array:
-    """Its hashes as (N, 4) words."""
+    """Return its hashes as (N, 4) words."""
     return one.words.T if isinstance(one, ScanIndex) else one.words
 
 
@@ -297,15 +291,16 @@ def _header(whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Sh
     return header + _CRC.pack(zlib.crc32(header))
 
 
-def _found_in(handle: int, size: int) -> tuple[Searchable, Searchable, Shard, Sections] | None:
-    """Whole pictures, parts, shard, and all bytes; None if anything in the file is not as it was
-    written.
-    """
+def _mapped_content(
+    handle: int, size: int
+) -> tuple[Searchable, Searchable, Shard, Sections] | None:
+    """Map whole pictures, parts, shard, and all sections; None if the file is damaged."""
     if size < _HEADER_BYTES:
         return None
     mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
     magic, version, *numbers = _HEADER.unpack_from(mapped)
-    if (magic, version) != (_MAGIC, VERSION) or not _whole_header(mapped):
+    (header_crc,) = _CRC.unpack_from(mapped, _HEADER.size)
+    if (magic, version) != (_MAGIC, VERSION) or header_crc != zlib.crc32(mapped[: _HEADER.size]):
         return None
     shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _shard(*numbers[12:])
     if shard is None or not _SUBSTRINGS.issuperset(cut for _, cut in shapes):
@@ -331,10 +326,6 @@ def _shard(number: int, of: int) -> Shard | None:
     return Shard(number, of) if number < of <= SHARDS_MAX else None
 
 
-def _whole_header(mapped: mmap.mmap) -> bool:
-    return _CRC.unpack_from(mapped, _HEADER.size) == (zlib.crc32(mapped[: _HEADER.size]),)
-
-
 def _mapped_sections(mapped: mmap.mmap, offsets: Sequence[int], sums: Sequence[int]) -> Sections:
     return tuple(
         (np.ndarray(end - start, np.uint8, mapped, start), wanted)
@@ -355,7 +346,7 @@ def _lengths(count: int, substrings: int) -> tuple[int, int, int, int]:
 
 
 def _offsets(lengths: Sequence[int]) -> Iterator[int]:
-    """Where each section begins, and where the file ends."""
+    """Yield the offset of each section, and of the end of the file."""
     at = _HEADER_BYTES
     yield at
     for length, kind in zip(lengths, 2 * _TYPES, strict=True):
@@ -372,10 +363,10 @@ def _crc_of(section: Array) -> int:
     return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
 
 
-def was_cut(path: Path, base: Base) -> bool:
-    """Whether the file that ``base`` maps no longer has its length: what is gone must not be read.
+def was_truncated(path: Path, base: Base) -> bool:
+    """Whether the file that ``base`` maps changed its length, so that reading it is not safe.
 
-    False when another file is there.
+    False if another file is there.
     """
     try:
         about = path.stat(follow_symlinks=False)
@@ -385,7 +376,7 @@ def was_cut(path: Path, base: Base) -> bool:
 
 
 class BaseVerifier:
-    """How far these bases were read again; ``bases`` are those that were found sound before."""
+    """Rereads bases that were found sound before, some bytes at a time."""
 
     __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
 
@@ -395,8 +386,9 @@ class BaseVerifier:
         self._at, self._crc, self._sound = 0, 0, True
 
     def sound(self, most_bytes: int) -> bool:
-        """Read on, at most so much and at most to the end, after which it begins anew. False, from
-        then on, once something is not as it was written.
+        """Read on, at most ``most_bytes`` and to the end, where the next call starts over.
+
+        Returns False, then and in later calls, if something is not as it was written.
         """
         while self._sound and self._left and most_bytes > 0:
             data, wanted = self._left[0]

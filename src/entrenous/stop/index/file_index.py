@@ -1,4 +1,4 @@
-"""IndexStore in a folder: a base that every process maps, and recent changes in memory."""
+"""An IndexStore in a folder: a base that every process maps, and recent hashes in memory."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ from entrenous.stop.index.base_file import (
     BaseVerifier,
     DamagedBase,
     Shard,
-    file_of,
+    file_identity,
     read_bank,
     read_base,
     read_new_hashes,
-    sweep,
-    sweep_others,
-    was_cut,
+    remove_leftovers,
+    remove_other_divisions,
+    was_truncated,
     write_base,
     write_lock,
 )
@@ -30,17 +30,15 @@ from entrenous.stop.nouns import IndexStanding
 from entrenous.stop.stores import BankStore
 
 _LATER_MAX: Final = 32_768  # scanned in 0.03 ms
-_LATER_PART: Final = (
-    100  # or one in so many of all, so that a large base is not written all the time
-)
-_LOOKS: Final = 5  # at a bank that grows meanwhile
+_LATER_PART: Final = 100  # or a hundredth of all, so that a large base is not rewritten too often
+_COUNTS_MAX: Final = 5  # of a bank that grows meanwhile
 Kinds = tuple[Searchable, Searchable]  # whole pictures, and parts
-Bases = tuple[Base, ...]  # one of each shard
+Bases = tuple[Base, ...]  # one for each shard
 
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """How an index stands: how many hashes it knows, how many of them lie in the base."""
+    """The size of an index: how many hashes it knows, and how many of them are in the base."""
 
     whole: int
     parts: int
@@ -49,38 +47,39 @@ class IndexState:
 
     @property
     def later(self) -> int:
-        """How many came since the base was written."""
+        """How many were added since the base was written."""
         return self.whole + self.parts - self.in_base
 
 
 class FileIndex:
-    """Made by ``open_index``. Safe to use from several threads, and by several processes, which
-    divide it into as many ``shards``.
+    """The index in a folder, made by ``open_index``.
+
+    It may be used by several threads, and by several processes with the same number of shards.
     """
 
-    __slots__ = ("_ask", "_bank", "_bases", "_folder", "_known", "_lock", "_reread", "_shards")
+    __slots__ = ("_bank", "_bases", "_folder", "_known", "_lock", "_map", "_reread", "_shards")
 
     def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._shards, self._bank = folder, Shard.all(shards), bank
-        self._lock = threading.Lock()  # held while what is known changes, never while one searches
-        self._ask: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
-        sweep(folder)
-        self._bases = self._usable() or self._first()
+        self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
+        self._map: Ask = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
+        remove_leftovers(folder)
+        self._bases = self._usable() or self._make_bases()
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
         self._use(self._bases)
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
-        """All within 31 bits, after catching up."""
-        return self._catch_up().near(hashes, part=part, ask=self._ask)
+        """Return all within 31 bits, after catching up."""
+        return self._catch_up().near(hashes, part=part, ask=self._map)
 
     def parts(self) -> int:
-        """How many hashes of parts the last look-up knew."""
+        """Return how many hashes of parts the last look-up knew."""
         return self._known.parts.count
 
     def refresh(self) -> None:
-        """Go over to the bases that another process has written, if there are any."""
-        there = [file_of(self._folder / shard.file) for shard in self._shards]
+        """Switch to the bases that another process has written, if there are any."""
+        there = [file_identity(self._folder / shard.file) for shard in self._shards]
         if None in there or there == [base.file for base in self._bases]:
             return
         bases = self._usable()
@@ -90,68 +89,66 @@ class FileIndex:
             self._use(bases)
 
     def is_damaged(self, most_bytes: int) -> bool:
-        """Whether the bases in use are no longer as they were written, as far as reading on in them
-        by so much shows: who asks again and again has read all.
+        """Read on in the bases in use, at most ``most_bytes``, and report whether they changed.
+
+        Repeated calls read everything.
         """
         if self._reread.bases is not self._bases:
             self._reread = BaseVerifier(self._bases)
         paths = (self._folder / shard.file for shard in self._shards)
-        if any(was_cut(*one) for one in zip(paths, self._bases, strict=True)):
+        if any(was_truncated(*one) for one in zip(paths, self._bases, strict=True)):
             return True
         return not self._reread.sound(most_bytes)
 
     def mend(self) -> None:
-        """Use other bases than the present ones: those that another process has written since, or
-        new ones with what the bank holds.
-        """
+        """Replace the present bases by those of another process, or by new ones from the bank."""
         before = [base.file for base in self._bases]
         with write_lock(self._folder, wait=True):
             bases = self._usable()
             if bases is None or [base.file for base in bases] == before:
-                self._write(self._truth)
+                self._write(self._from_bank)
             else:
                 self._use(bases)
 
     def is_due(self) -> bool:
-        """Whether so much came since the base was written that another one is worth it."""
+        """Whether so many hashes were added since the base was written that a new one is due."""
         return self._known.later > max(_LATER_MAX, self._known.count // _LATER_PART)
 
     def merge(self) -> bool:
-        """Write a base with all that is known; False if another process is writing one."""
-        with write_lock(self._folder, wait=False) as mine:
-            if mine:
-                bases = self._usable()  # read anew: damage must not be copied
+        """Write a base with all known hashes; False if another process is writing one."""
+        with write_lock(self._folder, wait=False) as locked:
+            if locked:
+                bases = self._usable()  # read again: damage must not be copied
                 if bases is None:
-                    self._write(self._truth)
+                    self._write(self._from_bank)
                 else:
                     self._use(bases)
                     self._write(self._catch_up().sorted)
-        return mine
+        return locked
 
     def rebuild(self) -> None:
-        """Write a base with what the bank holds, and nothing else."""
+        """Write a base from the bank alone."""
         with write_lock(self._folder, wait=True):
-            self._write(self._truth)
+            self._write(self._from_bank)
 
     def holds_withdrawn(self) -> bool:
-        """Whether the bank no longer has all that is known here, so that a rebuild is needed."""
-        for _ in range(_LOOKS):
+        """Whether the index has hashes that the bank no longer has, so that a rebuild is needed."""
+        for _ in range(_COUNTS_MAX):
             before = self._catch_up().count
-            there = self._bank.counts().hashes
+            in_bank = self._bank.counts().hashes
             after = self._catch_up().count
-            if before == after or there < before:
-                return there != after
-        return there < after
+            if before == after or in_bank < before:
+                return in_bank != after
+        return in_bank < after
 
     def state(self) -> IndexState:
-        """As of now."""
         known = self._catch_up()
         count = sum(base.count for base in self._bases)
         size = sum(base.size_bytes for base in self._bases)
         return IndexState(known.whole.count, known.parts.count, count, size)
 
     def standing(self) -> IndexStanding:
-        """As of now, in the nouns of a gate's figures."""
+        """Return the present state for a gate's figures."""
         state = self.state()
         at = min(base.written_at for base in self._bases)
         return IndexStanding(state.in_base, state.later, state.base_bytes, at)
@@ -159,40 +156,38 @@ class FileIndex:
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:
             for news in read_new_hashes(self._bank, self._known.seen):
-                self._known = self._known.with_news(news)
+                self._known = self._known.with_added_entries(news)
             return self._known
 
     def _use(self, bases: Bases) -> None:
-        """What came since is read anew: the bank may have been put back to an older one."""
+        """Use these bases and read later entries again: the bank may have been restored."""
         known = IndexSnapshot.of(*(base.kinds for base in bases))
         for news in read_new_hashes(self._bank, known.seen):
-            known = known.with_news(news)
+            known = known.with_added_entries(news)
         with self._lock:
             self._bases, self._known = bases, known
 
     def _write(self, made: Callable[[Shard], Kinds]) -> None:
-        """Only in turn."""
+        """Write and use bases; call it only with the write lock."""
         self._use(self._written(made))
 
     def _written(self, made: Callable[[Shard], Kinds]) -> Bases:
-        """Make and write one shard after the other, so that one at a time is in memory; read again,
-        so that what is used is what lies on the disk.
-        """
+        """Make and write shards one by one, to have one in memory, and read them from the disk."""
         for shard in self._shards:
             write_base(self._folder / shard.file, *made(shard), shard)
-        sweep_others(self._folder, self._shards)
+        remove_other_divisions(self._folder, self._shards)
         return tuple(read_base(self._folder / shard.file) for shard in self._shards)
 
-    def _truth(self, shard: Shard) -> Kinds:
+    def _from_bank(self, shard: Shard) -> Kinds:
         return read_bank(self._bank, shard)
 
-    def _first(self) -> Bases:
-        """Bases where none can be used, unless another process has just made them."""
+    def _make_bases(self) -> Bases:
+        """Make bases, unless another process has just made them."""
         with write_lock(self._folder, wait=True):
-            return self._usable() or self._written(self._truth)
+            return self._usable() or self._written(self._from_bank)
 
     def _usable(self) -> Bases | None:
-        """The bases that are there, if all are undamaged and of this bank."""
+        """Return the bases on the disk if all are undamaged and of this bank, else None."""
         bases = [self._usable_one(shard) for shard in self._shards]
         usable = tuple(base for base in bases if base is not None)
         return usable if len(usable) == len(bases) else None
@@ -206,9 +201,7 @@ class FileIndex:
 
 
 def condition_of(folder: Path, shards: int = 1) -> str:
-    """How the bases in ``folder`` are: "sound", or one is "damaged" or "missing". Nothing is
-    changed.
-    """
+    """Check the bases in ``folder``: "sound", "damaged" or "missing". Changes nothing."""
     try:
         for shard in Shard.all(shards):
             read_base(folder / shard.file)
@@ -220,7 +213,7 @@ def condition_of(folder: Path, shards: int = 1) -> str:
 
 
 def written_at(folder: Path, shards: int = 1) -> datetime:
-    """When the oldest base in ``folder`` was written."""
+    """Return when the oldest base in ``folder`` was written."""
     first = min((folder / shard.file).stat().st_mtime for shard in Shard.all(shards))
     return datetime.fromtimestamp(first, UTC)
 
@@ -228,8 +221,8 @@ def written_at(folder: Path, shards: int = 1) -> datetime:
 def _is_of(base: Base, bank: BankStore) -> bool:
     """Whether the last entry in the base is in the bank, with the same number and bits.
 
-    If it was withdrawn, the base must be written anew anyway; and if the bank was put back to an
-    older one, its next entries will have numbers that the base believes to know.
+    If it was withdrawn, the base must be rewritten anyway. If an older bank was restored, its next
+    entries will reuse numbers that the base has.
     """
     last = base.last
     return last is None or last in bank.entries(last.number - 1)[:1]

@@ -1,4 +1,4 @@
-"""An index that maintains itself in a thread, and one that is opened by its first look-up."""
+"""An index that a thread maintains, and one that is opened by its first look-up."""
 
 import logging
 import threading
@@ -14,15 +14,15 @@ from entrenous.stop.stores import BankStore
 
 _ROUND_S: Final = 1.0
 _WITHDRAWN_S: Final = 30.0
-# In each round, 0.16 % of a core: a gate, three judges and a slow look together stay below 1 %. A
-# gigabyte, about eight million hashes, was read again after four minutes.
+# In each round, 0.16 % of a core: a gate, three judges and a deferred scan together stay below 1 %.
+# A gigabyte, about eight million hashes, is reread in four minutes.
 _REREAD_BYTES: Final = 4 * 1024 * 1024
-_REST: Final = 3  # times as long as looking for withdrawn hashes took: at least until the next look
+_REST: Final = 3  # pause after a check for withdrawn hashes, as a multiple of its duration
 _LOG: Final = logging.getLogger("entrenous.index")
 
 
 class MaintainedIndex:
-    """An IndexStore. Made by :func:`open_index`; ``index`` is what it tends."""
+    """An IndexStore that maintains ``index`` in a thread; made by :func:`open_index`."""
 
     __slots__ = ("_closing", "_thread", "index")
 
@@ -30,20 +30,20 @@ class MaintainedIndex:
         self.index = index
         self._closing = threading.Event()
         self._thread = threading.Thread(
-            target=self._tend, args=(round_s, withdrawn_s), name="index", daemon=True
+            target=self._maintain, args=(round_s, withdrawn_s), name="index", daemon=True
         )
         self._thread.start()
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
-        """All within 31 bits, after catching up."""
+        """Return all within 31 bits, after catching up."""
         return self.index.near(hashes, part=part)
 
     def parts(self) -> int:
-        """How many hashes of parts the last look-up knew."""
+        """Return how many hashes of parts the last look-up knew."""
         return self.index.parts()
 
     def close(self) -> None:
-        """Stop tending, after what is being written; nothing is lost by not closing."""
+        """Stop the thread after what it is writing; nothing is lost without closing."""
         self._closing.set()
         self._thread.join()
 
@@ -53,15 +53,15 @@ class MaintainedIndex:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tend(self, round_s: float, withdrawn_s: float) -> None:
+    def _maintain(self, round_s: float, withdrawn_s: float) -> None:
         due = time.monotonic() + withdrawn_s
         while not self._closing.wait(round_s):
             began = time.monotonic()
             try:
                 self._round(withdrawn_too=began >= due)
-            except (EntrenousError, OSError) as why:  # a full disk, a bank that is away: next time
-                said = {"event": "index-waits", "kind": type(why).__name__}
-                _LOG.warning("index-waits %s", said["kind"], extra={"said": said})
+            except (EntrenousError, OSError) as why:  # disk full, bank unreachable: try next time
+                event = {"event": "index-waits", "kind": type(why).__name__}
+                _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
             if began >= due:
                 now = time.monotonic()
                 due = now + max(withdrawn_s, _REST * (now - began))
@@ -85,15 +85,11 @@ def open_index(
     round_s: float = _ROUND_S,
     withdrawn_s: float = _WITHDRAWN_S,
 ) -> MaintainedIndex:
-    """The index in ``folder``, made from the bank if there is none that can be used.
+    """Open the index in ``folder``, or make it from the bank if there is none that can be used.
 
-    It is divided into ``shards``. It looks after itself every ``round_s`` seconds, reading 4 MiB of
-    its files again each time, and for withdrawn hashes every ``withdrawn_s``, or, where that takes
-    long, in a quarter of the time.
-    Close it before the bank.
-
-    Raises:
-        BankUnreachable, OSError.
+    It is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads 4 MiB
+    of its files. Every ``withdrawn_s`` it checks for withdrawn hashes; a slow check takes at most a
+    quarter of the time. Close it before the bank. Raises BankUnreachable, OSError.
     """
     index = FileIndex(folder, bank, shards)
     if index.is_due():
@@ -102,8 +98,9 @@ def open_index(
 
 
 class LazyIndex:
-    """An IndexStore. ``opening`` is called once at most; what it raises, the first look-up raises,
-    and the next one tries again.
+    """An IndexStore that its first look-up opens by calling ``opening``.
+
+    If ``opening`` raises, so does the look-up, and the next one tries again.
     """
 
     __slots__ = ("_index", "_lock", "_opening")
@@ -114,15 +111,15 @@ class LazyIndex:
         self._lock = threading.Lock()
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
-        """All within 31 bits, after catching up."""
+        """Return all within 31 bits, after catching up."""
         return self.opened().near(hashes, part=part)
 
     def parts(self) -> int:
-        """How many hashes of parts the last look-up knew."""
+        """Return how many hashes of parts the last look-up knew."""
         return self.opened().parts()
 
     def opened(self) -> MaintainedIndex:
-        """The index itself, opened now if it was not yet: for who serves, before the first request.
+        """Return the index, opened if need be; a server calls this before the first request.
 
         Raises:
             BankUnreachable, and what ``opening`` raises.

@@ -1,4 +1,4 @@
-"""SoundIndexStore in memory that follows the bank (docs/spec/gate.md, 12.3)."""
+"""A SoundIndexStore in memory that follows the bank (docs/spec/gate.md, 12.3)."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ from entrenous.fingerprint.nouns import Alike, HeardAs, SoundPrint
 from entrenous.fingerprint.sound_index import SoundIndex, SoundView
 from entrenous.stop.stores import BankStore
 
-_LATER_WORDS_MAX: Final = 100_000  # sorted anew for every news, in some milliseconds
-_LATER_PART: Final = 8  # or one in so many of all
+_LATER_WORDS_MAX: Final = 100_000  # sorted again for each addition, in some milliseconds
+_LATER_PART: Final = 8  # or an eighth of all
 Numbered = tuple[int, SoundPrint]
 
 
 @dataclass(frozen=True, slots=True)
 class _Sounds:
-    """Some registered sounds, by ascending number, and their index."""
+    """Registered sounds, by ascending number, and their index."""
 
     numbers: tuple[int, ...]
     prints: tuple[SoundPrint, ...]
@@ -32,17 +32,20 @@ class _Sounds:
         return cls(tuple(number for number, _ in every), prints, SoundIndex.of(prints))
 
     def near(self, views: Sequence[SoundView]) -> list[Alike]:
-        """By the numbers of the store."""
+        """Return matches, with the numbers of the store."""
         found = self.index.near(views) if self.numbers else []
         return [replace(one, sound=self.numbers[one.sound]) for one in found]
 
-    def with_news(self, news: Iterable[Numbered]) -> Self:
+    def with_added_entries(self, news: Iterable[Numbered]) -> Self:
         return self.of((*zip(self.numbers, self.prints, strict=True), *news))
 
 
 @dataclass(slots=True)
 class FollowingSounds:
-    """Safe to use from several threads: each look-up works on what was known when it began."""
+    """The bank's sounds: a sorted base, and later ones. May be used by several threads.
+
+    Each look-up works on the sounds known when it began.
+    """
 
     bank: BankStore
     base: _Sounds = field(default_factory=lambda: _Sounds.of(()))
@@ -52,7 +55,7 @@ class FollowingSounds:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def near(self, views: Sequence[HeardAs]) -> Sequence[Alike]:
-        """After catching up; the longest stretch first."""
+        """Return matches after catching up, the longest stretch first."""
         heard = [SoundView(one.how, _words(one.words)) for one in views]
         with self.lock:
             self._catch_up()
@@ -61,7 +64,7 @@ class FollowingSounds:
         return sorted(found, key=lambda one: (-one.length_s, one.errors))
 
     def newest(self) -> int:
-        """After catching up."""
+        """Return the number of the newest sound, after catching up."""
         with self.lock:
             self._catch_up()
             return self.seen
@@ -70,7 +73,7 @@ class FollowingSounds:
         while news := self.bank.sounds(self.seen):
             self.seen = news[-1][0]
             if self.base.numbers:
-                self.later = self.later.with_news(news)
+                self.later = self.later.with_added_entries(news)
             if not self.base.numbers or self._later_is_large():
                 self._renew()
 

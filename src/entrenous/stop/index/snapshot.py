@@ -1,4 +1,4 @@
-"""All that an index knows at one moment: its bases, and what was registered since."""
+"""A snapshot of an index: its bases, and the hashes registered since."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, searchable
 from entrenous.fingerprint.nouns import Near
-from entrenous.stop.index.base_file import UNDIVIDED, Shard, news_beside, rows_of, upto_of
+from entrenous.stop.index.base_file import UNDIVIDED, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
 
 Ask = Callable[[Callable[[Searchable], Pairs], Iterable[Searchable]], Iterable[Pairs]]
-_ASKED_MAX: Final = 32  # uploads that are judged at once, and some
+_ASKED_MAX: Final = 32  # more than the uploads that are judged at the same time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,43 +28,41 @@ class Kind:
 
     @classmethod
     def of(cls, *bases: Searchable) -> Self:
-        """Nothing later."""
         return cls(bases, ScanIndex.empty())
 
     @property
     def count(self) -> int:
-        """How many hashes."""
         return sum(one.entries.size for one in (*self.bases, self.later))
 
     def near(self, wanted: Words, ask: Ask = map) -> list[Near]:
-        """All within 31 bits; an entry is in one of them. ``ask`` asks one shard after the other,
-        or all at once.
+        """Return all within 31 bits.
+
+        ``ask`` maps the search over the shards, one after the other or at the same time.
         """
         found = ask(partial(_pairs, wanted), self.bases)
         return Pairs.joined([*found, _pairs(wanted, self.later)]).near()
 
-    def with_news(self, news: Sequence[Entry]) -> Self:
-        """And these."""
+    def with_added_entries(self, news: Sequence[Entry]) -> Self:
         if not news:
             return self
         numbers, hashes = [one.number for one in news], [one.bits for one in news]
         return replace(self, later=self.later.with_added(numbers, hashes))
 
     def rows(self, shard: Shard) -> tuple[NDArray[np.int64], Words]:
-        """Every entry number of a shard, ascending, and its hash."""
+        """Return the entry numbers of a shard, ascending, and their hashes."""
         base = self.bases[shard.number]
-        entries, words = shard.some(self.later.entries, rows_of(self.later))
+        entries, words = shard.select(self.later.entries, rows_of(self.later))
         return np.concatenate([base.entries, entries]), np.concatenate([rows_of(base), words])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexSnapshot:
-    """Immutable, so that a look-up goes on undisturbed while the next one already knows more.
+    """Everything that an index knows at one time; immutable, so that look-ups are undisturbed.
 
-    ``seen`` is the highest entry number that was read from the bank; ``upto`` the highest in the
-    base of each shard: shards are written one after the other, so one may know more than the next.
-    ``asked`` is what whole pictures have just found: a gate asks twice for each upload, and as long
-    as nothing became known in between, the second answer is the first one, once.
+    ``seen`` is the highest entry number that was read from the bank, ``upto`` the highest in the
+    base of each shard. Shards are written one after the other, so these may differ. ``asked``
+    caches results for whole pictures: a gate asks twice for each upload, and if nothing was added
+    in between, the second answer is taken, once, from the cache.
     """
 
     whole: Kind
@@ -75,28 +73,26 @@ class IndexSnapshot:
 
     @classmethod
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
-        """What bases know: whole pictures and parts of each shard."""
+        """Make a snapshot of bases: whole pictures and parts of each shard."""
         wholes, parts = zip(*bases, strict=True)
-        upto = tuple(upto_of(kinds) for kinds in bases)
+        upto = tuple(highest_number(kinds) for kinds in bases)
         return cls(Kind.of(*wholes), Kind.of(*parts), min(upto), upto)
 
     @classmethod
     def nothing(cls) -> Self:
-        """Before anything was read."""
         return cls.of((ScanIndex.empty(), ScanIndex.empty()))
 
     @property
     def count(self) -> int:
-        """How many hashes."""
         return self.whole.count + self.parts.count
 
     @property
     def later(self) -> int:
-        """How many of them are not in the base."""
+        """How many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
     def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[Near]:
-        """All within 31 bits."""
+        """Return all within 31 bits."""
         if part:
             return self.parts.near(as_words(hashes), ask)
         same = tuple(hashes)
@@ -104,21 +100,21 @@ class IndexSnapshot:
         if found is None:
             found = self.whole.near(as_words(hashes), ask)
             if len(self.asked) >= _ASKED_MAX:
-                self.asked.clear()  # of uploads that broke off before their second look
+                self.asked.clear()  # left over from uploads without a second look-up
             self.asked[same] = found
         return found
 
-    def with_news(self, news: Sequence[Entry]) -> Self:
-        """And these entries of the bank, which are in order."""
+    def with_added_entries(self, news: Sequence[Entry]) -> Self:
+        """Return a snapshot with these entries of the bank too, which are in order."""
         if not news:
             return self
-        unknown = news_beside(news, self.upto)
-        whole = self.whole.with_news([one for one in unknown if not one.part])
-        parts = self.parts.with_news([one for one in unknown if one.part])
+        unknown = not_in_base(news, self.upto)
+        whole = self.whole.with_added_entries([one for one in unknown if not one.part])
+        parts = self.parts.with_added_entries([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=news[-1].number)
 
     def sorted(self, shard: Shard = UNDIVIDED) -> tuple[Searchable, Searchable]:
-        """All of a shard, ready to be written as a base: whole pictures, and parts."""
+        """Return all of a shard, ready to be written as a base: whole pictures, and parts."""
         whole, parts = self.whole.rows(shard), self.parts.rows(shard)
         return searchable(*whole, inverted=True), searchable(*parts)
 

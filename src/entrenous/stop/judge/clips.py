@@ -38,16 +38,16 @@ from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 
-LOOK_S_MAX: Final = timedelta(seconds=120)  # of the gate's clock, for one clip
+LOOK_S_MAX: Final = timedelta(seconds=120)  # to decode one clip, by the gate's clock
 _AT_ONCE: Final = 1000  # look-ups, so that a long clip needs no more memory than a short one
-_SLACK_S: Final = 1.0  # between what a file announces and its last frame
+_SLACK_S: Final = 1.0  # between the length that a file declares and its last frame
 _NOTHING: Final = VideoLook((), ())
 Places = dict[int, list[Place]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedClip:
-    """An upload as it is compared: its frames, and how it sounds; either may be missing."""
+    """An upload's frames and its sound, for comparison; either may be missing."""
 
     look: VideoLook = _NOTHING
     heard: tuple[HeardAs, ...] = ()
@@ -57,20 +57,20 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
     """Decode a stranger's clip or sound, frame by frame.
 
     Raises:
-        NotASound: there is nothing to see and nothing to hear in it; refuse it as such.
-        FramesTooLarge: likewise.
+        NotASound, FramesTooLarge: it has neither pictures nor sound, or too large frames; refuse it
+            for this reason.
         ClipCutShort, ClipBroken, ClipTooLong, FramesUnknown, SoundBroken, SoundTooLong: it could
-            not be seen or heard to its end.
-        DecoderDidNotStart: there is no child to ask.
+            not be decoded to its end.
+        DecoderDidNotStart: the decoder process did not start.
     """
     try:
-        look = _looked(untrusted_data, platform)
+        look = _scan_video(untrusted_data, platform)
     except FramesUnknown:
         raise
     except NoFrames:
-        return ScannedClip(heard=_heard(untrusted_data, platform))
+        return ScannedClip(heard=_scan_sound(untrusted_data, platform))
     try:
-        return ScannedClip(look, _heard(untrusted_data, platform))
+        return ScannedClip(look, _scan_sound(untrusted_data, platform))
     except NotASound:
         return ScannedClip(look)
 
@@ -78,29 +78,32 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
 def clip_matches(
     seen: ScannedClip, platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
-    """Claims that it fits, each with the number of a registered hash that floods are counted by
-    (negative: of a sound); and the banks, read after the claims.
+    """Return the claims that a clip matches, and the banks, which are read after the claims.
+
+    Each claim comes with the number of a registered hash by which floods are counted; numbers of
+    sounds are negative.
     """
     whole = list(_near(seen.look.hashes, platform, part=False))
     cut = list(_near([view.bits for view in seen.look.trimmed], platform, part=True))
     alike = platform.sounds.near(seen.heard)
     places, inner = (_places({one.entry for one in near}, platform) for near in (whole, cut))
-    heard = _hearers({one.sound for one in alike}, platform)
+    claims_by_sound = _claims_by_sound({one.sound for one in alike}, platform)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     radius = {bank.name: bank.radius for bank in banks.values()}
     hits = [
         *video_hits(seen.look, whole, places, radius),
         *trimmed_hits(seen.look, cut, inner, radius),
-        *sound_hits(alike, heard),
+        *sound_hits(alike, claims_by_sound),
     ]
-    entries = _entries(places, inner, alike, heard)
+    entries = _entries(places, inner, alike, claims_by_sound)
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
-def frames_kept(seen: ScannedClip) -> tuple[bytes, ...]:
-    """Hashes of what it shows, upright and without its bars, for claims that come later: each at
-    least as far from the one before it as two registered ones, and at most FRAMES_KEPT_MAX, spread
-    evenly over it.
+def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
+    """Return hashes of a clip's frames, upright and without bars, to keep for later claims.
+
+    Successive hashes differ at least as much as registered ones do. There are at most
+    FRAMES_KEPT_MAX, spread evenly over the clip.
     """
     upright = [view for view in seen.look.views if view.how in (UPRIGHT, NO_BARS)]
     kept = list[bytes]()
@@ -111,9 +114,10 @@ def frames_kept(seen: ScannedClip) -> tuple[bytes, ...]:
     return tuple(kept[::step])
 
 
-def sound_kept(seen: ScannedClip) -> SoundPrint | None:
-    """How it sounds at its own speed, for claims that come later, up to what can be registered;
-    None where five seconds of it could not be told apart.
+def sound_to_keep(seen: ScannedClip) -> SoundPrint | None:
+    """Return the fingerprint of a clip's sound at its own speed, to keep for later claims.
+
+    It is cut to the length that can be registered. None if no five seconds of it are distinctive.
     """
     as_it_is = next((one.words for one in seen.heard if one.how == AS_IT_IS), b"")
     words = as_it_is[: 4 * SOUND_WORDS_MAX]
@@ -123,12 +127,12 @@ def sound_kept(seen: ScannedClip) -> SoundPrint | None:
 
 
 def claims_near(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
-    """Claims on hashes near these frames as they are: a quick question."""
+    """Return the claims on hashes near these frames, as a quick check."""
     entries = {one.entry for one in _near(frames, platform, part=False)}
     return {claim.id for _, claim, _ in platform.bank.places_on(entries)}
 
 
-def _looked(untrusted_data: bytes, platform: Platform) -> VideoLook:
+def _scan_video(untrusted_data: bytes, platform: Platform) -> VideoLook:
     with platform.read_clip(untrusted_data, LOOKED_AT) as clip:
         frames = _in_time(clip, platform)
         look = video_look(frames, clip.shown.length_s)
@@ -137,7 +141,7 @@ def _looked(untrusted_data: bytes, platform: Platform) -> VideoLook:
 
 
 def _in_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
-    """Its frames, as long as there is time; raises ClipBroken after that."""
+    """Yield a clip's frames; raises ClipBroken when the time is up."""
     end = platform.clock.now() + LOOK_S_MAX
     for frame in clip.frames:
         if platform.clock.now() > end:
@@ -146,13 +150,13 @@ def _in_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
 
 
 def _require_end(frames: Iterator[Frame], length_s: float) -> None:
-    """What goes on after the end that its file announces was not seen; raises ClipTooLong."""
+    """Raise ClipTooLong if frames follow, unseen, after the length that the file declares."""
     seen_s = max(length_s, LOOK_FRAMES_MAX * LOOKED_AT.apart_s)
     if any(frame.at_s > seen_s + _SLACK_S for frame in frames):
         raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
 
 
-def _heard(untrusted_data: bytes, platform: Platform) -> tuple[HeardAs, ...]:
+def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[HeardAs, ...]:
     sound = platform.read_sound(untrusted_data, RATE_HZ)
     views = sound_look(np.asarray(sound), sound.rate_hz)
     return tuple(HeardAs(one.how, one.words.astype(">u4").tobytes()) for one in views)
@@ -165,8 +169,10 @@ def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterato
 
 
 def _places(entries: Collection[int], platform: Platform) -> Places:
-    """What was released as a picture says nothing of a clip with that picture in it, nor does a
-    still that a reviewer confirmed say what the video is.
+    """Return, by entry, the claims on it, without releases and hashes that reviewers added.
+
+    A released picture says nothing about a clip that shows it, and a confirmed still does not say
+    what a video is.
     """
     places: Places = {}
     for entry, claim, at_ms in platform.bank.places_on(entries):
@@ -175,7 +181,7 @@ def _places(entries: Collection[int], platform: Platform) -> Places:
     return places
 
 
-def _hearers(sounds: Collection[int], platform: Platform) -> dict[int, list[Claim]]:
+def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, list[Claim]]:
     claims: dict[int, list[Claim]] = {}
     for sound, claim in platform.bank.heard_by(sounds):
         claims.setdefault(sound, []).append(claim)
@@ -183,17 +189,18 @@ def _hearers(sounds: Collection[int], platform: Platform) -> dict[int, list[Clai
 
 
 def _entries(
-    places: Places, inner: Places, alike: Sequence[Alike], heard: dict[int, list[Claim]]
+    places: Places, inner: Places, alike: Sequence[Alike], claims_by_sound: dict[int, list[Claim]]
 ) -> dict[ClaimId, int]:
-    """By claim, the first registered of its hashes that was near, or else its sound: so the same
-    video, encoded in two ways, is counted as one.
+    """Return, by claim, the first registered of its hashes that was near, or else its sound.
+
+    So two encodings of a video are counted as one.
     """
     entries: dict[ClaimId, int] = {}
-    for some in (places, inner):
-        for entry in sorted(some):
-            for claim, _ in some[entry]:
+    for by_entry in (places, inner):
+        for entry in sorted(by_entry):
+            for claim, _ in by_entry[entry]:
                 entries.setdefault(claim.id, entry)
     for one in alike:
-        for claim in heard.get(one.sound, ()):
+        for claim in claims_by_sound.get(one.sound, ()):
             entries.setdefault(claim.id, -one.sound)
     return entries

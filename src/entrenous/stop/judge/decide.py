@@ -1,7 +1,7 @@
-"""Judge an upload: let it through, quarantine it for a person, or refuse it (docs/spec/gate.md, 5).
+"""Judge an upload: let it through, quarantine it for review, or refuse it (docs/spec/gate.md, 5).
 
-An uploader whose upload was refused may appeal once; a file that a reviewer released is let
-through by its SHA-256 from then on.
+The uploader may appeal a refusal once. A file that a reviewer released is let through by its
+SHA-256 from then on.
 """
 
 import hashlib
@@ -27,12 +27,11 @@ from entrenous.stop.judge.clip_matches import Place
 from entrenous.stop.judge.scan import Seen, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
-    asked_about,
     best_entry,
-    best_of_each,
     decision_of,
-    how_found,
+    describe_match,
     in_shadow,
+    to_review,
 )
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -53,42 +52,41 @@ _UNREAD: Final = b"entrenous/1 released unread\x00"
 
 
 def file_releases(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
-    """That a reviewer let the very file with this hash through, if one did. Asked of every upload,
-    whatever it fits, so that an answer takes as long held as let through.
+    """Return the newest release of the file with this SHA-256, if any.
+
+    It is looked up for every upload, so that held and accepted uploads take the same time.
     """
     released = platform.bank.file_released(sha256)
     return () if released is None else (released,)
 
 
 def unread_key(sha256: bytes) -> bytes:
-    """Under this a release of a file that could not be read is kept. It is not the file's own hash:
-    nobody compared it with a claim, so it says nothing of claims once the file can be read.
+    """Return the key under which the release of an unreadable file is stored.
+
+    It differs from the file's SHA-256, because the file was not compared with any claim: the
+    release must not count against claims once the file can be decoded.
     """
     return hashlib.sha256(_UNREAD + sha256).digest()
 
 
 def unread_outcome(sha256: bytes, platform: Platform) -> Outcome:
-    """Of a file that cannot be read: held, unless a reviewer let exactly these bytes through."""
+    """Return the outcome for an unreadable file: hold, unless a reviewer released these bytes."""
     released = platform.bank.file_released(unread_key(sha256))
     return Outcome.HOLD if released is None else Outcome.LET_THROUGH
 
 
 CASE_BYTES: Final = 6
-SECRET_BYTES: Final = 16  # what opens an appeal
+SECRET_BYTES: Final = 16  # needed to appeal
 UNREAD: Final = (
     *(CutShort, DecoderGaveUp),
     *(ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown),
     *(SoundBroken, SoundTooLong),
 )
-_Spot = tuple[Near, str, bool]  # a registered hash, how the view near it was made, and if of a part
+_NearView = tuple[Near, str, bool]  # a registered hash near a view, the view's edits, is it a part
 
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """What came, the platform's own name of it, its hash, which is asked for twice, and what the
-    platform publishes all the same.
-    """
-
     untrusted_data: bytes
     reference: str
     sha256: bytes
@@ -97,8 +95,10 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What may be kept of it: its hash, or those of its frames and how it sounds; the hash that a
-    flood is counted by.
+    """What may be kept of an upload.
+
+    Its hash, or the hashes of its frames and the fingerprint of its sound. Floods are counted by
+    ``entry``, the number of a registered hash.
     """
 
     bits: bytes | None = None
@@ -116,15 +116,15 @@ def judge_upload(
     reference: str = "",
     publishes: Publishes = Publishes.NOTHING,
 ) -> Decision:
-    """Decode what a stranger sent, compare it with the banks, and keep the decision.
+    """Decode an upload, compare it with the banks, and store the decision.
 
-    ``reference`` is the platform's own name of the upload. What the platform ``publishes`` although
-    it should be held or refused is listed as published. A gate in shadow lets everything through,
-    and lists it too.
+    ``reference`` is the platform's name for the upload. Uploads that the platform ``publishes``
+    although they should be held or refused are listed as published. A gate in shadow lets
+    everything through, and lists these too.
 
     Raises:
         NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge; refuse the
-            upload as such.
+            upload for this reason.
         BankUnreachable: no decision could be made; publish nothing.
     """
     decision = decide_upload(untrusted_data, platform, reference, publishes)
@@ -138,7 +138,7 @@ def decide_upload(
     reference: str = "",
     publishes: Publishes = Publishes.NOTHING,
 ) -> Decision:
-    """:func:`judge_upload` as far as the answer: what is done takes as long held as let through."""
+    """Do the part of :func:`judge_upload` before the answer, in the same time for all outcomes."""
     publishes = Publishes.ALL if platform.limits.shadow else publishes
     sha256 = hashlib.sha256(untrusted_data).digest()
     upload = _Upload(untrusted_data, reference, sha256, publishes)
@@ -154,8 +154,9 @@ def decide_upload(
 
 
 def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
-    """Keep the bytes of an upload that waits for the reviewer, and gather a flood of them; those of
-    one that was published for the slow look, if there is room.
+    """Keep the bytes of an upload, if there is room: for the reviewer or for the deferred scan.
+
+    Waiting uploads of a flood become one item.
     """
     limits, case = platform.limits, decision.case
     if _waits(decision):
@@ -178,24 +179,23 @@ def _is_public(decision: Decision) -> bool:
 
 
 def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) -> Decision:
-    second = partial(_second_look, upload.untrusted_data, picture, seen, platform)
+    second = partial(_second_scan, upload.untrusted_data, picture, seen, platform)
     whole = _near(seen.whole, platform, part=False)
-    cut = second()
-    found, banks = _fits([*whole, *_near(cut, platform, part=True)], platform)
-    hits = [hit for _, hit in found]
-    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    parts = second()
+    found, banks = _hits([*whole, *_near(parts, platform, part=True)], platform)
+    decided = _decision(found, banks, upload, platform)
     decision = _record(decided, upload, platform, _Kept(seen.bits, best_entry(found)))
     again = _near(seen.whole, platform, part=False)
-    if not cut:  # the first parts may have come while this was judged
+    if not parts:  # the first part hashes may have been registered meanwhile
         again += _near(second(), platform, part=True)
-    _look_again(decision, again, {near.entry for near, _, _ in whole}, platform)
+    _check_newer_claims(decision, again, {near.entry for near, _, _ in whole}, platform)
     return decision
 
 
-def _second_look(untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform) -> Seen:
-    """Nothing where it cannot be read once more, for the whole picture has been looked at; parts
-    that came meanwhile are looked for by the slow look.
+def _second_scan(untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform) -> Seen:
+    """Scan for parts; return nothing if the upload cannot be decoded once more.
+
+    The whole picture was scanned already, and the deferred scan looks for parts too.
     """
     try:
         return second_scan(untrusted_data, picture, seen, platform)
@@ -204,95 +204,101 @@ def _second_look(untrusted_data: bytes, picture: Picture, seen: Views, platform:
 
 
 def _decide_clip(upload: _Upload, platform: Platform) -> Decision:
-    """The claims are asked when it is decoded, so that one made meanwhile counts."""
-    # Who judges pictures does not wait for the libraries of clips and sounds to load.
+    """Decide on a clip; claims are queried after decoding, so that newer ones count."""
+    # Imported here: judging pictures need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import (  # noqa: PLC0415
         claims_near,
         clip_matches,
-        frames_kept,
+        frames_to_keep,
         scan_clip,
-        sound_kept,
+        sound_to_keep,
     )
 
     seen = scan_clip(upload.untrusted_data, platform)
-    frames, sound = frames_kept(seen), sound_kept(seen)
+    frames, sound = frames_to_keep(seen), sound_to_keep(seen)
     known, newest = claims_near(frames, platform), platform.sounds.newest()
     found, banks = clip_matches(seen, platform)
-    hits = [hit for _, hit in found]
-    judged = decision_of(hits, banks, file_releases(upload.sha256, platform))
-    decided = replace(judged, case=new_case(platform), secret=_new_secret(platform))
+    decided = _decision(found, banks, upload, platform)
     kept = _Kept(entry=best_entry(found), frames=frames, sound=sound)
     decision = _record(decided, upload, platform, kept)
     if claims_near(frames, platform) - known or platform.sounds.newest() != newest:
         found, banks = clip_matches(seen, platform)
-        hits = [hit for _, hit in found]
-        released = file_releases(upload.sha256, platform)
-        if decision_of(hits, banks, released).outcome is not Outcome.LET_THROUGH:
-            _hold_after_all(decision, found, banks, platform)
+        if _weighed(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
+            _hold_accepted(decision, found, banks, platform)
     return decision
 
 
-def _look_again(
-    decision: Decision, spots: list[_Spot], known: set[int], platform: Platform
+def _decision(
+    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+) -> Decision:
+    weighed = _weighed(found, banks, upload, platform)
+    return replace(weighed, case=new_case(platform), secret=_new_secret(platform))
+
+
+def _weighed(
+    found: list[tuple[int, Hit]], banks: dict[BankName, Bank], upload: _Upload, platform: Platform
+) -> Decision:
+    hits = [hit for _, hit in found]
+    return decision_of(hits, banks, file_releases(upload.sha256, platform))
+
+
+def _check_newer_claims(
+    decision: Decision, near_views: list[_NearView], known: set[int], platform: Platform
 ) -> None:
-    """Look back at this upload for a claim that was made while it was judged: the claim's own look
-    back came before this upload was recorded, and this upload's look before the claim.
+    """Hold an accepted upload for a claim that was made while it was judged.
 
-    The index was asked whatever was decided, so that an answer takes as long held as let through.
+    Neither the claim's look-back nor the upload's scan found this match: each came too early. The
+    index is asked for every outcome, so that all answers take the same time.
     """
-    news = [spot for spot in spots if spot[0].entry not in known]
-    if not news or not _is_public(decision):
-        return
-    _hold_after_all(decision, *_fits(news, platform), platform)
+    new = [view for view in near_views if view[0].entry not in known]
+    if new and _is_public(decision):
+        _hold_accepted(decision, *_hits(new, platform), platform)
 
 
-def _hold_after_all(
+def _hold_accepted(
     decision: Decision,
     found: list[tuple[int, Hit]],
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
-    if not _is_public(decision):
-        return
-    asked = asked_about(found, banks)
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    if matches and (entry := best_entry(asked)) is not None:
-        limit = platform.limits.held_per_hash
-        platform.reviews.hold_late(LateFind(decision.case, matches, entry), limit)
+    if _is_public(decision) and (shown := to_review(found, banks)) is not None:
+        find = LateFind(decision.case, *shown)
+        platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
 
 def find(views_of_upload: Seen, platform: Platform, *, part: bool) -> Iterator[Hit]:
-    """Every claim that matches one of these views within its bank's radius, with its distance."""
-    return (hit for _, hit in find_at(views_of_upload, platform, part=part))
+    """Yield every match of a claim with one of these views, within its bank's radius."""
+    return (hit for _, hit in find_entries(views_of_upload, platform, part=part))
 
 
-def find_at(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[tuple[int, Hit]]:
-    """The same, each with the number of the registered hash."""
-    spots = _near(views_of_upload, platform, part=part)
-    return _fits(spots, platform)[0] if spots else []
+def find_entries(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[tuple[int, Hit]]:
+    """Return the matches of :func:`find`, each with the number of the registered hash."""
+    near_views = _near(views_of_upload, platform, part=part)
+    return _hits(near_views, platform)[0] if near_views else []
 
 
-def _near(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[_Spot]:
+def _near(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[_NearView]:
     if not views_of_upload:
         return []
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
     return [(one, views_of_upload[one.query][0], part) for one in near]
 
 
-def _fits(
-    spots: list[_Spot], platform: Platform
+def _hits(
+    near_views: list[_NearView], platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
-    """Claims there within their bank's radius, with the number of the registered hash; the banks.
+    """Return the matches within each bank's radius, with numbers of registered hashes; and banks.
 
-    These are read after the claims: so the bank of each claim is among them, however new it is.
+    Banks are read after the claims, so that the bank of even the newest claim is among them.
     """
     places: dict[int, list[Place]] = {}
-    for entry, claim, at_ms in platform.bank.places_on({near.entry for near, _, _ in spots}):
+    for entry, claim, at_ms in platform.bank.places_on({near.entry for near, _, _ in near_views}):
         places.setdefault(entry, []).append((claim, at_ms))
     banks = {bank.name: bank for bank in platform.bank.banks()}
     found = [
+        # A frame is a part of its video.
         (near.entry, (_match(near, how, claim, part=part or at_ms is not None), claim))
-        for near, how, part in spots
+        for near, how, part in near_views
         for claim, at_ms in places.get(near.entry, ())
         if near.distance <= banks[claim.bank].radius
     ]
@@ -300,18 +306,17 @@ def _fits(
 
 
 def _match(near: Near, how: str, claim: Claim, *, part: bool) -> Match:
-    """A frame is a part of its video."""
-    return Match(claim.bank, claim.id, near.distance, how_found(how, claim), part, claim.added)
+    return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
 
 
 def new_case(platform: Platform) -> str:
-    """A case number that can be read out over a telephone, and not be guessed: "3f9a-70c2-b11e"."""
+    """Make a case number that can be read aloud and not be guessed, such as "3f9a-70c2-b11e"."""
     digits = platform.dice.token(CASE_BYTES).hex()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
 def secret_hash(secret: Secret) -> bytes:
-    """What the gate keeps of the secret that opens an appeal."""
+    """Return the SHA-256 of the secret for an appeal; the gate stores only this."""
     return hashlib.sha256(secret.reveal()).digest()
 
 
@@ -325,11 +330,11 @@ def _record(
     platform: Platform,
     seen: _Kept = _NOTHING,
 ) -> Decision:
-    """One row, whatever was decided: of a refused upload its SHA-256, for an appeal; of the others
-    their hash too, for the reviewer and for looking back, which may end in a refusal; of a clip
-    those of its frames, and how it sounds. What is published all the same waits for a person.
+    """Store the decision in one row, and return it as the uploader gets it.
 
-    Returns: the decision as it is answered.
+    A refused upload is stored with its SHA-256, for an appeal. Others are stored with their hash
+    too, or a clip's frame hashes and sound fingerprint, for the reviewer and for look-backs, which
+    may end in a refusal. Uploads that are published against the decision wait for review.
     """
     answered = in_shadow(decision) if platform.limits.shadow else decision
     answered = replace(answered, listed=_is_listed(decision, upload.publishes))
@@ -358,8 +363,9 @@ def _record(
 
 
 def _is_listed(decision: Decision, publishes: Publishes) -> bool:
-    """Whether it is published although it should not be. What could not be read fits nothing, and
-    is published by nobody who is not in shadow.
+    """Whether the platform publishes the upload against the decision.
+
+    An unreadable upload matches nothing and is published only in shadow.
     """
     if publishes is Publishes.HELD:
         return decision.outcome is Outcome.HOLD and bool(decision.matches)
@@ -367,14 +373,14 @@ def _is_listed(decision: Decision, publishes: Publishes) -> bool:
 
 
 def appeal(case: str, secret: Secret, untrusted_upload: bytes | None, platform: Platform) -> None:
-    """Put the case before a reviewer again, with the file that the uploader sends again or without.
+    """Appeal: put the case before a reviewer, with the file if the uploader sends it again.
 
-    What became of the upload is not said: also of a held and of an accepted one it is noted.
+    Held and accepted uploads accept an appeal too, so that it does not reveal the decision.
 
     Raises:
-        NoSuchReview: no such case, or another secret.
-        AlreadyAppealed: that was done.
-        NotThatUpload: the file is another one.
+        NoSuchReview: there is no such case, or the secret is wrong.
+        AlreadyAppealed: there was an appeal already.
+        NotThatUpload: this is a different file.
     """
     sent = None if untrusted_upload is None else hashlib.sha256(untrusted_upload).digest()
     asked = Appeal(case, secret_hash(secret), platform.clock.now(), sent)

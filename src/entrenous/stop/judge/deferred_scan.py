@@ -1,7 +1,7 @@
 """The deferred scan of an upload, after its uploader has an answer (gate.md, 3, 5.4).
 
-It looks for parts of registered pictures, and compares embeddings where the platform has a network
-for them (3.2).
+It looks for registered pictures inside the upload, for parts and edits of them, and compares
+embeddings if the platform has a network for them (3.2).
 """
 
 import hashlib
@@ -22,16 +22,22 @@ from entrenous.fingerprint.nouns import Likeness, Match, NearEmbedding
 from entrenous.fingerprint.overlaid_text import without_writing
 from entrenous.fingerprint.pdq import TURNS, UPRIGHT, Floats, seen_pixels, to_bits, turn
 from entrenous.fingerprint.screenshots import SIDE_PX_MIN, boxes, usual_boxes
-from entrenous.stop.judge.decide import file_releases, find_at
+from entrenous.stop.judge.decide import file_releases, find_entries
 from entrenous.stop.judge.look_back import LEASE, days_ahead
-from entrenous.stop.judge.scan import PART, UNBORDERED, Seen, fast_views, one_by_one, said
+from entrenous.stop.judge.scan import (
+    PART,
+    UNBORDERED,
+    Seen,
+    describe_edits,
+    fast_views,
+    split_hashes,
+)
 from entrenous.stop.judge.weigh import (
     INSIDE,
     Hit,
-    asked_about,
-    best_entry,
     best_of_each,
     decision_of,
+    to_review,
 )
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import Platform
@@ -44,53 +50,53 @@ COVERED: Final = "partly covered"
 ASKEW: Final = "turned a little"
 WRITTEN_OVER: Final = "written over"
 MIRROR: Final = "mirror"
-LIKELIEST: Final = 3  # boxes in which cut-outs are looked for too
-_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # the outermost pixels mix with a page
-_EVERY: Final = None
-_UPRIGHT: Final = (UPRIGHT, MIRROR)  # where all eight would cost more than they find
+LIKELIEST: Final = 3  # boxes in which cut-outs are searched too
+_INSETS: Final = np.array([[0.0, 0, 0, 0], [1, -1, 1, -1]])  # outermost pixels blend with the page
+_UPRIGHT: Final = (UPRIGHT, MIRROR)  # where all eight orientations would cost more than they find
 _OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 
 
 @dataclass(frozen=True, slots=True)
-class DeepViews:
-    """Some views of an upload, to look up together; ``part`` tells which registered hashes."""
+class DeferredViews:
+    """Views of an upload to look up together, among hashes of parts or of whole pictures."""
 
     views: Seen
     part: bool
 
 
 def deep_matches(picture: Picture, platform: Platform) -> list[Hit]:
-    """Every claim that the slow look finds, nearest first; each only calls for holding.
+    """Return the claims that the deferred scan finds, nearest first; each is at most held.
 
     Raises:
-        BankUnreachable: as :func:`.gate.find`.
+        BankUnreachable: the store does not answer.
     """
-    return best_of_each(hit for _, hit in deep_found(picture, platform))
+    return best_of_each(hit for _, hit in deferred_hits(picture, platform))
 
 
-def deep_found(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
-    """All of its hits, each with the number of the registered hash.
+def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
+    """Return all hits of the deferred scan, each with the number of the registered hash.
 
-    What a reviewer let through is told by the whole upload alone (:func:`.look.fast_views`): in a
-    collage, one tile that was let through says nothing about the next one.
+    Released uploads are ignored here and recognized by the first scan of the whole upload alone: a
+    released tile of a collage says nothing about the next tile.
     """
     found = [
         (entry, (replace(match, part=True), claim))
         for some in deep_views(picture, lambda: platform.index.parts() > 0)
-        for entry, (match, claim) in find_at(some.views, platform, part=some.part)
+        for entry, (match, claim) in find_entries(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
     if platform.likeness is None:
         return found
-    return found + alike_found(picture, platform.likeness, platform.bank)
+    return found + lookalike_hits(picture, platform.likeness, platform.bank)
 
 
 def deep_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
-) -> Iterator[DeepViews]:
-    """All slow views: about 6,000 of whole pictures, then some 13,000 of parts. These are made only
-    if ``has_parts`` says that there are any to compare them with; it is asked once the others were
-    looked up, by which an index learns what is new.
+) -> Iterator[DeferredViews]:
+    """Yield all views of the deferred scan: some 6,000 of whole pictures, then 13,000 of parts.
+
+    Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
+    called after the other views were looked up, which updates the index.
     """
     grey = thumbnail(seen_pixels(picture))
     if min(grey.shape) < SIDE_PX_MIN:
@@ -101,26 +107,30 @@ def deep_views(
     frames = [("", grey)]
     frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
     for place, (how, frame) in enumerate(frames):
-        edges, is_far = said(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
-        written = [(said(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))]
+        edges, is_far = describe_edits(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
+        written = [
+            (describe_edits(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))
+        ]
         yield _views(written, part=False)
-        # The far ones are among them in the two orientations in which they are looked for.
-        yield _views([(edges, wider(frame))], part=False, turns=_OTHERS if is_far else _EVERY)
+        # The FAR views include these, in the orientations of _UPRIGHT.
+        yield _views([(edges, wider(frame))], part=False, turns=_OTHERS if is_far else None)
         if is_far:
             yield _views([(edges, wider(frame, FAR))], part=False, turns=_UPRIGHT)
     slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
-    yield _views([(said(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
+    yield _views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():
         return
     for how, frame in frames:
-        yield _views([(said(UPRIGHT, how, PART), trimmed(frame))], part=True)
-        yield _views([(said(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT)
+        yield _views([(describe_edits(UPRIGHT, how, PART), trimmed(frame))], part=True)
+        yield _views(
+            [(describe_edits(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT
+        )
     for a, b, c, d in found[:LIKELIEST]:
-        inner = [(said(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
-        inner += [(said(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
+        inner = [(describe_edits(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
+        inner += [(describe_edits(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
         yield _views(inner, part=True, turns=_UPRIGHT)
     askew = trimmed(turned_back(frames[-1][1]))
-    yield _views([(said(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
+    yield _views([(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
 
 
 def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
@@ -129,32 +139,33 @@ def _in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
 
 
 def _views(
-    spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = _EVERY
-) -> DeepViews:
+    spectra: Iterable[tuple[str, Floats]], *, part: bool, turns: tuple[str, ...] | None = None
+) -> DeferredViews:
     seen = [
         view
         for done, some in spectra
         for how, spectrum in turn(some).items()
         if turns is None or how in turns
-        for view in one_by_one(said(how, done), to_bits(spectrum))
+        for view in split_hashes(describe_edits(how, done), to_bits(spectrum))
     ]
-    return DeepViews(tuple(seen), part)
+    return DeferredViews(tuple(seen), part)
 
 
 LOOKS_ALIKE: Final = "looks alike"
 WHOLE_COSINE_MIN: Final = 0.5
 WINDOW_COSINE_MIN: Final = 0.6
-# Flat drawings look alike to a network that was taught on photographs. Chosen on the pairs of
-# gate.md section 9: whole photographs lie below this share, pieces of mere sky above it, and so do
-# the pieces of two drawings that were taken for each other.
+# Flat drawings look alike to a network that was trained on photographs. The share was chosen on the
+# pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above it, and
+# so are pieces of two drawings that were confused with each other.
 LEVEL_SHARE_MAX: Final = 0.85
 LEVEL_COSINE_MIN: Final = 0.7
-_HALF_TURN: Final = 256  # as many hyperplanes at random would tell apart (Charikar 2002)
+_HALF_TURN: Final = 256  # the bits in which 256 random hyperplanes would differ (Charikar 2002)
 
 
-def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
-    """Claims whose picture this upload looks like, as :func:`.deep.deep_found` gives them; each
-    only calls for holding. The network is asked only where somebody has registered for it.
+def lookalike_hits(picture: Picture, likeness: Likeness, bank: BankStore) -> list[tuple[int, Hit]]:
+    """Return hits by embedding, each with the number of the registered hash; each is at most held.
+
+    The network is run only if the bank has embeddings.
 
     Raises:
         BankUnreachable: the store does not answer.
@@ -163,22 +174,23 @@ def alike_found(picture: Picture, likeness: Likeness, bank: BankStore) -> list[t
         return []
     near = _near(picture, likeness)
     claims = {(entry, claim.id): claim for entry, claim in bank.claims_on({n.entry for n in near})}
-    agreed = ((one, claims.get((one.entry, one.claim))) for one in near)
+    with_claims = ((one, claims.get((one.entry, one.claim))) for one in near)
     return [
         (one.entry, (_match(one, claim), claim))
-        for one, claim in agreed
+        for one, claim in with_claims
         if claim is not None and claim.bank != RELEASED
     ]
 
 
 def angle(cosine: float) -> int:
-    """The angle in 256ths of a half turn: 0 for the same numbers, 128 for unrelated pictures."""
+    """Return the angle in 256ths of a half turn: 0 for equal vectors, 128 for unrelated ones."""
     return round(_HALF_TURN * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
 def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:
-    """How like a registered picture each square of an upload has to be, the first being all of it;
-    one with hardly more than level areas has to be more so.
+    """Return the least cosine that counts for each square of an upload.
+
+    The first square is the whole upload. A square with mostly level areas has to be more similar.
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
@@ -199,11 +211,11 @@ def _match(near: NearEmbedding, claim: Claim) -> Match:
     return Match(claim.bank, claim.id, angle(near.cosine), LOOKS_ALIKE, part=True)
 
 
-BYTES_COME: Final = timedelta(minutes=1)  # after the row of an upload, or its gate died
+BYTES_COME: Final = timedelta(minutes=1)  # an upload's bytes follow its row, or the gate has died
 
 
 def run_deferred_scan(platform: Platform) -> bool:
-    """Make the slow look that is due longest; False if none is.
+    """Make the deferred scan that has been due longest; return False if none is due.
 
     Raises:
         DecoderGaveUp, BankUnreachable: it was not made, and is due again in some minutes.
@@ -218,8 +230,9 @@ def run_deferred_scan(platform: Platform) -> bool:
 
 
 def skip_deferred_scans(platform: Platform) -> int:
-    """Give up slow looks for which there was no room, or that end whoever makes them; how many.
-    None by a clock that cannot be right.
+    """Give up scans that had no room, or that kill the process that makes them; return how many.
+
+    Returns 0 while the clock is implausible.
     """
     if days_ahead(platform):
         return 0
@@ -227,20 +240,19 @@ def skip_deferred_scans(platform: Platform) -> int:
 
 
 def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | None:
-    """What a person is to be asked about, if anything: it is weighed with the whole upload, by
-    which what a reviewer let through is known.
+    """Return what a person should review, if anything.
+
+    Matches are weighed together with those of the whole upload, by which releases are recognized.
     """
     seen = fast_views(picture)
-    found = [*find_at(seen.whole, platform, part=False), *deep_found(picture, platform)]
+    found = [*find_entries(seen.whole, platform, part=False), *deferred_hits(picture, platform)]
     banks = {bank.name: bank for bank in platform.bank.banks()}
     hits = [hit for _, hit in found]
     sha256 = hashlib.sha256(upload.untrusted_upload).digest()
     released = file_releases(sha256, platform)
     if decision_of(hits, banks, released).outcome is Outcome.LET_THROUGH:
         return None
-    asked = asked_about(found, banks)
-    matches = tuple(match for match, _ in best_of_each(hit for _, hit in asked))
-    entry = best_entry(asked)
-    if entry is None:
+    shown = to_review(found, banks)
+    if shown is None:
         return None
-    return LateFind(upload.case, matches, entry, Found.SLOW_LOOK, seen.bits, sha256)
+    return LateFind(upload.case, *shown, Found.SLOW_LOOK, seen.bits, sha256)

@@ -1,11 +1,10 @@
 """Worker processes that judge one upload at a time each, and the messages on their two pipes.
 
-The decision is docs/decisions/0027. How a process that has threads starts others, how many
-processors there are, and how subprocesses that end are started again are here too.
+See docs/decisions/0027. Also here: start subprocesses safely from a process with threads, count
+processors, and keep subprocesses running.
 """
 
 import asyncio
-import contextlib
 import os
 import struct
 import subprocess
@@ -27,20 +26,20 @@ from entrenous.stop.upload_record import Decision, Outcome, Publishes
 
 
 def use_fork_exec() -> None:
-    """Start processes by fork from now on, not by vfork.
+    """Make ``subprocess`` use fork and exec from now on, not vfork.
 
-    After vfork the child has its parent's memory, locks and all, until it becomes another program.
-    If the parent is killed in that moment, a lock that another of its threads held is never let go
-    of: glibc takes one to change how a signal is handled (``__abort_lock``), so the child waits for
-    good. What it then holds open keeps others waiting: a judge for the end of its questions, and
-    PostgreSQL for the end of a transaction. After fork the child has locks of its own.
+    After vfork the child shares its parent's memory, including locks, until exec. If the parent is
+    killed at that moment, a lock that another of its threads held is never released: glibc takes
+    one (``__abort_lock``) to change a signal handler, so the child waits forever. The pipes and
+    sockets that it keeps open then block others: a judge waits for its next request, PostgreSQL for
+    the end of a transaction. After fork the child has locks of its own.
     """
     # Documented: docs.python.org/3.11/library/subprocess.html, "Disabling use of vfork()".
     setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 -- unknown to type checkers
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -52,10 +51,10 @@ _GRACE_S: Final = 10.0
 
 @contextmanager
 def kept_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
-    """While this is open, the command runs, ``count`` times; ``again_s`` seconds after one has
-    ended, anew.
+    """Run ``count`` processes of a command while the context is open.
 
-    Its standard input ends when it is to end, and also when we are killed. All end together.
+    A process that ended is started again after ``again_s`` seconds. To end a process its standard
+    input is closed, which also happens if this process is killed. All are ended on exit.
     """
     closing = threading.Event()
     given = (command, again_s, closing)
@@ -72,13 +71,13 @@ def kept_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1
 
 def _keep(command: Sequence[str], again_s: float, closing: threading.Event) -> None:
     while not closing.is_set():
-        with suppress(OSError):  # no memory for one more process: later, perhaps
+        with suppress(OSError):  # not enough memory for another process: try again later
             _run(command, closing)
         closing.wait(again_s)
 
 
 def _run(command: Sequence[str], closing: threading.Event) -> None:
-    # A session of its own: who stops us at a terminal stops us alone, and we end the child.
+    # A new session: Ctrl-C at a terminal stops only this process, which then ends the child.
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     ) as child:
@@ -99,20 +98,21 @@ _PUBLISHES: Final = tuple(Publishes)
 
 
 class JudgeFailed(RuntimeError):
-    """A judge met a fault of ours; of that only its kind is said, for its words may tell more."""
+    """A judge failed with a bug; only the exception's type is given, as its text may be private."""
 
 
 def write_judge_request(
     untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
 ) -> tuple[bytes, bytes]:
-    """In two pieces, so that the upload is not copied."""
+    """Return the request in two pieces, so that the upload is not copied."""
     name, which = reference.encode(), _PUBLISHES.index(publishes)
     return _HEAD.pack(len(name), len(untrusted_data), which) + name, untrusted_data
 
 
 def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publishes] | None:
-    """An upload, its reference, and what is published; None when there will be none. ``read`` gives
-    so many bytes, or fewer at the end.
+    """Read an upload, its reference, and what the platform publishes; None at the end of input.
+
+    ``read(n)`` returns n bytes, or fewer at the end.
     """
     head = read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -124,33 +124,34 @@ def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publis
 
 
 def write_answer(decide: Callable[[], Decision]) -> bytes:
-    """What this comes to, whatever that is."""
+    """Encode a decision, or the error that deciding raised."""
     try:
-        answer = msgspec.json.encode(_said(decide))
-    except Exception as bug:  # noqa: BLE001 -- the gate answers it as one of its own
+        answer = msgspec.json.encode(_decision_or_failure(decide))
+    except Exception as bug:  # noqa: BLE001 -- the gate treats it as its own
         answer = msgspec.json.encode({"bug": type(bug).__name__})
     return SIZE.pack(len(answer)) + answer
 
 
-def _said(decide: Callable[[], Decision]) -> dict[str, Any]:
+def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
     try:
-        return _decision(decide())
+        return _write_decision(decide())
     except EntrenousError as failure:
         return {"failure": _name(type(failure)), "facts": failure.facts}
 
 
 def read_answer(answer: bytes) -> Decision:
-    """Raises what deciding raised, and JudgeFailed."""
-    said = msgspec.json.decode(answer)
-    if "case" in said:
-        return _read_decision(said)
-    kind = _failures().get(said.get("failure", ""))
+    """Decode a decision; raises the error that deciding raised, or JudgeFailed."""
+    form = msgspec.json.decode(answer)
+    if "case" in form:
+        return _read_decision(form)
+    errors = {_name(kind): kind for kind in _with_subclasses(EntrenousError)}
+    kind = errors.get(form.get("failure", ""))
     if kind is None:
-        raise JudgeFailed(said.get("bug", ""))
-    raise kind(**said["facts"])
+        raise JudgeFailed(form.get("bug", ""))
+    raise kind(**form["facts"])
 
 
-def _decision(one: Decision) -> dict[str, Any]:
+def _write_decision(one: Decision) -> dict[str, Any]:
     return {
         "outcome": one.outcome,
         "case": one.case,
@@ -161,34 +162,29 @@ def _decision(one: Decision) -> dict[str, Any]:
     }
 
 
-def _read_decision(said: dict[str, Any]) -> Decision:
+def _read_decision(form: dict[str, Any]) -> Decision:
     return Decision(
-        Outcome(said["outcome"]),
-        said["case"],
-        tuple(Match(**match) for match in said["matches"]),
-        Outcome(said["would"]) if said["would"] else None,
-        Secret(msgspec.convert(said["secret"], bytes)) if said["secret"] else None,
-        said["listed"],
+        Outcome(form["outcome"]),
+        form["case"],
+        tuple(Match(**match) for match in form["matches"]),
+        Outcome(form["would"]) if form["would"] else None,
+        Secret(msgspec.convert(form["secret"], bytes)) if form["secret"] else None,
+        form["listed"],
     )
-
-
-def _failures() -> dict[str, type[EntrenousError]]:
-    """Those that this process knows, by name."""
-    return {_name(kind): kind for kind in _with_those_below(EntrenousError)}
 
 
 def _name(kind: type[EntrenousError]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _with_those_below(kind: type[EntrenousError]) -> Iterator[type[EntrenousError]]:
+def _with_subclasses(kind: type[EntrenousError]) -> Iterator[type[EntrenousError]]:
     yield kind
-    for below in kind.__subclasses__():
-        yield from _with_those_below(below)
+    for subclass in kind.__subclasses__():
+        yield from _with_subclasses(subclass)
 
 
 _READY_S: Final = 120.0  # an index of gigabytes is checked first
-# Three readings, each with a child to be started, and the database: all have ends of their own.
+# Three decodings, each with a subprocess to start, and the database: each has its own timeout.
 _ANSWER_S: Final = 240.0
 _AGAIN_S: Final = 5.0
 _END_S: Final = 5.0
@@ -196,13 +192,13 @@ _BROKEN: Final = (OSError, EOFError, TimeoutError)
 
 
 class JudgePool:
-    """At most ``most`` processes of ``command``; for one event loop, while this is open."""
+    """At most ``most`` processes of ``command``, for one event loop, while the context is open."""
 
     def __init__(self, command: Sequence[str], most: int) -> None:
         self.most = most
         self._command = command
         self._idle: list[Process] = []
-        self._there: set[Process] = set()  # idle, or at work
+        self._running: set[Process] = set()  # idle or busy
         self._unready: set[Process] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[int]] = set()
@@ -215,12 +211,12 @@ class JudgePool:
         for starting in self._starting:
             starting.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
-        every = self._there | self._unready
-        await asyncio.gather(*(_ended(judge) for judge in every), *self._ending)
+        every = self._running | self._unready
+        await asyncio.gather(*(_end(judge) for judge in every), *self._ending)
 
     def wanted(self) -> None:
-        """More is to be judged than the gate can alone: start those that are missing."""
-        missing = self.most - len(self._there) - len(self._starting)
+        """Start missing processes, as the gate alone cannot judge all uploads."""
+        missing = self.most - len(self._running) - len(self._starting)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
         self._not_before = time.monotonic() + _AGAIN_S
@@ -232,21 +228,21 @@ class JudgePool:
     async def decide(
         self, untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
     ) -> Decision | None:
-        """What a judge says of it; None when none is free.
+        """Have a judge decide on an upload; return None if none is free.
 
         Raises:
-            Those of :func:`entrenous.stop.judge.decide.decide_upload`.
-            GateBusy: the judge has ended, or took too long; nobody knows what it wrote.
-            JudgeFailed: a fault of ours.
+            What :func:`entrenous.stop.judge.decide.decide_upload` raises.
+            GateBusy: the judge ended or took too long; whether it stored a decision is unknown.
+            JudgeFailed: the judge failed with a bug.
         """
         judge = self._free()
         if judge is None:
             return None
         try:
             async with asyncio.timeout(_ANSWER_S):
-                answer = await _asked(judge, untrusted_data, reference, publishes)
+                answer = await _ask(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
-            self._dismiss(judge)  # the rest of its answer must not become part of another's
+            self._dismiss(judge)  # the rest of its answer must not become part of the next one
             if isinstance(problem, _BROKEN):
                 raise GateBusy from problem
             raise
@@ -254,7 +250,7 @@ class JudgePool:
         return read_answer(answer)
 
     def _free(self) -> Process | None:
-        """One that is idle and has not ended meanwhile."""
+        """Return an idle process that has not ended meanwhile, or None."""
         while self._idle:
             judge = self._idle.pop()
             if judge.returncode is None:
@@ -263,9 +259,9 @@ class JudgePool:
         return None
 
     async def _start(self) -> None:
-        """One more, which is idle once it is ready; without memory for it, later perhaps."""
-        with contextlib.suppress(OSError):
-            # A session of its own: who stops a gate at a terminal stops the gate alone.
+        """Start a process, which is idle once it is ready; do nothing if memory is short."""
+        with suppress(OSError):
+            # A new session: Ctrl-C at a terminal stops only the gate.
             judge = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True
             )
@@ -277,41 +273,40 @@ class JudgePool:
                 ready = b""
             self._unready.discard(judge)
             if ready == READY:
-                self._there.add(judge)
+                self._running.add(judge)
                 self._idle.append(judge)
             else:
                 self._dismiss(judge)
 
     def _dismiss(self, judge: Process) -> None:
-        self._there.discard(judge)
-        with contextlib.suppress(ProcessLookupError):
+        self._running.discard(judge)
+        with suppress(ProcessLookupError):
             judge.kill()
         ending = asyncio.create_task(judge.wait())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
 
-async def _asked(
+async def _ask(
     judge: Process, untrusted_data: bytes, reference: str, publishes: Publishes
 ) -> bytes:
-    into = judge.stdin
-    if into is None:
+    if judge.stdin is None:
         raise EOFError
-    into.writelines(write_judge_request(untrusted_data, reference, publishes))
-    await into.drain()
+    judge.stdin.writelines(write_judge_request(untrusted_data, reference, publishes))
+    await judge.stdin.drain()
     (size,) = SIZE.unpack(await _read(judge, SIZE.size))
     return await _read(judge, size)
 
 
 async def _read(judge: Process, size: int) -> bytes:
-    """Exactly so many bytes; raises EOFError."""
+    """Read exactly ``size`` bytes; raises EOFError."""
     if judge.stdout is None:
         raise EOFError
     return await judge.stdout.readexactly(size)
 
 
-async def _ended(judge: Process) -> None:
-    """Its questions end, and so it does."""
+async def _end(judge: Process) -> None:
+    """Close a judge's input, which ends it, and wait; kill it if that takes too long."""
     if judge.stdin is not None:
         judge.stdin.close()
     try:

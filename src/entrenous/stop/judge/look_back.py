@@ -1,6 +1,6 @@
-"""Look back at what was let through, once a registration arrives later (docs/spec/gate.md, 5.2).
+"""Look back: compare accepted uploads with claims that were made later (docs/spec/gate.md, 5.2).
 
-The work waits while the gate's clock is far ahead: a wrong clock would forget uploads too early.
+Expired data is not deleted while the gate's clock is far ahead, since it may be wrong.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from entrenous.stop.judge.retroactive_matches import (
     matching_sounds,
     matching_uploads,
 )
-from entrenous.stop.judge.weigh import answered, asks, release_of, wanted_by
+from entrenous.stop.judge.weigh import answered, needs_action, policy_outcome, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING, Claim
@@ -32,54 +32,54 @@ MINUTE: Final = timedelta(minutes=1)
 
 
 def note_clock(platform: Platform) -> int:
-    """Remember what the clock says; to be called every minute. By how many days it is too far ahead
-    to be believed.
-    """
+    """Record the clock's time; call it every minute. Returns :func:`days_ahead`."""
     platform.reviews.note_clock(MINUTE)
     return days_ahead(platform)
 
 
 def days_ahead(platform: Platform) -> int:
-    """By how many days the clock is too far ahead to be believed; 0 if it can be right."""
+    """Return by how many days the clock is implausibly ahead; 0 if it may be right."""
     mark, now = platform.reviews.clock_mark(), platform.clock.now()
     return (now - mark.at).days if mark is not None and mark.is_ahead(now) else 0
 
 
-LEASE: Final = timedelta(minutes=2)  # as long as somebody may be at what is due
+LEASE: Final = timedelta(minutes=2)  # for one process to do work that is due
 CLAIMS_MAX: Final = 1000  # at once: some seconds for each million of uploads
 _FEW: Final = 100
 _HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
 
 
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
-    """Put accepted uploads that fit these claims before a reviewer; how many. Those that wait
-    already are told of these claims, also where nothing is kept of those that are let through.
+    """Hold accepted uploads that match these claims for review; return how many.
 
-    Reads all that is kept once, however many claims these are: 1,000 at a time keep what is found
-    in bounds (``python -m bench.stopping.late``). What a bank would let through anyway, or only
-    write down, is not looked for.
+    Uploads that wait already get these claims too, even if nothing is kept of accepted ones. All
+    kept uploads are read once, however many claims there are; up to 1,000 claims at a time bound
+    the memory (``python -m bench.stopping.late``). Claims whose bank lets uploads through, or is in
+    shadow, are skipped.
     """
-    sought, sounds = _sought(claims, platform)
-    stands = sorted((one.claim for one in sought), key=lambda one: one.confirmed)
-    every = {(one.id, one.added): one for one in (*sounds.each_claim(), *stands)}
-    finds = chain(_seen_before(sought, platform), _heard_before(sounds, platform))
+    hashes, sounds = _sought(claims, platform)
+    # The same claim may be there twice, on an added hash: the latest confirmation counts.
+    by_confirmation = sorted((one.claim for one in hashes), key=lambda one: one.confirmed)
+    every = {(one.id, one.added): one for one in (*sounds.each_claim(), *by_confirmation)}
+    finds = chain(_matches_of_hashes(hashes, platform), _matches_of_sounds(sounds, platform))
     limit = platform.limits.held_per_hash
-    unanswered = (left for find in finds if (left := _unanswered(find, every, platform)))
-    return sum(platform.reviews.hold_late(find, limit) for find in unanswered)
+    left = (rest for find in finds if (rest := _without_released(find, every, platform)))
+    return sum(platform.reviews.hold_late(find, limit) for find in left)
 
 
 def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
-    """:func:`look_back` for any number of claims; how many uploads."""
+    """Look back for any number of claims; return how many uploads are held now."""
     starts = range(0, len(claims), CLAIMS_MAX)
     return sum(look_back(claims[start : start + CLAIMS_MAX], platform) for start in starts)
 
 
 def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
-    """:func:`look_back` for claims for which it is due and nobody else is at it, the newest first;
-    for how many it was done. If for 0, none is due.
+    """Look back for claims that are due and not leased to others, the newest first.
 
-    Where it takes longer than :data:`LEASE`, another process may do the same again, which changes
-    nothing.
+    If it takes longer than :data:`LEASE`, another process may repeat it, which changes nothing.
+
+    Returns:
+        For how many claims it was done; 0 if none is due.
     """
     until = platform.clock.now() + LEASE
     taken = platform.reviews.take_look_backs(until, most)
@@ -90,8 +90,9 @@ def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
 
 
 def look_back_again(bank: Bank, platform: Platform) -> int:
-    """Have all claims of a bank looked back for once more, by its policy as it is then; how many.
-    None in shadow, nor of what was released, nor where nothing is kept to look back at.
+    """Make look-backs due for all claims of a bank, by its policy at that time; return how many.
+
+    There are none for a bank in shadow, for "released", or if no uploads are kept.
     """
     if bank.shadow or bank.name == RELEASED or not platform.limits.look_back_days:
         return 0
@@ -99,15 +100,17 @@ def look_back_again(bank: Bank, platform: Platform) -> int:
 
 
 def look_back_now(platform: Platform) -> None:
-    """For a claim that was just answered, and few others: what a list of a million brought is left
-    to whoever has time.
+    """Look back for a claim that was just registered and at most 99 others.
+
+    An imported list of a million is left to background work.
     """
     look_back_due(platform, _FEW)
 
 
 def tidy(platform: Platform) -> None:
-    """Forget what is kept for a time only; to be called now and then. By a clock that cannot be
-    right, nothing.
+    """Delete expired data of accepted and removed uploads; call it regularly.
+
+    Nothing is deleted while the clock is implausible.
     """
     if days_ahead(platform):
         return
@@ -119,22 +122,24 @@ def tidy(platform: Platform) -> None:
 def _sought(
     claims: Collection[ClaimId], platform: Platform
 ) -> tuple[list[SoughtHashes], SoughtSounds]:
-    """Hashes and sounds of those that match, and that would have held an upload or refused it."""
-    seen, heard = list[SoughtHashes](), SoughtSounds()
+    """Return the hashes and sounds of matching claims whose bank holds or refuses uploads."""
+    wanted_hashes, wanted_sounds = list[SoughtHashes](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
     sounds, added = platform.bank.sounds_of(claims), platform.bank.added_to(claims)
     for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
-        bank, theirs = banks[claim.bank], added.get(claim.id, {})
+        bank, on_added = banks[claim.bank], added.get(claim.id, {})
         if claim.state not in MATCHING:
             continue
-        stands = ((theirs.get(bits, claim), bits) for bits in hashes)
-        seen += (SoughtHashes(one, bits, bank.radius) for one, bits in stands if asks(one, bank))
-        if claim.id in sounds and asks(claim, bank):
-            heard.add(claim, *sounds[claim.id])
-    return seen, heard
+        for bits in hashes:
+            as_it_counts = on_added.get(bits, claim)
+            if needs_action(as_it_counts, bank):
+                wanted_hashes.append(SoughtHashes(as_it_counts, bits, bank.radius))
+        if claim.id in sounds and needs_action(claim, bank):
+            wanted_sounds.add(claim, *sounds[claim.id])
+    return wanted_hashes, wanted_sounds
 
 
-def _seen_before(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateFind]:
+def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateFind]:
     if not sought:
         return
     entry_of = cache(lambda bits: _entry(bits, platform))
@@ -144,8 +149,8 @@ def _seen_before(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator
                 yield LateFind(one.case, one.matches, entry_of(one.nearest))
 
 
-def _heard_before(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind]:
-    """Numbers of sounds are negative where a flood is counted."""
+def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind]:
+    """Yield matches; as numbers by which floods are counted, those of sounds are negative."""
     if not sought.sounds:
         return
     for kept in kept_sounds(platform.reviews):
@@ -153,12 +158,14 @@ def _heard_before(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind
             yield LateFind(one.case, one.matches, -one.sound)
 
 
-def _unanswered(
+def _without_released(
     find: LateFind, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
 ) -> LateFind | None:
-    """Without what a person answered when they let its like through, as of an upload (section 5): a
-    claim is looked back for more than once, and the same question is not asked twice. A frame that
-    fits may be of the whole video, so what a confirmed claim calls for is not told by its parts.
+    """Return the match without claims that a release covers or the reviewer knows; None if empty.
+
+    Releases count as for an upload (section 5): look-backs for a claim are repeated, and the same
+    question is not asked twice. The bank's outcome is taken for the whole even if only a frame
+    matches, since the upload may be the whole video.
     """
     upload = platform.reviews.review(find.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
@@ -173,12 +180,12 @@ def _unanswered(
         for match in find.matches
         if match.claim not in known
         for claim in [claims[match.claim, match.added]]
-        if not answered(wanted_by(claim, banks[claim.bank]), match, claim, releases)
+        if not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     )
     return replace(find, matches=left) if left else None
 
 
 def _entry(bits: bytes, platform: Platform) -> int:
-    """The number of a registered hash; 0 if it was withdrawn just now."""
+    """Return the number of a registered hash; 0 if it was just withdrawn."""
     near = platform.index.near([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]

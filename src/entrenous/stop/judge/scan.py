@@ -1,4 +1,7 @@
-"""The scans of an upload that finish before its uploader gets an answer."""
+"""The scans of an upload that finish before its uploader gets an answer.
+
+The first scan compares whole pictures, the second one parts.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,65 +29,62 @@ from entrenous.stop.platform import Platform
 UNBORDERED = "border removed"
 INVERTED = "colours inverted"
 PART = "cut-out"
-_OF_ONE_FRAME = 16  # hashes
+_HASHES_WITHOUT_BORDER = 16
 Turned = Mapping[str, Fingerprint]
-
-
 Seen = tuple[tuple[str, bytes], ...]
-"""Hashes, each with what had been done to the registered picture if it matches."""
+"""Hashes, each with the edits that the registered picture had if it matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Hashes of an upload with how each was made; ``bits`` and ``quality`` are those of the upload
-    as it is.
-    """
+    """An upload's hashes, each with its edits; ``bits`` and ``quality`` are of the unedited one."""
 
     bits: bytes
     whole: Seen
     quality: int
 
     @property
-    def framed(self) -> bool:
-        """Whether something is around it, without which it was hashed too."""
-        return len(self.whole) > _OF_ONE_FRAME
+    def has_border(self) -> bool:
+        """Whether the upload has a border, so that it was hashed without it too."""
+        return len(self.whole) > _HASHES_WITHOUT_BORDER
 
     @property
-    def flat(self) -> bool:
-        """Whether its windows would fit other pictures."""
+    def is_flat(self) -> bool:
+        """Whether the upload has so little detail that its windows would match other pictures."""
         return self.quality < PART_QUALITY_MIN
 
 
 def part_views(picture: Picture, fast: Views) -> Seen:
-    """The second look: windows of the whole picture, and of what is left without each plain frame.
-    A flat upload has none; ``fast`` are its :func:`fast_views`.
+    """Return the hashes of the second scan: windows of the picture, with and without each border.
+
+    A flat upload has none. ``fast`` is the result of :func:`fast_views`.
     """
-    if fast.flat:
+    if fast.is_flat:
         return ()
     pixels = looked_pixels(picture)
     grey = thumbnail(pixels)
-    inside = without_borders(pixels, grey) if fast.framed else ()
+    inside = without_borders(pixels, grey) if fast.has_border else ()
     frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
     return tuple(chain.from_iterable(_parts(frame, how) for frame, how in frames))
 
 
 def fast_views(picture: Picture) -> Views:
-    """The fast look alone: 16 hashes, and 16 more for each of at most three plain frames."""
+    """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
     pixels, by = looked_pixels(picture), picture.shrunk_by
     turned = pixel_orientations(pixels, picture.shrunk_from, by)
     return _fast(turned, without_borders(pixels), by)
 
 
-@lru_cache(maxsize=256)  # there are fewer words than that
-def said(turn: str, *more: str) -> str:
-    """E.g. "mirror, border removed"; "as it is" only when nothing else was done."""
+@lru_cache(maxsize=256)  # there are fewer combinations
+def describe_edits(turn: str, *more: str) -> str:
+    """Join edits, e.g. "mirror, border removed"; "as it is" if there are none."""
     done = [turn] if turn != UPRIGHT else []
     done += [one for one in more if one]
     return ", ".join(done) or UPRIGHT
 
 
-def one_by_one(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
-    """Hashes that follow each other, each with the same words."""
+def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each of the concatenated hashes, with the same description."""
     return zip(repeat(how), (one for (one,) in iter_unpack(f"{PDQ_BYTES}s", hashes)), strict=False)
 
 
@@ -99,19 +99,20 @@ def _fast(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
 
 def _whole(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
     for how, view in turned.items():
-        yield said(how, frame), view.bits
-        yield said(how, frame, INVERTED), inverted(view.bits)
+        yield describe_edits(how, frame), view.bits
+        yield describe_edits(how, frame, INVERTED), inverted(view.bits)
 
 
 def _parts(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
     turned = turn(trimmed(grey)).items()
     return chain.from_iterable(
-        one_by_one(said(how, frame, PART), to_bits(spectrum)) for how, spectrum in turned
+        split_hashes(describe_edits(how, frame, PART), to_bits(spectrum))
+        for how, spectrum in turned
     )
 
 
 def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, Views]:
-    """The upload, and its fast look.
+    """Decode an upload and make its first scan.
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """
@@ -120,21 +121,23 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, View
 
 
 def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Views]:
-    """An upload's fast look, on a picture ``read`` with so many pixels left on its sides, or, if
-    there is a frame around it, with more.
+    """Make the first scan of a picture that ``read`` decodes with at least ``side_px`` on a side.
+
+    A picture with a border is decoded again with more pixels.
     """
     picture = read(side_px)
     seen = fast_views(picture)
-    if not seen.framed or _is_fine(picture):
+    if not seen.has_border or _is_fine(picture):
         return picture, seen
     picture = read(GATE_SIDE_PX)
     return picture, fast_views(picture)
 
 
 def second_scan(untrusted_data: bytes, picture: Picture, fast: Views, platform: Platform) -> Seen:
-    """What to look up among parts before the answer, after the look among wholes: nothing in a bank
-    without parts, nor in one with so many that it takes long, where slow looks are made. What the
-    upload fits has no say in it, so that an answer's time does not tell that.
+    """Return the hashes to look up among parts before the answer.
+
+    There are none if the bank has no parts, or so many that a look-up is slow and the deferred scan
+    is on. The first scan's result has no influence, so that timing does not reveal it.
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """
@@ -151,5 +154,5 @@ def _looks_at_parts(platform: Platform) -> bool:
 
 
 def _is_fine(picture: Picture) -> bool:
-    """Whether another reading would not show more."""
+    """Whether the picture was decoded with enough pixels."""
     return picture.shrunk_by == 1 or min(picture.width_px, picture.height_px) >= GATE_SIDE_PX

@@ -1,4 +1,4 @@
-"""Weigh an upload's matches: which of them count, and what they call for (docs/spec/gate.md, 5)."""
+"""Weigh an upload's matches and decide its outcome (docs/spec/gate.md, 5)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,17 +16,20 @@ _STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REFUSE)
 Hit = tuple[Match, Claim]
 
 
-def how_found(how: str, claim: Claim) -> str:
-    """``how``, and that it was found by a larger picture which a reviewer saw: the claim counts as
-    waiting on its hash, whatever it is.
+def describe_match(how: str, claim: Claim) -> str:
+    """Return ``how``, with a note if the match is on the hash of a larger picture.
+
+    A reviewer saw that picture; on its hash the claim counts as waiting, whatever its state.
     """
-    of_larger = claim.added and claim.state is ClaimState.WAITING
-    return f"{how}, {INSIDE}" if of_larger else how
+    on_larger = claim.added and claim.state is ClaimState.WAITING
+    return f"{how}, {INSIDE}" if on_larger else how
 
 
 def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
-    """One hit per claim, to be shown: a whole picture before a part, then what its owner registered
-    before what a reviewer added, then the nearest; of these hits the nearest first.
+    """Return the best hit of each claim, for display, nearest first.
+
+    A whole picture is better than a part, a hash that the owner registered better than one that a
+    reviewer added, and a nearer hit better than a farther one.
     """
     best: dict[ClaimId, Hit] = {}
     for match, claim in sorted(hits, key=_rank):
@@ -40,19 +43,19 @@ def _rank(hit: Hit) -> tuple[bool, bool, int]:
 
 
 def best_entry(found: list[tuple[int, Hit]]) -> int | None:
-    """The registered hash that an upload fits best: by this one a flood is counted."""
-    asked = [one for one in found if one[1][0].bank != RELEASED]
-    best = min(asked, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
+    """Return the number of the registered hash that matches best, by which floods are counted."""
+    claimed = [one for one in found if one[1][0].bank != RELEASED]
+    best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
     return None if best is None else best[0]
 
 
 def decision_of(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Decision:
-    """What these hits call for, those of banks in shadow apart; without a case number. All hits are
-    weighed, not the best of each claim: what a release answered of one is not answered of another.
+    """Decide by all hits, with banks in shadow apart; the decision has no case number.
 
-    ``released`` is that a reviewer let this very file through.
+    Every hit is weighed, not only the best of each claim, because a release may answer one hit of a
+    claim and not another. ``released`` has releases of this exact file.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
     acting = weigh_hits(live, banks, released)
@@ -62,7 +65,7 @@ def decision_of(
 
 
 def in_shadow(decision: Decision) -> Decision:
-    """What a gate in shadow answers: let through, and what it would have done."""
+    """Return the answer of a gate in shadow: let through, with the outcome that it would have."""
     if decision.outcome is Outcome.LET_THROUGH:
         return decision
     would = decision.would or decision.outcome
@@ -72,7 +75,7 @@ def in_shadow(decision: Decision) -> Decision:
 def weigh_hits(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """The strictest outcome that a hit calls for, but for those that a person :func:`answered`."""
+    """Return the strictest outcome of these hits, without those that :func:`answered` covers."""
     releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
@@ -88,8 +91,10 @@ def weigh_hits(
 
 
 def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
-    """How near an upload lies to what owners registered, by claim, in whole. If that is nearer than
-    what a reviewer confirmed, it is not that upload which they saw: something was pasted in there.
+    """Return, by claim, an upload's distance from the whole pictures that owners registered.
+
+    If that is less than its distance from a hash that a reviewer added, it is not the upload that
+    the reviewer saw, into which something was pasted.
     """
     nearest: dict[ClaimId, int] = {}
     for match, claim in hits:
@@ -99,46 +104,59 @@ def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
 
 
 def release_of(match: Match, claim: Claim) -> Release:
-    """What a hit in the bank of released uploads says."""
+    """Return the release that a hit in the bank "released" stands for."""
     return Release(claim.made_at, claim.confirmed, match.distance)
 
 
 def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
-    """Whether what this hit calls for is passed over, for a reviewer let the picture through.
+    """Whether a hit's outcome is dropped because a reviewer released the picture.
 
-    The same question is not asked twice: holding ends with a release after the claim was made, and
-    a newer claim asks anew. Refusing ends with one after the claim was confirmed, for then the last
-    person to decide let it through. Neither does for what lies nearer to the claim than to what was
-    released: a version with a part covered is rightly released, and the picture itself is not it.
-    How near a part lies says nothing of the whole, so there it has to be nearly what was released.
+    The same question is not asked twice. A release after the claim was made ends holding; a newer
+    claim holds again. A release after the claim was confirmed ends refusing, because the last
+    person to decide let it through. A release does not cover an upload that is nearer to the claim
+    than to what was released: a version with a part covered may be released rightly, and the
+    picture itself not. The distance of a part says nothing about the whole, so an upload that
+    matches in part has to be almost what was released.
     """
     near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
-    like_it = [one for one in releases if one.distance <= near]
+    similar = [one for one in releases if one.distance <= near]
     if outcome is Outcome.REFUSE:
-        return any(claim.confirmed < one.number for one in like_it)
-    return any(claim.made_at <= one.at for one in like_it)
+        return any(claim.confirmed < one.number for one in similar)
+    return any(claim.made_at <= one.at for one in similar)
 
 
 def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
-    """What one hit calls for, by its bank's policy; a part never calls for more than holding."""
-    wanted = wanted_by(claim, bank)
+    """Return the outcome of one hit by its bank's policy; a part is at most held."""
+    wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted
 
 
-def asks(claim: Claim, bank: Bank) -> bool:
-    """Whether of an upload that fits it, in whole or in part, a person would have been asked, or a
-    machine have refused it, had the claim or the look come in time.
-    """
-    return not bank.shadow and wanted_by(claim, bank) is not Outcome.LET_THROUGH
+def needs_action(claim: Claim, bank: Bank) -> bool:
+    """Whether the bank is not in shadow and holds or refuses uploads that match this claim."""
+    return not bank.shadow and policy_outcome(claim, bank) is not Outcome.LET_THROUGH
 
 
-def asked_about(
+def needing_action(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> list[tuple[int, Hit]]:
-    """Those of the hits that :func:`asks` is true of."""
-    return [(entry, hit) for entry, hit in found if asks(hit[1], banks[hit[1].bank])]
+    """Return the hits for which :func:`needs_action` is true."""
+    return [(entry, hit) for entry, hit in found if needs_action(hit[1], banks[hit[1].bank])]
 
 
-def wanted_by(claim: Claim, bank: Bank) -> Outcome:
-    """What a bank does with an upload that is what this claim is about."""
+def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
+    """Return the bank's outcome for an upload that is the content of this claim."""
     return bank.on_confirmed if claim.state is ClaimState.CONFIRMED else bank.on_claimed
+
+
+def to_review(
+    found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
+) -> tuple[tuple[Match, ...], int] | None:
+    """Return what a reviewer of these hits is shown: the best match of each claim, and an entry.
+
+    None if no hit needs action. Floods are counted by the entry, as by :func:`best_entry`.
+    """
+    asked = needing_action(found, banks)
+    entry = best_entry(asked)
+    if entry is None:
+        return None
+    return tuple(match for match, _ in best_of_each(hit for _, hit in asked)), entry

@@ -1,4 +1,4 @@
-"""The audit log in its table, each row in the transaction of the change it records."""
+"""The audit log; each event is written in the transaction of the change it records."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -18,11 +18,11 @@ RETROACTIVE_EVENTS: Final = {
     Found.SLOW_LOOK: "case found slowly",
 }
 FITS_MORE_EVENT: Final = "case fits more"
-AuditEvent = tuple[str, str, Details]  # what, of which, details
+AuditEvent = tuple[str, str, Details]  # event, subject, details
 
 
-def bank_told(bank: Bank) -> AuditEvent:
-    """A bank was made, or its policy changed."""
+def bank_event(bank: Bank) -> AuditEvent:
+    """A bank was created, or its policy changed."""
     policy: Details = {
         "radius": bank.radius,
         "on_claimed": str(bank.on_claimed),
@@ -32,45 +32,42 @@ def bank_told(bank: Bank) -> AuditEvent:
     return "bank set", bank.name, policy
 
 
-def claim_told(claim: Claim) -> AuditEvent:
-    """A claim was made. Its fingerprint and its holder's token are not in the log."""
+def claim_event(claim: Claim) -> AuditEvent:
+    """A claim was registered. Its fingerprint and its holder's token are not logged."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
-def note_told(claim: ClaimId) -> AuditEvent:
-    """The platform wrote another reason to a claim that it listed."""
+def note_event(claim: ClaimId) -> AuditEvent:
+    """The platform changed the reason of a claim that it listed."""
     return "claim noted", claim, {}
 
 
-def move_told(claim: Claim) -> AuditEvent:
-    """A claim is in another state."""
+def move_event(claim: Claim) -> AuditEvent:
     return f"claim {claim.state}", claim.id, {}
 
 
-def dispute_told(claim: Claim) -> AuditEvent:
-    """One more reviewer disagreed."""
+def dispute_event(claim: Claim) -> AuditEvent:
     return "claim disputed", claim.id, {"disputes": claim.disputes}
 
 
-def opinion_told(opinion: Opinion) -> AuditEvent:
-    """A platform said something of a claim."""
+def opinion_event(opinion: Opinion) -> AuditEvent:
+    """A partner platform gave an opinion on a claim."""
     said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
     return "opinion", opinion.claim, said
 
 
-def partner_told(partner: Partner) -> AuditEvent:
-    """A platform is known now."""
+def partner_event(partner: Partner) -> AuditEvent:
     return "partner added", partner.key.hex(), {"name": partner.name}
 
 
-def unkept_told(case: str, size: int) -> AuditEvent:
-    """An upload waits without its bytes: too many that cannot be read wait, or the disk is full."""
+def unkept_event(case: str, size: int) -> AuditEvent:
+    """An upload waits without its bytes: too many unreadable ones wait, or the disk is full."""
     return "upload not kept", case, {"bytes": size}
 
 
-def review_told(review: Review, state: ReviewState, by: str) -> AuditEvent:
-    """A person decided; others that waited with it are counted. Who confirmed first is named, if
-    two had to.
+def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
+    """A reviewer decided a case and ``also`` others with it; ``first`` confirmed before, if two
+    people were needed.
     """
     decided: Details = {"also": len(review.also), "by": by}
     if review.first_confirmer:
@@ -78,23 +75,23 @@ def review_told(review: Review, state: ReviewState, by: str) -> AuditEvent:
     return f"case {state}", review.case, decided
 
 
-def first_told(case: str, by: str) -> AuditEvent:
-    """A person confirmed, and another one has to."""
+def first_confirmation_event(case: str, by: str) -> AuditEvent:
+    """A reviewer confirmed, and a second one has to."""
     return "case confirmed first", case, {"by": by}
 
 
-def flood_told(lead: str, uploads: int) -> AuditEvent:
-    """So many uploads wait as one item from now on."""
+def flood_event(lead: str, uploads: int) -> AuditEvent:
+    """So many uploads now wait as one item."""
     return "cases gathered", lead, {"uploads": uploads}
 
 
-def reviewer_told(what: str, name: str) -> AuditEvent:
-    """A reviewer was "added" or "removed"."""
+def reviewer_event(what: str, name: str) -> AuditEvent:
+    """``what`` is "added" or "removed"."""
     return f"reviewer {what}", name, {}
 
 
 def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
-    """Add rows to the log; ``db`` is a transaction that nobody else writes beside."""
+    """Append events to the log; ``db`` is a transaction begun by ``writing``."""
     rows = list(_linked(audit_head(db), clock, told))
     if not rows:
         return
@@ -105,13 +102,12 @@ def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
 
 
 def audit_head(db: sa.Connection) -> Head:
-    """What is kept of the last row beside the log."""
+    """Number and hash of the last row, stored beside the log to detect truncation."""
     row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
     return Head() if row is None else Head(row.number, bytes(row.hash))
 
 
 def audit_rows_after(db: sa.Connection, after: int, limit: int) -> tuple[AuditRow, ...]:
-    """Rows with a higher number, in order."""
     wanted = sa.select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(limit)
     return tuple(
         AuditRow(

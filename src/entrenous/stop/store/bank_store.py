@@ -1,319 +1,147 @@
-"""BankStore on SQLite or PostgreSQL."""
+"""BankStore on SQLite or PostgreSQL (docs/spec/gate.md, section 5)."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
 
-import sqlalchemy as sa
-
-from entrenous.base.environment import Clock, SystemClock
-from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.fingerprint.nouns import PICTURE_KIND, KeptEmbedding, SoundPrint
-from entrenous.stop.nouns import AuditRow, Bank, Counts, Details, Entry, Head
+from entrenous.base.identifiers import ClaimId
+from entrenous.stop.nouns import Bank, Details
 from entrenous.stop.registration import (
-    MATCHING,
-    Change,
+    AlreadyWithdrawn,
     Claim,
     ClaimEvent,
-    ClaimFacts,
     ClaimState,
+    NoSuchPartner,
     Opinion,
     Partner,
     Registration,
-    Stance,
 )
-from entrenous.stop.store import registration_changes as moves
-from entrenous.stop.store import registration_changes as partners
-from entrenous.stop.store import registrations as claims
-from entrenous.stop.store import registrations as clips
-from entrenous.stop.store import registrations as embedded
-from entrenous.stop.store import uploads as late
-from entrenous.stop.store.audit_events import append_event, audit_head, audit_rows_after, bank_told
-from entrenous.stop.store.engine import Where, glancing, insert_on_conflict, reading, scrub, writing
-from entrenous.stop.store.prepared_statements import PreparedSelect
+from entrenous.stop.store import registration_changes
+from entrenous.stop.store.audit_events import append_event, bank_event, opinion_event, partner_event
+from entrenous.stop.store.bank_queries import SqlBankQueries
+from entrenous.stop.store.engine import insert_on_conflict, scrub, writing
 from entrenous.stop.store.registrations import (
-    added_to,
-    batches,
-    some,
-    sounds_of,
-    to_claim,
-    wholes_of,
+    existing_claims,
+    get_claim,
+    next_change,
+    opinions_on,
+    register,
 )
-from entrenous.stop.store.schema import BANK, CLAIM, CLAIM_HASH, HASH, OPINION
-from entrenous.stop.stores import BankStore, ClaimHashes, ShownBy
-from entrenous.stop.upload_record import Release
-
-
-@dataclass(frozen=True, slots=True)
-class SqlBankQueries:
-    """A part of BankStore, in the tables of ``engine``."""
-
-    engine: Where
-    clock: Clock = field(default_factory=SystemClock)
-
-    def with_hashes(
-        self, claims: Collection[ClaimId], *, frames: bool = False
-    ) -> dict[ClaimId, ClaimHashes]:
-        """In batches, from one state of the bank."""
-        with reading(self.engine) as db:
-            there = some(db, claims)
-            hashes = wholes_of(db, [one.id for one in there], frames=frames)
-            return {one.id: (one, hashes.get(one.id, ())) for one in there}
-
-    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
-        """In batches."""
-        with reading(self.engine) as db:
-            return added_to(db, claims)
-
-    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
-        """In batches."""
-        with reading(self.engine) as db:
-            return sounds_of(db, claims)
-
-    def listed(
-        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
-    ) -> dict[bytes, Claim]:
-        """In batches."""
-        joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-        wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
-        mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
-        with reading(self.engine) as db:
-            return {
-                bytes(row.bits): to_claim(row)
-                for batch in batches(dict.fromkeys(hashes))
-                for row in db.execute(wanted.where(*mine, HASH.c.bits.in_(batch)))
-            }
-
-    def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
-        """In batches, from one state of the bank."""
-        with reading(self.engine) as db:
-            said = _said_of(db, claims)
-            return {one.id: ClaimFacts(one, said[one.id]) for one in some(db, claims)}
-
-
-def _said_of(db: sa.Connection, claims: Collection[ClaimId]) -> Mapping[ClaimId, Counter[Stance]]:
-    found: dict[ClaimId, Counter[Stance]] = defaultdict(Counter)
-    wanted = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
-    wanted = wanted.group_by(OPINION.c.claim, OPINION.c.stance)
-    for batch in batches(dict.fromkeys(claims)):
-        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch))):
-            found[ClaimId(row.claim)][Stance(row.stance)] = row.many
-    return found
-
-
-_ENTRIES_MAX: Final = 100_000  # of news at once: a new index reads all of them
-_NEWS: Final = PreparedSelect(
-    sa.select(HASH)
-    .where(HASH.c.number > sa.bindparam("after"))
-    .order_by(HASH.c.number)
-    .limit(_ENTRIES_MAX)
-)
+from entrenous.stop.store.schema import BANK, OPINION, PARTNER, RELEASED_FILE, stored_time
+from entrenous.stop.store.uploads import forget_claims
+from entrenous.stop.stores import BankStore
 
 
 @dataclass(frozen=True, slots=True)
 class SqlBankStore(SqlBankQueries):
-    """Banks and claims in the tables of ``engine`` (see :func:`open_engine`), or as one open
-    transaction sees and changes them.
-    """
+    """Banks and claims in the database ``engine``, or within one open transaction."""
 
     def set_bank(self, bank: Bank) -> None:
-        """Make or replace."""
         values = asdict(bank)
         with writing(self.engine) as db:
             wanted = insert_on_conflict(db, BANK).values(values)
             db.execute(wanted.on_conflict_do_update(index_elements=["name"], set_=values))
-            append_event(db, self.clock, bank_told(bank))
-
-    def bank(self, name: BankName) -> Bank:
-        """By name."""
-        with reading(self.engine) as db:
-            return claims.bank_of(db, name)
-
-    def banks(self) -> tuple[Bank, ...]:
-        """All."""
-        with glancing(self.engine) as db:
-            return claims.banks(db)
+            append_event(db, self.clock, bank_event(bank))
 
     def register(self, *registrations: Registration) -> None:
-        """All or none."""
         with writing(self.engine) as db:
-            claims.register(db, self.clock, registrations)
+            register(db, self.clock, registrations)
 
     def register_new(
         self, enough: Collection[ClaimState], *registrations: Registration
     ) -> dict[bytes, Claim]:
-        """In one transaction, which nobody else writes beside."""
         hashes = [one.whole[0] for one in registrations]
         with writing(self.engine) as db:
-            there = dict[bytes, Claim]()
+            listed = dict[bytes, Claim]()
             for bank in {one.claim.bank for one in registrations}:
-                there |= SqlBankQueries(db, self.clock).listed(bank, hashes, enough)
-            new = [one for one in registrations if one.whole[0] not in there]
-            claims.register(db, self.clock, new)
-            return there
+                listed |= SqlBankQueries(db, self.clock).listed(bank, hashes, enough)
+            register(db, self.clock, [one for one in registrations if one.whole[0] not in listed])
+            return listed
 
-    def extend(self, claims_given: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
-        """In one transaction."""
+    def extend(self, claims: Collection[ClaimId], *whole: bytes, confirmed: bool) -> None:
         with writing(self.engine) as db:
-            those = claims.some(db, claims_given)
-            moves.extend(db, self.clock, those, whole, confirmed=confirmed)
-
-    def claim(self, claim: ClaimId) -> Claim:
-        """By id."""
-        with reading(self.engine) as db:
-            return claims.claim_of(db, claim)
+            existing = existing_claims(db, claims)
+            registration_changes.extend(db, self.clock, existing, whole, confirmed=confirmed)
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
-        """Look the move up, and delete what a withdrawn claim leaves."""
         with writing(self.engine) as db:
-            before = claims.claim_of(db, claim)
-            moved = moves.move(db, self.clock, before, event)
-            is_gone = moved.state is ClaimState.WITHDRAWN and moved is not before
+            before = get_claim(db, claim)
+            moved = registration_changes.move_all(db, self.clock, [before], event)
+            if not moved:
+                raise AlreadyWithdrawn(claim=claim)
+            is_gone = moved[0].state is ClaimState.WITHDRAWN and moved[0] is not before
             if is_gone:
-                late.forget_claims(db, {claim})
+                forget_claims(db, {claim})
         if is_gone:
             scrub(self.engine)
-        return moved
+        return moved[0]
 
-    def move_all(self, event: ClaimEvent, *claims_given: ClaimId) -> tuple[Claim, ...]:
-        """In one transaction."""
+    def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
         if event is ClaimEvent.WITHDRAW:
-            self.withdraw(*claims_given)
+            self.withdraw(*claims)
         with writing(self.engine) as db:
-            every = claims.some(db, claims_given)
-            return tuple(moves.move_all(db, self.clock, every, event))
+            existing = existing_claims(db, claims)
+            return tuple(registration_changes.move_all(db, self.clock, existing, event))
 
-    def withdraw(self, *claims_given: ClaimId) -> int:
-        """In one transaction, and what they leave is overwritten once."""
+    def withdraw(self, *claims: ClaimId) -> int:
+        """Withdraw them in one transaction, and scrub the database once."""
         with writing(self.engine) as db:
-            live = claims.live(db, claims_given)
-            moves.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
+            existing = existing_claims(db, claims)
+            live = [claim for claim in existing if claim.state is not ClaimState.WITHDRAWN]
+            registration_changes.move_all(db, self.clock, live, ClaimEvent.WITHDRAW)
             if live:
-                late.forget_claims(db, {before.id for before in live})
+                forget_claims(db, {claim.id for claim in live})
         if live:
             scrub(self.engine)
         return len(live)
 
-    def dispute(self, *claims_given: ClaimId) -> tuple[Claim, ...]:
-        """One more."""
+    def dispute(self, *claims: ClaimId) -> tuple[Claim, ...]:
         with writing(self.engine) as db:
-            return tuple(moves.dispute(db, self.clock, claims_given))
-
-    def entries(self, after: int) -> tuple[Entry, ...]:
-        """News."""
-        with glancing(self.engine) as db:
-            rows = _NEWS.rows(db, {"after": after})
-            return tuple(Entry(row.number, row.bits, row.part) for row in rows)
-
-    def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-        """Joined in batches."""
-        with reading(self.engine) as db:
-            return claims.claims_on(db, entries)
-
-    def next_content(self, bank: BankName, after: int) -> int | None:
-        """One row."""
-        with reading(self.engine) as db:
-            return claims.next_content(db, bank, after)
-
-    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
-        """Joined in batches, of which there is seldom more than a small one."""
-        look = glancing if len(entries) <= claims.FEW else reading
-        with look(self.engine) as db:
-            return claims.places_on(db, entries)
-
-    def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
-        """News."""
-        with glancing(self.engine) as db:
-            return clips.sounds_after(db, after)
-
-    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-        """Joined in batches."""
-        with reading(self.engine) as db:
-            return clips.heard_by(db, sounds)
-
-    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
-        """News."""
-        with glancing(self.engine) as db:
-            return embedded.embeddings_after(db, after)
-
-    def embedding_count(self) -> int:
-        """Counted."""
-        with glancing(self.engine) as db:
-            return embedded.embedding_count(db)
+            return tuple(registration_changes.dispute(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
-        """One row."""
+        """Record the next change's number too: the reviewer knew of the claims before it."""
         with writing(self.engine) as db:
-            clips.release_file(db, at, sha256, claims.next_change(db))
-
-    def file_released(self, sha256: bytes) -> Release | None:
-        """One row."""
-        with glancing(self.engine) as db:
-            return clips.file_released(db, sha256)
-
-    def counts(self) -> Counts:
-        """Counted."""
-        matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
-        hashes = sa.select(sa.func.count()).select_from(HASH)
-        with reading(self.engine) as db:
-            return Counts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
-
-    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
-        """By number."""
-        with reading(self.engine) as db:
-            return claims.wholes_of(db, [claim]).get(claim, ())
+            when = {"at": stored_time(at), "number": next_change(db)}
+            wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
+            db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
     def opine(
         self,
         opinion: Opinion,
         also: Callable[[tuple[Opinion, ...], BankStore], None] | None = None,
     ) -> tuple[Opinion, ...]:
-        """The newest of each key."""
+        claim, key = opinion.claim, opinion.key
+        values = {"stance": opinion.stance, "at": stored_time(opinion.at)}
         with writing(self.engine) as db:
-            before = partners.opinions(db, opinion.claim)
-            now = partners.add_opinion(db, self.clock, opinion)
+            before = opinions_on(db, claim)
+            get_claim(db, claim)
+            if db.execute(PARTNER.select().where(PARTNER.c.key == key)).one_or_none() is None:
+                raise NoSuchPartner
+            wanted = insert_on_conflict(db, OPINION).values(claim=claim, key=key, **values)
+            newer = wanted.on_conflict_do_update(
+                index_elements=["claim", "key"], set_=values, where=OPINION.c.at < values["at"]
+            )
+            if db.execute(newer).rowcount:
+                append_event(db, self.clock, opinion_event(opinion))
+            now = opinions_on(db, claim)
             if also is not None:
                 also(before, SqlBankStore(db, self.clock))
             return now
 
-    def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
-        """By time."""
-        with reading(self.engine) as db:
-            return partners.opinions(db, claim)
-
     def add_partner(self, partner: Partner) -> None:
-        """Make or rename."""
+        renamed = {"name": partner.name}
         with writing(self.engine) as db:
-            partners.add_partner(db, self.clock, partner)
+            wanted = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
+            db.execute(wanted.on_conflict_do_update(index_elements=["key"], set_=renamed))
+            append_event(db, self.clock, partner_event(partner))
 
     def drop_partner(self, key: bytes) -> None:
-        """Delete."""
         with writing(self.engine) as db:
-            partners.drop_partner(db, self.clock, key)
-
-    def partners(self) -> tuple[Partner, ...]:
-        """All."""
-        with reading(self.engine) as db:
-            return partners.all_partners(db)
-
-    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
-        """Claims and their hashes."""
-        with reading(self.engine) as db:
-            return partners.changes(db, after, limit)
+            if db.execute(PARTNER.delete().where(PARTNER.c.key == key)).rowcount == 0:
+                raise NoSuchPartner
+            append_event(db, self.clock, ("partner dropped", key.hex(), {}))
 
     def note(self, what: str, of: str, details: Details) -> None:
-        """One row."""
         with writing(self.engine) as db:
             append_event(db, self.clock, (what, of, details))
-
-    def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
-        """A page."""
-        with reading(self.engine) as db:
-            return audit_rows_after(db, after, limit)
-
-    def log_head(self) -> Head:
-        """The one row."""
-        with reading(self.engine) as db:
-            return audit_head(db)

@@ -1,4 +1,4 @@
-"""DueWork on SQLite or PostgreSQL: rows that say what is due, and who has it until when."""
+"""DueWork on SQLite or PostgreSQL: rows say what is due, and until when a process has taken it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -12,36 +12,37 @@ from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.serving.host_checks import ClockMark
 from entrenous.stop.registration import MATCHING
-from entrenous.stop.store.engine import adding, glancing, reading, writing
+from entrenous.stop.store.engine import adding, reading, reading_once, writing
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, stored_time
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Due, Found, SlowLook, UploadShut
 
-SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of uploads that a slow look is due of, together
-TAKES_MAX: Final = 3  # what ends its looker so often is left alone
-_AT_ONCE: Final = 10_000  # claims
+SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of all uploads stored for deferred scans
+TAKES_MAX: Final = 3  # an upload whose scan crashed so often is skipped
+_AT_ONCE: Final = 10_000  # claims per transaction
 DAY: Final = timedelta(days=1)
 _DUE: Final = UPLOAD.c.slow_look == "due"
 _KEPT: Final = UPLOAD.c.slow_look == "kept"
 _SKIPPED: Final = UPLOAD.c.slow_look == "skipped"
-# Where nothing is looked back at, the reference was kept for this look alone.
+# Without a hash there are no look-backs, so the reference was only stored for the deferred scan.
 _REFERENCE: Final = sa.case((UPLOAD.c.bits.is_(None), ""), else_=UPLOAD.c.reference)
-# What was published and waits is there for a reviewer, too; of a flood the first one will do.
-_IS_SHOWN: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
-_NONE: Final[dict[str, Any]] = {
+# The reviewer needs the bytes of a published upload that waits; of a flood, only the lead's.
+_NEEDS_BYTES: Final = sa.and_(WAITS, UPLOAD.c.found == Found.PUBLISHED, UPLOAD.c.lead.is_(None))
+_CLEARED: Final[dict[str, Any]] = {
     "slow_look": None,
-    "untrusted_upload": sa.case((_IS_SHOWN, UPLOAD.c.untrusted_upload)),
+    "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD.c.untrusted_upload)),
     "reference": _REFERENCE,
 }
-_PASSED_OVER: Final = _NONE | {"slow_look": "skipped"}
+_MARK_SKIPPED: Final = _CLEARED | {"slow_look": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
 class SqlDueWork:
-    """In the tables of ``engine``. A row is taken in a transaction that passes over those which
-    another one has, so that several processes never wait for each other. No bytes are kept while
-    the database ``has_disk`` no more.
+    """DueWork in the tables of ``engine``.
+
+    Taking a row skips those locked by other transactions, so that processes never wait for each
+    other. No bytes are stored unless ``has_disk``.
     """
 
     engine: sa.Engine
@@ -51,7 +52,7 @@ class SqlDueWork:
     has_disk: Callable[[], bool] = lambda: True
 
     def note_clock(self, every: timedelta) -> None:
-        """Most often there is nothing to write, which is asked first."""
+        """Read first: most often there is nothing to write."""
         now = self.clock.now()
         before = self.clock_mark()
         if before is not None and before.seen(now, every) == before:
@@ -65,16 +66,14 @@ class SqlDueWork:
             db.execute(CLOCK.insert().values(row))
 
     def clock_mark(self) -> ClockMark | None:
-        """The only row."""
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             return _clock_mark(db)
 
     def keeps_bytes(self) -> bool:
-        """As ``has_disk``, whatever the rows are."""
         return self.has_disk()
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
-        """Look for room first: several at once may go beyond it, by one each."""
+        """Store the upload if there is room; concurrent calls may exceed it by one upload each."""
         if not self.has_disk():
             return False
         size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
@@ -92,12 +91,12 @@ class SqlDueWork:
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def take_slow_look(self, lease: timedelta) -> SlowLook | None:
-        """The oldest, and put off when it may be taken again; first asked whether there is any."""
+        """Take the oldest for the length of ``lease``; read first whether there is any."""
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
-        has_nobody = sa.or_(is_over, _is_ahead(UPLOAD.c.slow_look_at, now, lease))
+        has_nobody = sa.or_(is_over, _taken_ahead(UPLOAD.c.slow_look_at, now, lease))
         is_free = sa.and_(_KEPT, has_nobody, UPLOAD.c.slow_looks_taken < TAKES_MAX)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(sa.select(UPLOAD.c.number).where(is_free).limit(1)).first() is None:
                 return None
         free = sa.select(UPLOAD.c.case_number, UPLOAD.c.untrusted_upload).where(is_free)
@@ -113,71 +112,69 @@ class SqlDueWork:
                     return None
                 is_it = UPLOAD.update().where(UPLOAD.c.case_number == row.case_number)
                 db.execute(is_it.values(taken))
-            # Another gate may have the key; too many who take it in vain end it.
+            # Another gate may have the key; after TAKES_MAX attempts the scan is skipped.
             with suppress(UploadShut):
                 data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
                 return SlowLook(row.case_number, data)
 
     def slow_look_made(self, case: str) -> None:
-        """Forget its bytes."""
+        """Delete the bytes stored for the scan."""
         with adding(self.engine) as db:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _KEPT)
-            db.execute(is_it.values(_NONE))
+            db.execute(is_it.values(_CLEARED))
 
     def skip_slow_looks(self, before: datetime) -> int:
-        """All of them in one statement; first asked whether there are any, for nothing is written
-        then.
-        """
+        """Skip in one statement; read first, since most often there is nothing to write."""
         late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
         deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
         over = sa.and_(_KEPT, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now()))
         stale = sa.and_(_KEPT, UPLOAD.c.at < stored_time(before - DAY))
         each = (sa.select(UPLOAD.c.number).where(one) for one in (late, over, stale))
         numbers = sa.union(*each)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(numbers.limit(1)).scalar() is None:
                 return 0
         with adding(self.engine) as db:
             gone = UPLOAD.update().where(UPLOAD.c.number.in_(numbers))
-            return db.execute(gone.values(_PASSED_OVER)).rowcount
+            return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
-        """The newest; then what a clock that was ahead left. Each is a range of the index."""
+        """Take the newest first; then those that a clock ahead of time had taken."""
         now = self.clock.now()
         at = CLAIM.c.look_back_at
-        ranges = (at <= stored_time(now), _is_ahead(at, now, until - now))
-        each = (self._taken_of(due, until, limit) for due in ranges)
+        ranges = (at <= stored_time(now), _taken_ahead(at, now, until - now))
+        each = (self._take_range(due, until, limit) for due in ranges)
         return next((taken for taken in each if taken), {})
 
-    def _taken_of(
+    def _take_range(
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
-        """First asked whether there are any."""
+        """Take rows in one range of the index; read first whether there are any."""
         free = sa.select(CLAIM.c.id, CLAIM.c.changed).where(due)
         free = free.order_by(CLAIM.c.look_back_at.desc(), CLAIM.c.id).limit(limit)
-        with glancing(self.engine) as db:
+        with reading_once(self.engine) as db:
             if db.execute(free).first() is None:
                 return {}
         with adding(self.engine) as db:
             rows = db.execute(free.with_for_update(skip_locked=True)).all()
-            _put(db, (row.id for row in rows), stored_time(until))
+            _set_look_back(db, (row.id for row in rows), stored_time(until))
             return {ClaimId(row.id): row.changed for row in rows}
 
     def look_back_again(self, bank: BankName) -> int:
-        """Some at a time, so that uploads do not wait for a bank of a million."""
+        """In several transactions, so that uploads do not wait for a bank of a million claims."""
         mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
         mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
         count, after = 0, ""
         while True:
             with writing(self.engine) as db:  # in turn with who changes many claims
                 claims = db.execute(mine.where(CLAIM.c.id > after)).scalars().all()
-                _put(db, claims, stored_time(self.clock.now()))
+                _set_look_back(db, claims, stored_time(self.clock.now()))
             if not claims:
                 return count
             count, after = count + len(claims), claims[-1]
 
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
-        """No more due, but what became due since: that has an earlier time."""
+        """Mark as done, unless a claim became due again since: that has an earlier time."""
         same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
         done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
         rows = [{"of": claim, "as": changed} for claim, changed in taken.items()]
@@ -186,7 +183,6 @@ class SqlDueWork:
                 db.execute(done.values(look_back_at=None), rows)
 
     def due(self) -> Due:
-        """Counted in indexes."""
         one = sa.select(sa.func.count()).select_from(UPLOAD)
         lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM)
@@ -207,17 +203,18 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
     return ClockMark(read_time(row.at), odd_at, row.odd_s)
 
 
-def _is_ahead(
+def _taken_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
-    """Whether it was taken for longer than anything is: by a clock that was ahead. Twice the lease,
-    for the clocks of several gates are never quite alike.
+    """Whether a row was taken until later than any lease lasts, by a clock that was ahead.
+
+    Twice the lease, since the clocks of several gates differ.
     """
     return until > stored_time(now + 2 * lease)
 
 
-def _put(db: sa.Connection, claims: Iterable[str], at: int) -> None:
-    """When a look back is due for these."""
+def _set_look_back(db: sa.Connection, claims: Iterable[str], at: int) -> None:
+    """Set when a look back of these claims may be taken."""
     due = CLAIM.update().values(look_back_at=at)
     for batch in batches(claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))

@@ -1,7 +1,6 @@
-"""The platform's database, SQLite or PostgreSQL: durable on commit, deleted rows overwritten.
+"""The gate's database, SQLite or PostgreSQL: durable on commit, deleted rows overwritten.
 
-Short reads share one pinned connection; INSERT ... ON CONFLICT works in both databases. Missing
-tables are made when it is opened, and earlier ones brought up to date.
+Opening an empty database creates the tables; a database of another version is refused.
 """
 
 import os
@@ -24,67 +23,67 @@ from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, VERSION
 
 
 def insert_on_conflict(db: sa.Connection, table: sa.Table) -> Any:
-    """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+    """An INSERT statement with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
     dialect = postgresql if db.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
 
 class PinnedConnectionPool(sa.pool.QueuePool):
-    """A pool that keeps one of its connections out for glances; closed when the pool is."""
+    """A pool that pins one connection for single statements, and closes it with the pool."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._out = threading.Lock()
-        self._kept: sa.Connection | None = None
+        self._lock = threading.Lock()
+        self._pinned: sa.Connection | None = None
 
     @contextmanager
-    def glance(self, engine: sa.Engine) -> Iterator[sa.Connection]:
-        """That connection, or another one. ``engine`` is whose pool this is."""
-        if not self._out.acquire(blocking=False):
+    def pinned(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        """Yield the pinned connection of ``engine``'s pool, or another one while it is in use."""
+        if not self._lock.acquire(blocking=False):
             with engine.connect() as db:
                 yield db
             return
         try:
-            if self._kept is None:
-                self._kept = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            yield self._kept
+            if self._pinned is None:
+                self._pinned = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            yield self._pinned
         except BaseException:
-            self._drop()  # whatever it was: the next glance begins with another one
+            self._close_pinned()  # after any error, the next caller gets a new connection
             raise
         finally:
-            self._out.release()
+            self._lock.release()
 
     def dispose(self) -> None:
-        """Close all connections."""
-        with self._out:
-            self._drop()
+        with self._lock:
+            self._close_pinned()
         super().dispose()
 
-    def _drop(self) -> None:
-        if self._kept is not None:
+    def _close_pinned(self) -> None:
+        if self._pinned is not None:
             with suppress(SQLAlchemyError):
-                self._kept.close()
-            self._kept = None
+                self._pinned.close()
+            self._pinned = None
 
 
-Where = sa.Engine | sa.Connection  # the database, or a transaction that is open in it
-LOCK: Final = 0x656E_7472_6762  # "entrgb": whoever changes banks and claims in PostgreSQL takes it
+Where = sa.Engine | sa.Connection  # the database, or an open transaction in it
+LOCK: Final = (
+    0x656E_7472_6762  # "entrgb": advisory lock of PostgreSQL for changes of banks and claims
+)
 _REWRITTEN_BYTES_MAX: Final = 64 * 1024 * 1024  # about a quarter of a second
-_BUSY_S: Final = 10.0  # as long as another process may hold the file before we give up
+_BUSY_S: Final = 10.0  # how long to wait for another process's lock on the file
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",  # readers and one writer at a time
-    "PRAGMA synchronous=FULL",  # what was acknowledged survives a power cut
+    "PRAGMA synchronous=FULL",  # an acknowledged commit survives a power cut
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # a withdrawn hash does not linger in free pages
 )
-# We say it ourselves. An event of SQLAlchemy's would, but one that is listened to makes each
-# statement twice as dear.
+# Executed here: a listener for SQLAlchemy's "begin" event would double the cost of each statement.
 _BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
-_ASK_MS: Final = 20  # in which SQLite asks after 1, 3, 8 and 18 ms
-# Said in the transaction: as an option of the connection it costs twice the time of a small query,
-# to set and to put back.
-_ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_UNUSABLE: Final = {  # asking again would help against neither
+_RETRY_MS: Final = 20  # busy timeout, within which SQLite retries after 1, 3, 8 and 18 ms
+# Executed in the transaction: setting and resetting it as an option of the connection costs twice
+# the time of a small query.
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_UNUSABLE: Final = {  # errors that a retry does not cure
     sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is no database",
 }
@@ -92,17 +91,17 @@ _VACUUM: Final = "VACUUM (SKIP_LOCKED) hash, claim_hash, frame, sound, claim_sou
 
 
 def open_engine(path: Path) -> sa.Engine:
-    """The SQLite database at ``path``, created if it is missing.
+    """Open the SQLite database at ``path``; create it if it is missing.
 
-    Pictures that wait for a person are in it, so only its owner can read it, whatever the umask and
-    the folder allow: SQLite makes its logs as it finds the database.
+    It contains quarantined pictures, so the file and its logs are made readable by the owner alone,
+    whatever the umask and the folder allow.
 
     Raises:
         UnusableBank: it is damaged, or this account may not read or write it.
-        NewerBank, OlderBank: another version of Entrenous wrote it; it is as it was.
+        NewerBank, OlderBank: another version of Entrenous wrote it; nothing is changed.
         BankUnreachable: it cannot be opened.
     """
-    with suppress(OSError):  # SQLite says what is wrong when it opens it
+    with suppress(OSError):  # SQLite reports the problem when it opens the file
         keep_private(path)
         for log in ("-wal", "-shm"):
             make_private(path.with_name(f"{path.name}{log}"))
@@ -110,13 +109,13 @@ def open_engine(path: Path) -> sa.Engine:
         f"sqlite:///{path}",
         connect_args={"timeout": _BUSY_S},
         poolclass=PinnedConnectionPool,
-        hide_parameters=True,  # hashes and pictures: not for a log
+        hide_parameters=True,  # keep hashes and pictures out of logs
     )
     sa.event.listen(engine, "connect", _on_connect)
     try:
         prepare(engine)
     except BankUnreachable as away:
-        why = _UNUSABLE.get(_code(away.__cause__)) or _shut(path)
+        why = _UNUSABLE.get(_error_code(away.__cause__)) or _access_problem(path)
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
@@ -124,8 +123,8 @@ def open_engine(path: Path) -> sa.Engine:
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Create the tables in an empty database; nobody else holds the engine yet, so dispose of it
-    if that fails.
+    """Create the tables in an empty database. Dispose of the engine on failure, since no caller has
+    it yet.
 
     Raises:
         NewerBank, OlderBank, BankUnreachable.
@@ -147,7 +146,7 @@ def _create_tables(db: sa.Connection) -> None:
 
 
 def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> None:
-    """Return only if the table ``numbered`` names the version ``known``.
+    """Check that the version in the table ``numbered`` is ``known``.
 
     Raises:
         NewerBank, OlderBank.
@@ -157,26 +156,26 @@ def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> N
         raise NewerBank if found > known else OlderBank
 
 
-def _shut(path: Path) -> str:
-    """SQLite writes files beside it, too, and says of all that it could not open something."""
+def _access_problem(path: Path) -> str:
+    """Explain why SQLite could not open ``path`` or create files beside it, or return ""."""
     wanted = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
     if any(os.access(it, os.F_OK) and not os.access(it, rights) for it, rights in wanted):
         return "this account may not read or write it"
     return ""
 
 
-def _code(why: BaseException | None) -> int:
-    """SQLite's own, or 0 where the failure is none of SQLite's."""
+def _error_code(why: BaseException | None) -> int:
+    """SQLite's primary result code, or 0 if the error is not SQLite's."""
     original = why.orig if isinstance(why, DBAPIError) else why
     return getattr(original, "sqlite_errorcode", 0) & 0xFF
 
 
 @contextmanager
 def writing(engine: Where) -> Iterator[sa.Connection]:
-    """One transaction that nobody else writes banks and claims beside; all of it or nothing.
+    """Begin a transaction in which no other process changes banks and claims.
 
-    So what it numbers becomes visible in the order of the numbers, in PostgreSQL too. Given a
-    transaction instead of the database, it is that one.
+    Numbers given in it become visible in their order, in PostgreSQL too. An open transaction is
+    used as it is.
     """
     with adding(engine) as db:
         if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
@@ -186,11 +185,11 @@ def writing(engine: Where) -> Iterator[sa.Connection]:
 
 @contextmanager
 def adding(engine: Where) -> Iterator[sa.Connection]:
-    """The same for a row that stands alone: in PostgreSQL, others may write beside it."""
+    """Begin a write transaction for independent rows: in PostgreSQL, others may write meanwhile."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db, db.begin():
+    with _bank_errors(), engine.connect() as db, db.begin():
         if db.dialect.name == "sqlite":
             _begin_writing(db)
         yield db
@@ -198,60 +197,58 @@ def adding(engine: Where) -> Iterator[sa.Connection]:
 
 @contextmanager
 def reading(engine: Where) -> Iterator[sa.Connection]:
-    """One moment of the database, or of the transaction that is given instead."""
+    """Read from one snapshot of the database, or in the open transaction that is given."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _in_our_words(), engine.connect() as db, db.begin():
-        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _ONE_MOMENT)
+    with _bank_errors(), engine.connect() as db, db.begin():
+        db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _SNAPSHOT)
         yield db
 
 
 @contextmanager
-def glancing(engine: Where) -> Iterator[sa.Connection]:
-    """For one statement that reads, and is one moment by itself."""
+def reading_once(engine: Where) -> Iterator[sa.Connection]:
+    """Execute a single SELECT, without the cost of a transaction."""
     if isinstance(engine, sa.Connection):
         yield engine
         return
     pool = engine.pool
-    assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- who makes an engine of a bank takes it
-    with _in_our_words(), pool.glance(engine) as db:
+    assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- both openers of engines use it
+    with _bank_errors(), pool.pinned(engine) as db:
         yield db
 
 
 @contextmanager
-def inserting(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """For one insertion that stands alone, of several rows in SQLite alone: as :func:`adding`, on
-    the connection that is kept for glances.
-    """
+def inserting_once(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Execute one independent insertion on the pinned connection; several rows only in SQLite."""
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- as above
-    with _in_our_words(), pool.glance(engine) as db:
+    with _bank_errors(), pool.pinned(engine) as db:
         if db.dialect.name != "sqlite":
-            # Nothing but words where it is the kept one, which commits by itself.
+            # The pinned connection commits by itself; any other one needs a transaction.
             with nullcontext() if db.in_transaction() else db.begin():
                 yield db
             return
         _begin_writing(db)
         yield db
-        _file_of(db).execute("COMMIT").close()
+        _sqlite_connection(db).execute("COMMIT").close()
 
 
 def _begin_writing(db: sa.Connection) -> None:
-    """Wait for the file's one writer as long as for anything, but ask every few milliseconds.
+    """Wait for the write lock of the file, and retry every few milliseconds.
 
-    SQLite itself asks less and less often, every tenth of a second in the end: where judges write
-    one after the other, whoever came first would find the file taken each time.
+    SQLite's own retries slow down to every tenth of a second, so a waiting process would starve
+    while others write one after the other.
     """
     until = time.monotonic() + _BUSY_S
-    file = _file_of(db)
-    file.execute(f"PRAGMA busy_timeout = {_ASK_MS}").close()
+    file = _sqlite_connection(db)
+    file.execute(f"PRAGMA busy_timeout = {_RETRY_MS}").close()
     try:
         while True:
             try:
                 file.execute(_BEGIN_WRITING).close()
             except sqlite3.OperationalError as problem:
-                if not _is_taken(problem) or time.monotonic() > until:
+                if not _is_busy(problem) or time.monotonic() > until:
                     raise
             else:
                 return
@@ -259,33 +256,33 @@ def _begin_writing(db: sa.Connection) -> None:
         file.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1000)}").close()
 
 
-def _file_of(db: sa.Connection) -> sqlite3.Connection:
-    """The file itself, past SQLAlchemy: each upload writes."""
+def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
+    """The SQLite connection below SQLAlchemy, for speed: each upload writes."""
     file = db.connection.driver_connection
-    assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- asked of SQLite alone
+    assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- only called for SQLite
     return file
 
 
-def _is_taken(problem: sqlite3.OperationalError) -> bool:
-    return _code(problem) == sqlite3.SQLITE_BUSY
+def _is_busy(problem: sqlite3.OperationalError) -> bool:
+    return _error_code(problem) == sqlite3.SQLITE_BUSY
 
 
 def scrub(engine: Where) -> None:
-    """Overwrite what was deleted: rewrite the file, and empty the write-ahead log.
+    """Overwrite deleted data: rewrite the SQLite file and empty its write-ahead log.
 
-    ``secure_delete`` zeroes a row where it lies, but not what SQLite leaves behind when it moves
-    rows between pages; only VACUUM does. A large file is not rewritten here: it would hold up
-    uploads. When a reader is in the way for long, the next call does it; inside of a transaction
-    whoever ends that does. In PostgreSQL the places of deleted rows are given to others, and its
-    own write-ahead log keeps bytes of them for a while.
+    ``secure_delete`` zeroes a deleted row, but not the copies that SQLite leaves when it moves rows
+    between pages; only VACUUM does. A large file is not rewritten, since that would block uploads,
+    and a file that readers keep busy is left to the next call. Inside a transaction nothing is
+    done; the caller that ends it scrubs. PostgreSQL frees the space of deleted rows for reuse; its
+    write-ahead log keeps their bytes for a while.
     """
     if isinstance(engine, sa.Connection):
         return
     if engine.dialect.name == "postgresql":
-        with _in_our_words(), engine.connect() as db:
+        with _bank_errors(), engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
         return
-    with _in_our_words(), closing(engine.raw_connection()) as file:
+    with _bank_errors(), closing(engine.raw_connection()) as file:
         cursor = file.cursor()
         pages, page_bytes = (
             cursor.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
@@ -298,8 +295,8 @@ def scrub(engine: Where) -> None:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
-    """What the database says may repeat values, so only its first line is passed on."""
+def _bank_errors() -> Iterator[None]:
+    """Turn errors of the database into BankUnreachable. Later lines may quote values: dropped."""
     try:
         yield
     except DBAPIError as problem:

@@ -1,6 +1,6 @@
 """PartnerStore and SourceStore in tables: who may fetch from us, and what we fetch.
 
-Partners' opinions are here too, and the lock that lets one process at a time fetch a source.
+Also partners' opinions, and the lock that lets one process at a time fetch from a source.
 """
 
 import fcntl
@@ -54,13 +54,13 @@ from entrenous.stop.stores import BankStore
 
 @dataclass(frozen=True, slots=True)
 class SqlPartnerStore:
-    """Partners in the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """PartnerStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
 
     def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
-        """Insert; rows are numbered from 1, which is ourselves."""
+        """Insert a partner. Rows are numbered from 1, the partner number of this gate itself."""
         if not NAME.fullmatch(name):
             raise BadPartnerName
         values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
@@ -72,7 +72,7 @@ class SqlPartnerStore:
             append_event(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
-        """Delete, and what only it was waiting for."""
+        """Delete the partner, and what was stored for it alone."""
         with writing(self.engine) as db:
             number = db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).scalar()
             if number is None:
@@ -85,18 +85,15 @@ class SqlPartnerStore:
         overwrite(self.engine)
 
     def partners(self) -> tuple[ExchangePartner, ...]:
-        """All."""
         with reading(self.engine) as db:
             return tuple(map(_partner, db.execute(sa.select(PARTNER).order_by(PARTNER.c.name))))
 
     def with_key(self, key: bytes) -> ExchangePartner | None:
-        """By the key's hash."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(PARTNER).where(PARTNER.c.key_sha256 == key)).one_or_none()
         return None if row is None else _partner(row)
 
     def asked(self, name: str, at: datetime) -> None:
-        """Update."""
         asked = PARTNER.update().where(PARTNER.c.name == name).values(asked_at=stored_time(at))
         with writing(self.engine) as db:
             db.execute(asked)
@@ -108,25 +105,23 @@ class SqlPartnerStore:
         at: datetime,
         also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
     ) -> None:
-        """Replace."""
         of = {"partner": partner.number - OURSELVES, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
-            before = _said(db, said)
+            before = _opinions(db, said)
             for batch in batches(said):
                 db.execute(OPINION.delete().where(mine, OPINION.c.claim.in_(batch)))
                 rows = [{**of, "claim": claim, "stance": said[claim]} for claim in batch]
                 db.execute(OPINION.insert(), rows)
             if also is not None:
-                also(before, _said(db, said), SqlBankStore(db, self.clock))
+                also(before, _opinions(db, said), SqlBankStore(db, self.clock))
 
     def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
-        """Joined in batches."""
         with reading(self.engine) as db:
-            return _said(db, claims)
+            return _opinions(db, claims)
 
 
-def _said(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
     wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
     found = [
         Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
@@ -147,13 +142,12 @@ _REMOVED: Final = "exchange source removed"
 
 @dataclass(frozen=True, slots=True)
 class SqlSourceStore:
-    """Sources in the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """SourceStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
 
     def add(self, source: Source) -> None:
-        """Insert."""
         with writing(self.engine) as db:
             if db.execute(sa.select(SOURCE).where(SOURCE.c.name == source.name)).first():
                 raise SourceKnown(name=source.name)
@@ -161,26 +155,25 @@ class SqlSourceStore:
             if generation := _last_generation(db, source.name):
                 goes_on = _stored(Checkpoint(generation))
                 db.execute(CHECKPOINT.insert().values(source=source.name, **goes_on))
-            append_event(db, self.clock, ("exchange source added", source.name, _told(source)))
+            append_event(
+                db, self.clock, ("exchange source added", source.name, _audit_details(source))
+            )
 
     def remove(self, name: str) -> None:
-        """In one transaction."""
         source = self.source(name)
         with writing(self.engine) as db:
             generation = _generation(db, name)
-            db.execute(_of(name))
+            db.execute(_delete_records(name))
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(SOURCE.delete().where(SOURCE.c.name == name))
-            details = {**_told(source), "generation": generation}
+            details = {**_audit_details(source), "generation": generation}
             append_event(db, self.clock, (_REMOVED, name, details))
 
     def sources(self) -> tuple[Source, ...]:
-        """All."""
         with reading(self.engine) as db:
             return tuple(map(_source, db.execute(sa.select(SOURCE).order_by(SOURCE.c.name))))
 
     def source(self, name: str) -> Source:
-        """By name."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(SOURCE).where(SOURCE.c.name == name)).one_or_none()
         if row is None:
@@ -188,7 +181,6 @@ class SqlSourceStore:
         return _source(row)
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """By source."""
         wanted = sa.select(CHECKPOINT).where(CHECKPOINT.c.source == name)
         with reading(self.engine) as db:
             row = db.execute(wanted).one_or_none()
@@ -198,7 +190,6 @@ class SqlSourceStore:
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
     def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, Known]:
-        """In batches."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
             return {
@@ -208,24 +199,21 @@ class SqlSourceStore:
             }
 
     def keep(self, name: str, known: Collection[Known], checkpoint: Checkpoint) -> None:
-        """In one transaction."""
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]
-                db.execute(_of(name).where(RECORD.c.key_sha256.in_(keys)))
+                db.execute(_delete_records(name).where(RECORD.c.key_sha256.in_(keys)))
                 db.execute(RECORD.insert(), [{"source": name, **asdict(one)} for one in batch])
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
 
     def unseen(self, name: str, generation: int) -> tuple[Known, ...]:
-        """Of earlier generations."""
         wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
             rows = db.execute(wanted.where(RECORD.c.generation < generation))
             return tuple(map(_known, rows))
 
     def live(self, name: str) -> int:
-        """Counted."""
         wanted = sa.select(sa.func.count()).select_from(RECORD)
         with reading(self.engine) as db:
             live = wanted.where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
@@ -233,25 +221,27 @@ class SqlSourceStore:
 
 
 def _generation(db: sa.Connection, name: str) -> int:
-    """The newest of a source that is known; 0 before its first."""
+    """The present generation of a source, or 0 before its first."""
     wanted = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
     return int(db.execute(wanted).scalar() or 0)
 
 
 def _last_generation(db: sa.Connection, name: str) -> int:
-    """The newest of sources that had this name before; 0 for none. Claims' names are made of it:
-    what was withdrawn must not be taken for what a new source of that name brings.
+    """The last generation of removed sources of this name, or 0.
+
+    Claim ids are derived from it, so that a new source of the same name cannot repeat the id of a
+    withdrawn claim.
     """
     rows = sa.select(AUDIT.c.details).where(AUDIT.c.what == _REMOVED, AUDIT.c.of == name)
     return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
 
-def _of(name: str) -> sa.Delete:
+def _delete_records(name: str) -> sa.Delete:
     return RECORD.delete().where(RECORD.c.source == name)
 
 
-def _told(source: Source) -> Details:
-    """Into which bank, and whether its claims refuse; its address may be private."""
+def _audit_details(source: Source) -> Details:
+    """The details for the audit log; without the address, which may be private."""
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 
 
@@ -282,20 +272,20 @@ _CONTEXT: Final = b"entrenous/1 exchange fetch\x00"
 
 @contextmanager
 def source_lock(engine: sa.Engine, name: str) -> Iterator[None]:
-    """While this is the only fetch of that source, among all processes on the same database.
+    """Hold the lock of a source, among all processes on the same database.
 
-    The lock ends with its process, however that ends. Raises FetchRuns.
+    It ends with the process. Raises FetchRuns.
     """
     if engine.dialect.name == "postgresql":
-        with _advisory(engine, name):
+        with _advisory_lock(engine, name):
             yield
         return
-    with _beside_the_file(engine, name):
+    with _file_lock(engine, name):
         yield
 
 
 @contextmanager
-def _advisory(engine: sa.Engine, name: str) -> Iterator[None]:
+def _advisory_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     digest = hashlib.sha256(_CONTEXT + name.encode()).digest()
     key = int.from_bytes(digest[:8], signed=True)
     with engine.connect() as db:
@@ -309,7 +299,7 @@ def _advisory(engine: sa.Engine, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _beside_the_file(engine: sa.Engine, name: str) -> Iterator[None]:
+def _file_lock(engine: sa.Engine, name: str) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(f"{engine.url.database}.fetch-{name}", flags, 0o600)
     try:

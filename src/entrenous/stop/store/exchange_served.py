@@ -1,6 +1,6 @@
-"""The tables of exchanges, and which hashes were served to whom (docs/spec/exchange.md, 5.2, 5.3).
+"""Tables of exchanges beside the bank's, and which hashes were served to which partner.
 
-They lie beside the bank's tables in the same database. ServedStore is here.
+Implements ServedStore (docs/spec/exchange.md, 5.2, 5.3).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -26,7 +26,7 @@ SCHEMA_VERSION: Final = sa.Table(
 PARTNER: Final = sa.Table(
     "exchange_partner",
     METADATA,
-    # Given once: what a removed partner said and was served is never another one's.
+    # Never reused: what a removed partner said or was served must not become another partner's.
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("key_sha256", sa.LargeBinary(32), nullable=False, unique=True),
@@ -49,15 +49,15 @@ MARK: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
-# One row: no mark is dated before this second any more.
+# One row: no later mark may be dated before this second.
 SETTLED: Final = sa.Table(
     "exchange_settled",
     METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
-# A claim that was served by its hashes, and the change that ended it; one row up to which change
-# all of them are known.
+# Claims that were served with their hashes, and the change that withdrew each. FOLLOWED has one
+# row: the number up to which changes have been applied here.
 SERVED: Final = sa.Table(
     "exchange_served",
     METADATA,
@@ -120,10 +120,10 @@ RECORD: Final = sa.Table(
 
 
 def prepare_tables(engine: sa.Engine) -> None:
-    """Create the tables if there are none yet.
+    """Create the tables if they are missing.
 
     Raises:
-        NewerBank, OlderBank: another version of Entrenous wrote them, and none is changed.
+        NewerBank, OlderBank: another version of Entrenous wrote them; nothing is changed.
     """
     with writing(engine) as db:
         if sa.inspect(db).has_table(SCHEMA_VERSION.name):
@@ -136,29 +136,27 @@ def prepare_tables(engine: sa.Engine) -> None:
 
 _READ_AT_ONCE: Final = 1000
 _VACUUM: Final = "VACUUM (SKIP_LOCKED) exchange_served, exchange_served_hash, exchange_served_to"
-_READS_MAX: Final = 50  # in one call: the rest is for the next
+_READS_MAX: Final = 50  # per call; the next call continues
 
 
 @dataclass(frozen=True, slots=True)
 class SqlServedStore:
-    """In the tables of ``engine`` (see :func:`prepare_tables`)."""
+    """ServedStore in the tables of ``engine`` (see :func:`prepare_tables`)."""
 
     engine: sa.Engine
 
     def newest_mark(self) -> Mark | None:
-        """The highest."""
         with reading(self.engine) as db:
             row = db.execute(sa.select(MARK).order_by(MARK.c.at_s.desc()).limit(1)).one_or_none()
         return None if row is None else Mark(row.at_s, row.number)
 
     def number_before(self, at_s: int) -> int:
-        """The highest before."""
         with reading(self.engine) as db:
             wanted = sa.select(sa.func.max(MARK.c.number)).where(MARK.c.at_s < at_s)
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
-        """Up to the first that covers ``upto``."""
+        """Marks above ``after``, up to the first that covers ``upto``."""
         top = sa.select(sa.func.min(MARK.c.number)).where(MARK.c.number >= upto).scalar_subquery()
         wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
         with reading(self.engine) as db:
@@ -166,7 +164,7 @@ class SqlServedStore:
             return tuple(Mark(row.at_s, row.number) for row in rows)
 
     def add_mark(self, mark: Mark, drop_before_s: int) -> None:
-        """Insert, if it grows."""
+        """Insert it if its time and number increase."""
         with writing(self.engine) as db:
             highest = sa.select(sa.func.max(MARK.c.at_s), sa.func.max(MARK.c.number))
             at_s, number = db.execute(highest).one()
@@ -178,7 +176,7 @@ class SqlServedStore:
             db.execute(MARK.delete().where(MARK.c.at_s < old.scalar_subquery()))
 
     def settle(self, before_s: int) -> None:
-        """Replace, if it grows."""
+        """Move the settled second forward; never back."""
         with reading(self.engine) as db:
             if _settled(db) >= before_s:
                 return
@@ -188,7 +186,9 @@ class SqlServedStore:
                 db.execute(SETTLED.insert().values(one=1, before_s=before_s))
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
-        """Replace claims and hashes, add to whom, and follow from ``seen`` at the latest."""
+        """Replace these claims and their hashes, add the partner, and follow changes from ``seen``
+        at the latest.
+        """
         fresh = {change.claim: change for change in changes}
         if not fresh:
             return
@@ -201,20 +201,19 @@ class SqlServedStore:
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
     ) -> Mapping[ClaimId, Served]:
-        """With their hashes."""
         wanted = _served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
         told = wanted.where(SERVED_TO.c.partner == partner.number - OURSELVES)
         found = dict[ClaimId, Served]()
         with reading(self.engine) as db:
             for batch in batches(claims):
                 for row in db.execute(told.where(SERVED.c.claim.in_(batch))):
-                    _gather(found, row)
+                    _add_hash(found, row)
         return found
 
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, Served], ...]:
-        """By hash; the order is that of claims' names."""
+        """By hash; for one hash, in order of claims' ids."""
         wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
             return tuple(
@@ -224,7 +223,7 @@ class SqlServedStore:
             )
 
     def follow(self, feed: Feed, upto: int) -> None:
-        """Read on where the last call ended."""
+        """Apply changes since the last call."""
         with reading(self.engine) as db:
             after, any_served = _followed(db), _any_served(db)
         for _ in range(_READS_MAX if any_served else 0):
@@ -234,7 +233,7 @@ class SqlServedStore:
             after = news[-1].number
 
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
-        """Strike off; most often there is nothing to strike, and nothing is written."""
+        """Forget that the partner must be told; read first, since most often nothing is written."""
         ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
         mine = SERVED_TO.c.partner == partner.number - OURSELVES
         read = sa.and_(mine, SERVED_TO.c.claim.in_(ended))
@@ -247,8 +246,7 @@ class SqlServedStore:
         overwrite(self.engine)
 
     def forget_tombstones(self, before: datetime) -> int:
-        """Strike everybody off."""
-        ended = SERVED.c.ended_number.is_not(None)  # the index, so that asking costs little
+        ended = SERVED.c.ended_number.is_not(None)  # so that the query uses the index
         old = sa.select(SERVED.c.claim).where(ended, SERVED.c.ended_at < stored_time(before))
         with reading(self.engine) as db:
             if db.execute(old.limit(1)).first() is None:
@@ -261,7 +259,7 @@ class SqlServedStore:
         return count
 
     def _learn(self, news: list[Change], after: int) -> bool:
-        """Note what ended or goes on; False when another process moved the place, who goes on."""
+        """Apply changes; False if another process did so meanwhile, and will continue."""
         newest = {change.claim: change for change in news}
         gone = 0
         with writing(self.engine) as db:
@@ -270,7 +268,7 @@ class SqlServedStore:
             for claims in batches(newest):
                 wanted = sa.select(SERVED.c.claim).where(SERVED.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
-                    _note(db, newest[ClaimId(claim)])
+                    _update_served(db, newest[ClaimId(claim)])
             _set_followed(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
                 gone = drop_untold(db)
@@ -280,7 +278,7 @@ class SqlServedStore:
 
 
 def overwrite(engine: sa.Engine) -> None:
-    """What was deleted here, as the bank's engine does it; in PostgreSQL, the places of rows."""
+    """Overwrite what was deleted from these tables, as :func:`scrub` does for the bank's."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
@@ -289,13 +287,13 @@ def overwrite(engine: sa.Engine) -> None:
 
 
 def drop_untold(db: sa.Connection) -> int:
-    """Delete withdrawn claims that nobody must be told of any more; how many."""
+    """Delete withdrawn claims that no partner has still to be told of; return how many."""
     waited_for = sa.select(SERVED_TO.c.claim)
     return _drop(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
 
 
 def drop_unserved(db: sa.Connection) -> int:
-    """Delete claims, withdrawn or not, that no partner was served who is still here; how many."""
+    """Delete claims that were served to no present partner; return how many."""
     return _drop(db, SERVED.c.claim.not_in(sa.select(SERVED_TO.c.claim)))
 
 
@@ -324,7 +322,7 @@ def _replace(db: sa.Connection, partner: ExchangePartner, changes: list[Change])
     db.execute(SERVED_TO.insert(), [{"claim": claim, "partner": who} for claim, who in told])
 
 
-def _note(db: sa.Connection, change: Change) -> None:
+def _update_served(db: sa.Connection, change: Change) -> None:
     ended = change.state is ClaimState.WITHDRAWN
     values = {
         "state": change.state,
@@ -356,7 +354,7 @@ def _served() -> sa.Select[Any]:
     )
 
 
-def _gather(found: dict[ClaimId, Served], row: Any) -> None:
+def _add_hash(found: dict[ClaimId, Served], row: Any) -> None:
     known = found.get(ClaimId(row.claim))
     found[ClaimId(row.claim)] = _to_served(row, (*(known.hashes if known else ()), row.bits))
 

@@ -31,9 +31,9 @@ from entrenous.stop.upload_record import Due, Outcome, ReviewState
 
 SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
-_ROWS_MAX: Final = 100_000  # of the log, in which decisions are looked for
-_SHADOW_MAX: Final = 100_000  # uploads read for a tally: the newest
-_LOOKED_AT: Final = 200  # uploads whose keys are asked for
+_ROWS_MAX: Final = 100_000  # newest rows of the audit log to search for decisions
+_SHADOW_MAX: Final = 100_000  # newest uploads to read for the tally
+_KEYS_CHECKED: Final = 200  # waiting uploads whose keys are checked
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
 _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewState.RELEASED)]
 
@@ -46,12 +46,13 @@ def count_figures(
     with_shadow: bool = False,
     all_in_shadow: bool = False,
 ) -> GateFigures:
-    """As of now, which is ``at``; ``due`` was counted apart.
+    """Count everything as of now, ``at``, except ``due``, which is given.
 
-    With what banks in shadow would have done, if that is asked for: where the gate is in shadow,
-    all of them.
+    ``with_shadow`` adds what banks in shadow mode would have done; ``all_in_shadow`` counts every
+    bank, for a gate that is in shadow mode itself.
 
-    Raises BankUnreachable.
+    Raises:
+        BankUnreachable.
     """
     with reading(engine) as db:
         waiting, oldest = _queue(db)
@@ -67,11 +68,17 @@ def count_figures(
         )
 
 
-def shut_away(engine: sa.Engine, held: UploadCipher) -> int:
-    """How many of the uploads that have waited longest are sealed with a key that is gone; looks at
-    200, since SQLite reads an upload whole for its first bytes. Raises BankUnreachable.
+def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
+    """Count the longest waiting uploads that are encrypted with a missing key.
+
+    At most 200 are checked, since SQLite reads a whole upload for its first bytes.
+
+    Raises:
+        BankUnreachable.
     """
-    oldest = sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_LOOKED_AT)
+    oldest = (
+        sa.select(UPLOAD.c.number).where(*SINGLE).order_by(UPLOAD.c.number).limit(_KEYS_CHECKED)
+    )
     head = sa.func.substr(UPLOAD.c.untrusted_upload, 1, HEAD_BYTES)
     wanted = sa.select(head).where(UPLOAD.c.number.in_(oldest))
     wanted = wanted.where(UPLOAD.c.untrusted_upload.is_not(None))
@@ -86,15 +93,16 @@ def _claims(db: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def _queue(db: sa.Connection) -> tuple[int, datetime | None]:
-    """How many items wait, and since when the oldest does."""
+    """The number of waiting items, and when the oldest began to wait."""
     wanted = sa.select(sa.func.count(), sa.func.min(_SINCE)).select_from(UPLOAD).where(*SINGLE)
     count, oldest = db.execute(wanted).one()
     return count, None if oldest is None else read_time(oldest)
 
 
 def _review_s(db: sa.Connection) -> float | None:
-    """The median from the beginning of the wait to the decision, in seconds. When a case that was
-    decided is appealed, how long it had waited before is known no more.
+    """The median time from the begin of the wait to the decision, in seconds.
+
+    For a decided case that was appealed, the first wait is no longer known.
     """
     head = db.execute(sa.select(AUDIT_HEAD.c.number)).scalar() or 0
     decided = AUDIT.c.number > head - _ROWS_MAX, AUDIT.c.what.in_(_DECIDED)
@@ -106,7 +114,7 @@ def _review_s(db: sa.Connection) -> float | None:
 
 
 def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCell, int]:
-    """By the banks that are in shadow now, or every one."""
+    """Tally by the banks in shadow mode, or by ``every`` bank."""
     names = sa.select(BANK.c.name)
     dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
@@ -116,7 +124,7 @@ def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCe
 
 
 def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
-    """One for each bank in shadow: its nearest match."""
+    """The nearest match of each bank in shadow mode."""
     nearest: dict[str, int] = {}
     for match in matches:
         if match["bank"] in dark:
@@ -127,7 +135,7 @@ def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[Shado
 
 
 def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
-    """What is counted in its database; raises BankUnreachable."""
+    """Count the figures of a platform; raises BankUnreachable."""
     engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
     if not isinstance(engine, sa.Engine):
         raise TypeError("figures are counted in a database")
@@ -136,18 +144,16 @@ def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
     return count_figures(engine, now, due, with_shadow=with_shadow, all_in_shadow=shadow)
 
 
-def shut_away_of(platform: Platform) -> int:
-    """How many of the uploads that wait nobody can open, for their key is gone, as far as was
-    looked; raises BankUnreachable.
-    """
+def undecryptable_uploads(platform: Platform) -> int:
+    """Count its waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
     reviews = platform.reviews
     if not isinstance(reviews, SqlReviewQueue) or not isinstance(reviews.engine, sa.Engine):
         raise TypeError("keys are asked for in a database")
-    return shut_away(reviews.engine, reviews.held)
+    return count_undecryptable(reviews.engine, reviews.held)
 
 
 def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexStanding | None]]:
-    """What a gate that serves is asked for its figures; opens the index if nothing else has."""
+    """Return a function that counts the figures of a serving gate; it opens the index."""
 
     def look() -> tuple[GateFigures, IndexStanding | None]:
         index = platform.index

@@ -1,4 +1,4 @@
-"""Open a platform's gate: its banks, its index, its review queue, its tokens, its exchange."""
+"""Open a gate: its tokens, settings, database, index, review queue and exchange."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -49,12 +49,12 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 
 
 def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
-    """The exchange beside a platform's banks, in the same database; tables made if missing.
+    """Open the exchange in the same database as the platform's banks; create missing tables.
 
     Raises:
         NewerBank, OlderBank.
     """
-    engine = _engine(platform)
+    engine = engine_of(platform)
     prepare_tables(engine)
     partners = SqlPartnerStore(engine, platform.clock)
     return Exchange(
@@ -73,18 +73,20 @@ def exchange_of(platform: Platform, name: str = "entrenous gate") -> Exchange:
 def remove_source(
     name: str, exchange: Exchange, platform: Platform, *, withdraw: bool | None
 ) -> Removed:
-    """End a source while nobody fetches it; raises FetchRuns, and what ``remove`` does."""
-    exchange.sources.source(name)  # before a file of that name is made
-    with source_lock(_engine(platform), name):
+    """Remove a source while nobody fetches from it; raises FetchRuns, and as
+    :func:`remove_source_from_bank`.
+    """
+    exchange.sources.source(name)  # raise NoSuchSource before creating a lock file
+    with source_lock(engine_of(platform), name):
         return remove_source_from_bank(name, exchange, platform, withdraw=withdraw)
 
 
 def listings_of(platform: Platform) -> ListingStore:
-    """What is kept of claims that the platform listed itself, in the same database."""
-    return SqlListingStore(_engine(platform), platform.clock)
+    """The platform's own listings, in the same database as its banks."""
+    return SqlListingStore(engine_of(platform), platform.clock)
 
 
-def _engine(platform: Platform) -> sa.Engine:
+def engine_of(platform: Platform) -> sa.Engine:
     engine = platform.bank.engine if isinstance(platform.bank, SqlBankStore) else None
     if not isinstance(engine, sa.Engine):
         raise TypeError("exchanges are kept beside the banks, in a database")
@@ -92,14 +94,14 @@ def _engine(platform: Platform) -> sa.Engine:
 
 
 def read_or_create_token(place: Path) -> Secret:
-    """The token in the file at ``place`` (base64url text, 256 bits), which is made if missing.
+    """Read the token in the file at ``place`` (256 bits, base64url); create it if it is missing.
 
     Raises:
-        BadKeptToken: something else is in it. An empty one would be shown by everybody who shows
-            none, and a short one is soon guessed.
+        BadKeptToken: the file contains something else. An empty token would admit every request
+            without one, and a short one could be guessed.
     """
     if not place.exists():
-        with suppress(FileExistsError):  # another process was quicker; its token is the one
+        with suppress(FileExistsError):  # another process created it first; use its token
             add_private(place, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
     token = place.read_bytes().strip()
     try:
@@ -113,17 +115,17 @@ INDEX: Final = "index"  # the folder of its files
 HELD_KEY: Final = "held.key"
 _DATABASE: Final = "bank.db"
 TOKEN_ROLES: Final = ("operator", "uploader", "metrics")  # in the order of GateTokens
-# One that a picture takes over misleads about no more than these; fewer would cost time
-# (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
+# A hostile picture that takes over a decoder process can mislead about no more pictures than these;
+# fewer would cost time (docs/decisions/0026-a-gates-children-see-sixteen-pictures.md).
 _PICTURES_PER_CHILD: Final = 16
-# Of one upload: less than for one's own clips, for strangers send these.
+# Per upload; less than for the user's own clips, since strangers send these.
 _CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class GateTokens:
-    """What the platform's own server shows, what may be given to whoever uploads, and
-    what opens the figures and nothing else.
+    """The secret of the operator's own server, the one for uploading services, and the one that
+    only reads metrics.
     """
 
     operator: Secret
@@ -133,22 +135,21 @@ class GateTokens:
 
 @contextmanager
 def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platform, GateTokens]]:
-    """The platform whose settings, tokens and (without another in its settings) database are in
-    ``folder``; made if missing.
+    """Open the platform in ``folder``; create missing settings, tokens and database.
 
-    Its index is opened by the first look-up, so that a command without one does not read the file;
-    where this ``serves``, at once: the first upload should not wait for it.
+    The index is opened at the first look-up, so that other commands do not read it, or at once if
+    this process ``serves``, so that the first upload does not wait.
 
     Raises:
         UnusableFolder, DiskFull, NewerBank, OlderBank, BankUnreachable, BadGateSettings.
-        BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL.
-        BadHeldKeys: what seals the bytes of uploads cannot be used.
-        BadKeptToken: one of the tokens is none.
+        BadDatabaseAddress, LacksPsycopg: the settings name a PostgreSQL database.
+        BadHeldKeys: the keys that encrypt uploads cannot be used.
+        BadKeptToken: a token's file contains something else.
     """
     with folder_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_gate(folder):
-            with suppress(FileExistsError):  # another process was quicker
+            with suppress(FileExistsError):  # another process created it first
                 add_private(folder / FILE, default_settings())
         tokens = GateTokens(
             *(read_or_create_token(token_file(folder, role)) for role in TOKEN_ROLES)
@@ -172,12 +173,11 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
 @contextmanager
 def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platform, GateTokens]]:
-    """The same for a gate that is there: a folder that was mistyped must not become an empty gate,
-    of which nothing is wrong.
+    """Open an existing gate, so that a mistyped folder does not become a new, empty one.
 
     Raises:
-        NoGateHere: neither tokens nor settings nor a database are in ``folder``.
-        UnusableFolder, DiskFull, NewerBank, OlderBank, BadGateSettings, and the others as above.
+        NoGateHere: ``folder`` contains neither tokens nor settings nor a database.
+        Others: as for :func:`open_platform`.
     """
     if not is_gate(folder):
         raise NoGateHere(path=folder)
@@ -186,7 +186,7 @@ def open_existing(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
 
 
 def front_of(folder: Path) -> GateFront:
-    """How the gate in ``folder`` stands towards those who ask it; nothing is made.
+    """Read the settings for the gate's HTTP server; nothing is created.
 
     Raises:
         UnusableFolder, BadGateSettings.
@@ -196,18 +196,13 @@ def front_of(folder: Path) -> GateFront:
 
 
 def is_gate(folder: Path) -> bool:
-    """Whether a gate's tokens, settings or database are there.
-
-    Raises:
-        UnusableFolder.
-    """
+    """Whether ``folder`` contains a gate's tokens, settings or database; raises UnusableFolder."""
     with folder_errors(folder):
         signs = (token_file(folder, TOKEN_ROLES[0]), folder / FILE, folder / _DATABASE)
         return any(sign.exists() for sign in signs)
 
 
 def token_file(folder: Path, role: str) -> Path:
-    """Where one of a gate's tokens is kept, readable by its account alone."""
     return folder / f"{role}.token"
 
 
@@ -218,7 +213,7 @@ def _index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
 
 
 def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
-    """PostgreSQL's is imported here, for not everybody has its library."""
+    """The driver of PostgreSQL is optional, so its module is imported here."""
     if database is None:
         return open_engine(folder / _DATABASE)
     try:
@@ -229,11 +224,8 @@ def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
 
 
 def _held(folder: Path, settings: GateSettings) -> UploadCipher:
-    """A gate whose database is beside its key makes one. Several gates on one PostgreSQL need the
-    same, so that is for who runs them to make.
-
-    Raises:
-        BadHeldKeys.
+    """Read the keys that encrypt uploads. A key is created only beside an SQLite database: several
+    gates on one PostgreSQL need the same keys, which their operator makes. Raises BadHeldKeys.
     """
     if settings.held_key is not None:
         return UploadCipher(upload_keys(settings.held_key))
@@ -241,8 +233,8 @@ def _held(folder: Path, settings: GateSettings) -> UploadCipher:
 
 
 def _has_disk(folder: Path, settings: GateSettings) -> bool:
-    """Whether the disk of a database in ``folder`` has the room that claims need; of another
-    machine's nobody here can tell.
+    """Whether the disk of a database in ``folder`` has the free space that registrations need;
+    always true for a database elsewhere, which cannot be checked.
     """
     least = settings.limits.free_mb_min
     return settings.database is not None or not least or free_bytes(folder) >= least << 20

@@ -1,7 +1,4 @@
-"""The platform's database in PostgreSQL, for several gate processes side by side.
-
-A file of its own because it imports the optional driver psycopg.
-"""
+"""The gate's database in PostgreSQL, for several gate processes. Imports the optional psycopg."""
 
 from functools import partial
 from typing import Any, Final
@@ -12,24 +9,24 @@ import sqlalchemy as sa
 from entrenous.serving.postgres_address import refuse_unreadable
 from entrenous.stop.store.engine import PinnedConnectionPool, prepare
 
-_CONNECTIONS: Final = 8  # of one process: as many as judge uploads at once
-# Whoever stands still inside a transaction is ended before those that wait for it give up.
+_CONNECTIONS: Final = 8  # per process: as many as uploads judged at once
+# A session idle in a transaction is ended before those that wait for its locks give up.
 _OPTIONS: Final = (
     "-c synchronous_commit=on -c lock_timeout=15s -c idle_in_transaction_session_timeout=10s "
-    # Who waited for a lock sees what was committed meanwhile, whatever the server's default is.
+    # After a lock wait, statements see what was committed meanwhile, whatever the server's default.
     r"-c jit=off -c default_transaction_isolation=read\ committed"
 )
 
 
 def open_postgres_engine(url: str) -> sa.Engine:
-    """The database at ``postgresql://...``, whose tables are made if they are missing.
+    """Open the database at ``postgresql://...``; create missing tables.
 
-    A password is better left to libpq's own file, ~/.pgpass.
+    Keep a password in libpq's own file, ~/.pgpass, not in the URL.
 
     Raises:
-        BadDatabaseAddress: libpq cannot read the ``url``.
-        NewerBank, OlderBank: another version of Entrenous wrote it; it is as it was.
-        BankUnreachable: it cannot be reached, or does not let us in.
+        BadDatabaseAddress: libpq cannot parse the ``url``.
+        NewerBank, OlderBank: another version of Entrenous wrote it; nothing is changed.
+        BankUnreachable: it cannot be reached, or refuses the login.
     """
     refuse_unreadable(url)
     engine = sa.create_engine(
@@ -38,7 +35,7 @@ def open_postgres_engine(url: str) -> sa.Engine:
         poolclass=PinnedConnectionPool,
         pool_size=_CONNECTIONS,
         max_overflow=_CONNECTIONS,
-        hide_parameters=True,  # hashes and pictures: not for a log
+        hide_parameters=True,  # keep hashes and pictures out of logs
     )
     prepare(engine)
     return engine

@@ -1,4 +1,4 @@
-"""Statements run for each upload: compiled once, and inserted in batches of several threads."""
+"""Statements run for each upload: compiled once, and inserts of several threads in batches."""
 
 import threading
 from collections import namedtuple
@@ -13,70 +13,76 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from entrenous.stop.nouns import BankUnreachable
 
 Values = Mapping[str, Any]
-_Change = Callable[[Any], Any]
-_Read = list[tuple[int, _Change]]  # the columns that are not as the driver has them
+_Converter = Callable[[Any], Any]
+_Converters = list[tuple[int, _Converter]]  # converters of the driver's values, by column
 
 
 class PreparedSelect:
-    """A question. Its values have names (``sa.bindparam``), and no two of its columns the same. A
-    list of values is given one by one: how many there are is a part of the statement.
+    """A SELECT with named parameters (``sa.bindparam``) and distinct column names.
+
+    Lists are not expanded: give each value its own parameter.
     """
 
-    __slots__ = ("_of", "_row", "_select")
+    __slots__ = ("_compiled", "_row_type", "_select")
 
     def __init__(self, select: sa.Select[Any]) -> None:
         self._select = select
         names = select.selected_columns.keys()
-        self._row: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
-        self._of: dict[str, tuple[_Words, _Read]] = {}
+        self._row_type: Callable[..., Any] = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+        self._compiled: dict[str, tuple[_CompiledStatement, _Converters]] = {}
 
     def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
-        """Its rows, with the columns' names as attributes.
+        """The rows, with columns as attributes.
 
         Raises:
-            BankUnreachable: what the database says of it; the connection is not used again.
+            BankUnreachable: the database failed; the connection is invalidated.
         """
-        words, read = self._for(db)
-        with _driver(db) as driver:
-            found = driver.execute(words.text, words.given(values or {})).fetchall()
-        return [self._row(*_changed(row, read)) for row in found]
+        compiled, read = self._prepared(db)
+        with _driver_connection(db) as driver:
+            found = driver.execute(compiled.text, compiled.parameters(values or {})).fetchall()
+        return [self._row_type(*_converted(row, read)) for row in found]
 
-    def _for(self, db: sa.Connection) -> "tuple[_Words, _Read]":
-        known = self._of.get(db.dialect.name)
+    def _prepared(self, db: sa.Connection) -> "tuple[_CompiledStatement, _Converters]":
+        known = self._compiled.get(db.dialect.name)
         if known is None:
             types = (one.type.dialect_impl(db.dialect) for one in self._select.selected_columns)
             changes = [one.result_processor(db.dialect, None) for one in types]
-            read: _Read = [(at, one) for at, one in enumerate(changes) if one is not None]
-            known = self._of[db.dialect.name] = _Words(self._select, db.dialect), read
+            read: _Converters = [(at, one) for at, one in enumerate(changes) if one is not None]
+            known = self._compiled[db.dialect.name] = (
+                _CompiledStatement(self._select, db.dialect),
+                read,
+            )
         return known
 
 
 class PreparedInsert:
-    """Rows for a table, in which these columns are given, in any order."""
+    """An INSERT of these columns of ``table``, given in any order."""
 
-    __slots__ = ("_columns", "_of", "_table")
+    __slots__ = ("_columns", "_compiled", "_table")
 
     def __init__(self, table: sa.Table, columns: Sequence[str]) -> None:
         self._table, self._columns = table, columns
-        self._of: dict[str, _Words] = {}
+        self._compiled: dict[str, _CompiledStatement] = {}
 
     def run(self, db: sa.Connection, rows: Sequence[Values]) -> None:
-        """Insert them.
+        """Insert the rows.
 
         Raises:
-            BankUnreachable: as of a question.
+            BankUnreachable: the database failed; the connection is invalidated.
         """
-        words = self._of.get(db.dialect.name)
-        if words is None:
-            wanted = self._table.insert().inline()  # nobody asks for the number that it gets
-            words = self._of[db.dialect.name] = _Words(wanted, db.dialect, self._columns)
-        with _driver(db) as driver:
+        compiled = self._compiled.get(db.dialect.name)
+        if compiled is None:
+            wanted = self._table.insert().inline()  # without reading back the row's number
+            compiled = self._compiled[db.dialect.name] = _CompiledStatement(
+                wanted, db.dialect, self._columns
+            )
+        with _driver_connection(db) as driver:
             for row in rows:
-                driver.execute(words.text, words.given(row)).close()
+                driver.execute(compiled.text, compiled.parameters(row)).close()
 
 
-class _Words:
-    """A statement as one database takes it."""
+class _CompiledStatement:
+    """A statement compiled for one dialect."""
 
     __slots__ = ("_by_name", "_fixed", "_names", "_write", "text")
 
@@ -87,20 +93,20 @@ class _Words:
         columns: Sequence[str] | None = None,
     ) -> None:
         made = statement.compile(dialect=dialect, column_keys=columns)
-        assert isinstance(made, SQLCompiler)  # noqa: S101 -- of a question and an insertion it is
+        assert isinstance(made, SQLCompiler)  # noqa: S101 -- always, for SELECT and INSERT
         self.text = str(made)
         self._by_name = made.positiontup is None
         self._names = tuple(made.params if made.positiontup is None else made.positiontup)
-        given = {name for name, bind in made.binds.items() if bind.required}
-        self._fixed = {name: one for name, one in made.params.items() if name not in given}
+        parameters = {name for name, bind in made.binds.items() if bind.required}
+        self._fixed = {name: one for name, one in made.params.items() if name not in parameters}
         changes = {
             name: bind.type.dialect_impl(dialect).bind_processor(dialect)
             for name, bind in made.binds.items()
         }
         self._write = {name: change for name, change in changes.items() if change is not None}
 
-    def given(self, values: Values) -> dict[str, Any] | list[Any]:
-        """Values as the driver takes them; KeyError where one is missing."""
+    def parameters(self, values: Values) -> dict[str, Any] | list[Any]:
+        """The parameters as the driver takes them; raises KeyError if one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
             every[name] = change(every[name])
@@ -109,7 +115,7 @@ class _Words:
         return [every[name] for name in self._names]
 
 
-def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
+def _converted(row: Sequence[Any], changes: _Converters) -> Sequence[Any]:
     if not changes:
         return row
     values = list(row)
@@ -119,13 +125,13 @@ def _changed(row: Sequence[Any], changes: _Read) -> Sequence[Any]:
 
 
 @contextmanager
-def _driver(db: sa.Connection) -> Iterator[Any]:
+def _driver_connection(db: sa.Connection) -> Iterator[Any]:
     """The driver's own connection; sqlite3 and psycopg both have ``execute``."""
     held = db.connection
     try:
         yield held.driver_connection
     except db.dialect.loaded_dbapi.Error as problem:
-        # As SQLAlchemy does: once the server was away, no connection from before is used again.
+        # As in SQLAlchemy: after a lost connection, discard all pooled ones.
         if db.dialect.is_disconnect(problem, cast(Any, held.driver_connection), None):
             db.engine.pool._invalidate(held, problem)  # noqa: SLF001
         db.invalidate(problem)
@@ -136,7 +142,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False)
-class _Brought:
+class _PendingRow:
     row: Row
     written: bool = False
     failure: Exception | None = None
@@ -144,18 +150,21 @@ class _Brought:
 
 @dataclass(frozen=True, slots=True)
 class BatchInserter:
-    """``write`` writes some rows, all or none; :meth:`add` returns when its row is written."""
+    """Combines the rows of several threads into calls of ``write``, which writes all or none."""
 
     write: Callable[[Sequence[Row]], None]
     _turn: threading.Lock = field(default_factory=threading.Lock)
-    _brought: list[_Brought] = field(default_factory=list)
+    _pending: list[_PendingRow] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Write this one; raises what ``write`` raises for it alone, and BankUnreachable when the
-        thread that took it along was ended before it could tell.
+        """Write the row, and return when it is written.
+
+        Raises:
+            Exception: what ``write`` raised for this row alone.
+            BankUnreachable: the writing thread ended before it could report.
         """
-        mine = _Brought(row)
-        self._brought.append(mine)
+        mine = _PendingRow(row)
+        self._pending.append(mine)
         with self._turn:
             if not mine.written and mine.failure is None:
                 self._write_all()
@@ -163,25 +172,25 @@ class BatchInserter:
             raise mine.failure or BankUnreachable(why="nobody knows whether it wrote this")
 
     def _write_all(self) -> None:
-        """Only in turn."""
-        some = self._brought[:]
-        del self._brought[: len(some)]  # others only append
+        """Write all pending rows; the caller holds the lock."""
+        pending = self._pending[:]
+        del self._pending[: len(pending)]  # other threads only append
         try:
-            self.write([one.row for one in some])
-        except Exception as problem:  # noqa: BLE001 -- each is told of its own
-            self._one_by_one(some, problem)
+            self.write([one.row for one in pending])
+        except Exception as problem:  # noqa: BLE001 -- reported to each row's own thread
+            self._one_by_one(pending, problem)
         else:
-            for one in some:
+            for one in pending:
                 one.written = True
 
-    def _one_by_one(self, some: Sequence[_Brought], problem: Exception) -> None:
-        """One that cannot be written keeps no other from being so."""
-        if len(some) == 1:
-            some[0].failure = problem
+    def _one_by_one(self, pending: Sequence[_PendingRow], problem: Exception) -> None:
+        """Write each row by itself, so that one bad row does not fail the others."""
+        if len(pending) == 1:
+            pending[0].failure = problem
             return
-        for one in some:
+        for one in pending:
             try:
                 self.write([one.row])
                 one.written = True
-            except Exception as its:  # noqa: BLE001 -- raised where it belongs
+            except Exception as its:  # noqa: BLE001 -- raised in add()
                 one.failure = its

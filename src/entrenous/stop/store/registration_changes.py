@@ -1,4 +1,4 @@
-"""Changes of registrations, partners' opinions, and the platform's own listings, in the tables."""
+"""Change claims, and keep the platform's own listings."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,89 +7,73 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from entrenous.base.environment import Clock
-from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
 from entrenous.stop.nouns import Listing
 from entrenous.stop.registration import (
     CLAIM_MOVES,
     MATCHING,
-    AlreadyWithdrawn,
-    Change,
     Claim,
     ClaimEvent,
     ClaimState,
     NoSuchClaim,
-    NoSuchPartner,
-    Opinion,
-    Partner,
-    Stance,
 )
 from entrenous.stop.store.audit_events import (
     AuditEvent,
     append_event,
-    dispute_told,
-    move_told,
-    note_told,
-    opinion_told,
-    partner_told,
+    dispute_event,
+    move_event,
+    note_event,
 )
 from entrenous.stop.store.engine import insert_on_conflict, reading, writing
 from entrenous.stop.store.registrations import (
+    IS_PICTURE,
     add_hashes,
     batches,
-    claim_of,
-    forget_clip,
-    forget_embedding,
+    existing_claims,
     next_change,
-    numbered,
-    some,
-    wholes_of,
+    with_confirmed_number,
 )
 from entrenous.stop.store.schema import (
     CLAIM,
     CLAIM_HASH,
+    CLAIM_SOUND,
+    EMBEDDING,
     FRAME,
     HASH,
     HOLDS,
     LISTING,
-    OPINION,
-    PARTNER,
+    SOUND,
     STILL,
     read_time,
     stored_time,
 )
 
 
-def changed(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
-    """Give the claim of each a new number, in this order, and tell why."""
+def changed(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
+    """Give the claim of each event the next number of a change, in order, and log the events."""
     at = stored_time(clock.now())
     given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     given = given.values(changed=sa.bindparam("to"), changed_at=at)
-    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(told, start=next_change(db))]
+    rows = [{"of": of, "to": to} for to, (_, of, _) in enumerate(events, start=next_change(db))]
     if rows:
         db.execute(given, rows)
-    append_event(db, clock, *told)
-
-
-def move(db: sa.Connection, clock: Clock, before: Claim, event: ClaimEvent) -> Claim:
-    """By CLAIM_MOVES; a move to where it is changes nothing. Raises AlreadyWithdrawn."""
-    moved = move_all(db, clock, [before], event)
-    if not moved:
-        raise AlreadyWithdrawn(claim=before.id)
-    return moved[0]
+    append_event(db, clock, *events)
 
 
 def move_all(
     db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
 ) -> list[Claim]:
-    """By CLAIM_MOVES; those that may be moved so, as they are now: what changes nothing is the same
-    object again.
+    """Move those claims that CLAIM_MOVES lets move.
+
+    Returns:
+        Them in their new state; the same object where nothing changed.
     """
     may = [one for one in every if (one.state, event) in CLAIM_MOVES]
     states = [CLAIM_MOVES[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
     moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
-    after = {one.id: one for one in _write_states(db, clock, moved)}
+    after = {one.id: one for one in _set_states(db, clock, moved)}
     return [after.get(one.id, one) for one, _ in pairs]
 
 
@@ -101,28 +85,25 @@ def extend(
     *,
     confirmed: bool,
 ) -> list[Claim]:
-    """Add hashes to those that match; these."""
+    """Add hashes to those claims that match, and return these claims."""
     fitting = [claim for claim in every if claim.state in MATCHING]
     if fitting:
-        had = _had(db, [claim.id for claim in fitting], whole)
+        owned = _owner_hashes(db, [claim.id for claim in fitting], whole)
         given = add_hashes(db, [(claim.id, bits) for claim in fitting for bits in whole])
-        _note_added(db, fitting, given, had, next_change(db) if confirmed else HOLDS)
-        _note_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
+        _mark_added(db, fitting, given, owned, next_change(db) if confirmed else HOLDS)
+        _mark_stills(db, [claim.id for claim in fitting if claim.kind == VIDEO_KIND], given)
         changed(db, clock, *(("claim extended", claim.id, {}) for claim in fitting))
         _look_back(db, clock, fitting)
     return fitting
 
 
-def _had(
+def _owner_hashes(
     db: sa.Connection, claims: Sequence[ClaimId], whole: Sequence[bytes]
 ) -> set[tuple[str, int]]:
-    """Which of these claims have which of these hashes as what their owner registered, as a
-    picture: the hash of a frame says what a video shows.
+    """Pairs of claim and hash number that the owner registered as a picture, not as a frame of a
+    video.
     """
-    is_frame = FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number
-    shown, still = (sa.exists().where(*is_frame, *of) for of in ((), (FRAME.c.at_ms == STILL,)))
-    wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH)
-    wanted = wanted.where(sa.or_(~shown, still))
+    wanted = sa.select(CLAIM_HASH.c.claim, CLAIM_HASH.c.number).join(HASH).where(IS_PICTURE)
     mine = HASH.c.bits.in_(whole), HASH.c.part.is_(False), CLAIM_HASH.c.added.is_(None)
     return {
         (row.claim, row.number)
@@ -131,26 +112,26 @@ def _had(
     }
 
 
-def _note_added(
+def _mark_added(
     db: sa.Connection,
     claims: Iterable[Claim],
     given: Mapping[bytes, int],
-    had: Collection[tuple[str, int]],
+    owned: Collection[tuple[str, int]],
     added: int,
 ) -> None:
-    """That a reviewer added these, and when; what was confirmed once is not held only from then on,
-    and what its owner registered stays that.
+    """Mark hashes as added by a reviewer. A confirmed one never goes back to quarantine only, and
+    ``owned``, the owner's own, stay unmarked.
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
     rows = [{"of": one.id, "on": number} for one in claims for number in given.values()]
-    rows = [row for row in rows if (row["of"], row["on"]) not in had]
+    rows = [row for row in rows if (row["of"], row["on"]) not in owned]
     if rows:
         db.execute(CLAIM_HASH.update().where(*is_it, newer).values(added=added), rows)
 
 
-def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
-    """These hashes of pictures, where they are those of frames already."""
+def _mark_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[bytes, int]) -> None:
+    """Mark frames of these videos as pictures too, where a reviewer added their hash."""
     shown = sa.select(FRAME.c.claim, FRAME.c.number, sa.literal(STILL)).distinct()
     shown = shown.where(FRAME.c.number.in_(given.values()))
     wanted = insert_on_conflict(db, FRAME)
@@ -162,30 +143,33 @@ def _note_stills(db: sa.Connection, videos: Iterable[ClaimId], given: Mapping[by
 
 
 def dispute(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
-    """One more of each; raises NoSuchClaim."""
+    """Count one more dispute of each claim; raises NoSuchClaim."""
     more = CLAIM.update().values(disputes=CLAIM.c.disputes + 1)
     for batch in batches(dict.fromkeys(claims)):
         db.execute(more.where(CLAIM.c.id.in_(batch)))
-    disputed = some(db, claims)
+    disputed = existing_claims(db, claims)
     for missing in set(claims) - {one.id for one in disputed}:
         raise NoSuchClaim(claim=missing)
-    append_event(db, clock, *(dispute_told(one) for one in disputed))
+    append_event(db, clock, *(dispute_event(one) for one in disputed))
     return disputed
 
 
-def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
+def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
     for claim in moved:
         if claim.state is ClaimState.WITHDRAWN:
             _forget_hashes(db, claim.id)
     if not moved:
         return []
-    # With the numbers that changed() gives them.
-    after = [numbered(one, number) for number, one in enumerate(moved, start=next_change(db))]
+    # changed() below gives out the same numbers.
+    after = [
+        with_confirmed_number(one, number)
+        for number, one in enumerate(moved, start=next_change(db))
+    ]
     there = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     rows = [{"of": one.id, "to": one.state, "by": one.confirmed} for one in after]
     there = there.values(state=sa.bindparam("to"), confirmed=sa.bindparam("by"))
     db.execute(there, rows)
-    changed(db, clock, *(move_told(claim) for claim in after))
+    changed(db, clock, *(move_event(claim) for claim in after))
     _look_back(db, clock, [one for one in after if one.state is ClaimState.CONFIRMED])
     return after
 
@@ -193,8 +177,8 @@ def _write_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> li
 def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
     mine = sa.select(CLAIM_HASH.c.number).where(CLAIM_HASH.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
-    forget_clip(db, claim)
-    forget_embedding(db, claim)
+    _forget_clip(db, claim)
+    db.execute(EMBEDDING.delete().where(EMBEDDING.c.claim == claim))
     db.execute(LISTING.delete().where(LISTING.c.claim == claim))
     db.execute(CLAIM_HASH.delete().where(CLAIM_HASH.c.claim == claim))
     for batch in batches(numbers):
@@ -202,91 +186,33 @@ def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
         db.execute(HASH.delete().where(HASH.c.number.in_(batch), HASH.c.number.not_in(still)))
 
 
+def _forget_clip(db: sa.Connection, claim: ClaimId) -> None:
+    """Delete a claim's frames, and its sound if no other claim has it."""
+    mine = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.claim == claim)
+    numbers = list(db.execute(mine).scalars())
+    db.execute(FRAME.delete().where(FRAME.c.claim == claim))
+    if numbers:
+        db.execute(CLAIM_SOUND.delete().where(CLAIM_SOUND.c.claim == claim))
+        still = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.number.in_(numbers))
+        gone = SOUND.c.number.in_(numbers), SOUND.c.number.not_in(still)
+        db.execute(SOUND.delete().where(*gone))
+
+
 def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
-    """They fit what they did not before: that is to be looked for in what was let through."""
+    """Schedule a look back: these claims may match uploads that were let through before."""
     due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
     for batch in batches(one.id for one in claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))
 
 
-def all_partners(db: sa.Connection) -> tuple[Partner, ...]:
-    """By name."""
-    rows = db.execute(sa.select(PARTNER))
-    found = (Partner(row.name, bytes(row.key)) for row in rows)
-    return tuple(sorted(found, key=lambda one: (one.name, one.key)))
-
-
-def add_partner(db: sa.Connection, clock: Clock, partner: Partner) -> None:
-    """Make or rename."""
-    wanted = insert_on_conflict(db, PARTNER).values(key=partner.key, name=partner.name)
-    renamed = {"name": partner.name}
-    db.execute(wanted.on_conflict_do_update(index_elements=["key"], set_=renamed))
-    append_event(db, clock, partner_told(partner))
-
-
-def drop_partner(db: sa.Connection, clock: Clock, key: bytes) -> None:
-    """Forget it; raises NoSuchPartner."""
-    if db.execute(PARTNER.delete().where(PARTNER.c.key == key)).rowcount == 0:
-        raise NoSuchPartner
-    append_event(db, clock, ("partner dropped", key.hex(), {}))
-
-
-def add_opinion(db: sa.Connection, clock: Clock, opinion: Opinion) -> tuple[Opinion, ...]:
-    """Keep it if it is the newest of its key; raises NoSuchClaim, NoSuchPartner."""
-    claim_of(db, opinion.claim)
-    _known(db, opinion.key)
-    news = {"stance": opinion.stance, "at": stored_time(opinion.at)}
-    wanted = insert_on_conflict(db, OPINION).values(claim=opinion.claim, key=opinion.key, **news)
-    newer = wanted.on_conflict_do_update(
-        index_elements=["claim", "key"], set_=news, where=OPINION.c.at < news["at"]
-    )
-    if db.execute(newer).rowcount:
-        append_event(db, clock, opinion_told(opinion))
-    return opinions(db, opinion.claim)
-
-
-def opinions(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
-    """By time."""
-    wanted = sa.select(OPINION).where(OPINION.c.claim == claim)
-    return tuple(
-        Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
-        for row in db.execute(wanted.order_by(OPINION.c.at, OPINION.c.key))
-    )
-
-
-def changes(db: sa.Connection, after: int, limit: int) -> tuple[Change, ...]:
-    """By number."""
-    wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
-    rows = db.execute(wanted.limit(limit)).all()
-    hashes = wholes_of(db, [row.id for row in rows], told=True)
-    return tuple(
-        Change(
-            number=row.changed,
-            at=read_time(row.changed_at),
-            claim=ClaimId(row.id),
-            bank=BankName(row.bank),
-            kind=row.kind,
-            state=ClaimState(row.state),
-            hashes=hashes.get(row.id, ()),
-        )
-        for row in rows
-    )
-
-
-def _known(db: sa.Connection, key: bytes) -> None:
-    if db.execute(sa.select(PARTNER.c.key).where(PARTNER.c.key == key)).one_or_none() is None:
-        raise NoSuchPartner
-
-
 @dataclass(frozen=True, slots=True)
 class SqlListingStore:
-    """In the tables of ``engine`` (see :func:`open_engine`)."""
+    """ListingStore in the tables of ``engine`` (see :func:`open_engine`)."""
 
     engine: sa.Engine
     clock: Clock
 
     def keep(self, claims: Collection[ClaimId], listing: Listing) -> None:
-        """Insert or replace."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
         with writing(self.engine) as db:
@@ -300,7 +226,6 @@ class SqlListingStore:
                     )
 
     def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Listing]:
-        """In batches."""
         with reading(self.engine) as db:
             return {
                 ClaimId(row.claim): Listing(row.content_id, _time(row.on_at))
@@ -309,20 +234,18 @@ class SqlListingStore:
             }
 
     def due(self, at: datetime) -> tuple[ClaimId, ...]:
-        """The earliest first."""
         wanted = sa.select(LISTING.c.claim).where(LISTING.c.on_at <= stored_time(at))
         with reading(self.engine) as db:
             rows = db.execute(wanted.order_by(LISTING.c.on_at, LISTING.c.claim))
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
     def annotate(self, claims: Collection[ClaimId], note: str) -> None:
-        """In one transaction, with rows of the log."""
         with writing(self.engine) as db:
             for batch in batches(claims):
                 live = sa.select(CLAIM.c.id).where(CLAIM.c.id.in_(batch), _LIVE)
                 found = list(db.execute(live).scalars())
                 db.execute(CLAIM.update().where(CLAIM.c.id.in_(found)).values(reason=note))
-                append_event(db, self.clock, *(note_told(ClaimId(claim)) for claim in found))
+                append_event(db, self.clock, *(note_event(ClaimId(claim)) for claim in found))
 
 
 _LIVE = CLAIM.c.state != ClaimState.WITHDRAWN

@@ -1,10 +1,9 @@
-"""Registrations, their hashes, clips and embeddings in the tables; inside an open transaction."""
+"""Claims with their hashes, clips and embeddings in the tables, inside an open transaction."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -12,15 +11,21 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.fingerprint.nouns import Embedding, KeptEmbedding, SoundPrint, VideoPrint
+from entrenous.fingerprint.nouns import SoundPrint, VideoPrint
 from entrenous.stop.nouns import Bank, NoSuchBank
-from entrenous.stop.registration import MATCHING, Claim, ClaimState, NoSuchClaim, Registration
-from entrenous.stop.store.audit_events import append_event, claim_told
+from entrenous.stop.registration import (
+    MATCHING,
+    Claim,
+    ClaimState,
+    NoSuchClaim,
+    Opinion,
+    Registration,
+    Stance,
+)
+from entrenous.stop.store.audit_events import append_event, claim_event
 from entrenous.stop.store.engine import insert_on_conflict
-from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.schema import (
     BANK,
-    BIG,
     CLAIM,
     CLAIM_HASH,
     CLAIM_SOUND,
@@ -28,50 +33,41 @@ from entrenous.stop.store.schema import (
     FRAME,
     HASH,
     HOLDS,
-    RELEASED_FILE,
+    OPINION,
     SOUND,
     STILL,
     read_time,
     stored_time,
 )
-from entrenous.stop.stores import ShownBy
-from entrenous.stop.upload_record import Outcome, Release
+from entrenous.stop.upload_record import Outcome
 
 Thing = TypeVar("Thing")
-BATCH: Final = 500  # SQLite takes some thousand parameters in a statement, no more
+BATCH: Final = 500  # SQLite limits a statement to some thousand parameters
+IS_FRAME: Final = (FRAME.c.claim == CLAIM_HASH.c.claim, FRAME.c.number == CLAIM_HASH.c.number)
+# The claim's hash belongs to a picture, not only to frames of a video.
+IS_PICTURE: Final = sa.or_(
+    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME.c.at_ms == STILL)
+)
 
 
 def batches(things: Iterable[Thing]) -> Iterator[list[Thing]]:
-    """All of them, each once, in pieces that a database takes."""
+    """Split ``things`` into lists that fit into one statement."""
     rest = iter(things)
     while batch := list(islice(rest, BATCH)):
         yield batch
 
 
 def to_bank(row: Any) -> Bank:
-    """The bank of a row."""
     claimed, confirmed = Outcome(row.on_claimed), Outcome(row.on_confirmed)
     return Bank(BankName(row.name), row.radius, claimed, confirmed, row.shadow)
 
 
 def from_claim(claim: Claim) -> dict[str, Any]:
-    """The columns of a claim."""
     kept = {name: value for name, value in asdict(claim).items() if name != "added"}
     return {**kept, "made_at": stored_time(claim.made_at)}
 
 
-def on_hash(claim: Claim, added: int | None) -> Claim:
-    """The claim as it stands on a hash that a reviewer ``added`` (tables.py); else as it is."""
-    if added is None:
-        return claim
-    if added == HOLDS:
-        return replace(claim, state=ClaimState.WAITING, added=True)
-    confirmed = max(added, claim.confirmed)
-    return replace(claim, state=ClaimState.CONFIRMED, confirmed=confirmed, added=True)
-
-
 def to_claim(row: Any) -> Claim:
-    """The claim of a row."""
     return Claim(
         id=ClaimId(row.id),
         bank=BankName(row.bank),
@@ -87,162 +83,39 @@ def to_claim(row: Any) -> Claim:
     )
 
 
-_EMBEDDINGS_MAX: Final = 10_000  # of news at once; at 0.6 kB each
+def claim_on_hash(claim: Claim, added: int | None) -> Claim:
+    """The claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
+    if added is None:
+        return claim
+    if added == HOLDS:
+        return replace(claim, state=ClaimState.WAITING, added=True)
+    confirmed = max(added, claim.confirmed)
+    return replace(claim, state=ClaimState.CONFIRMED, confirmed=confirmed, added=True)
 
 
-def add_embedding(db: sa.Connection, claim: ClaimId, entry: int, embedding: Embedding) -> None:
-    """What a claim registered; ``entry`` is the number of the hash of its whole picture."""
-    row = {"claim": claim, "entry": entry, "model": embedding.model, "numbers": embedding.numbers}
-    db.execute(EMBEDDING.insert().values(row))
-
-
-def forget_embedding(db: sa.Connection, claim: ClaimId) -> None:
-    """Before the claim's hashes."""
-    db.execute(EMBEDDING.delete().where(EMBEDDING.c.claim == claim))
-
-
-def embeddings_after(db: sa.Connection, after: int) -> tuple[KeptEmbedding, ...]:
-    """News, by number."""
-    wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
-    rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
-    return tuple(
-        KeptEmbedding(
-            row.number, row.entry, ClaimId(row.claim), Embedding(bytes(row.numbers), row.model)
-        )
-        for row in rows
-    )
-
-
-def embedding_count(db: sa.Connection) -> int:
-    """All of them."""
-    return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
-
-
-_RELEASED: Final = PreparedSelect(
-    sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
-)
-_SOUNDS_MAX: Final = 500  # of news at once; at 40 kB each
-
-
-def add_frames(db: sa.Connection, claim: ClaimId, places: Iterable[tuple[int, int]]) -> None:
-    """When the claim's video shows which hash (its number, milliseconds)."""
-    rows = [{"claim": claim, "number": number, "at_ms": at_ms} for number, at_ms in places]
-    db.execute(FRAME.insert(), rows)
-
-
-def add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
-    """One that is there already gets one more claim."""
-    name = hashlib.sha256(sound.words).digest()
-    row = {"words_sha256": name, "words": sound.words}
-    db.execute(insert_on_conflict(db, SOUND).on_conflict_do_nothing().values(row))
-    known = sa.select(SOUND.c.number).where(SOUND.c.words_sha256 == name)
-    db.execute(CLAIM_SOUND.insert().values(claim=claim, number=db.execute(known).scalar_one()))
-
-
-def forget_clip(db: sa.Connection, claim: ClaimId) -> None:
-    """A claim's frames, and its sound if no other claim has that; before its hashes."""
-    mine = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.claim == claim)
-    numbers = list(db.execute(mine).scalars())
-    db.execute(FRAME.delete().where(FRAME.c.claim == claim))
-    if numbers:
-        db.execute(CLAIM_SOUND.delete().where(CLAIM_SOUND.c.claim == claim))
-        still = sa.select(CLAIM_SOUND.c.number).where(CLAIM_SOUND.c.number.in_(numbers))
-        gone = SOUND.c.number.in_(numbers), SOUND.c.number.not_in(still)
-        db.execute(SOUND.delete().where(*gone))
-
-
-def sounds_after(db: sa.Connection, after: int) -> tuple[tuple[int, SoundPrint], ...]:
-    """News, by number."""
-    wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
-    rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
-    return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
-
-
-def sounds_of(
-    db: sa.Connection, claims: Collection[ClaimId]
-) -> dict[ClaimId, tuple[int, SoundPrint]]:
-    """Of those that have one."""
-    joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
-    wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
-    return {
-        ClaimId(row.claim): (row.number, SoundPrint(bytes(row.words)))
-        for batch in batches(dict.fromkeys(claims))
-        for row in db.execute(wanted.where(CLAIM_SOUND.c.claim.in_(batch)))
-    }
-
-
-def heard_by(db: sa.Connection, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on these sounds; of none, too, the database is asked once."""
-    joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
-    wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
-    wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
-    return tuple(
-        (row.number, to_claim(row))
-        for batch in batches(sorted(sounds) or [0])
-        for row in db.execute(wanted.where(CLAIM_SOUND.c.number.in_(batch)))
-    )
-
-
-def release_file(db: sa.Connection, at: datetime, sha256: bytes, number: int) -> None:
-    """A person let it through, who knew of claims up to then, before the change of this number."""
-    when = {"at": stored_time(at), "number": number}
-    wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)
-    db.execute(wanted.on_conflict_do_update(index_elements=["sha256"], set_=when))
-
-
-def file_released(db: sa.Connection, sha256: bytes) -> Release | None:
-    """When a person let it through, if one did; asked of each upload."""
-    rows = _RELEASED.rows(db, {"of": sha256})
-    return Release(read_time(rows[0].at), rows[0].number) if rows else None
-
-
-_IS_FRAME: Final = (
-    FRAME.c.claim == CLAIM_HASH.c.claim,
-    FRAME.c.number == CLAIM_HASH.c.number,
-)
-FEW: Final = 16  # hashes that are asked for as fast as none, and on the same path
-_BANKS: Final = PreparedSelect(sa.select(BANK))
-_ON_ANY: Final = (
-    sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
-    .select_from(
-        CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
-            FRAME, sa.and_(*_IS_FRAME)
-        )
-    )
-    .where(CLAIM.c.state.in_([sa.literal(state) for state in sorted(MATCHING)]))
-)
-_PLACES: Final = _ON_ANY.where(CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True)))
-_FEW_NAMES: Final = [f"n{place}" for place in range(FEW)]
-_FEW_PLACES: Final = PreparedSelect(
-    _ON_ANY.where(CLAIM_HASH.c.number.in_([sa.bindparam(one, 0, type_=BIG) for one in _FEW_NAMES]))
-)
-_OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
+def with_confirmed_number(claim: Claim, number: int) -> Claim:
+    """The claim with this number as the change that confirmed it, if it is confirmed."""
+    return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
 
 
 def bank_of(db: sa.Connection, name: BankName) -> Bank:
-    """By name; raises NoSuchBank."""
+    """Raises NoSuchBank."""
     row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
     return to_bank(row)
 
 
-def banks(db: sa.Connection) -> tuple[Bank, ...]:
-    """By name; sorted here, for databases sort letters each in its own way."""
-    every = (to_bank(row) for row in _BANKS.rows(db))
-    return tuple(sorted(every, key=lambda bank: bank.name))
-
-
-def claim_of(db: sa.Connection, claim: ClaimId) -> Claim:
-    """By id; raises NoSuchClaim."""
+def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
+    """Raises NoSuchClaim."""
     row = db.execute(sa.select(CLAIM).where(CLAIM.c.id == claim)).one_or_none()
     if row is None:
         raise NoSuchClaim(claim=claim)
     return to_claim(row)
 
 
-def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
-    """Those of these that are there, each once, in the order given."""
+def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
+    """The claims that exist, each once, in the given order."""
     wanted = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
@@ -252,13 +125,42 @@ def some(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
     return [found[claim] for claim in wanted if claim in found]
 
 
-def live(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
-    """Those of these that are there and not withdrawn."""
-    return [one for one in some(db, claims) if one.state is not ClaimState.WITHDRAWN]
+def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
+    """Those of these claims that uploads are matched against."""
+    return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING}
+
+
+def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
+    """Opinions on a claim, oldest first."""
+    wanted = sa.select(OPINION).where(OPINION.c.claim == claim)
+    return tuple(
+        Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
+        for row in db.execute(wanted.order_by(OPINION.c.at, OPINION.c.key))
+    )
+
+
+def wholes_of(
+    db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, shared: bool = False
+) -> dict[ClaimId, tuple[bytes, ...]]:
+    """Hashes of whole pictures, by claim.
+
+    ``frames`` includes whole frames of videos; ``shared`` leaves out hashes that only quarantine
+    here, which partners are not told.
+    """
+    found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
+    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
+    for batch in batches(claims):
+        mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
+        if shared:
+            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLDS))
+        mine = mine if frames else mine.where(IS_PICTURE)
+        for row in db.execute(mine.order_by(HASH.c.number)):
+            found[row.claim] += (bytes(row.bits),)
+    return found
 
 
 def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registration]) -> None:
-    """Store claims and hashes; raises NoSuchBank."""
+    """Store claims with their hashes, clips and embeddings; raises NoSuchBank."""
     if not registrations:
         return
     for name in {one.claim.bank for one in registrations}:
@@ -266,7 +168,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
     first, at = next_change(db), stored_time(clock.now())
     rows = [
         {
-            **from_claim(numbered(one.claim, number)),
+            **from_claim(with_confirmed_number(one.claim, number)),
             "changed": number,
             "changed_at": at,
             "look_back_at": at if one.looks_back else None,
@@ -278,30 +180,19 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
     numbers = add_hashes(db, wholes)
     add_hashes(db, [(one.claim.id, bits) for one in registrations for bits in one.parts], part=True)
     for one in registrations:
-        _add_clip(db, one)
+        if one.video is not None:
+            _add_video(db, one.claim.id, one.video)
+        if one.sound is not None:
+            _add_sound(db, one.claim.id, one.sound)
         if one.embedding is not None:
-            add_embedding(db, one.claim.id, numbers[one.whole[0]], one.embedding)
-    append_event(db, clock, *(claim_told(one.claim) for one in registrations))
-
-
-def _add_clip(db: sa.Connection, one: Registration) -> None:
-    """The frames and the sound that a claim has."""
-    if one.video is not None:
-        _add_video(db, one.claim.id, one.video)
-    if one.sound is not None:
-        add_sound(db, one.claim.id, one.sound)
-
-
-def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
-    shown = add_hashes(db, [(claim, bits) for bits in video.hashes])
-    inner = add_hashes(db, [(claim, bits) for bits in video.inner], part=True)
-    places = [(shown[one.bits], one.at_ms) for one in video.frames]
-    places += [(inner[one.inner], one.at_ms) for one in video.frames if one.inner is not None]
-    add_frames(db, claim, places)
+            model, values = one.embedding.model, one.embedding.numbers
+            row = {"claim": one.claim.id, "entry": numbers[one.whole[0]]}
+            db.execute(EMBEDDING.insert().values(**row, model=model, numbers=values))
+    append_event(db, clock, *(claim_event(one.claim) for one in registrations))
 
 
 def next_change(db: sa.Connection) -> int:
-    """The number of the next change of any claim."""
+    """The number that the next change of a claim gets."""
     newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
     return (newest or 0) + 1
 
@@ -309,7 +200,11 @@ def next_change(db: sa.Connection) -> int:
 def add_hashes(
     db: sa.Connection, wanted: Iterable[tuple[ClaimId, bytes]], *, part: bool = False
 ) -> dict[bytes, int]:
-    """Hashes for claims; one that is there already gets one more claim. The number of each."""
+    """Link claims to hashes, which are stored if they are new.
+
+    Returns:
+        The number of each hash.
+    """
     given = dict[bytes, int]()
     for batch in batches(dict.fromkeys(wanted)):
         every = list(dict.fromkeys(bits for _, bits in batch))
@@ -323,86 +218,19 @@ def add_hashes(
     return given
 
 
-def matching(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
-    """Those of these that match."""
-    return {one.id for one in live(db, claims) if one.state in MATCHING}
+def _add_video(db: sa.Connection, claim: ClaimId, video: VideoPrint) -> None:
+    shown = add_hashes(db, [(claim, bits) for bits in video.hashes])
+    inner = add_hashes(db, [(claim, bits) for bits in video.inner], part=True)
+    places = [(shown[one.bits], one.at_ms) for one in video.frames]
+    places += [(inner[one.inner], one.at_ms) for one in video.frames if one.inner is not None]
+    rows = [{"claim": claim, "number": number, "at_ms": at_ms} for number, at_ms in places]
+    db.execute(FRAME.insert(), rows)
 
 
-def claims_on(db: sa.Connection, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
-    """Claims that match on these hashes of pictures."""
-    rows = _on(db, entries, _OF_PICTURES)
-    return tuple((row.number, on_hash(to_claim(row), row.added)) for row in rows)
-
-
-def next_content(db: sa.Connection, bank: BankName, after: int) -> int | None:
-    """By number, so that the index of claims on a hash is walked and no claim is read twice."""
-    shown = sa.exists().where(*_IS_FRAME)
-    still = sa.exists().where(*_IS_FRAME, FRAME.c.at_ms == STILL)
-    joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-    wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
-    wanted = wanted.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
-    wanted = wanted.where(HASH.c.part.is_(False), sa.or_(~shown, still))
-    return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
-
-
-def places_on(db: sa.Connection, entries: Collection[int]) -> tuple[ShownBy, ...]:
-    """Those that match on these hashes of pictures and frames, and when each frame is shown.
-
-    Of no hash, too, the database is asked, and as it is of up to ``FEW``: then a look that found
-    nothing takes no other path than one that found so many.
-    """
-    if len(entries) <= FEW:
-        rows: Iterable[Any] = _FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False)))
-    else:
-        rows = _on(db, entries, _PLACES)
-    return tuple(
-        (
-            row.number,
-            on_hash(to_claim(row), row.added if row.at_ms in (None, STILL) else None),
-            None if row.at_ms == STILL else row.at_ms,
-        )
-        for row in rows
-    )
-
-
-def added_to(db: sa.Connection, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
-    """Hashes that reviewers added, of those that have some."""
-    found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
-    joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
-    wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
-    wanted = wanted.where(CLAIM_HASH.c.added.is_not(None))
-    for batch in batches(dict.fromkeys(claims)):
-        for row in db.execute(wanted.where(CLAIM_HASH.c.claim.in_(batch))):
-            found[ClaimId(row.id)][bytes(row.bits)] = on_hash(to_claim(row), row.added)
-    return dict(found)
-
-
-def _on(db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]) -> Iterator[Any]:
-    for batch in batches(sorted(entries) or [0]):
-        yield from db.execute(wanted, {"numbers": batch})
-
-
-def wholes_of(
-    db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, told: bool = False
-) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim; with ``frames``, of whole frames, too; with ``told``, as
-    others are told: not what is held here and no more.
-    """
-    found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
-    wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
-    shown, still = (
-        sa.exists().where(*_IS_FRAME, *more) for more in ((), (FRAME.c.at_ms == STILL,))
-    )
-    for batch in batches(claims):
-        mine = wanted.where(CLAIM_HASH.c.claim.in_(batch), HASH.c.part.is_(False))
-        if told:
-            mine = mine.where(CLAIM_HASH.c.added.is_distinct_from(HOLDS))
-        mine = mine if frames else mine.where(sa.or_(~shown, still))
-        for row in db.execute(mine.order_by(HASH.c.number)):
-            found[row.claim] += (bytes(row.bits),)
-    return found
-
-
-def numbered(claim: Claim, number: int) -> Claim:
-    """By which change it became confirmed, if that is what it is."""
-    return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
+def _add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
+    """Link the claim to the sound, which is stored if it is new."""
+    name = hashlib.sha256(sound.words).digest()
+    row = {"words_sha256": name, "words": sound.words}
+    db.execute(insert_on_conflict(db, SOUND).on_conflict_do_nothing().values(row))
+    known = sa.select(SOUND.c.number).where(SOUND.c.words_sha256 == name)
+    db.execute(CLAIM_SOUND.insert().values(claim=claim, number=db.execute(known).scalar_one()))

@@ -1,21 +1,18 @@
-"""The platform's tables and their indexes (docs/spec/gate.md, 5).
-
-Nothing in them says who somebody is.
-"""
+"""The gate's tables and indexes (docs/spec/gate.md, 5). None stores who somebody is."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 9  # of this schema; every change of a table or an index takes the next number
+VERSION: Final = 9  # of this schema; increment it with every change of a table or an index
 METADATA: Final = sa.MetaData()
-# 64 bits; SQLite numbers rows by itself only in a column that is called INTEGER.
+# 64 bits. SQLite numbers rows by itself only if the column's type is INTEGER.
 BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
-    """An index of those rows alone, in either database."""
+    """An index over the rows that satisfy ``where``, for both databases."""
     return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
@@ -31,8 +28,8 @@ BANK: Final = sa.Table(
     sa.Column("on_confirmed", sa.Text, nullable=False),
     sa.Column("shadow", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-# ``changed`` is a claim's newest number in the order of changes; ``look_back_at`` is when somebody
-# may take its look back, while one is due; ``confirmed`` the number by which it became confirmed.
+# ``changed`` is the number of the latest change, ``confirmed`` of the one that confirmed the claim;
+# ``look_back_at`` is when a due look back may next be taken.
 CLAIM: Final = sa.Table(
     "claim",
     METADATA,
@@ -52,8 +49,8 @@ CLAIM: Final = sa.Table(
     sa.Column("confirmed", BIG, nullable=False, server_default="0"),
     sa.Index("claims_by_change", "changed"),
 )
-# One row per distinct hash, many claims on it; a number is never used again, so that an index that
-# has learnt it cannot take one hash for another.
+# One row per distinct hash, shared by claims. A number is never reused, so that an index that has
+# read it cannot confuse two hashes.
 HASH: Final = sa.Table(
     "hash",
     METADATA,
@@ -63,8 +60,8 @@ HASH: Final = sa.Table(
     sa.UniqueConstraint("bits", "part"),
     sqlite_autoincrement=True,
 )
-# ``added`` is null for what its owner registered; of an upload that a reviewer confirmed it is the
-# number of that change, or HOLDS where what fits it is held and no more.
+# ``added``: null if the claim's owner registered the hash. If a reviewer confirmed an upload, the
+# number of that change, or HOLDS if matches of this hash are only quarantined.
 HOLDS: Final = 0
 CLAIM_HASH: Final = sa.Table(
     "claim_hash",
@@ -75,8 +72,8 @@ CLAIM_HASH: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
-# When a claim's video shows the frame with this hash; the same one may be shown at several times,
-# and be a picture too: STILL. A hash of a claim without a row here is of a picture.
+# When a claim's video shows the frame with this hash, possibly several times; STILL if the hash is
+# also a registered picture. A claim's hash without a row here belongs to a picture.
 STILL: Final = -1
 FRAME: Final = sa.Table(
     "frame",
@@ -87,8 +84,8 @@ FRAME: Final = sa.Table(
     sa.ForeignKeyConstraint(["claim", "number"], ["claim_hash.claim", "claim_hash.number"]),
     sqlite_with_rowid=False,
 )
-# One row per distinct sound, as for hashes. They are told apart by a hash of their words, which are
-# too long for a unique index.
+# One row per distinct sound, as for hashes; unique by a hash, since the words themselves are too
+# long for a unique index.
 SOUND: Final = sa.Table(
     "sound",
     METADATA,
@@ -105,8 +102,8 @@ CLAIM_SOUND: Final = sa.Table(
     sa.Index("claims_of_sound", "number"),
     sqlite_with_rowid=False,
 )
-# What claims registered of how a picture looks; ``entry`` is the number of the hash of the whole. A
-# number is never used again. The column that counting reads has an index, for the rows are long.
+# Registered embeddings of pictures; ``entry`` is the number of the picture's hash. Numbers are
+# never reused. Counting reads the index on ``claim``, since rows are long.
 EMBEDDING: Final = sa.Table(
     "embedding",
     METADATA,
@@ -118,7 +115,7 @@ EMBEDDING: Final = sa.Table(
     sa.Index("embeddings_of_hash", "entry"),
     sqlite_autoincrement=True,
 )
-# Who may decide besides the operator; of a token its hash alone is kept.
+# Reviewers besides the operator; only the hash of a token is stored.
 REVIEWER: Final = sa.Table(
     "reviewer",
     METADATA,
@@ -126,7 +123,7 @@ REVIEWER: Final = sa.Table(
     sa.Column("token_sha256", sa.LargeBinary(32), nullable=False, unique=True),
     sa.Column("added_at", BIG, nullable=False),
 )
-# When somebody was last told of a kind, and of how many floods nobody was told yet.
+# When an alert of this kind was last sent, and how many floods have not been reported yet.
 PAGE: Final = sa.Table(
     "page",
     METADATA,
@@ -134,17 +131,17 @@ PAGE: Final = sa.Table(
     sa.Column("at", BIG, nullable=False, server_default="0"),
     sa.Column("untold", BIG, nullable=False, server_default="0"),
 )
-# What the gates' clocks said: a serving/host_checks.py.
+# The latest time that any gate's clock showed, and its last jump (serving/host_checks.py).
 CLOCK: Final = sa.Table(
     "clock",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
     sa.Column("at", BIG, nullable=False),
     sa.Column("odd_at", BIG),
     sa.Column("odd_s", sa.Integer, nullable=False),
 )
-# What a platform said of claims that it listed itself: its own name for the content, and from when
-# on a suspended one matches again (docs/spec/hma.md section 4).
+# The platform's id for content that it listed itself, and when a suspended listing matches again
+# (docs/spec/hma.md section 4).
 LISTING: Final = sa.Table(
     "listing",
     METADATA,
@@ -153,7 +150,7 @@ LISTING: Final = sa.Table(
     sa.Column("on_at", BIG),
 )
 LISTINGS_DUE: Final = partial_index("listings_due", LISTING.c.on_at.is_not(None), LISTING.c.on_at)
-# Clips that a reviewer let through, by the SHA-256 of the file, when, and before which change.
+# Clips that a reviewer released: SHA-256 of the file, time, and number of the next change then.
 RELEASED_FILE: Final = sa.Table(
     "released_file",
     METADATA,
@@ -192,7 +189,7 @@ AUDIT: Final = sa.Table(
 AUDIT_HEAD: Final = sa.Table(
     "audit_head",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # always 1
     sa.Column("number", BIG, nullable=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
 )
@@ -205,16 +202,17 @@ def stored_time(at: datetime) -> int:
 
 
 def read_time(stored: int) -> datetime:
-    """The moment that was stored, aware, in UTC."""
+    """The stored time as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=stored)
 
 
-# ``lead`` is the case that stands for this one in the queue, where many wait as one item;
-# ``waits_since`` is when it came before a reviewer, where that was later than ``at``.
-# ``slow_look`` is "due" until the bytes are "kept" for it, or it was "skipped"; null when it was
-# made or none is due. Somebody may take it at ``slow_look_at``. ``first_confirmer`` is who
-# confirmed it first, while it waits for another person to do so. ``listed_until`` is for how long
-# the platform is told to remove it: it had published it, and a person confirmed it.
+# ``lead``: the case that represents this one in the queue, if many wait as one item.
+# ``waits_since``: when it entered the queue, if later than ``at``.
+# ``slow_look``: "due", then "kept" once the bytes are stored for it, or "skipped"; null if it was
+# done or is not needed. It may be taken at ``slow_look_at``.
+# ``first_confirmer``: who confirmed first, while a second person has to.
+# ``listed_until``: until when the platform is told to remove an upload that it had published and a
+# reviewer confirmed.
 UPLOAD: Final = sa.Table(
     "upload",
     METADATA,
@@ -242,8 +240,8 @@ UPLOAD: Final = sa.Table(
     sa.Column("listed_until", BIG),
     sqlite_autoincrement=True,
 )
-# Of a clip or a sound, while it may be looked back at: hashes of its frames, one after the other,
-# and the words of its sound. Each may be missing: empty, and null.
+# Fingerprints of a clip or a sound for look-backs: concatenated hashes of its frames, or empty, and
+# the words of its sound (or null).
 UPLOAD_FRAMES: Final = sa.Table(
     "upload_frames",
     METADATA,
@@ -252,8 +250,8 @@ UPLOAD_FRAMES: Final = sa.Table(
     sa.Column("frames", sa.LargeBinary, nullable=False),
     sa.Column("words", sa.LargeBinary),
 )
-# What indexes are of, and questions ask by the same words. Values are written out, not parameters:
-# so the planner knows that the index will do.
+# Conditions shared by partial indexes and queries. Values are literals, not parameters, so that the
+# planner can tell that an index applies.
 WAITS: Final = UPLOAD.c.state == sa.literal_column("'waiting'")
 SINGLE: Final = (WAITS, UPLOAD.c.lead.is_(None))
 LET_THROUGH: Final = (
@@ -264,9 +262,9 @@ RELEASED: Final = UPLOAD.c.state == sa.literal_column("'released'")
 _HAS_HASH: Final = UPLOAD.c.bits.is_not(None)
 ACCEPTED: Final = (*LET_THROUGH, _HAS_HASH)
 RELEASED_KEPT: Final = (RELEASED, _HAS_HASH)
-# Whether a hash of it is kept, or what it is if it is a clip.
+# A hash or the fingerprint of a clip is stored.
 IS_COMPARED: Final = sa.or_(_HAS_HASH, sa.exists().where(UPLOAD_FRAMES.c.number == UPLOAD.c.number))
-# What was published first, and waits now: neither of the others.
+# Quarantined after it was published: neither at upload nor by appeal.
 _FOUND: Final = (
     UPLOAD.c.found != sa.literal_column("'upload'"),
     UPLOAD.c.found != sa.literal_column("'appeal'"),
@@ -279,7 +277,7 @@ _ACCEPTED: Final = sa.and_(*ACCEPTED)
 _PUBLISHED: Final = sa.and_(*PUBLISHED)
 WAITING_BY_ENTRY: Final = partial_index("waiting_by_entry", WAITS, UPLOAD.c.entry)
 WAITING_BY_LEAD: Final = partial_index("waiting_by_lead", WAITS, UPLOAD.c.lead)
-# With the state, or SQLite prefers the index of states and reads past the bytes of every upload.
+# ``state`` is included, or SQLite prefers the index on states and reads past every upload's bytes.
 WAITING_BY_FILE: Final = partial_index(
     "waiting_by_file", WAITS, UPLOAD.c.upload_sha256, UPLOAD.c.state
 )
@@ -287,7 +285,7 @@ ACCEPTED_UPLOADS: Final = partial_index("accepted_uploads", _ACCEPTED, UPLOAD.c.
 RELEASED_UPLOADS: Final = partial_index(
     "released_uploads", sa.and_(*RELEASED_KEPT), UPLOAD.c.number
 )
-# It has all that is asked for, so that no page of an upload's bytes is read.
+# Covers all columns that the query reads, so that no page of an upload's bytes is read.
 WAITING_SINCE: Final = partial_index(
     "waiting_since", _SINGLE, UPLOAD.c.state, UPLOAD.c.lead, UPLOAD.c.waits_since, UPLOAD.c.at
 )

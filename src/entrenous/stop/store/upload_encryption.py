@@ -1,4 +1,4 @@
-"""How the bytes of quarantined uploads are encrypted in the database, and the file of keys."""
+"""Encrypt the bytes of quarantined uploads in the database, and read the file of keys."""
 
 import binascii
 import os
@@ -30,27 +30,30 @@ HEAD_BYTES: Final = len(_SEALED) + NAME_BYTES
 
 @dataclass(frozen=True, slots=True)
 class UploadCipher:
-    """``keys``, the newest first, of 32 bytes each: the first one seals, any of them opens. Without
-    any, nothing is sealed.
+    """Encrypts with the first of ``keys`` (32 bytes each, newest first), decrypts with any.
+
+    Without keys, data is stored unencrypted.
     """
 
     keys: tuple[Secret, ...] = ()
 
     def stored(self, case: str, data: bytes) -> bytes:
-        """As they are kept of this case."""
+        """``data`` as it is stored for this case."""
         if not self.keys:
             return _PLAIN + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
         return b"".join((_SEALED, name_of(key), seal_stored(key, data, case.encode())))
 
     def has_key_of(self, stored: bytes) -> bool:
-        """Whether they are not sealed, or under one of these keys; ``HEAD_BYTES`` of them do."""
+        """Whether ``stored`` can be read: unencrypted, or by one of these keys. The first
+        ``HEAD_BYTES`` suffice.
+        """
         if not stored.startswith(_SEALED):
             return True
         return stored[len(_SEALED) : HEAD_BYTES] in map(name_of, self.keys)
 
     def opened(self, case: str, stored: bytes) -> bytes:
-        """What was brought; raises UploadShut."""
+        """The original bytes; raises UploadShut."""
         if stored.startswith(_PLAIN):
             return stored[len(_PLAIN) :]
         if not stored.startswith(_SEALED):
@@ -70,23 +73,25 @@ _OTHERS: Final = 0o077
 
 
 def open_upload_keys(place: Path) -> tuple[Secret, ...]:
-    """The keys in the gate's own file, made with one if it is missing, and from now on this
-    account's alone; raises BadHeldKeys.
+    """Read the gate's own file of keys; create it with one key if it is missing, and make it
+    private. Raises BadHeldKeys.
     """
     if not place.exists():
-        with suppress(FileExistsError):  # another process was quicker; its key is the one
+        with suppress(FileExistsError):  # another process created it first; use its key
             add_private(place, binascii.b2a_base64(secrets.token_bytes(KEY_BYTES)))
-    with suppress(OSError):  # held_keys says what is wrong
+    with suppress(OSError):  # upload_keys reports the problem
         make_private(place)
     return upload_keys(place)
 
 
 def upload_keys(place: Path) -> tuple[Secret, ...]:
-    """The keys in a file of the operator's. It is never made: a disk that is not there yet must not
-    become a key that only this gate has.
+    """Read a file of keys that the operator made.
+
+    It is never created here: on a disk that is not mounted yet, that would be a key that only this
+    gate has.
 
     Raises:
-        BadHeldKeys: it cannot be read, others can read it, or a line is no key.
+        BadHeldKeys: it cannot be read, others can read it, or a line is not a key.
     """
     try:
         with place.open("rb") as file:

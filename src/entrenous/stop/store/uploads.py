@@ -1,4 +1,4 @@
-"""Judged uploads in their table, and those that are quarantined only later (gate.md, 5.2).
+"""Judged uploads in their table, and those quarantined retroactively (docs/spec/gate.md, 5.2).
 
 Each function runs inside an open transaction.
 """
@@ -16,7 +16,7 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
 from entrenous.stop.review import is_same_flood, is_unread, wait_together
-from entrenous.stop.store.audit_events import append_event, flood_told
+from entrenous.stop.store.audit_events import append_event, flood_event
 from entrenous.stop.store.engine import insert_on_conflict
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import (
@@ -50,58 +50,59 @@ from entrenous.stop.upload_record import (
 )
 
 _HAS_BYTES: Final = UPLOAD.c.untrusted_upload.is_not(None)
-SEEN: Final = [
+REVIEW_COLUMNS: Final = [
     *(column for column in UPLOAD.c if column.name != "untrusted_upload"),
     sa.and_(WAITS, _HAS_BYTES).label("has_bytes"),
 ]
-WRITTEN: Final = (  # what :func:`from_review` gives
+INSERTED_COLUMNS: Final = (  # the columns from :func:`review_row`
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
 
 
-def review_of(db: sa.Connection, case: str) -> Review:
-    """By case number; raises NoSuchReview."""
+def get_review(db: sa.Connection, case: str) -> Review:
+    """Raises NoSuchReview."""
     return with_appeal(db, case)[0]
 
 
 def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
-    """By case number, and whether it was appealed; raises NoSuchReview."""
-    row = db.execute(sa.select(*SEEN).where(UPLOAD.c.case_number == case)).one_or_none()
+    """The review, and whether it was appealed; raises NoSuchReview."""
+    row = db.execute(sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
     return to_review(row), row.appealed_at is not None
 
 
 def is_after(case: str) -> sa.ColumnElement[bool]:
-    """Whether an upload came after that case, if there is one."""
+    """Whether an upload is newer than that case, or true if there is no such case."""
     before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
     return UPLOAD.c.number > sa.func.coalesce(before, 0)
 
 
-def counted(db: sa.Connection, case: str) -> Review:
-    """By case number, and how many wait with it; raises NoSuchReview."""
+def review_with_count(db: sa.Connection, case: str) -> Review:
+    """The review with the number of uploads that wait with it; raises NoSuchReview."""
     mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
-    return replace(review_of(db, case), gathered=db.execute(mine).scalar_one())
+    return replace(get_review(db, case), gathered=db.execute(mine).scalar_one())
 
 
-def named(review: Review, also: Sequence[Review]) -> Review:
-    """The review with the cases that are decided with it."""
+def with_cases(review: Review, also: Sequence[Review]) -> Review:
+    """The review with the cases that are decided together with it."""
     return replace(review, also=tuple(one.case for one in also))
 
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
-    """Those that this case stands for, in the order of arrival."""
-    wanted = sa.select(*SEEN).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    """Waiting uploads that this case represents, oldest first."""
+    wanted = (
+        sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
+    )
     return [to_review(row) for row in db.execute(wanted)]
 
 
-def change(db: sa.Connection, case: str, **values: Any) -> None:
-    """Set columns of one case."""
+def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
     db.execute(UPLOAD.update().where(UPLOAD.c.case_number == case).values(values))
 
 
-def forget(
+def forget_decided(
     db: sa.Connection,
     cases: Collection[str],
     state: ReviewState,
@@ -109,9 +110,11 @@ def forget(
     *,
     keeps: bool = False,
 ) -> None:
-    """Decided: neither hash nor bytes nor reference are kept; of a refused one its SHA-256, for an
-    appeal. With ``keeps``, what a released one that has a hash is looked back at by. What had been
-    published and is confirmed is to be removed, and is listed ``until`` then, with its reference.
+    """Delete from decided uploads what is no longer needed: bytes, hash and reference.
+
+    A refused upload keeps its SHA-256, for an appeal. With ``keeps``, one with a hash keeps what
+    look-backs need. A confirmed one that had been published keeps its reference and is listed
+    for removal ``until`` then.
     """
     mine = UPLOAD.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
@@ -121,8 +124,8 @@ def forget(
     )  # fmt: skip
     to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
     db.execute(decided, [one | {"until": to_remove} for one in those])
-    named = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
-    gone: dict[str, Any] = {"bits": None, "reference": named}
+    reference = sa.case((UPLOAD.c.listed_until.is_not(None), UPLOAD.c.reference), else_="")
+    gone: dict[str, Any] = {"bits": None, "reference": reference}
     if state is ReviewState.RELEASED:
         gone["upload_sha256"] = None
     forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
@@ -132,27 +135,31 @@ def forget(
         db.execute(UPLOAD_FRAMES.delete().where(UPLOAD_FRAMES.c.number.in_(numbers)), those)
 
 
-def gather(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
-    """The case that this one waits with, after it has joined; None if it waits singly."""
+def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: int) -> str | None:
+    """Let the upload join its flood.
+
+    Returns:
+        The case that represents the flood, or None if the upload waits alone.
+    """
     if review.entry is None and not (is_unread(review) and review.upload_sha256):
         return None
-    lead = _lead_of(db, review)
+    lead = _existing_lead(db, review)
     if lead is None:
-        single = _single_like(db, review)
+        single = _ungrouped_like(db, review)
         if not single or not wait_together(review, single, held_per_hash):
             return None
         lead = single[0].case
-        _join(db, lead, [one.case for one in single[1:]])
-        append_event(db, clock, flood_told(lead, len(single) + 1))
-        if len(single) + 1 > held_per_hash:  # the same unreadable file once more is none
-            _somebody_is_needed(db)
-    _join(db, lead, [review.case])
+        _set_lead(db, lead, [one.case for one in single[1:]])
+        append_event(db, clock, flood_event(lead, len(single) + 1))
+        if len(single) + 1 > held_per_hash:  # not for repeats of one unreadable file
+            _count_flood(db)
+    _set_lead(db, lead, [review.case])
     return lead
 
 
-def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
-    """Whether bytes of one more upload that waits with ``lead`` are kept."""
-    if is_unread(review) or is_same_flood(review_of(db, lead).bits, review.bits):
+def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
+    """Whether the bytes of one more upload that waits with ``lead`` should be stored."""
+    if is_unread(review) or is_same_flood(get_review(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
     others = UPLOAD.c.lead == lead, UPLOAD.c.case_number != review.case
@@ -161,32 +168,33 @@ def has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -
 
 
 def unread_bytes(db: sa.Connection) -> int:
-    """How many bytes are kept of waiting uploads that have no hash. Asked in the order of the
-    columns and by their length only, so that SQLite reads none of these bytes.
+    """The total size of waiting uploads without a hash.
+
+    Columns are read in table order and only by length, so that SQLite reads no upload's bytes.
     """
     size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD.c.untrusted_upload)), 0)
     return int(db.execute(sa.select(size).where(WAITS, UPLOAD.c.bits.is_(None))).scalar_one())
 
 
-def lead_again(db: sa.Connection, case: str) -> None:
-    """Those that waited with a case that no longer waits are one item again."""
+def choose_new_lead(db: sa.Connection, case: str) -> None:
+    """Choose a new lead for the uploads that waited with a case that no longer waits."""
     left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
     order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
     first = db.execute(left.order_by(*order).limit(1)).scalar()
     if first is not None:
         db.execute(UPLOAD.update().where(WAITS, UPLOAD.c.lead == case).values(lead=first))
-        change(db, first, lead=None)
+        update_upload(db, first, lead=None)
 
 
-def from_review(review: Review) -> dict[str, Any]:
-    """The columns of a review, without its bytes."""
+def review_row(review: Review) -> dict[str, Any]:
+    """The columns of a review, without the upload's bytes."""
     decision = review.decision
     return {
         "case_number": review.case,
         "at": stored_time(review.at),
         "outcome": decision.outcome,
         "state": review.state,
-        "matches": from_matches(decision.matches),
+        "matches": matches_json(decision.matches),
         "bits": review.bits,
         "would": decision.would,
         "entry": review.entry,
@@ -198,13 +206,11 @@ def from_review(review: Review) -> dict[str, Any]:
     }
 
 
-def from_matches(matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """As JSON."""
+def matches_json(matches: Sequence[Match]) -> list[dict[str, Any]]:
     return [asdict(match) for match in matches]
 
 
 def to_review(row: Any) -> Review:
-    """The review of a row."""
     matches = tuple(Match(**match) for match in row.matches)
     would = None if row.would is None else Outcome(row.would)
     return Review(
@@ -222,42 +228,42 @@ def to_review(row: Any) -> Review:
     )
 
 
-def _somebody_is_needed(db: sa.Connection) -> None:
-    """One more flood that nobody was told of."""
+def _count_flood(db: sa.Connection) -> None:
+    """Count one more flood that has not been reported."""
     wanted = insert_on_conflict(db, PAGE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": PAGE.c.untold + 1}
     db.execute(wanted.on_conflict_do_update(index_elements=["kind"], set_=more))
 
 
-def _lead_of(db: sa.Connection, review: Review) -> str | None:
-    """The case that stands for others of the same registered hash already."""
-    wanted = sa.select(UPLOAD.c.lead).where(*_same_as(review), UPLOAD.c.lead.is_not(None))
+def _existing_lead(db: sa.Connection, review: Review) -> str | None:
+    """The case that already represents waiting uploads of the same registered hash."""
+    wanted = sa.select(UPLOAD.c.lead).where(*_is_like(review), UPLOAD.c.lead.is_not(None))
     lead: str | None = db.execute(wanted.limit(1)).scalar()
     return lead
 
 
-def _single_like(db: sa.Connection, review: Review) -> list[Review]:
-    """Others of the same hash that wait singly, in the order of arrival."""
-    wanted = sa.select(*SEEN).where(*_same_as(review), UPLOAD.c.lead.is_(None))
+def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
+    """Other waiting uploads of the same hash without a lead, oldest first."""
+    wanted = sa.select(*REVIEW_COLUMNS).where(*_is_like(review), UPLOAD.c.lead.is_(None))
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
 
 
-def _same_as(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_like(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
     if is_unread(review):
         same_file = UPLOAD.c.upload_sha256 == review.upload_sha256
         return WAITS, same_file, UPLOAD.c.bits.is_(None), UPLOAD.c.found == review.found
     return WAITS, UPLOAD.c.entry == review.entry, UPLOAD.c.found == review.found
 
 
-def _join(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
+def _set_lead(db: sa.Connection, lead: str, cases: Sequence[str]) -> None:
     joins = UPLOAD.update().where(UPLOAD.c.case_number == sa.bindparam("case")).values(lead=lead)
     if cases:
         db.execute(joins, [{"case": case} for case in cases])
 
 
-def keep_clip(db: sa.Connection, review: Review) -> None:
-    """Of a clip or a sound that was just recorded."""
+def add_clip_prints(db: sa.Connection, review: Review) -> None:
+    """Store the fingerprints of a clip or a sound that was just recorded."""
     mine = sa.select(UPLOAD.c.number, UPLOAD.c.at).where(UPLOAD.c.case_number == review.case)
     kept = mine.add_columns(
         sa.literal(b"".join(review.frames), sa.LargeBinary),
@@ -267,8 +273,9 @@ def keep_clip(db: sa.Connection, review: Review) -> None:
 
 
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
-    """A page, by indexes of those that were let through, that wait, and that a person released:
-    from one moment, so that one which goes from here to there is in it.
+    """Up to ``limit`` pictures with a hash that were let through, wait, or were released.
+
+    One statement, so that none is missed that changes state meanwhile; each part uses an index.
     """
     columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
     later = UPLOAD.c.number > after
@@ -282,27 +289,25 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPictur
 
 
 def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[KeptClip, ...]:
-    """A page, by number."""
     there = UPLOAD_FRAMES.c.frames != sa.literal(b"", sa.LargeBinary)
-    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.frames, there, after, limit)
-    return tuple(KeptClip(number, case, _each(frames)) for number, case, frames in rows)
+    rows = _clip_prints(db, UPLOAD_FRAMES.c.frames, there, after, limit)
+    return tuple(KeptClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
 
 
 def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[KeptSound, ...]:
-    """A page, by number."""
     there = UPLOAD_FRAMES.c.words.is_not(None)
-    rows = _kept_of_clips(db, UPLOAD_FRAMES.c.words, there, after, limit)
+    rows = _clip_prints(db, UPLOAD_FRAMES.c.words, there, after, limit)
     return tuple(KeptSound(number, case, SoundPrint(words)) for number, case, words in rows)
 
 
-def _kept_of_clips(
+def _clip_prints(
     db: sa.Connection,
     column: sa.ColumnElement[bytes],
     there: sa.ColumnElement[bool],
     after: int,
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
-    """Number, case and this column, where it is there, but of those that were refused."""
+    """Number, case and ``column`` of clips that were not refused."""
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
@@ -314,7 +319,7 @@ def _kept_of_clips(
 
 
 def forget_clips(db: sa.Connection, before: datetime) -> int:
-    """What is kept to look back at clips that were let through before then; how many."""
+    """Delete fingerprints of clips that were let through ``before``; return how many."""
     old = sa.select(UPLOAD_FRAMES.c.number).where(UPLOAD_FRAMES.c.at < stored_time(before))
     gone = list(_comparable(db, db.execute(old).scalars().all(), waiting=False))
     for batch in batches(gone):
@@ -327,9 +332,10 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
 def _comparable(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
-    """Which of these were let through, by a person too, or wait, and their cases. Asked by their
-    numbers alone: SQLite takes the index of states instead, and with it every upload, where it is
-    asked for a state too.
+    """Those of these uploads that were let through, released, or wait, with their cases.
+
+    Selected by number alone: with a condition on the state, SQLite would use the index on states
+    and read every upload.
     """
     let_through = ReviewState.CLOSED, Outcome.LET_THROUGH
     states = {ReviewState.RELEASED, *([ReviewState.WAITING] if waiting else [])}
@@ -342,19 +348,19 @@ def _comparable(
     }
 
 
-def _each(frames: bytes) -> tuple[bytes, ...]:
+def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
     return tuple(frames[at : at + PDQ_BYTES] for at in range(0, len(frames), PDQ_BYTES))
 
 
 def quarantine_retroactively(
     db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]
 ) -> bool:
-    """An accepted upload waits for a reviewer from now on; False if it is no more."""
+    """Move an accepted upload into the queue; False if it is not accepted any more."""
     now: dict[str, Any] = {
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
         "found": find.found,
-        "matches": from_matches(left),
+        "matches": matches_json(left),
         "entry": find.entry,
         "waits_since": stored_time(clock.now()),
     }
@@ -367,68 +373,73 @@ def quarantine_retroactively(
     return db.execute(waits).rowcount > 0
 
 
-def fits_more(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
-    """Add those of these claims that a waiting upload was not known to fit; False if none. Whoever
-    confirmed it first had not seen them.
+def add_matches(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
+    """Add new matches to a waiting upload; False if none is new.
+
+    A first confirmation is taken back, since that reviewer had not seen these matches.
     """
     mine = sa.select(UPLOAD.c.matches).where(UPLOAD.c.case_number == find.case, WAITS)
     row = db.execute(mine).one_or_none()
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in left if one.claim not in known]
     if row and more:
-        more_matches = [*row.matches, *from_matches(more)]
-        change(db, find.case, matches=more_matches, first_confirmer=None)
+        more_matches = [*row.matches, *matches_json(more)]
+        update_upload(db, find.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
-    """Those that were published and wait now, or are to be removed, after that case."""
+    """Uploads after that case that were published and now wait, or have to be removed."""
     later = sa.select(UPLOAD.c.number).where(is_after(after))
     every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
-    seen = sa.select(*SEEN).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
+    seen = sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.number.in_(numbers)).order_by(UPLOAD.c.number)
     return tuple(to_review(row) for row in db.execute(seen))
 
 
 def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
-    """Take claims out of what was found late; uploads that fit no other one are accepted again."""
-    fits = _found_late_for(db, claims)
-    for review in fits:
+    """Remove claims from retroactive matches, and accept uploads again that match no other.
+
+    Returns:
+        The number of uploads that matched.
+    """
+    matched = _retroactive_reviews(db, claims)
+    for review in matched:
         left = [one for one in review.decision.matches if one.claim not in claims]
-        change(db, review.case, matches=from_matches(left))
+        update_upload(db, review.case, matches=matches_json(left))
         if not left:
             accept_again(db, review)
-    return len(fits)
+    return len(matched)
 
 
 def accept_again(db: sa.Connection, review: Review) -> None:
-    """What was published is let through again. Bytes that are kept for a slow look stay: it is
-    still due.
-    """
+    """Let a published upload through again; keep bytes that are stored for a deferred scan."""
     is_due = UPLOAD.c.slow_look == "kept"
-    change(
+    update_upload(
         db, review.case, state=ReviewState.CLOSED, outcome=Outcome.LET_THROUGH,
         found=Found.UPLOAD, entry=None, lead=None, waits_since=None, first_confirmer=None,
         untrusted_upload=sa.case((is_due, UPLOAD.c.untrusted_upload)),
     )  # fmt: skip
-    lead_again(db, review.case)
+    choose_new_lead(db, review.case)
 
 
-def drop_bytes(db: sa.Connection, review: Review) -> None:
-    """Of one that was found slowly: its lead will do. Those of others are due elsewhere."""
+def drop_scanned_bytes(db: sa.Connection, review: Review) -> None:
+    """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
     if review.found is Found.SLOW_LOOK:
-        change(db, review.case, untrusted_upload=None)
+        update_upload(db, review.case, untrusted_upload=None)
 
 
-def _found_late_for(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
-    """Waiting uploads that were found late and fit one of these claims. Their matches lie before
-    their bytes, and an index has the rest: SQLite reads the bytes of those alone that fit.
+def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list[Review]:
+    """Retroactively quarantined uploads that match one of these claims.
+
+    An index and the columns before the bytes suffice, so SQLite reads only the bytes of those that
+    match.
     """
     late = sa.select(UPLOAD.c.number).where(*PUBLISHED, UPLOAD.c.number > 0)
     wanted = sa.select(UPLOAD.c.case_number, UPLOAD.c.matches).where(UPLOAD.c.number.in_(late))
-    fits = [
+    matched = [
         row.case_number
         for row in db.execute(wanted)
         if any(match["claim"] in claims for match in row.matches)
     ]
-    return [review_of(db, case) for case in fits]
+    return [get_review(db, case) for case in matched]

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file and runs no script."""
+"""The report as one self-contained HTML page without scripts."""
 
 import base64
 from importlib.resources import files
@@ -16,11 +16,11 @@ _PICTURES: Final = ("original", "outlined", "laid", "found")
 
 
 def write_page(account: Account, *, veiled: bool = False) -> str:
-    """The page. Whatever a stranger chose (a label, a file's name) is escaped."""
+    """Render the page. Text chosen by others (a label, a file name) is escaped."""
     style = _read("page.css")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     shown = account.pictures
-    data = {name: _data(getattr(shown, name)) for name in _PICTURES} if shown else {}
+    data = {name: _data_url(getattr(shown, name)) for name in _PICTURES} if shown else {}
     return environment.from_string(_read("page.html.j2")).render(
         it=account,
         style=style,
@@ -35,12 +35,12 @@ def write_page(account: Account, *, veiled: bool = False) -> str:
     )
 
 
-def _data(shown: Shown) -> str:
+def _data_url(shown: Shown) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(shown.jpeg).decode()
 
 
 def _policy(style: str) -> str:
-    """Nothing may run or load: the one style sheet is named by its hash, pictures are inside."""
+    """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
     digest = base64.b64encode(sha256(style.encode())).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "

@@ -1,7 +1,4 @@
-"""The report as a PDF on A4: the finding first, the pictures last, on pages of their own.
-
-Its sheets have fonts, headings, paragraphs, tables, drawings and pictures.
-"""
+"""The report as an A4 PDF: the finding first, the pictures last, on pages of their own."""
 
 import io
 import logging
@@ -27,7 +24,7 @@ from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
 
 FAMILY: Final = "sans"
 _OURS: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
-# One typeface for many scripts each, where systems keep it; only looked for when it is needed.
+# System typefaces that each cover many scripts, tried only when a letter is missing.
 _SYSTEMS: Final = (
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "/usr/share/fonts/TTF/DejaVuSans.ttf",
@@ -44,8 +41,8 @@ _RIGHT_TO_LEFT: Final = {"R", "AL"}
 
 
 def add_fonts(pdf: FPDF, texts: str) -> None:
-    """Load the typefaces that ``texts`` need; all texts of a PDF in one string."""
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of each table it leaves out
+    """Load the typefaces needed for ``texts``, which is all text of the PDF in one string."""
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
     for style, name in _OURS.items():
         with as_file(files("entrenous.trace.explain") / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
@@ -53,7 +50,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     others = []
     for number, place in enumerate(_SYSTEMS):
         if missing and Path(place).is_file():
-            # a typeface of the system's may be of a kind that can't be embedded; do without
+            # some system typefaces cannot be embedded; skip those
             with suppress(Exception):
                 pdf.add_font(f"other{number}", "", place)
                 others.append(f"other{number}")
@@ -62,7 +59,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
 
 
 def drawable(pdf: FPDF, text: str) -> str:
-    """``text`` as it can be set: what has no letter as its code point, all in reading order."""
+    """Prepare ``text`` for printing: missing letters become code points, all in visual order."""
     shown = "".join(_shown(char, pdf) for char in unicodedata.normalize("NFC", text))
     if any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in shown):
         return BidiParagraph(text=shown).get_reordered_string()
@@ -108,7 +105,9 @@ _SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: ``wide`` in mm, ``strong`` rows in bold, ``numbers`` columns set to the right."""
+    """A table: ``wide`` are widths in mm, ``strong`` bold rows, ``numbers`` right-aligned
+    columns.
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -120,61 +119,54 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Pages that fill from top to bottom."""
-
     pdf: FPDF
 
     def page(self) -> None:
-        """Go on on a new page."""
         self.pdf.add_page()
 
     def room(self, height_mm: float) -> None:
-        """Go on on a new page unless so much is left of this one."""
+        """Start a new page unless this much height is left."""
         if self.pdf.will_page_break(height_mm):
             self.pdf.add_page()
 
     def gap(self, height_mm: float) -> None:
-        """Leave some space."""
         self.pdf.set_y(self.pdf.get_y() + height_mm)
 
     def text(
         self, words: str, size: float = 10.0, *, bold: bool = False, tone: Tone = Tone.INK
     ) -> None:
-        """A paragraph, without space after it."""
-        self._letters(size, bold=bold, tone=tone)
+        """Print a paragraph without space after it."""
+        self._set_font(size, bold=bold, tone=tone)
         height = size * _LINE * _POINT_MM
         self.pdf.multi_cell(
             0, height, drawable(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
 
     def heading(self, words: str) -> None:
-        """A section's heading; it stays with what follows."""
+        """Print a section heading on the same page as what follows."""
         self.room(34.0)
         self.gap(7.0)
         self.text(words, 13.0, bold=True)
         self.gap(2.0)
 
-    def paragraphs(self, several: Iterable[str], size: float = 10.0) -> None:
-        """Paragraphs with space after each."""
-        for one in several:
+    def paragraphs(self, items: Iterable[str], size: float = 10.0) -> None:
+        for one in items:
             self.text(one, size)
             self.gap(2.1)
 
     def bar(self, top_mm: float) -> None:
-        """A line in the margin beside what was set since ``top_mm``, on this page."""
+        """Draw a line in the margin beside everything since ``top_mm`` on this page."""
         self.pdf.set_fill_color(*_COLOURS[Tone.NAMED])
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
-    def facts(self, several: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
-        """Terms and what is known of each, in two columns."""
-        self.table(Table((), several, wide, first=Tone.SOFT))
+    def facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
+        self.table(Table((), items, wide, first=Tone.SOFT))
 
     def table(self, table: Table) -> None:
-        """A table from here on; its head is repeated on every page."""
-        self._letters(_TABLE_SIZE)
+        self._set_font(_TABLE_SIZE)
         self.pdf.set_draw_color(*_RULE)
         self.pdf.set_line_width(0.2)
-        self.pdf.set_fill_color(*_PAPER)  # fpdf2 paints cells with whatever was filled last
+        self.pdf.set_fill_color(*_PAPER)  # fpdf2 fills cells with the last fill colour
         aligned = tuple("RIGHT" if n in table.numbers else "LEFT" for n in range(len(table.wide)))
         with self.pdf.table(
             col_widths=table.wide,
@@ -200,7 +192,7 @@ class Sheet:
                     )
 
     def drawing(self, drawing: Drawing, width_mm: float, left_mm: float = MARGIN_MM) -> float:
-        """A drawing from here on; returns its height in mm and leaves the place as it was."""
+        """Draw at the current position without moving it; return the height in mm."""
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
@@ -217,14 +209,14 @@ class Sheet:
         return height
 
     def picture(
-        self, shown: Shown, box_mm: tuple[float, float], left_mm: float, said: str
+        self, shown: Shown, box_mm: tuple[float, float], left_mm: float, alt_text: str
     ) -> float:
-        """A picture with its top here, as large as fits the box; returns its height in mm."""
+        """Place a picture here, as large as fits the box; return its height in mm."""
         scale = min(box_mm[0] / shown.width_px, box_mm[1] / shown.height_px)
         wide, tall = shown.width_px * scale, shown.height_px * scale
         top = self.pdf.get_y()
         file = io.BytesIO(shown.jpeg)
-        self.pdf.image(file, left_mm, top, wide, tall, alt_text=said, title=said)
+        self.pdf.image(file, left_mm, top, wide, tall, alt_text=alt_text, title=alt_text)
         self.pdf.set_draw_color(*_RULE)
         self.pdf.set_line_width(0.2)
         self.pdf.rect(left_mm, top, wide, tall)
@@ -232,8 +224,7 @@ class Sheet:
         return tall
 
     def caption(self, words: str, left_mm: float, width_mm: float) -> None:
-        """A few words under a picture or a drawing."""
-        self._letters(8.6, tone=Tone.SOFT)
+        self._set_font(8.6, tone=Tone.SOFT)
         self.pdf.set_x(left_mm)
         height = 8.6 * _LINE * _POINT_MM
         self.pdf.multi_cell(
@@ -241,19 +232,19 @@ class Sheet:
         )
 
     def finish(self, running: str) -> bytes:
-        """Number the pages and give out the file."""
+        """Number the pages and return the file."""
         self.pdf.set_auto_page_break(auto=False)
         for number in range(1, self.pdf.pages_count + 1):
             self.pdf.page = number
             self.pdf.set_y(-14.0)
-            self._letters(1.0)  # a size that no page ends with, so that the next one is written out
-            self._letters(8.2, tone=Tone.SOFT)
+            self._set_font(1.0)  # forces fpdf2 to write the next size out
+            self._set_font(8.2, tone=Tone.SOFT)
             self.pdf.cell(WIDTH_MM / 2, 4.0, drawable(self.pdf, running), align="L")
             of = f"page {number} of {self.pdf.pages_count}"
             self.pdf.cell(WIDTH_MM / 2, 4.0, of, align="R")
         return bytes(self.pdf.output())
 
-    def _letters(self, size: float, *, bold: bool = False, tone: Tone = Tone.INK) -> None:
+    def _set_font(self, size: float, *, bold: bool = False, tone: Tone = Tone.INK) -> None:
         self.pdf.set_font(FAMILY, "B" if bold else "", size)
         self.pdf.set_text_color(*_COLOURS[tone])
 
@@ -275,7 +266,7 @@ class Sheet:
 
     def _words(self, words: Words, left: float, top: float, scale: float) -> None:
         size = words.size * scale / _POINT_MM
-        self._letters(size, bold=words.tone is Tone.NAMED, tone=words.tone)
+        self._set_font(size, bold=words.tone is Tone.NAMED, tone=words.tone)
         text = drawable(self.pdf, words.text)
         wide = self.pdf.get_string_width(text)
         x = left + words.at[0] * scale - _SHIFT[words.anchor] * wide
@@ -284,7 +275,7 @@ class Sheet:
 
 
 def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
-    """An empty sheet. ``texts``: everything that will be set on it, to know which letters."""
+    """An empty sheet. ``texts`` is everything that will be printed, for choosing typefaces."""
     pdf = FPDF(format="A4")
     pdf.set_margin(MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_FOOT_MM)
@@ -307,7 +298,7 @@ _HALF_MM: Final = (WIDTH_MM - _GUTTER_MM) / 2
 
 
 def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
-    """The PDF's bytes; the same account gives the same bytes."""
+    """Render the PDF; the same account gives the same bytes."""
     title = f"Trace report {account.number}"
     sheet = new_sheet(title, account.at, _every_text(account))
     _finding(sheet, account)
@@ -349,11 +340,11 @@ def _finding(sheet: Sheet, account: Account) -> None:
 
 
 def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
-    sheet.heading("How loudly each copy's mark is heard")
+    sheet.heading("How strongly each copy's mark was found")
     sheet.gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
     sheet.caption(
-        "Each copy's score. The shaded hill is where scores of copies lie that had no part in the "
-        "file; right of the dashed line a copy is named.",
+        "Each copy's score. The shaded area is where copies that had no part in the file score; a "
+        "copy right of the dashed line is named.",
         MARGIN_MM,
         WIDTH_MM,
     )
@@ -380,7 +371,7 @@ def _undone(sheet: Sheet, account: Account) -> None:
         return
     tall = account.tone.height * _TONE_MM / account.tone.width
     sheet.room(tall + 24.0)
-    sheet.heading("What was done to it, and undone")
+    sheet.heading("How the file was changed")
     top = sheet.pdf.get_y()
     sheet.drawing(account.tone, _TONE_MM, MARGIN_MM + WIDTH_MM - _TONE_MM)
     sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM - _TONE_MM - _GUTTER_MM))
@@ -412,15 +403,17 @@ def _pictures(sheet: Sheet, shown: Pictures, *, veiled: bool) -> None:
     sheet.text("Annex: the pictures", 16.0, bold=True)
     sheet.gap(1.0)
     if veiled:
-        sheet.text("They are left out: only their frames and colours are shown.", tone=Tone.SOFT)
+        sheet.text("They are left out; only their frames and colours are shown.", tone=Tone.SOFT)
     sheet.gap(4.0)
     left = (shown.outlined, "The original. The line goes around the part that the found file shows")
-    _pair(sheet, left, (shown.found, "The found file, as it was found"))
-    left = (shown.laid, "The found file, laid over the original. Grey: it shows nothing of it")
-    _pair(sheet, left, (shown.halves, "Left half: the original. Right half: the found file on it"))
+    _side_by_side(sheet, left, (shown.found, "The found file, as it was found"))
+    left = (shown.laid, "The found file in its place on the original. Grey: it shows nothing there")
+    _side_by_side(
+        sheet, left, (shown.halves, "Left half: the original. Right half: the found file on it")
+    )
 
 
-def _pair(
+def _side_by_side(
     sheet: Sheet,
     one: tuple[Shown, str],
     other: tuple[Shown, str],
@@ -441,7 +434,7 @@ def _pair(
 
 
 def _every_text(account: Account) -> str:
-    """Whatever others chose the letters of, and the signs that our own texts need."""
+    """All text chosen by others, and the signs that our own text needs."""
     drawn = account.plot.shapes if account.plot else ()
     return "".join(
         (

@@ -1,6 +1,6 @@
 """The plots of a report: every copy's score, and the tone curve of the found picture.
 
-A drawing is a list of plain shapes, so that the page and the PDF show the same one.
+A drawing is a list of plain shapes, so that the page and the PDF show the same plot.
 """
 
 import math
@@ -18,17 +18,17 @@ Point = tuple[float, float]
 
 
 class Tone(StrEnum):
-    """What a shape is for."""
+    """The role of a shape, which decides its colour."""
 
-    INK = "ink"  # text and the line that decides
-    SOFT = "soft"  # text beside the point, axes, copies that are not named
+    INK = "ink"  # text and the naming threshold
+    SOFT = "soft"  # secondary text, axes, copies that are not named
     FAINT = "faint"  # grid lines
     NULL = "null"  # where an innocent copy's score is expected
     NAMED = "named"  # the copies that are named
 
 
 class Anchor(StrEnum):
-    """Which part of a text its point is."""
+    """The part of a text that lies at its point."""
 
     START = "start"
     MIDDLE = "middle"
@@ -37,7 +37,7 @@ class Anchor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A line through points, or, when ``filled``, the area inside them."""
+    """A line through points, or the area inside them when ``filled``."""
 
     points: tuple[Point, ...]
     tone: Tone
@@ -47,8 +47,6 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A disc."""
-
     at: Point
     radius: float
     tone: Tone
@@ -56,8 +54,6 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One line of text."""
-
     at: Point
     text: str
     tone: Tone = Tone.SOFT
@@ -70,7 +66,7 @@ Shape = Path | Dot | Words
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Shapes from back to front. ``said`` tells somebody who can't see it what it shows."""
+    """Shapes from back to front; ``said`` is the text alternative for screen readers."""
 
     width: float
     height: float
@@ -79,18 +75,16 @@ class Drawing:
 
 
 def line(one: Point, other: Point, tone: Tone, *, dashed: bool = False) -> Path:
-    """A straight line."""
     return Path((one, other), tone, dashed=dashed)
 
 
 def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Path:
-    """A filled rectangle."""
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
     return Path(corners, tone, filled=True)
 
 
 def svg(drawing: Drawing) -> str:
-    """The drawing as an SVG element for a page; colours come from the page's style sheet."""
+    """The drawing as an SVG element; the page's style sheet sets the colours."""
     shapes = "".join(_element(shape) for shape in drawing.shapes)
     size = f"0 0 {_number(drawing.width)} {_number(drawing.height)}"
     said = quoteattr(drawing.said)
@@ -121,11 +115,13 @@ def _number(value: float) -> str:
 WIDTH: Final = 640.0
 _HEIGHT: Final = 268.0
 _LEFT, _RIGHT, _TOP, _BASE = 12.0, 628.0, 66.0, 226.0
-_HILL: Final = 70.0  # height of the innocents' law beside dots, and beside columns
-_FULL: Final = 132.0
-_OVER: Final = 1.2  # how far a column may stand out above it
+_CURVE_HIGH_WITH_DOTS: Final = (
+    70.0  # height of the expected distribution with dots, and (_FULL) with columns
+)
+_CURVE_HIGH_WITH_COLUMNS: Final = 132.0
+_COLUMN_MAX: Final = 1.2  # a column is at most this many times as high
 _BEND: Final = 3.0
-_INNOCENT_MIN: Final = -4.5  # the axis begins there, or earlier
+_INNOCENT_MIN: Final = -4.5  # the axis begins there, or lower
 _TICKS: Final = (-50, -20, -10, -6, -4, -2, 0, 2, 4, 6, 8, 10, 15, 20, 30, 50, 100, 200, 400, 800)
 _TICK_GAP: Final = 26.0
 _DOTS_MAX: Final = 60
@@ -133,14 +129,14 @@ _RADIUS: Final = 4.0
 _COLUMNS: Final = 77
 _LABELS_MAX: Final = 6
 _LABEL_CHARS: Final = 26
-_LETTER: Final = 5.6  # width of an average letter of the labels
+_LETTER: Final = 5.6  # average letter width in labels
 _LABEL_STEP: Final = 14.0
-_CLOSE: Final = 46.0  # copies that stand nearer to each other share a label
+_CLOSE: Final = 46.0  # copies closer than this share a label
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """From scores to places along the drawing."""
+    """Maps scores to positions along the drawing."""
 
     low: float
     high: float
@@ -156,15 +152,13 @@ class _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """What is written above one place of the axis."""
-
     at: float
     text: str
     tone: Tone
 
 
 def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float) -> Drawing:
-    """The drawing of a verdict.
+    """Plot the scores of a verdict.
 
     Args:
         scores: by label, in standard deviations of an innocent copy's score; at least one.
@@ -173,19 +167,19 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
     """
     axis = _axis(scores.values(), needed)
     others = [score for who, score in scores.items() if who not in named]
-    few = len(scores) <= _DOTS_MAX
-    body = _dots(others, axis) if few else _columns(others, axis)
-    hill = _hill(axis, _HILL if few else _FULL)
+    as_dots = len(scores) <= _DOTS_MAX
+    body = _dots(others, axis) if as_dots else _columns(others, axis)
+    curve = _expected_curve(axis, _CURVE_HIGH_WITH_DOTS if as_dots else _CURVE_HIGH_WITH_COLUMNS)
     shapes = (
-        Path(hill, Tone.NULL, filled=True),
+        Path(curve, Tone.NULL, filled=True),
         *body,
-        *(() if few else (Path(hill, Tone.INK),)),
+        *(() if as_dots else (Path(curve, Tone.INK),)),
         *_frame(axis),
-        _about_hill(len(scores), axis, few=few),
-        *_limit(needed, axis),
+        _curve_caption(len(scores), axis, as_dots=as_dots),
+        *_threshold(needed, axis),
     )
-    marks = _marks(scores, named, axis)
-    return Drawing(WIDTH, _HEIGHT, (*shapes, *marks), _said(scores, named, needed))
+    marks = _named_and_labels(scores, named, axis)
+    return Drawing(WIDTH, _HEIGHT, (*shapes, *marks), _alt_text(scores, named, needed))
 
 
 def _axis(scores: Collection[float], needed: float) -> _Axis:
@@ -210,17 +204,19 @@ def _frame(axis: _Axis) -> Iterator[Shape]:
     yield Words((middle, _BASE + 35), about, anchor=Anchor.MIDDLE)
 
 
-def _hill(axis: _Axis, tall: float) -> tuple[Point, ...]:
-    """The standard normal law as the drawing's scale shows it: chance per unit of its width."""
+def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
+    """Outline of the standard normal distribution on this axis, as density per unit of width."""
     places = [_LEFT + (_RIGHT - _LEFT) * step / 240 for step in range(241)]
     heights = [_density(place, axis) for place in places]
     points = [(x, _BASE - tall * h / max(heights)) for x, h in zip(places, heights, strict=True)]
     return ((_LEFT, _BASE), *points, (_RIGHT, _BASE))
 
 
-def _about_hill(copies: int, axis: _Axis, *, few: bool) -> Words:
-    about = "innocent copies lie here" if few else f"line: expected of {copies:,} innocent copies"
-    above = _HILL + 8 if few else _FULL * _OVER + 8
+def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
+    about = (
+        "innocent copies lie here" if as_dots else f"line: expected of {copies:,} innocent copies"
+    )
+    above = _CURVE_HIGH_WITH_DOTS + 8 if as_dots else _CURVE_HIGH_WITH_COLUMNS * _COLUMN_MAX + 8
     return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
 
 
@@ -229,7 +225,7 @@ def _density(x: float, axis: _Axis) -> float:
     return math.exp(-0.5 * score * score) * math.sqrt(score * score + _BEND * _BEND)
 
 
-def _limit(needed: float, axis: _Axis) -> Iterator[Shape]:
+def _threshold(needed: float, axis: _Axis) -> Iterator[Shape]:
     at = axis.x(needed)
     yield line((at, _TOP - 16), (at, _BASE), Tone.INK, dashed=True)
     anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
@@ -238,7 +234,7 @@ def _limit(needed: float, axis: _Axis) -> Iterator[Shape]:
 
 
 def _dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
-    """One dot a copy, those that would hide each other on top of each other."""
+    """One dot per copy; dots that would overlap are stacked."""
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
         at, level = axis.x(score), 0
@@ -256,20 +252,22 @@ def _columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
     for column, count in enumerate(counts):
         if count:
             left = _LEFT + column * wide
-            tall = max(1.5, _tall(count, len(scores), wide, axis))
+            tall = max(1.5, _column_height(count, len(scores), wide, axis))
             yield box(left + 0.6, _BASE - tall, left + wide - 0.6, _BASE, Tone.SOFT)
 
 
-def _tall(count: int, copies: int, wide: float, axis: _Axis) -> float:
-    """A column's height on the scale on which the expected number is drawn."""
+def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
+    """A column's height on the same scale as the expected distribution."""
     peak = max(_density(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
     per_unit = (axis.high - axis.low) / (_RIGHT - _LEFT) / math.sqrt(2.0 * math.pi)
     expected_at_peak = copies * peak * per_unit * wide
-    return min(_OVER, count / expected_at_peak) * _FULL
+    return min(_COLUMN_MAX, count / expected_at_peak) * _CURVE_HIGH_WITH_COLUMNS
 
 
-def _marks(scores: Mapping[str, float], named: Sequence[str], axis: _Axis) -> Iterator[Shape]:
-    """The named copies, and labels: of everybody when there are few, else of whom it is about."""
+def _named_and_labels(
+    scores: Mapping[str, float], named: Sequence[str], axis: _Axis
+) -> Iterator[Shape]:
+    """The named copies, and labels for all copies if few, else for the named or best ones."""
     for who in named:
         yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
@@ -291,7 +289,7 @@ def _marks(scores: Mapping[str, float], named: Sequence[str], axis: _Axis) -> It
 def _labels(
     shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
 ) -> Iterator[_Label]:
-    """One label a copy, one for all that stand close together."""
+    """One label per copy, or one for each group of copies that are close together."""
     group: list[str] = []
     for who in sorted(shown, key=scores.__getitem__):
         if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _CLOSE:
@@ -306,11 +304,11 @@ def _label(group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone:
     low, high = (_signed(round(scores[group[end]], 1)) for end in (0, -1))
     at = 0.5 * (axis.x(scores[group[0]]) + axis.x(scores[group[-1]]))
     if len(group) == 1:
-        return _Label(at, f"{_short(group[0])}  {low}", tone)
+        return _Label(at, f"{_shortened(group[0])}  {low}", tone)
     return _Label(at, f"{len(group)} copies, {low} to {high}", tone)
 
 
-def _said(scores: Mapping[str, float], named: Sequence[str], needed: float) -> str:
+def _alt_text(scores: Mapping[str, float], named: Sequence[str], needed: float) -> str:
     count = "one copy" if len(scores) == 1 else f"{len(scores)} copies"
     best = ", ".join(f"{who} at {scores[who]:.1f}" for who in named) or "no copy"
     rest = [score for who, score in scores.items() if who not in named]
@@ -318,7 +316,7 @@ def _said(scores: Mapping[str, float], named: Sequence[str], needed: float) -> s
     return f"Scores of {count}. Named from {needed:.1f} on: {best}{others}."
 
 
-def _short(label: str) -> str:
+def _shortened(label: str) -> str:
     return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}\u2026"
 
 
@@ -328,9 +326,9 @@ def _signed(value: float) -> str:
 
 _SIDE_PX: Final = 400
 _BIN: Final = 8  # grey levels
-_FEW: Final = 40  # pixels in a bin below which its median says nothing
+_FEW: Final = 40  # bins with fewer pixels are left out
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
-_GREY: Final = 2.5  # mean distance from grey, in levels, that JPEG may leave
+_GREY: Final = 2.5  # mean distance from grey, in levels, that JPEG may add
 _SIZE: Final = 150.0
 _TONE_LEFT: Final = 34.0
 _TONE_TOP: Final = 8.0
@@ -339,8 +337,10 @@ _MARGIN: Final = (16.0, 40.0)
 
 @dataclass(frozen=True, slots=True)
 class ToneCurve:
-    """Median luma of the found picture per luma of the original, as (original, found) in grey
-    levels, and what became of its colours.
+    """Median luma of the found picture for each luma of the original, and whether colour was
+    removed.
+
+    ``points`` are (original, found) pairs in grey levels.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -350,7 +350,9 @@ class ToneCurve:
 def tone_curve(
     original_rgb: NDArray[np.uint8], laid_rgb: NDArray[np.uint8], covered: NDArray[np.bool_]
 ) -> ToneCurve:
-    """Compare the found picture, laid over the original, with it: (H, W, 3), (H, W, 3), (H, W)."""
+    """Compare the original with the found picture on its grid, (H, W, 3) both, where (H, W)
+    covers.
+    """
     sent, laid, inside = (_small(plane) for plane in (original_rgb, laid_rgb, covered))
     keep = inside > 0.99
     before, after = sent[keep], laid[keep]
@@ -367,7 +369,7 @@ def tone_curve(
 
 
 def in_words(curve: ToneCurve) -> str:
-    """What was done, in a few words, or that nothing is to be seen."""
+    """Describe the changes of brightness, contrast and colour in a few words."""
     done = ["its colours are gone"] if curve.colours_gone else []
     if len(curve.points) > 2:
         before, after = np.array(curve.points).T
@@ -383,7 +385,6 @@ def in_words(curve: ToneCurve) -> str:
 
 
 def tone_plot(curve: ToneCurve) -> Drawing:
-    """The curve as a drawing, beside the line of no change."""
     inner: list[Shape] = []
     for level in (0, 64, 128, 192, 255):
         inner.append(line(_at(level, 0), _at(level, 255), Tone.FAINT))
@@ -414,5 +415,5 @@ def _small(plane: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def _colour(rgb: NDArray[np.float64]) -> float:
-    """Mean difference of a pixel's largest and smallest sample, in levels."""
+    """Mean difference between a pixel's largest and smallest sample, in levels."""
     return float(np.mean(np.ptp(rgb, axis=1))) if len(rgb) else 0.0

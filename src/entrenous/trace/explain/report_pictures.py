@@ -10,16 +10,14 @@ from PIL import Image, ImageDraw, ImageFilter
 
 SIDE_PX: Final = 1000
 _QUALITY: Final = 84
-_VEIL_PX: Final = 9  # a veiled picture keeps so many pixels: its colours, nothing that it shows
-_OUTLINE: Final = ((255, 255, 255), (31, 95, 150))  # light around dark: seen on any picture
+_VEIL_PX: Final = 9  # a veiled picture is reduced to this size: colours, no content
+_OUTLINE: Final = ((255, 255, 255), (31, 95, 150))  # light around dark, visible on any picture
 _NOTHING: Final = (222, 222, 222)
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One picture as a JPEG file, and its size in pixels."""
-
     jpeg: bytes
     width_px: int
     height_px: int
@@ -27,9 +25,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What a report shows. All but ``found`` have the original's frame and size: ``outlined`` is it
-    with the found part's edge, ``laid`` the found part in its place, ``halves`` the original's left
-    half beside the right half of that.
+    """The pictures of a report. All but ``found`` have the original's frame and size.
+
+    ``outlined`` is the original with the found part's edge, ``laid`` the found part in its place,
+    ``halves`` the original's left half beside the right half of ``laid``.
     """
 
     original: Shown
@@ -47,24 +46,24 @@ def pictures(
     *,
     veiled: bool = False,
 ) -> Pictures:
-    """Make them.
+    """Make the report's pictures.
 
     Args:
         original_rgb: (H, W, 3).
         found_rgb: (h, w, 3).
-        laid: the found picture on the original's frame, (H, W, 3) or smaller, and (H, W) where it
-            shows the original.
-        homography: 3 x 3, from the original's pixel centres to the found one's.
-        veiled: keep nothing of what the pictures show.
+        laid: the found picture warped to the original's frame, (H, W, 3) or smaller, and where it
+            covers the original, (H, W).
+        homography: 3 x 3, from the original's pixel centres to the found picture's.
+        veiled: keep no content of the pictures.
     """
     original = _small(original_rgb)
-    placed = _placed(laid, original.size)
+    placed = _paste_found(laid, original.size)
     edge = _edge(original_rgb, found_rgb, homography, original.size)
     found = _small(found_rgb)
     if veiled:
-        original, placed, found = (_veiled(one) for one in (original, placed, found))
-    several = (original, _outlined(original, edge), placed, _halves(original, placed), found)
-    return Pictures(*(_shown(one) for one in several))
+        original, placed, found = (_veil(one) for one in (original, placed, found))
+    several = (original, _outline(original, edge), placed, _join_halves(original, placed), found)
+    return Pictures(*(_as_jpeg(one) for one in several))
 
 
 def _small(pixels: Pixels) -> Image.Image:
@@ -73,7 +72,7 @@ def _small(pixels: Pixels) -> Image.Image:
     return picture
 
 
-def _placed(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
+def _paste_found(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) -> Image.Image:
     pixels, covered = laid
     found = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS)
     mask = Image.fromarray(covered.astype(np.uint8) * np.uint8(255)).resize(size)
@@ -85,9 +84,9 @@ def _placed(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) -> Im
 def _edge(
     original: Pixels, found: Pixels, homography: NDArray[np.float64], size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """The found picture's frame on the small original, in its pixels."""
+    """The outline of the found picture on the small original, in its pixels."""
     rows, columns = found.shape[:2]
-    corners = _along(columns - 0.5, rows - 0.5)
+    corners = _corners(columns - 0.5, rows - 0.5)
     back: NDArray[np.float64] = np.linalg.inv(homography) @ corners
     x, y = back[:2] / back[2]
     scale = size[0] / original.shape[1], size[1] / original.shape[0]
@@ -97,14 +96,14 @@ def _edge(
     ]
 
 
-def _along(right: float, bottom: float) -> NDArray[np.float64]:
-    """Homogeneous corners of a picture, one a column, clockwise from the first pixel's corner."""
+def _corners(right: float, bottom: float) -> NDArray[np.float64]:
+    """Homogeneous corners of a picture, one per column, clockwise from the first pixel's corner."""
     x = [-0.5, right, right, -0.5]
     y = [-0.5, -0.5, bottom, bottom]
     return np.array([x, y, [1.0] * 4], np.float64)
 
 
-def _outlined(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Image:
+def _outline(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Image:
     copy = picture.copy()
     draw = ImageDraw.Draw(copy)
     wide = max(2, max(copy.size) // 220)
@@ -115,7 +114,7 @@ def _outlined(picture: Image.Image, edge: list[tuple[float, float]]) -> Image.Im
     return copy
 
 
-def _halves(left: Image.Image, right: Image.Image) -> Image.Image:
+def _join_halves(left: Image.Image, right: Image.Image) -> Image.Image:
     joined, middle = left.copy(), left.width // 2
     joined.paste(right.crop((middle, 0, *right.size)), (middle, 0))
     wide = max(1, left.width // 400)
@@ -123,14 +122,14 @@ def _halves(left: Image.Image, right: Image.Image) -> Image.Image:
     return joined
 
 
-def _veiled(picture: Image.Image) -> Image.Image:
+def _veil(picture: Image.Image) -> Image.Image:
     tiny = picture.copy()
     tiny.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
     large = tiny.resize(picture.size, Image.Resampling.BICUBIC)
     return large.filter(ImageFilter.GaussianBlur(max(picture.size) / 20))
 
 
-def _shown(picture: Image.Image) -> Shown:
+def _as_jpeg(picture: Image.Image) -> Shown:
     file = io.BytesIO()
     options: dict[str, Any] = {"quality": _QUALITY, "optimize": True}
     picture.convert("RGB").save(file, "JPEG", **options)

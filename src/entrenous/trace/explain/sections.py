@@ -1,4 +1,4 @@
-"""The sections of a forensic report, gathered once for the page and the PDF."""
+"""The sections of a forensic report, assembled once for the page and the PDF."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ from entrenous.device.sent_copies import pseudonyms
 from entrenous.trace.explain.plots import Drawing, in_words, score_plot, tone_curve, tone_plot
 from entrenous.trace.explain.report_pictures import Pictures, pictures
 from entrenous.trace.explain.wording import (
-    how_it_lies,
-    how_large,
+    describe_alignment,
+    describe_part,
+    describe_size,
+    finding_line,
     in_digits,
     method,
     named_lines,
     nobody_lines,
     other_lines,
-    question,
     ratio_in_digits,
     support,
-    which_part,
 )
 from entrenous.trace.originals import original_of
-from entrenous.trace.picture import Investigation, laid_on
+from entrenous.trace.picture import Investigation, warp_onto_sent
 from entrenous.trace.picture_fit import Fit
 from entrenous.trace.report.examine import made_with
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
 _ROWS_MAX: Final = 20
-_FIRST_ROUND: Final = ALPHA / 2  # of a picture's rounds; watermark/verdict.py
-_BENT_PX: Final = 0.5  # less is nothing that somebody did
+_FIRST_ROUND: Final = ALPHA / 2  # a picture's first round; watermark/verdict.py
+_BENT_PX: Final = 0.5  # less is not a deliberate change
 _JPEG_LUMA_50: Final = 3679  # sum of the luma table of ITU-T T.81, K.1: libjpeg's quality 50
 Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person wants of a report.
+    """Options of a report.
 
     ``blind`` replaces the names of copies that are not named by "copy 2", "copy 3"; ``veiled``
-    leaves nothing of what the pictures show.
+    removes the content of the pictures.
     """
 
     blind: bool = False
@@ -55,8 +55,6 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One copy in the table of scores."""
-
     label: str
     score: str
     chance: str
@@ -67,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A report before it is set. Texts are plain; whoever sets them escapes them."""
+    """The content of a report before rendering. Texts are plain; the renderer escapes them."""
 
     number: int
     at: datetime
@@ -90,63 +88,65 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a found picture adds to its trace: how it lies, the files, what to show, the number of
-    a mark's steps, and the score that was forecast for a copy.
+    """What a found picture adds to its trace.
+
+    ``undone`` describes the changes that were reversed, ``files`` the files, ``plotted`` the
+    pictures, ``chips`` the number of chips in a mark, ``forecast`` the score expected of a copy.
     """
 
     undone: Facts = ()
     files: Facts = ()
     tone: Drawing | None = None
-    shown: Pictures | None = None
+    plotted: Pictures | None = None
     chips: int | None = None
     forecast: float | None = None
 
 
 def account_of_picture(
-    seen: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
+    investigation: Investigation, untrusted_data: bytes, name: str, device: Device, choices: Choices
 ) -> Account:
-    """The account of a found picture.
+    """Assemble the report of a traced picture.
 
     Args:
-        seen: what the trace found.
+        investigation: the trace and its evidence.
         untrusted_data: the found file's bytes.
-        name: what the person calls the file.
-        device: to ask for the original.
-        choices: what she wants of the report.
+        name: the file's name as the person knows it.
+        device: gives the original.
+        choices: options of the report.
     """
-    if not seen.fits:
-        return account_of(seen.trace, name, choices)
-    fit = seen.fits[0]
-    original, laid = original_of(fit.picture, device), laid_on(seen.found, fit)
-    curve = tone_curve(np.asarray(original), *laid)
-    shown = pictures(
+    if not investigation.fits:
+        return account_of(investigation.trace, name, choices)
+    fit = investigation.fits[0]
+    original, warped = original_of(fit.picture, device), warp_onto_sent(investigation.found, fit)
+    curve = tone_curve(np.asarray(original), *warped)
+    plotted = pictures(
         np.asarray(original),
-        np.asarray(seen.found),
-        laid,
+        np.asarray(investigation.found),
+        warped,
         fit.registration.homography,
         veiled=choices.veiled,
     )
     source = device.vault.kept(fit.picture.original)
     detail = Detail(
-        undone=(*_undone(fit, seen), ("Light and colour", in_words(curve))),
-        files=_files(untrusted_data, seen.found, source, original),
+        undone=(*_undone(fit, investigation), ("Light and colour", in_words(curve))),
+        files=_files(untrusted_data, investigation.found, source, original),
         tone=tone_plot(curve),
-        shown=shown,
-        chips=fit.heard.per_chip.size,
-        forecast=fit.heard.forecast,
+        plotted=plotted,
+        chips=fit.evidence.per_chip.size,
+        forecast=fit.evidence.forecast,
     )
-    return account_of(seen.trace, name, choices, detail)
+    return account_of(investigation.trace, name, choices, detail)
 
 
 def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None = None) -> Account:
-    """The account of a trace of any kind, with what its kind adds."""
-    verdict, known = trace.verdict, detail or Detail(undone=_part(trace))
+    """Assemble the report of any trace, with the details of its kind."""
+    verdict, extra = trace.verdict, detail or Detail(undone=_which_part(trace))
     labels = _labels(verdict, blind=choices.blind)
-    everybody = max(1, trace.compared or len(verdict.score))
-    alpha = ALPHA if known.chips is None else _FIRST_ROUND
-    needed = naming_score(everybody, alpha=alpha)
-    shown = {labels[who]: score for who, score in verdict.score.items()}
-    remarks = nobody_lines(known.forecast, needed) if verdict.finding is Finding.NOBODY else []
+    compared = max(1, trace.compared or len(verdict.score))
+    alpha = ALPHA if extra.chips is None else _FIRST_ROUND
+    needed = naming_score(compared, alpha=alpha)
+    plotted = {labels[who]: score for who, score in verdict.score.items()}
+    remarks = nobody_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []
     listed = sorted(verdict.score, key=verdict.score.__getitem__, reverse=True)
     return Account(
         number=trace.number,
@@ -154,17 +154,19 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
         made_at=f"{trace.at:%d %B %Y, %H:%M} UTC".lstrip("0"),
         file_name=name,
         finding=verdict.finding,
-        headline=question(verdict.finding),
+        headline=finding_line(verdict.finding),
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *other_lines(trace.others)),
         rows=tuple(_row(who, labels[who], verdict) for who in listed[:_ROWS_MAX]),
         unlisted=_unlisted([verdict.score[who] for who in listed[_ROWS_MAX:]]),
-        plot=score_plot(shown, [labels[who] for who in verdict.named], needed) if shown else None,
-        undone=known.undone,
-        tone=known.tone,
-        pictures=known.shown,
-        method=tuple(method(known.chips, everybody, needed)),
-        identity=(*_identity(trace), *known.files),
+        plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
+        if plotted
+        else None,
+        undone=extra.undone,
+        tone=extra.tone,
+        pictures=extra.plotted,
+        method=tuple(method(extra.chips, compared, needed)),
+        identity=(*_identity(trace), *extra.files),
         versions=_versions(),
     )
 
@@ -179,8 +181,8 @@ def _identity(trace: Trace) -> Facts:
 
 
 def _labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
-    shown = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
-    return dict(zip(verdict.score, map(str, shown), strict=True))
+    plotted = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
+    return dict(zip(verdict.score, map(str, plotted), strict=True))
 
 
 def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:
@@ -206,37 +208,37 @@ def _signed(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone(fit: Fit, seen: Investigation) -> Facts:
+def _undone(fit: Fit, investigation: Investigation) -> Facts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         f"{registration.inliers:,} points of both pictures agree"
         if registration.inliers
-        else "laid over as a whole, without single points"
+        else "placed as a whole, without matching points"
     )
     alike = 100.0 * (1.0 - registration.misfit)
-    tables = seen.found.encoding.tables
-    saved = seen.found.encoding.format.value.upper()
+    tables = investigation.found.encoding.tables
+    saved = investigation.found.encoding.format.value.upper()
     if tables and 0 in tables:
         saved += f", quality about {_jpeg_quality(tables[0])}"
     bent = (("Bent", f"by up to {warp.bent_px:.1f} pixels: a lens, a wave or curled paper"),)
     return (
-        ("Crop, turn, mirror", how_it_lies(warp)),
+        ("Crop, turn, mirror", describe_alignment(warp)),
         *(bent if warp.bent_px >= _BENT_PX else ()),
-        ("Size", how_large(warp.scale)),
+        ("Size", describe_size(warp.scale)),
         ("Saved as", saved),
-        ("How sure it lies right", f"{placed}; {alike:.0f} % of the fine detail is the same"),
+        ("How sure the position is", f"{placed}; {alike:.0f} % of the fine detail is the same"),
     )
 
 
 def _jpeg_quality(table: Sequence[int]) -> int:
-    """Quality as libjpeg counts it, from the sum of a luma table (jcparam.c scales the tables)."""
+    """Estimate libjpeg's quality from the sum of a luma table (jcparam.c scales the tables)."""
     scale = 100.0 * sum(table) / _JPEG_LUMA_50
     quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
     return min(100, max(1, round(quality)))
 
 
-def _part(trace: Trace) -> Facts:
-    return () if trace.span is None else (("Which part", which_part(trace.span)),)
+def _which_part(trace: Trace) -> Facts:
+    return () if trace.span is None else (("Which part", describe_part(trace.span)),)
 
 
 def _files(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
@@ -260,6 +262,6 @@ def _versions() -> Facts:
         "pillow": "Pillow",
         "machine": "System",
     }
-    made = made_with()
-    listed = ", ".join(f"{shown} {made[name]}" for name, shown in names.items())
-    return (("Program", listed), ("Its source, SHA-256", made["program"]))
+    versions = made_with()
+    listed = ", ".join(f"{plotted} {versions[name]}" for name, plotted in names.items())
+    return (("Program", listed), ("Its source, SHA-256", versions["program"]))

@@ -1,7 +1,4 @@
-"""The sentences of a report, the same on the page and in the PDF (docs/words.md).
-
-A verdict in words: how the found picture lies, what a chance means, how strong the support is.
-"""
+"""The sentences of a report, the same on the page and in the PDF (docs/words.md)."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +11,11 @@ _STRAIGHT_DEG: Final = 0.5
 _WHOLE: Final = 0.985
 _SAME_SCALE: Final = 0.01
 _SAME_SPEED: Final = 0.002
-_SAME_TIME_S: Final = 0.1  # a few frames: what a short clip cannot tell from none
+_SAME_TIME_S: Final = 0.1  # a few frames; less cannot be measured in a short clip
 _SMALL: Final = 1e-30
-_POWER_MAX: Final = (
-    15  # beyond it model error outweighs arithmetic: nobody should read more into it
-)
-# ENFSI guideline for evaluative reporting in forensic science (2015), its example of a scale: from
-# which likelihood ratio on the findings are said to give which support. Largest first.
+_POWER_MAX: Final = 15  # beyond this, model error outweighs the arithmetic
+# Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
+# least likelihood ratio for each degree of support, largest first.
 SCALE: Final = (
     (1e6, "extremely strong support"),
     (1e4, "very strong support"),
@@ -30,11 +25,11 @@ SCALE: Final = (
     (2.0, "weak support"),
 )
 NO_SUPPORT: Final = "no support either way"
-_LUCK: Final = 2.0  # standard deviations by which a score may fall short of its forecast
+_FORECAST_MARGIN: Final = 2.0  # standard deviations that a score may lie below its forecast
 
 
-def how_it_lies(warp: Warp) -> str:
-    """What was done to the picture, in a few words, e.g. "cropped to 71 %, mirrored"."""
+def describe_alignment(warp: Warp) -> str:
+    """Describe crop, mirroring and rotation in a few words, e.g. "cropped to 71 %, mirrored"."""
     done = []
     if warp.kept < _WHOLE:
         done.append(f"cropped to {100 * warp.kept:.0f} %")
@@ -45,53 +40,50 @@ def how_it_lies(warp: Warp) -> str:
     return ", ".join(done) if done else "the whole of it"
 
 
-def how_large(scale: float) -> str:
-    """Its size in the found file, compared with the sent one."""
+def describe_size(scale: float) -> str:
+    """Describe the size in the found file compared with the sent one."""
     if abs(scale - 1.0) <= _SAME_SCALE:
         return "the same size as sent"
     return f"shown at {100 * scale:.0f} % of the size it was sent in"
 
 
-def which_part(span: Span) -> str:
-    """Which part of a sent clip or sound was found."""
+def describe_part(span: Span) -> str:
     at = f"{span.start_s:.1f} s after its start"
     if span.length_s == 0.0:
         return f"one frame, {at}"
     off = abs(span.speed - 1.0)
     if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
-        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # as long as it plays
+        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # its playing time
     part = f"{span.length_s:.1f} s of it, from {at}"
     faster = "faster" if span.speed > 1.0 else "slower"
     return f"{part}, played {100 * off:.1f} % {faster}"
 
 
 def odds(chance: float) -> str:
-    """A small chance as a sentence; the power of ten is rounded down, so that it never says too
-    much.
-    """
+    """A small chance as a sentence; rounding the power of ten down keeps it from overstating."""
     power = math.floor(-math.log10(max(chance, 1e-300)))
     return f"Any other copy would fit this well less than once in {_count(power)} tries."
 
 
 def in_digits(chance: float) -> str:
-    """A chance for a table: two digits, rounded up, and no more than the mind can use."""
+    """A chance for a table: two digits, rounded up, with a lower limit."""
     return f"{rounded_up(chance, 2):g}" if chance >= _SMALL else f"below {_SMALL:g}"
 
 
 def rounded_up(chance: float, digits: int) -> float:
-    """A chance with so many digits, never smaller than it is, and at most 1."""
+    """A chance rounded up to ``digits`` significant digits, at most 1."""
     step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
     near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
     return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
 
 
 def support(ratio: float) -> str:
-    """A likelihood ratio on the verbal scale of ENFSI's guideline (2015)."""
+    """A likelihood ratio on the verbal scale of the ENFSI guideline (2015)."""
     return next((words for least, words in SCALE if ratio >= least), NO_SUPPORT)
 
 
 def times_likelier(ratio: float) -> str:
-    """What a likelihood ratio means, as a sentence; rounded down."""
+    """A likelihood ratio as a sentence, rounded down."""
     if ratio < SCALE[-1][0]:
         return "What was found is about as likely with this copy as with one that was not used."
     power = math.floor(math.log10(ratio))
@@ -103,7 +95,7 @@ def times_likelier(ratio: float) -> str:
 
 
 def ratio_in_digits(ratio: float) -> str:
-    """A likelihood ratio for a table: two digits, rounded down, and no more than one can use."""
+    """A likelihood ratio for a table: two digits, rounded down, with an upper limit."""
     if ratio < SCALE[-1][0]:
         return "below 2"
     if ratio > 1.0 / _SMALL:
@@ -112,19 +104,21 @@ def ratio_in_digits(ratio: float) -> str:
     return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
 
 
-def what_was_missing(forecast: float, needed: float) -> str:
-    """After "nobody": whether this file could have told, and if not, how much more it takes.
+def explain_nobody(forecast: float, needed: float) -> str:
+    """After "nobody": say whether this file could have told, and if not, how much more is needed.
 
-    ``forecast`` is the score that a copy's mark was expected to reach in this file, at the most,
-    made without any key; ``needed`` the one that names a copy. Neither clears anybody.
+    ``forecast`` is the highest score that a copy's mark was expected to reach in this file,
+    computed without any key; ``needed`` is the score that names a copy. Neither clears anybody.
     """
-    if forecast >= needed + _LUCK:
+    if forecast >= needed + _FORECAST_MARGIN:
         return (
-            "By its looks enough is left in this file to hear a copy's mark, and none was heard. "
+            "Enough seems to be left in this file to find a copy's mark, but none was found. "
             "It may be your own original, a version that was made to hide its mark, or come from "
             "a copy that this device does not know. This clears nobody."
         )
-    more = ((needed + _LUCK) / max(forecast, 0.1)) ** 2  # a score grows with the root of the area
+    more = (
+        (needed + _FORECAST_MARGIN) / max(forecast, 0.1)
+    ) ** 2  # a score grows with the square root of the area
     if more > 100.0:
         return (
             "Next to nothing of any mark could be left in this file, so it can't tell. A much "
@@ -138,12 +132,12 @@ def what_was_missing(forecast: float, needed: float) -> str:
     )
 
 
-def what_is_lost(messages: Sequence[str]) -> str:
-    """Which messages' copies could not be looked at, why, and what may help."""
+def missing_messages_line(messages: Sequence[str]) -> str:
+    """Say which messages' copies could not be compared, why, and what may help."""
     return (
-        f"What this device kept of {several(messages)} to compare with cannot be read any more, so "
-        "those copies were not looked at. An archive that you made before may still hold it: read "
-        "that in on a new device, and trace there."
+        f"The files of {several(messages)} on this device are missing or damaged, so these copies "
+        "were not compared. An archive that you made before may still have them: read it in on a "
+        "new device, and trace there."
     )
 
 
@@ -194,7 +188,7 @@ LIMITS: Final = (
         "Nothing here says whether the picture is genuine, when it was taken, or who is in it.",
     ),
     (
-        "More than the figures carry.",
+        "More than the figures support.",
         (
             "The chance counts accidents, not faults: an error in the program, a wrong label in "
             "the sender's list or a stolen secret is not in it. Beyond one in a million billion "
@@ -204,8 +198,7 @@ LIMITS: Final = (
 )
 
 
-def question(finding: Finding) -> str:
-    """The finding in one line."""
+def finding_line(finding: Finding) -> str:
     return {
         Finding.ONE: "The found file was made from one copy",
         Finding.SEVERAL: "The found file was made from several copies",
@@ -214,8 +207,9 @@ def question(finding: Finding) -> str:
 
 
 def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """For each named copy: who it was made for, then the chance and the ratio as sentences, or,
-    when many are named, in short.
+    """For each named copy: whom it was made for, then the chance and the likelihood ratio.
+
+    The figures are full sentences for a few copies, short for many.
     """
     say = _at_length if len(verdict.named) <= _AT_LENGTH_MAX else _in_short
     return [
@@ -248,7 +242,7 @@ def _in_short(chance: float, ratio: float) -> list[str]:
 
 
 def other_lines(others: Sequence[Part]) -> list[str]:
-    """What is said of further messages: a collage, or copies of two messages merged."""
+    """Sentences about further messages: a collage, or merged copies of two messages."""
     return [
         f"A part of it also fits copies of message {part.message}: {', '.join(part.verdict.named)} "
         f"(chance {in_digits(max(part.verdict.chance[who] for who in part.verdict.named))} or "
@@ -258,13 +252,13 @@ def other_lines(others: Sequence[Part]) -> list[str]:
 
 
 def nobody_lines(forecast: float | None, needed: float) -> list[str]:
-    """After "nobody": why that clears nobody, and how much more it would take."""
+    """After "nobody": say why that clears nobody, and how much more is needed."""
     if forecast is None:
         return ["This clears nobody: too little of the file may be left to tell."]
-    return [what_was_missing(forecast, needed)]
+    return [explain_nobody(forecast, needed)]
 
 
-def _of_picture(chips: int) -> list[str]:
+def _picture_method(chips: int) -> list[str]:
     return [
         (
             f"Before it left the sender's device, each copy was given a mark of its own: {chips:,} "
@@ -273,16 +267,16 @@ def _of_picture(chips: int) -> list[str]:
             "random and is kept on the sender's device."
         ),
         (
-            "The found file is laid over the sender's original: crop, size, turn and mirror are "
-            "undone. Then everything that the original explains is taken away: the picture "
+            "The found file is placed on the sender's original: crop, size, turn and mirror are "
+            "reversed. Then everything that the original explains is taken away: the picture "
             "itself, changes of brightness and colour, the errors of JPEG coding. What is left "
-            "speaks for each step, up or down, more or less firmly. No copy's secret is used up "
+            "is evidence for each step, up or down, strong or weak. No copy's secret is used up "
             "to this point, so none can bias it."
         ),
     ]
 
 
-def _of_motion() -> list[str]:
+def _clip_and_sound_method() -> list[str]:
     return [
         (
             "Before it left the sender's device, each copy was given a mark of its own: thousands "
@@ -291,24 +285,24 @@ def _of_motion() -> list[str]:
             "drawn at random and is kept on the sender's device."
         ),
         (
-            "The found file is laid on the sender's original: which part it is, its speed, size "
-            "and crop are found and undone. Then everything that the original explains is taken "
-            "away. What is left speaks for each step, one way or the other, more or less firmly. "
+            "The found file is placed on the sender's original: which part it is, its speed, size "
+            "and crop are found and reversed. Then everything that the original explains is taken "
+            "away. What is left is evidence for each step, one way or the other, strong or weak. "
             "No copy's secret is used up to this point, so none can bias it."
         ),
     ]
 
 
-def _counted(copies: str, needed: float, *, rounds: bool) -> list[str]:
-    all_of_them = f"{copies.capitalize()} of everything that was looked at count in the chance: "
+def _chance_method(copies: str, needed: float, *, rounds: bool) -> list[str]:
+    all_of_them = f"{copies.capitalize()} of all compared messages count in the chance: "
     once = "1 \u2212 (1 \u2212 P)^N with N the number of copies (\u0160id\u00e1k 1967)"
     named = f"A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
     if not rounds:
         return [f"{all_of_them}{once}. {named}"]
     return [
         (
-            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: what "
-            "named copies say is taken out, and the others are scored again, in rounds whose "
+            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: the "
+            "evidence of named copies is removed, and the others are scored again, in rounds whose "
             "chances are counted 2, 4, 8 fold and so on. So all rounds together name an innocent "
             "copy at most once in a million traces."
         )
@@ -316,25 +310,23 @@ def _counted(copies: str, needed: float, *, rounds: bool) -> list[str]:
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
-    """The method in half a page; ``chips`` are the steps of a picture's mark, None for what moves
-    or sounds.
-    """
+    """The method in half a page; ``chips`` is None for clips and sounds."""
     copies = "one copy" if compared == 1 else f"{compared:,} copies"
     return [
-        *(_of_motion() if chips is None else _of_picture(chips)),
+        *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
         (
-            "Only now each copy's own steps are compared with that. The score is their agreement, "
+            "Only now each copy's own steps are compared with this. The score is their agreement, "
             "divided so that a copy which had no part in the file scores 0 on average with a "
             "standard deviation of 1. For such a copy the steps are still fair coins, whatever "
             "was done to the file. Therefore a theorem, not a fitted curve, bounds how often it "
             "scores t or more: P(t) \u2264 min(exp(\u2212t\u00b2/2), 3.17866 Q(t)), with Q the "
             "upper tail of the normal law (Hoeffding 1963; Bentkus and Dzindzalieta 2015)."
         ),
-        *_counted(copies, needed, rounds=chips is not None),
+        *_chance_method(copies, needed, rounds=chips is not None),
         (
             "The likelihood ratio compares two explanations of one score: this copy was used, or "
             "it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of the mark "
-            "survived, with chance 1/2 it is heard with a strength t of 1 to 300, weighted by "
+            "survived, with chance 1/2 it has a strength t of 1 to 300, weighted by "
             "1/t. On average over copies that were not used it is at most 1, so it reaches x for "
             "at most one of them in x. The verbal scale follows the ENFSI guideline for "
             "evaluative reporting (2015)."
@@ -343,7 +335,6 @@ def method(chips: int | None, compared: int, needed: float) -> list[str]:
 
 
 def how_to_check(number: int) -> str:
-    """How somebody else can repeat the finding."""
     return (
         "The sender can disclose the marks of this one message, and of no other, in a file: "
         f"entrenous verdict disclose {number}. With that file, the found file and the original, "

@@ -1,6 +1,6 @@
-"""Check a report: repeat everything in it, and refuse at the first difference.
+"""Check a report: repeat every computation, and stop at the first difference.
 
-Recipients' own signatures prove what became of the copies that it names (docs/spec/receipts.md 3).
+Recipients' signatures prove what happened to the named copies (docs/spec/receipts.md 3).
 """
 
 import math
@@ -21,7 +21,7 @@ from entrenous.crypto.statements import head_of, verify_card, verify_receipt
 from entrenous.media.resize import resize
 from entrenous.trace.report.examine import examine, made_with
 from entrenous.trace.report.nouns import DisclosedCopy, DoesNotHold, Examined, Report
-from entrenous.trace.report.recompute import finding, made_anew, scored, tail, with_figures
+from entrenous.trace.report.recompute import finding, make_copy_again, scored, tail, with_figures
 from entrenous.trace.report.report_format import read_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.key_bundle import read_card
@@ -34,21 +34,24 @@ from entrenous.wire.receipt import (
 
 
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
-    """The proof of one copy, if its device was sent it: with the place of its commitment, or with
-    the first if the ledger opens none.
+    """The proof of one copy, if its device received it.
+
+    It carries the position of the copy's commitment, or the first if the ledger opens none.
     """
     for proof in proofs:
         if copy.nonce is not None and (proof.person, proof.device) == (copy.person, copy.device):
             places = range(1, len(proof.marks) + 1)
             fits = (
-                place for place in places if _commitment(proof, place, copy) == _at(proof, place)
+                place
+                for place in places
+                if _commitment(proof, place, copy) == _commitment_at(proof, place)
             )
             return replace(proof, place=next(fits, 1), nonce=copy.nonce)
     return None
 
 
 def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Those of these cards that prove a receipt of these copies: one for each list."""
+    """The cards that prove a receipt of these copies, one per device list."""
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
@@ -58,29 +61,33 @@ def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[
 def check_proofs(
     copies: Iterable[DisclosedCopy], cards: Iterable[bytes]
 ) -> Mapping[str, tuple[ReceiptStatement, ...]]:
-    """What the devices of these copies signed, by label, once everything about it holds; nothing is
-    listed for a copy without receipts.
+    """Check the receipts of these copies.
+
+    Returns: by label, what the copies' devices signed; copies without receipts are left out.
 
     Raises:
-        DoesNotHold: a seed, a nonce and a hash do not open the commitment that a receipt covers, or
-            a receipt is for another copy, or of nobody whose card is there; or they do not name one
-            sender.
+        DoesNotHold: a seed, nonce and hash do not open the commitment that a receipt covers; a
+            receipt is for another copy or its signer's card is missing; or the receipts name
+            several senders.
         BadSignature, BadCard, BadReceipt.
     """
     people = [(verify_card(card), card) for card in map(read_card, cards)]
     signed = {}
     for copy in copies:
         if copy.proof is not None and copy.proof.receipts:
-            _opens(copy, copy.proof)
+            _check_commitment(copy, copy.proof)
             receipts = copy.proof.receipts
-            signed[copy.to] = tuple(_held(one, copy, copy.proof, people) for one in receipts)
+            signed[copy.to] = tuple(
+                _check_receipt(one, copy, copy.proof, people) for one in receipts
+            )
     _one_sender(one.sender for said in signed.values() for one in said)
     return signed
 
 
 def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
-    """Whose keys signed for one copy, as her card proves; None if nobody's did. A label is only
-    what the sender calls her.
+    """The person whose keys signed for one copy, as her card proves; None without receipts.
+
+    A label, in contrast, is only the sender's name for her.
     """
     return next((one.recipient for one in signed), None)
 
@@ -94,12 +101,12 @@ def _one_sender(senders: Iterable[PersonId]) -> None:
     several = set(senders)
     if len(several) > 1:
         found = ", ".join(sorted(one.hex() for one in several))
-        raise DoesNotHold(what="who sent what was signed for", said="one sender", found=found)
+        raise DoesNotHold(what="the sender in the receipts", said="one sender", found=found)
 
 
-def _opens(copy: DisclosedCopy, proof: CopyProof) -> None:
-    """Return only if the commitment is to this copy's seed and file."""
-    said = _at(proof, proof.place)
+def _check_commitment(copy: DisclosedCopy, proof: CopyProof) -> None:
+    """Check that the commitment is to this copy's seed and file."""
+    said = _commitment_at(proof, proof.place)
     if proof.nonce is None or said is None:
         raise _refused(copy, "a commitment with its nonce", "none")
     made = Copy(
@@ -114,11 +121,11 @@ def _commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
     return mark_commitment(write_mark(proof.message, place, copy))
 
 
-def _at(proof: CopyProof, place: int) -> bytes | None:
+def _commitment_at(proof: CopyProof, place: int) -> bytes | None:
     return proof.marks[place - 1]
 
 
-def _held(
+def _check_receipt(
     receipt: Receipted,
     copy: DisclosedCopy,
     proof: CopyProof,
@@ -131,12 +138,12 @@ def _held(
     )
     if (said.message, said.recipient, said.device, said.marks) != wanted:
         raise _refused(copy, "a receipt for this copy", "one for another copy")
-    key = _key(said, copy, people)
+    key = _signing_key(said, copy, people)
     verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), key)
     return said
 
 
-def _key(
+def _signing_key(
     said: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, Card]]
 ) -> DeviceKey:
     for person, card in people:
@@ -150,12 +157,12 @@ def _key(
 
 
 def _lists(card: Card) -> Mapping[bytes, DeviceList]:
-    """The lists of a card, by head: the newest, and those that led to it."""
+    """The device lists of a card by head: the newest, and its predecessors."""
     return {head_of(one.statement): one.said for one in card.lists}
 
 
 def _same_device(now: ListedDevice, listed: DeviceList) -> bool:
-    """Whether a list has the device with the certificate that it has now."""
+    """Whether a list has the device with its current certificate."""
     return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
 
 
@@ -164,7 +171,7 @@ def _refused(copy: DisclosedCopy, said: str, found: str) -> DoesNotHold:
 
 
 SIGNED: Final = b"entrenous/1 verdict report"
-MOST: Final = 10**15  # copies; a larger number tells nobody more
+MOST: Final = 10**15  # copies; a larger number says no more
 _SCORE_AWAY: Final = (0.02, 1e-3)  # absolute, and relative to the score
 _MISFIT_AWAY: Final = 0.01
 _CORNER_AWAY_PX: Final = 0.05
@@ -173,7 +180,7 @@ ReadPicture = Callable[[bytes], Picture]
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a check is given: the report, the found file, the original, perhaps a copy."""
+    """The input of a check: the report, the found file, the original, perhaps a copy."""
 
     untrusted_report: bytes
     untrusted_leak: bytes
@@ -183,13 +190,13 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A report that holds.
+    """The result for a report that holds.
 
-    ``elsewhere`` maps what is different here from where the report was made to (there, here); empty
-    means that everything agreed bit for bit. ``copy_of`` are the labels of the copy in hand: copies
-    of a tiny plain picture may be one file.
-    ``most`` is how many copies could have been compared with the same copies named, up to ``MOST``;
-    None when none is named. ``signed`` is, by label, what the devices of copies signed.
+    ``elsewhere`` maps each difference between the two programs to (there, here); empty means that
+    everything agreed bit for bit. ``copy_of`` lists the labels of the given copy: copies of a tiny
+    plain picture may be identical files. ``most`` is the largest number of compared copies, up to
+    ``MOST``, with which the same copies would be named; None when none is named. ``signed`` is, by
+    label, what the devices of copies signed.
     """
 
     report: Report
@@ -207,16 +214,16 @@ def check_report(
     """Repeat a report from the files that it is about.
 
     Args:
-        files: as they were handed over.
-        read_picture: decodes what strangers made.
-        tell: is told how many copies were made anew, and of how many.
+        files: the files as they were handed over.
+        read_picture: a decoder for untrusted pictures.
+        tell: called with the number of copies made again so far, and of all.
 
     Raises:
-        BadReport: it can't be read, or its digest does not fit.
+        BadReport: it cannot be read, or its digest is wrong.
         OlderReport, NewerReport: another version of Entrenous wrote it.
-        DoesNotHold: something else is not as it says.
-        BadSignature: its signature is not that of the key beside it, or a receipt's is none.
-        BadCard, BadReceipt: what it says of receipts can't be read.
+        DoesNotHold: something else in it is not true.
+        BadSignature: the report's or a receipt's signature is wrong.
+        BadCard, BadReceipt: its receipts or cards cannot be read.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
     report, digest, signature = read_report(files.untrusted_report, sha256)
@@ -226,24 +233,24 @@ def check_report(
     _same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
     _same_file("the original", files.untrusted_original, report.given.original_sha256)
     elsewhere = _differences(report.made_with, made_with())
-    original = _reduced(read_picture(files.untrusted_original), report.given.size_px)
+    original = _at_size(read_picture(files.untrusted_original), report.given.size_px)
     evidence = examine(read_picture(files.untrusted_leak), original)
     if evidence is None:
-        raise _differs("how the found file lies on the original", "that it does", "not found")
+        raise _differs("how the found file matches the original", "that it does", "not found")
     exact = not elsewhere
     _same_evidence(report.examined, evidence.figures, original, exact=exact)
-    anew = scored(report.copies, original, evidence.per_chip, report.given.compared, ALPHA)
-    _same_figures(report, anew, exact=exact)
+    recomputed = scored(report.copies, original, evidence.per_chip, report.given.compared, ALPHA)
+    _same_figures(report, recomputed, exact=exact)
     for number, copy in enumerate(report.copies, 1):
-        _same_copy(copy, made_anew(report.given, original, evidence.prepared, copy.seed))
+        _same_copy(copy, make_copy_again(report.given, original, evidence.prepared, copy.seed))
         tell(number, len(report.copies))
     return Repeated(
         report=report,
         digest=digest,
         signed_by=signature.device if signature else None,
         elsewhere=elsewhere,
-        copy_of=() if files.untrusted_copy is None else _whose(files.untrusted_copy, report),
-        most=_most(report),
+        copy_of=() if files.untrusted_copy is None else _labels_of(files.untrusted_copy, report),
+        most=_compared_at_most(report),
         signed=signed,
     )
 
@@ -260,7 +267,7 @@ def _differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str,
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _reduced(picture: Picture, size_px: int | None) -> Picture:
+def _at_size(picture: Picture, size_px: int | None) -> Picture:
     return picture if size_px is None else resize(picture, size_px)
 
 
@@ -269,24 +276,24 @@ def _same_evidence(said: Examined, found: Examined, original: Picture, *, exact:
         raise _differs("the number of a mark's steps", said.chips, found.chips)
     if exact and said != found:
         raise _differs("the evidence of the found file", _short(said), _short(found))
-    if abs(said.misfit - found.misfit) > _MISFIT_AWAY or not _close(said, found, original):
-        raise _differs("how the found file lies on the original", _short(said), _short(found))
+    if abs(said.misfit - found.misfit) > _MISFIT_AWAY or not _same_corners(said, found, original):
+        raise _differs("how the found file matches the original", _short(said), _short(found))
 
 
-def _close(said: Examined, found: Examined, original: Picture) -> bool:
-    """Whether both homographies put the original's corners on the same places."""
+def _same_corners(said: Examined, found: Examined, original: Picture) -> bool:
+    """Whether both homographies map the original's corners to the same places."""
     right, bottom = original.width_px - 1.0, original.height_px - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
     with np.errstate(all="ignore"):  # a report may hold any nine numbers; NaN is not close
         one, other = (np.reshape(figures.homography, (3, 3)) @ corners for figures in (said, found))
-        away = np.abs(one[:2] / one[2] - other[:2] / other[2])
-    return bool(np.all(away <= _CORNER_AWAY_PX))
+        distance = np.abs(one[:2] / one[2] - other[:2] / other[2])
+    return bool(np.all(distance <= _CORNER_AWAY_PX))
 
 
-def _same_figures(report: Report, anew: Sequence[DisclosedCopy], *, exact: bool) -> None:
-    """Scores as computed here; chances and ratios as they follow from the report's own scores."""
-    follow = anew if exact else with_figures(report.copies, report.given.compared)
-    for said, found, own in zip(report.copies, anew, follow, strict=True):
+def _same_figures(report: Report, recomputed: Sequence[DisclosedCopy], *, exact: bool) -> None:
+    """Compare the scores with those computed here, and the chances with the report's own scores."""
+    follow = recomputed if exact else with_figures(report.copies, report.given.compared)
+    for said, found, own in zip(report.copies, recomputed, follow, strict=True):
         rounds = said.round, found.round
         if rounds[0] != rounds[1]:
             raise _differs(f"the round of the copy for {said.to}", *rounds)
@@ -298,7 +305,7 @@ def _same_figures(report: Report, anew: Sequence[DisclosedCopy], *, exact: bool)
             raise _differs(f"the chance for {said.to}", said.chance, own.chance)
     if report.alpha != ALPHA:
         raise _differs("the accepted chance", report.alpha, ALPHA)
-    for copies in (report.copies, anew):
+    for copies in (report.copies, recomputed):
         verdict, named = finding(copies, report.alpha)
         if (verdict, named) != (report.finding, report.named):
             raise _differs(
@@ -309,29 +316,31 @@ def _same_figures(report: Report, anew: Sequence[DisclosedCopy], *, exact: bool)
 def _same_copy(copy: DisclosedCopy, data: bytes) -> None:
     if sha256(data) != copy.sha256:
         raise _differs(
-            f"the copy for {copy.to}, made anew from its secret and the original",
+            f"the copy for {copy.to}, made again from its secret and the original",
             f"SHA-256 {copy.sha256.hex()} when it was made",
             sha256(data).hex(),
         )
 
 
-def _whose(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
+def _labels_of(untrusted_copy: bytes, report: Report) -> tuple[str, ...]:
     found = sha256(untrusted_copy)
     whose = tuple(copy.to for copy in report.copies if copy.sha256 == found)
     if not whose:
-        raise _differs("the copy in hand", "which copies there are", f"none of them: {found.hex()}")
+        raise _differs(
+            "the copy you gave", "which copies there are", f"none of them: {found.hex()}"
+        )
     return whose
 
 
-def _most(report: Report) -> int | None:
-    """How many copies could have been compared with the same copies named, up to ``MOST``."""
+def _compared_at_most(report: Report) -> int | None:
+    """The largest number of compared copies, up to ``MOST``, with which the same are named."""
     if not report.named:
         return None
     named = (copy for copy in report.copies if copy.to in report.named)
-    return min(MOST, *(_most_for(copy, report.alpha) for copy in named))
+    return min(MOST, *(_compared_at_most_for(copy, report.alpha) for copy in named))
 
 
-def _most_for(copy: DisclosedCopy, alpha: float) -> int:
+def _compared_at_most_for(copy: DisclosedCopy, alpha: float) -> int:
     spent = alpha / 2.0 ** min(copy.round + 1, 1000)
     return int(-math.log1p(-spent) / tail(copy.score))
 

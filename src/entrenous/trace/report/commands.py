@@ -1,4 +1,6 @@
-"""``entrenous verdict ...``: disclose what a verdict rests on; check a disclosed report."""
+"""The commands ``entrenous verdict ...``: disclose a verdict's evidence; check a disclosed
+report.
+"""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -29,8 +31,7 @@ SENDER: Final = (
 
 
 def join(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    verdict = typer.Typer(help="Verdicts: let others check them.", no_args_is_help=True)
+    verdict = typer.Typer(help="Let others check a verdict.", no_args_is_help=True)
     verdict.command("disclose")(disclose)
     verdict.command("check")(check)
     app.add_typer(verdict, name="verdict")
@@ -38,7 +39,7 @@ def join(app: typer.Typer) -> None:
 
 def disclose(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="Number of the trace, as it was printed.")],
+    number: Annotated[int, typer.Argument(help="Number of the trace, as printed.")],
     leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file, as it was traced.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report, JSON.")],
     with_original: Annotated[
@@ -46,7 +47,7 @@ def disclose(
         typer.Option(metavar="FILE", help="Write the original there too; a check needs it."),
     ] = None,
     blind: Annotated[
-        bool, typer.Option("--blind", help="No names but of the copies that are named.")
+        bool, typer.Option("--blind", help="Leave out the names of copies that are not named.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -72,19 +73,19 @@ def disclose(
         )
         return
     say(f"wrote {out}")
-    say(f"  its digest, to tell on another way: {made.digest.hex()}")
+    say(f"  its digest, to pass on by another channel: {made.digest.hex()}")
     say(FOR_FEW.format(path=out))
     say(f"to check it: entrenous verdict check {as_typed(out)} --leak FILE --original FILE")
 
 
 def _proofs(number: int, device: Device) -> Proofs:
-    """What the recipients of the message that a trace is about signed."""
+    """The receipts signed by the recipients of the traced message."""
     name = trace_of(number, device).message
     return Proofs() if name is None else proofs_of(device.ledger.find(name).id, device)
 
 
 def check(
-    report: Annotated[Path, typer.Argument(help="The report, as it was handed over.")],
+    report: Annotated[Path, typer.Argument(help="The report, as you received it.")],
     leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file.")],
     original: Annotated[Path, typer.Option(metavar="FILE", help="The original.")],
     copy: Annotated[
@@ -94,7 +95,7 @@ def check(
 ) -> None:
     """Repeat a disclosed finding from the files, without the sender's vault.
 
-    Exit status 0: everything in the report was computed anew and agrees; 5: something differs.
+    Exit status 0: everything in the report was computed again and agrees; 5: something differs.
     """
     files = Files(
         read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
@@ -136,36 +137,36 @@ def _shown(repeated: Repeated) -> dict[str, object]:
 
 def _tell(repeated: Repeated) -> None:
     if repeated.elsewhere:
-        say("The report holds: everything in it was computed anew and agrees, but for rounding.")
+        say(
+            "The report holds: everything in it was computed again and agrees, except for rounding."
+        )
         for name, (there, here) in repeated.elsewhere.items():
             say(f"  {single_line(name)}: made with {single_line(there)}, checked with {here}")
     else:
-        say("The report holds: everything in it was computed anew and agrees bit for bit.")
+        say("The report holds: everything in it was computed again and agrees bit for bit.")
     _tell_finding(repeated)
     _tell_copy(repeated)
     if repeated.signed_by is None:
         say("It is not signed.")
     else:
         say(f"It is signed with the device key {repeated.signed_by.hex()}.")
-        say("  Whether that is the sender's: compare it with her card.")
+        say("  Compare it with the sender's card to know whether it is hers.")
     say(f"{NOT_WHO} {SENDER}")
 
 
 def _tell_copy(repeated: Repeated) -> None:
-    """Whose the copy in hand is. A label is the sender's word, so it also says whether this very
-    copy is a named one: two labels may look alike.
-    """
+    """Say whose the given copy is, and whether the finding names it; labels may look alike."""
     if not repeated.copy_of:
         return
     whose = ", ".join(single_line(label) for label in repeated.copy_of)
     if len(repeated.copy_of) > 1:
-        say(f"The copy in hand is the same file as each of those that the report lists: {whose}.")
+        say(f"The copy you gave is the same file as each of these copies in the report: {whose}.")
         return
-    say(f"The copy in hand is the one that the report lists for {whose}.")
+    say(f"The copy you gave is the one that the report lists for {whose}.")
     if repeated.copy_of[0] in repeated.report.named:
-        say("  It is a copy that the finding names.")
+        say("  The finding names this copy.")
     else:
-        say("  It is no copy that the finding names. This does not clear anybody.")
+        say("  The finding does not name this copy. This does not clear anybody.")
 
 
 def _tell_finding(repeated: Repeated) -> None:
@@ -197,7 +198,7 @@ def _tell_receipts(label: str, repeated: Repeated) -> None:
     if not was_opened(signed):
         say("  Never opened, as far as receipts show.")
     if person is None:
-        say("  So nothing but the sender's ledger says that this mark was in their copy.")
+        say("  So only the sender's ledger says that this mark was in their copy.")
     else:
         who = single_line(label)
         say(f"  That this is {who} is the sender's word: compare the keys with theirs, which")

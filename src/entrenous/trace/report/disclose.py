@@ -1,4 +1,4 @@
-"""Disclose the marks of one picture of one message, and what they show about a found file."""
+"""Disclose the marks of one picture, and what they show about a found file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ NO_PROOFS: Final = Proofs()
 
 @dataclass(frozen=True, slots=True)
 class Disclosed:
-    """A report as a file, its digest, what it says, and the original that it is about."""
+    """A report as a file, its digest, its content, and the original picture it is about."""
 
     file: bytes
     digest: bytes
@@ -43,7 +43,7 @@ class Disclosed:
     original: bytes
 
 
-def disclose(  # noqa: PLR0913 - a report is made of this many things
+def disclose(  # noqa: PLR0913 - a report has this many parts
     number: int,
     untrusted_leak: bytes,
     device: Device,
@@ -56,17 +56,17 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
     """Write the report of a trace.
 
     Args:
-        number: of the trace.
+        number: the number of the trace.
         untrusted_leak: the found file, as it was traced.
         device: this device.
-        account: its Olm account, to sign the report with; None if it has no keys.
+        account: its Olm account, which signs the report; None if the device has no keys.
         blind: replace the labels of copies that are not named.
         proofs: what the message's recipients signed.
-        call: what its recipients are called now.
+        call: gives the current names of recipients.
 
     Raises:
         NoSuchTrace, NothingToDisclose, OnlyPictures, TracedBefore, KeptFileGone, KeptFileDamaged.
-        DoesNotHold: that is not the file that was traced.
+        DoesNotHold: this is not the file that was traced.
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp.
     """
     trace = trace_of(number, device)
@@ -81,35 +81,35 @@ def disclose(  # noqa: PLR0913 - a report is made of this many things
     if trace.message is None:
         raise NothingToDisclose(number=number)
     message = device.ledger.find(trace.message)
-    sent, evidence = _examined(device.read_picture(untrusted_leak), message, trace, device)
+    sent, evidence = _best_match(device.read_picture(untrusted_leak), message, trace, device)
     report = _report(trace, sent, evidence, call, device)
-    report = _proven(report, sent, proofs.copies)
-    report = _blinded(report) if blind else report
+    report = _with_proofs(report, sent, proofs.copies)
+    report = _blind_labels(report) if blind else report
     report = replace(report, cards=cards_for(report.copies, proofs.cards))
     plain, digest = write_report(report, sha256)
-    signed = None if account is None else _signed(account, digest)
+    signed = None if account is None else _sign(account, digest)
     source = device.vault.kept(sent.original)
     return Disclosed(seal_report(plain, digest, signed), digest, report, source)
 
 
 def trace_of(number: int, device: Device) -> Trace:
-    """The kept trace of that number; raises NoSuchTrace."""
+    """The recorded trace with this number; raises NoSuchTrace."""
     for trace in device.ledger.traces():
         if trace.number == number:
             return trace
     raise NoSuchTrace(number=number)
 
 
-def _examined(
+def _best_match(
     found: Picture, message: Message, trace: Trace, device: Device
 ) -> tuple[SentPicture, Evidence]:
-    """The picture of the message that the found one lies on best.
+    """The picture of the message that matches the found one best.
 
     Raises:
-        NothingToDisclose: it lies on none of them.
+        NothingToDisclose: none of them matches.
     """
-    seen = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
-    fits = [(sent, evidence) for sent, evidence in seen if evidence is not None]
+    examined = ((sent, examine(found, original_of(sent, device))) for sent in message.pictures)
+    fits = [(sent, evidence) for sent, evidence in examined if evidence is not None]
     if not fits:
         raise NothingToDisclose(number=trace.number)
     return min(fits, key=lambda fit: fit[1].figures.misfit)
@@ -152,7 +152,7 @@ def _unscored(sent: SentPicture, call: Call) -> Sequence[DisclosedCopy]:
     ]
 
 
-def _proven(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> Report:
+def _with_proofs(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> Report:
     copies = (
         replace(one, proof=proof_for(copy, proofs))
         for one, copy in zip(report.copies, sent.copies, strict=True)
@@ -160,7 +160,7 @@ def _proven(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> R
     return replace(report, copies=tuple(copies))
 
 
-def _blinded(report: Report) -> Report:
+def _blind_labels(report: Report) -> Report:
     shown = pseudonyms((copy.to for copy in report.copies), report.named)
     return replace(
         report,
@@ -171,5 +171,5 @@ def _blinded(report: Report) -> Report:
     )
 
 
-def _signed(account: Secret, digest: bytes) -> Signature:
+def _sign(account: Secret, digest: bytes) -> Signature:
     return Signature(signing_key(account), sign_as_device(account, SIGNED, digest))

@@ -1,4 +1,4 @@
-"""What two files alone say, and which program examined them."""
+"""Compute the evidence from two files alone, and say which program versions did it."""
 
 import os
 import platform
@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
-from entrenous.trace.picture_fit import hear
+from entrenous.trace.picture_fit import detect_evidence
 from entrenous.trace.report.nouns import Examined
 from entrenous.watermark.alignment.features import feature_views
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.embed import Prepared, prepare
 
-_SEED: Final = 0  # of OpenCV's own choices; the same for everybody
+_SEED: Final = 0  # of OpenCV's random generator; fixed, so that results can be repeated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What was examined: its figures, one number per chip, and the original made ready to be
-    marked.
-    """
+    """The result: its figures, one number per chip, and the original prepared for marking."""
 
     figures: Examined
     per_chip: NDArray[np.float32]
@@ -37,21 +35,22 @@ class Evidence:
 
 
 def examine(found: Picture, original: Picture) -> Evidence | None:
-    """The evidence of a found picture; None when it does not lie on the original.
+    """Compute the evidence in a found picture; None when it cannot be registered on the original.
 
-    On one thread, so that the same versions on the same kind of processor give the same bits.
+    This runs on one thread, so that the same versions on the same kind of processor give the same
+    bits.
 
     Raises:
         TooSmallToMark.
     """
     with _one_thread():
         original_rgb = np.asarray(original)
-        registration = _registered(np.asarray(found), original_rgb)
+        registration = _register(np.asarray(found), original_rgb)
         if registration is None:
             return None
         prepared = prepare(original_rgb)
-        heard = hear(found, registration, prepared)
-        per_chip = np.ascontiguousarray(heard.per_chip, "<f4")
+        evidence = detect_evidence(found, registration, prepared)
+        per_chip = np.ascontiguousarray(evidence.per_chip, "<f4")
     figures = Examined(
         homography=registration.warp.homography,
         inliers=registration.inliers,
@@ -62,13 +61,11 @@ def examine(found: Picture, original: Picture) -> Evidence | None:
     return Evidence(figures, per_chip, prepared)
 
 
-def _registered(
-    found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
-) -> Registration | None:
-    """Quickly if that does, as a trace does it; else with all patience."""
-    looked = feature_views(found_rgb)
+def _register(found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]) -> Registration | None:
+    """Register quickly as a trace does; if that fails, thoroughly."""
+    views = feature_views(found_rgb)
     for patient in (False, True):
-        registration = register(looked, original_rgb, thorough=patient)
+        registration = register(views, original_rgb, thorough=patient)
         if registration is not None:
             return registration
     return None
@@ -94,8 +91,10 @@ _PACKAGES: Final = {
 
 
 def made_with() -> Mapping[str, str]:
-    """Versions by name, what of the processor NumPy uses (its sums differ in their last bits), and
-    under ``program`` the SHA-256 of Entrenous's own source files.
+    """Versions by name.
+
+    ``simd`` lists the processor extensions that NumPy uses, because its sums differ in their last
+    bits. ``program`` is the SHA-256 of Entrenous's source files.
     """
     return {
         **{name: version(package) for name, package in _PACKAGES.items()},
@@ -109,7 +108,7 @@ def made_with() -> Mapping[str, str]:
 
 
 def program_sha256() -> str:
-    """SHA-256 over the sorted list of "SHA-256 of a source file, its path" lines, hexadecimal."""
+    """SHA-256, in hexadecimal, of the sorted lines "path, SHA-256" of all source files."""
     lines = sorted(f"{path} {sha256(data).hex()}\n" for path, data in _sources(files("entrenous")))
     return sha256("".join(lines).encode()).hex()
 

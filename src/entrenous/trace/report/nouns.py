@@ -1,4 +1,4 @@
-"""The parts of a report, and what makes one invalid."""
+"""The parts of a report, and its errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from entrenous.watermark.verdict import Finding
 
 @dataclass(frozen=True, slots=True)
 class DisclosedCopy:
-    """One copy: whom it was made for, the secret of its mark, SHA-256 of its file, and its
-    figures. ``first_score`` is that of round 0; ``score`` and ``chance`` are those of ``round``.
-    ``proof`` is None for a copy that was made for another channel.
+    """One copy: whom it was made for, its mark's secret, the SHA-256 of its file, and its figures.
+
+    ``first_score`` is that of round 0; ``score`` and ``chance`` are those of ``round``. ``proof``
+    is None for a copy that was made for another channel.
     """
 
     to: str
@@ -30,7 +31,7 @@ class DisclosedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """What a report is about, beside the copies: the two files, and what all copies share.
+    """What a report is about besides the copies: the two files, and what all copies share.
 
     ``size_px`` and ``finer`` are as in SentPicture; ``compared`` is the N of the bound.
     """
@@ -45,9 +46,9 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found without any secret: how the found file lies, and what it says.
+    """What was found without any secret: the registration and the evidence.
 
-    ``homography`` has 9 numbers; ``evidence_sha256`` is of float32, little-endian.
+    ``homography`` has 9 numbers; ``evidence_sha256`` is over little-endian float32.
     """
 
     homography: tuple[float, ...]
@@ -84,37 +85,36 @@ class Signature:
 
 class BadReport(Malformed):
     """
-    This is not a report of a verdict that Entrenous can read: {why}. Ask whoever sent it for the
-    file as it was written; nothing was checked.
+    Entrenous cannot read this verdict report: {why}. Ask whoever sent it for the
+    unchanged file; nothing was checked.
     """
 
 
 class OlderReport(Malformed):
     """
-    An earlier Entrenous wrote this report: it is of version {version}, and version {ours} is read
-    here. Nothing was checked. Check it with the Entrenous that wrote it, or ask whoever made it to
-    make it anew: entrenous verdict disclose
+    An earlier Entrenous wrote this report: it has version {version}, and this Entrenous reads
+    version {ours}. Nothing was checked. Check it with the Entrenous that wrote it, or ask its
+    author to write it again: entrenous verdict disclose
     """
 
 
 class NewerReport(Malformed):
     """
-    A newer Entrenous wrote this report: it is of version {version}, and version {ours} is read
-    here. Nothing was checked. Update Entrenous: {update}
+    A newer Entrenous wrote this report: it has version {version}, and this Entrenous reads
+    version {ours}. Nothing was checked. Update Entrenous: {update}
     """
 
 
 class DoesNotHold(Unproven):
     """
-    This report does not hold: {what} differs. The report says {said}; here it is {found}. Something
-    was changed since it was made, or these are not the files that it is about.
+    This report does not hold: {what} differs. The report says {said}; here it is {found}. The
+    report was changed after it was made, or these are not the files that it is about.
     """
 
 
 class NothingToDisclose(NotFound):
     """
-    Trace {number} did not lie on any picture that you sent, so there are no marks to disclose for
-    it.
+    Trace {number} did not match any picture that you sent, so it has no marks to disclose.
     """
 
 

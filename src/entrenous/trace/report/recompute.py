@@ -1,6 +1,4 @@
-"""Repeat a finding from two files and the disclosed marks of one message, written for an expert to
-read.
-"""
+"""Repeat a finding from two files and the disclosed marks; written for experts to read."""
 
 import math
 from collections.abc import Sequence
@@ -25,23 +23,24 @@ SMALLEST: Final = 2.0**-256
 
 
 def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
-    """The agreement of one copy's signs with the evidence, in standard deviations of an innocent's.
+    """Agreement of one copy's signs with the evidence, in standard deviations of an innocent
+    copy's.
 
-    Both have one number per chip; 0 if the evidence says nothing at all.
+    Both arrays have one number per chip. Returns 0 if the evidence is zero everywhere.
     """
     norm = math.sqrt(np.sum(evidence * evidence))
     return float(np.sum(signs * evidence)) / norm if norm > 0.0 else 0.0
 
 
 def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
-    """One copy's coins as +1 and -1, the first bit of its key stream first."""
-    grown = stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
-    bits = np.unpackbits(np.frombuffer(grown, np.uint8), count=chips)
+    """One copy's random signs, +1 or -1; the first bit of its key stream comes first."""
+    key_stream = stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
+    bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
     return 2.0 * bits.astype(np.float64) - 1.0
 
 
 def tail(s: float) -> float:
-    """At most how often an innocent copy scores ``s`` or more."""
+    """Upper bound on the chance that an innocent copy scores ``s`` or more."""
     if s <= 0.0:
         return 1.0
     normal = 0.5 * math.erfc(s / math.sqrt(2.0))
@@ -49,7 +48,7 @@ def tail(s: float) -> float:
 
 
 def chance(s: float, compared: int, round_: int) -> float:
-    """At most how often any of so many innocent copies scores ``s`` or more, as this round's."""
+    """Upper bound on the chance that any innocent copy scores ``s``, corrected for the round."""
     p = tail(s)
     best = 1.0 if p >= 1.0 else -math.expm1(compared * math.log1p(-p))  # = 1 - (1 - p)^compared
     return min(1.0, best * 2.0 ** min(round_ + 1, 1000))
@@ -59,25 +58,28 @@ def ratio(s: float) -> float:
     """How many times likelier ``s`` is if the copy was used than if it was not."""
     strengths = range(1, 301)
     weights = math.fsum(1.0 / t for t in strengths)
-    heard = math.fsum(math.exp(min(t * s - 0.5 * t * t, 700.0)) / (t * weights) for t in strengths)
-    return min(0.5 + 0.5 * heard, 1.0 / SMALLEST)
+    survived = math.fsum(
+        math.exp(min(t * s - 0.5 * t * t, 700.0)) / (t * weights) for t in strengths
+    )
+    return min(0.5 + 0.5 * survived, 1.0 / SMALLEST)
 
 
-def set_aside(
+def remove_named(
     evidence: NDArray[np.float64], named: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """The evidence without its parts along the named copies' signs, each sign counting as much as
-    the evidence around it is firm: its mean square over 63 chips.
+    """Remove the parts of the evidence along the named copies' signs.
+
+    Each sign is weighted by the strength of the evidence around it: its mean square over 63 chips.
     """
-    firm = np.maximum(uniform_filter1d(evidence * evidence, 63, mode="mirror"), 0.0)
-    along = [signs * firm for signs in named]
-    between = np.array([[np.sum(one * other) for other in along] for one in along])
-    on_each = np.array([np.sum(one * evidence) for one in along])
-    shares = np.linalg.lstsq(between, on_each, rcond=None)[0]
-    left = evidence.copy()
-    for share, one in zip(shares, along, strict=True):
-        left -= share * one
-    return left
+    strength = np.maximum(uniform_filter1d(evidence * evidence, 63, mode="mirror"), 0.0)
+    directions = [signs * strength for signs in named]
+    gram = np.array([[np.sum(one * other) for other in directions] for one in directions])
+    projections = np.array([np.sum(one * evidence) for one in directions])
+    shares = np.linalg.lstsq(gram, projections, rcond=None)[0]
+    remaining = evidence.copy()
+    for share, one in zip(shares, directions, strict=True):
+        remaining -= share * one
+    return remaining
 
 
 def scored(
@@ -87,30 +89,30 @@ def scored(
     compared: int,
     alpha: float,
 ) -> tuple[DisclosedCopy, ...]:
-    """The same copies, their scores and all that follows computed anew, in rounds."""
+    """Compute all scores, in rounds, and what follows from them."""
     whole = evidence.astype(np.float64)
     best = list(copies)
     named: list[int] = []
     for round_ in range(len(copies)):
         signs = (signs_of(copies[place].seed, picture, whole.size) for place in named)
-        left = set_aside(whole, list(signs)) if named else whole
-        waiting = [place for place in range(len(copies)) if place not in named]
-        for place in waiting:
-            s = score(signs_of(copies[place].seed, picture, whole.size), left)
+        remaining = remove_named(whole, list(signs)) if named else whole
+        unnamed = [place for place in range(len(copies)) if place not in named]
+        for place in unnamed:
+            s = score(signs_of(copies[place].seed, picture, whole.size), remaining)
             first = s if round_ == 0 else best[place].first_score
             now = replace(best[place], first_score=first, round=round_, score=s)
             (now,) = with_figures([now], compared)
             if round_ == 0 or (now.chance, s) < (best[place].chance, best[place].score):
                 best[place] = now
-        fresh = [place for place in waiting if best[place].chance <= alpha]
-        if not fresh:
+        newly_named = [place for place in unnamed if best[place].chance <= alpha]
+        if not newly_named:
             break
-        named += fresh
+        named += newly_named
     return tuple(best)
 
 
 def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[DisclosedCopy, ...]:
-    """The same copies and scores, with the chances and ratios that follow from the scores."""
+    """Recompute the chances and likelihood ratios from the copies' scores."""
     return tuple(
         replace(
             copy,
@@ -122,14 +124,16 @@ def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[Disclo
 
 
 def finding(copies: Sequence[DisclosedCopy], alpha: float) -> tuple[Finding, tuple[str, ...]]:
-    """What may be said, and whose copies are named: round by round, the highest score first."""
+    """The finding, and the labels of named copies: by round, highest score first."""
     named = [copy for copy in copies if copy.chance <= alpha]
     labels = tuple(copy.to for copy in sorted(named, key=lambda copy: (copy.round, -copy.score)))
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(len(named), 2)], labels
 
 
-def made_anew(given: Disclosure, original: Picture, prepared: Prepared, seed: Secret) -> bytes:
-    """The file of the copy that this seed makes of the original."""
+def make_copy_again(
+    given: Disclosure, original: Picture, prepared: Prepared, seed: Secret
+) -> bytes:
+    """Make the file of a copy again from the original and the copy's seed."""
     size = original.width_px, original.height_px
     marked = embed(
         prepared,

@@ -31,30 +31,22 @@ Entry = TypeVar("Entry")
 
 
 class LaidForm(msgspec.Struct, forbid_unknown_fields=True):
-    """How the leak lies over the original."""
-
     homography: list[str]
     inliers: int
     misfit: str
 
 
 class EvidenceForm(msgspec.Struct, forbid_unknown_fields=True):
-    """What was heard, before any key."""
-
     chips: int
     sha256: str
 
 
 class ReceiptForm(msgspec.Struct, forbid_unknown_fields=True):
-    """One receipt, and what proves it."""
-
     statement: str
     proof: str
 
 
 class ProofForm(msgspec.Struct, forbid_unknown_fields=True):
-    """What ties a copy to its message and to its recipient's device."""
-
     message: str
     place: int
     person: str
@@ -65,8 +57,6 @@ class ProofForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CopyForm(msgspec.Struct, forbid_unknown_fields=True):
-    """One compared copy."""
-
     to: str
     seed: str
     sha256: str
@@ -79,8 +69,6 @@ class CopyForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole file."""
-
     schema: str
     warning: str
     made_at: str
@@ -106,63 +94,56 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
-    """A few short texts by name, each of one line."""
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
-        raise ValueError("what it was made with is too long")
+        raise ValueError("its list of versions is too long")
     return {_one_line(name): _one_line(text) for name, text in untrusted.items()}
 
 
 def label_of(text: str) -> str:
-    """A label as labels are (base/copies.py), but in any form of Unicode: a contact's name keeps
-    the one that it came in.
-    """
+    """A label as in base/copies.py, but in any Unicode form, as contacts' names keep theirs."""
     if not text.strip() or len(text) > _LABEL_MAX:
         raise ValueError("a label is empty or too long")
     return _one_line(text)
 
 
 def _one_line(text: str) -> str:
-    """Text that can stand in a line of ours, and can neither end it nor write over it."""
+    """Refuse text with characters that end or overwrite a line."""
     if any(map(breaks_a_line, text)):
-        raise ValueError("a label, or what it was made with, is not plain text of one line")
+        raise ValueError("a label or a version is not plain text on one line")
     return text
 
 
 def within(number: int, least: int, most: int) -> int:
-    """A number within bounds."""
     if not least <= number <= most:
         raise ValueError("a number is out of range")
     return number
 
 
 def fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A finite number in its one form, within bounds."""
+    """A finite number in its canonical form, within bounds."""
     if len(text) > 32:
         raise ValueError("a fraction is too long")
     value = float(text)
     if not math.isfinite(value) or repr(value) != text or not least <= value <= most:
-        raise ValueError("a fraction is out of range or not in its one form")
+        raise ValueError("a fraction is out of range or not in canonical form")
     return value
 
 
-def few(several: list[Entry], most: int) -> list[Entry]:
-    """A list that is not too long."""
-    if len(several) > most:
-        raise ValueError("it holds more than there can be")
-    return several
+def at_most(items: list[Entry], most: int) -> list[Entry]:
+    if len(items) > most:
+        raise ValueError("a list is too long")
+    return items
 
 
 def hex_up_to(text: str, most: int) -> bytes:
-    """Bytes in lower-case hex, 1 to ``most`` of them."""
     if not 1 <= len(text) // 2 <= most:
-        raise ValueError("what was signed has not its length")
+        raise ValueError("a signed statement has the wrong length")
     return hex_of(text, len(text) // 2)
 
 
 def hex_of(text: str, size: int = 32) -> bytes:
-    """``size`` bytes in lower-case hex."""
     if len(text) != 2 * size or not set(text) <= set("0123456789abcdef"):
-        raise ValueError("a hash or a secret has not its length or form")
+        raise ValueError("a hash or a secret has the wrong length or form")
     return bytes.fromhex(text)
 
 
@@ -184,14 +165,13 @@ _RECEIPTS_MAX: Final = 2  # delivered, and opened
 def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
     """A report's fields without digest and signature, and the digest.
 
-    ``hashed`` is SHA-256; this craft knows no cryptography.
+    ``hashed`` is SHA-256; this module uses no cryptographic library.
     """
-    plain = _plain(report)
+    plain = _fields(report)
     return plain, hashed(canonical_json(plain))
 
 
 def seal_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
-    """The file."""
     whole = {
         **plain,
         "digest": digest.hex(),
@@ -204,36 +184,38 @@ def seal_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | Non
 def read_report(
     untrusted_data: bytes, hashed: Callable[[bytes], bytes]
 ) -> tuple[Report, bytes, Signature | None]:
-    """The report in a file, its digest, and the signature beside it, which is *not* verified here.
+    """Read a report.
+
+    Returns: the report, its digest, and its signature, which is *not* verified here.
 
     Raises:
-        OlderReport, NewerReport: it says that it is of another version.
-        BadReport: it is none, or its digest is not that of its fields. The message repeats nothing
-            of what the file holds.
+        OlderReport, NewerReport: it has another version.
+        BadReport: it is no report, or its digest is wrong. The message repeats no content of the
+            file.
     """
     if len(untrusted_data) > _BYTES_MAX:
         raise BadReport(why="it is larger than any report")
     try:
-        _refuse_other_versions(_once(untrusted_data))
+        _refuse_other_versions(_decode_unique(untrusted_data))
         form = msgspec.json.decode(untrusted_data, type=ReportForm)
-        return _noun(form, hashed)
+        return _report_of(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_why(problem)) from None
 
 
-def _once(untrusted_data: bytes) -> object:
-    """What the bytes hold, if no object in them has one name twice: readers would differ on it."""
+def _decode_unique(untrusted_data: bytes) -> object:
+    """Decode JSON, refusing objects with duplicate names, which readers treat differently."""
 
-    def pairs(several: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in several}) != len(several):
-            raise ValueError("a field stands there twice")
-        return dict(several)
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in items}) != len(items):
+            raise ValueError("a field appears twice")
+        return dict(items)
 
     return json.loads(untrusted_data.decode(), object_pairs_hook=pairs)
 
 
 def _refuse_other_versions(whole: object) -> None:
-    """First of all, for other versions have other fields, and who sent one did nothing wrong."""
+    """Check the version first, because other versions have other fields without being malformed."""
     schema = whole.get("schema") if isinstance(whole, dict) else None
     other = _ANY_SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if other is None or (version := int(other[1])) == _VERSION:
@@ -243,10 +225,10 @@ def _refuse_other_versions(whole: object) -> None:
 
 def _why(problem: Exception) -> str:
     ours = type(problem) is ValueError and problem.args
-    return str(problem) if ours else "it is not the JSON object that is expected"
+    return str(problem) if ours else "it is not the expected JSON object"
 
 
-def _noun(
+def _report_of(
     form: ReportForm, hashed: Callable[[bytes], bytes]
 ) -> tuple[Report, bytes, Signature | None]:
     if form.schema != SCHEMA or form.warning != WARNING:
@@ -264,21 +246,21 @@ def _noun(
         named=tuple(form.named),
         cards=tuple(
             hex_up_to(one, _CARD_BYTES_MAX)
-            for one in few(form.cards, _RECEIPTS_MAX * len(form.copies))
+            for one in at_most(form.cards, _RECEIPTS_MAX * len(form.copies))
         ),
     )
     labels = [copy.to for copy in report.copies]
     if not 1 <= len(labels) <= min(_COPIES_MAX, form.compared) or len(set(labels)) != len(labels):
-        raise ValueError("its copies are none, too many, or two have one name")
+        raise ValueError("it lists no copies, too many, or two with one name")
     if len({copy.seed.reveal() for copy in report.copies}) != len(labels):
         raise ValueError("it lists one copy twice")
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
     plain, digest = write_report(report, hashed)
     if digest != hex_of(form.digest):
-        raise ValueError("its digest is not that of its fields: something in it was changed")
+        raise ValueError("its digest does not match its fields: something in it was changed")
     if msgspec.to_builtins(form) != {**plain, **_sealed(form)}:
-        raise ValueError("something in it is not in its one form")
+        raise ValueError("something in it is not in canonical form")
     return report, digest, _signature(form)
 
 
@@ -288,7 +270,7 @@ def _sealed(form: ReportForm) -> dict[str, str | None]:
 
 def _signature(form: ReportForm) -> Signature | None:
     if (form.device is None) != (form.signature is None):
-        raise ValueError("its signature is not whole")
+        raise ValueError("its signature is incomplete")
     if form.device is None or form.signature is None:
         return None
     return Signature(hex_of(form.device), hex_of(form.signature, 64))
@@ -332,7 +314,7 @@ def _copy(form: CopyForm) -> DisclosedCopy:
 
 
 def _proof(form: ProofForm) -> CopyProof:
-    marks = few(form.marks, PICTURES_MAX)
+    marks = at_most(form.marks, PICTURES_MAX)
     return CopyProof(
         message=MessageId(hex_of(form.message, ID_BYTES)),
         person=PersonId(hex_of(form.person)),
@@ -343,14 +325,14 @@ def _proof(form: ProofForm) -> CopyProof:
                 hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
                 hex_up_to(one.proof, PROOF_BYTES_MAX),
             )
-            for one in few(form.receipts, _RECEIPTS_MAX)
+            for one in at_most(form.receipts, _RECEIPTS_MAX)
         ),
         place=within(form.place, 1, len(marks)),
         nonce=None if form.nonce is None else Secret(hex_of(form.nonce)),
     )
 
 
-def _plain(report: Report) -> dict[str, Any]:
+def _fields(report: Report) -> dict[str, Any]:
     given, examined = report.given, report.examined
     return {
         "schema": SCHEMA,
@@ -372,14 +354,14 @@ def _plain(report: Report) -> dict[str, Any]:
         "compared": given.compared,
         "alpha": repr(report.alpha),
         "dither": given.dither.reveal().hex(),
-        "copies": [_plain_copy(copy) for copy in report.copies],
+        "copies": [_copy_fields(copy) for copy in report.copies],
         "finding": report.finding.value,
         "named": list(report.named),
         "cards": [card.hex() for card in report.cards],
     }
 
 
-def _plain_copy(copy: DisclosedCopy) -> dict[str, object]:
+def _copy_fields(copy: DisclosedCopy) -> dict[str, object]:
     return {
         "to": copy.to,
         "seed": copy.seed.reveal().hex(),
@@ -389,11 +371,11 @@ def _plain_copy(copy: DisclosedCopy) -> dict[str, object]:
         "score": repr(copy.score),
         "chance": repr(copy.chance),
         "likelihood_ratio": repr(copy.likelihood_ratio),
-        "proof": None if copy.proof is None else _plain_proof(copy.proof),
+        "proof": None if copy.proof is None else _proof_fields(copy.proof),
     }
 
 
-def _plain_proof(proof: CopyProof) -> dict[str, object]:
+def _proof_fields(proof: CopyProof) -> dict[str, object]:
     return {
         "message": proof.message.hex(),
         "place": proof.place,

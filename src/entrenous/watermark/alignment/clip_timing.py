@@ -1,4 +1,4 @@
-"""Which moment of a sent clip a frame shows, how fast it plays, and how the camera moves."""
+"""The timing of a found frame in a sent clip, the playing speed, and the camera's motion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,15 @@ _ROUGH_SPEEDS: Final = 75
 _FINE_SPEEDS: Final = 41
 _FINE_SHIFTS: Final = 25
 _COVERED_MIN: Final = 0.05  # of the frame
-_CALM: Final = 1e-6
+_POWER_MIN: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The found clip's time 0 is ``start_s`` of the sent one; ``speed`` sent seconds pass in each
-    of its own. ``likeness`` runs from -1 to 2: both correlations, added up.
+class Timing:
+    """A time mapping: the found clip starts at ``start_s`` of the sent one and plays ``speed``
+    times as fast.
+
+    ``likeness``, -1 to 2, is the sum of two correlations.
     """
 
     start_s: float
@@ -35,7 +37,7 @@ class Moment:
 
 
 def small(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
-    """A frame at the size at which moments are compared."""
+    """A frame at the size at which timings are compared."""
     factor = side_px / max(luma.shape)
     if factor >= 1.0:
         return luma
@@ -43,35 +45,39 @@ def small(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def laid_small(
+def warp_to_thumbnail(
     found: Grey, homography: Homography, sent_size: tuple[int, int], shape: tuple[int, int]
 ) -> tuple[Rows, NDArray[np.bool_]]:
-    """A found frame on a small sent frame's grid, flattened, and where it shows something.
+    """Warp a found frame to a sent thumbnail's grid.
 
     Args:
         found: (h, w).
         homography: from pixels of the sent frames, at ``sent_size``, to those of the found ones.
         sent_size: (width, height).
-        shape: (rows, columns) of small sent frames.
+        shape: (rows, columns) of the thumbnails.
+
+    Returns: the flattened pixels, and a mask of where the found frame covers them.
     """
     rows, columns = shape
-    way = homography @ resizing((columns, rows), sent_size)
-    scale = max(1.0, scale_at(way, np.array([columns / 2.0, rows / 2.0])))
+    onto = homography @ resizing((columns, rows), sent_size)
+    scale = max(1.0, scale_at(onto, np.array([columns / 2.0, rows / 2.0])))
     size = (max(1, round(found.shape[1] / scale)), max(1, round(found.shape[0] / scale)))
     thin = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
-    way = resizing((found.shape[1], found.shape[0]), size) @ way
+    onto = resizing((found.shape[1], found.shape[0]), size) @ onto
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpPerspective(thin.astype(np.float32), way, (columns, rows), flags=flags)
-    inside = cv2.warpPerspective(np.ones(thin.shape, np.float32), way, (columns, rows), flags=flags)
-    return np.asarray(laid.ravel(), np.float32), inside.ravel() > 0.999
+    warped = cv2.warpPerspective(thin.astype(np.float32), onto, (columns, rows), flags=flags)
+    inside = cv2.warpPerspective(
+        np.ones(thin.shape, np.float32), onto, (columns, rows), flags=flags
+    )
+    return np.asarray(warped.ravel(), np.float32), inside.ravel() > 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strips:
-    """Frames of both clips on one small grid, flattened, and their times.
+    """Frames of both clips on one small grid, flattened, with their times.
 
-    ``found`` is (P, pixels), laid over the sent frames' grid, at ``found_times`` (P,) seconds;
-    ``sent`` is (N, pixels) at ``sent_times`` (N,), rising; ``covered`` (pixels,) says where found
+    ``found`` (P, pixels) is warped to the sent frames' grid, at ``found_times`` (P,) seconds;
+    ``sent`` is (N, pixels) at rising ``sent_times`` (N,); ``covered`` (pixels,) is where found
     frames show something.
     """
 
@@ -81,40 +87,39 @@ class Strips:
     sent_times: Times
     covered: NDArray[np.bool_]
 
-    def pinned(self, near: Moment, found_s: float, sent_s: float) -> Moment:
-        """The best moment near this one at which the found time ``found_s`` is ``sent_s``."""
-        speeds = near.speed + np.linspace(-self._turn(), self._turn(), _FINE_SPEEDS)
+    def pinned(self, near: Timing, found_s: float, sent_s: float) -> Timing:
+        """The best timing near this one that maps the found time ``found_s`` to ``sent_s``."""
+        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
         return self._best(sent_s - speeds * found_s, speeds)
 
-    def anywhere(self) -> Moment:
-        """The best moment of all."""
+    def anywhere(self) -> Timing:
         speeds = np.geomspace(*_SPEED_RANGE, _ROUGH_SPEEDS)
         middles, speed = (
             grid.ravel() for grid in np.meshgrid(self.sent_times, speeds, indexing="ij")
         )
         return self._best(middles - speed * float(np.mean(self.found_times)), speed)
 
-    def refined(self, near: Moment) -> Moment:
-        """The best moment within a few frames and a few per cent of ``near``."""
+    def refined(self, near: Timing) -> Timing:
+        """The best timing within a few frames and a few per cent of ``near``."""
         frame_s = self._frame_s()
         middle = float(np.mean(self.found_times))
         shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFTS)
-        turns = near.speed + np.linspace(-self._turn(), self._turn(), _FINE_SPEEDS)
-        shift, speed = (grid.ravel() for grid in np.meshgrid(shifts, turns, indexing="ij"))
+        speeds = near.speed + np.linspace(-self._speed_slack(), self._speed_slack(), _FINE_SPEEDS)
+        shift, speed = (grid.ravel() for grid in np.meshgrid(shifts, speeds, indexing="ij"))
         return self._best(near.start_s + near.speed * middle + shift - speed * middle, speed)
 
-    def _best(self, starts: Times, speeds: Times) -> Moment:
+    def _best(self, starts: Times, speeds: Times) -> Timing:
         wanted = starts[:, None] + speeds[:, None] * self.found_times[None, :]
         likeness = _Likeness.of(self.found, self.sent, self.covered)
-        judged = likeness.at(nearest(self.sent_times, wanted))
+        scores = likeness.at(nearest(self.sent_times, wanted))
         frame_s = self._frame_s()
         outside = (wanted < self.sent_times[0] - frame_s) | (wanted > self.sent_times[-1] + frame_s)
-        judged -= outside.mean(axis=1)
-        best = int(judged.argmax())
-        return Moment(float(starts[best]), float(speeds[best]), float(judged[best]))
+        scores -= outside.mean(axis=1)
+        best = int(scores.argmax())
+        return Timing(float(starts[best]), float(speeds[best]), float(scores[best]))
 
-    def _turn(self) -> float:
-        """How far the speed may be off, when both ends may be off by a few frames."""
+    def _speed_slack(self) -> float:
+        """Uncertainty of the speed when both ends may be off by a few frames."""
         frame_s = self._frame_s()
         return min(0.03, 3.0 * frame_s / max(float(np.ptp(self.found_times)), frame_s))
 
@@ -124,7 +129,7 @@ class Strips:
 
 
 def nearest(times: Times, wanted: Times) -> NDArray[np.int64]:
-    """For each wanted time, the number of the nearest of ``times`` (rising)."""
+    """For each wanted time, the index of the nearest of the rising ``times``."""
     after = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     if len(times) == 1:
         return np.zeros(np.shape(wanted), np.int64)
@@ -146,14 +151,16 @@ class _Likeness:
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
     def at(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Likeness of hypotheses: ``places`` is (K, P), which sent frame each found one shows."""
+        """Likeness of hypotheses (K, P), which give the sent frame that each found one shows."""
         number = np.arange(places.shape[1])
         cross = self.cross[number, places]
         power = self.sent[places, places].sum(axis=1) * np.trace(self.found)
-        still = cross.sum(axis=1) / np.sqrt(np.maximum(power, _CALM))
-        return np.asarray(still + self._moving(places, number), np.float64)
+        picture_likeness = cross.sum(axis=1) / np.sqrt(np.maximum(power, _POWER_MIN))
+        return np.asarray(picture_likeness + self._motion_likeness(places, number), np.float64)
 
-    def _moving(self, places: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _motion_likeness(
+        self, places: NDArray[np.int64], number: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         one, other = places[:, :-1], places[:, 1:]
         first, second = number[:-1], number[1:]
         product = (
@@ -167,11 +174,11 @@ class _Likeness:
             self.found[first, first] + self.found[second, second] - 2.0 * self.found[first, second]
         )
         power = np.maximum(sent, 0.0).sum(axis=1) * max(float(found.sum()), 0.0)
-        return np.asarray(product / np.sqrt(np.maximum(power, _CALM)), np.float64)
+        return np.asarray(product / np.sqrt(np.maximum(power, _POWER_MIN)), np.float64)
 
 
 def _level(rows: Rows) -> Rows:
-    """Brightness and contrast of each picture taken out."""
+    """Remove the brightness and contrast of each picture."""
     if rows.shape[1] == 0:
         return np.zeros((len(rows), 1), np.float32)
     centred = rows - rows.mean(axis=1, keepdims=True)
@@ -180,23 +187,21 @@ def _level(rows: Rows) -> Rows:
 
 
 def likeness(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> float:
-    """Correlation of two flattened frames where one covers the other."""
+    """Correlation of two flattened frames in the covered area."""
     x, y = (_level(rows[None, covered])[0] for rows in (one, other))
-    return float(np.dot(x, y) / max(float(np.linalg.norm(x) * np.linalg.norm(y)), _CALM))
+    return float(np.dot(x, y) / max(float(np.linalg.norm(x) * np.linalg.norm(y)), _POWER_MIN))
 
 
 def detail(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is finer than two pixels or so: it tells one frame from the next."""
+    """Detail finer than about two pixels, which distinguishes neighbouring frames."""
     return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), 1.5), np.float32)
 
 
-def enough(covered: NDArray[np.bool_]) -> bool:
-    """Whether so much is covered that a comparison says something."""
+def covers_enough(covered: NDArray[np.bool_]) -> bool:
     return bool(covered.mean() >= _COVERED_MIN)
 
 
-def stacked(frames: Sequence[Grey]) -> Rows:
-    """Small frames as rows."""
+def thumbnail_rows(frames: Sequence[Grey]) -> Rows:
     return np.stack([small(frame).ravel().astype(np.float32) for frame in frames])
 
 
@@ -206,19 +211,19 @@ _CAMERA_SIDE_PX: Final = 320
 _POINTS: Final = 200
 _QUALITY: Final = 0.01
 _APART_PX: Final = 8
-_AGREEING_MIN: Final = 20  # points: fewer share no motion, as across a cut
+_AGREEING_MIN: Final = 20  # points; fewer show no common motion, as across a cut
 _TOLERANCE_PX: Final = 0.7
-_SCALE_RANGE: Final = (0.8, 1.25)  # in one step: beyond, it is no camera
+_SCALE_RANGE: Final = (0.8, 1.25)  # per step; beyond this it is no camera motion
 _NOTHING: Final = 1e-9
-_STILL_PX: Final = 0.05  # less in one step is taken for none
+_STILL_PX: Final = 0.05  # less per step is treated as none
 
 
 class Follower:
-    """Follows the camera through a clip, frame by frame.
+    """Tracks the camera through a clip, frame by frame.
 
-    :meth:`step` gives the similarity from the *first* frame's coordinates to the present one's, in
-    units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0. Across a
-    cut the motion is taken as none: what comes after is a different picture anyway.
+    :meth:`step` returns the similarity from the *first* frame's coordinates to the current one's,
+    in units of the longest side, as (a, b, x, y): x' = a x - b y + x0, y' = b x + a y + y0. Across
+    a cut the motion is treated as none, because the picture changes anyway.
     """
 
     def __init__(self) -> None:
@@ -226,47 +231,43 @@ class Follower:
         self._total = np.eye(3)
 
     def step(self, luma: Grey) -> Row:
-        """Take the next frame's luma, (H, W) uint8."""
-        small = _small(luma)
+        """Add the next frame's luma, (H, W) uint8."""
+        frame = small(luma, _CAMERA_SIDE_PX)
         if self._before is not None:
-            self._total = _motion(self._before, small) @ self._total
-        self._before = small
+            self._total = _motion(self._before, frame) @ self._total
+        self._before = frame
         (a, _, x), (b, _, y) = self._total[:2]
         return float(a), float(b), float(x), float(y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """When a clip's frames come and where the camera is at each: (N,) seconds, (N, 4) motions."""
+    """The times of a clip's frames, (N,) seconds, and the camera's motion at each, (N, 4)."""
 
     times: NDArray[np.float64]
     motions: NDArray[np.float64]
 
     @classmethod
     def of(cls, survey: Survey) -> Self:
-        """As a survey has it."""
         times = np.frombuffer(survey.times, np.float64)
         return cls(times, np.frombuffer(survey.motions, np.float64).reshape(len(times), 4))
 
     @property
     def length_s(self) -> float:
-        """From the first frame to the end of the last, which lasts as long as the one before."""
+        """From the first frame to the end of the last, which lasts as long as the one before it."""
         last = float(self.times[-1] - self.times[-2]) if len(self.times) > 1 else 0.0
         return float(self.times[-1] - self.times[0]) + last
 
     def way(self, start_s: float, stop_s: float, size: tuple[int, int]) -> Motion:
-        """2 x 3: from pixels of the frame nearest to ``start_s`` to those of the one nearest to
-        ``stop_s``, both of ``size``.
-        """
+        """The motion, 2 x 3, between the frames nearest to two times, for frames of ``size``."""
         one, other = self.nearest(start_s), self.nearest(stop_s)
-        moved = _matrix(self.motions[other]) @ np.linalg.inv(_matrix(self.motions[one]))
-        moved[:2, 2] *= max(size)
-        if np.abs(moved - np.eye(3)).max() < _NOTHING:
-            moved = np.eye(3)  # rounding is no motion
-        return np.asarray(moved[:2], np.float64)
+        motion = _matrix(self.motions[other]) @ np.linalg.inv(_matrix(self.motions[one]))
+        motion[:2, 2] *= max(size)
+        if np.abs(motion - np.eye(3)).max() < _NOTHING:
+            motion = np.eye(3)  # remove rounding errors
+        return np.asarray(motion[:2], np.float64)
 
     def nearest(self, at_s: float) -> int:
-        """Number of the frame that is nearest in time."""
         after = int(np.searchsorted(self.times, at_s))
         around = range(max(0, after - 1), min(len(self.times), after + 1))
         return min(around, key=lambda number: abs(float(self.times[number]) - at_s))
@@ -277,37 +278,29 @@ def _matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([[a, -b, x], [b, a, y], [0.0, 0.0, 1.0]])
 
 
-def _small(luma: Grey) -> Grey:
-    factor = _CAMERA_SIDE_PX / max(luma.shape)
-    if factor >= 1.0:
-        return luma
-    size = (max(1, round(luma.shape[1] * factor)), max(1, round(luma.shape[0] * factor)))
-    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _motion(before: Grey, after: Grey) -> NDArray[np.float64]:
-    """3 x 3 in units of the longest side; the identity when no motion is shared."""
+    """3 x 3 in units of the longest side; the identity if there is no common motion."""
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
-    if not len(np.atleast_1d(points)) >= _AGREEING_MIN:  # OpenCV gives None for no point
+    if not len(np.atleast_1d(points)) >= _AGREEING_MIN:  # OpenCV returns None for no points
         return np.eye(3)
-    moved, known, _ = cv2.calcOpticalFlowPyrLK(before, after, points, np.empty_like(points))
+    motion, known, _ = cv2.calcOpticalFlowPyrLK(before, after, points, np.empty_like(points))
     keep = known.ravel() == 1
     if int(keep.sum()) < _AGREEING_MIN:
         return np.eye(3)
     affine, agree = cv2.estimateAffinePartial2D(
-        points[keep], moved[keep], method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE_PX
+        points[keep], motion[keep], method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE_PX
     )
     if affine is None or int(agree.sum()) < max(_AGREEING_MIN, keep.sum() // 3):
         return np.eye(3)
-    return _settled(affine, max(before.shape), (before.shape[1], before.shape[0]))
+    return _without_drift(affine, max(before.shape), (before.shape[1], before.shape[0]))
 
 
-def _settled(affine: Motion, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
-    """A still camera is kept exactly still, so that no drift adds up from noise."""
+def _without_drift(affine: Motion, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the identity for a still camera, so that noise does not add up to drift."""
     corners = np.array([[0.0, 0.0, 1.0], [size[0], 0.0, 1.0], [0.0, size[1], 1.0], [*size, 1.0]])
-    strayed = np.abs(corners @ affine.T - corners[:, :2]).max()
+    displacement = np.abs(corners @ affine.T - corners[:, :2]).max()
     scale = float(np.hypot(affine[0, 0], affine[1, 0]))
-    if strayed < _STILL_PX or not _SCALE_RANGE[0] <= scale <= _SCALE_RANGE[1]:
+    if displacement < _STILL_PX or not _SCALE_RANGE[0] <= scale <= _SCALE_RANGE[1]:
         return np.eye(3)
     whole = np.vstack([affine, [0.0, 0.0, 1.0]])
     whole[:2, 2] /= side

@@ -1,4 +1,4 @@
-"""What a homography cannot explain: a lens, a wave, curled paper."""
+"""Distortions beyond a homography: a lens, a wave, curled paper."""
 
 import math
 from typing import Final
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 from scipy.sparse import csr_array
 
-from entrenous.watermark.alignment.gauss_newton import BLOCK_PX, Equations, Level, stepped_on
+from entrenous.watermark.alignment.gauss_newton import BLOCK_PX, Equations, Level, gauss_newton_step
 from entrenous.watermark.alignment.transforms import (
     Bend,
     Lens,
@@ -20,93 +20,97 @@ from entrenous.watermark.alignment.transforms import (
     weights,
 )
 
-# of the longest side: how far off a right match may be, from step to step
+# tolerance for matches, as a share of the longest side, for each step
 _REACHES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
-_FIELD: Final = 4  # blocks along a chequerboard's field
+_SQUARE_BLOCKS: Final = 4  # blocks along a side of a chequerboard square
 _TRIED: Final = 6  # spans
-_SURE: Final = 5.0  # standard deviations
-_WORTH_PX: Final = 0.07  # of the bench, along either axis
+_SIGNIFICANT: Final = 5.0  # standard deviations
+_DISPLACEMENT_MIN_PX: Final = 0.07  # bench pixels, along either axis
 _RIDGE: Final = 1e-6
-# how far neighbours of one span may leave a straight line, as a share of the longest side; n spans
-# get the 1.5th power of n less: a wave n times as short is n squared times as curved, but rarer
+# typical deviation of neighbouring control points from a straight line, as a share of the longest
+# side, divided by n^1.5 for n spans: a wave n times as short is n^2 times as curved, but rarer
 _STIFF: Final = 0.3
 _STIFF_POWER: Final = 1.5
 Box = tuple[float, float, float, float]
 
 
-def lensed(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size) -> Pose | None:
-    """A homography and a lens through matched points, most of which are right."""
+def fit_lens(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size) -> Pose | None:
+    """Fit a homography and a lens to matched points, most of which are right."""
     lens = Lens(((found[0] - 1) / 2, (found[1] - 1) / 2), float(np.hypot(*found)) / 2)
     pose = Pose(pose.homography, None, lens)
     if len(at_sent) == 0:
         return pose
     for reach in _REACHES:
-        off = apply_homography(inverse(pose.homography), _unswelled(pose, at_found)) - at_sent
+        offsets = apply_homography(inverse(pose.homography), _undistorted(pose, at_found)) - at_sent
         near = reach * max(sent)
-        trust = near**2 / ((off**2).sum(axis=1) + near**2) ** 2
-        flow = Equations(at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * off)
-        stepped = stepped_on(flow, pose, sent, step_px_max=np.inf)
+        trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
+        flow = Equations(
+            at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * offsets
+        )
+        stepped = gauss_newton_step(flow, pose, sent, step_px_max=np.inf)
         if stepped is None:
             return None
         pose = stepped[0]
     return pose
 
 
-def threaded(
+def fit_bend_to_matches(
     base: Pose,
     at_sent: Points,
     at_found: Points,
     seen: tuple[int, int, int, int],
     spans: tuple[int, int],
 ) -> Pose:
-    """A bend of so many spans (rows, columns) through matched points, most of which are right."""
+    """Fit a bend with ``spans`` (rows, columns) to matched points, most of which are right."""
     box = (seen[0] - 0.5, seen[1] - 0.5, seen[2] - 0.5, seen[3] - 0.5)
     longest = max(box[2] - box[0], box[3] - box[1])
-    lattice = held = _refined(base.bend, box, spans)
+    lattice = anchor = _resampled_lattice(base.bend, box, spans)
     stiff = _stiff(lattice, longest, spans)
-    straight = apply_homography(inverse(base.homography), _unswelled(base, at_found))
+    straight = apply_homography(inverse(base.homography), _undistorted(base, at_found))
     for reach in _REACHES:
-        off = straight - at_sent - Bend(lattice, box).at(at_sent)
+        offsets = straight - at_sent - Bend(lattice, box).at(at_sent)
         near = reach * longest
-        trust = near**2 / ((off**2).sum(axis=1) + near**2) ** 2
-        flow = Equations(at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * off)
-        lattice = lattice + _step(flow, box, lattice - held, stiff, np.inf)[0]
+        trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
+        flow = Equations(
+            at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * offsets
+        )
+        lattice = lattice + _step(flow, box, lattice - anchor, stiff, np.inf)[0]
     return Pose(base.homography, Bend(lattice, box), base.lens)
 
 
-def _unswelled(pose: Pose, at_found: Points) -> Points:
-    return at_found if pose.lens is None else pose.lens.undone(at_found)
+def _undistorted(pose: Pose, at_found: Points) -> Points:
+    return at_found if pose.lens is None else pose.lens.undistorted(at_found)
 
 
-def bent(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
-    """The bend of so many spans (rows, columns) that fits best, starting from ``pose``'s.
+def fit_bend(on: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
+    """Fit the bend with ``spans`` (rows, columns) to the pixels, starting from the one of ``pose``.
 
-    It is held stiff around the bend of ``base``, of the same homography and lens.
+    It is regularised towards the bend of ``base``, which has the same homography and lens.
     """
-    inward, rest = on.bench.inward(pose), on.bench.inward(base)
+    at_bench, rest = on.bench.inward(pose), on.bench.inward(base)
     box = (-0.5, -0.5, on.bench.size[0] - 0.5, on.bench.size[1] - 0.5)
-    lattice, held = (_refined(one.bend, box, spans) for one in (inward, rest))
+    lattice, anchor = (_resampled_lattice(one.bend, box, spans) for one in (at_bench, rest))
     stiff = _stiff(lattice, max(on.bench.size), spans)
     for _ in range(steps):
-        flow = on.flow(Pose(inward.homography, Bend(lattice, box), inward.lens))
-        step, moved = _step(flow, box, lattice - held, stiff)
+        flow = on.flow(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
+        step, moved = _step(flow, box, lattice - anchor, stiff)
         lattice = lattice + step
         if moved < _SETTLED_PX:
             break
-    return on.bench.outward(Pose(inward.homography, Bend(lattice, box), inward.lens))
+    return on.bench.outward(Pose(at_bench.homography, Bend(lattice, box), at_bench.lens))
 
 
 def _step(
     flow: Equations,
     box: Box,
-    off: NDArray[np.float64],
+    offsets: NDArray[np.float64],
     stiff: NDArray[np.float64],
     step_px_max: float = _STEP_PX_MAX,
 ) -> tuple[NDArray[np.float64], float]:
-    """How the lattice should change, and the farthest that any block is moved by it."""
-    rows, columns = off.shape[:2]
+    """The change of the lattice, and the largest displacement of a block by it."""
+    rows, columns = offsets.shape[:2]
     along_x = weights(flow.centres[:, 0], box[0], box[2], columns - 3)
     along_y = weights(flow.centres[:, 1], box[1], box[3], rows - 3)
     basis = csr_array((along_y[:, :, None] * along_x[:, None, :]).reshape(len(along_x), -1))
@@ -115,49 +119,51 @@ def _step(
         (basis.T @ basis.multiply(part[:, None])).toarray() for part in flow.information.T
     )
     normal = np.block([[xx + stiff, xy], [xy, yy + stiff]])
-    flat = off.reshape(points, 2)
+    flat = offsets.reshape(points, 2)
     pull = np.concatenate([basis.T @ flow.pull[:, k] - stiff @ flat[:, k] for k in range(2)])
     step = solve(normal, pull, assume_a="pos").reshape(2, points).T
     moved = float(np.abs(basis @ step).max(initial=0.0))
     return step.reshape(rows, columns, 2) * min(1.0, step_px_max / max(moved, 1e-9)), moved
 
 
-def wants_bending(on: Level, pose: Pose) -> bool:
-    """Whether blocks still move together where others say so, and far enough to matter.
+def needs_bend(on: Level, pose: Pose) -> bool:
+    """Whether blocks still move together significantly, and far enough to matter.
 
-    Every other field of a chequerboard foretells, by a bend through it, how the rest would move;
-    the gain of that, over what noise alone would give, is in standard deviations. Shrinking two
-    pictures whose pixels do not meet moves their detail too, by up to 0.055 pixels of the bench.
+    The displacements in the squares of one colour of a chequerboard predict, by a bend, those in
+    the others. The gain of that prediction over noise is measured in standard deviations. Shrinking
+    two pictures with different pixel grids also moves their detail, by up to 0.055 bench pixels.
     """
     flow = on.flow(on.bench.inward(pose))
     width, height = on.bench.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
-    field = np.floor(flow.centres / (_FIELD * BLOCK_PX)).sum(axis=1) % 2 == 0
+    squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
     flat = np.zeros((_TRIED + 3, _TRIED + 3, 2))
     stiff = _stiff(flat, max(on.bench.size), (_TRIED, _TRIED))
-    gain = noise = told_of = 0.0
-    for told in (field, ~field):
-        part = Equations(flow.centres, flow.information * told[:, None], flow.pull * told[:, None])
+    gain = noise = information_sum = 0.0
+    for predicting in (squares, ~squares):
+        part = Equations(
+            flow.centres, flow.information * predicting[:, None], flow.pull * predicting[:, None]
+        )
         step, _ = _step(part, box, flat, stiff, np.inf)
-        moved = Bend(step, box).at(flow.centres[~told])
-        xx, xy, yy = flow.information[~told].T
+        moved = Bend(step, box).at(flow.centres[~predicting])
+        xx, xy, yy = flow.information[~predicting].T
         square = xx * moved[:, 0] ** 2 + 2 * xy * moved.prod(axis=1) + yy * moved[:, 1] ** 2
-        gain += float((2.0 * (flow.pull[~told] * moved).sum(axis=1) - square).sum())
+        gain += float((2.0 * (flow.pull[~predicting] * moved).sum(axis=1) - square).sum())
         noise += 4.0 * float(square.sum())
-        told_of += float((xx + yy).sum()) / 2
-    moved_px = math.sqrt(noise / 4.0 / max(told_of, 1e-9))
-    return gain > _SURE * math.sqrt(noise) and moved_px > _WORTH_PX
+        information_sum += float((xx + yy).sum()) / 2
+    moved_px = math.sqrt(noise / 4.0 / max(information_sum, 1e-9))
+    return gain > _SIGNIFICANT * math.sqrt(noise) and moved_px > _DISPLACEMENT_MIN_PX
 
 
 def _stiff(
     lattice: NDArray[np.float64], longest: float, spans: tuple[int, int]
 ) -> NDArray[np.float64]:
-    give: float = _STIFF * longest / max(spans) ** _STIFF_POWER
-    return np.asarray(_stiffness(*lattice.shape[:2]) / give**2, np.float64)
+    slack: float = _STIFF * longest / max(spans) ** _STIFF_POWER
+    return np.asarray(_stiffness(*lattice.shape[:2]) / slack**2, np.float64)
 
 
 def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
-    """Squared second differences along rows, along columns and mixed: a thin plate's."""
+    """Squared second differences along rows, along columns and mixed, as in a thin plate."""
     second = [np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns)]
     first = [np.diff(np.eye(count), axis=0) for count in (rows, columns)]
     plate = (
@@ -168,8 +174,8 @@ def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
     return np.asarray(plate + _RIDGE * np.eye(rows * columns), np.float64)
 
 
-def _refined(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
-    """The same deformation on a lattice of other spans (least squares; exact when they nest)."""
+def _resampled_lattice(bend: Bend | None, box: Box, spans: tuple[int, int]) -> NDArray[np.float64]:
+    """The same deformation on a lattice with other spans (least squares; exact if they nest)."""
     rows, columns = spans
     if bend is None:
         return np.zeros((rows + 3, columns + 3, 2))

@@ -1,4 +1,4 @@
-"""Feature points that survive a crop, a turn, a resize or a new encoding, and their matches."""
+"""Local features that survive cropping, rotation, resizing and recoding, and their matching."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,13 +11,15 @@ from entrenous.watermark.alignment.transforms import Points, Size, apply_homogra
 
 Pixels = NDArray[np.uint8]
 SIDE_PX: Final = 1200
-_SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged to this: SIFT starves on few pixels
+_SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged: SIFT finds little in few pixels
 _POINTS: Final = 3000
 _POINTS_POOR: Final = 1500
 _RANGE_POOR: Final = 120.0  # grey levels between the darkest and brightest hundredth
 _CONTRAST: Final = 0.04
 _EDGE: Final = 10.0
-_CONTRAST_POOR: Final = 0.003  # for skies, night, skin: points as faint as noise; the match sorts
+_CONTRAST_POOR: Final = (
+    0.003  # for skies, night, skin: points as faint as noise; matching filters them
+)
 _EDGE_POOR: Final = 30.0
 _SIDE_PX_BLURRED: Final = 500
 _RATIO: Final = 0.85
@@ -25,9 +27,10 @@ _RATIO: Final = 0.85
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Points of one picture of ``size`` (width, height), strongest first, and their looks.
+    """The features of one picture of ``size`` (width, height), strongest first.
 
-    ``points`` are N x 2 in that picture's pixels; ``looks`` N x 128, rows of Euclidean norm 1.
+    ``points`` are N x 2 in that picture's pixels; ``looks`` are the N x 128 descriptors, rows of
+    Euclidean norm 1.
     """
 
     size: Size
@@ -36,84 +39,79 @@ class Features:
 
 
 def features(pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
-    """The ``limit`` strongest points of a picture, looked at ``side_px`` wide (or high)."""
+    """The ``limit`` strongest features of a picture, resized to ``side_px`` on its longest side."""
     return points_of(grey_of(pixels_rgb), side_px=side_px, limit=limit)
 
 
 def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> Features:
-    """The same from luma, (h, w)."""
+    """As :func:`features`, from luma (h, w)."""
     height, width = grey.shape
-    seen = stretched(resized(grey, looked_at_px(max(width, height), side_px)))
-    points, looks = _sift(seen, limit, _CONTRAST, _EDGE)
+    found = stretched(resized(grey, looked_at_px(max(width, height), side_px)))
+    points, descriptors = _sift(found, limit, _CONTRAST, _EDGE)
     if len(points) < _POINTS_POOR:
-        points, looks = _sift(seen, limit, _CONTRAST_POOR, _EDGE_POOR)
-    back = resizing((seen.shape[1], seen.shape[0]), (width, height))
-    return Features((width, height), apply_homography(back, points), looks)
+        points, descriptors = _sift(found, limit, _CONTRAST_POOR, _EDGE_POOR)
+    to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
+    return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
 def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
-    """Points of the large shapes only, for flat graphics and very noisy pictures."""
+    """Features of large shapes only, for flat graphics and very noisy pictures."""
     height, width = grey.shape
     small = stretched(resized(grey, _SIDE_PX_BLURRED))
-    points, looks = _sift(cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR)
-    back = resizing((small.shape[1], small.shape[0]), (width, height))
-    return Features((width, height), apply_homography(back, points), looks)
+    points, descriptors = _sift(
+        cv2.GaussianBlur(small, (0, 0), 1.0), limit, _CONTRAST_POOR, _EDGE_POOR
+    )
+    to_full_size = resizing((small.shape[1], small.shape[0]), (width, height))
+    return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
-def flipped(seen: Features, *, mirrored: bool, inverted: bool) -> Features:
-    """The looks that the same points would have in a mirror, or with inverted colours.
+def flipped(found: Features, *, mirrored: bool, inverted: bool) -> Features:
+    """The descriptors that the same points would have in a mirror image, or with inverted colours.
 
-    A mirror turns SIFT's 4 x 4 cells over along one axis and its 8 directions around; inverted
-    colours turn every point by half a turn. Both only permute the 128 numbers, exactly. The points
-    stay where they are in the picture as it is.
+    A mirror reverses SIFT's 4 x 4 cells along one axis and its 8 directions; inverted colours turn
+    every point by half a turn. Both are exact permutations of the 128 numbers. The points keep
+    their positions in the original picture.
     """
-    cells = seen.looks.reshape(-1, 4, 4, 8)
+    cells = found.looks.reshape(-1, 4, 4, 8)
     if mirrored:
         cells = cells[:, ::-1, :, -np.arange(8) % 8]
     if inverted:
         cells = cells[:, ::-1, ::-1, :]
-    return Features(seen.size, seen.points, np.ascontiguousarray(cells).reshape(-1, 128))
+    return Features(found.size, found.points, np.ascontiguousarray(cells).reshape(-1, 128))
 
 
 def looked_at_px(longest_px: int, side_px: int) -> int:
-    """The longest side that a picture is really looked at with."""
+    """The longest side at which a picture is really analysed."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
 
 
-def strongest(seen: Features, count: int) -> Features:
-    """The same with at most ``count`` points."""
-    return Features(seen.size, seen.points[:count], seen.looks[:count])
+def strongest(found: Features, count: int) -> Features:
+    return Features(found.size, found.points[:count], found.looks[:count])
 
 
 def matches(found: Features, sent: Features) -> tuple[Points, Points]:
-    """Pairs of points, mutually best and clearly better than the second best: (sent, found)."""
+    """Mutually best matches that are clearly better than the second best: points (sent, found)."""
     if min(len(found.points), len(sent.points)) < 2:
         return np.empty((0, 2)), np.empty((0, 2))
-    alike = sent.looks @ found.looks.T
-    best = alike.argmax(axis=1)
+    similarity = sent.looks @ found.looks.T
+    best = similarity.argmax(axis=1)
     rows = np.arange(len(best))
-    first = alike[rows, best]
-    mutual = first >= alike.max(axis=0)[best]
-    alike[rows, best] = -1.0
-    second = alike.max(axis=1)
+    first = similarity[rows, best]
+    mutual = first >= similarity.max(axis=0)[best]
+    similarity[rows, best] = -1.0
+    second = similarity.max(axis=1)
     # for rows of norm 1, the squared distance is 2 - 2 x the cosine
     clear = (1.0 - first) < _RATIO**2 * (1.0 - second)
     keep = mutual & clear
     return sent.points[keep], found.points[best[keep]]
 
 
-def likeness(found: Features, sent: Features) -> int:
-    """How many points of both match; tells which of many sent pictures to try first."""
-    return len(matches(found, sent)[0])
-
-
 def grey_of(pixels_rgb: Pixels) -> Pixels:
-    """Luma, rounded."""
     return np.asarray(cv2.cvtColor(pixels_rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def resized(grey: Pixels, side_px: int) -> Pixels:
-    """To ``side_px`` on the longest side: averaged when smaller, bicubic when larger."""
+    """Resize to ``side_px`` on the longest side, by averaging or bicubic enlargement."""
     height, width = grey.shape[:2]
     factor = side_px / max(width, height)
     if factor == 1.0:
@@ -124,7 +122,7 @@ def resized(grey: Pixels, side_px: int) -> Pixels:
 
 
 def stretched(grey: Pixels) -> Pixels:
-    """A flat contrast pulled apart, so that SIFT's fixed threshold does not starve."""
+    """Stretch a low contrast, so that points reach SIFT's fixed threshold."""
     dark, bright = np.percentile(grey[::4, ::4], [1, 99])
     if bright - dark >= _RANGE_POOR or bright <= dark:
         return grey
@@ -135,12 +133,12 @@ def _sift(
     grey: Any, limit: int, contrast: float, edge: float
 ) -> tuple[Points, NDArray[np.float32]]:
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
-    seen: tuple[Any, Any] = sift.detectAndCompute(grey, None)
-    keypoints, descriptors = seen
+    found: tuple[Any, Any] = sift.detectAndCompute(grey, None)
+    keypoints, descriptors = found
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
     strength = np.array([point.response for point in keypoints])
-    order = np.argsort(-strength, kind="stable")[:limit]  # more than asked when responses tie
+    order = np.argsort(-strength, kind="stable")[:limit]  # SIFT returns more when responses tie
     points = np.array([point.pt for point in keypoints], np.float64)[order]
     counts = descriptors[order]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
@@ -151,36 +149,35 @@ FIRST_SIDE_PX: Final = 1000
 
 
 class FeatureViews:
-    """One found picture and what was already seen in it; serves for many candidates."""
+    """One found picture with its features at several sizes, cached for many candidates."""
 
-    __slots__ = ("_seen", "grey")
+    __slots__ = ("_cache", "grey")
 
     def __init__(self, found_rgb: Pixels) -> None:
         self.grey: Pixels = grey_of(found_rgb)  # (h, w)
-        self._seen: dict[int, Features] = {}
+        self._cache: dict[int, Features] = {}
 
     @property
     def size(self) -> Size:
-        """Width and height in pixels."""
         return self.grey.shape[1], self.grey.shape[0]
 
     def features(
         self, side_px: int = FIRST_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
     ) -> Features:
-        """Points of the picture ``side_px`` wide (or high); 0: of its large shapes only.
+        """Features at ``side_px`` on the longest side; 0: of large shapes only.
 
-        Mirrored or inverted, each point looks as it would there but stays where it is here.
+        Mirrored or inverted descriptors keep the points' positions in the original picture.
         """
         looked_at = looked_at_px(max(self.size), side_px) if side_px else 0
-        if looked_at not in self._seen:
-            self._seen[looked_at] = (
+        if looked_at not in self._cache:
+            self._cache[looked_at] = (
                 points_of(self.grey, side_px=looked_at)
                 if looked_at
                 else blurred_points_of(self.grey)
             )
-        return flipped(self._seen[looked_at], mirrored=mirrored, inverted=inverted)
+        return flipped(self._cache[looked_at], mirrored=mirrored, inverted=inverted)
 
 
 def feature_views(found: Pixels | FeatureViews) -> FeatureViews:
-    """Prepare a found picture, (h, w, 3) uint8, for several candidates."""
+    """Wrap a found picture, (h, w, 3) uint8, unless it is wrapped already."""
     return FeatureViews(np.asarray(found, np.uint8)) if isinstance(found, np.ndarray) else found

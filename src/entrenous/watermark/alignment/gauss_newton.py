@@ -1,4 +1,4 @@
-"""Refine an alignment over all pixels (Gauss and Newton), from the motion of small blocks."""
+"""Refine an alignment over all pixels (Gauss-Newton), from the displacement of small blocks."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.watermark.alignment.misfit import Bench, Grey, laid_over, seen_over
+from entrenous.watermark.alignment.misfit import Bench, Grey, coverage, warp_onto
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Lens,
@@ -20,19 +20,19 @@ from entrenous.watermark.alignment.transforms import (
 )
 
 BLOCK_PX: Final = 8
-_FINE_SIGMA: Final = 1.0  # detail between these two is compared
+_FINE_SIGMA: Final = 1.0  # detail between these two scales is compared
 _COARSE_SIGMA: Final = 3.0
 _WINDOW_PX: Final = 31
-_FLOOR: Final = 0.3  # squared grey levels: rounding and the like, even where all seems to fit
+_FLOOR: Final = 0.3  # squared grey levels: rounding errors, present even in a perfect fit
 _CONTRAST_PRIOR: Final = 1.0  # squared grey levels
 _GAIN_MAX: Final = 3.0
 _FRAME_PX: Final = 6
-_NEIGHBOURS: Final = 12.0  # pixels that the finer blur makes one
+_NEIGHBOURS: Final = 12.0  # pixels correlated by the finer blur
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """The sent picture's detail, its gradient, and its power around each pixel."""
+    """The sent picture's detail, its gradient, and its local power."""
 
     detail: Grey
     along_x: Grey
@@ -54,7 +54,7 @@ class Equations:
 
 
 def template(sent: Grey) -> Template:
-    """Prepare the sent picture, as large as the found one will be laid."""
+    """Prepare the sent picture at the size of the comparison."""
     detail = detail_of(sent)
     slope = (
         cv2.Scharr(detail, cv2.CV_32F, 1, 0, scale=1 / 32),
@@ -69,33 +69,33 @@ def detail_of(grey: Grey) -> Grey:
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
 
 
-def equations(sent: Template, laid: Grey, inside: Grey) -> Equations:
-    """How the laid picture's detail should move, block by block.
+def equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
+    """Equations for the displacement of each block.
 
     Args:
         sent: the sent picture.
-        laid: the found picture's detail, laid over it.
+        warped: the found picture's detail, warped onto it.
         inside: 1 where that shows something, else 0.
     """
-    gain = _mean(laid * sent.detail) / (sent.power + _CONTRAST_PRIOR)
+    gain = _mean(warped * sent.detail) / (sent.power + _CONTRAST_PRIOR)
     gain = np.clip(gain, -_GAIN_MAX, _GAIN_MAX).astype(np.float32)
-    rest = (laid - gain * sent.detail).astype(np.float32)
-    inside = _framed(inside)
-    spread = np.maximum(_mean(rest * rest * inside), 0.0)
+    residual = (warped - gain * sent.detail).astype(np.float32)
+    inside = _without_border(inside)
+    spread = np.maximum(_mean(residual * residual * inside), 0.0)
     weight = (inside / (spread + _FLOOR)).astype(np.float32)
     across, down = gain * sent.along_x, gain * sent.along_y
     sums = [weight * across * across, weight * across * down, weight * down * down]
-    pulls = [-weight * across * rest, -weight * down * rest]
-    blocks = [_summed(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
+    pulls = [-weight * across * residual, -weight * down * residual]
+    blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
     return Equations(
-        _centres(laid.shape, blocks[0].shape),
+        _centres(warped.shape, blocks[0].shape),
         np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _NEIGHBOURS,
         np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _NEIGHBOURS,
     )
 
 
-def merged(levels: list[tuple[Equations, Size]]) -> Equations:
-    """The equations of several benches of the same pictures as one, in pixels of the first."""
+def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
+    """Merge the equations of several benches of the same pictures, in pixels of the first."""
     top = levels[0][1]
     parts = []
     for flow, size in levels:
@@ -105,8 +105,8 @@ def merged(levels: list[tuple[Equations, Size]]) -> Equations:
     return Equations(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _framed(inside: Grey) -> Grey:
-    """Without the outermost pixels: into them is blurred what only one of the pictures shows."""
+def _without_border(inside: Grey) -> Grey:
+    """Exclude the outermost pixels, which are blurred with content of only one picture."""
     framed = np.zeros_like(inside)
     inner = slice(_FRAME_PX, -_FRAME_PX)
     framed[inner, inner] = inside[inner, inner]
@@ -114,7 +114,7 @@ def _framed(inside: Grey) -> Grey:
     return np.asarray(cv2.erode(framed, kernel), np.float32)
 
 
-def _summed(plane: Grey) -> NDArray[np.float64]:
+def _block_sums(plane: Grey) -> NDArray[np.float64]:
     rows, columns = (max(1, round(side / BLOCK_PX)) for side in plane.shape)
     mean = cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA)
     scaled = np.asarray(mean, np.float64) * (plane.size / (rows * columns))
@@ -131,24 +131,24 @@ def _mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-_STRAY_MAX: Final = 0.02  # of the longest side: further, it has lost its way
-_SETTLED_PX: Final = 0.004  # bench pixels: a step below this is the last
-_STEP_PX_MAX: Final = 4.0  # what a Gauss-Newton step can be trusted with
-_RIDGE: Final = 0.1  # 1 / px^2: keeps steps short where calm pictures say little
-_SWELL_MAX: Final = 0.6  # more than any lens that leaves a picture recognisable
+_CHANGE_MAX: Final = 0.02  # of the longest side; a larger change means divergence
+_SETTLED_PX: Final = 0.004  # bench pixels; a smaller step is the last one
+_STEP_PX_MAX: Final = 4.0  # largest reliable Gauss-Newton step
+_RIDGE: Final = 0.1  # 1 / px^2: keeps steps short in smooth pictures
+_LENS_MAX: Final = 0.6  # more than any lens with a recognisable picture
 
 
 Freedom = NDArray[np.float64]
-"""8 x k: a homography's numbers (x: one, x, y; y: one, x, y; both: x, y) from k free ones."""
+"""8 x k: a homography's parameters (x: 1, x, y; y: 1, x, y; both: x, y) from k free ones."""
 
 
 def upright_freedom() -> Freedom:
-    """Moves and resizes of a picture that stays upright."""
+    """Translation, and scaling along each axis."""
     return np.asarray(np.eye(8)[:, [0, 1, 3, 5]], np.float64)
 
 
 def similar_freedom() -> Freedom:
-    """Moves, resizes and turns that keep the proportions."""
+    """Translation, uniform scaling and rotation."""
     free = np.zeros((8, 4))
     free[0, 0] = free[3, 1] = free[1, 2] = free[5, 2] = free[4, 3] = 1.0
     free[2, 3] = -1.0
@@ -164,19 +164,18 @@ class Level:
     found: Grey
 
     def flow(self, pose: Pose) -> Equations:
-        """How blocks still want to move, in bench pixels; ``pose`` speaks of bench pixels too."""
+        """Displacements of blocks under a pose, both in bench pixels."""
         size = self.bench.size
         return equations(
-            self.sent, laid_over(self.found, pose, size), seen_over(self.found, pose, size)
+            self.sent, warp_onto(self.found, pose, size), coverage(self.found, pose, size)
         )
 
 
 def level(on: Bench) -> Level:
-    """Prepare a bench."""
     return Level(on, template(on.sent), detail_of(on.found))
 
 
-def polished(
+def optimise(
     on: Level,
     pose: Pose,
     *,
@@ -184,38 +183,39 @@ def polished(
     coarser: tuple[Level, ...] = (),
     freedom: Freedom | None = None,
 ) -> Pose | None:
-    """The homography (and lens, if there is one) near this one that fits best.
+    """Optimise the homography, and the lens if there is one, starting from ``pose``.
 
-    None when it runs away. ``coarser`` levels have their say too, which matters where a picture is
-    calm. With a ``freedom``, only its steps are taken: calm pictures do not say enough for eight
-    numbers.
+    ``coarser`` levels contribute too, which matters in smooth pictures. A ``freedom`` restricts the
+    steps, because smooth pictures do not determine eight parameters.
+
+    Returns: None if it diverges.
     """
-    inward = on.bench.inward(pose)
+    at_bench = on.bench.inward(pose)
     frame = corners(on.bench.size)
     for _ in range(steps):
-        outward = on.bench.outward(inward)
-        flow = merged(
-            [(one.flow(one.bench.inward(outward)), one.bench.size) for one in (on, *coarser)]
+        full_size = on.bench.outward(at_bench)
+        flow = merge_equations(
+            [(one.flow(one.bench.inward(full_size)), one.bench.size) for one in (on, *coarser)]
         )
-        stepped = stepped_on(flow, inward, on.bench.size, freedom=freedom)
+        stepped = gauss_newton_step(flow, at_bench, on.bench.size, freedom=freedom)
         if stepped is None:
             return None
-        inward, step = stepped
+        at_bench, step = stepped
         if np.abs(apply_homography(step, frame) - frame).max() < _SETTLED_PX:
             break
-    outward = on.bench.outward(inward)
+    full_size = on.bench.outward(at_bench)
     frame = corners(on.bench.size_found)
-    strayed = np.abs(outward.sent_to_found(pose.found_to_sent(frame)) - frame).max()
-    return outward if strayed <= _STRAY_MAX * max(on.bench.size_found) else None
+    change = np.abs(full_size.sent_to_found(pose.found_to_sent(frame)) - frame).max()
+    return full_size if change <= _CHANGE_MAX * max(on.bench.size_found) else None
 
 
 def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
-    """The standard error of a place, in bench pixels: what the rest's size lets eight numbers know.
+    """The standard error of a position, in bench pixels, from the residuals for eight parameters.
 
-    A bend knows less where the pictures say little; it is left out.
+    The additional uncertainty of a bend in smooth areas is not included.
     """
     levels = (on, *coarser)
-    flow = merged([(one.flow(one.bench.inward(pose)), one.bench.size) for one in levels])
+    flow = merge_equations([(one.flow(one.bench.inward(pose)), one.bench.size) for one in levels])
     size = on.bench.size
     across, down = _projective(flow.centres, (np.array(size) - 1.0) / 2.0, max(size) / 2.0)
     try:
@@ -226,7 +226,7 @@ def error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
     return float(np.sqrt(max(0.0, square.mean())))
 
 
-def stepped_on(
+def gauss_newton_step(
     flow: Equations,
     pose: Pose,
     size: Size,
@@ -234,34 +234,37 @@ def stepped_on(
     step_px_max: float = _STEP_PX_MAX,
     freedom: Freedom | None = None,
 ) -> tuple[Pose, Homography] | None:
-    """One step of the homography and the lens, as all blocks together ask for, and its size."""
+    """One step of the homography and the lens from all blocks, and the step's homography."""
     middle, reach = (np.array(size) - 1.0) / 2.0, max(size) / 2.0
     across, down = _projective(flow.centres, middle, reach)
     if pose.lens is not None:
-        swell = _swelling(pose.homography, pose.lens, flow.centres)
-        across, down = np.hstack([across, swell[..., 0]]), np.hstack([down, swell[..., 1]])
+        lens_terms = _lens_displacement(pose.homography, pose.lens, flow.centres)
+        across, down = (
+            np.hstack([across, lens_terms[..., 0]]),
+            np.hstack([down, lens_terms[..., 1]]),
+        )
     if freedom is not None:
         across, down = across @ freedom, down @ freedom
-    solved = _solved(flow, across, down)
-    if solved is None or not np.isfinite(solved).all():
+    solution = _solved(flow, across, down)
+    if solution is None or not np.isfinite(solution).all():
         return None
-    solved = solved if freedom is None else freedom @ solved
-    solved = solved * min(1.0, step_px_max / max(float(np.abs(solved[:8]).max()), 1e-9))
-    a = solved[:8] / reach
+    solution = solution if freedom is None else freedom @ solution
+    solution = solution * min(1.0, step_px_max / max(float(np.abs(solution[:8]).max()), 1e-9))
+    a = solution[:8] / reach
     small = np.array([[1 + a[1], a[2], a[0]], [a[4], 1 + a[5], a[3]], [-a[6], -a[7], 1.0]])
-    inward = np.array(
+    at_bench = np.array(
         [[1 / reach, 0, -middle[0] / reach], [0, 1 / reach, -middle[1] / reach], [0, 0, 1]]
     )
-    step = np.asarray(inverse(inward) @ small @ inward, np.float64)
+    step = np.asarray(inverse(at_bench) @ small @ at_bench, np.float64)
     homography = pose.homography @ step
-    lens = None if pose.lens is None else _swelled(pose.lens, solved[8:])
+    lens = None if pose.lens is None else _lens_step(pose.lens, solution[8:])
     return replace(pose, homography=homography / homography[2, 2], lens=lens), step
 
 
 def _projective(
     at: Points, middle: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Displacement in x and in y per unit of a homography's eight numbers."""
+    """Displacement in x and in y per unit of a homography's eight parameters."""
     x, y = ((at - middle) / reach).T
     none, one = np.zeros_like(x), np.ones_like(x)
     across = np.stack([one, x, y, none, none, none, x * x, x * y], axis=1)
@@ -269,25 +272,25 @@ def _projective(
     return across, down
 
 
-def _swelling(homography: Homography, lens: Lens, at: Points) -> NDArray[np.float64]:
-    """The same per unit of k1 and k2, carried back to the sent side: N x 2 (k) x 2 (x and y)."""
+def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArray[np.float64]:
+    """Displacement per unit of k1 and k2, mapped to the sent side: N x 2 (k) x 2 (x and y)."""
     seen = apply_homography(homography, at)
-    away = seen - np.array(lens.centre)
-    square = (away**2).sum(axis=1, keepdims=True) / lens.reach**2
+    from_centre = seen - np.array(lens.centre)
+    square = (from_centre**2).sum(axis=1, keepdims=True) / lens.reach**2
     back = inverse(homography)
-    # the lens itself is nearly the identity, so its slope is left out of the way back
-    reach = np.maximum(1.0, np.abs(away * square).max(axis=1, keepdims=True))
+    # the lens is nearly the identity, so its slope is neglected in the inverse
+    reach = np.maximum(1.0, np.abs(from_centre * square).max(axis=1, keepdims=True))
     return np.stack(
         [
-            (apply_homography(back, seen + away * square**power / reach) - at) * reach
+            (apply_homography(back, seen + from_centre * square**power / reach) - at) * reach
             for power in (1, 2)
         ],
         axis=1,
     )
 
 
-def _swelled(lens: Lens, more: NDArray[np.float64]) -> Lens:
-    k1, k2 = np.clip([lens.k1 + more[0], lens.k2 + more[1]], -_SWELL_MAX, _SWELL_MAX)
+def _lens_step(lens: Lens, more: NDArray[np.float64]) -> Lens:
+    k1, k2 = np.clip([lens.k1 + more[0], lens.k2 + more[1]], -_LENS_MAX, _LENS_MAX)
     return replace(lens, k1=float(k1), k2=float(k2))
 
 

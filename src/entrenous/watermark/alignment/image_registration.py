@@ -23,27 +23,31 @@ from entrenous.watermark.alignment.features import (
     strongest,
 )
 from entrenous.watermark.alignment.misfit import Pair
-from entrenous.watermark.alignment.refine import Matched, Settled, alike_in_the_large, settle
-from entrenous.watermark.alignment.template_search import searched, upright, whole_frame
+from entrenous.watermark.alignment.refine import Matched, Refined, alike_when_blurred, refine
+from entrenous.watermark.alignment.template_search import (
+    search_everywhere,
+    search_upright,
+    whole_frame,
+)
 from entrenous.watermark.alignment.transforms import (
     Homography,
     Points,
     Pose,
     Size,
-    described,
-    nearest,
+    describe_warp,
+    fit_homography,
     plausible,
-    seen_box,
+    visible_box,
 )
 from entrenous.watermark.verdict import Warp
 
-_MISFIT_MAX: Final = 0.85  # without points to vouch for it; unrelated photographs reach 0.98
-_SURE_MISFIT: Final = 0.3  # nothing else needs to be tried
-_GRID: Final = 25  # places along each side where a bend is measured
+_MISFIT_MAX: Final = 0.85  # limit without matching points; unrelated photographs come down to 0.98
+_SURE_MISFIT: Final = 0.3  # good enough to stop searching
+_GRID: Final = 25  # points along each side where a bend is measured
 
 
 class FoundBy(StrEnum):
-    """How the first idea of a registration came about."""
+    """The method that gave the first estimate of a registration."""
 
     FEATURES = "features"
     WHOLE_FRAME = "whole frame"
@@ -52,13 +56,13 @@ class FoundBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How a found picture lies on a sent one, and how far to trust that.
+    """The alignment of a found picture with a sent one, and its reliability.
 
-    ``warp`` is the nearest homography in words; ``pose`` is all of it, with a lens and a bend where
-    there were any. ``inliers`` counts the matched points that agree (0: found without points);
-    ``misfit`` runs from 0, the same fine detail, to 1, none of it; ``error_px`` is the standard
-    error of a place, in found pixels (0: pixel grids that lie exactly on each other). Sizes are
-    (width, height) in pixels.
+    ``warp`` describes the nearest homography; ``pose`` is complete, with a lens and a bend if there
+    are any. ``inliers`` is the number of agreeing matches (0: found without features). ``misfit``
+    runs from 0, the same fine detail, to 1, none of it. ``error_px`` is the standard error of a
+    position in found pixels (0: the pixel grids coincide exactly). Sizes are (width, height) in
+    pixels.
     """
 
     warp: Warp
@@ -72,16 +76,15 @@ class Registration:
 
     @property
     def homography(self) -> Homography:
-        """3 x 3, from the sent picture's pixel centres to the found one's; the nearest one."""
+        """3 x 3, from the sent picture's pixel centres to the found one's (the nearest one)."""
         return np.array(self.warp.homography, np.float64).reshape(3, 3)
 
     @property
     def bent(self) -> bool:
-        """Whether a lens, a wave or curled paper was at work."""
         return not self.pose.straight
 
     def sent_to_found(self, points: Points) -> Points:
-        """Where N x 2 points of the sent picture lie in the found one, bend included."""
+        """Map N x 2 points of the sent picture to the found one, distortions included."""
         return self.pose.sent_to_found(points)
 
 
@@ -102,34 +105,34 @@ def register(
     """Register a found picture on a sent one; None when it does not seem to show it.
 
     Args:
-        found: (h, w, 3) uint8, or ``looks(found_rgb)`` when it is compared with several.
+        found: (h, w, 3) uint8, or ``feature_views(found_rgb)`` for several comparisons.
         sent_rgb: (H, W, 3) uint8.
-        sent_features: ``features(sent_rgb)``, when they were kept.
-        thorough: look again, with more points, and search without features when few points agree;
-            takes seconds where False refuses in a fraction of one.
+        sent_features: ``features(sent_rgb)``, if already computed.
+        thorough: if few points match, try more points and a search without features; this takes
+            seconds, while False refuses in a fraction of one.
     """
     found, sent_grey = feature_views(found), grey_of(sent_rgb)
-    said = from_features(
+    estimates = estimates_from_features(
         found, sent_features or points_of(sent_grey), sent_grey if thorough else None
     )
-    best = _best(found, sent_grey, (_by_features(rough) for rough in said))
+    best = _refine_best(found, sent_grey, (_by_features(rough) for rough in estimates))
     if best is not None or not thorough:
         return best
-    return _best(found, sent_grey, _without_features(found, sent_grey))
+    return _refine_best(found, sent_grey, _without_features(found, sent_grey))
 
 
 def _without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_Start]:
-    """From the likeliest to the most laborious; each is only tried when the ones before failed."""
+    """Starting points from likely to expensive; each is tried only if those before it failed."""
     for homography in whole_frame(_size(sent_grey), found.size):
-        yield _without(homography, FoundBy.WHOLE_FRAME)
-    for search in (upright, searched):
+        yield _start_without_matches(homography, FoundBy.WHOLE_FRAME)
+    for search in (search_upright, search_everywhere):
         for homography in search(found.grey, sent_grey):
-            yield _without(homography, FoundBy.SEARCH)
+            yield _start_without_matches(homography, FoundBy.SEARCH)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rough:
-    """A homography from sent to found, how many matched points agree, and all that were matched."""
+class Estimate:
+    """A homography from sent to found, the number of agreeing matches, and all matches."""
 
     homography: Homography
     inliers: int
@@ -137,148 +140,156 @@ class Rough:
     at_found: Points
 
 
-def _by_features(rough: Rough) -> _Start:
+def _by_features(rough: Estimate) -> _Start:
     matched = Matched(rough.homography, rough.at_sent, rough.at_found)
     return _Start(matched, rough.inliers, FoundBy.FEATURES)
 
 
-def _without(homography: Homography, found_by: FoundBy) -> _Start:
+def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Start:
     none: Points = np.empty((0, 2))
     return _Start(Matched(homography, none, none), 0, found_by)
 
 
-def _best(found: FeatureViews, sent_grey: Pixels, starts: Iterator[_Start]) -> Registration | None:
-    """The start that settles with the least misfit, if it can be believed."""
+def _refine_best(
+    found: FeatureViews, sent_grey: Pixels, starts: Iterator[_Start]
+) -> Registration | None:
+    """The starting point with the least misfit after refinement, if it is credible."""
     best: Registration | None = None
     for start in starts:
         certain = start.inliers >= CERTAIN
-        settled = settle(found.grey, sent_grey, start.matched, certain=certain)
-        if settled is None or not plausible(settled.pose.homography, _size(sent_grey), found.size):
+        refined = refine(found.grey, sent_grey, start.matched, certain=certain)
+        if refined is None or not plausible(refined.pose.homography, _size(sent_grey), found.size):
             continue
-        one = _registered(settled, start, _size(sent_grey), found.size)
-        if (best is None or one.misfit < best.misfit) and _credible(found.grey, sent_grey, one):
-            best = one
-        if best is not None and (start.inliers >= ENOUGH or _sure(best)):
+        candidate = _registration_of(refined, start, _size(sent_grey), found.size)
+        if (best is None or candidate.misfit < best.misfit) and _credible(
+            found.grey, sent_grey, candidate
+        ):
+            best = candidate
+        if best is not None and (start.inliers >= ENOUGH or _good_enough(best)):
             break
     return best
 
 
-def _sure(one: Registration) -> bool:
-    """Whether nothing else needs to be tried; a bend may make up for a start that is far off."""
-    return not one.bent and one.misfit <= _SURE_MISFIT
+def _good_enough(candidate: Registration) -> bool:
+    """Whether to stop trying; a bend can hide a bad start, so a bent result does not count."""
+    return not candidate.bent and candidate.misfit <= _SURE_MISFIT
 
 
-def _registered(settled: Settled, start: _Start, sent: Size, found: Size) -> Registration:
-    homography, bent_px = _nearest(settled.pose, sent, found)
+def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -> Registration:
+    homography, bent_px = _nearest(refined.pose, sent, found)
     return Registration(
-        warp=described(homography, sent, found, bent_px=bent_px),
+        warp=describe_warp(homography, sent, found, bent_px=bent_px),
         inliers=start.inliers,
-        misfit=settled.misfit,
+        misfit=refined.misfit,
         sent_size=sent,
         found_size=found,
-        pose=settled.pose,
+        pose=refined.pose,
         found_by=start.found_by,
-        error_px=settled.error_px,
+        error_px=refined.error_px,
     )
 
 
 def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
-    """The homography nearest to a bent pose, and how far it is off at the most, in found pixels."""
+    """The homography nearest to a bent pose, and its largest error in found pixels."""
     if pose.straight:
         return pose.homography, 0.0
-    left, top, right, bottom = seen_box(pose.homography, sent, found)
+    left, top, right, bottom = visible_box(pose.homography, sent, found)
     across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
-    places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
-    lies = pose.sent_to_found(places)
-    return nearest(places, lies)
+    points = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    positions = pose.sent_to_found(points)
+    return fit_homography(points, positions)
 
 
-def _credible(found_grey: Pixels, sent_grey: Pixels, one: Registration) -> bool:
-    """Whether enough points agree, or else the fine detail, or else the picture in the large."""
-    if one.inliers >= CERTAIN or one.misfit <= _MISFIT_MAX:
+def _credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
+    """Whether enough points agree, or the fine detail, or the blurred pictures."""
+    if candidate.inliers >= CERTAIN or candidate.misfit <= _MISFIT_MAX:
         return True
-    box = seen_box(one.homography, one.sent_size, one.found_size)
-    return alike_in_the_large(Pair(found_grey, sent_grey, box), one.pose, one.warp.scale)
+    box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
+    return alike_when_blurred(
+        Pair(found_grey, sent_grey, box), candidate.pose, candidate.warp.scale
+    )
 
 
 def _size(grey: Pixels) -> Size:
     return grey.shape[1], grey.shape[0]
 
 
-ENOUGH: Final = 40  # inliers: the search may stop here
-CERTAIN: Final = 25  # inliers: no chance agreement
-LEAST_QUICK: Final = 12  # inliers: fewer are not worth a quick try
-_LEAST: Final = 6  # inliers: fewer say nothing at all
-_FEW: Final = 60  # inliers: fewer do not carry a homography's eight numbers
+ENOUGH: Final = 40  # inliers: enough to stop searching
+CERTAIN: Final = 25  # inliers: not by chance
+LEAST_QUICK: Final = 12  # inliers: fewer are not tried quickly
+_LEAST: Final = 6  # inliers: fewer are ignored
+_FEW: Final = 60  # inliers: fewer do not determine a homography's eight parameters
 _TOLERANCE: Final = 3.0 / 1200  # of the found picture's longest side
 _ITERATIONS: Final = 10_000
 _CONFIDENCE: Final = 0.9999
 _FLIPS: Final = ((False, False), (True, False), (False, True), (True, True))  # mirrored, inverted
-_SIDES_PX: Final = (1600, 700)  # of further looks at the found picture
-_DENSE_SIDE_PX: Final = 2400  # of the sent picture, for small details of it
+_SIDES_PX: Final = (1600, 700)  # further sizes of the found picture
+_DENSE_SIDE_PX: Final = 2400  # of the sent picture, for small details
 _DENSE_POINTS: Final = 8000
 _TRIED: Final = 3
-_SAMPLE: Final = 600  # points that a quick look compares first; strangers agree on 8 to 15
+_SAMPLE: Final = 600  # points compared first in a quick try; unrelated pictures share 8 to 15
 _SAMPLE_LEAST: Final = 24
 
 
-def from_features(found: FeatureViews, sent: Features, sent_grey: Pixels | None) -> list[Rough]:
-    """What the matched points of several looks say, most agreeing first; at most three.
+def estimates_from_features(
+    found: FeatureViews, sent: Features, sent_grey: Pixels | None
+) -> list[Estimate]:
+    """Homographies from matched features, most inliers first; at most three.
 
     Args:
         found: the found picture.
-        sent: points of the sent one.
-        sent_grey: its luma, when it may be looked at anew, at the cost of a second; else None.
+        sent: features of the sent one.
+        sent_grey: its luma, if further features may be computed, which takes a second; else None.
     """
-    said: list[Rough] = []
-    for rough in _looked(found, sent, sent_grey):
-        said.append(rough)
+    estimates: list[Estimate] = []
+    for rough in _estimates(found, sent, sent_grey):
+        estimates.append(rough)
         if rough.inliers >= ENOUGH:
             break
     least = LEAST_QUICK if sent_grey is None else _LEAST
-    enough = [rough for rough in said if rough.inliers >= least]
+    enough = [rough for rough in estimates if rough.inliers >= least]
     return sorted(enough, key=lambda rough: -rough.inliers)[:_TRIED]
 
 
-def _looked(found: FeatureViews, sent: Features, sent_grey: Pixels | None) -> Iterator[Rough]:
+def _estimates(found: FeatureViews, sent: Features, sent_grey: Pixels | None) -> Iterator[Estimate]:
     sample = strongest(sent, _SAMPLE)
     for mirrored, inverted in _FLIPS:
-        seen = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
-        # rarer cases show in a part of the points, or are left to a thorough look
+        view = found.features(FIRST_SIDE_PX, mirrored=mirrored, inverted=inverted)
+        # rare cases are recognised by a sample, or left to a thorough search
         if (
             sent_grey is None
             and mirrored | inverted
-            and len(matches(seen, sample)[0]) < _SAMPLE_LEAST
+            and len(matches(view, sample)[0]) < _SAMPLE_LEAST
         ):
             continue
-        yield from _seen(found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted)
+        yield from _estimate(found, FIRST_SIDE_PX, sent, mirrored=mirrored, inverted=inverted)
     if sent_grey is None:
         return
     dense = points_of(sent_grey, side_px=_DENSE_SIDE_PX, limit=_DENSE_POINTS)
     large = blurred_points_of(sent_grey)
     for mirrored, inverted in _FLIPS:
         for side_px, points in (*((side_px, dense) for side_px in _SIDES_PX), (0, large)):
-            yield from _seen(found, side_px, points, mirrored=mirrored, inverted=inverted)
+            yield from _estimate(found, side_px, points, mirrored=mirrored, inverted=inverted)
 
 
-def _seen(
+def _estimate(
     found: FeatureViews, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
-) -> Iterator[Rough]:
-    seen = found.features(side_px, mirrored=mirrored, inverted=inverted)
-    at_sent, at_found = matches(seen, sent)
+) -> Iterator[Estimate]:
+    view = found.features(side_px, mirrored=mirrored, inverted=inverted)
+    at_sent, at_found = matches(view, sent)
     if len(at_sent) < _LEAST:
         return
     tolerance = _TOLERANCE * max(found.size)
-    said = _homography(at_sent, at_found, tolerance) if len(at_sent) >= _FEW else None
-    if said is None or said.inliers < _FEW:
-        said = _similarity(at_sent, at_found, tolerance, mirrored=mirrored)
-    if said is None or said.inliers < _LEAST:
+    estimates = _homography(at_sent, at_found, tolerance) if len(at_sent) >= _FEW else None
+    if estimates is None or estimates.inliers < _FEW:
+        estimates = _similarity(at_sent, at_found, tolerance, mirrored=mirrored)
+    if estimates is None or estimates.inliers < _LEAST:
         return
-    if plausible(said.homography, sent.size, found.size):
-        yield said
+    if plausible(estimates.homography, sent.size, found.size):
+        yield estimates
 
 
-def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Rough | None:
+def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate | None:
     found: tuple[Any, Any] = cv2.findHomography(
         at_sent,
         at_found,
@@ -290,13 +301,13 @@ def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Rough | 
     homography, agree = found
     if homography is None:
         return None
-    return Rough(np.asarray(homography), int(agree.sum()), at_sent, at_found)
+    return Estimate(np.asarray(homography), int(agree.sum()), at_sent, at_found)
 
 
 def _similarity(
     at_sent: Points, at_found: Points, tolerance: float, *, mirrored: bool
-) -> Rough | None:
-    # OpenCV's similarity can't mirror, so the sent points are mirrored before
+) -> Estimate | None:
+    # OpenCV's similarity cannot mirror, so the sent points are mirrored first
     flip = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     found: tuple[Any, Any] = cv2.estimateAffinePartial2D(
         at_sent @ flip[:2, :2],
@@ -310,4 +321,4 @@ def _similarity(
     if affine is None:
         return None
     homography = np.vstack([affine, [0.0, 0.0, 1.0]]) @ flip
-    return Rough(homography, int(agree.sum()), at_sent, at_found)
+    return Estimate(homography, int(agree.sum()), at_sent, at_found)

@@ -1,4 +1,4 @@
-"""How badly a found picture fits the sent one under a given homography, in fine detail."""
+"""The misfit between a found picture and the sent one under a given pose, in fine detail."""
 
 import math
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from entrenous.watermark.alignment.transforms import (
 
 Grey = NDArray[np.float32]
 _WINDOW_PX: Final = 17
-_FINE_SIGMA: Final = 1.0  # finer, resampling alone smooths the noise and flatters what is not exact
+_FINE_SIGMA: Final = 1.0  # at finer scales resampling smooths noise, which favours inexact fits
 _COARSE_SIGMA: Final = 3.0
-_QUIET: Final = 1.0  # squared grey levels: calmer windows hardly count
+_QUIET: Final = 1.0  # squared grey levels: smoother windows hardly count
 _PIXELS_MIN: Final = 200
-_PIXELS_FLOAT: Final = 8_000_000  # beyond, rounding while averaging matters less than memory
-_NEARLY: Final = 0.9  # of the size: averaging to more than this would only blur
+_PIXELS_FLOAT: Final = 8_000_000  # beyond this, memory matters more than rounding while averaging
+_NEARLY: Final = 0.9  # of the size: averaging to a larger size only blurs
 _WHOLE: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """Two pictures in grey, and the box of the sent one that the found one shows.
+    """Two grey pictures, and the box of the sent one that the found one shows.
 
     ``seen`` is (left, top, right, bottom), in whole pixels of the sent picture.
     """
@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
-    """Two pictures in grey, at sizes where both show the same detail.
+    """Two grey pictures, at sizes where both show the same detail.
 
     ``sent`` shows the sent picture from ``origin`` (x, y) over ``size_sent`` pixels; ``size_found``
     is the found picture's size.
@@ -62,7 +62,7 @@ class Bench:
         return self.sent.shape[1], self.sent.shape[0]
 
     def inward(self, pose: Pose) -> Pose:
-        """From full pixels of both pictures to those of this bench."""
+        """Convert a pose from full pixels of both pictures to pixels of this bench."""
         return pose.resized(*self._onto())
 
     def outward(self, pose: Pose) -> Pose:
@@ -77,12 +77,12 @@ class Bench:
 
 
 def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
-    """Bring both pictures to one resolution, the coarser of theirs and ``side_px``'s.
+    """Bring both pictures to one resolution, the coarsest of theirs and ``side_px``.
 
     Args:
         pair: the pictures.
         scale: found pixels per sent pixel.
-        side_px: wanted longest side of what is seen of the sent picture.
+        side_px: longest side wanted for the visible part of the sent picture.
     """
     left, top, right, bottom = pair.seen
     factor = min(1.0, side_px / max(right - left, bottom - top), scale)
@@ -98,22 +98,24 @@ def bench(pair: Pair, *, scale: float, side_px: int) -> Bench:
 def misfit(on: Bench, pose: Pose) -> float:
     """One minus the squared correlation of fine detail, averaged over windows by their contrast."""
     inward = on.inward(pose)
-    laid, inside = laid_over(on.found, inward, on.size), seen_over(on.found, inward, on.size)
+    warped, inside = warp_onto(on.found, inward, on.size), coverage(on.found, inward, on.size)
     weight = cv2.erode(inside, np.ones((5, 5), np.uint8))
     if float(weight.sum()) < _PIXELS_MIN:
         return 1.0
-    found, sent = _detail(laid, inside) * weight, _detail(on.sent, inside) * weight
+    found, sent = _detail(warped, inside) * weight, _detail(on.sent, inside) * weight
     cross, power_found, power_sent = (
         cv2.blur(product, (_WINDOW_PX, _WINDOW_PX))
         for product in (found * sent, found * found, sent * sent)
     )
     power_found, power_sent = np.maximum(power_found, 0.0), np.maximum(power_sent, 0.0)
-    unlike = 1.0 - cross**2 / np.maximum(power_found * power_sent, 1e-9)
+    dissimilarity = 1.0 - cross**2 / np.maximum(power_found * power_sent, 1e-9)
     contrast = power_sent / np.sqrt(power_sent + _QUIET) * weight
-    return float((np.clip(unlike, 0.0, 1.0) * contrast).sum() / max(float(contrast.sum()), 1e-9))
+    return float(
+        (np.clip(dissimilarity, 0.0, 1.0) * contrast).sum() / max(float(contrast.sum()), 1e-9)
+    )
 
 
-def laid_over(found: Grey, pose: Pose, size: Size) -> Grey:
+def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
     """Resample ``found`` on the sent picture's grid; zeros where it shows nothing."""
     if pose.straight:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -124,14 +126,14 @@ def laid_over(found: Grey, pose: Pose, size: Size) -> Grey:
     return np.asarray(cv2.remap(found, at, no_second_map(), cv2.INTER_CUBIC), np.float32)
 
 
-def seen_over(found: Grey, pose: Pose, size: Size) -> Grey:
-    """1 where ``found``, laid over, shows something; else 0."""
-    inside = laid_over(np.ones_like(found), pose, size) > _WHOLE
+def coverage(found: Grey, pose: Pose, size: Size) -> Grey:
+    """1 where ``found``, resampled like this, shows something; else 0."""
+    inside = warp_onto(np.ones_like(found), pose, size) > _WHOLE
     return inside.astype(np.float32)
 
 
 def _detail(grey: Grey, inside: Grey) -> Grey:
-    """Detail finer than some pixels, from what is inside alone."""
+    """Fine detail, computed only from pixels inside."""
     sigmas = (_FINE_SIGMA, _COARSE_SIGMA)
     fine, coarse = (cv2.GaussianBlur(grey * inside, (0, 0), sigma) for sigma in sigmas)
     if float(inside.min()) < 1.0:
@@ -144,8 +146,9 @@ def _detail(grey: Grey, inside: Grey) -> Grey:
 
 
 def _shrunk(grey: Pixels, factor: float) -> Grey:
-    """Smaller, and blurred alike everywhere: else two pictures, shrunk on grids that do not meet,
-    would differ by what the averaging of this or that pixel did.
+    """Shrink with equal blur everywhere.
+
+    Otherwise pictures shrunk on different grids would differ by how pixels are averaged.
     """
     if factor > _NEARLY:
         return np.asarray(grey, np.float32)
@@ -163,7 +166,7 @@ def _shrunk(grey: Pixels, factor: float) -> Grey:
 
 
 def _averaged(grey: Pixels, whole: int) -> Grey:
-    """Means over squares of so many pixels; the last ones are filled up with border pixels."""
+    """Means over squares of ``whole`` pixels; incomplete ones are padded with border pixels."""
     if whole == 1:
         return grey.astype(np.float32)
     high, wide = (-side % whole for side in grey.shape)

@@ -1,5 +1,5 @@
-"""Refine a first homography as far as the pixels allow, including exact crops and resizes, and say
-how well it fits.
+"""Refine a first homography to pixel precision, including exact crops and resizes, and measure its
+fit.
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,19 @@ from typing import Final
 import cv2
 import numpy as np
 
-from entrenous.watermark.alignment.elastic import bent, lensed, threaded, wants_bending
+from entrenous.watermark.alignment.elastic import (
+    fit_bend,
+    fit_bend_to_matches,
+    fit_lens,
+    needs_bend,
+)
 from entrenous.watermark.alignment.features import Pixels
 from entrenous.watermark.alignment.gauss_newton import (
     Freedom,
     Level,
     error_px,
     level,
-    polished,
+    optimise,
     similar_freedom,
     upright_freedom,
 )
@@ -28,45 +33,51 @@ from entrenous.watermark.alignment.transforms import (
     Size,
     apply_homography,
     corners,
+    fit_homography,
     inverse,
     middle,
-    nearest,
+    nearest_similarity,
     plausible,
     scale_at,
-    seen_box,
-    similar,
     slope_at,
+    visible_box,
 )
 
-_SMALL_SIDES_PX: Final = (60, 120)  # a start from a search is a few hundredths of the side off
+_SMALL_SIDES_PX: Final = (
+    60,
+    120,
+)  # a searched starting point is off by a few hundredths of the side
 _SIDES_PX: Final = (250, 500, 1000)
 _STEPS: Final = 6
 _JUDGED_PX: Final = 1500
-_EXACT_BONUS: Final = 1.02  # resampling smooths noise away, so an exact fit looks a little worse
+_EXACT_BONUS: Final = 1.02  # resampling smooths noise, so an exact fit looks slightly worse
 _BLURRED_PX: Final = 75
-# unrelated photographs come out at 0.9 or more, in fine detail and in the large
+# unrelated photographs have 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
 _HOPEFUL_MISFIT_MAX: Final = 0.8
-_EXACT_PX: Final = 0.05  # an exact fit may be this far from the estimate, and so many errors more
+_EXACT_PX: Final = (
+    0.05  # an exact fit may be this far from the estimate, plus _EXACT_SD standard errors
+)
 _EXACT_SD: Final = 8.0
 _SAME_PX: Final = 1e-3
 _SIMPLE_BONUS: Final = 1.01
 _SLACK: Final = 0.0003
-_UNSURE_PX: Final = 0.05  # bench pixels: a homography known less well than this may be too free
+_UNSURE_PX: Final = (
+    0.05  # bench pixels: with a larger error a homography may have too many parameters
+)
 _LEAN_MAX: Final = 0.03  # of the diagonal
-_PERFECT: Final = 0.002  # misfit: there is nothing left to bend
-_LENS_GAIN: Final = 0.995  # a lens or a bend must lower the misfit to this share of it
+_PERFECT: Final = 0.002  # misfit: a bend cannot improve this
+_LENS_GAIN: Final = 0.995  # a lens, or (_BEND_GAIN) a bend, must lower the misfit to this share
 _BEND_GAIN: Final = 0.985
-_MATCHES_MIN: Final = 60  # for a lens through them
-_THREAD_MIN: Final = 150  # for a lattice through them
-_GRID: Final = 15  # places along each side where a bend is measured
+_MATCHES_MIN: Final = 60  # for fitting a lens
+_THREAD_MIN: Final = 150  # for fitting a lattice
+_GRID: Final = 15  # points along each side where a bend is measured
 _SPANS: Final = 8
-_SPANS_FINE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Settled:
-    """How a picture lies, what misfit is left, and the standard error of a place, in found px."""
+class Refined:
+    """The refined pose, its misfit, and the standard error of a position in found pixels."""
 
     pose: Pose
     misfit: float
@@ -75,37 +86,38 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matched:
-    """A homography and the matched points behind it, N x 2 each; N may be 0."""
+    """A homography and its matched points, N x 2 each; N may be 0."""
 
     homography: Homography
     at_sent: Points
     at_found: Points
 
 
-def settle(
+def refine(
     found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
-) -> Settled | None:
-    """Sharpen one start: homography, exact neighbours, lens, bend; the simplest that fits best.
+) -> Refined | None:
+    """Refine one starting point: homography, exact neighbours, lens, bend; the simplest good fit
+    wins.
 
-    None when an uncertain start comes to nothing on small copies of the pictures already.
+    Returns: None if an uncertain starting point fails on small copies of the pictures.
     """
-    settling = _Settling(found_grey, sent_grey, start, certain=certain)
+    settling = _Refinement(found_grey, sent_grey, start, certain=certain)
     if certain:
-        return settling.settled()
-    hopeful = settling.hopeful()
-    if hopeful is None:
+        return settling.refined()
+    promising = settling.promising()
+    if promising is None:
         return None
-    start = replace(start, homography=hopeful)
-    return _Settling(found_grey, sent_grey, start, certain=False).settled()
+    start = replace(start, homography=promising)
+    return _Refinement(found_grey, sent_grey, start, certain=False).refined()
 
 
-def alike_in_the_large(pair: Pair, pose: Pose, scale: float) -> bool:
-    """Whether the pictures agree when they are blurred: enough for a calm one, without detail."""
+def alike_when_blurred(pair: Pair, pose: Pose, scale: float) -> bool:
+    """Whether the blurred pictures agree, which is enough for a smooth one without detail."""
     return misfit(bench(pair, scale=scale, side_px=_BLURRED_PX), pose) <= _BLURRED_MISFIT_MAX
 
 
-class _Settling:
-    """One start's benches, prepared once, and the steps from coarse to fine."""
+class _Refinement:
+    """One starting point with its prepared benches, refined from coarse to fine."""
 
     def __init__(
         self, found_grey: Pixels, sent_grey: Pixels, start: Matched, *, certain: bool
@@ -114,59 +126,65 @@ class _Settling:
         self._sent: Size = (sent_grey.shape[1], sent_grey.shape[0])
         self._found: Size = (found_grey.shape[1], found_grey.shape[0])
         self._start = start
-        box = seen_box(start.homography, self._sent, self._found)
+        box = visible_box(start.homography, self._sent, self._found)
         centre = np.array([(box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2])
         self._pair = Pair(found_grey, sent_grey, box)
         self._scale = scale_at(start.homography, centre)
         self._levels: dict[int, Level] = {}
         self._judging: Bench | None = None
 
-    def hopeful(self) -> Homography | None:
-        """The start, or what small benches make of it, if one of them is worth more."""
+    def promising(self) -> Homography | None:
+        """The starting point, or a better one from small benches; None if none of them is good."""
         start = self._start.homography
         tried = [Pose(start)]
-        for one in (similar(start, self._frame()), start):
+        for one in (nearest_similarity(start, self._frame()), start):
             pose = Pose(one)
             for side_px in (*_SMALL_SIDES_PX, _SIDES_PX[0]):
                 pose = self._polished(side_px, pose, similar_freedom()) or pose
             tried += [pose, self._polished(_SIDES_PX[0], pose) or pose]
         small = self._level(_SIDES_PX[0]).bench
         large = bench(self._pair, scale=self._scale, side_px=_BLURRED_PX)
-        judged = [
+        scored = [
             (misfit(small, pose), misfit(large, pose), pose.homography)
             for pose in tried
             if plausible(pose.homography, self._sent, self._found)
         ]
-        fine, blurred, best = min(judged, key=lambda one: one[0] + one[1], default=(1, 1, start))
+        fine, blurred, best = min(scored, key=lambda one: one[0] + one[1], default=(1, 1, start))
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
-    def settled(self) -> Settled:
-        """The simplest that fits nearly as well as the best: exact, simple, straight, then bent."""
+    def refined(self) -> Refined:
+        """The simplest pose that fits nearly as well as the best, preferring exact and straight
+        ones.
+        """
         start = Pose(self._start.homography)
-        straight, least = self._least([start, *list(self._sharpened(start))[-1:]])
-        best, left, simple, error = straight, least, [straight], self._error_px(straight)
+        straight, least = self._least_misfit([start, *list(self._sharpened(start))[-1:]])
+        best, misfit_left, simple, error = straight, least, [straight], self._error_px(straight)
         if error > _UNSURE_PX * self._scale:
-            simple += self._simple()
-            best, left = self._preferred(simple[1:], best, left, _SIMPLE_BONUS)
+            simple += self._with_fewer_parameters()
+            best, misfit_left = self._preferred(simple[1:], best, misfit_left, _SIMPLE_BONUS)
         exact = self._exact(simple, straight, error)
-        best, left = self._preferred(exact, best, left, _EXACT_BONUS)
-        if least > _PERFECT and wants_bending(self._level(_SIDES_PX[1]), best):
-            best, left = self._curved(straight, best, left)
+        best, misfit_left = self._preferred(exact, best, misfit_left, _EXACT_BONUS)
+        if least > _PERFECT and needs_bend(self._level(_SIDES_PX[1]), best):
+            best, misfit_left = self._with_distortion(straight, best, misfit_left)
             if not (best.straight or self._certain):
-                best, left = self._preferred(list(self._unbent(best)), best, left, _EXACT_BONUS)
+                best, misfit_left = self._preferred(
+                    list(self._without_bend(best)), best, misfit_left, _EXACT_BONUS
+                )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
-        return Settled(best, min(left, 1.0), error)
+        return Refined(best, min(misfit_left, 1.0), error)
 
     def _exact(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
-        """Exact neighbours of the estimates, no farther than an estimate so sure may be off."""
-        offered = [
-            one for pose in simple for one in snaps(pose.homography, self._sent, self._found)
+        """Exact neighbours of the estimates within the uncertainty of the straight one."""
+        neighbours = [
+            one
+            for pose in simple
+            for one in exact_neighbours(pose.homography, self._sent, self._found)
         ]
         frame, exact = self._frame(), list[Pose]()
-        lies = straight.sent_to_found(frame)
-        for one in offered:
+        positions = straight.sent_to_found(frame)
+        for one in neighbours:
             at = apply_homography(one, frame)
-            near = np.abs(at - lies).max() <= _EXACT_PX + _EXACT_SD * error
+            near = np.abs(at - positions).max() <= _EXACT_PX + _EXACT_SD * error
             if near and all(
                 np.abs(at - kept.sent_to_found(frame)).max() > _SAME_PX for kept in exact
             ):
@@ -174,11 +192,11 @@ class _Settling:
         return exact
 
     def _preferred(
-        self, simpler: list[Pose], best: Pose, left: float, bonus: float
+        self, simpler: list[Pose], best: Pose, misfit_left: float, bonus: float
     ) -> tuple[Pose, float]:
-        """The best of the simpler ones, unless it fits clearly worse."""
-        pose, at = self._least(simpler)
-        return (pose, at) if at <= bonus * left + _SLACK else (best, left)
+        """The best of the simpler poses, unless it fits clearly worse."""
+        pose, at = self._least_misfit(simpler)
+        return (pose, at) if at <= bonus * misfit_left + _SLACK else (best, misfit_left)
 
     def _sharpened(self, pose: Pose) -> Iterator[Pose]:
         for side_px in _SIDES_PX:
@@ -187,14 +205,14 @@ class _Settling:
                 pose = sharper
                 yield pose
 
-    def _simple(self) -> Iterator[Pose]:
-        """The start with fewer freedoms, sharpened in these alone: for calm pictures."""
+    def _with_fewer_parameters(self) -> Iterator[Pose]:
+        """The starting point optimised with fewer parameters, for smooth pictures."""
         homography, frame = self._start.homography, self._frame()
-        ways = [(similar(homography, frame), similar_freedom())]
+        variants = [(nearest_similarity(homography, frame), similar_freedom())]
         box = upright(apply_homography(homography, frame), skew_max=_LEAN_MAX)
         if box is not None:
-            ways.append((between(frame, box), upright_freedom()))
-        for start, freedom in ways:
+            variants.append((homography_between(frame, box), upright_freedom()))
+        for start, freedom in variants:
             pose: Pose | None = Pose(start)
             for side_px in _SIDES_PX:
                 if pose is not None:
@@ -204,60 +222,64 @@ class _Settling:
 
     def _polished(self, side_px: int, pose: Pose, freedom: Freedom | None = None) -> Pose | None:
         level, coarser = self._level(side_px), self._coarser(side_px)
-        return polished(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
+        return optimise(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser(self, side_px: int) -> tuple[Level, ...]:
-        """Levels that show clearly larger detail than this one."""
+        """Levels with clearly coarser detail than this one."""
         longest = max(self._level(side_px).bench.size)
         return tuple(self._level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
     def _error_px(self, pose: Pose) -> float:
-        """In found pixels."""
         finest = _SIDES_PX[-1]
         error = error_px(self._level(finest), pose, self._coarser(finest))
-        return error * self._scale / self._shrunk()
+        return error * self._scale / self._finest_scale()
 
     def _misfit(self, pose: Pose) -> float:
-        """Of the finest detail and of coarser one, where a calm picture has nothing else."""
-        fine, coarse = self._judge(), self._level(_SIDES_PX[1]).bench
+        """Mean of the misfits in the finest and in coarser detail, which smooth pictures need."""
+        fine, coarse = self._judging_bench(), self._level(_SIDES_PX[1]).bench
         if max(fine.size) < 1.5 * max(coarse.size):
             coarse = self._level(_SIDES_PX[0]).bench
         return 0.5 * (misfit(fine, pose) + misfit(coarse, pose))
 
-    def _shrunk(self) -> float:
+    def _finest_scale(self) -> float:
         """Bench pixels of the finest level per pixel of the sent picture."""
         bench = self._level(_SIDES_PX[-1]).bench
         return bench.size[0] / bench.size_sent[0]
 
     def _frame(self) -> Points:
-        left, top, right, bottom = np.array(self._pair.seen) - 0.5
-        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        misfit_left, top, right, bottom = np.array(self._pair.seen) - 0.5
+        return np.array([[misfit_left, top], [right, top], [right, bottom], [misfit_left, bottom]])
 
-    def _curved(self, straight: Pose, best: Pose, left: float) -> tuple[Pose, float]:
-        """A lens, or a lattice over that or over the homography, if they fit clearly better."""
-        lens = self._lens(straight)
-        if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * left - _SLACK:
-            best, left, straight = lens, at, lens
-        if wants_bending(self._level(_SIDES_PX[1]), straight):
-            bend, at = self._least(list(self._bends(straight)))
-            if at <= _BEND_GAIN * left - _SLACK:
-                best, left = bend, at
-        return best, left
+    def _with_distortion(
+        self, straight: Pose, best: Pose, misfit_left: float
+    ) -> tuple[Pose, float]:
+        """A lens, or a lattice over it or over the homography, if they fit clearly better."""
+        lens = self._with_lens(straight)
+        if lens is not None and (at := self._misfit(lens)) <= _LENS_GAIN * misfit_left - _SLACK:
+            best, misfit_left, straight = lens, at, lens
+        if needs_bend(self._level(_SIDES_PX[1]), straight):
+            bend, at = self._least_misfit(list(self._bends(straight)))
+            if at <= _BEND_GAIN * misfit_left - _SLACK:
+                best, misfit_left = bend, at
+        return best, misfit_left
 
-    def _unbent(self, pose: Pose) -> Iterator[Pose]:
-        """The homography nearest to a bend, sharpened: a bend can undo a start that was far off."""
-        left, top, right, bottom = self._pair.seen
-        across, down = np.linspace(left, right - 1, _GRID), np.linspace(top, bottom - 1, _GRID)
+    def _without_bend(self, pose: Pose) -> Iterator[Pose]:
+        """The homography nearest to a bend, refined; a bend can correct a bad starting point."""
+        misfit_left, top, right, bottom = self._pair.seen
+        across, down = (
+            np.linspace(misfit_left, right - 1, _GRID),
+            np.linspace(top, bottom - 1, _GRID),
+        )
         places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
-        start = Pose(nearest(places, pose.sent_to_found(places))[0])
+        start = Pose(fit_homography(places, pose.sent_to_found(places))[0])
         for sharper in list(self._sharpened(start))[-1:]:
             yield sharper
-            exact = snaps(sharper.homography, self._sent, self._found)
+            exact = exact_neighbours(sharper.homography, self._sent, self._found)
             yield from (Pose(one) for one in exact)
 
-    def _lens(self, straight: Pose) -> Pose | None:
+    def _with_lens(self, straight: Pose) -> Pose | None:
         start = self._start
-        pose = lensed(
+        pose = fit_lens(
             straight,
             *(
                 (start.at_sent, start.at_found)
@@ -276,28 +298,30 @@ class _Settling:
         start = self._start
         pose = base
         if len(start.at_sent) >= _THREAD_MIN:
-            pose = threaded(base, start.at_sent, start.at_found, self._pair.seen, self._spans(8))
+            pose = fit_bend_to_matches(
+                base, start.at_sent, start.at_found, self._pair.seen, self._spans(8)
+            )
         for side_px, spans in ((250, 8), (500, 8), (500, 16), (1000, 16)):
-            pose = bent(self._level(side_px), pose, base, self._spans(spans), steps=_STEPS)
+            pose = fit_bend(self._level(side_px), pose, base, self._spans(spans), steps=_STEPS)
             if (spans == _SPANS and side_px == 500) or side_px == 1000:
                 yield pose
 
     def _spans(self, longest: int) -> tuple[int, int]:
-        left, top, right, bottom = self._pair.seen
-        width, height = right - left, bottom - top
+        misfit_left, top, right, bottom = self._pair.seen
+        width, height = right - misfit_left, bottom - top
         share = longest / max(width, height)
         return max(1, round(height * share)), max(1, round(width * share))
 
-    def _least(self, poses: list[Pose]) -> tuple[Pose, float]:
-        judged = [(pose, self._misfit(pose)) for pose in poses]
-        return min(judged, key=lambda one: one[1], default=(Pose(np.eye(3)), np.inf))
+    def _least_misfit(self, poses: list[Pose]) -> tuple[Pose, float]:
+        scored = [(pose, self._misfit(pose)) for pose in poses]
+        return min(scored, key=lambda one: one[1], default=(Pose(np.eye(3)), np.inf))
 
     def _level(self, side_px: int) -> Level:
         if side_px not in self._levels:
             self._levels[side_px] = level(self._bench(side_px))
         return self._levels[side_px]
 
-    def _judge(self) -> Bench:
+    def _judging_bench(self) -> Bench:
         if self._judging is None:
             self._judging = self._bench(_JUDGED_PX)
         return self._judging
@@ -306,33 +330,33 @@ class _Settling:
         return bench(self._pair, scale=self._scale, side_px=side_px)
 
 
-_SKEW_MAX: Final = 0.003  # of a box's diagonal: beyond, it does not stand upright
-_UNIT_TOLERANCE: Final = 0.003  # of the scale: beyond, pixels were resampled
-_BORDER: Final = 0.01  # of a side: an edge this near to the border may be the border
+_SKEW_MAX: Final = 0.003  # of a box's diagonal: beyond this it is not upright
+_UNIT_TOLERANCE: Final = 0.003  # of the scale: beyond this pixels were resampled
+_BORDER: Final = 0.01  # of a side: an edge this close to the border may be the border
 
 
-def snaps(homography: Homography, sent: Size, found: Size) -> list[Homography]:
+def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
     """Exact neighbours of an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
     frame = upright(apply_homography(inverse(homography), corners(found)))
-    if frame is not None:  # the found picture is a box of the sent one, resized
-        exact += [between(box, corners(found)) for box in _rounded(frame, sent)]
+    if frame is not None:  # the found picture is a resized box of the sent one
+        exact += [homography_between(box, corners(found)) for box in _rounded(frame, sent)]
     placed = upright(apply_homography(homography, corners(sent)))
-    if placed is not None:  # the sent picture, resized, is a box of the found one: a screenshot
-        exact += [between(corners(sent), box) for box in _rounded(placed, found)]
-    return exact + _moved(homography, sent)
+    if placed is not None:  # the resized sent picture is a box of the found one, as in a screenshot
+        exact += [homography_between(corners(sent), box) for box in _rounded(placed, found)]
+    return exact + _whole_pixel_shifts(homography, sent)
 
 
 def upright(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
-    """The nearest box with upright edges, or None when this one leans.
+    """The nearest box with upright edges, or None when this one is tilted.
 
     Args:
-        box: four corners, in turn.
-        skew_max: how far a corner may be off, as a share of the diagonal.
+        box: four corners, in order.
+        skew_max: tolerance for a corner, as a share of the diagonal.
     """
     diagonal = float(np.linalg.norm(box[2] - box[0]))
     after = np.roll(box, -1, axis=0)
-    level = np.argmin(np.abs(after - box), axis=1)  # 1: this edge runs along x; 0: along y
+    level = np.argmin(np.abs(after - box), axis=1)  # 1: the edge is along x; 0: along y
     if not (level[0] == level[2] != level[1] == level[3]):
         return None
     straight = box.copy()
@@ -343,7 +367,7 @@ def upright(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
 
 
 def _rounded(box: Points, into: Size) -> list[Points]:
-    """Edges on pixel edges; and once more with those near the border of ``into`` put on it."""
+    """The box with edges on pixel edges, and a second one with edges near a border put on it."""
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
     slack = _BORDER * np.array(into)
@@ -352,15 +376,14 @@ def _rounded(box: Points, into: Size) -> list[Points]:
     return [near] if np.array_equal(near, bordered) else [near, bordered]
 
 
-def between(before: Points, after: Points) -> Homography:
-    """The homography that carries four points to four others."""
+def homography_between(before: Points, after: Points) -> Homography:
     return np.asarray(
         cv2.getPerspectiveTransform(before.astype(np.float32), after.astype(np.float32)), np.float64
     )
 
 
-def _moved(homography: Homography, sent: Size) -> list[Homography]:
-    """The pixel grid moved by whole pixels, perhaps mirrored or turned by quarters."""
+def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
+    """A shift of the pixel grid by whole pixels, perhaps mirrored or turned by quarters."""
     centre = middle(sent)
     slope = slope_at(homography, centre)
     unit = np.rint(slope)

@@ -1,4 +1,4 @@
-"""First homographies without features: for smooth pictures, thumbnails and flat graphics."""
+"""First homographies without features, for smooth pictures, thumbnails and flat graphics."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,39 +20,39 @@ _TURNS: Final = 36
 _SCALES: Final = tuple(float(scale) for scale in np.geomspace(0.2, 3.0, 20))
 _OVERLAP_MIN: Final = 0.25  # of the smaller picture
 _PIXELS_MIN: Final = 144
-_CALM: Final = 1.0  # squared grey levels: less is no picture
+_POWER_MIN: Final = 1.0  # squared grey levels: less is no picture content
 _KEPT: Final = 8
-_APART_PX: Final = 4.0  # of the small picture: nearer ones are the same
+_APART_PX: Final = 4.0  # of the small picture: closer ones are the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """A homography between the small pictures, and how surely they are alike there."""
+    """A homography between the small pictures, and the confidence in it."""
 
     homography: Homography
-    sure: float
+    confidence: float
 
 
 def whole_frame(sent: Size, found: Size) -> list[Homography]:
-    """The sent picture resized, as it is and mirrored, when the proportions allow it."""
+    """The resized sent picture, plain and mirrored, if the proportions allow it."""
     if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
         return []
     plain = resizing(sent, found)
     return [plain, mirroring(found) @ plain]
 
 
-def searched(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
-    """The likeliest places at all turns and scales, mirrored or not; at most eight."""
+def search_everywhere(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+    """The likeliest homographies at all rotations and scales, mirrored or not; at most eight."""
     sent, found = resized(sent_grey, _SIDE_PX), resized(found_grey, 2 * _SIDE_PX)
-    over = _Over(sent.astype(np.float32))
-    places = sorted(_places(over, found.astype(np.float32)), key=lambda place: -place.sure)
+    search = _SpectralSearch(sent.astype(np.float32))
+    places = sorted(_places(search, found.astype(np.float32)), key=lambda place: -place.confidence)
     onto_sent = resizing(_size(sent_grey), _size(sent))
     from_found = resizing(_size(found), _size(found_grey))
     return [from_found @ place.homography @ onto_sent for place in _distinct(places, sent)]
 
 
-class _Over:
-    """The small sent picture's spectra, for many found ones."""
+class _SpectralSearch:
+    """The small sent picture's spectra, for correlation with many found ones."""
 
     def __init__(self, sent: Plane) -> None:
         self._sent = sent - sent.mean()
@@ -62,23 +62,25 @@ class _Over:
         self._spectra = [self._spectrum(plane) for plane in self._planes(self._sent, None)]
 
     def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
-        """How surely ``found`` lies on the sent picture at best, and at which (row, column)."""
+        """The highest confidence that ``found`` matches the sent picture, and its (row, column)."""
         level = float((found * mask).sum() / max(float(mask.sum()), 1.0))
-        one, own, square = (
+        one, plane_spectrum, square = (
             np.conj(self._spectrum(plane)) for plane in self._planes(found - level, mask)
         )
         ones, sent, squares = self._spectra
-        count = np.maximum(self._back(ones * one), 1e-3)
-        sums = self._back(sent * one), self._back(ones * own)
-        cross = self._back(sent * own) - sums[0] * sums[1] / count
-        power_sent = self._back(squares * one) - sums[0] ** 2 / count
-        power_found = self._back(ones * square) - sums[1] ** 2 / count
+        count = np.maximum(self._inverse(ones * one), 1e-3)
+        sums = self._inverse(sent * one), self._inverse(ones * plane_spectrum)
+        cross = self._inverse(sent * plane_spectrum) - sums[0] * sums[1] / count
+        power_sent = self._inverse(squares * one) - sums[0] ** 2 / count
+        power_found = self._inverse(ones * square) - sums[1] ** 2 / count
         power = np.maximum(power_sent, 0.0) * np.maximum(power_found, 0.0)
-        like = np.abs(cross) / np.sqrt(power + (_CALM * count) ** 2)
+        correlation = np.abs(cross) / np.sqrt(power + (_POWER_MIN * count) ** 2)
         least = max(_PIXELS_MIN, _OVERLAP_MIN * min(self._sent.size, float(mask.sum())))
-        sure = np.arctanh(np.clip(like, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
-        row, column = np.unravel_index(int(sure.argmax()), sure.shape)
-        return float(sure[row, column]), self._shift(int(row), int(column))
+        confidence = (
+            np.arctanh(np.clip(correlation, 0.0, 0.995)) * np.sqrt(count) * (count >= least)
+        )
+        row, column = np.unravel_index(int(confidence.argmax()), confidence.shape)
+        return float(confidence[row, column]), self._shift(int(row), int(column))
 
     def _shift(self, row: int, column: int) -> tuple[int, int]:
         high, wide = self.shape
@@ -92,32 +94,33 @@ class _Over:
     def _spectrum(self, plane: Plane) -> NDArray[np.complex64]:
         return np.asarray(fft.rfft2(plane.astype(np.float32), self._padded), np.complex64)
 
-    def _back(self, spectrum: NDArray[np.complex64]) -> Plane:
+    def _inverse(self, spectrum: NDArray[np.complex64]) -> Plane:
         return np.asarray(fft.irfft2(spectrum, self._padded), np.float32)
 
 
-def _places(over: _Over, found: Plane) -> Iterator[_Place]:
+def _places(search: _SpectralSearch, found: Plane) -> Iterator[_Place]:
     for mirrored in (False, True):
         for scale in _SCALES:
             for turn in range(_TURNS):
-                turned = _turned(_size(found), scale, 2 * math.pi * turn / _TURNS, mirrored)
-                if turned is None:
+                grid = _rotated_grid(_size(found), scale, 2 * math.pi * turn / _TURNS, mirrored)
+                if grid is None:
                     continue
-                onto, size = turned
-                laid, mask = _laid(found, onto, size)
-                sure, (row, column) = over.best(laid, mask)
+                onto, size = grid
+                warped, mask = _warp(found, onto, size)
+                confidence, (row, column) = search.best(warped, mask)
                 back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
-                yield _Place(inverse(onto) @ back, sure)
+                yield _Place(inverse(onto) @ back, confidence)
 
 
-def _turned(
+def _rotated_grid(
     size: Size,
     scale: float,
     turn: float,
     mirrored: bool,  # noqa: FBT001
 ) -> tuple[Homography, Size] | None:
-    """The found picture, so many times as large as the small sent one, turned, on a grid of its
-    own; None when that would be too small or too large.
+    """Place the scaled and rotated found picture on a grid of its own.
+
+    Returns: None if that is too small or too large.
     """
     factor = scale * _SIDE_PX / max(size)
     cosine, sine = math.cos(turn), math.sin(turn)
@@ -132,23 +135,23 @@ def _turned(
     return np.vstack([np.column_stack([slope, shift]), [0.0, 0.0, 1.0]]), (wide, high)
 
 
-def _laid(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
+def _warp(found: Plane, onto: Homography, size: Size) -> tuple[Plane, Plane]:
     scale = math.sqrt(abs(float(np.linalg.det(onto[:2, :2]))))
     soft = cv2.GaussianBlur(found, (0, 0), 0.4 / scale) if scale < 1.0 else found
-    laid = cv2.warpAffine(soft, onto[:2], size, flags=cv2.INTER_LINEAR)
+    warped = cv2.warpAffine(soft, onto[:2], size, flags=cv2.INTER_LINEAR)
     mask = cv2.warpAffine(np.ones_like(found), onto[:2], size, flags=cv2.INTER_NEAREST)
-    return np.asarray(laid, np.float32), np.asarray(mask, np.float32)
+    return np.asarray(warped, np.float32), np.asarray(mask, np.float32)
 
 
 def _distinct(places: list[_Place], sent: Pixels) -> list[_Place]:
-    """The surest ones that differ by more than a few pixels somewhere in the found picture."""
+    """The most confident places that differ by some pixels somewhere in the found picture."""
     kept: list[_Place] = []
     wide, high = _size(sent)
     frame = np.array([[0.0, 0, 1], [wide, 0, 1], [wide, high, 1], [0, high, 1]])
     for place in places:
-        ways = [inverse(one.homography) @ place.homography for one in kept]
-        moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in ways]
-        if all(off > _APART_PX for off in moved):
+        changes = [inverse(one.homography) @ place.homography for one in kept]
+        moved = [np.abs((frame @ way.T - frame)[:, :2]).max() for way in changes]
+        if all(distance > _APART_PX for distance in moved):
             kept.append(place)
         if len(kept) == _KEPT:
             break
@@ -161,16 +164,16 @@ def _size(grey: NDArray[np.uint8] | Plane) -> Size:
 
 _UPRIGHT_SIDE_PX: Final = 320
 _STEPS: Final = 25
-_STEP: Final = 5.0 ** (1.0 / (_STEPS - 1))  # from one of these scales to the next
+_STEP: Final = 5.0 ** (1.0 / (_STEPS - 1))  # ratio of one scale to the next
 _FINER_STEPS: Final = 13
 _PATCH_PX_MIN: Final = 24
 
 
-def upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
+def search_upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
     """Slide the found picture over the sent one at 25 scales, then at finer ones around the best.
 
-    Finds an upright crop of any place, from a fifth of the side to all of it. The second pass is
-    for pictures of few edges, on which no later step finds its way from a scale 3 % off.
+    This finds an upright crop, from a fifth of the side to all of it. The second pass is for
+    pictures with few edges, where later steps cannot correct a scale that is 3 % off.
     """
     sent = resized(sent_grey, _UPRIGHT_SIDE_PX)
     best = _best_of(np.geomspace(1.0, 0.2, _STEPS), found_grey, sent)
@@ -182,12 +185,12 @@ def upright(found_grey: Pixels, sent_grey: Pixels) -> list[Homography]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _UprightPlace:
-    """Where a patch of the found picture correlates best with the small sent one."""
+    """The best correlation of a patch of the found picture with the small sent one."""
 
     share: float
     patch: Pixels
     at: Sequence[int]
-    like: float
+    correlation: float
 
 
 def _best_of(shares: Iterable[float], found_grey: Pixels, sent: Pixels) -> _UprightPlace | None:
@@ -197,25 +200,19 @@ def _best_of(shares: Iterable[float], found_grey: Pixels, sent: Pixels) -> _Upri
         patch = _sized(found_grey, fit * min(share, 1.0))
         if min(patch.shape) < _PATCH_PX_MIN or float(patch.std()) < 1.0:
             continue
-        _, like, _, at = cv2.minMaxLoc(cv2.matchTemplate(sent, patch, cv2.TM_CCOEFF_NORMED))
-        if best is None or like > best.like:
-            best = _UprightPlace(share, patch, at, like)
+        _, correlation, _, at = cv2.minMaxLoc(cv2.matchTemplate(sent, patch, cv2.TM_CCOEFF_NORMED))
+        if best is None or correlation > best.correlation:
+            best = _UprightPlace(share, patch, at, correlation)
     return best
 
 
 def _placed(place: _UprightPlace, found: Pixels, small: Pixels, sent: Pixels) -> Homography:
-    to_small = resizing(_upright_size(sent), _upright_size(small))
+    to_small = resizing(_size(sent), _size(small))
     shift = np.array([[1.0, 0.0, -place.at[0]], [0.0, 1.0, -place.at[1]], [0.0, 0.0, 1.0]])
-    return np.asarray(
-        resizing(_upright_size(place.patch), _upright_size(found)) @ shift @ to_small, np.float64
-    )
+    return np.asarray(resizing(_size(place.patch), _size(found)) @ shift @ to_small, np.float64)
 
 
 def _sized(grey: Pixels, factor: float) -> Pixels:
     size = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
     how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
-
-
-def _upright_size(grey: Pixels) -> Size:
-    return grey.shape[1], grey.shape[0]

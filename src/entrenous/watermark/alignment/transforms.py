@@ -1,4 +1,4 @@
-"""Transforms between pixel grids: homographies, and lens and bending distortions on top."""
+"""Transforms between pixel grids: homographies with optional lens and bend distortions."""
 
 import math
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from entrenous.watermark.verdict import Warp
 Homography = NDArray[np.float64]  # 3 x 3
 Points = NDArray[np.float64]  # N x 2, x and y
 Size = tuple[int, int]
-_STRETCH_MAX: Final = 3.0  # of one direction over the other: beyond, a picture is a needle
+_STRETCH_MAX: Final = 3.0  # largest ratio of scales in two directions
 _SCALE_RANGE: Final = (0.02, 20.0)  # found pixels per sent pixel
 _KEPT_MIN: Final = 0.002
 
 
 def scaling(along_x: float, along_y: float) -> Homography:
-    """Resize by these factors; edges, not centres, stay where they are."""
+    """Resize by these factors; edges, not pixel centres, stay in place."""
     return np.array(
         [
             [along_x, 0.0, 0.5 * along_x - 0.5],
@@ -30,22 +30,18 @@ def scaling(along_x: float, along_y: float) -> Homography:
 
 
 def resizing(before: Size, after: Size) -> Homography:
-    """Resize a grid of one size to another."""
     return scaling(after[0] / before[0], after[1] / before[1])
 
 
 def mirroring(size: Size) -> Homography:
-    """Flip left to right."""
     return np.array([[-1.0, 0.0, size[0] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 def inverse(homography: Homography) -> Homography:
-    """The way back."""
     return np.asarray(np.linalg.inv(homography), np.float64)
 
 
 def apply_homography(homography: Homography, points: Points) -> Points:
-    """Where the points go."""
     x, y, w = homography @ np.column_stack([points, np.ones(len(points))]).T
     return np.column_stack([x / w, y / w])
 
@@ -57,16 +53,18 @@ def corners(size: Size) -> Points:
 
 
 def plausible(homography: Homography, sent: Size, found: Size) -> bool:
-    """No fold, no needle, no absurd scale, and something of the sent picture is still seen."""
+    """Whether there is no fold, extreme stretch or scale, and some of the sent picture is
+    visible.
+    """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
         return False
     if (np.column_stack([corners(sent), np.ones(4)]) @ homography[2] <= 1e-6).any():
         return False
     slopes = [slope_at(homography, point) for point in (*corners(sent), middle(sent))]
-    turns = {math.copysign(1.0, float(np.linalg.det(slope))) for slope in slopes}
+    orientations = {math.copysign(1.0, float(np.linalg.det(slope))) for slope in slopes}
     stretches = np.array([np.linalg.svd(slope, compute_uv=False) for slope in slopes])
     return (
-        len(turns) == 1
+        len(orientations) == 1
         and bool((stretches[:, 0] <= _STRETCH_MAX * stretches[:, 1]).all())
         and bool((stretches >= _SCALE_RANGE[0]).all() and (stretches <= _SCALE_RANGE[1]).all())
         and visible_share(homography, sent, found) >= _KEPT_MIN
@@ -92,7 +90,7 @@ def visible_share(homography: Homography, sent: Size, found: Size) -> float:
     return min(1.0, max(0.0, float(area) / (sent[0] * sent[1])))
 
 
-def seen_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
+def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int, int, int]:
     """The box of the sent picture that the found one shows: left, top, right, bottom, in pixels."""
     frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
     area, shown = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
@@ -104,8 +102,8 @@ def seen_box(homography: Homography, sent: Size, found: Size) -> tuple[int, int,
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def similar(homography: Homography, points: Points) -> Homography:
-    """The nearest similarity, mirrored or not as the homography is, judged at N points."""
+def nearest_similarity(homography: Homography, points: Points) -> Homography:
+    """The nearest similarity transform at N points, mirrored if the homography is."""
     after = apply_homography(homography, points)
     middles = points.mean(axis=0), after.mean(axis=0)
     p, q = points - middles[0], after - middles[1]
@@ -116,19 +114,19 @@ def similar(homography: Homography, points: Points) -> Homography:
     return np.vstack([np.column_stack([slope, middles[1] - slope @ middles[0]]), [0.0, 0.0, 1.0]])
 
 
-def nearest(before: Points, after: Points) -> tuple[Homography, float]:
-    """The homography that carries N points nearest to where they lie, and its largest error."""
+def fit_homography(before: Points, after: Points) -> tuple[Homography, float]:
+    """The homography nearest to N point pairs, and its largest error."""
     fitted, _ = cv2.findHomography(before, after, 0)
     homography = np.asarray(fitted, np.float64)
     return homography, float(np.hypot(*(apply_homography(homography, before) - after).T).max())
 
 
-def described(homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0) -> Warp:
-    """The homography in words that a person can check."""
+def describe_warp(homography: Homography, sent: Size, found: Size, *, bent_px: float = 0.0) -> Warp:
+    """Describe a homography by quantities that a person can check."""
     slope = slope_at(homography, middle(sent))
     mirrored = float(np.linalg.det(slope)) < 0.0
     upright = slope @ np.diag([-1.0, 1.0]) if mirrored else slope
-    # rows run downwards, so a positive angle of the matrix is a clockwise turn
+    # rows run downwards, so a positive angle is clockwise
     clockwise = math.atan2(upright[1, 0] - upright[0, 1], upright[0, 0] + upright[1, 1])
     turned_deg = round(-math.degrees(clockwise), 3)
     return Warp(
@@ -142,23 +140,22 @@ def described(homography: Homography, sent: Size, found: Size, *, bent_px: float
 
 
 def middle(size: Size) -> Points:
-    """The centre of a picture."""
     return np.array([(size[0] - 1) / 2.0, (size[1] - 1) / 2.0])
 
 
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 _INVERSIONS: Final = 40
-_FARTHEST: Final = 8.0  # reaches from the centre; a picture ends at one
+_FARTHEST: Final = 8.0  # times the reach from the centre; a picture ends at 1
 _SETTLED_PX: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bend:
-    """Displacements in pixels of the sent picture: what is at x lies at homography(x + bend(x)).
+    """Displacements in pixels of the sent picture: point x maps to homography(x + bend(x)).
 
-    ``lattice`` is (m + 3) x (n + 3) x 2 (rows, columns, x and y), the control points of m x n
-    spans over ``box`` (left, top, right, bottom, in pixels of the sent picture). Beyond the box the
-    displacement of its border goes on.
+    ``lattice`` is (m + 3) x (n + 3) x 2 (rows, columns, x and y), the control points of m x n spans
+    over ``box`` (left, top, right, bottom, in pixels of the sent picture). Beyond the box the
+    border's displacement continues.
     """
 
     lattice: NDArray[np.float64]
@@ -174,37 +171,37 @@ class Bend:
         )
 
     def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
-        """The displacements on the grid of these columns and rows, len(y) x len(x) x 2."""
+        """The displacements on a grid of columns and rows, len(y) x len(x) x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
         along_y = weights(y, self.box[1], self.box[3], rows - 3).astype(np.float32)
         lattice = self.lattice.astype(np.float32)
         return np.stack([along_y @ lattice[:, :, k] @ along_x.T for k in range(2)], axis=-1)
 
-    def undone(self, points: Points) -> Points:
-        """Where the displaced points came from: the x with x + bend(x) = point (fixed point)."""
-        came = points - self.at(points)
+    def undistorted(self, points: Points) -> Points:
+        """Invert the displacement: the x with x + bend(x) = point (fixed-point iteration)."""
+        source = points - self.at(points)
         for _ in range(_INVERSIONS):
-            step = points - self.at(came) - came
-            came = came + step
+            step = points - self.at(source) - source
+            source = source + step
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
                 break
-        return came
+        return source
 
     def resized(self, sent: Homography) -> "Bend":
-        """The same deformation after the sent picture was resized and cut (scales and shifts)."""
+        """The same deformation after resizing and cropping the sent picture."""
         scale = np.array([sent[0, 0], sent[1, 1]])
         left, top, right, bottom = np.array(self.box) * np.tile(scale, 2) + np.tile(sent[:2, 2], 2)
         return Bend(self.lattice * scale, (float(left), float(top), float(right), float(bottom)))
 
 
 def no_second_map() -> Field:
-    """For ``cv2.remap``, when the first map holds x and y already."""
+    """The second argument of ``cv2.remap`` when the first map holds x and y."""
     return np.empty((0,), np.float32)
 
 
 def weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np.float64]:
-    """The cubic B-spline weights of each control point at N places, N x (spans + 3)."""
+    """Cubic B-spline weights of the control points at N positions, N x (spans + 3)."""
     place = np.clip((np.asarray(at, np.float64) - low) / (high - low), 0.0, 1.0) * spans
     span = np.minimum(place.astype(np.int64), spans - 1)
     t = place - span
@@ -224,7 +221,7 @@ def weights(at: NDArray[Any], low: float, high: float, spans: int) -> NDArray[np
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """Radial distortion in the found picture: u comes out at c + (u - c)(1 + k1 r^2 + k2 r^4).
+    """Radial distortion in the found picture: u maps to c + (u - c)(1 + k1 r^2 + k2 r^4).
 
     r is the distance from the centre c over ``reach``, both in found pixels (Brown 1966).
     """
@@ -234,35 +231,37 @@ class Lens:
     k1: float = 0.0
     k2: float = 0.0
 
-    def swelled(self, points: Points) -> Points:
-        """Where N straight points come out."""
-        away = points - np.array(self.centre)
-        square = (away**2).sum(axis=1, keepdims=True) / self.reach**2
-        return np.asarray(points + away * (self.k1 * square + self.k2 * square**2), np.float64)
+    def distort(self, points: Points) -> Points:
+        from_centre = points - np.array(self.centre)
+        square = (from_centre**2).sum(axis=1, keepdims=True) / self.reach**2
+        return np.asarray(
+            points + from_centre * (self.k1 * square + self.k2 * square**2), np.float64
+        )
 
-    def undone(self, points: Points) -> Points:
-        """The straight points that come out here (fixed point).
+    def undistorted(self, points: Points) -> Points:
+        """Undistort N points (fixed-point iteration).
 
-        Where the lens folds there is none: such points stop at ``_FARTHEST`` reaches, out of sight.
+        Where the lens folds there is no solution: such points stop at ``_FARTHEST`` reaches, out of
+        view.
         """
-        came = points
+        source = points
         low, high = (np.array(self.centre) + side * _FARTHEST * self.reach for side in (-1, 1))
         for _ in range(_INVERSIONS):
-            step = points - self.swelled(came)
-            came = np.clip(came + step, low, high)
+            step = points - self.distort(source)
+            source = np.clip(source + step, low, high)
             if float(np.abs(step).max(initial=0.0)) < _SETTLED_PX:
                 break
-        return came
+        return source
 
-    def swell(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> Field:
-        """The same for a whole grid of float32 coordinates."""
+    def distort_grid(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> Field:
+        """Distort a whole grid of float32 coordinates."""
         across, down = x - np.float32(self.centre[0]), y - np.float32(self.centre[1])
         square = (across * across + down * down) * np.float32(self.reach**-2)
-        more = square * (np.float32(self.k1) + np.float32(self.k2) * square)
-        return np.stack([x + across * more, y + down * more], axis=-1)
+        factor = square * (np.float32(self.k1) + np.float32(self.k2) * square)
+        return np.stack([x + across * factor, y + down * factor], axis=-1)
 
     def resized(self, found: Homography) -> "Lens":
-        """The same in a resized found picture; proportions must be nearly kept."""
+        """The same lens in a resized found picture with nearly the same proportions."""
         centre = apply_homography(found, np.array([self.centre]))[0]
         reach = self.reach * math.sqrt(abs(found[0, 0] * found[1, 1]))
         return Lens((float(centre[0]), float(centre[1])), reach, self.k1, self.k2)
@@ -270,9 +269,9 @@ class Lens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """How a found picture lies on the sent one: what is at x lies at lens(homography(x + bend(x))).
+    """The mapping from sent to found picture: lens(homography(x + bend(x))).
 
-    The bend and the lens are there only when they are needed.
+    Bend and lens are None unless they are needed.
     """
 
     homography: Homography
@@ -281,37 +280,35 @@ class Pose:
 
     @property
     def straight(self) -> bool:
-        """Whether the homography says it all."""
+        """Whether the homography is complete, without bend and lens."""
         return self.bend is None and self.lens is None
 
     def sent_to_found(self, points: Points) -> Points:
-        """Where N points of the sent picture lie in the found one."""
         bent = points if self.bend is None else points + self.bend.at(points)
-        seen = apply_homography(self.homography, bent)
-        return seen if self.lens is None else self.lens.swelled(seen)
+        undistorted_points = apply_homography(self.homography, bent)
+        return undistorted_points if self.lens is None else self.lens.distort(undistorted_points)
 
     def found_to_sent(self, points: Points) -> Points:
-        """Where N points of the found picture come from."""
-        seen = points if self.lens is None else self.lens.undone(points)
-        straight = apply_homography(inverse(self.homography), seen)
-        return straight if self.bend is None else self.bend.undone(straight)
+        undistorted_points = points if self.lens is None else self.lens.undistorted(points)
+        straight = apply_homography(inverse(self.homography), undistorted_points)
+        return straight if self.bend is None else self.bend.undistorted(straight)
 
     def resized(self, sent: Homography, found: Homography) -> "Pose":
-        """The same between resized pictures; both homographies lead from before to after."""
+        """The same pose between resized pictures; both homographies map from before to after."""
         bend = None if self.bend is None else self.bend.resized(sent)
         lens = None if self.lens is None else self.lens.resized(found)
         return Pose(found @ self.homography @ inverse(sent), bend, lens)
 
     def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
-        """Where the grid of these columns and rows of the sent picture lies, for ``cv2.remap``."""
+        """Map a grid of the sent picture's columns and rows, for ``cv2.remap``."""
         at_x, at_y = np.meshgrid(np.asarray(x, np.float32), np.asarray(y, np.float32))
         if self.bend is not None:
-            off = self.bend.over(x, y)
-            at_x, at_y = at_x + off[..., 0], at_y + off[..., 1]
+            offset = self.bend.over(x, y)
+            at_x, at_y = at_x + offset[..., 0], at_y + offset[..., 1]
         h = (self.homography / self.homography[2, 2]).astype(np.float32)
         depth = h[2, 0] * at_x + h[2, 1] * at_y + h[2, 2]
         across = (h[0, 0] * at_x + h[0, 1] * at_y + h[0, 2]) / depth
         down = (h[1, 0] * at_x + h[1, 1] * at_y + h[1, 2]) / depth
         if self.lens is not None:
-            return self.lens.swell(across, down)
+            return self.lens.distort_grid(across, down)
         return np.stack([across, down], axis=-1)

@@ -1,4 +1,6 @@
-"""A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
+"""A relay, and people whose folders lie side by side; Ana has one device, and a recovery sheet of
+it.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,7 +25,9 @@ WORDS = "four or five unrelated words"
 
 @dataclass
 class Town:
-    """A relay, and people whose folders lie side by side; Ana has one device, and a sheet of it."""
+    """A relay, and people whose folders lie side by side; Ana has one device, and a recovery sheet
+    of it.
+    """
 
     folder: Path
     url: str
@@ -40,7 +44,7 @@ class Town:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
 
     def types(self, who: str, *words: str, status: int = YES) -> str:
-        """What a command says to somebody, in one line, and how it must end."""
+        """Run a command as somebody and check its exit status; returns its output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
         ended = run(list(words), {})
@@ -49,7 +53,9 @@ class Town:
         return " ".join((both.out + both.err).split())
 
     def replaces_close_token(self, who: str) -> None:
-        """As another device of hers does when one is lost; sheets from before have the old one."""
+        """Replace the close token, as when another device of hers is lost; older sheets keep the
+        old one.
+        """
         words = Secret(WORDS.encode())
         with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
             home = home_of(device.vault)
@@ -59,7 +65,7 @@ class Town:
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
     def nowhere(self, *words: str, status: int = YES) -> str:
-        """Ana types on somebody else's machine: no folder of hers, and no passphrase."""
+        """Let Ana type on somebody else's machine, without a folder of hers or a passphrase."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")
             said = self.types("nothing", *words, status=status)
@@ -71,7 +77,7 @@ class Town:
 def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
-    """A guess at a passphrase costs little."""
+    """Make key derivation cheap."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

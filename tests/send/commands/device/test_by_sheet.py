@@ -1,4 +1,4 @@
-"""A person's only device is lost: its recovery sheet shuts it, on a machine that is not hers."""
+"""A person's only device is lost: its recovery sheet shuts it from somebody else's machine."""
 
 import json
 import sqlite3
@@ -45,7 +45,7 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     assert "was not taken for ana" in refused
 
 
-def test_who_gives_a_name_where_no_device_is_reads_what_to_type(town: Town) -> None:
+def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> None:
     named = ("device", "revoke", "device 1", *town.by_sheet[2:])
     refused = town.nowhere(*named, status=BY_FAMILY["not-found"])
     assert "entrenous device revoke --lost --recovery FILE" in refused
@@ -54,14 +54,14 @@ def test_who_gives_a_name_where_no_device_is_reads_what_to_type(town: Town) -> N
     town.types("ana", "inbox")
 
 
-def test_a_relay_that_is_silent_is_asked_again_by_hand(town: Town) -> None:
+def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
     town.relay.close()
     silent = town.nowhere(*town.by_sheet, status=BY_FAMILY["unreachable"])
     assert "The lost device is not shut yet." in silent
 
 
-def test_a_mailbox_that_the_relay_does_not_know_is_not_said_to_be_shut(town: Town) -> None:
-    """As thirty days after it was shut; or while the relay runs with another database."""
+def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
+    """It was shut more than thirty days ago, or the relay runs with another database."""
     (town.folder / "other").mkdir()
     sheet = read_sheet(town.sheet.read_text())
     with (
@@ -94,19 +94,19 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
         town.types("ana", "inbox")
 
 
-def test_the_sheet_of_the_device_that_is_here_does_not_shut_it_from_here(town: Town) -> None:
+def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
     assert "is here and not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
     town.types("ana", "inbox")
 
 
-def test_a_sheet_whose_token_was_replaced_shuts_nothing_and_says_so(town: Town) -> None:
-    """As when another device of hers was lost: that one may have known the token."""
+def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
+    """When another device of hers was lost, that one may have known the token."""
     town.replaces_close_token("ana")
     assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
     town.types("ana", "inbox")
 
 
-def test_the_help_texts_say_what_a_sheet_shuts(town: Town) -> None:
+def test_help_explains_what_a_sheet_shuts(town: Town) -> None:
     for command in ("recovery", "revoke"):
         told = town.nowhere("device", command, "--help")
         assert "entrenous device revoke --lost --recovery FILE" in told

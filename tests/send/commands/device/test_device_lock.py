@@ -35,7 +35,7 @@ LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Ana's device at a relay; a guess at its passphrase costs little."""
+    """Set up Ana's device at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The JSON that a command answers, which must succeed."""
+    """Run a command that must succeed; returns its JSON answer."""
 
     def typed(*words: str) -> Any:
         capsys.readouterr()
@@ -57,7 +57,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Any:
     return typed
 
 
-def test_an_offline_window_is_opened_and_closed(home: Path, answer: Any) -> None:
+def test_offline_window_opens_and_closes(home: Path, answer: Any) -> None:
     opened = answer("device", "offline", "--hours", "2")
     assert (opened["schema"], opened["until"][-1]) == ("entrenous/offline/1", "Z")
     assert (home / "offline.key").exists()
@@ -66,12 +66,12 @@ def test_an_offline_window_is_opened_and_closed(home: Path, answer: Any) -> None
 
 
 @pytest.mark.parametrize("words", ["", "--hours 0", "--hours 169", "--hours 1 --off"])
-def test_what_is_no_window(home: Path, words: str) -> None:
+def test_invalid_offline_window_is_refused(home: Path, words: str) -> None:
     assert run(["device", "offline", *words.split()], {}) == USAGE
     assert not (home / "offline.key").exists()
 
 
-def test_a_sheet_is_written_once_and_frees_the_device(
+def test_sheet_is_written_and_unlocks_the_device(
     home: Path, answer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = tmp_path / "sheet.txt", tmp_path / "second.txt"
@@ -87,8 +87,10 @@ def test_a_sheet_is_written_once_and_frees_the_device(
     assert home.exists()
 
 
-def test_a_sheet_is_of_what_the_relay_has_heard(home: Path, answer: Any, tmp_path: Path) -> None:
-    """What follows a loss is brought there first; that relay did not answer the command before."""
+def test_sheet_is_written_only_once_the_relay_has_its_token(
+    home: Path, answer: Any, tmp_path: Path
+) -> None:
+    """The relay must get the new token after a loss first; it did not answer the command before."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         device.vault.put(SELF, NEXT_CLOSE, following.reveal())
@@ -99,7 +101,7 @@ def test_a_sheet_is_of_what_the_relay_has_heard(home: Path, answer: Any, tmp_pat
         assert who_am_i(device).home.close == following
 
 
-def test_a_sheet_that_is_none_is_said_plainly(
+def test_invalid_sheet_is_reported(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "letter.txt").write_text("Dear Ana")
@@ -109,7 +111,7 @@ def test_a_sheet_that_is_none_is_said_plainly(
     assert home.exists()
 
 
-def test_another_passphrase(
+def test_passphrase_can_be_changed(
     home: Path, answer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     read, write = os.pipe()
@@ -125,7 +127,7 @@ def test_another_passphrase(
     assert home.exists()
 
 
-def test_tries_that_opened_nothing_are_told_once(
+def test_failed_tries_are_reported_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
@@ -144,7 +146,7 @@ def test_tries_that_opened_nothing_are_told_once(
     assert home.exists()
 
 
-def test_without_a_terminal_a_new_passphrase_is_asked_of_nobody(
+def test_new_passphrase_is_not_prompted_without_a_terminal(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["passphrase", "change"], {}) == REFUSED
@@ -153,7 +155,7 @@ def test_without_a_terminal_a_new_passphrase_is_asked_of_nobody(
     assert home.exists()
 
 
-def test_what_was_done_is_said_in_words(
+def test_lock_commands_report_in_words(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = {
@@ -177,7 +179,7 @@ def test_what_was_done_is_said_in_words(
         (LOCK, LOCK.renewed(Secret(b"n" * 32)), False, "are shut"),
     ],
 )
-def test_what_is_said_of_copies_from_before(
+def test_passphrase_change_reports_what_opens_older_copies(
     before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
 ) -> None:
     def unlocked(lock: RelayLock | None) -> Unlocked:

@@ -37,7 +37,7 @@ Said = Callable[..., str]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Ana's laptop at a relay; a guess at its passphrase costs little."""
+    """Set up Ana's laptop at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """What a command says, and how it ends."""
+    """Run a command; returns its output and exit status."""
 
     def typed(*words: str, status: int = YES) -> str:
         capsys.readouterr()
@@ -72,7 +72,7 @@ def links_a_phone(home: Path) -> None:
             fetch_messages(one)
 
 
-def test_what_a_person_reads_of_her_devices(home: Path, said: Said) -> None:
+def test_device_list_shows_every_device(home: Path, said: Said) -> None:
     assert "device 1  (this one, since" in said("device", "list")
     links_a_phone(home)
     lines = said("device", "list")
@@ -87,7 +87,7 @@ def test_what_a_person_reads_of_her_devices(home: Path, said: Said) -> None:
     assert (answer["schema"], answer["not_shut_yet"]) == ("entrenous/devices/1", [])
 
 
-def test_a_device_that_was_linked_outlives_what_goes_wrong_afterwards(
+def test_linked_device_survives_later_errors(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, phone_home = Secret(WORDS.encode()), home / "../phone"
@@ -135,13 +135,13 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     assert "vault is shut" in said("inbox", status=BY_FAMILY["refused"])
 
 
-def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
+def test_linking_killed_before_the_grant_blocks_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
     def killed(laptop: Device) -> None:
-        """A process that is killed tidies nothing up."""
+        """Simulate a killed process, which cleans nothing up."""
         with (
             monkeypatch.context() as patch,
             create_to_link(place, lambda: words) as (phone, lock),
@@ -162,7 +162,7 @@ def test_a_linking_that_is_killed_before_the_grant_bars_no_other(
             assert (unlocked.terms.lock is not None, unlocked.missed) == (True, 0)
 
 
-def test_the_code_is_read_where_no_list_of_commands_keeps_it(
+def test_link_code_is_read_from_standard_input(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[str]()
@@ -174,21 +174,21 @@ def test_the_code_is_read_where_no_list_of_commands_keeps_it(
 
 
 @pytest.mark.parametrize("shut", list(Shut))
-def test_only_a_vault_that_is_shut_is_called_so(shut: Shut) -> None:
+def test_only_a_shut_vault_is_reported_as_shut(shut: Shut) -> None:
     said = "\n".join(lines_of(Revoked("phone", shut), lost=False))
     assert ("no passphrase opens" in said) == (shut is Shut.DONE)
     assert ("NOT shut" in said) == (shut in {Shut.ELSEWHERE, Shut.REFUSED})
     assert "168 hours" in said
 
 
-def test_what_cannot_be_revoked(home: Path, said: Said) -> None:
+def test_invalid_revocations_are_refused(home: Path, said: Said) -> None:
     assert home.exists()
     missing = BY_FAMILY["not-found"]
     assert "none yet" in said("device", "revoke", "phone", status=missing)
     assert "another one" in said("device", "revoke", "device 1", status=BY_FAMILY["refused"])
 
 
-def test_what_a_new_device_is_not_set_up_with(
+def test_setup_refuses_conflicting_options(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
@@ -202,7 +202,7 @@ def test_what_a_new_device_is_not_set_up_with(
 
 
 @pytest.mark.parametrize("lists", list(Contradiction))
-def test_what_is_told_of_lists_that_do_not_agree(lists: Contradiction) -> None:
+def test_contradictory_lists_are_reported(lists: Contradiction) -> None:
     now = Clock().now()
     others = words_for(Changed("Ben", now, 0, 0, in_doubt=False, lists=lists))
     ours = words_for(Changed("", now, 0, 0, in_doubt=False, lists=lists))
@@ -211,7 +211,7 @@ def test_what_is_told_of_lists_that_do_not_agree(lists: Contradiction) -> None:
     assert "{" not in others + ours
 
 
-def test_what_is_told_of_a_name_that_two_had() -> None:
+def test_renaming_of_a_duplicate_name_is_reported() -> None:
     told = words_for(Changed("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
     assert "called two different people or circles Kim." in told
     assert "Kim 2" in told

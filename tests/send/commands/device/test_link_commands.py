@@ -1,4 +1,4 @@
-"""``entrenous device add`` after its person said yes: what it says of the new device is so."""
+"""``entrenous device add`` after the user said yes: what it reports of the new device is true."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def room() -> Room:
 
 
 class Beside:
-    """The new device, whose person looks at it whenever the old one waits, and never says yes."""
+    """The new device, which looks whenever the old one waits, and whose user never says yes."""
 
     def __init__(self, phone: Person, then: BaseException) -> None:
         self.phone = phone
@@ -53,7 +53,7 @@ def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Pe
     return ana
 
 
-def test_one_that_has_not_answered_is_not_called_linked(
+def test_unanswering_device_is_not_reported_as_linked(
     room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ana = adds(room, RelayUnreachable(host=HERE), monkeypatch)
@@ -65,15 +65,15 @@ def test_one_that_has_not_answered_is_not_called_linked(
     assert [one.name for one in siblings(ana.device)] == ["phone"]
 
 
-def test_who_stops_it_then_is_told_that_it_is_on_the_list(
+def test_stopping_after_the_grant_says_that_the_device_is_listed(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(StoppedAfterGrant, match="phone is on your list already"):
         adds(room, KeyboardInterrupt(), monkeypatch)
 
 
-def test_a_vault_is_locked_before_its_device_is_anybodys(room: Room) -> None:
-    """When the relay makes no lock nothing was granted, and the other device sees that it ended."""
+def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
+    """If the relay makes no lock, nothing is granted, and the other device sees the end."""
     ana, phone = room["ana"], bare(room, "phone")
     here = offer_link(None, ana.device)
 
@@ -89,7 +89,7 @@ def test_a_vault_is_locked_before_its_device_is_anybodys(room: Room) -> None:
     assert siblings(ana.device) == ()
 
 
-def test_scripts_are_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_linking_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     for answered in (True, False):
         setup._tell("phone", answered=answered, as_json=True)
         assert json.loads(capsys.readouterr().out)["answered"] is answered

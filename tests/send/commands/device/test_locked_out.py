@@ -1,4 +1,4 @@
-"""Ten wrong passphrases locked a device: what its person reads, with the right sheet or another."""
+"""Ten wrong passphrases locked a device: what the user reads, with the right sheet or another."""
 
 import json
 
@@ -13,7 +13,7 @@ REFUSED, UNPROVEN = BY_FAMILY["refused"], BY_FAMILY["unproven"]
 
 
 def guess(town: Town, who: str, times: int = 10) -> str:
-    """Somebody types other passphrases at this folder; what the last one was told."""
+    """Try wrong passphrases on this folder; returns the last answer."""
     said = ""
     with town.monkeypatch.context() as patch:
         for number in range(times):
@@ -27,12 +27,12 @@ def unlock(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str,
 
 
 def another_device(town: Town) -> None:
-    """Ben's, with a sheet of its own: to Ana's folder it is any other device."""
+    """Set up Ben's device, with a sheet of its own, which is unrelated to Ana's folder."""
     town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
     town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
 
 
-def test_who_is_locked_out_reads_what_to_do_also_if_it_was_somebody_else(town: Town) -> None:
+def test_lockout_message_explains_what_to_do(town: Town) -> None:
     said = guess(town, "ana")
     assert "entrenous device unlock --recovery FILE" in said
     assert "If those tries were not yours" in said
@@ -52,7 +52,7 @@ def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None
     assert "tries" not in town.types("ana", "sent")
 
 
-def test_the_sheet_of_another_device_frees_nothing_and_says_so(town: Town) -> None:
+def test_another_devices_sheet_unlocks_nothing(town: Town) -> None:
     another_device(town)
     guess(town, "ana")
     for shut in (False, True):
@@ -71,8 +71,8 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
     assert "Ten wrong passphrases" in guess(town, "ben", 1)
 
 
-def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None:
-    """As when another device of hers was lost since."""
+def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
+    """Another device of hers was lost since."""
     town.replaces_close_token("ana")
     guess(town, "ana")
     said = town.types(*unlock(town), status=UNPROVEN)
@@ -80,7 +80,7 @@ def test_a_sheet_that_was_replaced_frees_nothing_and_says_so(town: Town) -> None
     assert "invite" not in said
 
 
-def test_where_no_device_is_a_sheet_frees_its_own_or_tells_that_it_is_gone(town: Town) -> None:
+def test_sheet_without_a_local_device_unlocks_its_own_or_reports_it_gone(town: Town) -> None:
     guess(town, "ana")
     freed = town.nowhere(*unlock(town)[1:])
     assert "for the device that this sheet was written on" in freed

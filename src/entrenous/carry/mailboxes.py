@@ -1,1 +1,0 @@
-"""Mailboxes: who may use one, what lies in it apart from envelopes."""

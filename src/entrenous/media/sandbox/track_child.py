@@ -1,0 +1,58 @@
+"""The child that decodes one clip or sound: import decoders, confine itself, answer once."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+
+from entrenous.base.audio_video import Cut
+from entrenous.base.errors import EntrenousError
+from entrenous.media.clip_reader import read_clip
+from entrenous.media.sandbox.confinement import (
+    QUESTIONS,
+    confine_process,
+    import_late,
+    read_from,
+    set_answers_apart,
+    write_to,
+)
+from entrenous.media.sandbox.decoder_messages import (
+    CLIP_QUESTION,
+    SOUND_QUESTION,
+    write_clip_answer,
+    write_clip_failure,
+    write_ready,
+    write_sound_answer,
+    write_sound_failure,
+)
+from entrenous.media.sound_reader import read_sound
+
+
+def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -> None:
+    answers = set_answers_apart()
+    warnings.simplefilter("ignore")  # an untrusted file must not print warnings
+    import_late()
+    walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
+    write_to(answers, write_ready(walls))
+    for part in answer():
+        write_to(answers, part)
+
+
+def _clip() -> Iterator[bytes]:
+    size, *cut = CLIP_QUESTION.unpack(read_from(QUESTIONS, CLIP_QUESTION.size))
+    try:
+        with read_clip(read_from(QUESTIONS, size), Cut(*cut)) as clip:
+            yield from write_clip_answer(clip)
+    except EntrenousError as failure:
+        yield write_clip_failure(failure)
+
+
+def _sound() -> Iterator[bytes]:
+    size, mono_hz = SOUND_QUESTION.unpack(read_from(QUESTIONS, SOUND_QUESTION.size))
+    try:
+        yield from write_sound_answer(read_sound(read_from(QUESTIONS, size), mono_hz))
+    except EntrenousError as failure:
+        yield write_sound_failure(failure)
+
+
+if __name__ == "__main__":
+    main({"clip": _clip, "sound": _sound}[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]))

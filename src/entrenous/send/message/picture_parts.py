@@ -1,0 +1,73 @@
+"""Marked copies of the pictures in a message.
+
+`file_plan` imports this module on demand, since a text needs no marking code.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from entrenous.base.copies import Copy
+from entrenous.base.errors import of_file
+from entrenous.base.identifiers import MessageId
+from entrenous.device.device import Device
+from entrenous.send.copies.picture_copies import (
+    MadeCopy,
+    Original,
+    keep_looks,
+    new_seed,
+    prepare_original,
+    remember,
+    write_each,
+)
+from entrenous.send.letter.letter_nouns import FileRole
+from entrenous.send.message.file_plan import Remembered, Shape
+from entrenous.send.message.transfer_progress import Counted
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    places: tuple[int, ...]
+    originals: tuple[Original, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        formats = (original.picture.encoding.format for original in self.originals)
+        return tuple(Shape(one.written.media_type, FileRole.PICTURE) for one in formats)
+
+    def copies(
+        self, people: int, device: Device, marking: Counted
+    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+        marking.more(0)  # shows the progress bar before the first is done
+        seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
+        return write_each(self.originals, seeds, lambda one: marking.more(len(one.source)))
+
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+        kept = [device.vault.keep(original.source) for original in self.originals]
+        by_part = map(remember, self.originals, kept, copies)
+        numbered = zip(by_part, self.places, strict=True)
+        return Remembered(tuple(replace(one, place=place + 1) for one, place in numbered))
+
+    def keep_looks(self, message: MessageId, device: Device) -> None:
+        keep_looks(message, self.originals, device)
+
+
+def pictures_of(
+    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: Counted
+) -> Pictures:
+    """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+    """
+    places = tuple(place for place, _ in files)
+    return Pictures(places, tuple(_original(*file, size_px, device, preparing) for file in files))
+
+
+def _original(
+    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: Counted
+) -> Original:
+    reached = preparing.piece(len(untrusted_data))
+    with of_file(place):
+        original = prepare_original(untrusted_data, size_px, device, sparing=True)
+    reached(1.0)
+    return original

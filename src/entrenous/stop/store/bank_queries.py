@@ -1,0 +1,306 @@
+"""The reading half of BankStore: banks, claims, hashes, sounds and embeddings."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from entrenous.base.environment import Clock, SystemClock
+from entrenous.base.identifiers import BankName, ClaimId
+from entrenous.fingerprint.nouns import PICTURE_KIND, Embedding, KeptEmbedding, SoundPrint
+from entrenous.stop.nouns import AuditRow, Bank, Counts, Entry, Head
+from entrenous.stop.registration import (
+    MATCHING,
+    Change,
+    Claim,
+    ClaimFacts,
+    ClaimState,
+    Opinion,
+    Partner,
+    Stance,
+)
+from entrenous.stop.store.audit_events import audit_head, audit_rows_after
+from entrenous.stop.store.engine import Where, reading, reading_once
+from entrenous.stop.store.prepared_statements import PreparedSelect
+from entrenous.stop.store.registrations import (
+    IS_FRAME,
+    IS_PICTURE,
+    bank_of,
+    batches,
+    claim_on_hash,
+    existing_claims,
+    get_claim,
+    opinions_on,
+    to_bank,
+    to_claim,
+    wholes_of,
+)
+from entrenous.stop.store.schema import (
+    BANK,
+    BIG,
+    CLAIM,
+    CLAIM_HASH,
+    CLAIM_SOUND,
+    EMBEDDING,
+    FRAME,
+    HASH,
+    OPINION,
+    PARTNER,
+    RELEASED_FILE,
+    SOUND,
+    STILL,
+    read_time,
+)
+from entrenous.stop.stores import ClaimHashes, ShownBy
+from entrenous.stop.upload_record import Release
+
+_ENTRIES_MAX: Final = 100_000  # per read; a new index reads all of them
+_EMBEDDINGS_MAX: Final = 10_000  # per read, 0.6 kB each
+_SOUNDS_MAX: Final = 500  # per read, 40 kB each
+_FEW: Final = 16  # up to this many hashes are queried with one statement, in constant time
+_BANKS: Final = PreparedSelect(sa.select(BANK))
+_ENTRIES_AFTER: Final = PreparedSelect(
+    sa.select(HASH)
+    .where(HASH.c.number > sa.bindparam("after"))
+    .order_by(HASH.c.number)
+    .limit(_ENTRIES_MAX)
+)
+_RELEASED: Final = PreparedSelect(
+    sa.select(RELEASED_FILE).where(RELEASED_FILE.c.sha256 == sa.bindparam("of"))
+)
+_WITH_HASHES: Final = (
+    sa.select(CLAIM_HASH.c.number, CLAIM_HASH.c.added, CLAIM, FRAME.c.at_ms)
+    .select_from(
+        CLAIM_HASH.join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim).outerjoin(
+            FRAME, sa.and_(*IS_FRAME)
+        )
+    )
+    .where(CLAIM.c.state.in_([sa.literal(state) for state in sorted(MATCHING)]))
+)
+_PLACES: Final = _WITH_HASHES.where(
+    CLAIM_HASH.c.number.in_(sa.bindparam("numbers", expanding=True))
+)
+_FEW_NAMES: Final = [f"n{place}" for place in range(_FEW)]
+_FEW_PLACES: Final = PreparedSelect(
+    _WITH_HASHES.where(
+        CLAIM_HASH.c.number.in_([sa.bindparam(name, 0, type_=BIG) for name in _FEW_NAMES])
+    )
+)
+_OF_PICTURES: Final = _PLACES.where(sa.or_(FRAME.c.at_ms.is_(None), FRAME.c.at_ms == STILL))
+
+
+@dataclass(frozen=True, slots=True)
+class SqlBankQueries:
+    """Queries of the database ``engine``, or within one open transaction."""
+
+    engine: Where
+    clock: Clock = field(default_factory=SystemClock)
+
+    def bank(self, name: BankName) -> Bank:
+        with reading(self.engine) as db:
+            return bank_of(db, name)
+
+    def banks(self) -> tuple[Bank, ...]:
+        with reading_once(self.engine) as db:
+            every = (to_bank(row) for row in _BANKS.rows(db))
+            return tuple(sorted(every, key=lambda bank: bank.name))  # databases collate differently
+
+    def counts(self) -> Counts:
+        matching = sa.select(sa.func.count()).select_from(CLAIM).where(CLAIM.c.state.in_(MATCHING))
+        hashes = sa.select(sa.func.count()).select_from(HASH)
+        with reading(self.engine) as db:
+            return Counts(db.execute(matching).scalar_one(), db.execute(hashes).scalar_one())
+
+    def claim(self, claim: ClaimId) -> Claim:
+        with reading(self.engine) as db:
+            return get_claim(db, claim)
+
+    def facts(self, claims: Collection[ClaimId]) -> dict[ClaimId, ClaimFacts]:
+        with reading(self.engine) as db:
+            opinions = _opinion_counts(db, claims)
+            existing = existing_claims(db, claims)
+            return {claim.id: ClaimFacts(claim, opinions[claim.id]) for claim in existing}
+
+    def listed(
+        self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
+    ) -> dict[bytes, Claim]:
+        joined = HASH.join(CLAIM_HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+        wanted = sa.select(HASH.c.bits, CLAIM).select_from(joined).where(HASH.c.part.is_(False))
+        mine = CLAIM.c.bank == bank, CLAIM.c.kind == PICTURE_KIND, CLAIM.c.state.in_(states)
+        with reading(self.engine) as db:
+            return {
+                bytes(row.bits): to_claim(row)
+                for batch in batches(dict.fromkeys(hashes))
+                for row in db.execute(wanted.where(*mine, HASH.c.bits.in_(batch)))
+            }
+
+    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+        with reading(self.engine) as db:
+            return wholes_of(db, [claim]).get(claim, ())
+
+    def with_hashes(
+        self, claims: Collection[ClaimId], *, frames: bool = False
+    ) -> dict[ClaimId, ClaimHashes]:
+        with reading(self.engine) as db:
+            existing = existing_claims(db, claims)
+            hashes = wholes_of(db, [claim.id for claim in existing], frames=frames)
+            return {claim.id: (claim, hashes.get(claim.id, ())) for claim in existing}
+
+    def added_to(self, claims: Collection[ClaimId]) -> dict[ClaimId, dict[bytes, Claim]]:
+        found: dict[ClaimId, dict[bytes, Claim]] = defaultdict(dict)
+        joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+        wanted = sa.select(HASH.c.bits, CLAIM_HASH.c.added, CLAIM).select_from(joined)
+        wanted = wanted.where(CLAIM_HASH.c.added.is_not(None))
+        with reading(self.engine) as db:
+            for batch in batches(dict.fromkeys(claims)):
+                for row in db.execute(wanted.where(CLAIM_HASH.c.claim.in_(batch))):
+                    added = claim_on_hash(to_claim(row), row.added)
+                    found[ClaimId(row.id)][bytes(row.bits)] = added
+        return dict(found)
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        with reading_once(self.engine) as db:
+            rows = _ENTRIES_AFTER.rows(db, {"after": after})
+            return tuple(Entry(row.number, row.bits, row.part) for row in rows)
+
+    def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        with reading(self.engine) as db:
+            rows = _rows_for_hashes(db, entries, _OF_PICTURES)
+            return tuple((row.number, claim_on_hash(to_claim(row), row.added)) for row in rows)
+
+    def next_content(self, bank: BankName, after: int) -> int | None:
+        """Walk the index of claims by hash, so that no claim is read twice."""
+        joined = CLAIM_HASH.join(HASH).join(CLAIM, CLAIM.c.id == CLAIM_HASH.c.claim)
+        wanted = sa.select(CLAIM_HASH.c.number).select_from(joined)
+        wanted = wanted.where(CLAIM_HASH.c.number > after, CLAIM.c.bank == bank)
+        wanted = wanted.where(HASH.c.part.is_(False), IS_PICTURE)
+        with reading(self.engine) as db:
+            return db.execute(wanted.order_by(CLAIM_HASH.c.number).limit(1)).scalar()
+
+    def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
+        """Query even for zero hashes, with the same statement as for up to sixteen, so that timing
+        reveals no match.
+        """
+        if len(entries) <= _FEW:
+            with reading_once(self.engine) as db:
+                return _shown_by(_FEW_PLACES.rows(db, dict(zip(_FEW_NAMES, entries, strict=False))))
+        with reading(self.engine) as db:
+            return _shown_by(_rows_for_hashes(db, entries, _PLACES))
+
+    def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
+        wanted = sa.select(SOUND.c.number, SOUND.c.words).where(SOUND.c.number > after)
+        with reading_once(self.engine) as db:
+            rows = db.execute(wanted.order_by(SOUND.c.number).limit(_SOUNDS_MAX))
+            return tuple((row.number, SoundPrint(bytes(row.words))) for row in rows)
+
+    def sounds_of(self, claims: Collection[ClaimId]) -> dict[ClaimId, tuple[int, SoundPrint]]:
+        joined = CLAIM_SOUND.join(SOUND, SOUND.c.number == CLAIM_SOUND.c.number)
+        wanted = sa.select(CLAIM_SOUND.c.claim, SOUND.c.number, SOUND.c.words).select_from(joined)
+        with reading(self.engine) as db:
+            return {
+                ClaimId(row.claim): (row.number, SoundPrint(bytes(row.words)))
+                for batch in batches(dict.fromkeys(claims))
+                for row in db.execute(wanted.where(CLAIM_SOUND.c.claim.in_(batch)))
+            }
+
+    def heard_by(self, sounds: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+        """Query even for zero sounds, so that timing reveals no match."""
+        joined = CLAIM_SOUND.join(CLAIM, CLAIM.c.id == CLAIM_SOUND.c.claim)
+        wanted = sa.select(CLAIM_SOUND.c.number, CLAIM).select_from(joined)
+        wanted = wanted.where(CLAIM.c.state.in_(MATCHING))
+        with reading(self.engine) as db:
+            return tuple(
+                (row.number, to_claim(row))
+                for batch in batches(sorted(sounds) or [0])
+                for row in db.execute(wanted.where(CLAIM_SOUND.c.number.in_(batch)))
+            )
+
+    def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
+        wanted = sa.select(EMBEDDING).where(EMBEDDING.c.number > after)
+        with reading_once(self.engine) as db:
+            rows = db.execute(wanted.order_by(EMBEDDING.c.number).limit(_EMBEDDINGS_MAX))
+            return tuple(
+                KeptEmbedding(
+                    row.number,
+                    row.entry,
+                    ClaimId(row.claim),
+                    Embedding(bytes(row.numbers), row.model),
+                )
+                for row in rows
+            )
+
+    def embedding_count(self) -> int:
+        with reading_once(self.engine) as db:
+            return db.execute(sa.select(sa.func.count(EMBEDDING.c.claim))).scalar_one()
+
+    def file_released(self, sha256: bytes) -> Release | None:
+        with reading_once(self.engine) as db:
+            rows = _RELEASED.rows(db, {"of": sha256})
+        return Release(read_time(rows[0].at), rows[0].number) if rows else None
+
+    def opinions(self, claim: ClaimId) -> tuple[Opinion, ...]:
+        with reading(self.engine) as db:
+            return opinions_on(db, claim)
+
+    def partners(self) -> tuple[Partner, ...]:
+        with reading(self.engine) as db:
+            found = [Partner(row.name, bytes(row.key)) for row in db.execute(sa.select(PARTNER))]
+        return tuple(sorted(found, key=lambda one: (one.name, one.key)))
+
+    def changes(self, after: int, limit: int) -> tuple[Change, ...]:
+        wanted = sa.select(CLAIM).where(CLAIM.c.changed > after).order_by(CLAIM.c.changed)
+        with reading(self.engine) as db:
+            rows = db.execute(wanted.limit(limit)).all()
+            hashes = wholes_of(db, [row.id for row in rows], shared=True)
+        return tuple(
+            Change(
+                number=row.changed,
+                at=read_time(row.changed_at),
+                claim=ClaimId(row.id),
+                bank=BankName(row.bank),
+                kind=row.kind,
+                state=ClaimState(row.state),
+                hashes=hashes.get(row.id, ()),
+            )
+            for row in rows
+        )
+
+    def log(self, after: int, limit: int) -> tuple[AuditRow, ...]:
+        with reading(self.engine) as db:
+            return audit_rows_after(db, after, limit)
+
+    def log_head(self) -> Head:
+        with reading(self.engine) as db:
+            return audit_head(db)
+
+
+def _rows_for_hashes(
+    db: sa.Connection, entries: Collection[int], wanted: sa.Select[Any]
+) -> Iterator[Any]:
+    for batch in batches(sorted(entries) or [0]):
+        yield from db.execute(wanted, {"numbers": batch})
+
+
+def _shown_by(rows: Iterable[Any]) -> tuple[ShownBy, ...]:
+    return tuple(
+        (
+            row.number,
+            claim_on_hash(to_claim(row), row.added if row.at_ms in (None, STILL) else None),
+            None if row.at_ms == STILL else row.at_ms,
+        )
+        for row in rows
+    )
+
+
+def _opinion_counts(
+    db: sa.Connection, claims: Collection[ClaimId]
+) -> Mapping[ClaimId, Counter[Stance]]:
+    found: dict[ClaimId, Counter[Stance]] = defaultdict(Counter)
+    wanted = sa.select(OPINION.c.claim, OPINION.c.stance, sa.func.count().label("many"))
+    wanted = wanted.group_by(OPINION.c.claim, OPINION.c.stance)
+    for batch in batches(dict.fromkeys(claims)):
+        for row in db.execute(wanted.where(OPINION.c.claim.in_(batch))):
+            found[ClaimId(row.claim)][Stance(row.stance)] = row.many
+    return found

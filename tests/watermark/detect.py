@@ -1,0 +1,29 @@
+"""Detect a mark in one step, from a leak that is already warped onto the sent picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entrenous.watermark.detector import (
+    ChipEvidence,
+    by_coding,
+    by_octave,
+    join_partial_evidence,
+)
+from entrenous.watermark.embed import Prepared
+from entrenous.watermark.pyramid import Pixels, Plane
+
+
+def detect_mark(
+    laid: Pixels | Plane,
+    covered: NDArray[np.bool_],
+    prepared: Prepared,
+    laid_recoded: Plane | None = None,
+) -> ChipEvidence:
+    """The evidence of a leak: its pixels or luma on the sent picture's grid, covered or not there.
+
+    ``laid_recoded`` is the result of ``jpeg_evidence.recoded`` on the same grid, if there is one.
+    """
+    octaves = by_octave(laid, covered, prepared)
+    return join_partial_evidence(
+        octaves, None if laid_recoded is None else by_coding(laid_recoded, prepared)
+    )
