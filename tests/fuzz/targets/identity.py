@@ -22,7 +22,7 @@ from entrenous.send.devices.link_nouns import (
 from entrenous.send.devices.linked_devices import HomeIs, Introduced, Sibling, SiblingHome
 from entrenous.send.formats.identity_formats import (
     PREFIX,
-    _check,
+    _checksum,
     read_invite,
     read_prekey,
     read_sheet,
@@ -107,7 +107,7 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
     try:
         changed = decode(change_cbor(from_base64url(code.decode()), rng))
         fields = changed[:-1] if isinstance(changed, list) else [changed]
-        return _SHEET_PREFIX + to_base64url(encode([*fields, _check(fields)])).encode()
+        return _SHEET_PREFIX + to_base64url(encode([*fields, _checksum(fields)])).encode()
     except (Malformed, ValueError):
         return change_bytes(data, rng)
 
