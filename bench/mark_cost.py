@@ -24,7 +24,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
@@ -74,7 +74,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
     vault = SqlcipherVault(folder, Secret(bytes(32)))
     device = Device(
         SystemClock(),
-        SystemDice(),
+        SystemRandomSource(),
         vault,
         VaultLedger(vault),
         HttpCourier(new_client(), 1.0),

@@ -30,7 +30,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
@@ -43,7 +43,7 @@ from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
-from entrenous.send.letter.sessions import have_session
+from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.make import OwnFile, Sending, seal_content
@@ -98,7 +98,7 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
     """Seconds of the processor and of the clock in which the copies are sealed and announced."""
     to = _everybody(ana)[: wanted.copies]
     for one in to:
-        have_session(one, ana)
+        ensure_session(one, ana)
     sending = _sending(to, ana)
     data = secrets.token_bytes(round(wanted.megabytes * 1e6))
     began = time.process_time(), time.perf_counter()
@@ -170,7 +170,7 @@ def _device(home: Path) -> Iterator[Device]:
 
 
 def _a_device(vault: Vault, courier: HttpCourier) -> Device:
-    clock, dice = SystemClock(), SystemDice()
+    clock, dice = SystemClock(), SystemRandomSource()
     return Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
 
 

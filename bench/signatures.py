@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from entrenous.base.limits import ONE_TIME_KEYS
-from entrenous.crypto.hashing import leaf_of, path_of, root_of
+from entrenous.crypto.hashing import inclusion_proof, leaf_hash, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
     mldsa65_key,
     new_signer,
-    sign_twice_as_device,
+    sign_both_as_device,
     unpickled_account,
 )
 
@@ -71,9 +71,9 @@ def _each(signer: DeviceSigner) -> object:
 
 def _batch(signer: DeviceSigner) -> object:
     """All that a device does for one set of prekeys."""
-    leaves = [leaf_of(b"bench", said) for said in _SET]
-    signed = sign_twice_as_device(signer, b"bench", root_of(leaves))
-    return signed, mldsa65_key(signer), [path_of(leaves, at) for at in range(len(leaves))]
+    leaves = [leaf_hash(b"bench", said) for said in _SET]
+    signed = sign_both_as_device(signer, b"bench", merkle_root(leaves))
+    return signed, mldsa65_key(signer), [inclusion_proof(leaves, at) for at in range(len(leaves))]
 
 
 def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:

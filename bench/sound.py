@@ -27,7 +27,7 @@ from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
 from entrenous.base.limits import ALPHA
-from entrenous.watermark.audio_detector import hear, scores
+from entrenous.watermark.audio_detector import detect_sound, scores
 from entrenous.watermark.audio_mark import WINDOW, PreparedSound, embed, prepare
 from entrenous.watermark.likelihood import tail_of_best, upper_tail
 
@@ -82,7 +82,7 @@ def attacked(
         start = min(int(0.11 * len(marked)), max(0, len(marked) - int(length * rate_hz)))
         leak, leak_hz = ATTACKS[name](marked[start : start + int(length * rate_hz)], rate_hz)
         began = time.process_time()
-        heard = hear(leak, leak_hz, prepared)
+        heard = detect_sound(leak, leak_hz, prepared)
         took = time.process_time() - began
         found = np.zeros(_RECIPIENTS) if heard is None else scores(heard.evidence, streams)
         results.append(Result(material, name, float(found[0]), float(found[1:].max()), took))
@@ -95,7 +95,7 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     streams = _streams(prepared, count, seed)
     average = np.mean([embed(prepared, one)[:, 0] for one in streams], axis=0)
     leak, leak_hz = OPUS_24(average.astype(np.float32), rate_hz)
-    heard = hear(leak, leak_hz, prepared)
+    heard = detect_sound(leak, leak_hz, prepared)
     found = np.zeros(count) if heard is None else scores(heard.evidence, streams)
     named = [tail_of_best(_RECIPIENTS, upper_tail(float(one))) <= ALPHA for one in found]
     return sum(named), float(found.max())
@@ -141,7 +141,7 @@ def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.flo
     prepared = prepare(samples, rate_hz)
     leaks = [samples] + [embed(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)]
     fresh = _streams(prepared, 1000, seed + 1)
-    heard = [hear(*OPUS_24(leak, rate_hz), prepared) for leak in leaks]
+    heard = [detect_sound(*OPUS_24(leak, rate_hz), prepared) for leak in leaks]
     return np.concatenate([scores(one.evidence, fresh) for one in heard if one is not None])
 
 

@@ -30,7 +30,7 @@ if __package__ in {None, ""}:
 
 import entrenous
 from bench.send import _photograph
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Device, Vault
@@ -123,7 +123,7 @@ def _prepare(folder: Path, url: str, people: int) -> None:
 @contextmanager
 def _device(vault: Vault, cert: Path) -> Iterator[Device]:
     with new_client(cert) as client:
-        clock, dice, courier = SystemClock(), SystemDice(), HttpCourier(client, 20.0)
+        clock, dice, courier = SystemClock(), SystemRandomSource(), HttpCourier(client, 20.0)
         device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
         if isinstance(vault, SqlcipherVault):
             with closing(vault):

@@ -12,11 +12,11 @@ import numpy as np
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     Batch,
+    BatchPosition,
     Contact,
     DeviceKey,
     MasterKey,
     Person,
-    Place,
     Prekey,
     PrekeyKind,
     SignedBatch,
@@ -107,7 +107,9 @@ class Shelf:
         signer, batch = self._signers[device], Batch(device, mailbox, 1, prekey_leaf(statement))
         said = write_batch(batch)
         signed = SignedBatch(batch, said, mldsa65_key(signer), sign_prekeys(signer, said))
-        return PrekeyBundle(device, None, b"", write_prekey(statement, Place(0, ()), signed))
+        return PrekeyBundle(
+            device, None, b"", write_prekey(statement, BatchPosition(0, ()), signed)
+        )
 
 
 class QuickVault(MemoryVault):

@@ -16,13 +16,13 @@ from bench.guard.people import somebody, with_new_phone
 from bench.guard.year import Year
 from entrenous.base.identifiers import MessageName
 from entrenous.base.identity import Contact, Trust
-from entrenous.device.identities import as_seen, contacts
-from entrenous.device.vault_tables import CONTACT, HEARD, peer_key, store_record
-from entrenous.send.guard import warn_about
+from entrenous.device.identities import contacts, lookalike_form
+from entrenous.device.vault_tables import CONTACT, LAST_HEARD, peer_key, store_record
+from entrenous.send.guard import doubts_about
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, Conversation, circles
-from entrenous.send.people.contact_history import Heard
-from entrenous.send.people.keep_contacts import keep_contact
+from entrenous.send.people.contact_history import LastHeard
+from entrenous.send.people.keep_contacts import store_contact
 
 Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
 Maker = Callable[[Year], Slip | None]
@@ -39,7 +39,7 @@ def plant(slip: Maker, year: Year) -> bool | None:
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
-            spoke = any(doubt.who == wrong for doubt in warn_about(draft, year.device))
+            spoke = any(doubt.who == wrong for doubt in doubts_about(draft, year.device))
         raise Undone
     year.shelf.last_used.clear()
     return spoke
@@ -50,7 +50,7 @@ def similar_name(year: Year) -> Slip | None:
     meant = year.usual()
     other = next(one for one in year.some(2) if one.person.id != meant.person.id)
     typed = replace(other, name=_one_slip_from(meant.name, year))
-    keep_contact(typed, year.device)
+    store_contact(typed, year.device)
     return _picture(year, [typed], None, _perhaps(year, _talk_of(meant))), typed.name
 
 
@@ -61,12 +61,12 @@ def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
         every = year.some(len(contacts(year.device)))
         meant = next(one for one in every if len(one.name) >= at_least)
         other = next(one for one in every if one is not meant)
-        taken = {as_seen(one.name) for one in contacts(year.device)}
+        taken = {lookalike_form(one.name) for one in contacts(year.device)}
         name = make(meant.name, year.rng)
-        while as_seen(name) in taken:
+        while lookalike_form(name) in taken:
             name = make(meant.name, year.rng)
         typed = replace(other, name=name)
-        keep_contact(typed, year.device)
+        store_contact(typed, year.device)
         return _picture(year, [typed], None, None), typed.name
 
     return slip
@@ -94,7 +94,7 @@ def stale_device(year: Year) -> Slip | None:
     )
     store_record(lost, CONTACT, meant.person.id.hex(), year.device.vault)
     whose = peer_key(meant.person.id, key.device)
-    store_record(Heard(now - silent), HEARD, whose, year.device.vault)
+    store_record(LastHeard(now - silent), LAST_HEARD, whose, year.device.vault)
     year.shelf.last_used[key.device] = now - silent
     return _picture(year, [lost], None, _talk_of(lost)), lost.name
 
@@ -119,7 +119,7 @@ def others_picture(year: Year) -> Slip | None:
 def somebody_new(year: Year) -> Slip | None:
     """Somebody whom she has only just added."""
     new = somebody("Wilhelmina", year.device, year.shelf)
-    keep_contact(new, year.device)
+    store_contact(new, year.device)
     return _picture(year, [new], None, None), new.name
 
 
@@ -127,7 +127,7 @@ def changed_keys(year: Year) -> Slip | None:
     """Whom she means has another device since the last message, and it need not be theirs."""
     meant = year.usual()
     moved = with_new_phone(meant, year.device, year.shelf)
-    keep_contact(moved, year.device)
+    store_contact(moved, year.device)
     return _picture(year, [moved], None, _talk_of(moved)), moved.name
 
 
@@ -136,7 +136,7 @@ def link_in_two_hands(year: Year) -> Slip | None:
     however often she has confirmed the name.
     """
     meant = replace(year.usual(), trust=Trust.UNKNOWN)
-    keep_contact(meant, year.device)
+    store_contact(meant, year.device)
     return _picture(year, [meant], None, _talk_of(meant)), meant.name
 
 
@@ -166,8 +166,8 @@ def _one_slip_from(name: str, year: Year) -> str:
         name[: at + 1] + name[at + 2 :],
         name[:at] + name[at + 1] + name[at] + name[at + 2 :],
     )
-    taken = {as_seen(one.name) for one in contacts(year.device)}
-    free = [one for one in slips if as_seen(one) not in taken]
+    taken = {lookalike_form(one.name) for one in contacts(year.device)}
+    free = [one for one in slips if lookalike_form(one) not in taken]
     return free[int(year.rng.integers(len(free)))]
 
 

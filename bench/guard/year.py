@@ -43,12 +43,12 @@ from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.conversations import note_sent
+from entrenous.send.conversations import record_sent
 from entrenous.send.message.draft import Doubt, Draft, Policy
 from entrenous.send.people.block import rename_contact
-from entrenous.send.people.circles import Circle, Conversation, circles, keep_circle
+from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
 from entrenous.send.people.contact_history import note_heard_from
-from entrenous.send.people.keep_contacts import keep_contact
+from entrenous.send.people.keep_contacts import store_contact
 
 TALKS: Final = 700
 MESSAGES: Final = 6  # in one talk
@@ -86,11 +86,11 @@ class Year:
             self.meets(str(name))
         self._writes_since_long()
         for name, size in _CIRCLES.items():
-            keep_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
+            store_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
 
     def meets(self, name: str) -> None:
         """Somebody is added, by their link or by hers: known by link, until keys are compared."""
-        keep_contact(somebody(name, self.device, self.shelf), self.device)
+        store_contact(somebody(name, self.device, self.shelf), self.device)
 
     def is_asked(self, doubts: tuple[Doubt, ...]) -> None:
         """She answers; and is tired of two names that are alike after three times."""
@@ -148,7 +148,7 @@ class Year:
         """It has gone out; the conversation that it began or went on with."""
         message = self._message(meant)
         self.device.ledger.record(message)
-        note_sent(message, meant.draft, self.device)
+        record_sent(message, meant.draft, self.device)
         people = frozenset(one.person.id for one in meant.to)
         return meant.draft.within or Conversation(message.name, people)
 
@@ -195,12 +195,12 @@ class Year:
             self.meets(self._to_come.pop())
         for contact in contacts(self.device):
             if self.rng.random() < 1 / 3 / self.talks:
-                keep_contact(with_new_phone(contact, self.device, self.shelf), self.device)
+                store_contact(with_new_phone(contact, self.device, self.shelf), self.device)
 
     def _compares(self, to: list[Contact]) -> None:
         for one in to:
             if not one.compared and len(to) == 1 and self.rng.random() < 0.1:
-                keep_contact(replace(one, trust=Trust.COMPARED), self.device)
+                store_contact(replace(one, trust=Trust.COMPARED), self.device)
 
     def _writes_since_long(self) -> None:
         """Before this year she has written to everybody, and heard of them."""

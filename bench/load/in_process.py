@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from bench.load.cycles import LETTER_BYTES
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
@@ -24,7 +24,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, SendToken
 
 _OBJECTS_BETWEEN = 50_000  # as serving/http_server.py has it
@@ -44,7 +44,7 @@ def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float
             closing(open_sqlite(folder / "in-process.db")) as mail,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())
+            relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemRandomSource())
             return runner.run(_all(relay, lines, seconds))
     finally:
         gc.set_threshold(*before)
@@ -60,9 +60,9 @@ async def _line(relay: Relay, until: float) -> int:
     """One mailbox, and cycle after cycle; how many."""
     mailbox = MailboxId(os.urandom(16))
     owner, token, withdraw = (Secret(os.urandom(32)) for _ in range(3))
-    await create_mailbox(mailbox, lock_of(owner), relay)
-    await register_token(mailbox, owner, SendToken(lock_of(token), None, None), relay)
-    sealed, lock = os.urandom(LETTER_BYTES), lock_of(withdraw)
+    await create_mailbox(mailbox, token_hash(owner), relay)
+    await register_token(mailbox, owner, SendToken(token_hash(token), None, None), relay)
+    sealed, lock = os.urandom(LETTER_BYTES), token_hash(withdraw)
     tomorrow, count = relay.clock.now() + timedelta(days=1), 0
     while time.perf_counter() < until:
         name = EnvelopeId(os.urandom(16))

@@ -28,7 +28,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from bench.stopping.lookups import scratch
-from entrenous.base.environment import Clock, SystemClock, SystemDice
+from entrenous.base.environment import Clock, SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.media.picture_reader import read_picture
@@ -59,7 +59,7 @@ def _gate(folder: Path) -> Iterator[tuple[Platform, sa.Engine]]:
     with open_index(folder / "index", bank) as index:
         clock: Clock = SystemClock()
         reviews = SqlReviewQueue(engine, clock)
-        yield Platform(clock, SystemDice(), bank, index, reviews, read_picture), engine
+        yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture), engine
     engine.dispose()
 
 

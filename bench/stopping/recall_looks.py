@@ -15,8 +15,8 @@ from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.deferred_scan import deep_views
-from entrenous.stop.judge.scan import Seen, fast_scan
+from entrenous.stop.judge.deferred_scan import deferred_views
+from entrenous.stop.judge.scan import HashViews, fast_scan
 
 Words = NDArray[np.uint64]
 
@@ -54,7 +54,7 @@ def register(subject: Subject) -> Registered | None:
 def look(upload: bytes) -> Looked:
     """All hashes of an upload, read as :mod:`entrenous.stop.store.open_gate` has it read."""
     _, fast = fast_scan(lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_SIDE_PX)
-    slow = list(deep_views(read_picture(upload, at_least_px=GATE_SIDE_PX)))
+    slow = list(deferred_views(read_picture(upload, at_least_px=GATE_SIDE_PX)))
     return Looked(
         bits_of(fast.whole),
         bits_of(view for some in slow if not some.part for view in some.views),
@@ -91,7 +91,7 @@ def picture_of(rgb: Rgb) -> Picture:
     return Picture(wide, high, np.ascontiguousarray(rgb).tobytes(), Encoding(PictureFormat.PNG))
 
 
-def bits_of(views: Seen | Iterator[tuple[str, bytes]]) -> Words:
+def bits_of(views: HashViews | Iterator[tuple[str, bytes]]) -> Words:
     """The hashes of some views, (N, 4)."""
     return words(b"".join(bits for _, bits in views))
 

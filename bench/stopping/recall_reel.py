@@ -31,7 +31,7 @@ import numpy as np
 
 from bench.stopping.reels import LEAKS, Frames, decoded, footage, made, photographs
 from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
-from entrenous.base.audio_video import Cut
+from entrenous.base.audio_video import FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.linear_scan import ScanIndex
 from entrenous.fingerprint.nouns import VIDEO_KIND, VideoLook, VideoPrint
@@ -157,7 +157,7 @@ def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> 
 def _excerpts(
     data: bytes, seconds: float, tries: int, rng: np.random.Generator
 ) -> Iterator[Frames]:
-    with read_clip(data, Cut(side_px=16)) as clip:
+    with read_clip(data, FrameSelection(side_px=16)) as clip:
         length_s = clip.shown.length_s
     for _ in range(tries):
         start_s = rng.uniform(0.0, max(0.0, length_s - seconds - 0.1))

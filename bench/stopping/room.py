@@ -36,7 +36,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.base_file import Shard, read_bank, write_base
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.deferred_scan import deep_views
+from entrenous.stop.judge.deferred_scan import deferred_views
 from entrenous.stop.nouns import PEOPLE, Bank, Counts, Entry
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
@@ -136,8 +136,8 @@ def slow_look() -> dict[str, float]:
     picture = read_picture(data.tobytes())
     told: dict[str, float] = {}
     for name, has_parts in (("slow_look_of_wholes", False), ("slow_look", True)):
-        views = [len(one.views) for one in deep_views(picture, lambda one=has_parts: one)]
-        took_s = _median(lambda _, one=has_parts: list(deep_views(picture, lambda: one)), 3)
+        views = [len(one.views) for one in deferred_views(picture, lambda one=has_parts: one)]
+        took_s = _median(lambda _, one=has_parts: list(deferred_views(picture, lambda: one)), 3)
         told |= {f"{name}_s": round(took_s, 3), f"{name}_lookups": sum(views)}
     return told
 

@@ -29,9 +29,9 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.sent_messages import Message
 from entrenous.send.copies.picture_copies import (
     Original,
+    ledger_entry,
     new_seed,
     prepare_original,
-    remember,
     write_copy,
 )
 from entrenous.trace.originals import Originals
@@ -157,7 +157,7 @@ def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
         for n in range(KEYS)
     )
     original = case.here.original
-    sent = remember(original, device.vault.keep(original.source), copies)
+    sent = ledger_entry(original, device.vault.keep(original.source), copies)
     name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
     device.ledger.record(Message(message, name, device.clock.now(), (sent,)))
     try:

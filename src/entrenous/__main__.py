@@ -71,7 +71,7 @@ def _gate_app(
     from entrenous.stop.http.access import BehindProxies, GateAccess
     from entrenous.stop.http.background_work import BackgroundTasks
     from entrenous.stop.http.gate_app import gate_app
-    from entrenous.stop.register import list_again_due
+    from entrenous.stop.register import relist_due
     from entrenous.stop.store.gate_figures import figures_source
     from entrenous.stop.store.open_gate import exchange_of, listings_of
 
@@ -86,7 +86,7 @@ def _gate_app(
     )
     exchange, listings = exchange_of(platform), listings_of(platform)
     chores = BackgroundTasks(
-        (partial(forget_expired, exchange),), (partial(list_again_due, platform, listings),)
+        (partial(forget_expired, exchange),), (partial(relist_due, platform, listings),)
     )
     app = gate_app(platform, access, chores, look=figures_source(platform), judges=judges)
     app.mount("/exchange", exchange_app(exchange))

@@ -16,92 +16,98 @@ import typer
 from entrenous.base.environment import BadSetting
 from entrenous.base.errors import DiskFailed, DiskFull, EntrenousError
 from entrenous.base.program import this_program
-from entrenous.terminal.lazy_commands import LazyGroup, Listed
-from entrenous.terminal.output import NO_ROOM, hint, say, unwrapped
+from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
+from entrenous.terminal.output import NO_ROOM, hint, print_line, unwrapped
 from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Session, exit_of
 
 #: Every command, in the order of the help.
 COMMANDS: Final = {
-    "setup": Listed(
+    "setup": ListedCommand(
         "entrenous.send.commands.setup",
         "Make a device: its keys, and an encrypted vault that only your passphrase opens.",
     ),
-    "invite": Listed(
+    "invite": ListedCommand(
         "entrenous.send.commands.people",
         "Make a link with which somebody can add you: for one person, unless you say otherwise.",
     ),
-    "send": Listed(
+    "send": ListedCommand(
         "entrenous.send.commands.send",
         "Send pictures, clips, voice notes or a text: to each person a marked and sealed copy.",
     ),
-    "react": Listed(
+    "react": ListedCommand(
         "entrenous.send.commands.recall",
         "React to a message with an emoji; everybody in its conversation whom you know sees it.",
     ),
-    "inbox": Listed(
+    "inbox": ListedCommand(
         "entrenous.send.commands.inbox",
         "Fetch new messages from the relay, and list those that wait to be opened, and the newest.",
     ),
-    "open": Listed(
+    "open": ListedCommand(
         "entrenous.send.commands.inbox",
         "Open a message: show its text, and write its files to a folder.",
     ),
-    "recall": Listed("entrenous.send.commands.recall", "Take a message back from everybody."),
-    "sent": Listed(
+    "recall": ListedCommand(
+        "entrenous.send.commands.recall", "Take a message back from everybody."
+    ),
+    "sent": ListedCommand(
         "entrenous.send.commands.recall",
         "List what you sent, and what became of each copy: what waits to be opened, and the "
         "newest. This sends nothing.",
     ),
-    "mark": Listed(
+    "mark": ListedCommand(
         "entrenous.send.commands.mark",
         "Make one marked copy per person, to send by any other channel.",
     ),
-    "trace": Listed(
+    "trace": ListedCommand(
         "entrenous.trace.commands",
         "Say whose copy a found file is, with the chance that an innocent copy fits as well.",
     ),
-    "fingerprint": Listed(
+    "fingerprint": ListedCommand(
         "entrenous.stop.commands.fingerprint_command",
         "The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device.",
     ),
-    "protect": Listed(
+    "protect": ListedCommand(
         "entrenous.stop.commands.protect_command",
         "Ask a platform to stop a picture, video or sound; only its fingerprints leave this "
         "device.",
     ),
-    "unprotect": Listed(
+    "unprotect": ListedCommand(
         "entrenous.stop.commands.protect_command", "Withdraw a registration; it acts at once."
     ),
-    "check-up": Listed(
+    "check-up": ListedCommand(
         "entrenous.learn.commands",
         "Look for leak paths on this machine; nothing is kept, nothing leaves.",
     ),
-    "learn": Listed(
+    "learn": ListedCommand(
         "entrenous.learn.commands", "Five-minute lessons; each ends in one setting changed."
     ),
-    "demo": Listed(
+    "demo": ListedCommand(
         "entrenous.demo.commands",
         "One photo sent, leaked, stopped, traced, and a case opened: all on this machine.",
     ),
-    "person": Listed("entrenous.send.commands.people", "The people you write to."),
-    "circle": Listed(
+    "person": ListedCommand("entrenous.send.commands.people", "The people you write to."),
+    "circle": ListedCommand(
         "entrenous.send.commands.people", "Groups of people that you send to together."
     ),
-    "verdict": Listed("entrenous.trace.report.commands", "Verdicts: let others check them."),
-    "case": Listed(
+    "verdict": ListedCommand("entrenous.trace.report.commands", "Verdicts: let others check them."),
+    "case": ListedCommand(
         "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."
     ),
-    "evidence": Listed(
+    "evidence": ListedCommand(
         "entrenous.respond.commands.evidence", "Evidence: trusted time, and checks."
     ),
-    "law": Listed(
+    "law": ListedCommand(
         "entrenous.respond.commands.law", "Legal routes: facts with a source, not advice."
     ),
-    "relay": Listed("entrenous.carry.commands", "Carry sealed messages for others."),
-    "gate": Listed("entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen."),
-    "archive": Listed("entrenous.archive.commands", "Take what is yours to another device."),
-    "device": Listed("entrenous.send.commands.devices", "Your devices and their locks."),
-    "passphrase": Listed("entrenous.send.commands.vault_lock", "What opens this device's vault."),
+    "relay": ListedCommand("entrenous.carry.commands", "Carry sealed messages for others."),
+    "gate": ListedCommand(
+        "entrenous.stop.commands.gate", "A platform's gate: refuse a picture unseen."
+    ),
+    "archive": ListedCommand("entrenous.archive.commands", "Take what is yours to another device."),
+    "device": ListedCommand("entrenous.send.commands.devices", "Your devices and their locks."),
+    "passphrase": ListedCommand(
+        "entrenous.send.commands.vault_lock", "What opens this device's vault."
+    ),
 }
 _HELP: Final = "Private pictures that stay between us: send, carry, trace, stop, respond, learn."
 _VERSION: Final = "--version"
@@ -205,7 +211,7 @@ class _Program(LazyGroup):
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        say(str(this_program()))
+        print_line(str(this_program()))
         raise typer.Exit
 
 

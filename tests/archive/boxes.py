@@ -3,7 +3,7 @@
 import io
 from contextlib import nullcontext
 
-from entrenous.archive.archive_format import TakenIn
+from entrenous.archive.archive_format import ImportReport
 from entrenous.archive.read_archive import read_archive
 from entrenous.archive.write_archive import write_archive
 from entrenous.device.device import Device
@@ -28,7 +28,7 @@ def exported(device: Device) -> bytes:
     return out.getvalue()
 
 
-def imported(tar: bytes, device: Device) -> TakenIn:
+def imported(tar: bytes, device: Device) -> ImportReport:
     """Import a tar into a device."""
     return read_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
 

@@ -27,7 +27,7 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity, contacts
-from entrenous.device.sent_copies import ProvenReceipt, proofs_of
+from entrenous.device.sent_copies import ProvenReceipt, receipt_proofs
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import (
@@ -47,18 +47,18 @@ from entrenous.device.vault_tables import (
 from entrenous.respond.custody import CASES, LINKS
 from entrenous.send.copies.mark_file import mark_copies
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import find_received, is_usual, received_messages
+from entrenous.send.inbox import find_received, is_message_name, received_messages
 from entrenous.send.message.draft import NothingToTakeBack, WaitsInOutbox
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.circle_members import add_to_circle, circle_named, people_in
-from entrenous.send.people.circles import circles, keep_circle
+from entrenous.send.people.circles import circles, store_circle
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.send.tokens.token_ranges import HeldRange
 from entrenous.stop.protect import PROTECTION
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
@@ -95,7 +95,7 @@ def told() -> Told:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     sent = ana.sends(SMALL, ben).name
     ben.opens_newest()
     room.clock.wind(minutes=30)  # receipts take some minutes
@@ -121,7 +121,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     assert identity.home is not None
     held = [identity.master, identity.home.owner, identity.home.close]
     held += [contact.send_token for contact in contacts(device)]
-    held += [window.seed for window in load_records(HeldWindow, WINDOW_OUT, device.vault)]
+    held += [window.seed for window in load_records(HeldRange, WINDOW_OUT, device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
     yield device.vault.get(SELF, ACCOUNT) or b"no account"
     yield device.vault.get(SELF, SIGNING_SEED) or b"no seed"
@@ -189,10 +189,10 @@ def test_signed_receipts_are_imported(told: Told) -> None:
     anew, ana = told.anew, told.ana
     imported(told.tar, anew)
     message = next(one for one in ana.ledger.messages() if one.name == told.sent)
-    proofs = proofs_of(message.id, ana)
+    proofs = receipt_proofs(message.id, ana)
     assert proofs.cards
     assert proofs.copies[0].receipts
-    assert proofs_of(message.id, anew) == proofs
+    assert receipt_proofs(message.id, anew) == proofs
 
 
 def test_received_files_open_with_age_alone(told: Told) -> None:
@@ -383,12 +383,12 @@ def test_invalid_names_are_replaced_on_import(told: Told) -> None:
         replace(ben, name="x" * 65, person=person), CONTACT, ben.person.id.hex(), evil.vault
     )
     (circle,) = circles(evil.vault)
-    keep_circle(replace(circle, name="a\nb"), evil.vault)
+    store_circle(replace(circle, name="a\nb"), evil.vault)
     imported(exported(evil), anew)
     names = {one.name for one in received_messages(anew)}
     names |= {one.name for one in anew.ledger.messages()}
     assert len(names) == 4
-    assert all(is_usual(name) for name in names)
+    assert all(is_message_name(name) for name in names)
     shown = [one.sender_name for one in received_messages(anew)]
     shown += [one.name for one in circles(anew.vault)]
     shown += [one for contact in contacts(anew) for one in (contact.name, contact.person.name)]
@@ -413,7 +413,7 @@ def test_invalid_receipts_are_not_imported(told: Told) -> None:
 
 
 def test_archive_tables_match_other_verbs_table_names() -> None:
-    assert (contents.CASES, contents.CUSTODY, contents.PROTECTION_DRAWER) == (
+    assert (contents.CASES, contents.CUSTODY, contents.PROTECTION_TABLE) == (
         CASES,
         LINKS,
         PROTECTION,

@@ -21,7 +21,7 @@ from entrenous.respond.evidence import read_evidence, verify_case
 from entrenous.respond.nouns import AgeAnswer, Situation
 from entrenous.respond.open_case import add_file, open_case
 from entrenous.send.copies.mark_file import mark_file
-from entrenous.stop.protect import keep, protections
+from entrenous.stop.protect import protections, save_protection
 from entrenous.stop.registration import Protection
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import everything, exported, fresh_device, imported
@@ -75,7 +75,7 @@ def home() -> Home:
     trace = trace_file(reencoded(copies["picture"]), device).trace
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
     add_file(case.name, b"a screenshot", "what I saw", device)
-    keep(_protection(device), device)
+    save_protection(_protection(device), device)
     return Home(room, device, copies, case.name, exported(device))
 
 

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from entrenous.archive.archive_format import (
     BadArchive,
     WrongArchivePassphrase,
-    lock_key,
-    opening,
-    sealing,
-    unlock_key,
+    decrypt_key,
+    decrypting,
+    encrypt_key,
+    encrypting,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
+    age_identity,
+    age_private_key,
     decrypt_blob,
     encrypt_blob,
-    identity_of,
-    key_of,
-    seal_under,
+    encrypt_with_passphrase,
 )
 from entrenous.crypto.nouns import DoesNotOpen
 
@@ -32,14 +32,14 @@ WORDS = Secret(b"four unrelated words")
 
 def sealed(data: bytes) -> bytes:
     out = io.BytesIO()
-    with sealing(KEY, out) as pipe:
+    with encrypting(KEY, out) as pipe:
         for at in range(0, len(data), 5000):
             pipe.write(data[at : at + 5000])
     return out.getvalue()
 
 
 def opened(data: bytes) -> bytes:
-    with opening(KEY, io.BytesIO(data)) as pipe:
+    with decrypting(KEY, io.BytesIO(data)) as pipe:
         return pipe.read()
 
 
@@ -52,15 +52,15 @@ def test_sealed_file_is_an_age_file(size: int) -> None:
 
 def test_unread_rest_is_still_authenticated() -> None:
     whole = encrypt_blob(KEY, bytes(500_000))
-    with opening(KEY, io.BytesIO(whole)) as pipe:
+    with decrypting(KEY, io.BytesIO(whole)) as pipe:
         assert pipe.read(10) == bytes(10)
-    with pytest.raises(DoesNotOpen), opening(KEY, io.BytesIO(whole[:-1])) as pipe:
+    with pytest.raises(DoesNotOpen), decrypting(KEY, io.BytesIO(whole[:-1])) as pipe:
         assert pipe.read(10) == bytes(10)
 
 
 def test_decryption_error_takes_precedence_over_truncation() -> None:
     def read_a_tar(data: bytes) -> None:
-        with opening(KEY, io.BytesIO(data)) as pipe:
+        with decrypting(KEY, io.BytesIO(data)) as pipe:
             if len(pipe.read(300_000)) < 300_000:
                 raise BadArchive
 
@@ -73,7 +73,7 @@ def test_decryption_error_takes_precedence_over_truncation() -> None:
 
 
 def test_stopping_early_leaves_no_waiting_thread() -> None:
-    with pytest.raises(KeyError), opening(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))):
+    with pytest.raises(KeyError), decrypting(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))):
         raise KeyError
 
 
@@ -84,51 +84,51 @@ class _Full(io.BytesIO):
 
 def test_full_disk_is_reported_as_such() -> None:
     for size in (10, 9_000_000):  # less than a pipe holds, and more
-        with pytest.raises(OSError, match="full") as raised, sealing(KEY, _Full()) as pipe:
+        with pytest.raises(OSError, match="full") as raised, encrypting(KEY, _Full()) as pipe:
             pipe.write(bytes(size))
         assert raised.value.errno == errno.ENOSPC
 
 
 def test_writer_errors_are_propagated() -> None:
-    with pytest.raises(KeyError), sealing(KEY, io.BytesIO()):
+    with pytest.raises(KeyError), encrypting(KEY, io.BytesIO()):
         raise KeyError
 
 
 def test_key_is_recovered_with_its_passphrase() -> None:
-    locked = lock_key(KEY, WORDS, bytes(range(48)))
-    assert unlock_key(locked, WORDS) == KEY
+    locked = encrypt_key(KEY, WORDS, bytes(range(48)))
+    assert decrypt_key(locked, WORDS) == KEY
     assert pyrage.passphrase.decrypt(cheaply(b"hello", b"w"), "w") == b"hello"
 
 
 def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
-    locked = cheaply(identity_of(KEY).reveal(), WORDS.reveal())
-    assert unlock_key(locked, WORDS) == KEY
+    locked = cheaply(age_identity(KEY).reveal(), WORDS.reveal())
+    assert decrypt_key(locked, WORDS) == KEY
     with pytest.raises(WrongArchivePassphrase):
-        unlock_key(locked, Secret(b"four unrelated word"))
+        decrypt_key(locked, Secret(b"four unrelated word"))
     for changed in (locked[:-1], locked + b"\0", locked[:40], b""):
         with pytest.raises(BadArchive):
-            unlock_key(changed, WORDS)
+            decrypt_key(changed, WORDS)
 
 
 def test_identity_files_match_the_age_format() -> None:
-    identity = identity_of(KEY).reveal()
+    identity = age_identity(KEY).reveal()
     text = b"# created: 2026-11-25T12:00:00Z\n# public key: age1...\n\n" + identity + b"\n"
-    assert unlock_key(cheaply(text, b"w"), Secret(b"w")) == KEY
+    assert decrypt_key(cheaply(text, b"w"), Secret(b"w")) == KEY
     for other in (b"", b"# none\n", identity + b"\n" + identity, identity[:-1] + b"Q", b"hello"):
         with pytest.raises(BadArchive):
-            unlock_key(cheaply(other, b"w"), Secret(b"w"))
+            decrypt_key(cheaply(other, b"w"), Secret(b"w"))
 
 
 def cheaply(text: bytes, words: bytes) -> bytes:
     """Encrypt like production, at the lowest cost."""
-    return seal_under(Secret(words), text, bytes(range(48)), price=1)
+    return encrypt_with_passphrase(Secret(words), text, bytes(range(48)), price=1)
 
 
 @given(st.binary(max_size=300))
 def test_strangers_files_are_refused(untrusted: bytes) -> None:
     for file in (untrusted, b"age-encryption.org/v1\n" + untrusted):
         with pytest.raises(BadArchive):
-            unlock_key(file, Secret(b"w"))
+            decrypt_key(file, Secret(b"w"))
         with pytest.raises(DoesNotOpen):
             opened(file)
 
@@ -136,9 +136,9 @@ def test_strangers_files_are_refused(untrusted: bytes) -> None:
 @given(st.text(max_size=80))
 def test_invalid_identity_files_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="age identity"):
-        key_of(Secret(text.encode(errors="replace")))
+        age_private_key(Secret(text.encode(errors="replace")))
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_keys_round_trip_through_identities(key: bytes) -> None:
-    assert key_of(identity_of(Secret(key))) == Secret(key)
+    assert age_private_key(age_identity(Secret(key))) == Secret(key)

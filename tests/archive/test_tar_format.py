@@ -13,7 +13,7 @@ from entrenous.archive.archive_format import (
     Index,
     Part,
     TooMuchForArchive,
-    ending,
+    end_of_tar,
     entries,
     header,
     padding,
@@ -39,7 +39,7 @@ names = st.from_regex(r"(ledger|files)/[a-z0-9-]{1,80}", fullmatch=True)
 
 def tar_of(files: dict[str, bytes]) -> bytes:
     parts = [header(name, len(data)) + data + padding(len(data)) for name, data in files.items()]
-    return b"".join(parts) + ending()
+    return b"".join(parts) + end_of_tar()
 
 
 def read(tar: bytes) -> dict[str, bytes]:
@@ -75,7 +75,7 @@ def test_unread_entries_are_skipped() -> None:
 
 def test_a_tar_that_ends_too_early_is_refused() -> None:
     whole = tar_of(FILES)
-    for end in range(0, len(whole) - len(ending()), 256):
+    for end in range(0, len(whole) - len(end_of_tar()), 256):
         with pytest.raises(BadArchive):
             read(whole[:end])
 

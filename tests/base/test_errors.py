@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.errors import as_typed, filled
+from entrenous.base.errors import fill_message, shell_quoted
 from entrenous.send.people.people_nouns import YouBlocked
 
 
@@ -25,12 +25,12 @@ from entrenous.send.people.people_nouns import YouBlocked
     ],
 )
 def test_words_with_shell_characters_are_quoted(name: str, typed: str) -> None:
-    assert as_typed(name) == typed
+    assert shell_quoted(name) == typed
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
 def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
-    assert shlex.split(as_typed(name)) == [name]
+    assert shlex.split(shell_quoted(name)) == [name]
 
 
 def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
@@ -41,6 +41,6 @@ def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
 
 def test_quoting_ends_with_the_suggested_command() -> None:
     words = "First: entrenous person\nverify {name} --sas. Then {name}: entrenous recall {what}"
-    assert filled(words, name="Al B", what="1 2") == (
+    assert fill_message(words, name="Al B", what="1 2") == (
         "First: entrenous person\nverify 'Al B' --sas. Then Al B: entrenous recall '1 2'"
     )

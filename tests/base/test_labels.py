@@ -10,8 +10,8 @@ from entrenous.base.copies import (
     NobodyNamed,
     NotAList,
     TooManyLabels,
-    labels_in,
-    labels_of,
+    parse_label_file,
+    parse_labels,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
@@ -33,19 +33,19 @@ names = st.text(
     ],
 )
 def test_a_list_is_read_the_same_from_every_editor(text: bytes) -> None:
-    assert labels_in(text) == ("ana", "ben", "caro")
+    assert parse_label_file(text) == ("ana", "ben", "caro")
 
 
 @given(st.lists(names, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
 def test_typed_labels_can_also_be_read_from_a_file(typed: list[str], end: str) -> None:
-    labels = labels_of(typed)
-    assert labels_in(end.join(labels).encode()) == labels
+    labels = parse_labels(typed)
+    assert parse_label_file(end.join(labels).encode()) == labels
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
     try:
-        labels = labels_in(data)
+        labels = parse_label_file(data)
     except EntrenousError as refused:
         assert "othing was marked" in " ".join(str(refused).split())  # noqa: PT017
     else:
@@ -55,44 +55,44 @@ def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
 
 def test_repeated_label_is_reported_with_both_lines() -> None:
     with pytest.raises(NamedTwice, match=r"ana is on line 2 and again on line 5"):
-        labels_in(b"\nana\nben\n\n ana \n")
+        parse_label_file(b"\nana\nben\n\n ana \n")
 
 
 def test_equivalent_unicode_forms_are_one_label() -> None:
     with pytest.raises(NamedTwice):
-        labels_in("Ren\u00e9\nRene\u0301\n".encode())
+        parse_label_file("Ren\u00e9\nRene\u0301\n".encode())
 
 
 def test_invalid_label_is_reported_by_line_number_only() -> None:
     for bad in ("x" * (LABEL_CHARS_MAX + 1), "a\x1b[2Jb", "a\tb", "\u202eanna"):
         with pytest.raises(BadLabel, match="line 2") as told:
-            labels_in(f"ana\n{bad}\n".encode())
+            parse_label_file(f"ana\n{bad}\n".encode())
         assert bad not in str(told.value)
 
 
 @pytest.mark.parametrize("text", ["ana\n".encode("utf-16"), b"\xff\xd8\xff\xe0", b"Ren\xe9\n"])
 def test_label_file_must_be_utf8(text: bytes) -> None:
     with pytest.raises(NotAList, match="UTF-8"):
-        labels_in(text)
+        parse_label_file(text)
 
 
 def test_empty_label_file_is_refused() -> None:
     for text in (b"", b"\n \r\n", b"\xef\xbb\xbf"):
         with pytest.raises(NobodyNamed, match="--to-file"):
-            labels_in(text)
+            parse_label_file(text)
 
 
 def test_more_than_ten_thousand_labels_are_refused() -> None:
     everybody = [f"person {number}" for number in range(LABELS_MAX)]
-    assert len(labels_in("\n".join(everybody).encode())) == LABELS_MAX
+    assert len(parse_label_file("\n".join(everybody).encode())) == LABELS_MAX
     one_more = [*everybody, "and one more"]
     with pytest.raises(TooManyLabels, match="10,001"):
-        labels_in("\n".join(one_more).encode())
+        parse_label_file("\n".join(one_more).encode())
     with pytest.raises(TooManyLabels):
-        labels_of(one_more)
+        parse_labels(one_more)
     with pytest.raises(NotAList):
-        labels_in(b"\n" * 10_000_000)
+        parse_label_file(b"\n" * 10_000_000)
 
 
 def test_typed_label_counts_once() -> None:
-    assert labels_of(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))
+    assert parse_labels(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))

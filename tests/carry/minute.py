@@ -5,7 +5,7 @@ from datetime import datetime
 
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.relay import Relay, last_sweep
-from entrenous.serving.host_checks import FAR
+from entrenous.serving.host_checks import CLOCK_TOLERANCE
 from tests.carry.relays import WoundClock
 
 
@@ -20,7 +20,7 @@ async def sweep_until_now(relay: Relay) -> None:
     """Sweep as if the relay had run since the last sweep; otherwise it would distrust its clock."""
     mark = await relay.mail.look(last_sweep)
     while mark is not None and mark.is_ahead(relay.clock.now()):
-        then = mark.at + FAR
+        then = mark.at + CLOCK_TOLERANCE
         await expire_due(as_of(then, relay))
         mark = await relay.mail.look(last_sweep)
 

@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
-from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.device import Courier
 from entrenous.serving.http_server import listening, server_for, url_of
 from entrenous.serving.tls import Certificate
@@ -76,23 +76,23 @@ class Post:
         return self.dice.token(16)
 
     def granted(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
-        return SendToken(lock_of(self.token), uses, until)
+        return SendToken(token_hash(self.token), uses, until)
 
     def deposit(self) -> BlobDeposit:
-        locks = (lock_of(self.fetch), lock_of(self.withdraw))
+        locks = (token_hash(self.fetch), token_hash(self.withdraw))
         size, digest = len(self.blob), sha256(self.blob)
         return BlobDeposit(self.blob_id, self.mailbox, size, digest, *locks, self.until)
 
     def envelope(self, opens: int | None = None, *, blobs: bool = True) -> Envelope:
         group = None if opens is None else self.group
-        share = ShareDeposit(self.share, lock_of(self.open), opens, group)
+        share = ShareDeposit(self.share, token_hash(self.open), opens, group)
         named = (self.blob_id,) if blobs else ()
-        lock = lock_of(self.withdraw)
+        lock = token_hash(self.withdraw)
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
 
     def letter(self) -> Envelope:
         """Another envelope for the same mailbox, without a share."""
-        lock, new = lock_of(self.withdraw), EnvelopeId(self.dice.token(16))
+        lock, new = token_hash(self.withdraw), EnvelopeId(self.dice.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 

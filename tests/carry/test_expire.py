@@ -16,7 +16,7 @@ from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import (
-    HELD,
+    KEY_FIELDS,
     HeldAttempt,
     HeldBlob,
     HeldEnvelope,
@@ -31,10 +31,10 @@ from entrenous.carry.relay_rows import (
     Leftover,
     SpentKey,
 )
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, run, stream
@@ -45,12 +45,12 @@ from tests.in_memory.courier import at_once
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CONTENT = (HeldLetter, HeldShare, HeldBlob, HeldAttempt, Leftover)
-OF_PEOPLE = tuple(kind for kind in HELD if kind is not HeldSweep)
+OF_PEOPLE = tuple(kind for kind in KEY_FIELDS if kind is not HeldSweep)
 DEVICE = DeviceId(b"D" * 16)
 
 
 async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(opens), post.token, relay)
@@ -80,7 +80,7 @@ def by_use(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
         attempt = post.attempt()
         await acknowledge(post.mailbox, post.owner, post.id, relay)
         await open_share(post.id, post.open, attempt, relay)
-        await finish(post.id, post.open, attempt, relay)
+        await finish_attempt(post.id, post.open, attempt, relay)
 
     return use()
 
@@ -158,7 +158,7 @@ def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: Wound
 
 def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
     at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     clock.wind(hours=24, seconds=-1)
@@ -173,7 +173,7 @@ def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
     """Its name was stored before its first byte, so its bytes are found without a listing."""
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
 
     class Crash(BaseException):
@@ -197,7 +197,7 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
 
 def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = clock.now() + timedelta(days=10)
     at_once(register_token(post.mailbox, post.owner, post.granted(None, until), relay))
     keys = Prekeys((b"one",), b"fallback", b"xwing")
@@ -214,7 +214,7 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
 
 def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
     for _ in range(250):
         at_once(accept(post.letter(), post.token, relay))
@@ -298,7 +298,7 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
         asyncio.run(open_share(post.id, post.open, post.attempt(), relay))
         tokens: list[Secret] = [post.owner, post.token, post.fetch, post.open, post.withdraw]
         assert found_in(tmp_path, [token.reveal() for token in tokens]) == 0
-        assert found_in(tmp_path, [lock_of(token) for token in tokens]) == len(tokens)
+        assert found_in(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)
 
 
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
     relay: Relay, clock: WoundClock
 ) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
     with pytest.raises(NoSuchEnvelope, check=lambda why: "refused_until" in why.facts):
         at_once(withdraw(post.id, post.withdraw, relay))

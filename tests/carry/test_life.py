@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from entrenous.base.errors import Expired, NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
 from entrenous.carry.relay_rows import HeldShare
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
@@ -60,7 +60,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(device=DEVICES)
     def finish(self, device: bytes) -> None:
-        at_once(finish(self.one.id, self.one.open, device, self.relay))
+        at_once(finish_attempt(self.one.id, self.one.open, device, self.relay))
         if not (self.taken_back or self.is_late()):
             self.finished |= {device} & self.given
 

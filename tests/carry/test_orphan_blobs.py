@@ -16,10 +16,10 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import HeldLetter, HeldUpload, Leftover
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.restore import close_after_restore
 from entrenous.carry.withdraw import withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
@@ -191,7 +191,7 @@ async def by_withdrawal(relay: Relay, post: Post) -> None:
 async def by_use(relay: Relay, post: Post) -> None:
     attempt = post.attempt()
     await open_share(post.id, post.open, attempt, relay)
-    await finish(post.id, post.open, attempt, relay)
+    await finish_attempt(post.id, post.open, attempt, relay)
 
 
 async def by_time(relay: Relay, post: Post) -> None:
@@ -265,7 +265,7 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
 
     async def story() -> None:
         relay, post = replace(memory_relay(), blobs=Silent()), Post()
-        await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+        await create_mailbox(post.mailbox, token_hash(post.owner), relay)
         row = HeldUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}") for n in range(3000)]
         await relay.mail.together(lambda tx: [tx.put(one) for one in many])

@@ -26,7 +26,7 @@ from entrenous.carry.release import open_share
 from entrenous.carry.restore import close_after_restore, restored_at
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
 from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
@@ -44,7 +44,7 @@ def relay() -> Relay:
 
 def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
     post = Post(dice=CountingDice(dice))
-    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))
     run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     run(accept(post.envelope(opens), post.token, relay))
@@ -115,7 +115,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     if opened:
         run(open_share(first.id, first.open, first.attempt(), relay))
     restore(relay)
-    run(create_mailbox(second.mailbox, lock_of(second.owner), relay))
+    run(create_mailbox(second.mailbox, token_hash(second.owner), relay))
     run(register_token(second.mailbox, second.owner, second.granted(), relay))
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):

@@ -12,9 +12,9 @@ import typer
 from entrenous.carry import commands
 from entrenous.cli import COMMANDS
 from entrenous.stop.commands import gate
-from entrenous.terminal.lazy_commands import Listed, load_command
+from entrenous.terminal.lazy_commands import ListedCommand, load_command
 
-TABLES: Mapping[str, Mapping[str, Listed]] = {
+TABLES: Mapping[str, Mapping[str, ListedCommand]] = {
     "": COMMANDS,
     "gate": gate.COMMANDS,
     "relay": commands.COMMANDS,

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import BlobId
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
+    age_identity,
     check_blob,
     decrypt_blob,
     decrypt_stream,
     encrypt_blob,
     encrypt_stream,
-    identity_of,
 )
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen
@@ -42,14 +42,14 @@ def key_of(identity: str) -> Secret:
 
 @given(st.binary(min_size=32, max_size=32))
 def test_identities_are_those_that_age_reads(key: bytes) -> None:
-    identity = identity_of(Secret(key)).reveal().decode()
+    identity = age_identity(Secret(key)).reveal().decode()
     assert pyrage.x25519.Identity.from_str(identity)  # it refuses a wrong check sum
     assert key_of(identity) == Secret(key)
 
 
 def test_the_key_is_the_private_key_as_it_is() -> None:
     made = str(pyrage.x25519.Identity.generate())
-    assert identity_of(key_of(made)).reveal().decode() == made
+    assert age_identity(key_of(made)).reveal().decode() == made
 
 
 @given(st.binary(max_size=200_000))
@@ -96,7 +96,7 @@ def test_check_blob_accepts_only_the_named_blob() -> None:
 
 def test_a_key_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        identity_of(Secret(bytes(33)))
+        age_identity(Secret(bytes(33)))
 
 
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
@@ -130,7 +130,7 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
 def attempt(identities: list[str], file: bytes) -> str | None:
     """The hash of what one of these identities opens, through our own reader; None for nothing."""
     for identity in identities:
-        assert identity_of(key_of(identity)).reveal().decode() == identity
+        assert age_identity(key_of(identity)).reveal().decode() == identity
         whole = opened_by(decrypt_blob, key_of(identity), file)
         assert opened_by(streamed, key_of(identity), file) == whole  # both readers are one judge
         if whole is not None:
@@ -201,7 +201,7 @@ def test_unreadable_disk_is_not_reported_as_damaged_blob() -> None:
 @pytest.mark.real
 @needs_age
 def test_the_public_program_opens_our_files(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(identity_of(KEY).reveal() + b"\n")
+    (tmp_path / "key").write_bytes(age_identity(KEY).reveal() + b"\n")
     got = subprocess.run(
         ["age", "-d", "-i", str(tmp_path / "key")], input=SEALED, capture_output=True, check=True
     )
@@ -211,7 +211,7 @@ def test_the_public_program_opens_our_files(tmp_path: Path) -> None:
 @pytest.mark.real
 @needs_age
 def test_we_open_files_of_the_public_program(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(identity_of(KEY).reveal() + b"\n")
+    (tmp_path / "key").write_bytes(age_identity(KEY).reveal() + b"\n")
     got = subprocess.run(
         ["age", "-e", "-i", str(tmp_path / "key")], input=b"hello", capture_output=True, check=True
     )

@@ -23,29 +23,29 @@ from entrenous.base.identity import (
     ForkedList,
     Head,
     HeldBackList,
+    HistoryRelation,
     ListedDevice,
     ListStatement,
     OldList,
+    ProtocolRange,
     RevokedAs,
     RevokedDevice,
-    Speaks,
-    Standing,
 )
-from entrenous.crypto.identity_keys import new_master, public_master
+from entrenous.crypto.identity_keys import master_keys, public_master
 from entrenous.crypto.statements import (
-    check_named,
-    continues,
-    extends,
-    follows,
-    head_of,
-    heads_of,
+    check_named_head,
+    compare_heads,
+    compare_later_lists,
+    list_head,
+    list_heads,
+    may_succeed,
     sign_list,
     verify_lists,
 )
-from entrenous.wire.key_bundle import read_device_list, recent, write_device_list
+from entrenous.wire.key_bundle import newest_lists, read_device_list, write_device_list
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-MASTER = new_master(bytes(range(64)))
+MASTER = master_keys(bytes(range(64)))
 KEYS = public_master(MASTER)
 
 
@@ -66,7 +66,7 @@ FIRST = said(
         devices=(device(1),),
         revoked=(),
         name="Ana",
-        speaks=Speaks(2, 2),
+        speaks=ProtocolRange(2, 2),
         issued_at=NOON,
         relay_url="https://relay.example",
     )
@@ -74,7 +74,7 @@ FIRST = said(
 
 
 def after(newest: ListStatement, **fields: Any) -> ListStatement:
-    epoch, previous = newest.said.epoch + 1, head_of(newest.statement)
+    epoch, previous = newest.said.epoch + 1, list_head(newest.statement)
     return said(replace(newest.said, epoch=epoch, previous=previous, **fields))
 
 
@@ -100,7 +100,7 @@ TWO = grown(FIRST, 2)
 THREE = without(TWO, 1)
 FOUR = grown(THREE, 3)
 CHAIN = (FIRST, TWO, THREE, FOUR)
-HEADS = heads_of(CHAIN)
+HEADS = list_heads(CHAIN)
 
 
 def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
@@ -133,7 +133,7 @@ BROKEN = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_history_that_is_broken_is_refused(how: str) -> None:
     lists = BROKEN[how] or CHAIN
-    master = new_master(bytes(64)) if BROKEN[how] is None else MASTER
+    master = master_keys(bytes(64)) if BROKEN[how] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
         verify_lists(lists, sign_list(master, lists[-1].statement), KEYS)
 
@@ -143,21 +143,23 @@ def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
     """Where it receives may be another place meanwhile."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
     moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
-    assert continues(TWO, (moved,)) is Standing.NEWER_UNPROVEN
+    assert compare_later_lists(TWO, (moved,)) is HistoryRelation.NEWER_UNPROVEN
     taken = recertified(TWO, 7)
     for shown in ((taken,), (moved, after(moved, devices=taken.said.devices))):
         with pytest.raises(BadSignature, match="device list"):
-            continues(TWO, shown)
+            compare_later_lists(TWO, shown)
 
 
 @pytest.mark.threat("downgrade")
-@pytest.mark.parametrize("speaks", [Speaks(2, 2), Speaks(2, 3), Speaks(3, 3), Speaks(1, 4)])
-def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: Speaks) -> None:
+@pytest.mark.parametrize(
+    "speaks", [ProtocolRange(2, 2), ProtocolRange(2, 3), ProtocolRange(3, 3), ProtocolRange(1, 4)]
+)
+def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange) -> None:
     """Not even by a list that her master key signed, as an old program or a thief would."""
-    newer = after(FIRST, speaks=Speaks(3, 4))
+    newer = after(FIRST, speaks=ProtocolRange(3, 4))
     with pytest.raises(BadSignature, match="device list"):
         proven((FIRST, newer, after(newer, speaks=speaks)))
-    assert proven((FIRST, newer, after(newer, speaks=Speaks(4, 5))))
+    assert proven((FIRST, newer, after(newer, speaks=ProtocolRange(4, 5))))
 
 
 def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
@@ -169,9 +171,9 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
     full = after(FIRST, revoked=many)
     extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevokedAs.LOST)
     for kept in ((*many[:-1], extra), (*many[2:], extra)):  # the newest went, or two did
-        assert not follows(full.said, after(full, revoked=kept).said)
+        assert not may_succeed(full.said, after(full, revoked=kept).said)
     makes_room = after(full, revoked=(*many[1:], extra))
-    assert follows(full.said, makes_room.said)
+    assert may_succeed(full.said, makes_room.said)
     back = grown(makes_room, 100)
     assert proven((full, makes_room))
     with pytest.raises(BadSignature, match="device list"):
@@ -181,21 +183,21 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
 @pytest.mark.parametrize(
     ("known", "shown", "standing"),
     [
-        (HEADS[:1], HEADS[:1], Standing.SAME),
-        (HEADS, HEADS[3:], Standing.SAME),
-        (HEADS[:1], HEADS, Standing.NEWER),
-        (HEADS[:2], HEADS[1:], Standing.NEWER),
-        (HEADS[:1], HEADS[1:], Standing.NEWER_UNPROVEN),
+        (HEADS[:1], HEADS[:1], HistoryRelation.SAME),
+        (HEADS, HEADS[3:], HistoryRelation.SAME),
+        (HEADS[:1], HEADS, HistoryRelation.NEWER),
+        (HEADS[:2], HEADS[1:], HistoryRelation.NEWER),
+        (HEADS[:1], HEADS[1:], HistoryRelation.NEWER_UNPROVEN),
     ],
 )
 def test_honest_histories_are_accepted(
-    known: tuple[Head, ...], shown: tuple[Head, ...], standing: Standing
+    known: tuple[Head, ...], shown: tuple[Head, ...], standing: HistoryRelation
 ) -> None:
-    assert extends(known, shown) is standing
+    assert compare_heads(known, shown) is standing
 
 
 OTHER_TWO = after(FIRST, name="Eve")
-FORK = heads_of((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
+FORK = list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
 
 
 @pytest.mark.parametrize(
@@ -213,16 +215,16 @@ def test_dishonest_histories_are_refused(
     known: tuple[Head, ...], shown: tuple[Head, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        extends(known, shown)
+        compare_heads(known, shown)
 
 
 def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
     for head in HEADS[:3]:
-        check_named(head, HEADS[:3])
+        check_named_head(head, HEADS[:3])
     with pytest.raises(HeldBackList):
-        check_named(HEADS[3], HEADS[:3])
+        check_named_head(HEADS[3], HEADS[:3])
     with pytest.raises(ForkedList):
-        check_named(FORK[1], HEADS)
+        check_named_head(FORK[1], HEADS)
 
 
 class Chains(RuleBasedStateMachine):
@@ -231,7 +233,7 @@ class Chains(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.lists: tuple[ListStatement, ...] = (FIRST,)
-        self.known = heads_of(self.lists)
+        self.known = list_heads(self.lists)
         self.fresh = 2
 
     @precondition(lambda self: len(self.lists[-1].said.devices) < 16)
@@ -255,19 +257,19 @@ class Chains(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         before = self.known[-1].epoch
-        shown = heads_of(recent(self.lists))
-        standing = extends(self.known, shown)
-        assert (standing is Standing.SAME) == (before == shown[-1].epoch)
-        assert standing is not Standing.NEWER_UNPROVEN
+        shown = list_heads(newest_lists(self.lists))
+        standing = compare_heads(self.known, shown)
+        assert (standing is HistoryRelation.SAME) == (before == shown[-1].epoch)
+        assert standing is not HistoryRelation.NEWER_UNPROVEN
         self.known = shown
 
     @rule(data=st.data())
     def roll_back(self, data: st.DataObject) -> None:
         end = data.draw(st.integers(0, len(self.lists)))
-        shown = heads_of(self.lists[:end])
+        shown = list_heads(self.lists[:end])
         if shown and shown[-1].epoch < self.known[-1].epoch:
             with pytest.raises(OldList):
-                extends(self.known, shown)
+                compare_heads(self.known, shown)
 
     @rule(data=st.data(), longer=st.integers(0, 3))
     def fork(self, data: st.DataObject, longer: int) -> None:
@@ -278,12 +280,12 @@ class Chains(RuleBasedStateMachine):
         for _ in range(longer):
             other = (*other, after(other[-1]))
         with pytest.raises(ForkedList):
-            extends(self.known, heads_of(other))
+            compare_heads(self.known, list_heads(other))
 
     @invariant()
     def every_honest_history_is_proven(self) -> None:
         if len(self.lists) in {1, 5, 12}:  # a signature takes milliseconds
-            proven(recent(self.lists))
+            proven(newest_lists(self.lists))
 
 
 @pytest.mark.threat("server-adds-device")

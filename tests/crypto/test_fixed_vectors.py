@@ -12,10 +12,10 @@ from entrenous.crypto.encryption_at_rest import decrypt_blob, unseal_file
 from entrenous.crypto.hashing import mark_commitment, marks_hash
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
+    master_keys,
     mldsa65_hash,
     mldsa65_key,
     new_account,
-    new_master,
     person_id,
     public_master,
     verify_both,
@@ -24,19 +24,13 @@ from entrenous.crypto.key_derivation import blob_key, content_key, send_token
 from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.seal import open_first_letter, open_outer_seal
 from entrenous.crypto.statements import (
-    heads_of,
+    list_heads,
     receipt_leaf,
     verify_card,
     verify_prekey,
     verify_receipt,
 )
-from entrenous.crypto.vault_key import (
-    asked_of_relay,
-    first_vault_key,
-    offline_key,
-    stretch,
-    vault_key,
-)
+from entrenous.crypto.vault_key import first_vault_key, offline_key, oprf_input, stretch, vault_key
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.receipt import read_receipt_proof
@@ -72,7 +66,7 @@ def test_a_file_at_rest() -> None:
 
 def test_a_person_and_her_signatures() -> None:
     master = facts("master")
-    public = public_master(new_master(master["seed"]))
+    public = public_master(master_keys(master["seed"]))
     assert person_id(public) == master["person"]
     verify_both(public, master["context"], master["statement"], master["bytes"], what="vector")
 
@@ -113,7 +107,7 @@ def test_a_card_of_three_lists() -> None:
         parts["head"],
     )
     assert (device.device, device.mailbox) == (parts["device"], parts["mailbox"])
-    heads = heads_of(card.lists)
+    heads = list_heads(card.lists)
     assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
 
 
@@ -154,7 +148,7 @@ def test_a_vault_key() -> None:
 def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
     parts = facts("vault_key_2")
     stretched = stretch(Secret(parts["passphrase"]), parts["salt"])
-    assert asked_of_relay(stretched).reveal() == parts["asked"]
+    assert oprf_input(stretched).reveal() == parts["asked"]
     assert offline_key(stretched).reveal() == parts["offline"]
     for output, key in (("output", "key"), ("none", "key_without_relay")):
         made = vault_key(stretched, Secret(parts.get(output, b"")), parts["device"], parts["salt"])

@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.identity import MasterKey
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of, sha256
+from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
 from entrenous.crypto.identity_keys import person_id
 
 
@@ -20,7 +20,7 @@ def test_sha256_is_the_published_one() -> None:
 def test_a_lock_is_not_a_plain_hash_of_its_token() -> None:
     token = bytes(range(32))
     expected = hashlib.sha256(b"entrenous/1 lock" + b"\x00" + token).digest()
-    assert lock_of(Secret(token)) == expected != sha256(token)
+    assert token_hash(Secret(token)) == expected != sha256(token)
 
 
 def test_a_person_is_both_keys() -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.crypto.hpke import OVERHEAD_BYTES, new_key, open_with, public_key, seal_to
+from entrenous.crypto.hpke import OVERHEAD_BYTES, new_key, open_sealed, public_key, seal_to
 from entrenous.crypto.nouns import BadKey, NotBound
 
 PRIVATE = new_key(bytes(range(32)))
@@ -48,7 +48,7 @@ def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None
         )
         assert public_key(new_key(seed)) == public
         sealed = cipher + hpke_seal(shared, b"info", b"hello")
-        assert open_with(new_key(seed), b"info", sealed) == b"hello"
+        assert open_sealed(new_key(seed), b"info", sealed) == b"hello"
     judged("X-Wing draft", len(vectors))
 
 
@@ -70,7 +70,7 @@ def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
         text, nonce = bytes.fromhex(one["pt"]), bytes.fromhex(one["nonce"])
         assert drafts.decrypt(nonce, bytes.fromhex(one["ct"]), bytes.fromhex(one["aad"])) == text
         first = said["enc"] + drafts.encrypt(said["base_nonce"], text, b"")
-        assert open_with(new_key(said["skRm"]), said["info"], first) == text
+        assert open_sealed(new_key(said["skRm"]), said["info"], first) == text
         assert first == said["enc"] + hpke_seal(said["shared_secret"], said["info"], text)
         count += 1
     assert count == 10
@@ -88,7 +88,7 @@ def test_the_key_of_a_seed_never_changes() -> None:
 def test_sealed_plaintext_opens(plaintext: bytes, info: bytes) -> None:
     sealed = seal_to(PUBLIC, info, plaintext)
     assert len(sealed) == len(plaintext) + OVERHEAD_BYTES
-    assert open_with(PRIVATE, info, sealed) == plaintext
+    assert open_sealed(PRIVATE, info, sealed) == plaintext
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
@@ -96,22 +96,22 @@ def test_flipped_bit_in_sealed_text_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(NotBound):
-        open_with(PRIVATE, b"info", bytes(flipped))
+        open_sealed(PRIVATE, b"info", bytes(flipped))
 
 
 @given(st.binary(max_size=1300))
 def test_random_bytes_do_not_open(untrusted: bytes) -> None:
     with pytest.raises(NotBound):
-        open_with(PRIVATE, b"info", untrusted)
+        open_sealed(PRIVATE, b"info", untrusted)
 
 
 def test_another_key_or_info_is_refused() -> None:
     with pytest.raises(NotBound):
-        open_with(PRIVATE, b"Info", SEALED)
+        open_sealed(PRIVATE, b"Info", SEALED)
     with pytest.raises(NotBound):
-        open_with(new_key(bytes(32)), b"info", SEALED)
+        open_sealed(new_key(bytes(32)), b"info", SEALED)
     with pytest.raises(NotBound):
-        open_with(PRIVATE, b"info", SEALED[:-1])
+        open_sealed(PRIVATE, b"info", SEALED[:-1])
 
 
 @pytest.mark.parametrize(

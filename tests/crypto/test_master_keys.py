@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identity import BadSignature, MasterKey
-from entrenous.crypto.identity_keys import new_master, public_master, sign_both, verify_both
+from entrenous.crypto.identity_keys import master_keys, public_master, sign_both, verify_both
 
-ANA = new_master(bytes(range(64)))
-BEN = new_master(bytes(range(64, 128)))
+ANA = master_keys(bytes(range(64)))
+BEN = master_keys(bytes(range(64, 128)))
 PUBLIC = public_master(ANA)
 SIGNED = sign_both(ANA, b"role", b"statement")
 
@@ -19,7 +19,7 @@ def test_signature_of_master_keys_verifies() -> None:
 
 
 def test_the_same_seed_is_the_same_person() -> None:
-    assert public_master(new_master(bytes(range(64)))) == PUBLIC
+    assert public_master(master_keys(bytes(range(64)))) == PUBLIC
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_a_context_cannot_hide_its_own_end() -> None:
 
 def test_a_short_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="64 bytes"):
-        new_master(bytes(63))
+        master_keys(bytes(63))

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from entrenous.crypto.hashing import leaf_of, path_of, root_from, root_of
+from entrenous.crypto.hashing import inclusion_proof, leaf_hash, merkle_root, root_from_proof
 
 # The leaves and roots with which the implementations of Certificate Transparency are tested.
 INPUTS = [
@@ -22,48 +22,50 @@ ROOTS = [
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
 PUBLISHED = [sha256(b"\x00" + bytes.fromhex(one)).digest() for one in INPUTS]
-LEAVES = [leaf_of(b"role", b"%d" % number) for number in range(64)]
+LEAVES = [leaf_hash(b"role", b"%d" % number) for number in range(64)]
 
 
 @pytest.mark.parametrize("size", range(1, 9))
 def test_roots_are_those_of_certificate_transparency(size: int) -> None:
-    assert root_of(PUBLISHED[:size]).hex() == ROOTS[size - 1]
+    assert merkle_root(PUBLISHED[:size]).hex() == ROOTS[size - 1]
 
 
 def test_a_leaf_belongs_to_one_role() -> None:
-    assert leaf_of(b"role", b"said") == sha256(b"\x00role\x00said").digest()
-    assert leaf_of(b"other", b"said") != leaf_of(b"role", b"said")
+    assert leaf_hash(b"role", b"said") == sha256(b"\x00role\x00said").digest()
+    assert leaf_hash(b"other", b"said") != leaf_hash(b"role", b"said")
 
 
 @pytest.mark.parametrize("size", range(1, 65))
 def test_every_leaf_has_a_path_to_the_root_and_to_no_other(size: int) -> None:
     leaves = LEAVES[:size]
-    root = root_of(leaves)
+    root = merkle_root(leaves)
     for index, leaf in enumerate(leaves):
-        path = path_of(leaves, index)
+        path = inclusion_proof(leaves, index)
         assert len(path) <= 6
-        assert root_from(leaf, index, size, path) == root
-        elsewhere = {root_from(leaf, other, size, path) for other in range(size) if other != index}
+        assert root_from_proof(leaf, index, size, path) == root
+        elsewhere = {
+            root_from_proof(leaf, other, size, path) for other in range(size) if other != index
+        }
         assert root not in elsewhere
-        assert root_from(leaf, index, size, path[:-1]) != root or size == 1
-        assert root_from(leaf, index, size, (*path, bytes(32))) is None
+        assert root_from_proof(leaf, index, size, path[:-1]) != root or size == 1
+        assert root_from_proof(leaf, index, size, (*path, bytes(32))) is None
         for at in range(len(path)):
             changed = (*path[:at], bytes(32), *path[at + 1 :])
-            assert root_from(leaf, index, size, changed) != root
+            assert root_from_proof(leaf, index, size, changed) != root
 
 
 def test_inner_node_is_not_accepted_as_leaf() -> None:
     """Whoever shows the two halves of a tree as its leaves has another root."""
-    halves = [root_of(LEAVES[:2]), root_of(LEAVES[2:4])]
-    assert leaf_of(b"role", halves[0]) not in {halves[0], root_of(LEAVES[:4])}
-    assert root_from(halves[0], 0, 4, (halves[1],)) is None
-    assert root_from(LEAVES[0], 4, 4, path_of(LEAVES[:4], 0)) is None
-    assert root_from(LEAVES[0], -1, 4, path_of(LEAVES[:4], 0)) is None
+    halves = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
+    assert leaf_hash(b"role", halves[0]) not in {halves[0], merkle_root(LEAVES[:4])}
+    assert root_from_proof(halves[0], 0, 4, (halves[1],)) is None
+    assert root_from_proof(LEAVES[0], 4, 4, inclusion_proof(LEAVES[:4], 0)) is None
+    assert root_from_proof(LEAVES[0], -1, 4, inclusion_proof(LEAVES[:4], 0)) is None
 
 
 def test_there_is_no_tree_without_leaves() -> None:
     with pytest.raises(ValueError, match="at least one leaf"):
-        root_of([])
+        merkle_root([])
     for index in (-1, 1):
         with pytest.raises(ValueError, match="no such leaf"):
-            path_of(LEAVES[:1], index)
+            inclusion_proof(LEAVES[:1], index)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from entrenous.base.secret import Secret
 from entrenous.crypto import oprf
 from entrenous.crypto.nouns import NotAPoint
-from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize, refuse_no_element
+from entrenous.crypto.oprf import blind, check_element, evaluate, finalize, scalar_from_random
 
-KEY = draw_scalar(bytes(range(64)))
+KEY = scalar_from_random(bytes(range(64)))
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255 (RFC 9496 section 4)
-scalars = st.binary(min_size=64, max_size=64).filter(any).map(draw_scalar)
+scalars = st.binary(min_size=64, max_size=64).filter(any).map(scalar_from_random)
 inputs = st.binary(max_size=100).map(Secret)
 
 
@@ -63,13 +63,13 @@ def test_another_input_or_another_key_gives_another_value(
 def test_each_blind_asks_another_question(untold: Secret, one: Secret, other: Secret) -> None:
     asked = blind(untold, one)
     assert (asked == blind(untold, other)) == (one == other)
-    refuse_no_element(asked)
+    check_element(asked)
 
 
 @given(st.binary(max_size=40))
 def test_invalid_element_is_refused(noise: bytes) -> None:
     try:
-        refuse_no_element(noise)
+        check_element(noise)
     except NotAPoint:
         with pytest.raises(NotAPoint):
             evaluate(KEY, noise)
@@ -88,7 +88,7 @@ def test_identity_and_non_canonical_encodings_are_refused(bad: bytes) -> None:
 @pytest.mark.parametrize("uniform", [bytes(64), bytes(63), bytes(65), ORDER.to_bytes(64, "little")])
 def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
     with pytest.raises(ValueError, match="scalar"):
-        draw_scalar(uniform)
+        scalar_from_random(uniform)
 
 
 # What a neighbour does who may write into the folder for temporary files: at the moment at which a
@@ -210,7 +210,7 @@ def test_unused_bit_gives_no_second_encoding() -> None:
     for element in (bytes(32), asked, evaluate(KEY, asked)):
         spelt = element[:-1] + bytes([element[-1] | 0x80])
         with pytest.raises(NotAPoint):
-            refuse_no_element(spelt)
+            check_element(spelt)
         with pytest.raises(NotAPoint):
             evaluate(KEY, spelt)
         with pytest.raises(NotAPoint):

@@ -11,24 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import open_under, seal_under
+from entrenous.crypto.encryption_at_rest import decrypt_with_passphrase, encrypt_with_passphrase
 from entrenous.crypto.nouns import BadKey, DoesNotOpen
 
 WORDS = Secret("fünf unrelated words".encode())
 NOISE = bytes(range(48))
-SEALED = seal_under(WORDS, b"hello", NOISE, price=1)
+SEALED = encrypt_with_passphrase(WORDS, b"hello", NOISE, price=1)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40), st.binary(min_size=48, max_size=48))
 def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
-    assert open_under(Secret(words), seal_under(Secret(words), data, noise, price=1)) == data
+    assert (
+        decrypt_with_passphrase(
+            Secret(words), encrypt_with_passphrase(Secret(words), data, noise, price=1)
+        )
+        == data
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024])
 def test_pyrage_opens_our_passphrase_file(size: int) -> None:
-    sealed = seal_under(WORDS, bytes(size), NOISE, price=1)
+    sealed = encrypt_with_passphrase(WORDS, bytes(size), NOISE, price=1)
     assert pyrage.passphrase.decrypt(sealed, WORDS.reveal().decode()) == bytes(size)
-    assert open_under(WORDS, sealed) == bytes(size)
+    assert decrypt_with_passphrase(WORDS, sealed) == bytes(size)
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
@@ -36,31 +41,31 @@ def test_flipped_bit_in_passphrase_file_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises((BadKey, DoesNotOpen)):
-        open_under(WORDS, bytes(flipped))
+        decrypt_with_passphrase(WORDS, bytes(flipped))
 
 
 @given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
 def test_cut_and_lengthened_files_are_refused(end: int, more: bytes) -> None:
     for changed in (SEALED[:end], SEALED + more):
         with pytest.raises(DoesNotOpen):
-            open_under(WORDS, changed)
+            decrypt_with_passphrase(WORDS, changed)
 
 
 def test_another_passphrase_is_named_as_such() -> None:
     with pytest.raises(BadKey):
-        open_under(Secret(b"other words"), SEALED)
+        decrypt_with_passphrase(Secret(b"other words"), SEALED)
 
 
 @pytest.mark.parametrize("price", [b"21", b"22", b"99"])
 def test_excessive_scrypt_cost_is_refused(price: bytes) -> None:
     with pytest.raises(DoesNotOpen):
-        open_under(WORDS, SEALED.replace(b" 1\n", b" " + price + b"\n", 1))
+        decrypt_with_passphrase(WORDS, SEALED.replace(b" 1\n", b" " + price + b"\n", 1))
 
 
 @pytest.mark.parametrize(("data", "noise"), [(bytes(65537), NOISE), (b"", NOISE[1:])])
 def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> None:
     with pytest.raises(ValueError, match="48 random bytes"):
-        seal_under(WORDS, data, noise, price=1)
+        encrypt_with_passphrase(WORDS, data, noise, price=1)
 
 
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
@@ -75,7 +80,7 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
             file = zlib.decompress(file)
         try:
             got: str | None = hashlib.sha256(
-                open_under(Secret(facts["passphrase"].encode()), file)
+                decrypt_with_passphrase(Secret(facts["passphrase"].encode()), file)
             ).hexdigest()
         except (BadKey, DoesNotOpen):
             got = None

@@ -29,10 +29,10 @@ from entrenous.crypto.identity_keys import (
 from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotBound
 from entrenous.crypto.seal import (
     SIZES,
-    Opened,
+    OpenedLetter,
     OuterLetter,
     begin_session,
-    belongs_to,
+    matches_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
@@ -94,7 +94,7 @@ SEALED, _ = seal_letter(ANAS_SESSION, public_key(BENS_KEY), INFO, HEAD, BODY)
 AROUND = open_outer_seal(BENS_KEY, INFO, SEALED)
 
 
-def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> Opened:
+def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
     return open_first_letter(account, identity_key(ANAS_ACCOUNT), around)[0]
 
 
@@ -240,7 +240,7 @@ def test_strangers_bytes_inside_are_refused(olm: bytes, olm_type: int) -> None:
 
 
 def refused_everywhere(around: OuterLetter) -> None:
-    assert not belongs_to(ANAS_SESSION, around) or around.begins
+    assert not matches_session(ANAS_SESSION, around) or around.begins
     with pytest.raises((NotBound, BadLetter)):
         open_letter(ANAS_SESSION, around)
     with pytest.raises((NotBound, BadLetter)):
@@ -292,7 +292,7 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
 @pytest.mark.threat("letter-twice")
 def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
     opened = first(AROUND)
-    assert belongs_to(opened.session, AROUND)
+    assert matches_session(opened.session, AROUND)
     with pytest.raises(NotBound, match="next of its session"):
         open_letter(opened.session, AROUND)
 

@@ -10,8 +10,8 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import (
     SIGNS,
-    agreement,
-    commitment_to,
+    agreement_proof,
+    key_commitment,
     public_of,
     short_string,
 )
@@ -36,14 +36,14 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
 def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
     first, second = public_of(one), public_of(other)
     assert short_string(one, second, seen) == short_string(other, first, seen)
-    assert agreement(one, second, seen, b"a") == agreement(other, first, seen, b"a")
-    assert agreement(one, second, seen, b"a") != agreement(one, second, seen, b"b")
+    assert agreement_proof(one, second, seen, b"a") == agreement_proof(other, first, seen, b"a")
+    assert agreement_proof(one, second, seen, b"a") != agreement_proof(one, second, seen, b"b")
     assert short_string(one, second, seen) != short_string(one, second, seen + b"x")
 
 
 def test_a_commitment_is_to_one_key() -> None:
     keys = [public_of(Secret(bytes([number]) * 32)) for number in range(8)]
-    assert len({commitment_to(key) for key in keys}) == 8
+    assert len({key_commitment(key) for key in keys}) == 8
 
 
 @pytest.mark.parametrize("bad", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])

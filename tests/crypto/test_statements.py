@@ -11,37 +11,37 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId, MessageI
 from entrenous.base.identity import (
     BadSignature,
     Batch,
+    BatchPosition,
     Card,
     Certificate,
     DeviceList,
     ListedDevice,
     ListStatement,
-    Place,
     Prekey,
     PrekeyKind,
+    ProtocolRange,
     SignedBatch,
     SignedCertificate,
     SignedPrekey,
-    Speaks,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import path_of, root_of
+from entrenous.crypto.hashing import inclusion_proof, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
     identity_key,
+    master_keys,
     mldsa65_hash,
     mldsa65_key,
-    new_master,
     new_signer,
     person_id,
     public_master,
     signing_key,
 )
 from entrenous.crypto.statements import (
-    head_of,
+    certificate_hash,
+    list_head,
     prekey_leaf,
-    proof_of,
     receipt_leaf,
     sign_certificate,
     sign_list,
@@ -69,7 +69,7 @@ from entrenous.wire.key_bundle import (
 from entrenous.wire.receipt import write_receipt_statement
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-MASTER, OTHER_MASTER = new_master(bytes(range(64))), new_master(bytes(64))
+MASTER, OTHER_MASTER = master_keys(bytes(range(64))), master_keys(bytes(64))
 SIGNER = new_signer(bytes(range(32)))
 ACCOUNT = SIGNER.account
 
@@ -103,12 +103,14 @@ def listing(*certificates: SignedCertificate, person: PersonId) -> DeviceList:
         epoch=1,
         previous=None,
         devices=tuple(
-            ListedDevice(one.certificate.device, proof_of(one), MailboxId(one.certificate.device))
+            ListedDevice(
+                one.certificate.device, certificate_hash(one), MailboxId(one.certificate.device)
+            )
             for one in certificates
         ),
         revoked=(),
         name="Ana",
-        speaks=Speaks(2, 2),
+        speaks=ProtocolRange(2, 2),
         issued_at=NOON,
         relay_url="https://relay.example",
     )
@@ -135,7 +137,7 @@ CARD = carded(ANA, OURS)
 def test_a_card_travels_and_verifies() -> None:
     person = verify_card(CARD)
     assert (person.id, person.name, person.epoch) == (who(MASTER), "Ana", 1)
-    assert person.head == head_of(write_device_list(ANA))
+    assert person.head == list_head(write_device_list(ANA))
     (device,) = person.devices
     assert (device.device, device.mailbox) == (b"d" * 16, b"d" * 16)
     assert (device.ed25519, device.enforces) == (signing_key(ACCOUNT), (1, 2, 3))
@@ -160,7 +162,7 @@ def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
     [
         {"relay_url": "https://evil.example"},
         {"name": "Eve"},
-        {"speaks": Speaks(1, 2)},
+        {"speaks": ProtocolRange(1, 2)},
         {"devices": (replace(ANA.devices[0], mailbox=MailboxId(bytes(16))),)},
     ],
     ids=lambda change: next(iter(change)),
@@ -236,14 +238,14 @@ def signed_by(
     device: bytes = b"d",
     sign: Callable[[DeviceSigner, bytes], bytes] = sign_prekeys,
 ) -> SignedBatch:
-    batch = Batch(DeviceId(device * 16), mailbox, len(leaves), root_of(leaves))
+    batch = Batch(DeviceId(device * 16), mailbox, len(leaves), merkle_root(leaves))
     encoded = write_batch(batch)
     return SignedBatch(batch, encoded, mldsa65_key(signer), sign(signer, encoded))
 
 
 def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
     """One of these, with its path in the batch of these, or in another ``tree``."""
-    place = Place(index, path_of(tree or [prekey_leaf(one) for one in said], index))
+    place = BatchPosition(index, inclusion_proof(tree or [prekey_leaf(one) for one in said], index))
     return read_prekey(write_prekey(said[index], place, None))
 
 
@@ -302,13 +304,17 @@ def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
 @pytest.mark.threat("quantum-forger")
 def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
     true, others = prekey_at(0, SAID_KEYS), statements(SIGNER)
-    wrong = Place(1, true.place.path), Place(0, true.place.path[:-1]), Place(0, ())
+    wrong = (
+        BatchPosition(1, true.place.path),
+        BatchPosition(0, true.place.path[:-1]),
+        BatchPosition(0, ()),
+    )
     for moved in (
         prekey_at(0, others),
         prekey_at(0, [others[0], *SAID_KEYS[1:]], LEAVES),
         replace(true, statement=SAID_KEYS[1]),
         *(replace(true, place=place) for place in wrong),
-        replace(true, place=Place(0, (*true.place.path, bytes(32)))),
+        replace(true, place=BatchPosition(0, (*true.place.path, bytes(32)))),
     ):
         with pytest.raises(BadSignature, match="prekey"):
             verify_prekey(moved, KEYS, BY, BOX)
@@ -358,7 +364,7 @@ def receipts_of(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
 )
 def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object]) -> None:
     leaves, batch = receipts_of(SAID, replace(SAID, event=ReceiptEvent.DELIVERED))
-    proof = ReceiptProof(Place(0, path_of(leaves, 0)), batch)
+    proof = ReceiptProof(BatchPosition(0, inclusion_proof(leaves, 0)), batch)
     verify_receipts(leaves, batch, BY)
     verify_receipt(write_receipt_statement(SAID), proof, BY)
     other = write_receipt_statement(replace(SAID, **change))  # type: ignore[arg-type]
@@ -383,7 +389,7 @@ def test_receipts_are_signed_by_both_keys_as_receipts() -> None:
         with pytest.raises(BadSignature, match="receipt"):
             verify_receipts(leaves, forged, BY)
         with pytest.raises(BadSignature, match="receipt"):
-            verify_receipt(statement, ReceiptProof(Place(0, ()), forged), BY)
+            verify_receipt(statement, ReceiptProof(BatchPosition(0, ()), forged), BY)
     for more_or_less in ([], [*leaves, leaves[0]]):
         with pytest.raises(BadSignature, match="receipt"):
             verify_receipts(more_or_less, batch, BY)

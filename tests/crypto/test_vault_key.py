@@ -8,9 +8,9 @@ from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.vault_key import (
     NO_OUTPUT,
     Cost,
-    asked_of_relay,
     first_vault_key,
     offline_key,
+    oprf_input,
     stretch,
     vault_key,
 )
@@ -31,7 +31,7 @@ def test_vault_key_follows_the_specification() -> None:
         every = Secret(stretched + output.reveal() + DEVICE)
         expected = derive(every, b"entrenous/2 vault", salt=SALT)
         assert vault_key(STRETCHED, output, DEVICE, SALT) == expected
-    assert asked_of_relay(STRETCHED) == derive(STRETCHED, b"entrenous/2 oprf input")
+    assert oprf_input(STRETCHED) == derive(STRETCHED, b"entrenous/2 oprf input")
     assert offline_key(STRETCHED) == derive(STRETCHED, b"entrenous/2 offline")
 
 
@@ -48,7 +48,7 @@ def test_every_part_changes_the_vault_key() -> None:
         vault_key(STRETCHED, OUTPUT, DEVICE, b"t" * 16),
         vault_key(stretch(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
         first_vault_key(STRETCHED, DEVICE, SALT),
-        asked_of_relay(STRETCHED),
+        oprf_input(STRETCHED),
         offline_key(STRETCHED),
     ]
     assert len({key.reveal() for key in keys}) == len(keys)

@@ -12,9 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.identities import ACCOUNT, ROLLED_BACK, SIGNING_SEED, UNCONFIRMED, is_ready
+from entrenous.device.identities import (
+    ACCOUNT,
+    ROLLED_BACK,
+    SIGNING_SEED,
+    UNCONFIRMED,
+    is_confirmed,
+)
 from entrenous.device.lock_errors import DeviceShut, NotConfirmed
-from entrenous.device.relay_lock_client import begin_opening, confirm_opening, home_of
+from entrenous.device.relay_lock_client import begin_opening, confirm_opening, mailbox_address
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import OUTBOX, OWN_KEY, PEER, SELF
 from entrenous.send.fetch import fetch_messages
@@ -38,7 +44,7 @@ def room() -> Room:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
-    home = home_of(ana.device.vault)
+    home = mailbox_address(ana.device.vault)
     assert home is not None
     lock = RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
     ana.device.courier.make_lock(lock, home.owner)
@@ -162,7 +168,7 @@ def ana_hears() -> Trick:
 
 def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
     ana = room["ana"]
-    home = home_of(ana.device.vault)
+    home = mailbox_address(ana.device.vault)
     assert home is not None
     assert home.close is not None
     room.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
@@ -197,7 +203,7 @@ class Copies(RuleBasedStateMachine):
         super().__init__()
         self.room = Room()
         ana = self.room.settles("ana")
-        home = home_of(ana.device.vault)
+        home = mailbox_address(ana.device.vault)
         assert home is not None
         self.room.honest.make_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
         self.devices = [ana.device]
@@ -231,7 +237,7 @@ class Copies(RuleBasedStateMachine):
             self.taken += 1
             self.knows[which] = self.taken
         if fate == "heard":
-            assert is_ready(device) == allowed
+            assert is_confirmed(device) == allowed
         if not allowed and arrives:
             assert device.vault.get(SELF, ROLLED_BACK) is not None
             self.knows[which] = -1

@@ -13,7 +13,7 @@ from entrenous.fingerprint.embedding import OnnxEmbedder, square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.decide import judge_upload
-from entrenous.stop.judge.deferred_scan import deep_matches, run_deferred_scan
+from entrenous.stop.judge.deferred_scan import deferred_matches, run_deferred_scan
 from entrenous.stop.register import embedding_taken, register_claim
 from entrenous.stop.registration import ClaimRequest
 from entrenous.stop.store.open_gate import open_platform
@@ -52,4 +52,4 @@ def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
         assert held is not None
         (match,) = held.decision.matches
         assert (match.claim, match.how, match.part) == (claim.id, "looks alike", True)
-        assert deep_matches(picture(skimage.data.coffee()), platform) == []
+        assert deferred_matches(picture(skimage.data.coffee()), platform) == []

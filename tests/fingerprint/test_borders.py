@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.fingerprint import borders
-from entrenous.fingerprint.borders import insides, thumbnail, without_borders
+from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail, without_borders
 
 
 def framed(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
@@ -47,7 +47,7 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
         pixels = cv2.resize(photo, (width_px, high), interpolation=cv2.INTER_AREA)
         down, across = round(0.02 * high), round(0.02 * width_px)
         saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
-        found = insides(thumbnail(saved))
+        found = boxes_inside_frames(thumbnail(saved))
         box = (down, down + high, across, across + width_px)
         assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
 
@@ -73,13 +73,13 @@ def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
 
 
 def test_plain_picture_has_no_frame() -> None:
-    assert insides(np.full((50, 80), 9.0, dtype=np.float32)) == ()
+    assert boxes_inside_frames(np.full((50, 80), 9.0, dtype=np.float32)) == ()
 
 
 def test_a_stamp_in_a_large_frame_is_left_alone() -> None:
     grey = np.zeros((100, 100), dtype=np.float32)
     grey[45:55, 45:55] = 255
-    assert insides(grey) == ()
+    assert boxes_inside_frames(grey) == ()
 
 
 @given(
@@ -92,7 +92,7 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
     noise = np.random.default_rng(seed).integers(0, levels, (height, width))
     grey = (100 * noise).astype(np.float32)
     around = (0, height, 0, width)
-    for box in insides(grey):
+    for box in boxes_inside_frames(grey):
         assert around[0] <= box[0] < box[1] <= around[1]
         assert around[2] <= box[2] < box[3] <= around[3]
         assert box != around
@@ -127,7 +127,7 @@ def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
     pixels = np.random.default_rng(3).integers(0, 2, (400, 683), dtype=np.uint8) * 255
     stripes = np.where(np.arange(48)[:, None] % 2, [[76, 85]], [[78, 87]]).astype(np.uint8)
     pixels[:48] = np.repeat(stripes, [255, 683 - 255], axis=1)
-    (inner, *_) = insides(thumbnail(pixels))
+    (inner, *_) = boxes_inside_frames(thumbnail(pixels))
     assert inner[0] > 0
     assert without_borders(pixels)
 

@@ -10,9 +10,15 @@ import pytest
 
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.crops import FAR, part_hashes, same, trimmed, wider
+from entrenous.fingerprint.crops import (
+    FAR,
+    enlarged_spectra,
+    part_hashes,
+    registered_window_spectra,
+    trimmed_spectra,
+)
 from entrenous.fingerprint.linear_scan import ScanIndex
-from entrenous.fingerprint.pdq import fingerprint, to_bits, turn
+from entrenous.fingerprint.pdq import fingerprint, spectrum_orientations, to_bits
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +47,7 @@ def one_by_one(hashes: bytes) -> list[bytes]:
 
 
 def queries(spectra: Any) -> list[bytes]:
-    return one_by_one(b"".join(to_bits(one) for one in turn(spectra).values()))
+    return one_by_one(b"".join(to_bits(one) for one in spectrum_orientations(spectra).values()))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,9 @@ def test_cut_outs_are_found_and_strangers_are_not(
     photographs: dict[str, Any], windows: dict[str, ScanIndex]
 ) -> None:
     rng = np.random.default_rng(70)
-    uploads = {name: queries(trimmed(thumbnail(leak(photographs[name], rng)))) for name in SUBJECTS}
+    uploads = {
+        name: queries(trimmed_spectra(thumbnail(leak(photographs[name], rng)))) for name in SUBJECTS
+    }
     for name in SUBJECTS:
         assert windows[name].near(uploads[name]), name
     for name, other in permutations(SUBJECTS, 2):
@@ -70,7 +78,7 @@ def test_a_mirrored_cut_out_says_so(
     cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))
     found = {
         how: windows["coffee"].near(one_by_one(to_bits(spectra)))
-        for how, spectra in turn(trimmed(thumbnail(cut))).items()
+        for how, spectra in spectrum_orientations(trimmed_spectra(thumbnail(cut))).items()
     }
     assert found["mirror"]
     assert not found["as it is"]
@@ -85,7 +93,7 @@ def test_narrow_cut_matches_the_whole_hash(
         height, width, _ = pixels.shape
         cut = pixels[int(off * height) :, : int((1 - off) * width)]
         index = ScanIndex.empty().with_added([1], [fingerprint(picture_of(pixels)).bits])
-        upload = one_by_one(to_bits(wider(thumbnail(small_jpeg(cut, 1.0)))))
+        upload = one_by_one(to_bits(enlarged_spectra(thumbnail(small_jpeg(cut, 1.0)))))
         assert index.near(upload), name
 
 
@@ -96,18 +104,23 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
         covered = photographs[name].copy()
         height, width, _ = covered.shape
         covered[int(0.75 * height) :, int(0.1 * width) : int(0.6 * width)] = (255, 210, 40)
-        near = windows[name].near(one_by_one(to_bits(same(thumbnail(covered)))))
+        near = windows[name].near(
+            one_by_one(to_bits(registered_window_spectra(thumbnail(covered))))
+        )
         assert min(one.distance for one in near) == 0, name
 
 
 def test_number_of_spectra(photographs: dict[str, Any]) -> None:
     grey = thumbnail(photographs["cat"])
-    assert [len(family(grey)) for family in (trimmed, wider, same)] == [313, 128, 525]
-    assert len(wider(grey, FAR)) == 1_201
-    assert len(trimmed(np.stack([grey, grey]))) == 626
+    assert [
+        len(family(grey))
+        for family in (trimmed_spectra, enlarged_spectra, registered_window_spectra)
+    ] == [313, 128, 525]
+    assert len(enlarged_spectra(grey, FAR)) == 1_201
+    assert len(trimmed_spectra(np.stack([grey, grey]))) == 626
 
 
 def test_picture_of_one_pixel_is_handled() -> None:
     grey = np.full((1, 1), 7.0, dtype=np.float32)
-    for family in (trimmed, wider, same):
+    for family in (trimmed_spectra, enlarged_spectra, registered_window_spectra):
         assert np.isfinite(family(grey)).all()

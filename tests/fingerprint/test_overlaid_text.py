@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
 from entrenous.fingerprint.borders import thumbnail
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letters, without_writing
+from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letters, spectra_without_text
 from entrenous.fingerprint.pdq import KIND, distance, frequencies, shrink, to_bits
 
 WHITE = (255, 255, 255)
@@ -48,7 +48,7 @@ def test_picture_without_text_is_nearly_the_original(
     for name in ("cat", "rocket", "china", "flower"):
         pixels = photographs[name]
         upload = written(pixels, fill, around)
-        seen = without_writing(thumbnail(upload), PDQ_QUALITY_MIN)
+        seen = spectra_without_text(thumbnail(upload), PDQ_QUALITY_MIN)
         moved.append(bits_apart(of(pixels), of(upload)))
         left.append(min(bits_apart(of(pixels), one) for one in seen))
     assert sum(bits <= PDQ_RADIUS for bits in left) >= 3, (moved, left)
@@ -71,7 +71,7 @@ def test_a_page_of_text_leaves_nothing_to_hash() -> None:
     page = np.full((512, 512, 3), 255, np.uint8)
     for row in range(30, 512, 30):
         cv2.putText(page, "WORDS WORDS WORDS WORDS", (8, row), 0, 1.0, BLACK, 2)
-    assert len(without_writing(thumbnail(page), PDQ_QUALITY_MIN)) == 0
+    assert len(spectra_without_text(thumbnail(page), PDQ_QUALITY_MIN)) == 0
 
 
 def test_a_texture_is_no_writing() -> None:
@@ -92,7 +92,7 @@ def test_a_texture_is_no_writing() -> None:
 def test_any_picture_is_handled(height: int, width: int, levels: int, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, levels, (height, width))
     grey = (noise * (255 / levels)).astype(np.float32)
-    seen = without_writing(grey, 0)
+    seen = spectra_without_text(grey, 0)
     assert seen.shape[1:] == (16, 16)
     assert len(seen) <= 4
     assert np.isfinite(seen).all()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.pdq import fingerprint, seen_pixels
+from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.picture_record import (
     ENTRY,
     KEPT,
@@ -27,7 +27,7 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     assert kept is not None
     assert kept.bits == fingerprint(picture).bits
     assert len(kept.points) == KEPT * ENTRY.itemsize
-    assert np.array_equal(kept.cells, layout_of(seen_pixels(picture)))
+    assert np.array_equal(kept.cells, layout_of(pixels_on_white(picture)))
     assert len(record) < 8000
     assert record_of(picture) == record
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.crops import ANGLES, turned_back
+from entrenous.fingerprint.crops import ANGLES, rotations
 
 
 @pytest.mark.parametrize("degrees", ANGLES)
@@ -15,7 +15,7 @@ def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: flo
     grey = thumbnail(photographs["astronaut"])
     height, width = grey.shape
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
-    back = turned_back(cv2.warpAffine(grey, matrix, (width, height)))
+    back = rotations(cv2.warpAffine(grey, matrix, (width, height)))
     middle = (slice(128, -128), slice(128, -128))
     off = [float(np.abs(one[middle] - grey[middle]).mean()) for one in back]
     assert int(np.argmin(off)) == ANGLES.index(degrees)
@@ -23,4 +23,4 @@ def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: flo
 
 
 def test_corners_replicate_the_edge() -> None:
-    assert np.allclose(turned_back(np.full((40, 70), 90.0, dtype=np.float32)), 90)
+    assert np.allclose(rotations(np.full((40, 70), 90.0, dtype=np.float32)), 90)

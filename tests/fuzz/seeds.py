@@ -32,7 +32,7 @@ from entrenous.send.letter.letter_nouns import (
     PersonHead,
     Reaction,
     RequestNote,
-    WindowNote,
+    TokenRangeNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
@@ -70,7 +70,7 @@ BODIES: Final = (
     ),
     Reaction(PERSON, MessageId(bytes(16)), "\u2764"),
     CompareStep(bytes(16), 2, b"x" * 32),
-    WindowNote(Secret(bytes(32)), 64),
+    TokenRangeNote(Secret(bytes(32)), 64),
     RequestNote(b"card", "It is Ana"),
     LinkUsed(b"l" * 32),
 )

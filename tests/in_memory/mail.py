@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
 from entrenous.carry.store.statements import cut_full_page
 
 Row = TypeVar("Row")
@@ -44,7 +44,7 @@ class MemoryMail:
 
 class _Desk:
     def __init__(self) -> None:
-        self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in HELD}
+        self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in KEY_FIELDS}
         self.undo: list[tuple[type, tuple[object, ...], Any]] = []
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
@@ -75,7 +75,7 @@ class _Desk:
 
     def put(self, row: object) -> None:
         kind = type(row)
-        self._replace(kind, tuple(getattr(row, name) for name in HELD[kind]), row)
+        self._replace(kind, tuple(getattr(row, name) for name in KEY_FIELDS[kind]), row)
 
     def drop(self, kind: type[object], *key: object) -> None:
         self._replace(kind, key, None)

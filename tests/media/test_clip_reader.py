@@ -6,15 +6,22 @@ import cv2
 import numpy as np
 import pytest
 
-from entrenous.base.audio_video import ClipBroken, ClipCutShort, Coded, Cut, Frame, NoFrames
+from entrenous.base.audio_video import (
+    ClipBroken,
+    ClipCutShort,
+    Frame,
+    FramePrediction,
+    FrameSelection,
+    NoFrames,
+)
 from entrenous.media.clip_reader import read_clip
 from tests.clips import beep, wander, written
 
 FRAMES = wander(seconds=1.0)
 
 
-def frames_of(data: bytes, cut: Cut | None = None) -> list[Frame]:
-    with read_clip(data, cut or Cut()) as clip:
+def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
+    with read_clip(data, cut or FrameSelection()) as clip:
         return list(clip.frames)
 
 
@@ -40,20 +47,26 @@ def test_times_are_the_files_own() -> None:
 def test_a_cut_takes_what_is_asked_for() -> None:
     data = written(FRAMES)
     whole = frames_of(data)
-    some = frames_of(data, Cut(0.25, 0.75, 2))
+    some = frames_of(data, FrameSelection(0.25, 0.75, 2))
     assert [frame.at_s for frame in some] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
     assert some[0].planes == whole[4].planes
-    small = frames_of(data, Cut(side_px=160))
+    small = frames_of(data, FrameSelection(side_px=160))
     assert (small[0].width_px, small[0].height_px) == (160, 120)
 
 
 def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
     data = written(FRAMES, preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
     kinds = [frame.coded for frame in frames_of(data)]
-    both = [Coded.BOTH_WAYS] * 2
-    assert kinds[:7] == [Coded.WHOLE, *both, Coded.FORWARD, *both, Coded.FORWARD]
+    both = [FramePrediction.BOTH_WAYS] * 2
+    assert kinds[:7] == [
+        FramePrediction.WHOLE,
+        *both,
+        FramePrediction.FORWARD,
+        *both,
+        FramePrediction.FORWARD,
+    ]
     hidden = frames_of(written(FRAMES, codec="libvpx-vp9", container="webm"))
-    assert {frame.coded for frame in hidden} == {Coded.UNKNOWN}
+    assert {frame.coded for frame in hidden} == {FramePrediction.UNKNOWN}
 
 
 def test_file_without_frames_is_refused() -> None:

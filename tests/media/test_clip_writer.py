@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from entrenous.base.audio_video import Coded, Silence, Timing
+from entrenous.base.audio_video import FramePrediction, Silence, SoundTiming
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.clip_writer import ClipWriter, Track
 from tests.clips import wander, written
@@ -34,7 +34,7 @@ def test_times_and_frames_stay() -> None:
 
 
 def test_a_copy_is_coded_in_step_with_its_source() -> None:
-    whole, on, both = Coded.WHOLE, Coded.FORWARD, Coded.BOTH_WAYS
+    whole, on, both = FramePrediction.WHOLE, FramePrediction.FORWARD, FramePrediction.BOTH_WAYS
     wanted = [whole, both, on, on, both, both, both, both, both, on, whole, both, on]
     frames = written(wander(seconds=1.5), **{"x264-params": "bframes=0"})
     with read_clip(frames) as clip:
@@ -75,7 +75,7 @@ def test_silences_are_placed_to_the_sample() -> None:
             for one in silences
         ]
     )
-    heard = heard_in(copied(Track(noise, 48_000, Timing(0, silences))))[: len(whole)]
+    heard = heard_in(copied(Track(noise, 48_000, SoundTiming(0, silences))))[: len(whole)]
     assert len(heard) == len(whole)
     apart = np.correlate(heard, whole[500:-500, 0], "valid")
     assert int(apart.argmax()) == 500
@@ -86,7 +86,7 @@ def test_silences_are_placed_to_the_sample() -> None:
 def test_a_sound_that_is_ahead_moves_the_frames_and_not_itself() -> None:
     tone = 0.5 * np.sin(np.arange(48_000) * 0.06).astype(np.float32)[:, None]
     plain, ahead = (
-        copied(Track(tone, 48_000, timing)) for timing in (Timing(), Timing(ahead=24_000))
+        copied(Track(tone, 48_000, timing)) for timing in (SoundTiming(), SoundTiming(ahead=24_000))
     )
     assert heard_in(plain).tobytes() == heard_in(ahead).tobytes()
     assert shown_at(plain) == pytest.approx(TIMES, abs=1e-3)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.device import Device
@@ -26,7 +26,7 @@ from entrenous.send.message.react import react
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import verify_contact
+from entrenous.send.people.keep_contacts import mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -101,7 +101,7 @@ class Day:
 def settled(name: str, courier: HttpCourier, day: Day) -> Device:
     vault = MemoryVault()
     device = Device(
-        *(day.clock, SystemDice(), vault, VaultLedger(vault), courier),
+        *(day.clock, SystemRandomSource(), vault, VaultLedger(vault), courier),
         read_picture=read_picture,
         read_clip=read_clip,
         read_sound=read_sound,
@@ -138,8 +138,8 @@ def meet(one: str, other: str, day: Day) -> None:
     first, second = day.devices[one], day.devices[other]
     add_person(make_invite(second), other, first)
     day.looks(other, one)
-    verify_contact(one, second)
-    verify_contact(other, first)
+    mark_compared(one, second)
+    mark_compared(other, first)
 
 
 def sends_from_a_shell(photo: Path, day: Day) -> None:

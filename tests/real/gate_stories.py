@@ -23,7 +23,7 @@ from entrenous.fingerprint.crops import part_hashes
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.registration import ClaimRequest, claim_of, holder_hash
+from entrenous.stop.registration import ClaimRequest, claim_id_of, holder_token_hash
 from entrenous.stop.registration_format import write_request
 from entrenous.wire.encodings import to_base64url
 
@@ -129,13 +129,13 @@ class Story:
 
     def name(self, which: str) -> str:
         """A claim's."""
-        return claim_of(holder_hash(self.tokens[int(which)]))
+        return claim_id_of(holder_token_hash(self.tokens[int(which)]))
 
     def request(self, which: str, *, windows: bool) -> bytes:
         """What a device sends to register it."""
         picture = read_picture(self.jpeg)
         parts = tuple(part_hashes(picture)) if windows else ()
-        holder = holder_hash(self.tokens[int(which)])
+        holder = holder_token_hash(self.tokens[int(which)])
         return write_request(ClaimRequest(PicturePrint(fingerprint(picture), parts), holder))
 
 

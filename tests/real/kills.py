@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from entrenous.base.identifiers import EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
 from entrenous.wire.relay_nouns import Envelope
@@ -61,11 +61,11 @@ class Device:
         self.at = f"/v1/mailboxes/{to_base64url(self.id)}"
 
     def join(self, line: "Line") -> None:
-        lock = {"owner_lock": to_base64url(lock_of(self.owner)), "close_lock": None}
+        lock = {"owner_lock": to_base64url(token_hash(self.owner)), "close_lock": None}
         line.ask("PUT", self.at, None, json.dumps(lock).encode())
         granted = b'{"uses":null,"expires_at":null}'
         line.ask(
-            "PUT", f"{self.at}/tokens/{to_base64url(lock_of(self.sender))}", self.owner, granted
+            "PUT", f"{self.at}/tokens/{to_base64url(token_hash(self.sender))}", self.owner, granted
         )
 
     def send(self, line: "Line") -> None:

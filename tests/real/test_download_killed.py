@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Device
@@ -50,7 +50,7 @@ def ana_at(url: str, folder: Path) -> Iterator[Device]:
     vault = SqlcipherVault(folder, Secret(b"k" * 32))
     with new_client() as web:
         device = Device(
-            *(SystemClock(), SystemDice(), vault, VaultLedger(vault)),
+            *(SystemClock(), SystemRandomSource(), vault, VaultLedger(vault)),
             *(HttpCourier(web), read_picture),
         )
         set_up("ana", url, device)

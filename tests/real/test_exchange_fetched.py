@@ -19,7 +19,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.commands import join
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange_serving import add_partner, look
+from entrenous.stop.exchange_serving import add_partner, update_marks
 from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
@@ -97,7 +97,7 @@ def giving(folder: Path) -> Iterator[Giving]:
         key = add_partner("friends", [PEOPLE], exchange).reveal().decode()
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE, platform)
-        look(exchange)
+        update_marks(exchange)
         platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
         pages = Counting(exchange_app(exchange))
         with serving(pages) as port:
@@ -146,7 +146,7 @@ def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
         gate(ours, "fetch")
         assert protected(ours, "got") == {bits(number) for number in range(COUNT)}
         left = withdrawn(there.platform, 10)
-        look(there.exchange)
+        update_marks(there.exchange)
         time.sleep(2)
         gate(ours, "fetch")
         assert protected(ours, "got") == left

@@ -18,10 +18,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import REASONS, ncmec_app
-from entrenous.stop.exchange_serving import look
+from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
 from tests.stop.exchange.exchange_for_tests import PEOPLE, Room, bits, open_room
@@ -92,7 +92,7 @@ def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
     """What the environment must say, that the client finds us instead of NCMEC."""
     _, key = room.partner()
     ca, cert, own_key = own_authority(folder, HOST)
-    app = Starlette(routes=[Mount("/npo", ncmec_app(Door(room.exchange)))])
+    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(room.exchange)))])
     with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
         yield {
             "TX_NCMEC_CREDENTIALS": f"friends:{key}",
@@ -125,7 +125,7 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
     room: Room, home: Path, judged: Callable[[str, int], None]
 ) -> None:
     fill(room)
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=25)  # as far behind as the client asks
     with by_ncmec(room, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
@@ -138,7 +138,7 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):
             room.feed.withdraw(f"c{number:04}")
-        look(room.exchange)
+        update_marks(room.exchange)
         time.sleep(2)
         tx(home, environment, "fetch")
         assert "pdq: 2490" in tx(home, environment, "dataset")
@@ -205,7 +205,7 @@ def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
 ) -> None:
     for name, number in (("hers", 1), ("another", 2)):
         registered(room, name, bits(number))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=25)
     with by_ncmec(room, home) as environment:
         told = child(environment, OPINIONS_NCMEC)

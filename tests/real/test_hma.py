@@ -27,11 +27,11 @@ from typer.testing import CliRunner
 from bench.stopping.hma_server import Hma
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.commands import join
-from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.exchange_serving import add_partner, look
+from entrenous.stop.exchange_serving import add_partner, update_marks
 from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
@@ -132,7 +132,7 @@ class Ours:
         taken = dict(list(gone.items())[:count])
         for claim_id in taken:
             self.platform.bank.move(claim_id, ClaimEvent.WITHDRAW)
-        look(self.exchange)
+        update_marks(self.exchange)
         time.sleep(2)  # its seconds are whole
         return set(taken.values())
 
@@ -147,7 +147,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
         for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
             lines = "\n".join(bits(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE, platform, confirmed=confirmed)
-        look(exchange)
+        update_marks(exchange)
         clock.wind(seconds=15)  # as far behind as NCMEC's client asks
         yield Ours(platform, exchange, key)
 
@@ -220,7 +220,7 @@ def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
 def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
     """What the environment must say, that HMA's client finds us instead of NCMEC."""
     ca, cert, own_key = own_authority(folder, HOST)
-    app = Starlette(routes=[Mount("/npo", ncmec_app(Door(ours.exchange)))])
+    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(ours.exchange)))])
     with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 

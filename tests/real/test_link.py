@@ -139,10 +139,10 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
         listed = laptop.does("device", "list", "--json").answer
         assert (listed["moves_to"], listed["not_ready"]) == (new.url, [])
         calls_off = laptop.does("device", "move", "--relay", relay.url)
-        assert f"The move to {new.url} is called off".encode() in calls_off.out
+        assert f"The move to {new.url} is cancelled".encode() in calls_off.out
         assert laptop.does("device", "list", "--json").answer["moves_to"] is None
         assert b"This device is at" in laptop.does(*moving).out
-        assert b"it came along" in phone.does("inbox").err
+        assert b"it followed another one of yours" in phone.does("inbox").err
         ben.does("inbox")
         laptop.does("inbox")
         phone.does("device", "recovery", "--out", str(tmp_path / "sheet"))

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.environment import Settings, SystemClock, SystemDice
+from entrenous.base.environment import Settings, SystemClock, SystemRandomSource
 from entrenous.base.errors import NotARelay, RelayUnreachable
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.hashing import lock_of
-from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
-from entrenous.crypto.vault_key import Cost, asked_of_relay, stretch
+from entrenous.crypto.hashing import token_hash
+from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
+from entrenous.crypto.vault_key import Cost, oprf_input, stretch
 from entrenous.device import open_device as wiring
 from entrenous.device.client.http_courier import HttpCourier, new_client
-from entrenous.device.client.relay_request import Ask
+from entrenous.device.client.relay_request import RelayCall
 from entrenous.device.device import Device
-from entrenous.device.identities import Home
+from entrenous.device.identities import MailboxAddress
 from entrenous.device.lock_errors import (
     DeviceShut,
     FewTriesLeft,
@@ -46,17 +46,17 @@ from entrenous.device.recovery_sheet import (
     allow_more_tries,
 )
 from entrenous.device.relay_lock_client import (
-    Asking,
+    RelayShareClient,
     allow_offline,
     change_passphrase,
     forbid_offline,
-    home_of,
+    mailbox_address,
 )
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     AskRelay,
-    RelayPart,
+    RelayShare,
     Unlocked,
     has_vault,
     has_window,
@@ -64,7 +64,7 @@ from entrenous.device.store.vault_folder import (
     unlock,
     write_head,
 )
-from entrenous.send.devices.own_devices import sheet_of, take_master_away
+from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.send.set_up import set_up
@@ -104,9 +104,9 @@ class Town:
         with open_unlocked(self.settings, lambda: words) as both:
             yield both
 
-    def mail(self) -> Home:
+    def mail(self) -> MailboxAddress:
         with self.opened() as device:
-            home = home_of(device.vault)
+            home = mailbox_address(device.vault)
         assert home is not None
         return home
 
@@ -165,13 +165,13 @@ def test_a_set_up_at_a_relay_ends_with_a_lock(town: Town) -> None:
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (town.url, town.mail().mailbox)
     with pytest.raises(WrongPassphrase):
-        unlock(town.home, WORDS, lambda _, __: RelayPart())
+        unlock(town.home, WORDS, lambda _, __: RelayShare())
 
 
 @pytest.mark.threat("stolen-device")
 def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(town: Town) -> None:
     with town.unlocked() as (device, unlocked):
-        sheet = read_sheet(write_sheet(sheet_of(unlocked.part.output, None, device)))
+        sheet = read_sheet(write_sheet(make_recovery_sheet(unlocked.part.output, None, device)))
     said = []
     for guess in range(11):
         try:
@@ -228,7 +228,7 @@ def without(path: str, why: Exception) -> Callable[..., bytes]:
     """A relay of which one request does not get through."""
     honest = HttpCourier._ask
 
-    def asks(courier: HttpCourier, url: str, what: Ask) -> bytes:
+    def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
         if what.path.endswith(path):
             raise why
         return honest(courier, url, what)
@@ -325,7 +325,7 @@ def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Tow
 def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(town: Town) -> None:
     """No backup has that part of its lock; its sheet has, and nothing else is lost."""
     with town.unlocked() as (device, unlocked):
-        sheet = sheet_of(unlocked.part.output, None, device)
+        sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
         for table in ("held_mailbox", "held_lock", "held_card"):
             database.execute(f"DELETE FROM {table}")  # as the backup has them
@@ -357,20 +357,20 @@ def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> No
             with pytest.raises(DeviceShut), town.opened(home=home):
                 pass
         with pytest.raises(WrongPassphrase):
-            unlock(home, WORDS, lambda _, __: RelayPart(Secret(bytes(64))))
+            unlock(home, WORDS, lambda _, __: RelayShare(Secret(bytes(64))))
 
 
 @pytest.mark.threat("account-takeover")
 def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
     """Whoever takes the relay over gets its part, and lacks the folder and the passphrase."""
     with town.unlocked() as (device, unlocked):
-        mail, output = home_of(device.vault), unlocked.part.output
+        mail, output = mailbox_address(device.vault), unlocked.part.output
     lock = read_head(town.home).now.lock
     assert mail is not None
     assert mail.close is not None
     assert lock is not None
     dump = all_bytes(town.folder / "relay")
-    assert lock_of(lock.unlock_token) in dump
+    assert token_hash(lock.unlock_token) in dump
     secret = (town.home / "device.key").read_bytes()
     opening = [WORDS, unlocked.stretched, output, lock.unlock_token, mail.owner, mail.close]
     assert [one for one in (secret, *(part.reveal() for part in opening)) if one in dump] == []
@@ -378,7 +378,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
         ((key,),) = database.execute("SELECT key FROM held_lock").fetchall()
     for words in (OTHERS, WORDS):  # with the folder too, a passphrase is still to be guessed
         opens = words is WORDS
-        part = RelayPart(
+        part = RelayShare(
             value_under(Secret(key), stretch(words, unlocked.terms.salt, unlocked.terms.cost))
         )
         assert (part.output == output) == opens
@@ -386,7 +386,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
 
 def value_under(key: Secret, stretched: Secret) -> Secret:
     """What somebody who holds the relay's key computes alone."""
-    untold, scalar = asked_of_relay(stretched), draw_scalar(bytes(range(64)))
+    untold, scalar = oprf_input(stretched), scalar_from_random(bytes(range(64)))
     return finalize(untold, scalar, evaluate(key, blind(untold, scalar)))
 
 
@@ -419,7 +419,7 @@ def test_a_window_opens_without_the_relay_and_moves_no_ratchet(gone: Town) -> No
 def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=1))
     with new_client() as client:
-        ask = Asking(gone.home, HttpCourier(client), clock, SystemDice())
+        ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
             with pytest.raises(OfflineWindowOver, match=r"ended on .* 20\d\d, \d\d:\d\d UTC, and"):
                 unlock(gone.home, WORDS, ask)
@@ -428,7 +428,7 @@ def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
 def test_a_clock_that_was_ahead_while_the_relay_was_away_ends_no_window(gone: Town) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
     with new_client() as client:
-        ask = Asking(gone.home, HttpCourier(client), clock, SystemDice())
+        ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         with pytest.raises(OfflineWindowOver):
             unlock(gone.home, WORDS, ask)
     with gone.unlocked() as (_, unlocked):
@@ -445,7 +445,7 @@ def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
         mail = town.mail()
         town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
-    ask = Asking(town.home, town.courier, clock, SystemDice())
+    ask = RelayShareClient(town.home, town.courier, clock, SystemRandomSource())
     with pytest.raises(DeviceShut) if shut else nullcontext():
         unlock(town.home, WORDS, ask)
     assert not has_window(town.home)
@@ -505,12 +505,12 @@ def test_another_passphrase_replaces_the_first(town: Town) -> None:
 
 def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
     with town.unlocked() as (device, unlocked):
-        sheet = sheet_of(unlocked.part.output, None, device)
-        take_master_away(device)
-        take_master_away(device)
+        sheet = make_recovery_sheet(unlocked.part.output, None, device)
+        delete_master_key(device)
+        delete_master_key(device)
         with pytest.raises(MasterAway):
-            sheet_of(unlocked.part.output, None, device)
-        assert sheet_of(unlocked.part.output, sheet, device) == sheet
+            make_recovery_sheet(unlocked.part.output, None, device)
+        assert make_recovery_sheet(unlocked.part.output, sheet, device) == sheet
         fetch_messages(device)
     assert unlocked.part.output == sheet.output
 
@@ -522,9 +522,9 @@ def test_a_sheet_of_somebody_else_is_refused(town: Town, tmp_path: Path) -> None
         ben,
         unlocked,
     ):
-        others = sheet_of(unlocked.part.output, None, ben)
+        others = make_recovery_sheet(unlocked.part.output, None, ben)
     with town.unlocked() as (device, mine), pytest.raises(OthersSheet):
-        sheet_of(mine.part.output, others, device)
+        make_recovery_sheet(mine.part.output, others, device)
 
 
 def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
@@ -535,7 +535,7 @@ def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
         with pytest.raises(NoRelaysPart):
             allow_offline(unlocked, 1, device.clock)
         with pytest.raises(NothingToRecover):
-            sheet_of(unlocked.part.output, None, device)
+            make_recovery_sheet(unlocked.part.output, None, device)
         change_passphrase(unlocked, OTHERS, device)
     with open_device(settings, lambda: OTHERS):
         pass
@@ -550,7 +550,7 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
     def killed(_: Path) -> None:
         """A process that is killed tidies nothing up."""
 
-    def no_answer(*_: object) -> RelayPart:
+    def no_answer(*_: object) -> RelayShare:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -569,10 +569,12 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
 
 
 def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
-    def lies(lock: RelayLock, stretched: Secret) -> RelayPart:
-        honest: AskRelay = Asking(town.home, town.courier, SystemClock(), SystemDice())
+    def lies(lock: RelayLock, stretched: Secret) -> RelayShare:
+        honest: AskRelay = RelayShareClient(
+            town.home, town.courier, SystemClock(), SystemRandomSource()
+        )
         part = honest(lock, stretched)
-        return RelayPart(Secret(part.output.reveal()[::-1]), part.tries)
+        return RelayShare(Secret(part.output.reveal()[::-1]), part.tries)
 
     with pytest.raises(WrongPassphrase):
         unlock(town.home, WORDS, lies)
@@ -580,5 +582,5 @@ def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
         assert has_vault(town.home)
 
 
-def asking(town: Town) -> Asking:
-    return Asking(town.home, town.courier, SystemClock(), SystemDice())
+def asking(town: Town) -> RelayShareClient:
+    return RelayShareClient(town.home, town.courier, SystemClock(), SystemRandomSource())

@@ -15,9 +15,9 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
-from entrenous.device.identities import lock_to_follow
+from entrenous.device.identities import next_lock
 from entrenous.device.open_device import open_device, open_unlocked
-from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.store.vault_folder import read_head
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
@@ -108,7 +108,7 @@ def test_a_device_moves_and_its_lock_with_it(town: Town, said: Said) -> None:
     assert (answer["before"], answer["letters_waiting"]) == (town.urls["old"], 0)
     assert town.lock_is_at() == new
     with open_device(town.settings, words) as device:
-        assert [one.overtaken for one in old_homes(device)] == [True]
+        assert [one.overtaken for one in former_addresses(device)] == [True]
     again = said("device", "move", "--relay", new)
     assert f"This device is at {new} now." in again
     assert "entrenous device recovery" in again
@@ -126,7 +126,7 @@ def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, sa
     said("device", "offline", "--hours", "2")
     with open_device(town.settings, words) as device:
         move_device(town.urls["new"], None, device)
-        assert lock_to_follow(device) is not None
+        assert next_lock(device) is not None
     assert town.lock_is_at() == town.urls["old"]
     said("sent")
     assert town.lock_is_at() == town.urls["new"]
@@ -142,7 +142,7 @@ def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: S
     for _ in range(12):
         said("sent")
     with open_unlocked(town.settings, words) as (device, unlocked):
-        assert lock_to_follow(device) is not None
+        assert next_lock(device) is not None
         assert unlocked.part.tries == 9
 
 

@@ -11,7 +11,7 @@ import pytest
 from entrenous.base.environment import Settings
 from entrenous.base.identity import Contact
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Vault
 from entrenous.device.identities import ACCOUNT, IDENTITY, SIGNING_SEED, Identity
 from entrenous.device.open_device import open_device
@@ -31,7 +31,7 @@ from entrenous.device.vault_tables import (
 from entrenous.send.formats.identity_formats import read_invite
 from entrenous.send.letter.letter_nouns import OwnKey, Peer
 from entrenous.send.message.states import Received
-from entrenous.send.people.people_nouns import MadeLink
+from entrenous.send.people.people_nouns import InviteLink
 from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
@@ -43,7 +43,7 @@ WINDOW = 24  # bytes of a picture that are nowhere by chance
 DRAWERS: dict[str, type] = {
     CONTACT: Contact,
     INBOX: Received,
-    INVITE: MadeLink,
+    INVITE: InviteLink,
     OWN_KEY: OwnKey,
     PEER: Peer,
     SEALED: SealedCopy,
@@ -140,7 +140,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
     with vault_of(told.ana) as vault:
         (sealed, *_) = load_records(SealedCopy, SEALED, vault)
-    assert lock_of(sealed.withdraw_token) in held  # and so is its database
+    assert token_hash(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
     assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []
     assert found(pieces(told), held) == []

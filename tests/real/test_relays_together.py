@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from tests.postgres import Cluster
 from tests.real.kills import Device, Line
@@ -53,8 +53,8 @@ class Upload:
         for name, value in (
             ("Entrenous-Protocol", "2"),
             ("Authorization", f"Bearer {to_base64url(self.device.sender.reveal())}"),
-            ("Entrenous-Fetch-Lock", to_base64url(lock_of(self.fetch))),
-            ("Entrenous-Withdraw-Lock", to_base64url(lock_of(self.withdraw))),
+            ("Entrenous-Fetch-Lock", to_base64url(token_hash(self.fetch))),
+            ("Entrenous-Withdraw-Lock", to_base64url(token_hash(self.withdraw))),
             ("Entrenous-Sha256", to_base64url(hashlib.sha256(self.data).digest())),
             ("Entrenous-Expires-At", str(int(until.timestamp()))),
             ("Entrenous-Offset", str(start)),

@@ -24,10 +24,10 @@ import pytest
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
+from entrenous.crypto.oprf import UNIFORM_BYTES, blind, scalar_from_random
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.device import Courier, Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
@@ -39,7 +39,7 @@ from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.send.status import sent_messages
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.relay_nouns import Opening, RelayLock
+from entrenous.wire.relay_nouns import RelayLock, VaultUnlock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, Seen, hostile_relay
@@ -67,12 +67,12 @@ class Person(Villager):
 
     def visits(self, courier: Courier, work: Callable[[Device], object]) -> None:
         """One command: the vault opens, and the relay is told so; then ``work``."""
-        device, home = replace(self.device, courier=courier), who_am_i(self.device).home
+        device, home = replace(self.device, courier=courier), own_device(self.device).home
         if self.generation % 5 == 0:  # each time in life; here some are enough
-            scalar = draw_scalar(device.dice.token(UNIFORM_BYTES))
+            scalar = scalar_from_random(device.dice.token(UNIFORM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
-        opening = Opening(self.generation, device.dice.token(16))
+        opening = VaultUnlock(self.generation, device.dice.token(16))
         courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
         work(device)
 
@@ -132,7 +132,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
     vault, dice = MemoryVault(), LoadedDice(name)
     device = Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
     set_up(name, url, device)
-    home = who_am_i(device).home
+    home = own_device(device).home
     lock = RelayLock(url, home.mailbox, Secret(dice.token(32)))
     courier.make_lock(lock, home.owner)
     return Person(name, device, vault, lock)
@@ -141,7 +141,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
 def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
     """1,000 commands that send a message; most begin or end with a look into the inbox."""
     chance, posts = random.Random(24), list[tuple[Seen, str, str]]()
-    names = {to_base64url(who_am_i(one.device).home.mailbox): one.name for one in people}
+    names = {to_base64url(own_device(one.device).home.mailbox): one.name for one in people}
     for number in range(MESSAGES):
         place = chance.randrange(PEOPLE)
         one, other = people[place], people[(place + chance.choice((1, 7, -1, -7))) % PEOPLE]

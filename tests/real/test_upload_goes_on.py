@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_client
@@ -74,7 +74,7 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 
 
 def device(courier: HttpCourier) -> Device:
-    clock, dice, vault = SystemClock(), SystemDice(), MemoryVault()
+    clock, dice, vault = SystemClock(), SystemRandomSource(), MemoryVault()
     return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
 
 

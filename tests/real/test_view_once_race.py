@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.store.postgres_rows import open_postgres
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, ShareDeposit
 from tests.carry.relays import Post
 from tests.in_memory.blobs import MemoryBlobs
@@ -65,17 +65,21 @@ def _sent(url: str) -> list[list[tuple[str, str]]]:
         return [[await _copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
 
     with closing(open_postgres(url)) as mail:
-        return asyncio.run(post_all(Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())))
+        return asyncio.run(
+            post_all(Relay(mail, MemoryBlobs(), SystemClock(), SystemRandomSource()))
+        )
 
 
 async def _copy(relay: Relay, number: int) -> tuple[str, str]:
     dice = relay.dice
     post = Post(until=datetime.now(UTC) + timedelta(days=1))
     post.mailbox, post.id = dice.token(16), dice.token(16)  # type: ignore[assignment]
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
-    share = ShareDeposit(post.share, lock_of(post.open), 1, number.to_bytes(16, "big"))
-    letter = Envelope(post.id, post.mailbox, post.sealed, post.until, lock_of(post.withdraw), share)
+    share = ShareDeposit(post.share, token_hash(post.open), 1, number.to_bytes(16, "big"))
+    letter = Envelope(
+        post.id, post.mailbox, post.sealed, post.until, token_hash(post.withdraw), share
+    )
     await accept(letter, post.token, relay)
     return post.id.hex(), post.open.reveal().hex()
 

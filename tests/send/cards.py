@@ -7,10 +7,10 @@ from typing import Any
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
 from entrenous.crypto.identity_keys import DeviceSigner, new_signer
-from entrenous.crypto.statements import head_of, proof_of, verify_card
+from entrenous.crypto.statements import certificate_hash, list_head, verify_card
 from entrenous.device.identities import IDENTITY, Identity
 from entrenous.device.vault_tables import SELF, load_record, store_record
-from entrenous.send.devices.own_key_bundle import certify, signed_card
+from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
 from tests.send.send_device import Person
 
@@ -31,7 +31,7 @@ def becomes(who: Person, identity: Identity) -> None:
 def after(newest: ListStatement, **fields: Any) -> ListStatement:
     """The link to this list from its successor."""
     said = newest.said
-    following = replace(said, epoch=said.epoch + 1, previous=head_of(newest.statement), **fields)
+    following = replace(said, epoch=said.epoch + 1, previous=list_head(newest.statement), **fields)
     return read_device_list(write_device_list(following))
 
 
@@ -54,14 +54,16 @@ def issue_card(
     assert identity.card is not None
     card = read_card(identity.card)
     listed = [
-        ListedDevice(one.certificate.device, proof_of(one), MailboxId(one.certificate.device))
+        ListedDevice(
+            one.certificate.device, certificate_hash(one), MailboxId(one.certificate.device)
+        )
         for one in further
     ]
     devices = sorted((*card.newest.said.devices, *listed), key=lambda one: one.device)
     new = (instead if same_epoch else after)(card.newest, devices=tuple(devices), **fields)
     lists = (*(card.lists[:-1] if same_epoch else card.lists), new)
     assert identity.master is not None
-    issued = signed_card(identity.master, lists, (*card.certificates, *further))
+    issued = sign_bundle(identity.master, lists, (*card.certificates, *further))
     becomes(who, replace(identity, person=verify_card(issued), card=write_card(issued)))
     return write_card(issued)
 
@@ -70,4 +72,6 @@ def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCer
     """A device certified by her, without a session, prekeys or a mailbox."""
     identity = identity_of(who)
     assert identity.master is not None
-    return certify(identity.master, signer or new_signer(bytes(32)), DeviceId(bytes(16)), NOON)
+    return certify_device(
+        identity.master, signer or new_signer(bytes(32)), DeviceId(bytes(16)), NOON
+    )

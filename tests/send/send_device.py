@@ -7,7 +7,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.device.device import Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
@@ -34,12 +34,12 @@ class Person(Villager):
 
     @property
     def id(self) -> PersonId:
-        return who_am_i(self.device).person.id
+        return own_device(self.device).person.id
 
     @property
     def home(self) -> tuple[str, MailboxId, Secret]:
         """Her mailbox: the relay's address, the mailbox and its owner token."""
-        home = who_am_i(self.device).home
+        home = own_device(self.device).home
         return home.relay_url, home.mailbox, home.owner
 
     def opens_newest(self) -> Content:

@@ -14,18 +14,18 @@ from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
 from entrenous.base.identity import Head
 from entrenous.base.limits import LATE_DAYS
 from entrenous.base.secret import Secret
-from entrenous.device.identities import Home, contacts, lock_followed
-from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.vault_tables import (
+    AWAITING_LIST,
     CLOSE,
-    HEARD,
     INVITE,
-    LATE,
-    NAMED,
+    LAST_HEARD,
+    NAMED_HEAD,
     NEXT_HOME,
     OVERTAKEN,
-    OWED,
+    OWED_RECEIPT,
     OWN_KEY,
     RECALLED,
     SEALED,
@@ -38,26 +38,26 @@ from entrenous.device.vault_tables import (
     store_record,
 )
 from entrenous.send.devices.ask_for_lists import NamedList
-from entrenous.send.devices.linked_devices import Closing
+from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.move_device import move_device
-from entrenous.send.devices.next_mailbox import NewHome, come_along
-from entrenous.send.devices.old_mailbox import homes_to_ask
-from entrenous.send.devices.own_key_bundle import close_later
+from entrenous.send.devices.next_mailbox import PreparedMailbox, prepare_to_follow
+from entrenous.send.devices.old_mailbox import old_mailboxes_due
+from entrenous.send.devices.own_key_bundle import schedule_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received
-from entrenous.send.letter.arrivals import LateLetter, apply_recall
+from entrenous.send.letter.arrivals import AwaitingLetter, apply_recall
 from entrenous.send.letter.letter_nouns import OwnKey, PersonHead, RecallNote
 from entrenous.send.letter.receipts_owed import OwedReceipt
 from entrenous.send.message.draft import NotTakenBackYet
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
-from entrenous.send.people.contact_history import Heard, Talk
+from entrenous.send.people.contact_history import LastHeard, SentRecord
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import GivenWindow, RetiredWindow
-from entrenous.wire.relay_nouns import EnvelopeState, Waiting
+from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
+from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.send.test_guard import doubts
 from tests.village.households import held, ids
@@ -149,7 +149,7 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: R
 
 def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
     (copy,) = load_records(SealedCopy, SEALED, ana.device.vault)
     store_record(
@@ -167,15 +167,15 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
 def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent: bool) -> None:
     ana = friends["ana"]
     move_device(THERE, None, ana.device)
-    lock_followed(ana.device)
+    clear_next_lock(ana.device)
     if silent:
         friends.silence(HERE)
     with ahead(friends, ana):
         fetch_messages(ana.device)
         fetch_messages(ana.device)
-    (old,) = old_homes(ana.device)
+    (old,) = former_addresses(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert homes_to_ask(ana.device) == (old,)  # not only once that date has come
+    assert old_mailboxes_due(ana.device) == (old,)  # not only once that date has come
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -215,8 +215,8 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: t
     assert not {key.id for key in public_keys(ben)} & made
 
 
-def window(who: Person, to: Person) -> GivenWindow:
-    found = load_record(GivenWindow, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
+def window(who: Person, to: Person) -> IssuedRange:
+    found = load_record(IssuedRange, WINDOW_IN, peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -249,7 +249,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     fetch_messages(ben.device)
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
-        old = RetiredWindow(Secret(bytes(32)), 0, 8, drop_at)
+        old = RetiredRange(Secret(bytes(32)), 0, 8, drop_at)
         store_record(old, WINDOW_OLD, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault)
     looks_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired(ben)) == 2
@@ -258,21 +258,23 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     assert all(one.seed != old.seed for one in retired(ben))
 
 
-def retired(who: Person) -> list[RetiredWindow]:
-    return list(load_records(RetiredWindow, WINDOW_OLD, who.device.vault))
+def retired(who: Person) -> list[RetiredRange]:
+    return list(load_records(RetiredRange, WINDOW_OLD, who.device.vault))
 
 
 def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    letter = Waiting(EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20))
+    letter = WaitingEnvelope(
+        EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
+    )
     lacks = PersonHead(ana.id, 9, bytes(32))
-    late = LateLetter(letter, lacks, ana.id, friends.clock.moment)
-    store_record(late, LATE, letter.id.hex(), ben.device.vault)
+    late = AwaitingLetter(letter, lacks, ana.id, friends.clock.moment)
+    store_record(late, AWAITING_LIST, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
-    assert ben.device.vault.keys(LATE)
+    assert ben.device.vault.keys(AWAITING_LIST)
     friends.clock.wind(days=LATE_DAYS + 1)
     fetch_messages(ben.device)
-    assert not ben.device.vault.keys(LATE)
+    assert not ben.device.vault.keys(AWAITING_LIST)
 
 
 def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -321,7 +323,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, no
     lost = friends.settles("lost")
     url, mailbox, owner = lost.home
     moment = friends.clock.moment + (YEAR if noted == "not_before" else timedelta(days=7))
-    close_later(replace(Closing(url, mailbox, owner), **{noted: moment}), ana.device)
+    schedule_deletion(replace(MailboxDeletion(url, mailbox, owner), **{noted: moment}), ana.device)
     with (
         ana.courier.playing(close_mailbox=failing(RelayUnreachable(host="x"))),
         ahead(friends, ana),
@@ -336,7 +338,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, no
 
 def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     ana.sends(SMALL, ben)
     with ahead(friends, ben):
         fetch_messages(ben.device)
@@ -346,20 +348,22 @@ def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
 
 
 def owed(who: Person) -> list[OwedReceipt]:
-    return list(load_records(OwedReceipt, OWED, who.device.vault))
+    return list(load_records(OwedReceipt, OWED_RECEIPT, who.device.vault))
 
 
 def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> None:
     ana = friends["ana"]
-    home = Home(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
+    home = MailboxAddress(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
     hushed = friends.clock.moment - timedelta(days=1)
-    new = NewHome(home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed)
+    new = PreparedMailbox(
+        home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed
+    )
     store_record(new, NEXT_HOME, THERE, ana.device.vault)
     with ahead(friends, ana):
-        come_along(ana.device)
+        prepare_to_follow(ana.device)
     assert ana.device.vault.keys(NEXT_HOME) == (THERE,)
     friends.clock.wind(days=7)
-    come_along(ana.device)
+    prepare_to_follow(ana.device)
     assert ana.device.vault.keys(NEXT_HOME) == ()
 
 
@@ -367,7 +371,7 @@ def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = NamedList(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    store_record(asked, NAMED, ben.id.hex(), ana.device.vault)
+    store_record(asked, NAMED_HEAD, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["card"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)
@@ -378,10 +382,10 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     then = friends.clock.moment + YEAR
-    store_record(Heard(then, looked_at=then), HEARD, peer_key(*ids(ben)), ana.device.vault)
-    keep_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
+    store_record(LastHeard(then, looked_at=then), LAST_HEARD, peer_key(*ids(ben)), ana.device.vault)
+    store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
     (key,) = ana.device.vault.keys(TALK, ben.id.hex())
-    talk = load_record(Talk, TALK, key, ana.device.vault)
+    talk = load_record(SentRecord, TALK, key, ana.device.vault)
     assert talk is not None
     store_record(replace(talk, asked_at=then), TALK, key, ana.device.vault)
     friends.clock.wind(days=22)

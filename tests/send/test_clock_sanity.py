@@ -12,7 +12,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import PersonHead
-from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
 from entrenous.send.message.make import Sending, seal_content
@@ -84,7 +84,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     """A modified program sent it: its expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
     knows = contact_named("ben", ana.device)
-    (to,) = with_sessions(addressees(knows, ana.device), ana.device)
+    (to,) = ensure_sessions(addressees(knows, ana.device), ana.device)
     sending = Sending(
         MessageId(bytes(16)),
         MessageName("7-lunar-otter"),

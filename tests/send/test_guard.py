@@ -11,11 +11,11 @@ from entrenous.base.identity import Trust
 from entrenous.device.vault_tables import SELF, TALK
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import require_answers, warn_about
+from entrenous.send.guard import doubts_about, require_answers
 from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Policy, WaitsInOutbox
 from entrenous.send.people.block import block_contact, rename_contact
 from entrenous.send.people.contact_history import forget_cancelled_message
-from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import UnknownPerson, YouBlocked
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL, Person, Room
@@ -31,7 +31,7 @@ def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
 
 
 def doubts(sender: Person, *to: str) -> dict[str, str]:
-    return {str(d.who): d.why for d in warn_about(draft(sender, *to), sender.device)}
+    return {str(d.who): d.why for d in doubts_about(draft(sender, *to), sender.device)}
 
 
 def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
@@ -55,7 +55,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
         send_message(text, ben.device)
-        assert warn_about(text, ben.device) == ()
+        assert doubts_about(text, ben.device) == ()
         friends.clock.wind(seconds=1)
     assert doubts(ben, "ana") == {"ana": BY_LINK}
     ben.sends(SMALL, ana)
@@ -67,14 +67,14 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
     known = contact_named("ana", ben.device)
     for trust in (Trust.UNKNOWN, Trust.BY_LINK):
         friends.clock.wind(seconds=1)
-        keep_contact(replace(known, trust=trust), ben.device)
+        store_contact(replace(known, trust=trust), ben.device)
         assert "ana" in doubts(ben, "ana")
         ben.sends(SMALL, ana)
 
 
 def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     assert doubts(ben, "ana") == {"ana": "this is the first message to ana"}
     ben.sends(SMALL, ana)
     assert doubts(ben, "ana") == {}
@@ -85,7 +85,7 @@ def called(name: str, room: Room) -> None:
     one = room.settles(f"{len(room.people)}")
     room["ana"].adds(one)
     contact = contact_named(one.name, room["ana"].device)
-    keep_contact(replace(contact, name=name), room["ana"].device)
+    store_contact(replace(contact, name=name), room["ana"].device)
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -102,7 +102,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
     for _ in range(3):
         ana.sends(SMALL, friends["ben"])
     called(alike, friends)
-    (doubt,) = warn_about(draft(ana, "ben"), ana.device)
+    (doubt,) = doubts_about(draft(ana, "ben"), ana.device)
     assert doubt.why.startswith(f"ben is easily taken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
     assert doubts(ana, "ben") == {}
@@ -112,11 +112,11 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
 def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
-    keep_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
-    (doubt,) = warn_about(draft(ana, "Z\u043e\u0435"), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
+    (doubt,) = doubts_about(draft(ana, "Z\u043e\u0435"), ana.device)
     assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
     within = conversation_of(sent.name, ana.device)
-    assert warn_about(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device) == ()
+    assert doubts_about(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device) == ()
 
 
 def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None:
@@ -124,8 +124,8 @@ def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None
     sent = ana.sends(SMALL, friends["ben"])
     called("bet", friends)
     within = conversation_of(sent.name, ana.device)
-    assert warn_about(replace(draft(ana, "ben"), within=within), ana.device) == ()
-    (doubt,) = warn_about(replace(draft(ana, "bet"), within=within), ana.device)
+    assert doubts_about(replace(draft(ana, "ben"), within=within), ana.device) == ()
+    (doubt,) = doubts_about(replace(draft(ana, "bet"), within=within), ana.device)
     assert "easily taken for ben" in doubt.why
     assert f"bet is not in the conversation of {sent.name}" in doubt.why
 
@@ -133,18 +133,18 @@ def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None
 @pytest.mark.threat("link-in-other-hands")
 def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
     ben, ana = friends["ben"], friends["ana"]
-    keep_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
+    store_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
     for _ in range(5):
         assert "ana's keys are unknown" in doubts(ben, "ana")["ana"]
         ben.sends(SMALL, ana)
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     assert doubts(ben, "ana") == {}
 
 
 def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
     ana = friends["ana"]
     rename_contact("ben", "Ben Okri", ana.device)
-    (doubt,) = warn_about(draft(ana, "Ben Okri"), ana.device)
+    (doubt,) = doubts_about(draft(ana, "Ben Okri"), ana.device)
     assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
     for typed in ("ben", "BEN OKRI"):
         require_answers(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device)
@@ -230,4 +230,4 @@ def test_a_guard_stop_stores_nothing(friends: Room) -> None:
 
 def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Room) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
-        warn_about(draft(friends["ana"], "zoe"), friends["ana"].device)
+        doubts_about(draft(friends["ana"], "zoe"), friends["ana"].device)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrenous.base.errors import RelayUnreachable
-from entrenous.base.identifiers import FIRST, SECOND, MessageName, RecipientId
+from entrenous.base.identifiers import NAME_ADJECTIVES, NAME_NOUNS, MessageName, RecipientId
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import INBOX, INBOX_NAME, SELF, load_records
 from entrenous.send.copies.mark_file import mark_copies
@@ -37,7 +37,9 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
     class Same:
         def token(self, size: int) -> bytes:
-            return bytes([FIRST.index(first), SECOND.index(second), int(number) - 1])[:size]
+            return bytes([NAME_ADJECTIVES.index(first), NAME_NOUNS.index(second), int(number) - 1])[
+                :size
+            ]
 
     number, first, second = sent.split("-")
     for one in (ana, ben):
@@ -193,7 +195,7 @@ def test_a_malformed_message_name_is_replaced(room: Room, wanted: str) -> None:
     name = free_message_name(MessageName(wanted), room["ben"].device)
     number, first, second = name.split("-")
     assert number.isdigit()
-    assert (first in FIRST, second in SECOND) == (True, True)
+    assert (first in NAME_ADJECTIVES, second in NAME_NOUNS) == (True, True)
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

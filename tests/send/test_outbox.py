@@ -19,9 +19,9 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.limits import LOOSE_BLOB_HOURS
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import Departure, SealedCopy
-from entrenous.device.vault_tables import CHORE, OUTBOX, SEALED, load_records
+from entrenous.device.vault_tables import OUTBOX, RELAY_TASK, SEALED, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import Flushed, flush
 from entrenous.send.message.draft import CopyRefused, NotToAll, WaitsInOutbox
@@ -154,7 +154,7 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
 ) -> None:
     """A later letter to the same person must neither overtake it nor be tried."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    mailbox, tried = who_am_i(ben.device).home.mailbox, list[bytes]()
+    mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
     def to_bens(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
         if envelope.mailbox == mailbox:
@@ -294,7 +294,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
             ana.sends(SMALL, dan)
         assert ben.received() == 1
         assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
-    assert (waiting(ana), waiting(ana, CHORE) > 0) == (2, True)
+    assert (waiting(ana), waiting(ana, RELAY_TASK) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received() == 1
     dan.sends(SMALL, ana)

@@ -31,7 +31,7 @@ from entrenous.send.message.draft import (
 )
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact
-from entrenous.send.people.keep_contacts import forget_contact, verify_contact
+from entrenous.send.people.keep_contacts import forget_contact, mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -265,7 +265,7 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     if signed:
-        verify_contact("ana", ben.device)
+        mark_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     friends.clock.wind(minutes=16)

@@ -21,9 +21,9 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import Limits
 from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import OUTBOX, WINDOW_IN, load_records
-from entrenous.send.clock_sanity import open_until
-from entrenous.send.devices.link_new_device import ask_to_link
-from entrenous.send.devices.link_old_device import offer_link
+from entrenous.send.clock_sanity import rounded_expiry
+from entrenous.send.devices.link_new_device import start_on_new_device
+from entrenous.send.devices.link_old_device import start_on_old_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
@@ -34,7 +34,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.tokens.issue import register_tokens
-from entrenous.send.tokens.token_ranges import GivenWindow
+from entrenous.send.tokens.token_ranges import IssuedRange
 from entrenous.terminal.output import unwrapped
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
@@ -75,7 +75,7 @@ def noted(tried: list[Envelope]) -> Trick:
 
 def draft(who: Person, days: int) -> Draft:
     """A text to Ben with this many days, as the command line would make it."""
-    policy = Policy(open_until(days, who.device))
+    policy = Policy(rounded_expiry(days, who.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
@@ -118,7 +118,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
 
 
 def _unused(who: Person) -> int:
-    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
+    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
     return window.handed_out - window.next_unused
 
 
@@ -321,7 +321,7 @@ def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
 @pytest.mark.parametrize(
     ("by", "wound", "kind", "words"),
     [
-        (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until its time was over"),
+        (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until it expired"),
         (timedelta(days=400), timedelta(0), ClocksDiffer, "was, when this was written, ahead"),
         (timedelta(days=-5), timedelta(0), ClocksDiffer, "is behind"),
     ],
@@ -360,12 +360,12 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: R
 
 def test_linking_that_fails_for_a_clock_reports_the_clock(room: Room) -> None:
     new = bare(room, "phone")
-    here = offer_link(None, room["ana"].device)
+    here = start_on_old_device(None, room["ana"].device)
     with (
         new.courier.playing(post=failing(Expired(when=room.clock.now()))),
         pytest.raises(ClocksDiffer, match="is behind"),
     ):
-        ask_to_link(here.code, None, new.device)
+        start_on_new_device(here.code, None, new.device)
 
 
 def test_times_in_messages_are_written_in_words() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.device.device import Device
-from entrenous.device.identities import BadRelayAddress, who_am_i
+from entrenous.device.identities import BadRelayAddress, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.people.invite import make_invite
@@ -39,7 +39,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
     make_invite(device)
     caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
     room["ana"].adds(caro)
-    assert who_am_i(device).name == "caro"
+    assert own_device(device).name == "caro"
 
 
 def test_an_interrupted_set_up_is_finished_once(room: Room) -> None:

@@ -19,7 +19,7 @@ from entrenous.send.message.states import (
     CopyEvent,
     InboxState,
     MessageEvent,
-    can_be_called_off,
+    can_be_cancelled,
     check_transition,
     next_departure,
 )
@@ -70,7 +70,7 @@ def test_every_copy_state_answers_a_cancellation() -> None:
     for state in Departure:
         off = (state, CopyEvent.CALL_OFF)
         assert (off in COPY_NEXT) != (off in COPY_REFUSED)
-        assert can_be_called_off(state) is (off in COPY_NEXT)
+        assert can_be_cancelled(state) is (off in COPY_NEXT)
 
 
 def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.limits import EXPIRY_DAYS_MAX
-from entrenous.send.clock_sanity import open_until
+from entrenous.send.clock_sanity import rounded_expiry
 from tests.send.send_device import Room
 from tests.village.world import WoundClock
 
@@ -28,7 +28,7 @@ def room() -> Room:
 def test_expiry_is_a_whole_hour_near_the_requested_time(
     room: Room, now: datetime, days: int
 ) -> None:
-    until = open_until(days, replace(room["ana"].device, clock=WoundClock(now)))
+    until = rounded_expiry(days, replace(room["ana"].device, clock=WoundClock(now)))
     assert (until.minute, until.second, until.microsecond) == (0, 0, 0)
     assert abs(until - now - timedelta(days=days)) <= timedelta(hours=1)
     assert until <= now + timedelta(days=EXPIRY_DAYS_MAX)

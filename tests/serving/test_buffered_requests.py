@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from entrenous.serving.buffered_requests import (
     BufferedProtocol,
     BufferedRequest,
-    Tell,
+    SendAnswer,
     parse_buffered,
 )
 from tests.fuzz.targets.web import read_alike
@@ -117,12 +117,12 @@ class App:
     """Accepts requests for ``/held``, and answers them when allowed."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[BufferedRequest, Tell]] = []
+        self.held: list[tuple[BufferedRequest, SendAnswer]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("by the parser")(scope, receive, send)
 
-    def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
+    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         if asked.path == "/held":
             self.held.append((asked, tell))
         return asked.path == "/held"

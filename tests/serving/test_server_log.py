@@ -6,7 +6,13 @@ import logging
 
 import pytest
 
-from entrenous.serving.server_process import HOOKS, OURS, LogKind, start_hooks_log, start_log
+from entrenous.serving.server_process import (
+    HOOKS_LOGGER,
+    RELAY_LOGGER,
+    LogKind,
+    start_hooks_log,
+    start_log,
+)
 
 
 def answer(log: logging.Logger) -> None:
@@ -23,7 +29,7 @@ def library() -> None:
 def lines(kind: LogKind) -> list[str]:
     stream = io.StringIO()
     start_log(kind, stream)
-    answer(logging.getLogger(OURS))
+    answer(logging.getLogger(RELAY_LOGGER))
     library()
     return stream.getvalue().splitlines()
 
@@ -55,7 +61,7 @@ def test_hook_decision_is_logged_in_the_documented_line() -> None:
     stream = io.StringIO()
     start_hooks_log(stream)
     said = {"event": "upload", "decision": "let through"}
-    for tell in (logging.getLogger(HOOKS).info, logging.getLogger(HOOKS).warning):
+    for tell in (logging.getLogger(HOOKS_LOGGER).info, logging.getLogger(HOOKS_LOGGER).warning):
         tell("upload decision=%(decision)s", said, extra={"said": said})
     library()
     assert stream.getvalue().splitlines() == [

@@ -8,7 +8,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from entrenous.base.environment import SystemDice
+from entrenous.base.environment import SystemRandomSource
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
@@ -18,7 +18,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.banks import prepare_banks
-from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import protect_picture
@@ -105,7 +105,7 @@ class Room:
             limits=self.limits,
             read_clip=read_clip,
             read_sound=read_sound,
-            sounds=FollowingSounds(self.bank),
+            sounds=RegisteredSounds(self.bank),
         )
         self.gate = NearGate(self.platform)
 
@@ -124,7 +124,7 @@ def a_device(clock: WoundClock | None = None) -> Device:
     vault = MemoryVault()
     return Device(
         clock=clock or WoundClock(),
-        dice=SystemDice(),
+        dice=SystemRandomSource(),
         vault=vault,
         ledger=VaultLedger(vault),
         courier=cast("Courier", None),

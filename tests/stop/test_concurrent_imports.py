@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.banks import import_hashes
-from entrenous.stop.nouns import Imported
+from entrenous.stop.nouns import ImportResult
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import open_engine
@@ -46,7 +46,7 @@ def test_concurrent_imports_add_each_hash_once(
         opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
     engine = opened()
 
-    def brings(_: int) -> Imported:
+    def brings(_: int) -> ImportResult:
         mine = opened()
         platform = replace(room.platform, bank=Meeting(mine, room.clock))
         try:

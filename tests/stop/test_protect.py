@@ -13,12 +13,12 @@ from entrenous.fingerprint.nouns import TooFlat
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.nouns import BadAnswer, GateRefused, GateUnreachable, NoConnection
 from entrenous.stop.protect import (
-    ask_again,
+    find_active_registration,
+    find_protection,
     fingerprint_picture_file,
     protect,
-    protection_called,
     protections,
-    registered_already,
+    refresh_protection,
     unprotect,
 )
 from entrenous.stop.registration import (
@@ -30,7 +30,7 @@ from entrenous.stop.registration import (
     NoSuchProtection,
     TooYoung,
     Unanswered,
-    holder_hash,
+    holder_token_hash,
 )
 from entrenous.stop.registration_format import write_request
 from tests.stop.platform_for_tests import NearGate, Room, picture
@@ -114,7 +114,7 @@ def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> N
     with pytest.raises(KeyboardInterrupt):
         room.protect(hers)
     (asked,) = protections(room.device)
-    assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_hash(asked.token)
+    assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_token_hash(asked.token)
 
 
 def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: Any) -> None:
@@ -156,11 +156,11 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
 
 def test_registered_already_finds_only_an_active_registration(room: Room, hers: Any) -> None:
     what = fingerprint_picture_file(picture(hers), Consent(adult=True, parts=False), room.device)
-    assert registered_already(what, room.gate, room.device) is None
+    assert find_active_registration(what, room.gate, room.device) is None
     made = protect(what, room.gate, room.device)
-    assert registered_already(what, room.gate, room.device) == made
+    assert find_active_registration(what, room.gate, room.device) == made
     unprotect(made, room.gate, room.device)
-    assert registered_already(what, room.gate, room.device) is None
+    assert find_active_registration(what, room.gate, room.device) is None
 
 
 def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any) -> None:
@@ -203,7 +203,7 @@ def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
 def test_ask_again_stores_the_present_state(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     room.platform.bank.move(protection.claim, ClaimEvent.CONFIRM)
-    assert ask_again(protection, room.gate, room.device).state is ClaimState.CONFIRMED
-    assert protection_called(protection.claim, room.device).state is ClaimState.CONFIRMED
+    assert refresh_protection(protection, room.gate, room.device).state is ClaimState.CONFIRMED
+    assert find_protection(protection.claim, room.device).state is ClaimState.CONFIRMED
     with pytest.raises(NoSuchProtection):
-        protection_called("nothing", room.device)
+        find_protection("nothing", room.device)

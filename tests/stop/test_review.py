@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.picture import DecoderGaveUp
 from entrenous.stop.judge.decide import judge_upload
-from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import BankUnreachable, GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import unprotect
@@ -112,7 +112,7 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
     case = judge_upload(cut, room.platform).case
     release(case, room.platform)
     assert judge_upload(cut, room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_dry(cut, room.platform).outcome is Outcome.LET_THROUGH
+    assert dry_run(cut, room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
 
 

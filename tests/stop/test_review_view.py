@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.base.audio_video import Clip, ClipBroken, Cut
+from entrenous.base.audio_video import Clip, ClipBroken, FrameSelection
 from entrenous.media.resize import blurred_preview
 from entrenous.stop.review import blurred_view
 from entrenous.stop.store.open_gate import open_platform
@@ -50,7 +50,7 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
     read_clip = room.platform.read_clip
 
     @contextmanager
-    def breaking(data: bytes, cut: Cut) -> Iterator[Clip]:
+    def breaking(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
             yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), broken()))
 
@@ -58,7 +58,7 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
     assert pixels(blurred_view(held(room, film), "ana", room.platform)).std() > 20
 
     @contextmanager
-    def broken_at_once(data: bytes, cut: Cut) -> Iterator[Clip]:
+    def broken_at_once(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
             yield replace(clip, frames=broken())
 

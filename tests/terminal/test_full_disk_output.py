@@ -11,7 +11,7 @@ import pytest
 import entrenous.send.commands.setup as setup_command
 from entrenous.base.errors import AnswerCut
 from entrenous.cli import run
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from tests.real.small_disk import SmallDisk, small_disk
 from tests.village.world import photo
 
@@ -22,7 +22,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 
 @needs_full
-@pytest.mark.parametrize("speak", [lambda: say("words"), lambda: put_json({"a": 1})])
+@pytest.mark.parametrize("speak", [lambda: print_line("words"), lambda: put_json({"a": 1})])
 def test_answer_to_a_full_disk_is_reported(
     speak: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +83,7 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
         assert (written.returncode, "The disk is full" in written.stderr) == (6, True)
         does(disk, "mount", "-o", "remount,ro", str(disk.folder))
         shut = does(disk, *program, "sent")
-        assert (shut.returncode, "can only be read" in shut.stderr) == (6, True)
+        assert (shut.returncode, "is read-only" in shut.stderr) == (6, True)
 
 
 @pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])

@@ -5,7 +5,7 @@ import pytest
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.sent_copies import as_made, by_label, called, pseudonyms
+from entrenous.device.sent_copies import by_label, current_labels, name_when_sent, pseudonyms
 
 BEN, CARO = PersonId(b"b" * 32), PersonId(b"c" * 32)
 
@@ -34,7 +34,7 @@ def test_copies_carry_current_names() -> None:
     """Two people exchanged their names; one of them has two devices."""
     now = {BEN: "caro", CARO: "ben"}
     copies = [copy("ben", BEN), copy("caro", CARO), copy("ben", BEN)]
-    assert called(copies, lambda person, label: now[person] if person else label) == {
+    assert current_labels(copies, lambda person, label: now[person] if person else label) == {
         "ben": "caro",
         "caro": "ben",
         "ben (device 2)": "caro (device 2)",
@@ -42,7 +42,7 @@ def test_copies_carry_current_names() -> None:
 
 
 def test_old_label_with_line_breaks_is_shown_on_one_line() -> None:
-    assert list(called([copy("ben\nIt is signed.")], as_made).values()) == [
+    assert list(current_labels([copy("ben\nIt is signed.")], name_when_sent).values()) == [
         "ben\ufffdIt is signed."
     ]
 

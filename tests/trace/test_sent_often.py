@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.sounds.attacks import coded
-from entrenous.base.audio_video import Survey
+from entrenous.base.audio_video import ClipMeasurements
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import pack, unpack
@@ -73,7 +73,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
     device, copies = clip_twice
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
-    survey = unpack(Survey, device.vault.kept(clip.survey))
+    survey = unpack(ClipMeasurements, device.vault.kept(clip.survey))
     other = replace(survey, thumbs=bytes([survey.thumbs[0] ^ 1]) + survey.thumbs[1:])
     anew = replace(clip, survey=device.vault.keep(pack(other)))
     device.ledger.record(replace(message, clips=(anew,)))

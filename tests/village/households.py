@@ -6,24 +6,29 @@ import pytest
 
 from entrenous.base.identifiers import DeviceId, PersonId
 from entrenous.device.device import Device
-from entrenous.device.identities import Home, who_am_i
+from entrenous.device.identities import MailboxAddress, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import peer_key
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.devices.link_new_device import NewSide, ask_to_link, look_new, same_here
+from entrenous.send.devices.link_new_device import (
+    NewDeviceLink,
+    confirm_on_new_device,
+    poll_new_device,
+    start_on_new_device,
+)
 from entrenous.send.devices.link_old_device import (
-    OldSide,
-    look_old,
-    offer_link,
-    same_on_both,
-    wait_no_more,
+    OldDeviceLink,
+    close_link_mailbox,
+    confirm_on_old_device,
+    poll_old_device,
+    start_on_old_device,
 )
 from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.tokens.token_ranges import HeldWindow
-from entrenous.send.tokens.use import held_window
+from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.send.tokens.use import held_range
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
@@ -51,33 +56,33 @@ def link(
     old: Device,
     new: Device,
     calls_it: str | None = None,
-    lock: Callable[[Home], object] = lambda _: None,
-) -> tuple[OldSide, NewSide]:
+    lock: Callable[[MailboxAddress], object] = lambda _: None,
+) -> tuple[OldDeviceLink, NewDeviceLink]:
     """Both sides' steps, in the order in which they come; ``lock`` is what a real vault has."""
-    here = offer_link(None, old)
-    there = ask_to_link(here.code, calls_it, new)
+    here = start_on_old_device(None, old)
+    there = start_on_new_device(here.code, calls_it, new)
     lock(there.home)
-    here = look_old(here, old)
-    there = look_new(there, new)
-    here = look_old(here, old)
+    here = poll_old_device(here, old)
+    there = poll_new_device(there, new)
+    here = poll_old_device(here, old)
     assert here.string == there.string
-    there = same_here(there)
-    here = same_on_both(here, old)
-    there = look_new(there, new)
-    wait_no_more(here, old)
+    there = confirm_on_new_device(there)
+    here = confirm_on_old_device(here, old)
+    there = poll_new_device(there, new)
+    close_link_mailbox(here, old)
     assert (here.state, there.state) == (LinkState.GRANTED, LinkState.LINKED)
     return here, there
 
 
 def ids(who: Person) -> tuple[PersonId, DeviceId]:
     """Whose it is, and which device."""
-    me = who_am_i(who.device)
+    me = own_device(who.device)
     return me.person.id, me.key.device
 
 
-def held(writer: Person, reader: Person) -> HeldWindow:
+def held(writer: Person, reader: Person) -> HeldRange:
     """What one device may write to another with."""
-    return held_window(peer_key(*ids(reader)), writer.device)
+    return held_range(peer_key(*ids(reader)), writer.device)
 
 
 def can_write(writer: Person, reader: Person) -> bool:

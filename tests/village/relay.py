@@ -1,6 +1,6 @@
 """The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
 
-from entrenous.base.environment import Clock, Dice
+from entrenous.base.environment import Clock, RandomSource
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.device.device import Courier
@@ -9,7 +9,7 @@ from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail
 
 
-def village_relay(url: str, clock: Clock, dice: Dice) -> tuple[Relay, Courier]:
+def village_relay(url: str, clock: Clock, dice: RandomSource) -> tuple[Relay, Courier]:
     """A relay that answers at ``url``, and a courier to it."""
     relay = Relay(MemoryMail(), MemoryBlobs(), clock, dice)
     return relay, memory_courier({url: relay_app(relay)})

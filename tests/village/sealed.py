@@ -8,7 +8,7 @@ from entrenous.device.device import Device
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.flush import flush
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
-from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
 from entrenous.send.message.make import OwnFile, Sending, seal_content
@@ -25,7 +25,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
 ) -> MessageId:
     """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
-    (whom,) = with_sessions(addressees(contact, sender), sender)
+    (whom,) = ensure_sessions(addressees(contact, sender), sender)
     sending = Sending(
         *(message, MessageName("7-large-whale"), this_second(sender), policy),
         ((contact.person.id, whom.key.device),),

@@ -14,13 +14,13 @@ import pytest
 from entrenous.base.limits import KEY_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import HeldEnvelope, HeldToken
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import SIZES
 from entrenous.device.vault_tables import WINDOW_IN, WINDOW_OLD, load_record
 from entrenous.send.inbox import received_messages
-from entrenous.send.tokens.token_ranges import GivenWindow, RetiredWindow
+from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
 from tests.village.week import Asked, Week, in_memory, unb64
 from tests.village.world import Villager
 
@@ -50,14 +50,14 @@ def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
             assert one.token == post.token  # one writer for one letter
             texts += [one.headers["entrenous-fetch-lock"], one.headers["entrenous-sha256"]]
     assert post.token is not None
-    return {post.token, lock_of(Secret(post.token)), *map(unb64, texts)}
+    return {post.token, token_hash(Secret(post.token)), *map(unb64, texts)}
 
 
 def test_it_was_a_full_week(week: Week) -> None:
     assert len(week.posts()) > 200
     assert len(week.batches()) >= 10
     told = {lock for batch in week.batches() for lock in map(unb64, batch["add"])}
-    shown = {lock_of(Secret(post.token)) for post in week.posts() if post.token is not None}
+    shown = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
     assert len(told & shown) > 100
     assert all(len(received_messages(one.device)) > 20 for one in week.people)
 
@@ -74,7 +74,7 @@ def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: Week) -> 
 def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used(
     week: Week,
 ) -> None:
-    used = {lock_of(Secret(post.token)) for post in week.posts() if post.token is not None}
+    used = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
     by_value: dict[bytes, set[bytes]] = {}
     for row in week.rows:
         values = {
@@ -103,7 +103,9 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Wee
     came = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
     for asked, rows in week.tokens_of_nights():
         used = {
-            lock_of(Secret(post.token)) for post in week.posts(len(asked)) if post.token is not None
+            token_hash(Secret(post.token))
+            for post in week.posts(len(asked))
+            if post.token is not None
         }
         assert not used & {row.lock for row in rows if row.uses == 1}
         for row in rows:
@@ -137,15 +139,15 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
     whose = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
-            (WINDOW_IN, GivenWindow),
-            (WINDOW_OLD, RetiredWindow),
+            (WINDOW_IN, IssuedRange),
+            (WINDOW_OLD, RetiredRange),
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):
                 window = load_record(kind, drawer, key, one.device.vault)
                 assert window is not None
                 for index in range(window.first, window.until):
-                    lock = lock_of(send_token(window.seed, index))
+                    lock = token_hash(send_token(window.seed, index))
                     whose[lock] = (one.name, key.split()[0])
     return whose
 

@@ -19,7 +19,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Trust
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import ASIDE, CHORE, DOWNLOAD, FINISH, GREET, OUTBOX
+from entrenous.device.vault_tables import DOWNLOAD, FINISH, GREET, OUTBOX, RELAY_TASK, UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
@@ -71,7 +71,7 @@ def moments_survived(work: Callable[[int], bool]) -> int:
 
 def nothing_is_left_over(*people: Person) -> bool:
     """No letter was unreadable, and nothing waits to be done."""
-    drawers = (ASIDE, OUTBOX, CHORE, GREET, DOWNLOAD, FINISH)
+    drawers = (UNDECRYPTABLE, OUTBOX, RELAY_TASK, GREET, DOWNLOAD, FINISH)
     return not any(list(one.device.vault.items(name)) for one in people for name in drawers)
 
 

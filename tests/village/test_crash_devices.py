@@ -10,10 +10,20 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.device.device import Device
-from entrenous.device.identities import ACCOUNT, who_am_i
+from entrenous.device.identities import ACCOUNT, own_device
 from entrenous.device.vault_tables import SELF
-from entrenous.send.devices.link_new_device import NewSide, ask_to_link, look_new, same_here
-from entrenous.send.devices.link_old_device import OldSide, look_old, offer_link, same_on_both
+from entrenous.send.devices.link_new_device import (
+    NewDeviceLink,
+    confirm_on_new_device,
+    poll_new_device,
+    start_on_new_device,
+)
+from entrenous.send.devices.link_old_device import (
+    OldDeviceLink,
+    confirm_on_old_device,
+    poll_old_device,
+    start_on_old_device,
+)
 from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.own_devices import overview, revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -35,17 +45,17 @@ def home() -> Room:
     return room
 
 
-def compared(old: Device, new: Device, name: str) -> tuple[OldSide, NewSide]:
+def compared(old: Device, new: Device, name: str) -> tuple[OldDeviceLink, NewDeviceLink]:
     """Both show their pictures, and the new device's person has said yes."""
-    here = offer_link(None, old)
-    there = ask_to_link(here.code, name, new)
-    here = look_old(here, old)
-    there = look_new(there, new)
-    return look_old(here, old), same_here(there)
+    here = start_on_old_device(None, old)
+    there = start_on_new_device(here.code, name, new)
+    here = poll_old_device(here, old)
+    there = poll_new_device(there, new)
+    return poll_old_device(here, old), confirm_on_new_device(there)
 
 
 def count(who: Person) -> int:
-    return len(who_am_i(who.device).person.devices)
+    return len(own_device(who.device).person.devices)
 
 
 def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
@@ -63,12 +73,14 @@ def test_the_old_device_dies_while_it_grants(home: Room) -> None:
         name = f"phone {moments}"
         new = bare(home, name)
         here, there = compared(ana.device, new.device, name)
-        died = dies(lambda device: same_on_both(here, device), ana, moments)
+        died = dies(lambda device: confirm_on_old_device(here, device), ana, moments)
         fetch_messages(ana.device)  # what waits goes out with the next command
         if count(ana) == 1:
             assert died
             return False
-        assert look_new(there, new.device).state is LinkState.LINKED, f"after {moments} moments"
+        assert poll_new_device(there, new.device).state is LinkState.LINKED, (
+            f"after {moments} moments"
+        )
         catch_up(new, ana, new, ben, new, ana)
         assert count(new) == count(ana) == 2, f"after {moments} moments"
         if moments % 5 == 0:
@@ -91,10 +103,10 @@ def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
         name = f"phone {moments}"
         new = bare(home, name)
         here, there = compared(ana.device, new.device, name)
-        same_on_both(here, ana.device)
+        confirm_on_old_device(here, ana.device)
 
         def become(device: Device) -> None:
-            look_new(there, device)
+            poll_new_device(there, device)
             fetch_messages(device)
 
         died = dies(become, new, moments)
@@ -139,8 +151,8 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
         catch_up(ben, ana)
         known = contact_named("ana", ben.device).person
         assert (known.epoch, known.head) == (
-            who_am_i(ana.device).person.epoch,
-            who_am_i(ana.device).person.head,
+            own_device(ana.device).person.epoch,
+            own_device(ana.device).person.head,
         )
         if third % 3 == 0:
             assert ben.sends(SMALL, ana).devices == {"ana": 1}, f"after {moments} moments"

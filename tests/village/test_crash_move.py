@@ -6,8 +6,8 @@ people, in a row.
 
 import pytest
 
-from entrenous.device.identities import lock_followed, who_am_i
-from entrenous.device.vault_tables import CHORE, GREET_DEVICE, OUTBOX
+from entrenous.device.identities import clear_next_lock, own_device
+from entrenous.device.vault_tables import GREET_DEVICE, OUTBOX, RELAY_TASK
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.keep_contacts import contact_named
@@ -25,7 +25,7 @@ def town() -> Room:
 
 
 def is_told(who: Person, ana: Person) -> bool:
-    known, now = contact_named("ana", who.device).person, who_am_i(ana.device).person
+    known, now = contact_named("ana", who.device).person, own_device(ana.device).person
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 
@@ -43,7 +43,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
             assert not lived
             assert ana.home[1] in homes
             move_device(target, None, ana.device)
-        lock_followed(ana.device)
+        clear_next_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
             ben.sends(SMALL, ana)  # he has not heard yet
@@ -55,7 +55,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
                 one.sends(SMALL, ana)
             assert ana.received() == before + 2, f"after {moments} moments"
             assert ana.opens_newest().files
-        waiting = [ana.device.vault.keys(name) for name in (OUTBOX, CHORE, GREET_DEVICE)]
+        waiting = [ana.device.vault.keys(name) for name in (OUTBOX, RELAY_TASK, GREET_DEVICE)]
         assert waiting == [(), (), ()], f"after {moments} moments"
         assert [take_undecryptable(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], moments
         town.clock.wind(seconds=1)

@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from entrenous.device.device import Device
-from entrenous.device.identities import lock_followed
-from entrenous.device.vault_tables import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
+from entrenous.device.identities import clear_next_lock
+from entrenous.device.vault_tables import GREET_DEVICE, NEXT_HOME, OUTBOX, RELAY_TASK
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
@@ -45,7 +45,7 @@ class Town:
                 leads(self.ana.device, target)
             catch_up(self.phone, self.ana, self.phone)
         for one in (self.ana, self.phone):
-            lock_followed(one.device)
+            clear_next_lock(one.device)
         catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
         assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
         assert [is_told(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
@@ -57,7 +57,7 @@ class Town:
         for one in others:
             one.sends(SMALL, self.ana)
         assert [one.received() for one in hers] == [count + 2 for count in before]
-        drawers = (OUTBOX, CHORE, GREET_DEVICE, NEXT_HOME)
+        drawers = (OUTBOX, RELAY_TASK, GREET_DEVICE, NEXT_HOME)
         assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
         assert [take_undecryptable(one.device) for one in (*hers, *others)] == [0] * 4
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from entrenous.device.identities import who_am_i
-from entrenous.device.vault_tables import FORK, NAMED, load_record
+from entrenous.device.identities import own_device
+from entrenous.device.vault_tables import FORK, NAMED_HEAD, load_record
 from entrenous.send.devices.ask_for_lists import NamedList
-from entrenous.send.devices.device_lists import Fork, thaw
+from entrenous.send.devices.device_lists import ForkEvidence, unfreeze_contact
 from entrenous.send.devices.own_devices import revoke_device
-from entrenous.send.devices.own_key_bundle import shown_card
+from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.message.draft import WaitsInOutbox
-from entrenous.send.people.contact_history import take_changes
-from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.contact_history import take_contact_changes
+from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.people.people_nouns import Contradiction, TwoLists
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
@@ -47,13 +47,13 @@ def devices(of: str, by: Person) -> int:
 
 
 def contradictions(who: Person) -> list[tuple[str, Contradiction | None]]:
-    return [(one.name, one.lists) for one in take_changes(who.device) if one.lists]
+    return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
 
 
 def showing(card: bytes, of: Person) -> Trick:
     """The relay shows this card at her mailbox, sealed as hers is."""
-    me = who_am_i(of.device)
-    return changed(lambda _: shown_card(card, me.person.id, me.home.mailbox))
+    me = own_device(of.device)
+    return changed(lambda _: seal_bundle(card, me.person.id, me.home.mailbox))
 
 
 def names_newer_list(writer: Person, of: Person, reader: Person) -> None:
@@ -67,11 +67,11 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     ana, ben, thief = home["ana"], home["ben"], home.settles("thief")
     before = identity_of(ana)
     issue_card(ana)
-    mine = read_card(who_am_i(ana.device).card)
-    others = read_card(who_am_i(thief.device).card)
+    mine = read_card(own_device(ana.device).card)
+    others = read_card(own_device(thief.device).card)
     added = replace(mine, certificates=(*mine.certificates, *others.certificates))
     signed_by_another = replace(mine, master=others.master, signature=others.signature)
-    forged = [write_card(signed_by_another), who_am_i(thief.device).card]
+    forged = [write_card(signed_by_another), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
         write_card(added)  # the newest list does not name that certificate
     ana.sends(SMALL, ben)
@@ -81,28 +81,28 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
         home.clock.wind(hours=9)
     assert (devices("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
-    assert before.device == who_am_i(ana.device).key.device
+    assert before.device == own_device(ana.device).key.device
 
 
 def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     issue_card(ana)
-    me = who_am_i(ana.device)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    me = own_device(ana.device)
+    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert contact_named("ana", ben.device).compared
-    assert not list(ben.device.vault.items(NAMED))
+    assert not list(ben.device.vault.items(NAMED_HEAD))
 
 
 @pytest.mark.threat("server-adds-device")
 def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room) -> None:
     """The relay goes on showing the list of before."""
     ana, ben = home["ana"], home["ben"]
-    old = who_am_i(ana.device).card
+    old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
     told = []
@@ -127,9 +127,9 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(TwoLists):
         ben.sends(SMALL, ana)
-    kept = load_record(Fork, FORK, ana.id.hex(), ben.device.vault)
+    kept = load_record(ForkEvidence, FORK, ana.id.hex(), ben.device.vault)
     assert kept is not None
-    assert kept.other.digest == who_am_i(ana.device).person.head
+    assert kept.other.digest == own_device(ana.device).person.head
     assert read_card(kept.known).newest.said.epoch == 2
     fetch_messages(ben.device)
     assert contradictions(ben) == []
@@ -139,13 +139,13 @@ def fork(ana: Person, ben: Person) -> None:
     """Ben knows a second list of hers that she does not go on with."""
     honest = identity_of(ana)
     issue_card(ana, further=(another_device(ana),))
-    me = who_am_i(ana.device)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    me = own_device(ana.device)
+    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert devices("ana", ben) == 2
-    take_changes(ben.device)
+    take_contact_changes(ben.device)
     becomes(ana, honest)
     issue_card(ana, name="Ana")
 
@@ -155,8 +155,8 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
     """Ben is shown one list of Ana's and Caro another; Caro's message to both names hers."""
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     fork(ana, ben)
-    me = who_am_i(ana.device)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    me = own_device(ana.device)
+    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, caro)
     fetch_messages(caro.device)
@@ -174,7 +174,7 @@ def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
-    keep_contact(replace(known, person=other), caro.device)
+    store_contact(replace(known, person=other), caro.device)
     caro.sends(SMALL, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
@@ -188,7 +188,7 @@ def claims(liar: Person, of: str, epoch: int) -> None:
     """The liar's program believes that somebody has a list of this epoch."""
     known = contact_named(of, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
-    keep_contact(replace(known, person=other), liar.device)
+    store_contact(replace(known, person=other), liar.device)
 
 
 @pytest.mark.threat("server-adds-device")
@@ -203,19 +203,19 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
         fetch_messages(ben.device)
         home.clock.wind(hours=9)
     assert contradictions(ben) == [("ana", Contradiction.HELD_BACK)]
-    old = who_am_i(ana.device).card
+    old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
     with ben.courier.playing(card=showing(old, ana)):
         fetch_messages(ben.device)
-    named = load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    named = load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault) is None
+    assert load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
@@ -227,7 +227,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    named = load_record(NamedList, NAMED, ana.id.hex(), ben.device.vault)
+    named = load_record(NamedList, NAMED_HEAD, ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.tries) == (2**40, 1)
 
@@ -246,8 +246,8 @@ def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
 
 def publish(ana: Person) -> None:
     """Her newest card lies at her relay."""
-    me = who_am_i(ana.device)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    me = own_device(ana.device)
+    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
@@ -298,7 +298,7 @@ def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ana, phone)
     assert contradictions(ana) == contradictions(phone) == [("", Contradiction.FORKED)]
-    assert who_am_i(ana.device).person.epoch == who_am_i(phone.device).person.epoch == 4
+    assert own_device(ana.device).person.epoch == own_device(phone.device).person.epoch == 4
 
 
 @pytest.mark.threat("server-adds-device")
@@ -318,7 +318,7 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     (sent,) = sent_messages(ben.device)
     assert [copy.fate for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.together():
-        keep_contact(thaw(contact_named("ana", ben.device), ben.device), ben.device)
+        store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
     assert not flush(ben.device).stayed
     (sent,) = sent_messages(ben.device)
     assert [copy.fate for copy in sent.copies] == ["waiting"]

@@ -23,10 +23,10 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
-from entrenous.device.identities import contacts, who_am_i
-from entrenous.device.vault_tables import ASIDE, OWN_KEY, load_records
+from entrenous.device.identities import contacts, own_device
+from entrenous.device.vault_tables import OWN_KEY, UNDECRYPTABLE, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import Content, OwnKey
@@ -37,7 +37,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, Waiting
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
@@ -71,10 +71,10 @@ def opened(who: Person) -> list[Content]:
 
 
 def aside(who: Person) -> int:
-    return len(list(who.device.vault.items(ASIDE)))
+    return len(list(who.device.vault.items(UNDECRYPTABLE)))
 
 
-def pages(change: Callable[[list[Waiting]], list[Waiting]]) -> Trick:
+def pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
     return changed(change)
 
 
@@ -153,9 +153,9 @@ def test_a_relay_that_never_ends_its_list_does_not_hold_a_device_for_ever(
 
 def test_an_old_letter_under_a_new_number_is_not_taken_in_again(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
-    seen: list[Waiting] = []
+    seen: list[WaitingEnvelope] = []
 
-    def noted(page: list[Waiting]) -> list[Waiting]:
+    def noted(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         seen.extend(page)
         return page
 
@@ -178,7 +178,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
 
-    def swapped(page: list[Waiting]) -> list[Waiting]:
+    def swapped(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
@@ -192,7 +192,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
 
 def test_a_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
     ana.sends(SMALL, room["caro"])
-    home = who_am_i(room["caro"].device).home
+    home = own_device(room["caro"].device).home
     (for_caro,) = room.honest.waiting(home.relay_url, home.mailbox, home.owner, 0)
     with ben.courier.playing(
         waiting=lambda _honest, *a: [for_caro] if a[-1] == 0 else [], acknowledge=lambda *_: None
@@ -209,7 +209,7 @@ def test_a_letter_with_a_bit_turned_stops_none_behind_it(
     for _ in range(3):
         ana.sends(SMALL, ben)
 
-    def first_turned(page: list[Waiting]) -> list[Waiting]:
+    def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
 
     with ben.courier.playing(waiting=pages(first_turned)):
@@ -223,7 +223,7 @@ def test_a_letter_with_a_bit_turned_stops_none_behind_it(
 def test_junk_in_the_mailbox_stops_nothing(ana: Person, ben: Person, junk: bytes) -> None:
     ana.sends(SMALL, ben)
 
-    def with_junk(page: list[Waiting]) -> list[Waiting]:
+    def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
     with ben.courier.playing(waiting=pages(with_junk)):
@@ -317,9 +317,9 @@ def test_an_acknowledgement_that_is_not_heard_changes_nothing(ana: Person, ben: 
 
 def bundle_of(honest: Honest, victim: Person, url: str) -> Any:
     """What the relay would hand out for another device, whose owner it need not ask."""
-    me = who_am_i(victim.device)
+    me = own_device(victim.device)
     token = Secret(b"t" * 32)
-    granted = SendToken(lock_of(token), None, None)
+    granted = SendToken(token_hash(token), None, None)
     victim.device.courier.register_token(url, me.home.mailbox, me.home.owner, granted)
     return honest(url, me.home.mailbox, token, me.key.device)
 
@@ -521,7 +521,7 @@ def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
 def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
     """After all of this the keys that everybody trusts are the ones that they began with."""
     for name in ("ben", "caro"):
-        assert contact_named(name, ana.device).person == who_am_i(room[name].device).person
+        assert contact_named(name, ana.device).person == own_device(room[name].device).person
 
 
 @pytest.mark.parametrize("count", [0, 10**9])

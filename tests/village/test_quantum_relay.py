@@ -16,7 +16,7 @@ from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import OWED, RECEIPT, SELF, load_record, store_record
+from entrenous.device.vault_tables import OWED_RECEIPT, RECEIPT, SELF, load_record, store_record
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
@@ -24,9 +24,9 @@ from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.letter.receipt_batches import send_receipts
 from entrenous.send.letter.receipts_owed import OwedReceipt
-from entrenous.send.people.contact_history import ask_prekey_date, heard_at
+from entrenous.send.people.contact_history import last_heard_at, query_prekey_date
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
@@ -161,27 +161,27 @@ def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) 
     fetch_messages(ana.device)
     contact = contact_named("ben", ana.device)
     (key,) = contact.person.devices
-    before = heard_at(contact, key, ana.device)
+    before = last_heard_at(contact, key, ana.device)
     room.clock.wind(days=30)
     forged = published(thief_of(ben, room), reaches=False)
     with handing_out(ana, lambda true: swapped(true, forged, EVERY_SWAP[-1])):
-        ask_prekey_date(contact, key, ana.device)
+        query_prekey_date(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
-    assert heard_at(contact, key, ana.device) == before
+    assert last_heard_at(contact, key, ana.device) == before
 
 
 @pytest.mark.threat("quantum-forger")
 def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     writes(ana, "ben")
     fetch_messages(ben.device)
     thief = thief_of(ben, room)
-    (key,) = thief.vault.keys(OWED)
-    owed = load_record(OwedReceipt, OWED, key, thief.vault)
+    (key,) = thief.vault.keys(OWED_RECEIPT)
+    owed = load_record(OwedReceipt, OWED_RECEIPT, key, thief.vault)
     assert owed is not None
-    store_record(replace(owed, event=ReceiptEvent.OPENED), OWED, key, thief.vault)
+    store_record(replace(owed, event=ReceiptEvent.OPENED), OWED_RECEIPT, key, thief.vault)
     room.clock.wind(minutes=16)
     send_receipts(thief)
     flush(thief)

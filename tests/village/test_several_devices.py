@@ -7,9 +7,17 @@ import pytest
 from entrenous.base.identity import Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.device.identities import contacts
-from entrenous.send.devices.link_new_device import ask_to_link, look_new, same_here
-from entrenous.send.devices.link_old_device import look_old, offer_link, same_on_both
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.link_new_device import (
+    confirm_on_new_device,
+    poll_new_device,
+    start_on_new_device,
+)
+from entrenous.send.devices.link_old_device import (
+    confirm_on_old_device,
+    poll_old_device,
+    start_on_old_device,
+)
+from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.flush import flush
 from entrenous.send.formats.sync_format import (
@@ -21,7 +29,7 @@ from entrenous.send.formats.sync_format import (
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
@@ -51,8 +59,8 @@ def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
     known = contact_named("ben", phone.device)
     assert (known.person.id, known.compared) == (ben.id, True)
-    assert [one.name for one in siblings(phone.device)] == ["device 1"]
-    assert [one.name for one in siblings(ana.device)] == ["phone"]
+    assert [one.name for one in own_linked_devices(phone.device)] == ["device 1"]
+    assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
     assert len(contact_named("ana", ben.device).person.devices) == 2
     assert [one.name for one in contacts(ana.device)] == ["ben"]
     assert nothing_unread(ana, phone, ben)
@@ -113,17 +121,17 @@ def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
     for _ in range(3):
         catch_up(ana, phone, watch, ben)
     tablet = bare(home, "tablet")
-    here = offer_link(None, watch.device)
-    there = ask_to_link(here.code, "tablet", tablet.device)
-    here = look_old(here, watch.device)
-    there = look_new(there, tablet.device)
-    here = look_old(here, watch.device)
-    there = same_here(there)
-    same_on_both(here, watch.device)
+    here = start_on_old_device(None, watch.device)
+    there = start_on_new_device(here.code, "tablet", tablet.device)
+    here = poll_old_device(here, watch.device)
+    there = poll_new_device(there, tablet.device)
+    here = poll_old_device(here, watch.device)
+    there = confirm_on_new_device(there)
+    confirm_on_old_device(here, watch.device)
     catch_up(ana)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ana)
-    look_new(there, tablet.device)
+    poll_new_device(there, tablet.device)
     for _ in range(12):
         catch_up(tablet, phone, ana, ben)
         home.clock.wind(days=1)
@@ -147,7 +155,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     for to in (ana, phone):
         found = addressee_of(*ids(to), watch.device)
         assert found is not None
-        write_letter(write_sync(said), found, plain_outer(watch.device), watch.device)
+        write_letter(write_sync(said), found, outer_without_content(watch.device), watch.device)
     flush(watch.device)
     catch_up(ana, phone, ana, phone)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
@@ -165,7 +173,7 @@ def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> N
     said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
-    write_letter(write_sync(said), found, plain_outer(phone.device), phone.device)
+    write_letter(write_sync(said), found, outer_without_content(phone.device), phone.device)
     flush(phone.device)
     catch_up(ana)
     rename_contact("benny", "ben", ana.device)

@@ -15,7 +15,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter, NotBound
 from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
-from entrenous.device.identities import ACCOUNT, who_am_i
+from entrenous.device.identities import ACCOUNT, own_device
 from entrenous.device.vault_tables import OWN_KEY, PEER, SELF, load_record, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import read_header, read_sealed, write_info
@@ -23,7 +23,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import OwnKey, Peer
 from entrenous.send.letter.read import _address
 from entrenous.send.open import open_message
-from entrenous.wire.relay_nouns import Waiting
+from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
 from tests.send.send_device import SMALL, Person, Room
@@ -39,7 +39,7 @@ class Heard:
     ``key`` is the outer layer's, ``around`` what is left when the outer layer is broken.
     """
 
-    waiting: Waiting
+    waiting: WaitingEnvelope
     key: OwnKey
     info: bytes
     around: OuterLetter
@@ -69,13 +69,13 @@ class Wire:
         self.shares.append(honest(*arguments))
         return self.shares[-1]
 
-    def _heard(self, one: Waiting) -> Heard:
+    def _heard(self, one: WaitingEnvelope) -> Heard:
         key_id, outer = read_sealed(one.sealed)
         vault = self.who.device.vault
         key = load_record(OwnKey, OWN_KEY, key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else load_record(Peer, PEER, key.peer, vault)
-        info = write_info(_address(key, peer, who_am_i(self.who.device)))
+        info = write_info(_address(key, peer, own_device(self.who.device)))
         return Heard(one, key, info, open_outer_seal(key.private, info, outer))
 
 

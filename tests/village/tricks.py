@@ -25,7 +25,7 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
-from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, PrekeyBundle, Waiting
+from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, PrekeyBundle, WaitingEnvelope
 
 Trick = Callable[[Any], Any]
 
@@ -154,22 +154,22 @@ def posts_another_again(asked: Any) -> None:
     asked.adversary.ask(asked.caller, "post", (url, token, again))
 
 
-def reorders(asked: Any) -> list[Waiting]:
-    page: list[Waiting] = list(asked.honest())
+def reorders(asked: Any) -> list[WaitingEnvelope]:
+    page: list[WaitingEnvelope] = list(asked.honest())
     asked.dice.shuffle(page)
     return page
 
 
-def withholds_some(asked: Any) -> list[Waiting]:
+def withholds_some(asked: Any) -> list[WaitingEnvelope]:
     return [one for one in asked.honest() if asked.dice.random() < 0.5]
 
 
-def shows_twice(asked: Any) -> list[Waiting]:
+def shows_twice(asked: Any) -> list[WaitingEnvelope]:
     page = asked.honest()
     return [*page, *page]
 
 
-def shows_old_ones_anew(asked: Any) -> list[Waiting]:
+def shows_old_ones_anew(asked: Any) -> list[WaitingEnvelope]:
     """What was acknowledged long ago, under new numbers and with more time left."""
     page = list(asked.honest())
     old = [one for heard in asked.remembered() for one in heard.answer]
@@ -177,8 +177,8 @@ def shows_old_ones_anew(asked: Any) -> list[Waiting]:
     return [*map(_renumbered(asked.dice, len(page)), old[:3]), *page]
 
 
-def _renumbered(dice: Random, above: int) -> Callable[[Waiting], Waiting]:
-    def renumbered(one: Waiting) -> Waiting:
+def _renumbered(dice: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEnvelope]:
+    def renumbered(one: WaitingEnvelope) -> WaitingEnvelope:
         number = EnvelopeId(dice.randbytes(16)) if dice.random() < 0.5 else one.id
         later = one.expires_at + timedelta(days=9)
         return replace(one, id=number, sequence=one.sequence + above, expires_at=later)
@@ -186,14 +186,14 @@ def _renumbered(dice: Random, above: int) -> Callable[[Waiting], Waiting]:
     return renumbered
 
 
-def swaps_letters(asked: Any) -> list[Waiting]:
+def swaps_letters(asked: Any) -> list[WaitingEnvelope]:
     page = list(asked.honest())
     sealed = [one.sealed for one in page]
     asked.dice.shuffle(sealed)
     return [replace(one, sealed=letter) for one, letter in zip(page, sealed, strict=True)]
 
 
-def shows_others_letters(asked: Any) -> list[Waiting]:
+def shows_others_letters(asked: Any) -> list[WaitingEnvelope]:
     page = list(asked.honest())
     others = [
         one for heard in asked.remembered() if heard.about != asked.about for one in heard.answer

@@ -18,7 +18,7 @@ from random import Random
 from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay
 from tests.carry.test_expire import arrive
 
@@ -62,7 +62,7 @@ async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, dra
         assert share == post.share
         if draw < 0.5:  # its connection broke, and it asks again with the same attempt
             assert await open_share(post.id, post.open, attempt, relay) == share
-        await finish(post.id, post.open, attempt, relay)
+        await finish_attempt(post.id, post.open, attempt, relay)
     except UsedUp:
         return "used up"
     return f"opened on device {number % DEVICES}"

@@ -17,13 +17,13 @@ import httpx
 
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay, RowStore
-from entrenous.carry.relay_rows import HELD, HeldToken
+from entrenous.carry.relay_rows import KEY_FIELDS, HeldToken
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from entrenous.send.people.keep_contacts import verify_contact
+from entrenous.send.people.keep_contacts import mark_compared
 from tests.in_memory.courier import InProcess, Run, at_once
 from tests.send.room_text import writes
 from tests.village.world import RELAY, Village, Villager, WoundClock
@@ -131,7 +131,7 @@ def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
 
 def rows_of(relay: Relay, run: Run = at_once) -> Iterator[Any]:
     """All rows that a relay has."""
-    for kind in HELD:
+    for kind in KEY_FIELDS:
         yield from run(relay.mail.look(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
 
 
@@ -160,7 +160,7 @@ def lived(
         one.adds(other)
     for one in people:
         for contact in contacts(one.device):
-            verify_contact(contact.name, one.device)
+            mark_compared(contact.name, one.device)
     tap.asked.clear()  # the first windows of new people are another story (known-attacks.md)
     rows, nights = list[Any](), list[Night]()
     with heard(log):

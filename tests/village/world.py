@@ -15,14 +15,14 @@ from PIL import Image
 from entrenous.base.identifiers import RecipientId
 from entrenous.carry.relay import Relay
 from entrenous.device.device import Courier, Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.compare_keys import safety_number
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_of, verify_contact
+from entrenous.send.people.keep_contacts import contact_by_id, mark_compared
 from entrenous.send.send import Posted, send_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
@@ -73,11 +73,11 @@ class Villager:
 
     def compares(self, other: "Villager") -> None:
         """Look at the number on both devices, and note here that it is the same."""
-        ours = contact_of(who_am_i(self.device).person.id, other.device)
+        ours = contact_by_id(own_device(self.device).person.id, other.device)
         assert ours is not None
         theirs = safety_number(ours.name, other.device)
         assert safety_number(other.name, self.device) == theirs
-        verify_contact(other.name, self.device)
+        mark_compared(other.name, self.device)
 
     def sends(
         self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bench.sounds.attacks import AMR_NB, ATTACKS, OPUS_24, cut, one_after_another, through
 from bench.sounds.material import Samples, music, voice
-from entrenous.watermark.audio_detector import hear, scores
+from entrenous.watermark.audio_detector import detect_sound, scores
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def keys(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
 def found(
     leak: Samples, rate_hz: int, prepared: PreparedSound, streams: list[bytes]
 ) -> NDArray[np.float64]:
-    heard = hear(leak, rate_hz, prepared)
+    heard = detect_sound(leak, rate_hz, prepared)
     assert heard is not None
     assert np.abs(heard.evidence).max() <= 1.0
     return scores(heard.evidence, streams)
@@ -77,7 +77,7 @@ def test_position_in_the_sent_sound_is_reported() -> None:
     prepared = sent(20.0)
     marked = embed(prepared, keys(prepared, 1)[0])[:, 0]
     leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
-    heard = hear(leak, rate_hz, prepared)
+    heard = detect_sound(leak, rate_hz, prepared)
     assert heard is not None
     assert heard.span.start_s == pytest.approx(8.0, abs=0.2)
     assert heard.span.length_s == pytest.approx(6.0, abs=0.3)
@@ -98,10 +98,10 @@ def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:
 
 def test_another_sound_names_nobody() -> None:
     prepared = sent(20.0)
-    heard = hear(voice(8.0, seed=70), 16_000, prepared)
+    heard = detect_sound(voice(8.0, seed=70), 16_000, prepared)
     if heard is not None:
         assert np.abs(scores(heard.evidence, keys(prepared, 500))).max() < 5.0
 
 
 def test_silence_says_nothing() -> None:
-    assert hear(np.zeros(48_000, np.float32), 16_000, sent(20.0)) is None
+    assert detect_sound(np.zeros(48_000, np.float32), 16_000, sent(20.0)) is None

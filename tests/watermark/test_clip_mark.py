@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from entrenous.watermark import clip_mark, detector
 from entrenous.watermark.clip_mark import (
     amplitude,
-    laid_on,
     lay_out_clip,
     marked,
     nodes_at,
     stream_bytes,
     warp_back,
+    warp_pattern,
     working_luma,
 )
 
@@ -67,7 +67,7 @@ def test_warp_back_is_the_adjoint_of_the_warp(
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = ON.pattern(stream(1), stream(2))
-    laid = laid_on(pattern, way)
+    laid = warp_pattern(pattern, way)
     back = warp_back(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5

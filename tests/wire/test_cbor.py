@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_map,
     as_text,
@@ -16,8 +16,8 @@ from entrenous.wire.cbor import (
     as_uint,
     decode,
     encode,
+    optional,
     seconds,
-    unless_null,
 )
 
 # RFC 8949 appendix A, those of its examples that these formats use
@@ -113,11 +113,11 @@ def test_what_the_reader_would_refuse_is_never_written(value: object) -> None:
 def test_values_of_the_right_type_are_accepted() -> None:
     assert as_uint(5, 5, 5) == 5
     assert as_bytes(b"ab", 2) == b"ab"
-    assert as_blob(b"", 2) == b""
+    assert as_bytes_up_to(b"", 2) == b""
     assert as_text("ab", 2) == "ab"
     assert as_list([1], 1, 1) == [1]
     assert as_map({1: 0, 2: 0}, 2) == {1: 0, 2: 0}
-    assert unless_null(None, as_time) is None
+    assert optional(None, as_time) is None
     assert seconds(as_time(1_764_072_000)) == 1_764_072_000
 
 

@@ -22,20 +22,20 @@ from entrenous.base.identity import (
     BadCard,
     BadPrekey,
     Batch,
+    BatchPosition,
     Card,
     Certificate,
     DeviceList,
     ListedDevice,
     ListStatement,
     MasterKey,
-    Place,
     Prekey,
     PrekeyKind,
+    ProtocolRange,
     RevokedAs,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
-    Speaks,
 )
 from entrenous.base.limits import PREKEY_BYTES_MAX
 from entrenous.base.secret import Secret
@@ -67,13 +67,13 @@ from entrenous.send.formats.message_format import (
 from entrenous.send.letter.letter_nouns import (
     Address,
     BadContent,
-    CardNote,
     CompareStep,
     FileRole,
     Frame,
     FrameFile,
     Header,
     Hello,
+    KeyBundleNote,
     LinkUsed,
     Manifest,
     PersonHead,
@@ -83,18 +83,18 @@ from entrenous.send.letter.letter_nouns import (
     RequestNote,
     SyncNote,
     SyncTopic,
+    TokenRangeNote,
     UnknownBody,
-    WindowNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import decode, encode
 from entrenous.wire.key_bundle import (
-    plain_signed_batch,
+    newest_lists,
     read_card,
     read_certificate,
     read_device_list,
-    recent,
+    signed_batch_fields,
     write_batch,
     write_card,
     write_certificate,
@@ -116,7 +116,7 @@ LIST = DeviceList(
     devices=(ListedDevice(ANAS, b"h" * 32, MailboxId(b"m" * 16)),),
     revoked=(GONE,),
     name="Ana",
-    speaks=Speaks(2, 2),
+    speaks=ProtocolRange(2, 2),
     issued_at=NOON,
     relay_url="https://relay.example",
 )
@@ -162,8 +162,8 @@ HEADER = Header(
 ADDRESS = Address(BEN, BENS, b"k" * 8, 2, b"2" * 32)
 BATCH = Batch(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
 SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
-BATCH_FIELDS = plain_signed_batch(SIGNED_BATCH)
-PLACE = Place(51, (b"1" * 32, b"2" * 32, b"3" * 32))
+BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
+PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
 PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
 FRAME = Frame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
@@ -313,7 +313,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
         for n in range(16)
     )
     revoked = tuple(replace(GONE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
-    lists = recent(following(70, devices=devices, revoked=revoked))
+    lists = newest_lists(following(70, devices=devices, revoked=revoked))
     certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
     signed = tuple(
         SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
@@ -322,7 +322,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
     assert read_card(card).newest.said.epoch == 71
     assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
     assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
-    assert recent(following(70)) == following(70)[-64:]
+    assert newest_lists(following(70)) == following(70)[-64:]
 
 
 # --- prekeys, invites ----------------------------------------------------------------------------
@@ -382,9 +382,9 @@ def test_malformed_batch_is_refused(at: int, value: object) -> None:
 
 def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     path = tuple(bytes([n]) * 32 for n in range(6))
-    longest = write_prekey(write_prekey_statement(PREKEY), Place(51, path), SIGNED_BATCH)
+    longest = write_prekey(write_prekey_statement(PREKEY), BatchPosition(51, path), SIGNED_BATCH)
     assert len(longest) == 6_905 < PREKEY_BYTES_MAX
-    proof = write_receipt_proof(ReceiptProof(Place(63, path), SIGNED_BATCH))
+    proof = write_receipt_proof(ReceiptProof(BatchPosition(63, path), SIGNED_BATCH))
     assert len(proof) == 5_615 < PROOF_BYTES_MAX
     several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
     assert len(several) < 16_384 - 2048  # so they fit a letter of that size
@@ -550,12 +550,12 @@ BODIES = {
     1: Hello(b"card", Secret(bytes(32)), 0, None),
     2: MANIFEST,
     3: RecallNote(MessageId(bytes(16))),
-    4: CardNote(b"card"),
+    4: KeyBundleNote(b"card"),
     5: SyncNote(SyncTopic.CIRCLE, b"record"),
     6: Receipts((RECEIPT,), SIGNED_BATCH),
     7: Reaction(ANA, MessageId(bytes(16)), "\u2764"),
     8: CompareStep(bytes(16), 1, b"mac"),
-    9: WindowNote(Secret(bytes(32)), 64),
+    9: TokenRangeNote(Secret(bytes(32)), 64),
     10: RequestNote(b"card", "It is Ana, from the market"),
     11: LinkUsed(b"l" * 32),
     12: UnknownBody(12, encode([1, "later"])),

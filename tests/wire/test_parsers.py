@@ -20,21 +20,21 @@ from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
 from entrenous.base.errors import Malformed
 from entrenous.base.identity import (
     Batch,
+    BatchPosition,
     Card,
     Certificate,
     DeviceList,
     ListedDevice,
     ListStatement,
     MasterKey,
-    Place,
     Prekey,
     PrekeyKind,
+    ProtocolRange,
     RevokedAs,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
     SignedPrekey,
-    Speaks,
 )
 from entrenous.base.limits import WINDOW_FIRST_MAX
 from entrenous.base.screen_text import acts_on_screen
@@ -57,13 +57,13 @@ from entrenous.send.formats.letter_format import (
 )
 from entrenous.send.formats.message_format import read_frame, write_frame
 from entrenous.send.letter.letter_nouns import (
-    CardNote,
     CompareStep,
     FileRole,
     Frame,
     FrameFile,
     Header,
     Hello,
+    KeyBundleNote,
     LinkUsed,
     Manifest,
     PersonHead,
@@ -73,8 +73,8 @@ from entrenous.send.letter.letter_nouns import (
     RequestNote,
     SyncNote,
     SyncTopic,
+    TokenRangeNote,
     UnknownBody,
-    WindowNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
@@ -147,7 +147,7 @@ def lists(draw: st.DrawFn) -> DeviceList:
             for one in devices[split:]
         ),
         name=draw(names),
-        speaks=Speaks(floor, draw(st.integers(floor, 65_535))),
+        speaks=ProtocolRange(floor, draw(st.integers(floor, 65_535))),
         issued_at=draw(times),
         relay_url=draw(urls),
     )
@@ -179,7 +179,7 @@ def batches(draw: st.DrawFn) -> SignedBatch:
     return SignedBatch(batch, write_batch(batch), draw(exactly(1952)), draw(signatures))
 
 
-places = st.builds(Place, st.integers(0, 63), st.lists(hashes, max_size=6).map(tuple))
+places = st.builds(BatchPosition, st.integers(0, 63), st.lists(hashes, max_size=6).map(tuple))
 
 
 @st.composite
@@ -256,12 +256,12 @@ bodies = (
     st.builds(Hello, st.binary(max_size=300), secrets, indices, st.none() | hashes)
     | manifests()
     | st.builds(RecallNote, ids)
-    | st.builds(CardNote, st.binary(max_size=300))
+    | st.builds(KeyBundleNote, st.binary(max_size=300))
     | st.builds(SyncNote, st.sampled_from(SyncTopic), st.binary(max_size=300))
     | st.builds(Receipts, st.lists(receipts, min_size=1, max_size=3).map(tuple), batches())
     | st.builds(Reaction, hashes, ids, st.none() | signs)
     | st.builds(CompareStep, ids, st.integers(1, 4), st.binary(max_size=96))
-    | st.builds(WindowNote, secrets, indices)
+    | st.builds(TokenRangeNote, secrets, indices)
     | st.builds(RequestNote, st.binary(max_size=300), shown)
     | st.builds(LinkUsed, st.binary(min_size=32, max_size=32))
     | st.builds(UnknownBody, st.integers(12, 65_535), values.map(encode_within_a_body))

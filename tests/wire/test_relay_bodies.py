@@ -16,16 +16,16 @@ from entrenous.base.limits import GENERATION_MAX
 from entrenous.base.secret import Secret
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (
-    Answered,
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Opening,
+    Evaluation,
     PrekeyBundle,
     Prekeys,
     SendToken,
     ShareDeposit,
-    Waiting,
+    VaultUnlock,
+    WaitingEnvelope,
 )
 
 ID, BOX, DEVICE, LOCK = EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), DeviceId(b"D" * 16), b"L" * 32
@@ -51,13 +51,13 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
     "close lock": (thirty_two, relay_json.write_close_lock, relay_json.read_close_lock),
     "question": (thirty_two, relay_json.write_question, relay_json.read_question),
     "answer": (
-        st.builds(Answered, thirty_two, st.integers(0, 10)),
+        st.builds(Evaluation, thirty_two, st.integers(0, 10)),
         relay_json.write_answer,
         relay_json.read_answer,
     ),
     "opened": (
         st.builds(
-            Opening,
+            VaultUnlock,
             st.integers(1, GENERATION_MAX),
             sixteen,
             st.lists(sixteen, max_size=3).map(tuple),
@@ -89,7 +89,7 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
         partial(relay_json.read_envelope, envelope=ID, mailbox=BOX),
     ),
     "page": (
-        st.lists(st.builds(Waiting, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
+        st.lists(st.builds(WaitingEnvelope, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
         relay_json.write_waiting,
         relay_json.read_waiting,
     ),

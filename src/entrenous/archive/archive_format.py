@@ -19,13 +19,13 @@ from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, 
 from entrenous.base.identifiers import PersonId
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
-    PRICE,
+    SCRYPT_WORK_FACTOR,
+    age_identity,
+    age_private_key,
     decrypt_stream,
+    decrypt_with_passphrase,
     encrypt_stream,
-    identity_of,
-    key_of,
-    open_under,
-    seal_under,
+    encrypt_with_passphrase,
 )
 from entrenous.crypto.nouns import BadKey, DoesNotOpen
 
@@ -54,7 +54,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ExportReport:
     """What an export wrote and left out.
 
     ``lost`` counts files that a record names and that are missing or damaged, ``unopened`` messages
@@ -69,7 +69,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenIn:
+class ImportReport:
     """What an import added to a device.
 
     ``other_cases`` were left out because a different case of that name is here; ``erased_cases``
@@ -137,15 +137,17 @@ class DamagedArchive(Unproven):
 _CHUNK: Final = 1024 * 1024
 
 
-def lock_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
+def encrypt_key(key: Secret, passphrase: Secret, noise: bytes) -> bytes:
     """Encrypt an age identity file of ``key`` (32 bytes) under a passphrase, as an age file.
 
     ``noise`` is 48 random bytes (crypto/encryption_at_rest.py).
     """
-    return seal_under(passphrase, identity_of(key).reveal() + b"\n", noise, PRICE)
+    return encrypt_with_passphrase(
+        passphrase, age_identity(key).reveal() + b"\n", noise, SCRYPT_WORK_FACTOR
+    )
 
 
-def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
+def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
     """Return the key in an age identity file that a passphrase protects.
 
     Raises:
@@ -153,7 +155,7 @@ def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
         BadArchive: the file is not of this form, or does not hold exactly one X25519 identity.
     """
     try:
-        text = open_under(passphrase, untrusted_file)
+        text = decrypt_with_passphrase(passphrase, untrusted_file)
     except BadKey:
         raise WrongArchivePassphrase from None
     except DoesNotOpen:
@@ -163,13 +165,13 @@ def unlock_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
     if len(identities) != 1:
         raise BadArchive
     try:
-        return key_of(Secret(identities[0]))
+        return age_private_key(Secret(identities[0]))
     except ValueError:
         raise BadArchive from None
 
 
 @contextmanager
-def sealing(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
+def encrypting(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
     """Yield a file whose content is encrypted into ``writer``, complete when the context ends.
 
     If it ends by an error, discard what ``writer`` got.
@@ -190,7 +192,7 @@ def sealing(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opening(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
+def decrypting(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
     """Yield a file to read what :func:`sealing` encrypted.
 
     Whether all of it is authentic is known only when the context ends, so until then nothing that
@@ -301,7 +303,7 @@ def padding(size: int) -> bytes:
     return bytes(-size % _BLOCK)
 
 
-def ending() -> bytes:
+def end_of_tar() -> bytes:
     """Return the end mark after the last file."""
     return bytes(2 * _BLOCK)
 

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.archive.archive_format import TakenIn
+from entrenous.archive.archive_format import ImportReport
 from entrenous.archive.export import export_archive, import_archive
-from entrenous.base.errors import as_typed
+from entrenous.base.errors import shell_quoted
 from entrenous.base.identifiers import PersonId
-from entrenous.device.commands import another_passphrase, archive_passphrase, device_of
-from entrenous.terminal.output import hint, put_json, rfc3339_utc, say
+from entrenous.device.commands import another_passphrase, archive_passphrase, opened_device
+from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.typed_input import Json
 
@@ -52,7 +52,7 @@ def export(
     The result is two age files under a passphrase of their own. Anybody who gets the folder can try
     passphrases without limit, so choose a long one. Your keys stay here.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         passphrase = another_passphrase(descriptor, "--archive-passphrase-fd")
         with bar("Writing", 0) as shown:
             written = export_archive(out, passphrase, device, shown.reached)
@@ -70,9 +70,13 @@ def export(
         }
         put_json({"schema": "entrenous/archive-export/1", **told, **left})
         return
-    say(f"Your archive is in {out}: {counted('parts', len(index.parts))}, {index.size:,} bytes.")
+    print_line(
+        f"Your archive is in {out}: {counted('parts', len(index.parts))}, {index.size:,} bytes."
+    )
     if written.unopened:
-        say(f"  Not in it, since still to be opened here: {counted('messages', written.unopened)}.")
+        print_line(
+            f"  Not in it, since still to be opened here: {counted('messages', written.unopened)}."
+        )
     if written.left_of_cases:
         hint(
             f"{counted('files', written.left_of_cases)} of cases in which somebody was, or may have"
@@ -83,7 +87,7 @@ def export(
             f"{counted('files', written.lost)} could not be put into it: missing or damaged on this"
             " device."
         )
-    say(f"On the other device: entrenous archive import {as_typed(out)}")
+    print_line(f"On the other device: entrenous archive import {shell_quoted(out)}")
 
 
 def import_(
@@ -97,7 +101,7 @@ def import_(
     People you know are known by the same keys as before. To write to them from a device that is
     new to them, add them again by a link of theirs: entrenous person add - --as NAME
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         passphrase = archive_passphrase(descriptor)
         with bar("Reading", 0) as shown:
             taken = import_archive(source, passphrase, device, shown.reached)
@@ -105,12 +109,12 @@ def import_(
         put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
         return
     if taken.person is not None:
-        say(f"This archive was made by {_person_label(taken.person, taken.made_by)}.")
+        print_line(f"This archive was made by {_person_label(taken.person, taken.made_by)}.")
     if taken.nothing:
-        say("Nothing in it is new here.")
+        print_line("Nothing in it is new here.")
     else:
         counts = (counted(name, count) for name, count in _new(taken).items() if count)
-        say(f"Imported: {', '.join(counts)}.")
+        print_line(f"Imported: {', '.join(counts)}.")
     for name in taken.other_cases:
         hint(f"{name} was left out: a different case of that name is here.")
     for name in taken.erased_cases:
@@ -127,7 +131,7 @@ def _person_label(person: PersonId, known: str | None) -> str:
     return f"{known or 'somebody this device does not know'} (person {spaced})"
 
 
-def _counts(taken: TakenIn) -> dict[str, object]:
+def _counts(taken: ImportReport) -> dict[str, object]:
     person = None if taken.person is None else taken.person.hex()
     return {
         "made_at": rfc3339_utc(taken.made_at),
@@ -144,7 +148,7 @@ def counted(name: str, count: int) -> str:
     return f"1 {_OF_ONE.get(name, name)}" if count == 1 else f"{count:,} {name}"
 
 
-def _new(taken: TakenIn) -> dict[str, int]:
+def _new(taken: ImportReport) -> dict[str, int]:
     return {
         "people": taken.people,
         "circles": taken.circles,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from entrenous.base.identifiers import BlobId
 from entrenous.base.identity import Contact
 from entrenous.device.identities import KnownList
-from entrenous.device.sent_copies import Covered, ProvenReceipt
+from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
 from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import COVERED, RECEIPT, RECEIPT_CARD
 from entrenous.respond.custody import Custody
@@ -28,19 +28,19 @@ RECEIVED: Final = "received"
 KEYS: Final = "keys"
 CASES: Final = "cases"  # this and CUSTODY are also the names of vault tables
 CUSTODY: Final = "custody"
-ERASED_DRAWER: Final = "erased-case"
+ERASED_TABLE: Final = "erased-case"
 PROTECTIONS: Final = "protections"
-PROTECTION_DRAWER: Final = "protection"
+PROTECTION_TABLE: Final = "protection"
 COVERS: Final = "covered"
 RECEIPTS: Final = "receipts"
 RECEIPT_CARDS: Final = "receipt-cards"
 #: What proves who got which mark, by folder: vault tables that are copied unchanged.
-PROOFS: Final[Mapping[str, str]] = {
+PROOF_TABLES: Final[Mapping[str, str]] = {
     COVERS: COVERED,
     RECEIPTS: RECEIPT,
     RECEIPT_CARDS: RECEIPT_CARD,
 }
-NOUNS: Final[Mapping[str, type[Any]]] = {
+RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     CONTACTS: Contact,
     LISTS: KnownList,
     CIRCLES: Circle,
@@ -51,14 +51,14 @@ NOUNS: Final[Mapping[str, type[Any]]] = {
     CASES: Case,
     CUSTODY: Custody,
     PROTECTIONS: Protection,
-    COVERS: Covered,
+    COVERS: ReceiptCoverage,
     RECEIPTS: ProvenReceipt,
 }
-PLAIN: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes in formats of their own
+RAW_FOLDERS: Final = (KEYS, LOOKS, RECEIPT_CARDS)  # bytes in formats of their own
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ArchiveRecord:
     """One record of an archive, called ``folder/key``; ``noun`` is decoded from ``data``."""
 
     folder: str
@@ -67,7 +67,7 @@ class Item:
     data: bytes
 
 
-def within(folder: str, items: Sequence[Item]) -> Iterator[Item]:
+def records_in(folder: str, items: Sequence[ArchiveRecord]) -> Iterator[ArchiveRecord]:
     """Return the records of one folder, in order."""
     return (item for item in items if item.folder == folder)
 

@@ -5,13 +5,13 @@ from typing import Final
 
 from entrenous.archive.archive_format import (
     DamagedArchive,
+    ExportReport,
+    ImportReport,
     NoArchiveHere,
-    TakenIn,
-    Written,
-    lock_key,
-    opening,
-    sealing,
-    unlock_key,
+    decrypt_key,
+    decrypting,
+    encrypt_key,
+    encrypting,
 )
 from entrenous.archive.read_archive import read_archive
 from entrenous.archive.write_archive import Progress, write_archive
@@ -28,7 +28,9 @@ _KEY_BYTES: Final = 32
 _KEY_FILE_MAX: Final = 128 * 1024
 
 
-def export_archive(out: Path, passphrase: Secret, device: Device, progress: Progress) -> Written:
+def export_archive(
+    out: Path, passphrase: Secret, device: Device, progress: Progress
+) -> ExportReport:
     """Write this device's archive into a new or empty folder.
 
     Raises:
@@ -42,14 +44,16 @@ def export_archive(out: Path, passphrase: Secret, device: Device, progress: Prog
         try:
             written = _write(out / TAR, key, device, progress)
             noise = device.dice.token(NOISE_BYTES)
-            write_private(out / KEY, lock_key(key, passphrase, noise))
+            write_private(out / KEY, encrypt_key(key, passphrase, noise))
         except BaseException:
             (out / TAR).unlink(missing_ok=True)
             raise
     return written
 
 
-def import_archive(folder: Path, passphrase: Secret, device: Device, progress: Progress) -> TakenIn:
+def import_archive(
+    folder: Path, passphrase: Secret, device: Device, progress: Progress
+) -> ImportReport:
     """Import what an archive holds and this device does not have.
 
     Raises:
@@ -57,21 +61,21 @@ def import_archive(folder: Path, passphrase: Secret, device: Device, progress: P
             changed.
     """
     with folder_errors(folder):
-        key = unlock_key(_key_file(folder), passphrase)
+        key = decrypt_key(_key_file(folder), passphrase)
         try:
             with (folder / TAR).open("rb") as untrusted_file:
-                return read_archive(opening(key, untrusted_file), device, progress)
+                return read_archive(decrypting(key, untrusted_file), device, progress)
         except DoesNotOpen:
             raise DamagedArchive(name=TAR) from None
         except FileNotFoundError:
             raise NoArchiveHere(path=folder) from None
 
 
-def _write(place: Path, key: Secret, device: Device, progress: Progress) -> Written:
-    made: list[Written] = []
+def _write(place: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:
+    made: list[ExportReport] = []
 
     def fill(file: object) -> None:
-        with sealing(key, file) as sealed:  # type: ignore[arg-type]
+        with encrypting(key, file) as sealed:  # type: ignore[arg-type]
             made.append(write_archive(sealed, device, progress))
 
     fill_private(place, fill)

@@ -13,9 +13,9 @@ from entrenous.archive.archive_format import (
     BadArchive,
     DamagedArchive,
     Entry,
+    ImportReport,
     Index,
     Part,
-    TakenIn,
     entries,
     read_index,
 )
@@ -23,61 +23,61 @@ from entrenous.archive.contents import (
     CIRCLES,
     CONTACTS,
     LISTS,
-    NOUNS,
-    PLAIN,
-    PROTECTION_DRAWER,
+    PROTECTION_TABLE,
     PROTECTIONS,
-    Item,
+    RAW_FOLDERS,
+    RECORD_TYPES,
+    ArchiveRecord,
     files_of,
-    within,
+    records_in,
 )
 from entrenous.archive.take_records import (
-    NOBODY,
-    take_cases,
-    take_ledger,
-    take_received,
-    take_sent,
-    take_traces,
+    PLACEHOLDER_NAME,
+    import_cases,
+    import_ledger,
+    import_received,
+    import_sent_copies,
+    import_traces,
 )
-from entrenous.archive.write_archive import Progress, whose
+from entrenous.archive.write_archive import Progress, own_person
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
 from entrenous.device.device import Device
-from entrenous.device.identities import as_seen, contacts
+from entrenous.device.identities import contacts, lookalike_form
 from entrenous.device.vault_tables import CIRCLE, CONTACT, LIST, store_record, unpack
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.people.circles import Circle, keep_circle
-from entrenous.send.people.keep_contacts import contact_of, free_name, taken_names
+from entrenous.send.people.circles import Circle, store_circle
+from entrenous.send.people.keep_contacts import contact_by_id, free_name, taken_names
 from entrenous.wire.text import is_name
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Imported:
     """What was new, and the files that it names; ``sealed`` are those that are ciphertext."""
 
-    told: TakenIn
+    told: ImportReport
     files: frozenset[BlobId]
     sealed: frozenset[BlobId]
 
 
-def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
+def import_records(items: Sequence[ArchiveRecord], made_at: datetime, device: Device) -> Imported:
     """Store new records; call it in a vault transaction.
 
     Raises:
         BadArchive: two records contradict each other.
     """
     people, in_circles = _take_people(items, device), _take_circles(items, device)
-    ledger = take_ledger(items, device)
-    take_sent(items, device)
-    received, cases = take_received(items, device), take_cases(items, device)
-    report = TakenIn(
+    ledger = import_ledger(items, device)
+    import_sent_copies(items, device)
+    received, cases = import_received(items, device), import_cases(items, device)
+    report = ImportReport(
         made_at,
         people=people,
         circles=in_circles,
         sent=len(ledger.new),
         received=len(received),
-        traces=take_traces(items, ledger, device),
+        traces=import_traces(items, ledger, device),
         cases=len(cases.new),
         protections=_take_protections(items, device),
         other_cases=cases.others,
@@ -86,59 +86,59 @@ def take_in(items: Sequence[Item], made_at: datetime, device: Device) -> Taken:
     date_changes(device)
     sealed = frozenset(blob for one in received for blob in one.kept)
     plain = (blob for noun in (*ledger.new, *cases.new) for blob in files_of(noun))
-    return Taken(report, sealed.union(plain), sealed)
+    return Imported(report, sealed.union(plain), sealed)
 
 
-def _take_people(items: Sequence[Item], device: Device) -> int:
+def _take_people(items: Sequence[ArchiveRecord], device: Device) -> int:
     """Store new people, with the proven history of their lists, against rollback by a relay."""
-    known = {contact.person.id for contact in contacts(device)} | {whose(device)}
-    fresh = [item.noun for item in within(CONTACTS, items) if item.noun.person.id not in known]
+    known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
+    fresh = [item.noun for item in records_in(CONTACTS, items) if item.noun.person.id not in known]
     taken = taken_names(device)
     for contact in fresh:
         name = _as_name(contact.name)
-        if as_seen(name) in taken:
+        if lookalike_form(name) in taken:
             name = free_name(name, device)
-        taken.add(as_seen(name))
+        taken.add(lookalike_form(name))
         person = replace(contact.person, name=_as_name(contact.person.name))
         named = replace(contact, name=name, person=person)
         store_record(named, CONTACT, contact.person.id.hex(), device.vault)
     new = {contact.person.id.hex() for contact in fresh}
-    for item in within(LISTS, items):
+    for item in records_in(LISTS, items):
         if item.key in new:
             device.vault.put(LIST, item.key, item.data)
     return len(fresh)
 
 
-def _take_circles(items: Sequence[Item], device: Device) -> int:
+def _take_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh: list[Circle] = [
         item.noun
-        for item in within(CIRCLES, items)
+        for item in records_in(CIRCLES, items)
         if device.vault.get(CIRCLE, item.noun.id.hex()) is None
     ]
     for circle in fresh:
-        keep_circle(replace(circle, name=free_name(_as_name(circle.name), device)), device.vault)
+        store_circle(replace(circle, name=free_name(_as_name(circle.name), device)), device.vault)
     return len(fresh)
 
 
 def _as_name(untrusted: str) -> str:
     """Return a name that can be displayed and typed."""
-    return untrusted if is_name(untrusted) else NOBODY
+    return untrusted if is_name(untrusted) else PLACEHOLDER_NAME
 
 
-def _take_protections(items: Sequence[Item], device: Device) -> int:
+def _take_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh = [
         item
-        for item in within(PROTECTIONS, items)
-        if device.vault.get(PROTECTION_DRAWER, item.noun.claim) is None
+        for item in records_in(PROTECTIONS, items)
+        if device.vault.get(PROTECTION_TABLE, item.noun.claim) is None
     ]
     for item in fresh:
-        device.vault.put(PROTECTION_DRAWER, item.noun.claim, item.data)
+        device.vault.put(PROTECTION_TABLE, item.noun.claim, item.data)
     return len(fresh)
 
 
 def read_archive(
     opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
-) -> TakenIn:
+) -> ImportReport:
     """Import what an archive holds and this device does not have.
 
     ``opened`` yields its tar, and raises on exit if that was not authentic; only then is the import
@@ -166,7 +166,7 @@ class _Reading:
     done: int = 0
     kept: list[BlobId] = field(default_factory=list)
 
-    def all_of(self, every: Iterator[Entry]) -> TakenIn:
+    def all_of(self, every: Iterator[Entry]) -> ImportReport:
         """Import everything, in the order of the index."""
         index = _index_of(every)
         named = [part for part in index.parts if not part.name.startswith(FILES)]
@@ -175,7 +175,7 @@ class _Reading:
             items.append(_item(_next(every, part), part))
             self._reached(part, index)
         made_by = _made_by(index.person, self.device)  # before the import adds them
-        taken = take_in(items, index.made_at, self.device)
+        taken = import_records(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
             self._file(_next(every, part), part, taken)
             self._reached(part, index)
@@ -183,7 +183,7 @@ class _Reading:
             raise BadArchive
         return replace(taken.told, person=index.person, made_by=made_by)
 
-    def _file(self, entry: Entry, part: Part, taken: Taken) -> None:
+    def _file(self, entry: Entry, part: Part, taken: Imported) -> None:
         blob, hashing = _blob(part.name), HashingReader(entry.content)
         reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
         if blob in taken.files and self.device.vault.keep_as(blob, reader, sealed=sealed):
@@ -199,7 +199,7 @@ class _Reading:
 def _made_by(person: PersonId | None, device: Device) -> str | None:
     if person is None:
         return None
-    known = contact_of(person, device)
+    known = contact_by_id(person, device)
     return None if known is None else known.name
 
 
@@ -217,19 +217,19 @@ def _next(every: Iterator[Entry], part: Part) -> Entry:
     return entry
 
 
-def _item(entry: Entry, part: Part) -> Item:
+def _item(entry: Entry, part: Part) -> ArchiveRecord:
     data = entry.content.read()
     if sha256(data) != part.sha256:
         raise DamagedArchive(name=part.name)
     folder, _, key = part.name.partition("/")
-    return Item(folder, key, data if folder in PLAIN else _noun(folder, data), data)
+    return ArchiveRecord(folder, key, data if folder in RAW_FOLDERS else _noun(folder, data), data)
 
 
 def _noun(folder: str, data: bytes) -> Any:
-    if folder not in NOUNS:
+    if folder not in RECORD_TYPES:
         raise BadArchive
     try:
-        return unpack(NOUNS[folder], data)
+        return unpack(RECORD_TYPES[folder], data)
     except BadRecord:
         raise BadArchive from None
 

@@ -11,7 +11,7 @@ from entrenous.archive.contents import (
     CASES,
     COVERS,
     CUSTODY,
-    ERASED_DRAWER,
+    ERASED_TABLE,
     LEDGER,
     LOOKS,
     RECEIPT_CARDS,
@@ -19,8 +19,8 @@ from entrenous.archive.contents import (
     RECEIVED,
     SENT,
     TRACES,
-    Item,
-    within,
+    ArchiveRecord,
+    records_in,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import MessageId, MessageName
@@ -28,7 +28,7 @@ from entrenous.base.identity import Person
 from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.crypto.statements import verify_card, verify_receipt
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import Covered, ProvenReceipt
+from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
 from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import (
     COVERED,
@@ -42,7 +42,7 @@ from entrenous.device.vault_tables import (
     unpack,
 )
 from entrenous.respond.nouns import Case
-from entrenous.send.inbox import free_message_name, inbox_names, is_usual, keep_name
+from entrenous.send.inbox import free_message_name, inbox_names, index_message_name, is_message_name
 from entrenous.send.message.states import Received
 from entrenous.watermark.verdict import Trace
 from entrenous.wire.key_bundle import read_card
@@ -50,15 +50,15 @@ from entrenous.wire.receipt import read_receipt_proof, read_receipt_statement, w
 from entrenous.wire.text import is_name
 
 
-def take_proofs(items: Sequence[Item], device: Device) -> None:
+def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Store what receipts cover, and the receipts that verify, with their key bundles."""
-    for item in within(COVERS, items):
+    for item in records_in(COVERS, items):
         known = device.vault.get(SEALED, item.key) is not None
         if known and device.vault.get(COVERED, item.key) is None:
             device.vault.put(COVERED, item.key, item.data)
-    cards = {item.key: item.data for item in within(RECEIPT_CARDS, items)}
+    cards = {item.key: item.data for item in records_in(RECEIPT_CARDS, items)}
     people = _verified(cards)
-    for item in within(RECEIPTS, items):
+    for item in records_in(RECEIPTS, items):
         key, receipt = item.key.replace("/", " "), item.noun
         if device.vault.get(RECEIPT, key) is None and _is_valid(key, receipt, people, device):
             device.vault.put(RECEIPT, key, item.data)
@@ -82,7 +82,7 @@ def _is_valid(
     """Check that the device that a copy went to signed exactly this about it."""
     envelope, _, event = key.partition(" ")
     copy = load_record(SealedCopy, SEALED, envelope, device.vault)
-    covered = load_record(Covered, COVERED, envelope, device.vault)
+    covered = load_record(ReceiptCoverage, COVERED, envelope, device.vault)
     person = people.get(receipt.head)
     if copy is None or covered is None or person is None or event != str(int(receipt.event)):
         return False
@@ -102,43 +102,43 @@ def _is_valid(
     )
 
 
-NOBODY: Final = "somebody"  # stands for an invalid name
+PLACEHOLDER_NAME: Final = "somebody"  # stands for an invalid name
 _LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
-class TakenLedger:
+class ImportedLedger:
     """Sent messages that were new, and the local name of each of the archive's messages."""
 
     new: tuple[Message, ...]
     names: Mapping[MessageName, MessageName]
 
 
-def take_ledger(items: Sequence[Item], device: Device) -> TakenLedger:
+def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedLedger:
     """Import sent and marked messages, and the features of their pictures."""
     here = {message.id: message.name for message in device.ledger.messages()}
     taken = {*here.values(), *inbox_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()
-    for item in within(LEDGER, items):
+    for item in records_in(LEDGER, items):
         message: Message = item.noun
         if message.id in here:
             names[message.name] = here[message.id]
             continue
         name = message.name
-        if name in taken or not is_usual(name):
+        if name in taken or not is_message_name(name):
             name = free_message_name(name, device)
         taken.add(name)
         names[message.name] = name
         new.append(replace(message, name=name))
         device.ledger.record(new[-1])
     _take_looks(items, new, device)
-    return TakenLedger(tuple(new), names)
+    return ImportedLedger(tuple(new), names)
 
 
-def _take_looks(items: Sequence[Item], new: Sequence[Message], device: Device) -> None:
+def _take_looks(items: Sequence[ArchiveRecord], new: Sequence[Message], device: Device) -> None:
     """Import pictures' features; unreadable ones are computed again from the original on demand."""
     pictures = {message.id: len(message.pictures) for message in new}
-    for item in within(LOOKS, items):
+    for item in records_in(LOOKS, items):
         said = _LOOK.fullmatch(item.key)
         if said is None:
             continue
@@ -147,44 +147,44 @@ def _take_looks(items: Sequence[Item], new: Sequence[Message], device: Device) -
             device.ledger.keep_look(message, position, item.data)
 
 
-def take_sent(items: Sequence[Item], device: Device) -> None:
+def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Import the records needed to recall copies and query their status, also for messages from an
     earlier archive that was written before the copy left.
     """
     known = {message.id for message in device.ledger.messages()}
-    for item in within(SENT, items):
+    for item in records_in(SENT, items):
         key = item.noun.envelope.hex()
         if item.noun.message in known and device.vault.get(SEALED, key) is None:
             device.vault.put(SEALED, key, item.data)
-    take_proofs(items, device)
+    import_receipts(items, device)
 
 
-def take_received(items: Sequence[Item], device: Device) -> tuple[Received, ...]:
+def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Received, ...]:
     """Import received messages; returns the new ones."""
     taken = {message.name for message in device.ledger.messages()} | inbox_names(device)
     new = list[Received]()
-    for item in within(RECEIVED, items):
+    for item in records_in(RECEIVED, items):
         received: Received = item.noun
         key = inbox_key(received.sender, received.id)
         if device.vault.get(INBOX, key) is not None:
             continue
-        if received.name in taken or not is_usual(received.name):
+        if received.name in taken or not is_message_name(received.name):
             received = replace(received, name=free_message_name(received.name, device))
         if not is_name(received.sender_name):
-            received = replace(received, sender_name=NOBODY)
+            received = replace(received, sender_name=PLACEHOLDER_NAME)
         taken.add(received.name)
         store_record(received, INBOX, key, device.vault)
-        keep_name(received, device)
+        index_message_name(received, device)
         new.append(received)
     return tuple(new)
 
 
-def take_traces(items: Sequence[Item], ledger: TakenLedger, device: Device) -> int:
+def import_traces(items: Sequence[ArchiveRecord], ledger: ImportedLedger, device: Device) -> int:
     """Import traces that differ from those here in time or file; returns the number of new ones."""
     here = {(trace.at, trace.leak_sha256) for trace in device.ledger.traces()}
     numbers = {trace.number for trace in device.ledger.traces()}
     new = 0
-    for item in within(TRACES, items):
+    for item in records_in(TRACES, items):
         trace: Trace = item.noun
         if (trace.at, trace.leak_sha256) in here:
             continue
@@ -204,7 +204,7 @@ def _renamed(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class ImportedCases:
     """Cases that were new or more advanced, and the names of those left out: ``others`` because a
     different case of that name is here, ``erased`` because they were erased here as cases of
     somebody under 18.
@@ -215,7 +215,7 @@ class Cases:
     erased: tuple[str, ...]
 
 
-def take_cases(items: Sequence[Item], device: Device) -> Cases:
+def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCases:
     """Store cases that are new, or more advanced than they are here.
 
     Raises:
@@ -223,7 +223,7 @@ def take_cases(items: Sequence[Item], device: Device) -> Cases:
     """
     chains = _chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
-    for item in within(CASES, items):
+    for item in records_in(CASES, items):
         case: Case = item.noun
         if item.key != case.name:
             raise BadArchive
@@ -234,13 +234,13 @@ def take_cases(items: Sequence[Item], device: Device) -> Cases:
             others.append(case.name)
         else:
             new.extend(_stored(item, links, device))
-    return Cases(tuple(new), tuple(others), tuple(erased))
+    return ImportedCases(tuple(new), tuple(others), tuple(erased))
 
 
-def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
+def _chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
     """Return the custody chain of each case, by its name."""
-    chains = dict[str, list[Item]]()
-    for item in within(CUSTODY, items):
+    chains = dict[str, list[ArchiveRecord]]()
+    for item in records_in(CUSTODY, items):
         name, _, number = item.key.partition("/")
         if number != f"{item.noun.number:010d}":
             raise BadArchive
@@ -248,13 +248,13 @@ def _chains(items: Sequence[Item]) -> dict[str, list[Item]]:
     return chains
 
 
-def _was_erased(links: Sequence[Item], device: Device) -> bool:
+def _was_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
     """Check whether a chain begins like one that must not return (docs/spec/case.md section 1)."""
     first = sha256(links[0].data).hex() if links else ""
-    return device.vault.get(ERASED_DRAWER, first) is not None
+    return device.vault.get(ERASED_TABLE, first) is not None
 
 
-def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:
+def _is_other(case: Case, links: Sequence[ArchiveRecord], device: Device) -> bool:
     """Check whether a different case of this name is here, not an earlier or later state of it."""
     record = device.vault.get(CASES, case.name)
     if record is None:
@@ -264,7 +264,9 @@ def _is_other(case: Case, links: Sequence[Item], device: Device) -> bool:
     return here is None or here != links[last].data
 
 
-def _stored(item: Item, links: Sequence[Item], device: Device) -> tuple[Case, ...]:
+def _stored(
+    item: ArchiveRecord, links: Sequence[ArchiveRecord], device: Device
+) -> tuple[Case, ...]:
     """Store a case and return it, unless the one here is as advanced."""
     case: Case = item.noun
     here = device.vault.get(CASES, case.name)

@@ -10,10 +10,10 @@ from typing import BinaryIO, cast
 from entrenous.archive.archive_format import (
     FILES,
     INDEX,
+    ExportReport,
     Index,
     Part,
-    Written,
-    ending,
+    end_of_tar,
     header,
     padding,
     write_index,
@@ -27,8 +27,8 @@ from entrenous.archive.contents import (
     LEDGER,
     LISTS,
     LOOKS,
-    PROOFS,
-    PROTECTION_DRAWER,
+    PROOF_TABLES,
+    PROTECTION_TABLE,
     PROTECTIONS,
     RECEIVED,
     SENT,
@@ -40,8 +40,8 @@ from entrenous.base.identifiers import BlobId, PersonId
 from entrenous.base.identity import Contact
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import identity_of
-from entrenous.crypto.hashing import Hashing, sha256
+from entrenous.crypto.encryption_at_rest import age_identity
+from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
@@ -68,7 +68,7 @@ Record = tuple[str, bytes]  # its name in the archive, and its content
 NO_TOKEN = Secret(bytes(TOKEN_BYTES))  # replaces send tokens, which are not archived
 
 
-def records(device: Device) -> Iterator[Record]:
+def archive_records(device: Device) -> Iterator[Record]:
     """Yield all records, in the order of the archive."""
     return chain(
         _people(device),
@@ -78,24 +78,24 @@ def records(device: Device) -> Iterator[Record]:
         _traces(device),
         _received(device),
         _cases(device),
-        _as_they_are(PROTECTIONS, PROTECTION_DRAWER, device),
+        _as_they_are(PROTECTIONS, PROTECTION_TABLE, device),
     )
 
 
-def files(device: Device) -> tuple[BlobId, ...]:
+def archive_files(device: Device) -> tuple[BlobId, ...]:
     """Return the files that the records name, each once."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
     nouns = chain(device.ledger.messages(), _worth_keeping(device), cases)
     return tuple(dict.fromkeys(blob for noun in nouns for blob in files_of(noun)))
 
 
-def left_of_cases(device: Device) -> int:
+def excluded_case_files(device: Device) -> int:
     """Return the number of files that are not archived because somebody was under 18."""
     cases = (unpack(Case, record) for _, record in device.vault.items(CASES))
     return sum(len(case.evidence) - len(tuple(files_of(case))) for case in cases)
 
 
-def unopened(device: Device) -> int:
+def unopened_count(device: Device) -> int:
     """Return the number of received messages not archived because they can still be opened here."""
     every = sum(1 for _ in load_records(Received, INBOX, device.vault))
     return every - sum(1 for _ in _worth_keeping(device))
@@ -121,7 +121,7 @@ def _sent(device: Device) -> Iterator[Record]:
     for copy in load_records(SealedCopy, SEALED, device.vault):
         if copy.departure is not Departure.WAITING:
             yield f"{SENT}/{copy.envelope.hex()}", pack(copy)
-    for folder, table in PROOFS.items():
+    for folder, table in PROOF_TABLES.items():
         yield from _as_they_are(folder, table, device)
 
 
@@ -140,7 +140,7 @@ def _keys(received: Received) -> Iterator[Record]:
     """Yield the key of each file, which stays encrypted, so that it opens without this program."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
-            identity = identity_of(blob_key(received.key, place))
+            identity = age_identity(blob_key(received.key, place))
             yield f"{KEYS}/{blob.hex()}", identity.reveal() + b"\n"
 
 
@@ -166,7 +166,7 @@ def _as_they_are(folder: str, table: str, device: Device) -> Iterator[Record]:
 Progress = Callable[[int, int], None]  # bytes done, bytes in total
 
 
-def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Written:
+def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> ExportReport:
     """Write everything that may leave this device into ``writer``, as a tar.
 
     Raises:
@@ -175,21 +175,23 @@ def write_archive(writer: BinaryIO, device: Device, progress: Progress) -> Writt
         OSError: from ``writer``.
     """
     received_messages(device)  # ends expired messages, so that they are not archived
-    every, wanted = list(records(device)), files(device)
+    every, wanted = list(archive_records(device)), archive_files(device)
     present = {blob: part for blob in wanted if (part := _measured(blob, device)) is not None}
     parts = (*(Part(name, len(data), sha256(data)) for name, data in every), *present.values())
-    index = Index(this_second(device), whose(device), parts)
+    index = Index(this_second(device), own_person(device), parts)
     out = _Counted(writer, index.size, progress)
     _add(INDEX, write_index(index), writer)
     for name, data in every:
         _add(name, data, cast("BinaryIO", out))
     for blob, part in present.items():
         _add_file(blob, part, out, device)
-    writer.write(ending())
-    return Written(index, len(wanted) - len(present), unopened(device), left_of_cases(device))
+    writer.write(end_of_tar())
+    return ExportReport(
+        index, len(wanted) - len(present), unopened_count(device), excluded_case_files(device)
+    )
 
 
-def whose(device: Device) -> PersonId | None:
+def own_person(device: Device) -> PersonId | None:
     """Return the person of this device; None without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     return None if identity is None or identity.person is None else identity.person.id
@@ -197,7 +199,7 @@ def whose(device: Device) -> PersonId | None:
 
 def _measured(blob: BlobId, device: Device) -> Part | None:
     """Return a file's entry in the index; None if the file is missing or damaged."""
-    seen = Hashing(cast("BinaryIO", _Nowhere()))
+    seen = HashingWriter(cast("BinaryIO", _Nowhere()))
     try:
         device.vault.read_to(blob, cast("BinaryIO", seen))
     except (NoSuchBlob, DoesNotOpen):

@@ -20,7 +20,7 @@ from entrenous.base.picture import DecoderDidNotStart
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class FrameSelection:
     """Which frames of a clip to decode: from ``start_s``, before ``stop_s``, every ``each``th,
     reduced until no side is longer than ``side_px`` (0: not reduced).
 
@@ -41,9 +41,11 @@ class Cut:
         if not 0.0 <= self.apart_s <= 1e9 or self.frames_max < 0:
             raise ValueError("the distance and number of frames are not negative")
 
-    def pace(self, length_s: float) -> Pace:
+    def pace(self, length_s: float) -> FrameSampler:
         """Return the frame selection for a clip of that announced length (0: unknown)."""
-        return Pace(max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0))
+        return FrameSampler(
+            max(self.apart_s, length_s / self.frames_max if self.frames_max else 0.0)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Colours:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ClipFormat:
     """What all frames of a clip have in common.
 
     Sides are even. ``rate`` is the average of frames per second, ``length_s`` what the file
@@ -85,7 +87,7 @@ class Shown:
         return self.width_px * self.height_px * 3 // 2
 
 
-class Coded(IntEnum):
+class FramePrediction(IntEnum):
     """How an encoder predicted a frame: not at all, from the past, or from past and future."""
 
     UNKNOWN = 0
@@ -106,7 +108,7 @@ class Frame:
     width_px: int
     height_px: int
     planes: bytes
-    coded: Coded = Coded.UNKNOWN
+    coded: FramePrediction = FramePrediction.UNKNOWN
 
     def __post_init__(self) -> None:
         if len(self.planes) != self.width_px * self.height_px * 3 // 2:
@@ -127,11 +129,11 @@ class Frame:
 class Clip:
     """An open clip; ``frames`` are decoded on demand, in order of time, and iterated once."""
 
-    shown: Shown
+    shown: ClipFormat
     frames: Iterator[Frame]
 
 
-def no_clips(_untrusted_data: bytes, _cut: Cut) -> AbstractContextManager[Clip]:
+def no_clips(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContextManager[Clip]:
     """Refuse to open a clip: this device has no decoder."""
     raise DecoderDidNotStart
 
@@ -188,7 +190,7 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class SoundTiming:
     """How a clip's sound aligns with its picture, in samples (docs/spec/clip.md, section 5).
 
     ``ahead`` samples are heard before the picture begins. ``silences`` are in order of position,
@@ -221,7 +223,7 @@ class Sound:
     channels: int
     samples: bytes
     encoding: SoundEncoding
-    timing: Timing = Timing()
+    timing: SoundTiming = SoundTiming()
 
     def __post_init__(self) -> None:
         if not 4000 <= self.rate_hz <= 192_000 or self.channels not in (1, 2):
@@ -279,7 +281,7 @@ _EARLY_S: Final = 1e-6  # tolerance, since files round times to ticks
 
 
 @dataclass(slots=True)
-class Pace:
+class FrameSampler:
     """Selects the first frame in each interval of ``apart_s`` seconds (0: every frame), by
     ascending times; a frame that spans several intervals is selected once.
     """
@@ -316,7 +318,7 @@ class KeyFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ClipMeasurements:
     """Measurements of a clip, made once, for marking and for tracing.
 
     ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: the

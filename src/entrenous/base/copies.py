@@ -12,7 +12,7 @@ from typing import Final
 
 from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId, RecipientId
-from entrenous.base.identity import Place, SignedBatch
+from entrenous.base.identity import BatchPosition, SignedBatch
 from entrenous.base.limits import LABEL_CHARS_MAX, LABELS_MAX
 from entrenous.base.screen_text import acts_on_screen
 from entrenous.base.secret import Secret
@@ -37,7 +37,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipted:
+class SignedReceipt:
     """A statement that a recipient's device signed, and its encoded :class:`ReceiptProof`."""
 
     statement: bytes
@@ -56,7 +56,7 @@ class CopyProof:
     person: PersonId
     device: DeviceId
     marks: tuple[bytes | None, ...]
-    receipts: tuple[Receipted, ...]
+    receipts: tuple[SignedReceipt, ...]
     place: int = 1
     nonce: Secret | None = None
 
@@ -74,7 +74,7 @@ _LINE_END: Final = 2  # a carriage return and a line feed
 _FILE_BYTES_MAX: Final = LABELS_MAX * (LABEL_CHARS_MAX * _BYTES_PER_CHAR + _LINE_END)
 
 
-def labels_of(names: Iterable[str]) -> tuple[RecipientId, ...]:
+def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
     """Parse labels that were given one by one; repeated ones count once.
 
     Raises:
@@ -86,7 +86,7 @@ def labels_of(names: Iterable[str]) -> tuple[RecipientId, ...]:
     return labels
 
 
-def labels_in(text: bytes) -> tuple[RecipientId, ...]:
+def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     """Parse a text file of labels: UTF-8 with or without a byte order mark, one per line.
 
     Any system's line ends are accepted; empty lines, and spaces around a label, are ignored.
@@ -204,7 +204,7 @@ class Receipts:
 class ReceiptProof:
     """What proves one receipt by itself: its place in the signed batch, and the batch."""
 
-    place: Place
+    place: BatchPosition
     batch: SignedBatch
 
 
@@ -232,10 +232,10 @@ class BadReceipt(Malformed):
     """Entrenous cannot read this receipt, so it proves nothing."""
 
 
-AT_MOST: Final = 5
+NAMES_SHOWN: Final = 5
 
 
-def several(names: Sequence[str], unnamed: int = 0) -> str:
+def join_names(names: Sequence[str], unnamed: int = 0) -> str:
     """Join the first five names, and count the others; ``unnamed`` others have no name here."""
-    more = max(0, len(names) - AT_MOST) + unnamed
-    return ", ".join(names[:AT_MOST]) + (f" and {more} more" if more else "")
+    more = max(0, len(names) - NAMES_SHOWN) + unnamed
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more else "")

@@ -27,7 +27,7 @@ class Clock(Protocol):
         """Return the present time, aware, in UTC."""
 
 
-class Dice(Protocol):
+class RandomSource(Protocol):
     def token(self, size: int) -> bytes:
         """Return ``size`` unpredictable bytes."""
 
@@ -165,7 +165,7 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 -- the only reading of the system's clock
 
 
-class SystemDice:
+class SystemRandomSource:
     """Randomness from the operating system."""
 
     def token(self, size: int) -> bytes:

@@ -25,7 +25,7 @@ class EntrenousError(Exception):
 
     def __str__(self) -> str:
         words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
-        return filled(words, **{"update": UPDATE, **self.facts})
+        return fill_message(words, **{"update": UPDATE, **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the facts as keyword arguments; the default would pass them by position."""
@@ -325,18 +325,20 @@ _COMMAND: Final = re.compile(r"\bentrenous(?:\s+(?:[\w-]+|\{\w+\}))+")
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
-def as_typed(word: object) -> str:
+def shell_quoted(word: object) -> str:
     """Quote a word of a command for the shell, if necessary."""
     text = str(word)
     plain = text and all(char.isalnum() or char in _PLAIN for char in text)
     return text if plain else shlex.quote(text)
 
 
-def filled(words: str, **facts: object) -> str:
+def fill_message(words: str, **facts: object) -> str:
     """Fill a message's ``{fields}``; quote those that are part of a command (:func:`as_typed`)."""
     facts = {name: _in_words(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
-    return said.format(**facts, **{f"typed {name}": as_typed(fact) for name, fact in facts.items()})
+    return said.format(
+        **facts, **{f"typed {name}": shell_quoted(fact) for name, fact in facts.items()}
+    )
 
 
 def _in_words(fact: object) -> object:
@@ -349,7 +351,7 @@ def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousE
 
 
 @contextmanager
-def of_file(place: int) -> Iterator[None]:
+def about_file(place: int) -> Iterator[None]:
     """Mark an error raised inside the block as about one of the given files, counted from 0.
 
     Only the caller that was given the files knows their names, and may show them.

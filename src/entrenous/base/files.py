@@ -118,7 +118,7 @@ def sweep_unfinished(folder: Path) -> None:
         sync_folder(folder)
 
 
-def keep_private(place: Path) -> None:
+def ensure_private_file(place: Path) -> None:
     """Create ``place`` as an empty file, mode 0600; make a file that exists private if this account
     owns it.
 
@@ -142,7 +142,7 @@ def make_private(place: Path) -> None:
             place.chmod(stat.S_IMODE(seen.st_mode) & ~_OTHERS)
 
 
-def open_to_others(folder: Path) -> tuple[Path, ...]:
+def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
     """Return the files below ``folder`` that give any permission to group or others."""
     found = (place for place in sorted(folder.rglob("*")) if place.is_file())
     return tuple(place for place in found if _is_open(place))

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from typing import Final, NewType
 
-FIRST: Final = tuple(
+NAME_ADJECTIVES: Final = tuple(
     """
     amber autumn azure bold brave breezy bright brisk calm cedar cheery chilly civil clear
     clever cloudy cobalt copper coral cosy crisp curly daily dainty dapper dawn deep dewy
@@ -17,7 +17,7 @@ FIRST: Final = tuple(
     tidy tranquil
     """.split()
 )
-SECOND: Final = tuple(
+NAME_NOUNS: Final = tuple(
     """
     acorn alder anchor apple aspen badger barley beacon beaver birch bluebell bramble breeze
     brook canary canoe cherry chestnut clover comet cove crane cricket crocus curlew cypress
@@ -40,8 +40,8 @@ def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
     The bytes choose the words; the number is the smallest one, from 1 + the third byte modulo 9
     upwards, that makes the name new.
     """
-    first = FIRST[randomness[0] % len(FIRST)]
-    second = SECOND[randomness[1] % len(SECOND)]
+    first = NAME_ADJECTIVES[randomness[0] % len(NAME_ADJECTIVES)]
+    second = NAME_NOUNS[randomness[1] % len(NAME_NOUNS)]
     number = 1 + randomness[2] % 9
     while f"{number}-{first}-{second}" in taken:
         number += 1

@@ -142,7 +142,7 @@ class RevokedDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaks:
+class ProtocolRange:
     """The protocol versions that all devices of a person speak."""
 
     floor: int
@@ -161,7 +161,7 @@ class DeviceList:
     devices: tuple[ListedDevice, ...]
     revoked: tuple[RevokedDevice, ...]
     name: str
-    speaks: Speaks
+    speaks: ProtocolRange
     issued_at: datetime
     relay_url: str
 
@@ -182,7 +182,7 @@ class Head:
     digest: bytes
 
 
-class Standing(Enum):
+class HistoryRelation(Enum):
     """How a presented history relates to an earlier list that we know."""
 
     SAME = auto()
@@ -325,7 +325,7 @@ class SignedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchPosition:
     """A statement's position in a batch: its index from 0, and the hashes (32 bytes each) on the
     path to the root (RFC 9162 section 2.1.3).
     """
@@ -344,7 +344,7 @@ class SignedPrekey:
 
     prekey: Prekey
     statement: bytes
-    place: Place
+    place: BatchPosition
     batch: SignedBatch | None = None
 
     def __post_init__(self) -> None:

@@ -67,7 +67,7 @@ class Encoding:
 SHRINKS: Final = (1, 2, 4, 8)  # by which a JPEG decoder can reduce, by skipping frequencies
 
 
-class FullSize(NamedTuple):
+class OriginalSize(NamedTuple):
     """The upright size of a picture in its file, if its decoder reduced it.
 
     The decoder merges pixels from the left and the top; after a rotation that may be from the
@@ -98,7 +98,7 @@ class Picture:
     encoding: Encoding
     alpha: bytes | None = None
     profile: bytes | None = None
-    shrunk_from: FullSize | None = None
+    shrunk_from: OriginalSize | None = None
 
     def __post_init__(self) -> None:
         if self.shrunk_by not in SHRINKS:
@@ -229,7 +229,7 @@ class OnlyPicturesHaveASize(Refused):
     """
 
 
-class Medium(StrEnum):
+class MediaKind(StrEnum):
     PICTURE = "picture"
     CLIP = "clip"  # moving pictures, with or without sound
     SOUND = "sound"

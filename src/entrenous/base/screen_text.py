@@ -79,9 +79,9 @@ _UNSEEN: Final = dict.fromkeys(
     (_BRAILLE_BLANK, *(code for low, high in _IGNORABLE for code in range(low, high + 1)))
 )
 #: Invisible characters that are drawn as a gap; the others are drawn as nothing.
-GAPS: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
+DRAWN_AS_GAP: Final = frozenset("\u2800\u3164\uffa0\u115f\u1160")
 
 
-def as_drawn(text: str) -> str:
+def visible_text(text: str) -> str:
     """Return the text without invisible characters; spaces stay."""
     return text.translate(_UNSEEN)

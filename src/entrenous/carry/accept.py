@@ -43,8 +43,8 @@ from entrenous.carry.send_tokens import (
     spend,
 )
 from entrenous.carry.withdraw import was_never_posted
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of, sha256
-from entrenous.wire.relay_nouns import Envelope, EnvelopeState, Waiting
+from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 
 _GRACE: Final = timedelta(hours=1)  # a sender's clock may be ahead of ours
 
@@ -119,7 +119,7 @@ def _prefetch(view: RowView, envelope: Envelope, token: Secret) -> None:
     view.get(HeldEnvelope, envelope.id)
     view.get(HeldLetter, envelope.id)
     view.get(HeldMailbox, envelope.mailbox)
-    view.get(HeldToken, envelope.mailbox, lock_of(token))
+    view.get(HeldToken, envelope.mailbox, token_hash(token))
     view.count(HeldLetter, mailbox=envelope.mailbox)
     if envelope.share:
         view.get(HeldShare, envelope.id)
@@ -210,7 +210,7 @@ def _link(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetim
 
 async def waiting_envelopes(
     mailbox: MailboxId, token: Secret, after: int, limit: int, relay: Relay
-) -> list[Waiting]:
+) -> list[WaitingEnvelope]:
     """List envelopes with a sequence above ``after``, oldest first.
 
     Returns:
@@ -225,10 +225,11 @@ async def waiting_envelopes(
     def letters(view: RowView) -> list[HeldLetter]:
         return view.letters(mailbox, after, present, min(limit, PAGE_MAX), PAGE_FULL_BYTES)
 
-    def work(view: RowView) -> list[Waiting]:
+    def work(view: RowView) -> list[WaitingEnvelope]:
         require_owner(view, mailbox, token)
         return [
-            Waiting(one.envelope, one.sequence, one.sealed, one.expires_at) for one in letters(view)
+            WaitingEnvelope(one.envelope, one.sequence, one.sealed, one.expires_at)
+            for one in letters(view)
         ]
 
     return await relay.mail.look(work, lambda view: (view.get(HeldMailbox, mailbox), letters(view)))

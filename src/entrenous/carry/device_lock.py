@@ -14,9 +14,16 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import GoneMailbox, HeldLock
 from entrenous.carry.send_tokens import require_closer, require_owner
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
-from entrenous.crypto.oprf import UNIFORM_BYTES, draw_scalar, evaluate, refuse_no_element
-from entrenous.wire.relay_nouns import Answered, Locked, LockExists, NoLock, Opening, RolledBack
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
+from entrenous.crypto.oprf import UNIFORM_BYTES, check_element, evaluate, scalar_from_random
+from entrenous.wire.relay_nouns import (
+    Evaluation,
+    Locked,
+    LockExists,
+    NoLock,
+    RolledBack,
+    VaultUnlock,
+)
 
 
 class LockState(StrEnum):
@@ -93,7 +100,7 @@ def step(state: LockState, event: LockEvent) -> LockState:
     return NEXT[state, event]
 
 
-async def make_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> bool:
+async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay: Relay) -> bool:
     """Generate a key for this mailbox's device.
 
     Returns:
@@ -103,7 +110,7 @@ async def make_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay
         NoSuchMailbox, WrongToken: the token is not the owner's.
         LockExists: there is a lock with another token.
     """
-    key = draw_scalar(relay.dice.token(UNIFORM_BYTES))
+    key = scalar_from_random(relay.dice.token(UNIFORM_BYTES))
 
     def work(tx: RowTransaction) -> bool:
         require_owner(tx, mailbox, token)
@@ -117,9 +124,9 @@ async def make_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, relay
     return await relay.mail.together(work)
 
 
-async def answer_blinded(
+async def evaluate_blinded(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
-) -> Answered:
+) -> Evaluation:
     """Evaluate a blinded element, and count a try; a repeat of the last request is not counted
     again.
 
@@ -130,7 +137,7 @@ async def answer_blinded(
         WrongToken: this is not the device's unlock token.
         Locked: no try is left.
     """
-    refuse_no_element(untrusted_blinded)
+    check_element(untrusted_blinded)
 
     def work(tx: RowTransaction) -> HeldLock:
         held = _lock_for_token(tx, mailbox, token)
@@ -142,10 +149,12 @@ async def answer_blinded(
         return counted
 
     held = await relay.mail.together(work)
-    return Answered(evaluate(held.key, untrusted_blinded), held.tries)
+    return Evaluation(evaluate(held.key, untrusted_blinded), held.tries)
 
 
-async def note_opened(mailbox: MailboxId, token: Secret, opening: Opening, relay: Relay) -> None:
+async def note_opened(
+    mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
+) -> None:
     """Restore all tries, because the vault opened; detect that another copy of it opened in
     between.
 
@@ -209,12 +218,12 @@ async def renew_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rela
 def _lock_for_token(view: RowView, mailbox: MailboxId, token: Secret) -> HeldLock:
     _refuse_deleted(view, mailbox)
     held = _existing_lock(view, mailbox)
-    if not equal_in_constant_time(held.unlock_lock, lock_of(token)):
+    if not equal_in_constant_time(held.unlock_lock, token_hash(token)):
         raise WrongToken
     return held
 
 
-def _continues(opening: Opening, held: HeldLock) -> bool:
+def _continues(opening: VaultUnlock, held: HeldLock) -> bool:
     if opening.generation != held.generation or held.opening is None:
         return opening.generation > held.generation
     return any(

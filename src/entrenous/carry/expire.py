@@ -23,7 +23,7 @@ from entrenous.carry.relay import (
     wait_allowed,
 )
 from entrenous.carry.relay_rows import (
-    HELD,
+    KEY_FIELDS,
     GoneMailbox,
     HeldAttempt,
     HeldBlob,
@@ -190,7 +190,7 @@ def _revoke_blob(tx: RowTransaction, blob: HeldBlob, present: datetime) -> None:
 
 
 def drop_row(tx: RowTransaction, row: Any, _: datetime | None = None) -> None:
-    tx.drop(type(row), *(getattr(row, name) for name in HELD[type(row)]))
+    tx.drop(type(row), *(getattr(row, name) for name in KEY_FIELDS[type(row)]))
 
 
 def _end_envelope(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:

@@ -27,7 +27,7 @@ from entrenous.carry.expire import forget_blob, forget_upload, remove_soon, with
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
 from entrenous.carry.send_tokens import require_sender, room_for_blob
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import BlobDeposit
 
 #: An upload checks so often, in bytes and in time, that its row still exists.
@@ -108,7 +108,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> HeldBlob:
         held = view.get(HeldBlob, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
-        if not equal_in_constant_time(held.fetch_lock, lock_of(token)):
+        if not equal_in_constant_time(held.fetch_lock, token_hash(token)):
             raise WrongToken
         return held
 
@@ -128,7 +128,7 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
         held = view.get(HeldBlob, blob) or view.get(HeldUpload, blob)
         if held is None or held.due_at <= present:
             raise NoSuchBlob
-        if not equal_in_constant_time(held.withdraw_lock, lock_of(token)):
+        if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
             raise WrongToken
         return held
 

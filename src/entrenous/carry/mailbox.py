@@ -99,7 +99,7 @@ async def put_card(mailbox: MailboxId, token: Secret, card: bytes, relay: Relay)
     await relay.mail.together(work)
 
 
-async def card_of(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
+async def get_card(mailbox: MailboxId, token: Secret, relay: Relay) -> bytes:
     """Return the card to the owner or the holder of a send token.
 
     Raises:

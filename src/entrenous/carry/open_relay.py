@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from entrenous.base.environment import SystemClock, SystemDice, UnusableFolder
+from entrenous.base.environment import SystemClock, SystemRandomSource, UnusableFolder
 from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.base.files import folder_errors, write_private
 from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, RowView, WakeUps
@@ -74,7 +74,7 @@ def open_relay(
             )
             going = opened.pop_all()
         with going:
-            yield Relay(mail, store, SystemClock(), SystemDice(), limits, bell)
+            yield Relay(mail, store, SystemClock(), SystemRandomSource(), limits, bell)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
-from entrenous.base.environment import Clock, Dice
+from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.errors import RelayClockAhead
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay_rows import HeldLetter, HeldSweep
@@ -174,7 +174,7 @@ class Relay:
     mail: RowStore
     blobs: BlobStore
     clock: Clock
-    dice: Dice
+    dice: RandomSource
     limits: Limits = field(default_factory=Limits)
     wake_ups: WakeUps | None = None
 

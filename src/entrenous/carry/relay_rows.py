@@ -232,7 +232,7 @@ class HeldRelay:
 
 
 #: Every kind of row, with its key fields in order.
-HELD: Final[Mapping[type, tuple[str, ...]]] = {
+KEY_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
     HeldMailbox: ("mailbox",),
     GoneMailbox: ("mailbox",),
     HeldLock: ("mailbox",),

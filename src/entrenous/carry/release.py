@@ -15,7 +15,7 @@ from entrenous.carry.envelope_states import Event, step
 from entrenous.carry.expire import expire_envelope, remove_soon, use_up, with_leftovers
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import HeldAttempt, HeldEnvelope, HeldGroup, HeldShare
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 
 
@@ -39,7 +39,7 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
         raise
 
 
-async def finish(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
+async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
     """Note that the device of that attempt has the content; the group's last one deletes the
     shares.
 
@@ -89,7 +89,7 @@ def _opened_by(view: RowView, envelope: EnvelopeId, token: Secret) -> HeldEnvelo
     held = view.get(HeldEnvelope, envelope)
     if held is None or held.open_lock is None:
         raise NoSuchEnvelope
-    if not equal_in_constant_time(held.open_lock, lock_of(token)):
+    if not equal_in_constant_time(held.open_lock, token_hash(token)):
         raise WrongToken
     return held
 

@@ -41,7 +41,7 @@ from entrenous.carry.relay_rows import (
     LastingKeys,
 )
 from entrenous.carry.relay_settings import Limits
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import SendToken, TokenBatch
 
 
@@ -138,7 +138,7 @@ async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
 def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMailbox:
     """Return the mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
     held = _mailbox(view, mailbox)
-    if not equal_in_constant_time(held.owner_lock, lock_of(token)):
+    if not equal_in_constant_time(held.owner_lock, token_hash(token)):
         raise WrongToken
     return held
 
@@ -150,7 +150,7 @@ def require_closer(view: RowView, mailbox: MailboxId, token: Secret) -> HeldMail
         NoSuchMailbox, WrongToken.
     """
     held = _mailbox(view, mailbox)
-    shown = lock_of(token)
+    shown = token_hash(token)
     if not equal_in_constant_time(held.owner_lock, shown) and not equal_in_constant_time(
         held.close_lock or b"", shown
     ):
@@ -163,7 +163,7 @@ def require_sender(
 ) -> HeldToken:
     """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
     _mailbox(view, mailbox)
-    held = view.get(HeldToken, mailbox, lock_of(token))
+    held = view.get(HeldToken, mailbox, token_hash(token))
     if held is None or (held.uses is not None and held.used >= held.uses):
         raise WrongToken
     if held.due_at is not None and held.due_at <= present:
@@ -174,7 +174,7 @@ def require_sender(
 
 def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
     """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
-    if not equal_in_constant_time(_mailbox(view, mailbox).owner_lock, lock_of(token)):
+    if not equal_in_constant_time(_mailbox(view, mailbox).owner_lock, token_hash(token)):
         require_sender(view, mailbox, token, present)
 
 

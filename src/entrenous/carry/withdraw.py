@@ -12,7 +12,7 @@ from entrenous.carry.expire import close, expire_if_due, remove_soon, with_lefto
 from entrenous.carry.relay import Relay, RowTransaction, now
 from entrenous.carry.relay_rows import HeldEnvelope
 from entrenous.carry.restore import restored_at
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _ON_ITS_WAY: Final = timedelta(hours=ON_ITS_WAY_HOURS)
@@ -37,7 +37,7 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
     def work(tx: RowTransaction) -> EnvelopeStatus | datetime | None:
         held = tx.get(HeldEnvelope, envelope)
         if held is None:
-            held = _never_came(envelope, lock_of(token), present + _ON_ITS_WAY, present)
+            held = _never_came(envelope, token_hash(token), present + _ON_ITS_WAY, present)
             tx.put(held)
         held = _this_senders(held, token)
         if was_never_posted(held):
@@ -85,7 +85,7 @@ def _sent_by(
 
 
 def _this_senders(held: HeldEnvelope, token: Secret) -> HeldEnvelope:
-    if not equal_in_constant_time(held.withdraw_lock, lock_of(token)):
+    if not equal_in_constant_time(held.withdraw_lock, token_hash(token)):
         raise WrongToken
     return held
 

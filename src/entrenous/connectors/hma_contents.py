@@ -20,7 +20,7 @@ from entrenous.connectors.hma_requests import (
 )
 from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE, Bank, Listing
 from entrenous.stop.platform import Platform
-from entrenous.stop.register import list_again, list_hashes
+from entrenous.stop.register import list_hashes, relist
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
 from entrenous.stop.stores import ListingStore
 
@@ -34,7 +34,7 @@ _NO_COIN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ContentNote:
     """Metadata of a new content: ``note`` becomes the claim's reason; "" for none."""
 
     note: str
@@ -197,7 +197,7 @@ def switch_on(one: Content, platform: Platform, listings: ListingStore) -> Claim
         The claim that matches now, or None if it did already.
     """
     listed = _own(one)
-    return None if one.on else list_again(listed, [one.bits], platform, listings)
+    return None if one.on else relist(listed, [one.bits], platform, listings)
 
 
 def name(one: Content, content_id: str, listings: ListingStore) -> None:

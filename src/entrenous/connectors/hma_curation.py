@@ -15,7 +15,7 @@ from entrenous.connectors.hma_contents import (
     NUMBER_DIGITS_MAX,
     Changed,
     Content,
-    Said,
+    ContentNote,
     add,
     annotate,
     bank_described,
@@ -176,7 +176,7 @@ class Curation:
         bits = bits_of(member(wanted, SIGNAL, str))
         if unknown := set(wanted) - {SIGNAL, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
-        said = Said.of(wanted.get("note"), wanted.get("metadata"))
+        said = ContentNote.of(wanted.get("note"), wanted.get("metadata"))
         return await self._add(bits, bank, said)
 
     async def add_photo(self, request: Request) -> Response:
@@ -186,7 +186,7 @@ class Curation:
         bank = await self._bank(request)
         hashed, form = await self.pictures.fingerprint(request)
         words = {**request.query_params, **form.untrusted_fields}
-        said_of_it = Said.of(words.get("note"), parsed(words.get("metadata", "")))
+        said_of_it = ContentNote.of(words.get("note"), parsed(words.get("metadata", "")))
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
         return await self._add(hashed.bits, bank, said_of_it)
@@ -222,7 +222,7 @@ class Curation:
     async def _bank(self, request: Request) -> Bank:
         return await run_in_threadpool(bank_called, request.path_params["bank"], self.platform)
 
-    async def _add(self, bits: bytes, bank: Bank, said_of_it: Said) -> Response:
+    async def _add(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> Response:
         number, made = await run_in_threadpool(self._list, bits, bank, said_of_it)
         answer = {"id": number, "signals": {SIGNAL: bits.hex()}}
         return _with_background(answer, self._look_back_task(made))
@@ -232,7 +232,7 @@ class Curation:
         self.platform.bank.set_bank(bank)
         return bank
 
-    def _list(self, bits: bytes, bank: Bank, said_of_it: Said) -> tuple[int, Claim | None]:
+    def _list(self, bits: bytes, bank: Bank, said_of_it: ContentNote) -> tuple[int, Claim | None]:
         number, made = add(bits, bank, said_of_it.note, self.platform)
         if said_of_it.content_id:
             name(content(number, bank, self.platform), said_of_it.content_id, self.listings)

@@ -29,7 +29,7 @@ from entrenous.connectors.hma_requests import (
 )
 from entrenous.fingerprint.nouns import Fingerprint, Match
 from entrenous.fingerprint.pdq import distance, fingerprint
-from entrenous.stop.banks import banks_as_they_act
+from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import PRIVATE
 from entrenous.stop.http.request_body import (
@@ -41,8 +41,8 @@ from entrenous.stop.http.request_body import (
     too_large,
 )
 from entrenous.stop.http.upload_requests import take_place
-from entrenous.stop.judge.scan import Seen, first_scan
-from entrenous.stop.judge.weigh import answered, called_for, release_of
+from entrenous.stop.judge.scan import HashViews, first_scan
+from entrenous.stop.judge.weigh import is_released, outcome_of, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
@@ -103,13 +103,13 @@ class HashMatch:
     bank: Bank
 
 
-def matches_near(seen: Seen, platform: Platform) -> list[HashMatch]:
+def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
     """Claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
     claims = platform.bank.claims_on(closest)
-    banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_as_they_act(platform)}
+    banks: dict[BankName, Bank] = {bank.name: bank for bank in effective_banks(platform)}
     matches = [
         HashMatch(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims
     ]
@@ -136,8 +136,8 @@ def matches_acted_on(
     ]
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _shown_in_banks(matches, wanted):
-        outcome = called_for(_match(match), match.claim, match.bank)
-        is_answered = outcome is not Outcome.LET_THROUGH and answered(
+        outcome = outcome_of(_match(match), match.claim, match.bank)
+        is_answered = outcome is not Outcome.LET_THROUGH and is_released(
             outcome, _match(match), match.claim, released
         )
         if match.bank.shadow or is_answered:
@@ -185,7 +185,7 @@ class Pictures:
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hashed, form.untrusted_photo), form
 
-    async def views(self, request: Request) -> Seen:
+    async def views(self, request: Request) -> HashViews:
         """The gate's quick scan of the form's picture; nothing if the picture is flat."""
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
@@ -194,7 +194,7 @@ class Pictures:
     def _hashed(self, untrusted_photo: bytes) -> Fingerprint:
         return fingerprint(self.platform.read_picture(untrusted_photo))
 
-    def _seen(self, untrusted_photo: bytes) -> Seen:
+    def _seen(self, untrusted_photo: bytes) -> HashViews:
         _, views = first_scan(untrusted_photo, self.platform)
         return () if views.quality < PDQ_QUALITY_MIN else views.whole
 
@@ -251,11 +251,11 @@ class Matching:
         bits = distance(one, other)
         return json_answer({SIGNAL: [bits <= PDQ_RADIUS, {"distance": bits}]})
 
-    def _in_banks(self, seen: Seen, untrusted_banks: str) -> Any:
+    def _in_banks(self, seen: HashViews, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
         return matches_in_banks(matches_near(seen, self.platform), wanted)
 
-    def _acted_on(self, seen: Seen, untrusted_banks: str) -> Any:
+    def _acted_on(self, seen: HashViews, untrusted_banks: str) -> Any:
         wanted = names_wanted(untrusted_banks, self.platform)
         return matches_acted_on(matches_near(seen, self.platform) if seen else [], wanted)
 
@@ -265,7 +265,7 @@ def json_answer(answer: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(answer, status, PRIVATE)
 
 
-def _signal(request: Request) -> Seen:
+def _signal(request: Request) -> HashViews:
     signal = needed(request, "signal")
     only_pdq(request, needs=True)
     return (("", bits_of(signal)),)

@@ -36,7 +36,7 @@ _CHUNK: Final = 1024 * 1024  # bytes
 _FRONT: Final = 64 * 1024  # longest header accepted; ours has 200 bytes
 
 
-def identity_of(key: Secret) -> Secret:
+def age_identity(key: Secret) -> Secret:
     """Return the age identity, ``AGE-SECRET-KEY-1...`` in ASCII, of a 32-byte X25519 private key.
 
     It is bech32 (BIP 173) in upper case, as in the age specification.
@@ -48,7 +48,7 @@ def identity_of(key: Secret) -> Secret:
     return Secret(f"{_PREFIX}1{letters}".upper().encode())
 
 
-def key_of(untrusted_identity: Secret) -> Secret:
+def age_private_key(untrusted_identity: Secret) -> Secret:
     """Return an age identity's X25519 private key, 32 bytes; raises ValueError if it is none."""
     text = untrusted_identity.reveal().decode(errors="replace")
     try:
@@ -175,7 +175,7 @@ class _ErrorKeepingWriter:
 
 
 def _identity(key: Secret) -> pyrage.x25519.Identity:
-    return pyrage.x25519.Identity.from_str(identity_of(key).reveal().decode())
+    return pyrage.x25519.Identity.from_str(age_identity(key).reveal().decode())
 
 
 def _five_bit_groups(data: bytes) -> list[int]:
@@ -237,7 +237,9 @@ def unseal_stream(
 
 
 NOISE_BYTES: Final = 48
-PRICE: Final = 18  # age's default: scrypt's N is 2**18, which takes 256 MiB and about a second
+SCRYPT_WORK_FACTOR: Final = (
+    18  # age's default: scrypt's N is 2**18, which takes 256 MiB and about a second
+)
 _PRICE_MAX: Final = 20  # 1 GiB, the most that an untrusted file may require
 _PART: Final = 16  # bytes of a file key, of a salt and of a nonce
 _PASSPHRASE_CHUNK: Final = 64 * 1024
@@ -254,7 +256,7 @@ _FILE: Final = re.compile(
 )
 
 
-def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
+def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price: int) -> bytes:
     """Encrypt up to 64 KiB to an age file under a passphrase, with 48 fresh random bytes,
     ``noise``.
     """
@@ -268,7 +270,7 @@ def seal_under(passphrase: Secret, data: bytes, noise: bytes, price: int) -> byt
     return header + b" " + _encode_base64(_header_mac(file_key, header)) + b"\n" + nonce + chunk
 
 
-def open_under(passphrase: Secret, untrusted_file: bytes) -> bytes:
+def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
     """Decrypt what :func:`seal_under` wrote, all or nothing.
 
     Raises:
@@ -328,7 +330,7 @@ _NONCE_BYTES: Final = 12
 _NAME: Final = b"entrenous/1 held key\0"
 
 
-def name_of(key: Secret) -> bytes:
+def stored_key_name(key: Secret) -> bytes:
     """Return eight bytes that identify a key without revealing it."""
     return hashlib.sha256(_NAME + key.reveal()).digest()[:NAME_BYTES]
 

@@ -18,7 +18,7 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-class Hashing:
+class HashingWriter:
     """A writer that counts and hashes what it passes on."""
 
     def __init__(self, writer: BinaryIO) -> None:
@@ -57,7 +57,7 @@ class HashingReader:
         return self._hash.digest()
 
 
-def lock_of(token: Secret) -> bytes:
+def token_hash(token: Secret) -> bytes:
     """Return the hash of a token that a relay stores, 32 bytes (docs/spec/content.md section 4)."""
     return sha256(_LOCK + token.reveal())
 
@@ -67,22 +67,22 @@ def equal_in_constant_time(one: bytes, other: bytes) -> bool:
     return hmac.compare_digest(one, other)
 
 
-def leaf_of(context: bytes, statement: bytes) -> bytes:
+def leaf_hash(context: bytes, statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of ``context || 0x00 || statement``."""
     return sha256(b"\x00" + context + b"\x00" + statement)
 
 
-def root_of(leaves: Sequence[bytes]) -> bytes:
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the Merkle root (section 2.1.1), 32 bytes, of at least one leaf hash."""
     if not leaves:
         raise ValueError("a tree has at least one leaf")
     if len(leaves) == 1:
         return leaves[0]
     split = _split(len(leaves))
-    return _node(root_of(leaves[:split]), root_of(leaves[split:]))
+    return _node(merkle_root(leaves[:split]), merkle_root(leaves[split:]))
 
 
-def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     """Return the inclusion proof of leaf number ``index`` (section 2.1.3.1), lowest hash first."""
     if not 0 <= index < len(leaves):
         raise ValueError("there is no such leaf")
@@ -90,11 +90,11 @@ def path_of(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
         return ()
     split = _split(len(leaves))
     if index < split:
-        return (*path_of(leaves[:split], index), root_of(leaves[split:]))
-    return (*path_of(leaves[split:], index - split), root_of(leaves[:split]))
+        return (*inclusion_proof(leaves[:split], index), merkle_root(leaves[split:]))
+    return (*inclusion_proof(leaves[split:], index - split), merkle_root(leaves[:split]))
 
 
-def root_from(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """Return the root of a tree of ``size`` leaves from an inclusion proof (section 2.1.3.2).
 
     None if no proof for ``index`` has this length.

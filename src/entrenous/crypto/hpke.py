@@ -54,7 +54,7 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
         raise BadKey from None
 
 
-def open_with(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
+def open_sealed(private: Secret, info: bytes, untrusted_sealed: bytes) -> bytes:
     """Decrypt what :func:`seal_to` sealed to this key with this ``info``.
 
     Raises:

@@ -37,7 +37,7 @@ MASTER_BYTES: Final = 64  # Ed25519 seed, then ML-DSA-65 seed
 SIGNATURE_BYTES: Final = 64 + 3309
 
 
-def new_master(seed: bytes) -> Secret:
+def master_keys(seed: bytes) -> Secret:
     """Return the private master keys for 64 random bytes."""
     if len(seed) != MASTER_BYTES:
         raise ValueError("master keys grow from 64 bytes")
@@ -170,7 +170,7 @@ def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
     return _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
 
 
-def sign_twice_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
+def sign_both_as_device(signer: DeviceSigner, context: bytes, statement: bytes) -> bytes:
     """Return both of a device's signatures over ``context || 0x00 || statement``.
 
     Ed25519's 64 bytes, then ML-DSA-65's 3,309.

@@ -33,7 +33,7 @@ _BLOCK_BYTES: Final = 128  # of SHA-512
 _SODIUM: Final = "_sodium"
 
 
-def draw_scalar(uniform: bytes) -> Secret:
+def scalar_from_random(uniform: bytes) -> Secret:
     """Return a key or a blind, 32 bytes, from 64 random ones.
 
     Raises ValueError if they reduce to zero, which has a probability of 2**-252.
@@ -57,7 +57,7 @@ def blind(private_input: Secret, scalar: Secret) -> bytes:
     return _multiply(scalar, bytes(element))
 
 
-def refuse_no_element(untrusted_element: bytes) -> None:
+def check_element(untrusted_element: bytes) -> None:
     """Raise NotAPoint unless these bytes are the canonical encoding of an element, not the
     identity.
     """
@@ -72,7 +72,7 @@ def refuse_no_element(untrusted_element: bytes) -> None:
 
 def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
     """Return the key holder's evaluated element, 32 bytes; raises NotAPoint."""
-    refuse_no_element(untrusted_blinded)
+    check_element(untrusted_blinded)
     return _multiply(key, untrusted_blinded)
 
 
@@ -82,7 +82,7 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
     A dishonest key holder can change the output undetected (RFC 9497 section 7.1), but then nothing
     sealed under the true output opens.
     """
-    refuse_no_element(untrusted_evaluated)
+    check_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
     element = _multiply(inverse, untrusted_evaluated)
     return Secret(

@@ -9,7 +9,7 @@ import vodozemac
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
-from entrenous.crypto.hpke import OVERHEAD_BYTES, open_with, seal_to
+from entrenous.crypto.hpke import OVERHEAD_BYTES, open_sealed, seal_to
 from entrenous.crypto.identity_keys import pickled_account, unpickled_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotBound
 
@@ -35,7 +35,7 @@ class OuterLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedLetter:
     """A fully opened letter, and the session's state after it."""
 
     header: bytes
@@ -85,12 +85,12 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
     """
     if len(untrusted_sealed) - OVERHEAD_BYTES not in SIZES:
         raise BadLetter
-    untrusted_frame = open_with(private, info, untrusted_sealed)
+    untrusted_frame = open_sealed(private, info, untrusted_sealed)
     header, olm_type, olm = _unframed(untrusted_frame)
     return OuterLetter(sha256(info), header, olm_type, olm)
 
 
-def belongs_to(session: Secret, around: OuterLetter) -> bool:
+def matches_session(session: Secret, around: OuterLetter) -> bool:
     """Return whether a letter that may begin a session belongs to this existing one."""
     try:
         prekey = _olm_message(around).to_pre_key()
@@ -99,7 +99,7 @@ def belongs_to(session: Secret, around: OuterLetter) -> bool:
     return prekey is not None and _unpickled(session).session_matches(prekey)
 
 
-def open_letter(session: Secret, around: OuterLetter) -> Opened:
+def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
@@ -114,12 +114,14 @@ def open_letter(session: Secret, around: OuterLetter) -> Opened:
         plaintext = opened.decrypt(message)
     except ValueError:
         raise NotBound(what="it is not the next of its session") from None
-    return Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(opened))
+    return OpenedLetter(
+        around.untrusted_header, _verified_body(around, plaintext), _pickled(opened)
+    )
 
 
 def open_first_letter(
     account: Secret, curve25519: bytes, around: OuterLetter
-) -> tuple[Opened, Secret]:
+) -> tuple[OpenedLetter, Secret]:
     """Decrypt the inner seal and start the session that this letter begins; also returns the
     account.
 
@@ -139,7 +141,9 @@ def open_first_letter(
         session, plaintext = opened.create_inbound_session(key, prekey)
     except ValueError:
         raise NotBound(what="its first key is another's, or was used before") from None
-    letter = Opened(around.untrusted_header, _verified_body(around, plaintext), _pickled(session))
+    letter = OpenedLetter(
+        around.untrusted_header, _verified_body(around, plaintext), _pickled(session)
+    )
     return letter, pickled_account(opened)
 
 

@@ -13,7 +13,7 @@ from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.nouns import BadKey
 
 
-class Sign(NamedTuple):
+class NamedEmoji(NamedTuple):
     """An emoji and its English name."""
 
     emoji: str
@@ -24,7 +24,7 @@ class Sign(NamedTuple):
 class ShortString:
     """What both people compare: seven emoji, or three numbers for those who cannot see them."""
 
-    signs: tuple[Sign, ...]
+    signs: tuple[NamedEmoji, ...]
     numbers: tuple[int, int, int]
 
 
@@ -38,7 +38,7 @@ def public_of(private: Secret) -> bytes:
     return _private_key(private).public_key().public_bytes_raw()
 
 
-def commitment_to(public: bytes) -> bytes:
+def key_commitment(public: bytes) -> bytes:
     """Return the commitment, 32 bytes, to a key that is revealed after the other side's."""
     return sha256(_COMMIT + public)
 
@@ -56,7 +56,7 @@ def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortStri
     return ShortString(signs, (first, second, third))
 
 
-def agreement(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
+def agreement_proof(private: Secret, public: bytes, transcript: bytes, by: bytes) -> bytes:
     """Return the proof, 32 bytes, that ``by`` saw this transcript and agreed; raises BadKey."""
     return derive(_shared(private, public), _AGREE + sha256(transcript) + by).reveal()
 
@@ -73,7 +73,7 @@ def _private_key(private: Secret) -> X25519PrivateKey:
 
 
 SIGNS: Final = tuple(
-    Sign(*line.split(maxsplit=1))
+    NamedEmoji(*line.split(maxsplit=1))
     for line in """
     🐶 dog
     🐱 cat

@@ -11,32 +11,38 @@ from entrenous.base.copies import ReceiptProof
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import (
     BadSignature,
+    BatchPosition,
     Card,
     DeviceKey,
     DeviceList,
     ForkedList,
     Head,
     HeldBackList,
+    HistoryRelation,
     ListedDevice,
     ListStatement,
     MasterKey,
     OldList,
     Person,
-    Place,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
     SignedPrekey,
-    Standing,
 )
 from entrenous.base.limits import REVOKED_MAX
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import equal_in_constant_time, leaf_of, root_from, root_of, sha256
+from entrenous.crypto.hashing import (
+    equal_in_constant_time,
+    leaf_hash,
+    merkle_root,
+    root_from_proof,
+    sha256,
+)
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     person_id,
     sign_both,
-    sign_twice_as_device,
+    sign_both_as_device,
     verify_batch,
     verify_both,
 )
@@ -45,7 +51,7 @@ _HEAD: Final = b"entrenous/2 list\x00"
 _LIST: Final = b"entrenous/2 list"
 
 
-def head_of(statement: bytes) -> bytes:
+def list_head(statement: bytes) -> bytes:
     """Return the head of a list: its hash, 32 bytes."""
     return sha256(_HEAD + statement)
 
@@ -55,9 +61,9 @@ def sign_list(master: Secret, statement: bytes) -> bytes:
     return sign_both(master, _LIST, statement)
 
 
-def heads_of(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
+def list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
     """Return the heads of consecutive lists, oldest first."""
-    return tuple(Head(one.said.epoch, head_of(one.statement)) for one in lists)
+    return tuple(Head(one.said.epoch, list_head(one.statement)) for one in lists)
 
 
 def verify_lists(
@@ -70,21 +76,21 @@ def verify_lists(
             predecessor or breaks a rule of succession.
     """
     verify_both(master, _LIST, lists[-1].statement, signature, what="device list")
-    heads = heads_of(lists)
+    heads = list_heads(lists)
     for before, after in zip(heads, lists[1:], strict=False):
         if after.said.previous is None or not equal_in_constant_time(
             after.said.previous, before.digest
         ):
             raise BadSignature(what="device list")
     for one, after in pairwise(lists):
-        if not follows(one.said, after.said):
+        if not may_succeed(one.said, after.said):
             raise BadSignature(what="device list")
     if _relists_revoked(lists):
         raise BadSignature(what="device list")
     return heads
 
 
-def follows(one: DeviceList, after: DeviceList) -> bool:
+def may_succeed(one: DeviceList, after: DeviceList) -> bool:
     """Return whether ``after`` may succeed ``one``.
 
     Same person, next epoch, no older protocol. Remaining devices keep their certificates, removed
@@ -124,23 +130,25 @@ def _dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> bool:
     return full and max(was.at for was in missing) <= min(now.at for now in after.revoked)
 
 
-def extends(known: Sequence[Head], shown: Sequence[Head]) -> Standing:
+def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelation:
     """Compare a shown history with the known heads; both oldest first, neither empty.
 
     Raises:
         OldList: its newest list is older than the newest known one.
         ForkedList: it has another list for a known epoch.
     """
-    check_agree(known, shown)
+    check_heads_agree(known, shown)
     newest, offered = known[-1], shown[-1]
     if offered.epoch < newest.epoch:
         raise OldList
     if offered.epoch == newest.epoch:
-        return Standing.SAME
-    return Standing.NEWER if shown[0].epoch <= newest.epoch else Standing.NEWER_UNPROVEN
+        return HistoryRelation.SAME
+    return (
+        HistoryRelation.NEWER if shown[0].epoch <= newest.epoch else HistoryRelation.NEWER_UNPROVEN
+    )
 
 
-def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
+def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
     """Compare a shown history that begins after the newest known list.
 
     Only if it begins with the very next list does it prove what happened in between.
@@ -154,10 +162,10 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
     is_next = first.epoch == known.said.epoch + 1
     if is_next:
         if first.previous is None or not equal_in_constant_time(
-            first.previous, head_of(known.statement)
+            first.previous, list_head(known.statement)
         ):
             raise ForkedList
-        if not follows(known.said, first):
+        if not may_succeed(known.said, first):
             raise BadSignature(what="device list")
     older = (
         first.speaks.floor < known.said.speaks.floor
@@ -166,10 +174,10 @@ def continues(known: ListStatement, shown: Sequence[ListStatement]) -> Standing:
     alike = all(_same_certificates(known.said, one.said) for one in shown)
     if older or not alike or _relists_revoked([known, *shown]):
         raise BadSignature(what="device list")
-    return Standing.NEWER if is_next else Standing.NEWER_UNPROVEN
+    return HistoryRelation.NEWER if is_next else HistoryRelation.NEWER_UNPROVEN
 
 
-def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
+def check_heads_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
     """Raise ForkedList if an epoch has two heads."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
@@ -177,14 +185,14 @@ def check_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
             raise ForkedList
 
 
-def check_named(named: Head, shown: Sequence[Head]) -> None:
+def check_named_head(named: Head, shown: Sequence[Head]) -> None:
     """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
         ForkedList: another head has that epoch.
         HeldBackList: it is newer than everything that the relay shows.
     """
-    check_agree(shown, [named])
+    check_heads_agree(shown, [named])
     if named.epoch > shown[-1].epoch:
         raise HeldBackList
 
@@ -213,25 +221,25 @@ def sign_certificate(master: Secret, certificate: bytes) -> bytes:
 
 def prekey_leaf(statement: bytes) -> bytes:
     """Return a prekey's leaf in its batch, 32 bytes."""
-    return leaf_of(_PREKEY, statement)
+    return leaf_hash(_PREKEY, statement)
 
 
 def receipt_leaf(statement: bytes) -> bytes:
     """Return a receipt's leaf in its batch, 32 bytes."""
-    return leaf_of(_RECEIPT, statement)
+    return leaf_hash(_RECEIPT, statement)
 
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of prekeys with both device keys, 3,373 bytes."""
-    return sign_twice_as_device(signer, _PREKEYS, batch)
+    return sign_both_as_device(signer, _PREKEYS, batch)
 
 
 def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
     """Sign a batch of receipts with both device keys, 3,373 bytes."""
-    return sign_twice_as_device(signer, _RECEIPTS, batch)
+    return sign_both_as_device(signer, _RECEIPTS, batch)
 
 
-def proof_of(signed: SignedCertificate) -> bytes:
+def certificate_hash(signed: SignedCertificate) -> bytes:
     """Return the hash, 32 bytes, that names a certificate in device lists (identity.md
     section 3).
     """
@@ -296,7 +304,7 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
     if (
         said.mailbox is not None
         or len(leaves) != said.size
-        or not equal_in_constant_time(root_of(leaves), said.root)
+        or not equal_in_constant_time(merkle_root(leaves), said.root)
     ):
         raise BadSignature(what="receipt")
 
@@ -309,8 +317,8 @@ def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None
     _verify_inclusion(receipt_leaf(statement), proof.place, proof.batch, what="receipt")
 
 
-def _verify_inclusion(leaf: bytes, place: Place, signed: SignedBatch, *, what: str) -> None:
-    root = root_from(leaf, place.index, signed.batch.size, place.path)
+def _verify_inclusion(leaf: bytes, place: BatchPosition, signed: SignedBatch, *, what: str) -> None:
+    root = root_from_proof(leaf, place.index, signed.batch.size, place.path)
     if root is None or not equal_in_constant_time(root, signed.batch.root):
         raise BadSignature(what=what)
 
@@ -322,7 +330,7 @@ def _verified_device_key(
     certificate = signed.certificate
     named = (certificate.person, certificate.device)
     if named != (said.person, listed.device) or not equal_in_constant_time(
-        proof_of(signed), listed.proof
+        certificate_hash(signed), listed.proof
     ):
         raise BadSignature(what="device certificate")
     return DeviceKey(

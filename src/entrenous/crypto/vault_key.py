@@ -80,7 +80,7 @@ def first_vault_key(stretched: Secret, device_secret: bytes, salt: bytes) -> Sec
     return derive(Secret(stretched.reveal() + device_secret), _FIRST, salt=salt)
 
 
-def asked_of_relay(stretched: Secret) -> Secret:
+def oprf_input(stretched: Secret) -> Secret:
     """Return the OPRF input, 32 bytes; the relay sees it blinded, and never the passphrase."""
     return derive(stretched, _ASKED)
 

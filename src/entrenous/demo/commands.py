@@ -18,7 +18,7 @@ from entrenous.demo import steps
 from entrenous.demo.result_page import write_page
 from entrenous.demo.sample_photos import main_photo
 from entrenous.demo.stage import Outcome, Stage, Story
-from entrenous.terminal.output import hint, say
+from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.session import NO, YES
 
 
@@ -105,8 +105,8 @@ def demo(
     fresh_folder(out)
     sent = out / f"photo{_suffix(data)}"
     sent.write_bytes(data)
-    say("Entrenous: one private photo, on this machine only. Nothing leaves it.")
-    say()
+    print_line("Entrenous: one private photo, on this machine only. Nothing leaves it.")
+    print_line()
     with Stage(out / "world") as stage:
         people = (stage.actor("ana"), stage.actor("ben"), stage.actor("caro"))
         story = Story(stage, out, sent, *people)
@@ -137,7 +137,7 @@ def _run_step(
     except EntrenousError as error:
         outcome, ok = Outcome(str(error)), False
     seconds = round(time.monotonic() - began, 2)
-    say(f"{number}  {outcome.words}  ({seconds:.1f} s)")
+    print_line(f"{number}  {outcome.words}  ({seconds:.1f} s)")
     return FinishedStep(number, name, outcome, ok, seconds)
 
 
@@ -160,10 +160,10 @@ def _summarise(out: Path, told: list[FinishedStep], *, ok: bool) -> None:
     }
     text = json.dumps(summary, indent=2, ensure_ascii=False)
     (out / SUMMARY).write_text(text + "\n", encoding="utf-8")
-    say()
+    print_line()
     if ok:
-        say("Everything was as it should be.")
-        say(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY}")
+        print_line("Everything was as it should be.")
+        print_line(f"Look at it: {out / 'index.html'}    Figures: {out / SUMMARY}")
     else:
         hint("The demonstration stopped early; the line above says where and why.")
 

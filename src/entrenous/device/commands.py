@@ -11,12 +11,12 @@ from typing import Final
 
 import typer
 
-from entrenous.base.errors import as_typed
+from entrenous.base.errors import shell_quoted
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.identities import Home, own_name
+from entrenous.device.identities import MailboxAddress, own_name
 from entrenous.device.lock_errors import NoPassphrase, NoSuchDescriptor, PassphrasesDiffer
-from entrenous.device.open_device import create_to_link, open_unlocked
+from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.store.vault_folder import Unlocked, forget_freed, was_freed
 from entrenous.terminal.interrupts import terminate_like_interrupt
@@ -25,19 +25,19 @@ from entrenous.terminal.session import session_of
 
 
 @contextmanager
-def device_of(context: typer.Context) -> Iterator[Device]:
+def opened_device(context: typer.Context) -> Iterator[Device]:
     """Unlock the device in ENTRENOUS_HOME, and lock it again on exit.
 
     Raises:
         NoVaultHere, WrongPassphrase, NoPassphrase, VaultBusy, Locked, DeviceShut.
         RelayUnreachable, OfflineWindowOver: the relay's share of the key is not available.
     """
-    with unlocked_of(context) as (device, _):
+    with unlocked_device(context) as (device, _):
         yield device
 
 
 @contextmanager
-def unlocked_of(
+def unlocked_device(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
     """Like :func:`device_of`, with the parts of the vault's key, for commands that change its lock.
@@ -61,16 +61,18 @@ def new_device(context: typer.Context) -> Iterator[Device]:
 
     Raises VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """
-    with device_to_link(context) as (device, _):
+    with new_lockable_device(context) as (device, _):
         yield device
 
 
 @contextmanager
-def device_to_link(context: typer.Context) -> Iterator[tuple[Device, Callable[[Home], None]]]:
+def new_lockable_device(
+    context: typer.Context,
+) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
     """Like :func:`new_device`; also yields the function that locks it at its new mailbox."""
     session = session_of(context)
     ask = partial(new_passphrase, session.passphrase_fd)
-    with terminate_like_interrupt(), create_to_link(session.settings, ask) as new:
+    with terminate_like_interrupt(), create_lockable_device(session.settings, ask) as new:
         yield new
 
 
@@ -92,7 +94,7 @@ def _warn_of_failed_tries(tries: int, name: str, *, freed: bool) -> None:
     hint(
         "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
         "shuts every older copy: entrenous passphrase change. If the device itself is gone, "
-        f"revoke it from another one of yours: entrenous device revoke {as_typed(name)} --lost"
+        f"revoke it from another one of yours: entrenous device revoke {shell_quoted(name)} --lost"
     )
 
 

@@ -27,23 +27,23 @@ from entrenous.base.identifiers import (
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.wire.relay_nouns import (
-    Answered,
     BlobDeposit,
     Envelope,
     EnvelopeStatus,
-    Opening,
+    Evaluation,
     PrekeyBundle,
     Prekeys,
     RelayLock,
     SendToken,
     TokenBatch,
-    Waiting,
+    VaultUnlock,
+    WaitingEnvelope,
 )
 from entrenous.wire.relay_nouns import Protocol as Spoken
 
 if TYPE_CHECKING:
-    from entrenous.base.audio_video import Clip, Cut
-    from entrenous.base.environment import Clock, Dice
+    from entrenous.base.audio_video import Clip, FrameSelection
+    from entrenous.base.environment import Clock, RandomSource
     from entrenous.device.store.ledger import VaultLedger
     from entrenous.fingerprint.nouns import Embedder
 
@@ -174,7 +174,9 @@ class Courier(Protocol):
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         """Post an envelope; durable on return, and safe to repeat."""
 
-    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
+    def waiting(
+        self, url: str, mailbox: MailboxId, owner: Secret, after: int
+    ) -> list[WaitingEnvelope]:
         """Return up to a page of envelopes with a sequence number above ``after``, oldest first."""
 
     def acknowledge(
@@ -227,12 +229,14 @@ class Courier(Protocol):
     def make_lock(self, lock: RelayLock, owner: Secret) -> None:
         """Have the relay generate a key for this device; safe to repeat; raises LockExists."""
 
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
+    def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
         """Send one blinded element, which costs a try; raises Locked, NoLock, WrongToken,
         NotAPoint.
         """
 
-    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
+    def note_opened(
+        self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
+    ) -> None:
         """Report that this generation of the vault was unlocked; raises RolledBack, NoLock."""
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
@@ -268,12 +272,12 @@ class Device:
     """
 
     clock: Clock
-    dice: Dice
+    dice: RandomSource
     vault: Vault
     ledger: VaultLedger
     courier: Courier
     read_picture: Callable[[bytes], Picture]
-    read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
+    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = no_clips
     read_sound: ReadSound = no_sounds
     check_copy: CheckCopy = no_checks
     receipts: bool = True

@@ -12,14 +12,14 @@ from typing import Final
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
-from entrenous.base.identity import Contact, DeviceKey, Head, Person, Speaks, Trust
+from entrenous.base.identity import Contact, DeviceKey, Head, Person, ProtocolRange, Trust
 from entrenous.base.limits import TOKEN_BYTES
-from entrenous.base.screen_text import as_drawn
+from entrenous.base.screen_text import visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import DeviceSigner
-from entrenous.crypto.statements import check_agree, heads_of
+from entrenous.crypto.statements import check_heads_agree, list_heads
 from entrenous.device.device import Device
-from entrenous.device.lock_errors import NobodysDevice, NotConfirmed, OfflineDevice
+from entrenous.device.lock_errors import NotConfirmed, OfflineDevice, UnfinishedDevice
 from entrenous.device.vault_tables import (
     CONTACT,
     LIST,
@@ -64,17 +64,17 @@ def contacts(device: Device) -> tuple[Contact, ...]:
     return tuple(sorted(found, key=lambda contact: contact.name))
 
 
-def as_seen(name: str) -> str:
+def lookalike_form(name: str) -> str:
     """Normalise a name so that names that look alike compare equal.
 
     Case, the encoding of accents and invisible characters are ignored.
     """
-    plain = unicodedata.normalize("NFKC", as_drawn(name)).casefold()
-    return as_drawn(unicodedata.normalize("NFKC", plain)).strip()
+    plain = unicodedata.normalize("NFKC", visible_text(name)).casefold()
+    return visible_text(unicodedata.normalize("NFKC", plain)).strip()
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class MailboxAddress:
     """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
     ``close`` is the token that deletes the mailbox, also held by her other devices and her recovery
@@ -98,7 +98,7 @@ class Identity:
     name: str
     device: DeviceId
     created_at: datetime
-    home: Home | None = None
+    home: MailboxAddress | None = None
     person: Person | None = None
     card: bytes | None = None
     master: Secret | None = None
@@ -124,17 +124,17 @@ NEXT_CLOSE = "next-close"  # the token that shall delete our mailbox
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
+class OwnIdentity:
     """The parts of an identity that every device with a relay has."""
 
     name: str
     person: Person
-    home: Home
+    home: MailboxAddress
     card: bytes
     key: DeviceKey
 
 
-def who_am_i(device: Device) -> Me:
+def own_device(device: Device) -> OwnIdentity:
     """Return this person and this device.
 
     Raises:
@@ -145,11 +145,11 @@ def who_am_i(device: Device) -> Me:
     _refuse_rolled_back(device)
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is None:
-        raise NobodysDevice
+        raise UnfinishedDevice
     if identity.person is None or identity.home is None or not identity.card:
         raise OfflineDevice
     key = next(key for key in identity.person.devices if key.device == identity.device)
-    return Me(identity.name, identity.person, identity.home, identity.card, key)
+    return OwnIdentity(identity.name, identity.person, identity.home, identity.card, key)
 
 
 def account_of(device: Device) -> Secret:
@@ -157,7 +157,7 @@ def account_of(device: Device) -> Secret:
 
     Raises OfflineDevice, RolledBack, NotConfirmed.
     """
-    refuse_unready(device)
+    refuse_unconfirmed(device)
     stored = device.vault.get(SELF, ACCOUNT)
     if stored is None:
         raise OfflineDevice
@@ -172,7 +172,7 @@ def signer_of(device: Device) -> DeviceSigner:
     return DeviceSigner(account, Secret(seed))
 
 
-def refuse_unready(device: Device) -> None:
+def refuse_unconfirmed(device: Device) -> None:
     """Return only if ratchets may advance now (device/relay_lock_client.py).
 
     Raises:
@@ -184,7 +184,7 @@ def refuse_unready(device: Device) -> None:
         raise NotConfirmed
 
 
-def is_ready(device: Device) -> bool:
+def is_confirmed(device: Device) -> bool:
     """Return whether ratchets may advance now."""
     return not any(device.vault.get(SELF, mark) is not None for mark in (UNCONFIRMED, ROLLED_BACK))
 
@@ -194,31 +194,31 @@ def _refuse_rolled_back(device: Device) -> None:
         raise RolledBack
 
 
-def keep_account(account: Secret, device: Device) -> None:
+def store_account(account: Secret, device: Device) -> None:
     device.vault.put(SELF, ACCOUNT, account.reveal())
 
 
-def keep_signer(signer: DeviceSigner, device: Device) -> None:
+def store_signer(signer: DeviceSigner, device: Device) -> None:
     """Store the keys of a new device."""
-    keep_account(signer.account, device)
+    store_account(signer.account, device)
     device.vault.put(SELF, SIGNING_SEED, signer.seed.reveal())
 
 
-def keep_identity(identity: Identity, device: Device) -> None:
+def store_identity(identity: Identity, device: Device) -> None:
     store_record(identity, SELF, IDENTITY, device.vault)
 
 
-def keep_lock_to_follow(lock: RelayLock, device: Device) -> None:
+def store_next_lock(lock: RelayLock, device: Device) -> None:
     """Record the vault's next lock; call it in the transaction that moves the device."""
     store_record(lock, SELF, LOCK_TO_FOLLOW, device.vault)
 
 
-def lock_to_follow(device: Device) -> RelayLock | None:
+def next_lock(device: Device) -> RelayLock | None:
     """Return the lock that the vault is to get at the new relay; None if it has it."""
     return load_record(RelayLock, SELF, LOCK_TO_FOLLOW, device.vault)
 
 
-def lock_followed(device: Device) -> None:
+def clear_next_lock(device: Device) -> None:
     """Record that the vault now opens with the new relay's lock; the old relay's can be deleted."""
     device.vault.drop(SELF, LOCK_TO_FOLLOW)
 
@@ -227,7 +227,7 @@ def refuse_local_address(relay_url: str, device: Device) -> None:
     """Raise OnThisMachine for a program's address on this machine, unless our relay is
     local too.
     """
-    if is_on_this_machine(relay_url) and not is_on_this_machine(who_am_i(device).home.relay_url):
+    if is_on_this_machine(relay_url) and not is_on_this_machine(own_device(device).home.relay_url):
         raise OnThisMachine
 
 
@@ -241,55 +241,55 @@ class KnownList:
 
 def known_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     """Return a person's known list heads, oldest first; our own are read from our key bundle."""
-    me = who_am_i(device)
+    me = own_device(device)
     if contact.person.id == me.person.id:
-        return heads_of(read_card(me.card).lists)
+        return list_heads(read_card(me.card).lists)
     known = load_record(KnownList, LIST, contact.person.id.hex(), device.vault)
     newest = Head(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
     return (*(head for head in older if head.epoch < newest.epoch), newest)
 
 
-def known_card(person: PersonId, device: Device) -> bytes | None:
+def known_key_bundle(person: PersonId, device: Device) -> bytes | None:
     """Return a person's newest verified key bundle."""
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     return None if known is None else known.card
 
 
-def known_speaks(person: PersonId, device: Device) -> Speaks | None:
+def known_protocols(person: PersonId, device: Device) -> ProtocolRange | None:
     """Return the protocol versions in a person's newest verified device list."""
-    card = known_card(person, device)
+    card = known_key_bundle(person, device)
     return None if card is None else read_card(card).newest.said.speaks
 
 
-def card_with(person: PersonId, head: bytes, device: Device) -> bytes | None:
+def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes | None:
     """Return a person's newest key bundle if its history contains the list with this head."""
-    card = known_card(person, device)
+    card = known_key_bundle(person, device)
     if card is None:
         return None
-    return card if head in {one.digest for one in heads_of(read_card(card).lists)} else None
+    return card if head in {one.digest for one in list_heads(read_card(card).lists)} else None
 
 
-def keep_list(person: PersonId, card: bytes, device: Device) -> None:
+def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one (people.newest_card)."""
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
-    heads |= {head.epoch: head for head in heads_of(read_card(card).lists)}
+    heads |= {head.epoch: head for head in list_heads(read_card(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
     store_record(KnownList(card, ordered), LIST, person.hex(), device.vault)
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
     """Check that a head that somebody names agrees with the known heads; raises ForkedList."""
-    check_agree(known_heads(contact, device), [named])
+    check_heads_agree(known_heads(contact, device), [named])
 
 
-def forget_list(person: PersonId, device: Device) -> None:
+def delete_device_list(person: PersonId, device: Device) -> None:
     device.vault.drop(LIST, person.hex())
 
 
 Call = Callable[[PersonId | None, str], str]
-ANOTHER: Final = "{label} (not the one you know now)"
+FORMER_NAME: Final = "{label} (not the one you know now)"
 
 
 def current_names(device: Device) -> Call:
@@ -299,12 +299,12 @@ def current_names(device: Device) -> Call:
     name now. A label typed for another channel belongs to no contact.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
-    taken = {as_seen(name) for name in names.values()}
+    taken = {lookalike_form(name) for name in names.values()}
 
     def call(person: PersonId | None, label: str) -> str:
         if person is None:
             return label
-        known = ANOTHER.format(label=label) if as_seen(label) in taken else label
+        known = FORMER_NAME.format(label=label) if lookalike_form(label) in taken else label
         return names.get(person, known)
 
     return call

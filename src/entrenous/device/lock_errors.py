@@ -81,7 +81,7 @@ class VaultExists(Refused):
     """
 
 
-class NobodysDevice(OfflineDevice):
+class UnfinishedDevice(OfflineDevice):
     """Setting up this device was interrupted, so it holds nothing and cannot be used. Set it up in
     another folder, as a further device of yours: ENTRENOUS_HOME=DIR entrenous setup --link -, or as
     your first one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL

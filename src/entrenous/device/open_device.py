@@ -8,16 +8,16 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from entrenous.base.environment import Settings, SystemClock, SystemDice
+from entrenous.base.environment import Settings, SystemClock, SystemRandomSource
 from entrenous.base.files import folder_errors
 from entrenous.base.merge_iterators import merge_iterators
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier, Device, courier_of
-from entrenous.device.identities import Home, own_other_devices
+from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.device.lock_errors import LockedOut, NoVaultHere, VaultExists
 from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
 from entrenous.device.relay_lock_client import (
-    Asking,
+    RelayShareClient,
     complete_unlock,
     lock_before_use,
     make_first_lock,
@@ -69,7 +69,7 @@ def open_unlocked(
             raise NoVaultHere(home=settings.home)
     words = passphrase()
     with _courier(settings) as courier:
-        ask = Asking(settings.home, courier, SystemClock(), SystemDice())
+        ask = RelayShareClient(settings.home, courier, SystemClock(), SystemRandomSource())
         with folder_errors(settings.home):
             opened = _unlocked(settings, words, ask, sheet)
         with closing(opened.vault) as vault, CopyChecker() as copies:
@@ -102,14 +102,14 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
     """Like :func:`create_to_link`, for just the device."""
-    with create_to_link(settings, passphrase) as (device, _):
+    with create_lockable_device(settings, passphrase) as (device, _):
         yield device
 
 
 @contextmanager
-def create_to_link(
+def create_lockable_device(
     settings: Settings, passphrase: Callable[[], Secret]
-) -> Iterator[tuple[Device, Callable[[Home], None]]]:
+) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
     """Create an empty device in ``settings.home``.
 
     It exists only once something is stored, so one that is killed before does not block the next
@@ -127,7 +127,7 @@ def create_to_link(
     with folder_errors(settings.home):
         made = create(settings.home, words)
 
-    def lock(mail: Home) -> None:
+    def lock(mail: MailboxAddress) -> None:
         nonlocal made
         made = lock_before_use(made, mail, device)
 
@@ -164,7 +164,7 @@ def _courier(settings: Settings) -> AbstractContextManager[Courier]:
 def _device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
     return Device(
         clock=SystemClock(),
-        dice=SystemDice(),
+        dice=SystemRandomSource(),
         vault=vault,
         ledger=VaultLedger(vault),
         courier=courier,

@@ -28,7 +28,7 @@ from entrenous.device.lock_errors import (
 )
 from entrenous.device.store.vault_folder import (
     AskRelay,
-    RelayPart,
+    RelayShare,
     Unlocked,
     has_vault,
     note_freed,
@@ -72,7 +72,7 @@ class RelayOrSheet:
     sheet: RecoverySheet
     used: bool = False
 
-    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
         """Return the relay's share for a stretched passphrase.
 
         Raises:
@@ -85,7 +85,7 @@ class RelayOrSheet:
         except Unreachable:
             if (lock.relay_url, lock.mailbox) == (self.sheet.relay_url, self.sheet.mailbox):
                 self.used = True
-                return RelayPart(self.sheet.output, kept_here=True)
+                return RelayShare(self.sheet.output, kept_here=True)
             if self.used:
                 raise
             raise EarlierSheet from None

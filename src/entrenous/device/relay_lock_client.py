@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.environment import Clock, Dice, Settings
+from entrenous.base.environment import Clock, RandomSource, Settings
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, WrongToken
 from entrenous.base.limits import OPENING_BYTES, OPENINGS_MAX, TOKEN_BYTES, UNLOCK_TRIES
 from entrenous.base.secret import Secret
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar, finalize
-from entrenous.crypto.vault_key import asked_of_relay, stretch
+from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
+from entrenous.crypto.vault_key import oprf_input, stretch
 from entrenous.device.device import Courier, Device, Vault, courier_of
 from entrenous.device.identities import (
     ACCOUNT,
@@ -25,10 +25,10 @@ from entrenous.device.identities import (
     SIGNING_SEED,
     UNCONFIRMED,
     UNFINISHED,
-    Home,
     Identity,
-    lock_followed,
-    lock_to_follow,
+    MailboxAddress,
+    clear_next_lock,
+    next_lock,
 )
 from entrenous.device.lock_errors import (
     DeviceShut,
@@ -40,9 +40,9 @@ from entrenous.device.lock_errors import (
     WrongPassphrase,
 )
 from entrenous.device.store.vault_folder import (
-    Head,
-    RelayPart,
+    RelayShare,
     Unlocked,
+    VaultHead,
     change_key,
     close_window,
     has_window,
@@ -61,7 +61,7 @@ from entrenous.device.vault_tables import (
     load_records,
     store_record,
 )
-from entrenous.wire.relay_nouns import Answered, NoLock, Opening, RelayLock, RolledBack
+from entrenous.wire.relay_nouns import Evaluation, NoLock, RelayLock, RolledBack, VaultUnlock
 
 
 def when_in_words(moment: datetime | None) -> str:
@@ -69,7 +69,7 @@ def when_in_words(moment: datetime | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class OldHome:
+class FormerAddress:
     """A former mailbox address, at which mail may still arrive until ``until``.
 
     After its relay did not answer, it is not asked before ``ask_after``. ``overtaken``: the relay
@@ -77,29 +77,29 @@ class OldHome:
     delete the mailbox, since a lost device knew the previous one.
     """
 
-    home: Home
+    home: MailboxAddress
     until: datetime
     ask_after: datetime | None = None
     overtaken: bool = False
     next_close: Secret | None = None
 
 
-def old_homes(device: Device) -> tuple[OldHome, ...]:
+def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
     """Return the former addresses, the first to expire first."""
-    found = load_records(OldHome, OLD_HOME, device.vault)
+    found = load_records(FormerAddress, OLD_HOME, device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
 def give_tries_back(device: Device) -> None:
     """Report to old relays that the vault opened, since their locks counted a try."""
-    for old in old_homes(device):
+    for old in former_addresses(device):
         with suppress(EntrenousError):
             note_opened_at(old.home, 1, device)
 
 
-def note_opened_at(home: Home, generation: int, device: Device) -> None:
+def note_opened_at(home: MailboxAddress, generation: int, device: Device) -> None:
     """Tell a mailbox's relay which generation of the vault was opened (docs/spec/lock.md)."""
-    opening = Opening(generation, device.dice.token(OPENING_BYTES))
+    opening = VaultUnlock(generation, device.dice.token(OPENING_BYTES))
     device.courier.note_opened(home.relay_url, home.mailbox, home.owner, opening)
 
 
@@ -107,15 +107,15 @@ _OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RelayShareClient:
     """Gets the relay's share of a vault's key: from an offline window, or by request."""
 
     home: Path
     courier: Courier
     clock: Clock
-    dice: Dice
+    dice: RandomSource
 
-    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
         """Return the relay's share for a stretched passphrase.
 
         An expired window is closed only once the relay has answered: this device's clock may be
@@ -127,7 +127,7 @@ class Asking:
         """
         window = read_window(self.home, stretched)
         if window is not None and self.clock.now() < window[0]:
-            return RelayPart(window[1], kept_here=True)
+            return RelayShare(window[1], kept_here=True)
         try:
             part = ask_relay(lock, stretched, self.courier, self.dice)
         except Unreachable:
@@ -147,7 +147,9 @@ class Asking:
             close_window(self.home)
 
 
-def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) -> RelayPart:
+def ask_relay(
+    lock: RelayLock, stretched: Secret, courier: Courier, dice: RandomSource
+) -> RelayShare:
     """Evaluate a stretched passphrase at the relay, which uses up one of ten tries.
 
     The newest token that the relay accepts is used; a rejected one costs no try.
@@ -156,17 +158,17 @@ def ask_relay(lock: RelayLock, stretched: Secret, courier: Courier, dice: Dice) 
         Locked, DeviceShut, OutdatedCopy, NotAPoint.
         RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
-    private_input, scalar = asked_of_relay(stretched), draw_scalar(dice.token(UNIFORM_BYTES))
+    private_input, scalar = oprf_input(stretched), scalar_from_random(dice.token(UNIFORM_BYTES))
     blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
             answered = _evaluate(replace(lock, unlock_token=token), blinded, courier)
             output = finalize(private_input, scalar, answered.evaluated)
-            return RelayPart(output, answered.tries, outdated=token is not lock.unlock_token)
+            return RelayShare(output, answered.tries, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 
 
-def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Answered:
+def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Evaluation:
     try:
         return courier.unlock(lock, blinded)
     except NoLock:
@@ -189,16 +191,16 @@ def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> U
         unlocked = replace(unlocked, missed=missed)
     with suppress(Unreachable):
         unlocked = revoke_earlier_tokens(
-            make_first_lock(follow_move(unlocked, device), device), device
+            make_first_lock(lock_at_new_relay(unlocked, device), device), device
         )
-    if lock_to_follow(device) is not None:
+    if next_lock(device) is not None:
         give_tries_back(device)
     if unlocked.terms.lock is not None:
         _report_opening(unlocked, device, settings)
     return unlocked
 
 
-def lock_before_use(unlocked: Unlocked, mail: Home, device: Device) -> Unlocked:
+def lock_before_use(unlocked: Unlocked, mail: MailboxAddress, device: Device) -> Unlocked:
     """Lock an empty vault at the mailbox it has created; raises RelayUnreachable."""
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.make_lock(lock, mail.owner)
@@ -218,20 +220,20 @@ def make_first_lock(unlocked: Unlocked, device: Device) -> Unlocked:
     begun = unlocked.pending.lock if unlocked.pending is not None else None
     lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
     terms = replace(unlocked.terms, lock=lock)
-    write_head(unlocked.home, Head(unlocked.terms, terms))
+    write_head(unlocked.home, VaultHead(unlocked.terms, terms))
     device.courier.make_lock(lock, mail.owner)
     part = _ask_as_owner(lock, unlocked.stretched, device)
     return change_key(unlocked, terms, unlocked.stretched, part)
 
 
-def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
+def lock_at_new_relay(unlocked: Unlocked, device: Device) -> Unlocked:
     """After a move, lock the vault at its new relay; safe to repeat after a crash.
 
     An offline window is closed, since it holds the old relay's share.
 
     Raises RelayUnreachable.
     """
-    lock = lock_to_follow(device)
+    lock = next_lock(device)
     if lock is None:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
@@ -239,7 +241,7 @@ def follow_move(unlocked: Unlocked, device: Device) -> Unlocked:
         part = _ask_as_owner(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_key(unlocked, terms, unlocked.stretched, part)
-    lock_followed(device)
+    clear_next_lock(device)
     return unlocked
 
 
@@ -273,9 +275,9 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     """
     refuse_weak(words)
     lock = unlocked.terms.lock
-    terms = new_terms(renewed(lock, device))
+    terms = new_terms(with_new_token(lock, device))
     stretched = stretch(words, terms.salt, terms.cost)
-    part = _ask_as_owner(lock, stretched, device) if lock else RelayPart()
+    part = _ask_as_owner(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_key(unlocked, terms, stretched, part)
     close_window(unlocked.home)
@@ -284,7 +286,7 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
     return changed
 
 
-def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayPart:
+def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
     """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
     count_own_tries(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
@@ -315,22 +317,22 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
 
     Raises RelayUnreachable.
     """
-    lock, mail = unlocked.terms.lock, home_of(device.vault)
+    lock, mail = unlocked.terms.lock, mailbox_address(device.vault)
     if not unlocked.part.outdated or lock is None or mail is None or not _is_at(lock, mail):
         return unlocked
     device.courier.renew_lock(lock, mail.owner)
     return replace(unlocked, part=replace(unlocked.part, outdated=False))
 
 
-def renewed(lock: RelayLock | None, device: Device) -> RelayLock | None:
+def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
     """Return the lock with a new token, unless it is at a relay that the device is leaving."""
-    mail = home_of(device.vault)
+    mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_at(lock, mail):
         return lock
     return lock.renewed(Secret(device.dice.token(TOKEN_BYTES)))
 
 
-def _is_at(lock: RelayLock, mail: Home) -> bool:
+def _is_at(lock: RelayLock, mail: MailboxAddress) -> bool:
     return (lock.relay_url, lock.mailbox) == (mail.relay_url, mail.mailbox)
 
 
@@ -339,16 +341,16 @@ _OPENING: Final = "opening"  # reported to the relay, whose answer may have been
 _OWN_TRIES: Final = "asked"  # tries this vault used itself since the relay last restored them
 
 
-def home_of(vault: Vault) -> Home | None:
+def mailbox_address(vault: Vault) -> MailboxAddress | None:
     """Return this device's mailbox address; None if it was set up without a relay."""
     identity = load_record(Identity, SELF, IDENTITY, vault)
     return identity.home if identity else None
 
 
-def home_to_lock(device: Device) -> Home | None:
+def home_to_lock(device: Device) -> MailboxAddress | None:
     """Return the address at which to make a lock; None without a mailbox."""
     unfinished = device.vault.get(SELF, UNFINISHED) is not None
-    return None if unfinished else home_of(device.vault)
+    return None if unfinished else mailbox_address(device.vault)
 
 
 def begin_opening(vault: Vault, asked: int = 0) -> None:
@@ -381,7 +383,7 @@ def confirm_opening(device: Device) -> None:
         DeviceShut: the mailbox was deleted.
         RelayUnreachable, MailboxUnknown: this opening is not confirmed.
     """
-    home = home_of(device.vault)
+    home = mailbox_address(device.vault)
     if home is None or device.vault.get(SELF, UNCONFIRMED) is None:
         return
     opening = _new_opening(device)
@@ -396,7 +398,7 @@ def confirm_opening(device: Device) -> None:
     _record_confirmation(opening, device.vault)
 
 
-def _new_opening(device: Device) -> Opening:
+def _new_opening(device: Device) -> VaultUnlock:
     """Store this opening before it is reported, since the answer may be lost.
 
     A rolled-back state reports generation 1, which is refused again, so that it never overtakes the
@@ -404,15 +406,15 @@ def _new_opening(device: Device) -> Opening:
     """
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:
-        return Opening(1, number)
-    told = load_record(Opening, SELF, _OPENING, device.vault)
+        return VaultUnlock(1, number)
+    told = load_record(VaultUnlock, SELF, _OPENING, device.vault)
     before = () if told is None else (*told.before, told.number)[-OPENINGS_MAX:]
-    opening = Opening(_generation(device.vault) + 1, number, before)
+    opening = VaultUnlock(_generation(device.vault) + 1, number, before)
     store_record(opening, SELF, _OPENING, device.vault)
     return opening
 
 
-def _record_confirmation(opening: Opening, vault: Vault) -> None:
+def _record_confirmation(opening: VaultUnlock, vault: Vault) -> None:
     with vault.together():
         vault.put(SELF, _GENERATION, opening.generation.to_bytes(8, "big"))
         vault.drop(SELF, _OPENING)

@@ -12,10 +12,17 @@ from datetime import datetime
 from itertools import count
 from typing import Final, TypeVar
 
-from entrenous.base.copies import Copy, CopyProof, Proofs, Receipted, ReceiptEvent, breaks_a_line
+from entrenous.base.copies import (
+    Copy,
+    CopyProof,
+    Proofs,
+    ReceiptEvent,
+    SignedReceipt,
+    breaks_a_line,
+)
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
 from entrenous.device.device import Device
-from entrenous.device.identities import card_with, current_names
+from entrenous.device.identities import current_names, key_bundle_with_head
 from entrenous.device.sent_messages import Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import (
     COVERED,
@@ -32,10 +39,10 @@ T = TypeVar("T")
 
 
 #: Return the name to show for a person and the label of her copy; None is a person without keys.
-Call = Callable[[PersonId | None, str], str]
+NameOf = Callable[[PersonId | None, str], str]
 
 
-def as_made(_: PersonId | None, label: str) -> str:
+def name_when_sent(_: PersonId | None, label: str) -> str:
     """Return the label as it was at the time of sending."""
     return label
 
@@ -45,7 +52,7 @@ def by_label(copies: Iterable[Copy], values: Iterable[T]) -> dict[RecipientId, T
     return dict(zip(_unique_labels([copy.to for copy in copies]), values, strict=True))
 
 
-def called(copies: Sequence[Copy], call: Call) -> Mapping[RecipientId, RecipientId]:
+def current_labels(copies: Sequence[Copy], call: NameOf) -> Mapping[RecipientId, RecipientId]:
     """Map each copy's label in the ledger to the name to show now.
 
     Characters that would break a line or control the screen are replaced; an older version allowed
@@ -96,7 +103,7 @@ def stored_trace(trace: Trace, device: Device) -> Trace | None:
     return next((one for one in kept if (one.at, one.leak_sha256) == wanted), None)
 
 
-def as_called(trace: Trace, call: Call, device: Device) -> Trace:
+def with_names(trace: Trace, call: NameOf, device: Device) -> Trace:
     """Return the trace with the names that ``call`` gives to copies of stored messages."""
     verdict, message = trace.verdict, trace.message
     others = (
@@ -115,12 +122,12 @@ def as_called(trace: Trace, call: Call, device: Device) -> Trace:
 
 
 def _current_labels(
-    name: MessageName, call: Call, device: Device
+    name: MessageName, call: NameOf, device: Device
 ) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
     with suppress(UnknownMessage):
         for copies in _copies(device.ledger.find(name)):
-            names |= called(copies, call)
+            names |= current_labels(copies, call)
     return names
 
 
@@ -149,11 +156,11 @@ def trace_here(trace: Trace | None, device: Device) -> Trace | None:
     A case keeps its trace unchanged, even when an archive has moved both.
     """
     kept = None if trace is None else stored_trace(trace, device)
-    return None if kept is None else as_called(kept, current_names(device), device)
+    return None if kept is None else with_names(kept, current_names(device), device)
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class ReceiptCoverage:
     """What a receipt for our copy covers: the hash of its manifest, and commitments to
     its marks.
     """
@@ -181,7 +188,7 @@ _RECALLED_STATES: Final = (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class CopyState:
     """The state of a copy in a few words, and since when; ``signed`` by the device that has it."""
 
     state: str
@@ -189,30 +196,30 @@ class Fate:
     signed: bool
 
 
-def fate_of(copy: SealedCopy, message: Message, device: Device) -> Fate:
+def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
     """Return the state of a copy: its device's receipts take precedence over the relay's word."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
     if copy.state in _RECALLED_STATES:
-        return Fate(copy.fate, copy.ended_at, signed=False)
+        return CopyState(copy.fate, copy.ended_at, signed=False)
     if exported is not None:
-        return Fate(_EXPORTED, exported.at, signed=True)
+        return CopyState(_EXPORTED, exported.at, signed=True)
     if opened is not None:
-        return Fate(EnvelopeState.OPENED.value, opened.at, signed=True)
+        return CopyState(EnvelopeState.OPENED.value, opened.at, signed=True)
     told = {
         EnvelopeState.OPENED: copy.opened_at,
         EnvelopeState.LOST: None,
         EnvelopeState.EXPIRED: message.expires_at,
     }
     if copy.state in told:
-        return Fate(copy.fate, told[copy.state], signed=False)
+        return CopyState(copy.fate, told[copy.state], signed=False)
     if delivered is not None:
-        return Fate(EnvelopeState.DELIVERED.value, delivered.at, signed=True)
-    return Fate(copy.fate, copy.delivered_at, signed=False)
+        return CopyState(EnvelopeState.DELIVERED.value, delivered.at, signed=True)
+    return CopyState(copy.fate, copy.delivered_at, signed=False)
 
 
-def proofs_of(message: MessageId, device: Device) -> Proofs:
+def receipt_proofs(message: MessageId, device: Device) -> Proofs:
     """Return the receipts for all copies of a message, and what they cover.
 
     Receipts under a device list that no key bundle here proves are omitted.
@@ -220,21 +227,21 @@ def proofs_of(message: MessageId, device: Device) -> Proofs:
     every = load_records(SealedCopy, SEALED, device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()
     for copy in (copy for copy in every if copy.message == message):
-        covered = load_record(Covered, COVERED, copy.envelope.hex(), device.vault)
+        covered = load_record(ReceiptCoverage, COVERED, copy.envelope.hex(), device.vault)
         if covered is None:
             continue
         receipts = _receipts(copy.envelope, device)
         proven = {one.head: _proving_bundle(copy.person, one.head, device) for one in receipts}
         cards |= {head: card for head, card in proven.items() if card}
         receipts = [one for one in receipts if one.head in cards]
-        said = tuple(Receipted(one.statement, one.proof) for one in receipts)
+        said = tuple(SignedReceipt(one.statement, one.proof) for one in receipts)
         proofs.append(CopyProof(message, copy.person, copy.device, covered.marks, said))
     return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
 
 
 def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:
     """Return the key bundle that proves a receipt's list: one stored with it, or a later one."""
-    return device.vault.get(RECEIPT_CARD, head.hex()) or card_with(person, head, device)
+    return device.vault.get(RECEIPT_CARD, head.hex()) or key_bundle_with_head(person, head, device)
 
 
 def _receipts(envelope: EnvelopeId, device: Device) -> list[ProvenReceipt]:

@@ -19,7 +19,7 @@ SELF: Final = "self"  # names of this device's own records
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
 LINK_NOTICE: Final = "link-notice"  # order: outcomes of links, to be shown once
-CHORE: Final = "chore-2"  # last token hash: tokens to register before a letter announces them
+RELAY_TASK: Final = "chore-2"  # last token hash: tokens to register before a letter announces them
 BATCH: Final = "batch"  # order: encoded token changes to send to our relay
 WITHDRAW: Final = "withdraw-2"  # last token hash: tokens to revoke
 WITHDRAWN: Final = "withdrawn"  # last token hash: tokens that the relay has revoked
@@ -28,7 +28,7 @@ WINDOW_OLD: Final = "window-old"  # PEER and token hash: token ranges that were 
 COVERED: Final = "covered"  # envelope: what a receipt for a copy of ours has to cover
 RESTORED: Final = "restored"  # relay: when it was asked, and when it had last been restored
 SENT_FROM: Final = "sent-from"  # INBOX: the device that wrote it
-OWED: Final = "owed"  # PEER, envelope and event: receipts not sent yet
+OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts not sent yet
 RECEIPT: Final = "receipt"  # envelope and event: receipts for copies of ours
 RECEIPT_CARD: Final = "receipt-card"  # list head: the key bundle that proves its receipts
 WINDOW_OUT: Final = "window-out"  # PEER: the token range we may write to them with
@@ -46,32 +46,34 @@ GREET: Final = "greet"  # person: used our invite and has no answer yet
 RECALLED: Final = "recalled"  # INBOX: recalled before it arrived; the second of the notification
 DOWNLOAD: Final = "download"  # INBOX and place: a partly downloaded blob
 FINISH: Final = "finish-2"  # INBOX and attempt: opened, but not reported to the relay yet
-ASIDE: Final = "aside"  # envelope: undecryptable letters, not reported yet
-LATE: Final = "late"  # envelope: letters awaiting a device list unknown to us yet
-NEWER: Final = "newer"  # envelope: letters of a kind for newer programs, not reported yet
+UNDECRYPTABLE: Final = "aside"  # envelope: undecryptable letters, not reported yet
+AWAITING_LIST: Final = "late"  # envelope: letters awaiting a device list unknown to us yet
+FROM_NEWER_PROGRAM: Final = (
+    "newer"  # envelope: letters of a kind for newer programs, not reported yet
+)
 LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
 TALK: Final = "talk"  # person, microsecond and message: the newest that we sent her
-HEARD: Final = "heard"  # PEER: when a letter from this device last came
-CHANGED: Final = "changed"  # order: key changes, not reported yet
+LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last came
+KEY_CHANGE: Final = "changed"  # order: key changes, not reported yet
 COMPARE: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
 FIRST_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
 GREETED: Final = "greeted"  # PEER: when we told a device how to write to us
 GREET_DEVICE: Final = "greet-device"  # PEER: devices that we have yet to tell
 SIBLING: Final = "sibling"  # device: this person's linked devices
-NAMED: Final = "named"  # person: a list head that a letter names, and that we have not seen
+NAMED_HEAD: Final = "named"  # person: a list head that a letter names, and that we have not seen
 FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
 CLOSE: Final = "close"  # mailbox: to be deleted
 NEXT_HOME: Final = "next-home"  # relay: where we may be about to move
 OLD_HOME: Final = "old-home"  # mailbox: former addresses, where mail may still come
 CLOSED: Final = "closed"  # mailbox: recently deleted ones of removed devices
 STAMP: Final = "stamp"  # record: when something that linked devices should know changed
-TOLD: Final = "told"  # device and record: what linked devices know
+SIBLING_KNOWS: Final = "told"  # device and record: what linked devices know
 #: Tables that a rolled-back state must not use.
 RATCHET_TABLES: Final = (
-    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, LATE),
-    *(CHORE, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
+    *(PEER, OWN_KEY, OUTBOX, GREET, FINISH, INVITE, AWAITING_LIST),
+    *(RELAY_TASK, BATCH, WITHDRAW, WINDOW_IN, WINDOW_OLD, WINDOW_OUT, WINDOW_TOLD),
 )
 
 

@@ -43,7 +43,7 @@ def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels,
                 round(left * across) : round(right * across),
             ]
         )
-        for top, bottom, left, right in insides(grey)
+        for top, bottom, left, right in boxes_inside_frames(grey)
     )
 
 
@@ -76,7 +76,7 @@ def _first_row(pixels: Pixels) -> Floats:
     return np.asarray(row, dtype=np.float32)
 
 
-def insides(grey: Floats) -> tuple[Box, ...]:
+def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
     """The boxes inside the nested frames of a grey picture, at most three.
 
     A box of less than 30 % of a side is left out, because then the frame is part of the picture.

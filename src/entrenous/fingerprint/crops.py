@@ -17,8 +17,8 @@ from entrenous.fingerprint.pdq import (
     Floats,
     cosines,
     frequencies,
+    pixels_on_white,
     qualities,
-    seen_pixels,
     to_bits,
     window_axes,
 )
@@ -37,7 +37,7 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
     they would match other pictures.
     """
     found: dict[bytes, None] = {}
-    pixels = seen_pixels(picture)
+    pixels = pixels_on_white(picture)
     for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
         detailed = blocks[qualities(blocks) >= WINDOW_QUALITY_MIN]
         hashes = to_bits(frequencies(detailed))
@@ -122,12 +122,12 @@ WIDENS: Final = 4  # 0 to 6 %: PDQ nearly always tolerates such a guess
 FAR: Final = 7  # 0 to 12 %: PDQ tolerates it about every second time
 
 
-def trimmed(grey: Floats) -> Floats:
+def trimmed_spectra(grey: Floats) -> Floats:
     """The spectra (N, 16, 16) of pictures (..., H, W) without 0 to 12 % at each edge: 313 each."""
     return _cut(grey, np.arange(TRIMS, dtype=np.float64) * TRIM)
 
 
-def wider(grey: Floats, steps: int = WIDENS) -> Floats:
+def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
     """The spectra (N, 16, 16) of a picture enlarged by 0 to ``steps`` - 1 times 2 % at each edge.
 
     These are 128 for ``WIDENS``, 1,201 for ``FAR``.
@@ -139,7 +139,7 @@ def wider(grey: Floats, steps: int = WIDENS) -> Floats:
     return _cut(padded, cut / (1 + 2 * margin))
 
 
-def same(grey: Floats) -> Floats:
+def registered_window_spectra(grey: Floats) -> Floats:
     """The spectra (525, 16, 16) of the windows that would be registered for this picture."""
     edges = grid_edges()
     return spectra(grey, edges, edges)[registered(edges, edges)]
@@ -185,7 +185,7 @@ ANGLES: Final = (-10.0, -7.5, -5.0, -2.5, 2.5, 5.0, 7.5, 10.0)  # degrees; PDQ t
 SLIGHT: Final = (-3.5, -2.0, 2.0, 3.5)  # beyond this, too much was cut off for the whole to match
 
 
-def turned_back(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
+def rotations(grey: Floats, angles: Sequence[float] = ANGLES) -> Floats:
     """(A, H, W): a grey picture rotated about its centre by A angles, with replicated edges."""
     height, width = grey.shape
     middle = ((width - 1) / 2, (height - 1) / 2)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.fingerprint.borders import Box, insides, thumbnail
+from entrenous.fingerprint.borders import Box, boxes_inside_frames, thumbnail
 from entrenous.fingerprint.nouns import (
     EMBEDDINGS_MAX,
     LARGEST,
@@ -129,7 +129,7 @@ def _boxes(grey: PdqFloats) -> list[Box]:
         (round(a * height), round(b * height), round(c * width), round(d * width))
         for a, b, c, d in _SHARES
     ]
-    likely = (*insides(grey), *boxes(grey))
+    likely = (*boxes_inside_frames(grey), *boxes(grey))
     return list(dict.fromkeys([*likely[: WINDOWS - len(shares)], *shares]))
 
 

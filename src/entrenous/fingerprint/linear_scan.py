@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 
 Numbers = NDArray[np.int64]
 
@@ -48,9 +48,9 @@ class Pairs:
         first = np.r_[True, (np.diff(query) != 0) | (np.diff(entry) != 0)]
         return Pairs(query[first], entry[first], self.distance[order[first]])
 
-    def near(self) -> list[Near]:
+    def near(self) -> list[NearHash]:
         columns = (self.query.tolist(), self.entry.tolist(), self.distance.tolist())
-        return [Near(*one) for one in zip(*columns, strict=True)]
+        return [NearHash(*one) for one in zip(*columns, strict=True)]
 
 
 Words = NDArray[np.uint64]
@@ -100,7 +100,7 @@ class ScanIndex:
         words = np.concatenate([self.words, as_words(hashes).T], axis=1)
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
 
-    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[Near]:
+    def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[NearHash]:
         """Every pair of a query and an entry that differ in at most ``radius`` bits."""
         return self.pairs(as_words(queries), radius).near()
 

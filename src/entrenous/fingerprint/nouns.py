@@ -106,7 +106,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class NearHash:
     """A query (by index) and a registered entry, ``distance`` bits apart."""
 
     query: int

@@ -28,7 +28,7 @@ Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def without_writing(grey: Floats, least: int) -> Floats:
+def spectra_without_text(grey: Floats, least: int) -> Floats:
     """The spectra (N, 16, 16) of a picture (H, W) without light or dark letters.
 
     There are at most four, those with a PDQ quality of at least ``least``.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES
-from entrenous.base.picture import FullSize, Picture
+from entrenous.base.picture import OriginalSize, Picture
 from entrenous.fingerprint.nouns import Fingerprint
 
 Floats = NDArray[np.float32]
@@ -132,11 +132,11 @@ def fingerprint(picture: Picture) -> Fingerprint:
     A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference.
     Transparent parts count as white.
     """
-    blocks = shrink(looked_pixels(picture), picture.shrunk_from, picture.shrunk_by)
+    blocks = shrink(pixels_or_luma(picture), picture.shrunk_from, picture.shrunk_by)
     return Fingerprint(KIND, to_bits(frequencies(blocks)), quality(blocks))
 
 
-def seen_pixels(picture: Picture) -> Pixels:
+def pixels_on_white(picture: Picture) -> Pixels:
     """The (H, W, 3) pixels as a viewer shows them, with transparent parts on white."""
     pixels: Pixels = np.asarray(picture)
     if picture.alpha is None:
@@ -147,14 +147,14 @@ def seen_pixels(picture: Picture) -> Pixels:
     return mixed.astype(np.uint8)
 
 
-def looked_pixels(picture: Picture) -> Pixels:
+def pixels_or_luma(picture: Picture) -> Pixels:
     """:func:`seen_pixels`, or the (H, W) luma of a picture without colours."""
     if picture.luma_alone and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
-    return seen_pixels(picture)
+    return pixels_on_white(picture)
 
 
-def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> Floats:
+def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1) -> Floats:
     """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows are processed a few at a time, so that a large picture is never copied as a whole. If a
@@ -167,7 +167,7 @@ def shrink(pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1) -> 
         down, across_px = (-(-side // SIDE_PX_MAX) for side in pixels.shape[:2])
         pixels = pixels[::down, ::across_px]
     height_px, width_px = pixels.shape[:2]
-    wide, high, from_right, from_below = full or FullSize(width_px, height_px)
+    wide, high, from_right, from_below = full or OriginalSize(width_px, height_px)
     axis = reference_axis(high, shrunk_by, from_end=from_below)
     spans = reference_spans(high, shrunk_by, from_end=from_below)
     at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_SAMPLES else 1
@@ -236,16 +236,16 @@ def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
 
     ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before mirroring.
     """
-    return pixel_orientations(seen_pixels(picture), picture.shrunk_from, picture.shrunk_by)
+    return pixel_orientations(pixels_on_white(picture), picture.shrunk_from, picture.shrunk_by)
 
 
 def pixel_orientations(
-    pixels: Pixels, full: FullSize | None = None, shrunk_by: int = 1
+    pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
     """:func:`orientations` of pixels as in :func:`shrink`."""
     blocks = shrink(pixels, full, shrunk_by)
     detail = quality(blocks)
-    turned = turn(frequencies(blocks))
+    turned = spectrum_orientations(frequencies(blocks))
     hashes = to_bits(np.stack(list(turned.values())))
     return {
         how: Fingerprint(KIND, hashes[start : start + PDQ_BYTES], detail)
@@ -253,7 +253,7 @@ def pixel_orientations(
     }
 
 
-def turn(spectrum: Floats) -> Mapping[str, Floats]:
+def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
     """The spectra (..., 16, 16) of the eight orientations, from the spectrum of one."""
     down, across = _FLIP[:, None], _FLIP[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
@@ -269,7 +269,7 @@ def turn(spectrum: Floats) -> Mapping[str, Floats]:
     }
 
 
-TURNS: Final = tuple(turn(np.zeros((KEPT, KEPT), np.float32)))
+TURNS: Final = tuple(spectrum_orientations(np.zeros((KEPT, KEPT), np.float32)))
 """The names of all eight orientations."""
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.keypoints import Points, Vocabulary, points_of
-from entrenous.fingerprint.pdq import Pixels, fingerprint, seen_pixels
+from entrenous.fingerprint.pdq import Pixels, fingerprint, pixels_on_white
 
 Floats = NDArray[np.float32]
 Cells = NDArray[np.uint8]
@@ -211,7 +211,7 @@ class PictureRecord:
 
 def record_of(picture: Picture) -> bytes:
     """The record of a sent picture: about 7.6 kB at most."""
-    bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), seen_pixels(picture)
+    bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
     cells = layout_of(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
     return _VERSION + bits + layout + packed(pixels, Vocabulary.shipped())

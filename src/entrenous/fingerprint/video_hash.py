@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Cut, Frame, Pace
+from entrenous.base.audio_video import Frame, FrameSampler, FrameSelection
 from entrenous.base.limits import PDQ_BYTES, PDQ_QUALITY_MIN
 from entrenous.fingerprint.borders import SIDE_PX as BORDERS_SIDE_PX
 from entrenous.fingerprint.nouns import (
@@ -36,14 +36,14 @@ from entrenous.fingerprint.pdq import (
     frequencies,
     quality,
     reference_axis,
+    spectrum_orientations,
     to_bits,
-    turn,
 )
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
 
 SIDE_PX: Final = 1024
-REGISTERED: Final = Cut(side_px=SIDE_PX, apart_s=0.125, frames_max=PRINT_FRAMES_MAX)
-LOOKED_AT: Final = Cut(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK_FRAMES_MAX)
+REGISTERED: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.125, frames_max=PRINT_FRAMES_MAX)
+LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK_FRAMES_MAX)
 
 
 def registered(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
@@ -59,7 +59,7 @@ def looked_at(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     return paced(frames, LOOKED_AT.pace(length_s), LOOK_FRAMES_MAX)
 
 
-def paced(frames: Iterable[Frame], pace: Pace, limit: int) -> Iterator[Frame]:
+def paced(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
     """At most ``limit`` frames chosen by the pace; they must be in time order."""
     return islice((frame for frame in frames if pace.takes(frame.at_s)), limit)
 
@@ -131,7 +131,7 @@ class Trims:
         self._moments.add(moment)
         down, across = zip(*_ALIKE, strict=True)
         spectra = _spectra(luma, _EDGES)[list(down), list(across)]
-        for how, turned in turn(spectra).items():
+        for how, turned in spectrum_orientations(spectra).items():
             done = TRIMMED if how == UPRIGHT else f"{how}, {TRIMMED}"
             hashes = to_bits(turned)
             self.views += [
@@ -193,12 +193,12 @@ def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
     """Those that differ by more than 10 bits from the last one returned."""
     before: FramePrint | None = None
     for one in prints:
-        if before is None or apart(one.bits, before.bits) > NEIGHBOUR_BITS:
+        if before is None or differing_bits(one.bits, before.bits) > NEIGHBOUR_BITS:
             before = one
             yield one
 
 
-def apart(one: bytes, other: bytes) -> int:
+def differing_bits(one: bytes, other: bytes) -> int:
     """The number of differing bits of 256."""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
@@ -313,7 +313,7 @@ def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
         trims.see(luma if cut is None else cut, round(1000 * frame.at_s))
         spectrum = frequencies(inner)
         bits = to_bits(spectrum)
-        if not kept or apart(bits, kept[-1].bits) > SAME_BITS:
+        if not kept or differing_bits(bits, kept[-1].bits) > SAME_BITS:
             whole = spectrum if cut is None else frequencies(blocks)
             kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
     views = _views([one.whole for one in kept], "")
@@ -328,7 +328,7 @@ def _views(spectra: list[Floats], done: str) -> list[View]:
     if not spectra:
         return []
     views = []
-    for how, turned in turn(np.stack(spectra)).items():
+    for how, turned in spectrum_orientations(np.stack(spectra)).items():
         hashes = to_bits(turned)
         cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
         views.append(View(_view_name(how, done), cut))

@@ -11,7 +11,7 @@ from entrenous.learn.check_up import Advice
 from entrenous.learn.check_up import check_up as look
 from entrenous.learn.lesson import lesson, lesson_names
 from entrenous.learn.this_machine import inspect_machine
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.session import NO, YES, session_of
 
 MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
@@ -43,13 +43,13 @@ def learn(name: Annotated[str | None, typer.Argument(help="A lesson's name.")] =
     """Five-minute lessons; each ends in one setting changed."""
     if name is None:
         for known in lesson_names():
-            say(f"{known}  {lesson(known).title}")
-        say("read one: entrenous learn NAME")
+            print_line(f"{known}  {lesson(known).title}")
+        print_line("read one: entrenous learn NAME")
         return
     found = lesson(name)
-    say(found.title)
-    say()
-    say(found.text)
+    print_line(found.title)
+    print_line()
+    print_line(found.text)
 
 
 def _passphrase(descriptor: int | None) -> Secret | None:
@@ -62,10 +62,10 @@ def _passphrase(descriptor: int | None) -> Secret | None:
 
 def _print_advice(advice: list[Advice]) -> None:
     for one in advice:
-        say(f"{MARK[one.path.value]} {one.closes}")
-        say(f"        {one.found}")
+        print_line(f"{MARK[one.path.value]} {one.closes}")
+        print_line(f"        {one.found}")
         if one.next_step:
-            say(f"        next: {one.next_step}")
+            print_line(f"        next: {one.next_step}")
 
 
 def _shown(one: Advice) -> dict[str, object]:

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from entrenous.base.audio_video import (
     Clip,
     ClipBroken,
+    ClipFormat,
     ClipTooLong,
-    Coded,
     Colours,
-    Cut,
     Frame,
+    FramePrediction,
+    FrameSelection,
     FramesTooLarge,
     FramesUnknown,
     NoFrames,
-    Shown,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
@@ -36,18 +36,18 @@ CODECS: Final = frozenset(
 # codecs where every frame is I, P or B and is shown; others hide frames or have no B
 _FRAME_TYPES_KNOWN: Final = frozenset(("h264", "hevc", "mpeg4", "h263"))
 _KINDS: Final = {
-    PictureType.I: Coded.WHOLE,
-    PictureType.P: Coded.FORWARD,
-    PictureType.B: Coded.BOTH_WAYS,
+    PictureType.I: FramePrediction.WHOLE,
+    PictureType.P: FramePrediction.FORWARD,
+    PictureType.B: FramePrediction.BOTH_WAYS,
 }
 _RATE: Final = Fraction(30)  # for files without a rate
 _RATES: Final = (Fraction(1, 10), Fraction(1000))
-_EVERYTHING: Final = Cut()
+_EVERYTHING: Final = FrameSelection()
 _PICTURES_ONLY: Final = {"err_detect": "careful"}
 
 
 @contextmanager
-def read_clip(untrusted_data: bytes, cut: Cut = _EVERYTHING) -> Iterator[Clip]:
+def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Iterator[Clip]:
     """Open a clip; its frames are decoded while the caller iterates.
 
     Raises:
@@ -87,7 +87,7 @@ def pictures_of(container: Any) -> Any:
     raise FramesUnknown if unknown else NoFrames
 
 
-def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
+def _shown(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
     """Properties of the video; the first frame is decoded because only it has the rotation."""
     context = stream.codec_context
     _check_size(context.width, context.height)
@@ -105,10 +105,10 @@ def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
         _known_code_point(first.color_primaries),
         _known_code_point(first.color_trc),
     )
-    return Shown(width, height, _rate(stream), _length(container, stream), colours, aspect)
+    return ClipFormat(width, height, _rate(stream), _length(container, stream), colours, aspect)
 
 
-def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Frame]:
+def _frames(container: Any, stream: Any, shown: ClipFormat, cut: FrameSelection) -> Iterator[Frame]:
     base = stream.time_base
     kinds = _KINDS if stream.codec_context.name in _FRAME_TYPES_KNOWN else {}
     start = (stream.start_time or 0) * base
@@ -127,7 +127,7 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
             continue
         if not pace.takes(max(at, 0.0)):
             continue
-        coded = kinds.get(raw.pict_type, Coded.UNKNOWN)
+        coded = kinds.get(raw.pict_type, FramePrediction.UNKNOWN)
         yield Frame(max(at, 0.0), shown.width_px, shown.height_px, _planes(raw, shown), coded)
 
 
@@ -151,7 +151,7 @@ def _check_order(at_s: float, before_s: float) -> float:
     raise ClipBroken
 
 
-def _planes(raw: Any, shown: Shown) -> bytes:
+def _planes(raw: Any, shown: ClipFormat) -> bytes:
     turns = _quarter_turns(raw)
     width, height = shown.width_px, shown.height_px
     if turns % 2:

@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Coded, Frame, Shown, Timing
+from entrenous.base.audio_video import ClipFormat, Frame, FramePrediction, SoundTiming
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.completeness import without_user_data
 
@@ -32,9 +32,9 @@ _PRESET: Final = "veryfast"  # half the time of the next slower preset, for a te
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
 _BOTH_WAYS_MAX: Final = 8  # consecutive B frames: the most that phones and web encoders write
 _KINDS: Final = {
-    Coded.WHOLE: PictureType.I,
-    Coded.FORWARD: PictureType.P,
-    Coded.BOTH_WAYS: PictureType.B,
+    FramePrediction.WHOLE: PictureType.I,
+    FramePrediction.FORWARD: PictureType.P,
+    FramePrediction.BOTH_WAYS: PictureType.B,
 }
 _NO_METADATA: Final = {"fflags": "+bitexact", "empty_hdlr_name": "1"}
 _NO_SETTINGS: Final = "filter_units=remove_types=6"  # x264 writes its settings into every file
@@ -49,7 +49,7 @@ class Track(NamedTuple):
 
     samples: Samples
     rate_hz: int
-    timing: Timing = Timing()
+    timing: SoundTiming = SoundTiming()
 
 
 class ClipWriter:
@@ -63,7 +63,7 @@ class ClipWriter:
     """
 
     def __init__(
-        self, shown: Shown, crf: float, sound: Track | None = None, threads: int = 1
+        self, shown: ClipFormat, crf: float, sound: Track | None = None, threads: int = 1
     ) -> None:
         self._file = io.BytesIO()
         self._shown = shown
@@ -73,7 +73,13 @@ class ClipWriter:
         self._sound = None if sound is None else _SoundTrack(self._container, sound)
         self._picture_delay_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
 
-    def add(self, luma: Planes, chroma: Planes, at_s: float, coded: Coded = Coded.UNKNOWN) -> None:
+    def add(
+        self,
+        luma: Planes,
+        chroma: Planes,
+        at_s: float,
+        coded: FramePrediction = FramePrediction.UNKNOWN,
+    ) -> None:
         """Add one frame: luma (H, W), and both chroma planes in one array.
 
         ``at_s`` counts from the start of the picture, which may be later than that of the sound.
@@ -107,7 +113,7 @@ class ClipWriter:
                 self._container.mux(packet)
 
 
-def _video(container: Any, shown: Shown, crf: float, threads: int) -> Any:
+def _video(container: Any, shown: ClipFormat, crf: float, threads: int) -> Any:
     stream = container.add_stream("libx264", rate=shown.rate)
     stream.width, stream.height, stream.pix_fmt = shown.width_px, shown.height_px, "yuv420p"
     stream.options = {

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from entrenous.base.picture import Medium, NotAPicture, PictureFormat
+from entrenous.base.picture import MediaKind, NotAPicture, PictureFormat
 
 _STARTS: Final = (
     (b"\xff\xd8\xff", PictureFormat.JPEG),
@@ -23,7 +23,7 @@ _SOUND_BRANDS: Final = frozenset({b"M4A ", b"M4B "})
 _EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
-def medium_of(untrusted_data: bytes) -> Medium:
+def medium_of(untrusted_data: bytes) -> MediaKind:
     """The medium to open these bytes as; unknown bytes are tried as a picture.
 
     MP4, MOV and WebM may hold sound alone. They count as clips, and callers that find no frames
@@ -31,17 +31,17 @@ def medium_of(untrusted_data: bytes) -> Medium:
     """
     start = untrusted_data[:12]
     if start.startswith(_SOUND_STARTS) or (start[:4] == b"RIFF" and start[8:] == b"WAVE"):
-        return Medium.SOUND
+        return MediaKind.SOUND
     if start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE0 == 0xE0 and start[1] != 0xFE:
-        return Medium.SOUND  # frame sync of MPEG audio and ADTS; FF FE starts UTF-16 text
+        return MediaKind.SOUND  # frame sync of MPEG audio and ADTS; FF FE starts UTF-16 text
     if start.startswith(_EBML) or (start[:4] == b"RIFF" and start[8:] == b"AVI "):
-        return Medium.CLIP
+        return MediaKind.CLIP
     brands = _brands(untrusted_data)
     if brands & _SOUND_BRANDS:
-        return Medium.SOUND
+        return MediaKind.SOUND
     still = brands & (_AVIF_BRANDS | _HEIC_BRANDS)
     is_clip = bool(brands and not still) or _is_old_quicktime(untrusted_data)
-    return Medium.CLIP if is_clip else Medium.PICTURE
+    return MediaKind.CLIP if is_clip else MediaKind.PICTURE
 
 
 def _is_old_quicktime(untrusted_data: bytes) -> bool:

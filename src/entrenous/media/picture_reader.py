@@ -19,8 +19,8 @@ from entrenous.base.picture import (
     CutShort,
     DecoderGaveUp,
     Encoding,
-    FullSize,
     NotAPicture,
+    OriginalSize,
     Picture,
     PictureFormat,
     TooManyPixels,
@@ -192,10 +192,10 @@ _FROM_RIGHT: Final = frozenset(_TURNS[orientation] for orientation in (2, 3, 6, 
 _FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 8))
 
 
-def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> FullSize:
+def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
     """The full size of a picture that was decoded smaller and then turned."""
     wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
-    return FullSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
+    return OriginalSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:

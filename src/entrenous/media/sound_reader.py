@@ -19,9 +19,9 @@ from entrenous.base.audio_video import (
     SoundBroken,
     SoundEncoding,
     SoundFormat,
+    SoundTiming,
     SoundTooLong,
     SoundUnknown,
-    Timing,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import SOUND_LENGTH_S_MAX, SOUND_RATE_HZ_MAX
@@ -76,7 +76,7 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
             raise SoundBroken
         samples = np.concatenate(parts)
         encoding = _encoding(container, stream)
-        timing = Timing() if mono_hz else _timing(container, timeline)
+        timing = SoundTiming() if mono_hz else _timing(container, timeline)
         return Sound(mono_hz or rate, samples.shape[1], samples.tobytes(), encoding, timing)
 
 
@@ -103,16 +103,16 @@ class Timeline:
             self._record_gap(at_s - self._start_s)
         self._sample_count += samples
 
-    def beside(self, picture_s: float) -> Timing:
+    def beside(self, picture_s: float) -> SoundTiming:
         """The timing relative to a picture that begins at ``picture_s`` on the same clock."""
         offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
         if abs(offset_s) <= _STARTS_APART_S:
-            return Timing(0, silences)
+            return SoundTiming(0, silences)
         if offset_s > 0.0:
-            return Timing(0, (Silence(0, offset), *silences))
-        return Timing(min(offset, self._sample_count + self._silence_count), silences)
+            return SoundTiming(0, (Silence(0, offset), *silences))
+        return SoundTiming(min(offset, self._sample_count + self._silence_count), silences)
 
     def _record_gap(self, at_s: float) -> None:
         gap = round(at_s * self._rate_hz) - self._sample_count - self._silence_count
@@ -121,9 +121,9 @@ class Timeline:
             self._silence_count += self._silences[-1].length
 
 
-def _timing(container: Any, timeline: Timeline) -> Timing:
+def _timing(container: Any, timeline: Timeline) -> SoundTiming:
     picture_s = picture_start_s(container)
-    return Timing() if picture_s is None else timeline.beside(picture_s)
+    return SoundTiming() if picture_s is None else timeline.beside(picture_s)
 
 
 def _require_no_frames(container: Any) -> None:

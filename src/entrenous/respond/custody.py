@@ -60,9 +60,9 @@ class ChainBroken(Unproven):
 
 CASES: Final = "cases"  # the vault's table; keys are case names
 LINKS: Final = "custody"
-ERASED: Final = "erased-case"
+ERASED_CASES: Final = "erased-case"
 _SCHEMA: Final = "entrenous/custody/1"
-NOTHING: Final = bytes(SHA256_BYTES)
+ZERO_HASH: Final = bytes(SHA256_BYTES)
 
 
 def custody_link(
@@ -80,10 +80,10 @@ def custody_link(
         actor=actor,
         act=what,
         purpose=purpose,
-        before=last.after if last else NOTHING,
+        before=last.after if last else ZERO_HASH,
         after=after,
-        previous=last.hash if last else NOTHING,
-        hash=NOTHING,
+        previous=last.hash if last else ZERO_HASH,
+        hash=ZERO_HASH,
         item=item.number if item else None,
         item_sha256=item.sha256 if item else None,
     )
@@ -135,7 +135,7 @@ def remember_erased(name: CaseName, device: Device) -> None:
     """Store only the SHA-256 of a chain's first link (docs/spec/case.md section 1)."""
     first = device.vault.get(LINKS, link_key(name, 0))
     if first is not None:
-        device.vault.put(ERASED, sha256(first).hex(), b"")
+        device.vault.put(ERASED_CASES, sha256(first).hex(), b"")
 
 
 def forget_chain(name: CaseName, device: Device) -> None:
@@ -183,7 +183,7 @@ def _checked_link(name: CaseName, number: int, entry: tuple[str, bytes]) -> Cust
 
 
 def _check_neighbours(name: CaseName, links: tuple[Custody, ...]) -> None:
-    if links and (links[0].previous, links[0].before) != (NOTHING, NOTHING):
+    if links and (links[0].previous, links[0].before) != (ZERO_HASH, ZERO_HASH):
         raise ChainBroken(name=name, number=0, why="it does not begin at the beginning")
     for earlier, later in pairwise(links):
         if (later.previous, later.before) != (earlier.hash, earlier.after):

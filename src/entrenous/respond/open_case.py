@@ -89,7 +89,7 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
     return edit_case(name, device, described, "said more about it")
 
 
-def under_18_after_all(name: str, more: Situation, device: Device) -> NoReturn:
+def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
     """Record that somebody was or may have been under 18, and close the case for good.
 
     Works for open and closed cases; other facts are recorded too (docs/spec/case.md section 1).

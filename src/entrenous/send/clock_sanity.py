@@ -11,7 +11,7 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import SELF, load_record, store_record
 
 #: The longest time that a relay keeps an envelope, plus a day for clock errors.
-LONGEST_ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
+MAX_TIME_IN_TRANSIT: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
 
 
 def this_second(device: Device) -> datetime:
@@ -19,7 +19,7 @@ def this_second(device: Device) -> datetime:
     return device.clock.now().replace(microsecond=0)
 
 
-def plain_until(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
+def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
     """The expiry for a letter without content at a relay that keeps letters for ``keep_days`` days.
 
     It is before the relay's limit, by one day or by half of ``keep_days`` if that is shorter, so
@@ -29,7 +29,7 @@ def plain_until(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
     return this_second(device) + taken - min(timedelta(days=1), taken / 2)
 
 
-def open_until(days: int, device: Device) -> datetime:
+def rounded_expiry(days: int, device: Device) -> datetime:
     """The expiry ``days`` from now, rounded up to a whole hour, or down if up exceeds the relay's
     limit.
 
@@ -66,12 +66,12 @@ class SeenClock:
         if odd is not None and now < odd:
             base = self.believed or now  # it was set back, perhaps to the right time
         # Everything that was in transit has expired by then, so the exact time no longer matters.
-        if abs(now - base) > LONGEST_ON_ITS_WAY:
+        if abs(now - base) > MAX_TIME_IN_TRANSIT:
             return SeenClock(now, now, min(base, now))
         return SeenClock(now)
 
 
-def note_clock(device: Device) -> None:
+def record_clock(device: Device) -> None:
     """Record the clock; called at each fetch."""
     seen, now = load_record(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
     after = SeenClock(now) if seen is None else seen.at_last(now)
@@ -83,14 +83,14 @@ def note_clock(device: Device) -> None:
         store_record(after, SELF, _CLOCK, device.vault)
 
 
-def is_clock_odd(device: Device) -> bool:
+def is_clock_implausible(device: Device) -> bool:
     """Whether the clock jumped by more than a month since the previous fetch, now or in the last
     hour. A device that really was off for that long is trusted again after an hour.
     """
     return _current_reading(device).odd_since is not None
 
 
-def believed_now(device: Device) -> datetime:
+def trusted_time(device: Device) -> datetime:
     """The latest time that has certainly passed: now, or the reading before an implausible jump.
     Use it for anything that cannot be undone.
     """
@@ -98,7 +98,7 @@ def believed_now(device: Device) -> datetime:
     return seen.at if seen.odd_since is None else seen.believed or _EPOCH
 
 
-def is_lately(at: datetime, within: timedelta, device: Device) -> bool:
+def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
     """Whether ``at`` is less than ``within`` ago. A future time is not recent: a clock that was
     ahead recorded it, and it would otherwise stay recent until then.
     """

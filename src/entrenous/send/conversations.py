@@ -5,20 +5,20 @@ from dataclasses import replace
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import Received
-from entrenous.send.people.circles import Conversation, circles, circles_of, keep_circle
+from entrenous.send.people.circles import Conversation, circles, circles_by_id, store_circle
 from entrenous.send.people.contact_history import (
-    Talk,
+    SentRecord,
+    add_sent_record,
     forget_cancelled_message,
-    keep_talk,
     messages_sent_to,
 )
 from entrenous.send.people.keep_contacts import contacts_named
-from entrenous.send.recipient_checks import had_media, longest_silence
+from entrenous.send.recipient_checks import had_media_at_this_trust, longest_silence
 from entrenous.send.status import sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -32,7 +32,7 @@ def conversation_of(name: str, device: Device) -> Conversation:
     """
     for received in received_messages(device):
         if received.name == name:
-            people = who_got(received) - {who_am_i(device).person.id}
+            people = audience_of(received) - {own_device(device).person.id}
             return Conversation(received.name, people | {received.sender}, received.sender)
     sent = device.ledger.find(name)
     copies = sealed_copies(sent, device)
@@ -57,27 +57,27 @@ def _may_have_it(copy: SealedCopy) -> bool:
     return not refused and (copy.opened or not recalled)
 
 
-def who_got(received: Received) -> frozenset[PersonId]:
+def audience_of(received: Received) -> frozenset[PersonId]:
     """The recipients that the sender lists, including us; empty once the message has ended."""
     if received.manifest is None:
         return frozenset()
     return frozenset(person for person, _ in received.manifest.audience)
 
 
-def note_sent(message: Message, draft: Draft, device: Device) -> None:
+def record_sent(message: Message, draft: Draft, device: Device) -> None:
     """Record a message that passed the guard; call it in the transaction that stores it."""
     recipients = contacts_named(draft.to, device)
     for contact in recipients:
-        keep_talk(contact.person.id, _talk(message, draft, contact, device), device)
+        add_sent_record(contact.person.id, _talk(message, draft, contact, device), device)
     recipient_ids = {contact.person.id for contact in recipients}
-    for circle in circles_of(draft.circles, device.vault):
+    for circle in circles_by_id(draft.circles, device.vault):
         sent_to = frozenset[PersonId](recipient_ids.intersection(circle.people))
         before, last = circle.sent_to, message.id
         updated = replace(circle, sent_to=sent_to, sent_last=last, sent_before=before)
-        keep_circle(updated, device.vault)
+        store_circle(updated, device.vault)
 
 
-def forget_sent(message: MessageId, device: Device) -> None:
+def undo_record_sent(message: MessageId, device: Device) -> None:
     """Undo :func:`note_sent` for a message that never left: new people, and new circle members,
     count as new again.
     """
@@ -85,19 +85,19 @@ def forget_sent(message: MessageId, device: Device) -> None:
     for circle in circles(device.vault):
         if circle.sent_last == message:
             restored = replace(circle, sent_to=circle.sent_before, sent_last=None)
-            keep_circle(restored, device.vault)
+            store_circle(restored, device.vault)
 
 
-def _talk(message: Message, draft: Draft, contact: Contact, device: Device) -> Talk:
+def _talk(message: Message, draft: Draft, contact: Contact, device: Device) -> SentRecord:
     talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
     before = talks[-1].asked_at if talks else None
     asked = longest_silence(contact, talks, now, device) is not None
     devices = frozenset(key.device for key in contact.person.devices)
-    return Talk(
+    return SentRecord(
         at=message.sent_at,
         message=message.id,
         devices=devices,
         trust=contact.trust,
-        media=bool(draft.files) or had_media(contact, talks),
+        media=bool(draft.files) or had_media_at_this_trust(contact, talks),
         asked_at=now if asked else before,
     )

@@ -6,23 +6,32 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
 from entrenous.base.identity import ForkedList, Head
 from entrenous.device.device import Device
-from entrenous.device.identities import Home, OnThisMachine, refuse_unready, who_am_i
+from entrenous.device.identities import (
+    MailboxAddress,
+    OnThisMachine,
+    own_device,
+    refuse_unconfirmed,
+)
 from entrenous.device.lock_errors import OfflineDevice
-from entrenous.device.vault_tables import LATE, SEEN
-from entrenous.send.clock_sanity import note_clock
-from entrenous.send.devices.ask_for_lists import ask_for_named_lists, note_named_list
-from entrenous.send.devices.device_lists import freeze
-from entrenous.send.devices.next_mailbox import come_along
-from entrenous.send.devices.old_mailbox import homes_to_ask, let_go, note_refused
+from entrenous.device.vault_tables import AWAITING_LIST, SEEN
+from entrenous.send.clock_sanity import record_clock
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
+from entrenous.send.devices.device_lists import freeze_contact
+from entrenous.send.devices.next_mailbox import prepare_to_follow
+from entrenous.send.devices.old_mailbox import (
+    note_failed_fetch,
+    old_mailboxes_due,
+    retire_old_mailbox,
+)
 from entrenous.send.devices.sync_records import date_changes
-from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush
 from entrenous.send.letter.arrivals import (
-    act_on,
+    apply_letter,
     count_undecryptable,
     keep_for_later,
-    take_late,
-    take_newer,
+    take_openable_letters,
+    take_update_notice,
 )
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.prekeys import top_up_prekeys
@@ -34,7 +43,7 @@ from entrenous.send.people.invite import answer_greetings
 from entrenous.send.people.people_nouns import NotInvited
 from entrenous.send.recall import recall_late_copies
 from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
-from entrenous.wire.relay_nouns import RolledBack, Waiting
+from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
 # The cause is this device, its disk or a relay, not the letter, so the letter stays at the relay.
 _KEEP_AT_RELAY: Final = (RolledBack, OfflineDevice)
@@ -56,10 +65,10 @@ def fetch_messages(device: Device) -> Fetched:
         OfflineDevice; RelayUnreachable or a refusal from our own relay.
         RolledBack, NotConfirmed: no ratchet of this device may move (any more, or yet).
     """
-    me = who_am_i(device)
-    refuse_unready(device)
-    note_clock(device)
-    tell_siblings(device)
+    me = own_device(device)
+    refuse_unconfirmed(device)
+    record_clock(device)
+    send_sync_letters(device)
     problems = flush(device).problems
     try:
         return _fetched(me.home, problems, device)
@@ -67,17 +76,17 @@ def fetch_messages(device: Device) -> Fetched:
         date_changes(device)  # changes made by letters, even if the relay stops answering halfway
 
 
-def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -> Fetched:
+def _fetched(home: MailboxAddress, problems: tuple[EntrenousError, ...], device: Device) -> Fetched:
     count = _fetch_all(home, device)
     late, silent = _fetch_old(device)
     finish_openings(device)
     answer_greetings(device)
-    ask_for_named_lists(device)
-    for waiting in take_late(device):
+    fetch_named_lists(device)
+    for waiting in take_openable_letters(device):
         _read(waiting, device)
     greet_devices(device)
-    unready = come_along(device)
-    tell_siblings(device)
+    unready = prepare_to_follow(device)
+    send_sync_letters(device)
     repeat_after_restore(device)
     recall_late_copies(device)
     top_up_ranges(device)
@@ -85,24 +94,24 @@ def _fetched(home: Home, problems: tuple[EntrenousError, ...], device: Device) -
     try:
         top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
     finally:
-        problems += (*flush(device).problems, *take_newer(device), *silent, *unready)
+        problems += (*flush(device).problems, *take_update_notice(device), *silent, *unready)
     return Fetched(count + late, problems)
 
 
 def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
     """Fetch from our former mailboxes; their relays may be gone, or lie."""
     count, problems = 0, list[EntrenousError]()
-    for old in homes_to_ask(device):
+    for old in old_mailboxes_due(device):
         try:
             count += _fetch_all(old.home, device)
-            let_go(old, device)
+            retire_old_mailbox(old, device)
         except EntrenousError as error:
-            why = note_refused(old, error, device)
+            why = note_failed_fetch(old, error, device)
             problems.extend([] if why is None else [why])
     return count, problems
 
 
-def _fetch_all(home: Home, device: Device) -> int:
+def _fetch_all(home: MailboxAddress, device: Device) -> int:
     count, after = 0, 0
     while page := device.courier.waiting(home.relay_url, home.mailbox, home.owner, after):
         before = after
@@ -115,18 +124,18 @@ def _fetch_all(home: Home, device: Device) -> int:
     return count
 
 
-def _take_in(waiting: Waiting, device: Device) -> int:
+def _take_in(waiting: WaitingEnvelope, device: Device) -> int:
     if device.vault.get(SEEN, waiting.id.hex()) is not None:
         return 0
     _read(waiting, device)
     return 1
 
 
-def _read(waiting: Waiting, device: Device) -> None:
+def _read(waiting: WaitingEnvelope, device: Device) -> None:
     key = waiting.id.hex()
     try:
         with device.vault.together():
-            act_on(read_letter(waiting, who_am_i(device), device), waiting, device)
+            apply_letter(read_letter(waiting, own_device(device), device), waiting, device)
             _mark_as_seen(key, device)
     except _KEEP_AT_RELAY:
         raise
@@ -144,16 +153,16 @@ def _read(waiting: Waiting, device: Device) -> None:
 
 def _mark_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN, key, b"")
-    device.vault.drop(LATE, key)
+    device.vault.drop(AWAITING_LIST, key)
 
 
 def _note_device_lists(why: EntrenousError, device: Device) -> None:
     """Use what a rejected letter says about device lists."""
     missing = why.facts.get("lacks")
     if isinstance(why, ForkedList):
-        freeze(why, device)
+        freeze_contact(why, device)
     elif isinstance(missing, PersonHead):
-        ours = missing.person == who_am_i(device).person.id  # ours is proven by then
+        ours = missing.person == own_device(device).person.id  # ours is proven by then
         note_named_list(
             missing.person, Head(missing.epoch, missing.head), device, own=False, proven=ours
         )

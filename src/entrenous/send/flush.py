@@ -24,7 +24,7 @@ from entrenous.base.limits import UNDO_S_MAX
 from entrenous.device.device import Device
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
-from entrenous.device.vault_tables import CHORE, FORK, OUTBOX
+from entrenous.device.vault_tables import FORK, OUTBOX, RELAY_TASK
 from entrenous.send.letter.relay_tasks import do_relay_tasks
 from entrenous.send.message.blob_transfer import (
     OnSent,
@@ -37,24 +37,31 @@ from entrenous.send.message.states import CopyEvent
 from entrenous.send.outbox import (
     OutboxItem,
     add_to_outbox,
-    clocks_differ,
+    clock_difference,
+    copy_in_envelope,
+    date_refusal,
     drop_outbox_item,
     mark_copy,
     outbox_items,
     outbox_key,
-    take_copy,
-    why_refused,
     with_new_expiry,
 )
 from entrenous.send.people.people_nouns import TwoLists
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.outbox_tokens import had_none, once_more, with_token
+from entrenous.send.tokens.outbox_tokens import has_no_token, with_token, without_refused_token
 from entrenous.send.tokens.token_ranges import OutOfTokens
 
 # After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
 # the bytes were damaged in transit, or no expiry computed from this clock is acceptable to the
 # relay.
-NOT_NOW: Final = (Unreachable, TooMany, ProtocolTooOld, NotUnderstood, DamagedBlob, WaitsForClock)
+RETRY_LATER: Final = (
+    Unreachable,
+    TooMany,
+    ProtocolTooOld,
+    NotUnderstood,
+    DamagedBlob,
+    WaitsForClock,
+)
 # The subset that concerns only one mailbox at the relay.
 _ONE_MAILBOX_ONLY: Final = (NotUnderstood, DamagedBlob, MailboxFull, WaitsForClock)
 _UPLOADS_MAX: Final = 3  # uploads of one letter's blobs
@@ -119,10 +126,10 @@ def _blocked_by(
             return round_.held_up[place]
     if item.release_at is not None and _can_be_undone(item.release_at, device):
         until = when_in_words(item.release_at)
-        name = _name_of(take_copy(item.envelope.id, device), device)
+        name = _name_of(copy_in_envelope(item.envelope.id, device), device)
         round_.held_up[mailbox] = why = NotYetToBeSent(name=name, until=until)
         return why
-    awaits_registration = item.needs is not None and device.vault.get(CHORE, item.needs.hex())
+    awaits_registration = item.needs is not None and device.vault.get(RELAY_TASK, item.needs.hex())
     if awaits_registration and task_problems:
         round_.held_up[mailbox] = task_problems[0]
         return task_problems[0]
@@ -141,7 +148,7 @@ def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
     """The error for a message to a person whose device lists conflict."""
     if item.peer is None or device.vault.get(FORK, item.peer.split(" ")[0]) is None:
         return None
-    copy = take_copy(item.envelope.id, device)
+    copy = copy_in_envelope(item.envelope.id, device)
     return None if copy is None else TwoLists(name=copy.to)
 
 
@@ -151,19 +158,19 @@ def _try_item(item: OutboxItem, round_: _Round, device: Device) -> EntrenousErro
     try:
         ready = _with_token(item, device)
         if ready is None:
-            if not had_none(item):  # a hello behind it may bring the token it needs
+            if not has_no_token(item):  # a hello behind it may bring the token it needs
                 round_.held_up[item.envelope.mailbox.hex()] = OutOfTokens()
             return OutOfTokens()
         current = ready  # possibly for another relay
         _post_in_time(current, round_.on_sent, device)
-    except NOT_NOW as why:
+    except RETRY_LATER as why:
         of_one = isinstance(why, _ONE_MAILBOX_ONLY)
         place = current.envelope.mailbox.hex() if of_one else current.relay_url
         round_.held_up[place] = why
         round_.problems.append(why)
         return why
     except WrongToken as why:
-        updated = once_more(current, device)
+        updated = without_refused_token(current, device)
         if updated is None:
             round_.problems.append(_drop_refused(item, why, device))
             return why
@@ -199,18 +206,18 @@ def _post_in_time(
     try:
         _post(item, on_sent, device)
     except (TooFarAhead, Expired) as why:
-        copy = take_copy(item.envelope.id, device)
+        copy = copy_in_envelope(item.envelope.id, device)
         if copy is not None:
-            raise why_refused(why, item, copy, device) from None
+            raise date_refusal(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
         if updated is None or not dates:
-            raise clocks_differ(WaitsForClock, why, item.relay_url, device) from None
+            raise clock_difference(WaitsForClock, why, item.relay_url, device) from None
         add_to_outbox(updated, device)
         _post_in_time(updated, on_sent, device, dates - 1)
 
 
 def _post(item: OutboxItem, on_sent: OnSent, device: Device) -> None:
-    copy = take_copy(item.envelope.id, device)
+    copy = copy_in_envelope(item.envelope.id, device)
     if copy is None or copy.departure is not Departure.TRIED:
         _upload(item, on_sent, device)
     # After an earlier try the relay may already have the letter, opened, with its blobs and token

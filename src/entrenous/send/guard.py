@@ -3,60 +3,62 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from entrenous.base.copies import several
-from entrenous.base.errors import as_typed
+from entrenous.base.copies import join_names
+from entrenous.base.errors import shell_quoted
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.device.identities import as_seen, contacts
+from entrenous.device.identities import contacts, lookalike_form
 from entrenous.send.message.draft import ConfirmsNobody, Doubt, Draft, GuardSaysStop
-from entrenous.send.people.circles import Circle, circles, circles_of
+from entrenous.send.people.circles import Circle, circles, circles_by_id
 from entrenous.send.people.contact_history import messages_sent_to
-from entrenous.send.people.keep_contacts import pick, refuse_other_protocols
+from entrenous.send.people.keep_contacts import refuse_other_protocols, select_by_name
 from entrenous.send.people.people_nouns import TwoLists, YouBlocked
 from entrenous.send.recipient_checks import (
     DraftContext,
-    easily_taken,
-    goes_to_many,
-    in_two_alphabets,
-    keys_changed,
-    meant_for_another,
-    named_who_had_it,
-    new_in_it,
-    not_compared,
-    not_heard_of,
-    not_in_it,
-    put_there_by_its_sender,
-    somebody_new,
-    told_of,
-    unknown_here,
+    check_changed_keys,
+    check_circle_size,
+    check_claimed_recipients,
+    check_first_message,
+    check_mixed_alphabets,
+    check_named_in_text,
+    check_new_members,
+    check_outside_conversation,
+    check_silent_devices,
+    check_similar_names,
+    check_trust,
+    check_unknown_members,
+    claimed_recipients,
+    former_recipients_named,
 )
 
 _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
-    not_compared,
-    somebody_new,
-    keys_changed,
-    easily_taken,
-    in_two_alphabets,
-    not_in_it,
-    put_there_by_its_sender,
-    not_heard_of,
-    meant_for_another,
+    check_trust,
+    check_first_message,
+    check_changed_keys,
+    check_similar_names,
+    check_mixed_alphabets,
+    check_outside_conversation,
+    check_claimed_recipients,
+    check_silent_devices,
+    check_named_in_text,
 )
 # The checks for each person in a circle: nobody typed their names, and membership in the
 # conversation is checked for the circle as a whole.
 _MEMBER_CHECKS: Final = tuple(
-    reason for reason in _PERSON_CHECKS if reason not in {easily_taken, in_two_alphabets, not_in_it}
+    reason
+    for reason in _PERSON_CHECKS
+    if reason not in {check_similar_names, check_mixed_alphabets, check_outside_conversation}
 )
 _CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
-    goes_to_many,
-    unknown_here,
-    new_in_it,
+    check_circle_size,
+    check_unknown_members,
+    check_new_members,
 )
 _MEMBER_REASONS_MAX: Final = 5  # reasons about members that are listed one by one
 
 
-def warn_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
+def doubts_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
     """The doubts about a draft: at most one per circle, covering its members, and one per other
     recipient.
 
@@ -87,31 +89,35 @@ def require_answers(draft: Draft, device: Device) -> None:
     context = _context(draft, device)
     answers = _answers(context)
     for typed in draft.confirmed:
-        if as_seen(typed) not in answers:
+        if lookalike_form(typed) not in answers:
             people = (contact.name for contact in _outside_circles(context))
             named = sorted([*(circle.name for circle in context.circles), *people])
-            raise ConfirmsNobody(typed=typed, to=several(named))
-    doubts = open_doubts(draft, device)
+            raise ConfirmsNobody(typed=typed, to=join_names(named))
+    doubts = unanswered_doubts(draft, device)
     if doubts:
         raise GuardSaysStop(
             reasons="; ".join(doubt.why for doubt in doubts),
-            names=" ".join(f"--confirm {as_typed(doubt.answer)}" for doubt in doubts),
+            names=" ".join(f"--confirm {shell_quoted(doubt.answer)}" for doubt in doubts),
         )
 
 
-def open_doubts(draft: Draft, device: Device) -> list[Doubt]:
+def unanswered_doubts(draft: Draft, device: Device) -> list[Doubt]:
     """The doubts that no typed name answers; case is ignored."""
-    return [doubt for doubt in warn_about(draft, device) if not answered(doubt, draft.confirmed)]
+    return [
+        doubt for doubt in doubts_about(draft, device) if not answers_doubt(doubt, draft.confirmed)
+    ]
 
 
-def answered(doubt: Doubt, typed: Iterable[str]) -> bool:
+def answers_doubt(doubt: Doubt, typed: Iterable[str]) -> bool:
     """Whether a typed name is the one that the doubt asks for, or the full name."""
-    return not {as_seen(doubt.answer), as_seen(doubt.who)}.isdisjoint(map(as_seen, typed))
+    return not {lookalike_form(doubt.answer), lookalike_form(doubt.who)}.isdisjoint(
+        map(lookalike_form, typed)
+    )
 
 
 def _context(draft: Draft, device: Device) -> DraftContext:
     known = contacts(device)
-    recipients = pick(draft.to, known)
+    recipients = select_by_name(draft.to, known)
     for contact in recipients:
         if contact.blocked:
             raise YouBlocked(name=contact.name)
@@ -122,10 +128,10 @@ def _context(draft: Draft, device: Device) -> DraftContext:
         draft=draft,
         to=recipients,
         known=known,
-        circles=circles_of(draft.circles, device.vault),
+        circles=circles_by_id(draft.circles, device.vault),
         talks={one.person.id: messages_sent_to(one.person.id, device) for one in recipients},
-        named_in_text=named_who_had_it(draft, recipients, known, device),
-        claimed=told_of(draft, recipients, device),
+        named_in_text=former_recipients_named(draft, recipients, known, device),
+        claimed=claimed_recipients(draft, recipients, device),
         now=device.clock.now(),
         device=device,
     )
@@ -155,12 +161,14 @@ def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doub
 def _answers(context: DraftContext) -> set[str]:
     """Every name that would answer a doubt about this draft, normalized by ``as_seen``."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
-    return {as_seen(name) for one in asked for name in (one.name, _answer(one, context))}
+    return {lookalike_form(name) for one in asked for name in (one.name, _answer(one, context))}
 
 
 def _answer(who: Contact | Circle, context: DraftContext) -> str:
     """The first name, or the full name if somebody else has the same first name."""
     every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
-    first = as_seen(who.first_name)
-    alike = [one for one in every if as_seen(one.first_name) == first and one.name != who.name]
+    first = lookalike_form(who.first_name)
+    alike = [
+        one for one in every if lookalike_form(one.first_name) == first and one.name != who.name
+    ]
     return who.name if alike else who.first_name

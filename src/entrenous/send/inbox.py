@@ -13,7 +13,7 @@ from entrenous.base.identifiers import (
     name_index_prefix,
 )
 from entrenous.device.device import Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import (
     INBOX,
@@ -24,7 +24,7 @@ from entrenous.device.vault_tables import (
     load_records,
     store_record,
 )
-from entrenous.send.clock_sanity import believed_now
+from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.letter.receipts_owed import note_opened
 from entrenous.send.message.blob_transfer import forget_parts
@@ -41,7 +41,7 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     """All received messages, by sending time and then in the order in which the relay accepted
     them. Messages that have expired, by the trusted clock reading, are first marked as expired.
     """
-    messages, now = tuple(load_records(Received, INBOX, device.vault)), believed_now(device)
+    messages, now = tuple(load_records(Received, INBOX, device.vault)), trusted_time(device)
     for received in messages:
         if received.state not in ENDED and _has_ended_by(now, received):
             store_message_state(received, InboxState.EXPIRED, device)
@@ -119,7 +119,7 @@ def new_name(device: Device) -> MessageName:
     return message_name(randomness, _names_with_words(message_name(randomness, ()), device))
 
 
-def is_usual(name: str) -> bool:
+def is_message_name(name: str) -> bool:
     """Whether a name has the form of :func:`new_name`, which is safe as a file name."""
     return _NAME_FORM.fullmatch(name) is not None
 
@@ -140,7 +140,7 @@ def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     return name
 
 
-def keep_name(received: Received, device: Device) -> None:
+def index_message_name(received: Received, device: Device) -> None:
     """Index a received message's name; call it in the transaction that stores the message."""
     holder = inbox_key(received.sender, received.id)
     device.vault.put(INBOX_NAME, name_index_key(received.name, holder), b"")
@@ -159,11 +159,11 @@ def _complete_index(device: Device) -> None:
         return
     with device.vault.together():
         for received in load_records(Received, INBOX, device.vault):
-            keep_name(received, device)
+            index_message_name(received, device)
         device.vault.put(SELF, _INDEX_COMPLETE, b"")
 
 
-def message_meant(name: str, device: Device) -> ReplyTo:
+def message_named(name: str, device: Device) -> ReplyTo:
     """The id of the message with this name that we sent or received.
 
     Raises:
@@ -172,15 +172,15 @@ def message_meant(name: str, device: Device) -> ReplyTo:
     for received in received_messages(device):
         if received.name == name:
             return ReplyTo(received.sender, received.id)
-    return ReplyTo(who_am_i(device).person.id, device.ledger.find(name).id)
+    return ReplyTo(own_device(device).person.id, device.ledger.find(name).id)
 
 
-def name_meant(meant: ReplyTo, device: Device) -> MessageName | None:
+def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
     """The name of a message on this device; None if it is not here."""
     key = inbox_key(meant.sender, meant.message)
     if (received := load_record(Received, INBOX, key, device.vault)) is not None:
         return received.name
-    if meant.sender != who_am_i(device).person.id:
+    if meant.sender != own_device(device).person.id:
         return None
     try:
         return device.ledger.read(meant.message).name

@@ -28,7 +28,7 @@ from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import FINISH, inbox_key, load_record, store_record
 from entrenous.media.copies.cursor import NotACopy
-from entrenous.send.clock_sanity import is_clock_odd
+from entrenous.send.clock_sanity import is_clock_implausible
 from entrenous.send.formats.message_format import Unpadding, read_frame, write_manifest
 from entrenous.send.inbox import find_received, has_expired, store_message_state
 from entrenous.send.letter.letter_nouns import (
@@ -44,8 +44,8 @@ from entrenous.send.letter.receipts_owed import note_exported
 from entrenous.send.message.blob_transfer import download, forget_parts
 from entrenous.send.message.states import (
     MESSAGE_REFUSED,
+    CompletedOpening,
     ExportForbidden,
-    Finishing,
     InboxState,
     MessageEvent,
     NotThereYet,
@@ -165,7 +165,7 @@ def finish_openings(device: Device) -> None:
     unreachable ones later.
     """
     for key, _ in list(device.vault.items(FINISH)):
-        finishing = load_record(Finishing, FINISH, key, device.vault)
+        finishing = load_record(CompletedOpening, FINISH, key, device.vault)
         try:
             if finishing is not None:
                 device.courier.finish(
@@ -200,7 +200,7 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
         raise
     except (Expired, NoSuchEnvelope) as why:
         gone_at = received.expires_at or received.sent_at + timedelta(days=EXPIRY_DAYS_MAX)
-        may_return = device.clock.now() < gone_at or is_clock_odd(device)
+        may_return = device.clock.now() < gone_at or is_clock_implausible(device)
         if isinstance(why, NoSuchEnvelope) and may_return:
             # A relay that crashed or was restored gets the message again from a sender who got no
             # answer.
@@ -313,7 +313,9 @@ def _note_finish(received: Received, device: Device) -> None:
     manifest, attempt = received.manifest, received.attempt
     if manifest is None or attempt is None:
         return
-    finishing = Finishing(manifest.relay_url, received.envelope, manifest.open_token, attempt)
+    finishing = CompletedOpening(
+        manifest.relay_url, received.envelope, manifest.open_token, attempt
+    )
     key = f"{inbox_key(received.sender, received.id)} {attempt.hex()}"
     store_record(finishing, FINISH, key, device.vault)
 

@@ -13,7 +13,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Departure, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import OUTBOX, SEALED, load_record, store_record
-from entrenous.send.clock_sanity import plain_until
+from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope
 
@@ -69,7 +69,7 @@ def release_message(message: MessageId, device: Device) -> None:
     """
     with device.vault.together():
         for item in outbox_items(device):
-            copy = take_copy(item.envelope.id, device)
+            copy = copy_in_envelope(item.envelope.id, device)
             if copy is not None and copy.message == message:
                 add_to_outbox(replace(item, release_at=None), device)
 
@@ -96,14 +96,14 @@ def refuse_outbox_items(peer_prefix: str, device: Device, *, but_recalls: bool =
             drop_outbox_item(item, device)
 
 
-def drop_promises(lock: bytes, device: Device) -> None:
+def drop_items_with_token(lock: bytes, device: Device) -> None:
     """Drop the items that would hand out the token with this lock."""
     for item in outbox_items(device):
         if item.needs == lock:
             drop_outbox_item(item, device)
 
 
-def drop_every_promise(device: Device) -> None:
+def drop_items_with_any_token(device: Device) -> None:
     """Drop all items that would hand out tokens; none of them is of use any more."""
     for item in outbox_items(device):
         if item.needs is not None:
@@ -118,20 +118,20 @@ def outbox_items(device: Device) -> Iterator[OutboxItem]:
             yield item
 
 
-def take_copy(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
+def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
     """The sealed copy that an envelope carries; None for a greeting, a recall or similar."""
     return load_record(SealedCopy, SEALED, envelope.hex(), device.vault)
 
 
 def _may_have_left(item: OutboxItem, device: Device) -> bool:
     """Whether the item was posted without an answer; its relay will be asked what became of it."""
-    copy = take_copy(item.envelope.id, device)
+    copy = copy_in_envelope(item.envelope.id, device)
     return copy is not None and copy.departure is Departure.TRIED
 
 
 def mark_copy(item: OutboxItem, event: CopyEvent, device: Device) -> SealedCopy | None:
     """Record an event for the copy of an item; None if the item carries no copy."""
-    copy = take_copy(item.envelope.id, device)
+    copy = copy_in_envelope(item.envelope.id, device)
     if copy is None:
         return None
     departure = next_departure(copy.departure, event)
@@ -167,16 +167,16 @@ def with_new_expiry(
     """
     had = item.envelope.expires_at
     if isinstance(why, Expired):
-        until = plain_until(device)
+        until = default_letter_expiry(device)
         is_better = had <= device.clock.now()
     else:
-        until = plain_until(device, _kept_days(why))
+        until = default_letter_expiry(device, _kept_days(why))
         is_better = until < had
     envelope = replace(item.envelope, expires_at=until)
     return replace(item, envelope=envelope) if is_better else None
 
 
-def why_refused(
+def date_refusal(
     why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
 ) -> EntrenousError:
     """The reason why the expiry of a copy was refused, as its sender should read it."""
@@ -188,11 +188,11 @@ def why_refused(
         if until - _sent_at(copy, device) > longest:
             return TooFarAhead(limit_days=_kept_days(why))
         if until > now + longest:
-            return clocks_differ(ClocksDiffer, why, item.relay_url, device, then=True)
-    return clocks_differ(ClocksDiffer, why, item.relay_url, device)
+            return clock_difference(ClocksDiffer, why, item.relay_url, device, then=True)
+    return clock_difference(ClocksDiffer, why, item.relay_url, device)
 
 
-def clocks_differ(
+def clock_difference(
     kind: type[Kind],
     why: TooFarAhead | Expired,
     relay_url: str,

@@ -11,16 +11,16 @@ from entrenous.base.errors import EntrenousError, NoSuchEnvelope, Refused, Unrea
 from entrenous.base.identifiers import EnvelopeId, RecipientId
 from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.identities import is_ready
+from entrenous.device.identities import is_confirmed
 from entrenous.device.sent_messages import Departure, Message, Recall, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import OVERTAKEN, SEALED, load_record, store_record
-from entrenous.send.clock_sanity import believed_now, this_second
-from entrenous.send.conversations import forget_sent
-from entrenous.send.flush import NOT_NOW, Flushed, flush
+from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.conversations import undo_record_sent
+from entrenous.send.flush import RETRY_LATER, Flushed, flush
 from entrenous.send.inbox import inbox_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.message.draft import NothingToTakeBack, NotTakenBackYet, SentToYou
 from entrenous.send.outbox import drop_outbox_items
 from entrenous.send.status import Answer, ask_relays_about, sealed_copies
@@ -52,7 +52,7 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     with device.vault.together():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         if not any(map(_has_left, copies)):
-            forget_sent(message.id, device)
+            undo_record_sent(message.id, device)
     recalled, problems = dict[EnvelopeId, _RecalledCopy](), dict[RecipientId, EntrenousError]()
     for copy, answer in _withdraw_all(copies, device):
         try:
@@ -79,7 +79,7 @@ class _RecalledCopy:
 
 def _outcome(one: _RecalledCopy, flushed: Flushed) -> Recall:
     why = None if one.note is None else flushed.stayed.get(one.note)
-    asked = one.note is not None and (why is None or isinstance(why, NOT_NOW))
+    asked = one.note is not None and (why is None or isinstance(why, RETRY_LATER))
     return Recall(one.to, one.opened, asked)
 
 
@@ -115,7 +115,7 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
             device.vault.put(OVERTAKEN, copy.envelope.hex(), b"")
         # Also if the relay says that it never got the copy or refused it: relays can lie, and the
         # copy may still be in transit.
-        tell = is_ready(device) and (left or opened is not False)
+        tell = is_confirmed(device) and (left or opened is not False)
         note = _send_recall_note(message, copy, device) if tell else None
     return _RecalledCopy(copy.to, opened, note)
 
@@ -151,7 +151,7 @@ def _retry_recall(copy: SealedCopy, answer: Answer, device: Device) -> None:
         return
     unreachable = isinstance(answer, EntrenousError)
     end = message.expires_at or message.sent_at
-    if not unreachable or believed_now(device) >= end + _RELAY_MEMORY:
+    if not unreachable or trusted_time(device) >= end + _RELAY_MEMORY:
         device.vault.drop(OVERTAKEN, copy.envelope.hex())
     if not unreachable:
         _take_back(message, copy, answer, device)
@@ -164,7 +164,7 @@ def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: D
         store_record(arrived, SEALED, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or this_second(device)
-        if believed_now(device) < recalled_at + _IN_TRANSIT:
+        if trusted_time(device) < recalled_at + _IN_TRANSIT:
             return
     device.vault.drop(OVERTAKEN, copy.envelope.hex())
 
@@ -195,6 +195,6 @@ def _send_recall_note(message: Message, copy: SealedCopy, device: Device) -> Env
     to = addressee_of(copy.person, copy.device, device)
     if to is None or not has_session(to, device):
         return None
-    outer = plain_outer(device)
+    outer = outer_without_content(device)
     write_letter(RecallNote(message.id), to, outer, device)
     return outer.envelope

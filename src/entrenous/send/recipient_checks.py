@@ -11,21 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from entrenous.base.copies import several
-from entrenous.base.errors import of_file
+from entrenous.base.copies import join_names
+from entrenous.base.errors import about_file
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Trust
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS, STALE_DAYS
-from entrenous.base.picture import Medium
+from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
-from entrenous.device.identities import as_seen
+from entrenous.device.identities import lookalike_form
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import distance
 from entrenous.media.file_kind import medium_of
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, circles
-from entrenous.send.people.contact_history import Talk, ask_prekey_date, heard_at, messages_sent_to
-from entrenous.send.people.similar_names import mixes_alphabets, resembles
+from entrenous.send.people.contact_history import (
+    SentRecord,
+    last_heard_at,
+    messages_sent_to,
+    query_prekey_date,
+)
+from entrenous.send.people.similar_names import is_similar, mixes_alphabets
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +46,22 @@ class DraftContext:
     to: tuple[Contact, ...]
     known: tuple[Contact, ...]
     circles: tuple[Circle, ...]
-    talks: Mapping[PersonId, tuple[Talk, ...]]
+    talks: Mapping[PersonId, tuple[SentRecord, ...]]
     named_in_text: tuple[Contact, ...]
     claimed: tuple[Contact, ...]
     now: datetime
     device: Device
 
-    def talks_with(self, contact: Contact) -> tuple[Talk, ...]:
+    def talks_with(self, contact: Contact) -> tuple[SentRecord, ...]:
         return self.talks[contact.person.id]
 
 
-def somebody_new(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str]:
     if not context.talks_with(contact):
         yield f"this is the first message to {contact.name}"
 
 
-def not_compared(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for keys that are known by link only, or unknown.
 
     Whoever had the link may be in the person's place: asked once, before the first picture, clip or
@@ -66,7 +71,9 @@ def not_compared(contact: Contact, context: DraftContext) -> Iterator[str]:
     name = contact.name
     if contact.trust is Trust.UNKNOWN:
         yield f"{name}'s keys are unknown: compare them before you send anything private"
-    is_first = bool(context.draft.files) and not had_media(contact, context.talks_with(contact))
+    is_first = bool(context.draft.files) and not had_media_at_this_trust(
+        contact, context.talks_with(contact)
+    )
     if contact.trust is Trust.BY_LINK and is_first:
         yield (
             f"you know {name} by link only, and whoever read or changed that link on its way may "
@@ -74,13 +81,13 @@ def not_compared(contact: Contact, context: DraftContext) -> Iterator[str]:
         )
 
 
-def had_media(contact: Contact, talks: Sequence[Talk]) -> bool:
+def had_media_at_this_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
     """Whether a picture, clip or voice note was sent to them at their present trust level."""
     latest = [talk for talk in talks if talk.at == talks[-1].at]  # several may share one second
     return any(talk.media and talk.trust is contact.trust for talk in latest)
 
 
-def keys_changed(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for new devices or lost trust: somebody else may hold the device, or be in the
     middle.
     """
@@ -97,25 +104,25 @@ def keys_changed(contact: Contact, context: DraftContext) -> Iterator[str]:
 _STALE: Final = timedelta(days=STALE_DAYS)
 
 
-def not_heard_of(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for a silent device, once in three weeks, if its relay has nothing newer
     either.
     """
     if longest_silence(contact, context.talks_with(contact), context.now, context.device) is None:
         return
     for key in contact.person.devices:
-        if context.now - heard_at(contact, key, context.device) > _STALE:
-            ask_prekey_date(contact, key, context.device)
+        if context.now - last_heard_at(contact, key, context.device) > _STALE:
+            query_prekey_date(contact, key, context.device)
     silent = longest_silence(contact, context.talks_with(contact), context.now, context.device)
     if silent is not None:
         yield f"a device of {contact.name} has been silent for {silent.days} days"
 
 
 def longest_silence(
-    contact: Contact, talks: tuple[Talk, ...], now: datetime, device: Device
+    contact: Contact, talks: tuple[SentRecord, ...], now: datetime, device: Device
 ) -> timedelta | None:
     """How long a device of theirs has been silent; None if none has, or the guard already asked."""
-    silent = max(now - heard_at(contact, key, device) for key in contact.person.devices)
+    silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
     asked_at = talks[-1].asked_at if talks else None
     # If the clock was ahead when the guard asked, it asks again.
     asked = asked_at is not None and timedelta() <= now - asked_at <= _STALE
@@ -125,7 +132,7 @@ def longest_silence(
 _RENAME_HINT: Final = "to tell them apart: entrenous person rename"
 
 
-def easily_taken(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for each contact with a similar name, except in a conversation in which they
     already got something from us.
 
@@ -134,11 +141,11 @@ def easily_taken(contact: Contact, context: DraftContext) -> Iterator[str]:
     if _had_message_in_conversation(contact, context):
         return
     for other in context.known:
-        if other.person.id != contact.person.id and resembles(contact.name, other.name):
+        if other.person.id != contact.person.id and is_similar(contact.name, other.name):
             yield f"{contact.name} is easily taken for {other.name} ({_RENAME_HINT})"
 
 
-def in_two_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for a word in two look-alike alphabets: it is made to look like another name,
     perhaps of somebody we do not know yet.
     """
@@ -153,7 +160,7 @@ def _had_message_in_conversation(contact: Contact, context: DraftContext) -> boo
     return within is not None and contact.person.id in within.people
 
 
-def goes_to_many(circle: Circle, context: DraftContext) -> Iterator[str]:
+def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for every circle, unless the draft belongs to a conversation of exactly its
     people.
     """
@@ -167,7 +174,7 @@ def goes_to_many(circle: Circle, context: DraftContext) -> Iterator[str]:
         yield f"{circle.name} is not the conversation of {within.message}"
 
 
-def unknown_here(circle: Circle, context: DraftContext) -> Iterator[str]:
+def check_unknown_members(circle: Circle, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for members that another device of ours added and this one does not know."""
     unknown = set(circle.people) - {one.person.id for one in context.known}
     if unknown:
@@ -175,7 +182,7 @@ def unknown_here(circle: Circle, context: DraftContext) -> Iterator[str]:
         yield f"{who} not known on this device yet, and will get nothing"
 
 
-def new_in_it(circle: Circle, context: DraftContext) -> Iterator[str]:
+def check_new_members(circle: Circle, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for members added since something was last sent to this circle."""
     if not circle.sent_to:
         return
@@ -188,26 +195,26 @@ def _members_present(circle: Circle, context: DraftContext) -> frozenset[bytes]:
     return frozenset(one.person.id for one in context.to if one.person.id in circle.people)
 
 
-def not_in_it(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_outside_conversation(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for recipients who have not seen the message that the draft belongs to."""
     within = context.draft.within
     if within is not None and contact.person.id not in within.people:
         yield f"{contact.name} is not in the conversation of {within.message}"
 
 
-def put_there_by_its_sender(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield one doubt for all people who are in the conversation only by its sender's word."""
     within = context.draft.within
     if within is None or not context.claimed or context.claimed[0] is not contact:
         return
-    shown = several([one.name for one in context.claimed])
+    shown = join_names([one.name for one in context.claimed])
     sender = next(
         (one.name for one in context.known if one.person.id == within.told_by), "its sender"
     )
     yield f"this also goes to {shown}, who got {within.message} according to {sender}"
 
 
-def told_of(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
+def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
     """The recipients who have the message being answered only according to its sender. No message
     of ours went to both of them, and no circle of ours has both.
     """
@@ -226,7 +233,7 @@ def told_of(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contac
     )
 
 
-def meant_for_another(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt if the text names a person who got this picture, and it now goes to somebody
     else.
     """
@@ -234,7 +241,7 @@ def meant_for_another(contact: Contact, context: DraftContext) -> Iterator[str]:
         yield f"the words name {other.name}, who got this picture; this goes to {contact.name}"
 
 
-def named_who_had_it(
+def former_recipients_named(
     draft: Draft, to: tuple[Contact, ...], known: tuple[Contact, ...], device: Device
 ) -> tuple[Contact, ...]:
     """The people whom the text names, who are no recipients and got one of the pictures before.
@@ -242,13 +249,13 @@ def named_who_had_it(
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp: only if the text names somebody.
     """
-    words = as_seen(draft.words or "")
+    words = lookalike_form(draft.words or "")
     going = {one.person.id for one in to}
     named = [one for one in known if one.person.id not in going and _is_named_in(words, one)]
     if not named:
         return ()  # an ordinary message: nothing is decoded, the ledger is not read
     files = enumerate(draft.files)
-    pictures = [(place, data) for place, data in files if medium_of(data) is Medium.PICTURE]
+    pictures = [(place, data) for place, data in files if medium_of(data) is MediaKind.PICTURE]
     had = _recipients_of([_fingerprint_of(*one, device) for one in pictures], device)
     return tuple(one for one in named if one.person.id in had)
 
@@ -256,13 +263,13 @@ def named_who_had_it(
 def _fingerprint_of(place: int, untrusted_data: bytes, device: Device) -> Fingerprint:
     from entrenous.fingerprint.pdq import fingerprint  # noqa: PLC0415 - loads OpenCV
 
-    with of_file(place):
+    with about_file(place):
         return fingerprint(device.read_picture(untrusted_data))
 
 
 def _is_named_in(words: str, contact: Contact) -> bool:
     """Whether the text contains a person's name, or its first word, as a whole word."""
-    names = (as_seen(contact.name), as_seen(contact.first_name)) if words else ()
+    names = (lookalike_form(contact.name), lookalike_form(contact.first_name)) if words else ()
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) for name in names)
 
 

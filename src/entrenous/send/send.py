@@ -10,15 +10,15 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName,
 from entrenous.base.identity import Enforces
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.identities import refuse_unready
+from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
 from entrenous.device.vault_tables import COVERED, SEALED, load_records
-from entrenous.send.conversations import forget_sent
+from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import Flushed, flush
 from entrenous.send.guard import require_answers
 from entrenous.send.inbox import new_name
 from entrenous.send.letter.letter_nouns import PersonHead
-from entrenous.send.letter.sessions import with_sessions
+from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import Addressee, addressees
 from entrenous.send.message.draft import (
     DoesNotPromise,
@@ -32,8 +32,8 @@ from entrenous.send.message.draft import (
 )
 from entrenous.send.message.file_plan import plan_of
 from entrenous.send.message.make import Sending, make_message
-from entrenous.send.message.states import can_be_called_off
-from entrenous.send.message.transfer_progress import UNWATCHED, Counted, Stage, TransferWatch
+from entrenous.send.message.states import can_be_cancelled
+from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
 from entrenous.send.people.keep_contacts import contacts_named
 from entrenous.send.people.people_nouns import TwoLists
@@ -69,24 +69,24 @@ def send_message(draft: Draft, device: Device, watch: TransferWatch = UNWATCHED)
         KeyboardInterrupt: it was interrupted before anything was stored, or after it was all
             sent.
     """
-    refuse_unready(device)
+    refuse_unconfirmed(device)
     require_answers(draft, device)
     contacts = contacts_named(draft.to, device)
     all_devices = tuple(one for contact in contacts for one in addressees(contact, device))
     _refuse_without_promise(draft, all_devices)
-    preparing = Counted(Stage.PREPARING, sum(map(len, draft.files)), watch)
+    preparing = ByteCounter(Stage.PREPARING, sum(map(len, draft.files)), watch)
     try:
         plan = plan_of(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
         raise Undone from None  # nothing is stored yet
-    to = with_sessions(all_devices, device)
+    to = ensure_sessions(all_devices, device)
     sending = _sending(draft, to, device)
     try:
         with device.vault.together():
             release_at = make_message(draft, plan, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
-        sent = Counted(Stage.SENDING, waiting_bytes(device), watch)
+        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), watch)
         left = _copies_that_left(sending, flush(device, sent.more), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
@@ -186,7 +186,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
         sent = device.ledger.read(message)
     except UnknownMessage:
         return  # interrupted before anything was stored
-    if not all(can_be_called_off(copy.departure) for copy in copies):
+    if not all(can_be_cancelled(copy.departure) for copy in copies):
         raise StoppedWhileSending(name=sent.name)
     with device.vault.together():
         drop_outbox_items({copy.envelope for copy in copies}, device)
@@ -194,7 +194,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
             for table in (SEALED, COVERED):
                 device.vault.drop(table, copy.envelope.hex())
         device.ledger.forget(message)
-        forget_sent(message, device)
+        undo_record_sent(message, device)
         for kept in _ledger_blobs(sent):
             device.vault.forget(kept)
 

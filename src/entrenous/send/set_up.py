@@ -4,21 +4,26 @@ interrupted set-up.
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, new_master, new_signer
+from entrenous.crypto.identity_keys import MASTER_BYTES, SIGNING_SEED_BYTES, master_keys, new_signer
 from entrenous.crypto.statements import verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     UNFINISHED,
     BadRelayAddress,
-    Home,
     Identity,
-    keep_identity,
-    keep_signer,
-    who_am_i,
+    MailboxAddress,
+    own_device,
+    store_identity,
+    store_signer,
 )
 from entrenous.device.vault_tables import SELF
-from entrenous.send.clock_sanity import note_clock, this_second
-from entrenous.send.devices.own_key_bundle import certify, first_list, shown_card, signed_card
+from entrenous.send.clock_sanity import record_clock, this_second
+from entrenous.send.devices.own_key_bundle import (
+    certify_device,
+    first_list,
+    seal_bundle,
+    sign_bundle,
+)
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.people.keep_contacts import refuse_bad_name
 from entrenous.wire.cbor import BadCbor
@@ -36,7 +41,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
     refuse_bad_name(name)
     if relay_url is None:
         identity = Identity(name, _new_device_id(device), this_second(device))
-        keep_identity(identity, device)
+        store_identity(identity, device)
         return identity
     return _with_relay(name, relay_address(relay_url), device)
 
@@ -51,12 +56,12 @@ def relay_address(relay_url: str) -> str:
 
 def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
-    home = Home(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
-    master = new_master(device.dice.token(MASTER_BYTES))
+    home = MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
+    master = master_keys(device.dice.token(MASTER_BYTES))
     now, device_id = this_second(device), _new_device_id(device)
     signer = new_signer(device.dice.token(SIGNING_SEED_BYTES))
-    signed = certify(master, signer, device_id, now)
-    card = signed_card(master, (first_list(name, home, signed, now),), (signed,))
+    signed = certify_device(master, signer, device_id, now)
+    card = sign_bundle(master, (first_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,
         device=signed.certificate.device,
@@ -67,10 +72,10 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
         master=master,
     )
     with device.vault.together():
-        keep_signer(signer, device)
-        keep_identity(identity, device)
+        store_signer(signer, device)
+        store_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
-        note_clock(device)
+        record_clock(device)
     finish_set_up(device)
     return identity
 
@@ -84,10 +89,10 @@ def finish_set_up(device: Device) -> None:
     """
     if device.vault.get(SELF, UNFINISHED) is None:
         return
-    me = who_am_i(device)
+    me = own_device(device)
     home = me.home
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
-    bundle = shown_card(me.card, me.person.id, home.mailbox)
+    bundle = seal_bundle(me.card, me.person.id, home.mailbox)
     device.courier.publish_card(home.relay_url, home.mailbox, home.owner, bundle)
     publish_prekeys(device)
     device.vault.drop(SELF, UNFINISHED)

@@ -13,7 +13,7 @@ from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy
 from entrenous.device.vault_tables import SEALED, load_records, store_record
-from entrenous.send.clock_sanity import believed_now
+from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
 from entrenous.send.outbox import outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
@@ -88,7 +88,7 @@ def _sent(message: Message, copies: list[SealedCopy], check: _StatusCheck) -> Se
 def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> _StatusCheck:
-    check, due, now = _StatusCheck(), list[SealedCopy](), believed_now(device)
+    check, due, now = _StatusCheck(), list[SealedCopy](), trusted_time(device)
     to_be_reposted = _to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]

@@ -13,7 +13,7 @@ from entrenous.serving.connection_limits import LimitedProtocol
 
 Headers = Sequence[tuple[bytes, bytes]]
 #: Called with status, headers and body of an answer.
-Tell = Callable[[int, Headers, bytes], None]
+SendAnswer = Callable[[int, Headers, bytes], None]
 _HEAD: Final = re.compile(
     r"(GET|PUT|DELETE) (/[A-Za-z0-9/_.~-]*)(?:\?([A-Za-z0-9=&_.~-]*))? HTTP/1\.1"
     r"((?:\r\n[A-Za-z0-9-]+:[\t -~]*)*)",
@@ -39,7 +39,7 @@ class BufferedRequest(NamedTuple):
 class BufferedHandler(Protocol):
     """An application that can answer complete requests."""
 
-    def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
+    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         """Call ``tell`` once, now or later in this thread; False leaves the request to ASGI."""
 
 

@@ -141,7 +141,7 @@ def open_read_only(mail: Path) -> Iterator[sqlite3.Connection]:
         yield rows
 
 
-FAR: Final = timedelta(days=CLOCK_FAR_DAYS)
+CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_FAR_DAYS)
 _BELIEVED_AFTER: Final = timedelta(minutes=CLOCK_BELIEVED_MINUTES)
 _NOTED_EVERY: Final = timedelta(hours=1)  # sweeps run each minute; not each one is written
 _NOTHING: Final = timedelta(0)
@@ -162,7 +162,7 @@ class ClockMark:
 
     def is_ahead(self, now: datetime) -> bool:
         """Return whether the clock is so far ahead that nothing may be deleted by it."""
-        return now - self.at > FAR
+        return now - self.at > CLOCK_TOLERANCE
 
     def seen(self, now: datetime, every: timedelta) -> "ClockMark":
         """Return the mark after a check of the clock, which happens ``every`` so often.
@@ -170,10 +170,10 @@ class ClockMark:
         Of the time between two checks no more than twice ``every`` counts: the rest was a jump, or
         the server was off.
         """
-        if abs(now - self.at) <= FAR:
+        if abs(now - self.at) <= CLOCK_TOLERANCE:
             is_news = self.odd_at is not None or abs(now - self.at) >= _NOTED_EVERY
             return ClockMark(now) if is_news else self
-        if self.odd_at is None or abs(now - self.odd_at) > FAR:
+        if self.odd_at is None or abs(now - self.odd_at) > CLOCK_TOLERANCE:
             return ClockMark(self.at, now)
         passed = min(max(now - self.odd_at, _NOTHING), 2 * every)
         odd_s = self.odd_s + int(passed.total_seconds())

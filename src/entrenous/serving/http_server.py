@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from entrenous.base.environment import AddressTaken
 from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import LimitedServer
-from entrenous.serving.server_process import collect_seldom
+from entrenous.serving.server_process import tune_garbage_collection
 from entrenous.serving.tls import Certificate, install_sighup
 
 _BACKLOG: Final = 2048
@@ -64,7 +64,7 @@ def serve(
         AddressTaken: an address is not available.
     """
     ways = ways or ServeOptions()
-    collect_seldom()
+    tune_garbage_collection()
     with listening(host, port) as listener, _second_server(ways.beside) as second, _calm_stop():
         server = server_for(app, ways.certificate)
         if ways.make_room is not None:

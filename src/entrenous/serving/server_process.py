@@ -16,8 +16,8 @@ class LogKind(StrEnum):
     JSON = "json"
 
 
-OURS: Final = "entrenous.relay"
-HOOKS: Final = "entrenous.hooks"
+RELAY_LOGGER: Final = "entrenous.relay"
+HOOKS_LOGGER: Final = "entrenous.hooks"
 
 
 class JsonLines(logging.Formatter):
@@ -46,7 +46,9 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
     root.setLevel(logging.WARNING)
     # Its warnings would let every stranger write lines to the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    logging.getLogger(OURS).setLevel(logging.WARNING if kind is LogKind.ERRORS else logging.INFO)
+    logging.getLogger(RELAY_LOGGER).setLevel(
+        logging.WARNING if kind is LogKind.ERRORS else logging.INFO
+    )
 
 
 def start_hooks_log(stream: TextIO) -> None:
@@ -54,7 +56,7 @@ def start_hooks_log(stream: TextIO) -> None:
     start_log(LogKind.ERRORS, stream)
     to = logging.StreamHandler(stream)
     to.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
-    hooks = logging.getLogger(HOOKS)
+    hooks = logging.getLogger(HOOKS_LOGGER)
     hooks.handlers[:] = [to]
     hooks.setLevel(logging.INFO)
     hooks.propagate = False  # a warning would be written twice
@@ -71,7 +73,7 @@ def _said(record: logging.LogRecord) -> dict[str, object]:
 _OBJECTS_BETWEEN: Final = 50_000  # collections, counted as gc.set_threshold does
 
 
-def collect_seldom() -> None:
+def tune_garbage_collection() -> None:
     """Exclude long-lived objects from garbage collection, and collect seldom.
 
     A request makes few cycles and many objects; searching these takes an eighth of a busy relay's

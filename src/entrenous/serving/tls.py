@@ -15,7 +15,7 @@ import uvicorn
 from cryptography import x509
 
 from entrenous.base.errors import Refused
-from entrenous.serving.server_process import OURS
+from entrenous.serving.server_process import RELAY_LOGGER
 
 
 class BadCertificate(Refused):
@@ -64,7 +64,7 @@ def _no_password() -> str:
     raise ValueError("this key has a password")
 
 
-_LOG: Final = logging.getLogger(OURS)
+_LOG: Final = logging.getLogger(RELAY_LOGGER)
 
 
 def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:

@@ -10,7 +10,7 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.judge.look_back import look_back_all
 from entrenous.stop.nouns import (
-    FOR_NO_LIST,
+    BUILT_IN_BANKS,
     PEOPLE,
     RELEASED,
     RELEASED_RADIUS,
@@ -18,7 +18,7 @@ from entrenous.stop.nouns import (
     BadPolicy,
     Bank,
     BankActs,
-    Imported,
+    ImportResult,
     NoHashes,
     NotForLists,
 )
@@ -42,7 +42,7 @@ def prepare_banks(bank: BankStore) -> None:
             bank.set_bank(wanted)
 
 
-def banks_as_they_act(platform: Platform) -> tuple[Bank, ...]:
+def effective_banks(platform: Platform) -> tuple[Bank, ...]:
     """Return every bank, all of them in shadow if the gate is."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
@@ -58,7 +58,7 @@ def bank_for_list(untrusted_name: str, platform: Platform) -> BankName:
         BadBankName: there is no bank of that name, and none can have it.
     """
     name = BankName(untrusted_name)
-    if name in FOR_NO_LIST:
+    if name in BUILT_IN_BANKS:
         raise NotForLists(bank=name)
     exists = name in {bank.name for bank in platform.bank.banks()}
     if not exists and not NAME.fullmatch(untrusted_name):  # HMA's clients make other names
@@ -74,7 +74,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     confirmed: bool = False,
     looks_back: bool | None = None,
     shadow: bool = False,
-) -> Imported:
+) -> ImportResult:
     """Import a list of PDQ hashes into a bank, which is created if it is missing.
 
     The list has one hash a line, 64 hexadecimal digits in the first column. A heading, empty lines
@@ -118,7 +118,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     accepted = [one for one in wanted if one.whole[0] not in known]
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
     found = look_back_all([one.id for one in claims], platform)
-    return Imported(len(accepted), refused, found, len(hashes) - len(accepted))
+    return ImportResult(len(accepted), refused, found, len(hashes) - len(accepted))
 
 
 def read_hashes(untrusted_csv: str) -> tuple[list[bytes], tuple[tuple[int, str], ...]]:

@@ -14,11 +14,11 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_nouns import (
     Checkpoint,
     Fetched,
-    Known,
-    Page,
-    Record,
+    KnownRecord,
     Source,
     SourceBrought,
+    SourcePage,
+    SourceRecord,
 )
 from entrenous.stop.exchange_serving import claim_name, ensure_bank, register_missing
 from entrenous.stop.exchange_stores import Exchange, Fetcher
@@ -29,12 +29,12 @@ NOTE: Final = b"generation"
 _INCOMPLETE: Final = b"incomplete"
 
 
-def _generation_note(generation: int, live: int) -> Known:
+def _generation_note(generation: int, live: int) -> KnownRecord:
     """Make a pseudo-record that a generation began when ``live`` records had a claim.
 
     Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
     """
-    return Known(NOTE, generation, live, b"", None)
+    return KnownRecord(NOTE, generation, live, b"", None)
 
 
 _PROMISED: Final = b""
@@ -47,7 +47,7 @@ class Merged:
 
     make: Mapping[ClaimId, tuple[bytes, ...]]
     withdraw: tuple[ClaimId, ...]
-    known: tuple[Known, ...]
+    known: tuple[KnownRecord, ...]
 
 
 def key_sha256(key: str) -> bytes:
@@ -56,7 +56,10 @@ def key_sha256(key: str) -> bytes:
 
 
 def merge(
-    source: str, generation: int, records: Iterable[Record], known: Mapping[bytes, Known]
+    source: str,
+    generation: int,
+    records: Iterable[SourceRecord],
+    known: Mapping[bytes, KnownRecord],
 ) -> Merged:
     """Compute what these records change; ``known`` is indexed by :func:`key_sha256`."""
     now = dict(known)
@@ -74,7 +77,7 @@ def merge(
     )
 
 
-def promised(known: Known) -> Known:
+def promised(known: KnownRecord) -> KnownRecord:
     """Return the state to store while the record's claim is being registered.
 
     It ranks below the record, so that the page, fetched again after a kill, registers what is
@@ -84,9 +87,9 @@ def promised(known: Known) -> Known:
 
 
 def _change(
-    before: Known | None,
-    after: Known,
-    record: Record,
+    before: KnownRecord | None,
+    after: KnownRecord,
+    record: SourceRecord,
     make: dict[ClaimId, tuple[bytes, ...]],
     withdraw: dict[ClaimId, None],
 ) -> None:
@@ -99,22 +102,22 @@ def _change(
         make[after.claim] = record.hashes
 
 
-def _kept(before: Known | None, after: Known) -> Known:
+def _kept(before: KnownRecord | None, after: KnownRecord) -> KnownRecord:
     """Keep the claim of a record whose hashes stay the same."""
     if before is None or before.claim is None or before.hashes_sha256 != after.hashes_sha256:
         return after
     return replace(after, claim=before.claim)
 
 
-def _known(source: str, generation: int, record: Record) -> Known:
+def _known(source: str, generation: int, record: SourceRecord) -> KnownRecord:
     key, hashes = key_sha256(record.key), tuple(sorted(set(record.hashes)))
     hashes_sha256 = hashlib.sha256(b"".join(hashes)).digest()
     version = f"{generation} {record.version}".encode()
     claim = None if record.gone else claim_name(source.encode(), key, version, hashes_sha256)
-    return Known(key, generation, record.version, hashes_sha256, claim)
+    return KnownRecord(key, generation, record.version, hashes_sha256, claim)
 
 
-def _rank(known: Known) -> Rank:
+def _rank(known: KnownRecord) -> Rank:
     return (known.generation, known.version, known.claim is None, known.hashes_sha256)
 
 
@@ -182,7 +185,7 @@ class _Run:
     count: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
 
-    def take(self, page: Page, at: Checkpoint) -> Checkpoint:
+    def take(self, page: SourcePage, at: Checkpoint) -> Checkpoint:
         """Store a page and return the checkpoint after it.
 
         Wherever a kill interrupts this, each matching claim has a record by which it can be
@@ -207,7 +210,7 @@ class _Run:
         self.reasons = [*self.reasons, *page.refused][:_REASONS_MAX]
         return at
 
-    def _note(self, at: Checkpoint) -> Known:
+    def _note(self, at: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
         stored = sources.known(name, [NOTE]).get(NOTE)
         return stored or _generation_note(at.generation, sources.live(name))

@@ -12,7 +12,7 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.stop.registration import ClaimState, Stance
 
 PAGE_MAX: Final = 1000  # records, both protocols; section 1.3
-OURSELVES: Final = 1  # this platform's number among NCMEC's members
+OWN_NUMBER: Final = 1  # this platform's number among NCMEC's members
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])")
 
 
@@ -33,7 +33,7 @@ class ExchangePartner:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError("a partner's name has 2 to 40 of the characters a-z, 0-9 and -")
-        if self.number <= OURSELVES:
+        if self.number <= OWN_NUMBER:
             raise ValueError("partners are numbered from 2")
 
     @property
@@ -51,7 +51,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedClaim:
     """The present state of a claim that some partner fetched by hash; ``hashes`` have 32 bytes."""
 
     claim: ClaimId
@@ -61,7 +61,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PartnerOpinion:
     """A partner's newest opinion of a claim."""
 
     partner: str
@@ -107,7 +107,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SourceRecord:
     """A source's record of hashes to protect; without hashes, it was withdrawn.
 
     ``key`` is the source's own id of it; ``version`` increases when the record changes.
@@ -127,19 +127,19 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SourcePage:
     """The result of one request. The next one continues at ``checkpoint``.
 
     ``refused`` has one reason for each record that could not be read.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[SourceRecord, ...]
     checkpoint: str
     refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRecord:
     """The stored state of a record, without its hashes; ``claim`` is None once it is withdrawn."""
 
     key_sha256: bytes

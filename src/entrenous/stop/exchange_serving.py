@@ -20,7 +20,13 @@ from entrenous.base.environment import Clock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
-from entrenous.stop.exchange_nouns import ExchangePartner, Mark, Said, Served, WrongKey
+from entrenous.stop.exchange_nouns import (
+    ExchangePartner,
+    Mark,
+    PartnerOpinion,
+    ServedClaim,
+    WrongKey,
+)
 from entrenous.stop.exchange_stores import Exchange, Feed, PartnerStore
 from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.platform import Platform
@@ -76,17 +82,17 @@ _MARKS_KEPT_S: Final = 100 * 24 * 3600
 _NONE: Final = Mark(0, 0)
 
 
-def seconds(at: datetime) -> int:
+def seconds_of(at: datetime) -> int:
     """Return whole seconds since 1970."""
     return int(at.timestamp())
 
 
-def moment(at_s: int) -> datetime:
+def time_of(at_s: int) -> datetime:
     """Return the time so many seconds after 1970 began, in UTC."""
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def look(exchange: Exchange) -> Mark:
+def update_marks(exchange: Exchange) -> Mark:
     """Return how far partners may see now.
 
     New changes get a mark, at most one a second. Tombstones that no partner still has to read, or
@@ -106,7 +112,7 @@ def follow(exchange: Exchange) -> Mark:
     """Return how far partners may see now, and update the served claims to that change."""
     last = exchange.served.newest_mark()
     known = last or _NONE
-    now_s = seconds(exchange.clock.now())
+    now_s = seconds_of(exchange.clock.now())
     newest = newest_number(exchange.feed, known.number)
     if newest > known.number and now_s > known.at_s:
         at_s = now_s if last else _first(exchange.feed, newest, now_s)
@@ -149,12 +155,12 @@ def number_before(at_s: int, exchange: Exchange) -> int:
 
     For a time in the future it is 0: a client with a wrong checkpoint starts over.
     """
-    if at_s > seconds(exchange.clock.now()) + 1:
+    if at_s > seconds_of(exchange.clock.now()) + 1:
         return 0
     return exchange.served.number_before(at_s)
 
 
-def dated(numbers: Sequence[int], exchange: Exchange) -> list[int]:
+def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
     """Return, for each of these ascending numbers, the second at which it was first seen."""
     if not numbers:
         return []
@@ -183,7 +189,7 @@ _READS_MAX: Final = 20  # for one page, which bounds the time to skip changes of
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class ChangePage:
     """Changes that a partner may see, up to number ``reached``, and whether there are more."""
 
     changes: tuple[Change, ...]
@@ -192,12 +198,12 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class OfHash:
+class HashStatus:
     """What one partner is told of a hash (32 bytes): its claims, and when they changed."""
 
     bits: bytes
     at_s: int
-    cases: tuple[Served, ...]
+    cases: tuple[ServedClaim, ...]
 
     @property
     def live(self) -> bool:
@@ -215,7 +221,9 @@ class OfHash:
         return not self.live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
 
 
-def slice_for(partner: ExchangePartner, after: int, upto: int, size: int, feed: Feed) -> Slice:
+def changes_for(
+    partner: ExchangePartner, after: int, upto: int, size: int, feed: Feed
+) -> ChangePage:
     """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
     There may be fewer, even none, although there are more to come.
@@ -224,18 +232,18 @@ def slice_for(partner: ExchangePartner, after: int, upto: int, size: int, feed: 
     for _ in range(_READS_MAX):
         read = [one for one in feed.changes(after, _READ_AT_ONCE) if one.number <= upto]
         if not read:
-            return Slice(tuple(found), max(after, upto), more=False)
+            return ChangePage(tuple(found), max(after, upto), more=False)
         fitting = islice(filter(_shown_to(partner), read), size - len(found))
         found.extend(fitting)
         after = found[-1].number if len(found) == size else read[-1].number
         if len(found) == size:
             break
-    return Slice(tuple(found), after, more=after < upto and bool(feed.changes(after, 1)))
+    return ChangePage(tuple(found), after, more=after < upto and bool(feed.changes(after, 1)))
 
 
 def by_hash(
-    partner: ExchangePartner, page: Slice, seen: int, exchange: Exchange
-) -> tuple[OfHash, ...]:
+    partner: ExchangePartner, page: ChangePage, seen: int, exchange: Exchange
+) -> tuple[HashStatus, ...]:
     """Group a page by hash, for protocols that know hashes and not claims.
 
     What is served is recorded, so that its withdrawal can be told (section 5.2). ``seen`` is the
@@ -246,16 +254,18 @@ def by_hash(
     touched = _touched(partner, page, exchange)
     claims = exchange.served.on_hashes(partner.banks, touched)
     told = exchange.served.told_of(partner, [claim.claim for _, claim in claims])
-    cases = dict[bytes, list[Served]]()
+    cases = dict[bytes, list[ServedClaim]]()
     for bits, claim in claims:
         if claim.state in MATCHING or claim.claim in told:  # hide tombstones of other partners
             cases.setdefault(bits, []).append(claim)
     return tuple(
-        OfHash(bits, at_s, tuple(cases[bits])) for bits, at_s in touched.items() if bits in cases
+        HashStatus(bits, at_s, tuple(cases[bits]))
+        for bits, at_s in touched.items()
+        if bits in cases
     )
 
 
-def _touched(partner: ExchangePartner, page: Slice, exchange: Exchange) -> dict[bytes, int]:
+def _touched(partner: ExchangePartner, page: ChangePage, exchange: Exchange) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 
     Of claims that ended, only those served to this partner count.
@@ -264,7 +274,7 @@ def _touched(partner: ExchangePartner, page: Slice, exchange: Exchange) -> dict[
     told = exchange.served.told_of(partner, ended)
     hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING}
     hashes |= {claim: served.hashes for claim, served in told.items()}
-    times = dated([one.number for one in page.changes], exchange)
+    times = seconds_first_seen([one.number for one in page.changes], exchange)
     touched = dict[bytes, int]()
     for change, at_s in zip(page.changes, times, strict=True):
         touched |= dict.fromkeys(hashes.get(change.claim, ()), at_s)
@@ -298,7 +308,9 @@ class PartnerOpinions:
         undo a reviewer's later confirmation.
         """
 
-        def suspend(before: Iterable[Said], now: Iterable[Said], bank: BankStore) -> None:
+        def suspend(
+            before: Iterable[PartnerOpinion], now: Iterable[PartnerOpinion], bank: BankStore
+        ) -> None:
             for claim in said:
                 if bank.claim(claim).bank not in partner.banks:
                     raise NoSuchClaim(claim=claim)
@@ -310,7 +322,7 @@ class PartnerOpinions:
         self.partners.say(partner, said, self.clock.now(), suspend)
 
 
-def _against(said: Iterable[Said]) -> Mapping[ClaimId, set[int]]:
+def _against(said: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
     """Return, by claim, the numbers of the partners against it."""
     against = defaultdict[ClaimId, set[int]](set)
     for one in said:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from entrenous.base.environment import Clock, Dice
+from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import (
     Checkpoint,
     ExchangePartner,
-    Known,
+    KnownRecord,
     Mark,
-    Page,
-    Said,
-    Served,
+    PartnerOpinion,
+    ServedClaim,
     Source,
+    SourcePage,
 )
 from entrenous.stop.registration import Change, Stance
 from entrenous.stop.stores import BankStore
@@ -71,7 +71,8 @@ class PartnerStore(Protocol):
         partner: ExchangePartner,
         said: Mapping[ClaimId, Stance],
         at: datetime,
-        also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
+        also: Callable[[tuple[PartnerOpinion, ...], tuple[PartnerOpinion, ...], BankStore], None]
+        | None = None,
     ) -> None:
         """Store a partner's opinions of claims, each replacing its previous one; all or none.
 
@@ -80,7 +81,7 @@ class PartnerStore(Protocol):
         raises.
         """
 
-    def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+    def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         """Return all opinions of these claims, in the order of partners' numbers."""
 
 
@@ -124,12 +125,12 @@ class ServedStore(Protocol):
 
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
-    ) -> Mapping[ClaimId, Served]:
+    ) -> Mapping[ClaimId, ServedClaim]:
         """Return those of the claims that are recorded as served to this partner."""
 
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
-    ) -> tuple[tuple[bytes, Served], ...]:
+    ) -> tuple[tuple[bytes, ServedClaim], ...]:
         """Return claims of these banks on these hashes that were served to any partner."""
 
     def follow(self, feed: Feed, upto: int) -> None:
@@ -166,13 +167,13 @@ class SourceStore(Protocol):
     def checkpoint(self, name: str) -> Checkpoint:
         """Return how far the source was read; a fresh checkpoint if it never was."""
 
-    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, Known]:
+    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         """Return what is known of records, by the SHA-256 of their keys."""
 
-    def keep(self, name: str, known: Collection[Known], checkpoint: Checkpoint) -> None:
+    def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
         """Store a page's records and the checkpoint after it, both or neither."""
 
-    def unseen(self, name: str, generation: int) -> tuple[Known, ...]:
+    def unseen(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
 
     def live(self, name: str) -> int:
@@ -189,7 +190,7 @@ class Fetcher(Protocol):
         None: a checkpoint never goes stale. Zero: every fetch reads everything.
         """
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Yield pages from that checkpoint ("" is the beginning) to the end.
 
         Raises SourceUnreachable, SourceRefused, BadPage.
@@ -202,7 +203,7 @@ class Exchange:
 
     name: str
     clock: Clock
-    dice: Dice
+    dice: RandomSource
     feed: Feed
     partners: PartnerStore
     served: ServedStore

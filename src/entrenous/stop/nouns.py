@@ -15,10 +15,10 @@ from typing import Final, NamedTuple, Self
 from entrenous.base.errors import Malformed, NotFound, Refused, Unreachable
 from entrenous.base.identifiers import BankName
 from entrenous.base.limits import PDQ_RADIUS
-from entrenous.stop.upload_record import Due, Outcome
+from entrenous.stop.upload_record import DueCounts, Outcome
 
 HASH_BYTES: Final = 32
-NOTHING: Final = bytes(HASH_BYTES)  # the hash before the first row
+EMPTY_LOG_HASH: Final = bytes(HASH_BYTES)  # the hash before the first row
 _CONTEXT: Final = b"entrenous/1 audit\x00"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Details = Mapping[str, str | int | bool]
@@ -29,7 +29,7 @@ class Head:
     """The number and hash of the log's newest row; 0 and zeros for an empty log."""
 
     number: int = 0
-    hash: bytes = NOTHING
+    hash: bytes = EMPTY_LOG_HASH
 
     def __str__(self) -> str:
         return f"{self.number}:{self.hash.hex()}"
@@ -100,7 +100,7 @@ class BadHead(Malformed):
 
 PEOPLE: Final = BankName("people")  # what people register themselves
 RELEASED: Final = BankName("released")  # uploads that a reviewer let through
-FOR_NO_LIST: Final = frozenset({PEOPLE, RELEASED})
+BUILT_IN_BANKS: Final = frozenset({PEOPLE, RELEASED})
 RELEASED_RADIUS: Final = 16  # closer than a match: the same upload, re-encoded
 SAME_BITS: Final = 4  # within this distance: the same picture re-encoded, almost nothing covered
 
@@ -145,7 +145,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """The result of importing a list of hashes.
 
     ``refused`` has line numbers and reasons; ``already`` counts hashes that the bank had;
@@ -252,7 +252,7 @@ class ShadowCell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class IndexStanding:
+class IndexSize:
     """Hashes in an index file and added since; the size and time of the file."""
 
     in_file: int
@@ -276,7 +276,7 @@ class GateFigures:
     waiting: int
     oldest: datetime | None = None
     review_s: float | None = None
-    due: Due = field(default_factory=Due)
+    due: DueCounts = field(default_factory=DueCounts)
     shadow: Mapping[ShadowCell, int] = field(default_factory=dict)
 
     @property
@@ -290,7 +290,7 @@ class GateFigures:
         return self.oldest_wait > LATE
 
 
-def even(distance: int) -> int:
+def even_distance(distance: int) -> int:
     """Round down to an even number: PDQ's own hashes differ in an even number of bits."""
     return distance // 2 * 2
 
@@ -438,7 +438,7 @@ class LacksPsycopg(Refused):
     """
 
 
-AGAIN_AFTER: Final = timedelta(hours=1)  # between alerts of one kind, across all processes
+ALERT_INTERVAL: Final = timedelta(hours=1)  # between alerts of one kind, across all processes
 
 
 class AlertKind(StrEnum):

@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from entrenous.base.audio_video import Clip, Cut, ReadSound, no_clips, no_sounds
-from entrenous.base.environment import Clock, Dice
+from entrenous.base.audio_video import Clip, FrameSelection, ReadSound, no_clips, no_sounds
+from entrenous.base.environment import Clock, RandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.nouns import Alike, HeardAs, Likeness, Near
+from entrenous.fingerprint.nouns import Alike, HeardAs, Likeness, NearHash
 from entrenous.serving.host_checks import ClockMark
 from entrenous.stop.nouns import Alert, GateLimits
 from entrenous.stop.stores import BankStore
 from entrenous.stop.upload_record import (
     OPERATOR,
     Appeal,
-    Due,
+    DeferredScan,
+    DueCounts,
     KeptClip,
     KeptPicture,
     KeptSound,
-    LateFind,
+    LateMatch,
     Review,
     Reviewer,
     ReviewState,
-    SlowLook,
 )
 
 
@@ -53,7 +53,7 @@ class DueWork(Protocol):
         there is no room, or no scan of this upload is due.
         """
 
-    def take_slow_look(self, lease: timedelta) -> SlowLook | None:
+    def take_slow_look(self, lease: timedelta) -> DeferredScan | None:
         """Lease the oldest upload whose deferred scan nobody has taken, or return None."""
 
     def slow_look_made(self, case: str) -> None:
@@ -85,7 +85,7 @@ class DueWork(Protocol):
         its present state.
         """
 
-    def due(self) -> Due:
+    def due(self) -> DueCounts:
         """Count the work that is due; skipped scans are counted for 24 hours."""
 
 
@@ -199,7 +199,7 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
     def kept_sounds(self, after: int, limit: int) -> tuple[KeptSound, ...]:
         """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
 
-    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
+    def hold_late(self, find: LateMatch, held_per_hash: int) -> bool:
         """Put an accepted or released upload into the review queue after all.
 
         An upload that waits already gets the claims that it was not known to match: a second
@@ -247,7 +247,7 @@ class IndexStore(Protocol):
     withdrawn hashes: ``BankStore.claims_on`` decides.
     """
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all registered hashes within 31 bits, of whole pictures or of parts."""
 
     def parts(self) -> int:
@@ -291,13 +291,13 @@ class Platform:
     """
 
     clock: Clock
-    dice: Dice
+    dice: RandomSource
     bank: BankStore
     index: IndexStore
     reviews: ReviewQueue
     read_picture: Callable[[bytes], Picture]
     limits: GateLimits = field(default_factory=GateLimits)
-    read_clip: Callable[[bytes, Cut], AbstractContextManager[Clip]] = no_clips
+    read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = no_clips
     read_sound: ReadSound = no_sounds
     sounds: SoundIndexStore = field(default_factory=NoSoundIndex)
     likeness: Likeness | None = None

@@ -14,7 +14,7 @@ import numpy as np
 from entrenous.base.audio_video import FramesUnknown, NoFrames, NotASound, SoundBroken, SoundTooLong
 from entrenous.base.errors import Refused
 from entrenous.base.limits import HOLDER_TOKEN_BYTES, PDQ_QUALITY_MIN
-from entrenous.base.picture import Medium, Picture
+from entrenous.base.picture import MediaKind, Picture
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
@@ -35,29 +35,29 @@ from entrenous.fingerprint.nouns import (
     VideoPrint,
     VideoTooFlat,
 )
-from entrenous.fingerprint.pdq import fingerprint, seen_pixels
+from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.sound_index import sound_print
 from entrenous.fingerprint.video_hash import REGISTERED, video_print
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
     MATCHING,
-    BankClient,
     ClaimRequest,
     ClaimState,
     Consent,
+    GateClient,
     NoSuchClaim,
     NoSuchProtection,
     OnlySound,
     Protection,
     TooYoung,
     Unanswered,
-    claim_of,
-    holder_hash,
+    claim_id_of,
+    holder_token_hash,
 )
 
 
-def unprotect(protection: Protection, gate: BankClient, device: Device) -> Protection:
+def unprotect(protection: Protection, gate: GateClient, device: Device) -> Protection:
     """Withdraw a registration that this device made.
 
     Raises:
@@ -71,7 +71,7 @@ def unprotect(protection: Protection, gate: BankClient, device: Device) -> Prote
             raise
         state = ClaimState.WITHDRAWN  # the registration never reached the gate
     withdrawn = replace(protection, state=state)
-    keep(withdrawn, device)
+    save_protection(withdrawn, device)
     return withdrawn
 
 
@@ -91,9 +91,9 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
     if not consent.adult:
         raise TooYoung
     medium = medium_of(untrusted_data)
-    if medium is Medium.PICTURE:
+    if medium is MediaKind.PICTURE:
         return fingerprint_picture_file(device.read_picture(untrusted_data), consent, device)
-    if medium is Medium.CLIP:
+    if medium is MediaKind.CLIP:
         try:
             return _clip(untrusted_data, consent, device)
         except FramesUnknown:
@@ -122,7 +122,7 @@ def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device)
 def _embedding(picture: Picture, device: Device) -> Embedding:
     if device.embedder is None:
         raise LacksEmbedding
-    (embedding,) = device.embedder.embed([square(seen_pixels(picture))])
+    (embedding,) = device.embedder.embed([square(pixels_on_white(picture))])
     return embedding
 
 
@@ -164,7 +164,7 @@ def protections(device: Device) -> tuple[Protection, ...]:
     return tuple(sorted(found, key=lambda one: one.made_at))
 
 
-def protection_called(claim: str, device: Device) -> Protection:
+def find_protection(claim: str, device: Device) -> Protection:
     """Return the registration of that claim; raises NoSuchProtection."""
     record = device.vault.get(PROTECTION, claim)
     if record is None:
@@ -172,7 +172,7 @@ def protection_called(claim: str, device: Device) -> Protection:
     return unpack(Protection, record)
 
 
-def unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
+def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
     """Return the registration of these same fingerprints that got no answer, or None."""
     for one in protections(device):
         if one.state is None and (one.sent_sha256, one.gate_url) == (sent_sha256, gate_url):
@@ -180,17 +180,17 @@ def unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection 
     return None
 
 
-def keep(protection: Protection, device: Device) -> None:
+def save_protection(protection: Protection, device: Device) -> None:
     """Store the record of a registration; durable when it returns."""
     device.vault.put(PROTECTION, protection.claim, pack(protection))
 
 
-def forget(protection: Protection, device: Device) -> None:
+def delete_protection(protection: Protection, device: Device) -> None:
     """Delete the record of a registration: there is nothing, or nowhere, to withdraw."""
     device.vault.drop(PROTECTION, protection.claim)
 
 
-def ask_again(protection: Protection, gate: BankClient, device: Device) -> Protection:
+def refresh_protection(protection: Protection, gate: GateClient, device: Device) -> Protection:
     """Ask the platform for a claim's present state and store it.
 
     Raises:
@@ -198,12 +198,12 @@ def ask_again(protection: Protection, gate: BankClient, device: Device) -> Prote
         GateUnreachable, GateBusy, GateRefused, BadAnswer: see BankClient.
     """
     asked = replace(protection, state=gate.status(protection.claim).state)
-    keep(asked, device)
+    save_protection(asked, device)
     return asked
 
 
 def protect_picture(
-    picture: Picture, *, adult: bool, parts: bool, gate: BankClient, device: Device
+    picture: Picture, *, adult: bool, parts: bool, gate: GateClient, device: Device
 ) -> Protection:
     """Register a decoded picture.
 
@@ -225,7 +225,7 @@ def protect_picture(
     return protect(fingerprint_picture_file(picture, consent, device), gate, device)
 
 
-def protect(what: Print, gate: BankClient, device: Device) -> Protection:
+def protect(what: Print, gate: GateClient, device: Device) -> Protection:
     """Register fingerprints with a platform and return the only record that can withdraw them.
 
     The record is stored before the request, with ``state`` None. Registering the same again after
@@ -245,29 +245,29 @@ def protect(what: Print, gate: BankClient, device: Device) -> Protection:
     """
     _refuse_untaken(what, gate)
     sent_sha256 = _digest(what)
-    before = unanswered(sent_sha256, gate.url, device)
+    before = find_unanswered(sent_sha256, gate.url, device)
     asked = before or _new_record(what.kind, sent_sha256, gate, device)
     try:
-        status = gate.register(ClaimRequest(what, holder_hash(asked.token)))
+        status = gate.register(ClaimRequest(what, holder_token_hash(asked.token)))
     except NoConnection:
         if before is None:  # otherwise an earlier request may have arrived
-            forget(asked, device)
+            delete_protection(asked, device)
             raise
         raise Unanswered(url=gate.url, claim=asked.claim) from None
     except GateUnreachable:
         raise Unanswered(url=gate.url, claim=asked.claim) from None
     except Refused:
         if before is None:
-            forget(asked, device)
+            delete_protection(asked, device)
         raise
     if status.claim != asked.claim:
         raise BadAnswer(url=gate.url)
     answered = replace(asked, state=status.state)
-    keep(answered, device)
+    save_protection(answered, device)
     return answered
 
 
-def registered_already(what: Print, gate: BankClient, device: Device) -> Protection | None:
+def find_active_registration(what: Print, gate: GateClient, device: Device) -> Protection | None:
     """Return the registration of these same fingerprints if the platform confirms it is active.
 
     Raises:
@@ -278,7 +278,7 @@ def registered_already(what: Print, gate: BankClient, device: Device) -> Protect
         is_it = (one.sent_sha256, one.gate_url) == (sent_sha256, gate.url)
         if is_it and one.state in MATCHING:
             try:
-                asked = ask_again(one, gate, device)
+                asked = refresh_protection(one, gate, device)
             except NoSuchClaim:  # the platform has lost it
                 continue
             if asked.state in MATCHING:
@@ -286,7 +286,7 @@ def registered_already(what: Print, gate: BankClient, device: Device) -> Protect
     return None
 
 
-def _refuse_untaken(what: Print, gate: BankClient) -> None:
+def _refuse_untaken(what: Print, gate: GateClient) -> None:
     """Refuse to send an embedding that the platform does not use: it reveals too much."""
     wanted = what.embedding if isinstance(what, PicturePrint) else None
     if wanted is not None and gate.embedding_taken() != wanted.model:
@@ -307,11 +307,11 @@ def _digest(what: Print) -> bytes:
     return hashlib.sha256(b"".join(sent)).digest()
 
 
-def _new_record(kind: str, sent_sha256: bytes, gate: BankClient, device: Device) -> Protection:
+def _new_record(kind: str, sent_sha256: bytes, gate: GateClient, device: Device) -> Protection:
     token = Secret(device.dice.token(HOLDER_TOKEN_BYTES))
-    claim = claim_of(holder_hash(token))
+    claim = claim_id_of(holder_token_hash(token))
     record = Protection(claim, kind, None, gate.url, token, device.clock.now(), sent_sha256)
-    keep(record, device)
+    save_protection(record, device)
     return record
 
 

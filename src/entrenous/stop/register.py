@@ -31,8 +31,8 @@ from entrenous.stop.registration import (
     NoSuchClaim,
     NotTheHolder,
     Registration,
-    claim_of,
-    holder_hash,
+    claim_id_of,
+    holder_token_hash,
 )
 from entrenous.stop.stores import ListingStore
 
@@ -48,7 +48,7 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
         NotTheHolder: the claim was not registered with this token.
     """
     holder_sha256 = platform.bank.claim(claim).holder_sha256 or b""
-    if not hmac.compare_digest(holder_sha256, holder_hash(token)):
+    if not hmac.compare_digest(holder_sha256, holder_token_hash(token)):
         raise NotTheHolder(claim=claim)
     return platform.bank.move(claim, ClaimEvent.WITHDRAW)
 
@@ -90,7 +90,7 @@ def new_claim_id(platform: Platform) -> ClaimId:
 
 def _known(request: ClaimRequest, platform: Platform) -> Claim | None:
     try:
-        claim = platform.bank.claim(claim_of(request.holder_sha256))
+        claim = platform.bank.claim(claim_id_of(request.holder_sha256))
     except NoSuchClaim:
         return None
     if claim.holder_sha256 != request.holder_sha256:
@@ -100,7 +100,7 @@ def _known(request: ClaimRequest, platform: Platform) -> Claim | None:
 
 def _stored(request: ClaimRequest, platform: Platform, bank: BankName) -> Claim:
     claim = Claim(
-        id=claim_of(request.holder_sha256),
+        id=claim_id_of(request.holder_sha256),
         bank=bank,
         state=ClaimState.WAITING,
         kind=request.kind,
@@ -160,7 +160,7 @@ def list_hashes(hashes: Iterable[bytes], bank: BankName, note: str, platform: Pl
     return claim
 
 
-def list_again(
+def relist(
     old: Sequence[Claim], hashes: Iterable[bytes], platform: Platform, listings: ListingStore
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
@@ -177,7 +177,7 @@ def list_again(
     return made
 
 
-def list_again_due(platform: Platform, listings: ListingStore) -> int:
+def relist_due(platform: Platform, listings: ListingStore) -> int:
     """List again claims whose time of suspension is over; return how many match again."""
     due = listings.due(platform.clock.now())
     return sum(_resume(platform.bank.claim(one), platform, listings) for one in due)
@@ -191,7 +191,7 @@ def _resume(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
     added = platform.bank.added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
-        list_again([claim], hashes, platform, listings)
+        relist([claim], hashes, platform, listings)
         return True
     kept = listings.listings([claim.id]).get(claim.id, Listing())
     listings.keep([claim.id], Listing(kept.content_id))

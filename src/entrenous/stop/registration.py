@@ -63,7 +63,7 @@ class ClaimStatus:
     state: ClaimState
 
 
-class BankClient(Protocol):
+class GateClient(Protocol):
     """A platform's gate as seen from a device (docs/spec/gate.md section 6).
 
     Every method raises GateUnreachable, GateBusy, GateRefused or BadAnswer.
@@ -92,7 +92,7 @@ class ClaimEvent(StrEnum):
     WITHDRAW = "withdraw"
 
 
-CLAIM_MOVES: Final[Mapping[tuple[ClaimState, ClaimEvent], ClaimState]] = {
+CLAIM_TRANSITIONS: Final[Mapping[tuple[ClaimState, ClaimEvent], ClaimState]] = {
     (ClaimState.WAITING, ClaimEvent.CONFIRM): ClaimState.CONFIRMED,
     (ClaimState.WAITING, ClaimEvent.SUSPEND): ClaimState.SUSPENDED,
     (ClaimState.WAITING, ClaimEvent.WITHDRAW): ClaimState.WITHDRAWN,
@@ -267,12 +267,12 @@ class NoSuchPartner(NotFound):
     """
 
 
-def holder_hash(token: Secret) -> bytes:
+def holder_token_hash(token: Secret) -> bytes:
     """Return the SHA-256 of a holder's token; the platform stores only this."""
     return hashlib.sha256(token.reveal()).digest()
 
 
-def claim_of(holder_sha256: bytes) -> ClaimId:
+def claim_id_of(holder_sha256: bytes) -> ClaimId:
     """Return the id of the claim with this token hash: its first 16 bytes, in hexadecimal.
 
     The token is random, so ids reveal no count and cannot be guessed.

@@ -101,7 +101,7 @@ def read_request(untrusted_data: bytes) -> ClaimRequest:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadClaim(why="it is not the JSON object that is expected") from problem
     if form.schema != REQUEST_SCHEMA:
-        raise BadClaim(why=f"it should have schema {REQUEST_SCHEMA}")
+        raise BadClaim(why=f"its schema is not {REQUEST_SCHEMA}")
     try:
         return ClaimRequest(_print_of(form), _bytes(form.holder), form.reason, form.jurisdiction)
     except ValueError as problem:
@@ -119,7 +119,7 @@ def read_claim(untrusted_data: bytes) -> ClaimStatus:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise BadClaim(why="it is not the JSON object that is expected") from problem
     if form.schema != CLAIM_SCHEMA or not 1 <= len(form.claim) <= 64:
-        raise BadClaim(why=f"it should have schema {CLAIM_SCHEMA} and a claim")
+        raise BadClaim(why=f"its schema is not {CLAIM_SCHEMA} and a claim")
     return ClaimStatus(ClaimId(form.claim), form.kind, form.state)
 
 

@@ -16,25 +16,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Cut, FramesTooLarge, NoFrames
+from entrenous.base.audio_video import FrameSelection, FramesTooLarge, NoFrames
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_RADIUS, TOKEN_BYTES
-from entrenous.base.picture import Medium, NotAPicture, TooManyPixels
+from entrenous.base.picture import MediaKind, NotAPicture, TooManyPixels
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, Match
-from entrenous.fingerprint.pdq import looked_pixels
+from entrenous.fingerprint.pdq import pixels_or_luma
 from entrenous.media.file_kind import medium_of
 from entrenous.media.resize import SIDE_PX, blurred_preview
 from entrenous.stop.judge.decide import UNREAD, file_releases, find_entries, unread_key
 from entrenous.stop.judge.retroactive_matches import all_orientations
 from entrenous.stop.judge.scan import first_scan
-from entrenous.stop.judge.weigh import (
-    INSIDE,
-    answered,
-    policy_outcome,
-    release_of,
-    to_review,
-)
+from entrenous.stop.judge.weigh import INSIDE, is_released, policy_outcome, release_of, to_review
 from entrenous.stop.nouns import RELEASED, RELEASED_RADIUS, SAME_BITS, Alert, PageFailed
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import new_claim_id
@@ -44,7 +38,7 @@ from entrenous.stop.upload_record import (
     OPERATOR,
     FitsMore,
     Found,
-    LateFind,
+    LateMatch,
     NoView,
     Review,
     ReviewState,
@@ -117,7 +111,7 @@ def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASE
     return (int.from_bytes(bits) ^ int.from_bytes(other)).bit_count() <= radius
 
 
-def decided_with(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
+def decided_together(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
     """Return the uploads waiting with ``review`` that its decision covers too.
 
     These are the same file and similar uploads. A similar one is not released with it if it matches
@@ -145,7 +139,7 @@ def _is_same_file(review: Review, other: Review) -> bool:
     return known is not None and known == other.upload_sha256
 
 
-_BEGINNING: Final = Cut(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
+_BEGINNING: Final = FrameSelection(stop_s=10.0, side_px=SIDE_PX, apart_s=1.0)
 _NOTHING_SEEN: Final = (*UNREAD, NotAPicture, TooManyPixels, NoFrames, FramesTooLarge)
 
 
@@ -165,7 +159,7 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
     return view
 
 
-def clear_upload(case: str, by: str, platform: Platform) -> bytes:
+def unblurred_upload(case: str, by: str, platform: Platform) -> bytes:
     """Return the bytes of a held upload (untrusted), and log that this person saw it.
 
     Raises NoSuchReview, UploadNotKept.
@@ -177,10 +171,10 @@ def clear_upload(case: str, by: str, platform: Platform) -> bytes:
 
 def _pixels(untrusted_upload: bytes, platform: Platform) -> NDArray[np.uint8]:
     medium = medium_of(untrusted_upload)
-    if medium is Medium.SOUND:
+    if medium is MediaKind.SOUND:
         raise NoFrames
-    if medium is Medium.PICTURE:
-        return looked_pixels(platform.read_upload(untrusted_upload, SIDE_PX))
+    if medium is MediaKind.PICTURE:
+        return pixels_or_luma(platform.read_upload(untrusted_upload, SIDE_PX))
     return max(_frames(untrusted_upload, platform), key=lambda luma: float(luma.std()))
 
 
@@ -318,7 +312,7 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
         return None
     try:
         upload = platform.reviews.upload(case)
-        if medium_of(upload) is Medium.PICTURE:
+        if medium_of(upload) is MediaKind.PICTURE:
             return first_scan(upload, platform)[1].bits
     except (*UNREAD, NotAPicture, TooManyPixels, UploadNotKept):
         pass  # it was held as unreadable, or another reviewer was faster
@@ -345,10 +339,10 @@ def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) 
         (entry, (match, claim))
         for entry, (match, claim) in found
         if claim.id not in known
-        and not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     ]
     if (shown := to_review(new, banks)) is not None:
-        platform.reviews.hold_late(LateFind(case, *shown), platform.limits.held_per_hash)
+        platform.reviews.hold_late(LateMatch(case, *shown), platform.limits.held_per_hash)
         raise FitsMore(case=case)
 
 

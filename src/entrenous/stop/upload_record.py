@@ -69,7 +69,7 @@ class Found(StrEnum):
     PUBLISHED = "published"  # it matches, but the platform published it
 
 
-LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})  # found after it was let through
+FOUND_LATE: Final = frozenset({Found.LOOK_BACK, Found.SLOW_LOOK})  # found after it was let through
 LISTED_FOR: Final = timedelta(days=30)
 """How long a published upload that a person confirmed is listed for removal by the platform."""
 
@@ -160,7 +160,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class SlowLook:
+class DeferredScan:
     """An accepted upload whose deferred scan is due, with its bytes."""
 
     case: str
@@ -168,7 +168,7 @@ class SlowLook:
 
 
 @dataclass(frozen=True, slots=True)
-class LateFind:
+class LateMatch:
     """Matches of an upload that were found after it was let through.
 
     ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and
@@ -183,12 +183,12 @@ class LateFind:
     upload_sha256: bytes | None = None
 
     def __post_init__(self) -> None:
-        if self.found not in LATE:
+        if self.found not in FOUND_LATE:
             raise ValueError("only an upload that was let through before has late matches")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCounts:
     """How much work is due after answers, and how many deferred scans were skipped in a day."""
 
     slow_looks: int = 0
@@ -274,11 +274,11 @@ class Reviewer:
     added_at: datetime
 
     def __post_init__(self) -> None:
-        if not may_be_reviewer(self.name):
+        if not is_reviewer_name(self.name):
             raise ValueError("a reviewer's name has 2 to 40 of the characters a-z, 0-9 and -")
 
 
-def may_be_reviewer(name: str) -> bool:
+def is_reviewer_name(name: str) -> bool:
     """Whether a reviewer may have this name."""
     return NAME.fullmatch(name) is not None and name != OPERATOR
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
-class Listed(NamedTuple):
+class ListedCommand(NamedTuple):
     """A command's entry in its group's list.
 
     ``module`` has a function ``join(app)`` that adds the command to a Typer application. ``help``
@@ -25,7 +25,7 @@ class Listed(NamedTuple):
 class LazyGroup(TyperGroup):
     """A group whose commands are in the table ``listed``, in help order."""
 
-    listed: ClassVar[Mapping[str, Listed]]
+    listed: ClassVar[Mapping[str, ListedCommand]]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -51,7 +51,7 @@ class LazyGroup(TyperGroup):
             )
 
 
-def load_command(name: str, known: Listed) -> Any:
+def load_command(name: str, known: ListedCommand) -> Any:
     """Import a command's module and return the command, for Click to run."""
     app = typer.Typer(rich_markup_mode=None)
     app.callback()(lambda: None)  # makes Typer build a group even for a single command

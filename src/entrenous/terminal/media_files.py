@@ -29,7 +29,7 @@ def read_media(path: Path) -> bytes:
     return data
 
 
-def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
+def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
     """Hint for each animated picture that only its first frame will be sent.
 
     Returns: their paths as typed, for ``first_picture_only`` of ``--json``.
@@ -44,7 +44,7 @@ def tell_of_stills(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 
 @contextmanager
-def one_of_ours(path: Path) -> Iterator[None]:
+def require_supported_kind(path: Path) -> Iterator[None]:
     """Raise NothingToSee, naming the file, if it is not a picture, clip or sound.
 
     Raises:
@@ -59,7 +59,7 @@ def one_of_ours(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def naming(files: Sequence[Path]) -> Iterator[None]:
+def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
     """Print to standard error, and to no log, which of these files an error is about.
 
     Raises:

@@ -16,7 +16,7 @@ DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_ROOM: Final = DISK_FULL | {errno.EIO}
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print one line to standard output, without control characters."""
     with _answering():
         _write_line(text, sys.stdout)
@@ -32,7 +32,7 @@ def _write_line(text: str, stream: TextIO) -> None:
     stream.flush()
 
 
-def hint_at(problems: Iterable[EntrenousError]) -> None:
+def hint_problems(problems: Iterable[EntrenousError]) -> None:
     """Print a hint for each distinct problem, except unreachable relays, which are tried again."""
     texts = (
         unwrapped(str(problem)) for problem in problems if not isinstance(problem, Unreachable)

@@ -24,7 +24,7 @@ _LINE_MAX: Final = 8192  # characters; a link or a code has at most 4096
 _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long for a message
 
 
-def line_typed(given: str, what: str, context: typer.Context) -> str:
+def read_typed_line(given: str, what: str, context: typer.Context) -> str:
     """Return ``given``, or if that is ``-`` one line of standard input, not echoed on a terminal.
 
     Raises:
@@ -40,7 +40,7 @@ def line_typed(given: str, what: str, context: typer.Context) -> str:
     return _something(line.strip())
 
 
-def text_typed(given: str | None, what: str, context: typer.Context) -> str | None:
+def read_typed_text(given: str | None, what: str, context: typer.Context) -> str | None:
     """Return ``given``, or if that is ``-`` all of standard input without its last line end.
 
     Raises:
@@ -54,7 +54,7 @@ def text_typed(given: str | None, what: str, context: typer.Context) -> str | No
     return _something(_read(sys.stdin.read, _TEXT_MAX).removesuffix("\n").removesuffix("\r"))
 
 
-def refuse_two(**given: str | None) -> None:
+def refuse_two_stdin_options(**given: str | None) -> None:
     """Raise BadParameter if more than one of these options reads standard input."""
     asking = [f"--{name}" for name, value in given.items() if value == STDIN_MARK]
     if len(asking) > 1:
@@ -92,10 +92,10 @@ _SHOWN: Final = "write it as 2026-11-25, 2026-11-25T09:30 or 2026-11-25T09:30+01
 
 def time_option(words: str) -> Any:
     """Return an option that takes a time."""
-    return typer.Option(help=words, metavar="TIME", parser=typed_time)
+    return typer.Option(help=words, metavar="TIME", parser=parse_time)
 
 
-def typed_time(typed: str) -> datetime:
+def parse_time(typed: str) -> datetime:
     """Parse a time: UTC unless it says otherwise, and a date alone means the start of the day.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Cut, Frame, NoFrames
+from entrenous.base.audio_video import Frame, FrameSelection, NoFrames
 from entrenous.base.limits import CLIP_CONTEXT, PILOT_CONTEXT
 from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
@@ -354,10 +354,10 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
 
 def _excerpt(untrusted_data: bytes, device: Device) -> tuple[list[Frame], float]:
     """Decode frames from the middle of a found clip, and return its whole length too."""
-    with device.read_clip(untrusted_data, Cut(stop_s=0.0)) as clip:
+    with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         length_s = clip.shown.length_s
     start_s = max(0.0, 0.5 * (length_s - _EXCERPT_S))
-    cut = Cut(start_s, start_s + _EXCERPT_S, side_px=_SIDE_PX)
+    cut = FrameSelection(start_s, start_s + _EXCERPT_S, side_px=_SIDE_PX)
     with device.read_clip(untrusted_data, cut) as clip:
         found = list(clip.frames)
     if not found:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Cut, Frame, KeyFrame, Survey
+from entrenous.base.audio_video import ClipMeasurements, Frame, FrameSelection, KeyFrame
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip
@@ -55,7 +55,7 @@ class ClipCandidate:
         source = lost.kept(self.clip.original, self.message, device)
         if source is None:
             return []
-        cut = Cut(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
+        cut = FrameSelection(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
         with device.read_clip(source, cut) as clip:
             return list(clip.frames)
 
@@ -96,7 +96,7 @@ def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
 
 
 def _candidate(message: Message, clip: SentClip, measured: bytes) -> ClipCandidate:
-    survey = unpack(Survey, measured)
+    survey = unpack(ClipMeasurements, measured)
     thumbs = np.frombuffer(survey.thumbs, np.uint8).reshape(-1, *survey.thumb_px[::-1])
     return ClipCandidate(
         message=message,

@@ -12,18 +12,18 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import Proofs
-from entrenous.base.errors import EntrenousError, of_file
+from entrenous.base.errors import EntrenousError, about_file
 from entrenous.base.picture import AlreadyThere, EmptyFolder
 from entrenous.base.secret import Secret
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import account_of as keys_of
 from entrenous.device.identities import current_names
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.device.open_device import for_many_pictures
-from entrenous.device.sent_copies import as_called, proofs_of
-from entrenous.terminal.media_files import naming, one_of_ours, read_media
-from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.device.sent_copies import receipt_proofs, with_names
+from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
+from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.session import NO, YES, exit_of
@@ -43,7 +43,7 @@ from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, War
 
 def with_current_names(traced: Traced, device: Device) -> Traced:
     """Replace the names in a trace by what people are called now."""
-    trace = as_called(traced.trace, current_names(device), device)
+    trace = with_names(traced.trace, current_names(device), device)
     investigation = traced.investigation
     known = None if investigation is None else replace(investigation, trace=trace)
     return replace(traced, trace=trace, investigation=known)
@@ -112,25 +112,25 @@ def error_as_json(error: EntrenousError) -> dict[str, object]:
 def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
     """Print a trace as sentences; ``lost`` as in :func:`as_json`."""
     if found.message is not None:
-        say(f"  {file.name} is {_description(found)}")
+        print_line(f"  {file.name} is {_description(found)}")
     if found.verdict.finding is Finding.NOBODY:
-        say(NOBODY_OF_THE_REST if lost else NOBODY)
+        print_line(NOBODY_OF_THE_REST if lost else NOBODY)
         _print_missing(lost)
         return
     _print_named(found.verdict)
     for part in found.others:
         how = [] if part.warp is None else [describe_alignment(part.warp)]
         does = "holds" if part.warp is None else "shows"
-        say(f"  It also {does} {', '.join([f'your {_kind(found)} {part.message}', *how])}")
+        print_line(f"  It also {does} {', '.join([f'your {_kind(found)} {part.message}', *how])}")
         _print_named(part.verdict)
-    say(f"  {NOT_SAID}")
+    print_line(f"  {NOT_SAID}")
     _print_missing(lost)
-    say(f"next: entrenous case open --from-trace {found.number}")
+    print_line(f"next: entrenous case open --from-trace {found.number}")
 
 
 def _print_missing(lost: Sequence[str]) -> None:
     if lost:
-        say(f"  {missing_messages_line(lost)}")
+        print_line(f"  {missing_messages_line(lost)}")
 
 
 def _kind(found: Trace) -> str:
@@ -147,8 +147,8 @@ def _description(found: Trace) -> str:
 
 def _print_named(verdict: Verdict) -> None:
     for who in verdict.named:
-        say(f"Its hidden marks fit the copy you sent to {who}.")
-        say(f"  {odds(verdict.chance[who])}")
+        print_line(f"Its hidden marks fit the copy you sent to {who}.")
+        print_line(f"  {odds(verdict.chance[who])}")
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
@@ -251,7 +251,7 @@ def write_explanation(
     }
     if wanted.disclosed:
         keys, of = signing_account(device), traced.trace.message
-        proofs = Proofs() if of is None else proofs_of(device.ledger.find(of).id, device)
+        proofs = Proofs() if of is None else receipt_proofs(device.ledger.find(of).id, device)
         disclose = import_module("entrenous.trace.report.disclose").disclose
         blind, call = choices.blind, current_names(device)
         made = disclose(
@@ -320,7 +320,7 @@ def trace(
     wanted = wanted_of(explain, Choices(blind, veil), disclose=disclose)
     found = files_in(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
-    with device_of(context) as opened, for_many_pictures(opened) as device:
+    with opened_device(context) as opened, for_many_pictures(opened) as device:
         if learn:
             _learn(device)
         if alone is not None:
@@ -332,7 +332,7 @@ def trace(
 def _one(file: Path, data: bytes, device: Device, wanted: Wanted | None, json: bool) -> int:
     if wanted is not None:
         refuse_existing_files(wanted.out)
-    with naming([file]), of_file(0):
+    with name_file_on_error([file]), about_file(0):
         traced = with_current_names(trace_file(data, device), device)
     if json:
         put_json(as_json(traced.trace, traced.lost))
@@ -352,7 +352,7 @@ def _many(files: list[Path], device: Device, wanted: Wanted | None, json: bool) 
         for file in files:
             try:
                 data = read_media(file)
-                with one_of_ours(file):
+                with require_supported_kind(file):
                     traced = with_current_names(trace_file(data, device, originals), device)
                 if wanted is not None:
                     own = wanted.under(f"trace-{traced.trace.number}")
@@ -371,7 +371,7 @@ def _report(traced: Traced, file: Path, json: bool) -> None:
     if json:
         put_json({**as_json(traced.trace, traced.lost), "file": str(file)})
     else:
-        say(str(file))
+        print_line(str(file))
         print_trace(traced.trace, file, traced.lost)
 
 
@@ -379,8 +379,8 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
     if json:
         put_json({**error_as_json(error), "file": str(file)})
     else:
-        say(str(file))
-        say(f"  {unwrapped(str(error))}")  # next to the file name, as with --json
+        print_line(str(file))
+        print_line(f"  {unwrapped(str(error))}")  # next to the file name, as with --json
 
 
 def _status(traced: Traced) -> int:

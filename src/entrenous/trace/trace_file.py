@@ -6,7 +6,7 @@ from importlib import import_module
 
 from entrenous.base.audio_video import NoFrames, NotASound, SoundBroken, SoundTooLong
 from entrenous.base.identifiers import MessageName
-from entrenous.base.picture import Medium
+from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.media.file_kind import medium_of
 from entrenous.trace.originals import Originals
@@ -33,10 +33,10 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, and the errors of trace/clip.py and
             trace/sound.py.
     """
-    if medium_of(untrusted_data) is Medium.PICTURE:
+    if medium_of(untrusted_data) is MediaKind.PICTURE:
         seen = investigate(untrusted_data, device, originals=originals)
         return Traced(seen.trace, _missing_messages(seen.trace, device), seen)
-    is_clip = medium_of(untrusted_data) is Medium.CLIP
+    is_clip = medium_of(untrusted_data) is MediaKind.CLIP
     trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
     device.ledger.note(trace)
     return Traced(trace, _missing_messages(trace, device))

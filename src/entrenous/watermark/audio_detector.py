@@ -278,7 +278,7 @@ def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
     return FoundSound(FractionalSamples(working), found_contour(working))
 
 
-def hear(
+def detect_sound(
     samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
 ) -> DetectedSound | None:
     """Locate, align and detect; None when the found sound matches nowhere on the sent one."""

@@ -118,7 +118,7 @@ def amplitude(working: Plane, clip: ClipLayout) -> Plane:
     return np.asarray(hidden * np.float32(min(1.0, math.sqrt(allowed / power))), np.float32)
 
 
-def laid_on(node_pattern: Plane, motion: Motion) -> Plane:
+def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
     """Warp a node's pattern to a frame; ``motion``, 2 x 3, maps the node's pixels to the frame's.
 
     The pattern repeats beyond its borders, so the camera may move anywhere.

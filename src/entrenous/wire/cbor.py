@@ -21,7 +21,7 @@ class BadCbor(Malformed):
 
 
 @contextlib.contextmanager
-def named(error: type[Malformed]) -> Iterator[None]:
+def bad_cbor_as(error: type[Malformed]) -> Iterator[None]:
     """Turn every BadCbor inside the block into ``error``."""
     try:
         yield
@@ -43,7 +43,7 @@ def encode(value: object) -> bytes:
     return encoded
 
 
-def written(value: object, read: Callable[[bytes], object]) -> bytes:
+def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
     """Encode a value and check that ``read`` accepts it; writers use this, so that nothing else
     leaves.
 
@@ -87,7 +87,7 @@ def as_bytes(value: object, size: int) -> bytes:
     raise BadCbor
 
 
-def as_blob(value: object, most: int) -> bytes:
+def as_bytes_up_to(value: object, most: int) -> bytes:
     """Require a byte string of at most ``most`` bytes."""
     if isinstance(value, bytes) and len(value) <= most:
         return value
@@ -120,7 +120,7 @@ def as_map(value: object, keys: int) -> Mapping[int, Any]:
     raise BadCbor
 
 
-def unless_null(value: object, read: Callable[[object], Read]) -> Read | None:
+def optional(value: object, read: Callable[[object], Read]) -> Read | None:
     """Return None for null, otherwise what ``read`` returns for the value."""
     return None if value is None else read(value)
 

@@ -130,7 +130,7 @@ def from_json(kind: type[Shape], untrusted_body: bytes) -> Shape:
         raise NotUnderstood from None
 
 
-def made(kind: type[Noun], *fields: Any) -> Noun:
+def construct(kind: type[Noun], *fields: Any) -> Noun:
     """Construct a noun; raises NotUnderstood if its fields are invalid."""
     try:
         return kind(*fields)

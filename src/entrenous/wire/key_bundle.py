@@ -10,18 +10,18 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadCard,
     Batch,
+    BatchPosition,
     Card,
     Certificate,
     DeviceList,
     ListedDevice,
     ListStatement,
     MasterKey,
-    Place,
+    ProtocolRange,
     RevokedAs,
     RevokedDevice,
     SignedBatch,
     SignedCertificate,
-    Speaks,
 )
 from entrenous.base.limits import (
     BATCH_SIZE_MAX,
@@ -33,17 +33,17 @@ from entrenous.base.limits import (
 )
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_map,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
-    named,
+    encode_checked,
+    optional,
     seconds,
-    unless_null,
-    written,
 )
 from entrenous.wire.text import as_name, as_url
 
@@ -60,7 +60,7 @@ def write_certificate(certificate: Certificate) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(
+    return encode_checked(
         {
             1: _VERSION,
             2: certificate.person,
@@ -81,7 +81,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
     Raises:
         BadCard: not a certificate of this version.
     """
-    with named(BadCard):
+    with bad_cbor_as(BadCard):
         fields = as_map(decode(untrusted), 8)
         as_uint(fields[1], _VERSION, _VERSION)
         return Certificate(
@@ -107,7 +107,7 @@ def as_signed_certificate(entry: Any) -> SignedCertificate:
         BadCard, BadCbor: it is none.
     """
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
-    statement = as_blob(untrusted_certificate, _CERTIFICATE_MAX)
+    statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_MAX)
     return SignedCertificate(
         read_certificate(statement), statement, joined_signature(ed25519, mldsa65)
     )
@@ -139,7 +139,7 @@ def write_device_list(devices: DeviceList) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(
+    return encode_checked(
         {
             1: _VERSION,
             2: devices.person,
@@ -162,13 +162,13 @@ def read_device_list(untrusted: bytes) -> ListStatement:
     Raises:
         BadCard: not a list of this version, or one that contradicts itself.
     """
-    with named(BadCard):
+    with bad_cbor_as(BadCard):
         fields = as_map(decode(untrusted), 10)
         as_uint(fields[1], _VERSION, _VERSION)
         said = DeviceList(
             person=PersonId(as_bytes(fields[2], 32)),
             epoch=as_uint(fields[3], least=1),
-            previous=unless_null(fields[4], _hash),
+            previous=optional(fields[4], _hash),
             devices=tuple(map(_listed, as_list(fields[5], 1, DEVICES_MAX))),
             revoked=tuple(map(_revoked, as_list(fields[6], 0, REVOKED_MAX))),
             name=as_name(fields[7]),
@@ -208,10 +208,10 @@ def _revoked(entry: Any) -> RevokedDevice:
     return RevokedDevice(_device(device), as_time(at), known)
 
 
-def _speaks(value: Any) -> Speaks:
+def _speaks(value: Any) -> ProtocolRange:
     floor, newest = as_list(value, 2, 2)
     least = as_uint(floor, _PROTOCOLS, 1)
-    return Speaks(least, as_uint(newest, _PROTOCOLS, least))
+    return ProtocolRange(least, as_uint(newest, _PROTOCOLS, least))
 
 
 def _device(value: object) -> DeviceId:
@@ -229,7 +229,7 @@ def write_card(card: Card) -> bytes:
         ValueError: a field is not what the specification allows.
     """
     ed25519, mldsa65 = split_signature(card.signature)
-    return written(
+    return encode_checked(
         {
             1: _VERSION,
             2: card.master.ed25519,
@@ -250,7 +250,7 @@ def read_card(untrusted: bytes) -> Card:
         BadCard: not a card of this version, or its lists are not one person's and consecutive, or
             its certificates do not match the devices of the newest list.
     """
-    with named(BadCard):
+    with bad_cbor_as(BadCard):
         if len(untrusted) > PLAIN_CARD_BYTES_MAX:
             raise BadCbor
         fields = as_map(decode(untrusted), 7)
@@ -267,7 +267,7 @@ def read_card(untrusted: bytes) -> Card:
         return card
 
 
-def recent(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
+def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
     """Return as many of the newest lists as a card may have."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-LISTS_MAX:]):
@@ -279,7 +279,7 @@ def recent(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
 
 
 def _lists(value: Any) -> tuple[ListStatement, ...]:
-    statements = [as_blob(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
+    statements = [as_bytes_up_to(one, LIST_BYTES_MAX) for one in as_list(value, 1, LISTS_MAX)]
     if sum(map(len, statements)) > LIST_BYTES_MAX:
         raise BadCbor
     lists = tuple(map(read_device_list, statements))
@@ -300,10 +300,10 @@ def write_batch(batch: Batch) -> bytes:
     Raises:
         ValueError: a field has the wrong length.
     """
-    return written([batch.device, batch.mailbox, batch.size, batch.root], _read_batch)
+    return encode_checked([batch.device, batch.mailbox, batch.size, batch.root], _read_batch)
 
 
-def plain_signed_batch(signed: SignedBatch) -> list[object]:
+def signed_batch_fields(signed: SignedBatch) -> list[object]:
     """Return a signed batch as the fields of a prekey or a letter."""
     return [signed.statement, signed.mldsa65, *split_signature(signed.signature)]
 
@@ -315,7 +315,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
         BadCbor: it is none.
     """
     statement, key, ed25519, mldsa65 = as_list(entry, 4, 4)
-    encoded = as_blob(statement, _STATEMENT_MAX)
+    encoded = as_bytes_up_to(statement, _STATEMENT_MAX)
     return SignedBatch(
         batch=_read_batch(encoded),
         statement=encoded,
@@ -324,7 +324,7 @@ def as_signed_batch(entry: Any) -> SignedBatch:
     )
 
 
-def plain_place(place: Place) -> tuple[object, object]:
+def position_fields(place: BatchPosition) -> tuple[object, object]:
     """Return a statement's position in its batch as two fields: its index, always one byte, and its
     path.
 
@@ -334,21 +334,21 @@ def plain_place(place: Place) -> tuple[object, object]:
     return place.index.to_bytes(1, "big"), list(place.path)
 
 
-def as_place(index: object, path: object) -> Place:
+def as_position(index: object, path: object) -> BatchPosition:
     """Parse a statement's position in its batch.
 
     Raises:
         BadCbor: no batch has such a position.
     """
     hashes = tuple(as_bytes(one, 32) for one in as_list(path, 0, _PATH_MAX))
-    return Place(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
+    return BatchPosition(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
 
 
 def _read_batch(encoded: bytes) -> Batch:
     device, mailbox, size, root = as_list(decode(encoded), 4, 4)
     return Batch(
         device=DeviceId(as_bytes(device, ID_BYTES)),
-        mailbox=unless_null(mailbox, _mailbox),
+        mailbox=optional(mailbox, _mailbox),
         size=as_uint(size, BATCH_SIZE_MAX, 1),
         root=as_bytes(root, 32),
     )

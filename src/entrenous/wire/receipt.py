@@ -13,13 +13,18 @@ from entrenous.wire.cbor import (
     as_list,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
+    encode_checked,
     seconds,
-    written,
 )
-from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, plain_signed_batch
+from entrenous.wire.key_bundle import (
+    as_position,
+    as_signed_batch,
+    position_fields,
+    signed_batch_fields,
+)
 
 
 def write_commitments(marks: Sequence[bytes | None]) -> bytes:
@@ -70,7 +75,7 @@ def read_receipt_statement(untrusted: bytes) -> ReceiptStatement:
     Raises:
         BadReceipt: it is no such statement.
     """
-    with named(BadReceipt):
+    with bad_cbor_as(BadReceipt):
         fields = as_list(decode(untrusted), 10, 10)
         if encode(fields) != untrusted:
             raise BadReceipt
@@ -95,8 +100,8 @@ def write_receipt_proof(proof: ReceiptProof) -> bytes:
     Raises:
         ValueError: a field has the wrong length.
     """
-    fields = [*plain_place(proof.place), plain_signed_batch(proof.batch)]
-    return written(fields, read_receipt_proof)
+    fields = [*position_fields(proof.place), signed_batch_fields(proof.batch)]
+    return encode_checked(fields, read_receipt_proof)
 
 
 def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
@@ -105,8 +110,8 @@ def read_receipt_proof(untrusted: bytes) -> ReceiptProof:
     Raises:
         BadReceipt: it is no such proof.
     """
-    with named(BadReceipt):
+    with bad_cbor_as(BadReceipt):
         if len(untrusted) > PROOF_BYTES_MAX:
             raise BadCbor
         index, path, batch = as_list(decode(untrusted), 3, 3)
-        return ReceiptProof(as_place(index, path), as_signed_batch(batch))
+        return ReceiptProof(as_position(index, path), as_signed_batch(batch))

@@ -28,9 +28,9 @@ from entrenous.wire.encodings import (
     Count,
     Seconds,
     Strict,
+    construct,
     from_base64url,
     from_json,
-    made,
     maybe_b64u,
     maybe_bytes,
     maybe_moment,
@@ -41,18 +41,18 @@ from entrenous.wire.encodings import (
     to_seconds,
 )
 from entrenous.wire.relay_nouns import (
-    Answered,
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Opening,
+    Evaluation,
     PrekeyBundle,
     Prekeys,
     Protocol,
     SendToken,
     ShareDeposit,
     TokenBatch,
-    Waiting,
+    VaultUnlock,
+    WaitingEnvelope,
 )
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
@@ -160,7 +160,7 @@ def write_send_token(token: SendToken) -> bytes:
 
 def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
     read = from_json(_Token, untrusted_body)
-    return made(SendToken, lock, read.uses, maybe_moment(read.expires_at))
+    return construct(SendToken, lock, read.uses, maybe_moment(read.expires_at))
 
 
 def write_batch(batch: TokenBatch) -> bytes:
@@ -173,7 +173,7 @@ def read_batch(untrusted_body: bytes) -> TokenBatch:
     add, drop = (
         tuple(from_base64url(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
     )
-    return made(TokenBatch, add, drop, to_moment(read.expires_at))
+    return construct(TokenBatch, add, drop, to_moment(read.expires_at))
 
 
 def write_held(count: int) -> bytes:
@@ -254,7 +254,7 @@ def write_envelope(envelope: Envelope) -> bytes:
 
 def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxId) -> Envelope:
     read = from_json(_Envelope, untrusted_body)
-    return made(
+    return construct(
         Envelope,
         *(envelope, mailbox, from_base64url(read.sealed), to_moment(read.expires_at)),
         *(
@@ -265,7 +265,7 @@ def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxI
     )
 
 
-def write_waiting(page: list[Waiting]) -> bytes:
+def write_waiting(page: list[WaitingEnvelope]) -> bytes:
     letters = [
         _Letter(
             to_base64url(one.id), one.sequence, to_base64url(one.sealed), to_seconds(one.expires_at)
@@ -275,9 +275,9 @@ def write_waiting(page: list[Waiting]) -> bytes:
     return to_json(_Page(letters))
 
 
-def read_waiting(untrusted_body: bytes) -> list[Waiting]:
+def read_waiting(untrusted_body: bytes) -> list[WaitingEnvelope]:
     return [
-        Waiting(
+        WaitingEnvelope(
             EnvelopeId(from_base64url(one.envelope, ID_BYTES)),
             one.sequence,
             from_base64url(one.sealed),
@@ -318,7 +318,9 @@ def read_look(untrusted_body: bytes) -> EnvelopeStatus:
 def _deposit(read: _Share) -> ShareDeposit:
     value = Secret(from_base64url(read.value, SHARE_BYTES))
     group = None if read.group is None else from_base64url(read.group, ID_BYTES)
-    return made(ShareDeposit, value, from_base64url(read.open_lock, LOCK_BYTES), read.opens, group)
+    return construct(
+        ShareDeposit, value, from_base64url(read.open_lock, LOCK_BYTES), read.opens, group
+    )
 
 
 def _shape(deposit: ShareDeposit) -> _Share:
@@ -394,22 +396,22 @@ def read_question(untrusted_body: bytes) -> bytes:
     return from_base64url(from_json(_Question, untrusted_body).blinded, _ELEMENT_BYTES)
 
 
-def write_answer(answered: Answered) -> bytes:
+def write_answer(answered: Evaluation) -> bytes:
     return to_json(_Answer(to_base64url(answered.evaluated), answered.tries))
 
 
-def read_answer(untrusted_body: bytes) -> Answered:
+def read_answer(untrusted_body: bytes) -> Evaluation:
     """Return the evaluated element, 32 bytes, unchecked, and the tries that are left."""
     read = from_json(_Answer, untrusted_body)
-    return Answered(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
+    return Evaluation(from_base64url(read.evaluated, _ELEMENT_BYTES), read.tries)
 
 
-def write_opened(opening: Opening) -> bytes:
+def write_opened(opening: VaultUnlock) -> bytes:
     before = [to_base64url(number) for number in opening.before]
     return to_json(_Opened(opening.generation, to_base64url(opening.number), before))
 
 
-def read_opened(untrusted_body: bytes) -> Opening:
+def read_opened(untrusted_body: bytes) -> VaultUnlock:
     read = from_json(_Opened, untrusted_body)
     before = tuple(from_base64url(number, OPENING_BYTES) for number in read.before)
-    return Opening(read.generation, from_base64url(read.opening, OPENING_BYTES), before)
+    return VaultUnlock(read.generation, from_base64url(read.opening, OPENING_BYTES), before)

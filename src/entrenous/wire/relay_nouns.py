@@ -25,7 +25,7 @@ from entrenous.base.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Evaluation:
     """The relay's answer: an evaluated element of 32 bytes, and the tries that are left."""
 
     evaluated: bytes
@@ -33,7 +33,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class VaultUnlock:
     """One unlock of a vault, and the vault's state.
 
     ``generation`` is one more than the last that the relay confirmed to this vault; ``number`` (16
@@ -160,7 +160,7 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingEnvelope:
     """An envelope as the relay hands it over; ``sequence`` orders those of one mailbox."""
 
     id: EnvelopeId

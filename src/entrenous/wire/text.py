@@ -34,7 +34,7 @@ def is_name(text: str) -> bool:
     return 0 < len(text) <= NAME_CHARS_MAX and text == text.strip() and all(map(_is_seen, text))
 
 
-def numbered(name: str, number: int) -> str:
+def with_number(name: str, number: int) -> str:
     """Append a number to a name, cut so that the result is a name (:func:`is_name`)."""
     ending = f" {number}"
     return name[: NAME_CHARS_MAX - len(ending)].rstrip() + ending

@@ -7,7 +7,7 @@ from entrenous.carry.accept import accept, waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, new_relay, run
 
 # The event loop's wake-up channel is a socket pair.
@@ -26,7 +26,7 @@ def pages(relay: Relay, post: Post, limit: int = PAGE_MAX) -> list[list[int]]:
 def relay_with(post: Post, *sizes: int) -> Relay:
     """Return a relay with waiting letters of these sizes."""
     relay = new_relay()
-    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))
     for size in sizes:
         post.sealed = bytes(size)

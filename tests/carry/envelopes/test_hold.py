@@ -29,7 +29,7 @@ from entrenous.carry.relay_rows import HeldBlob, HeldUpload, Leftover
 from entrenous.carry.relay_settings import Limits
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.store.file_blobs import FileBlobs
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from tests.carry.minute import expire
 from tests.carry.relays import (
     Post,
@@ -70,7 +70,7 @@ def relay() -> Relay:
 
 
 async def ready(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
 
 

@@ -9,7 +9,7 @@ from entrenous.base.errors import TakenBack, UsedUp
 from entrenous.base.limits import OPENS_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
@@ -67,7 +67,7 @@ def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
     attempt = post.attempt()
     for _ in range(3):
         assert run(open_share(post.id, post.open, attempt, relay)) == post.share
-    run(finish(post.id, post.open, attempt, relay))
+    run(finish_attempt(post.id, post.open, attempt, relay))
     with pytest.raises(UsedUp):
         run(open_share(post.id, post.open, attempt, relay))
     assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1
@@ -80,5 +80,5 @@ def test_unlimited_envelope_opens_repeatedly_with_one_attempt() -> None:
     attempt = post.attempt()
     for _ in range(2):
         assert run(open_share(post.id, post.open, attempt, relay)) == post.share
-        run(finish(post.id, post.open, attempt, relay))
+        run(finish_attempt(post.id, post.open, attempt, relay))
     assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1

@@ -18,7 +18,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, waiting_envelopes
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import HeldAttempt, HeldBlob, HeldGroup, HeldShare
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
@@ -54,7 +54,7 @@ def test_one_device_opens_and_no_other_does() -> None:
         with pytest.raises(UsedUp):
             opened(relay, other, other.attempt())
     assert opened(relay, phone, attempt) == phone.share
-    at_once(finish(phone.id, phone.open, attempt, relay))
+    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
     for post in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
@@ -67,7 +67,7 @@ def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
         at_once(arrive(relay, post, 1))
     attempt = phone.attempt()
     opened(relay, phone, attempt)
-    at_once(finish(phone.id, phone.open, attempt, relay))
+    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     (letter,) = at_once(waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
     assert letter.sealed == laptop.sealed
     with pytest.raises(UsedUp):
@@ -85,10 +85,10 @@ def test_group_is_deleted_only_after_every_attempt_finished() -> None:
     one, two = phone.attempt(), laptop.attempt()
     opened(relay, phone, one)
     opened(relay, laptop, two)
-    at_once(finish(phone.id, phone.open, one, relay))
+    at_once(finish_attempt(phone.id, phone.open, one, relay))
     assert opened(relay, laptop, two) == laptop.share
     assert blobs_in(relay) == 2
-    at_once(finish(laptop.id, laptop.open, two, relay))
+    at_once(finish_attempt(laptop.id, laptop.open, two, relay))
     assert blobs_in(relay) == 0
 
 
@@ -97,7 +97,7 @@ def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     at_once(arrive(relay, phone, 1))
     attempt = phone.attempt()
     opened(relay, phone, attempt)
-    at_once(finish(phone.id, phone.open, attempt, relay))
+    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     at_once(arrive(relay, laptop, 1))
     at_once(expire(relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
@@ -249,7 +249,7 @@ class Household(RuleBasedStateMachine):
     @rule(who=WHO, attempt=TRY)
     def finish(self, who: int, attempt: bytes) -> None:
         post = self.posts[who]
-        at_once(finish(post.id, post.open, attempt, self.relay))
+        at_once(finish_attempt(post.id, post.open, attempt, self.relay))
         if (who, attempt) in self.given and who not in self.taken_back:
             self.finished.add((who, attempt))
             self.over = self.over or self.is_used_up()

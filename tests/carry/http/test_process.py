@@ -18,7 +18,7 @@ import pytest
 from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachable
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_client
-from entrenous.wire.relay_nouns import Envelope, EnvelopeState, Waiting
+from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -76,8 +76,8 @@ class Sender:
                     self.acknowledged.append(letter)
 
 
-def all_waiting(courier: HttpCourier, url: str, post: Post) -> list[Waiting]:
-    found: list[Waiting] = []
+def all_waiting(courier: HttpCourier, url: str, post: Post) -> list[WaitingEnvelope]:
+    found: list[WaitingEnvelope] = []
     while page := courier.waiting(
         url, post.mailbox, post.owner, found[-1].sequence if found else 0
     ):

@@ -20,7 +20,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.hold import upload_blob
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_upload
 from tests.carry.http.test_relay_app import URL, bearer
@@ -156,10 +156,10 @@ def large(size: int) -> Post:
 def greet(at: str, post: Post) -> None:
     owner = bearer(post.owner)
     box = f"/v1/mailboxes/{to_base64url(post.mailbox)}"
-    locks = {"owner_lock": to_base64url(lock_of(post.owner)), "close_lock": None}
+    locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
     assert ask(at, "PUT", box, {}, json.dumps(locks))[0] in {200, 201}
     terms = json.dumps({"uses": None, "expires_at": None})
-    token = to_base64url(lock_of(Secret(post.token.reveal())))
+    token = to_base64url(token_hash(Secret(post.token.reveal())))
     assert ask(at, "PUT", f"{box}/tokens/{token}", owner, terms)[0] in {200, 201}
 
 

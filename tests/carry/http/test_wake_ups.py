@@ -12,7 +12,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.http.routes import network_of
 from entrenous.carry.relay import Relay
 from entrenous.carry.wake_ups import LocalWakeUps
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
 from entrenous.wire.relay_nouns import Envelope
@@ -35,10 +35,10 @@ def told(story: Story, relay: Relay | None = None) -> Any:
         line = httpx.ASGITransport(relay_app(served))
         said = {"Entrenous-Protocol": "2"}
         async with httpx.AsyncClient(transport=line, base_url=URL, headers=said) as web:
-            locks = {"owner_lock": to_base64url(lock_of(post.owner)), "close_lock": None}
+            locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
             await web.put(box(post), json=locks)
             terms = {"uses": None, "expires_at": None}
-            url = f"{box(post)}/tokens/{to_base64url(lock_of(post.token))}"
+            url = f"{box(post)}/tokens/{to_base64url(token_hash(post.token))}"
             await web.put(url, json=terms, headers=bearer(post.owner))
             answer = await story(web, post, bell)
             assert bell.places() == 0

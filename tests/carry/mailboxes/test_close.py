@@ -13,9 +13,9 @@ from entrenous.base.errors import DiskFailed, IdInUse, NoSuchBlob, NoSuchEnvelop
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge
-from entrenous.carry.device_lock import make_lock
+from entrenous.carry.device_lock import create_lock
 from entrenous.carry.hold import find_blob, upload_blob
-from entrenous.carry.mailbox import add_prekeys, card_of, close_mailbox, create_mailbox, put_card
+from entrenous.carry.mailbox import add_prekeys, close_mailbox, create_mailbox, get_card, put_card
 from entrenous.carry.relay import Relay, RowTransaction
 from entrenous.carry.relay_rows import (
     GoneMailbox,
@@ -25,10 +25,10 @@ from entrenous.carry.relay_rows import (
     HeldUpload,
     Leftover,
 )
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import add_tokens, register_token
 from entrenous.carry.withdraw import envelope_status, withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, TokenBatch
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
@@ -45,9 +45,9 @@ CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 async def arrive(relay: Relay, post: Post) -> None:
     """Post one copy to a mailbox that has everything a mailbox can have."""
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
     await register_token(post.mailbox, post.owner, post.granted(), relay)
-    await make_lock(post.mailbox, post.owner, lock_of(UNLOCK), relay)
+    await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
     await put_card(post.mailbox, post.owner, b"a card", relay)
     await add_prekeys(
         post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
@@ -76,7 +76,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
     if before in ("opened", "half opened"):
         at_once(open_share(post.id, post.open, attempt, relay))
     if before == "opened":
-        at_once(finish(post.id, post.open, attempt, relay))
+        at_once(finish_attempt(post.id, post.open, attempt, relay))
     at_once(close_mailbox(post.mailbox, CLOSE, relay))
     status = at_once(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
@@ -96,11 +96,11 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
     at_once(close_mailbox(post.mailbox, post.owner, relay))
     assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
-        at_once(card_of(post.mailbox, post.token, relay))
+        at_once(get_card(post.mailbox, post.token, relay))
     relay.clock.wind(days=30)  # type: ignore[attr-defined]
     at_once(expire(relay))
     assert count(relay, *OF_PEOPLE) == 0
-    assert at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay)) is True
+    assert at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay)) is True
 
 
 class InParts(MemoryMail):
@@ -153,7 +153,7 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     with pytest.raises(NoSuchMailbox):
         at_once(accept(post.letter(), post.token, relay))
     with pytest.raises(IdInUse):
-        at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+        at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(expire(relay))
     assert count(relay, *OF_PEOPLE) == count(relay, GoneMailbox, HeldEnvelope) == 2
     assert max(mail.sizes) <= 500
@@ -197,7 +197,7 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
         yield post.blob[1000:]
 
     async def story() -> None:
-        await create_mailbox(post.mailbox, lock_of(post.owner), relay, lock_of(CLOSE))
+        await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
         await register_token(post.mailbox, post.owner, post.granted(), relay)
         await upload_blob(post.deposit(), post.token, cut_short(), relay)
 
@@ -209,7 +209,7 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
 
 def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = NOON + timedelta(hours=1)
     upload = HeldUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
     at_once(relay.mail.together(lambda tx: tx.put(upload)))
@@ -225,7 +225,7 @@ def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
         asyncio.run(arrive(relay, post))
         held = asyncio.run(relay.mail.look(lambda view: view.get(HeldLock, post.mailbox)))
         assert held is not None
-        planted = [*parts_of(post), held.key.reveal(), b"a card", lock_of(UNLOCK)]
+        planted = [*parts_of(post), held.key.reveal(), b"a card", token_hash(UNLOCK)]
         assert found_in(tmp_path, planted) == len(planted)
         asyncio.run(close_mailbox(post.mailbox, CLOSE, relay))
         asyncio.run(expire(relay))

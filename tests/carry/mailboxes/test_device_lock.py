@@ -20,8 +20,8 @@ from entrenous.carry.device_lock import (
     LockEvent,
     LockState,
     allow_more_tries,
-    answer_blinded,
-    make_lock,
+    create_lock,
+    evaluate_blinded,
     note_opened,
     renew_lock,
     state_of,
@@ -30,10 +30,17 @@ from entrenous.carry.device_lock import (
 from entrenous.carry.mailbox import close_mailbox, create_mailbox, set_close_lock
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import HeldLock
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import NotAPoint
-from entrenous.crypto.oprf import blind, draw_scalar, finalize
-from entrenous.wire.relay_nouns import Answered, Locked, LockExists, NoLock, Opening, RolledBack
+from entrenous.crypto.oprf import blind, finalize, scalar_from_random
+from entrenous.wire.relay_nouns import (
+    Evaluation,
+    Locked,
+    LockExists,
+    NoLock,
+    RolledBack,
+    VaultUnlock,
+)
 from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
 from tests.in_memory.courier import at_once
 
@@ -44,21 +51,21 @@ OWNER, CLOSE, UNLOCK, OTHER = (Secret(DICE.token(32)) for _ in range(4))
 
 
 def question(number: int = 0) -> bytes:
-    return blind(Secret(b"a passphrase, stretched"), draw_scalar(number.to_bytes(64, "big")))
+    return blind(Secret(b"a passphrase, stretched"), scalar_from_random(number.to_bytes(64, "big")))
 
 
 QUESTIONS = [question(number) for number in range(1, 80)]
 
 
-def opened(generation: int, number: int, *before: int) -> Opening:
+def opened(generation: int, number: int, *before: int) -> VaultUnlock:
     numbers = (one.to_bytes(16, "big") for one in (number, *before))
-    return Opening(generation, next(numbers), tuple(numbers))
+    return VaultUnlock(generation, next(numbers), tuple(numbers))
 
 
 async def settle(relay: Relay) -> None:
     """Give Ana's device a mailbox, a close token and a lock."""
-    await create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE))
-    await make_lock(BOX, OWNER, lock_of(UNLOCK), relay)
+    await create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE))
+    await create_lock(BOX, OWNER, token_hash(UNLOCK), relay)
 
 
 @pytest.fixture
@@ -68,14 +75,14 @@ def relay() -> Relay:
     return relay
 
 
-def ask(relay: Relay, number: int) -> Answered:
-    return at_once(answer_blinded(BOX, UNLOCK, QUESTIONS[number], relay))
+def ask(relay: Relay, number: int) -> Evaluation:
+    return at_once(evaluate_blinded(BOX, UNLOCK, QUESTIONS[number], relay))
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     untold = Secret(b"a passphrase, stretched")
-    blinds = [draw_scalar(number.to_bytes(64, "big")) for number in (1, 2)]
-    answers = [at_once(answer_blinded(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds]
+    blinds = [scalar_from_random(number.to_bytes(64, "big")) for number in (1, 2)]
+    answers = [at_once(evaluate_blinded(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds]
     values = [finalize(untold, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
     assert values[0] == values[1]
     assert [one.tries for one in answers] == [9, 8]
@@ -100,14 +107,14 @@ def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
 
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
-        at_once(answer_blinded(BOX, UNLOCK, bytes(32), relay))
+        at_once(evaluate_blinded(BOX, UNLOCK, bytes(32), relay))
     assert ask(relay, 0).tries == 9
 
 
 def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
     for wrong in (OWNER, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(answer_blinded(BOX, wrong, QUESTIONS[0], relay))
+            at_once(evaluate_blinded(BOX, wrong, QUESTIONS[0], relay))
     for wrong in (UNLOCK, OTHER):
         with pytest.raises(WrongToken):
             at_once(note_opened(BOX, wrong, opened(1, 1), relay))
@@ -116,29 +123,29 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
         with pytest.raises(WrongToken):
             at_once(close_mailbox(BOX, wrong, relay))
         with pytest.raises(WrongToken):
-            at_once(set_close_lock(BOX, wrong, lock_of(OTHER), relay))
+            at_once(set_close_lock(BOX, wrong, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         at_once(note_opened(BOX, CLOSE, opened(1, 1), relay))
     with pytest.raises(WrongToken):
-        at_once(set_close_lock(BOX, CLOSE, lock_of(OTHER), relay))
+        at_once(set_close_lock(BOX, CLOSE, token_hash(OTHER), relay))
     assert ask(relay, 0).tries == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
     kept = at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX)))
-    assert at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay)) is False
+    assert at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
     with pytest.raises(LockExists):
-        at_once(make_lock(BOX, OWNER, lock_of(OTHER), relay))
+        at_once(create_lock(BOX, OWNER, token_hash(OTHER), relay))
     assert at_once(relay.mail.look(lambda view: view.get(HeldLock, BOX))) == kept
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
-    at_once(create_mailbox(other, lock_of(OWNER), relay))
+    at_once(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(answer_blinded(other, UNLOCK, QUESTIONS[0], relay))
-    assert at_once(make_lock(other, OWNER, lock_of(UNLOCK), relay)) is True
-    told = at_once(answer_blinded(other, UNLOCK, QUESTIONS[0], relay))
+        at_once(evaluate_blinded(other, UNLOCK, QUESTIONS[0], relay))
+    assert at_once(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
+    told = at_once(evaluate_blinded(other, UNLOCK, QUESTIONS[0], relay))
     assert told.evaluated != ask(relay, 0).evaluated
 
 
@@ -159,24 +166,24 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
     told = ask(relay, 0)
     for wrong in (UNLOCK, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(renew_lock(BOX, wrong, lock_of(OTHER), relay))
+            at_once(renew_lock(BOX, wrong, token_hash(OTHER), relay))
     for _ in range(2):
-        at_once(renew_lock(BOX, OWNER, lock_of(OTHER), relay))
+        at_once(renew_lock(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         ask(relay, 0)
-    again = at_once(answer_blinded(BOX, OTHER, QUESTIONS[0], relay))
+    again = at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[0], relay))
     assert again == told  # the same key, and a question that was counted
-    assert at_once(answer_blinded(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
+    assert at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
     at_once(close_mailbox(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
-        at_once(renew_lock(BOX, OWNER, lock_of(UNLOCK), relay))
+        at_once(renew_lock(BOX, OWNER, token_hash(UNLOCK), relay))
 
 
 def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
-    at_once(create_mailbox(other, lock_of(OWNER), relay))
+    at_once(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(renew_lock(other, OWNER, lock_of(OTHER), relay))
+        at_once(renew_lock(other, OWNER, token_hash(OTHER), relay))
 
 
 @pytest.mark.threat("database-changed")
@@ -187,10 +194,10 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
         if box == BOX:
             at_once(close_mailbox(BOX, CLOSE, relay))
         for asked in (
-            answer_blinded(box, UNLOCK, QUESTIONS[0], relay),
+            evaluate_blinded(box, UNLOCK, QUESTIONS[0], relay),
             note_opened(box, OWNER, opened(1, 1), relay),
             allow_more_tries(box, CLOSE, relay),
-            renew_lock(box, OWNER, lock_of(UNLOCK), relay),
+            renew_lock(box, OWNER, token_hash(UNLOCK), relay),
         ):
             with pytest.raises(said):
                 at_once(asked)
@@ -204,7 +211,7 @@ def test_close_token_restores_tries(relay: Relay) -> None:
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
-    at_once(set_close_lock(BOX, OWNER, lock_of(OTHER), relay))
+    at_once(set_close_lock(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         at_once(close_mailbox(BOX, CLOSE, relay))
     at_once(close_mailbox(BOX, OTHER, relay))
@@ -216,9 +223,9 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
     with pytest.raises(NoLock):
         ask(relay, 0)
     with pytest.raises(IdInUse):
-        at_once(create_mailbox(BOX, lock_of(OWNER), relay, lock_of(CLOSE)))
+        at_once(create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE)))
     with pytest.raises(NoSuchMailbox):
-        at_once(make_lock(BOX, OWNER, lock_of(UNLOCK), relay))
+        at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
     with pytest.raises(NoLock):
         at_once(note_opened(BOX, OWNER, opened(9, 1), relay))
 
@@ -228,12 +235,12 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
-        asked = (answer_blinded(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
+        asked = (evaluate_blinded(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         outcomes = asyncio.run(race(relay))
-    answered = [one for one in outcomes if isinstance(one, Answered)]
+    answered = [one for one in outcomes if isinstance(one, Evaluation)]
     assert sorted(one.tries for one in answered) == list(range(10))
     assert sum(isinstance(one, Locked) for one in outcomes) == 40
 
@@ -265,12 +272,12 @@ class Tries(RuleBasedStateMachine):
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
-                self.run(answer_blinded(BOX, self.token, asked, self.relay))
+                self.run(evaluate_blinded(BOX, self.token, asked, self.relay))
             return
         self.left -= not repeat
         self.last = asked
-        told = self.run(answer_blinded(BOX, self.token, asked, self.relay))
-        assert isinstance(told, Answered)
+        told = self.run(evaluate_blinded(BOX, self.token, asked, self.relay))
+        assert isinstance(told, Evaluation)
         assert told.tries == self.left
 
     @rule(by=st.integers(-2, 3), number=st.integers(2, 9))
@@ -301,7 +308,7 @@ class Tries(RuleBasedStateMachine):
     def renew(self) -> None:
         if not self.shut:
             self.token = OTHER if self.token == UNLOCK else UNLOCK
-            self.run(renew_lock(BOX, OWNER, lock_of(self.token), self.relay))
+            self.run(renew_lock(BOX, OWNER, token_hash(self.token), self.relay))
 
     @rule(sure=st.integers(0, 9))
     def close(self, sure: int) -> None:

@@ -10,7 +10,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.mailbox import close_mailbox, create_mailbox
 from entrenous.carry.relay_rows import HeldMailbox, HeldShare
 from entrenous.carry.release import open_share
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, new_relay, run
 from tests.carry.test_expire import arrive, count
 
@@ -29,7 +29,7 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     placed_nowhere = replace(held, mailbox=NOBODY)
     run(relay.mail.together(lambda tx: tx.put(placed_nowhere)))
     with pytest.raises(IdInUse):
-        run(create_mailbox(NOBODY, lock_of(stranger), relay))
+        run(create_mailbox(NOBODY, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):
         run(close_mailbox(NOBODY, stranger, relay))
     assert count(relay, HeldMailbox) == 1

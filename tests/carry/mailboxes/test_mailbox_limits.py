@@ -15,10 +15,10 @@ from entrenous.carry.hold import upload_blob
 from entrenous.carry.mailbox import add_prekeys, create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import HeldUpload
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token, withdraw_token
 from entrenous.carry.withdraw import withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
 from tests.carry.minute import expire
 from tests.carry.relays import Post, WoundClock, new_relay, run, stream
@@ -43,7 +43,7 @@ def relay(clock: WoundClock) -> Relay:
 @pytest.fixture
 def post(relay: Relay) -> Post:
     post = Post()
-    run(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+    run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_token(post.mailbox, post.owner, post.granted(), relay))
     return post
 
@@ -82,7 +82,7 @@ def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
     limit("LOOSE_BYTES_MAX", 5000)
     bring(relay, post, post.deposit())
     ben = Post(dice=post.dice)
-    run(create_mailbox(ben.mailbox, lock_of(ben.owner), relay))
+    run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
     run(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
     assert bring(relay, ben, ben.deposit())
     clock.wind(days=1)
@@ -136,7 +136,7 @@ def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: L
 def shared(post: Post, *, group: bytes | None = None) -> Envelope:
     """Another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
-    share = ShareDeposit(post.share, lock_of(post.open), opens, group)
+    share = ShareDeposit(post.share, token_hash(post.open), opens, group)
     return replace(post.letter(), share=share)
 
 
@@ -170,7 +170,7 @@ def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limi
     assert run(accept(shared(post, group=post.dice.token(16)), post.token, relay))
     attempt = post.attempt()
     run(open_share(first.id, post.open, attempt, relay))
-    run(finish(first.id, post.open, attempt, relay))
+    run(finish_attempt(first.id, post.open, attempt, relay))
     assert run(accept(third, post.token, relay))
 
 

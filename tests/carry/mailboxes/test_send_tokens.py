@@ -9,10 +9,10 @@ from entrenous.base.identifiers import DeviceId
 from entrenous.base.limits import CLAIMS_OF_ONE_USE, TOKEN_BATCH_MAX, TOKENS_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept
-from entrenous.carry.mailbox import add_prekeys, card_of, claim_prekeys, create_mailbox, put_card
+from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox, get_card, put_card
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_tokens
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
 
@@ -27,7 +27,7 @@ def token(number: int) -> Secret:
 
 
 def locks(*numbers: int) -> tuple[bytes, ...]:
-    return tuple(lock_of(token(number)) for number in numbers)
+    return tuple(token_hash(token(number)) for number in numbers)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def post(relay: Relay) -> Post:
 
 
 async def made(post: Post, relay: Relay) -> None:
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await put_card(post.mailbox, post.owner, b"card", relay)
 
 
@@ -58,7 +58,7 @@ def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ..
 
 def works(post: Post, number: int, relay: Relay) -> bool:
     try:
-        return run(card_of(post.mailbox, token(number), relay)) == b"card"
+        return run(get_card(post.mailbox, token(number), relay)) == b"card"
     except WrongToken:
         return False
 

@@ -16,7 +16,7 @@ from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import HeldBlob, HeldEnvelope, HeldLetter
 from entrenous.carry.send_tokens import register_token
-from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.crypto.hashing import sha256, token_hash
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
 
 # The event loop's wake-up channel is a socket pair.
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 async def fill(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(1), post.token, relay)

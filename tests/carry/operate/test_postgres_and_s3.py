@@ -12,7 +12,7 @@ from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_token
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, stream
 from tests.postgres import Cluster
 from tests.swift import KEY, REGION, SECRET, swift
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 async def brought(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, lock_of(post.owner), relay)
+    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
 

@@ -24,7 +24,7 @@ from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import RowStore, RowTransaction, RowView
 from entrenous.carry.relay_rows import (
-    HELD,
+    KEY_FIELDS,
     GoneMailbox,
     HeldAttempt,
     HeldBlob,
@@ -124,7 +124,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 @pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
 def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
     kind: type = type(row)
-    key = tuple(getattr(row, name) for name in HELD[kind])
+    key = tuple(getattr(row, name) for name in KEY_FIELDS[kind])
     assert bench.see(lambda view: view.get(kind, *key)) is None
     bench.put(row, row)
     assert bench.see(lambda view: view.get(kind, *key)) == row
@@ -135,7 +135,7 @@ def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
 
 
 def test_every_kind_of_row_is_tested() -> None:
-    assert {type(row) for row in EVERY_KIND} == set(HELD)
+    assert {type(row) for row in EVERY_KIND} == set(KEY_FIELDS)
 
 
 def test_error_undoes_all_changes_of_its_work(bench: Bench) -> None:
@@ -441,7 +441,7 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        self.both(lambda tx: [tx.find(kind) for kind in HELD])
+        self.both(lambda tx: [tx.find(kind) for kind in KEY_FIELDS])
 
     def teardown(self) -> None:
         self.store.close()
@@ -455,7 +455,7 @@ def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
         if put:
             tx.put(row)
         else:
-            tx.drop(kind, *(getattr(row, name) for name in HELD[kind]))
+            tx.drop(kind, *(getattr(row, name) for name in KEY_FIELDS[kind]))
 
 
 def _runs(machine: type[AgainstMemory], examples: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from entrenous.base.errors import DiskFull
-from entrenous.carry.relay_rows import HELD, NewerDatabase, OlderDatabase, UnusedDatabase
+from entrenous.carry.relay_rows import KEY_FIELDS, NewerDatabase, OlderDatabase, UnusedDatabase
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.tables import BULKY, VERSION, schema, table_name
 
@@ -59,7 +59,7 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
         ]
         assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)
     assert {row[1]: bool(row[4]) for row in lists} == {
-        table_name(kind): kind not in BULKY for kind in HELD
+        table_name(kind): kind not in BULKY for kind in KEY_FIELDS
     }
 
 
@@ -116,7 +116,7 @@ def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
         str(CreateTable(table).compile(dialect=postgresql.dialect()))
         for table in schema().sorted_tables
     )
-    assert text.count("CREATE TABLE") == len(HELD)
+    assert text.count("CREATE TABLE") == len(KEY_FIELDS)
     assert "BLOB" not in text
 
 

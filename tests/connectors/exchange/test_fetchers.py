@@ -30,13 +30,13 @@ from entrenous.connectors.exchange.untrusted_pages import BadRecord
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
-    Record,
     Source,
     SourceKind,
+    SourceRecord,
     SourceRefused,
     SourceUnreachable,
 )
-from entrenous.stop.exchange_serving import look
+from entrenous.stop.exchange_serving import update_marks
 from entrenous.stop.exchange_stores import Fetcher
 from tests.stop.exchange.exchange_for_tests import Room, bits
 from tests.stop.platform_for_tests import WoundClock
@@ -89,7 +89,7 @@ def broken_off() -> httpx.Response:
     raise httpx.ReadError("the connection was closed")
 
 
-def records(fetcher: Fetcher, token: str = "") -> list[Record]:
+def records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
     return [record for page in fetcher.pages(token) for record in page.records]
 
 
@@ -122,14 +122,14 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fet
     room.exchange.sources.add(source)
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.refused) == (2100, 0)
     for number in range(10):
         room.feed.withdraw(f"c{number}")
     room.feed.put("new", bits(5000))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.withdrawn) == (1, 10)
@@ -140,7 +140,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
     room, fetcher = ours
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=20)
     walk = fetcher.pages("")
     first = next(walk)
@@ -244,7 +244,10 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
     )
     web = web_of(lambda _: httpx.Response(200, content=stop_page(*found)))
     [page] = StopNcii(web).pages("")
-    assert page.records == (Record(bits(1).hex(), 5, (bits(1),)), Record(bits(2).hex(), 5))
+    assert page.records == (
+        SourceRecord(bits(1).hex(), 5, (bits(1),)),
+        SourceRecord(bits(2).hex(), 5),
+    )
     assert len(page.refused) == 6
     assert "xyz" not in str(page.refused)
     assert page.checkpoint == "99"
@@ -311,7 +314,10 @@ def test_ncmec_entries_are_parsed() -> None:
     web = web_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
     [page] = Ncmec(web, WoundClock()).pages("")
     at_s = 1767225600
-    assert page.records == (Record("7-a", at_s, (bits(1), bits(2))), Record("7-d", at_s))
+    assert page.records == (
+        SourceRecord("7-a", at_s, (bits(1), bits(2))),
+        SourceRecord("7-d", at_s),
+    )
     assert len(page.refused) == 3
 
 
@@ -415,8 +421,8 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
     assert all(one.headers["authorization"] == "Bearer app|secret" for one in asked)
     assert "app" not in str(asked[0].url)
     assert [one.checkpoint for one in got] == ["11", "14"]
-    assert got[0].records == (Record("1", 10, (bits(1),)), Record("2", 11, (bits(2),)))
-    assert got[1].records == (Record("1", 12), Record("5", 14))
+    assert got[0].records == (SourceRecord("1", 10, (bits(1),)), SourceRecord("2", 11, (bits(2),)))
+    assert got[1].records == (SourceRecord("1", 12), SourceRecord("5", 14))
     assert len(got[1].refused) == 1
     assert "hush" not in "".join(one.checkpoint for one in got)
 
@@ -556,7 +562,7 @@ def test_hma_fetch_resumes() -> None:
     ],
 )
 def test_file_lines_with_a_hash(line: str) -> None:
-    assert read_line(line) == Record(bits(1).hex(), 0, (bits(1),))
+    assert read_line(line) == SourceRecord(bits(1).hex(), 0, (bits(1),))
 
 
 @pytest.mark.parametrize("line", ["", "# a comment", "hash", "PDQ,quality", "video_md5 0123", " "])

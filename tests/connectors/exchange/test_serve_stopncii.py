@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import prepare_banks
-from entrenous.stop.exchange_serving import PartnerSubmissions, forget_expired, look, seconds
+from entrenous.stop.exchange_serving import (
+    PartnerSubmissions,
+    forget_expired,
+    seconds_of,
+    update_marks,
+)
 from entrenous.stop.registration import Change, ClaimEvent, ClaimState, NoSuchClaim, Stance
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import writing
@@ -60,7 +65,7 @@ def test_pages_contain_every_hash_once(room: Room, web: httpx.Client) -> None:
         room.feed.put(f"c{number}", bits(number))
     found, following = everything(web, key)
     assert found == {bits(number).hex(): "Active" for number in range(25)}
-    assert following >= seconds(room.clock.now())
+    assert following >= seconds_of(room.clock.now())
     assert everything(web, key, following)[0] == {}
 
 
@@ -81,7 +86,7 @@ def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Cli
     _, key = room.partner()
     for number in range(20):
         room.feed.put(f"c{number}", bits(number))
-        look(room.exchange)
+        update_marks(room.exchange)
         room.clock.wind(seconds=1)
     page = fetch(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
@@ -138,13 +143,13 @@ def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
     _, key = room.partner()
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=60)
     with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
         _, start = everything(other, key)
     room.clock.wind(seconds=2)
     room.feed.withdraw("hers")
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(minutes=10)
     with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as web:
         assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
@@ -215,7 +220,7 @@ def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client)
         db.execute(SERVED_TO.delete())
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    look(room.exchange)
+    update_marks(room.exchange)
     assert not room.lies_on_disk(bits(1))
     assert partner.name == "friends"
 
@@ -234,7 +239,7 @@ def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> No
     everything(web, key)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    look(room.exchange)
+    update_marks(room.exchange)
     room.exchange.partners.remove("friends")
     assert not room.lies_on_disk(bits(1))
     assert web.get(FETCH, headers=shown(key)).status_code == 401
@@ -259,12 +264,12 @@ def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client
     other, _ = room.partner("others")
     room.feed.put("another", bits(2))
     room.feed.put("hers", bits(1))
-    seen = look(room.exchange)
+    seen = update_marks(room.exchange)
     page = room.feed.changes(0, 10)
     room.exchange.served.remember(other, page[:1], seen.number)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    look(room.exchange)
+    update_marks(room.exchange)
     room.exchange.served.remember(partner, page[1:], seen.number)
     room.clock.wind(seconds=5)
     assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"

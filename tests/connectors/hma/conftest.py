@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from entrenous.base.environment import SystemDice
+from entrenous.base.environment import SystemRandomSource
 from entrenous.connectors.hma_app import hma_app
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.http.access import GateAccess
@@ -43,7 +43,7 @@ def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
     bank = SqlBankStore(engine, clock)
     reviews = SqlReviewQueue(engine, clock)
     index = FileIndex(path.with_name("index"), bank)
-    yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
+    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture)
     engine.dispose()
 
 

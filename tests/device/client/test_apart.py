@@ -11,7 +11,7 @@ from entrenous.base.environment import Settings, read_settings
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
-from entrenous.device.client.relay_request import Ask, Errand, PausedRequests
+from entrenous.device.client.relay_request import Errand, PausedRequests, RelayCall
 from entrenous.device.open_device import create_device, open_device
 from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
@@ -44,7 +44,7 @@ class World:
 
 
 def does(apart: PausedRequests, errand: Errand, token: Secret = OWN) -> None:
-    with apart.during(Ask("GET", "", token, errand=errand)):
+    with apart.during(RelayCall("GET", "", token, errand=errand)):
         pass
 
 

@@ -34,7 +34,7 @@ from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.limits import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
 from tests.carry.minute import sweep_until_now
@@ -265,14 +265,14 @@ def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
     with pytest.raises(WrongToken):
         courier.card(url, post.mailbox, post.token)
     courier.register_token(
-        url, post.mailbox, post.owner, SendToken(lock_of(post.token), None, None)
+        url, post.mailbox, post.owner, SendToken(token_hash(post.token), None, None)
     )
     with pytest.raises(NoSuchMailbox):
         courier.card(url, post.mailbox, post.token)
     courier.publish_card(url, post.mailbox, post.owner, b"card")
     assert courier.card(url, post.mailbox, post.token) == b"card"
     assert courier.card(url, post.mailbox, post.owner) == b"card"
-    courier.withdraw_token(url, post.mailbox, post.owner, lock_of(post.token))
+    courier.withdraw_token(url, post.mailbox, post.owner, token_hash(post.token))
     with pytest.raises(WrongToken):
         courier.card(url, post.mailbox, post.token)
 
@@ -288,7 +288,7 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
         lambda: courier.prekey_count(url, post.mailbox, post.token, DEVICE),
         lambda: courier.claim_prekeys(url, post.mailbox, post.owner, DEVICE),
         lambda: courier.register_token(url, post.mailbox, post.token, post.granted()),
-        lambda: courier.withdraw_token(url, post.mailbox, post.token, lock_of(post.token)),
+        lambda: courier.withdraw_token(url, post.mailbox, post.token, token_hash(post.token)),
         lambda: courier.bring_blob(
             url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
         ),
@@ -334,7 +334,7 @@ def test_a_blob_serves_only_the_envelope_it_was_brought_for(town: Town) -> None:
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, post.envelope())
     courier.bring_blob(url, post.token, post.deposit(), post.blob)
-    thief = replace(post.envelope(), withdraw_lock=lock_of(post.other))
+    thief = replace(post.envelope(), withdraw_lock=token_hash(post.other))
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, thief)
     courier.post(url, post.token, post.envelope())
@@ -396,7 +396,7 @@ def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -
     with pytest.raises(TakenBack):
         courier.post(url, post.token, late)
     with pytest.raises(IdInUse):  # somebody else's, of the same id
-        courier.post(url, post.token, replace(late, withdraw_lock=lock_of(post.owner)))
+        courier.post(url, post.token, replace(late, withdraw_lock=token_hash(post.owner)))
     assert courier.waiting(url, post.mailbox, post.owner, 0) == []
 
 

@@ -15,7 +15,7 @@ from entrenous.base.errors import NotUnderstood, RelayUnreachable
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.device.client import connections
-from entrenous.device.client.connections import Pace
+from entrenous.device.client.connections import MinimumRate
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.wire.relay_nouns import BlobDeposit
 
@@ -69,7 +69,7 @@ def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
 
 def test_minute_restarts_only_after_enough_bytes() -> None:
     now = 0.0
-    pace = Pace(1000, lambda: now)
+    pace = MinimumRate(1000, lambda: now)
     pace.moved(999)
     now = 59.0
     assert pace.left_s() == 1

@@ -15,7 +15,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
     FIRST_SCHEMA,
     SCHEMA,
-    Head,
+    VaultHead,
     create,
     discard_vault,
     has_vault,
@@ -33,7 +33,7 @@ DEVICE = b"d" * 32
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Create a vault whose head is written before its first change."""
     made = create(home, passphrase)
-    write_head(home, Head(made.terms))
+    write_head(home, VaultHead(made.terms))
     return made.vault
 
 

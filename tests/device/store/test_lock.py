@@ -16,16 +16,16 @@ import pytest
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
-from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
-from entrenous.crypto.vault_key import Cost, asked_of_relay, stretch
+from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
+from entrenous.crypto.vault_key import Cost, oprf_input, stretch
 from entrenous.device.lock_errors import DeviceShut, FewTriesLeft, VaultBusy, WrongPassphrase
 from entrenous.device.store import vault_folder
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import (
-    Head,
-    RelayPart,
-    Terms,
+    KeyTerms,
+    RelayShare,
     Unlocked,
+    VaultHead,
     change_key,
     close_window,
     create,
@@ -49,21 +49,21 @@ UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
 class Holder:
     """Somebody who holds an OPRF key and counts."""
 
-    key: Secret = field(default_factory=lambda: draw_scalar(bytes(range(64))))
+    key: Secret = field(default_factory=lambda: scalar_from_random(bytes(range(64))))
     tries: int = 10
 
-    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayPart:
+    def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
         assert lock == LOCK
         if self.tries == 0:
             raise Locked
         self.tries -= 1
-        untold, scalar = asked_of_relay(stretched), draw_scalar(bytes(range(1, 65)))
+        untold, scalar = oprf_input(stretched), scalar_from_random(bytes(range(1, 65)))
         answer = evaluate(self.key, blind(untold, scalar))
-        return RelayPart(finalize(untold, scalar, answer), self.tries)
+        return RelayShare(finalize(untold, scalar, answer), self.tries)
 
 
-def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> Terms:
-    return Terms(salt, CHEAP, lock)
+def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyTerms:
+    return KeyTerms(salt, CHEAP, lock)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Ho
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, WORDS)  # everything but the relay's part
     with pytest.raises(WrongPassphrase):
-        reads(home, WORDS, Holder(key=draw_scalar(bytes(range(5, 69)))))
+        reads(home, WORDS, Holder(key=scalar_from_random(bytes(range(5, 69)))))
     with pytest.raises(WrongPassphrase):
         reads(home, OTHERS, relay)
 
@@ -117,7 +117,7 @@ def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder)
 
 
 def test_what_the_relay_refuses_reaches_the_person_and_frees_the_vault(home: Path) -> None:
-    def shut(_: RelayLock, __: Secret) -> RelayPart:
+    def shut(_: RelayLock, __: Secret) -> RelayShare:
         raise DeviceShut
 
     for _ in range(2):
@@ -152,13 +152,13 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
 
 @pytest.mark.parametrize("first", [False, True])
 def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
-    now = Terms(b"t" * 16, CHEAP, None if first else LOCK, first)
+    now = KeyTerms(b"t" * 16, CHEAP, None if first else LOCK, first)
     later = LOCK.renewed(Secret(b"n" * 32))
     for head in (
-        Head(now),
-        Head(now, cheap(LOCK)),
-        Head(now, cheap(later)),
-        Head(now, cheap(None)),
+        VaultHead(now),
+        VaultHead(now, cheap(LOCK)),
+        VaultHead(now, cheap(later)),
+        VaultHead(now, cheap(None)),
     ):
         write_head(tmp_path, head)
         assert read_head(tmp_path) == head
@@ -224,8 +224,8 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
 ) -> None:
     monkeypatch.setattr(vault_folder, "Cost", lambda *given: Cost(*given) if given else CHEAP)
     made = create(tmp_path, WORDS)
-    begun = Terms(made.terms.salt, CHEAP, LOCK)
-    write_head(tmp_path, Head(made.terms, begun))
+    begun = KeyTerms(made.terms.salt, CHEAP, LOCK)
+    write_head(tmp_path, VaultHead(made.terms, begun))
     made.vault.close()
     opened = unlock(tmp_path, WORDS, relay)
     assert opened.pending == begun

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.identifiers import MessageId
 from entrenous.base.picture import Encoding, Picture, PictureFormat
-from entrenous.device.store.picture_looks import Looks
+from entrenous.device.store.picture_looks import PictureRecords
 from entrenous.fingerprint.picture_record import record_of
 
 SENT = 30
@@ -35,7 +35,7 @@ def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -
         (f"{message(number).hex()} 0000", record_of(picture(soft(number))))
         for number in range(SENT)
     ]
-    looks = Looks.read(records)
+    looks = PictureRecords.read(records)
     assert looks.damaged == ()
     for number in (2, 11, 29):
         leak = picture(soft(number)[40:128, 60:192][:, ::-1])
@@ -45,4 +45,4 @@ def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -
 
 
 def test_empty_vault_has_no_candidates() -> None:
-    assert Looks.read([]).near(picture(soft(1)), FIRST) == []
+    assert PictureRecords.read([]).near(picture(soft(1)), FIRST) == []

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.audio_video import Frame, Pace
+from entrenous.base.audio_video import Frame, FrameSampler
 from entrenous.base.picture import Picture
 from entrenous.fingerprint.nouns import LOOK_FRAMES_MAX, PRINT_FRAMES_MAX, VideoTooFlat
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import (
     NEIGHBOUR_BITS,
-    apart,
     blocks_of,
+    differing_bits,
     looked_at,
     paced,
     registered,
@@ -34,7 +34,7 @@ def frame_at(at_s: float) -> Frame:
 @given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
 def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
     frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]
-    times = [frame.at_s for frame in paced(frames, Pace(apart_s), 2000)]
+    times = [frame.at_s for frame in paced(frames, FrameSampler(apart_s), 2000)]
     assert times[:1] == [frame.at_s for frame in frames[:1]]
     stretches = [int((at_s + 1e-6) // apart_s) for at_s in times]
     assert stretches == sorted(set(stretches))
@@ -43,10 +43,10 @@ def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float)
 
 def test_the_rate_of_frames_does_not_matter_and_gaps_do_no_harm() -> None:
     every = map(frame_at, np.arange(0.0, 6.0, 1 / 30))
-    even = [frame.at_s for frame in paced(every, Pace(0.5), 99)]
+    even = [frame.at_s for frame in paced(every, FrameSampler(0.5), 99)]
     assert even == pytest.approx(np.arange(0.0, 6.0, 0.5))
     uneven = [0.0, 0.1, 3.2, 3.3, 3.4, 3.6, 9.0]
-    some = paced(map(frame_at, uneven), Pace(0.5), 99)
+    some = paced(map(frame_at, uneven), FrameSampler(0.5), 99)
     assert [frame.at_s for frame in some] == [0.0, 3.2, 3.6, 9.0]
 
 
@@ -70,7 +70,7 @@ def test_a_frame_hashes_like_a_screenshot_of_it(
         except VideoTooFlat:
             assert still.quality < 52, name
             continue
-        assert apart(frame.bits, still.bits) <= 6, name
+        assert differing_bits(frame.bits, still.bits) <= 6, name
         assert abs(frame.quality - still.quality) <= 3, name
 
 
@@ -86,7 +86,7 @@ def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> 
     for one, next_one in pairwise(registered.frames):
         assert one.at_ms < next_one.at_ms
         assert one.at_ms % 125 < 90
-        assert apart(one.bits, next_one.bits) > NEIGHBOUR_BITS
+        assert differing_bits(one.bits, next_one.bits) > NEIGHBOUR_BITS
 
 
 def test_a_still_scene_is_one_frame(scene: Any, frames_of: MakeFrames) -> None:

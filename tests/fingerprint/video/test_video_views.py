@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.audio_video import Frame
 from entrenous.fingerprint.nouns import VideoLook, VideoPrint
-from entrenous.fingerprint.video_hash import Bars, apart, video_look, video_print
+from entrenous.fingerprint.video_hash import Bars, differing_bits, video_look, video_print
 
 MakeFrames = Callable[[Any, float], list[Frame]]
 
@@ -22,7 +22,7 @@ def fitting(look: VideoLook, registered: VideoPrint) -> dict[str, float]:
             {
                 look.moment(frame)
                 for frame, one in enumerate(view.hashes)
-                if min(apart(one, bits) for bits in registered.hashes) <= 31
+                if min(differing_bits(one, bits) for bits in registered.hashes) <= 31
             }
         )
         / look.moments
@@ -113,7 +113,7 @@ def test_cut_edges_are_found_by_the_inner_hashes(
     fitting = {
         (view.how, view.at_ms // 500)
         for view in look.trimmed
-        if min(apart(view.bits, bits) for bits in registered.inner) <= 31
+        if min(differing_bits(view.bits, bits) for bits in registered.inner) <= 31
     }
     assert {how for how, _ in fitting} == {"mirror, edges cut"}
     assert len(fitting) >= 4

@@ -9,16 +9,20 @@ from entrenous.archive.archive_format import (
     Index,
     Part,
     WrongArchivePassphrase,
-    ending,
+    decrypt_key,
+    end_of_tar,
     entries,
     header,
     padding,
     read_index,
-    unlock_key,
     write_index,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import identity_of, key_of, seal_under
+from entrenous.crypto.encryption_at_rest import (
+    age_identity,
+    age_private_key,
+    encrypt_with_passphrase,
+)
 from tests.fuzz.mutate import change_bytes, change_json
 from tests.fuzz.seeds import NOON, PERSON
 from tests.fuzz.target import Target, holds, one_noun
@@ -44,7 +48,7 @@ def _fits(untrusted_files: list[tuple[str, int]]) -> bool:
 
 def _tar(*files: tuple[str, bytes]) -> bytes:
     parts = (header(name, len(data)) + data + padding(len(data)) for name, data in files)
-    return b"".join(parts) + ending()
+    return b"".join(parts) + end_of_tar()
 
 
 def _change_tar(data: bytes, rng: Random) -> bytes:
@@ -64,15 +68,17 @@ def _index() -> bytes:
 
 def _cheap(key: Secret) -> bytes:
     """The key of an archive, at scrypt's lowest price."""
-    identity = identity_of(key).reveal()
-    return seal_under(_WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), price=1)
+    identity = age_identity(key).reveal()
+    return encrypt_with_passphrase(
+        _WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), price=1
+    )
 
 
 def _unlocked(untrusted: bytes) -> Secret:
     """Another price would take seconds, and up to 1 GiB; it is a number in the header."""
     if b" 1\n" not in untrusted[:64]:
         raise BadArchive
-    return unlock_key(untrusted, _WORDS)
+    return decrypt_key(untrusted, _WORDS)
 
 
 TARGETS: Final = (
@@ -95,11 +101,11 @@ TARGETS: Final = (
     Target(
         "age-identity",
         one_noun(
-            lambda untrusted: key_of(Secret(untrusted)),
-            lambda key: identity_of(key).reveal(),
+            lambda untrusted: age_private_key(Secret(untrusted)),
+            lambda key: age_identity(key).reveal(),
             (ValueError,),
         ),
-        lambda: [identity_of(Secret(bytes(range(32)))).reveal(), b"AGE-SECRET-KEY-1"],
+        lambda: [age_identity(Secret(bytes(range(32)))).reveal(), b"AGE-SECRET-KEY-1"],
         longest=128,
     ),
     Target(

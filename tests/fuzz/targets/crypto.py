@@ -22,12 +22,12 @@ from entrenous.crypto.encryption_at_rest import (
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.hpke import new_key, public_key, seal_to
 from entrenous.crypto.nouns import BlobChanged, BlobRef, DoesNotOpen, NotBound
-from entrenous.crypto.oprf import blind, draw_scalar, evaluate, finalize
+from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.crypto.short_auth_string import agreement, public_of, short_string
+from entrenous.crypto.short_auth_string import agreement_proof, public_of, short_string
 from entrenous.send.formats.letter_format import write_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
-from entrenous.send.people.people_nouns import Half
+from entrenous.send.people.people_nouns import ComparisonSide
 from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
 from tests.fuzz.target import Target, holds
 
@@ -82,7 +82,7 @@ def _element(untrusted: bytes) -> bool:
 
 @cache
 def _scalar() -> Secret:
-    return draw_scalar(bytes(range(64)))
+    return scalar_from_random(bytes(range(64)))
 
 
 def _elements() -> Iterable[bytes]:
@@ -93,9 +93,9 @@ def _elements() -> Iterable[bytes]:
 
 def _compared(untrusted: bytes) -> bool:
     """A step of comparing keys holds up to 96 bytes that ought to be a public key."""
-    mine, theirs = (Half(DEVICE, LOCK, shown) for shown in (public_of(_KEY), untrusted))
+    mine, theirs = (ComparisonSide(DEVICE, LOCK, shown) for shown in (public_of(_KEY), untrusted))
     seen = write_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
-    agreement(_KEY, untrusted, seen, PERSON)
+    agreement_proof(_KEY, untrusted, seen, PERSON)
     return len(short_string(_KEY, untrusted, seen).signs) == 7
 
 

@@ -19,10 +19,10 @@ from entrenous.crypto.vault_key import Cost
 from entrenous.device.store.vault_folder import (
     FIRST_SCHEMA,
     SCHEMA,
-    Head,
-    Terms,
-    _shape,
-    _terms,
+    KeyTerms,
+    VaultHead,
+    _decode_terms,
+    _encode_terms,
     read_head,
 )
 from entrenous.fingerprint.nouns import (
@@ -43,7 +43,7 @@ from entrenous.respond.manifest_format import (
 )
 from entrenous.respond.nouns import Level
 from entrenous.stop.banks import read_hashes
-from entrenous.stop.client.registration_client import _Answer, _detail, _says
+from entrenous.stop.client.registration_client import _Answer, _detail, _is_problem
 from entrenous.stop.http.request_body import form_sent
 from entrenous.stop.http.review_requests import verdict
 from entrenous.stop.nouns import GateRefused
@@ -162,24 +162,24 @@ _LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F"
 def _gate_said(untrusted: bytes) -> str:
     """A gate's words as they are passed on: some hundred printable characters."""
     answer = _Answer(422, "application/problem+json", untrusted)
-    _says(answer, GateRefused)
+    _is_problem(answer, GateRefused)
     return _detail(answer)
 
 
-def _head_again(head: Head) -> bool:
+def _head_again(head: VaultHead) -> bool:
     """Each of its terms is read the same from what is written of it."""
     every = [terms for terms in (head.now, head.next) if terms is not None]
-    return all(_terms(_shape(terms), first=terms.first) == terms for terms in every)
+    return all(_decode_terms(_encode_terms(terms), first=terms.first) == terms for terms in every)
 
 
 def _heads() -> list[bytes]:
     lock = RelayLock(URL, BOX, Secret(b"u" * 32))
-    now, after = Terms(b"s" * 16, Cost(), lock), Terms(b"n" * 16, Cost())
-    plain = msgspec.to_builtins(_shape(now))
+    now, after = KeyTerms(b"s" * 16, Cost(), lock), KeyTerms(b"n" * 16, Cost())
+    plain = msgspec.to_builtins(_encode_terms(now))
     old = {"schema": FIRST_SCHEMA, **plain, "lock": None}
-    new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_shape(after))}
-    changed = Terms(b"s" * 16, Cost(), lock.renewed(Secret(b"v" * 32)))
-    renewed = {"schema": SCHEMA, **msgspec.to_builtins(_shape(changed)), "next": None}
+    new = {"schema": SCHEMA, **plain, "next": msgspec.to_builtins(_encode_terms(after))}
+    changed = KeyTerms(b"s" * 16, Cost(), lock.renewed(Secret(b"v" * 32)))
+    renewed = {"schema": SCHEMA, **msgspec.to_builtins(_encode_terms(changed)), "next": None}
     return [msgspec.json.encode(one) for one in (old, new, renewed)]
 
 

@@ -13,7 +13,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
     read_all,
     read_xml,
 )
-from entrenous.stop.exchange_nouns import Record
+from entrenous.stop.exchange_nouns import SourceRecord
 from tests.fuzz.target import MALFORMED, Target, holds
 
 _HASH: Final = "0123456789abcdef" * 4
@@ -40,7 +40,7 @@ _UPDATE: Final[dict[str, Any]] = {
     "descriptors": {},
 }
 
-Read = tuple[tuple[Record, ...], tuple[str, ...]]
+Read = tuple[tuple[SourceRecord, ...], tuple[str, ...]]
 
 
 def _entries(untrusted: bytes) -> Read:

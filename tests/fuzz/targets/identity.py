@@ -19,7 +19,12 @@ from entrenous.send.devices.link_nouns import (
     LinkStop,
     Offer,
 )
-from entrenous.send.devices.linked_devices import HomeIs, Introduced, Sibling, SiblingHome
+from entrenous.send.devices.linked_devices import (
+    IntroducedDevice,
+    LinkedDevice,
+    LinkedMailbox,
+    MailboxUse,
+)
 from entrenous.send.formats.identity_formats import (
     PREFIX,
     _checksum,
@@ -51,7 +56,7 @@ from entrenous.send.formats.sync_format import (
     SharedContact,
     SharedGone,
     SharedHomes,
-    lasting,
+    comparable_form,
     read_sync,
     write_sync,
 )
@@ -89,8 +94,8 @@ _MESSAGES: Final = (
 
 
 def _grant() -> bytes:
-    sibling = Introduced(Sibling(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),))
-    bare = Introduced(Sibling(DEVICE, "Phone", None), ())
+    sibling = IntroducedDevice(LinkedDevice(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),))
+    bare = IntroducedDevice(LinkedDevice(DEVICE, "Phone", None), ())
     return write_grant(Grant(good("card"), Secret(b"m" * 64), "Tablet", (sibling, bare), LOCK))
 
 
@@ -125,15 +130,15 @@ def _note(shared: Shared) -> bytes:
 
 def _noted(read: tuple[bytes, Shared]) -> bytes:
     """The topic's byte as it came, and what is written of the note."""
-    lasting(read[1])
+    comparable_form(read[1])
     return read[0] + _note(read[1])[1:]
 
 
 def _shared() -> list[bytes]:
     lent = ((DEVICE, (LentToken(3, _TOKEN),)),)
     homes = tuple(
-        SiblingHome("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
-        for what in HomeIs
+        LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
+        for what in MailboxUse
     )
     every: tuple[Shared, ...] = (
         SharedContact(PERSON, NOON, "Ben", Trust.BY_LINK, NOON, good("card"), True, lent),

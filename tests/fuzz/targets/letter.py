@@ -15,7 +15,7 @@ from entrenous.crypto.seal import (
     OuterLetter,
     _framed,
     _unframed,
-    belongs_to,
+    matches_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
@@ -103,7 +103,7 @@ class Olm:
     def take(self, untrusted: bytes) -> bool:
         """Offer it to a session, and as the first letter of one; whether it is a message at all."""
         around = OuterLetter(bytes(32), b"header", *_typed(untrusted))
-        belongs_to(self._session, around)
+        matches_session(self._session, around)
         refused = [
             _refusal(lambda: open_letter(self._session, around)),
             _refusal(lambda: open_first_letter(self._account, self._identity, around)),

@@ -15,14 +15,14 @@ from PIL import Image, ImageCms
 
 from entrenous.base.audio_video import (
     Clip,
-    Coded,
+    ClipFormat,
     Frame,
-    Shown,
+    FramePrediction,
     Silence,
     Sound,
     SoundEncoding,
     SoundFormat,
-    Timing,
+    SoundTiming,
 )
 from entrenous.base.errors import Malformed
 from entrenous.base.picture import Encoding, Picture, PictureFormat
@@ -189,14 +189,14 @@ def _profiles() -> Iterable[bytes]:
 
 
 def _clip_answers() -> Iterable[bytes]:
-    frames = [Frame(place / 25, 4, 2, bytes(12), Coded.FORWARD) for place in range(2)]
-    clip = Clip(Shown(4, 2, Fraction(25), 0.08), iter(frames))
+    frames = [Frame(place / 25, 4, 2, bytes(12), FramePrediction.FORWARD) for place in range(2)]
+    clip = Clip(ClipFormat(4, 2, Fraction(25), 0.08), iter(frames))
     return [b"".join(write_clip_answer(clip)), b"L", b"M" + bytes(8), b"C"]
 
 
 def _sound_answers() -> Iterable[bytes]:
     sound = Sound(16_000, 1, bytes(16), SoundEncoding(SoundFormat.OPUS, 24_000))
-    apart = replace(sound, timing=Timing(3, (Silence(0, 9), Silence(2, 1))))
+    apart = replace(sound, timing=SoundTiming(3, (Silence(0, 9), Silence(2, 1))))
     whole = [b"".join(write_sound_answer(one)) for one in (sound, apart)]
     return [*whole, b"N", b"U", b"L", b"G"]
 

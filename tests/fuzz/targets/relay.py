@@ -11,23 +11,23 @@ from entrenous.base.errors import Malformed, TooLarge, WrongToken
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
-from entrenous.carry.http.relay_app import Asked
+from entrenous.carry.http.relay_app import FastRequest
 from entrenous.carry.http.requests import blob_of, mailbox_of, number, token_of
-from entrenous.carry.http.routes import Beyond, _deposit, range_of
+from entrenous.carry.http.routes import RangeNotSatisfiable, _deposit, range_of
 from entrenous.wire import relay_json
 from entrenous.wire.relay_nouns import (
-    Answered,
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Opening,
+    Evaluation,
     PrekeyBundle,
     Prekeys,
     Protocol,
     SendToken,
     ShareDeposit,
     TokenBatch,
-    Waiting,
+    VaultUnlock,
+    WaitingEnvelope,
 )
 from tests.fuzz.mutate import change_json
 from tests.fuzz.seeds import BOX, DEVICE, ENVELOPE, LOCK, NOON
@@ -61,12 +61,12 @@ _BODIES: Final = (
     _body("unlock-lock", relay_json.read_unlock_lock, relay_json.write_unlock_lock, LOCK),
     _body("close-lock", relay_json.read_close_lock, relay_json.write_close_lock, LOCK),
     _body("question", relay_json.read_question, relay_json.write_question, LOCK),
-    _body("answer", relay_json.read_answer, relay_json.write_answer, Answered(LOCK, 9)),
+    _body("answer", relay_json.read_answer, relay_json.write_answer, Evaluation(LOCK, 9)),
     _body(
         "opened",
         relay_json.read_opened,
         relay_json.write_opened,
-        Opening(3, b"n" * 16, (b"b" * 16,)),
+        VaultUnlock(3, b"n" * 16, (b"b" * 16,)),
     ),
     _body(
         "prekeys",
@@ -111,7 +111,7 @@ _BODIES: Final = (
         "page",
         relay_json.read_waiting,
         relay_json.write_waiting,
-        *([], [Waiting(ENVELOPE, 7, b"sealed", NOON)]),
+        *([], [WaitingEnvelope(ENVELOPE, 7, b"sealed", NOON)]),
     ),
     _body("attempt", relay_json.read_attempt, relay_json.write_attempt, b"a" * 16),
     _body("share", relay_json.read_share, relay_json.write_share, Secret(b"s" * 32)),
@@ -158,7 +158,7 @@ def _asked_quickly(untrusted: bytes) -> bool:
     pairs = (line.partition(b":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
     scope = {"type": "http", "query_string": query, "headers": headers}
-    quick, usual = Asked(scope, _nothing, {}), Request(scope)
+    quick, usual = FastRequest(scope, _nothing, {}), Request(scope)
     names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
     same = all(quick.headers.get(name) == usual.headers.get(name) for name in names)
     return same and dict(quick.query_params) == dict(usual.query_params)
@@ -181,7 +181,7 @@ TARGETS: Final = (
     *_BODIES,
     Target(
         "range",
-        holds(_range, _lies_inside, (Beyond,)),
+        holds(_range, _lies_inside, (RangeNotSatisfiable,)),
         lambda: [
             *(b"bytes=0-499", b"bytes=-1", b"bytes=500-", b"bytes=1-1", b"bytes=999-99999"),
             *(b'bytes=0-1\n"etag"', b'bytes=0-1\n"other"', b"bytes=-0", b"bytes=0-1,4-5"),

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from entrenous.base.audio_video import (
-    Coded,
+    ClipFormat,
     Colours,
-    Shown,
+    FramePrediction,
     Silence,
     Sound,
     SoundEncoding,
     SoundFormat,
-    Timing,
+    SoundTiming,
 )
 from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.media.clip_writer import ClipWriter, Track
@@ -120,7 +120,9 @@ TRACKS = {
     "silent": None,
     "mono": Track(np.full((8000, 1), 0.1, np.float32), 8000),
     "stereo": Track(np.full((96_000, 2), 0.1, np.float32), 48_000),
-    "ahead": Track(np.full((48_000, 1), 0.1, np.float32), 16_000, Timing(9000, (Silence(3, 700),))),
+    "ahead": Track(
+        np.full((48_000, 1), 0.1, np.float32), 16_000, SoundTiming(9000, (Silence(3, 700),))
+    ),
 }
 
 
@@ -128,15 +130,20 @@ TRACKS = {
 def test_every_clip_of_ours_passes(track: str) -> None:
     rng = np.random.default_rng(7)
     orders = {
-        "unknown": (Coded.UNKNOWN,),
-        "with B": (Coded.WHOLE, Coded.BOTH_WAYS, Coded.BOTH_WAYS, Coded.FORWARD),
-        "whole": (Coded.WHOLE,),
+        "unknown": (FramePrediction.UNKNOWN,),
+        "with B": (
+            FramePrediction.WHOLE,
+            FramePrediction.BOTH_WAYS,
+            FramePrediction.BOTH_WAYS,
+            FramePrediction.FORWARD,
+        ),
+        "whole": (FramePrediction.WHOLE,),
     }
     failed = list[object]()
     for colours in (Colours(), Colours(1, 1, 1), Colours(9, 9, 16)):
         for aspect in (Fraction(1), Fraction(4, 3)):
             for order, coded in orders.items():
-                shown = Shown(64, 34, Fraction(30_000, 1001), 1.0, colours, aspect)
+                shown = ClipFormat(64, 34, Fraction(30_000, 1001), 1.0, colours, aspect)
                 writer = ClipWriter(shown, 17.5, TRACKS[track])
                 for place in range(13):
                     luma = rng.integers(0, 255, (34, 64), dtype=np.uint8)

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.audio_video import ClipBroken, ClipCutShort, Cut, FramesUnknown, NoFrames
+from entrenous.base.audio_video import (
+    ClipBroken,
+    ClipCutShort,
+    FrameSelection,
+    FramesUnknown,
+    NoFrames,
+)
 from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, looked_at, registered
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import Limits
@@ -20,7 +26,7 @@ FRAMES = wander(seconds=0.5)
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
 def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
-    data, cut = written(FRAMES, codec=codec, container=container), Cut(0.1, side_px=200)
+    data, cut = written(FRAMES, codec=codec, container=container), FrameSelection(0.1, side_px=200)
     with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
         assert jailed.shown == free.shown
         assert list(jailed.frames) == list(free.frames)
@@ -34,7 +40,7 @@ def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> Non
 
 
 @pytest.mark.parametrize(("cut", "paced"), [(LOOKED_AT, looked_at), (REGISTERED, registered)])
-def test_child_sends_only_the_frames_of_the_cut(cut: Cut, paced: Any) -> None:
+def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any) -> None:
     data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
     with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
         assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
@@ -44,7 +50,7 @@ def test_child_sends_only_the_frames_of_the_cut(cut: Cut, paced: Any) -> None:
 
 
 def test_frames_of_a_long_clip_are_farther_apart() -> None:
-    with decode_clip_untrusted(written(FRAMES), Cut(apart_s=0.01, frames_max=2)) as clip:
+    with decode_clip_untrusted(written(FRAMES), FrameSelection(apart_s=0.01, frames_max=2)) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
@@ -55,7 +61,7 @@ def test_frames_out_of_time_order_are_refused() -> None:
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
     many, later = struct.unpack(">II", data[second : second + 8])
     data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
-    for cut in (Cut(), LOOKED_AT):
+    for cut in (FrameSelection(), LOOKED_AT):
         with (
             pytest.raises(ClipBroken),
             decode_clip_untrusted(bytes(data), cut) as clip,

@@ -13,8 +13,8 @@ from entrenous.base.picture import (
     CutShort,
     DecoderGaveUp,
     Encoding,
-    FullSize,
     NotAPicture,
+    OriginalSize,
     Picture,
     PictureFormat,
     TooManyPixels,
@@ -117,7 +117,7 @@ def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> No
 
 def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
     encoding = Encoding(PictureFormat.JPEG)
-    shrunk = Picture(2, 1, b"abcdef", encoding, shrunk_from=FullSize(7, 4, from_below=True))
+    shrunk = Picture(2, 1, b"abcdef", encoding, shrunk_from=OriginalSize(7, 4, from_below=True))
     data = bytearray(b"".join(write_picture_answer(shrunk)))
     assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
     assert shrunk.shrunk_by == 4
@@ -127,7 +127,9 @@ def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
         lied[at] = lie
         with pytest.raises(ValueError, match=why):
             read_from(bytes(lied), PictureFormat.JPEG)
-    png = replace(Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), shrunk_from=FullSize(2, 2))
+    png = replace(
+        Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), shrunk_from=OriginalSize(2, 2)
+    )
     with pytest.raises(ValueError, match="only a JPEG"):
         read_from(b"".join(write_picture_answer(png)), PictureFormat.PNG)
 

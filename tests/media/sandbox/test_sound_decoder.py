@@ -18,9 +18,9 @@ from entrenous.base.audio_video import (
     Silence,
     Sound,
     SoundBroken,
+    SoundTiming,
     SoundTooLong,
     SoundUnknown,
-    Timing,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import DecoderDidNotStart
@@ -144,7 +144,7 @@ def test_time_is_limited() -> None:
 
 def test_an_answer_is_read_as_it_was_written() -> None:
     sound = read_sound(OGG)
-    apart = Timing(9, (Silence(0, 2), Silence(7, 48_000 * 1200)))
+    apart = SoundTiming(9, (Silence(0, 2), Silence(7, 48_000 * 1200)))
     for one in (sound, replace(sound, timing=apart)):
         assert read_sound_answer(Pipe(answered(one))) == one
 
@@ -190,11 +190,11 @@ def test_invalid_times_in_an_answer_are_refused(times: tuple[int, ...]) -> None:
 
 def test_silences_stand_in_order() -> None:
     with pytest.raises(ValueError, match="in order"):
-        Timing(0, (Silence(5, 1), Silence(5, 1)))
+        SoundTiming(0, (Silence(5, 1), Silence(5, 1)))
 
 
 def test_times_in_a_mono_answer_are_refused() -> None:
-    sound = replace(read_sound(OGG, RATE_HZ), timing=Timing(1))
+    sound = replace(read_sound(OGG, RATE_HZ), timing=SoundTiming(1))
     with pytest.raises(ValueError, match="more than was asked for"):
         read_sound_answer(Pipe(answered(sound)), RATE_HZ)
 

@@ -11,7 +11,7 @@ import typer
 from entrenous.cli import run
 from entrenous.stop.commands.protect_command import ask_adults
 from entrenous.terminal.output import rfc3339_utc
-from entrenous.terminal.typed_input import typed_time
+from entrenous.terminal.typed_input import parse_time
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_invalid_time_is_refused_with_the_expected_form(
     ],
 )
 def test_accepted_forms_of_time(typed: str, at: str) -> None:
-    assert rfc3339_utc(typed_time(typed)) == at
+    assert rfc3339_utc(parse_time(typed)) == at
 
 
 def test_sighting_in_the_future_is_refused(ask: Ask, case: str) -> None:

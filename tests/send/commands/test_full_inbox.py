@@ -23,7 +23,7 @@ from entrenous.device.open_device import open_device
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import INBOX, SEALED, inbox_key, load_records, store_record
-from entrenous.send.commands.catch_up import OF_COPIES, OF_MESSAGES
+from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
 from entrenous.send.inbox import find_received, received_messages
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.message.states import InboxState, Received
@@ -174,7 +174,7 @@ def test_inbox_shows_people_waiting_and_newest_and_scripts_all(street: Street) -
     assert len(every) == 42
     said = street.types("ben", "inbox").out
     assert names_in(said) == [waits["message"], *every[-20:]]
-    assert said.splitlines()[-2:] == ["21 older: entrenous inbox --all", OF_MESSAGES]
+    assert said.splitlines()[-2:] == ["21 older: entrenous inbox --all", MESSAGES_DISCLAIMER]
     whole = street.types("ben", "inbox", "--all").out
     assert names_in(whole) == every
     assert " older" not in whole
@@ -195,7 +195,7 @@ def test_sent_shows_people_waiting_and_newest_and_scripts_all(street: Street) ->
     assert every[:2] == [first, waits["message"]]
     said = street.types("ana", "sent").out
     assert names_in(said) == [waits["message"], *every[-20:]]
-    assert said.splitlines()[-2:] == ["21 older: entrenous sent --all", OF_COPIES]
+    assert said.splitlines()[-2:] == ["21 older: entrenous sent --all", COPIES_DISCLAIMER]
     assert names_in(street.types("ana", "sent", "--all").out) == every
     assert names_in(street.types("ana", "sent", "--last", "2").out) == every[-2:]
     assert len(street.does("ana", "sent", "--last", "2")["messages"]) == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.send.commands.catch_up import OF_MESSAGES
+from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER
 from entrenous.send.commands.inbox import file_path
 from tests.send.commands.test_letters import SEND, Street
 
@@ -31,7 +31,7 @@ def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
     said = street.types("ben", "inbox").out
     assert (
-        said == f"{first}  from ana, waiting\n{OF_MESSAGES}\n"
+        said == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"
     )  # nothing of it before it was opened
     said = street.types("ben", "open", first)
     assert said.out == "Two lines\nof words\n"
@@ -41,7 +41,7 @@ def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
     listed = street.types("ben", "inbox").out.splitlines()
     message = [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
-    assert listed == [*message, OF_MESSAGES]
+    assert listed == [*message, MESSAGES_DISCLAIMER]
 
     opened = street.does("ana", "open", answer["message"])
     assert opened == {

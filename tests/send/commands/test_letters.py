@@ -25,7 +25,7 @@ from entrenous.media.copies.copy_check import check_copy
 from entrenous.media.copies.copy_checker import CopyChecker
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.commands import send
-from entrenous.terminal.output import hint, say
+from entrenous.terminal.output import hint, print_line
 from tests.in_memory.courier import memory_courier
 from tests.send.send_device import HERE, THERE
 from tests.vaults import make_vaults_open_quickly
@@ -266,7 +266,7 @@ def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
 def test_nothing_that_is_said_acts_on_the_terminal(
     acting: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for speak in (say, hint):
+    for speak in (print_line, hint):
         speak(f"for{acting} you,\nZo\u00eb \u200d!")
     out, err = capsys.readouterr()
     for text in (out, err):

@@ -13,7 +13,7 @@ import zxingcpp
 
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
-from entrenous.send.commands.verify import qr_picture, qr_read, qr_text
+from entrenous.send.commands.verify import qr_picture, qr_text, read_qr
 from entrenous.send.formats.identity_formats import write_invite
 from entrenous.send.people.people_nouns import Invite, NoCode
 from tests.village.world import photo
@@ -84,11 +84,11 @@ def test_qr_code_is_read_from_a_photo() -> None:
     found = list[bool]()
     for seed, code in zip(SEEDS, CODES, strict=True):
         with suppress(NoCode):
-            assert qr_read(photographed(code, seed)) == code
+            assert read_qr(photographed(code, seed)) == code
             found.append(True)
     assert len(found) >= len(CODES) - 1, "a rare miss is photographed again"
 
 
 def test_picture_without_a_code_is_refused() -> None:
     with pytest.raises(NoCode):
-        qr_read(photo(width_px=300))
+        read_qr(photo(width_px=300))

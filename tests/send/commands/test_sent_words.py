@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from entrenous.device.sent_copies import Fate
-from entrenous.send.commands.recall import in_words
+from entrenous.device.sent_copies import CopyState
+from entrenous.send.commands.recall import describe_fate
 
 MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
 
@@ -13,14 +13,14 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("fate", "said"),
     [
-        (Fate("waiting", None, signed=False), "waiting"),
-        (Fate("delivered", MINUTE, signed=False), "delivered 2026-11-28T04:11:00Z"),
+        (CopyState("waiting", None, signed=False), "waiting"),
+        (CopyState("delivered", MINUTE, signed=False), "delivered 2026-11-28T04:11:00Z"),
         (
-            Fate("delivered", MINUTE, signed=True),
+            CopyState("delivered", MINUTE, signed=True),
             "delivered in the minute 2026-11-28T04:11Z, signed by their device",
         ),
     ],
     ids=("unknown", "told", "signed"),
 )
-def test_signed_receipt_time_is_shown_as_a_minute(fate: Fate, said: str) -> None:
-    assert in_words(fate) == said
+def test_signed_receipt_time_is_shown_as_a_minute(fate: CopyState, said: str) -> None:
+    assert describe_fate(fate) == said

@@ -10,7 +10,7 @@ from bench.sounds.material import voice
 from entrenous.base.audio_video import (
     Clip,
     ClipTooLongWithSound,
-    Cut,
+    FrameSelection,
     FramesUnknown,
     SoundTooLong,
     SoundUnknown,
@@ -19,7 +19,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.send.copies.mark_file import NotWritten, mark_file
 from entrenous.send.message.clip_and_sound_parts import clip_of
-from entrenous.send.message.transfer_progress import unseen
+from entrenous.send.message.transfer_progress import ignore_share
 from entrenous.trace.trace_file import trace_file
 from tests.clips import beside, wander, written
 from tests.trace.test_clip import PEOPLE, offline_device
@@ -46,9 +46,9 @@ def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("a_second")
 def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
-    walked = list[Cut]()
+    walked = list[FrameSelection]()
 
-    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+    def read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
         walked.append(cut)
         return read_clip(untrusted_data, cut)
 
@@ -56,7 +56,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     talk = beside(written(wander(seconds=2.0)), heard)
     for ask in (
         lambda: next(mark_clip_copies(talk, PEOPLE, device)),
-        lambda: clip_of(0, talk, device, unseen),
+        lambda: clip_of(0, talk, device, ignore_share),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip is longer"):
             ask()

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from entrenous.base.audio_video import ClipTooLong, Timing
+from entrenous.base.audio_video import ClipTooLong, SoundTiming
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
@@ -66,7 +66,7 @@ def test_ordinary_clip_starts_at_zero(name: str) -> None:
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_clip_gets_no_silence(name: str) -> None:
     """Encoder priming, container ticks and recorder jitter do not count as gaps."""
-    assert read_sound(ORDINARY[name]).timing == Timing()
+    assert read_sound(ORDINARY[name]).timing == SoundTiming()
 
 
 @pytest.mark.parametrize("name", APART)
@@ -75,7 +75,7 @@ def test_only_the_samples_are_marked_and_traced(name: str) -> None:
     with av.open(io.BytesIO(APART[name])) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
     sound = read_sound(APART[name])
-    assert sound.timing != Timing()
+    assert sound.timing != SoundTiming()
     assert np.asarray(sound)[:, 0].tobytes() == np.concatenate(parts).clip(-1, 1).tobytes()
 
 
@@ -96,4 +96,4 @@ def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> 
 
 def test_very_late_picture_starts_when_the_sound_ends() -> None:
     sound = read_sound(moved(PLAIN, picture_s=3000.0))
-    assert sound.timing == Timing(ahead=len(sound))
+    assert sound.timing == SoundTiming(ahead=len(sound))

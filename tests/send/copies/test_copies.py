@@ -19,9 +19,9 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.picture_copies import (
     Trial,
+    ledger_entry,
     new_seed,
     prepare_original,
-    remember,
     write_copy,
 )
 from entrenous.send.inbox import received_messages
@@ -89,7 +89,7 @@ def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> N
     original = prepare_original(file.getvalue(), 100, device)
     with Image.open(io.BytesIO(write_copy(original, new_seed(device)))) as copy:
         assert (copy.format, max(copy.size)) == ("PNG", 100)
-    kept = remember(original, BlobId(bytes(16)), ())
+    kept = ledger_entry(original, BlobId(bytes(16)), ())
     assert (kept.size_px, kept.dither) == (100, original.dither)
     assert kept.fingerprint == fingerprint(original.picture)
 

@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.send.copies.worker_pool import begun, in_batches, in_order, pool_size
+from entrenous.send.copies.worker_pool import (
+    ordered_batches,
+    ordered_results,
+    pool_size,
+    start_in_thread,
+)
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 5))
 def test_results_come_once_and_in_order(jobs: list[int], workers: int) -> None:
-    assert list(in_order(lambda job: (job,), jobs, workers)) == [(job,) for job in jobs]
+    assert list(ordered_results(lambda job: (job,), jobs, workers)) == [(job,) for job in jobs]
 
 
 def test_slow_first_job_keeps_its_place() -> None:
@@ -21,20 +26,20 @@ def test_slow_first_job_keeps_its_place() -> None:
         time.sleep(0.05 if job == 0 else 0.0)
         return job
 
-    assert list(in_order(work, range(20), 3)) == list(range(20))
+    assert list(ordered_results(work, range(20), 3)) == list(range(20))
 
 
 def test_work_runs_in_parallel() -> None:
     met = threading.Barrier(3, timeout=10.0)
-    assert len(list(in_order(lambda _: met.wait(), range(3), 3))) == 3
+    assert len(list(ordered_results(lambda _: met.wait(), range(3), 3))) == 3
 
 
 def test_begun_work_raises_its_error_with_the_result() -> None:
     met = threading.Barrier(2, timeout=10.0)
-    future = begun(met.wait)
+    future = start_in_thread(met.wait)
     assert {met.wait(), future.result()} == {0, 1}
     with pytest.raises(ZeroDivisionError):
-        begun(lambda: 1 // 0).result()
+        start_in_thread(lambda: 1 // 0).result()
 
 
 def test_jobs_are_taken_only_a_little_ahead() -> None:
@@ -46,7 +51,7 @@ def test_jobs_are_taken_only_a_little_ahead() -> None:
             taken = number + 1
             yield number
 
-    crew = in_batches(lambda job: job, jobs(), 2)
+    crew = ordered_batches(lambda job: job, jobs(), 2)
     seen = len(next(crew))
     assert taken <= seen + 2 * 2 + 16
     crew.close()
@@ -55,7 +60,7 @@ def test_jobs_are_taken_only_a_little_ahead() -> None:
 
 def test_closing_the_generator_stops_the_work() -> None:
     done: list[int] = []
-    crew = in_order(done.append, range(1000), 2)
+    crew = ordered_results(done.append, range(1000), 2)
     next(crew)
     crew.close()
     stood = len(done)
@@ -69,7 +74,7 @@ def test_failure_is_raised_in_order_and_ends_the_work() -> None:
             raise OSError("disk")
         return job
 
-    crew = in_order(work, range(100), 2)
+    crew = ordered_results(work, range(100), 2)
     assert [next(crew) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="disk"):
         next(crew)

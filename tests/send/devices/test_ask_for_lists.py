@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from entrenous.base.identity import Head
-from entrenous.device.identities import contacts, who_am_i
-from entrenous.device.vault_tables import NAMED, load_record
+from entrenous.device.identities import contacts, own_device
+from entrenous.device.vault_tables import NAMED_HEAD, load_record
 from entrenous.send.devices.ask_for_lists import NamedList, note_named_list
-from entrenous.send.devices.own_key_bundle import shown_card
+from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.people.block import block_contact, unblock_contact
-from entrenous.send.people.contact_history import take_changes
-from entrenous.send.people.invite import greet
+from entrenous.send.people.contact_history import take_contact_changes
+from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.wire.key_bundle import read_card, write_card
 from tests.send.cards import issue_card
@@ -38,14 +38,14 @@ def three() -> Room:
 
 def shows(who: Person, card: bytes) -> None:
     """Let him publish this key bundle at his own mailbox."""
-    me = who_am_i(who.device)
-    shown = shown_card(card, me.person.id, me.home.mailbox)
+    me = own_device(who.device)
+    shown = seal_bundle(card, me.person.id, me.home.mailbox)
     who.device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 def asked_in_vain(about: Person, by: Person) -> int:
     """Return how often her relay was asked for the named list."""
-    waiting = load_record(NamedList, NAMED, about.id.hex(), by.device.vault)
+    waiting = load_record(NamedList, NAMED_HEAD, about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 
@@ -55,12 +55,12 @@ def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, wh
     """Ben has it from her hello, and names a newer list of his own, which Ana asks for."""
     ana, ben = three["ana"], three["ben"]
     issue_card(ben)
-    shows(ben, who_am_i(three[whose].device).card)
+    shows(ben, own_device(three[whose].device).card)
     ben.sends(SMALL, ana)
-    take_changes(ana.device)
+    take_contact_changes(ana.device)
     known = contacts(ana.device)
     fetch_messages(ana.device)
-    assert take_changes(ana.device) == ()
+    assert take_contact_changes(ana.device) == ()
     assert contacts(ana.device) == known
     assert asked_in_vain(ben, ana) == 1
 
@@ -71,7 +71,7 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
         issue_card(other)
-    card = read_card(who_am_i(other.device).card)
+    card = read_card(own_device(other.device).card)
     shows(ben, write_card(replace(card, lists=card.lists[3:])))
     note_named_list(ben.id, Head(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
@@ -87,8 +87,8 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
     issue_card(ben)
-    shows(ben, who_am_i(ben.device).card)
-    greet(contact_named("cleo", ben.device), None, ben.device)
+    shows(ben, own_device(ben.device).card)
+    queue_hello(contact_named("cleo", ben.device), None, ben.device)
     flush(ben.device)
     fetch_messages(cleo.device)
     cleo.sends(SMALL, ana, ben)
@@ -109,11 +109,11 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     """A contact told the relay whose mailbox it is, and the relay seals his key bundle there."""
     ana, ben = three["ana"], three["ben"]
     phone = links(three, ana, "phone", "phone")
-    take_changes(ana.device)
-    me = who_am_i(phone.device)
+    take_contact_changes(ana.device)
+    me = own_device(phone.device)
     note_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
-    forged = shown_card(who_am_i(ben.device).card, ana.id, me.home.mailbox)
+    forged = seal_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
     with ana.courier.playing(card=changed(lambda _: forged)):
         fetch_messages(ana.device)
-    assert take_changes(ana.device) == ()
+    assert take_contact_changes(ana.device) == ()
     assert asked_in_vain(ana, ana) == 1

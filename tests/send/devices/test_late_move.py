@@ -7,27 +7,39 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import NEXT_HOME_DAYS, WINDOW_TOKENS
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.statements import heads_of
-from entrenous.device.identities import NO_TOKEN, lock_followed, who_am_i
-from entrenous.device.relay_lock_client import old_homes
+from entrenous.crypto.statements import list_heads
+from entrenous.device.identities import NO_TOKEN, clear_next_lock, own_device
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import CONTACT, OUTBOX, WINDOW_OUT, peer_key, store_record
-from entrenous.send.devices.link_new_device import ask_to_link, look_new, same_here
+from entrenous.send.devices.link_new_device import (
+    confirm_on_new_device,
+    poll_new_device,
+    start_on_new_device,
+)
 from entrenous.send.devices.link_nouns import MovedMeanwhile, NotLinkedHere
-from entrenous.send.devices.link_old_device import look_old, offer_link, same_on_both
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.link_old_device import (
+    confirm_on_old_device,
+    poll_old_device,
+    start_on_old_device,
+)
+from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import ComesAlongFirst, cancel_move, move_device
-from entrenous.send.devices.next_mailbox import WaitsForDevices, come_along, next_homes
-from entrenous.send.devices.own_devices import Shut, revoke_device
-from entrenous.send.devices.own_key_bundle import still_to_close
-from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.devices.next_mailbox import (
+    WaitsForDevices,
+    prepare_to_follow,
+    prepared_mailboxes,
+)
+from entrenous.send.devices.own_devices import ShutState, revoke_device
+from entrenous.send.devices.own_key_bundle import pending_deletions
+from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter import write
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.letter.letter_nouns import WindowNote
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.letter_nouns import TokenRangeNote
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.people.block import block_contact, unblock_contact
-from entrenous.send.people.circles import Circle, CircleId, circles, keep_circle
+from entrenous.send.people.circles import Circle, CircleId, circles, store_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
@@ -113,8 +125,10 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     now = town.clock.now().replace(microsecond=0)
     for number in range(WINDOW_TOKENS + 6):
         name = CircleId(bytes([number]) * 16)
-        keep_circle(Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault)
-    tell_siblings(ana.device)
+        store_circle(
+            Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault
+        )
+    send_sync_letters(ana.device)
     flush(ana.device)
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
@@ -140,19 +154,19 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     """
     ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
     gets_ready(phone, ana)
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, "tablet", tablet.device)
-    here = look_old(here, ana.device)
-    there = look_new(there, tablet.device)
-    here, there = look_old(here, ana.device), same_here(there)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, "tablet", tablet.device)
+    here = poll_old_device(here, ana.device)
+    there = poll_new_device(there, tablet.device)
+    here, there = poll_old_device(here, ana.device), confirm_on_new_device(there)
     move_device(THERE, None, phone.device)
     catch_up(ana)
-    moved = who_am_i(ana.device).person
+    moved = own_device(ana.device).person
     with pytest.raises(MovedMeanwhile):
-        same_on_both(here, ana.device)
-    assert who_am_i(ana.device).person == moved
+        confirm_on_old_device(here, ana.device)
+    assert own_device(ana.device).person == moved
     with pytest.raises(NotLinkedHere):
-        look_new(there, tablet.device)
+        poll_new_device(there, tablet.device)
     some_days(phone, ana)
     links(town, ana, "second tablet", "tablet")
 
@@ -176,7 +190,7 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     ben.sends(SMALL, ana)
     catch_up(phone, ana, phone)
     for one in (ana, phone):
-        lock_followed(one.device)
+        clear_next_lock(one.device)
     gets_ready(ana, phone, url=ELSEWHERE)
     move_device(ELSEWHERE, None, ana.device)
     some_days(phone, ana, ben)
@@ -192,14 +206,14 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
     gets_ready(ana, phone, tablet)
-    (new,) = next_homes(phone.device)
+    (new,) = prepared_mailboxes(phone.device)
     move_device(THERE, None, ana.device)
     if turned:
         catch_up(phone)
     for name in ("tablet", "phone"):
         shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
-        assert shut is Shut.DONE
-    assert still_to_close(ana.device) == ()
+        assert shut is ShutState.DONE
+    assert pending_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
         phone.device.courier.waiting(THERE, new.home.mailbox, new.home.owner, 0)
 
@@ -210,14 +224,14 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
     gets_ready(ana, phone)
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
-    (known,) = siblings(phone.device)
+    (known,) = own_linked_devices(phone.device)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ana)
     assert len(known.homes) > 1
     for home in known.homes:
         with pytest.raises(WrongToken):
             phone.device.courier.close_mailbox(home.relay_url, home.mailbox, home.close)
-    (old,) = old_homes(ana.device)
+    (old,) = former_addresses(ana.device)
     here = old.home
     assert ana.device.courier.waiting(here.relay_url, here.mailbox, here.owner, 0) == []
 
@@ -269,7 +283,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     cancel_move(ana.device)
     some_days(ana, phone)
     town.clock.wind(days=NEXT_HOME_DAYS + 1)
-    come_along(phone.device)
+    prepare_to_follow(phone.device)
     catch_up(ana)
     move_device(THERE, None, ana.device)
     some_days(phone, ana)
@@ -341,7 +355,7 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
     was = ana.home
-    known = next(one for one in siblings(tablet.device) if one.device == ids(ana)[1])
+    known = next(one for one in own_linked_devices(tablet.device) if one.device == ids(ana)[1])
     assert known.close is not None
     with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
         revoke_device("tablet", lost=True, sheet=None, device=ana.device)
@@ -362,18 +376,18 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     catch_up(ana, mallory, ana)
     for url in (HERE, "https://n.example"):
         move_device(url, None, mallory.device)
-        lock_followed(mallory.device)
+        clear_next_lock(mallory.device)
     catch_up(ana, mallory, ana)
-    me = who_am_i(mallory.device)
-    second = next(one for one in heads_of(read_card(me.card).lists) if one.epoch == 2)
+    me = own_device(mallory.device)
+    second = next(one for one in list_heads(read_card(me.card).lists) if one.epoch == 2)
     before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
     to = addressee_of(*ids(ana), mallory.device)
     assert to is not None
     with mallory.device.vault.together():
         window = issue_range(to.contact.person, to.key.device, mallory.device)
-        note = WindowNote(window.seed, window.first)
-        monkeypatch.setattr(write, "who_am_i", lambda _: before)
-        write_letter(note, to, plain_outer(mallory.device), mallory.device)
+        note = TokenRangeNote(window.seed, window.first)
+        monkeypatch.setattr(write, "own_device", lambda _: before)
+        write_letter(note, to, outer_without_content(mallory.device), mallory.device)
     monkeypatch.undo()
     flush(mallory.device)
     catch_up(ana)

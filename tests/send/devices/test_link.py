@@ -12,17 +12,17 @@ from entrenous.crypto.hpke import new_key, public_key
 from entrenous.crypto.identity_keys import identity_key, new_account, signing_key
 from entrenous.crypto.short_auth_string import public_of
 from entrenous.device.device import Device
-from entrenous.device.identities import who_am_i
-from entrenous.device.lock_errors import NobodysDevice
+from entrenous.device.identities import own_device
+from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
 from entrenous.device.vault_tables import CLOSE, SELF
 from entrenous.send.devices.link_new_device import (
-    NewSide,
-    ask_to_link,
-    differs_here,
-    end_new,
-    look_new,
-    same_here,
+    NewDeviceLink,
+    confirm_on_new_device,
+    end_on_new_device,
+    poll_new_device,
+    reject_on_new_device,
+    start_on_new_device,
 )
 from entrenous.send.devices.link_nouns import (
     BadLinkCode,
@@ -40,18 +40,18 @@ from entrenous.send.devices.link_nouns import (
     NotLinkedHere,
 )
 from entrenous.send.devices.link_old_device import (
-    OldSide,
-    differs,
-    look_old,
-    offer_link,
-    same_on_both,
-    wait_no_more,
+    OldDeviceLink,
+    close_link_mailbox,
+    confirm_on_old_device,
+    poll_old_device,
+    reject_on_old_device,
+    start_on_old_device,
 )
 from entrenous.send.devices.link_steps import LinkState
-from entrenous.send.devices.own_devices import take_master_away
+from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.linking import (
-    link_promise,
+    link_commitment,
     link_transcript,
     open_grant,
     padded_link,
@@ -83,7 +83,7 @@ def phone(room: Room) -> Person:
 
 
 def devices_of(who: Person) -> int:
-    return len(who_am_i(who.device).person.devices)
+    return len(own_device(who.device).person.devices)
 
 
 def is_empty(who: Person) -> bool:
@@ -101,57 +101,57 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
     return post
 
 
-def both(old: Device, new: Device) -> tuple[OldSide, NewSide]:
+def both(old: Device, new: Device) -> tuple[OldDeviceLink, NewDeviceLink]:
     """Continue until both devices show their pictures."""
-    here = offer_link(None, old)
-    there = ask_to_link(here.code, None, new)
-    here = look_old(here, old)
-    there = look_new(there, new)
-    return look_old(here, old), there
+    here = start_on_old_device(None, old)
+    there = start_on_new_device(here.code, None, new)
+    here = poll_old_device(here, old)
+    there = poll_new_device(there, new)
+    return poll_old_device(here, old), there
 
 
 def test_both_devices_show_the_same_and_the_new_one_is_listed(ana: Person, phone: Person) -> None:
     link(ana.device, phone.device, "phone")
     assert devices_of(ana) == devices_of(phone) == 2
-    assert who_am_i(phone.device).person == who_am_i(ana.device).person
+    assert own_device(phone.device).person == own_device(ana.device).person
     assert identity_of(phone).master == identity_of(ana).master
-    assert who_am_i(phone.device).home.mailbox != who_am_i(ana.device).home.mailbox
+    assert own_device(phone.device).home.mailbox != own_device(ana.device).home.mailbox
 
 
 def test_interrupted_linking_is_not_called_a_device_without_a_relay(phone: Person) -> None:
-    with pytest.raises(NobodysDevice, match="cut short"):
-        who_am_i(phone.device)
+    with pytest.raises(UnfinishedDevice, match="cut short"):
+        own_device(phone.device)
 
 
 def test_no_message_changes_no_state(ana: Person, phone: Person) -> None:
-    here = offer_link(None, ana.device)
-    assert look_old(here, ana.device) == here
-    there = ask_to_link(here.code, None, phone.device)
-    assert look_new(there, phone.device) == there
+    here = start_on_old_device(None, ana.device)
+    assert poll_old_device(here, ana.device) == here
+    there = start_on_new_device(here.code, None, phone.device)
+    assert poll_new_device(there, phone.device) == there
 
 
 @pytest.mark.threat("linking-phish")
 def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: Person) -> None:
     other = bare(room, "somebody")
-    here = offer_link(None, ana.device)
-    ask_to_link(here.code, None, phone.device)
-    ask_to_link(here.code, None, other.device)
-    here = look_old(here, ana.device)
+    here = start_on_old_device(None, ana.device)
+    start_on_new_device(here.code, None, phone.device)
+    start_on_new_device(here.code, None, other.device)
+    here = poll_old_device(here, ana.device)
     with pytest.raises(LinkOver):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
     with pytest.raises(LinkOver):
-        ask_to_link(here.code, None, other.device)
+        start_on_new_device(here.code, None, other.device)
 
 
 @pytest.mark.threat("linking-phish")
 def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -> None:
-    here = offer_link(None, ana.device)
+    here = start_on_old_device(None, ana.device)
     room.clock.wind(minutes=10)
     with pytest.raises(LinkOver):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
     with pytest.raises(LinkOver):
-        ask_to_link(here.code, None, phone.device)
+        start_on_new_device(here.code, None, phone.device)
     room.clock.wind(seconds=1)
     fetch_messages(ana.device)
     assert not list(ana.device.vault.items(CLOSE))
@@ -162,7 +162,7 @@ def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Pers
     here, _ = both(ana.device, phone.device)
     room.clock.wind(minutes=10)
     with pytest.raises(LinkOver):
-        same_on_both(here, ana.device)
+        confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
 
@@ -172,9 +172,9 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
     """An attacker who waits for the old device's key before choosing her own has broken her
     commitment.
     """
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
-    here = look_old(here, ana.device)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
+    here = poll_old_device(here, ana.device)
 
     def change(message: Message) -> Message:
         if what == "key" and isinstance(message, LinkShow):
@@ -184,9 +184,9 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
     if what == "offer":
         there = replace(there, offer=replace(there.offer, close=Secret(b"m" * 32)))
     with phone.courier.playing(post=swapped(change)):
-        look_new(there, phone.device)
+        poll_new_device(there, phone.device)
     with pytest.raises(LinkOver):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
 
@@ -194,21 +194,21 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
     """She acts as the new device to the old one and the other way round; both users say no."""
     thief, boss = bare(room, "thief"), room.settles("boss")
-    here = offer_link(None, ana.device)
-    facing_the_old = ask_to_link(here.code, None, thief.device)
-    facing_the_new = offer_link(None, boss.device)
-    there = ask_to_link(facing_the_new.code, None, phone.device)
-    here = look_old(here, ana.device)
-    facing_the_old = look_new(facing_the_old, thief.device)
-    look_old(facing_the_new, boss.device)
-    here = look_old(here, ana.device)
-    there = look_new(there, phone.device)
+    here = start_on_old_device(None, ana.device)
+    facing_the_old = start_on_new_device(here.code, None, thief.device)
+    facing_the_new = start_on_old_device(None, boss.device)
+    there = start_on_new_device(facing_the_new.code, None, phone.device)
+    here = poll_old_device(here, ana.device)
+    facing_the_old = poll_new_device(facing_the_old, thief.device)
+    poll_old_device(facing_the_new, boss.device)
+    here = poll_old_device(here, ana.device)
+    there = poll_new_device(there, phone.device)
     assert here.string == facing_the_old.string
     assert here.string != there.string
     with pytest.raises(LinkDiffers):
-        differs(here, ana.device)
+        reject_on_old_device(here, ana.device)
     with pytest.raises(DiffersHere):
-        differs_here(there, phone.device)
+        reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 1
     assert is_empty(phone)
 
@@ -221,9 +221,9 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     there.
     """
     here, there = both(ana.device, phone.device)
-    same_on_both(here, ana.device)
+    confirm_on_old_device(here, ana.device)
     with pytest.raises(DiffersHere) as told:
-        differs_here(there, phone.device)
+        reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 2
     words = " ".join(str(told.value).split())
     assert "nothing was linked" not in words
@@ -236,13 +236,13 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
     ana: Person, phone: Person
 ) -> None:
     here, there = both(ana.device, phone.device)
-    here = same_on_both(here, ana.device)
-    assert look_old(here, ana.device) == here
-    end_new(there, phone.device)
+    here = confirm_on_old_device(here, ana.device)
+    assert poll_old_device(here, ana.device) == here
+    end_on_new_device(there, phone.device)
     with pytest.raises(EndedAfterGrant, match="revoke NAME --lost"):
-        look_old(here, ana.device)
-    assert look_old(here, ana.device) == here
-    wait_no_more(here, ana.device)
+        poll_old_device(here, ana.device)
+    assert poll_old_device(here, ana.device) == here
+    close_link_mailbox(here, ana.device)
     assert not list(ana.device.vault.items(CLOSE))
 
 
@@ -252,19 +252,19 @@ def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
 ) -> None:
     here, there = both(ana.device, phone.device)
     with pytest.raises(DiffersHere):
-        differs_here(there, phone.device)
+        reject_on_new_device(there, phone.device)
     with pytest.raises(EndedThere):
-        same_on_both(here, ana.device)
+        confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
 
 def test_old_device_does_not_wait_for_a_stopped_new_one(ana: Person, phone: Person) -> None:
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
-    here = look_old(here, ana.device)
-    end_new(there, phone.device)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
+    here = poll_old_device(here, ana.device)
+    end_on_new_device(there, phone.device)
     with pytest.raises(EndedThere):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
 
 
 @pytest.mark.parametrize("said", ["yes", "nothing"])
@@ -272,11 +272,11 @@ def test_new_device_does_not_wait_for_an_ended_old_one(
     ana: Person, phone: Person, said: str
 ) -> None:
     here, there = both(ana.device, phone.device)
-    there = same_here(there) if said == "yes" else there
+    there = confirm_on_new_device(there) if said == "yes" else there
     with pytest.raises(LinkDiffers):
-        differs(here, ana.device)
+        reject_on_old_device(here, ana.device)
     with pytest.raises(NotLinkedHere):
-        look_new(there, phone.device)
+        poll_new_device(there, phone.device)
     assert is_empty(phone)
 
 
@@ -287,7 +287,7 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
         raise RelayUnreachable(host=HERE)
 
     with ana.courier.playing(waiting=away), pytest.raises(RelayUnreachable):
-        same_on_both(here, ana.device)
+        confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
 
@@ -296,10 +296,10 @@ def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_lin
     room: Room, ana: Person, phone: Person
 ) -> None:
     here, there = both(ana.device, phone.device)
-    same_on_both(here, ana.device)
+    confirm_on_old_device(here, ana.device)
     room.clock.wind(minutes=10)
     with pytest.raises(NotLinkedHere) as told:
-        look_new(same_here(there), phone.device)
+        poll_new_device(confirm_on_new_device(there), phone.device)
     assert devices_of(ana) == 2
     words = " ".join(str(told.value).split())
     assert "othing was linked" not in words
@@ -319,13 +319,13 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     def change(message: Message) -> Message:
         return replace(message, **{half: other}) if isinstance(message, LinkAnswer) else message
 
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
     with ana.courier.playing(post=swapped(change)):
-        here = look_old(here, ana.device)
-    there = look_new(there, phone.device)
+        here = poll_old_device(here, ana.device)
+    there = poll_new_device(there, phone.device)
     with pytest.raises(LinkOver):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
 
@@ -334,9 +334,9 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
     """Otherwise an attacker could reseal the committed offer until the pictures match; the
     commitment does not cover the encryption.
     """
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
-    here = look_old(here, ana.device)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
+    here = poll_old_device(here, ana.device)
     answered = here.answered
     sealed = set[bytes]()
 
@@ -349,16 +349,18 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
         return replace(message, sealed_offer=again)
 
     with phone.courier.playing(post=swapped(anew)):
-        shown = look_new(there, phone.device)
-    compared = look_old(here, ana.device)
+        shown = poll_new_device(there, phone.device)
+    compared = poll_old_device(here, ana.device)
     assert len(sealed) == 2
     assert compared.string == shown.string
     assert (compared.transcript, shown.transcript) == (link_transcript(there.asked, answered),) * 2
 
 
-def posted(here: OldSide, there: NewSide, old: Device, new: Device) -> tuple[Envelope, Grant]:
+def posted(
+    here: OldDeviceLink, there: NewDeviceLink, old: Device, new: Device
+) -> tuple[Envelope, Grant]:
     """Return what the old device posts when its user says yes, and the grant in it."""
-    same_on_both(here, old)
+    confirm_on_old_device(here, old)
     box = there.box
     (waiting,) = new.courier.waiting(box.relay_url, box.mailbox, box.owner, 0)
     message = read_link_message(unpadded_link(waiting.sealed))
@@ -373,7 +375,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
 ) -> None:
     """Everything else in it is genuine, so only the changed field can be the reason."""
     here, there = both(ana.device, phone.device)
-    there, before = same_here(there), who_am_i(ana.device).card
+    there, before = confirm_on_new_device(there), own_device(ana.device).card
     waiting, grant = posted(here, there, ana.device, phone.device)
     others = identity_of(room.settles("boss"))
     changed = {
@@ -387,10 +389,10 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     forged = replace(waiting, sealed=padded_link(write_link_message(LinkGrant(sealed))))
     with phone.courier.playing(waiting=lambda *_: [forged]):
         if spoilt == "nothing":
-            assert look_new(there, phone.device).state is LinkState.LINKED
+            assert poll_new_device(there, phone.device).state is LinkState.LINKED
             return
         with pytest.raises(LinkOver):
-            look_new(there, phone.device)
+            poll_new_device(there, phone.device)
     assert is_empty(phone)
 
 
@@ -398,7 +400,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
 def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone: Person) -> None:
     """Its user stops it just then: its mailbox is on the list already, so it stays."""
     there = link(ana.device, phone.device)[1]
-    end_new(there, phone.device)
+    end_on_new_device(there, phone.device)
     assert fetch_messages(phone.device).problems == ()
 
 
@@ -410,39 +412,39 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     here, there = both(ana.device, phone.device)
     boss, other = room.settles("boss"), bare(room, "other")
     _, others = both(boss.device, other.device)
-    here = same_on_both(here, ana.device)
+    here = confirm_on_old_device(here, ana.device)
     taken = phone.device.courier.waiting(there.box.relay_url, there.box.mailbox, there.box.owner, 0)
     assert len(taken) == 1
     tricks = {"waiting": lambda *_: taken, "acknowledge": lambda *_: None}
     with other.courier.playing(**tricks), pytest.raises(LinkOver):
-        look_new(same_here(others), other.device)
+        poll_new_device(confirm_on_new_device(others), other.device)
     assert is_empty(other)
-    assert look_new(same_here(there), phone.device).state is LinkState.LINKED
+    assert poll_new_device(confirm_on_new_device(there), phone.device).state is LinkState.LINKED
 
 
 def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -> None:
     here, there = both(ana.device, phone.device)
-    same_on_both(here, ana.device)
+    confirm_on_old_device(here, ana.device)
     with pytest.raises(LinkOver):
-        look_new(there, phone.device)
+        poll_new_device(there, phone.device)
     assert is_empty(phone)
 
 
 def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
-    here = offer_link(None, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
+    here = start_on_old_device(None, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
     page = ana.device.courier.waiting(here.box.relay_url, here.box.mailbox, here.box.owner, 0)
-    here = look_old(here, ana.device)
+    here = poll_old_device(here, ana.device)
     with ana.courier.playing(waiting=lambda *_: page), pytest.raises(LinkOver):
-        look_old(here, ana.device)
+        poll_old_device(here, ana.device)
     with pytest.raises(LinkOver):
-        look_new(there, phone.device)
+        poll_new_device(there, phone.device)
 
 
 def test_commitment_hides_its_content() -> None:
     account = new_account()
     keys = (signing_key(account), identity_key(account))
-    promises = {link_promise(key, b"offer") for key in keys}
+    promises = {link_commitment(key, b"offer") for key in keys}
     assert len(promises) == 2
 
 
@@ -451,11 +453,11 @@ def test_commitment_hides_its_content() -> None:
 )
 def test_invalid_link_code_is_refused(phone: Person, code: str) -> None:
     with pytest.raises(BadLinkCode):
-        ask_to_link(code, None, phone.device)
+        start_on_new_device(code, None, phone.device)
 
 
 def sheet_of(who: Person) -> RecoverySheet:
-    identity, me = identity_of(who), who_am_i(who.device)
+    identity, me = identity_of(who), own_device(who.device)
     assert identity.master is not None
     assert me.home.close is not None
     return RecoverySheet(
@@ -468,17 +470,17 @@ def test_master_key_on_a_sheet_is_required_and_not_passed_on(
     room: Room, ana: Person, phone: Person
 ) -> None:
     sheet, others = sheet_of(ana), sheet_of(room["ben"])
-    take_master_away(ana.device)
+    delete_master_key(ana.device)
     with pytest.raises(MasterAway):
-        offer_link(None, ana.device)
+        start_on_old_device(None, ana.device)
     with pytest.raises(OthersSheet):
-        offer_link(others, ana.device)
-    here = offer_link(sheet, ana.device)
-    there = ask_to_link(here.code, None, phone.device)
-    here = look_old(here, ana.device)
-    there = look_new(there, phone.device)
-    same_on_both(look_old(here, ana.device), ana.device)
-    assert look_new(same_here(there), phone.device).state is LinkState.LINKED
+        start_on_old_device(others, ana.device)
+    here = start_on_old_device(sheet, ana.device)
+    there = start_on_new_device(here.code, None, phone.device)
+    here = poll_old_device(here, ana.device)
+    there = poll_new_device(there, phone.device)
+    confirm_on_old_device(poll_old_device(here, ana.device), ana.device)
+    assert poll_new_device(confirm_on_new_device(there), phone.device).state is LinkState.LINKED
     assert identity_of(phone).master is None
     assert identity_of(ana).master is None
 

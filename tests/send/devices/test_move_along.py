@@ -6,22 +6,22 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
 from entrenous.base.limits import NEXT_HOME_DAYS, OLD_HOME_DAYS
-from entrenous.device.identities import lock_followed, lock_to_follow, who_am_i
+from entrenous.device.identities import clear_next_lock, next_lock, own_device
 from entrenous.device.lock_errors import DeviceShut
-from entrenous.device.relay_lock_client import begin_opening, old_homes
-from entrenous.device.vault_tables import CHORE, GREET_DEVICE, NEXT_HOME, OUTBOX
-from entrenous.send.devices.linked_devices import HomeIs, UnknownDevice, siblings
+from entrenous.device.relay_lock_client import begin_opening, former_addresses
+from entrenous.device.vault_tables import GREET_DEVICE, NEXT_HOME, OUTBOX, RELAY_TASK
+from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
 from entrenous.send.devices.move_device import OtherDevicesFirst, cancel_move, move_device
-from entrenous.send.devices.next_mailbox import NotFollowed, WaitsForDevices, next_homes
-from entrenous.send.devices.own_devices import Shut, revoke_device
-from entrenous.send.devices.own_key_bundle import still_to_close
+from entrenous.send.devices.next_mailbox import NotFollowed, WaitsForDevices, prepared_mailboxes
+from entrenous.send.devices.own_devices import ShutState, revoke_device
+from entrenous.send.devices.own_key_bundle import pending_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.message.states import InboxState
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import Moving
+from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
 from tests.send.devices.test_link import sheet_of
@@ -49,11 +49,11 @@ def moves(ana: Person, *others: Person, url: str = THERE) -> None:
     move_device(url, None, ana.device)
     catch_up(*others, ana, *others)
     for one in (ana, *others):
-        lock_followed(one.device)
+        clear_next_lock(one.device)
 
 
 def waiting(*people: Person) -> Sequence[Sequence[str]]:
-    drawers = OUTBOX, CHORE, GREET_DEVICE, NEXT_HOME
+    drawers = OUTBOX, RELAY_TASK, GREET_DEVICE, NEXT_HOME
     return [key for one in people for name in drawers for key in one.device.vault.keys(name)]
 
 
@@ -64,15 +64,15 @@ def all_is_well(*people: Person) -> bool:
 def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     for one in (phone, ben):
-        take_changes(one.device)
+        take_contact_changes(one.device)
     moves(ana, phone)
     catch_up(ben, cleo, ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
-    heads = {who_am_i(one.device).person.head for one in (ana, phone)}
+    heads = {own_device(one.device).person.head for one in (ana, phone)}
     assert heads == {contact_named("ana", one.device).person.head for one in (ben, cleo)}
-    told = [one.moving for one in take_changes(phone.device)]
-    assert told == [Moving.READY, Moving.MOVED]
-    assert take_changes(ana.device) == take_changes(ben.device) == ()
+    told = [one.moving for one in take_contact_changes(phone.device)]
+    assert told == [FollowState.READY, FollowState.MOVED]
+    assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
     town.silence(HERE)
     cleo.sends(SMALL, ana)
     for one in (ana, phone):
@@ -103,14 +103,14 @@ def test_sync_works_after_a_move(town: Room) -> None:
 
 def test_nothing_changes_until_all_devices_are_ready(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    before = who_am_i(ana.device)
+    before = own_device(ana.device)
     with pytest.raises(WaitsForDevices, match="phone") as why:
         move_device(THERE, None, ana.device)
     assert THERE in str(why.value)
-    assert who_am_i(ana.device) == before
+    assert own_device(ana.device) == before
     with pytest.raises(WaitsForDevices):
         move_device(THERE, None, ana.device)
-    assert len(next_homes(ana.device)) == 1
+    assert len(prepared_mailboxes(ana.device)) == 1
     ben.sends(SMALL, ana)
     assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana)
@@ -149,30 +149,30 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
     catch_up(ana, phone)
     for one in (ana, phone):
         assert one.opens_newest().files
-        assert lock_to_follow(one.device)
-        lock_followed(one.device)
+        assert next_lock(one.device)
+        clear_next_lock(one.device)
     town.clock.wind(days=OLD_HOME_DAYS + 1)
     catch_up(ana, phone, ben)
     for one in (ana, phone):
-        assert old_homes(one.device) == ()
+        assert former_addresses(one.device) == ()
         with pytest.raises(NoSuchMailbox):
             one.device.courier.waiting(*before[one.name], 0)
     catch_up(ana, phone)
-    homes = [home.what for one in siblings(ana.device) for home in one.homes]
-    assert homes == [HomeIs.PRESENT]
+    homes = [home.what for one in own_linked_devices(ana.device) for home in one.homes]
+    assert homes == [MailboxUse.PRESENT]
 
 
 def test_move_can_be_cancelled(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    made = [new.home for one in (ana, phone) for new in next_homes(one.device)]
+    made = [new.home for one in (ana, phone) for new in prepared_mailboxes(one.device)]
     assert cancel_move(ana.device) == THERE
     assert cancel_move(ana.device) is None
     catch_up(ana, phone, ana)
     for _ in range(2):
         town.clock.wind(days=NEXT_HOME_DAYS // 2)
         catch_up(ana, phone, ana)
-    assert [next_homes(one.device) for one in (ana, phone)] == [(), ()]
+    assert [prepared_mailboxes(one.device) for one in (ana, phone)] == [(), ()]
     for home in made:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting(THERE, home.mailbox, home.owner, 0)
@@ -186,12 +186,12 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
     """Both lead a move; the phone's list is on its way when the laptop cancels."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    take_changes(ana.device)
+    take_contact_changes(ana.device)
     move_device(THERE, None, phone.device)
     assert cancel_move(ana.device) == THERE
     catch_up(ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
-    assert [one.moving for one in take_changes(ana.device)] == [Moving.MOVED]
+    assert [one.moving for one in take_contact_changes(ana.device)] == [FollowState.MOVED]
     assert all_is_well(ana, phone)
 
 
@@ -201,12 +201,12 @@ def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turne
     """Its part of its lock is still at the old relay; its mailbox is listed at the new one."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    old, (new,) = phone.home, next_homes(phone.device)
+    old, (new,) = phone.home, prepared_mailboxes(phone.device)
     move_device(THERE, None, ana.device)
     if turned:
         catch_up(phone, ana)
-    assert revoke_device("phone", lost=True, sheet=None, device=ana.device).shut is Shut.DONE
-    assert still_to_close(ana.device) == ()
+    assert revoke_device("phone", lost=True, sheet=None, device=ana.device).shut is ShutState.DONE
+    assert pending_deletions(ana.device) == ()
     for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
         with pytest.raises(NoSuchMailbox):
             phone.device.courier.waiting(url, mailbox, owner, 0)
@@ -219,7 +219,7 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     tablet = links(town, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
     gets_ready(ana, phone, tablet)
-    known = {new.home.mailbox for one in (ana, tablet) for new in next_homes(one.device)}
+    known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(WaitsForDevices, match="tablet"):  # what it prepared before does not count
         move_device(THERE, None, ana.device)
@@ -233,11 +233,11 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
 def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    before, ready = who_am_i(phone.device), phone.device.vault.get(NEXT_HOME, THERE)
+    before, ready = own_device(phone.device), phone.device.vault.get(NEXT_HOME, THERE)
     phone.device.vault.drop(NEXT_HOME, THERE)
     move_device(THERE, None, ana.device)
     catch_up(phone)
-    assert who_am_i(phone.device) == before
+    assert own_device(phone.device) == before
     assert ready is not None
 
 
@@ -247,7 +247,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
         move_device(THERE, None, ana.device)
     town.silence(THERE)
     catch_up(phone)
-    assert not any(new.made for new in next_homes(phone.device))
+    assert not any(new.made for new in prepared_mailboxes(phone.device))
     ben.sends(SMALL, ana)
     assert phone.opens_newest().files
     town.back(THERE)
@@ -272,7 +272,7 @@ def test_local_relay_is_not_followed() -> None:
     with pytest.raises(WaitsForDevices):
         move_device(THERE, None, ana.device)
     assert [type(one) for one in fetch_messages(phone.device).problems] == [NotFollowed]
-    assert next_homes(phone.device) == ()
+    assert prepared_mailboxes(phone.device) == ()
 
 
 def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:

@@ -8,23 +8,23 @@ import pytest
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import GENERATION_MAX, OLD_HOME_DAYS, OLD_WINDOW_DAYS, WINDOW_DAYS
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, draw_scalar
+from entrenous.crypto.oprf import UNIFORM_BYTES, blind, scalar_from_random
 from entrenous.device.identities import (
     BadRelayAddress,
-    Home,
-    is_ready,
-    lock_followed,
-    lock_to_follow,
-    who_am_i,
+    MailboxAddress,
+    clear_next_lock,
+    is_confirmed,
+    next_lock,
+    own_device,
 )
 from entrenous.device.lock_errors import NotConfirmed
 from entrenous.device.recovery_sheet import MasterAway
-from entrenous.device.relay_lock_client import begin_opening, old_homes
+from entrenous.device.relay_lock_client import begin_opening, former_addresses
 from entrenous.device.vault_tables import GREET_DEVICE, WINDOW_OUT, load_record, peer_key
 from entrenous.send.devices.move_device import AlreadyThere, Moved, move_device
-from entrenous.send.devices.own_devices import take_master_away
+from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
@@ -33,14 +33,14 @@ from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, unblock_contact
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
-from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.send.tokens.token_ranges import HeldRange
 from entrenous.wire.key_bundle import read_card
-from entrenous.wire.relay_nouns import Opening, RelayLock, RolledBack, TokenBatch
+from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
 from tests.send.devices.test_link import sheet_of
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up
@@ -58,12 +58,12 @@ def town() -> Room:
 def moves(who: Person, url: str = THERE) -> Moved:
     """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
     moved = move_device(url, None, who.device)
-    lock_followed(who.device)
+    clear_next_lock(who.device)
     return moved
 
 
-def home_of(who: Person) -> Home:
-    return who_am_i(who.device).home
+def home_of(who: Person) -> MailboxAddress:
+    return own_device(who.device).home
 
 
 def all_is_well(*people: Person) -> bool:
@@ -88,9 +88,9 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
     for one in (ben, cleo):
         known = contact_named("ana", one.device)
         assert known.person.relay_url == THERE
-        assert known.person.head == who_am_i(ana.device).person.head
+        assert known.person.head == own_device(ana.device).person.head
     assert contact_named("ana", cleo.device).compared
-    assert take_changes(ben.device) == ()
+    assert take_contact_changes(ben.device) == ()
     assert all_is_well(ana, ben, cleo)
 
 
@@ -128,7 +128,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
     assert ana.received() == 5
     town.clock.wind(days=4)
     catch_up(ana)
-    assert old_homes(ana.device) == ()
+    assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         ana.device.courier.waiting(HERE, before.mailbox, before.owner, 0)
     ben.sends(SMALL, ana)
@@ -177,7 +177,7 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
         for one in (ben, cleo):
             one.sends(SMALL, ana)
             assert ana.opens_newest().files
-        assert [take_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
+        assert [take_contact_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
     assert all_is_well(ana, ben, cleo)
 
 
@@ -213,7 +213,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     catch_up(ana, ben)
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
-    assert [one.lists for one in take_changes(ben.device)] == []
+    assert [one.lists for one in take_contact_changes(ben.device)] == []
 
 
 def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
@@ -269,20 +269,20 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     (now,) = (window for _, window in issued_ranges(ana.device))
     known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
     assert not known & {lock for batch in told for lock in (*batch.add, *batch.drop)}
-    whose = peer_key(cleo.id, who_am_i(cleo.device).key.device)
+    whose = peer_key(cleo.id, own_device(cleo.device).key.device)
     assert now.first == old[whose].until  # no two token ranges have an index in common
     assert contact_named("ana", town["ben"].device).person.relay_url == HERE
 
 
 def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
-    return {lock_of(send_token(seed, index)) for index in range(first, until)}
+    return {token_hash(send_token(seed, index)) for index in range(first, until)}
 
 
 def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     """Cleo replaced her token range twice: Ana learns of the second one first."""
     ana, cleo = town["ana"], town["cleo"]
-    peer = peer_key(ana.id, who_am_i(ana.device).key.device)
-    theirs = peer_key(cleo.id, who_am_i(cleo.device).key.device)
+    peer = peer_key(ana.id, own_device(ana.device).key.device)
+    theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
     town.clock.wind(days=WINDOW_DAYS)
     catch_up(cleo)  # one that waits at the old mailbox
     with ana.courier.playing(waiting=lambda *_: []):
@@ -296,7 +296,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     with ana.courier.playing(waiting=late):
         catch_up(ana)
     catch_up(ana)
-    held = load_record(HeldWindow, WINDOW_OUT, theirs, ana.device.vault)
+    held = load_record(HeldRange, WINDOW_OUT, theirs, ana.device.vault)
     assert held is not None
     assert held.seed == newest.seed
     assert all_is_well(ana, cleo)
@@ -304,11 +304,11 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
 
 def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
-    before = home_of(ana), who_am_i(ana.device).person
+    before = home_of(ana), own_device(ana.device).person
     town.silence(THERE)
     with pytest.raises(RelayUnreachable):
         move_device(THERE, None, ana.device)
-    assert (home_of(ana), who_am_i(ana.device).person) == before
+    assert (home_of(ana), own_device(ana.device).person) == before
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
     town.back(THERE)
@@ -325,8 +325,8 @@ def test_moving_there_and_back_again(town: Room) -> None:
     for one in (ben, cleo):
         one.sends(SMALL, ana)
         assert ana.opens_newest().files
-    assert len({one.home.mailbox for one in old_homes(ana.device)}) == 2
-    said = read_card(who_am_i(ana.device).card).newest.said
+    assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
+    said = read_card(own_device(ana.device).card).newest.said
     assert (said.epoch, said.relay_url) == (3, HERE)
     assert all_is_well(ana, ben, cleo)
 
@@ -338,7 +338,7 @@ def test_invalid_moves_are_refused(town: Room) -> None:
     with pytest.raises(BadRelayAddress):
         move_device("relay", None, ana.device)
     sheet = sheet_of(ana)
-    take_master_away(ana.device)
+    delete_master_key(ana.device)
     with pytest.raises(MasterAway):
         move_device(THERE, None, ana.device)
     assert move_device(THERE, sheet, ana.device).relay_url == THERE
@@ -354,7 +354,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     with pytest.raises(NotConfirmed):
         move_device(THERE, None, ana.device)
     move_device(THERE, sheet, ana.device)
-    assert is_ready(ana.device)
+    assert is_confirmed(ana.device)
     catch_up(cleo, ana)
     cleo.sends(SMALL, ana)
     assert ana.opens_newest().files
@@ -363,7 +363,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
 def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     ana = town["ana"]
     moves(ana)
-    lock_followed(ana.device)
+    clear_next_lock(ana.device)
     asked = list[str]()
 
     def counted(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
@@ -380,7 +380,7 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         catch_up(ana, ana)
         town.clock.wind(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
-        assert old_homes(ana.device) == ()  # it will not come back
+        assert former_addresses(ana.device) == ()  # it will not come back
         asked.clear()
         town.clock.wind(days=1)
         catch_up(ana)
@@ -393,20 +393,20 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     old = home_of(ana)
     at_old = RelayLock(HERE, old.mailbox, old.owner)
     ana.device.courier.make_lock(at_old, old.owner)
-    ana.device.courier.note_opened(HERE, old.mailbox, old.owner, Opening(1, bytes(16)))
+    ana.device.courier.note_opened(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
     move_device(THERE, None, ana.device)
     catch_up(ana)
-    assert [one.overtaken for one in old_homes(ana.device)] == [
+    assert [one.overtaken for one in former_addresses(ana.device)] == [
         False
     ]  # the vault still unlocks through it
-    assert lock_to_follow(ana.device) is not None
-    lock_followed(ana.device)
+    assert next_lock(ana.device) is not None
+    clear_next_lock(ana.device)
     catch_up(ana)
-    assert [one.overtaken for one in old_homes(ana.device)] == [True]
+    assert [one.overtaken for one in former_addresses(ana.device)] == [True]
     for generation in (2, GENERATION_MAX):
         with pytest.raises(RolledBack):
             ana.device.courier.note_opened(
-                HERE, old.mailbox, old.owner, Opening(generation, bytes(16))
+                HERE, old.mailbox, old.owner, VaultUnlock(generation, bytes(16))
             )
 
 
@@ -417,7 +417,7 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
     town.clock.wind(days=OLD_HOME_DAYS + 1)
     catch_up(ana)
     assert ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0) == []
-    lock_followed(ana.device)
+    clear_next_lock(ana.device)
     catch_up(ana)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         ana.device.courier.waiting(HERE, old.mailbox, old.owner, 0)
@@ -426,8 +426,8 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
 def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     ana = town["ana"]
     move_device(THERE, None, ana.device)
-    lock = lock_to_follow(ana.device)
+    lock = next_lock(ana.device)
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)
-    asked = blind(Secret(b"a passphrase"), draw_scalar(ana.device.dice.token(UNIFORM_BYTES)))
+    asked = blind(Secret(b"a passphrase"), scalar_from_random(ana.device.dice.token(UNIFORM_BYTES)))
     assert ana.device.courier.unlock(lock, asked).tries == 9

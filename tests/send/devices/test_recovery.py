@@ -4,10 +4,10 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.base.secret import Secret
-from entrenous.device.identities import lock_followed
+from entrenous.device.identities import clear_next_lock
 from entrenous.device.recovery_sheet import CloseNotChangedYet, LockNotMovedYet
 from entrenous.send.devices.move_device import move_device
-from entrenous.send.devices.own_devices import revoke_device, sheet_of
+from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
 from entrenous.send.fetch import fetch_messages
 from tests.send.send_device import HERE, THERE, Person, Room
 from tests.village.households import links
@@ -29,10 +29,10 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
     room.silence(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(CloseNotChangedYet):
-        sheet_of(OUTPUT, None, ana.device)
+        make_recovery_sheet(OUTPUT, None, ana.device)
     room.back(HERE)
     fetch_messages(ana.device)
-    sheet = sheet_of(OUTPUT, None, ana.device)
+    sheet = make_recovery_sheet(OUTPUT, None, ana.device)
     fetch_messages(ana.device)
     ana.device.courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -42,6 +42,6 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
 def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
     move_device(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
-        sheet_of(OUTPUT, None, ana.device)
-    lock_followed(ana.device)
-    assert sheet_of(OUTPUT, None, ana.device).relay_url == THERE
+        make_recovery_sheet(OUTPUT, None, ana.device)
+    clear_next_lock(ana.device)
+    assert make_recovery_sheet(OUTPUT, None, ana.device).relay_url == THERE

@@ -8,23 +8,28 @@ from entrenous.base.errors import NoSuchEnvelope, NoSuchMailbox, WrongToken
 from entrenous.base.identity import RevokedAs
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import MasterAway, TokenOfBefore
 from entrenous.device.vault_tables import FIRST_TOKEN, PEER, WINDOW_IN, WINDOW_OUT, peer_key
-from entrenous.send.devices.linked_devices import ThisDevice, UnknownDevice, keep_sibling, siblings
+from entrenous.send.devices.linked_devices import (
+    ThisDevice,
+    UnknownDevice,
+    own_linked_devices,
+    store_linked_device,
+)
 from entrenous.send.devices.own_devices import (
     Revoked,
-    Shut,
+    ShutState,
+    delete_master_key,
     overview,
     revoke_device,
-    take_master_away,
 )
-from entrenous.send.devices.own_key_bundle import still_to_close
+from entrenous.send.devices.own_key_bundle import pending_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.message.states import InboxState
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.wire.key_bundle import read_card
 from tests.send.devices.test_link import sheet_of
@@ -70,20 +75,20 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
 
 def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
-    take_changes(ben.device)
-    gone = who_am_i(phone.device)
+    take_contact_changes(ben.device)
+    gone = own_device(phone.device)
     whose = peer_key(gone.person.id, gone.key.device)
     assert ben.device.vault.get(PEER, whose) is not None
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     catch_up(ben, tablet, ben)
-    (told,) = take_changes(ben.device)
+    (told,) = take_contact_changes(ben.device)
     assert (told.name, told.came, told.went) == ("ana", 0, 1)
     for one in everybody(home):
         held = [one.device.vault.get(drawer, whose) for drawer in (PEER, WINDOW_OUT, FIRST_TOKEN)]
         assert held == [None, None, None]
         assert one.device.vault.get(WINDOW_IN, whose) is None
-    assert [one.name for one in siblings(tablet.device)] == ["device 1"]
-    said = read_card(who_am_i(tablet.device).card).newest.said
+    assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
+    said = read_card(own_device(tablet.device).card).newest.said
     assert [(one.device, one.kind) for one in said.revoked] == [
         (gone.key.device, RevokedAs.RETIRED)
     ]
@@ -92,18 +97,18 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
 @pytest.mark.threat("stolen-device")
 def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    known = {one.name: one.close for one in siblings(phone.device)}
+    known = {one.name: one.close for one in own_linked_devices(phone.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(tablet, ana, tablet, ana)
     for who, name in ((ana, "device 1"), (tablet, "tablet")):
-        mailbox, stolen = who_am_i(who.device).home.mailbox, known[name]
+        mailbox, stolen = own_device(who.device).home.mailbox, known[name]
         assert stolen is not None
         with pytest.raises(WrongToken):
             phone.device.courier.close_mailbox(HERE, mailbox, stolen)
-    (sibling,) = siblings(tablet.device)
-    assert sibling.close == who_am_i(ana.device).home.close
-    (sibling,) = siblings(ana.device)
-    assert sibling.close == who_am_i(tablet.device).home.close
+    (sibling,) = own_linked_devices(tablet.device)
+    assert sibling.close == own_device(ana.device).home.close
+    (sibling,) = own_linked_devices(ana.device)
+    assert sibling.close == own_device(tablet.device).home.close
 
 
 def test_any_device_can_revoke_any_other(home: Room) -> None:
@@ -132,10 +137,10 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
 def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
     told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", Shut.DONE)
+    assert told == Revoked("phone", ShutState.DONE)
     home.silence(HERE)
     told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("tablet", Shut.WAITS)
+    assert told == Revoked("tablet", ShutState.WAITS)
 
 
 @pytest.mark.threat("database-changed")
@@ -144,12 +149,12 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-        assert told == Revoked("phone", Shut.WAITS)
+        assert told == Revoked("phone", ShutState.WAITS)
         fetch_messages(ana.device)
-    assert [one.name for one in still_to_close(ana.device)] == ["phone"]
+    assert [one.name for one in pending_deletions(ana.device)] == ["phone"]
     home.clock.wind(hours=2)
     fetch_messages(ana.device)
-    assert still_to_close(ana.device) == ()
+    assert pending_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -161,26 +166,26 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     watch = bare(home, "watch")
     link(phone.device, watch.device, "watch")
     fetch_messages(ana.device)
-    (name,) = (one.name for one in siblings(ana.device) if one.close is None)
+    (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
     told = revoke_device(name, lost=True, sheet=None, device=ana.device)
-    assert told == Revoked(name, Shut.ELSEWHERE)
-    assert still_to_close(ana.device) == ()
+    assert told == Revoked(name, ShutState.ELSEWHERE)
+    assert pending_deletions(ana.device) == ()
     catch_up(tablet)
-    mail = who_am_i(watch.device).home
+    mail = own_device(watch.device).home
     watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting(HERE, mail.mailbox, mail.owner, 0)
-    assert still_to_close(phone.device) == ()
+    assert pending_deletions(phone.device) == ()
 
 
 def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     sheet = sheet_of(phone)
-    (told,) = (one for one in siblings(ana.device) if one.name == "phone")
-    keep_sibling(replace(told, close=None), ana.device)
+    (told,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
+    store_linked_device(replace(told, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert revoked == Revoked("phone", Shut.DONE)
+    assert revoked == Revoked("phone", ShutState.DONE)
 
 
 @pytest.mark.threat("stolen-device")
@@ -188,12 +193,12 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
     """That command changes its close token, and is the last one typed there."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
-    known = {one.name: one.close for one in siblings(ana.device)}
+    known = {one.name: one.close for one in own_linked_devices(ana.device)}
     fetch_messages(phone.device)
-    assert who_am_i(phone.device).home.close != known["phone"]
+    assert own_device(phone.device).home.close != known["phone"]
     fetch_messages(ana.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", Shut.DONE)
+    assert told == Revoked("phone", ShutState.DONE)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -202,32 +207,32 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
 def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> None:
     ana, phone = home["ana"], home["phone"]
     right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
-    (known,) = (one for one in siblings(ana.device) if one.name == "phone")
+    (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     if newer == "the sheet":
-        keep_sibling(replace(known, close=before), ana.device)
+        store_linked_device(replace(known, close=before), ana.device)
         sheet = right
     else:
         sheet = replace(right, close=before)
     told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert told == Revoked("phone", Shut.DONE)
-    assert still_to_close(ana.device) == ()
+    assert told == Revoked("phone", ShutState.DONE)
+    assert pending_deletions(ana.device) == ()
 
 
 @pytest.mark.threat("stolen-device")
 def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
     """The phone's close token has been replaced since, and nobody was told."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    (known,) = (one for one in siblings(ana.device) if one.name == "phone")
+    (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     for one in (ana, tablet):
-        keep_sibling(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
+        store_linked_device(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == Revoked("phone", Shut.REFUSED)
+    assert told == Revoked("phone", ShutState.REFUSED)
     assert overview(ana.device).refused == overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
     assert [[type(why) for why in each] for each in problems] == [[TokenOfBefore], []]
     home.clock.wind(hours=2)
     assert fetch_messages(tablet.device).problems == (), "it was told"
-    mail = who_am_i(phone.device).home
+    mail = own_device(phone.device).home
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         HERE, mail.mailbox, mail.close
@@ -243,25 +248,27 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     watch = links(home, phone, "watch", "watch")
     for _ in range(2):
         catch_up(phone, ana, tablet, watch)
-    close = who_am_i(watch.device).home.close
+    close = own_device(watch.device).home.close
     for one in (ana, phone, tablet):
-        assert {known.name: known.close for known in siblings(one.device)}["watch"] == close
-    known = {one.device: one.close for one in siblings(watch.device)}
-    others = [who_am_i(one.device) for one in (ana, phone, tablet)]
+        assert {known.name: known.close for known in own_linked_devices(one.device)}[
+            "watch"
+        ] == close
+    known = {one.device: one.close for one in own_linked_devices(watch.device)}
+    others = [own_device(one.device) for one in (ana, phone, tablet)]
     assert known == {one.key.device: one.home.close for one in others}
     told = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
-    assert told == Revoked("watch", Shut.DONE)
+    assert told == Revoked("watch", ShutState.DONE)
 
 
 def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
     ana = home["ana"]
     sheet = sheet_of(ana)
-    take_master_away(ana.device)
+    delete_master_key(ana.device)
     with pytest.raises(MasterAway):
         revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert len(siblings(ana.device)) == 2
+    assert len(own_linked_devices(ana.device)) == 2
     revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert [one.name for one in siblings(ana.device)] == ["tablet"]
+    assert [one.name for one in own_linked_devices(ana.device)] == ["tablet"]
     assert not overview(ana.device).master_here
 
 

@@ -8,8 +8,8 @@ from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.limits import CARD_BYTES_MAX, PLAIN_CARD_BYTES_MAX, SHOWN_CARD_SIZES
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
-from entrenous.device.identities import contacts, who_am_i
-from entrenous.send.devices.own_key_bundle import seen_card, shown_card
+from entrenous.device.identities import contacts, own_device
+from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
 from entrenous.send.people.people_nouns import NotTheirKeys
 from entrenous.wire.key_bundle import read_card
 from tests.send.send_device import HERE, Room
@@ -22,14 +22,14 @@ KEY = Secret(WHO)
 
 def inside(card: bytes) -> int:
     """Return the number of bytes sealed; age adds a part of random length."""
-    return len(unseal_file(KEY, shown_card(card, WHO, WHERE), WHERE))
+    return len(unseal_file(KEY, seal_bundle(card, WHO, WHERE), WHERE))
 
 
 @given(st.integers(0, PLAIN_CARD_BYTES_MAX))
 def test_published_bundle_is_padded_and_read_back(size: int) -> None:
     card = b"\xa7" + bytes(size - 1) if size else b""
-    shown = shown_card(card, WHO, WHERE)
-    assert seen_card(shown, WHO, WHERE) == card
+    shown = seal_bundle(card, WHO, WHERE)
+    assert open_bundle(shown, WHO, WHERE) == card
     assert inside(card) in SHOWN_CARD_SIZES
     assert len(shown) <= CARD_BYTES_MAX
 
@@ -39,7 +39,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     """The next length is needed only with many devices or changes."""
     people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
     links(room, people[-1], "phone", "phone")
-    cards = [who_am_i(one.device).card for one in people]
+    cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
     assert [len(read_card(card).certificates) for card in cards] == [1, 1, 2]
     assert {inside(card) for card in cards} == {SHOWN_CARD_SIZES[0]}
@@ -47,7 +47,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
 
 def test_unpadded_bundle_is_still_read(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    me = who_am_i(ben.device)
+    me = own_device(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
     with ana.courier.playing(card=changed(lambda _: before)):
         ana.adds(ben)
@@ -69,4 +69,4 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
 )
 def test_wrongly_padded_bundle_is_refused(opened: bytes) -> None:
     with pytest.raises(NotTheirKeys):
-        seen_card(seal_file(KEY, opened, WHERE), WHO, WHERE)
+        open_bundle(seal_file(KEY, opened, WHERE), WHO, WHERE)

@@ -9,16 +9,16 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identity import Head, Trust
-from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.identities import contacts, own_device
 from entrenous.device.vault_tables import CONTACT, store_record
-from entrenous.send.devices.device_lists import fork_of, freeze
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.device_lists import fork_error, freeze_contact
+from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.sync_records import stamp_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.sync_format import SharedBlock, SharedGone, write_sync
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.people.block import block_contact, rename_contact, unblock_contact
 from entrenous.send.people.circle_members import (
     add_to_circle,
@@ -27,9 +27,9 @@ from entrenous.send.people.circle_members import (
     remove_from_circle,
 )
 from entrenous.send.people.circles import circles
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_compared
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -118,7 +118,7 @@ def test_frozen_contact_is_not_verified_by_another_device(
 ) -> None:
     """The other device does not know the second list, and changes something else about her."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
+    freeze_contact(fork_error(ben.id, Head(1, bytes(32))), ana.device)
     catch_up(ana)
     home.clock.wind(hours=1)
     rename_contact("ben", "Benjamin", phone.device)
@@ -152,7 +152,7 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
-        write_letter(notes[what], to, plain_outer(ben.device), ben.device)
+        write_letter(notes[what], to, outer_without_content(ben.device), ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable(ana.device) == 1
@@ -163,10 +163,10 @@ def test_three_devices_know_each_other(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     tablet = links(home, phone, "tablet", "tablet")
     talk(phone, ana, tablet)
-    assert [one.name for one in siblings(ana.device)] == ["phone", "tablet"]
-    assert [one.name for one in siblings(tablet.device)] == ["device 1", "phone"]
-    assert all(one.close and one.heard for one in siblings(tablet.device))
-    assert who_am_i(ana.device).person == who_am_i(tablet.device).person
+    assert [one.name for one in own_linked_devices(ana.device)] == ["phone", "tablet"]
+    assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1", "phone"]
+    assert all(one.close and one.heard for one in own_linked_devices(tablet.device))
+    assert own_device(ana.device).person == own_device(tablet.device).person
     talk(ben, tablet, ana, phone)
     assert ben.sends(SMALL, ana).devices == {"ana": 3}
     assert tablet.opens_newest().files
@@ -271,7 +271,7 @@ def test_names_are_unique_on_all_devices(home: Room) -> None:
         assert contact_named("kim 2", one.device).person.id == second
     assert names(ana) == names(phone)
     assert kept[first] in names(ana)
-    told = [one for who in (ana, phone) for one in take_changes(who.device) if one.was]
+    told = [one for who in (ana, phone) for one in take_contact_changes(who.device) if one.was]
     assert told
     assert {(one.name.casefold(), one.was.casefold()) for one in told if one.was} == {
         ("kim 2", "kim")
@@ -333,7 +333,7 @@ def adds_again(who: Person, room: Room) -> None:
 CHANGES: list[Callable[[Person, Room], object]] = [
     lambda who, _: forget_contact("ben", who.device),
     lambda who, _: rename_contact("ben", "Benno", who.device),
-    lambda who, _: verify_contact("ben", who.device),
+    lambda who, _: mark_compared("ben", who.device),
     adds_again,
 ]
 

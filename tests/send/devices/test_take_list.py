@@ -11,24 +11,24 @@ from entrenous.base.identity import (
     ForkedList,
     ListedDevice,
     ListStatement,
-    Speaks,
+    ProtocolRange,
     Trust,
 )
 from entrenous.crypto.identity_keys import new_signer
-from entrenous.crypto.statements import proof_of
-from entrenous.device.identities import OnThisMachine, who_am_i
+from entrenous.crypto.statements import certificate_hash
+from entrenous.device.identities import OnThisMachine, own_device
 from entrenous.device.vault_tables import OUTBOX
-from entrenous.send.devices.device_lists import take_list
-from entrenous.send.devices.list_letters import tell_people_of_card
+from entrenous.send.devices.device_lists import accept_list
+from entrenous.send.devices.list_letters import send_bundle_to_contacts
 from entrenous.send.devices.own_devices import revoke_device
-from entrenous.send.devices.own_key_bundle import certify, signed_card
+from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import CardNote, NobodyToAnswer
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.letter_nouns import KeyBundleNote, NobodyToAnswer
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.message.react import react
-from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_card, write_card
 from tests.send.cards import NOON, after, identity_of, instead, issue_card
 from tests.send.send_device import SMALL, Person, Room
@@ -40,14 +40,14 @@ FAR = "https://far.test"
 
 
 def newest(household: Person) -> Card:
-    return read_card(who_am_i(household.device).card)
+    return read_card(own_device(household.device).card)
 
 
 def signed(by: Person, said: ListStatement, card: Card) -> bytes:
     """Return a key bundle with one list alone, signed with the master key."""
     master = identity_of(by).master
     assert master is not None
-    return write_card(signed_card(master, (said,), card.certificates))
+    return write_card(sign_bundle(master, (said,), card.certificates))
 
 
 def test_fork_is_found_without_its_history(friends: Room) -> None:
@@ -69,7 +69,7 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
     ):
         card = signed(phone, instead(stolen.newest, **fields), stolen)
         with pytest.raises(why):
-            take_list(known, card, ben.device)
+            accept_list(known, card, ben.device)
     assert contact_named("ana", ben.device) == known
 
 
@@ -82,34 +82,34 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     known, card = contact_named("ben", ana.device), newest(ben)
     (listed,), master = card.newest.said.devices, identity_of(ben).master
     assert master is not None
-    theirs = certify(master, new_signer(bytes(32)), listed.device, NOON)
-    place = ListedDevice(listed.device, proof_of(theirs), MailboxId(bytes(16)))
+    theirs = certify_device(master, new_signer(bytes(32)), listed.device, NOON)
+    place = ListedDevice(listed.device, certificate_hash(theirs), MailboxId(bytes(16)))
     following = after(card.newest, devices=(place,))
     later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
     for lists in ((*card.lists, following), (following,), (later,)):
         with pytest.raises(BadSignature):
-            take_list(known, write_card(signed_card(master, lists, (theirs,))), ana.device)
+            accept_list(known, write_card(sign_bundle(master, lists, (theirs,))), ana.device)
     assert contact_named("ben", ana.device) == known
 
 
 def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    issue_card(ana, speaks=Speaks(3, 4))
-    known = take_list(contact_named("ana", ben.device), who_am_i(ana.device).card, ben.device)
+    issue_card(ana, speaks=ProtocolRange(3, 4))
+    known = accept_list(contact_named("ana", ben.device), own_device(ana.device).card, ben.device)
     card = newest(ana)
     for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
-        old = instead(card.newest, epoch=epoch, previous=previous, speaks=Speaks(1, 1))
+        old = instead(card.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1))
         with pytest.raises(BadSignature):
-            take_list(known, signed(ana, old, card), ben.device)
+            accept_list(known, signed(ana, old, card), ben.device)
 
 
 def test_direct_successor_list_needs_no_history(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     known = contact_named("ana", ben.device)
-    keep_contact(replace(known, trust=Trust.COMPARED), ben.device)
+    store_contact(replace(known, trust=Trust.COMPARED), ben.device)
     issue_card(ana)
     card = newest(ana)
-    taken = take_list(
+    taken = accept_list(
         replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
     )
     assert taken.compared
@@ -126,9 +126,14 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     known = contact_named("ana", ben.device)
     issue_card(ana, relay_url="http://127.0.0.1:6379")
     with pytest.raises(OnThisMachine):
-        take_list(known, who_am_i(ana.device).card, ben.device)
+        accept_list(known, own_device(ana.device).card, ben.device)
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
-    write_letter(CardNote(who_am_i(ana.device).card), to, plain_outer(ana.device), ana.device)
+    write_letter(
+        KeyBundleNote(own_device(ana.device).card),
+        to,
+        outer_without_content(ana.device),
+        ana.device,
+    )
     flush(ana.device)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.relay_url == FAR
@@ -140,7 +145,7 @@ def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):
         with pytest.raises(BadSignature, match="card"):
-            take_list(one, who_am_i(ben.device).card, ben.device)
+            accept_list(one, own_device(ben.device).card, ben.device)
     assert contact_named("ana", ben.device) == known
 
 
@@ -149,14 +154,14 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
     ana.sends(SMALL, ben)
     catch_up(ben, ana, ben)
     frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
-    keep_contact(frozen, ben.device)
+    store_contact(frozen, ben.device)
     issue_card(ana)
-    assert take_list(frozen, who_am_i(ana.device).card, ben.device) == frozen
+    assert accept_list(frozen, own_device(ana.device).card, ben.device) == frozen
     (received,) = received_messages(ben.device)
     with pytest.raises(NobodyToAnswer):
         react(received.name, "+", ben.device)
     issue_card(ben)
-    tell_people_of_card(ben.device)
+    send_bundle_to_contacts(ben.device)
     friends.clock.wind(days=100)  # all of her token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

@@ -23,7 +23,12 @@ from entrenous.send.devices.link_nouns import (
     LinkStop,
     Offer,
 )
-from entrenous.send.devices.linked_devices import HomeIs, Introduced, Sibling, SiblingHome
+from entrenous.send.devices.linked_devices import (
+    IntroducedDevice,
+    LinkedDevice,
+    LinkedMailbox,
+    MailboxUse,
+)
 from entrenous.send.formats.linking import (
     padded_link,
     read_grant,
@@ -71,8 +76,8 @@ GRANT = Grant(
     master=Secret(b"s" * 64),
     name="phone",
     siblings=(
-        Introduced(Sibling(DEVICE, "laptop", TOKEN), LENT),
-        Introduced(Sibling(DeviceId(b"e" * 16), "tablet", None), ()),
+        IntroducedDevice(LinkedDevice(DEVICE, "laptop", TOKEN), LENT),
+        IntroducedDevice(LinkedDevice(DeviceId(b"e" * 16), "tablet", None), ()),
     ),
     proof=b"w" * 32,
 )
@@ -91,8 +96,8 @@ SHARED: list[Shared] = [
         DEVICE,
         AT,
         tuple(
-            SiblingHome("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
-            for what in HomeIs
+            LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
+            for what in MailboxUse
         ),
     ),
 ]
@@ -125,8 +130,8 @@ def test_link_padding_must_be_zero_and_of_a_letter_size() -> None:
 
 
 def test_a_sync_note_lists_each_mailbox_once() -> None:
-    home = SiblingHome("https://relay.example", MAILBOX, TOKEN, HomeIs.PRESENT)
-    for homes in ((), (home, replace(home, what=HomeIs.LEFT)), (home,) * 9):
+    home = LinkedMailbox("https://relay.example", MAILBOX, TOKEN, MailboxUse.PRESENT)
+    for homes in ((), (home, replace(home, what=MailboxUse.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
             write_sync(SharedHomes(DEVICE, AT, homes))
 

@@ -8,14 +8,14 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
 from entrenous.base.limits import LATE_DAYS
-from entrenous.device.vault_tables import LATE, OUTBOX, WINDOW_OUT, peer_key, store_record
-from entrenous.send.devices.ask_for_lists import ask_for_named_lists, note_named_list
+from entrenous.device.vault_tables import AWAITING_LIST, OUTBOX, WINDOW_OUT, peer_key, store_record
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.message.states import InboxState
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
@@ -50,7 +50,7 @@ def shows_no_list(who: Person) -> AbstractContextManager[None]:
 
 
 def kept(who: Person) -> int:
-    return len(who.device.vault.keys(LATE))
+    return len(who.device.vault.keys(AWAITING_LIST))
 
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
@@ -156,7 +156,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     note_named_list(known.id, named, phone.device, own=False, proven=False)
     with phone.courier.playing(card=failing(WrongToken())):
         for _ in range(5):
-            ask_for_named_lists(phone.device)
+            fetch_named_lists(phone.device)
             town.clock.wind(days=1)
-    assert take_changes(phone.device) == ()
+    assert take_contact_changes(phone.device) == ()
     assert ben.received() == 0

@@ -9,8 +9,8 @@ import pytest
 from entrenous.base.errors import RelayFull, RelayUnreachable
 from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS
 from entrenous.device.client.http_courier import HttpCourier
-from entrenous.device.identities import contacts, who_am_i
-from entrenous.device.vault_tables import ASIDE, OWN_KEY, load_records
+from entrenous.device.identities import contacts, own_device
+from entrenous.device.vault_tables import OWN_KEY, UNDECRYPTABLE, load_records
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import OwnKey
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.slow
 
 
 def held(who: Person) -> int:
-    home = who_am_i(who.device).home
+    home = own_device(who.device).home
     return who.device.courier.prekey_count(
-        HERE, home.mailbox, home.owner, who_am_i(who.device).key.device
+        HERE, home.mailbox, home.owner, own_device(who.device).key.device
     )
 
 
@@ -44,7 +44,7 @@ def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
 
 def was_reached(ben: Person) -> bool:
     fetch_messages(ben.device)
-    return len(contacts(ben.device)) == 1 and list(ben.device.vault.items(ASIDE)) == []
+    return len(contacts(ben.device)) == 1 and list(ben.device.vault.items(UNDECRYPTABLE)) == []
 
 
 def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:

@@ -17,7 +17,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.seal import seal_letter
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import LIST, PEER, load_record, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
@@ -25,21 +25,21 @@ from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
-    CardNote,
     Hello,
+    KeyBundleNote,
     NeedsUpdate,
     Peer,
     RecallNote,
+    TokenRangeNote,
     UnknownBody,
-    WindowNote,
 )
 from entrenous.send.letter.prekeys import make_own_key
 from entrenous.send.letter.read import Letter, read_letter
-from entrenous.send.letter.sessions import have_session
-from entrenous.send.letter.write import _address, _header, addressees, plain_outer
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, keep_contact
+from entrenous.send.letter.sessions import ensure_session
+from entrenous.send.letter.write import _address, _header, addressees, outer_without_content
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.wire.cbor import encode
-from entrenous.wire.relay_nouns import Waiting
+from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import flipped
@@ -62,9 +62,9 @@ class Forge:
 
     def __post_init__(self) -> None:
         device = self.sender.device
-        self.me = who_am_i(device)
+        self.me = own_device(device)
         (self.to,) = addressees(contact_named(self.reader.name, device), device)
-        have_session(self.to, device)
+        ensure_session(self.to, device)
         whose = peer_key(self.reader.id, self.to.key.device)
         peer = load_record(Peer, PEER, whose, device.vault)
         assert peer is not None
@@ -77,9 +77,9 @@ class Forge:
         address: Change = same,
         body: Body | None = None,
         sent_body: Body | None = None,
-    ) -> Waiting:
+    ) -> WaitingEnvelope:
         """A letter with a changed header and address, sealed around them."""
-        outer = plain_outer(self.sender.device)
+        outer = outer_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _header(encoded, self.peer, self.to, outer, self.me, self.next_key)
         info = write_info(address(_address(self.peer, self.to, self.me)))
@@ -94,16 +94,18 @@ class Forge:
         # The next letter follows in the session, so Olm alone would accept it.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
         sealed = write_sealed(self.peer.seal_to.id, around)
-        return Waiting(outer.envelope, 1, sealed, outer.expires_at)
+        return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)
 
-    def read(self, waiting: Waiting) -> Letter:
+    def read(self, waiting: WaitingEnvelope) -> Letter:
         """Read it as fetching does: with all of its effect, or none."""
         device = self.reader.device
         with device.vault.together():
-            return read_letter(waiting, who_am_i(device), device)
+            return read_letter(waiting, own_device(device), device)
 
     def is_refused(
-        self, waiting: Waiting, as_: type[Exception] | tuple[type[Exception], ...] = NotBound
+        self,
+        waiting: WaitingEnvelope,
+        as_: type[Exception] | tuple[type[Exception], ...] = NotBound,
     ) -> None:
         before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
         with pytest.raises(as_):
@@ -125,7 +127,7 @@ def forge(request: pytest.FixtureRequest, friends: Room) -> Forge:
     # A new session, as when Caro's device lost hers; Ben still knows her card.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
-    keep_contact(contact, caro.device)
+    store_contact(contact, caro.device)
     return Forge(caro, ben)
 
 
@@ -209,7 +211,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     """Her other device may have changed the list without this one knowing it yet."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
-    keep_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
+    store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
     forge.read(forge.letter())
     reader.vault.drop(LIST, contact.person.id.hex())
     forge.is_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
@@ -221,11 +223,11 @@ def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
-    keep_contact(replace(contact, person=gone), reader)
+    store_contact(replace(contact, person=gone), reader)
     forge.is_refused(forge.letter())
     card = forge.me.card
     forge.is_refused(forge.letter(body=Hello(card, Secret(bytes(32)), 0, None)))
-    forge.is_refused(forge.letter(body=CardNote(card)))
+    forge.is_refused(forge.letter(body=KeyBundleNote(card)))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -234,7 +236,7 @@ def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
-    keep_contact(replace(contact, person=newer), reader)
+    store_contact(replace(contact, person=newer), reader)
     older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
     forge.is_refused(older, as_=ForkedList)
     forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedList)
@@ -254,7 +256,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Fo
     letters = [
         forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
         forge.letter(
-            body=WindowNote(Secret(bytes(32)), 0),
+            body=TokenRangeNote(Secret(bytes(32)), 0),
             header=lambda h: replace(h, counter=h.counter + 1),
         ),
     ]
@@ -270,7 +272,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Fo
 def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
     forge: Forge, friends: Room
 ) -> None:
-    others = who_am_i(friends["ana"].device).card
+    others = own_device(friends["ana"].device).card
     forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
     own = forge.me.card
     forge.is_refused(
@@ -282,7 +284,7 @@ def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
 
 
 def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: Forge) -> None:
-    def numbered(number: int) -> Waiting:
+    def numbered(number: int) -> WaitingEnvelope:
         return forge.letter(header=lambda h: replace(h, counter=start + number))
 
     start = forge.peer.sent
@@ -309,7 +311,7 @@ def test_a_hello_with_an_older_card_does_not_replace_the_newer(forge: Forge) -> 
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact, person=replace(contact.person, epoch=2))
-    keep_contact(newer, reader)
+    store_contact(newer, reader)
     old = forge.letter(
         body=Hello(forge.me.card, Secret(b"m" * 32), 0, None),
         header=lambda h: replace(h, from_epoch=2),

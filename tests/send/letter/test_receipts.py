@@ -8,11 +8,18 @@ import pytest
 
 from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import Trust
-from entrenous.device.identities import who_am_i
-from entrenous.device.sent_copies import Covered, Fate, fate_of
+from entrenous.device.identities import own_device
+from entrenous.device.sent_copies import CopyState, ReceiptCoverage, copy_state
 from entrenous.device.sent_messages import SealedCopy
-from entrenous.device.vault_tables import COVERED, OWED, RECEIPT, SEALED, load_records, store_record
-from entrenous.send.devices.device_lists import take_list
+from entrenous.device.vault_tables import (
+    COVERED,
+    OWED_RECEIPT,
+    RECEIPT,
+    SEALED,
+    load_records,
+    store_record,
+)
+from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter import receipt_batches
@@ -20,8 +27,8 @@ from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.letter.receipts_owed import OwedReceipt
 from entrenous.send.message.states import ExportForbidden
 from entrenous.send.open import open_message, open_message_to
-from entrenous.send.people.block import answer_receipts, block_contact, is_to_be_asked
-from entrenous.send.people.keep_contacts import contact_named, keep_contact, verify_contact
+from entrenous.send.people.block import block_contact, set_receipts, undecided_about_receipts
+from entrenous.send.people.keep_contacts import contact_named, mark_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from tests.send.room_text import writes
@@ -32,13 +39,13 @@ from tests.village.households import catch_up, links
 @pytest.fixture
 def both(friends: Room) -> Room:
     """Ana and Ben, who compared their keys."""
-    verify_contact("ana", friends["ben"].device)
+    mark_compared("ana", friends["ben"].device)
     return friends
 
 
-def fates(who: Person) -> list[Fate]:
+def fates(who: Person) -> list[CopyState]:
     return [
-        fate_of(copy, one.message, who.device)
+        copy_state(copy, one.message, who.device)
         for one in sent_messages(who.device)
         for copy in one.copies
     ]
@@ -50,7 +57,7 @@ def opens(who: Person, name: str) -> None:
 
 
 def owed(who: Person) -> list[OwedReceipt]:
-    return list(load_records(OwedReceipt, OWED, who.device.vault))
+    return list(load_records(OwedReceipt, OWED_RECEIPT, who.device.vault))
 
 
 def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> None:
@@ -66,7 +73,9 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> N
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert fates(ana) == [Fate("delivered", both.clock.now() - timedelta(minutes=16), signed=True)]
+    assert fates(ana) == [
+        CopyState("delivered", both.clock.now() - timedelta(minutes=16), signed=True)
+    ]
     opens(ben, name)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
@@ -98,9 +107,9 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
     """Whatever she sends, and however often, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
-        verify_contact("ana", ben.device)
+        mark_compared("ana", ben.device)
     if who == "two lists":
-        keep_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
+        store_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
     device = replace(ben.device, receipts=who != "turned off")
     names = [writes(ana, "ben").name for _ in range(3)]
     if who == "blocked":
@@ -178,13 +187,13 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     )
     fetch_messages(ben.device)
     (mine,) = owed(ben)
-    key = ben.device.vault.keys(OWED)[0]
-    store_record(replace(mine, envelope=of_caro.envelope), OWED, key, ben.device.vault)
+    key = ben.device.vault.keys(OWED_RECEIPT)[0]
+    store_record(replace(mine, envelope=of_caro.envelope), OWED_RECEIPT, key, ben.device.vault)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable(ana.device) == 1
-    store_record(replace(mine, envelope=bytes(16)), OWED, key, ben.device.vault)
+    store_record(replace(mine, envelope=bytes(16)), OWED_RECEIPT, key, ben.device.vault)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -197,7 +206,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> 
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     (key,) = ana.device.vault.keys(COVERED)
-    (covered,) = load_records(Covered, COVERED, ana.device.vault)
+    (covered,) = load_records(ReceiptCoverage, COVERED, ana.device.vault)
     store_record(replace(covered, manifest=bytes(32)), COVERED, key, ana.device.vault)
     fetch_messages(ben.device)
     both.clock.wind(minutes=16)
@@ -226,7 +235,7 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 def learns_of_newest_list(who: Person, of: Person) -> None:
     """As when she asks his relay before reading his letters."""
     with who.device.vault.together():
-        take_list(contact_named(of.name, who.device), who_am_i(of.device).card, who.device)
+        accept_list(contact_named(of.name, who.device), own_device(of.device).card, who.device)
 
 
 def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
@@ -234,7 +243,7 @@ def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
     (fate,) = fates(ana)
-    assert fate == Fate("taken back", both.clock.now(), signed=False)
+    assert fate == CopyState("taken back", both.clock.now(), signed=False)
     fetch_messages(ben.device)
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
@@ -250,8 +259,8 @@ def test_who_gets_receipts_by_trust_and_consent(
     """People with compared keys; people known by link, with consent; never unknown people."""
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
-    keep_contact(known, ben.device)
-    asked = is_to_be_asked(ana.id, ben.device)
+    store_contact(known, ben.device)
+    asked = undecided_about_receipts(ana.id, ben.device)
     assert asked == (known if trust is Trust.BY_LINK and said is None else None)
     opens(ben, writes(ana, "ben").name)
     owes = trust is Trust.COMPARED or (trust is Trust.BY_LINK and said is True)
@@ -262,11 +271,11 @@ def test_who_gets_receipts_by_trust_and_consent(
 def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
     ben = friends["ben"]
     phone = links(friends, ben, "phone")
-    assert is_to_be_asked(friends["ana"].id, phone.device) is not None
-    answer_receipts("ana", phone.device, wanted=True)
+    assert undecided_about_receipts(friends["ana"].id, phone.device) is not None
+    set_receipts("ana", phone.device, wanted=True)
     catch_up(phone, ben, phone)
     assert contact_named("ana", ben.device).receipts is True
-    assert is_to_be_asked(friends["ana"].id, ben.device) is None
+    assert undecided_about_receipts(friends["ana"].id, ben.device) is None
 
 
 @pytest.mark.parametrize("export", [False, True])

@@ -12,7 +12,7 @@ from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.restore import close_after_restore
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import Departure, SealedCopy
 from entrenous.device.vault_tables import CLOSED, RESTORED, SEALED, load_records, store_record
 from entrenous.send.devices.own_devices import overview, revoke_device
@@ -54,7 +54,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
     town = Restored()
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
-    known = who_am_i(ana.device).home.close
+    known = own_device(ana.device).home.close
     assert known is not None
     town.saves()
     revoke_device("phone", lost=True, sheet=None, device=ana.device)

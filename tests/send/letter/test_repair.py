@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.vault_tables import (
@@ -29,7 +29,7 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import forget_contact
 from entrenous.send.people.people_nouns import YouBlocked
 from entrenous.send.recall import recall_message
-from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
+from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
 from entrenous.wire.relay_nouns import EnvelopeState, Protocol, TokenBatch
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -136,7 +136,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    (of_caro,) = load_records(HeldWindow, WINDOW_OUT, caro.device.vault)
+    (of_caro,) = load_records(HeldRange, WINDOW_OUT, caro.device.vault)
     windows = dict(_windows(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
@@ -158,19 +158,21 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     assert ben.received() == 1
 
 
-def _windows(who: Person) -> list[tuple[str, GivenWindow]]:
+def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
     keys = who.device.vault.keys(WINDOW_IN)
-    return list(zip(keys, load_records(GivenWindow, WINDOW_IN, who.device.vault), strict=True))
+    return list(zip(keys, load_records(IssuedRange, WINDOW_IN, who.device.vault), strict=True))
 
 
-def _token(windows: dict[str, GivenWindow], of: Person) -> Any:
+def _token(windows: dict[str, IssuedRange], of: Person) -> Any:
     key = next(key for key in windows if key.startswith(of.id.hex()))
     return send_token(windows[key].seed, windows[key].next_unused)
 
 
-def _put(room: Room, who: Person, window: GivenWindow, *, there: bool) -> None:
+def _put(room: Room, who: Person, window: IssuedRange, *, there: bool) -> None:
     """Make the relay store a range's tokens, or lack them."""
-    locks = tuple(lock_of(send_token(window.seed, at)) for at in range(window.first, window.until))
+    locks = tuple(
+        token_hash(send_token(window.seed, at)) for at in range(window.first, window.until)
+    )
     until = room.clock.now() + timedelta(days=90)
     batch = TokenBatch(locks, (), until) if there else TokenBatch((), locks, until)
     room.honest.change_tokens(*who.home, batch)

@@ -7,12 +7,12 @@ import pytest
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageId
 from entrenous.device.lock_errors import NotConfirmed, OfflineDevice
-from entrenous.device.vault_tables import ASIDE
+from entrenous.device.vault_tables import UNDECRYPTABLE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import ARRIVALS, count_undecryptable, take_undecryptable
 from entrenous.send.letter.letter_nouns import RecallNote
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.people.circles import CircleFull
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
@@ -35,7 +35,7 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
 
     with ben.courier.playing(waiting=spoiled):
         assert fetch_messages(ben.device).came == 1
-    assert [record for _, record in ben.device.vault.items(ASIDE)] == [b""]
+    assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE)] == [b""]
     assert take_undecryptable(ben.device) == 1
     assert take_undecryptable(ben.device) == 0
 
@@ -59,7 +59,9 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(ARRIVALS, RecallNote, failing)  # type: ignore[arg-type]
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
-    write_letter(RecallNote(MessageId(bytes(16))), to, plain_outer(ana.device), ana.device)
+    write_letter(
+        RecallNote(MessageId(bytes(16))), to, outer_without_content(ana.device), ana.device
+    )
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)
 

@@ -13,13 +13,13 @@ from entrenous.base.picture import NotAPicture, OnlyPicturesHaveASize
 from entrenous.crypto.hashing import mark_commitment
 from entrenous.device.sent_messages import Message
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import message_meant, name_meant, received_messages
+from entrenous.send.inbox import message_named, name_of_message, received_messages
 from entrenous.send.letter.letter_nouns import Content, FileRole
 from entrenous.send.message.draft import DoesNotPromise, Undone
 from entrenous.send.message.file_plan import plan_of
-from entrenous.send.message.transfer_progress import UNWATCHED, Counted, Stage
+from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage
 from entrenous.send.people.circle_members import add_to_circle
-from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
 from entrenous.wire.receipt import write_mark
@@ -47,8 +47,8 @@ def mixed() -> tuple[Room, Message, Opened]:
     return room, *sent(room, clip(), large(), note(), caption="all of it")
 
 
-def unwatched() -> Counted:
-    return Counted(Stage.PREPARING, 0, UNWATCHED)
+def unwatched() -> ByteCounter:
+    return ByteCounter(Stage.PREPARING, 0, UNWATCHED)
 
 
 def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
@@ -111,16 +111,16 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     first, _ = sent(room)
     room.clock.wind(seconds=1)
     circle = add_to_circle("both", list(FRIENDS), ana.device)
-    reply = message_meant(first.name, ana.device)
+    reply = message_named(first.name, ana.device)
     draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
     send_message(draft, ana.device)
     fetch_messages(ben.device)
     answer = received_messages(ben.device)[-1]
     assert answer.manifest is not None
     assert (answer.manifest.reply, answer.manifest.circle) == (reply, circle.id)
-    assert name_meant(reply, ben.device) == first.name
-    assert message_meant(first.name, ben.device) == reply
-    assert name_meant(reply, ana.device) == first.name
+    assert name_of_message(reply, ben.device) == first.name
+    assert message_named(first.name, ben.device) == reply
+    assert name_of_message(reply, ana.device) == first.name
 
 
 def test_a_message_to_several_circles_names_none() -> None:
@@ -201,7 +201,7 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     old = contact_named("caro", ana.device)
     (key,) = old.person.devices
     person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))
-    keep_contact(replace(old, person=person), ana.device)
+    store_contact(replace(old, person=person), ana.device)
     draft = to_friends(ana)
     once = replace(draft, policy=replace(draft.policy, opens=1))
     with pytest.raises(DoesNotPromise, match="caro: the program there") as told:

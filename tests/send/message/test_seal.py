@@ -11,7 +11,7 @@ from entrenous.base.errors import TooLarge
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_blob
-from entrenous.crypto.hashing import Hashing, sha256
+from entrenous.crypto.hashing import HashingWriter, sha256
 from entrenous.crypto.key_derivation import blob_key, content_key
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.formats.message_format import (
@@ -103,7 +103,7 @@ def test_an_empty_file_cannot_be_padded() -> None:
 @given(st.lists(st.binary(max_size=300), max_size=9))
 def test_the_hashing_writer_passes_bytes_on_and_counts_them(parts: list[bytes]) -> None:
     held = io.BytesIO()
-    writer = Hashing(held)
+    writer = HashingWriter(held)
     for part in parts:
         assert writer.write(part) == len(part)
     writer.flush()

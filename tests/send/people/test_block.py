@@ -14,7 +14,7 @@ from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import NotToAll
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import block_contact, unblock_contact
-from entrenous.send.people.compare_keys import compare_keys, comparing_with
+from entrenous.send.people.compare_keys import compare_keys, comparison_with
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.people.people_nouns import YouBlocked
@@ -33,7 +33,7 @@ def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
     assert block_contact("ANA", ben.device).name == "ana"
     assert fetch_messages(ben.device).came == 2
     assert received_messages(ben.device) == ()
-    assert comparing_with(ana.id, ben.device) is None
+    assert comparison_with(ana.id, ben.device) is None
 
 
 def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) -> None:

@@ -10,7 +10,7 @@ from entrenous.base.identity import Trust
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.compare_keys import code_for, read_code
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import contact_named, keep_contact
+from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import NoCode, OtherKeys, OwnCode
 from tests.send.send_device import Person, Room
 
@@ -66,7 +66,7 @@ def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unkn
     ana, mallory = by_link["ana"], by_link.settles("mallory")
     add_person(make_invite(ana.device), "ana", mallory.device)
     shown = code_for("ana", mallory.device)
-    keep_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)
     with pytest.raises(OtherKeys):
         read_code("ben", shown, ana.device)
     after = Trust.COMPARED if before is Trust.COMPARED else Trust.UNKNOWN

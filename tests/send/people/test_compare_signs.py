@@ -5,24 +5,24 @@ from dataclasses import replace
 import pytest
 
 from entrenous.crypto.short_auth_string import ShortString, public_of
-from entrenous.device.identities import keep_identity
+from entrenous.device.identities import store_identity
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.letter_nouns import CompareStep
-from entrenous.send.letter.sessions import have_session
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.sessions import ensure_session
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.compare_keys import (
-    agree,
+    auth_string_with,
     compare_keys,
-    comparing_with,
-    disagree,
-    keep_comparing,
-    string_with,
+    comparison_with,
+    confirm_match,
+    report_mismatch,
+    store_comparison,
 )
-from entrenous.send.people.keep_contacts import contact_named, keep_contact
-from entrenous.send.people.people_nouns import NotComparedYet, NothingToCompare, Stage
+from entrenous.send.people.keep_contacts import contact_named, store_contact
+from entrenous.send.people.people_nouns import ComparisonStage, NotComparedYet, NothingToCompare
 from tests.send.cards import identity_of
 from tests.send.send_device import Person, Room
 from tests.village.households import links
@@ -35,7 +35,7 @@ def looks(*people: Person) -> None:
         fetch_messages(one.device)
 
 
-def stage(of: Person, name: str) -> Stage:
+def stage(of: Person, name: str) -> ComparisonStage:
     found = compare_keys(name, of.device)
     flush(of.device)
     return found.stage
@@ -43,11 +43,11 @@ def stage(of: Person, name: str) -> Stage:
 
 def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
     """Both run the command until the string is shown."""
-    assert stage(ana, theirs) is Stage.BEGUN
+    assert stage(ana, theirs) is ComparisonStage.BEGUN
     looks(ben)
-    assert stage(ben, ours) is Stage.ANSWERED
+    assert stage(ben, ours) is ComparisonStage.ANSWERED
     looks(ana, ben)
-    assert stage(ana, theirs) is stage(ben, ours) is Stage.READY
+    assert stage(ana, theirs) is stage(ben, ours) is ComparisonStage.READY
 
 
 def verified(of: Person, name: str) -> bool:
@@ -58,27 +58,27 @@ def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert not verified(ben, "ana")
     compared(ana, ben)
-    assert string_with("ben", ana.device) == string_with("ana", ben.device)
-    assert not agree("ana", ben.device).compared, "one side alone says nothing yet"
+    assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
+    assert not confirm_match("ana", ben.device).compared, "one side alone says nothing yet"
     flush(ben.device)
     looks(ana)
-    assert agree("ben", ana.device).compared
+    assert confirm_match("ben", ana.device).compared
     flush(ana.device)
     looks(ben)
     assert verified(ben, "ana")
     with pytest.raises(NothingToCompare):
-        string_with("ana", ben.device)
+        auth_string_with("ana", ben.device)
 
 
 def test_no_string_before_both_keys_are_known(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    for early in (string_with, agree):
+    for early in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
             early("ben", ana.device)
-    assert stage(ana, "ben") is Stage.BEGUN
+    assert stage(ana, "ben") is ComparisonStage.BEGUN
     looks(ben)
-    assert stage(ben, "ana") is Stage.ANSWERED
-    for early in (string_with, agree):
+    assert stage(ben, "ana") is ComparisonStage.ANSWERED
+    for early in (auth_string_with, confirm_match):
         with pytest.raises(NotComparedYet):
             early("ana", ben.device)
 
@@ -100,21 +100,21 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
         one.adds(mallory)
         rename_contact("mallory", name, one.device)
     compared(ana, mallory)
-    shown = [string_with("ben", ana.device)]
+    shown = [auth_string_with("ben", ana.device)]
     compared(ben, mallory, theirs="ana", ours="ben")
-    shown.append(string_with("ana", ben.device))
+    shown.append(auth_string_with("ana", ben.device))
     assert shown[0].signs != shown[1].signs
     assert shown[0].numbers != shown[1].numbers
-    assert not disagree("ben", ana.device).compared
+    assert not report_mismatch("ben", ana.device).compared
     with pytest.raises(NothingToCompare):
-        agree("ben", ana.device)
+        confirm_match("ben", ana.device)
 
 
 def says(who: Person, name: str, step: CompareStep) -> None:
     """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
-    have_session(to, who.device)
-    write_letter(step, to, plain_outer(who.device), who.device)
+    ensure_session(to, who.device)
+    write_letter(step, to, outer_without_content(who.device), who.device)
     flush(who.device)
 
 
@@ -124,11 +124,11 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> No
     stage(ana, "ben")
     looks(ben)
     stage(ben, "ana")
-    begun = comparing_with(ben.id, ana.device)
+    begun = comparison_with(ben.id, ana.device)
     assert begun is not None
     says(ana, "ben", CompareStep(begun.transaction, 3, b"k" * 32))
     looks(ben)
-    assert comparing_with(ana.id, ben.device) is None
+    assert comparison_with(ana.id, ben.device) is None
 
 
 @pytest.mark.threat("identity-misbinding")
@@ -140,7 +140,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     stage(ana, "ben")
     looks(ben)
     stage(ben, "ana")
-    begun, answered = comparing_with(ben.id, ana.device), comparing_with(ana.id, ben.device)
+    begun, answered = comparison_with(ben.id, ana.device), comparison_with(ana.id, ben.device)
     assert begun is not None
     assert answered is not None
     identity = identity_of(ana)
@@ -148,14 +148,14 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     shown = set[ShortString]()
     for head in (b"h" * 32, b"i" * 32):
         another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
-        keep_identity(replace(identity, person=another), ana.device)
+        store_identity(replace(identity, person=another), ana.device)
         says(ana, "ben", CompareStep(begun.transaction, 3, public_of(begun.private)))
         looks(ben)
-        shown.add(string_with("ana", ben.device))
-        keep_comparing(ana.id, answered, ben.device)
-    keep_identity(identity, ana.device)
+        shown.add(auth_string_with("ana", ben.device))
+        store_comparison(ana.id, answered, ben.device)
+    store_identity(identity, ana.device)
     looks(ana)
-    assert shown == {string_with("ben", ana.device)}
+    assert shown == {auth_string_with("ben", ana.device)}
 
 
 def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
@@ -165,64 +165,70 @@ def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
     looks(ben)
     stage(ben, "ana")
     looks(ana, ben)
-    assert string_with("ben", ana.device) == string_with("ana", ben.device)
+    assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"short"])
 def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
-    begun = comparing_with(ben.id, ana.device)
+    begun = comparison_with(ben.id, ana.device)
     assert begun is not None
     says(ben, "ana", CompareStep(begun.transaction, 2, key))
     looks(ana)
-    assert comparing_with(ben.id, ana.device) is None
+    assert comparison_with(ben.id, ana.device) is None
 
 
 def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
-    begun = comparing_with(ben.id, ana.device)
+    begun = comparison_with(ben.id, ana.device)
     assert begun is not None
     says(ana, "ben", CompareStep(begun.transaction, 4, bytes(32)))
     looks(ben)
-    assert comparing_with(ana.id, ben.device) is None
+    assert comparison_with(ana.id, ben.device) is None
     assert not verified(ben, "ana")
 
 
 def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
-    before = comparing_with(ana.id, ben.device)
+    before = comparison_with(ana.id, ben.device)
     assert before is not None
     for step in (2, 3):
         says(ana, "ben", CompareStep(before.transaction, step, b"k" * 32))
     for step in (1, 2, 3, 4):
         says(ana, "ben", CompareStep(bytes(16), step, b"k" * 32))
     looks(ben)
-    assert comparing_with(ana.id, ben.device) == before
+    assert comparison_with(ana.id, ben.device) == before
 
 
 def test_simultaneous_comparisons_become_one(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert stage(ana, "ben") is stage(ben, "ana") is Stage.BEGUN
+    assert stage(ana, "ben") is stage(ben, "ana") is ComparisonStage.BEGUN
     looks(ana, ben)
-    assert {stage(ana, "ben"), stage(ben, "ana")} == {Stage.BEGUN, Stage.ANSWERED}
+    assert {stage(ana, "ben"), stage(ben, "ana")} == {
+        ComparisonStage.BEGUN,
+        ComparisonStage.ANSWERED,
+    }
     looks(ana, ben)
     looks(ana, ben)
-    shown: list[ShortString] = [string_with("ben", ana.device), string_with("ana", ben.device)]
+    shown: list[ShortString] = [
+        auth_string_with("ben", ana.device),
+        auth_string_with("ana", ben.device),
+    ]
     assert shown[0] == shown[1]
 
 
 def test_comparison_expires_after_a_day(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     compared(ana, ben)
-    first = string_with("ben", ana.device)
+    first = auth_string_with("ben", ana.device)
     friends.clock.wind(hours=25)
     with pytest.raises(NothingToCompare):
-        string_with("ben", ana.device)
+        auth_string_with("ben", ana.device)
     compared(ana, ben)
-    assert string_with("ben", ana.device) != first
+    assert auth_string_with("ben", ana.device) != first
 
 
 def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
@@ -232,5 +238,5 @@ def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
     stage(caro, "ana")
     ana.device.vault.drop(CONTACT, contact.person.id.hex())
     looks(ana)
-    keep_contact(contact, ana.device)
-    assert comparing_with(caro.id, ana.device) is None
+    store_contact(contact, ana.device)
+    assert comparison_with(caro.id, ana.device) is None

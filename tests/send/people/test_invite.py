@@ -15,17 +15,17 @@ from entrenous.base.identifiers import DeviceId
 from entrenous.base.identity import BadCard, ForkedList, Head, OldList, Trust
 from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
-from entrenous.device.identities import OnThisMachine, contacts, who_am_i
+from entrenous.crypto.hashing import token_hash
+from entrenous.device.identities import OnThisMachine, contacts, own_device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.device.vault_tables import GREET, INVITE
-from entrenous.send.devices.device_lists import fork_of, freeze, thaw
-from entrenous.send.devices.own_key_bundle import seen_card, shown_card
+from entrenous.send.devices.device_lists import fork_error, freeze_contact, unfreeze_contact
+from entrenous.send.devices.own_key_bundle import open_bundle, seal_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.people.contact_history import take_changes
-from entrenous.send.people.invite import add_person, greet, make_invite
-from entrenous.send.people.keep_contacts import contact_named, forget_contact, keep_contact
+from entrenous.send.people.contact_history import take_contact_changes
+from entrenous.send.people.invite import add_person, make_invite, queue_hello
+from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.send.people.people_nouns import (
     BadInvite,
     BadName,
@@ -53,9 +53,9 @@ def link_of(data: bytes) -> str:
 
 def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Simulate a relay that has an invite too, and so can open her key bundle and seal another."""
-    mailbox = who_am_i(of.device).home.mailbox
+    mailbox = own_device(of.device).home.mailbox
     return changed(
-        lambda shown: shown_card(change(seen_card(shown, of.id, mailbox)), of.id, mailbox)
+        lambda shown: seal_bundle(change(open_bundle(shown, of.id, mailbox)), of.id, mailbox)
     )
 
 
@@ -81,7 +81,7 @@ def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
     for one, other in ((ana, "ben"), (ben, "ana")):
         contact = contact_named(other, one.device)
         token = token_for(contact, contact.person.devices[0].device, one.device)
-        assert lock_of(token).hex() != lock
+        assert token_hash(token).hex() != lock
 
 
 @pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
@@ -139,7 +139,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
-    hers = who_am_i(mallory.device).card
+    hers = own_device(mallory.device).card
     with ana.courier.playing(card=showing(ben, lambda _: hers)), pytest.raises(NotTheirKeys):
         add_person(make_invite(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
@@ -162,7 +162,7 @@ def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> Non
 
 def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
     ben = room["ben"]
-    me = who_am_i(ben.device)
+    me = own_device(ben.device)
     shown = room.honest.card(HERE, me.home.mailbox, me.home.owner)
     for telling in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
         assert telling not in shown
@@ -170,7 +170,7 @@ def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
 
 def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    card = read_card(who_am_i(ben.device).card)
+    card = read_card(own_device(ben.device).card)
     for half in (slice(0, 64), slice(64, None)):
         signature = bytearray(card.signature)
         signature[half] = bytes(len(signature[half]))
@@ -284,7 +284,7 @@ def test_adding_again_keeps_compared_keys(
     add_person(make_invite(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).trust is Trust.COMPARED
     forgotten = replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN)
-    keep_contact(forgotten, ben.device)
+    store_contact(forgotten, ben.device)
     assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
 
 
@@ -330,8 +330,8 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     forget_contact("ana", ben.device)
     of_ben = contact_named("ben", ana.device)
     forget_contact("ben", ana.device)
-    keep_contact(of_ben, ana.device)
-    greet(of_ben, None, ana.device)
+    store_contact(of_ben, ana.device)
+    queue_hello(of_ben, None, ana.device)
     fetch_messages(ana.device)
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
@@ -416,7 +416,7 @@ def test_local_addresses_are_recognized(url: str, *, here: bool) -> None:
 @pytest.mark.threat("server-adds-device")
 def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    old = who_am_i(ben.device).card
+    old = own_device(ben.device).card
     new = issue_card(ben, name="Benjamin")
     with ana.courier.playing(card=showing(ben, lambda _: new)):
         add_person(make_invite(ben.device), "ben", ana.device)
@@ -440,8 +440,8 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
 def freeze_ben(friends: Room) -> None:
     """Ana learned of another list of Ben's than the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
-    freeze(fork_of(ben.id, Head(1, bytes(32))), ana.device)
-    take_changes(ana.device)
+    freeze_contact(fork_error(ben.id, Head(1, bytes(32))), ana.device)
+    take_contact_changes(ana.device)
 
 
 @pytest.mark.threat("server-adds-device")
@@ -469,7 +469,7 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
     add_person(make_invite(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came == 0
-    keep_contact(thaw(contact_named("ben", ana.device), ana.device), ana.device)
+    store_contact(unfreeze_contact(contact_named("ben", ana.device), ana.device), ana.device)
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came > 0
     assert ana.device.vault.keys(GREET) == ()
@@ -480,13 +480,13 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
     issue_card(ben)
-    greet(contact_named("ana", ben.device), None, ben.device)
+    queue_hello(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     known = contact_named("ben", ana.device)
     assert known.person.epoch == 2
     becomes(ben, first)
-    greet(contact_named("ana", ben.device), None, ben.device)
+    queue_hello(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert contact_named("ben", ana.device) == known
@@ -537,7 +537,7 @@ def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
     with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
 
     def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
-        me, (url, _, token, _) = who_am_i(mallory.device), arguments
+        me, (url, _, token, _) = own_device(mallory.device), arguments
         return honest(url, me.home.mailbox, token, me.key.device)
 
     with ben.courier.playing(claim_prekeys=of_the_first_device):
@@ -590,7 +590,10 @@ def test_expired_invite_admits_nobody(friends: Room) -> None:
     friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
     friends.clock.wind(hours=1)  # until then her clock is implausible
-    lent, home = iter(lend_tokens(ana.id, who_am_i(ana.device).key.device, 4, ben.device)), ana.home
+    lent, home = (
+        iter(lend_tokens(ana.id, own_device(ana.device).key.device, 4, ben.device)),
+        ana.home,
+    )
     token = next(lent).token
 
     def shows(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:

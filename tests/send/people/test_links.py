@@ -15,21 +15,31 @@ from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Trust
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
-from entrenous.device.identities import contacts, who_am_i
+from entrenous.crypto.hashing import token_hash
+from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.guard import warn_about
+from entrenous.send.guard import doubts_about
 from entrenous.send.letter.letter_nouns import LinkUsed
 from entrenous.send.message.draft import Draft, GuardSaysStop, Policy
-from entrenous.send.people.compare_keys import agree, compare_keys, safety_number, string_with
-from entrenous.send.people.invite import add_person, come_too_late, make_invite, take_link_notices
-from entrenous.send.people.keep_contacts import (
-    contact_named,
-    contact_of,
-    forget_contact,
-    verify_contact,
+from entrenous.send.people.compare_keys import (
+    auth_string_with,
+    compare_keys,
+    confirm_match,
+    safety_number,
 )
-from entrenous.send.people.people_nouns import LinkEvent, LinkNotice, NameTaken
+from entrenous.send.people.invite import (
+    add_person,
+    handle_used_up_link,
+    make_invite,
+    take_link_notices,
+)
+from entrenous.send.people.keep_contacts import (
+    contact_by_id,
+    contact_named,
+    forget_contact,
+    mark_compared,
+)
+from entrenous.send.people.people_nouns import InviteEvent, InviteNotice, NameTaken
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.households import catch_up, links
@@ -55,7 +65,7 @@ class Party:
         add_person(link, "ana", guest.device)
         return guest
 
-    def hears(self) -> list[LinkNotice]:
+    def hears(self) -> list[InviteNotice]:
         """Return the notices that Ana gets now."""
         fetch_messages(self.ana.device)
         return list(take_link_notices(self.ana.device))
@@ -75,7 +85,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 def guard_speaks(to: str, who: Person) -> str:
     """Return why the guard stops a picture to this person; empty if it does not."""
-    return "; ".join(doubt.why for doubt in warn_about(draft(to, who), who.device))
+    return "; ".join(doubt.why for doubt in doubts_about(draft(to, who), who.device))
 
 
 def nobody_is_compared(*who: Person) -> bool:
@@ -94,22 +104,22 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_told(
     told += party.hears()
 
     joined, refused = told
-    assert (joined.event, joined.name, joined.called) == (LinkEvent.JOINED, "Ben", order[0])
-    assert joined.device == who_am_i(first.device).key.device
+    assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "Ben", order[0])
+    assert joined.device == own_device(first.device).key.device
     assert joined.at == party.room.clock.moment
     assert joined.meant_for == refused.meant_for == "Ben"
     assert (refused.event, refused.called, refused.before) == (
-        *(LinkEvent.REFUSED, order[1]),
+        *(InviteEvent.REFUSED, order[1]),
         ("Ben",),
     )
-    assert refused.device == who_am_i(second.device).key.device
+    assert refused.device == own_device(second.device).key.device
     (known,) = contacts(party.ana.device)
     assert (known.name, known.person.id) == ("Ben", first.id)
     assert known.trust is Trust.UNKNOWN, "nobody can say which of both was meant"
 
     fetch_messages(second.device)
     (late,) = take_link_notices(second.device)
-    assert (late.event, late.name) == (LinkEvent.TOO_LATE, "ana")
+    assert (late.event, late.name) == (InviteEvent.TOO_LATE, "ana")
     assert contacts(second.device) == ()
     fetch_messages(first.device)
     assert take_link_notices(first.device) == ()
@@ -158,15 +168,15 @@ def test_link_for_several_admits_and_reports_each(party: Party, people: int, pla
         party.comes(name, link)
     told = party.hears()
     came, late = guests[:people], guests[people:]
-    assert [one.called for one in told if one.event is LinkEvent.JOINED] == came
-    assert [one.called for one in told if one.event is LinkEvent.REFUSED] == late
+    assert [one.called for one in told if one.event is InviteEvent.JOINED] == came
+    assert [one.called for one in told if one.event is InviteEvent.REFUSED] == late
     assert {one.name for one in contacts(party.ana.device)} == set(came)
     for name in came:
         assert "by link only" in guard_speaks(name, party.ana)
     for name in late:
         fetch_messages(party.guests[name].device)
         assert [one.event for one in take_link_notices(party.guests[name].device)] == [
-            LinkEvent.TOO_LATE
+            InviteEvent.TOO_LATE
         ]
     assert nobody_is_compared(party.ana, *party.guests.values())
 
@@ -197,10 +207,10 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
     catch_up(phone, party.ana, phone)
     (elsewhere,) = take_link_notices(phone.device)
     assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
-        *(LinkEvent.ELSEWHERE, "ben"),
+        *(InviteEvent.ELSEWHERE, "ben"),
         order[0],
     )
-    assert elsewhere.device == who_am_i(first.device).key.device
+    assert elsewhere.device == own_device(first.device).key.device
     assert contact_named("ben", phone.device).trust is Trust.BY_LINK
     assert "by link only" in guard_speaks("ben", phone)
     party.comes(order[1], link)
@@ -243,7 +253,7 @@ def test_swapped_link_is_reported_and_asked_about(
     assert (of_ana.person.id, of_ben.person.id) == (mallory.id, mallory.id)
     assert of_ana.trust is of_ben.trust is Trust.BY_LINK
     (joined,) = take_link_notices(ben.device)
-    assert (joined.event, joined.name, joined.called) == (LinkEvent.JOINED, "ana", "ben")
+    assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "ana", "ben")
     for who, name in ((party.ana, "ben"), (ben, "ana")):
         assert f"you know {name} by link only" in guard_speaks(name, who)
 
@@ -254,15 +264,15 @@ def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
     compare_keys("ben", party.ana.device)
     compare_keys("ana", ben.device)
     catch_up(party.ana, ben, mallory)
-    ours = who_am_i(party.ana.device).person.id
-    of_mallory = contact_of(ours, mallory.device)
+    ours = own_device(party.ana.device).person.id
+    of_mallory = contact_by_id(ours, mallory.device)
     assert of_mallory is not None
     for name in (of_mallory.name, "ben"):
         compare_keys(name, mallory.device)
     catch_up(mallory, party.ana, ben, mallory)
-    assert string_with("ben", party.ana.device) != string_with("ana", ben.device)
-    agree("ben", mallory.device)
-    agree(of_mallory.name, mallory.device)
+    assert auth_string_with("ben", party.ana.device) != auth_string_with("ana", ben.device)
+    confirm_match("ben", mallory.device)
+    confirm_match(of_mallory.name, mallory.device)
     catch_up(mallory, party.ana, ben)
     assert nobody_is_compared(party.ana, ben)
 
@@ -278,7 +288,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
     known = contact_named("ana", ben.device)
     lock = Secret(bytes(32)) if from_ == "stranger" else known.send_token
 
-    come_too_late(LinkUsed(lock_of(lock)), known, ben.device)
+    handle_used_up_link(LinkUsed(token_hash(lock)), known, ben.device)
     assert contacts(ben.device) == (known,)
     assert take_link_notices(ben.device) == ()
 
@@ -291,7 +301,7 @@ def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
         mallory = party.comes("mallory", link)
         assert len(party.hears()) in {0, 1}
         fetch_messages(mallory.device)
-    assert [one.event for one in take_link_notices(mallory.device)] == [LinkEvent.TOO_LATE]
+    assert [one.event for one in take_link_notices(mallory.device)] == [InviteEvent.TOO_LATE]
     assert [one.name for one in contacts(party.ana.device)] == ["ben"]
 
 
@@ -305,11 +315,11 @@ def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
     forget_contact("ben", party.ana.device)
     forget_contact("ana", mallory.device)
     party.comes("mallory", link)
-    assert LinkEvent.JOINED not in {one.event for one in party.hears()}
+    assert InviteEvent.JOINED not in {one.event for one in party.hears()}
     assert contacts(party.ana.device) == ()
     party.comes("ben", make_invite(party.ana.device, name="ben"))
     (joined,) = party.hears()
-    assert (joined.event, joined.called) == (LinkEvent.JOINED, "ben")
+    assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
     party.ana.sends(SMALL, ben)
     assert ben.received() == 1
@@ -319,10 +329,10 @@ def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> No
     link = make_invite(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
-    verify_contact("ben", party.ana.device)
+    mark_compared("ben", party.ana.device)
     party.comes("mallory", link)
     (refused,) = party.hears()
-    assert refused.event is LinkEvent.REFUSED
+    assert refused.event is InviteEvent.REFUSED
     assert contact_named("ben", party.ana.device).compared
 
 

@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.identifiers import PersonId
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.conversations import conversation_of
-from entrenous.send.guard import require_answers, warn_about
+from entrenous.send.guard import doubts_about, require_answers
 from entrenous.send.message.draft import ConfirmsNobody, Draft, GuardSaysStop, Undone
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.people.block import block_contact
@@ -32,7 +32,7 @@ from entrenous.send.people.keep_contacts import (
     contact_named,
     forget_contact,
     free_name,
-    keep_contact,
+    store_contact,
 )
 from entrenous.send.people.people_nouns import BadName, NameTaken, UnknownPerson, YouBlocked
 from entrenous.send.send import Posted, send_message
@@ -77,7 +77,7 @@ def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
     with pytest.raises(NameTaken):
         add_to_circle("BEN", ["caro"], ana.device)
     with pytest.raises(NameTaken):
-        keep_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
+        store_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
     assert free_name("family", ana.device) == "family 2", "so a stranger can't call herself that"
     with pytest.raises(BadName):
         add_to_circle(" ", ["caro"], ana.device)
@@ -112,7 +112,7 @@ def test_a_circle_holds_256_people() -> None:
 
 def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     ana = family["ana"]
-    (doubt,) = warn_about(to_family(ana), ana.device)
+    (doubt,) = doubts_about(to_family(ana), ana.device)
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
@@ -122,17 +122,17 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
         with pytest.raises((GuardSaysStop, ConfirmsNobody)):
             require_answers(to_family(ana, wrong), ana.device)
     assert sends(ana).devices == {"ben": 1, "caro": 1}
-    (again,) = warn_about(to_family(ana), ana.device)
+    (again,) = doubts_about(to_family(ana), ana.device)
     assert again.why == "family is a circle: this goes to 2 people"
 
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
     ana = family["ana"]
     of_all = conversation_of(sends(ana).name, ana.device)
-    assert warn_about(replace(to_family(ana), within=of_all), ana.device) == ()
+    assert doubts_about(replace(to_family(ana), within=of_all), ana.device) == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = conversation_of(alone.name, ana.device)
-    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    (doubt,) = doubts_about(replace(to_family(ana), within=of_ben), ana.device)
     assert f"family is not the conversation of {alone.name}" in doubt.why
 
 
@@ -141,10 +141,10 @@ def test_guard_names_new_circle_members(family: Room) -> None:
     sends(ana)
     ana.adds(family.settles("zoe"))
     add_to_circle("family", ["zoe"], ana.device)
-    (doubt,) = warn_about(to_family(ana), ana.device)
+    (doubt,) = doubts_about(to_family(ana), ana.device)
     assert "zoe is new in family" in doubt.why
     sends(ana)
-    (again,) = warn_about(to_family(ana), ana.device)
+    (again,) = doubts_about(to_family(ana), ana.device)
     assert "new in" not in again.why
 
 
@@ -169,7 +169,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
         return replace(made, circles=going.circles, undo_s=undo_s)
 
     def says_so() -> bool:
-        (doubt,) = warn_about(to_family(), ana.device)
+        (doubt,) = doubts_about(to_family(), ana.device)
         return "caro is new in family" in doubt.why
 
     send_message(to_family(), ana.device)
@@ -196,13 +196,13 @@ def test_unknown_circle_members_are_counted(family: Room) -> None:
     ana = family["ana"]
     not_told(ana, "caro")
     assert recipients(["family"], ana.device).people == ("ben",)
-    (doubt,) = warn_about(to_family(ana), ana.device)
+    (doubt,) = doubts_about(to_family(ana), ana.device)
     assert "this goes to 1 person" in doubt.why
     assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
     of_ben = conversation_of(
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
     )
-    (doubt,) = warn_about(replace(to_family(ana), within=of_ben), ana.device)
+    (doubt,) = doubts_about(replace(to_family(ana), within=of_ben), ana.device)
     assert "not known on this device" in doubt.why
 
 

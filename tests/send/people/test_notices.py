@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import Trust
-from entrenous.send.devices.device_lists import left_behind
+from entrenous.send.devices.device_lists import removed_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.people.contact_history import note_change, take_changes
-from entrenous.send.people.invite import greet
+from entrenous.send.people.contact_history import note_change, take_contact_changes
+from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.cards import another_device, issue_card
 from tests.send.send_device import Room
@@ -17,22 +17,22 @@ from tests.send.send_device import Room
 def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, further=(another_device(ana),))
-    greet(contact_named("ben", ana.device), None, ana.device)
+    queue_hello(contact_named("ben", ana.device), None, ana.device)
     flush(ana.device)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).changed_at == friends.clock.now()
-    (changed,) = take_changes(ben.device)
+    (changed,) = take_contact_changes(ben.device)
     assert (changed.name, changed.came, changed.went, changed.in_doubt) == ("ana", 1, 0, False)
     assert changed.at == friends.clock.now()
-    assert take_changes(ben.device) == ()
+    assert take_contact_changes(ben.device) == ()
 
 
 def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    greet(contact_named("ben", ana.device), None, ana.device)
+    queue_hello(contact_named("ben", ana.device), None, ana.device)
     flush(ana.device)
     fetch_messages(ben.device)
-    assert take_changes(ben.device) == ()
+    assert take_contact_changes(ben.device) == ()
     assert contact_named("ana", ben.device).changed_at is None
 
 
@@ -48,8 +48,10 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
     ):
         after = replace(before.person, devices=(changed,))
         note_change(before, replace(before, person=after), ana.device)
-        assert [(one.came, one.went) for one in take_changes(ana.device)] == [(1, 1)] * count
-        assert left_behind(before.person, after) == (key.device,) * count
+        assert [(one.came, one.went) for one in take_contact_changes(ana.device)] == [
+            (1, 1)
+        ] * count
+        assert removed_devices(before.person, after) == (key.device,) * count
 
 
 def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
@@ -58,5 +60,5 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
     after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
     assert note_change(before, after, ana.device).changed_at is not None
-    (changed,) = take_changes(ana.device)
+    (changed,) = take_contact_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.identities import as_seen, contacts
+from entrenous.device.identities import contacts, lookalike_form
 from entrenous.device.vault_tables import (
     CONTACT,
     OWN_KEY,
@@ -29,19 +29,19 @@ from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import NotToAll, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import (
+    contact_by_id,
     contact_named,
-    contact_of,
     forget_contact,
     free_name,
-    keep_contact,
-    verify_contact,
+    mark_compared,
+    store_contact,
 )
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
-from entrenous.send.people.similar_names import resembles
+from entrenous.send.people.similar_names import is_similar
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import HeldWindow
-from entrenous.wire.text import is_name, numbered
+from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.wire.text import is_name, with_number
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
@@ -53,8 +53,8 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None
     ana, ben = friends["ana"], friends["ben"]
     for name in ("ben", "BEN", "Ben"):
         assert contact_named(name, ana.device).person.id == ben.id
-    assert contact_of(ben.id, ana.device) == contact_named("ben", ana.device)
-    assert contact_of(bytes(32), ana.device) is None
+    assert contact_by_id(ben.id, ana.device) == contact_named("ben", ana.device)
+    assert contact_by_id(bytes(32), ana.device) is None
     with pytest.raises(UnknownPerson, match="ben"):
         contact_named("ben2", ana.device)
     with pytest.raises(UnknownPerson, match="nobody yet"):
@@ -66,7 +66,7 @@ def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
-        keep_contact(
+        store_contact(
             replace(ben, name=name, person=replace(ben.person, id=PersonId(sha256(name.encode())))),
             ana,
         )
@@ -80,10 +80,10 @@ def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
 def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
-    keep_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
     assert contact_named(name, ana.device).person.id == friends["ben"].id
     with pytest.raises(NameTaken):
-        keep_contact(replace(contact_named("caro", ana.device), name=name), ana.device)
+        store_contact(replace(contact_named("caro", ana.device), name=name), ana.device)
     assert free_name(name, ana.device) == f"{name} 2"
 
 
@@ -92,20 +92,20 @@ def test_free_name_is_the_wanted_one_if_possible(friends: Room) -> None:
     assert free_name("caro", ana.device) == "caro"
     assert free_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
     assert free_name("Ben", ana.device) == "Ben 2"
-    keep_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), name="ben 2"), ana.device)
     assert free_name("Ben", ana.device) == "Ben"
 
 
 @given(st.text("ab é\u200d", min_size=1, max_size=64).filter(is_name), st.integers(2, 10**6))
 def test_numbered_name_is_a_valid_name(name: str, number: int) -> None:
-    assert is_name(numbered(name, number))
-    assert numbered(name, number).endswith(f" {number}")
-    assert name.startswith(numbered(name, number).removesuffix(f" {number}"))
+    assert is_name(with_number(name, number))
+    assert with_number(name, number).endswith(f" {number}")
+    assert name.startswith(with_number(name, number).removesuffix(f" {number}"))
 
 
 def test_free_names_are_never_too_long(friends: Room) -> None:
     ana, longest = friends["ana"], "b" * 64
-    keep_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
     assert free_name(longest, ana.device) == "b" * 62 + " 2"
     assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
 
@@ -121,7 +121,7 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: R
     ana.adds(caro)
     known = contact_named("caro", ana.device)
     store_record(replace(known, name="ben"), CONTACT, caro.id.hex(), ana.device.vault)
-    keep_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
+    store_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
 
@@ -140,7 +140,7 @@ def test_strangers_name_replaces_nobody(friends: Room) -> None:
 def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
     ben = friends["ben"]
     friends.settles("caro").adds(ben)
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
 
 
@@ -160,9 +160,9 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
         forget_contact("ben", ana.device)
 
 
-def window_of(who: Person) -> HeldWindow:
+def window_of(who: Person) -> HeldRange:
     """Return the send tokens of somebody for the one device that she knows."""
-    (held,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
+    (held,) = load_records(HeldRange, WINDOW_OUT, who.device.vault)
     return held
 
 
@@ -217,7 +217,7 @@ def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
 
 @given(st.text(max_size=20))
 def test_name_normalization_is_idempotent(name: str) -> None:
-    assert as_seen(as_seen(name)) == as_seen(name)
+    assert lookalike_form(lookalike_form(name)) == lookalike_form(name)
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -243,8 +243,8 @@ def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -
     fake.adds(ana)
     fetch_messages(ana.device)
     (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
-    assert as_seen(other) == "ben 2"
-    assert resembles("ben", fake.name)
+    assert lookalike_form(other) == "ben 2"
+    assert is_similar("ben", fake.name)
 
 
 def test_invisible_name_becomes_nameless(friends: Room) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from entrenous.base.errors import UPDATE
-from entrenous.base.identity import Speaks
-from entrenous.device.identities import who_am_i
+from entrenous.base.identity import ProtocolRange
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import OUTBOX
-from entrenous.send.devices.device_lists import take_list
+from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
@@ -16,11 +16,11 @@ from tests.send.send_device import SMALL, Room
 from tests.send.test_guard import draft
 
 
-def speaks(name: str, said: Speaks, room: Room) -> None:
+def speaks(name: str, said: ProtocolRange, room: Room) -> None:
     """Change a person's protocol versions, and let Ana know."""
     ana, other = room["ana"].device, room[name]
     issue_card(other, speaks=said)
-    take_list(contact_named(name, ana), who_am_i(other.device).card, ana)
+    accept_list(contact_named(name, ana), own_device(other.device).card, ana)
 
 
 @pytest.mark.threat("downgrade")
@@ -31,7 +31,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
     ana = friends["ana"]
     for name in others:
         ana.adds(friends.settles(name))
-    speaks("ben", Speaks(3, 4), friends)
+    speaks("ben", ProtocolRange(3, 4), friends)
     before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
     with pytest.raises(WeAreTooOld) as why:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
@@ -48,15 +48,15 @@ def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.M
     """Lists never go back, so here our own program is the newer one."""
     ours = "entrenous.send.people.keep_contacts.SPEAKS"
     ana = friends["ana"]
-    monkeypatch.setattr(ours, Speaks(3, 4))
+    monkeypatch.setattr(ours, ProtocolRange(3, 4))
     with pytest.raises(TheyAreTooOld, match="ben speaks protocol 2 to 2") as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     assert UPDATE in str(why.value)
     assert friends["ben"].received() == 0
 
 
-@pytest.mark.parametrize("said", [Speaks(2, 2), Speaks(2, 9)])
-def test_one_protocol_in_common_is_enough(friends: Room, said: Speaks) -> None:
+@pytest.mark.parametrize("said", [ProtocolRange(2, 2), ProtocolRange(2, 9)])
+def test_one_protocol_in_common_is_enough(friends: Room, said: ProtocolRange) -> None:
     speaks("ben", said, friends)
     friends["ana"].sends(SMALL, friends["ben"])
     assert friends["ben"].received() == 1
@@ -67,7 +67,7 @@ def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> Non
     ana.adds(caro)
     both = ana.sends(SMALL, ben, caro).name
     alone = ana.sends(SMALL, ben).name
-    speaks("ben", Speaks(3, 3), friends)
+    speaks("ben", ProtocolRange(3, 3), friends)
     assert react(both, "!", ana.device).to == ("caro",)
     with pytest.raises(WeAreTooOld):
         react(alone, "!", ana.device)

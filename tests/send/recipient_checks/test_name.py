@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.guard.names import LOOKS
-from entrenous.send.people.similar_names import _distance, mixes_alphabets, resembles, similar_forms
+from entrenous.send.people.similar_names import (
+    _distance,
+    is_similar,
+    mixes_alphabets,
+    similar_forms,
+)
 
 
 def one_slip_from(word: str, letters: str) -> set[str]:
@@ -34,8 +39,8 @@ def test_the_distance_is_the_number_of_slips() -> None:
 
 @given(st.text(max_size=12), st.text(max_size=12))
 def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, other: str) -> None:
-    assert resembles(one, one)
-    assert resembles(one, other) == resembles(other, one)
+    assert is_similar(one, one)
+    assert is_similar(one, other) == is_similar(other, one)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,7 @@ def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, othe
     ],
 )
 def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
-    assert resembles(one, other)
+    assert is_similar(one, other)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,7 @@ def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
     ],
 )
 def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) -> None:
-    assert resembles(one, other)
+    assert is_similar(one, other)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) 
     ],
 )
 def test_clearly_different_names_do_not_resemble(one: str, other: str) -> None:
-    assert not resembles(one, other)
+    assert not is_similar(one, other)
 
 
 @pytest.mark.parametrize(("letter", "look"), [(a, b) for a, all_ in LOOKS.items() for b in all_])
@@ -110,4 +115,4 @@ def test_two_syllable_names_that_differ_in_one_syllable_do_not_resemble(
     other: str,
     alike: bool,  # noqa: FBT001
 ) -> None:
-    assert resembles(one, other) is alike
+    assert is_similar(one, other) is alike

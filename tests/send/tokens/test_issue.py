@@ -10,9 +10,9 @@ from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import WINDOW_AHEAD_MAX, WINDOW_FIRST_MAX, WINDOW_LOW, WINDOW_TOKENS
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     BATCH,
     WINDOW_IN,
@@ -24,14 +24,14 @@ from entrenous.device.vault_tables import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import CardNote, WindowNote
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.letter_nouns import KeyBundleNote, TokenRangeNote
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
-from entrenous.send.tokens.use import lend_tokens, take_lent, token_for
+from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
+from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens, token_for
 from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.cards import issue_card
 from tests.send.room_text import writes
@@ -42,15 +42,15 @@ from tests.village.malicious_relay import Honest, failing
 pytestmark = pytest.mark.slow
 
 
-def given(who: Person) -> GivenWindow:
+def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
+    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
     return window
 
 
-def held(who: Person) -> HeldWindow:
+def held(who: Person) -> HeldRange:
     """The tokens that she has for the only device that she knows."""
-    (window,) = load_records(HeldWindow, WINDOW_OUT, who.device.vault)
+    (window,) = load_records(HeldRange, WINDOW_OUT, who.device.vault)
     return window
 
 
@@ -216,7 +216,7 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
     (batch,) = told
     assert len(batch.add) == 128
     assert list(batch.add) == sorted(batch.add)  # a lock is a hash: in no order of its own
-    fresh = [lock_of(send_token(before.seed, before.until + place)) for place in range(4)]
+    fresh = [token_hash(send_token(before.seed, before.until + place)) for place in range(4)]
     assert set(fresh) <= set(batch.add)
     assert ana.id != caro.id
 
@@ -252,7 +252,7 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
     assert [one.index for one in lent] == [0, 1]
     assert token_for(contact, key, ana.device) != lent[0].token
     other = friends.settles("ana's other")
-    take_lent(contact.person.id, key, lent, other.device)
+    receive_lent_tokens(contact.person.id, key, lent, other.device)
     assert token_for(contact, key, other.device) == lent[0].token
     friends.honest.card(*ben.home[:2], lent[1].token)
 
@@ -264,12 +264,12 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
-    last = WindowNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
-    write_letter(last, to, plain_outer(eve.device), eve.device)
+    last = TokenRangeNote(Secret(b"s" * 32), WINDOW_FIRST_MAX)
+    write_letter(last, to, outer_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_card(eve)
-        card = CardNote(who_am_i(eve.device).card)
-        write_letter(card, to, plain_outer(eve.device), eve.device)
+        card = KeyBundleNote(own_device(eve.device).card)
+        write_letter(card, to, outer_without_content(eve.device), eve.device)
         flush(eve.device)
         fetch_messages(ana.device)
     assert WINDOW_FIRST_MAX < held(ana).next < WINDOW_FIRST_MAX + WINDOW_TOKENS

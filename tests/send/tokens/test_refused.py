@@ -28,23 +28,23 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import top_up_ranges
 from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow, Withdrawal
+from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange, TokenWithdrawal
 from entrenous.wire.relay_nouns import TokenBatch
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
-def given(who: Person) -> GivenWindow:
+def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = load_records(GivenWindow, WINDOW_IN, who.device.vault)
+    (window,) = load_records(IssuedRange, WINDOW_IN, who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
     """The next letter uses the last token that she was given."""
     (key,) = who.device.vault.keys(WINDOW_OUT)
-    held = load_record(HeldWindow, WINDOW_OUT, key, who.device.vault)
+    held = load_record(HeldRange, WINDOW_OUT, key, who.device.vault)
     assert held is not None
     store_record(replace(held, next=held.until - 1), WINDOW_OUT, key, who.device.vault)
 
@@ -106,7 +106,9 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
 
 
 def taken(who: Person) -> list[tuple[int, int]]:
-    return [(one.first, one.until) for one in load_records(Withdrawal, WITHDRAW, who.device.vault)]
+    return [
+        (one.first, one.until) for one in load_records(TokenWithdrawal, WITHDRAW, who.device.vault)
+    ]
 
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
@@ -169,9 +171,9 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     assert ben.device.vault.keys(BATCH) == ()
 
 
-def given_to(who: Person, by: Person) -> GivenWindow:
+def given_to(who: Person, by: Person) -> IssuedRange:
     (key,) = by.device.vault.keys(WINDOW_IN, PersonId(who.id).hex())
-    window = load_record(GivenWindow, WINDOW_IN, key, by.device.vault)
+    window = load_record(IssuedRange, WINDOW_IN, key, by.device.vault)
     assert window is not None
     return window
 

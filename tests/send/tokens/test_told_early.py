@@ -11,8 +11,8 @@ from entrenous.device.vault_tables import WINDOW_TOLD
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
-from entrenous.send.letter.letter_nouns import WindowNote
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.letter_nouns import TokenRangeNote
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.tokens.issue import issue_range
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
@@ -52,7 +52,10 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     with giver.device.vault.together():
         window = issue_range(found.contact.person, found.key.device, giver.device)
         write_letter(
-            WindowNote(window.seed, window.first), found, plain_outer(giver.device), giver.device
+            TokenRangeNote(window.seed, window.first),
+            found,
+            outer_without_content(giver.device),
+            giver.device,
         )
     flush(giver.device)
     return window.seed

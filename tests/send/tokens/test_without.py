@@ -9,20 +9,20 @@ import pytest
 
 from entrenous.base.identifiers import ID_BYTES, MessageId
 from entrenous.base.secret import Secret
-from entrenous.device.identities import NO_TOKEN, who_am_i
+from entrenous.device.identities import NO_TOKEN, own_device
 from entrenous.device.vault_tables import OUTBOX, WINDOW_OUT, peer_key, store_record
 from entrenous.send import flush as flushing
-from entrenous.send.devices.device_lists import take_list
+from entrenous.send.devices.device_lists import accept_list
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.letter.letter_nouns import RecallNote
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.send.message.draft import NotToAll, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import HeldWindow
-from entrenous.send.tokens.use import lend_tokens, take_lent
+from entrenous.send.tokens.token_ranges import HeldRange
+from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import unwrapped
 from tests.send.send_device import SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
@@ -41,19 +41,19 @@ def town() -> Room:
     return room
 
 
-def loses_its_tokens(writer: Person, to: Person) -> HeldWindow:
+def loses_its_tokens(writer: Person, to: Person) -> HeldRange:
     """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
-    store_record(HeldWindow(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
+    store_record(HeldRange(), WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
     return had
 
 
-def is_told(writer: Person, to: Person, window: HeldWindow) -> None:
+def is_told(writer: Person, to: Person, window: HeldRange) -> None:
     store_record(window, WINDOW_OUT, peer_key(*ids(to)), writer.device.vault)
 
 
 def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:
-    take_lent(*ids(of), lend_tokens(*ids(of), count, lender.device), to.device)
+    receive_lent_tokens(*ids(of), lend_tokens(*ids(of), count, lender.device), to.device)
 
 
 def writes_a_little(writer: Person, to: Person) -> None:
@@ -61,7 +61,7 @@ def writes_a_little(writer: Person, to: Person) -> None:
     found = addressee_of(*ids(to), writer.device)
     assert found is not None
     note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
-    write_letter(note, found, plain_outer(writer.device), writer.device)
+    write_letter(note, found, outer_without_content(writer.device), writer.device)
 
 
 def waiting(who: Person) -> int:
@@ -172,7 +172,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
     writes_a_little(tablet, ben)
     move_device(THERE, None, ben.device)
     catch_up(ana, ben, ana)
-    take_list(contact_named("ben", tablet.device), who_am_i(ben.device).card, tablet.device)
+    accept_list(contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device)
     lends(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
     with tablet.courier.playing(post=shown(seen)):
@@ -187,7 +187,7 @@ def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
     had = loses_its_tokens(tablet, ben)
     lends(ana, tablet, ben)
     spoiled = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
-    is_told(tablet, ben, HeldWindow(lent=spoiled))
+    is_told(tablet, ben, HeldRange(lent=spoiled))
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     is_told(tablet, ben, had)
@@ -220,7 +220,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     writes_a_little(tablet, ben)
     town.clock.wind(days=30)
     (problem,) = flush(tablet.device).problems
-    assert "waited on this device until its time was over" in unwrapped(str(problem))
+    assert "waited on this device until it expired" in unwrapped(str(problem))
     assert waiting(tablet) == 0
 
 

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from bench.sounds.material import voice
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.stop.client import registration_client as outside
+from entrenous.stop.client import registration_client
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
@@ -63,7 +63,9 @@ def street(
 ) -> Iterator[Street]:
     """Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
-    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=Direct(app)))
+    monkeypatch.setattr(
+        registration_client, "new_client", lambda **_: httpx.Client(transport=Direct(app))
+    )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     street = Street(tmp_path, monkeypatch, capsys)
     (tmp_path / "talk.mp4").write_bytes(
@@ -124,7 +126,9 @@ def test_unconfirmed_claim_can_be_forgotten(
         raise httpx.ReadTimeout("no answer")
 
     monkeypatch.setattr(
-        outside, "new_client", lambda **_: httpx.Client(transport=httpx.MockTransport(lost))
+        registration_client,
+        "new_client",
+        lambda **_: httpx.Client(transport=httpx.MockTransport(lost)),
     )
     assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
     (asked,) = street.does("ana", "protect", "--list")["claims"]
@@ -150,7 +154,7 @@ def test_unreachable_platform_is_asked_once(
         return Direct(app).handle_request(request)
 
     over = httpx.MockTransport(one_is_silent)
-    monkeypatch.setattr(outside, "new_client", lambda **_: httpx.Client(transport=over))
+    monkeypatch.setattr(registration_client, "new_client", lambda **_: httpx.Client(transport=over))
     told = street.types("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
     assert f"2 claims at {URL} are shown as they stood before." in told.err
@@ -168,7 +172,7 @@ def test_failed_withdrawal_says_that_the_claim_remains(
 
     with monkeypatch.context() as down:
         nobody = httpx.MockTransport(silent)
-        down.setattr(outside, "new_client", lambda **_: httpx.Client(transport=nobody))
+        down.setattr(registration_client, "new_client", lambda **_: httpx.Client(transport=nobody))
         said = street.types("ana", "unprotect", claim)
     assert (said.status, f"{claim} is still registered there" in said.err) == (6, True)
     assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"

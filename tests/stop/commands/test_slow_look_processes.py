@@ -78,7 +78,7 @@ def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
 def test_default_is_one_process_per_two_processors(
     there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_run, "processors", lambda: there)
+    monkeypatch.setattr(gate_run, "processor_count", lambda: there)
     assert gate_run._slow_looks_at_once(tmp_path) == run
     (tmp_path / "gate.toml").write_text("slow_look_processes = 5\n")
     assert gate_run._slow_looks_at_once(tmp_path) == 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from entrenous.base.environment import Clock, SystemDice
+from entrenous.base.environment import Clock, SystemRandomSource
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.banks import prepare_banks
@@ -101,12 +101,12 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     prepare_tables(engine)
     bank, feed = SqlBankStore(engine, clock), MemoryFeed(clock)
     prepare_banks(bank)
-    platform = Platform(clock, SystemDice(), bank, *_unused())
+    platform = Platform(clock, SystemRandomSource(), bank, *_unused())
     partners = SqlPartnerStore(engine)
     exchange = Exchange(
         "our-gate",
         clock,
-        SystemDice(),
+        SystemRandomSource(),
         feed,
         partners,
         SqlServedStore(engine),

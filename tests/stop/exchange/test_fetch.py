@@ -10,7 +10,13 @@ import pytest
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.exchange_fetch import fetch_source
-from entrenous.stop.exchange_nouns import Page, Record, Source, SourceKind, SourceUnreachable
+from entrenous.stop.exchange_nouns import (
+    Source,
+    SourceKind,
+    SourcePage,
+    SourceRecord,
+    SourceUnreachable,
+)
 from entrenous.stop.registration import AlreadyWithdrawn, ClaimState
 from tests.stop.exchange.exchange_for_tests import Room, bits
 
@@ -20,20 +26,20 @@ THEIRS = BankName("theirs")
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", THEIRS)
 
 
-def live(*numbers: int, version: int = 1) -> tuple[Record, ...]:
-    return tuple(Record(f"k{one}", version, (bits(one),)) for one in numbers)
+def live(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
+    return tuple(SourceRecord(f"k{one}", version, (bits(one),)) for one in numbers)
 
 
 @dataclass
 class Script:
     """A source with these pages, which may fail before one of them."""
 
-    all_pages: Sequence[Page]
+    all_pages: Sequence[SourcePage]
     stale_after: timedelta | None = timedelta(days=30)
     breaks_before: int | None = None
     begun_at: list[str] = field(default_factory=list)
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         self.begun_at.append(token)
         for number, page in enumerate(self.all_pages):
             if number < int(token or 0):
@@ -43,8 +49,8 @@ class Script:
             yield page
 
 
-def script(*records: tuple[Record, ...], **more: object) -> Script:
-    return Script([Page(one, str(n)) for n, one in enumerate(records, start=1)], **more)  # type: ignore[arg-type]
+def script(*records: tuple[SourceRecord, ...], **more: object) -> Script:
+    return Script([SourcePage(one, str(n)) for n, one in enumerate(records, start=1)], **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(room: Room) -
 
 def test_withdrawal_at_the_source_withdraws_here(known: Room) -> None:
     run(known, script(live(1, 2)))
-    done = run(known, script(live(1, 2), (Record("k1", 2),)))
+    done = run(known, script(live(1, 2), (SourceRecord("k1", 2),)))
     assert protected(known) == {bits(2)}
     assert done.withdrawn == 1  # type: ignore[attr-defined]
 
@@ -127,20 +133,26 @@ class Mortal:
 @pytest.mark.parametrize(
     ("then", "protects"),
     [
-        ((*live(1, version=2), Record("k2", 2, (bits(7),)), *live(3)), {1, 7, 3}),  # as it was
-        ((Record("k1", 3), Record("k2", 3), Record("k3", 3)), set()),  # withdrawn meanwhile
-        ((Record("k2", 3, (bits(8),)), *live(1, 3, version=3)), {8, 1, 3}),  # or changed
+        (
+            (*live(1, version=2), SourceRecord("k2", 2, (bits(7),)), *live(3)),
+            {1, 7, 3},
+        ),  # as it was
+        (
+            (SourceRecord("k1", 3), SourceRecord("k2", 3), SourceRecord("k3", 3)),
+            set(),
+        ),  # withdrawn meanwhile
+        ((SourceRecord("k2", 3, (bits(8),)), *live(1, 3, version=3)), {8, 1, 3}),  # or changed
     ],
 )
 def test_fetch_killed_anywhere_loses_nothing(
     known: Room,
     monkeypatch: pytest.MonkeyPatch,
     left: int,
-    then: tuple[Record, ...],
+    then: tuple[SourceRecord, ...],
     protects: set[int],
 ) -> None:
     run(known, script(live(1, 2)))
-    news = (*live(1, version=2), Record("k2", 2, (bits(7),)), *live(3))
+    news = (*live(1, version=2), SourceRecord("k2", 2, (bits(7),)), *live(3))
     with monkeypatch.context() as mortal, suppress(Killed):
         Mortal(known, mortal, left)
         run(known, script(live(1, 2), news))
@@ -217,8 +229,8 @@ def test_unreadable_records_are_not_withdrawn(known: Room) -> None:
     always = timedelta(0)
     run(known, script(live(*range(30)), stale_after=always))
     known.clock.wind(hours=1)
-    unreadable = Page(live(*range(10)), "1", ("record 1: it is not JSON",))
-    rest = Page(live(*range(10, 29)), "2")
+    unreadable = SourcePage(live(*range(10)), "1", ("record 1: it is not JSON",))
+    rest = SourcePage(live(*range(10, 29)), "2")
     with pytest.raises(SourceUnreachable):
         run(known, Script([unreadable, rest], always, breaks_before=1))
     known.clock.wind(hours=1)
@@ -230,7 +242,7 @@ def test_unreadable_records_are_not_withdrawn(known: Room) -> None:
 
 
 def test_bad_records_are_counted_and_the_page_kept(known: Room) -> None:
-    page = Page(live(1), "1", tuple(f"record {one}: bad" for one in range(25)))
+    page = SourcePage(live(1), "1", tuple(f"record {one}: bad" for one in range(25)))
     done = run(known, Script([page]))
     assert protected(known) == {bits(1)}
     assert (done.refused, len(done.reasons)) == (25, 10)  # type: ignore[attr-defined]

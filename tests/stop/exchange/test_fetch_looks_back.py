@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.environment import SystemDice
+from entrenous.base.environment import SystemRandomSource
 from entrenous.base.identifiers import BankName
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import prepare_banks
 from entrenous.stop.exchange_fetch import fetch_source
-from entrenous.stop.exchange_nouns import Page, Record, Source, SourceKind
+from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, SourceRecord
 from entrenous.stop.exchange_serving import add_partner, partner_with
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.judge.decide import judge_upload
@@ -35,7 +35,7 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
     bank = SqlBankStore(engine, clock)
     prepare_banks(bank)
     index, reviews = FileIndex(tmp_path / "index", bank), SqlReviewQueue(engine, clock)
-    yield Platform(clock, SystemDice(), bank, index, reviews, read_picture)
+    yield Platform(clock, SystemRandomSource(), bank, index, reviews, read_picture)
     engine.dispose()
 
 
@@ -53,7 +53,7 @@ def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> No
     case = judge_upload(jpeg(hers), platform, "post 17").case
     exchange = exchange_of(platform)
     exchange.sources.add(SOURCE)
-    page = Page((Record("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
+    page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
     fetch_source(SOURCE, Script([page]), exchange, platform)
     waits(platform, case, "theirs")
     fetch_source(SOURCE, Script([page]), exchange, platform)  # brings nothing new

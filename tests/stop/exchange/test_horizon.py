@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.stop.exchange_nouns import Mark
-from entrenous.stop.exchange_serving import dated, look, newest_number, number_before, seconds
+from entrenous.stop.exchange_serving import (
+    newest_number,
+    number_before,
+    seconds_first_seen,
+    seconds_of,
+    update_marks,
+)
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
@@ -33,40 +39,40 @@ def test_no_news_costs_one_query(room: Room) -> None:
 
 def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
-    made_s = seconds(room.clock.now())
+    made_s = seconds_of(room.clock.now())
     room.clock.wind(hours=3)
-    assert look(room.exchange) == Mark(made_s, 1)
+    assert update_marks(room.exchange) == Mark(made_s, 1)
 
 
 def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
     room.feed.put("a", bits(1))
-    first = look(room.exchange)
+    first = update_marks(room.exchange)
     room.feed.put("b", bits(2))
-    assert look(room.exchange) == first
+    assert update_marks(room.exchange) == first
     room.clock.wind(seconds=1)
-    assert look(room.exchange) == Mark(first.at_s + 1, 2)
+    assert update_marks(room.exchange) == Mark(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.feed.put("a", bits(1))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=10)
-    asked_s = seconds(room.clock.now())
-    look(room.exchange)
+    asked_s = seconds_of(room.clock.now())
+    update_marks(room.exchange)
     assert number_before(asked_s, room.exchange) == 1
     room.clock.wind(seconds=-9)
     room.feed.put("late", bits(2))  # its own clock is behind
     room.clock.wind(seconds=20)
-    look(room.exchange)
+    update_marks(room.exchange)
     assert number_before(asked_s, room.exchange) == 1
-    assert dated([2], room.exchange)[0] >= asked_s
+    assert seconds_first_seen([2], room.exchange)[0] >= asked_s
 
 
 def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     room.feed.put("a", bits(1))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=5)
-    now_s = seconds(room.clock.now())
+    now_s = seconds_of(room.clock.now())
     assert number_before(now_s, room.exchange) == 1
     assert number_before(now_s + 3600, room.exchange) == 0
 
@@ -74,7 +80,7 @@ def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
 def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
     for number in range(1, 6):
         room.feed.put(f"c{number}", bits(number))
-        look(room.exchange)
+        update_marks(room.exchange)
         room.clock.wind(days=60)
     oldest = room.exchange.served.marks_over(0, 5)[0]
     assert oldest.number == 3  # the newest of those that are older than 100 days
@@ -86,7 +92,7 @@ def test_concurrent_mark_of_another_process_wins(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.feed.put("a", bits(1))
-    look(room.exchange)
+    update_marks(room.exchange)
     room.clock.wind(seconds=5)
     room.feed.put("b", bits(2))
     store = type(room.exchange.served)
@@ -103,9 +109,9 @@ def test_concurrent_mark_of_another_process_wins(
         "add_mark",
         lambda self, mark, before: late(self, replace(mark, number=newest), before),
     )
-    seen = look(room.exchange)
+    seen = update_marks(room.exchange)
     assert seen == room.exchange.served.newest_mark() == Mark(seen.at_s, 2)
-    assert dated([2], room.exchange) == [seen.at_s]
+    assert seconds_first_seen([2], room.exchange) == [seen.at_s]
 
 
 def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_fetch import key_sha256, merge
-from entrenous.stop.exchange_nouns import Known, Record
+from entrenous.stop.exchange_nouns import KnownRecord, SourceRecord
 from tests.stop.exchange.exchange_for_tests import bits
 
 RECORDS = st.builds(
-    Record,
+    SourceRecord,
     st.sampled_from("abcd"),
     st.integers(0, 3),
     st.lists(st.integers(0, 3).map(bits), max_size=2, unique=True).map(tuple),
@@ -25,9 +25,9 @@ class Banked:
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
-        self.known = dict[bytes, Known]()
+        self.known = dict[bytes, KnownRecord]()
 
-    def take(self, page: Iterable[Record], generation: int = 1) -> None:
+    def take(self, page: Iterable[SourceRecord], generation: int = 1) -> None:
         merged = merge("source", generation, page, self.known)
         for claim, hashes in merged.make.items():
             self.claims.setdefault(claim, hashes)
@@ -39,22 +39,22 @@ class Banked:
         return sorted(tuple(sorted(hashes)) for hashes in self.claims.values())
 
 
-def after(pages: Iterable[Iterable[Record]]) -> list[tuple[bytes, ...]]:
+def after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
     bank = Banked()
     for page in pages:
         bank.take(page)
     return bank.protects()
 
 
-def right(pages: Sequence[Sequence[Record]]) -> list[tuple[bytes, ...]]:
+def right(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
     """By brute force: for each key, the record with the highest version that is valid."""
-    best = dict[str, Record]()
+    best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)
     return sorted(tuple(sorted(one.hashes)) for one in best.values() if one.hashes)
 
 
-def _rank(record: Record) -> tuple[int, bool, bytes]:
+def _rank(record: SourceRecord) -> tuple[int, bool, bytes]:
     import hashlib
 
     return (
@@ -66,7 +66,7 @@ def _rank(record: Record) -> tuple[int, bool, bytes]:
 
 @given(PAGES, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_order_and_repetition_do_not_matter(
-    pages: list[list[Record]], dice: Random, times: int
+    pages: list[list[SourceRecord]], dice: Random, times: int
 ) -> None:
     shuffled = pages * times
     dice.shuffle(shuffled)
@@ -74,7 +74,7 @@ def test_order_and_repetition_do_not_matter(
 
 
 @given(PAGES)
-def test_repeated_record_changes_nothing(pages: list[list[Record]]) -> None:
+def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> None:
     bank = Banked()
     for page in pages:
         bank.take(page)
@@ -85,41 +85,41 @@ def test_repeated_record_changes_nothing(pages: list[list[Record]]) -> None:
 
 def test_later_generation_wins_over_versions() -> None:
     bank = Banked()
-    bank.take([Record("a", 90)], generation=1)
-    bank.take([Record("a", 5, (bits(1),))], generation=2)
+    bank.take([SourceRecord("a", 90)], generation=1)
+    bank.take([SourceRecord("a", 5, (bits(1),))], generation=2)
     assert bank.protects() == [(bits(1),)]
 
 
 def test_the_same_hashes_stay_the_same_claim() -> None:
     bank = Banked()
-    bank.take([Record("a", 1, (bits(1), bits(2)))])
+    bank.take([SourceRecord("a", 1, (bits(1), bits(2)))])
     before = set(bank.claims)
-    bank.take([Record("a", 2, (bits(2), bits(1)))])
+    bank.take([SourceRecord("a", 2, (bits(2), bits(1)))])
     assert set(bank.claims) == before
-    bank.take([Record("a", 3, (bits(2),))])
+    bank.take([SourceRecord("a", 3, (bits(2),))])
     assert len(bank.claims) == 1
     assert set(bank.claims) != before
 
 
 def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
-    merged = merge("source", 1, [Record("a", 1, (bits(1),)), Record("a", 2)], {})
+    merged = merge("source", 1, [SourceRecord("a", 1, (bits(1),)), SourceRecord("a", 2)], {})
     assert (dict(merged.make), merged.withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
 def test_record_table_contains_no_plain_hash() -> None:
-    merged = merge("source", 1, [Record(bits(1).hex(), 1, (bits(1),))], {})
+    merged = merge("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
     kept = repr(merged.known)
     assert bits(1).hex() not in kept
     assert merged.known[0].key_sha256 == key_sha256(bits(1).hex())
 
 
 def test_two_sources_make_two_claims_of_one_hash() -> None:
-    record = Record("a", 1, (bits(1),))
+    record = SourceRecord("a", 1, (bits(1),))
     assert not merge("one", 1, [record], {}).make.keys() & merge("two", 1, [record], {}).make.keys()
 
 
 def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:
     for number in range(40):
-        pages = [[Record("a", 1)], [Record("a", 1, (bits(number),))]]
+        pages = [[SourceRecord("a", 1)], [SourceRecord("a", 1, (bits(number),))]]
         assert after(pages) == after(pages[::-1]) == []

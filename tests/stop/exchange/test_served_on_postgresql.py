@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import Checkpoint, Known, Mark, Source, SourceKind
+from entrenous.stop.exchange_nouns import Checkpoint, KnownRecord, Mark, Source, SourceKind
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.exchange_partners import SqlPartnerStore, SqlSourceStore
 from entrenous.stop.store.exchange_served import SERVED_HASH, SqlServedStore, prepare_tables
@@ -55,7 +55,7 @@ def _tombstones(engine: sa.Engine) -> None:
 def _sources(engine: sa.Engine) -> None:
     sources, clock = SqlSourceStore(engine), WoundClock()
     sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
-    known = [Known(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
+    known = [KnownRecord(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())
     for _ in range(2):
         sources.keep("charity", known, at)

@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from starlette.applications import Starlette
 
-from entrenous.base.environment import SystemDice
+from entrenous.base.environment import SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import prepare_banks
@@ -53,7 +53,7 @@ def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
     prepare_banks(bank)
     yield Platform(
         clock=clock,
-        dice=SystemDice(),
+        dice=SystemRandomSource(),
         bank=bank,
         index=FileIndex(tmp_path / "index", bank),
         reviews=SqlReviewQueue(engine, clock),

@@ -13,7 +13,7 @@ import skimage.data
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import Clip, Cut
+from entrenous.base.audio_video import Clip, FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
 from entrenous.fingerprint.video_hash import video_print
@@ -21,7 +21,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
-from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
@@ -37,7 +37,7 @@ FILM = written(wander(seconds=3.0))
 @pytest.fixture
 def all_media(platform: Platform) -> Platform:
     """The gate with decoders for clips and sounds."""
-    sounds = FollowingSounds(platform.bank)
+    sounds = RegisteredSounds(platform.bank)
     return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
 
 
@@ -93,7 +93,7 @@ def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) ->
     """While as many slow clips are judged as allowed at once."""
     begun, done = anyio.Event(), threading.Event()
 
-    def slow(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+    def slow(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
         anyio.from_thread.run_sync(begun.set)
         assert done.wait(60)
         return read_clip(untrusted_data, cut)

@@ -21,7 +21,7 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import protect_picture
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.upload_record import Decision, LateFind, Outcome, Review, ReviewState
+from entrenous.stop.upload_record import Decision, LateMatch, Outcome, Review, ReviewState
 from tests.stop.http.conftest import WoundClock
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import a_device, jpeg, picture
@@ -100,7 +100,7 @@ def test_published_list_is_paged(web: httpx.Client, platform: Platform, device_g
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
         platform.reviews.record(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
-        platform.reviews.hold_late(LateFind(decision.case, (match,), 1), 5)
+        platform.reviews.hold_late(LateMatch(decision.case, (match,), 1), 5)
     first = web.get("/v1/reviews/published", headers=OPERATOR).json()
     assert (len(first["cases"]), first["more"]) == (PUBLISHED_MAX, True)
     last = {"after": first["cases"][-1]["case"]}

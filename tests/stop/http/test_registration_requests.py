@@ -29,8 +29,8 @@ from entrenous.stop.registration import (
     NoSuchClaim,
     NotTheHolder,
     Protection,
-    claim_of,
-    holder_hash,
+    claim_id_of,
+    holder_token_hash,
 )
 from entrenous.stop.registration_format import write_request
 from tests.stop.http.conftest import WoundClock
@@ -88,7 +88,7 @@ def test_a_video_and_a_sound_are_registered_and_withdrawn(
     device_gate: HttpBankClient, one: Print
 ) -> None:
     token = Secret(bytes(32))
-    asked = ClaimRequest(one, holder_hash(token))
+    asked = ClaimRequest(one, holder_token_hash(token))
     first = device_gate.register(asked)
     assert (first.kind, first.state) == (one.kind, ClaimState.WAITING)
     assert device_gate.register(asked) == first
@@ -105,7 +105,7 @@ def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: HttpBankClient) 
         with pytest.raises(SoundTooQuiet):
             device_gate.register(replace(REQUEST, print=one))
     with pytest.raises(NoSuchClaim):
-        device_gate.status(claim_of(REQUEST.holder_sha256))
+        device_gate.status(claim_id_of(REQUEST.holder_sha256))
 
 
 @pytest.mark.threat("claims-flood")

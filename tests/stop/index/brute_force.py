@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 
 Found = set[tuple[int, int, int]]
 
@@ -20,7 +20,7 @@ def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], ra
     }
 
 
-def told(found: Iterable[Near]) -> Found:
+def told(found: Iterable[NearHash]) -> Found:
     """Return what an index found in the same form; check that nothing is returned twice."""
     pairs = [(one.query, one.entry, one.distance) for one in found]
     assert len(set(pairs)) == len(pairs)

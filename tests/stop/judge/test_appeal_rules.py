@@ -8,7 +8,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.judge.decide import appeal, judge_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import RELEASED
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.review import confirm, release
@@ -114,7 +114,7 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     decision, secret = refused(room, hers)
     appeal(decision.case, secret, None, room.platform)
     release(decision.case, room.platform)
-    assert judge_dry(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     assert run_deferred_scan(room.platform)
     assert room.platform.reviews.waiting() == 0

@@ -12,18 +12,18 @@ import skimage.data
 
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
-from entrenous.base.audio_video import Clip, Cut, FramesTooLarge, NotASound, Sound
+from entrenous.base.audio_video import Clip, FrameSelection, FramesTooLarge, NotASound, Sound
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint import chromaprint
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.sound_index import sound_print
-from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, apart, video_print
+from entrenous.fingerprint.video_hash import LOOKED_AT, REGISTERED, differing_bits, video_print
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.judge.decide import appeal, judge_upload
-from entrenous.stop.judge.dry_run import judge_dry
-from entrenous.stop.judge.look_back import look_back, tidy
+from entrenous.stop.judge.dry_run import dry_run
+from entrenous.stop.judge.look_back import delete_expired, look_back
 from entrenous.stop.nouns import PEOPLE, Bank
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
@@ -93,7 +93,7 @@ def register(
 def judged(room: Room, upload: bytes) -> Decision:
     """Return the decision, after checking that a dry run makes the same."""
     decision = judge_upload(upload, room.platform)
-    dry = judge_dry(upload, room.platform)
+    dry = dry_run(upload, room.platform)
     assert (dry.outcome, dry.matches, dry.would) == (
         decision.outcome,
         decision.matches,
@@ -167,10 +167,10 @@ def test_frames_of_an_accepted_video_are_kept_for_a_time(
     (clip,) = reviews.kept_clips(0, 9)
     assert clip.case == decision.case
     assert 3 <= len(clip.frames) <= 240
-    assert all(apart(*pair) > 10 for pair in itertools.pairwise(clip.frames))
+    assert all(differing_bits(*pair) > 10 for pair in itertools.pairwise(clip.frames))
     assert reviews.kept_pictures(0, 9) == ()
     room.clock.wind(days=31)
-    tidy(room.platform)
+    delete_expired(room.platform)
     kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
     assert reviews.kept_clips(0, 9) == ()
@@ -478,7 +478,7 @@ def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes,
 def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
     asked = list[object]()
 
-    def read(untrusted_data: bytes, cut: Cut) -> AbstractContextManager[Clip]:
+    def read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
         asked.append(cut)
         return read_clip(untrusted_data, cut)
 

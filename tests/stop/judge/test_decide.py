@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.picture import NotAPicture, Picture
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
@@ -70,7 +70,7 @@ class Counting:
     index: IndexStore
     asked: list[bool] = field(default_factory=list)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         self.asked.append(part)
         return self.index.near(hashes, part=part)
 

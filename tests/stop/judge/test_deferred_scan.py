@@ -10,16 +10,16 @@ from entrenous.base.picture import DecoderGaveUp, Picture
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import PolicyChange, set_policy
-from entrenous.stop.judge.decide import decide_upload, judge_upload, keep_held
+from entrenous.stop.judge.decide import decide_upload, judge_upload, keep_bytes
 from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
-from entrenous.stop.judge.dry_run import judge_dry
-from entrenous.stop.judge.look_back import note_clock, tidy
+from entrenous.stop.judge.dry_run import dry_run
+from entrenous.stop.judge.look_back import delete_expired, note_clock
 from entrenous.stop.nouns import PEOPLE, GateLimits
 from entrenous.stop.protect import unprotect
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm, release
 from entrenous.stop.store.review_queue import SqlReviewQueue
-from entrenous.stop.upload_record import Due, Found, Outcome, ReviewState
+from entrenous.stop.upload_record import DueCounts, Found, Outcome, ReviewState
 from tests.stop.judge.test_decide import Counting
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import Room, jpeg, png
@@ -35,7 +35,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     decision = judge_upload(page, room.platform, "post 17")
     judge_upload(jpeg(another), room.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
-    assert room.platform.reviews.due() == Due(slow_looks=2, look_backs=1)
+    assert room.platform.reviews.due() == DueCounts(slow_looks=2, look_backs=1)
     assert [run_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
     (review,) = room.platform.reviews.published("", 9)
     assert (review.case, review.found, review.reference) == (
@@ -47,7 +47,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
     assert review.bits == fingerprint(read_picture(page)).bits
     assert room.platform.reviews.upload(decision.case) == page
-    assert room.platform.reviews.due() == Due(look_backs=1)
+    assert room.platform.reviews.due() == DueCounts(look_backs=1)
 
 
 @pytest.mark.parametrize("parts", [False, True])
@@ -60,7 +60,7 @@ def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, part
     assert run_deferred_scan(platform)
     assert (True in index.asked) is parts
     index.asked.clear()
-    assert judge_dry(page, platform, deep=True).outcome is Outcome.HOLD
+    assert dry_run(page, platform, deep=True).outcome is Outcome.HOLD
     assert (True in index.asked) is parts
 
 
@@ -147,22 +147,22 @@ def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
     room.clock.wind(hours=1)
     assert not run_deferred_scan(room.platform)
     assert skip_deferred_scans(room.platform) == 0
-    assert room.platform.reviews.due() == Due()
+    assert room.platform.reviews.due() == DueCounts()
 
 
 def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=1))
     first = decide_upload(jpeg(hers), room.platform)
-    keep_held(first, jpeg(hers), room.platform)
+    keep_bytes(first, jpeg(hers), room.platform)
     second = decide_upload(jpeg(hers), room.platform)
-    keep_held(second, jpeg(hers), room.platform)  # no room
+    keep_bytes(second, jpeg(hers), room.platform)  # no room
     decide_upload(jpeg(hers), room.platform)  # the gate is killed here
     assert skip_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
     assert skip_deferred_scans(room.platform) == 2
-    assert room.platform.reviews.due() == Due(1, 2)
+    assert room.platform.reviews.due() == DueCounts(1, 2)
     assert run_deferred_scan(room.platform)
-    assert room.platform.reviews.due() == Due(0, 2)
+    assert room.platform.reviews.due() == DueCounts(0, 2)
 
 
 def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
@@ -184,7 +184,7 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     room.protect(hers, parts=False)
     case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
-    tidy(room.platform)
+    delete_expired(room.platform)
     before = room.platform.reviews.review(case)
     assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
     assert run_deferred_scan(room.platform)

@@ -11,7 +11,12 @@ import skimage.data
 from entrenous.device.device import Device
 from entrenous.fingerprint.embedding import FollowingEmbeddings, square
 from entrenous.fingerprint.nouns import MODEL, Embedding, LacksEmbedding, Likeness, TakesNoEmbedding
-from entrenous.stop.judge.deferred_scan import angle, cosines_wanted, deep_matches, lookalike_hits
+from entrenous.stop.judge.deferred_scan import (
+    angle,
+    cosines_wanted,
+    deferred_matches,
+    lookalike_hits,
+)
 from entrenous.stop.protect import fingerprint_picture_file, protect
 from entrenous.stop.register import embedding_taken
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
@@ -72,8 +77,8 @@ def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -
     asked = register(hers, room)
     upload = picture(lit_by(another, hers))
     plain = replace(room.platform, likeness=None)
-    assert deep_matches(upload, plain) == []
-    ((match, _),) = deep_matches(upload, room.platform)
+    assert deferred_matches(upload, plain) == []
+    ((match, _),) = deferred_matches(upload, room.platform)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
 
 

@@ -10,11 +10,11 @@ from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.look_back import (
     LEASE,
+    delete_expired,
     look_back,
     look_back_again,
     look_back_due,
     note_clock,
-    tidy,
 )
 from entrenous.stop.nouns import PEOPLE, Bank, GateLimits
 from entrenous.stop.protect import unprotect
@@ -71,7 +71,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
     room.clock.moment += LISTED_FOR  # until then the platform is told to remove it
-    tidy(room.platform)
+    delete_expired(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
@@ -118,7 +118,7 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     protect(room, hers)
     release(case, room.platform)
     room.clock.wind(days=31)
-    tidy(room.platform)
+    delete_expired(room.platform)
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
     protect(room, hers)
@@ -139,10 +139,10 @@ def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: An
 def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(days=29)
-    tidy(room.platform)
+    delete_expired(room.platform)
     assert len(room.platform.reviews.kept_pictures(0, 9)) == 1
     room.clock.wind(days=2)
-    tidy(room.platform)
+    delete_expired(room.platform)
     assert room.platform.reviews.kept_pictures(0, 9) == ()
     protect(room, hers)
     assert room.platform.reviews.waiting() == 0
@@ -299,7 +299,7 @@ def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None
     room.clock.wind(days=400)
     for _ in range(59):
         assert note_clock(room.platform) == 400
-        tidy(room.platform)
+        delete_expired(room.platform)
         room.clock.wind(minutes=1)
     room.clock.moment = right + timedelta(hours=1)
     assert note_clock(room.platform) == 0
@@ -314,7 +314,7 @@ def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> No
     for _ in range(62):
         note_clock(room.platform)
         room.clock.wind(minutes=1)
-    tidy(room.platform)
+    delete_expired(room.platform)
     assert room.platform.reviews.kept_pictures(0, 9) == ()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.stop.judge.decide import judge_upload
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.judge.look_back import look_back_due, tidy
+from entrenous.stop.judge.look_back import delete_expired, look_back_due
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.review import confirm, next_review, release
@@ -58,7 +58,7 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
     assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
     room.clock.moment += LISTED_FOR
-    tidy(room.platform)
+    delete_expired(room.platform)
     assert (published(room), of(room, decision.case).reference) == ({}, "")
 
 

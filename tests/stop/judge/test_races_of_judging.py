@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.fingerprint.nouns import Near, PicturePrint
+from entrenous.fingerprint.nouns import NearHash, PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.banks import PolicyChange, import_hashes, prepare_banks, set_policy
 from entrenous.stop.index.file_index import FileIndex
@@ -40,7 +40,7 @@ class Meanwhile:
     done: list[bool]
     looked: list[bool] = field(default_factory=list)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         if not self.late:
             self._once()
         self.looked.append(True)

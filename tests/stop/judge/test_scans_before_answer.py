@@ -11,7 +11,7 @@ from entrenous.base.limits import GATE_SIDE_PX, WHOLE_SIDE_PX
 from entrenous.base.picture import DecoderGaveUp, Picture
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.decide import judge_upload
-from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Outcome
@@ -91,7 +91,7 @@ def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
         whole.append(untrusted_data)
         return read_picture(untrusted_data)
 
-    judge_dry(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
+    dry_run(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
     assert sides == [WHOLE_SIDE_PX]
     assert whole == [jpeg(large)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.stop.judge.judge_pool import kept_running
+from entrenous.stop.judge.judge_pool import keep_running
 
 pytestmark = pytest.mark.real
 
@@ -50,7 +50,7 @@ def is_alive(pid: int) -> bool:
 
 def test_subprocess_is_restarted_and_ends_with_the_context(tmp_path: Path) -> None:
     told = tmp_path / "pids"
-    with kept_running([sys.executable, "-c", CHILD, str(told)], again_s=0.01):
+    with keep_running([sys.executable, "-c", CHILD, str(told)], again_s=0.01):
         until(lambda: len(pids(told)) == 1)
         os.kill(pids(told)[0], signal.SIGKILL)
         until(lambda: len(pids(told)) == 2)
@@ -68,7 +68,7 @@ def test_subprocess_ends_if_its_parent_is_killed(tmp_path: Path) -> None:
 
 def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
     told = tmp_path / "pids"
-    with kept_running([sys.executable, "-c", CHILD, str(told)], count=3):
+    with keep_running([sys.executable, "-c", CHILD, str(told)], count=3):
         until(lambda: len(pids(told)) == 3)
         assert all(map(is_alive, pids(told)))
     assert len(set(pids(told))) == 3
@@ -77,6 +77,6 @@ def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
 
 def test_command_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:
     done = False
-    with kept_running([str(tmp_path / "missing")], again_s=0.01):
+    with keep_running([str(tmp_path / "missing")], again_s=0.01):
         done = True
     assert done

@@ -15,14 +15,14 @@ from entrenous.base.picture import Encoding, Picture, PictureFormat
 from entrenous.fingerprint.nouns import (
     VIDEO_KIND,
     Match,
-    Near,
+    NearHash,
     TrimmedView,
     VideoLook,
     VideoPrint,
     View,
 )
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.fingerprint.video_hash import apart, video_look, video_print
+from entrenous.fingerprint.video_hash import differing_bits, video_look, video_print
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
 from entrenous.stop.judge.clip_matches import Place, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE
@@ -40,10 +40,10 @@ def claim(name: str, bank: BankName = PEOPLE, kind: str = VIDEO_KIND) -> Claim:
     return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
 
 
-def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[Near]:
+def near_all(look: VideoLook, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
     """Find near hashes by comparing every pair."""
     pairs = (
-        Near(query, entry, apart(one, other))
+        NearHash(query, entry, differing_bits(one, other))
         for query, one in enumerate(look.hashes)
         for entry, other in enumerate(hashes)
     )
@@ -161,7 +161,7 @@ def hits(
     count: int, pairs: Sequence[tuple[int, int, int]], *, bank: BankName = PEOPLE, bits: int = 8
 ) -> list[Match]:
     """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim."""
-    near = [Near(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
+    near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
     places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
     return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
 
@@ -193,7 +193,7 @@ def test_bank_radius_limits_video_matches() -> None:
 
 
 def test_entry_without_a_claim_is_ignored() -> None:
-    assert video_hits(look_of(4), [Near(0, 99, 2)], {}, RADIUS) == []
+    assert video_hits(look_of(4), [NearHash(0, 99, 2)], {}, RADIUS) == []
 
 
 @given(
@@ -234,7 +234,7 @@ def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) 
     """Match windows (how, half second), each near the claim's frame at a time."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     look = VideoLook(tuple(range(0, 4000, 500)), (), seen)
-    near = [Near(n, n, bits) for n in range(len(seen))]
+    near = [NearHash(n, n, bits) for n in range(len(seen))]
     places = {n: [(claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
     return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]
 

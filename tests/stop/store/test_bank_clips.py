@@ -15,7 +15,7 @@ from entrenous.fingerprint.nouns import (
     SoundPrint,
     VideoPrint,
 )
-from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import Bank, Counts
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import SqlBankStore
@@ -151,7 +151,7 @@ def test_latest_release_of_a_file_counts(made: Stores) -> None:
 
 
 def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
-    index = FollowingSounds(made.bank)
+    index = RegisteredSounds(made.bank)
     wanted = [HeardAs("as it is", song(3).words), HeardAs("faster", b"")]
     assert (index.near(wanted), index.newest()) == ([], 0)
     numbers = []
@@ -160,15 +160,15 @@ def test_sound_index_follows_and_skips_withdrawn_sounds(made: Stores) -> None:
         numbers += [one.sound for one in index.near(wanted)]
     ((third, _),) = [one for one in made.bank.sounds(0) if one[1] == song(3)]
     assert numbers == [third]
-    assert index.newest() == FollowingSounds(made.bank).newest() == third
+    assert index.newest() == RegisteredSounds(made.bank).newest() == third
     assert [of.id for _, of in made.bank.heard_by(numbers)] == ["3"]
     made.bank.withdraw(ClaimId("3"))
     assert made.bank.heard_by([one.sound for one in index.near(wanted)]) == ()
-    assert FollowingSounds(made.bank).near(wanted) == []
+    assert RegisteredSounds(made.bank).near(wanted) == []
 
 
 def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None:
-    index = FollowingSounds(made.bank, later_words_max=100)
+    index = RegisteredSounds(made.bank, later_words_max=100)
     wanted = [HeardAs("as it is", song(1).words)]
     for seed in range(1, 6):
         made.bank.register(Registration(claim(f"{seed}"), sound=song(seed)))

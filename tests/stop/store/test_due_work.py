@@ -30,14 +30,14 @@ from entrenous.stop.upload_record import (
     LISTED_FOR,
     Appeal,
     Decision,
-    Due,
+    DeferredScan,
+    DueCounts,
     Found,
-    LateFind,
+    LateMatch,
     NoSuchReview,
     Outcome,
     Review,
     ReviewState,
-    SlowLook,
 )
 from tests.stop.store.bank_stores import (
     AT,
@@ -75,20 +75,20 @@ def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int =
     return queue.keep_for_slow_look(case, case.encode() * 100, most)
 
 
-def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateFind:
-    return LateFind(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
+def find(case: str, entry: int = 1, bits: bytes = TWO) -> LateMatch:
+    return LateMatch(case, (MATCH,), entry, Found.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert keep(queue, "b", timedelta(seconds=1))
     assert keep(queue, "c", timedelta(seconds=2))
-    assert queue.due() == Due(slow_looks=2)
-    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
-    assert queue.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)
+    assert queue.due() == DueCounts(slow_looks=2)
+    assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
+    assert queue.take_slow_look(LEASE) == DeferredScan("c", b"c" * 100)
     assert queue.take_slow_look(LEASE) is None
     queue.slow_look_made("b")
     queue.slow_look_made("c")
-    assert queue.due() == Due()
+    assert queue.due() == DueCounts()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,14 +130,14 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> N
     queue = made.reviews
     keep(queue, "b")
     for _ in range(3):
-        assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
         made.clock.wind(seconds=119)
         assert queue.take_slow_look(LEASE) is None
         assert queue.skip_slow_looks(AT) == 0
         made.clock.wind(seconds=1)
     assert queue.take_slow_look(LEASE) is None
     assert queue.skip_slow_looks(AT) == 1
-    assert queue.due() == Due(slow_looks_skipped=1)
+    assert queue.due() == DueCounts(slow_looks_skipped=1)
 
 
 def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
@@ -145,7 +145,7 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert queue.due().slow_looks == 2
     assert queue.skip_slow_looks(AT) == 0
     assert queue.skip_slow_looks(AT + timedelta(seconds=1)) == 1  # its bytes never came
-    assert queue.due() == Due(2, 1)
+    assert queue.due() == DueCounts(2, 1)
     assert not queue.keep_for_slow_look("d", b"too late", 9)
     queue.slow_look_made("b")
     assert keep(queue, "e", most=2)
@@ -193,11 +193,11 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
         assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
         taken = made.reviews.take_slow_look(LEASE)
-        assert taken == SlowLook("d", b"d" * 100)
+        assert taken == DeferredScan("d", b"d" * 100)
         made.reviews.slow_look_made("d")
         assert made.reviews.take_slow_look(LEASE) is None
         made.clock.wind(minutes=2)
-        assert other.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+        assert other.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
         other.slow_look_made("b")
         for _ in range(2):
             assert made.reviews.take_slow_look(LEASE) is None
@@ -234,7 +234,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
     assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
     assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
-    assert queue.due() == Due()
+    assert queue.due() == DueCounts()
     assert made.bank.log(0, 9)[-1].what == "case found slowly"
     queue.close("b", ReviewState.CONFIRMED, nothing_else)
     assert not queue.review("b").has_bytes
@@ -255,25 +255,25 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     with pytest.raises(NoSuchReview):
         queue.upload("b")
     assert not queue.hold_late(find("c"), 9)  # it comes after the withdrawal
-    assert queue.due() == Due(slow_looks=1)
+    assert queue.due() == DueCounts(slow_looks=1)
 
 
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    assert queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    assert queue.hold_late(LateMatch("b", (MATCH,), 1), 9)
     assert not queue.hold_late(find("b"), 9)
     made.bank.withdraw(MATCH.claim)
-    assert queue.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert queue.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
 
 
 def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    queue.hold_late(LateFind("b", (MATCH,), 1), 9)
+    queue.hold_late(LateMatch("b", (MATCH,), 1), 9)
     queue.close("b", ReviewState.RELEASED, nothing_else)
     assert queue.take_slow_look(LEASE) is None
-    assert queue.due() == Due()
+    assert queue.due() == DueCounts()
 
 
 def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) -> None:
@@ -293,7 +293,7 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     queue.record(waits, b"never published")
     for case in "bcd":
         keep(queue, case)
-        queue.hold_late(find(case) if case != "c" else LateFind("c", (MATCH,), 1), 9)
+        queue.hold_late(find(case) if case != "c" else LateMatch("c", (MATCH,), 1), 9)
     keep(queue, "e")
     page = queue.published("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
@@ -321,15 +321,15 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
         assert queue.keep_for_slow_look(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published("", 9)] == ["b", "c"]
     taken = queue.take_slow_look(LEASE)
-    assert taken == SlowLook("b", b"bytes of b")
+    assert taken == DeferredScan("b", b"bytes of b")
     queue.slow_look_made("b")
     assert (queue.upload("b"), queue.due().slow_looks) == (b"bytes of b", 1)
     made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
-    assert queue.take_slow_look(LEASE) == SlowLook("c", b"bytes of c")
+    assert queue.take_slow_look(LEASE) == DeferredScan("c", b"bytes of c")
     queue.slow_look_made("c")
-    assert queue.due() == Due()
+    assert queue.due() == DueCounts()
 
 
 def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
@@ -382,7 +382,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     taken = queue.take_look_backs(until, 9)
     assert list(taken) == ["x"]
     queue.looked_back(until, taken)
-    assert queue.due() == Due()
+    assert queue.due() == DueCounts()
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
@@ -412,7 +412,7 @@ def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
     made.clock.wind(days=400)
     assert made.reviews.take_slow_look(LEASE) is not None
     made.clock.moment = right
-    assert made.reviews.take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert made.reviews.take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
     assert made.reviews.take_slow_look(LEASE) is None
 
 
@@ -520,7 +520,7 @@ def test_due_work_survives_a_restart(
     engine.dispose()
     if kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
-    assert SqlReviewQueue(engine).take_slow_look(LEASE) == SlowLook("b", b"b" * 100)
+    assert SqlReviewQueue(engine).take_slow_look(LEASE) == DeferredScan("b", b"b" * 100)
     engine.dispose()
 
 
@@ -568,4 +568,4 @@ def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_p
         engine = made.reviews.engine  # type: ignore[attr-defined]
         with engine.begin() as other:
             other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
-            assert made.reviews.take_slow_look(LEASE) == SlowLook("c", b"c" * 100)
+            assert made.reviews.take_slow_look(LEASE) == DeferredScan("c", b"c" * 100)

@@ -18,11 +18,11 @@ from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
 from entrenous.stop.store.review_queue import SqlReviewQueue
 from entrenous.stop.store.schema import UPLOAD
 from entrenous.stop.store.upload_encryption import UploadCipher
-from entrenous.stop.upload_record import Appeal, Decision, Due, Outcome, Review, ReviewState
+from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
 from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, engine_of
 
 TRIAL = BankName("trial")
-DUE = Due(3, 2, 1)
+DUE = DueCounts(3, 2, 1)
 
 
 @dataclass

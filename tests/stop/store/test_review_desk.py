@@ -18,7 +18,7 @@ from entrenous.stop.upload_record import (
     BadReviewerName,
     Decision,
     Found,
-    LateFind,
+    LateMatch,
     NoSuchReview,
     NoSuchReviewer,
     Outcome,
@@ -152,7 +152,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
     queue.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    find = LateFind("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
     assert queue.hold_late(find, 20)
     queue.confirm_first("p", "ana")
     made.bank.move(ClaimId("c"), ClaimEvent.WITHDRAW)
@@ -235,7 +235,7 @@ def test_late_match_waits_from_when_found(made: Stores) -> None:
     passed = Decision(Outcome.LET_THROUGH, "p")
     made.reviews.record(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     made.clock.wind(hours=30)
-    find = LateFind("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
+    find = LateMatch("p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, Found.LOOK_BACK)
     assert made.reviews.hold_late(find, 20)
     assert made.reviews.take_pages(made.clock.now() - DAY, 20) == ()
     made.clock.wind(hours=25)

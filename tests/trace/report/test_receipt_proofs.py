@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entrenous.base.copies import CopyProof, Receipted, ReceiptEvent, ReceiptProof
+from entrenous.base.copies import CopyProof, ReceiptEvent, ReceiptProof, SignedReceipt
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import BadSignature, Place
+from entrenous.base.identity import BadSignature, BatchPosition
 from entrenous.base.secret import Secret
 from entrenous.cli import run
 from entrenous.crypto.statements import receipt_leaf, sign_receipts
-from entrenous.device.identities import who_am_i
-from entrenous.device.sent_copies import proofs_of
+from entrenous.device.identities import own_device
+from entrenous.device.sent_copies import receipt_proofs
 from entrenous.device.sent_messages import Message
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.devices.device_lists import take_list
-from entrenous.send.devices.own_key_bundle import place_in, signed_batch
+from entrenous.send.devices.device_lists import accept_list
+from entrenous.send.devices.own_key_bundle import place_in, sign_batch
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.people.keep_contacts import contact_named, verify_contact
+from entrenous.send.people.keep_contacts import contact_named, mark_compared
 from entrenous.terminal.output import key_fingerprint
 from entrenous.trace.picture import investigate
 from entrenous.trace.report.check_report import (
@@ -62,7 +62,7 @@ class Case:
     def disclosed(self, *, blind: bool = False) -> Disclosed:
         """The report as Ana's device writes it from its current ledger."""
         number = investigate(self.leak, self.ana.device).trace.number
-        proofs = proofs_of(self.message.id, self.ana.device)
+        proofs = receipt_proofs(self.message.id, self.ana.device)
         return disclose(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
 
     def files(self, report: bytes) -> Files:
@@ -75,7 +75,7 @@ def case() -> Case:
     ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
     for one in (ben, caro):
         ana.adds(one)
-        verify_contact("ana", one.device)
+        mark_compared("ana", one.device)
     ana.sends(original, ben, caro)
     copy = ben.opens_newest().files[0].data
     fetch_messages(caro.device)  # she never opens hers
@@ -169,9 +169,9 @@ def test_receipts_that_name_different_senders_are_refused(case: Case, disclosed:
     others = replace(said, sender=PersonId(bytes(32)))
     statement = write_receipt_statement(others)
     leaves = [receipt_leaf(statement)]
-    batch = signed_batch(leaves, None, sign_receipts, case.ben.device)
+    batch = sign_batch(leaves, None, sign_receipts, case.ben.device)
     proof = write_receipt_proof(ReceiptProof(place_in(leaves, 0), batch))
-    signed = Receipted(statement, proof)
+    signed = SignedReceipt(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
     assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
     with pytest.raises(DoesNotHold, match="the sender in the receipts"):
@@ -182,18 +182,18 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
-    verify_contact("ana", ben.device)
+    mark_compared("ana", ben.device)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     room.clock.wind(minutes=16)
     fetch_messages(ben.device)
     links(room, ben, "phone")
     with ana.device.vault.together():
-        take_list(contact_named("ben", ana.device), who_am_i(ben.device).card, ana.device)
+        accept_list(contact_named("ben", ana.device), own_device(ben.device).card, ana.device)
     fetch_messages(ana.device)
     (message,) = ana.device.ledger.messages()
     (copy,) = message.pictures[0].copies
-    proofs = proofs_of(message.id, ana.device)
+    proofs = receipt_proofs(message.id, ana.device)
     figures = (0.0, 0, 0.0, 1.0, 1.0, proof_for(copy, proofs.copies))
     shown = DisclosedCopy("ben", copy.seed, copy.sha256, *figures)
     cards = cards_for([shown], proofs.cards)
@@ -258,8 +258,8 @@ def test_unsigned_receipt_or_one_under_another_list_is_refused(
     ben = copy_of(disclosed, "ben")
     assert ben.proof is not None
     (first, *rest) = ben.proof.receipts
-    unproven = replace(read_receipt_proof(first.proof), place=Place(63, (bytes(32),) * 6))
-    forged = Receipted(first.statement, write_receipt_proof(unproven))
+    unproven = replace(read_receipt_proof(first.proof), place=BatchPosition(63, (bytes(32),) * 6))
+    forged = SignedReceipt(first.statement, write_receipt_proof(unproven))
     unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
     with pytest.raises(BadSignature):
         check_proofs([unsigned], disclosed.report.cards)

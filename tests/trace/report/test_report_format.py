@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.base.copies import CopyProof, Receipted
+from entrenous.base.copies import CopyProof, SignedReceipt
 from entrenous.base.identifiers import DeviceId, MessageId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.trace.report.nouns import (
@@ -52,7 +52,7 @@ ids = st.binary(min_size=16, max_size=16)
 def proofs(draw: st.DrawFn) -> CopyProof:
     marks = draw(st.lists(st.none() | hashes, min_size=1, max_size=3))
     signatures = st.binary(min_size=64, max_size=64)
-    receipts = st.builds(Receipted, st.binary(min_size=1, max_size=200), signatures)
+    receipts = st.builds(SignedReceipt, st.binary(min_size=1, max_size=200), signatures)
     return CopyProof(
         MessageId(draw(ids)),
         PersonId(draw(hashes)),

@@ -21,10 +21,10 @@ from entrenous.carry.hold import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import HeldEnvelope
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.send_tokens import register_token
 from entrenous.carry.withdraw import withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 from tests.carry.relays import CountingDice, Post, WoundClock, stream
 from tests.in_memory.blobs import MemoryBlobs
@@ -130,7 +130,7 @@ class Explored:
         """The person is here; her friend's blobs have come, and her letters have not."""
         relay = Relay(MemoryMail(), MemoryBlobs(), WoundClock(), CountingDice())
         for post in self.posts:
-            at_once(create_mailbox(post.mailbox, lock_of(post.owner), relay))
+            at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
             at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
             at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
@@ -216,7 +216,7 @@ class Explored:
             case "open":
                 return open_share(post.id, post.open, attempt, relay)
             case "finish":
-                return finish(post.id, post.open, attempt, relay)
+                return finish_attempt(post.id, post.open, attempt, relay)
         return withdraw(post.id, post.withdraw, relay)
 
 

@@ -20,7 +20,7 @@ from entrenous.carry.device_lock import (
     LockEvent,
     LockState,
     allow_more_tries,
-    answer_blinded,
+    evaluate_blinded,
     note_opened,
     renew_lock,
     state_of,
@@ -28,9 +28,9 @@ from entrenous.carry.device_lock import (
 from entrenous.carry.mailbox import close_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import HeldLock
-from entrenous.crypto.hashing import lock_of
-from entrenous.crypto.oprf import blind, draw_scalar
-from entrenous.wire.relay_nouns import Opening
+from entrenous.crypto.hashing import token_hash
+from entrenous.crypto.oprf import blind, scalar_from_random
+from entrenous.wire.relay_nouns import VaultUnlock
 from tests.carry.mailboxes.test_device_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
 from tests.carry.relays import CountingDice, WoundClock
 from tests.in_memory.blobs import MemoryBlobs
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 EVENTS = 12
 #: Two guesses, in turn: the relay knows a guess that is sent again by its bytes.
-GUESSES = tuple(blind(Secret(b"a guess"), draw_scalar(bytes([n]) * 64)) for n in (1, 2))
+GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
 TOKENS = (UNLOCK, OTHER)
@@ -153,16 +153,16 @@ def _event(what: str, held: HeldLock | None) -> LockEvent:
 def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what.startswith("guess"):
         _, token, guess = what.split()
-        return answer_blinded(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
+        return evaluate_blinded(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
     if what == "reset":
         return allow_more_tries(BOX, CLOSE, relay)
     if what.startswith("renew"):
-        return renew_lock(BOX, OWNER, lock_of(TOKENS[int(what[-1])]), relay)
+        return renew_lock(BOX, OWNER, token_hash(TOKENS[int(what[-1])]), relay)
     if what == "close":
         return close_mailbox(BOX, OWNER, relay)
     name, _, generation = what.partition(" ")
     number = name.encode().ljust(16, b"\0")
-    return note_opened(BOX, OWNER, Opening(int(generation), number), relay)
+    return note_opened(BOX, OWNER, VaultUnlock(int(generation), number), relay)
 
 
 def _relay(mail: MemoryMail) -> Relay:

@@ -20,10 +20,17 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.device.identities import lock_followed, who_am_i
+from entrenous.device.identities import clear_next_lock, own_device
 from entrenous.device.sent_messages import Departure, SealedCopy
-from entrenous.device.vault_tables import ASIDE, LATE, OUTBOX, SEALED, WINDOW_TOLD, load_records
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.device.vault_tables import (
+    AWAITING_LIST,
+    OUTBOX,
+    SEALED,
+    UNDECRYPTABLE,
+    WINDOW_TOLD,
+    load_records,
+)
+from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.move_device import cancel_move, move_device
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -45,7 +52,7 @@ STEPS: Final = 40
 _LINKS_MAX: Final = 2
 _EMPTY_AT_LAST: Final = {
     OUTBOX: "letters that wait",
-    LATE: "letters that wait for a list",
+    AWAITING_LIST: "letters that wait for a list",
     WINDOW_TOLD: "windows that wait for a list",
 }
 _ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
@@ -143,7 +150,7 @@ class Town:
 
     def opens_by_the_new_relay(self, who: Person) -> None:
         """What the door of the vault does after a move (device/relay_lock_client.py)."""
-        lock_followed(who.device)
+        clear_next_lock(who.device)
 
     def links_another(self, who: Person) -> None:
         if self.linked == _LINKS_MAX:
@@ -160,8 +167,8 @@ class Town:
             return
         lost = self.dice.choice(others)
         fetch_messages(who.device)
-        key = who_am_i(lost.device).key.device
-        called = next(one.name for one in siblings(who.device) if one.device == key)
+        key = own_device(lost.device).key.device
+        called = next(one.name for one in own_linked_devices(who.device) if one.device == key)
         revoke_device(called, lost=True, sheet=None, device=who.device)
         household.remove(lost)
         self.lost.append(lost)
@@ -218,7 +225,7 @@ class Town:
         # Keys of a lost device are forgotten, so what it had posted before may open no more.
         forgotten = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
-            aside = set(one.device.vault.keys(ASIDE)) - forgotten
+            aside = set(one.device.vault.keys(UNDECRYPTABLE)) - forgotten
             if aside:
                 wrong.append(f"{one.name} could not open {len(aside)}")
             for drawer, what in _EMPTY_AT_LAST.items():
@@ -240,7 +247,7 @@ class Town:
 
         What waited in an outbox while its reader moved may be refused: it says where its files lie.
         """
-        here = {who_am_i(one.device).key.device: one for one in self.everybody}
+        here = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
             for copy in load_records(SealedCopy, SEALED, writer.device.vault):

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from entrenous.base.identifiers import EnvelopeId, PersonId
 from entrenous.base.identity import Person
-from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import OWN_KEY, PEER, SEALED, load_records
 from entrenous.send.inbox import ENDED, received_messages
@@ -43,7 +43,7 @@ class Oracle:
     def look(self) -> None:
         """Look at everybody's device."""
         for who in self.village.people.values():
-            me = who_am_i(who.device).person
+            me = own_device(who.device).person
             self._said[me.id, me.epoch] = me
             for key in load_records(OwnKey, OWN_KEY, who.vault):
                 self._owners.setdefault(key.id, who.name)
@@ -84,7 +84,7 @@ class Oracle:
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
-        mine = who_am_i(who.device)
+        mine = own_device(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
         for copy in load_records(SealedCopy, SEALED, sender.vault):
             mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
@@ -94,7 +94,7 @@ class Oracle:
 
     def _owner_of(self, person: PersonId) -> Villager | None:
         everybody = self.village.people.values()
-        return next((w for w in everybody if who_am_i(w.device).person.id == person), None)
+        return next((w for w in everybody if own_device(w.device).person.id == person), None)
 
     def _look_at_contacts(self, who: Villager) -> None:
         for contact in contacts(who.device):
@@ -160,7 +160,7 @@ class Oracle:
 
 
 def _made_for(who: Villager, message: Message) -> list[bytes]:
-    me = who_am_i(who.device).person.id
+    me = own_device(who.device).person.id
     return [
         copy.sha256 for picture in message.pictures for copy in picture.copies if copy.person == me
     ]

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
-from entrenous.device.identities import contacts, who_am_i
+from entrenous.device.identities import contacts, own_device
 from entrenous.device.relay_lock_client import ask_relay, begin_opening, confirm_opening
 from entrenous.device.sent_messages import Message
-from entrenous.send.devices.own_key_bundle import shown_card
+from entrenous.send.devices.own_key_bundle import seal_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import forget_contact, verify_contact
+from entrenous.send.people.keep_contacts import forget_contact, mark_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -206,8 +206,8 @@ class Siege:
 
     def changes_the_list(self, who: Villager) -> None:
         """Says anew which devices are theirs, and publishes it."""
-        card, me = issue_card(who), who_am_i(who.device)  # type: ignore[arg-type]
-        shown = shown_card(card, me.person.id, me.home.mailbox)
+        card, me = issue_card(who), own_device(who.device)  # type: ignore[arg-type]
+        shown = seal_bundle(card, me.person.id, me.home.mailbox)
         home = me.home
         self._do(
             "publishes",
@@ -328,4 +328,4 @@ if __name__ == "__main__":
 def _adds(link: str, name: str, who: Villager) -> None:
     """By a link, and then both look at the same number, so that receipts are owed."""
     add_person(link, name, who.device)
-    verify_contact(name, who.device)
+    mark_compared(name, who.device)

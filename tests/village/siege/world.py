@@ -9,7 +9,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.device.device import Courier, Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.set_up import set_up
@@ -85,20 +85,20 @@ class Besieged:
 
 def lock_of_device(who: Villager) -> RelayLock:
     """The lock that was made for somebody's device."""
-    home = who_am_i(who.device).home
+    home = own_device(who.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 
 
 def delete_mailbox(who: Villager) -> None:
     """With a close token that is made for it."""
-    home, courier = who_am_i(who.device).home, who.device.courier
+    home, courier = own_device(who.device).home, who.device.courier
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
     courier.close_mailbox(home.relay_url, home.mailbox, CLOSE)
 
 
 def look_after_lock(who: Villager) -> None:
     """Ask what a device, or its recovery sheet, asks of its relay about the lock."""
-    home, courier = who_am_i(who.device).home, who.device.courier
+    home, courier = own_device(who.device).home, who.device.courier
     courier.make_lock(lock_of_device(who), home.owner)
     courier.renew_lock(lock_of_device(who), home.owner)
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
@@ -114,7 +114,7 @@ def settled_people() -> Settled:
     for one, other in FRIENDS:
         village.people[one].adds(village.people[other])
     for who in village.people.values():
-        home = who_am_i(who.device).home
+        home = own_device(who.device).home
         who.device.courier.make_lock(lock_of_device(who), home.owner)
     vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
     rows = {url: mail._desk._rows for url, mail in village.mails.items()}

@@ -17,13 +17,13 @@ from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.carry.relay_rows import HeldEnvelope, HeldLetter
 from entrenous.device.sent_messages import Departure, SealedCopy
 from entrenous.device.vault_tables import (
-    ASIDE,
-    CHORE,
     FINISH,
     INBOX,
     OUTBOX,
+    RELAY_TASK,
     SEALED,
     SEEN,
+    UNDECRYPTABLE,
     inbox_key,
     load_record,
     load_records,
@@ -114,7 +114,7 @@ class Oracle:
     def look(self, host: Host, draft: Draft | None = None) -> None:
         """Look at one device, after it has done something; ``draft`` if it was to send that."""
         self._note_sent(host, draft)
-        if host.vault.inner.keys(ASIDE):
+        if host.vault.inner.keys(UNDECRYPTABLE):
             self.is_wrong(f"{host.name}: a letter could not be opened")
         known = self._known[host.name]
         for key, record in host.vault.inner.items(INBOX):
@@ -175,7 +175,7 @@ class Oracle:
     def at_the_end(self, now: datetime) -> None:
         """Faults have stopped, and everybody has fetched: everything owed is there."""
         for host in self.hosts.values():
-            for drawer in (OUTBOX, CHORE, FINISH):
+            for drawer in (OUTBOX, RELAY_TASK, FINISH):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
             for copy in load_records(SealedCopy, SEALED, host.vault):

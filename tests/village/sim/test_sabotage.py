@@ -24,7 +24,7 @@ def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
     honest = fetch._take_in
 
     def take_in(waiting: Any, device: Any) -> int:
-        home = fetch.who_am_i(device).home
+        home = fetch.own_device(device).home
         device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
         return honest(waiting, device)
 

@@ -12,12 +12,12 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.device.device import Device
-from entrenous.device.identities import Me, who_am_i
+from entrenous.device.identities import OwnIdentity, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import add_person, make_invite
-from entrenous.send.people.keep_contacts import verify_contact
+from entrenous.send.people.keep_contacts import mark_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
 from tests.in_memory.courier import InProcess, at_once
@@ -50,7 +50,7 @@ class Host:
     busy: bool = False
     boots: int = 0
     device: Device = field(init=False)
-    me: Me = field(init=False)
+    me: OwnIdentity = field(init=False)
 
     def __post_init__(self) -> None:
         dice = dice_for(f"disks of {self.name}", self.seed)
@@ -79,7 +79,7 @@ class Host:
 
     def settle(self) -> None:
         """Know who it is, once it is somebody."""
-        self.me = who_am_i(self.device)
+        self.me = own_device(self.device)
 
     def crash(self) -> None:
         """Its process has died; what was not synced may be gone."""
@@ -219,4 +219,4 @@ def _add(one: Device, other: Device, name: str) -> None:
     add_person(make_invite(other), name, one)
     fetch_messages(other)
     fetch_messages(one)
-    verify_contact(name, one)
+    mark_compared(name, one)

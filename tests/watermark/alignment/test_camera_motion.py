@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from entrenous.base.audio_video import Survey
+from entrenous.base.audio_video import ClipMeasurements
 from entrenous.watermark.alignment.clip_timing import (
     Camera,
-    Follower,
+    CameraTracker,
     Strips,
     nearest,
     thumbnail_rows,
@@ -21,10 +21,10 @@ def view(x: int, y: int) -> np.ndarray:
 
 
 def camera_over(places: list[tuple[int, int]]) -> Camera:
-    follower = Follower()
+    follower = CameraTracker()
     rows = np.array([follower.step(view(*place)) for place in places])
     times = np.arange(len(places)) / 10.0
-    survey = Survey(times.tobytes(), rows.tobytes(), (), b"", b"", (1, 1))
+    survey = ClipMeasurements(times.tobytes(), rows.tobytes(), (), b"", b"", (1, 1))
     return Camera.of(survey)
 
 
@@ -42,7 +42,7 @@ def test_a_still_camera_stays_exactly_still() -> None:
 
 
 def test_a_cut_is_no_motion() -> None:
-    follower = Follower()
+    follower = CameraTracker()
     follower.step(view(0, 0))
     flat = np.full((240, 320), 90, np.uint8)
     assert follower.step(flat) == (1.0, 0.0, 0.0, 0.0)

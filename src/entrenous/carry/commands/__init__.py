@@ -4,35 +4,35 @@ from typing import Final
 
 import typer
 
-from entrenous.terminal.lazy_commands import LazyGroup, Listed
+from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 
 #: The commands of ``entrenous relay``, in the order of its help.
 COMMANDS: Final = {
-    "run": Listed(
+    "run": ListedCommand(
         "entrenous.carry.commands.run",
         "Run a relay: it carries sealed messages and can never read one.",
     ),
-    "init": Listed(
+    "init": ListedCommand(
         "entrenous.carry.commands.settings_file",
         "Write a relay's default settings, each with an explanation.",
     ),
-    "check": Listed(
+    "check": ListedCommand(
         "entrenous.carry.commands.inspect",
         "Check settings, folder, disk, database, clock, TLS and address; the relay may be running.",
     ),
-    "stats": Listed(
+    "stats": ListedCommand(
         "entrenous.carry.commands.inspect",
         "Show how much a relay holds, in numbers without names; it may be running.",
     ),
-    "backup": Listed(
+    "backup": ListedCommand(
         "entrenous.carry.commands.backup",
         "Save a snapshot of a relay, which may be running.",
     ),
-    "restore": Listed(
+    "restore": ListedCommand(
         "entrenous.carry.commands.backup",
         "Restore a backup into a new or empty folder. What nobody had opened is lost.",
     ),
-    "restored": Listed(
+    "restored": ListedCommand(
         "entrenous.carry.commands.backup",
         "Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by "
         "other tools. What nobody had opened is lost, as after `relay restore`.",

@@ -8,7 +8,7 @@ import typer
 from entrenous.carry.backup import back_up_relay, mark_restored, restore_relay
 from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
 from entrenous.carry.relay_settings import MEGABYTE, NoBackupElsewhere, RelaySettings
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 
 WithShares = Annotated[
     bool,
@@ -39,8 +39,10 @@ def backup(
         made_at = rfc3339_utc(saved.made_at)
         put_json({"schema": "entrenous/relay-backup/1", "made_at": made_at, **told})
         return
-    say(f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB.")
-    say("It is as secret as the relay itself, and keeps what is later deleted there.")
+    print_line(
+        f"The relay is saved in {out}: {len(saved.blobs):,} blobs, {total // MEGABYTE:,} MB."
+    )
+    print_line("It is as secret as the relay itself, and keeps what is later deleted there.")
 
 
 def restore(
@@ -62,10 +64,12 @@ def restore(
         told = {"made_at": made_at, "lost": done.lost, "damaged": done.damaged}
         put_json({"schema": "entrenous/relay-restore/1", **told, "with_shares": with_shares})
         return
-    say(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
+    print_line(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
     _say_lost(done.lost)
     if done.damaged:
-        say(f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out.")
+        print_line(
+            f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out."
+        )
     _say_what_devices_repeat()
 
 
@@ -83,21 +87,25 @@ def restored(
         told = {"lost": lost, "missing": missing, "with_shares": with_shares}
         put_json({"schema": "entrenous/relay-restored/1", **told})
         return
-    say("The relay knows that it was restored, and may be started.")
+    print_line("The relay knows that it was restored, and may be started.")
     _say_lost(lost)
     if missing:
-        say(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
+        print_line(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
     _say_what_devices_repeat()
 
 
 def _say_lost(lost: int) -> None:
-    say(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
+    print_line(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
 
 
 def _say_what_devices_repeat() -> None:
-    say("  Tell your people to open Entrenous: within six hours of use their devices repeat what")
-    say("  they have ended since the backup, such as taking copies back and revoking devices.")
-    say("  Until then the lock of a lost device answers again.")
+    print_line(
+        "  Tell your people to open Entrenous: within six hours of use their devices repeat what"
+    )
+    print_line(
+        "  they have ended since the backup, such as taking copies back and revoking devices."
+    )
+    print_line("  Until then the lock of a lost device answers again.")
 
 
 def _in_its_folder(wanted: RelaySettings) -> Path:

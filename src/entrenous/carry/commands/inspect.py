@@ -10,7 +10,7 @@ from entrenous.carry.check_setup import check_relay, stats_of
 from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
 from entrenous.carry.open_relay import open_present_relay
 from entrenous.carry.relay_settings import MEGABYTE
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.session import NO, YES
 
 
@@ -38,7 +38,7 @@ def check(
         put_json({"schema": "entrenous/relay-check/1", "ok": fine, "findings": told})
     else:
         for one in findings:
-            say(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
+            print_line(f"{'ok ' if one.ok else 'no '} {one.part}: {one.words}")
     raise typer.Exit(YES if fine else NO)
 
 
@@ -53,12 +53,16 @@ def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJso
         told = {**asdict(held), "restored_at": restored, "swept_at": swept}
         put_json({"schema": "entrenous/relay-stats/1", **told})
         return
-    say(f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens")
-    say(f"{held.letters:,} letters wait, {held.shares:,} shares are held")
-    say(f"{held.blobs:,} blobs, {held.blob_bytes // MEGABYTE:,} MB; {held.uploads:,} on their way")
+    print_line(
+        f"{held.mailboxes:,} mailboxes, {held.locks:,} locks of devices, {held.tokens:,} tokens"
+    )
+    print_line(f"{held.letters:,} letters wait, {held.shares:,} shares are held")
+    print_line(
+        f"{held.blobs:,} blobs, {held.blob_bytes // MEGABYTE:,} MB; {held.uploads:,} on their way"
+    )
     if held.free_bytes is not None:
-        say(f"{held.free_bytes // MEGABYTE:,} MB are free")
+        print_line(f"{held.free_bytes // MEGABYTE:,} MB are free")
     if swept:
-        say(f"everything due by {swept} was deleted")
+        print_line(f"everything due by {swept} was deleted")
     if restored:
-        say(f"restored from a backup at {restored}")
+        print_line(f"restored from a backup at {restored}")

@@ -17,7 +17,7 @@ from entrenous.serving.connection_limits import connections_max
 from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
 from entrenous.serving.tls import Certificate
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.session import Apps, Session
 from entrenous.terminal.typed_input import host_and_port
 
@@ -53,7 +53,7 @@ def run(
         if as_json:
             put_json({"schema": "entrenous/relay/1", "url": url})
         else:
-            say(f"The relay serves at {url}. Stop it with Ctrl-C.")
+            print_line(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     if not other_database:
         check_same_database(wanted)

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.errors import as_typed
+from entrenous.base.errors import shell_quoted
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.typed_input import host_and_port
 
@@ -59,8 +59,8 @@ def init(
     if as_json:
         put_json({"schema": "entrenous/relay-init/1", "settings": str(out)})
         return
-    say(f"The settings are in {out}. Every line begins with #: it runs as it is.")
-    say(f"next: entrenous relay check --settings {as_typed(out)}")
+    print_line(f"The settings are in {out}. Every line begins with #: it runs as it is.")
+    print_line(f"next: entrenous relay check --settings {shell_quoted(out)}")
 
 
 def default_settings() -> bytes:

@@ -22,10 +22,17 @@ from entrenous.base.program import this_program
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.http import routes
 from entrenous.carry.http.requests import ReceivedRequest, RelayRequest, query_of
-from entrenous.carry.http.responses import Handler, Watch, answer, answering, refuse, unwatched
+from entrenous.carry.http.responses import (
+    AnswerObserver,
+    Handler,
+    answer,
+    answering,
+    refuse,
+    unwatched,
+)
 from entrenous.carry.relay import SWEEP_S, Relay
 from entrenous.carry.send_tokens import UploadsUnderWay
-from entrenous.serving.buffered_requests import BufferedRequest, Tell
+from entrenous.serving.buffered_requests import BufferedRequest, SendAnswer
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +71,7 @@ _HANDLERS: Final[Mapping[tuple[str, bool], _Quick]] = {
 }
 
 
-class Asked:
+class FastRequest:
     """A :class:`entrenous.carry.http.requests.RelayRequest` for the fast path."""
 
     __slots__ = ("_receive", "_scope", "headers", "path_params")
@@ -96,7 +103,7 @@ class Asked:
 class FastPath:
     """An ASGI application in front of ``app``, which gets all but the three fast requests."""
 
-    def __init__(self, app: ASGIApp, relay: Relay, watch: Watch) -> None:
+    def __init__(self, app: ASGIApp, relay: Relay, watch: AnswerObserver) -> None:
         self._app = app
         self._relay = relay
         self._watch = watch
@@ -107,11 +114,11 @@ class FastPath:
         if not params or not handler:
             await self._app(scope, receive, send)
             return
-        asked = Asked(scope, receive, params)
+        asked = FastRequest(scope, receive, params)
         response = await answer(handler, self._relay, self._watch, scope["path"], asked)
         await response(scope, receive, send)
 
-    def answer_whole(self, asked: BufferedRequest, tell: Tell) -> bool:
+    def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
         """Answer a fully received request; return False if it is none of the three."""
         params = _path_params(asked.path)
         handler = params and _HANDLERS.get((asked.method, "envelope" in params))
@@ -170,7 +177,7 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-def relay_app(relay: Relay, watch: Watch = unwatched) -> ASGIApp:
+def relay_app(relay: Relay, watch: AnswerObserver = unwatched) -> ASGIApp:
     """Return the relay as an ASGI application; it closes nothing that ``relay`` holds.
 
     ``watch`` is called for each response.

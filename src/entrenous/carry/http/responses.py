@@ -29,7 +29,7 @@ from entrenous.wire.problem_details import MEDIA_TYPE, status_of, write_problem
 Question = TypeVar("Question", bound=RelayRequest)
 Handler = Callable[[Request, Relay], Awaitable[Response]]
 #: Called for each answer with its event, its HTTP status and its duration in seconds.
-Watch = Callable[[str, int, float], None]
+AnswerObserver = Callable[[str, int, float], None]
 _STATUS: Final[Mapping[type[EntrenousError], HTTPStatus]] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
@@ -57,7 +57,7 @@ class ShortResponse(Response):
 
 
 def answering(
-    handler: Handler, relay: Relay, watch: Watch
+    handler: Handler, relay: Relay, watch: AnswerObserver
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return a handler's endpoint: whatever happens, a device gets an answer it understands."""
 
@@ -82,7 +82,7 @@ async def refuse(_: Request, why: Exception) -> Response:
 async def answer(
     handler: Callable[[Question, Relay], Awaitable[Response]],
     relay: Relay,
-    watch: Watch,
+    watch: AnswerObserver,
     path: str,
     request: Question,
 ) -> Response:

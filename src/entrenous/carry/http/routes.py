@@ -30,8 +30,8 @@ from entrenous.base.program import this_program
 from entrenous.carry.accept import accept, acknowledge, check_sender, waiting_envelopes
 from entrenous.carry.device_lock import (
     allow_more_tries,
-    answer_blinded,
-    make_lock,
+    create_lock,
+    evaluate_blinded,
     note_opened,
     renew_lock,
 )
@@ -53,21 +53,21 @@ from entrenous.carry.http.requests import (
 from entrenous.carry.http.responses import ShortResponse
 from entrenous.carry.mailbox import (
     add_prekeys,
-    card_of,
     claim_prekeys,
     close_mailbox,
     count_prekeys,
     create_mailbox,
+    get_card,
     put_card,
     set_close_lock,
 )
 from entrenous.carry.relay import Relay, wait_allowed
-from entrenous.carry.release import finish, open_share
+from entrenous.carry.release import finish_attempt, open_share
 from entrenous.carry.restore import restored_at
 from entrenous.carry.send_tokens import add_tokens, check_owner, register_token, withdraw_token
 from entrenous.carry.wake_ups import wait_for_envelope
 from entrenous.carry.withdraw import envelope_status, withdraw
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.wire import relay_json
 from entrenous.wire.encodings import from_base64url, to_base64url
 from entrenous.wire.relay_nouns import BlobDeposit, Protocol
@@ -75,7 +75,7 @@ from entrenous.wire.relay_nouns import BlobDeposit, Protocol
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
-class Beyond(Exception):
+class RangeNotSatisfiable(Exception):
     """The range lies outside the blob (416)."""
 
 
@@ -97,13 +97,13 @@ def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int
     if last and int(last) < int(first):
         return None
     if int(first) >= size:
-        raise Beyond
+        raise RangeNotSatisfiable
     return int(first), min(int(last) + 1, size) if last else size
 
 
 def _last(count: int, size: int) -> tuple[int, int]:
     if count == 0:
-        raise Beyond
+        raise RangeNotSatisfiable
     return max(0, size - count), size
 
 
@@ -143,7 +143,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     start = number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
     deposit, token = _deposit(request, start), token_of(request)
     chunks = at_minimum_pace(chunks_of(request, BLOB_BYTES_MAX))
-    with request.app.state.coming.of(lock_of(token), deposit.size - start):
+    with request.app.state.coming.of(token_hash(token), deposit.size - start):
         new = await upload_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if new else 200)
 
@@ -160,7 +160,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{to_base64url(held.sha256)}"'}
     try:
         part = range_of(request.headers, held.size, headers["ETag"])
-    except Beyond:
+    except RangeNotSatisfiable:
         headers["Content-Range"] = f"bytes */{held.size}"
         return Response(status_code=416, headers=headers)
     start, stop = part or (0, held.size)
@@ -232,7 +232,7 @@ async def release_share(request: Request, relay: Relay) -> Response:
 async def finish_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/finish``"""
     attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY))
-    await finish(envelope_of(request), token_of(request), attempt, relay)
+    await finish_attempt(envelope_of(request), token_of(request), attempt, relay)
     return Response(status_code=204)
 
 
@@ -328,7 +328,7 @@ async def publish_card(request: Request, relay: Relay) -> Response:
 
 async def show_card(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/card``"""
-    card = await card_of(mailbox_of(request), token_of(request), relay)
+    card = await get_card(mailbox_of(request), token_of(request), relay)
     return Response(card, media_type="application/cbor")
 
 
@@ -385,14 +385,14 @@ async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
     unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
-    new = await make_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
+    new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=201 if new else 200)
 
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
     blinded = relay_json.read_question(await body_of(request, SMALL_BODY))
-    answered = await answer_blinded(mailbox_of(request), token_of(request), blinded, relay)
+    answered = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
     return Response(relay_json.write_answer(answered), media_type=JSON)
 
 

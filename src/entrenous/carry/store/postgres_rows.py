@@ -13,7 +13,7 @@ import sqlalchemy as sql
 
 from entrenous.base.errors import DatabaseAway, DiskFailed, DiskFull
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
 from entrenous.carry.store.group_commit import GroupCommit, Hint
 from entrenous.carry.store.statements import PostgresStatements, Query, Statement, by_query, pages
 from entrenous.carry.store.tables import VERSION, create_if_empty, table_name
@@ -277,7 +277,7 @@ class PostgresRows:
         Freed places are then reused; until that happens, and in the write-ahead log, bytes of
         deleted rows remain (docs/spec/relay.md section 8).
         """
-        every = ", ".join(table_name(kind) for kind in HELD)
+        every = ", ".join(table_name(kind) for kind in KEY_FIELDS)
         await self._reader.submit_exclusive(f"VACUUM (SKIP_LOCKED) {every}")
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
 from entrenous.carry.store.tables import (
     BULKY,
     codecs,
@@ -93,7 +93,7 @@ class SqliteStatements:
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         for part in _padded(keys):
-            yield _delete_listed(kind, len(part)), bound(_flat(kind, HELD[kind], part))
+            yield _delete_listed(kind, len(part)), bound(_flat(kind, KEY_FIELDS[kind], part))
 
 
 def bound(values: Iterable[object]) -> list[object]:
@@ -126,7 +126,7 @@ class PostgresStatements:
         yield _put(kind, rows_given), [list(one) for one in values]
 
     def drops(self, kind: type, keys: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
-        yield _delete(kind, _among(kind, HELD[kind])), _arrays(kind, HELD[kind], keys)
+        yield _delete(kind, _among(kind, KEY_FIELDS[kind])), _arrays(kind, KEY_FIELDS[kind], keys)
 
 
 def _plain(query: Query, mark: str, bytewise: str) -> Statement:
@@ -216,7 +216,7 @@ def _place(kind: type, name: str) -> str:
 
 @cache
 def _delete_listed(kind: type, count: int) -> str:
-    return _delete(kind, _among_listed(HELD[kind], count))
+    return _delete(kind, _among_listed(KEY_FIELDS[kind], count))
 
 
 def _among_listed(names: tuple[str, ...], count: int) -> str:
@@ -229,13 +229,13 @@ def _among_listed(names: tuple[str, ...], count: int) -> str:
 
 @cache
 def _put(kind: type, rows: str, *, numbered: bool = False) -> str:
-    rest = [name for name in codecs(kind) if name not in HELD[kind]]
+    rest = [name for name in codecs(kind) if name not in KEY_FIELDS[kind]]
     change = ", ".join(f'"{name}" = excluded."{name}"' for name in rest)
     act = f"UPDATE SET {change}" if rest else "NOTHING"
     where = "WHERE true " if rows.startswith("SELECT") else ""  # else SQLite parses ON as a join's
     return (
         f"INSERT INTO {table_name(kind)} ({'rowid, ' * numbered}{_columns(kind)}) {rows} {where}"
-        f"ON CONFLICT ({_list(HELD[kind])}) DO {act}"
+        f"ON CONFLICT ({_list(KEY_FIELDS[kind])}) DO {act}"
     )
 
 
@@ -277,7 +277,7 @@ def _columns(kind: type) -> str:
 def _order(kind: type, bytewise: str) -> str:
     of = codecs(kind)
     return ", ".join(
-        f'"{name}"' + (bytewise if of[name].postgres == "text" else "") for name in HELD[kind]
+        f'"{name}"' + (bytewise if of[name].postgres == "text" else "") for name in KEY_FIELDS[kind]
     )
 
 

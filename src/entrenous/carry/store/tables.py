@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import (
-    HELD,
+    KEY_FIELDS,
     HeldBlob,
     HeldCard,
     HeldKey,
@@ -120,7 +120,7 @@ BULKY: Final = (HeldLetter, HeldCard, HeldKey, LastingKeys)
 
 def schema() -> sql.MetaData:
     metadata = sql.MetaData()
-    for kind in HELD:
+    for kind in KEY_FIELDS:
         _table(kind, metadata)
     return metadata
 
@@ -175,6 +175,6 @@ def _column(kind: type, name: str) -> sql.Column[Any]:
     return sql.Column(
         name,
         codecs(kind)[name].column(),
-        primary_key=name in HELD[kind],
+        primary_key=name in KEY_FIELDS[kind],
         nullable=is_optional(kind, name),
     )

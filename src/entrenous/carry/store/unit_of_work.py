@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowView
-from entrenous.carry.relay_rows import HELD, HeldLetter
+from entrenous.carry.relay_rows import KEY_FIELDS, HeldLetter
 from entrenous.carry.store.statements import How, Query
 
 Key = tuple[Any, ...]
@@ -32,7 +32,7 @@ def values_of(names: tuple[str, ...], row: Any) -> Key:
 
 
 def key_of(kind: type, row: Any) -> Key:
-    return values_of(HELD[kind], row)
+    return values_of(KEY_FIELDS[kind], row)
 
 
 def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[type, Key, Any]:
@@ -94,7 +94,7 @@ class Prefetch:
 
     def get(self, kind: type[Row], *key: object) -> Row | None:
         if not self._is_known(kind, key):
-            self._add("rows", kind, HELD[kind], key)
+            self._add("rows", kind, KEY_FIELDS[kind], key)
         return None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
@@ -264,7 +264,9 @@ class UnitOfWork:
     # --- what is known ---
 
     def _load(self, kind: type, keys: Sequence[Key]) -> None:
-        self._learn_rows(kind, keys, self._query(Query("rows", kind, HELD[kind], tuple(keys))))
+        self._learn_rows(
+            kind, keys, self._query(Query("rows", kind, KEY_FIELDS[kind], tuple(keys)))
+        )
 
     def _learn(self, query: Query, answer: Any) -> None:
         """Cache what was prefetched; nothing has changed yet."""
@@ -273,7 +275,7 @@ class UnitOfWork:
                 self._learn_count(query.kind, query.names, values, answer.get(values, 0))
         elif query.how != "rows":
             self._answers[query] = answer
-        elif query.names == HELD[query.kind]:
+        elif query.names == KEY_FIELDS[query.kind]:
             self._learn_rows(query.kind, query.given, answer)
         else:
             found: dict[Key, list[Any]] = {values: [] for values in query.given}

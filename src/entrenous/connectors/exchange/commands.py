@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import httpx
 import typer
 
-from entrenous.base.errors import EntrenousError, as_typed
+from entrenous.base.errors import EntrenousError, shell_quoted
 from entrenous.base.identifiers import BankName
 from entrenous.connectors.exchange.exchange_client import exchange_client, variable_of
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
@@ -26,7 +26,7 @@ from entrenous.stop.gate_settings import gate_settings
 from entrenous.stop.nouns import PEOPLE
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import exchange_of, open_existing, remove_source
-from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -60,10 +60,10 @@ def source_add(
     if as_json:
         put_json(_source(source) | {"schema": "entrenous/exchange-source/1"})
         return
-    fetch = f"entrenous gate exchange fetch {as_typed(name)} --data {as_typed(data)}"
-    say(f"{name} was added. Fetch it: {fetch}")
+    fetch = f"entrenous gate exchange fetch {shell_quoted(name)} --data {shell_quoted(data)}"
+    print_line(f"{name} was added. Fetch it: {fetch}")
     if kind is not SourceKind.FILE and not file:
-        say(f"  Its credentials are read from {variable_of(source)}.")
+        print_line(f"  Its credentials are read from {variable_of(source)}.")
 
 
 def source_remove(
@@ -87,11 +87,11 @@ def source_remove(
         said = {"schema": "entrenous/exchange-source/1", "name": name, "removed": True}
         put_json(said | {"withdrawn": removed.withdrawn, "kept": removed.kept})
         return
-    say(f"{name} was removed, and is not fetched any more.")
+    print_line(f"{name} was removed, and is not fetched any more.")
     if removed.withdrawn:
-        say(f"  {removed.withdrawn:,} of its claims are withdrawn.")
+        print_line(f"  {removed.withdrawn:,} of its claims are withdrawn.")
     if removed.kept:
-        say(f"  {removed.kept:,} of its claims stay, even when they are withdrawn there.")
+        print_line(f"  {removed.kept:,} of its claims stay, even when they are withdrawn there.")
 
 
 def source_list(data: Data, as_json: AsJson = False) -> None:
@@ -111,9 +111,9 @@ def source_list(data: Data, as_json: AsJson = False) -> None:
         return
     for one, live, at in known:
         when = f"{at.whole_at:%Y-%m-%d %H:%M} UTC" if at.whole_at else "never to its end"
-        say(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
+        print_line(f"{one.name} ({one.kind}) into {one.bank}: {live} claims, read {when}")
     if not known:
-        say("This gate has no sources.")
+        print_line("This gate has no sources.")
 
 
 def _source(source: Source) -> dict[str, object]:
@@ -164,10 +164,12 @@ def partner_add(
         said = {"schema": "entrenous/exchange-partner/1", "name": name, "banks": banks}
         put_json(said | {"may_submit": may_submit, "key": key})
         return
-    say(f"{name} may fetch: {', '.join(banks)}.")
-    say(f"  Its key, shown only now: {key}")
-    say("  Under /exchange/ncmec it is the password of that name; under /exchange/stopncii/v1 both")
-    say("  the function key and the subscription key. NCMEC clients must run with TZ=UTC.")
+    print_line(f"{name} may fetch: {', '.join(banks)}.")
+    print_line(f"  Its key, shown only now: {key}")
+    print_line(
+        "  Under /exchange/ncmec it is the password of that name; under /exchange/stopncii/v1 both"
+    )
+    print_line("  the function key and the subscription key. NCMEC clients must run with TZ=UTC.")
 
 
 def partner_list(data: Data, as_json: AsJson = False) -> None:
@@ -188,9 +190,9 @@ def partner_list(data: Data, as_json: AsJson = False) -> None:
         return
     for one in known:
         asked = f"last asked {one.asked_at:%Y-%m-%d %H:%M} UTC" if one.asked_at else "never asked"
-        say(f"{one.name}: {', '.join(one.banks)}; {asked}")
+        print_line(f"{one.name}: {', '.join(one.banks)}; {asked}")
     if not known:
-        say("Nobody may fetch from this gate.")
+        print_line("Nobody may fetch from this gate.")
 
 
 def partner_remove(
@@ -202,7 +204,7 @@ def partner_remove(
     if as_json:
         put_json({"schema": "entrenous/exchange-partner/1", "name": name, "removed": True})
         return
-    say(f"{name} can no longer fetch. What it fetched before, it still has.")
+    print_line(f"{name} can no longer fetch. What it fetched before, it still has.")
 
 
 def fetch(
@@ -252,15 +254,17 @@ def _tell(
         put_json({"schema": "entrenous/exchange-fetch/1", "sources": rows})
         return
     for source, told in done:
-        say(
+        print_line(
             f"{source.name}: {told.made} new, {told.withdrawn} withdrawn, {told.refused} unreadable"
         )
         for reason in told.reasons:
-            say(f"  {reason}")
+            print_line(f"  {reason}")
         if told.kept:
-            say(f"  {told.kept} are missing there now: more than half, or some records could not")
-            say("  be read. So nothing was withdrawn.")
-            say("  If the source is right, fetch it again with --accept-shrinking")
+            print_line(
+                f"  {told.kept} are missing there now: more than half, or some records could not"
+            )
+            print_line("  be read. So nothing was withdrawn.")
+            print_line("  If the source is right, fetch it again with --accept-shrinking")
     for source, why in failed[:-1]:
         hint(f"{source.name}: {unwrapped(str(why))}")
 

@@ -156,7 +156,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PartnerAuth:
     """Authenticates partners. Wrong keys from an address do not block right ones from there."""
 
     exchange: Exchange

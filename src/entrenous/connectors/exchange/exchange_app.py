@@ -3,7 +3,7 @@
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from entrenous.connectors.exchange.exchange_access import Door
+from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.connectors.exchange.serve_stopncii import stopncii_app
 from entrenous.stop.exchange_stores import Exchange
@@ -11,7 +11,7 @@ from entrenous.stop.exchange_stores import Exchange
 
 def exchange_app(exchange: Exchange) -> Starlette:
     """Serve ``/stopncii/v1/...`` and ``/ncmec/v2/...``, with one rate limit per partner."""
-    door = Door(exchange)
+    door = PartnerAuth(exchange)
     app = Starlette(
         routes=[
             Mount("/stopncii/v1", stopncii_app(door)),

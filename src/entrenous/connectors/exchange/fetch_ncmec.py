@@ -17,7 +17,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
     read_all,
     read_xml,
 )
-from entrenous.stop.exchange_nouns import BadPage, BadXml, Page, Record
+from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
 
 _DATE: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGINNING: Final = "1970-01-01T00:00:00Z"
@@ -50,7 +50,7 @@ class Ncmec:
     clock: Clock
     stale_after: timedelta | None = None
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Pages up to five seconds ago."""
         place = self._resumed(_Place.read(token))
         if place.to <= place.start:
@@ -59,7 +59,7 @@ class Ncmec:
             root = self._ask(place)
             records, refused = read_all(_entries(root), read_entry)
             place = self._after(root, place)
-            yield Page(records, place.written(), refused)
+            yield SourcePage(records, place.written(), refused)
 
     def _resumed(self, place: _Place) -> _Place:
         """Resume at the next page if its address is still valid, else read the range again."""
@@ -92,7 +92,7 @@ class Ncmec:
         return msgspec.structs.replace(place, next=path, asked=asked)
 
 
-def read_entry(entry: Element) -> Record | None:
+def read_entry(entry: Element) -> SourceRecord | None:
     """Parse an entry; None for videos and entries without a PDQ hash. Raises BadRecord."""
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
@@ -100,7 +100,7 @@ def read_entry(entry: Element) -> Record | None:
     member, entry_id = entry.one("member"), entry.one("id")
     owner = key(member.attributes.get("id") if member is not None else None)
     called = key(entry_id.text.strip() if entry_id is not None else None)
-    record = Record(f"{owner}-{called}", _seconds(entry.one("timestamp")))
+    record = SourceRecord(f"{owner}-{called}", _seconds(entry.one("timestamp")))
     if name == "deletedimage":
         return record
     prints = entry.one("fingerprints")

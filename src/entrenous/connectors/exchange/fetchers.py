@@ -40,10 +40,10 @@ from entrenous.stop.exchange_nouns import (
     BadPage,
     BadSource,
     Fetched,
-    Page,
-    Record,
     Source,
     SourceKind,
+    SourcePage,
+    SourceRecord,
     SourceRefused,
     SourceUnreachable,
 )
@@ -86,7 +86,7 @@ class StopNcii:
     web: ExchangeHttp
     stale_after: timedelta | None = timedelta(days=30)
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Pages up to the newest. If an earlier fetch's page token is refused, start again from
         its start time.
         """
@@ -100,7 +100,7 @@ class StopNcii:
             records, refused = read_all(raw, read_record)
             place = f"{start} {cursor}" if more else following
             said = {}
-            yield Page(records, place, refused)
+            yield SourcePage(records, place, refused)
 
     def _resumed(self, start: str, cursor: str) -> dict[str, object]:
         try:
@@ -129,7 +129,7 @@ class StopNcii:
         return more, cursor, following
 
 
-def read_record(untrusted: object) -> Record | None:
+def read_record(untrusted: object) -> SourceRecord | None:
     """Parse a record; None for hashes of another kind. Raises BadRecord."""
     record = fields(untrusted)
     if word(record.get("signalType")) != "ImagePDQ":
@@ -137,10 +137,10 @@ def read_record(untrusted: object) -> Record | None:
     bits, version = pdq(record.get("hashValue")), whole(record.get("lastModtimestamp"))
     status = record.get("hashStatus")
     if status in _ENDED:
-        return Record(bits.hex(), version)
+        return SourceRecord(bits.hex(), version)
     if status not in _LIVE:
         raise BadRecord("its status is unknown")
-    return Record(bits.hex(), version, (bits,))
+    return SourceRecord(bits.hex(), version, (bits,))
 
 
 _FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
@@ -162,7 +162,7 @@ class ThreatExchange:
     clock: Clock = field(default_factory=SystemClock)
     stale_after: timedelta | None = timedelta(days=85)
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Pages up to the newest update."""
         newest = int(token or 0)
         query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
@@ -173,14 +173,14 @@ class ThreatExchange:
             raw = list_in(self.web.name, page, "data")
             records, refused = read_all(raw, self._read)
             newest = max([newest, *(record.version for record in records)])
-            yield Page(records, str(newest), refused)
+            yield SourcePage(records, str(newest), refused)
             following = self._next(page)
             if not following or following in seen:
                 return
             seen.add(following)
             body = self.web.follow(following)
 
-    def _read(self, untrusted: object) -> Record | None:
+    def _read(self, untrusted: object) -> SourceRecord | None:
         """Parse an update. One dated ahead would, as a checkpoint, hide all until then."""
         record = read_update(untrusted)
         ahead_s = (self.clock.now() + _AHEAD).timestamp()
@@ -198,7 +198,7 @@ class ThreatExchange:
         return following
 
 
-def read_update(untrusted: object) -> Record | None:
+def read_update(untrusted: object) -> SourceRecord | None:
     """Parse an update; None for indicators of another type. Raises BadRecord."""
     update = fields(untrusted)
     if word(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
@@ -208,8 +208,8 @@ def read_update(untrusted: object) -> Record | None:
     if not isinstance(deleted, bool):
         raise BadRecord("should_delete is neither true nor false")
     if deleted or "descriptors" not in update:
-        return Record(name, version)
-    return Record(name, version, (pdq(update.get("indicator")),))
+        return SourceRecord(name, version)
+    return SourceRecord(name, version, (pdq(update.get("indicator")),))
 
 
 _AT_ONCE: Final = 100  # numbers per page
@@ -235,14 +235,14 @@ class Hma:
     clock: Clock
     stale_after: timedelta | None = timedelta(0)
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Read every number. Check first that the bank exists, so that a wrong address does not
         look like an empty bank.
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
         while missing < _GAP_MAX:
-            records, refused = list[Record](), list[str]()
+            records, refused = list[SourceRecord](), list[str]()
             for _ in range(_AT_ONCE):
                 if missing >= _GAP_MAX:
                     break
@@ -252,14 +252,14 @@ class Hma:
                 else:
                     number, missing = number + 1, 0
                     records.extend(found)
-            yield Page(tuple(records), f"{number} {missing}", tuple(refused))
+            yield SourcePage(tuple(records), f"{number} {missing}", tuple(refused))
 
     def _check_bank(self) -> None:
         said = json_page(self.web.name, self.web.get(f"/c/bank/{self.bank}") or b"")
         if said.get("name") != self.bank:
             raise BadPage(name=self.web.name, why="that is not the bank")
 
-    def _content(self, number: int, refused: list[str]) -> "tuple[Record, ...] | Missing":
+    def _content(self, number: int, refused: list[str]) -> "tuple[SourceRecord, ...] | Missing":
         """Read a number's record; none if it is malformed or of another bank."""
         path = f"/c/bank/{self.bank}/content/{number}"
         there, body = self.web.look(path, {"include_signals": "true"})
@@ -272,16 +272,16 @@ class Hma:
             return ()
         return () if record is None else (record,)
 
-    def _record(self, number: int, content: dict[str, Any]) -> Record | None:
+    def _record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
         if fields(content.get("bank")).get("name") != self.bank:
             return None
         name = key(content.get("id", number))
         until = content.get("disable_until_ts", _ON)
         if until != _ON and not self._is_over(until):
-            return Record(name, 0)
+            return SourceRecord(name, 0)
         signals = content.get("signals")
         hashed = signals.get("pdq") if isinstance(signals, dict) else None
-        return None if hashed is None else Record(name, 0, (pdq(hashed),))
+        return None if hashed is None else SourceRecord(name, 0, (pdq(hashed),))
 
     def _is_over(self, until: object) -> bool:
         """Whether it was off until a time that has passed; 0 is off for good."""
@@ -334,7 +334,7 @@ class HashFile:
     path: Path
     stale_after: timedelta | None = timedelta(0)
 
-    def pages(self, token: str) -> Iterator[Page]:
+    def pages(self, token: str) -> Iterator[SourcePage]:
         """Pages of a thousand lines, from the beginning."""
         del token
         try:
@@ -344,15 +344,15 @@ class HashFile:
             why = problem.strerror or "it cannot be read"
             raise SourceUnreachable(name=self.name, why=why) from None
 
-    def _pages(self, lines: Iterable[str]) -> Iterator[Page]:
+    def _pages(self, lines: Iterable[str]) -> Iterator[SourcePage]:
         left, done = iter(lines), 0
         while batch := list(islice(left, _FILES_AT_ONCE)):
             records, refused = read_all(batch, read_line)
             done += len(batch)
-            yield Page(records, str(done), refused)
+            yield SourcePage(records, str(done), refused)
 
 
-def read_line(untrusted_line: str) -> Record | None:
+def read_line(untrusted_line: str) -> SourceRecord | None:
     """Parse a line: a hash alone, in the first column, or after "pdq".
 
     None for an empty line, a comment, a heading, or a hash of another type. Raises BadRecord.
@@ -364,7 +364,7 @@ def read_line(untrusted_line: str) -> Record | None:
     if typed and typed[1] != "pdq":
         return None
     bits = pdq(typed[2] if typed else text)
-    return Record(bits.hex(), 0, (bits,))
+    return SourceRecord(bits.hex(), 0, (bits,))
 
 
 def _first_column(line: str) -> str:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_access import (
-    Door,
+    PartnerAuth,
     answer,
     basic,
     body_of,
@@ -25,24 +25,24 @@ from entrenous.connectors.exchange.exchange_access import (
 )
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
 from entrenous.stop.exchange_nouns import (
-    OURSELVES,
+    OWN_NUMBER,
     PAGE_MAX,
     AheadOfTime,
     BadQuery,
     BadXml,
     ExchangePartner,
     NotYet,
-    Said,
+    PartnerOpinion,
 )
 from entrenous.stop.exchange_serving import (
-    Slice,
-    dated,
-    look,
-    moment,
+    ChangePage,
+    changes_for,
     number_before,
-    seconds,
+    seconds_first_seen,
+    seconds_of,
     settle,
-    slice_for,
+    time_of,
+    update_marks,
 )
 from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.registration import AGAINST, MATCHING, Change, ClaimState, Stance
@@ -67,25 +67,25 @@ class Numbers:
 
     def members(self) -> list[tuple[int, str]]:
         """Numbers and names, in order."""
-        known = {OURSELVES: self.ours, self.asking.number: self.asking.name}
+        known = {OWN_NUMBER: self.ours, self.asking.number: self.asking.name}
         known |= {one.number: one.name for one in self.by_bank.values()}
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
         """The member who submitted what is in that bank."""
         one = self.by_bank.get(bank)
-        return (OURSELVES, self.ours) if one is None else (one.number, one.name)
+        return (OWN_NUMBER, self.ours) if one is None else (one.number, one.name)
 
 
 def member(number: int, name: str) -> str:
     return element("member", name, id=number)
 
 
-def entries(page: Slice, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
+def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
     """The XML element with a page's entries, of which there is at least one."""
-    written = [moment(at_s).strftime(_DATE) for at_s in times]
+    written = [time_of(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
-    said = dict[ClaimId, list[Said]]()
+    said = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.said(claims):
         said.setdefault(opinion.claim, []).append(opinion)
     inside = [
@@ -95,7 +95,7 @@ def entries(page: Slice, times: Sequence[int], numbers: Numbers, exchange: Excha
     return element("images", "", *inside, maxTimestamp=max(written))
 
 
-def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[Said]) -> str:
+def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[PartnerOpinion]) -> str:
     head = (
         member(*numbers.owner(change.bank)),
         element("timestamp", at),
@@ -116,7 +116,7 @@ def _entry(change: Change, at: str, numbers: Numbers, said: Sequence[Said]) -> s
     )
 
 
-def _feedback(said: Sequence[Said]) -> list[str]:
+def _feedback(said: Sequence[PartnerOpinion]) -> list[str]:
     agree = [member(one.number, one.partner) for one in said if one.stance not in AGAINST]
     inside = list[str]()
     if agree:
@@ -130,7 +130,7 @@ def _feedback(said: Sequence[Said]) -> list[str]:
     return [element("feedback", "", *inside)] if inside else []
 
 
-def _reason(one: Said) -> tuple[str, str]:
+def _reason(one: PartnerOpinion) -> tuple[str, str]:
     members = element("members", "", member(one.number, one.partner))
     return element("reason", "", name=one.stance), members
 
@@ -149,7 +149,7 @@ _LOG: Final = logging.getLogger("entrenous.exchange")
 _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC where the client runs"'
 
 
-def ncmec_app(door: Door) -> Starlette:
+def ncmec_app(door: PartnerAuth) -> Starlette:
     """The API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
@@ -176,7 +176,7 @@ class _Range:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    door: Door
+    door: PartnerAuth
     exchange: Exchange
 
     async def status(self, request: Request) -> Response:
@@ -222,7 +222,7 @@ class _Api:
 
     def _range(self, request: Request) -> _Range:
         from_s, to_s = _date(request, "from"), _date(request, "to")
-        ahead_s = to_s - seconds(self.exchange.clock.now())
+        ahead_s = to_s - seconds_of(self.exchange.clock.now())
         if ahead_s > _AHEAD_S_MAX:
             raise AheadOfTime(minutes=round(ahead_s / 60))
         if ahead_s > 0:  # the next range would miss changes made until then
@@ -233,7 +233,7 @@ class _Api:
         return _Range(from_s, to_s, number_in(request, "start"), number_in(request, "max"), size)
 
     def _warning(self, partner: ExchangePartner, wanted: _Range) -> dict[str, str]:
-        behind_s = seconds(self.exchange.clock.now()) - wanted.to_s
+        behind_s = seconds_of(self.exchange.clock.now()) - wanted.to_s
         halves = round(behind_s / _HALF_HOUR_S)
         off_s = abs(behind_s - halves * _HALF_HOUR_S)
         if wanted.after is not None or halves < 1 or behind_s > _FURTHEST_S or off_s > _NEAR_S:
@@ -244,20 +244,20 @@ class _Api:
         return {"Warning": _WARNING}
 
     def _page(self, partner: ExchangePartner, wanted: _Range) -> list[str]:
-        seen = look(self.exchange)
+        seen = update_marks(self.exchange)
         after, upto = wanted.after, wanted.upto
         if after is None:
             seen = settle(wanted.to_s, seen, self.exchange)
             after = number_before(wanted.from_s, self.exchange)
             upto = self.exchange.served.number_before(wanted.to_s)
-        page = slice_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
-        times = dated([one.number for one in page.changes], self.exchange)
+        page = changes_for(partner, after, min(upto, seen.number), wanted.size, self.exchange.feed)
+        times = seconds_first_seen([one.number for one in page.changes], self.exchange)
         numbers = Numbers.of(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries(page, times, numbers, self.exchange)]
         return [*inside, *_paging(wanted, page, upto)]
 
 
-def _paging(wanted: _Range, page: Slice, upto: int) -> list[str]:
+def _paging(wanted: _Range, page: ChangePage, upto: int) -> list[str]:
     if not page.more:
         return []
     said = {"from": _written(wanted.from_s), "to": _written(wanted.to_s)}
@@ -286,7 +286,7 @@ def _date(request: Request, name: str) -> int:
         at = datetime.strptime(text[:19] + "Z", _DATE).replace(tzinfo=UTC)
     except ValueError as problem:
         raise BadQuery(why="from and to look like 2026-11-26T12:00:00Z") from problem
-    return seconds(at)
+    return seconds_of(at)
 
 
 def _written(at_s: int) -> str:

@@ -15,7 +15,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.base.secret import Secret
 from entrenous.connectors.exchange.exchange_access import (
-    Door,
+    PartnerAuth,
     body_of,
     in_json,
     number_in,
@@ -27,18 +27,18 @@ from entrenous.stop.exchange_nouns import (
     ExchangePartner,
     Mark,
     MayNotSubmit,
-    Said,
-    Served,
+    PartnerOpinion,
+    ServedClaim,
     WrongKey,
 )
 from entrenous.stop.exchange_serving import (
-    OfHash,
-    Slice,
+    ChangePage,
+    HashStatus,
     by_hash,
-    dated,
-    look,
+    changes_for,
     number_before,
-    slice_for,
+    seconds_first_seen,
+    update_marks,
 )
 from entrenous.stop.exchange_stores import Exchange
 from entrenous.stop.http.answers import PRIVATE
@@ -88,7 +88,7 @@ class _Submission(msgspec.Struct):
     hashRecords: list[_Submitted]  # noqa: N815
 
 
-def stopncii_app(door: Door) -> Starlette:
+def stopncii_app(door: PartnerAuth) -> Starlette:
     """The API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     routes = [
@@ -103,7 +103,7 @@ def stopncii_app(door: Door) -> Starlette:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    door: Door
+    door: PartnerAuth
     exchange: Exchange
 
     async def fetch(self, request: Request) -> Response:
@@ -147,13 +147,13 @@ class _Api:
     def _page(
         self, partner: ExchangePartner, start_s: int, size: int, token: str
     ) -> dict[str, Any]:
-        seen = look(self.exchange)
+        seen = update_marks(self.exchange)
         if token:
             after, upto = _token(token)
         else:  # only a start time proves what a client has stored: it may crash between pages
             after, upto = number_before(start_s, self.exchange), seen.number
             self.exchange.served.has_read(partner, after)
-        page = slice_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
+        page = changes_for(partner, after, min(upto, seen.number), size, self.exchange.feed)
         hashes = by_hash(partner, page, seen.number, self.exchange)
         records = _records(hashes, self.exchange)
         return {
@@ -164,13 +164,13 @@ class _Api:
             "hashRecords": records,
         }
 
-    def _checkpoint(self, page: Slice, upto: int, seen: Mark, start_s: int) -> int:
+    def _checkpoint(self, page: ChangePage, upto: int, seen: Mark, start_s: int) -> int:
         """A start time that misses nothing, even for a client that stores it after every page."""
         if page.more:
-            return dated([page.reached], self.exchange)[0] if page.reached else start_s
+            return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
         if upto >= seen.number:
             return seen.at_s + 1  # the present could skip changes dated by a slower clock
-        return dated([upto], self.exchange)[0] + 1
+        return seconds_first_seen([upto], self.exchange)[0] + 1
 
     def _record_opinions(
         self, partner: ExchangePartner, said: Mapping[bytes, Stance | None]
@@ -189,15 +189,17 @@ class _Api:
         return len(said.keys() - {bits for bits, _ in served})
 
 
-def _records(hashes: Sequence[OfHash], exchange: Exchange) -> list[dict[str, Any]]:
+def _records(hashes: Sequence[HashStatus], exchange: Exchange) -> list[dict[str, Any]]:
     claims = {case.claim for one in hashes for case in one.cases}
-    said = dict[ClaimId, list[Said]]()
+    said = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.said(claims):
         said.setdefault(opinion.claim, []).append(opinion)
     return [_record(one, said, exchange.name) for one in hashes]
 
 
-def _record(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> dict[str, Any]:
+def _record(
+    one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
+) -> dict[str, Any]:
     ended = "Withdrawn" if one.withdrawn else "Deleted"
     return {
         "lastModtimestamp": one.at_s,
@@ -209,12 +211,14 @@ def _record(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> dict[
     }
 
 
-def _usable_cases(cases: Sequence[Served]) -> Sequence[Served]:
+def _usable_cases(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
     """As many cases as a client can use, live ones first."""
     return sorted(cases, key=lambda case: case.state not in MATCHING)[:_CASES_MAX]
 
 
-def _feedbacks(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> list[dict[str, Any]]:
+def _feedbacks(
+    one: HashStatus, said: Mapping[ClaimId, list[PartnerOpinion]], ours: str
+) -> list[dict[str, Any]]:
     """For an ended hash, only our own feedback against it: the client reads nothing else (3.3)."""
     if not one.live:
         tag = "withdrawn" if one.withdrawn else "suspended"
@@ -225,7 +229,7 @@ def _feedbacks(one: OfHash, said: Mapping[ClaimId, list[Said]], ours: str) -> li
     return [*own, *by_partner.values()]
 
 
-def _feedback(opinion: Said) -> dict[str, Any]:
+def _feedback(opinion: PartnerOpinion) -> dict[str, Any]:
     value = "NotBlocked" if opinion.stance in AGAINST else "Blocked"
     return {"feedbackValue": value, "tags": [], "source": opinion.partner}
 

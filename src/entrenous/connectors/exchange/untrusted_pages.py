@@ -12,7 +12,7 @@ from xml.parsers import expat
 import msgspec
 
 from entrenous.base.limits import PDQ_BYTES
-from entrenous.stop.exchange_nouns import BadPage, BadXml, Record, TooLong
+from entrenous.stop.exchange_nouns import BadPage, BadXml, SourceRecord, TooLong
 
 DEPTH_MAX: Final = 16
 ELEMENTS_MAX: Final = 400_000
@@ -104,14 +104,14 @@ class BadRecord(Exception):
 
 
 def read_all(
-    untrusted: Iterable[Raw], read: Callable[[Raw], Record | None]
-) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    untrusted: Iterable[Raw], read: Callable[[Raw], SourceRecord | None]
+) -> tuple[tuple[SourceRecord, ...], tuple[str, ...]]:
     """Parse records; those for which ``read`` returns None are ignored.
 
     Returns:
         The records, and the reason for each malformed one.
     """
-    records, refused = list[Record](), list[str]()
+    records, refused = list[SourceRecord](), list[str]()
     for number, one in enumerate(untrusted, start=1):
         try:
             record = read(one)

@@ -139,7 +139,7 @@ _PIECE: Final = 64 * 1024  # bytes
 _SILENT_S: Final = 30.0  # httpcore sets no timeout for talking to a proxy
 
 
-class Pace:
+class MinimumRate:
     """A minimum number of bytes per minute, both directions together."""
 
     def __init__(self, least_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -159,14 +159,14 @@ class Pace:
         return self._since_s + PACE_S - self._now_s()
 
 
-_CURRENT_PACE: Final[ContextVar[Pace | None]] = ContextVar("kept", default=None)
+_CURRENT_PACE: Final[ContextVar[MinimumRate | None]] = ContextVar("kept", default=None)
 _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = ContextVar(
     "opened", default=None
 )
 
 
 @contextmanager
-def keeping(pace: Pace) -> Iterator[None]:
+def keeping_rate(pace: MinimumRate) -> Iterator[None]:
     """Make requests over :class:`PacedTransport` keep ``pace``, or time out."""
     before = _CURRENT_PACE.set(pace)
     try:

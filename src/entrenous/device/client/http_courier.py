@@ -10,12 +10,18 @@ from typing import BinaryIO, Final
 
 import httpx
 
-from entrenous.base.environment import BadSetting, Dice, Proxy, SystemDice, is_loopback
+from entrenous.base.environment import (
+    BadSetting,
+    Proxy,
+    RandomSource,
+    SystemRandomSource,
+    is_loopback,
+)
 from entrenous.base.errors import NoSuchBlob, NotUnderstood
 from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.limits import PACE_BYTES_MIN
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.device.client.connections import (
     HEADERS,
     PacedTransport,
@@ -25,37 +31,37 @@ from entrenous.device.client.connections import (
 )
 from entrenous.device.client.relay_request import (
     PAGE_BYTES_MAX,
-    Ask,
     Errand,
     Patience,
     PausedRequests,
+    RelayCall,
     Takes,
-    ask,
     end_of,
+    send_request,
     stream_request,
 )
-from entrenous.wire import relay_json as about
+from entrenous.wire import relay_json
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_status, read_upload
 from entrenous.wire.relay_nouns import (
-    Answered,
     BlobDeposit,
     Envelope,
     EnvelopeStatus,
-    Opening,
+    Evaluation,
     PrekeyBundle,
     Prekeys,
     Protocol,
     RelayLock,
     SendToken,
     TokenBatch,
-    Waiting,
+    VaultUnlock,
+    WaitingEnvelope,
 )
 
 _TIMEOUT: Final = httpx.Timeout(30, connect=10)
 _NAME_BYTES: Final = 16  # of a user name, and of a password, at a proxy
 _CHUNK: Final = 1024 * 1024  # bytes
-_DICE: Final = SystemDice()
+_DICE: Final = SystemRandomSource()
 
 
 class HttpCourier:
@@ -83,14 +89,14 @@ class HttpCourier:
         self._of_wakes = Patience(patience_s, now_s)
         self._of_files = Patience(patience_s, now_s)
 
-    def _ask(self, url: str, what: Ask, patience: Patience | None = None) -> bytes:
+    def _ask(self, url: str, what: RelayCall, patience: Patience | None = None) -> bytes:
         with self._apart.during(what):
-            return ask(self._client, url, what, patience or self._patience)
+            return send_request(self._client, url, what, patience or self._patience)
 
-    def _stream(self, url: str, each_try: Callable[[], Ask], take: Takes) -> None:
+    def _stream(self, url: str, each_try: Callable[[], RelayCall], take: Takes) -> None:
         first = [each_try()]  # its errand is needed now; each_try is called once per try
 
-        def each() -> Ask:
+        def each() -> RelayCall:
             return first.pop() if first else each_try()
 
         with self._apart.during(first[0]):
@@ -99,109 +105,123 @@ class HttpCourier:
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
     ) -> None:
-        body = about.write_mailbox_locks(lock_of(owner), lock_of(close) if close else None)
-        self._ask(url, Ask("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
+        body = relay_json.write_mailbox_locks(
+            token_hash(owner), token_hash(close) if close else None
+        )
+        self._ask(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
 
     def publish_card(self, url: str, mailbox: MailboxId, owner: Secret, card: bytes) -> None:
-        self._ask(url, Ask("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card))
+        self._ask(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/card", owner, card))
 
     def card(self, url: str, mailbox: MailboxId, token: Secret) -> bytes:
         path = f"mailboxes/{to_base64url(mailbox)}/card"
-        return self._ask(url, Ask("GET", path, token, errand=Errand.LETTER))
+        return self._ask(url, RelayCall("GET", path, token, errand=Errand.LETTER))
 
     def publish_prekeys(
         self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId, prekeys: Prekeys
     ) -> int:
-        body = about.write_prekeys(prekeys)
-        answer = self._ask(url, Ask("PUT", _prekeys_path(mailbox, device), owner, body))
-        return about.read_key_count(answer)
+        body = relay_json.write_prekeys(prekeys)
+        answer = self._ask(url, RelayCall("PUT", _prekeys_path(mailbox, device), owner, body))
+        return relay_json.read_key_count(answer)
 
     def prekey_count(self, url: str, mailbox: MailboxId, owner: Secret, device: DeviceId) -> int:
-        answer = self._ask(url, Ask("GET", _prekeys_path(mailbox, device), owner))
-        return about.read_key_count(answer)
+        answer = self._ask(url, RelayCall("GET", _prekeys_path(mailbox, device), owner))
+        return relay_json.read_key_count(answer)
 
     def claim_prekeys(
         self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId
     ) -> PrekeyBundle:
         path = f"{_prekeys_path(mailbox, device)}/claim"
-        answer = self._ask(url, Ask("POST", path, token, errand=Errand.LETTER))
-        return about.read_bundle(answer, device)
+        answer = self._ask(url, RelayCall("POST", path, token, errand=Errand.LETTER))
+        return relay_json.read_bundle(answer, device)
 
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(token.lock)}"
-        self._ask(url, Ask("PUT", path, owner, about.write_send_token(token)))
+        self._ask(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
 
     def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
-        path, body = f"mailboxes/{to_base64url(mailbox)}/tokens", about.write_batch(batch)
-        return about.read_held(self._ask(url, Ask("POST", path, owner, body)))
+        path, body = f"mailboxes/{to_base64url(mailbox)}/tokens", relay_json.write_batch(batch)
+        return relay_json.read_held(self._ask(url, RelayCall("POST", path, owner, body)))
 
     def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
-        self._ask(url, Ask("DELETE", path, owner))
+        self._ask(url, RelayCall("DELETE", path, owner))
 
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
         path = f"mailboxes/{to_base64url(envelope.mailbox)}/envelopes/{to_base64url(envelope.id)}"
-        body = about.write_envelope(envelope)
-        self._ask(url, Ask("PUT", path, token, body, errand=Errand.LETTER))
+        body = relay_json.write_envelope(envelope)
+        self._ask(url, RelayCall("PUT", path, token, body, errand=Errand.LETTER))
 
-    def waiting(self, url: str, mailbox: MailboxId, owner: Secret, after: int) -> list[Waiting]:
+    def waiting(
+        self, url: str, mailbox: MailboxId, owner: Secret, after: int
+    ) -> list[WaitingEnvelope]:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes?after={after}"
-        return about.read_waiting(self._ask(url, Ask("GET", path, owner, limit=PAGE_BYTES_MAX)))
+        return relay_json.read_waiting(
+            self._ask(url, RelayCall("GET", path, owner, limit=PAGE_BYTES_MAX))
+        )
 
     def acknowledge(
         self, url: str, mailbox: MailboxId, owner: Secret, envelope: EnvelopeId
     ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/envelopes/{to_base64url(envelope)}"
-        self._ask(url, Ask("DELETE", path, owner))
+        self._ask(url, RelayCall("DELETE", path, owner))
 
     def withdraw(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/withdraw"
-        what = Ask("POST", path, withdraw_token, errand=Errand.OF_NOBODY)  # each second counts
-        return about.read_look(self._ask(url, what))
+        what = RelayCall(
+            "POST", path, withdraw_token, errand=Errand.OF_NOBODY
+        )  # each second counts
+        return relay_json.read_look(self._ask(url, what))
 
     def state(self, url: str, envelope: EnvelopeId, withdraw_token: Secret) -> EnvelopeStatus:
         path = f"envelopes/{to_base64url(envelope)}/state"
-        what = Ask("GET", path, withdraw_token, errand=Errand.LOOK)
-        return about.read_look(self._ask(url, what))
+        what = RelayCall("GET", path, withdraw_token, errand=Errand.LOOK)
+        return relay_json.read_look(self._ask(url, what))
 
     def open_share(
         self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes
     ) -> Secret:
-        path, body = f"shares/{to_base64url(envelope)}/open", about.write_attempt(attempt)
-        return about.read_share(self._ask(url, Ask("POST", path, open_token, body)))
+        path, body = f"shares/{to_base64url(envelope)}/open", relay_json.write_attempt(attempt)
+        return relay_json.read_share(self._ask(url, RelayCall("POST", path, open_token, body)))
 
     def finish(self, url: str, envelope: EnvelopeId, open_token: Secret, attempt: bytes) -> None:
-        body = about.write_attempt(attempt)
-        self._ask(url, Ask("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body))
+        body = relay_json.write_attempt(attempt)
+        self._ask(
+            url, RelayCall("POST", f"shares/{to_base64url(envelope)}/finish", open_token, body)
+        )
 
     def make_lock(self, lock: RelayLock, owner: Secret) -> None:
-        body = about.write_unlock_lock(lock_of(lock.unlock_token))
+        body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock"
-        self._ask(lock.relay_url, Ask("PUT", path, owner, body))
+        self._ask(lock.relay_url, RelayCall("PUT", path, owner, body))
 
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Answered:
+    def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/evaluate"
-        question = Ask("POST", path, lock.unlock_token, about.write_question(blinded))
-        return about.read_answer(self._ask(lock.relay_url, question))
+        question = RelayCall("POST", path, lock.unlock_token, relay_json.write_question(blinded))
+        return relay_json.read_answer(self._ask(lock.relay_url, question))
 
-    def note_opened(self, url: str, mailbox: MailboxId, owner: Secret, opening: Opening) -> None:
+    def note_opened(
+        self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
+    ) -> None:
         path = f"mailboxes/{to_base64url(mailbox)}/lock/opened"
-        self._ask(url, Ask("POST", path, owner, about.write_opened(opening)))
+        self._ask(url, RelayCall("POST", path, owner, relay_json.write_opened(opening)))
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
-        self._ask(url, Ask("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close))
+        self._ask(url, RelayCall("POST", f"mailboxes/{to_base64url(mailbox)}/lock/reset", close))
 
     def renew_lock(self, lock: RelayLock, owner: Secret) -> None:
-        body = about.write_unlock_lock(lock_of(lock.unlock_token))
+        body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/renew"
-        self._ask(lock.relay_url, Ask("POST", path, owner, body))
+        self._ask(lock.relay_url, RelayCall("POST", path, owner, body))
 
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
-        body = about.write_close_lock(lock_of(close))
-        self._ask(url, Ask("PUT", f"mailboxes/{to_base64url(mailbox)}/close-lock", owner, body))
+        body = relay_json.write_close_lock(token_hash(close))
+        self._ask(
+            url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/close-lock", owner, body)
+        )
 
     def close_mailbox(self, url: str, mailbox: MailboxId, token: Secret) -> None:
-        self._ask(url, Ask("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
+        self._ask(url, RelayCall("DELETE", f"mailboxes/{to_base64url(mailbox)}", token))
 
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether something waits; a relay answers 204 without a body for "nothing".
@@ -210,7 +230,7 @@ class HttpCourier:
         would do the same, so the rest of the time (up to ``patience_s``) passes here.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
-        if self._ask(url, Ask("GET", path, owner), self._of_wakes):
+        if self._ask(url, RelayCall("GET", path, owner), self._of_wakes):
             return True
         left_s = seconds - (self._now_s() - began_s)
         if (rest_s := min(left_s, self._patience_s)) > 0:
@@ -218,7 +238,7 @@ class HttpCourier:
         return False
 
     def status(self, url: str) -> tuple[Protocol, datetime | None]:
-        return read_status(self._ask(url, Ask("GET", "status", errand=Errand.OF_NOBODY)))
+        return read_status(self._ask(url, RelayCall("GET", "status", errand=Errand.OF_NOBODY)))
 
     def bring_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: bytes | BinaryIO, start: int = 0
@@ -233,8 +253,10 @@ class HttpCourier:
         }
         path = _blob_path(deposit.mailbox, deposit.id)
 
-        def each_try() -> Ask:
-            return Ask("PUT", path, token, _body_from(data, start), said, errand=Errand.LETTER)
+        def each_try() -> RelayCall:
+            return RelayCall(
+                "PUT", path, token, _body_from(data, start), said, errand=Errand.LETTER
+            )
 
         self._stream(url, each_try, end_of)
 
@@ -242,7 +264,7 @@ class HttpCourier:
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
         try:
-            what = Ask("GET", _blob_path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
+            what = RelayCall("GET", _blob_path(mailbox, blob), withdraw_token, errand=Errand.LETTER)
             told = self._ask(url, what)
         except NoSuchBlob:
             return 0
@@ -256,8 +278,8 @@ class HttpCourier:
     ) -> None:
         coming = _Download(writer, start)
 
-        def each_try() -> Ask:
-            return Ask(
+        def each_try() -> RelayCall:
+            return RelayCall(
                 "GET", f"blobs/{to_base64url(blob)}", fetch_token, headers=coming.range_header()
             )
 
@@ -322,7 +344,7 @@ class RelayClient(httpx.Client):
 
 
 def new_client(
-    authorities: Path | None = None, proxy: Proxy | None = None, dice: Dice = _DICE
+    authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _DICE
 ) -> RelayClient:
     """Create a client for TLS 1.3 or newer, without redirects or cookies, with connections per
     token.
@@ -339,7 +361,9 @@ def new_client(
     )
 
 
-def proxy_route_for(url: httpx.URL, proxy: Proxy | None, dice: Dice = _DICE) -> ProxyRoute | None:
+def proxy_route_for(
+    url: httpx.URL, proxy: Proxy | None, dice: RandomSource = _DICE
+) -> ProxyRoute | None:
     """Return the proxy for a URL, with random credentials; None for this machine."""
     if proxy is None or is_loopback(url.host):
         return None

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import httpx
 
 from entrenous.base import errors
-from entrenous.base.environment import Dice, is_loopback
+from entrenous.base.environment import RandomSource, is_loopback
 from entrenous.base.errors import (
     DiskFull,
     EntrenousError,
@@ -31,7 +31,7 @@ from entrenous.base.errors import (
 from entrenous.base.limits import PACE_BYTES_MIN, PROTOCOL_VERSION
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import NotAPoint
-from entrenous.device.client.connections import SMALL_BYTES, Pace, keeping
+from entrenous.device.client.connections import SMALL_BYTES, MinimumRate, keeping_rate
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import MEDIA_TYPE, read_problem
 from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
@@ -114,7 +114,7 @@ class Errand(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RelayCall:
     """A request below ``/v1/`` of a relay, whose answer may have ``limit`` bytes.
 
     A chunked ``body`` needs a ``Content-Length`` in ``headers``.
@@ -133,7 +133,7 @@ class Ask:
 Takes = Callable[[httpx.Response], None]
 
 
-def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
+def send_request(client: httpx.Client, url: str, what: RelayCall, patience: Patience) -> bytes:
     """Send a request and return the body of the answer.
 
     Raises:
@@ -154,7 +154,7 @@ def ask(client: httpx.Client, url: str, what: Ask, patience: Patience) -> bytes:
 def stream_request(  # noqa: PLR0913, PLR0917
     client: httpx.Client,
     url: str,
-    each_try: Callable[[], Ask],
+    each_try: Callable[[], RelayCall],
     take: Takes,
     patience: Patience,
     least_bytes: int,
@@ -184,7 +184,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
             return _relay_error(answer, _read_body(answer, SMALL_BYTES), host)
 
     try:
-        with keeping(Pace(least_bytes)):
+        with keeping_rate(MinimumRate(least_bytes)):
             error = patience(host, exchange)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
@@ -208,14 +208,14 @@ def _naming_certificate_errors(host: str) -> Iterator[None]:
         raise NotProven(host=host) from None
 
 
-def _headers(what: Ask) -> dict[str, str]:
+def _headers(what: RelayCall) -> dict[str, str]:
     headers = {SPOKEN: str(PROTOCOL_VERSION), **what.headers}
     if what.token is not None:
         headers["Authorization"] = f"Bearer {to_base64url(what.token.reveal())}"
     return headers
 
 
-def _least_bytes(what: Ask) -> int:
+def _least_bytes(what: RelayCall) -> int:
     """Return the required bytes per minute: few for large transfers, so that slow lines finish
     them.
     """
@@ -280,7 +280,7 @@ class PausedRequests:
     def __init__(
         self,
         longest_s: float,
-        dice: Dice,
+        dice: RandomSource,
         rest: Callable[[], None] | None = None,
         now_s: Callable[[], float] = time.monotonic,
         sleep_s: Callable[[float], None] = time.sleep,
@@ -296,7 +296,7 @@ class PausedRequests:
         self._ended_s = self._due_s = now_s()
 
     @contextmanager
-    def during(self, what: Ask) -> Iterator[None]:
+    def during(self, what: RelayCall) -> Iterator[None]:
         """Wait until this request may be sent; leave the context when it is finished."""
         if what.errand is Errand.OF_NOBODY:
             yield
@@ -327,7 +327,7 @@ class PausedRequests:
         return self._longest_s * drawn / (1 << 8 * _RANDOM_BYTES)
 
 
-def _errand_key(what: Ask) -> tuple[Errand, bytes]:
+def _errand_key(what: RelayCall) -> tuple[Errand, bytes]:
     """Return the errand: own requests are all one, and so are those with the same letter token."""
     is_letter = what.errand is Errand.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

@@ -30,7 +30,7 @@ from entrenous.fingerprint.nouns import Candidate
 from entrenous.watermark.verdict import Trace
 
 if TYPE_CHECKING:
-    from entrenous.device.store.picture_looks import Looks
+    from entrenous.device.store.picture_looks import PictureRecords
 
 
 _MESSAGES: Final = "message"
@@ -57,7 +57,7 @@ class VaultLedger:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._looks: Looks | None = None  # read once, when first needed
+        self._looks: PictureRecords | None = None  # read once, when first needed
 
     def record(self, message: Message) -> None:
         """Insert a message, or replace the one with its id."""
@@ -191,11 +191,11 @@ class VaultLedger:
         )
         return (*seen.damaged, *never)
 
-    def _seen(self) -> "Looks":
-        from entrenous.device.store.picture_looks import Looks  # noqa: PLC0415 - loads OpenCV
+    def _seen(self) -> "PictureRecords":
+        from entrenous.device.store.picture_looks import PictureRecords  # noqa: PLC0415 - loads OpenCV
 
         if self._looks is None:
-            self._looks = Looks.read(self._vault.items(_LOOKS))
+            self._looks = PictureRecords.read(self._vault.items(_LOOKS))
         return self._looks
 
     def note(self, trace: Trace) -> None:

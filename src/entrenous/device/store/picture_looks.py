@@ -12,7 +12,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.keypoints import Vocabulary
 from entrenous.fingerprint.linear_scan import Words, as_words
 from entrenous.fingerprint.nouns import Candidate
-from entrenous.fingerprint.pdq import orientations, seen_pixels
+from entrenous.fingerprint.pdq import orientations, pixels_on_white
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import Layouts, PictureRecord, read_picture_record
 
@@ -24,7 +24,7 @@ Place = tuple[MessageId, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class PictureRecords:
     """All distinct picture records, and the pictures that have them; ``hashes`` are (L, 4) words.
 
     ``damaged`` are pictures whose record cannot be read.
@@ -66,12 +66,12 @@ class Looks:
         bits = nearest_bits(self.hashes, found)
         worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
         where: dict[int, frozenset[int]] = {}
-        for vote in self.gallery.votes(seen_pixels(found), Vocabulary.shipped()):
+        for vote in self.gallery.votes(pixels_on_white(found), Vocabulary.shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))
         if max(map(len, where.values()), default=0) < _ENOUGH_KEYPOINTS and len(order):
-            order = _interleave(order, np.argsort(self.layouts.differences(seen_pixels(found))))
+            order = _interleave(order, np.argsort(self.layouts.differences(pixels_on_white(found))))
         return list(self._candidates(order[:limit].tolist(), where, bits))
 
     def _candidates(

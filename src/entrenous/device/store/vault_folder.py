@@ -51,7 +51,7 @@ _FEW_TRIES: Final = 3  # from so many tries left, their number is shown
 
 
 @dataclass(frozen=True, slots=True)
-class RelayPart:
+class RelayShare:
     """The relay's share of a key (64 bytes, or none), and the tries left, or ``kept_here``.
 
     ``outdated``: the relay does not know the newest token yet, so older copies still open.
@@ -64,11 +64,11 @@ class RelayPart:
 
 
 #: Returns the relay's share of the key for a stretched passphrase.
-AskRelay = Callable[[RelayLock, Secret], RelayPart]
+AskRelay = Callable[[RelayLock, Secret], RelayShare]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class KeyTerms:
     """How one key is derived; ``first`` is the first schema's way, without a relay."""
 
     salt: bytes
@@ -93,10 +93,10 @@ class Unlocked:
 
     home: Path
     vault: SqlcipherVault
-    terms: Terms
+    terms: KeyTerms
     stretched: Secret
-    part: RelayPart
-    pending: Terms | None = None
+    part: RelayShare
+    pending: KeyTerms | None = None
     asked: int = 0
     missed: int = 0
 
@@ -151,9 +151,9 @@ def clear_away(home: Path, *, folder_too: bool) -> None:
             home.rmdir()
 
 
-def no_relay(_: RelayLock, __: Secret) -> RelayPart:
+def no_relay(_: RelayLock, __: Secret) -> RelayShare:
     """Answer without asking, so that only a vault without a relay's lock opens."""
-    return RelayPart()
+    return RelayShare()
 
 
 def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
@@ -176,21 +176,23 @@ def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
         raise
 
 
-def new_terms(lock: RelayLock | None) -> Terms:
+def new_terms(lock: RelayLock | None) -> KeyTerms:
     """Return a fresh salt at the current cost."""
-    return Terms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
+    return KeyTerms(secrets.token_bytes(SALT_BYTES), Cost(), lock)
 
 
-def change_key(unlocked: Unlocked, terms: Terms, stretched: Secret, part: RelayPart) -> Unlocked:
+def change_key(
+    unlocked: Unlocked, terms: KeyTerms, stretched: Secret, part: RelayShare
+) -> Unlocked:
     """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
     home = unlocked.home
-    write_head(home, Head(unlocked.terms, terms))
+    write_head(home, VaultHead(unlocked.terms, terms))
     unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
-    write_head(home, Head(terms))
+    write_head(home, VaultHead(terms))
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
-def lock_empty(unlocked: Unlocked, terms: Terms, part: RelayPart) -> Unlocked:
+def lock_empty(unlocked: Unlocked, terms: KeyTerms, part: RelayShare) -> Unlocked:
     """Like :func:`change_key`, for an empty vault.
 
     It becomes a device at its first change; its head then names its lock from the start.
@@ -212,20 +214,20 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
     stretched = stretch(passphrase, terms.salt, terms.cost)
     vault = SqlcipherVault(home, _derive_key(home, terms, stretched, NO_OUTPUT), held=held)
     vault.before_first_change(lambda: _write_first_head(home, terms))
-    return Unlocked(home, vault, terms, stretched, RelayPart())
+    return Unlocked(home, vault, terms, stretched, RelayShare())
 
 
-def _write_first_head(home: Path, terms: Terms) -> None:
+def _write_first_head(home: Path, terms: KeyTerms) -> None:
     """Write the head before the first change: content of a vault without a head would be lost."""
     if not has_vault(home):
-        write_head(home, Head(terms))
+        write_head(home, VaultHead(terms))
 
 
 def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlocked:
-    head, part, asked = read_head(home), RelayPart(), 0
+    head, part, asked = read_head(home), RelayShare(), 0
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch(passphrase, terms.salt, terms.cost)
-        part = ask(terms.lock, stretched) if terms.lock else RelayPart()
+        part = ask(terms.lock, stretched) if terms.lock else RelayShare()
         asked += part.tries is not None
         key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
@@ -236,7 +238,7 @@ def _open_with(home: Path, passphrase: Secret, ask: AskRelay, held: int) -> Unlo
     raise _wrong_passphrase(part)
 
 
-def _open_vault(home: Path, key: Secret, held: int, part: RelayPart) -> SqlcipherVault:
+def _open_vault(home: Path, key: Secret, held: int, part: RelayShare) -> SqlcipherVault:
     try:
         return SqlcipherVault(home, key, held=held)
     except WrongPassphrase:
@@ -244,30 +246,30 @@ def _open_vault(home: Path, key: Secret, held: int, part: RelayPart) -> Sqlciphe
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class VaultHead:
     """How the key is derived, and how after a pending change of it."""
 
-    now: Terms
-    next: Terms | None = None
+    now: KeyTerms
+    next: KeyTerms | None = None
 
 
-def _finish_key_change(unlocked: Unlocked, head: Head) -> Unlocked:
+def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
     """Drop the other key from the head, but keep the token of an unfinished first lock."""
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:
         return replace(unlocked, pending=head.next)
     if head.next is not None:
-        write_head(unlocked.home, Head(unlocked.terms))
+        write_head(unlocked.home, VaultHead(unlocked.terms))
     return unlocked
 
 
-def _wrong_passphrase(part: RelayPart) -> WrongPassphrase | Locked:
+def _wrong_passphrase(part: RelayShare) -> WrongPassphrase | Locked:
     if part.tries is None or part.tries > _FEW_TRIES:
         return WrongPassphrase()
     return FewTriesLeft(tries=part.tries) if part.tries else Locked()
 
 
-def _derive_key(home: Path, terms: Terms, stretched: Secret, output: Secret) -> Secret:
+def _derive_key(home: Path, terms: KeyTerms, stretched: Secret, output: Secret) -> Secret:
     try:
         secret = (home / "device.key").read_bytes()
         if terms.first:
@@ -312,31 +314,31 @@ def has_vault(home: Path) -> bool:
     return (home / _FILE).is_file()
 
 
-def read_head(home: Path) -> Head:
+def read_head(home: Path) -> VaultHead:
     """Read the head of the vault in ``home``; raises BadRecord."""
     try:
         read = msgspec.json.decode((home / _FILE).read_bytes(), type=_Head)
         if read.schema not in (FIRST_SCHEMA, SCHEMA):
             raise BadRecord(kind="vault head")
-        now = _terms(read, first=read.schema == FIRST_SCHEMA)
-        return Head(now, None if read.next is None else _terms(read.next))
+        now = _decode_terms(read, first=read.schema == FIRST_SCHEMA)
+        return VaultHead(now, None if read.next is None else _decode_terms(read.next))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadRecord(kind="vault head") from None
 
 
-def write_head(home: Path, head: Head) -> None:
+def write_head(home: Path, head: VaultHead) -> None:
     """Replace the head atomically; durable on return."""
-    now, after = _shape(head.now), None if head.next is None else _shape(head.next)
+    now, after = _encode_terms(head.now), None if head.next is None else _encode_terms(head.next)
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_SCHEMA if head.now.first else SCHEMA
     shape = _Head(schema, now.salt, *cost, now.lock, after)
     write_private(home / _FILE, msgspec.json.encode(shape))
 
 
-def _terms(read: _Head | _Terms, *, first: bool = False) -> Terms:
+def _decode_terms(read: _Head | _Terms, *, first: bool = False) -> KeyTerms:
     """Decode terms; raises ValueError if they are invalid."""
     cost = Cost(read.memory_kib, read.passes, read.lanes)
-    return Terms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
+    return KeyTerms(read.salt, cost, None if read.lock is None else _decode_lock(read.lock), first)
 
 
 def _decode_lock(read: _Lock) -> RelayLock:
@@ -349,7 +351,7 @@ def _decode_lock(read: _Lock) -> RelayLock:
     return RelayLock(read.relay_url, MailboxId(read.mailbox), newest, tuple(earlier))
 
 
-def _shape(terms: Terms) -> _Terms:
+def _encode_terms(terms: KeyTerms) -> _Terms:
     cost, lock = terms.cost, terms.lock
     shape = None
     if lock is not None:

@@ -16,7 +16,7 @@ from entrenous.media.copies.copy_check import (
     load_decoder_module,
 )
 from entrenous.media.copies.cursor import NotACopy
-from entrenous.media.sandbox.confinement import QUESTIONS, import_late, read_from, write_to
+from entrenous.media.sandbox.confinement import REQUEST_FD, import_late, read_from, write_to
 from entrenous.media.sandbox.fork_server import serve
 from entrenous.media.sandbox.picture_child import load
 
@@ -35,10 +35,10 @@ def main(memory_bytes: int, cpu_s: int, decoders: Decoders) -> None:
 
 
 def _answer(answers: int) -> None:
-    place, size = QUESTION.unpack(read_from(QUESTIONS, QUESTION.size))
+    place, size = QUESTION.unpack(read_from(REQUEST_FD, QUESTION.size))
     media_type = list(FORMS)[place]
     try:
-        for _ in check_copy(read_from(QUESTIONS, size), media_type):
+        for _ in check_copy(read_from(REQUEST_FD, size), media_type):
             write_to(answers, BEAT)
     except NotACopy:
         write_to(answers, NO_COPY)

@@ -244,11 +244,11 @@ def _step(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
     return struct.pack("<HBBI", code, yes, no, value)
 
 
-QUESTIONS: Final = 0
+REQUEST_FD: Final = 0
 _PART_BYTES: Final = 1 << 20
 
 
-def set_answers_apart() -> int:
+def reserve_answer_fd() -> int:
     """Return a descriptor for answers, separate from anything that libraries print."""
     answers = os.dup(1)
     os.dup2(2, 1)

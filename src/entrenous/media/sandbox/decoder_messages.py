@@ -13,24 +13,24 @@ from entrenous.base.audio_video import (
     Clip,
     ClipBroken,
     ClipCutShort,
+    ClipFormat,
     ClipTooLong,
-    Coded,
     Colours,
-    Cut,
     Frame,
+    FramePrediction,
+    FrameSelection,
     FramesTooLarge,
     FramesUnknown,
     NoFrames,
     NotASound,
-    Shown,
     Silence,
     Sound,
     SoundBroken,
     SoundEncoding,
     SoundFormat,
+    SoundTiming,
     SoundTooLong,
     SoundUnknown,
-    Timing,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import (
@@ -44,8 +44,8 @@ from entrenous.base.picture import (
     CutShort,
     DecoderGaveUp,
     Encoding,
-    FullSize,
     NotAPicture,
+    OriginalSize,
     Picture,
     PictureFormat,
     TooManyPixels,
@@ -70,7 +70,7 @@ _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 _SIDES: Final = ("width_px", "height_px")
 _TABLES_MAX: Final = 2
 _JPEG_SIDE_MAX: Final = 65_535  # ITU-T T.81, B.2.2: 16 bits
-_NOT_SHRUNK: Final = FullSize(0, 0)
+_NOT_SHRUNK: Final = OriginalSize(0, 0)
 _LUMA_ALONE: Final = 2  # value of the "grey" field
 _PROFILE_BYTES_MAX: Final = 65_536
 
@@ -148,7 +148,7 @@ def read_picture_answer(read: Read, kind: PictureFormat, *, luma: bool = False) 
 
 def _read_picture(read: Read, kind: PictureFormat, *, luma: bool) -> Picture:
     head = _PICTURE.unpack(read(_PICTURE.size))
-    width, height, full = *head[:2], FullSize(*head[2:4], *map(bool, head[4:6]))
+    width, height, full = *head[:2], OriginalSize(*head[2:4], *map(bool, head[4:6]))
     format_index, grey, lossless, has_alpha, subsampling, tables, profile_bytes = head[6:]
     sizes = width * height, full.width_px * full.height_px
     if not 0 < sizes[0] <= PICTURE_PIXELS_MAX >= sizes[1]:
@@ -206,7 +206,7 @@ _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 _END: Final = b"E"
 
 
-def write_clip_question(untrusted_data: bytes, cut: Cut) -> bytes:
+def write_clip_question(untrusted_data: bytes, cut: FrameSelection) -> bytes:
     """The header of a request; the file follows it."""
     format_index = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
     return CLIP_QUESTION.pack(len(untrusted_data), *format_index)
@@ -260,11 +260,11 @@ def read_clip_answer(read: Read) -> Clip:
     if not 0.0 <= length <= CLIP_LENGTH_S_MAX:
         raise ValueError("a clip of impossible length")
     rate, aspect = Fraction(up, down), Fraction(across, along)
-    shown = Shown(width, height, rate, length, Colours(*codes), aspect)
+    shown = ClipFormat(width, height, rate, length, Colours(*codes), aspect)
     return Clip(shown, _frames(read, shown))
 
 
-def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
+def _frames(read: Read, shown: ClipFormat) -> Iterator[Frame]:
     before = -math.inf
     while (word := read(1)) == b"F":
         at_s, coded = _FRAME.unpack(read(_FRAME.size))
@@ -272,7 +272,7 @@ def _frames(read: Read, shown: Shown) -> Iterator[Frame]:
             raise ValueError("frames out of time order")
         before = at_s
         planes = read(shown.frame_bytes)
-        yield Frame(at_s, shown.width_px, shown.height_px, planes, Coded(coded))
+        yield Frame(at_s, shown.width_px, shown.height_px, planes, FramePrediction(coded))
     if word != _END:
         raise _clip_failure(word, read)
 
@@ -319,7 +319,7 @@ def write_sound_answer(sound: Sound) -> Iterator[bytes]:
     yield sound.samples
 
 
-def _write_timing(timing: Timing) -> bytes:
+def _write_timing(timing: SoundTiming) -> bytes:
     silences = (_SILENCE.pack(one.before, one.length) for one in timing.silences)
     return _TIMING.pack(timing.ahead, len(timing.silences)) + b"".join(silences)
 
@@ -355,7 +355,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     if mono_hz and (rate, channels) != (mono_hz, 1):
         raise ValueError("more than was asked for")
     timing = _timing(read, count, round(SOUND_LENGTH_S_MAX * rate))
-    if mono_hz and timing != Timing():
+    if mono_hz and timing != SoundTiming():
         raise ValueError("more than was asked for")
     samples = read(4 * count * channels)
     import numpy as np  # noqa: PLC0415 - only sounds need it
@@ -366,7 +366,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
     return Sound(rate, channels, samples, encoding, timing)
 
 
-def _timing(read: Read, count: int, most: int) -> Timing:
+def _timing(read: Read, count: int, most: int) -> SoundTiming:
     """The timing of a sound of ``count`` samples; no silence may be longer than ``most``.
 
     Raises:
@@ -376,7 +376,7 @@ def _timing(read: Read, count: int, most: int) -> Timing:
     if several > _SILENCES_MAX:
         raise ValueError("too many silences")
     silences = tuple(Silence(*_SILENCE.unpack(read(_SILENCE.size))) for _ in range(several))
-    timing = Timing(ahead, silences)
+    timing = SoundTiming(ahead, silences)
     if ahead > count + timing.silent:
         raise ValueError("a picture that begins after its sound")
     if any(one.before >= count or one.length > most for one in silences):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-from entrenous.base.audio_video import Clip, ClipBroken, Cut, Frame, Sound, SoundBroken
+from entrenous.base.audio_video import Clip, ClipBroken, Frame, FrameSelection, Sound, SoundBroken
 from entrenous.base.picture import DecoderGaveUp, NotAPicture, Picture, PictureFormat
 from entrenous.media.completeness import clip_container_of
 from entrenous.media.file_kind import kind_of
@@ -121,14 +121,14 @@ class PictureDecoder:
 
 _TRACK_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.track_child")
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
-_EVERYTHING: Final = Cut()
+_EVERYTHING: Final = FrameSelection()
 _CHILD_FAILED: Final = (OSError, EOFError, ValueError, MemoryError)
 
 
 @contextmanager
 def decode_clip_untrusted(
     untrusted_data: bytes,
-    cut: Cut = _EVERYTHING,
+    cut: FrameSelection = _EVERYTHING,
     *,
     limits: Limits = _CLIP_LIMITS,
     command: Sequence[str] = (*_TRACK_CHILD, "clip"),
@@ -153,7 +153,7 @@ def decode_clip_untrusted(
         child.end()
 
 
-def _ask(child: Child, untrusted_data: bytes, cut: Cut, wall_s: float) -> Clip:
+def _ask(child: Child, untrusted_data: bytes, cut: FrameSelection, wall_s: float) -> Clip:
     child.allow(wall_s)
     try:
         child.write(write_clip_question(untrusted_data, cut))

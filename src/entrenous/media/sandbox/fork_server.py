@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from entrenous.base.picture import PictureFormat
 from entrenous.media.sandbox.confinement import (
-    QUESTIONS,
+    REQUEST_FD,
     Limits,
     confine_process,
     prepare,
@@ -64,7 +64,7 @@ def _answer(
 ) -> NoReturn:
     """Become the child."""
     try:
-        os.dup2(questions, QUESTIONS)
+        os.dup2(questions, REQUEST_FD)
         os.dup2(answered, _ANSWERS)
         os.closerange(3, _INHERITED_MAX)
         walls = confine_process(

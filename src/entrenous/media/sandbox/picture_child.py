@@ -9,11 +9,11 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import PictureFormat
 from entrenous.media.picture_reader import load_decoder, read_picture
 from entrenous.media.sandbox.confinement import (
-    QUESTIONS,
+    REQUEST_FD,
     confine_process,
     keep_freed_memory,
     read_from,
-    set_answers_apart,
+    reserve_answer_fd,
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import (
@@ -31,7 +31,7 @@ _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlug
 
 
 def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
-    answers = set_answers_apart()
+    answers = reserve_answer_fd()
     for kind in kinds:
         load(kind)
     walls = confine_process(
@@ -55,9 +55,9 @@ def load(kind: PictureFormat) -> None:
 
 def answer_all(answers: int) -> None:
     """Answer requests until standard input ends."""
-    while head := read_from(QUESTIONS, PICTURE_QUESTION.size):
+    while head := read_from(REQUEST_FD, PICTURE_QUESTION.size):
         size, at_least_px, luma = PICTURE_QUESTION.unpack(head)
-        for part in answer(read_from(QUESTIONS, size), at_least_px, luma=luma):
+        for part in answer(read_from(REQUEST_FD, size), at_least_px, luma=luma):
             write_to(answers, part)
 
 

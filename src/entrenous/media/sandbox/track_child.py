@@ -4,15 +4,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 
-from entrenous.base.audio_video import Cut
+from entrenous.base.audio_video import FrameSelection
 from entrenous.base.errors import EntrenousError
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import (
-    QUESTIONS,
+    REQUEST_FD,
     confine_process,
     import_late,
     read_from,
-    set_answers_apart,
+    reserve_answer_fd,
     write_to,
 )
 from entrenous.media.sandbox.decoder_messages import (
@@ -28,7 +28,7 @@ from entrenous.media.sound_reader import read_sound
 
 
 def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -> None:
-    answers = set_answers_apart()
+    answers = reserve_answer_fd()
     warnings.simplefilter("ignore")  # an untrusted file must not print warnings
     import_late()
     walls = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
@@ -38,18 +38,18 @@ def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -
 
 
 def _clip() -> Iterator[bytes]:
-    size, *cut = CLIP_QUESTION.unpack(read_from(QUESTIONS, CLIP_QUESTION.size))
+    size, *cut = CLIP_QUESTION.unpack(read_from(REQUEST_FD, CLIP_QUESTION.size))
     try:
-        with read_clip(read_from(QUESTIONS, size), Cut(*cut)) as clip:
+        with read_clip(read_from(REQUEST_FD, size), FrameSelection(*cut)) as clip:
             yield from write_clip_answer(clip)
     except EntrenousError as failure:
         yield write_clip_failure(failure)
 
 
 def _sound() -> Iterator[bytes]:
-    size, mono_hz = SOUND_QUESTION.unpack(read_from(QUESTIONS, SOUND_QUESTION.size))
+    size, mono_hz = SOUND_QUESTION.unpack(read_from(REQUEST_FD, SOUND_QUESTION.size))
     try:
-        yield from write_sound_answer(read_sound(read_from(QUESTIONS, size), mono_hz))
+        yield from write_sound_answer(read_sound(read_from(REQUEST_FD, size), mono_hz))
     except EntrenousError as failure:
         yield write_sound_failure(failure)
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.errors import as_typed
-from entrenous.device.commands import device_of
+from entrenous.base.errors import shell_quoted
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import pass_age_gate
 from entrenous.respond.case_file import all_cases, find_case
@@ -26,11 +26,17 @@ from entrenous.respond.open_case import (
     add_statement,
     describe_case,
     open_case,
-    under_18_after_all,
+    record_minor,
 )
 from entrenous.terminal.media_files import read_media
-from entrenous.terminal.output import put_json, say
-from entrenous.terminal.typed_input import SAFER, line_typed, refuse_two, text_typed, time_option
+from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.typed_input import (
+    SAFER,
+    read_typed_line,
+    read_typed_text,
+    refuse_two_stdin_options,
+    time_option,
+)
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -95,7 +101,7 @@ def open_(
     if name is None:  # before the vault is opened, so that help lines are shown in any case
         age = _age(adults=adults, under_18=under_18)
         pass_age_gate(age, situation.places, SystemClock().now().date())
-    with device_of(context) as device:
+    with opened_device(context) as device:
         if name is None:
             trace = None if from_trace is None else _trace(from_trace, device)
             case = open_case(trace, situation, age, device)
@@ -104,10 +110,10 @@ def open_(
         answer_case(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
-            say(f"  {how_to_name_a_place(case)}")
-        say()
+            print_line(f"  {how_to_name_a_place(case)}")
+        print_line()
         for advice in BEFORE_CAPTURE:
-            say(f"  {advice}")
+            print_line(f"  {advice}")
 
 
 def about(
@@ -123,29 +129,29 @@ def about(
 ) -> None:
     """Add to what a case is about; the choice of routes depends on it."""
     more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         if under_18:
-            under_18_after_all(name, more, device)
+            record_minor(name, more, device)
         answer_case(describe_case(name, more, device), device, as_json=as_json)
 
 
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
     """Every case, newest first."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         known = all_cases(device)
         if as_json:
             shown = [case_json(case, device) for case in known]
             put_json({"schema": "entrenous/cases/1", "cases": shown})
             return
     for case in known:
-        say(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
+        print_line(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
     if not known:
-        say("No cases. Open one with: entrenous case open")
+        print_line("No cases. Open one with: entrenous case open")
 
 
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:
     """Show a case: findings, sightings, evidence, deadlines, and one next step."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         answer_case(find_case(name, device), device, as_json=as_json)
 
 
@@ -176,20 +182,20 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
-    refuse_two(what=what, url=url, chat=chat, handle=handle, statement=statement)
-    what = line_typed(what, "What the file shows", context)
-    url = None if url is None else line_typed(url, "Address", context)
+    refuse_two_stdin_options(what=what, url=url, chat=chat, handle=handle, statement=statement)
+    what = read_typed_line(what, "What the file shows", context)
+    url = None if url is None else read_typed_line(url, "Address", context)
     chat, statement = (
-        text_typed(chat, "The chat", context),
-        text_typed(statement, "Note", context),
+        read_typed_text(chat, "The chat", context),
+        read_typed_text(statement, "Note", context),
     )
-    handle = line_typed(handle, "The account", context)
+    handle = read_typed_line(handle, "The account", context)
     if url and urlsplit(url).scheme not in {"http", "https"}:
         raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
     if file is None and not (url or chat or statement):
         raise typer.BadParameter("give a file, --url, --chat or --statement")
     data = None if file is None else read_media(file)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         with device.vault.together():
             moment = seen_at or device.clock.now()
             for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
@@ -205,9 +211,12 @@ def add(
 
 def close(context: typer.Context, name: str) -> None:
     """Close a case; it can be opened again."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         closed = close_case(name, device)
-    say(f"{closed.name} is closed. Open it again with: entrenous case open {as_typed(closed.name)}")
+    print_line(
+        f"{closed.name} is closed. Open it again with: "
+        f"entrenous case open {shell_quoted(closed.name)}"
+    )
 
 
 def erase(
@@ -216,7 +225,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         find_case(name, device)
         if not yes:
             if not sys.stdin.isatty():
@@ -224,13 +233,15 @@ def erase(
             question = f"Erase {name} and all that is kept in it, for good?"
             typer.confirm(question, abort=True, err=True)
         erase_case(name, device)
-    say(f"{name} is erased from this device. An archive that you made before still holds it.")
+    print_line(
+        f"{name} is erased from this device. An archive that you made before still holds it."
+    )
 
 
 def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
     """Reopen a case and record the facts given with its name."""
     if under_18:
-        under_18_after_all(name, more, device)
+        record_minor(name, more, device)
     with device.vault.together():
         case = reopen_case(name, device)
         return case if more == Situation(()) else describe_case(name, more, device)

@@ -1,13 +1,13 @@
 """Show a case: one JSON object for scripts, or a short list of steps for people."""
 
-from entrenous.base.errors import as_typed
+from entrenous.base.errors import shell_quoted
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import trace_here
 from entrenous.respond.evidence import level_in_words
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.watermark.verdict import Trace
 
 
@@ -56,20 +56,20 @@ def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
 def print_case(case: Case, device: Device) -> None:
     """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
-    say(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
+    print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
     _, named = _named_copies(case, device)
     if named:
-        say(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
+        print_line(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
     for seen in case.sightings:
         at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
-        say(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+        print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
     for item in case.evidence:
-        say(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
+        print_line(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
     for one in case.notices:
-        say(f"  Notice {one.number}: {one.route.law}, {one.state}")
+        print_line(f"  Notice {one.number}: {one.route.law}, {one.state}")
     for clock in deadlines(case, now):
-        say(f"  Clock: {deadline_in_words(clock)}")
-    say(f"next: {next_step(case, now)}")
+        print_line(f"  Clock: {deadline_in_words(clock)}")
+    print_line(f"next: {next_step(case, now)}")
 
 
 def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
@@ -95,5 +95,5 @@ def _deadline(clock: Deadline) -> dict[str, object]:
 
 def how_to_name_a_place(case: Case) -> str:
     """Suggest a place, since laws and helpers depend on it and a case can be opened without one."""
-    command = f"entrenous case about {as_typed(case.name)} --place GB"
+    command = f"entrenous case about {shell_quoted(case.name)} --place GB"
     return f"For the laws and helpers of your place: {command}"

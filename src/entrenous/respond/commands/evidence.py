@@ -9,14 +9,14 @@ from typing import Annotated, BinaryIO, Final
 import typer
 
 from entrenous.crypto.rfc3161 import certificate_fingerprints
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.respond.client import check_stamp, timestamp_authority
 from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
 from entrenous.respond.timestamps import Stamp
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, line_typed
+from entrenous.terminal.typed_input import SAFER, read_typed_line
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -43,7 +43,10 @@ def stamp(
     """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
     trusted = read_file(ca)
     proxy = session_of(context).settings.proxy
-    with device_of(context) as device, timestamp_authority(authority, trusted, proxy) as stamper:
+    with (
+        opened_device(context) as device,
+        timestamp_authority(authority, trusted, proxy) as stamper,
+    ):
         case = stamp_evidence(name, stamper.stamp, device)
     newest = case.stamps[-1]
     if as_json:
@@ -57,8 +60,8 @@ def stamp(
             }
         )
         return
-    say(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
-    say("This proves that the evidence existed by then, not that what it shows is true.")
+    print_line(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
+    print_line("This proves that the evidence existed by then, not that what it shows is true.")
 
 
 def verify(
@@ -72,7 +75,7 @@ def verify(
 ) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
     given = None if ca is None else read_file(ca)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         case = verify_case(name, device, partial(check_stamp, authorities=given))
     if as_json:
         put_json(
@@ -87,16 +90,16 @@ def verify(
             }
         )
         return
-    say(
+    print_line(
         f"{case.name}: {case.links} custody entries, {len(case.evidence)} items and "
         f"{len(case.stamps)} stamps hold."
     )
     for stamp in case.stamps:
-        say(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
+        print_line(f"  Stamped at {stamp.at:%d %B %Y, %H:%M:%S} UTC by {stamp.authority_url}.")
         for root in _roots(stamp, given):
-            say(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
+            print_line(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
     if case.stamps and given is None:
-        say(
+        print_line(
             "  These certificates are the ones kept in the case. Compare them with what the "
             f"authority publishes, or check with its own: entrenous evidence verify {case.name} "
             "--ca FILE"
@@ -135,24 +138,24 @@ def export(
     """Write an item to a folder as it was kept, with its stamps and their proofs, and note that in
     the case.
     """
-    written, purpose = FileGroup(), line_typed(purpose, "What for", context)
-    with device_of(context) as device, written.unless(lambda: False):
+    written, purpose = FileGroup(), read_typed_line(purpose, "What for", context)
+    with opened_device(context) as device, written.unless(lambda: False):
         export_item(name, item, purpose, device, partial(_write_out, written, out, name))
     place, *beside = written.places
     if as_json:
         shown = {"file": str(place), "beside": [str(one) for one in beside]}
         put_json({"schema": "entrenous/evidence-export/1", **shown})
         return
-    say(f"wrote {place}")
+    print_line(f"wrote {place}")
     for one in beside:
-        say(f"  and {one}")
+        print_line(f"  and {one}")
     if not beside:
-        say("It is not stamped, so nothing goes with it that proves a time.")
+        print_line("It is not stamped, so nothing goes with it that proves a time.")
         return
-    say("Whoever gets these can check the stamp, with the authority's certificate:")
-    say(f"  {_openssl(beside)}")
-    say("The hash that the stamped file has of this item is printed by:")
-    say(f"  cat {shlex.join([str(beside[0]), str(place)])} | sha256sum")
+    print_line("Whoever gets these can check the stamp, with the authority's certificate:")
+    print_line(f"  {_openssl(beside)}")
+    print_line("The hash that the stamped file has of this item is printed by:")
+    print_line(f"  cat {shlex.join([str(beside[0]), str(place)])} | sha256sum")
 
 
 def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:

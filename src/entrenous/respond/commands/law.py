@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.routes import day_of_event, routes_for
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 
 
 def join(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def routes(
     """List the routes that may apply to a case, best first, with their sources, and people who
     help.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         case = find_case(name, device)
         today = device.clock.now().date()
         refuse_unless_adults(case, today)
@@ -42,16 +42,16 @@ def routes(
             }
         )
         return
-    say(choice.why)
+    print_line(choice.why)
     for one in choice.ranked:
-        say(f"  {one.route.id}: {one.why}")
-        say(f"    {one.route.cited()}")
+        print_line(f"  {one.route.id}: {one.why}")
+        print_line(f"    {one.route.cited()}")
         for note in one.notes:
-            say(f"    {note}")
+            print_line(f"    {note}")
     if not case.situation.places:
-        say(how_to_name_a_place(case))
+        print_line(how_to_name_a_place(case))
     for line in help_lines(case.situation.places):
-        say(f"  People who help: {help_line_text(line, today)}")
+        print_line(f"  People who help: {help_line_text(line, today)}")
 
 
 def _shown(one: RankedRoute) -> dict[str, object]:

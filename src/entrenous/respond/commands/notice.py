@@ -5,14 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.errors import as_typed
-from entrenous.device.commands import device_of
+from entrenous.base.errors import shell_quoted
+from entrenous.device.commands import opened_device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import answer_case
 from entrenous.respond.law.notice import left_out, preview, write_notice
 from entrenous.respond.nouns import Case, Notice
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import time_option
 
 _ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --removed, "
@@ -65,7 +65,7 @@ def notice(
         _draft(context, name, route, tuple(sighting or ()), as_json=as_json)
         return
     ((event, number),) = happened
-    with device_of(context) as device:
+    with opened_device(context) as device:
         moment = at or device.clock.now()
         answer_case(
             record_notice_event(name, number, event, moment, device), device, as_json=as_json
@@ -75,16 +75,16 @@ def notice(
 def _draft(
     context: typer.Context, name: str, route: str, sightings: tuple[int, ...], *, as_json: bool
 ) -> None:
-    with device_of(context) as device:
+    with opened_device(context) as device:
         drafted = write_notice(name, route, device, sightings)
         case = find_case(name, device)
         today = device.clock.now().date()
     if as_json:
         put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted, case)})
     else:
-        say(preview(drafted, case, today))
-        next_command = f"entrenous case notice {as_typed(name)} --sent {drafted.number}"
-        say(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
+        print_line(preview(drafted, case, today))
+        next_command = f"entrenous case notice {shell_quoted(name)} --sent {drafted.number}"
+        print_line(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
 
 
 def _shown(drafted: Notice, case: Case) -> dict[str, object]:

@@ -4,16 +4,22 @@ of what taking back can promise.
 
 from typing import Final
 
-from entrenous.base.copies import several
-from entrenous.base.errors import EntrenousError, as_typed, filled
+from entrenous.base.copies import join_names
+from entrenous.base.errors import EntrenousError, fill_message, shell_quoted
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
-from entrenous.send.people.contact_history import take_changes
+from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import take_link_notices
-from entrenous.send.people.people_nouns import Changed, Contradiction, LinkEvent, LinkNotice, Moving
-from entrenous.terminal.output import hint, hint_at
+from entrenous.send.people.people_nouns import (
+    ContactChange,
+    Contradiction,
+    FollowState,
+    InviteEvent,
+    InviteNotice,
+)
+from entrenous.terminal.output import hint, hint_problems
 
 
 def catch_up(device: Device) -> EntrenousError | None:
@@ -23,18 +29,18 @@ def catch_up(device: Device) -> EntrenousError | None:
         OfflineDevice.
     """
     try:
-        hint_at(fetch_messages(device).problems)
+        hint_problems(fetch_messages(device).problems)
     except OfflineDevice:
         raise
     except EntrenousError as error:
-        hint_at([error])
+        hint_problems([error])
         return error
     finally:
         _hint_at_unreadable(take_undecryptable(device))
-        for changed in take_changes(device):
-            hint(words_for(changed))
+        for changed in take_contact_changes(device):
+            hint(describe_change(changed))
         for notice in take_link_notices(device):
-            hint(words_for_link(notice))
+            hint(describe_link_notice(notice))
     return None
 
 
@@ -47,13 +53,13 @@ def _hint_at_unreadable(count: int) -> None:
         )
 
 
-def words_for(changed: Changed) -> str:
+def describe_change(changed: ContactChange) -> str:
     """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
         words = _OF_OTHERS if changed.name else _OF_OURS
-        return filled(words[changed.lists], name=changed.name)
+        return fill_message(words[changed.lists], name=changed.name)
     if changed.moving is not None:
-        return filled(_MOVING[changed.moving], relay=changed.name)
+        return fill_message(_MOVING[changed.moving], relay=changed.name)
     if changed.was is not None:
         return _RENAMED.format(was=changed.was, name=changed.name)
     at = changed.at.strftime(_TIME)
@@ -65,29 +71,29 @@ def words_for(changed: Changed) -> str:
     return (
         f"{said.strip()} A new phone does this; so does somebody who took over their keys. If you "
         f"did not expect it, ask {changed.name} in another way, and compare: "
-        f"entrenous person verify {as_typed(changed.name)}"
+        f"entrenous person verify {shell_quoted(changed.name)}"
     )
 
 
-def words_for_link(notice: LinkNotice) -> str:
+def describe_link_notice(notice: InviteNotice) -> str:
     """Return the notice of a link event: who, when, with which device, and what to do."""
-    said = filled(
+    said = fill_message(
         _LINKS[notice.event],
         at=notice.at.strftime(_TIME),
         name=notice.name,
         called=notice.called,
         device=_device(notice),
         link=f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link",
-        before=f", by {several(notice.before)}" if notice.before else "",
+        before=f", by {join_names(notice.before)}" if notice.before else "",
     )
     if notice.for_one and notice.before:
-        said += filled(_IN_TWO_HANDS, who=notice.before[0])
+        said += fill_message(_IN_TWO_HANDS, who=notice.before[0])
     if notice.alike:
-        said += filled(_ALIKE, name=notice.name, others=several(notice.alike))
+        said += fill_message(_ALIKE, name=notice.name, others=join_names(notice.alike))
     return said
 
 
-def _device(notice: LinkNotice) -> str:
+def _device(notice: InviteNotice) -> str:
     """Describe a device so that others can tell it apart: its number, and when it says it was set
     up.
     """
@@ -105,20 +111,20 @@ def _devices(count: int, what: str) -> str:
 
 _TIME: Final = "%d %B %Y, %H:%M UTC"
 _LINKS: Final = {
-    LinkEvent.JOINED: (
+    InviteEvent.JOINED: (
         'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
         "call them {name}, and know them by link only: others may have read it on its way. "
         "Compare keys: entrenous person verify {name}"
     ),
-    LinkEvent.ELSEWHERE: (
+    InviteEvent.ELSEWHERE: (
         "Another device of yours added {name} on {at}, by link; they call themselves "
         '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
     ),
-    LinkEvent.REFUSED: (
+    InviteEvent.REFUSED: (
         'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
         "not added: it had been used already{before}."
     ),
-    LinkEvent.TOO_LATE: (
+    InviteEvent.TOO_LATE: (
         "{name}'s link had been used before you used it, so {name}'s device did not add you, and "
         "{name} is not in your list any more. What you sent to {name} meanwhile cannot be opened "
         "there. If it was not you who used the link before, somebody else has it: tell {name} in "
@@ -138,11 +144,11 @@ _RENAMED: Final = (
     "entrenous person list, entrenous circle list"
 )
 _MOVING: Final = {
-    Moving.READY: (
+    FollowState.READY: (
         "Another device of yours is about to move to {relay}, and this one is ready to follow. "
         "Continue there: entrenous device move --relay {relay}"
     ),
-    Moving.MOVED: (
+    FollowState.MOVED: (
         "This device is at {relay} now: it followed another one of yours. Links from before "
         "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before no longer "
         "opens this device; write a new one: entrenous device recovery --out FILE"
@@ -184,12 +190,12 @@ _OF_OURS: Final = {
     ),
 }
 #: Shown to senders, and in lists of sent messages.
-OF_COPIES: Final = (
+COPIES_DISCLAIMER: Final = (
     "Until a copy is first opened, taking it back and its end hold by cryptography; after that, by "
     "the program of whoever opened it."
 )
 #: Shown to recipients.
-OF_MESSAGES: Final = (
+MESSAGES_DISCLAIMER: Final = (
     "Until you first open a message, its sender's taking it back and its end hold by cryptography; "
     "after that, by your program."
 )

@@ -7,30 +7,30 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.errors import Unreachable, as_typed
+from entrenous.base.errors import Unreachable, shell_quoted
 from entrenous.base.limits import OFFLINE_HOURS_MAX
-from entrenous.device.commands import device_of, unlocked_of
-from entrenous.device.identities import is_ready, who_am_i
+from entrenous.device.commands import opened_device, unlocked_device
+from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.lock_errors import NoVaultHere
 from entrenous.device.recovery_sheet import NoDeviceToRevokeOn, shut_by_sheet
-from entrenous.device.relay_lock_client import follow_move
+from entrenous.device.relay_lock_client import lock_at_new_relay
 from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import catch_up
-from entrenous.send.commands.setup import show_code
-from entrenous.send.commands.vault_lock import read_sheet_in, sheet_in
+from entrenous.send.commands.setup import link_on_old_device
+from entrenous.send.commands.vault_lock import read_optional_sheet, read_sheet_file
 from entrenous.send.devices.move_device import Moved, cancel_move, move_device
 from entrenous.send.devices.own_devices import (
     LOST,
     LOST_ALONE,
-    Overview,
+    ChecklistItem,
+    DeviceOverview,
     Revoked,
-    Shut,
-    ToDo,
+    ShutState,
     overview,
     revoke_device,
 )
 from entrenous.send.set_up import relay_address
-from entrenous.terminal.output import key_fingerprint, put_json, rfc3339_utc, say
+from entrenous.terminal.output import key_fingerprint, print_line, put_json, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json
 
@@ -64,25 +64,25 @@ def add(
     Both devices show seven pictures. Only if they are the same on both, say yes on both. The new
     device gets the people you know, and no earlier messages.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         catch_up(device)
-        show_code(sheet_in(sheet), device, qr=qr, as_json=as_json)
+        link_on_old_device(read_optional_sheet(sheet), device, qr=qr, as_json=as_json)
 
 
 def list_devices(context: typer.Context, as_json: Json = False) -> None:
     """List your devices, and what your relay or other people have yet to hear about them."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         catch_up(device)
-        shown, person = overview(device), who_am_i(device).person.id
+        shown, person = overview(device), own_device(device).person.id
     if as_json:
         put_json({**_as_json(shown), "keys": person.hex()})
         return
     for line in _lines(shown):
-        say(line)
-    say(f"Your keys: {key_fingerprint(person)}.")
+        print_line(line)
+    print_line(f"Your keys: {key_fingerprint(person)}.")
 
 
-def _lines(shown: Overview) -> Iterator[str]:
+def _lines(shown: DeviceOverview) -> Iterator[str]:
     for one in shown.devices:
         about = ["this one"] if one.this else []
         about.append(f"since {one.since:%d %B %Y}")
@@ -100,13 +100,13 @@ def _lines(shown: Overview) -> Iterator[str]:
             else "all are ready"
         )
         yield f"A move to {shown.moves_to} has begun; {wait}. Continue:"
-        yield f"entrenous device move --relay {as_typed(shown.moves_to)}"
+        yield f"entrenous device move --relay {shell_quoted(shown.moves_to)}"
     if shown.letters:
         letters = "1 letter waits" if shown.letters == 1 else f"{shown.letters} letters wait"
         yield f"{letters} here until a relay answers."
 
 
-def _as_json(shown: Overview) -> dict[str, object]:
+def _as_json(shown: DeviceOverview) -> dict[str, object]:
     return {
         "schema": "entrenous/devices/1",
         "devices": [
@@ -141,11 +141,11 @@ def move(
 
     If the old relay is gone for good, your recovery sheet opens this device without it.
     """
-    paper = sheet_in(sheet)
-    with unlocked_of(context, paper) as (device, unlocked):
-        if is_ready(device):
+    paper = read_optional_sheet(sheet)
+    with unlocked_device(context, paper) as (device, unlocked):
+        if is_confirmed(device):
             catch_up(device)
-        if relay_address(relay) == who_am_i(device).home.relay_url:
+        if relay_address(relay) == own_device(device).home.relay_url:
             called_off = cancel_move(device)
             if called_off is not None:
                 catch_up(device)
@@ -153,7 +153,7 @@ def move(
                 return
         moved = move_device(relay, paper, device)
         with suppress(Unreachable):  # the next command does it
-            follow_move(unlocked, device)
+            lock_at_new_relay(unlocked, device)
         catch_up(device)
     if as_json:
         put_json(_move_as_json(moved))
@@ -165,19 +165,19 @@ def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
         return
-    say(f"The move to {called_off} is cancelled. You are at {relay_url}, as before.")
+    print_line(f"The move to {called_off} is cancelled. You are at {relay_url}, as before.")
 
 
 def _tell_moved(moved: Moved) -> None:
-    say(f"This device is at {moved.relay_url} now.")
+    print_line(f"This device is at {moved.relay_url} now.")
     if moved.letters:
-        say("Not everybody has been told yet; the next commands do the rest.")
+        print_line("Not everybody has been told yet; the next commands do the rest.")
     else:
-        say("People were told, and write to you there.")
-    say(f"What still comes to {moved.before} is fetched until {rfc3339_utc(moved.until)}.")
-    say("Links from before lead there; make new ones: entrenous invite")
-    say("A recovery sheet from before no longer opens this device; write a new one:")
-    say("entrenous device recovery --out FILE")
+        print_line("People were told, and write to you there.")
+    print_line(f"What still comes to {moved.before} is fetched until {rfc3339_utc(moved.until)}.")
+    print_line("Links from before lead there; make new ones: entrenous invite")
+    print_line("A recovery sheet from before no longer opens this device; write a new one:")
+    print_line("entrenous device recovery --out FILE")
 
 
 def _move_as_json(moved: Moved) -> dict[str, object]:
@@ -211,7 +211,11 @@ _REFUSED: Final = (
     "If you have a recovery sheet that was written on it, the newest one shuts it too:",
     "entrenous device revoke --lost --recovery FILE",
 )
-_NOT_DONE: Final = {Shut.WAITS: _WAITS, Shut.REFUSED: _REFUSED, Shut.ELSEWHERE: _ELSEWHERE}
+_NOT_DONE: Final = {
+    ShutState.WAITS: _WAITS,
+    ShutState.REFUSED: _REFUSED,
+    ShutState.ELSEWHERE: _ELSEWHERE,
+}
 _ALONE: Final = (
     "The device that this recovery sheet was written on is shut: no passphrase opens its vault any",
     "more, unless it had an offline window.",
@@ -257,35 +261,37 @@ def revoke(
         _revoke_alone(context, sheet, as_json=as_json)
         return
     try:
-        with device_of(context) as device:
+        with opened_device(context) as device:
             catch_up(device)
-            revoked = revoke_device(name, lost=lost, sheet=sheet_in(sheet), device=device)
+            revoked = revoke_device(
+                name, lost=lost, sheet=read_optional_sheet(sheet), device=device
+            )
     except NoVaultHere as why:
         raise NoDeviceToRevokeOn(home=why.facts["home"], name=name) from None
     if as_json:
         to_do = _revoke_as_json(LOST) if lost else []
-        shut = {"shut": revoked.shut is Shut.DONE, "how": revoked.shut.value}
+        shut = {"shut": revoked.shut is ShutState.DONE, "how": revoked.shut.value}
         put_json({"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do})
         return
-    for line in lines_of(revoked, lost=lost):
-        say(line)
+    for line in describe_revocation(revoked, lost=lost):
+        print_line(line)
 
 
 def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
     """Shut the device that the sheet was written on; a vault here is another's, and stays."""
-    shut_by_sheet(session_of(context).settings, read_sheet_in(sheet))
+    shut_by_sheet(session_of(context).settings, read_sheet_file(sheet))
     if as_json:
         told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
         put_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
     for line in (*_ALONE, *_WINDOW, *_UNTOLD, *_to_do(LOST_ALONE)):
-        say(line)
+        print_line(line)
 
 
-def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
+def describe_revocation(revoked: Revoked, *, lost: bool) -> Iterator[str]:
     """Yield what the user reads about a revoked device."""
     name = revoked.name
-    if revoked.shut is Shut.DONE:
+    if revoked.shut is ShutState.DONE:
         yield f"{name} is revoked: no passphrase opens its vault any more, unless it had an offline"
         yield "window."
     else:
@@ -296,12 +302,12 @@ def lines_of(revoked: Revoked, *, lost: bool) -> Iterator[str]:
         yield from _to_do(LOST)
 
 
-def _to_do(every: tuple[ToDo, ...]) -> Iterator[str]:
+def _to_do(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
     yield ""
     yield "What else to do:"
     for number, one in enumerate(every, 1):
         yield f"{number}. {one.what} {one.why}"
 
 
-def _revoke_as_json(every: tuple[ToDo, ...]) -> list[dict[str, str]]:
+def _revoke_as_json(every: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:
     return [{"what": one.what, "why": one.why} for one in every]

@@ -7,25 +7,25 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import several
-from entrenous.base.errors import DiskFull, RelayFull, Unreachable, as_typed
+from entrenous.base.copies import join_names
+from entrenous.base.errors import DiskFull, RelayFull, Unreachable, shell_quoted
 from entrenous.base.picture import AlreadyThere, UnwritableFolder
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import UnknownMessage
-from entrenous.send.commands.catch_up import OF_MESSAGES, catch_up
+from entrenous.send.commands.catch_up import MESSAGES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
     All,
     Last,
-    list_around,
-    list_message,
-    list_others,
-    listed,
-    names_now,
+    current_name_table,
+    person_filter,
+    print_message,
+    print_other_recipients,
+    print_reply_and_reactions,
     refuse_both,
     say_text,
+    select_messages,
     shown_messages,
-    wanted,
 )
 from entrenous.send.inbox import find_received, received_messages, remove_received
 from entrenous.send.letter.letter_nouns import Frame, FrameFile
@@ -33,8 +33,8 @@ from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import InboxState, LookedAtOnly, Received, UnsafeFiles
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, open_message_to, unsafe_files
-from entrenous.send.people.block import answer_receipts, is_to_be_asked
-from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.send.people.block import set_receipts, undecided_about_receipts
+from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import bars
 from entrenous.terminal.typed_input import Json
@@ -87,7 +87,7 @@ def inbox(
     after it by the program of whoever opened it.
     """
     refuse_both(last, everything=everything)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         if remove is not None:
             _remove(remove, device, as_json=as_json)
             return
@@ -100,22 +100,22 @@ def inbox(
         every = received_messages(device)
         every = _from(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
-        found = listed(every, _waits, last, everything=whole)
+        found = select_messages(every, _waits, last, everything=whole)
         shown = list(shown_messages(found.these, device))
     if as_json:
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
     for message in shown:
-        list_message(message)
+        print_message(message)
     found.tell_older("inbox", "--from", sender or ())
-    nothing = f"Nothing from {several(sender)} here." if sender else "Nothing here yet."
-    say(OF_MESSAGES if shown else nothing)
+    nothing = f"Nothing from {join_names(sender)} here." if sender else "Nothing here yet."
+    print_line(MESSAGES_DISCLAIMER if shown else nothing)
 
 
 def _from(sender: list[str], every: tuple[Received, ...], device: Device) -> tuple[Received, ...]:
-    names = names_now(device)
+    names = current_name_table(device)
     by = [names.sender(one) for one in every]
-    who = wanted(sender, by, device)
+    who = person_filter(sender, by, device)
     return tuple(one for one, name in zip(every, by, strict=True) if who.has(one.sender, name))
 
 
@@ -130,9 +130,9 @@ def _remove(name: str, device: Device, *, as_json: bool) -> None:
         shown = list(shown_messages([removed], device))
         put_json({"schema": "entrenous/inbox/1", "messages": shown})
     elif removed.state is InboxState.REMOVED:
-        say(f"{name} is removed from this device. What you wrote to a folder stays there.")
+        print_line(f"{name} is removed from this device. What you wrote to a folder stays there.")
     else:
-        say(f"Nothing of {name} is left here: {removed.state.value}.")
+        print_line(f"Nothing of {name} is left here: {removed.state.value}.")
 
 
 def open_(
@@ -163,7 +163,7 @@ def open_(
     after it by your program. What you write to a folder is in your hands: it can't be taken back
     from there.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         catch_up(device)  # earlier opened messages open without a relay
         received = find_received(message, device)
         if _waits(received):  # otherwise no receipt is owed any more
@@ -233,18 +233,18 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     """Ask once whether a sender known by link gets receipts; without a terminal, hint how to say so
     instead.
     """
-    sender = is_to_be_asked(message.sender, device)
+    sender = undecided_about_receipts(message.sender, device)
     if sender is None:
         return
     asked = f"{sender.name} is known to you by link only, so {sender.name}'s program is not told"
     if not sys.stdin.isatty():
-        answer_receipts(sender.name, device, wanted=False)
-        command = f"entrenous person receipts {as_typed(sender.name)} --on"
+        set_receipts(sender.name, device, wanted=False)
+        command = f"entrenous person receipts {shell_quoted(sender.name)} --on"
         hint(f"{asked} when you get and open what they send. To have it told: {command}")
         return
     hint(f"{asked} when you get and open what they send. This is asked once.")
     wanted = typer.confirm(f"Have {sender.name} told?", default=False, err=True)
-    answer_receipts(sender.name, device, wanted=wanted)
+    set_receipts(sender.name, device, wanted=wanted)
 
 
 def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: Device) -> None:
@@ -288,8 +288,8 @@ def _tell_opened(
         answer = {"files": files, "text": text, "kept": about["opens"] is None}
         put_json({"schema": "entrenous/open/1", **answer})
         return
-    list_others(about)
+    print_other_recipients(about)
     say_text(text)
-    list_around(about)
+    print_reply_and_reactions(about)
     for path in places:
-        say(f"wrote {path}")
+        print_line(f"wrote {path}")

@@ -8,16 +8,16 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import NobodyNamed, labels_in, labels_of
+from entrenous.base.copies import NobodyNamed, parse_label_file, parse_labels
 from entrenous.base.errors import DiskFull, EntrenousError
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.picture import AlreadyThere
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.send.copies.mark_file import Marked, NotWritten, mark_file
 from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
 from entrenous.terminal.interrupts import checked_interrupts
-from entrenous.terminal.media_files import naming, read_media, tell_of_stills
-from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
+from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.typed_input import Json
@@ -55,14 +55,14 @@ def mark(
     """
     labels = _labels(to or [], to_file)
     data = read_media(photo)
-    tell = partial(_tell, stills=tell_of_stills([(photo, data)]), as_json=as_json)
+    tell = partial(_tell, stills=hint_animated([(photo, data)]), as_json=as_json)
     written: list[dict[str, str]] = []
     message: MessageName | None = None
     try:
         with (
-            naming([photo]),
+            name_file_on_error([photo]),
             checked_interrupts() as check,
-            device_of(context) as device,
+            opened_device(context) as device,
             bar("Marking", len(labels)) as steps,
             closing(mark_file(data, labels, size, device)) as copies,
         ):
@@ -102,8 +102,8 @@ def _forget_last(copies: Marked) -> None:
 
 
 def _labels(to: list[str], to_file: Path | None) -> tuple[RecipientId, ...]:
-    listed = () if to_file is None else labels_in(read_file(to_file))
-    labels = labels_of((*to, *listed))
+    listed = () if to_file is None else parse_label_file(read_file(to_file))
+    labels = parse_labels((*to, *listed))
     if not labels:
         raise NobodyNamed
     return labels
@@ -117,5 +117,5 @@ def _tell(
         put_json({"schema": "entrenous/mark/1", **said})
         return
     for one in written:
-        say(f"{one['path']}  is for {one['to']}")
-    say(f"message {message}; if one gets out: entrenous trace FILE")
+        print_line(f"{one['path']}  is for {one['to']}")
+    print_line(f"message {message}; if one gets out: entrenous trace FILE")

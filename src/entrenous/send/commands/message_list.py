@@ -10,17 +10,17 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import typer
 
-from entrenous.base.copies import several
+from entrenous.base.copies import join_names
 from entrenous.base.identifiers import PersonId
 from entrenous.device.device import Device
-from entrenous.device.identities import Call, as_seen, contacts, current_names, who_am_i
-from entrenous.send.conversations import who_got
-from entrenous.send.inbox import ENDED, name_meant
+from entrenous.device.identities import Call, contacts, current_names, lookalike_form, own_device
+from entrenous.send.conversations import audience_of
+from entrenous.send.inbox import ENDED, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
-from entrenous.send.people.circle_members import people_meant
+from entrenous.send.people.circle_members import people_by_name
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.terminal.output import rfc3339_utc, say
+from entrenous.terminal.output import print_line, rfc3339_utc
 
 One = TypeVar("One")
 NEWEST: Final = 20
@@ -33,7 +33,7 @@ All = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PersonFilter:
     """The people that a list is filtered by: known ones, and others by the names in the list."""
 
     people: frozenset[PersonId]
@@ -41,26 +41,26 @@ class Wanted:
 
     def has(self, person: PersonId | None, name: str) -> bool:
         """Check whether the person listed by this name is among them."""
-        return person in self.people or as_seen(name) in self.names
+        return person in self.people or lookalike_form(name) in self.names
 
 
-def wanted(names: Sequence[str], listed: Iterable[str], device: Device) -> Wanted:
+def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -> PersonFilter:
     """Resolve names of people, circles, and people ``listed`` by a name but no longer known.
 
     Raises:
         UnknownPerson: a name is none of these.
     """
-    there, people = {as_seen(name) for name in listed}, set[PersonId]()
+    there, people = {lookalike_form(name) for name in listed}, set[PersonId]()
     for name in names:
-        found = people_meant(name, device)
-        if not found and as_seen(name) not in there:
+        found = people_by_name(name, device)
+        if not found and lookalike_form(name) not in there:
             contact_named(name, device)
         people |= found
-    return Wanted(frozenset(people), frozenset(map(as_seen, names)))
+    return PersonFilter(frozenset(people), frozenset(map(lookalike_form, names)))
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Generic[One]):
+class MessageList(Generic[One]):
     """The messages to list, oldest first, and the number of older ones left out."""
 
     these: tuple[One, ...]
@@ -70,7 +70,7 @@ class Listed(Generic[One]):
         """Print how to list the rest."""
         if self.older:
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
-            say(f"{self.older:,} older: entrenous {command} {asked}--all")
+            print_line(f"{self.older:,} older: entrenous {command} {asked}--all")
 
 
 def refuse_both(last: int | None, *, everything: bool) -> None:
@@ -79,15 +79,15 @@ def refuse_both(last: int | None, *, everything: bool) -> None:
         raise typer.BadParameter("give either --last N or --all")
 
 
-def listed(
+def select_messages(
     every: Sequence[One], waits: Callable[[One], bool], last: int | None, *, everything: bool
-) -> Listed[One]:
+) -> MessageList[One]:
     """Choose from messages, oldest first: all, the ``last`` ones, or waiting and newest ones."""
     if everything:
-        return Listed(tuple(every), 0)
+        return MessageList(tuple(every), 0)
     start = max(0, len(every) - (last or NEWEST))
     before = () if last else tuple(filter(waits, every[:start]))
-    return Listed((*before, *every[start:]), start - len(before))
+    return MessageList((*before, *every[start:]), start - len(before))
 
 
 _STRANGER: Final = "somebody"
@@ -97,7 +97,7 @@ def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dic
     """Yield these messages as JSON objects; names are read once for all of them."""
     names = None
     for message in messages:
-        names = names or names_now(device)
+        names = names or current_name_table(device)
         yield _shown(message, names, device)
 
 
@@ -122,14 +122,14 @@ class Names:
 
     def also(self, message: Received) -> list[str]:
         """Return the names of the other recipients, known people first."""
-        others = who_got(message) - {self.me, message.sender}
+        others = audience_of(message) - {self.me, message.sender}
         names = [self.whose(person) for person in others]
         return sorted(names, key=lambda name: (name == _STRANGER, name))
 
 
-def names_now(device: Device) -> Names:
+def current_name_table(device: Device) -> Names:
     """Read the current names; raises OfflineDevice."""
-    me = who_am_i(device)
+    me = own_device(device)
     known = {contact.person.id: contact.name for contact in contacts(device)}
     return Names(me.person.id, me.name, known, current_names(device))
 
@@ -151,21 +151,21 @@ def _shown(message: Received, names: Names, device: Device) -> dict[str, object]
         "opens": message.opens,
         "also": names.also(message),
         "text": message.text,
-        "reply": None if message.reply is None else name_meant(message.reply, device),
+        "reply": None if message.reply is None else name_of_message(message.reply, device),
         "reactions": reactions,
     }
 
 
-def list_message(message: dict[str, object]) -> None:
+def print_message(message: dict[str, object]) -> None:
     """Print a message: one line, and details below it."""
     limit = _limit(message)
-    say(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
-    list_others(message, "    ")
+    print_line(f"{message['message']}  from {message['from']}, {message['why']}{limit}")
+    print_other_recipients(message, "    ")
     say_text(message["text"], "    ")
-    list_around(message, "    ")
+    print_reply_and_reactions(message, "    ")
 
 
-def list_others(message: dict[str, object], indent: str = "") -> None:
+def print_other_recipients(message: dict[str, object], indent: str = "") -> None:
     """Print who else has it, as its sender says; a reply goes to them too."""
     also = message["also"]
     if not isinstance(also, list) or not also:
@@ -173,27 +173,27 @@ def list_others(message: dict[str, object], indent: str = "") -> None:
     known = [name for name in also if name != _STRANGER]
     strangers = len(also) - len(known)
     people = "1 person" if strangers == 1 else f"{strangers} people"
-    words = several(known, strangers) if known else f"{people} whom you do not know"
-    say(f"{indent}also to {words}")
+    words = join_names(known, strangers) if known else f"{people} whom you do not know"
+    print_line(f"{indent}also to {words}")
 
 
-def list_around(message: dict[str, object], indent: str = "") -> None:
+def print_reply_and_reactions(message: dict[str, object], indent: str = "") -> None:
     """Print the message that this one replies to, and the reactions to it."""
     if message["reply"]:
-        say(f"{indent}answers {message['reply']}")
+        print_line(f"{indent}answers {message['reply']}")
     reactions = message["reactions"]
     if isinstance(reactions, list) and reactions:
         by_sign = dict[str, list[str]]()
         for one in reactions:
             by_sign.setdefault(one["reaction"], []).append(one["from"])
         for sign, names in by_sign.items():
-            say(f"{indent}{sign} {', '.join(names)}")
+            print_line(f"{indent}{sign} {', '.join(names)}")
 
 
 def say_text(text: object, indent: str = "") -> None:
     """Print the sender's text, line by line."""
     for line in str(text or "").splitlines():
-        say(indent + line)
+        print_line(indent + line)
 
 
 def _limit(message: dict[str, object]) -> str:

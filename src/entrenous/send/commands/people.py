@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.errors import UPDATE, as_typed
+from entrenous.base.errors import UPDATE, shell_quoted
 from entrenous.base.identity import Contact, Trust
 from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.commands.catch_up import catch_up
@@ -16,12 +16,7 @@ from entrenous.send.commands.verify import qr_picture, qr_text, verify
 from entrenous.send.flush import flush
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.letter.sessions import repair_sessions
-from entrenous.send.people.block import (
-    answer_receipts,
-    block_contact,
-    rename_contact,
-    unblock_contact,
-)
+from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
 from entrenous.send.people.circle_members import (
     add_to_circle,
     circles_with,
@@ -33,10 +28,10 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import forget_contact, no_common_protocol
 from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
 from entrenous.send.tokens.use import may_write_now
-from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output import rfc3339_utc as when_exactly
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import SAFER, Json, line_typed
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
 _PROTOCOL_NOTES: Final = {
     "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
@@ -92,22 +87,24 @@ def invite(
     """
     if name is not None and uses > 1:
         raise typer.BadParameter("a link --for somebody is for one person: leave out --uses")
-    with device_of(context) as device:
+    with opened_device(context) as device:
         link = make_invite(device, name=name, people=uses)
     if qr is not None and qr != "-":
         write_new(Path(qr), qr_picture(link))
     if as_json:
         put_json({"schema": "entrenous/invite/1", "link": link, "for": name, "uses": uses})
         return
-    say(link)
-    say()
+    print_line(link)
+    print_line()
     if qr == "-":
-        say(qr_text(link))
-        say()
+        print_line(qr_text(link))
+        print_line()
     whom = name or ("one person" if uses == 1 else f"{uses} people")
-    say(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
-    say("They add you with: entrenous person add - --as NAME")
-    say(f"It is valid for {INVITE_DAYS} days. You are told who joined by it; compare keys then.")
+    print_line(f"This link is for {whom}. Give it to nobody else, over a channel you trust.")
+    print_line("They add you with: entrenous person add - --as NAME")
+    print_line(
+        f"It is valid for {INVITE_DAYS} days. You are told who joined by it; compare keys then."
+    )
 
 
 def add(
@@ -123,8 +120,8 @@ def add(
     They are known by link: whoever could change the link on its way may be in their place. To be
     sure, compare keys: entrenous person verify NAME.
     """
-    link = line_typed(link, "Their link", context)
-    with device_of(context) as device:
+    link = read_typed_line(link, "Their link", context)
+    with opened_device(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)
         waits = not may_write_now(contact, device)
@@ -138,20 +135,22 @@ def add(
         put_json({"schema": "entrenous/person/1", **_shown(contact)})
         return
     if contact.compared:
-        say(f"{contact.name} is added, and the keys are the ones that you compared.")
+        print_line(f"{contact.name} is added, and the keys are the ones that you compared.")
     else:
-        say(f"{contact.name} is added, and known by link: the keys are the ones the link names.")
-        say("Whoever could change the link on its way could name their own. To make sure,")
-        say(f"compare: entrenous person verify {as_typed(contact.name)}")
+        print_line(
+            f"{contact.name} is added, and known by link: the keys are the ones the link names."
+        )
+        print_line("Whoever could change the link on its way could name their own. To make sure,")
+        print_line(f"compare: entrenous person verify {shell_quoted(contact.name)}")
     called = before.get(contact.person.id, contact.name)
     if called != contact.name:
-        say(f"You had called this person {called}; from now on it is {contact.name}.")
-    say(f"next: entrenous send PHOTO --to {as_typed(contact.name)}")
+        print_line(f"You had called this person {called}; from now on it is {contact.name}.")
+    print_line(f"next: entrenous send PHOTO --to {shell_quoted(contact.name)}")
 
 
 def list_people(context: typer.Context, as_json: Json = False) -> None:
     """List everybody you can write to."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         catch_up(device)
         known = contacts(device)
         speak = {contact.name: _speaks(contact, device) for contact in known}
@@ -164,16 +163,16 @@ def list_people(context: typer.Context, as_json: Json = False) -> None:
         return
     for contact in known:
         note = _PROTOCOL_NOTES.get(speak[contact.name], "")
-        say(f"{contact.name}  ({_keys(contact)}{note})")
+        print_line(f"{contact.name}  ({_keys(contact)}{note})")
     if not known:
-        say("Nobody yet. Make a link for people to add you: entrenous invite")
+        print_line("Nobody yet. Make a link for people to add you: entrenous invite")
 
 
 def rename(context: typer.Context, name: str, new_name: str) -> None:
     """Rename somebody, for example when two names are easily mistaken for each other."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         contact = rename_contact(name, new_name, device)
-    say(f"You call this person {contact.name} from now on.")
+    print_line(f"You call this person {contact.name} from now on.")
 
 
 def block(context: typer.Context, name: str) -> None:
@@ -182,23 +181,25 @@ def block(context: typer.Context, name: str) -> None:
     No message tells them. But what they send next is refused, and they see that. What they sent
     before stays in your inbox, and they can still take it back.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         contact = block_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
-    say(f"{contact.name} is blocked: {when}, your relay accepts nothing from them any more.")
-    say("No message tells them; when they write next, they see that it was refused.")
-    say("What comes by a link of yours that they still have does nothing.")
-    say(f"To unblock them: entrenous person unblock {as_typed(contact.name)}")
+    print_line(f"{contact.name} is blocked: {when}, your relay accepts nothing from them any more.")
+    print_line("No message tells them; when they write next, they see that it was refused.")
+    print_line("What comes by a link of yours that they still have does nothing.")
+    print_line(f"To unblock them: entrenous person unblock {shell_quoted(contact.name)}")
 
 
 def unblock(context: typer.Context, name: str) -> None:
     """Unblock somebody."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         contact = unblock_contact(name, device)
         flush(device)
-    say(f"{contact.name} can write to you again, once their program has looked into its inbox.")
+    print_line(
+        f"{contact.name} can write to you again, once their program has looked into its inbox."
+    )
 
 
 def repair(context: typer.Context, name: str) -> None:
@@ -207,11 +208,13 @@ def repair(context: typer.Context, name: str) -> None:
     This happens after one of you restored an older copy of the device. Keys stay the same, and what
     could not be opened has to be sent again.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         contact = repair_sessions(name, device)
         flush(device)
-    say(f"You and {contact.name} start over as soon as their program has looked into its inbox.")
-    say("Ask for what you miss to be sent again.")
+    print_line(
+        f"You and {contact.name} start over as soon as their program has looked into its inbox."
+    )
+    print_line("Ask for what you miss to be sent again.")
 
 
 def receipts(
@@ -226,14 +229,14 @@ def receipts(
     People whose keys you compared are always told, unless ENTRENOUS_RECEIPTS=off; unknown ones
     never.
     """
-    with device_of(context) as device:
-        contact = answer_receipts(name, device, wanted=on)
+    with opened_device(context) as device:
+        contact = set_receipts(name, device, wanted=on)
     if contact.compared:
-        say(f"{contact.name}'s keys are compared, so {contact.name} is told.")
+        print_line(f"{contact.name}'s keys are compared, so {contact.name} is told.")
     elif on:
-        say(f"{contact.name} is told, as long as you know them by link.")
+        print_line(f"{contact.name} is told, as long as you know them by link.")
     else:
-        say(f"{contact.name} is not told.")
+        print_line(f"{contact.name} is not told.")
 
 
 def forget(context: typer.Context, name: str) -> None:
@@ -241,17 +244,21 @@ def forget(context: typer.Context, name: str) -> None:
 
     What they sent stays in your inbox, and copies that you sent them can still be traced.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         within = circles_with(name, device)
         contact = forget_contact(name, device)
         flush(device)
         later = has_tokens_to_withdraw(device)
     when = "as soon as your relay has answered" if later else "from now on"
-    say(f"{contact.name} is forgotten here; {when}, your relay accepts nothing from them any more.")
+    print_line(
+        f"{contact.name} is forgotten here; {when}, your relay accepts nothing from them any more."
+    )
     if within:
-        say(f"They are no longer in your circle {' and '.join(within)}.")
-    say("What they sent stays in your inbox. A link that let them in counts as used; one that you")
-    say(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
+        print_line(f"They are no longer in your circle {' and '.join(within)}.")
+    print_line(
+        "What they sent stays in your inbox. A link that let them in counts as used; one that you"
+    )
+    print_line(f"made and nobody used lets in whoever has it, for {INVITE_DAYS} days at most.")
 
 
 def _shown(contact: Contact) -> dict[str, object]:
@@ -299,39 +306,39 @@ def circle_add(
     Its name stays on your devices. Everybody gets a copy of their own and sees who else has it. A
     number is sent along, by which its members can tell that two messages went to the same circle.
     """
-    with device_of(context) as device:
+    with opened_device(context) as device:
         circle = add_to_circle(name, person or [], device)
         people = _people(circle, device)
     if as_json:
         put_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
         return
-    say(f"{circle.name}: {', '.join(people)}")
-    say(f"next: entrenous send PHOTO --to {as_typed(circle.name)}")
+    print_line(f"{circle.name}: {', '.join(people)}")
+    print_line(f"next: entrenous send PHOTO --to {shell_quoted(circle.name)}")
 
 
 def list_circles(context: typer.Context, as_json: Json = False) -> None:
     """List your circles, and who is in them."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         every = {circle.name: _people(circle, device) for circle in circles(device.vault)}
     if as_json:
         listed = [{"name": name, "people": people} for name, people in every.items()]
         put_json({"schema": "entrenous/circles/1", "circles": listed})
         return
     for name, people in every.items():
-        say(f"{name}: {', '.join(people)}")
+        print_line(f"{name}: {', '.join(people)}")
     if not every:
-        say("None yet. Make one: entrenous circle add NAME --person NAME")
+        print_line("None yet. Make one: entrenous circle add NAME --person NAME")
 
 
 def remove(context: typer.Context, name: str, person: People = None, as_json: Json = False) -> None:
     """Remove people from a circle, or delete the whole circle; the people stay."""
-    with device_of(context) as device:
+    with opened_device(context) as device:
         left = remove_from_circle(name, person or [], device)
         people = [] if left is None else _people(left, device)
     if as_json:
         put_json({"schema": "entrenous/circle/1", "name": name, "people": people})
         return
-    say(f"The circle {name} is deleted." if left is None else f"{name}: {', '.join(people)}")
+    print_line(f"The circle {name} is deleted." if left is None else f"{name}: {', '.join(people)}")
 
 
 def _people(circle: Circle, device: Device) -> list[str]:

@@ -5,21 +5,27 @@ from typing import Annotated
 
 import typer
 
-from entrenous.base.copies import several
+from entrenous.base.copies import join_names
 from entrenous.base.identifiers import PersonId
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.device.identities import Call, current_names, who_am_i
-from entrenous.device.sent_copies import Fate, fate_of
+from entrenous.device.identities import Call, current_names, own_device
+from entrenous.device.sent_copies import CopyState, copy_state
 from entrenous.device.sent_messages import Departure, Recall
-from entrenous.send.commands.catch_up import OF_COPIES, catch_up
-from entrenous.send.commands.message_list import All, Last, listed, refuse_both, wanted
+from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
+from entrenous.send.commands.message_list import (
+    All,
+    Last,
+    person_filter,
+    refuse_both,
+    select_messages,
+)
 from entrenous.send.message.react import Reacted, react, reactions_to
 from entrenous.send.people.contact_history import copies_of
 from entrenous.send.recall import recall_message
 from entrenous.send.status import Sent, sealed_copies, sent_messages
-from entrenous.terminal.output import hint_at, put_json, rfc3339_utc, say
-from entrenous.terminal.typed_input import SAFER, Json, line_typed
+from entrenous.terminal.output import hint_problems, print_line, put_json, rfc3339_utc
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -37,7 +43,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
     """
     if not message.strip():
         raise typer.BadParameter("say which message; entrenous sent lists yours")
-    with device_of(context) as device:
+    with opened_device(context) as device:
         recalls = recall_message(message, device)
         who = _called_now(message, device)
     if as_json:
@@ -47,7 +53,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
         put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
         return
     for one in recalls:
-        say(_outcome(who[one.to], one))
+        print_line(_outcome(who[one.to], one))
 
 
 def sent(
@@ -69,17 +75,17 @@ def sent(
     If you compared keys with a recipient, their device signs that the copy arrived and was opened.
     """
     refuse_both(last, everything=everything)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         every, call = sent_messages(device), current_names(device)
         messages = _to(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)
-        found = listed(messages, _waits, last, everything=whole)
-        us = who_am_i(device).person.id if any(one.copies for one in found.these) else None
+        found = select_messages(messages, _waits, last, everything=whole)
+        us = own_device(device).person.id if any(one.copies for one in found.these) else None
         told = [
             (one, _copies(one, call, device), _answers(one, us, call, device))
             for one in found.these
         ]
-    hint_at(problem for one in every for problem in one.problems)
+    hint_problems(problem for one in every for problem in one.problems)
     if as_json:
         shown = [_shown(*each) for each in told]
         put_json({"schema": "entrenous/sent/1", "messages": shown})
@@ -88,22 +94,22 @@ def sent(
         _list(*each)
     found.tell_older("sent", "--to", to or ())
     if not told:
-        whom = f"to {several(to)} from this device." if to else "from this device yet."
-        say(f"Nothing sent {whom}")
+        whom = f"to {join_names(to)} from this device." if to else "from this device yet."
+        print_line(f"Nothing sent {whom}")
     if us is not None:
-        say(OF_COPIES)
+        print_line(COPIES_DISCLAIMER)
 
 
-def _list(one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]) -> None:
-    words = ", ".join(f"{who} ({in_words(fate)})" for who, fate in copies)
-    say(f"{one.message.name}  {rfc3339_utc(one.message.sent_at)}  {words}")
+def _list(one: Sent, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]) -> None:
+    words = ", ".join(f"{who} ({describe_fate(fate)})" for who, fate in copies)
+    print_line(f"{one.message.name}  {rfc3339_utc(one.message.sent_at)}  {words}")
     if answers:
-        say("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
+        print_line("    " + ", ".join(f"{sign} {who}" for who, sign in answers))
 
 
 def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -> tuple[Sent, ...]:
     went = [tuple(_recipients(one, call)) for one in every]
-    who = wanted(names, {name for some in went for _, name in some}, device)
+    who = person_filter(names, {name for some in went for _, name in some}, device)
     return tuple(
         one for one, some in zip(every, went, strict=True) if any(who.has(*each) for each in some)
     )
@@ -144,7 +150,7 @@ def _outcome(who: str, one: Recall) -> str:
 
 
 def _shown(
-    one: Sent, copies: list[tuple[str, Fate]], answers: list[tuple[str, str]]
+    one: Sent, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> dict[str, object]:
     return {
         "message": one.message.name,
@@ -163,7 +169,7 @@ def _shown(
     }
 
 
-def in_words(fate: Fate) -> str:
+def describe_fate(fate: CopyState) -> str:
     """Describe what became of a copy, and when, as far as known."""
     if fate.at is None:
         return fate.state
@@ -173,19 +179,19 @@ def in_words(fate: Fate) -> str:
     return f"{fate.state} {rfc3339_utc(fate.at)}"
 
 
-def _precision_s(fate: Fate) -> int | None:
+def _precision_s(fate: CopyState) -> int | None:
     """Return within how many seconds after ``at`` it happened; None if no time is known."""
     if fate.at is None:
         return None
     return 60 if fate.signed else 1
 
 
-def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, Fate]]:
+def _copies(one: Sent, call: Call, device: Device) -> list[tuple[str, CopyState]]:
     if one.copies:
-        fates = ((copy, fate_of(copy, one.message, device)) for copy in one.copies)
+        fates = ((copy, copy_state(copy, one.message, device)) for copy in one.copies)
         return [(call(copy.person, copy.to), fate) for copy, fate in fates]
     labels = dict.fromkeys(copy.to for copy in copies_of(one.message))
-    elsewhere = Fate("marked for another channel", None, signed=False)
+    elsewhere = CopyState("marked for another channel", None, signed=False)
     return [(label, elsewhere) for label in labels]
 
 
@@ -216,15 +222,15 @@ def react_(
     """
     if (emoji is None) != none:
         raise typer.BadParameter("give one EMOJI or -, or --none to take yours away")
-    emoji = None if emoji is None else line_typed(emoji, "An emoji or two", context)
-    with device_of(context) as device:
+    emoji = None if emoji is None else read_typed_line(emoji, "An emoji or two", context)
+    with opened_device(context) as device:
         catch_up(device)
         reacted = react(message, emoji, device)
     if as_json:
         answer = {"message": message, "reaction": emoji, "to": list(reacted.to)}
         put_json({"schema": "entrenous/react/1", **answer, "waits": list(reacted.waits)})
         return
-    say(_told(message, emoji, reacted))
+    print_line(_told(message, emoji, reacted))
 
 
 def _told(message: str, emoji: str | None, reacted: Reacted) -> str:

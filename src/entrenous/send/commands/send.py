@@ -10,27 +10,27 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import several
+from entrenous.base.copies import join_names
 from entrenous.base.errors import Unreachable
 from entrenous.base.limits import DAYS_TO_OPEN, UNDO_S, UNDO_S_MAX
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.send.clock_sanity import open_until
-from entrenous.send.commands.catch_up import OF_COPIES, catch_up
+from entrenous.send.clock_sanity import rounded_expiry
+from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
-from entrenous.send.guard import answered, open_doubts
-from entrenous.send.inbox import message_meant
+from entrenous.send.guard import answers_doubt, unanswered_doubts
+from entrenous.send.inbox import message_named
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import waiting_bytes
 from entrenous.send.people.circle_members import recipients
 from entrenous.send.send import Posted, send_message
 from entrenous.terminal.interrupts import checked_interrupts
-from entrenous.terminal.media_files import naming, read_media, tell_of_stills
-from entrenous.terminal.output import hint, hint_at, put_json, say, unwrapped
+from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
+from entrenous.terminal.output import hint, hint_problems, print_line, put_json, unwrapped
 from entrenous.terminal.progress_bars import Bars, bars
-from entrenous.terminal.typed_input import SAFER, Json, text_typed
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_text
 
 
 def join(app: typer.Typer) -> None:
@@ -106,7 +106,7 @@ def send(
     """
     del yes  # typed out of habit, it would confirm what nobody has looked at
     if resume:
-        with device_of(context) as device:
+        with opened_device(context) as device:
             _resume(device, as_json=as_json)
         return
     _refuse_nothing(files, text, caption)
@@ -116,13 +116,16 @@ def send(
         )
     if not (to or within or reply) or (within and reply):
         raise typer.BadParameter("say to whom: --to NAME, or one of --reply and --in MESSAGE")
-    text, caption = text_typed(text, "Text", context), text_typed(caption, "Caption", context)
+    text, caption = (
+        read_typed_text(text, "Text", context),
+        read_typed_text(caption, "Caption", context),
+    )
     written = _Written(tuple(map(read_media, files or ())), text, caption, size, undo)
-    with naming(files or ()), device_of(context) as device:
+    with name_file_on_error(files or ()), opened_device(context) as device:
         catch_up(device)  # sealing does not need our relay
-        policy = Policy(open_until(days, device), 1 if once else None, may_export=allow_export)
+        policy = Policy(rounded_expiry(days, device), 1 if once else None, may_export=allow_export)
         draft = _add_recipients(written, to or [], within, reply, policy, device)
-        stills = tell_of_stills(zip(files or (), written.files, strict=True))
+        stills = hint_animated(zip(files or (), written.files, strict=True))
         draft = _ask(replace(draft, confirmed=frozenset(confirm or ())), device)
         with checked_interrupts(once=True) as check, bars() as shown:
             sent = send_message(draft, device, _watch(shown, check, device))
@@ -179,7 +182,7 @@ def _add_recipients(
         circles=going.circles,
         within=belongs,
         text=written.text or None,
-        reply=None if reply is None else message_meant(reply, device),
+        reply=None if reply is None else message_named(reply, device),
         undo_s=written.undo_s,
     )
 
@@ -190,30 +193,32 @@ def _tell(sent: Posted, draft: Draft, stills: list[str], *, as_json: bool) -> No
         said = {"message": sent.name, "copies": copies, "first_picture_only": stills}
         put_json({"schema": "entrenous/send/1", **said})
         return
-    people = unwrapped(several(draft.to))
-    say(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
-    say(OF_COPIES)
+    people = unwrapped(join_names(draft.to))
+    print_line(f"sent {sent.name} to {people}; take it back with: entrenous recall {sent.name}")
+    print_line(COPIES_DISCLAIMER)
 
 
 def _resume(device: Device, *, as_json: bool) -> None:
     with bars() as shown:
-        sent = Counted(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.reached))
+        sent = ByteCounter(Stage.SENDING, waiting_bytes(device), TransferWatch(shown.reached))
         flushed = flush(device, sent.more)
     if flushed.problems:
         # A refusal is reported once; an unreachable relay will be reported again.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
-        hint_at(problem for problem in flushed.problems if problem is not first)
+        hint_problems(problem for problem in flushed.problems if problem is not first)
         raise first
     left = flushed.left
     if as_json:
         put_json({"schema": "entrenous/resume/1", "left": left})
     else:
-        say("1 waiting letter went out." if left == 1 else f"{left} waiting letters went out.")
+        print_line(
+            "1 waiting letter went out." if left == 1 else f"{left} waiting letters went out."
+        )
 
 
 def _ask(draft: Draft, device: Device) -> Draft:
     """On a terminal, show the guard's doubts and let the user type the names."""
-    doubts = open_doubts(draft, device)
+    doubts = unanswered_doubts(draft, device)
     if not doubts or not sys.stdin.isatty():
         return draft
     typed = set(draft.confirmed)
@@ -221,7 +226,7 @@ def _ask(draft: Draft, device: Device) -> Draft:
         hint(f"  {doubt.why}.")
         question = f"  Type {doubt.answer} to send it to {doubt.who}"
         answer = typer.prompt(question, default="", err=True).strip()
-        if answered(doubt, [answer]):
+        if answers_doubt(doubt, [answer]):
             typed.add(answer)
     return replace(draft, confirmed=frozenset(typed))
 

@@ -11,38 +11,38 @@ import typer
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import LINK_MINUTES, WAKE_ASK_S
 from entrenous.crypto.short_auth_string import ShortString
-from entrenous.device.commands import device_to_link, new_device
+from entrenous.device.commands import new_device, new_lockable_device
 from entrenous.device.device import Device
-from entrenous.device.identities import Home, own_name, own_other_devices, who_am_i
+from entrenous.device.identities import MailboxAddress, own_device, own_name, own_other_devices
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.commands.verify import qr_text
 from entrenous.send.devices.link_new_device import (
-    NewSide,
-    ask_to_link,
-    differs_here,
-    end_new,
-    look_new,
-    same_here,
+    NewDeviceLink,
+    confirm_on_new_device,
+    end_on_new_device,
+    poll_new_device,
+    reject_on_new_device,
+    start_on_new_device,
 )
 from entrenous.send.devices.link_nouns import StoppedAfterGrant, StoppedAfterLinking
 from entrenous.send.devices.link_old_device import (
-    OldSide,
-    differs,
-    end_old,
+    OldDeviceLink,
+    close_link_mailbox,
+    confirm_on_old_device,
+    end_on_old_device,
     is_granted,
-    look_old,
-    offer_link,
-    same_on_both,
-    wait_no_more,
+    poll_old_device,
+    reject_on_old_device,
+    start_on_old_device,
 )
 from entrenous.send.devices.link_steps import LinkState
-from entrenous.send.devices.linked_devices import sibling_of
+from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.set_up import set_up
-from entrenous.terminal.output import hint, put_json, rfc3339_utc, say, unwrapped
+from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc, unwrapped
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import SAFER, Json, line_typed
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
 
 def join(app: typer.Typer) -> None:
@@ -92,65 +92,76 @@ def setup(
     if as_json:
         put_json({"schema": "entrenous/setup/1", "name": identity.name, "home": str(home)})
         return
-    say(f"This is now {identity.name}'s device; its vault is in {home}.")
-    say("next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite")
+    print_line(f"This is now {identity.name}'s device; its vault is in {home}.")
+    print_line(
+        "next: entrenous mark PHOTO --to NAME --out DIR" if offline else "next: entrenous invite"
+    )
     if not offline:
-        say("A forgotten passphrase cannot be replaced, unless you have a recovery sheet on paper:")
-        say("entrenous device recovery --out FILE")
+        print_line(
+            "A forgotten passphrase cannot be replaced, unless you have a recovery sheet on paper:"
+        )
+        print_line("entrenous device recovery --out FILE")
 
 
 def _link(context: typer.Context, code: str, called: str | None, *, as_json: bool) -> None:
-    with device_to_link(context) as (device, lock):
-        code = line_typed(code, "Code of your other device", context)
-        link_here(code, called, device, lock, as_json=as_json)
+    with new_lockable_device(context) as (device, lock):
+        code = read_typed_line(code, "Code of your other device", context)
+        link_on_new_device(code, called, device, lock, as_json=as_json)
         name = own_name(device)
     home = session_of(context).settings.home
     if as_json:
         put_json({"schema": "entrenous/setup/1", "device": name, "home": str(home)})
         return
-    say(f"Its vault is in {home}.")
-    say("next: entrenous person list")
+    print_line(f"Its vault is in {home}.")
+    print_line("next: entrenous person list")
 
 
-Side = TypeVar("Side", OldSide, NewSide)
+Side = TypeVar("Side", OldDeviceLink, NewDeviceLink)
 _YES = frozenset({"yes", "y", "same"})
 
 
-def show_code(sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json: bool) -> None:
+def link_on_old_device(
+    sheet: RecoverySheet | None, device: Device, *, qr: bool, as_json: bool
+) -> None:
     """Run the old device's side, from the code to the new device's first letter.
 
     Raises:
         MasterAway, OthersSheet, TooManyDevices, OfflineDevice, LinkOver, LinkDiffers, EndedThere,
         RelayUnreachable.
     """
-    side = offer_link(sheet, device)
+    side = start_on_old_device(sheet, device)
     try:
         _put_code(side, qr=qr, as_json=as_json)
-        side = _until(LinkState.COMPARING, side, lambda now: look_old(now, device), device)
+        side = _until(LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device)
         same = _is_same(side.string, "the other device", as_json=as_json)
     except BaseException:
-        end_old(side, device)
+        end_on_old_device(side, device)
         raise
     if not same:
-        differs(side, device)
+        reject_on_old_device(side, device)
     try:
         fetch_messages(device)  # another device may have changed the list meanwhile
-        side = same_on_both(side, device)
+        side = confirm_on_old_device(side, device)
         hint("It is on your list now. Waiting until the other device has been answered too, and")
         hint("writes to this one: ten minutes at most. Ctrl-C ends the waiting, and nothing else.")
-        side = until_it_writes(side, device)
-        wait_no_more(side, device)
+        side = wait_for_first_letter(side, device)
+        close_link_mailbox(side, device)
     except (KeyboardInterrupt, typer.Abort):
         if is_granted(side, device):
-            wait_no_more(side, device)
+            close_link_mailbox(side, device)
             raise StoppedAfterGrant(name=_called(side, device)) from None
-        end_old(side, device)
+        end_on_old_device(side, device)
         raise
     _tell(_called(side, device), answered=side.state is LinkState.LINKED, as_json=as_json)
 
 
-def link_here(
-    code: str, name: str | None, device: Device, lock: Callable[[Home], None], *, as_json: bool
+def link_on_new_device(
+    code: str,
+    name: str | None,
+    device: Device,
+    lock: Callable[[MailboxAddress], None],
+    *,
+    as_json: bool,
 ) -> None:
     """Run the new device's side, from the code to its first letters.
 
@@ -160,43 +171,43 @@ def link_here(
     Raises:
         BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
     """
-    side = ask_to_link(code, name, device)
+    side = start_on_new_device(code, name, device)
     try:
         lock(side.home)
-        side = _until(LinkState.SHOWN, side, lambda now: look_new(now, device), device)
+        side = _until(LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device)
         if not _is_same(side.string, "your other device", as_json=as_json):
-            differs_here(side, device)
-        side = same_here(side)
+            reject_on_new_device(side, device)
+        side = confirm_on_new_device(side)
         hint("Waiting until the other device has been answered too: until ten minutes after it")
         hint("showed its code. Ctrl-C ends it, and then this device is not linked.")
-        _until(LinkState.LINKED, side, lambda now: look_new(now, device), device)
+        _until(LinkState.LINKED, side, lambda now: poll_new_device(now, device), device)
         catch_up(device)  # the next command does what the relay does not answer now
     except (KeyboardInterrupt, typer.Abort):
-        end_new(side, device)
+        end_on_new_device(side, device)
         if own_other_devices(device) is not None:
             raise StoppedAfterLinking from None
         raise
     except BaseException:
-        end_new(side, device)
+        end_on_new_device(side, device)
         raise
     if not as_json:
-        say(f"This device is linked; your others call it {own_name(device)}.")
-        say("The people you know appear as soon as your other device has told this one.")
+        print_line(f"This device is linked; your others call it {own_name(device)}.")
+        print_line("The people you know appear as soon as your other device has told this one.")
 
 
-def _put_code(side: OldSide, *, qr: bool, as_json: bool) -> None:
+def _put_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
     if as_json:
         put_json(
             {"schema": "entrenous/link/1", "code": side.code, "until": rfc3339_utc(side.until)}
         )
         return
-    say(side.code)
+    print_line(side.code)
     if qr:
-        say(qr_text(side.code))
-    say()
-    say("On the new device, within ten minutes: entrenous setup --link -")
-    say("It asks for the code then, so that it is not saved with your typed commands.")
-    say("Show this code to nobody, and do not send it: whoever has it can ask to be linked.")
+        print_line(qr_text(side.code))
+    print_line()
+    print_line("On the new device, within ten minutes: entrenous setup --link -")
+    print_line("It asks for the code then, so that it is not saved with your typed commands.")
+    print_line("Show this code to nobody, and do not send it: whoever has it can ask to be linked.")
 
 
 def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: Device) -> Side:
@@ -214,7 +225,7 @@ def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: D
     return side
 
 
-def until_it_writes(side: OldSide, device: Device) -> OldSide:
+def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Fetch until the new device's first letter arrives or time runs out. The device is on the list
     in any case, so errors are only hinted at.
     """
@@ -222,16 +233,16 @@ def until_it_writes(side: OldSide, device: Device) -> OldSide:
         return _fetched_until_it_writes(side, device)
     except EntrenousError as error:
         hint(unwrapped(str(error)))
-        return look_old(side, device)
+        return poll_old_device(side, device)
 
 
-def _fetched_until_it_writes(side: OldSide, device: Device) -> OldSide:
+def _fetched_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLink:
     asked = 0
     while side.state is not LinkState.LINKED and asked * WAKE_ASK_S < LINK_MINUTES * 60:
         fetch_messages(device)
-        side = look_old(side, device)
+        side = poll_old_device(side, device)
         if side.state is not LinkState.LINKED:
-            home = who_am_i(device).home
+            home = own_device(device).home
             device.courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S)
             asked += 1
     fetch_messages(device)
@@ -245,8 +256,8 @@ def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
         signs = [sign.name for sign in shown.signs]
         put_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
     else:
-        say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
-        say(f"or in numbers: {numbers}")
+        print_line("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
+        print_line(f"or in numbers: {numbers}")
     hint(f"Does {other} show exactly the same? Type yes or no:")
     typed = sys.stdin.readline()
     if not typed:
@@ -259,13 +270,15 @@ def _tell(name: str, *, answered: bool, as_json: bool) -> None:
         put_json({"schema": "entrenous/linked/1", "device": name, "answered": answered})
         return
     if answered:
-        say(f"Linked: {name}. It receives what people send you from now on; they are told.")
+        print_line(f"Linked: {name}. It receives what people send you from now on; they are told.")
     else:
-        say(f"{name} is on your list, but it has not answered. If it does not within a while,")
-        say("remove it: entrenous device revoke NAME")
-    say("All of your devices: entrenous device list")
+        print_line(
+            f"{name} is on your list, but it has not answered. If it does not within a while,"
+        )
+        print_line("remove it: entrenous device revoke NAME")
+    print_line("All of your devices: entrenous device list")
 
 
-def _called(side: OldSide, device: Device) -> str:
-    sibling = None if side.offer is None else sibling_of(side.offer.device, device)
+def _called(side: OldDeviceLink, device: Device) -> str:
+    sibling = None if side.offer is None else linked_device_by_id(side.offer.device, device)
     return "another device" if sibling is None else sibling.name

@@ -9,28 +9,28 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.limits import OFFLINE_HOURS_MAX, UNLOCK_TRIES
-from entrenous.device.commands import another_passphrase, unlocked_of
+from entrenous.device.commands import another_passphrase, unlocked_device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.commands.catch_up import catch_up
-from entrenous.send.devices.own_devices import sheet_of, take_master_away
+from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json
 
 
-def sheet_in(path: Path | None) -> RecoverySheet | None:
+def read_optional_sheet(path: Path | None) -> RecoverySheet | None:
     """Read the recovery sheet in a file, if one was given; raises NotASheet, NoSuchFile,
     UnreadableFile.
     """
-    return None if path is None else read_sheet_in(path)
+    return None if path is None else read_sheet_file(path)
 
 
-def read_sheet_in(path: Path) -> RecoverySheet:
+def read_sheet_file(path: Path) -> RecoverySheet:
     """Read a recovery sheet; raises NotASheet, NoSuchFile, UnreadableFile."""
     return read_sheet(read_file(path).decode(errors="replace"))
 
@@ -88,16 +88,16 @@ def offline(
     """
     if off == (hours is not None):
         raise typer.BadParameter("give either --hours N or --off")
-    with unlocked_of(context) as (device, unlocked):
+    with unlocked_device(context) as (device, unlocked):
         until = allow_offline(unlocked, hours, device.clock) if hours else None
         if until is None:
             forbid_offline(unlocked)
     if as_json:
         put_json({"schema": "entrenous/offline/1", "until": rfc3339_utc(until) if until else None})
     elif until:
-        say(f"Until {rfc3339_utc(until)} this device opens without its relay.")
+        print_line(f"Until {rfc3339_utc(until)} this device opens without its relay.")
     else:
-        say("This device opens only with its relay.")
+        print_line("This device opens only with its relay.")
 
 
 def recovery(
@@ -114,18 +114,18 @@ def recovery(
     passphrases, and shut this device if it is lost, from any machine: entrenous device revoke
     --lost --recovery FILE. Whoever has it can pose as you.
     """
-    earlier = read_sheet_in(old) if old else None
-    with unlocked_of(context) as (device, unlocked):
+    earlier = read_sheet_file(old) if old else None
+    with unlocked_device(context) as (device, unlocked):
         with suppress(OfflineDevice):  # it has nothing to recover, and is told so below
             catch_up(device)  # news of a lost device changes what belongs on the sheet
-        sheet = sheet_of(unlocked.part.output, earlier, device)
+        sheet = make_recovery_sheet(unlocked.part.output, earlier, device)
         write_new(out, write_sheet(sheet).encode())
-        take_master_away(device)
+        delete_master_key(device)
     if as_json:
         put_json({"schema": "entrenous/recovery/1", "file": str(out)})
         return
-    say(f"wrote {out}")
-    say("Print it, then delete the file. Your master key is no longer on this device.")
+    print_line(f"wrote {out}")
+    print_line("Print it, then delete the file. Your master key is no longer on this device.")
 
 
 def unlock(
@@ -139,14 +139,14 @@ def unlock(
     the sheet unlocks the device that it was written on, wherever that is.
     """
     settings = session_of(context).settings
-    here = allow_more_tries(settings, read_sheet_in(sheet))
+    here = allow_more_tries(settings, read_sheet_file(sheet))
     if as_json:
         put_json({"schema": "entrenous/unlock/1", "tries": UNLOCK_TRIES, "here": here})
         return
     which = f"in {settings.home}" if here else "that this sheet was written on"
-    say(f"The relay allows ten more tries for the device {which}.")
+    print_line(f"The relay allows ten more tries for the device {which}.")
     for line in _NOT_YOURS:
-        say(line)
+        print_line(line)
 
 
 def change(
@@ -165,7 +165,7 @@ def change(
     of the folder, as in a backup. Without one (setup --offline) such a copy still opens with the
     old passphrase.
     """
-    with unlocked_of(context) as (device, unlocked):
+    with unlocked_device(context) as (device, unlocked):
         words = another_passphrase(descriptor, "--new-passphrase-fd")
         changed = change_passphrase(unlocked, words, device)
     sheet = changed.terms.lock is not None
@@ -174,12 +174,14 @@ def change(
         said = {"copies_shut": copies is _SHUT, "new_sheet_needed": sheet}
         put_json({"schema": "entrenous/passphrase/1", **said})
         return
-    say("From now on the new passphrase opens this device.")
+    print_line("From now on the new passphrase opens this device.")
     for line in copies:
-        say(line)
+        print_line(line)
     if sheet:
-        say("An earlier recovery sheet no longer opens it without the relay; write a new one:")
-        say("entrenous device recovery --out FILE")
+        print_line(
+            "An earlier recovery sheet no longer opens it without the relay; write a new one:"
+        )
+        print_line("entrenous device recovery --out FILE")
 
 
 def _copies(before: Unlocked, after: Unlocked) -> tuple[str, ...]:

@@ -7,30 +7,32 @@ from typing import Annotated, Final
 import segno
 import typer
 
-from entrenous.base.errors import as_typed
+from entrenous.base.errors import shell_quoted
 from entrenous.crypto.short_auth_string import ShortString
-from entrenous.device.commands import device_of
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.flush import flush
 from entrenous.send.people.compare_keys import (
-    agree,
+    auth_string_with,
     code_for,
     compare_keys,
-    disagree,
+    confirm_match,
     read_code,
+    report_mismatch,
     safety_number,
-    string_with,
 )
-from entrenous.send.people.keep_contacts import verify_contact
-from entrenous.send.people.people_nouns import Comparing, NoCode, Stage
-from entrenous.terminal.output import hint, say
+from entrenous.send.people.keep_contacts import mark_compared
+from entrenous.send.people.people_nouns import Comparison, ComparisonStage, NoCode
+from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
 _WAITING = {
-    Stage.BEGUN: "Asked. On {name}'s device: entrenous person verify YOU --sas",
-    Stage.ANSWERED: "Answered. As soon as {name}'s device has looked into its inbox, look again.",
+    ComparisonStage.BEGUN: "Asked. On {name}'s device: entrenous person verify YOU --sas",
+    ComparisonStage.ANSWERED: (
+        "Answered. As soon as {name}'s device has looked into its inbox, look again."
+    ),
 }
 
 
@@ -63,7 +65,7 @@ def verify(
     by_code = qr is not None or scan is not None
     if by_code and (same or sas):
         raise typer.BadParameter("--qr and --scan go without --same and --sas")
-    with device_of(context) as device:
+    with opened_device(context) as device:
         if by_code:
             _by_code(name, device, qr, scan)
         elif sas:
@@ -74,35 +76,37 @@ def verify(
 
 def _by_code(name: str, device: Device, qr: str | None, scan: Path | None) -> None:
     if scan is not None:
-        contact = read_code(name, qr_read(read_file(scan)), device)
-        say(f"Noted: {contact.name}'s keys are compared on this device.")
+        contact = read_code(name, read_qr(read_file(scan)), device)
+        print_line(f"Noted: {contact.name}'s keys are compared on this device.")
     if qr is None:
         return
     code = code_for(name, device)
     if qr == "-":
-        say(qr_text(code))
+        print_line(qr_text(code))
     else:
         write_new(Path(qr), qr_picture(code))
-    say(f"On {name}'s device: entrenous person verify YOU --scan PHOTO, of this code.")
-    say(f"Then photograph the code there: entrenous person verify {as_typed(name)} --scan PHOTO")
+    print_line(f"On {name}'s device: entrenous person verify YOU --scan PHOTO, of this code.")
+    print_line(
+        f"Then photograph the code there: entrenous person verify {shell_quoted(name)} --scan PHOTO"
+    )
 
 
 def _by_number(name: str, device: Device, *, same: bool) -> None:
-    say(safety_number(name, device))
+    print_line(safety_number(name, device))
     if same:
-        verify_contact(name, device)
-        say(f"Noted: {name}'s keys are compared.")
+        mark_compared(name, device)
+        print_line(f"Noted: {name}'s keys are compared.")
     else:
-        say(f"Compare it with the number on {name}'s device, side by side or by voice.")
-        say(f"If it is the same: entrenous person verify {as_typed(name)} --same")
+        print_line(f"Compare it with the number on {name}'s device, side by side or by voice.")
+        print_line(f"If it is the same: entrenous person verify {shell_quoted(name)} --same")
 
 
 def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
     catch_up(device)
     if differs:
-        disagree(name, device)
-        say(f"Noted: {name}'s keys count as unknown. Somebody may stand between you.")
-        say("Do not send them anything private before you have met and found out why.")
+        report_mismatch(name, device)
+        print_line(f"Noted: {name}'s keys count as unknown. Somebody may stand between you.")
+        print_line("Do not send them anything private before you have met and found out why.")
         return
     if same:
         _agree(name, device)
@@ -112,25 +116,25 @@ def _by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
 
 
 def _agree(name: str, device: Device) -> None:
-    if agree(name, device).compared:
-        say(f"Noted: {name}'s keys are compared.")
+    if confirm_match(name, device).compared:
+        print_line(f"Noted: {name}'s keys are compared.")
     else:
-        say(f"Noted. {name}'s keys count as compared as soon as {name} has said so too.")
+        print_line(f"Noted. {name}'s keys count as compared as soon as {name} has said so too.")
 
 
-def _show(name: str, comparing: Comparing, device: Device) -> None:
+def _show(name: str, comparing: Comparison, device: Device) -> None:
     if comparing.stage in _WAITING:
-        say(_WAITING[comparing.stage].format(name=name))
-        say(f"Then here: entrenous person verify {as_typed(name)} --sas")
+        print_line(_WAITING[comparing.stage].format(name=name))
+        print_line(f"Then here: entrenous person verify {shell_quoted(name)} --sas")
         return
-    _put(string_with(name, device))
-    hint(f"The same on {name}'s device: entrenous person verify {as_typed(name)} --sas --same")
-    hint(f"Anything else: entrenous person verify {as_typed(name)} --sas --differs")
+    _put(auth_string_with(name, device))
+    hint(f"The same on {name}'s device: entrenous person verify {shell_quoted(name)} --sas --same")
+    hint(f"Anything else: entrenous person verify {shell_quoted(name)} --sas --differs")
 
 
 def _put(shown: ShortString) -> None:
-    say("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
-    say("or in numbers: " + " ".join(map(str, shown.numbers)))
+    print_line("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
+    print_line("or in numbers: " + " ".join(map(str, shown.numbers)))
 
 
 _PIXELS: Final = 8  # per square of the code
@@ -144,7 +148,7 @@ def qr_picture(link: str) -> bytes:
     return file.getvalue()
 
 
-def qr_read(untrusted_data: bytes) -> str:
+def read_qr(untrusted_data: bytes) -> str:
     """Read the QR code in a picture. The file is decoded in the sandbox, and searched here at
     several sizes, since a code may be missed at one and found at another.
 

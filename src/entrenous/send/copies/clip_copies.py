@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.audio_video import (
+    ClipFormat,
+    ClipMeasurements,
     ClipTooSmallToMark,
-    Cut,
     Frame,
+    FrameSelection,
     KeyFrame,
     NoFrames,
-    Shown,
-    Survey,
 )
 from entrenous.base.limits import CLIP_CONTEXT, DITHER_CONTEXT, PILOT_CONTEXT, SEED_BYTES
 from entrenous.base.picture import TooSmallToMark
@@ -29,23 +29,29 @@ from entrenous.crypto.key_derivation import stream
 from entrenous.device.device import Device
 from entrenous.media.clip_writer import TRIED_CRFS, ClipWriter, Track, copy_error, rate_factor
 from entrenous.send.copies.worker_pool import pool_size
-from entrenous.send.message.transfer_progress import Reached, share_of, split, unseen, within
-from entrenous.watermark.alignment.clip_timing import Camera, Follower, Motion, Row, small
+from entrenous.send.message.transfer_progress import (
+    ShareCallback,
+    ignore_share,
+    share_of,
+    share_range,
+    split_shares,
+)
+from entrenous.watermark.alignment.clip_timing import Camera, CameraTracker, Motion, Row, small
 from entrenous.watermark.alignment.features import features
 from entrenous.watermark.clip_mark import (
     SIDE_PX_MAX,
     ClipLayout,
     amplitude,
-    laid_on,
     lay_out_clip,
     marked,
     nodes_at,
     stream_bytes,
+    warp_pattern,
     working_luma,
 )
 from entrenous.watermark.pyramid import Plane
 
-_EVERYTHING: Final = Cut()
+_EVERYTHING: Final = FrameSelection()
 _TRIAL: Final = Secret(bytes(SEED_BYTES))  # the seed of trial copies, which nobody gets
 _TRIED_FRAMES: Final = 360
 _SHOTS: Final = 8  # frames handed to each copy at a time
@@ -59,8 +65,8 @@ class ClipOriginal:
     """A clip about to be sent, and what all of its copies share."""
 
     source: bytes
-    shown: Shown
-    survey: Survey
+    shown: ClipFormat
+    survey: ClipMeasurements
     dither: Secret
     stage: ClipLayout
     camera: Camera
@@ -80,7 +86,7 @@ class _Shot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class CopyOrder:
     """A copy to be written: the seed of its mark, its sound track, its rate factor."""
 
     seed: Secret
@@ -98,7 +104,7 @@ class _Copy:
 
 
 def prepare_clip(
-    untrusted_data: bytes, shown: Shown, device: Device, reached: Reached = unseen
+    untrusted_data: bytes, shown: ClipFormat, device: Device, reached: ShareCallback = ignore_share
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
@@ -107,7 +113,7 @@ def prepare_clip(
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.
     """
-    surveyed = survey(untrusted_data, device, within(reached, 0.0, _SURVEYED))
+    surveyed = survey(untrusted_data, device, share_range(reached, 0.0, _SURVEYED))
     dither = Secret(device.dice.token(SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(stream(dither, DITHER_CONTEXT, sides[0] * sides[1]), np.uint8)
@@ -120,15 +126,15 @@ def prepare_clip(
         Camera.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _with_quality(original, device, within(reached, _SURVEYED, 1.0))
+    return _with_quality(original, device, share_range(reached, _SURVEYED, 1.0))
 
 
 def write_clips(
     original: ClipOriginal,
-    copies: Sequence[Wanted],
+    copies: Sequence[CopyOrder],
     device: Device,
-    cut: Cut = _EVERYTHING,
-    reached: Reached = unseen,
+    cut: FrameSelection = _EVERYTHING,
+    reached: ShareCallback = ignore_share,
 ) -> list[bytes]:
     """Write one file per copy, all in one pass through the original.
 
@@ -179,7 +185,7 @@ def _shots(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_Shot]:
         yield _Shot(frame, made[1], nodes)
 
 
-def _stage(shown: Shown) -> ClipLayout:
+def _stage(shown: ClipFormat) -> ClipLayout:
     try:
         return lay_out_clip(shown.width_px, shown.height_px)
     except TooSmallToMark as error:
@@ -193,7 +199,7 @@ def _marked(
     shot: _Shot,
 ) -> NDArray[np.uint8]:
     _update_patterns(original, seed, patterns, [node for node, _, _ in shot.nodes])
-    shown = [(laid_on(patterns[node], way), share) for node, share, way in shot.nodes]
+    shown = [(warp_pattern(patterns[node], way), share) for node, share, way in shot.nodes]
     return marked(np.asarray(shot.frame), shot.strength, shown, original.noise)
 
 
@@ -212,37 +218,46 @@ def _update_patterns(
         del patterns[node]
 
 
-def _with_quality(original: ClipOriginal, device: Device, reached: Reached) -> ClipOriginal:
+def _with_quality(original: ClipOriginal, device: Device, reached: ShareCallback) -> ClipOriginal:
     """Choose the rate factor from two trial copies, one coarser than the other."""
-    wanted = [Wanted(_TRIAL, None, crf) for crf in TRIED_CRFS]
+    wanted = [CopyOrder(_TRIAL, None, crf) for crf in TRIED_CRFS]
     cuts = _trial_cuts(original.camera)
     errors = [
         _errors(original, wanted, cut, device, each)
-        for cut, each in zip(cuts, split(reached, len(cuts)), strict=True)
+        for cut, each in zip(cuts, split_shares(reached, len(cuts)), strict=True)
     ]
     coarse, fine = np.mean(errors, axis=0)
     return replace(original, crf=rate_factor((float(coarse), float(fine))))
 
 
 def _errors(
-    original: ClipOriginal, wanted: Sequence[Wanted], cut: Cut, device: Device, reached: Reached
+    original: ClipOriginal,
+    wanted: Sequence[CopyOrder],
+    cut: FrameSelection,
+    device: Device,
+    reached: ShareCallback,
 ) -> list[float]:
-    trials = write_clips(original, wanted, device, cut, within(reached, 0.0, _WRITTEN))
+    trials = write_clips(original, wanted, device, cut, share_range(reached, 0.0, _WRITTEN))
     errors = []
-    for trial, each in zip(trials, split(within(reached, _WRITTEN, 1.0), len(trials)), strict=True):
+    for trial, each in zip(
+        trials, split_shares(share_range(reached, _WRITTEN, 1.0), len(trials)), strict=True
+    ):
         with device.read_clip(original.source, cut) as clip:
             frames = report_each_frame(clip.frames, report_share_done(cut, original.camera, each))
             errors.append(copy_error(trial, frames))
     return errors
 
 
-def _trial_cuts(camera: Camera) -> list[Cut]:
+def _trial_cuts(camera: Camera) -> list[FrameSelection]:
     """Return all of a short clip, or of a longer one a part of its start and one of its middle."""
     times = [float(at_s) for at_s in camera.times]
     if len(times) <= _TRIED_FRAMES:
-        return [Cut()]
+        return [FrameSelection()]
     half, middle = _TRIED_FRAMES // 2, len(times) // 2
-    return [Cut(0.0, times[half]), Cut(times[middle], times[middle + half - 1])]
+    return [
+        FrameSelection(0.0, times[half]),
+        FrameSelection(times[middle], times[middle + half - 1]),
+    ]
 
 
 _KEY_EACH_S: Final = 1.0
@@ -263,9 +278,9 @@ class _Seen:
     thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
     thumb_times: list[float] = field(default_factory=list)
 
-    def packed(self) -> Survey:
+    def packed(self) -> ClipMeasurements:
         rows, columns = self.thumbs[0].shape
-        return Survey(
+        return ClipMeasurements(
             np.array(self.times, np.float64).tobytes(),
             np.array(self.motions, np.float64).tobytes(),
             tuple(key.result() for key in self.keys),
@@ -275,24 +290,26 @@ class _Seen:
         )
 
 
-def shown_in(untrusted_data: bytes, device: Device) -> Shown:
+def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
     """Return the properties that all frames of a clip share, at full size, without decoding them.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
     """
-    with device.read_clip(untrusted_data, Cut(stop_s=0.0)) as clip:
+    with device.read_clip(untrusted_data, FrameSelection(stop_s=0.0)) as clip:
         return clip.shown
 
 
-def survey(untrusted_data: bytes, device: Device, reached: Reached = unseen) -> Survey:
+def survey(
+    untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
+) -> ClipMeasurements:
     """Decode the whole clip once, and measure it; ``reached`` gets the share done.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken.
     """
-    seen, follower = _Seen(), Follower()
-    cut = Cut(side_px=SIDE_PX_MAX)
+    seen, follower = _Seen(), CameraTracker()
+    cut = FrameSelection(side_px=SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEYS_MAX)
         for frame in clip.frames:
@@ -319,7 +336,9 @@ def _key(frame: Frame) -> KeyFrame:
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 
 
-def report_share_done(cut: Cut, camera: Camera, reached: Reached) -> Callable[[float], None]:
+def report_share_done(
+    cut: FrameSelection, camera: Camera, reached: ShareCallback
+) -> Callable[[float], None]:
     """Return a function that takes the next frame's time in seconds, and reports the share done."""
     start_s = max(cut.start_s, float(camera.times[0]))
     length_s = min(cut.stop_s, start_s + camera.length_s) - start_s

@@ -29,14 +29,14 @@ from entrenous.device.vault_tables import pack
 from entrenous.media.clip_writer import SUFFIX, Track
 from entrenous.send.copies.clip_copies import (
     ClipOriginal,
-    Wanted,
+    CopyOrder,
+    frame_format,
     prepare_clip,
-    shown_in,
     write_clips,
 )
 from entrenous.send.copies.mark_file import MarkedFile, Recording
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
-from entrenous.send.message.transfer_progress import Reached, unseen, within
+from entrenous.send.message.transfer_progress import ShareCallback, ignore_share, share_range
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
 
@@ -92,7 +92,7 @@ class ClipSound:
 
 
 def prepare_with_sound(
-    untrusted_data: bytes, device: Device, reached: Reached = unseen
+    untrusted_data: bytes, device: Device, reached: ShareCallback = ignore_share
 ) -> tuple[ClipOriginal, ClipSound | None]:
     """Prepare a clip and its sound track (None if silent); ``reached`` gets the share done.
 
@@ -103,10 +103,10 @@ def prepare_with_sound(
         NoFrames: the file is not a clip; raised before its sound is read.
         The errors of :func:`.clip_sound` and :func:`.prepare_clip`.
     """
-    shown = shown_in(untrusted_data, device)
+    shown = frame_format(untrusted_data, device)
     sound = clip_sound(untrusted_data, device)
     reached(_HEARD)
-    seen = within(reached, _HEARD, 1.0)
+    seen = share_range(reached, _HEARD, 1.0)
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
@@ -116,7 +116,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
     people: int,
     device: Device,
     room_bytes: int = _BATCH_BYTES,
-    begun: Callable[[int], Reached] = lambda _copies: unseen,
+    begun: Callable[[int], ShareCallback] = lambda _copies: ignore_share,
 ) -> Generator[MadeCopy, None, None]:
     """Yield ``people`` copies, holding one batch in memory, of about ``room_bytes``.
 
@@ -128,7 +128,7 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
         seeds = [new_seed(device) for _ in range(min(size, people - first))]
         tracks = (None if sound is None else sound.track(seed) for seed in seeds)
         wanted = [
-            Wanted(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
+            CopyOrder(seed, track, original.crf) for seed, track in zip(seeds, tracks, strict=True)
         ]
         files = write_clips(original, wanted, device, reached=begun(len(seeds)))[::-1]
         for seed in seeds:

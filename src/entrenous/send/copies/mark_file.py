@@ -8,19 +8,19 @@ from importlib import import_module
 
 from entrenous.base.audio_video import FramesUnknown, NoFrames
 from entrenous.base.copies import Copy
-from entrenous.base.errors import of_file
+from entrenous.base.errors import about_file
 from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName, RecipientId
-from entrenous.base.picture import Medium, OnlyPicturesHaveASize
+from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.media.file_kind import medium_of
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
     Original,
-    keep_looks,
+    ledger_entry,
     new_seed,
     prepare_original,
-    remember,
+    store_features,
     write_copies,
 )
 from entrenous.send.inbox import new_name
@@ -108,9 +108,9 @@ class _Marking:
 
     def _begin(self) -> None:
         self.kept = self.device.vault.keep(self.original.source)
-        picture = remember(self.original, self.kept, ())
+        picture = ledger_entry(self.original, self.kept, ())
         self.device.ledger.record(Message(self.id, self.name, self.at, (picture,)))
-        keep_looks(self.id, (self.original,), self.device)
+        store_features(self.id, (self.original,), self.device)
 
 
 Marked = Generator[tuple[MessageName, MarkedFile], None, None]
@@ -125,7 +125,7 @@ def mark_file(
         OnlyPicturesHaveASize: a size was given, and the file is not a picture.
         The errors of :func:`mark_copies`, mark_clip_copies and mark_sound_copies.
     """
-    with of_file(0):
+    with about_file(0):
         yield from _marked(untrusted_data, to, size_px, device)
 
 
@@ -133,11 +133,11 @@ def _marked(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> Marked:
     medium = medium_of(untrusted_data)
-    if medium is Medium.PICTURE:
+    if medium is MediaKind.PICTURE:
         return mark_copies(untrusted_data, to, size_px, device)
     if size_px is not None:
         raise OnlyPicturesHaveASize
-    if medium is Medium.CLIP:
+    if medium is MediaKind.CLIP:
         return _mark_clip(untrusted_data, to, device)
     return _lazy("entrenous.send.copies.sound_copies:mark_sound_copies")(untrusted_data, to, device)
 

@@ -25,7 +25,13 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import record_of
 from entrenous.media.picture_writer import finer_needed, write_picture
 from entrenous.media.resize import resize
-from entrenous.send.copies.worker_pool import at_once, begun, in_batches, in_order, pool_size
+from entrenous.send.copies.worker_pool import (
+    ordered_batches,
+    ordered_results,
+    pool_size,
+    run_now,
+    start_in_thread,
+)
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
 from entrenous.watermark.embed import Canvas, Prepared, canvas, colours, paint, prepare
 from entrenous.watermark.pyramid import Pixels
@@ -113,7 +119,7 @@ def prepare_original(
     read = device.read_picture(untrusted_data)
     picture = read if size_px is None else resize(read, size_px)
     # Each step keeps one processor busy; doing two at once takes twice the memory.
-    look = (at_once if sparing else begun)(lambda: record_of(picture))
+    look = (run_now if sparing else start_in_thread)(lambda: record_of(picture))
     dither = Secret(device.dice.token(SEED_BYTES))
     size = dither_bytes(picture.width_px, picture.height_px)
     dither_stream = stream(dither, DITHER_CONTEXT, size)
@@ -160,10 +166,10 @@ def write_copies(
             free.put(onto)
         return MadeCopy(seed, data, sha256(data))
 
-    return in_batches(make, seeds, workers)
+    return ordered_batches(make, seeds, workers)
 
 
-def write_each(
+def write_copies_per_recipient(
     originals: Sequence[Original],
     seeds: Sequence[tuple[Secret, ...]],
     done: Callable[[Original], None],
@@ -181,7 +187,7 @@ def write_each(
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
     workers = pool_size(max(original.picture.pixels for original in originals), sparing=True)
-    making = in_order(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
+    making = ordered_results(make, jobs, workers) if workers > 1 else (make(job) for job in jobs)
     with closing(making) as made:
         for _ in seeds:
             yield tuple(_reported(originals, made, done))
@@ -210,7 +216,7 @@ def _copy_stream(picture: Picture, seed: Secret) -> bytes:
     return stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
 
 
-def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
+def ledger_entry(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> SentPicture:
     """Return the ledger's entry for one picture; ``kept`` is its source file in the vault."""
     return SentPicture(
         original=kept,
@@ -222,7 +228,7 @@ def remember(original: Original, kept: BlobId, copies: tuple[Copy, ...]) -> Sent
     )
 
 
-def keep_looks(message: MessageId, originals: Sequence[Original], device: Device) -> None:
+def store_features(message: MessageId, originals: Sequence[Original], device: Device) -> None:
     """Store the features of a recorded message's pictures, so that crops of them are found."""
     for position, original in enumerate(originals):
         device.ledger.keep_look(message, position, original.look.result())

@@ -19,7 +19,7 @@ from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_as
 from entrenous.send.copies.mark_file import MarkedFile, Recording
 from entrenous.send.copies.picture_copies import new_seed
-from entrenous.send.copies.worker_pool import in_order, pool_size
+from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, embed, prepare, stream_bytes
 
@@ -53,7 +53,7 @@ def mark_sound_copies(
     workers = sound_pool_size(sound)
     jobs = ((recipient, new_seed(device)) for recipient in to)
     suffix = written_as(sound.encoding).suffix
-    with closing(in_order(make, jobs, workers)) as finished:
+    with closing(ordered_results(make, jobs, workers)) as finished:
         for copy, data in finished:
             yield from recording.hand_over(copy, MarkedFile(copy.to, data, suffix))
 

@@ -25,7 +25,7 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
     return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
 
 
-def begun(work: Callable[[], Made]) -> Future[Made]:
+def start_in_thread(work: Callable[[], Made]) -> Future[Made]:
     """Start work in a thread of its own, and return its future."""
     pool = ThreadPoolExecutor(1)
     try:
@@ -34,14 +34,14 @@ def begun(work: Callable[[], Made]) -> Future[Made]:
         pool.shutdown(wait=False)
 
 
-def at_once(work: Callable[[], Made]) -> Future[Made]:
+def run_now(work: Callable[[], Made]) -> Future[Made]:
     """Do work now, and return a finished future; the alternative to :func:`begun`."""
     done = Future[Made]()
     done.set_result(work())
     return done
 
 
-def in_batches(
+def ordered_batches(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int, batch: int = _BATCH
 ) -> Generator[tuple[Made, ...], None, None]:
     """Yield the results of ``work`` in order, in batches of all that are ready.
@@ -63,11 +63,11 @@ def in_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def in_order(
+def ordered_results(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
 ) -> Generator[Made, None, None]:
     """Yield the results one by one; like :func:`in_batches`, but working less far ahead."""
-    with closing(in_batches(work, jobs, workers, batch=1)) as batches:
+    with closing(ordered_batches(work, jobs, workers, batch=1)) as batches:
         for batch in batches:
             yield from batch
 

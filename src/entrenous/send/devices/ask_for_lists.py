@@ -10,16 +10,16 @@ from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven, 
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, ForkedList, Head, HeldBackList, OldList
 from entrenous.base.limits import LIST_TRIES
-from entrenous.crypto.statements import check_named, heads_of
+from entrenous.crypto.statements import check_named_head, list_heads
 from entrenous.device.device import Device
-from entrenous.device.identities import known_heads, who_am_i
+from entrenous.device.identities import known_heads, own_device
 from entrenous.device.lock_errors import OfflineDevice
-from entrenous.device.vault_tables import NAMED, load_record, store_record
-from entrenous.send.clock_sanity import is_lately, this_second
-from entrenous.send.devices.device_lists import freeze, take_list, take_own_card
-from entrenous.send.devices.own_key_bundle import seen_card
+from entrenous.device.vault_tables import NAMED_HEAD, load_record, store_record
+from entrenous.send.clock_sanity import is_recent, this_second
+from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
+from entrenous.send.devices.own_key_bundle import open_bundle
 from entrenous.send.people.contact_history import note_contradiction
-from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.people.people_nouns import Contradiction
 from entrenous.send.tokens.use import has_tokens_for, token_for, token_route_to
 from entrenous.wire.key_bundle import read_card
@@ -58,42 +58,42 @@ def note_named_list(
     the person's own devices name takes precedence. Without a ``proven`` author, a list that cannot
     be found is not reported.
     """
-    contact = contact_of(person, device)
+    contact = contact_by_id(person, device)
     if contact is None:
         return
     try:
-        check_named(named, known_heads(contact, device))
+        check_named_head(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
-        waiting = load_record(NamedList, NAMED, person.hex(), device.vault)
+        waiting = load_record(NamedList, NAMED_HEAD, person.hex(), device.vault)
         received = NamedList(named, own=own, proven=proven)
         if waiting is None or waiting.rank < received.rank:
-            store_record(received, NAMED, person.hex(), device.vault)
+            store_record(received, NAMED_HEAD, person.hex(), device.vault)
 
 
-def ask_for_named_lists(device: Device) -> None:
+def fetch_named_lists(device: Device) -> None:
     """Fetch the lists that were named; retry next time if a relay does not answer.
 
     A blocked person's relay is not queried, since that would tell them when and from where this
     device is used; what was named is kept until they are unblocked.
     """
-    for key in device.vault.keys(NAMED):
-        waiting = load_record(NamedList, NAMED, key, device.vault)
-        contact = contact_of(PersonId(bytes.fromhex(key)), device)
+    for key in device.vault.keys(NAMED_HEAD):
+        waiting = load_record(NamedList, NAMED_HEAD, key, device.vault)
+        contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_settled(waiting.head, contact, device):
-            device.vault.drop(NAMED, key)
+            device.vault.drop(NAMED_HEAD, key)
         elif not contact.blocked and _is_due(waiting, device):
             with suppress(Unreachable):
                 _ask(waiting, contact, device)
 
 
 def _is_due(waiting: NamedList, device: Device) -> bool:
-    return waiting.asked_at is None or not is_lately(waiting.asked_at, _BETWEEN, device)
+    return waiting.asked_at is None or not is_recent(waiting.asked_at, _BETWEEN, device)
 
 
 def _is_settled(named: Head, contact: Contact, device: Device) -> bool:
     """Check whether a named head is among those we know, or older."""
     try:
-        check_named(named, known_heads(contact, device))
+        check_named_head(named, known_heads(contact, device))
     except (ForkedList, HeldBackList):
         return False
     return True
@@ -124,34 +124,34 @@ def _take(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, 
     if shown is not None:
         card = read_card(shown)
         with suppress(OldList):
-            if contact.person.id == who_am_i(device).person.id:
-                take_own_card(card, device)
+            if contact.person.id == own_device(device).person.id:
+                accept_own_bundle(card, device)
             else:
-                take_list(contact, shown, device)
-            heads |= {head.epoch: head for head in heads_of(card.lists)}
+                accept_list(contact, shown, device)
+            heads |= {head.epoch: head for head in list_heads(card.lists)}
     return tuple(heads[epoch] for epoch in sorted(heads))
 
 
 def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: Device) -> None:
     try:
-        check_named(waiting.head, heads)
+        check_named_head(waiting.head, heads)
     except ForkedList as fork:
         _contradicted(fork, waiting, contact, device)
     except HeldBackList:
         _count_try(waiting, contact, device)
     else:
-        device.vault.drop(NAMED, contact.person.id.hex())
+        device.vault.drop(NAMED_HEAD, contact.person.id.hex())
 
 
 def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
     """Freeze the contact if both lists were shown; report one that was only named, once."""
     with device.vault.together():
         if fork.facts:
-            freeze(fork, device)
-            device.vault.drop(NAMED, contact.person.id.hex())
+            freeze_contact(fork, device)
+            device.vault.drop(NAMED_HEAD, contact.person.id.hex())
             return
         reported = replace(waiting, asked_at=this_second(device), tries=LIST_TRIES)
-        store_record(reported, NAMED, contact.person.id.hex(), device.vault)
+        store_record(reported, NAMED_HEAD, contact.person.id.hex(), device.vault)
         if waiting.tries < LIST_TRIES and waiting.proven:
             _note(Contradiction.SPLIT, contact, device)
 
@@ -169,7 +169,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
         url, mailbox = token_route_to(contact.person, key, device)
         try:
             shown = device.courier.card(url, mailbox, token)
-            return seen_card(shown, contact.person.id, mailbox)
+            return open_bundle(shown, contact.person.id, mailbox)
         except Unreachable:
             raise
         except EntrenousError:
@@ -185,12 +185,12 @@ def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.together():
-        store_record(tried, NAMED, contact.person.id.hex(), device.vault)
+        store_record(tried, NAMED_HEAD, contact.person.id.hex(), device.vault)
         if tried.tries == LIST_TRIES and waiting.proven:
-            claimed = contact.person.id == who_am_i(device).person.id and not waiting.own
+            claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _note(Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device)
 
 
 def _note(lists: Contradiction, contact: Contact, device: Device) -> None:
-    ours = contact.person.id == who_am_i(device).person.id
+    ours = contact.person.id == own_device(device).person.id
     note_contradiction(None if ours else contact.name, lists, device)

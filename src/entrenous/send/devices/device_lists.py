@@ -16,18 +16,25 @@ from entrenous.base.identity import (
     DeviceList,
     ForkedList,
     Head,
+    HistoryRelation,
     ListedDevice,
     Person,
     RevokedAs,
     RevokedDevice,
     SignedCertificate,
-    Standing,
     Trust,
 )
 from entrenous.base.limits import DEVICES_MAX, REVOKED_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.statements import continues, extends, head_of, heads_of, proof_of, verify_card
+from entrenous.crypto.statements import (
+    certificate_hash,
+    compare_heads,
+    compare_later_lists,
+    list_head,
+    list_heads,
+    verify_card,
+)
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CARD_TO_SHOW,
@@ -35,12 +42,12 @@ from entrenous.device.identities import (
     NEXT_CLOSE,
     Identity,
     KnownList,
-    Me,
-    keep_identity,
-    keep_list,
+    OwnIdentity,
+    own_device,
     own_name,
     refuse_local_address,
-    who_am_i,
+    store_device_list,
+    store_identity,
 )
 from entrenous.device.recovery_sheet import MasterAway, OthersSheet, RecoverySheet
 from entrenous.device.vault_tables import (
@@ -49,9 +56,9 @@ from entrenous.device.vault_tables import (
     FORK,
     GREET_DEVICE,
     GREETED,
-    HEARD,
+    LAST_HEARD,
     LIST,
-    NAMED,
+    NAMED_HEAD,
     OWN_KEY,
     PEER,
     SELF,
@@ -64,29 +71,34 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.linked_devices import (
-    Sibling,
+    LinkedDevice,
     TooManyDevices,
     free_device_name,
-    keep_sibling,
+    linked_device_by_id,
     mailbox_of,
-    sibling_of,
-    siblings,
+    own_linked_devices,
+    store_linked_device,
 )
-from entrenous.send.devices.next_mailbox import begin_anew, closings_of, forget_elsewhere, next_home
-from entrenous.send.devices.old_mailbox import apply_move, draw_closes_anew
-from entrenous.send.devices.own_key_bundle import close_later, signed_card
+from entrenous.send.devices.next_mailbox import (
+    abandon_prepared_mailboxes,
+    deletions_for,
+    forget_other_prepared,
+    prepared_mailbox,
+)
+from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
+from entrenous.send.devices.own_key_bundle import schedule_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import Peer
 from entrenous.send.outbox import refuse_outbox_items
 from entrenous.send.people.contact_history import note_change, note_contradiction
-from entrenous.send.people.keep_contacts import contact_of, keep_contact, newest_card
+from entrenous.send.people.keep_contacts import compare_bundle, contact_by_id, store_contact
 from entrenous.send.people.people_nouns import Contradiction
 from entrenous.send.tokens.issue import withdraw_range
-from entrenous.send.tokens.use import note_moved, take_told
+from entrenous.send.tokens.use import receive_waiting_ranges, record_former_mailboxes
 from entrenous.wire.key_bundle import read_card, read_device_list, write_card, write_device_list
 
 
 @dataclass(frozen=True, slots=True)
-class Fork:
+class ForkEvidence:
     """The evidence of two contradictory lists: our key bundle, and the list head named elsewhere.
 
     ``shown`` is the other key bundle, if there was one.
@@ -98,12 +110,12 @@ class Fork:
     shown: bytes | None = None
 
 
-def fork_of(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
+def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
     """Return the error for :func:`freeze` that says whose lists contradict each other."""
     return ForkedList(person=person, head=head, card=card)
 
 
-def freeze(fork: ForkedList, device: Device) -> None:
+def freeze_contact(fork: ForkedList, device: Device) -> None:
     """Store the evidence of a fork, and stop sending to this person; call it in a transaction.
 
     Only the first fork is kept; later ones add nothing. A fork of our own lists is only reported.
@@ -112,14 +124,14 @@ def freeze(fork: ForkedList, device: Device) -> None:
     if not isinstance(person, bytes) or not isinstance(head, Head):
         return
     whose = person.hex()
-    contact = contact_of(person, device)
+    contact = contact_by_id(person, device)
     if contact is None or device.vault.get(FORK, whose) is not None:
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
-    kept = Fork(this_second(device), _known_card(contact, device), head, shown)
+    kept = ForkEvidence(this_second(device), _known_card(contact, device), head, shown)
     store_record(kept, FORK, whose, device.vault)
-    ours = person == who_am_i(device).person.id
+    ours = person == own_device(device).person.id
     if not ours:
         store_record(
             replace(contact, forked=True, trust=Trust.UNKNOWN), CONTACT, whose, device.vault
@@ -127,7 +139,7 @@ def freeze(fork: ForkedList, device: Device) -> None:
     note_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
 
 
-def thaw(contact: Contact, device: Device) -> Contact:
+def unfreeze_contact(contact: Contact, device: Device) -> Contact:
     """Lift the freeze of a contact who has compared these very lists with us."""
     device.vault.drop(FORK, contact.person.id.hex())
     return replace(contact, forked=False)
@@ -138,10 +150,10 @@ def _known_card(contact: Contact, device: Device) -> bytes:
     return b"" if known is None else known.card
 
 
-_ABOUT_A_DEVICE = (PEER, HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, GREET_DEVICE)
+_ABOUT_A_DEVICE = (PEER, LAST_HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREETED, GREET_DEVICE)
 
 
-def left_behind(before: Person, after: Person) -> tuple[DeviceId, ...]:
+def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
     """Return the devices, with these keys, that a person's newer list no longer has."""
     listed = {key.keys for key in after.devices}
     return tuple(key.device for key in before.devices if key.keys not in listed)
@@ -165,7 +177,7 @@ def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -
             device.vault.drop(table, whose)
 
 
-def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
+def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     """Update a contact from a newer key bundle and store it; call it in a transaction.
 
     Devices that left the list are forgotten, and the change is reported once. Trust becomes
@@ -185,25 +197,25 @@ def take_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
         return known
     refuse_local_address(person.relay_url, device)
     try:
-        standing = newest_card(card, known, device)
+        standing = compare_bundle(card, known, device)
     except ForkedList:
-        head = Head(person.epoch, head_of(card.newest.statement))
-        raise fork_of(person.id, head, untrusted_card) from None
-    trust = Trust.UNKNOWN if standing is Standing.NEWER_UNPROVEN else known.trust
+        head = Head(person.epoch, list_head(card.newest.statement))
+        raise fork_error(person.id, head, untrusted_card) from None
+    trust = Trust.UNKNOWN if standing is HistoryRelation.NEWER_UNPROVEN else known.trust
     after = note_change(known, replace(known, person=person, trust=trust), device)
-    forget_devices(person.id, left_behind(known.person, person), device)
-    note_moved(known.person, person, device)
-    keep_contact(after, device)
-    keep_list(person.id, untrusted_card, device)
-    take_told(person.id, device)
-    device.vault.drop(NAMED, person.id.hex())
+    forget_devices(person.id, removed_devices(known.person, person), device)
+    record_former_mailboxes(known.person, person, device)
+    store_contact(after, device)
+    store_device_list(person.id, untrusted_card, device)
+    receive_waiting_ranges(person.id, device)
+    device.vault.drop(NAMED_HEAD, person.id.hex())
     return after
 
 
 _LOST: Final = RevokedAs.LOST
 
 
-def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
+def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
     """Return the master key, which signs lists, from the vault or the recovery sheet.
 
     Raises:
@@ -211,7 +223,7 @@ def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
         OthersSheet: the sheet is somebody else's.
         OfflineDevice, RolledBack.
     """
-    me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    me, identity = own_device(device), load_record(Identity, SELF, IDENTITY, device.vault)
     if sheet is not None and sheet.person != me.person.id:
         raise OthersSheet
     master = (identity.master if identity else None) or (sheet and sheet.master)
@@ -220,7 +232,7 @@ def master_at_hand(sheet: RecoverySheet | None, device: Device) -> Secret:
     return master
 
 
-def list_with(
+def sign_list_with(
     master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
 ) -> Card:
     """Sign a list with one more device; returns the new key bundle.
@@ -228,8 +240,8 @@ def list_with(
     Raises:
         TooManyDevices.
     """
-    card = read_card(who_am_i(device).card)
-    listed = ListedDevice(signed.certificate.device, proof_of(signed), mailbox)
+    card = read_card(own_device(device).card)
+    listed = ListedDevice(signed.certificate.device, certificate_hash(signed), mailbox)
     devices = (*card.newest.said.devices, listed)
     if len(devices) > DEVICES_MAX:
         raise TooManyDevices
@@ -239,9 +251,9 @@ def list_with(
     return _signed(master, card, following, (*card.certificates, signed), device)
 
 
-def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
+def sign_list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device) -> Card:
     """Sign a list that has this device among the revoked ones; returns the new key bundle."""
-    card = read_card(who_am_i(device).card)
+    card = read_card(own_device(device).card)
     said = card.newest.said
     revoked = (*said.revoked, RevokedDevice(gone, this_second(device), kind))
     following = replace(
@@ -252,18 +264,18 @@ def list_without(master: Secret, gone: DeviceId, kind: RevokedAs, device: Device
     return _signed(master, card, following, card.certificates, device)
 
 
-def list_at(
+def sign_list_at(
     master: Secret, relay_url: str, mailboxes: Mapping[DeviceId, MailboxId], device: Device
 ) -> Card:
     """Sign a list that moves all our devices to another relay; returns the new key bundle."""
-    card = read_card(who_am_i(device).card)
+    card = read_card(own_device(device).card)
     said = card.newest.said
     devices = tuple(replace(one, mailbox=mailboxes[one.device]) for one in said.devices)
     following = replace(said, devices=devices, relay_url=relay_url)
     return _signed(master, card, following, card.certificates, device)
 
 
-def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> bool:
+def accept_own_bundle(card: Card, device: Device, *, signed_here: bool = False) -> bool:
     """Accept a newer key bundle of ours; call it in a transaction.
 
     Devices that left it are forgotten; if it lists this device at another relay, we move. A bundle
@@ -276,58 +288,58 @@ def take_own_card(card: Card, device: Device, *, signed_here: bool = False) -> b
         OldList, ForkedList.
         BadSignature: also for somebody else's bundle.
     """
-    me, person = who_am_i(device), verify_card(card)
+    me, person = own_device(device), verify_card(card)
     if not equal_in_constant_time(person.id, me.person.id):
         raise BadSignature(what="card")
-    if _standing(card, me) is Standing.SAME:
+    if _standing(card, me) is HistoryRelation.SAME:
         return False
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is None or not _lists_us(person, me):
         return False
     here = person.relay_url, mailbox_of(me.key.device, person)
     moves = here != (me.home.relay_url, me.home.mailbox)
-    new = next_home(person.relay_url, device) if moves else None
+    new = prepared_mailbox(person.relay_url, device) if moves else None
     if moves and (new is None or new.home.mailbox != here[1]):
         return False
-    listed, gone = {key.device for key in person.devices}, left_behind(me.person, person)
+    listed, gone = {key.device for key in person.devices}, removed_devices(me.person, person)
     home = me.home if new is None else new.home
     updated = replace(identity, name=person.name, home=home, person=person, card=write_card(card))
-    keep_identity(updated, device)
+    store_identity(updated, device)
     device.vault.put(SELF, CARD_TO_SHOW, b"")
     _close_mailboxes(gone, me, device)
     forget_devices(person.id, gone, device)
     _update_siblings(listed - {me.key.device}, gone, device)
     if new is not None:
-        apply_move(me, new, device, led=signed_here)
-        forget_elsewhere(person, device)
-    take_told(person.id, device)
+        switch_mailbox(me, new, device, led=signed_here)
+        forget_other_prepared(person, device)
+    receive_waiting_ranges(person.id, device)
     _replace_close_tokens(read_card(me.card).newest.said, card.newest.said, person, device)
     return True
 
 
-def _lists_us(person: Person, me: Me) -> bool:
+def _lists_us(person: Person, me: OwnIdentity) -> bool:
     keys = (replace(key, mailbox=me.key.mailbox) for key in person.devices)
     return me.key in keys
 
 
-def _standing(card: Card, me: Me) -> Standing:
+def _standing(card: Card, me: OwnIdentity) -> HistoryRelation:
     known = read_card(me.card)
     try:
-        standing = extends(heads_of(known.lists), heads_of(card.lists))
-        unproven = standing is Standing.NEWER_UNPROVEN
-        return continues(known.newest, card.lists) if unproven else standing
+        standing = compare_heads(list_heads(known.lists), list_heads(card.lists))
+        unproven = standing is HistoryRelation.NEWER_UNPROVEN
+        return compare_later_lists(known.newest, card.lists) if unproven else standing
     except ForkedList:
-        raise fork_of(me.person.id, heads_of(card.lists)[-1], write_card(card)) from None
+        raise fork_error(me.person.id, list_heads(card.lists)[-1], write_card(card)) from None
 
 
-def _close_mailboxes(gone: Collection[DeviceId], me: Me, device: Device) -> None:
+def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
     """Have the mailboxes of revoked devices deleted by every device that knows the token; the one
     that revoked them may not know it.
     """
     for key in me.person.devices:
-        one = sibling_of(key.device, device) if key.device in gone else None
-        for closing in () if one is None else closings_of(one, me.home.relay_url, key, device):
-            close_later(closing, device)
+        one = linked_device_by_id(key.device, device) if key.device in gone else None
+        for closing in () if one is None else deletions_for(one, me.home.relay_url, key, device):
+            schedule_deletion(closing, device)
 
 
 def _update_siblings(
@@ -337,9 +349,9 @@ def _update_siblings(
     for one in gone:
         device.vault.drop(SIBLING, one.hex())
     for one in sorted(listed):
-        if sibling_of(one, device) is None:
-            names = [own_name(device), *(known.name for known in siblings(device))]
-            keep_sibling(Sibling(one, free_device_name(None, names), None), device)
+        if linked_device_by_id(one, device) is None:
+            names = [own_name(device), *(known.name for known in own_linked_devices(device))]
+            store_linked_device(LinkedDevice(one, free_device_name(None, names), None), device)
 
 
 def _replace_close_tokens(
@@ -350,8 +362,8 @@ def _replace_close_tokens(
     """
     known = {was.device for was in before.revoked}
     if any(was.device not in known and was.kind is _LOST for was in said.revoked):
-        begin_anew(person, device)
-        draw_closes_anew(device)
+        abandon_prepared_mailboxes(person, device)
+        replace_close_tokens(device)
         device.vault.put(SELF, NEXT_CLOSE, device.dice.token(TOKEN_BYTES))
 
 
@@ -365,11 +377,11 @@ def _signed(
     said = replace(
         following,
         epoch=card.newest.said.epoch + 1,
-        previous=head_of(card.newest.statement),
+        previous=list_head(card.newest.statement),
         issued_at=max(card.newest.said.issued_at, this_second(device)),
     )
     statement = read_device_list(write_device_list(said))
-    return signed_card(master, (*card.lists, statement), certificates)
+    return sign_bundle(master, (*card.lists, statement), certificates)
 
 
 def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:

@@ -17,9 +17,9 @@ from entrenous.crypto.identity_keys import (
     new_signer,
     signing_key,
 )
-from entrenous.crypto.short_auth_string import ShortString, agreement, public_of, short_string
+from entrenous.crypto.short_auth_string import ShortString, agreement_proof, public_of, short_string
 from entrenous.device.device import Device
-from entrenous.device.identities import Home, own_other_devices
+from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.devices.link_nouns import (
     DiffersHere,
     Grant,
@@ -38,16 +38,16 @@ from entrenous.send.devices.link_steps import (
     LinkEvent,
     LinkMailbox,
     LinkState,
-    make_box,
+    create_link_mailbox,
     next_link_state,
     next_message,
     post_message,
+    post_stop,
     store_new_identity,
-    tell_over,
 )
 from entrenous.send.devices.own_key_bundle import ENFORCES
 from entrenous.send.formats.linking import (
-    link_promise,
+    link_commitment,
     link_transcript,
     open_grant,
     read_grant,
@@ -60,7 +60,7 @@ from entrenous.send.people.keep_contacts import refuse_bad_name
 
 
 @dataclass(frozen=True, slots=True)
-class NewSide:
+class NewDeviceLink:
     """The state of linking on the new device; messages are kept as encoded for the transcript."""
 
     state: LinkState
@@ -76,9 +76,11 @@ class NewSide:
     transcript: bytes = b""
 
     @property
-    def home(self) -> Home:
+    def home(self) -> MailboxAddress:
         """The mailbox where this device will receive; it exists already."""
-        return Home(self.box.relay_url, self.offer.mailbox, self.box.owner, self.offer.close)
+        return MailboxAddress(
+            self.box.relay_url, self.offer.mailbox, self.box.owner, self.offer.close
+        )
 
     @property
     def string(self) -> ShortString:
@@ -92,7 +94,7 @@ class NewSide:
         return short_string(self.private, self.answer.public, self.transcript)
 
 
-def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSide:
+def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -> NewDeviceLink:
     """Start linking with the code that the old device shows; ``name`` is for this device.
 
     Nothing is stored in the vault before the grant.
@@ -119,14 +121,14 @@ def ask_to_link(untrusted_code: str, name: str | None, device: Device) -> NewSid
         close=close,
         name=name,
     )
-    box = make_box(code.relay_url, offer.mailbox, owner, offer.close, device)
-    promise = link_promise(public_of(private), write_offer(offer))
+    box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
+    promise = link_commitment(public_of(private), write_offer(offer))
     asked = write_link_message(LinkAsk(box.mailbox, box.token, promise))
     post_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
-    return NewSide(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
+    return NewDeviceLink(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
 
 
-def look_new(new: NewSide, device: Device) -> NewSide:
+def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
     """Process the next message, if one has arrived.
 
     Raises:
@@ -136,11 +138,11 @@ def look_new(new: NewSide, device: Device) -> NewSide:
     try:
         return _next(new, device)
     except (Malformed, Unproven, LinkOver):
-        end_new(new, device)
+        end_on_new_device(new, device)
         raise NotLinkedHere from None
 
 
-def same_here(new: NewSide) -> NewSide:
+def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
     """The user says that both devices show the same; a grant is accepted from now on.
 
     Raises:
@@ -151,7 +153,7 @@ def same_here(new: NewSide) -> NewSide:
     return replace(new, state=LinkState.AGREED)
 
 
-def differs_here(new: NewSide, device: Device) -> None:
+def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
     """The user says that the devices show different pictures.
 
     The old device may not know: an attacker in the middle may already be on its list.
@@ -159,11 +161,11 @@ def differs_here(new: NewSide, device: Device) -> None:
     Raises:
         DiffersHere: always.
     """
-    end_new(new, device)
+    end_on_new_device(new, device)
     raise DiffersHere
 
 
-def end_new(new: NewSide, device: Device) -> None:
+def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
     """End linking: tell the old device, and delete the mailbox, if the relay answers.
 
     Does nothing if this device was granted meanwhile: it is on the list then, and receives there.
@@ -171,14 +173,14 @@ def end_new(new: NewSide, device: Device) -> None:
     if own_other_devices(device) is not None:
         return
     code, until = new.code, new.box.until
-    tell_over(code.relay_url, code.mailbox, code.token, new.promise, until, device)
+    post_stop(code.relay_url, code.mailbox, code.token, new.promise, until, device)
     try:
         device.courier.close_mailbox(new.code.relay_url, new.box.mailbox, new.box.owner)
     except EntrenousError:
         return  # the mailbox is empty, and accepts nothing after ten minutes
 
 
-def _next(new: NewSide, device: Device) -> NewSide:
+def _next(new: NewDeviceLink, device: Device) -> NewDeviceLink:
     came = next_message(new.box, device)
     if came is None:
         return new
@@ -191,7 +193,7 @@ def _next(new: NewSide, device: Device) -> NewSide:
     raise LinkOver
 
 
-def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> NewSide:
+def _show(new: NewDeviceLink, answer: LinkAnswer, encoded: bytes, device: Device) -> NewDeviceLink:
     offer = write_offer(new.offer)
     sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
     shown = write_link_message(LinkShow(public_of(new.private), sealed))
@@ -203,17 +205,17 @@ def _show(new: NewSide, answer: LinkAnswer, encoded: bytes, device: Device) -> N
     return following
 
 
-def _take(new: NewSide, message: LinkGrant, device: Device) -> NewSide:
+def _take(new: NewDeviceLink, message: LinkGrant, device: Device) -> NewDeviceLink:
     grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
     _check(grant, new)
     store_new_identity(grant, new.offer, new.signer, new.box, device)
     return replace(new, state=LinkState.LINKED)
 
 
-def _check(grant: Grant, new: NewSide) -> None:
+def _check(grant: Grant, new: NewDeviceLink) -> None:
     """Check that the grant is from the device that we compared pictures with."""
     if new.answer is None:
         raise LinkNotProven
-    proof = agreement(new.private, new.answer.public, new.transcript, OLD)
+    proof = agreement_proof(new.private, new.answer.public, new.transcript, OLD)
     if not equal_in_constant_time(proof, grant.proof):
         raise LinkNotProven

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.secret import Secret
-from entrenous.send.devices.linked_devices import Introduced
+from entrenous.send.devices.linked_devices import IntroducedDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Grant:
     card: bytes
     master: Secret | None
     name: str
-    siblings: tuple[Introduced, ...]
+    siblings: tuple[IntroducedDevice, ...]
     proof: bytes
 
 

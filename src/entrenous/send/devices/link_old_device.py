@@ -12,9 +12,9 @@ from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import ShortString, public_of, short_string
 from entrenous.device.device import Device
-from entrenous.device.identities import refuse_unready, who_am_i
+from entrenous.device.identities import own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.send.devices.device_lists import master_at_hand
+from entrenous.send.devices.device_lists import find_master_key
 from entrenous.send.devices.link_nouns import (
     EndedAfterGrant,
     EndedThere,
@@ -29,23 +29,28 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.link_steps import (
-    Compared,
+    ConfirmedLink,
     LinkEvent,
     LinkMailbox,
     LinkState,
-    make_box,
+    add_to_list,
+    create_link_mailbox,
     next_link_state,
     next_message,
     post_message,
-    put_on_list,
-    tell_over,
+    post_stop,
 )
-from entrenous.send.devices.linked_devices import Closing, TooManyDevices, sibling_of, siblings
+from entrenous.send.devices.linked_devices import (
+    MailboxDeletion,
+    TooManyDevices,
+    linked_device_by_id,
+    own_linked_devices,
+)
 from entrenous.send.devices.move_device import ComesAlongFirst
-from entrenous.send.devices.own_key_bundle import close_later
+from entrenous.send.devices.own_key_bundle import schedule_deletion
 from entrenous.send.flush import flush
 from entrenous.send.formats.linking import (
-    link_promise,
+    link_commitment,
     link_transcript,
     open_offer,
     read_offer,
@@ -57,7 +62,7 @@ from entrenous.send.tokens.use import mailbox_for_token
 
 
 @dataclass(frozen=True, slots=True)
-class OldSide:
+class OldDeviceLink:
     """The state of linking on the old device; messages are kept as encoded for the transcript."""
 
     state: LinkState
@@ -99,34 +104,34 @@ def _refuse_if_devices_lag(device: Device) -> None:
     """Raise ComesAlongFirst if a device of ours has not followed a move yet: it and the new device
     could not be given tokens for each other.
     """
-    me = who_am_i(device).person.id
+    me = own_device(device).person.id
     late = [
         one.name
-        for one in siblings(device)
+        for one in own_linked_devices(device)
         if mailbox_for_token(me, one.device, device) is not None
     ]
     if late:
         raise ComesAlongFirst(names=", ".join(late))
 
 
-def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
+def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDeviceLink:
     """Start linking: create a mailbox for it alone.
 
     Raises:
         MasterAway, OthersSheet, TooManyDevices, ComesAlongFirst, OfflineDevice, RolledBack,
         NotConfirmed, RelayUnreachable.
     """
-    refuse_unready(device)
-    master = master_at_hand(sheet, device)
-    me = who_am_i(device)
+    refuse_unconfirmed(device)
+    master = find_master_key(sheet, device)
+    me = own_device(device)
     if len(me.person.devices) >= DEVICES_MAX:
         raise TooManyDevices
     _refuse_if_devices_lag(device)
     finish_set_up(device)
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
-    box = make_box(me.home.relay_url, mailbox, owner, None, device)
-    close_later(Closing(me.home.relay_url, mailbox, owner, box.until), device)
-    return OldSide(
+    box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)
+    schedule_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
+    return OldDeviceLink(
         state=LinkState.OFFERED,
         box=box,
         master=master,
@@ -136,7 +141,7 @@ def offer_link(sheet: RecoverySheet | None, device: Device) -> OldSide:
     )
 
 
-def look_old(old: OldSide, device: Device) -> OldSide:
+def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Process the next message, if one has arrived.
 
     Raises:
@@ -149,11 +154,11 @@ def look_old(old: OldSide, device: Device) -> OldSide:
     try:
         return _next(old, device)
     except (Malformed, Unproven, LinkOver) as why:
-        end_old(old, device)
+        end_on_old_device(old, device)
         raise why if isinstance(why, EndedThere) else LinkOver from None
 
 
-def same_on_both(old: OldSide, device: Device) -> OldSide:
+def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """The user says that both devices show the same: put the new device on the list, and tell it.
 
     Checks first that linking did not end on the new device and that we did not move meanwhile:
@@ -164,13 +169,13 @@ def same_on_both(old: OldSide, device: Device) -> OldSide:
     """
     if next_link_state(old.state, LinkEvent.SAME) is not LinkState.GRANTED:
         raise LinkOver
-    if old.box.relay_url != who_am_i(device).home.relay_url:
-        end_old(old, device)  # the new device has no mailbox at our new relay
+    if old.box.relay_url != own_device(device).home.relay_url:
+        end_on_old_device(old, device)  # the new device has no mailbox at our new relay
         raise MovedMeanwhile
-    look_old(old, device)
+    poll_old_device(old, device)
     if old.offer is None or old.ask is None or old.shown is None:
         raise LinkOver
-    compared = Compared(
+    compared = ConfirmedLink(
         offer=old.offer,
         ask=old.ask,
         until=old.until,
@@ -180,41 +185,41 @@ def same_on_both(old: OldSide, device: Device) -> OldSide:
         public=old.shown.public,
         transcript=old.transcript,
     )
-    put_on_list(compared, device)
+    add_to_list(compared, device)
     flush(device)
     return replace(old, state=LinkState.GRANTED)
 
 
-def differs(old: OldSide, device: Device) -> None:
+def reject_on_old_device(old: OldDeviceLink, device: Device) -> None:
     """The user says that the devices show different pictures.
 
     Raises:
         LinkDiffers: always.
     """
-    end_old(old, device)
+    end_on_old_device(old, device)
     raise LinkDiffers
 
 
-def end_old(old: OldSide, device: Device) -> None:
+def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
     """End linking: tell the new device, and delete the mailbox once the relay answers."""
     if old.ask is not None:
         url, ask = old.box.relay_url, old.ask
-        tell_over(url, ask.mailbox, ask.token, ask.promise, old.until, device)
-    wait_no_more(old, device)
+        post_stop(url, ask.mailbox, ask.token, ask.promise, old.until, device)
+    close_link_mailbox(old, device)
 
 
-def is_granted(old: OldSide, device: Device) -> bool:
+def is_granted(old: OldDeviceLink, device: Device) -> bool:
     """Check whether the new device is on our list; then only a revocation removes it."""
-    return old.offer is not None and sibling_of(old.offer.device, device) is not None
+    return old.offer is not None and linked_device_by_id(old.offer.device, device) is not None
 
 
-def wait_no_more(old: OldSide, device: Device) -> None:
+def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
     """Stop reading messages of this linking, and delete its mailbox once the relay answers."""
-    close_later(Closing(old.box.relay_url, old.box.mailbox, old.box.owner), device)
+    schedule_deletion(MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device)
     flush(device)
 
 
-def _next(old: OldSide, device: Device) -> OldSide:
+def _next(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     came = next_message(old.box, device)
     if came is None:
         return old
@@ -229,7 +234,7 @@ def _next(old: OldSide, device: Device) -> OldSide:
     raise LinkOver
 
 
-def _answer(old: OldSide, ask: LinkAsk, encoded: bytes, device: Device) -> OldSide:
+def _answer(old: OldDeviceLink, ask: LinkAsk, encoded: bytes, device: Device) -> OldDeviceLink:
     answer = LinkAnswer(public_of(old.private), public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
@@ -237,10 +242,10 @@ def _answer(old: OldSide, ask: LinkAsk, encoded: bytes, device: Device) -> OldSi
     return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
 
 
-def _compare(old: OldSide, show: LinkShow) -> OldSide:
+def _compare(old: OldDeviceLink, show: LinkShow) -> OldDeviceLink:
     offer = open_offer(old.unseal, old.asked, old.answered, show.sealed_offer)
     if old.ask is None or not equal_in_constant_time(
-        link_promise(show.public, offer), old.ask.promise
+        link_commitment(show.public, offer), old.ask.promise
     ):
         raise LinkOver
     said = read_offer(offer)
@@ -257,16 +262,16 @@ def _compare(old: OldSide, show: LinkShow) -> OldSide:
     return compared
 
 
-def _check_for_hello(old: OldSide, device: Device) -> OldSide:
+def _check_for_hello(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     """Finish linking if a fetch has accepted the new device's first letter."""
-    sibling = None if old.offer is None else sibling_of(old.offer.device, device)
+    sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
     if sibling is None or not sibling.heard:
         _refuse_ended(old, device)
         return old
     return replace(old, state=next_link_state(old.state, LinkEvent.HELLO))
 
 
-def _refuse_ended(old: OldSide, device: Device) -> None:
+def _refuse_ended(old: OldDeviceLink, device: Device) -> None:
     """Check for a stop after the grant; the hello comes to our own mailbox instead."""
     try:
         came = next_message(old.box, device)

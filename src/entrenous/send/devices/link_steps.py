@@ -22,26 +22,26 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.identity import Card, Certificate, DeviceKey, Person, SignedCertificate
 from entrenous.base.limits import LENT_TOKENS, LINK_MINUTES, LINK_USES, TOKEN_BYTES
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.identity_keys import DeviceSigner, public_master
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.short_auth_string import agreement
+from entrenous.crypto.short_auth_string import agreement_proof
 from entrenous.crypto.statements import sign_certificate, verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     DEVICE_NAME,
     UNFINISHED,
-    Home,
     Identity,
-    Me,
-    keep_identity,
-    keep_signer,
+    MailboxAddress,
+    OwnIdentity,
+    own_device,
     own_name,
-    who_am_i,
+    store_identity,
+    store_signer,
 )
 from entrenous.device.vault_tables import GREET_DEVICE, SELF, peer_key
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.devices.device_lists import list_with, take_own_card
+from entrenous.send.devices.device_lists import accept_own_bundle, sign_list_with
 from entrenous.send.devices.link_nouns import (
     Grant,
     LinkAsk,
@@ -53,13 +53,13 @@ from entrenous.send.devices.link_nouns import (
     Offer,
 )
 from entrenous.send.devices.linked_devices import (
-    Introduced,
-    Sibling,
+    IntroducedDevice,
+    LinkedDevice,
     free_device_name,
-    keep_sibling,
-    siblings,
+    own_linked_devices,
+    store_linked_device,
 )
-from entrenous.send.devices.list_letters import tell_people_of_card, tell_siblings_of_card
+from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
 from entrenous.send.formats.linking import (
     padded_link,
     read_link_message,
@@ -68,10 +68,10 @@ from entrenous.send.formats.linking import (
     write_grant,
     write_link_message,
 )
-from entrenous.send.outbox import OutboxItem, add_to_outbox, clocks_differ, next_order
-from entrenous.send.tokens.issue import issue_range, needed
-from entrenous.send.tokens.token_ranges import GivenWindow, LentToken
-from entrenous.send.tokens.use import lend_tokens, take_lent
+from entrenous.send.outbox import OutboxItem, add_to_outbox, clock_difference, next_order
+from entrenous.send.tokens.issue import issue_range, last_token_lock
+from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
+from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.wire.key_bundle import read_card, write_card, write_certificate
 from entrenous.wire.relay_nouns import Envelope, SendToken
 
@@ -138,7 +138,7 @@ class LinkMailbox:
             raise LinkOver
 
 
-def make_box(
+def create_link_mailbox(
     relay_url: str, mailbox: MailboxId, owner: Secret, close: Secret | None, device: Device
 ) -> LinkMailbox:
     """Create a mailbox that accepts one linking's messages, for a few minutes.
@@ -149,7 +149,7 @@ def make_box(
     until = this_second(device) + timedelta(minutes=LINK_MINUTES)
     token = Secret(device.dice.token(TOKEN_BYTES))
     device.courier.create_mailbox(relay_url, mailbox, owner, close)
-    lent = SendToken(lock_of(token), LINK_USES, until)
+    lent = SendToken(token_hash(token), LINK_USES, until)
     device.courier.register_token(relay_url, mailbox, owner, lent)
     return LinkMailbox(relay_url, mailbox, owner, token, until)
 
@@ -161,7 +161,7 @@ def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: D
         mailbox=mailbox,
         sealed=padded_link(message),
         expires_at=until,
-        withdraw_lock=lock_of(Secret(device.dice.token(TOKEN_BYTES))),
+        withdraw_lock=token_hash(Secret(device.dice.token(TOKEN_BYTES))),
     )
 
 
@@ -179,10 +179,10 @@ def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
     except (WrongToken, NoSuchMailbox):
         raise LinkOver from None
     except (TooFarAhead, Expired) as why:
-        raise clocks_differ(ClocksDiffer, why, url, device) from None
+        raise clock_difference(ClocksDiffer, why, url, device) from None
 
 
-def tell_over(  # noqa: PLR0913, PLR0917 - as above
+def post_stop(  # noqa: PLR0913, PLR0917 - as above
     url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
 ) -> None:
     """Tell the other side that linking ended, if possible; otherwise it notices by the time."""
@@ -222,7 +222,7 @@ def store_new_identity(
     person = verify_card(card)
     key = _own_key(person, offer)
     _check_master(grant, card)
-    home = Home(person.relay_url, offer.mailbox, box.owner, offer.close)
+    home = MailboxAddress(person.relay_url, offer.mailbox, box.owner, offer.close)
     if home.relay_url != box.relay_url:
         raise LinkNotProven
     identity = Identity(
@@ -235,8 +235,8 @@ def store_new_identity(
         master=grant.master,
     )
     with device.vault.together():
-        keep_signer(signer, device)
-        keep_identity(identity, device)
+        store_signer(signer, device)
+        store_identity(identity, device)
         device.vault.put(SELF, UNFINISHED, b"")
         device.vault.put(SELF, DEVICE_NAME, grant.name.encode())
         _meet_siblings(grant, person, device)
@@ -264,8 +264,8 @@ def _meet_siblings(grant: Grant, person: Person, device: Device) -> None:
     listed = {key.device for key in person.devices}
     for one in grant.siblings:
         if one.sibling.device in listed:
-            keep_sibling(one.sibling, device)
-            take_lent(person.id, one.sibling.device, one.lent, device)
+            store_linked_device(one.sibling, device)
+            receive_lent_tokens(person.id, one.sibling.device, one.lent, device)
             device.vault.put(GREET_DEVICE, peer_key(person.id, one.sibling.device), b"")
 
 
@@ -273,7 +273,7 @@ OLD: Final = b"old"  # identifies the old device in its confirmation of the tran
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ConfirmedLink:
     """A linking whose pictures were the same on both devices.
 
     ``master`` signs the list; ``handed_on`` is the same key, or None if it is on a sheet.
@@ -290,7 +290,7 @@ class Compared:
     transcript: bytes
 
 
-def put_on_list(compared: Compared, device: Device) -> None:
+def add_to_list(compared: ConfirmedLink, device: Device) -> None:
     """Sign the list with the new device, and queue the letters about it, in one transaction.
 
     Our other devices are told first, then the new one, then everybody else.
@@ -300,20 +300,22 @@ def put_on_list(compared: Compared, device: Device) -> None:
     """
     offer = compared.offer
     with device.vault.together():
-        me = who_am_i(device)
-        card = list_with(compared.master, _certified(compared, me, device), offer.mailbox, device)
-        name = free_device_name(
-            offer.name, [own_name(device), *(one.name for one in siblings(device))]
+        me = own_device(device)
+        card = sign_list_with(
+            compared.master, _certified(compared, me, device), offer.mailbox, device
         )
-        keep_sibling(Sibling(offer.device, name, offer.close), device)
-        take_own_card(card, device)
-        tell_siblings_of_card({offer.device}, device)
-        window = issue_range(who_am_i(device).person, offer.device, device)
+        name = free_device_name(
+            offer.name, [own_name(device), *(one.name for one in own_linked_devices(device))]
+        )
+        store_linked_device(LinkedDevice(offer.device, name, offer.close), device)
+        accept_own_bundle(card, device)
+        send_bundle_to_own_devices({offer.device}, device)
+        window = issue_range(own_device(device).person, offer.device, device)
         add_to_outbox(_grant_item(compared, card, name, window, device), device)
-        tell_people_of_card(device)
+        send_bundle_to_contacts(device)
 
 
-def _certified(compared: Compared, me: Me, device: Device) -> SignedCertificate:
+def _certified(compared: ConfirmedLink, me: OwnIdentity, device: Device) -> SignedCertificate:
     certificate = Certificate(
         person=me.person.id,
         device=compared.offer.device,
@@ -329,7 +331,7 @@ def _certified(compared: Compared, me: Me, device: Device) -> SignedCertificate:
 
 
 def _grant_item(
-    compared: Compared, card: Card, name: str, window: GivenWindow, device: Device
+    compared: ConfirmedLink, card: Card, name: str, window: IssuedRange, device: Device
 ) -> OutboxItem:
     grant = Grant(
         card=write_card(card),
@@ -339,31 +341,31 @@ def _grant_item(
             _introduce_ourselves(window, device),
             *_introduce_others(compared.offer.device, device),
         ),
-        proof=agreement(compared.private, compared.public, compared.transcript, OLD),
+        proof=agreement_proof(compared.private, compared.public, compared.transcript, OLD),
     )
     sealed = seal_grant(compared.offer.seal_to, compared.transcript, write_grant(grant))
     message = write_link_message(LinkGrant(sealed))
     envelope = link_envelope(compared.ask.mailbox, message, compared.until, device)
     return OutboxItem(
         order=next_order(device),
-        relay_url=who_am_i(device).home.relay_url,
+        relay_url=own_device(device).home.relay_url,
         token=compared.ask.token,
         envelope=envelope,
-        needs=needed(window),
+        needs=last_token_lock(window),
     )
 
 
-def _introduce_ourselves(window: GivenWindow, device: Device) -> Introduced:
-    me = who_am_i(device)
+def _introduce_ourselves(window: IssuedRange, device: Device) -> IntroducedDevice:
+    me = own_device(device)
     indexes = range(window.first, window.first + LENT_TOKENS)
     lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)
-    return Introduced(Sibling(me.key.device, own_name(device), me.home.close), lent)
+    return IntroducedDevice(LinkedDevice(me.key.device, own_name(device), me.home.close), lent)
 
 
-def _introduce_others(besides: DeviceId, device: Device) -> tuple[Introduced, ...]:
-    person = who_am_i(device).person.id
+def _introduce_others(besides: DeviceId, device: Device) -> tuple[IntroducedDevice, ...]:
+    person = own_device(device).person.id
     return tuple(
-        Introduced(one, lend_tokens(person, one.device, LENT_TOKENS, device))
-        for one in siblings(device)
+        IntroducedDevice(one, lend_tokens(person, one.device, LENT_TOKENS, device))
+        for one in own_linked_devices(device)
         if one.device != besides
     )

@@ -12,10 +12,10 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import SIBLING, load_record, load_records, store_record
 from entrenous.send.tokens.token_ranges import LentToken
-from entrenous.wire.text import numbered
+from entrenous.wire.text import with_number
 
 
-class HomeIs(IntEnum):
+class MailboxUse(IntEnum):
     """How a device uses one of its mailboxes; the numbers are on the wire."""
 
     LEFT = 0  # it moved out, and still reads it
@@ -25,17 +25,17 @@ class HomeIs(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SiblingHome:
+class LinkedMailbox:
     """A mailbox of another device of ours, and the token that deletes it."""
 
     relay_url: str
     mailbox: MailboxId
     close: Secret
-    what: HomeIs
+    what: MailboxUse
 
 
 @dataclass(frozen=True, slots=True)
-class Sibling:
+class LinkedDevice:
     """Another device of the same person.
 
     ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` is whether it
@@ -47,20 +47,20 @@ class Sibling:
     name: str
     close: Secret | None
     heard: bool = False
-    homes: tuple[SiblingHome, ...] = ()
+    homes: tuple[LinkedMailbox, ...] = ()
     told_under: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Introduced:
+class IntroducedDevice:
     """A linked device as introduced to a new device, with tokens for the first letters to it."""
 
-    sibling: Sibling
+    sibling: LinkedDevice
     lent: tuple[LentToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class MailboxDeletion:
     """A mailbox to be deleted, not before ``not_before`` (None: now).
 
     ``name`` is the device that receives there; None if the mailbox was made for a linking or its
@@ -101,23 +101,23 @@ class TooManyDevices(Refused):
     """
 
 
-def siblings(device: Device) -> tuple[Sibling, ...]:
+def own_linked_devices(device: Device) -> tuple[LinkedDevice, ...]:
     """Return our other devices, sorted by name."""
-    found = load_records(Sibling, SIBLING, device.vault)
+    found = load_records(LinkedDevice, SIBLING, device.vault)
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
-def keep_sibling(sibling: Sibling, device: Device) -> None:
+def store_linked_device(sibling: LinkedDevice, device: Device) -> None:
     store_record(sibling, SIBLING, sibling.device.hex(), device.vault)
 
 
-def sibling_of(key: DeviceId, device: Device) -> Sibling | None:
-    return load_record(Sibling, SIBLING, key.hex(), device.vault)
+def linked_device_by_id(key: DeviceId, device: Device) -> LinkedDevice | None:
+    return load_record(LinkedDevice, SIBLING, key.hex(), device.vault)
 
 
-def sibling_named(name: str, device: Device) -> Sibling:
+def linked_device_named(name: str, device: Device) -> LinkedDevice:
     """Return our other device with this name, ignoring case; raises UnknownDevice."""
-    known = siblings(device)
+    known = own_linked_devices(device)
     for one in known:
         if one.name.casefold() == name.strip().casefold():
             return one
@@ -135,6 +135,6 @@ def free_device_name(wanted: str | None, taken: Iterable[str]) -> str:
     if wanted is not None and wanted.casefold() not in names:
         return wanted
     stem, number = wanted or "device", 2
-    while numbered(stem, number).casefold() in names:
+    while with_number(stem, number).casefold() in names:
         number += 1
-    return numbered(stem, number)
+    return with_number(stem, number)

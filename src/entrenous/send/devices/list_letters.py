@@ -10,20 +10,20 @@ from entrenous.base.identity import Contact, OldList
 from entrenous.base.limits import GREETED_ANEW_MAX
 from entrenous.crypto.nouns import NotBound
 from entrenous.device.device import Device
-from entrenous.device.identities import contacts, own_other_devices, who_am_i
+from entrenous.device.identities import contacts, own_device, own_other_devices
 from entrenous.device.vault_tables import GREET_DEVICE, GREETED, PEER, load_record, peer_key
-from entrenous.send.devices.device_lists import take_list, take_own_card
-from entrenous.send.devices.linked_devices import keep_sibling, sibling_of
-from entrenous.send.devices.old_mailbox import were_elsewhere
-from entrenous.send.devices.sync_receive import take_sync
-from entrenous.send.letter.letter_nouns import CardNote, Header, Hello, Peer, SyncNote
-from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.devices.device_lists import accept_list, accept_own_bundle
+from entrenous.send.devices.linked_devices import linked_device_by_id, store_linked_device
+from entrenous.send.devices.old_mailbox import was_at_another_mailbox
+from entrenous.send.devices.sync_receive import apply_sync_note
+from entrenous.send.letter.letter_nouns import Header, Hello, KeyBundleNote, Peer, SyncNote
+from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.tokens.issue import count_retired
-from entrenous.send.tokens.use import has_tokens_for, take_window
+from entrenous.send.tokens.use import has_tokens_for, receive_range
 from entrenous.wire.key_bundle import read_card
 
 
-def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None:
+def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) -> None:
     """Queue our newest key bundle for our other devices, before anybody else can learn of it.
 
     Call it in the transaction that accepts the bundle.
@@ -34,7 +34,7 @@ def tell_siblings_of_card(besides: Collection[DeviceId], device: Device) -> None
             _tell(to, device)
 
 
-def tell_people_of_card(device: Device) -> None:
+def send_bundle_to_contacts(device: Device) -> None:
     """Queue our newest key bundle for every device of our contacts, in the same transaction.
 
     Blocked contacts are left out, and those whose lists contradict each other. Devices without a
@@ -50,32 +50,36 @@ def _tell(to: Addressee, device: Device) -> None:
     person = to.contact.person.id
     peer = load_record(Peer, PEER, peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
-        write_letter(CardNote(who_am_i(device).card), to, plain_outer(device), device)
+        write_letter(
+            KeyBundleNote(own_device(device).card), to, outer_without_content(device), device
+        )
 
 
 _GREETED_AGAIN_S: Final = 24 * 3600
 
 
-def is_sibling(header: Header, device: Device) -> bool:
+def is_from_own_device(header: Header, device: Device) -> bool:
     """Check whether a proven letter is from another device of ours."""
-    return header.from_person == who_am_i(device).person.id
+    return header.from_person == own_device(device).person.id
 
 
-def sibling_greets(hello: Hello, header: Header, device: Device) -> None:
+def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
     """Accept the tokens of another device of ours; greet it back once."""
     card = read_card(hello.card)
     with suppress(OldList):  # it does not have the newest list yet
-        take_own_card(card, device)
-    known = sibling_of(header.from_device, device)
+        accept_own_bundle(card, device)
+    known = linked_device_by_id(header.from_device, device)
     if known is None:
         raise NotBound(what="it is from a device that is none of ours")
-    keep_sibling(replace(known, heard=True), device)
-    take_window(header, hello.seed, hello.first, device)
-    if who_am_i(device).person.epoch >= card.newest.said.epoch:
-        greet_back(header, device)  # otherwise we could not accept its list, and lack its address
+    store_linked_device(replace(known, heard=True), device)
+    receive_range(header, hello.seed, hello.first, device)
+    if own_device(device).person.epoch >= card.newest.said.epoch:
+        queue_greeting_back(
+            header, device
+        )  # otherwise we could not accept its list, and lack its address
 
 
-def greet_back(header: Header, device: Device) -> None:
+def queue_greeting_back(header: Header, device: Device) -> None:
     """Queue a greeting to a device that has no tokens of ours, or lost them and began a new
     session. Limited per device, since each greeting gives out tokens.
     """
@@ -86,7 +90,7 @@ def greet_back(header: Header, device: Device) -> None:
         device.vault.put(GREET_DEVICE, whose, b"")
 
 
-def greet_again(header: Header, device: Device, *, greets: bool) -> None:
+def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
     """Repeat our greeting to a person who writes to the mailbox we moved from: they may have
     refused the first one, as while they had us blocked.
 
@@ -96,30 +100,32 @@ def greet_again(header: Header, device: Device, *, greets: bool) -> None:
     whose = peer_key(header.from_person, header.from_device)
     greeted_at = int(device.vault.get(GREETED, whose) or 0)
     is_fresh = 0 <= device.clock.now().timestamp() - greeted_at < _GREETED_AGAIN_S
-    if (greets or not is_fresh) and were_elsewhere(header.to_epoch, device):
+    if (greets or not is_fresh) and was_at_another_mailbox(header.to_epoch, device):
         device.vault.put(GREET_DEVICE, whose, b"")
 
 
-def card_comes(note: CardNote, header: Header, contact: Contact, device: Device) -> None:
+def accept_bundle_letter(
+    note: KeyBundleNote, header: Header, contact: Contact, device: Device
+) -> None:
     """Accept a changed device list, a contact's or ours; ignore one older than what we know.
 
     Raises:
         BadCard, BadSignature, ForkedList.
     """
     with suppress(OldList):
-        if is_sibling(header, device):
-            take_own_card(read_card(note.card), device)
+        if is_from_own_device(header, device):
+            accept_own_bundle(read_card(note.card), device)
         else:
-            take_list(contact, note.card, device)
+            accept_list(contact, note.card, device)
 
 
-def sibling_tells(note: SyncNote, header: Header, device: Device) -> None:
+def accept_sync_letter(note: SyncNote, header: Header, device: Device) -> None:
     """Apply a record from another device of ours.
 
     Raises:
         NotBound: the letter is from somebody else.
         BadSync.
     """
-    if not is_sibling(header, device):
+    if not is_from_own_device(header, device):
         raise NotBound(what="it is not from one of your devices")
-    take_sync(note, header.from_device, header.from_epoch, device)
+    apply_sync_note(note, header.from_device, header.from_epoch, device)

@@ -10,20 +10,20 @@ from datetime import datetime
 from entrenous.base.errors import Refused, Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
-from entrenous.device.identities import is_ready, refuse_unready, who_am_i
+from entrenous.device.identities import is_confirmed, own_device, refuse_unconfirmed
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.relay_lock_client import OldHome, confirm_opening, old_homes
+from entrenous.device.relay_lock_client import FormerAddress, confirm_opening, former_addresses
 from entrenous.device.vault_tables import OUTBOX
-from entrenous.send.devices.device_lists import list_at, master_at_hand, take_own_card
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_at
+from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
-    all_ready,
     cancel_next_mailbox,
-    lead_to,
-    led_to,
+    move_target,
+    prepare_to_lead,
+    ready_mailboxes,
 )
-from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush
 from entrenous.send.set_up import relay_address
 from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
@@ -79,27 +79,29 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed: from the new relay;
         nothing has changed then.
     """
-    home, url = who_am_i(device).home, relay_address(relay_url)
+    home, url = own_device(device).home, relay_address(relay_url)
     if home.relay_url != url:
-        master = master_at_hand(sheet, device)
+        master = find_master_key(sheet, device)
         if sheet is None:
-            refuse_unready(device)
-        others = siblings(device)
-        if others and not is_ready(device):
+            refuse_unconfirmed(device)
+        others = own_linked_devices(device)
+        if others and not is_confirmed(device):
             raise OtherDevicesFirst(names=", ".join(one.name for one in others))
-        new = lead_to(url, device)
+        new = prepare_to_lead(url, device)
         ready = _new_mailboxes(url, device)
-        mailboxes = {**ready, who_am_i(device).key.device: new.home.mailbox}
+        mailboxes = {**ready, own_device(device).key.device: new.home.mailbox}
         with device.vault.together():
-            take_own_card(list_at(master, url, mailboxes, device), device, signed_here=True)
-    elif not old_homes(device):
+            accept_own_bundle(
+                sign_list_at(master, url, mailboxes, device), device, signed_here=True
+            )
+    elif not former_addresses(device):
         raise AlreadyThere
-    return _tell_everybody(old_homes(device)[-1], device)
+    return _tell_everybody(former_addresses(device)[-1], device)
 
 
 def cancel_move(device: Device) -> str | None:
     """Cancel a move begun on this device; returns the relay it led to, None if there was none."""
-    led = led_to(device)
+    led = move_target(device)
     cancel_next_mailbox(device)
     return led
 
@@ -107,18 +109,18 @@ def cancel_move(device: Device) -> str | None:
 def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     """Return our other devices' mailboxes at the new relay; ask unready devices to prepare one."""
     try:
-        return all_ready(url, device)
+        return ready_mailboxes(url, device)
     except WaitsForDevices:
-        tell_siblings(device)
+        send_sync_letters(device)
         flush(device)
         raise
 
 
-def _tell_everybody(old: OldHome, device: Device) -> Moved:
+def _tell_everybody(old: FormerAddress, device: Device) -> Moved:
     """Tell everybody who can be reached now; later commands tell the rest."""
     with suppress(Unreachable):
         confirm_opening(device)
     greet_devices(device)
     flush(device)
     waiting = len(device.vault.keys(OUTBOX)) + to_be_greeted(device)
-    return Moved(old.home.relay_url, who_am_i(device).home.relay_url, old.until, waiting)
+    return Moved(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)

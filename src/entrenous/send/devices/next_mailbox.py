@@ -14,33 +14,33 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     READY_SINCE,
-    Home,
+    MailboxAddress,
     OnThisMachine,
-    lock_to_follow,
+    next_lock,
+    own_device,
     refuse_local_address,
-    who_am_i,
 )
-from entrenous.device.relay_lock_client import old_homes
+from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import NEXT_HOME, SELF, load_record, load_records, store_record
-from entrenous.send.clock_sanity import believed_now, this_second
+from entrenous.send.clock_sanity import this_second, trusted_time
 from entrenous.send.devices.linked_devices import (
-    Closing,
-    HomeIs,
-    Sibling,
-    SiblingHome,
-    keep_sibling,
+    LinkedDevice,
+    LinkedMailbox,
+    MailboxDeletion,
+    MailboxUse,
     mailbox_of,
-    siblings,
+    own_linked_devices,
+    store_linked_device,
 )
-from entrenous.send.devices.own_key_bundle import close_later
+from entrenous.send.devices.own_key_bundle import schedule_deletion
 from entrenous.send.people.contact_history import note_moving
-from entrenous.send.people.people_nouns import Moving
+from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.tokens.use import mailbox_for_token
 from entrenous.wire.relay_nouns import RelayLock
 
 
 @dataclass(frozen=True, slots=True)
-class NewHome:
+class PreparedMailbox:
     """A mailbox prepared at another relay; ``unlock`` is the token for the relay's part of the
     vault key.
 
@@ -49,7 +49,7 @@ class NewHome:
     ``hushed_since`` since when we no longer announce it to the others.
     """
 
-    home: Home
+    home: MailboxAddress
     unlock: Secret
     leads: bool = True
     made: bool = False
@@ -73,25 +73,25 @@ class NotFollowed(Refused):
     """
 
 
-_READY: Final = (HomeIs.LEADS, HomeIs.FOLLOWS)
+_READY: Final = (MailboxUse.LEADS, MailboxUse.FOLLOWS)
 _IDLE: Final = timedelta(days=NEXT_HOME_DAYS)
 
 
-def next_home(url: str, device: Device) -> NewHome | None:
+def prepared_mailbox(url: str, device: Device) -> PreparedMailbox | None:
     """Return the mailbox that this device prepared at a relay, or None."""
-    return load_record(NewHome, NEXT_HOME, url, device.vault)
+    return load_record(PreparedMailbox, NEXT_HOME, url, device.vault)
 
 
-def next_homes(device: Device) -> tuple[NewHome, ...]:
-    return tuple(load_records(NewHome, NEXT_HOME, device.vault))
+def prepared_mailboxes(device: Device) -> tuple[PreparedMailbox, ...]:
+    return tuple(load_records(PreparedMailbox, NEXT_HOME, device.vault))
 
 
-def lock_at(new: NewHome) -> RelayLock:
+def lock_at(new: PreparedMailbox) -> RelayLock:
     """Return the lock that holds the relay's part of this vault's key there."""
     return RelayLock(new.home.relay_url, new.home.mailbox, new.unlock)
 
 
-def lead_to(url: str, device: Device) -> NewHome:
+def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
     """Prepare to move to a relay, and let our other devices know to do so; may be repeated.
 
     Raises:
@@ -110,17 +110,17 @@ def _stop_leading(but: str | None, device: Device) -> None:
     """Stop leading to relays other than ``but``. If we have other devices, keep the mailboxes for a
     while: a list that moves us there may be under way.
     """
-    for new in next_homes(device):
+    for new in prepared_mailboxes(device):
         if not new.leads or new.home.relay_url == but:
             continue
-        if siblings(device):
+        if own_linked_devices(device):
             idle = replace(new, leads=False, idle_since=this_second(device))
             store_record(idle, NEXT_HOME, new.home.relay_url, device.vault)
         else:
             _give_up(new, device)
 
 
-def come_along(device: Device) -> list[EntrenousError]:
+def prepare_to_follow(device: Device) -> list[EntrenousError]:
     """Prepare a mailbox at each relay that another device of ours leads to. If none has led to one
     for long, stop announcing ours there, and delete it later.
 
@@ -128,16 +128,16 @@ def come_along(device: Device) -> list[EntrenousError]:
     """
     led = {
         home.relay_url
-        for one in siblings(device)
+        for one in own_linked_devices(device)
         for home in one.homes
-        if home.what is HomeIs.LEADS
+        if home.what is MailboxUse.LEADS
     }
-    for new in next_homes(device):
+    for new in prepared_mailboxes(device):
         if not new.leads:
             _update_idle(new, device, led=new.home.relay_url in led)
     problems = list[EntrenousError]()
-    for url in sorted(led - {who_am_i(device).home.relay_url}):
-        known = next_home(url, device)
+    for url in sorted(led - {own_device(device).home.relay_url}):
+        known = prepared_mailbox(url, device)
         if known is None or not known.made:
             try:
                 _follow(url, device)
@@ -150,11 +150,11 @@ def _follow(url: str, device: Device) -> None:
     try:
         refuse_local_address(url, device)
     except OnThisMachine:
-        raise NotFollowed(relay=url, present=who_am_i(device).home.relay_url) from None
+        raise NotFollowed(relay=url, present=own_device(device).home.relay_url) from None
     _prepare(url, device, leads=False)
 
 
-def _update_idle(new: NewHome, device: Device, *, led: bool) -> None:
+def _update_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Delete an unused mailbox in two stages. A list that names it may be under way, and another
     may follow while we announce it, so it is first no longer announced, then deleted.
     """
@@ -165,7 +165,7 @@ def _update_idle(new: NewHome, device: Device, *, led: bool) -> None:
         after = replace(new, idle_since=now)
     elif new.hushed_since is None and now - new.idle_since >= _IDLE / 2:
         after = replace(new, hushed_since=now)
-    elif new.hushed_since is not None and believed_now(device) - new.hushed_since >= _IDLE / 2:
+    elif new.hushed_since is not None and trusted_time(device) - new.hushed_since >= _IDLE / 2:
         _give_up(new, device)
         return
     else:
@@ -173,16 +173,16 @@ def _update_idle(new: NewHome, device: Device, *, led: bool) -> None:
     store_record(after, NEXT_HOME, new.home.relay_url, device.vault)
 
 
-def begin_anew(lost_by: Person, device: Device) -> None:
+def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
     """Abandon all prepared mailboxes, since a device lost in this list knows the tokens that delete
     them. Call it in a transaction.
     """
-    let_go_of_next(None, device)
+    delete_prepared_mailboxes(None, device)
     device.vault.put(SELF, READY_SINCE, str(lost_by.epoch).encode())
     _forget_prepared(lost_by, device)
 
 
-def forget_elsewhere(moved: Person, device: Device) -> None:
+def forget_other_prepared(moved: Person, device: Device) -> None:
     """After a move, forget where else our other devices had prepared to move."""
     device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
     _forget_prepared(moved, device)
@@ -192,76 +192,80 @@ def _forget_prepared(now: Person, device: Device) -> None:
     """Forget our devices' prepared mailboxes, except listed ones: if a device is lost before it
     follows, we need the token that deletes its mailbox.
     """
-    for one in siblings(device):
+    for one in own_linked_devices(device):
         here = mailbox_of(one.device, now)
         old = one.told_under < now.epoch
         homes = tuple(
             home for home in one.homes if not (old and home.what in _READY) or home.mailbox == here
         )
-        keep_sibling(replace(one, homes=homes), device)
+        store_linked_device(replace(one, homes=homes), device)
 
 
-def let_go_of_next(kept: NewHome | None, device: Device) -> None:
+def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> None:
     """Have prepared mailboxes other than ``kept`` deleted; call it in a transaction."""
-    for one in next_homes(device):
+    for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
             until = this_second(device) + _IDLE
-            close_later(Closing(home.relay_url, home.mailbox, home.owner, give_up_at=until), device)
+            schedule_deletion(
+                MailboxDeletion(home.relay_url, home.mailbox, home.owner, give_up_at=until), device
+            )
         device.vault.drop(NEXT_HOME, home.relay_url)
 
 
-def closings_of(
-    one: Sibling, relay_url: str, key: DeviceKey, device: Device
-) -> tuple[Closing, ...]:
+def deletions_for(
+    one: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
+) -> tuple[MailboxDeletion, ...]:
     """Return what deletes every mailbox of a revoked device, as far as it told us."""
     told = [_closing(home, one, device) for home in one.homes]
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
-    if mailbox_for_token(who_am_i(device).person.id, key.device, device) is not None:
+    if mailbox_for_token(own_device(device).person.id, key.device, device) is not None:
         return tuple(told)  # our token is for its mailbox before the move
-    return (Closing(relay_url, key.mailbox, one.close, name=one.name), *told)
+    return (MailboxDeletion(relay_url, key.mailbox, one.close, name=one.name), *told)
 
 
-def homes_of(device: Device) -> tuple[SiblingHome, ...]:
+def own_mailboxes(device: Device) -> tuple[LinkedMailbox, ...]:
     """Return this device's mailboxes, as announced to our other devices."""
-    here = who_am_i(device).home
-    left = HomeIs.LEFT if lock_to_follow(device) is None else HomeIs.PRESENT
+    here = own_device(device).home
+    left = MailboxUse.LEFT if next_lock(device) is None else MailboxUse.PRESENT
     every = [
-        (here, HomeIs.PRESENT),
+        (here, MailboxUse.PRESENT),
         *(
-            (one.home, HomeIs.LEADS if one.leads else HomeIs.FOLLOWS)
-            for one in next_homes(device)
+            (one.home, MailboxUse.LEADS if one.leads else MailboxUse.FOLLOWS)
+            for one in prepared_mailboxes(device)
             if one.made and one.hushed_since is None
         ),
-        *((one.home, left) for one in reversed(old_homes(device))),
+        *((one.home, left) for one in reversed(former_addresses(device))),
     ]
     told = (
-        SiblingHome(home.relay_url, home.mailbox, home.close, what)
+        LinkedMailbox(home.relay_url, home.mailbox, home.close, what)
         for home, what in every
         if home.close is not None
     )
     return tuple(told)[:HOMES_MAX]
 
 
-def led_to(device: Device) -> str | None:
+def move_target(device: Device) -> str | None:
     """Return the relay of a move that the user started on this device and that is under way."""
-    return next((new.home.relay_url for new in next_homes(device) if new.leads and new.made), None)
+    return next(
+        (new.home.relay_url for new in prepared_mailboxes(device) if new.leads and new.made), None
+    )
 
 
-def not_ready(url: str, device: Device) -> tuple[str, ...]:
+def unready_devices(url: str, device: Device) -> tuple[str, ...]:
     """Return the names of our other devices that have announced no mailbox at this relay."""
     ready = _ready(url, device)
-    return tuple(one.name for one in siblings(device) if one.device not in ready)
+    return tuple(one.name for one in own_linked_devices(device) if one.device not in ready)
 
 
-def all_ready(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     """Return each other device's mailbox at this relay.
 
     Raises:
         WaitsForDevices: some are not ready yet.
     """
-    unready = not_ready(url, device)
+    unready = unready_devices(url, device)
     if unready:
         raise WaitsForDevices(names=", ".join(unready), relay=url)
     return _ready(url, device)
@@ -272,25 +276,25 @@ def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     since = int(device.vault.get(SELF, READY_SINCE) or 0)
     return {
         one.device: home.mailbox
-        for one in siblings(device)
+        for one in own_linked_devices(device)
         for home in one.homes
         if one.told_under >= since and home.relay_url == url and home.what in _READY
     }
 
 
-def _closing(home: SiblingHome, one: Sibling, device: Device) -> Closing:
+def _closing(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
     """Give up on a mailbox that was left after a while: it only unlocks copies of the folder from
     before the move, and its relay may be gone.
     """
-    if home.what is HomeIs.LEFT:
+    if home.what is MailboxUse.LEFT:
         give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)
-        return Closing(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
-    return Closing(home.relay_url, home.mailbox, home.close, name=one.name)
+        return MailboxDeletion(home.relay_url, home.mailbox, home.close, give_up_at=give_up_at)
+    return MailboxDeletion(home.relay_url, home.mailbox, home.close, name=one.name)
 
 
-def _prepare(url: str, device: Device, *, leads: bool) -> NewHome:
+def _prepare(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
     """Create a mailbox and a lock at another relay; reuse those of an interrupted attempt."""
-    new = next_home(url, device) or _generate(url, device, leads=leads)
+    new = prepared_mailbox(url, device) or _generate(url, device, leads=leads)
     if leads:
         new = replace(new, leads=True, idle_since=None, hushed_since=None)
     store_record(new, NEXT_HOME, url, device.vault)
@@ -301,17 +305,17 @@ def _prepare(url: str, device: Device, *, leads: bool) -> NewHome:
     with device.vault.together():
         store_record(made, NEXT_HOME, url, device.vault)
         if not leads:
-            note_moving(url, Moving.READY, device)
+            note_moving(url, FollowState.READY, device)
     return made
 
 
-def _generate(url: str, device: Device, *, leads: bool) -> NewHome:
+def _generate(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
     owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
-    home = Home(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
-    return NewHome(home, unlock, leads)
+    home = MailboxAddress(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
+    return PreparedMailbox(home, unlock, leads)
 
 
-def _give_up(new: NewHome, device: Device) -> None:
+def _give_up(new: PreparedMailbox, device: Device) -> None:
     """Delete an empty mailbox that only our own devices know of."""
     home = new.home
     with suppress(EntrenousError):

@@ -16,29 +16,29 @@ from entrenous.device.identities import (
     LOCK_TO_FOLLOW,
     NEXT_CLOSE,
     UNFINISHED,
-    Home,
-    Me,
+    MailboxAddress,
+    OwnIdentity,
     contacts,
-    is_ready,
-    keep_lock_to_follow,
+    is_confirmed,
+    own_device,
     own_other_devices,
-    who_am_i,
+    store_next_lock,
 )
-from entrenous.device.relay_lock_client import OldHome, note_opened_at, old_homes
+from entrenous.device.relay_lock_client import FormerAddress, former_addresses, note_opened_at
 from entrenous.device.vault_tables import GREET_DEVICE, OLD_HOME, SELF, peer_key, store_record
-from entrenous.send.clock_sanity import believed_now, this_second
-from entrenous.send.devices.linked_devices import Closing
-from entrenous.send.devices.next_mailbox import NewHome, let_go_of_next, lock_at
-from entrenous.send.devices.own_key_bundle import note_closed
+from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.devices.linked_devices import MailboxDeletion
+from entrenous.send.devices.next_mailbox import PreparedMailbox, delete_prepared_mailboxes, lock_at
+from entrenous.send.devices.own_key_bundle import record_deletion
 from entrenous.send.letter.prekeys import forget_unpublished
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
-from entrenous.send.outbox import drop_every_promise
+from entrenous.send.outbox import drop_items_with_any_token
 from entrenous.send.people.contact_history import note_moving
-from entrenous.send.people.people_nouns import Moving
+from entrenous.send.people.people_nouns import FollowState
 from entrenous.send.tokens.distribute import greet_one
-from entrenous.send.tokens.issue import forget_given
-from entrenous.send.tokens.use import has_tokens_for, note_moved
+from entrenous.send.tokens.issue import forget_issued_tokens
+from entrenous.send.tokens.use import has_tokens_for, record_former_mailboxes
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import NoLock, RolledBack
 
@@ -46,8 +46,8 @@ _ASK_AGAIN: Final = timedelta(hours=1)
 _GIVE_UP: Final = timedelta(days=OLD_HOME_DAYS)  # counted from when it should have been deleted
 
 
-def leave(
-    home: Home, device: Device, *, silent: bool, next_close: Secret | None = None
+def keep_old_mailbox(
+    home: MailboxAddress, device: Device, *, silent: bool, next_close: Secret | None = None
 ) -> datetime:
     """Keep a mailbox as an old one; returns until when letters may arrive there.
 
@@ -58,7 +58,7 @@ def leave(
     until = now + timedelta(days=OLD_HOME_DAYS)
     asked = now + _ASK_AGAIN if silent else None
     store_record(
-        OldHome(home, until, asked, next_close=next_close),
+        FormerAddress(home, until, asked, next_close=next_close),
         OLD_HOME,
         home.mailbox.hex(),
         device.vault,
@@ -68,15 +68,15 @@ def leave(
 
 def our_relays(device: Device) -> frozenset[str]:
     """Return the relays where letters and files for us may be."""
-    left = {one.home.relay_url for one in old_homes(device)}
-    return frozenset({who_am_i(device).home.relay_url, *left})
+    left = {one.home.relay_url for one in former_addresses(device)}
+    return frozenset({own_device(device).home.relay_url, *left})
 
 
-def were_elsewhere(epoch: int, device: Device) -> bool:
+def was_at_another_mailbox(epoch: int, device: Device) -> bool:
     """Check whether this device was at another mailbox by our list of this epoch, or by the oldest
     list in our key bundle if that is newer.
     """
-    me = who_am_i(device)
+    me = own_device(device)
     if epoch >= me.person.epoch:
         return False
     said = next(one.said for one in read_card(me.card).lists if one.said.epoch >= epoch)
@@ -84,27 +84,27 @@ def were_elsewhere(epoch: int, device: Device) -> bool:
     return bool(then - {me.home.mailbox})
 
 
-def homes_to_ask(device: Device) -> tuple[OldHome, ...]:
+def old_mailboxes_due(device: Device) -> tuple[FormerAddress, ...]:
     """Return the old mailboxes that are due to be fetched from."""
     now = device.clock.now()
-    return tuple(one for one in old_homes(device) if _is_due(one, now))
+    return tuple(one for one in former_addresses(device) if _is_due(one, now))
 
 
-def _is_due(old: OldHome, now: datetime) -> bool:
+def _is_due(old: FormerAddress, now: datetime) -> bool:
     """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
 
 
-def draw_closes_anew(device: Device) -> None:
+def replace_close_tokens(device: Device) -> None:
     """Generate new close tokens for old mailboxes, since a lost device knows the present ones; call
     it in the transaction that revokes it.
     """
-    for old in old_homes(device):
+    for old in former_addresses(device):
         fresh = Secret(device.dice.token(TOKEN_BYTES))
         store_record(replace(old, next_close=fresh), OLD_HOME, old.home.mailbox.hex(), device.vault)
 
 
-def _change_close(old: OldHome, device: Device) -> OldHome:
+def _change_close(old: FormerAddress, device: Device) -> FormerAddress:
     """Tell the relay the mailbox's new close token, if there is one.
 
     Raises:
@@ -119,7 +119,7 @@ def _change_close(old: OldHome, device: Device) -> OldHome:
     return changed
 
 
-def let_go(old: OldHome, device: Device) -> None:
+def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
     """After a fetch, lock out copies of this device from before the move, and delete the mailbox
     when its time is over. It stays while the vault still unlocks through it.
 
@@ -136,21 +136,23 @@ def let_go(old: OldHome, device: Device) -> None:
         with suppress(RolledBack, NoLock, NoSuchMailbox):
             note_opened_at(home, GENERATION_MAX, device)
         store_record(replace(old, ask_after=None, overtaken=True), OLD_HOME, key, device.vault)
-    if believed_now(device) >= old.until:
+    if trusted_time(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
         with device.vault.together():
-            note_closed(Closing(home.relay_url, home.mailbox, home.owner), device)
+            record_deletion(MailboxDeletion(home.relay_url, home.mailbox, home.owner), device)
             device.vault.drop(OLD_HOME, key)
 
 
-def note_refused(old: OldHome, why: EntrenousError, device: Device) -> EntrenousError | None:
+def note_failed_fetch(
+    old: FormerAddress, why: EntrenousError, device: Device
+) -> EntrenousError | None:
     """Handle a failed fetch from an old mailbox; returns the error to report, or None.
 
     Give up if the relay no longer accepts our token, or has failed for long. If it does not know
     the mailbox, keep asking: it may run on another database for a while.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
-    if isinstance(why, WrongToken) or believed_now(device) >= old.until + _GIVE_UP:
+    if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP:
         if device.vault.get(SELF, LOCK_TO_FOLLOW) is None:
             device.vault.drop(OLD_HOME, key)
         return None
@@ -158,7 +160,7 @@ def note_refused(old: OldHome, why: EntrenousError, device: Device) -> Entrenous
     return None if isinstance(why, NoSuchMailbox) else why
 
 
-def apply_move(before: Me, new: NewHome, device: Device, *, led: bool) -> None:
+def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Switch to the mailbox ``new`` after our list has moved there.
 
     The old mailbox is read for some days more. Everybody will be greeted, our own devices at their
@@ -166,18 +168,18 @@ def apply_move(before: Me, new: NewHome, device: Device, *, led: bool) -> None:
     """
     unsent = device.vault.get(SELF, NEXT_CLOSE)
     next_close = None if unsent is None else Secret(unsent)
-    leave(before.home, device, silent=not is_ready(device), next_close=next_close)
-    keep_lock_to_follow(lock_at(new), device)
-    drop_every_promise(device)
-    forget_given(device)
+    keep_old_mailbox(before.home, device, silent=not is_confirmed(device), next_close=next_close)
+    store_next_lock(lock_at(new), device)
+    drop_items_with_any_token(device)
+    forget_issued_tokens(device)
     forget_unpublished(device)
     for name in (NEXT_CLOSE, CARD_TO_SHOW):
         device.vault.drop(SELF, name)
-    let_go_of_next(new, device)
+    delete_prepared_mailboxes(new, device)
     device.vault.put(SELF, UNFINISHED, b"")
     _queue_greetings(device)
     if not led:
-        note_moving(new.home.relay_url, Moving.MOVED, device)
+        note_moving(new.home.relay_url, FollowState.MOVED, device)
     _greet_siblings(before, device)
 
 
@@ -187,14 +189,14 @@ def _queue_greetings(device: Device) -> None:
             device.vault.put(GREET_DEVICE, peer_key(contact.person.id, key.device), b"")
 
 
-def _greet_siblings(before: Me, device: Device) -> None:
+def _greet_siblings(before: OwnIdentity, device: Device) -> None:
     """Greet our devices at their old mailboxes, which they read before and after they follow; in
     turn they send us tokens for their new ones.
     """
     us = own_other_devices(device)
     if us is None:
         return
-    note_moved(before.person, us.person, device)
+    record_former_mailboxes(before.person, us.person, device)
     for to in addressees(us, device):
         whose = peer_key(us.person.id, to.key.device)
         if has_session(to, device) and has_tokens_for(us, to.key.device, device):

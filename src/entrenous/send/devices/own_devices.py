@@ -17,10 +17,10 @@ from entrenous.device.identities import (
     LOCK_TO_FOLLOW,
     NEXT_CLOSE,
     Identity,
-    keep_identity,
+    own_device,
     own_name,
-    refuse_unready,
-    who_am_i,
+    refuse_unconfirmed,
+    store_identity,
 )
 from entrenous.device.recovery_sheet import (
     CloseNotChangedYet,
@@ -31,20 +31,24 @@ from entrenous.device.recovery_sheet import (
     RecoverySheet,
 )
 from entrenous.device.vault_tables import CLOSE, CLOSED, OUTBOX, SELF, load_record
-from entrenous.send.devices.device_lists import list_without, master_at_hand, take_own_card
-from entrenous.send.devices.linked_devices import (
-    Closing,
-    HomeIs,
-    Sibling,
-    ThisDevice,
-    mailbox_of,
-    sibling_named,
-    sibling_of,
+from entrenous.send.devices.device_lists import (
+    accept_own_bundle,
+    find_master_key,
+    sign_list_without,
 )
-from entrenous.send.devices.list_letters import tell_people_of_card, tell_siblings_of_card
-from entrenous.send.devices.next_mailbox import led_to, not_ready
-from entrenous.send.devices.own_key_bundle import close_later, still_to_close
-from entrenous.send.devices.sync_send import forget_told
+from entrenous.send.devices.linked_devices import (
+    LinkedDevice,
+    MailboxDeletion,
+    MailboxUse,
+    ThisDevice,
+    linked_device_by_id,
+    linked_device_named,
+    mailbox_of,
+)
+from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
+from entrenous.send.devices.next_mailbox import move_target, unready_devices
+from entrenous.send.devices.own_key_bundle import pending_deletions, schedule_deletion
+from entrenous.send.devices.sync_send import forget_synced
 from entrenous.send.flush import flush
 
 
@@ -59,7 +63,7 @@ class OwnDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class DeviceOverview:
     """The state of all our devices, this one first.
 
     ``to_close`` names devices whose mailboxes are not deleted yet, ``refused`` those of them whose
@@ -76,30 +80,30 @@ class Overview:
     not_ready: tuple[str, ...] = ()
 
 
-def overview(device: Device) -> Overview:
+def overview(device: Device) -> DeviceOverview:
     """Return the state of our devices; raises OfflineDevice or RolledBack."""
-    me, identity = who_am_i(device), load_record(Identity, SELF, IDENTITY, device.vault)
+    me, identity = own_device(device), load_record(Identity, SELF, IDENTITY, device.vault)
     others = list[OwnDevice]()
     for key in me.person.devices:
-        sibling = sibling_of(key.device, device)
+        sibling = linked_device_by_id(key.device, device)
         if sibling is not None:
             others.append(
                 OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
             )
-    to_close, moves_to = still_to_close(device), led_to(device)
+    to_close, moves_to = pending_deletions(device), move_target(device)
     this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
-    return Overview(
+    return DeviceOverview(
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
         master_here=identity is not None and identity.master is not None,
         to_close=tuple(one.name for one in to_close if one.name is not None),
         letters=len(device.vault.keys(OUTBOX)),
         refused=tuple(one.name for one in to_close if one.name is not None and one.refused),
         moves_to=moves_to,
-        not_ready=() if moves_to is None else not_ready(moves_to, device),
+        not_ready=() if moves_to is None else unready_devices(moves_to, device),
     )
 
 
-def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> RecoverySheet:
+def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Device) -> RecoverySheet:
     """Return the content of a recovery sheet.
 
     ``output`` is the relay's part of this vault's key, 64 bytes; ``old`` is an earlier sheet, if
@@ -129,14 +133,14 @@ def sheet_of(output: Secret, old: RecoverySheet | None, device: Device) -> Recov
     return RecoverySheet(person, master, home.relay_url, home.mailbox, identity.home.close, output)
 
 
-def take_master_away(device: Device) -> None:
+def delete_master_key(device: Device) -> None:
     """Delete the master key from the device; it is then on the sheet only."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is not None and identity.master is not None:
-        keep_identity(replace(identity, master=None), device)
+        store_identity(replace(identity, master=None), device)
 
 
-class Shut(StrEnum):
+class ShutState(StrEnum):
     """Whether the relay has deleted its part of a revoked device's lock."""
 
     DONE = "done"
@@ -150,7 +154,7 @@ class Revoked:
     """A revoked device's name, and whether its vault can still be opened through the relay."""
 
     name: str
-    shut: Shut
+    shut: ShutState
 
 
 def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device) -> Revoked:
@@ -160,52 +164,54 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
     Raises:
         UnknownDevice, ThisDevice, MasterAway, OthersSheet, OfflineDevice, RolledBack, NotConfirmed.
     """
-    refuse_unready(device)
+    refuse_unconfirmed(device)
     if name.strip().casefold() == own_name(device).casefold():
         raise ThisDevice
-    one = sibling_named(name, device)
-    mailbox = mailbox_of(one.device, who_am_i(device).person)
-    every = {home.mailbox for home in one.homes if home.what is not HomeIs.LEFT}
+    one = linked_device_named(name, device)
+    mailbox = mailbox_of(one.device, own_device(device).person)
+    every = {home.mailbox for home in one.homes if home.what is not MailboxUse.LEFT}
     every |= {mailbox} if mailbox else set()
-    master = master_at_hand(sheet, device)
+    master = find_master_key(sheet, device)
     with device.vault.together():
         kind = RevokedAs.LOST if lost else RevokedAs.RETIRED
-        take_own_card(list_without(master, one.device, kind, device), device)
+        accept_own_bundle(sign_list_without(master, one.device, kind, device), device)
         _close_by_sheet(one, mailbox, sheet, device)
-        forget_told(one.device, device)
-        tell_siblings_of_card((), device)
-        tell_people_of_card(device)
+        forget_synced(one.device, device)
+        send_bundle_to_own_devices((), device)
+        send_bundle_to_contacts(device)
     flush(device)
     return Revoked(one.name, _how_shut(mailbox, every, device))
 
 
 def _close_by_sheet(
-    one: Sibling, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
+    one: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
     """Also try the sheet's close token: it may be newer or older than the one the device told us,
     and the relay accepts one of the two.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return
-    known = load_record(Closing, CLOSE, sheet.mailbox.hex(), device.vault)
+    known = load_record(MailboxDeletion, CLOSE, sheet.mailbox.hex(), device.vault)
     told = () if known is None else (known.token,)
-    url = who_am_i(device).home.relay_url
-    close_later(Closing(url, sheet.mailbox, sheet.close, name=one.name, others=told), device)
+    url = own_device(device).home.relay_url
+    schedule_deletion(
+        MailboxDeletion(url, sheet.mailbox, sheet.close, name=one.name, others=told), device
+    )
 
 
-def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> Shut:
+def _how_shut(mailbox: MailboxId | None, every: Collection[MailboxId], device: Device) -> ShutState:
     if mailbox is None:
-        return Shut.ELSEWHERE
-    left = [load_record(Closing, CLOSE, one.hex(), device.vault) for one in every]
+        return ShutState.ELSEWHERE
+    left = [load_record(MailboxDeletion, CLOSE, one.hex(), device.vault) for one in every]
     if any(one is not None for one in left):
         refused = any(one is not None and one.refused for one in left)
-        return Shut.REFUSED if refused else Shut.WAITS
+        return ShutState.REFUSED if refused else ShutState.WAITS
     closed = device.vault.get(CLOSED, mailbox.hex()) is not None
-    return Shut.DONE if closed else Shut.ELSEWHERE
+    return ShutState.DONE if closed else ShutState.ELSEWHERE
 
 
 @dataclass(frozen=True, slots=True)
-class ToDo:
+class ChecklistItem:
     """One thing to do, and why."""
 
     what: str
@@ -213,39 +219,39 @@ class ToDo:
 
 
 _ANY: Final = (
-    ToDo(
+    ChecklistItem(
         "Change the passphrase wherever else you use it.",
         "Once the lost device is shut it opens nothing there any more, unless you had allowed that "
         "device to open without its relay; somewhere else it still may.",
     ),
-    ToDo(
+    ChecklistItem(
         "Have the SIM card locked by your provider.",
         "Who has it gets the codes that other accounts send you by text message.",
     ),
-    ToDo(
+    ChecklistItem(
         "Sign the device out of your other accounts, mail first.",
         "Mail resets the passwords of nearly everything else.",
     ),
-    ToDo(
+    ChecklistItem(
         "Use the maker's way to find, lock or wipe the device.",
         "It may hold what other programs kept, and what you exported yourself.",
     ),
-    ToDo(
+    ChecklistItem(
         "Report it to the police, and keep the number of the report.",
         "Insurers and platforms ask for it.",
     ),
 )
 LOST: Final = (
     *_ANY,
-    ToDo(
+    ChecklistItem(
         "Ask people to send again what only that device had received.",
         "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
     ),
-    ToDo(
+    ChecklistItem(
         "If it was open when it was taken, tell the people you write to.",
         "What it showed can have been copied. If a picture turns up: entrenous case open",
     ),
-    ToDo(
+    ChecklistItem(
         "If you had written a recovery sheet, write a new one and destroy the old one.",
         "The code that can shut this device with has changed: entrenous device recovery --out FILE "
         "--recovery OLD",
@@ -253,29 +259,29 @@ LOST: Final = (
 )
 #: For a device that was shut with its recovery sheet alone, where nobody could be told.
 LOST_ALONE: Final = (
-    ToDo(
+    ChecklistItem(
         "Tell the people you write to, by another way, and ask them to remove your keys: entrenous "
         "person forget YOU, on their side.",
         "Their programs still take the lost device for yours: if somebody opened it before it was "
         "shut, what is written there comes to them in your name until they do.",
     ),
     *_ANY,
-    ToDo(
+    ChecklistItem(
         "If you have another device, take the lost one off your list there: entrenous device "
         "revoke NAME --lost --recovery FILE",
         "Then people are told after all, and nobody has to remove your keys.",
     ),
-    ToDo(
+    ChecklistItem(
         "If you have none, begin anew, in an empty folder: entrenous setup --name YOU --relay URL, "
         "then give people new links: entrenous invite",
         "You have new keys then, so people add you again; what they send to the ones before is "
         "refused. An archive that you had made is taken in by: entrenous archive import DIR",
     ),
-    ToDo(
+    ChecklistItem(
         "Ask people to send again what only that device had received.",
         "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
     ),
-    ToDo(
+    ChecklistItem(
         "Destroy the recovery sheet once all of this is done.",
         "Whoever has it can still sign in your name, and with a copy of the lost device's folder "
         "guess its passphrase as fast as a computer can.",

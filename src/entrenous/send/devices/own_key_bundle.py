@@ -13,21 +13,21 @@ from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, Wr
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     Batch,
+    BatchPosition,
     Card,
     Certificate,
     DeviceList,
     Enforces,
     ListedDevice,
     ListStatement,
-    Place,
+    ProtocolRange,
     SignedBatch,
     SignedCertificate,
-    Speaks,
 )
 from entrenous.base.limits import GONE_DAYS, PROTOCOL_VERSION, SHOWN_CARD_SIZES
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
-from entrenous.crypto.hashing import path_of, root_of
+from entrenous.crypto.hashing import inclusion_proof, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     identity_key,
@@ -38,17 +38,17 @@ from entrenous.crypto.identity_keys import (
     signing_key,
 )
 from entrenous.crypto.nouns import DoesNotOpen
-from entrenous.crypto.statements import proof_of, sign_certificate, sign_list
+from entrenous.crypto.statements import certificate_hash, sign_certificate, sign_list
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CARD_TO_SHOW,
     IDENTITY,
     NEXT_CLOSE,
-    Home,
     Identity,
-    keep_identity,
+    MailboxAddress,
+    own_device,
     signer_of,
-    who_am_i,
+    store_identity,
 )
 from entrenous.device.recovery_sheet import TokenOfBefore
 from entrenous.device.vault_tables import (
@@ -59,22 +59,22 @@ from entrenous.device.vault_tables import (
     load_records,
     store_record,
 )
-from entrenous.send.clock_sanity import believed_now
-from entrenous.send.devices.linked_devices import Closing
+from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.people.people_nouns import NotTheirKeys
 from entrenous.wire.key_bundle import (
+    newest_lists,
     read_device_list,
-    recent,
     write_batch,
     write_certificate,
     write_device_list,
 )
 
-SPEAKS: Final = Speaks(PROTOCOL_VERSION, PROTOCOL_VERSION)
+SPEAKS: Final = ProtocolRange(PROTOCOL_VERSION, PROTOCOL_VERSION)
 ENFORCES: Final = tuple(int(one) for one in Enforces)  # the rules that this program enforces
 
 
-def certify(
+def certify_device(
     master: Secret, signer: DeviceSigner, device: DeviceId, created_at: datetime
 ) -> SignedCertificate:
     """Return the master key's certificate for the device with these keys."""
@@ -92,14 +92,14 @@ def certify(
 
 
 def first_list(
-    name: str, home: Home, signed: SignedCertificate, issued_at: datetime
+    name: str, home: MailboxAddress, signed: SignedCertificate, issued_at: datetime
 ) -> ListStatement:
     """Return the list of epoch 1, with one device."""
     said = DeviceList(
         person=signed.certificate.person,
         epoch=1,
         previous=None,
-        devices=(ListedDevice(signed.certificate.device, proof_of(signed), home.mailbox),),
+        devices=(ListedDevice(signed.certificate.device, certificate_hash(signed), home.mailbox),),
         revoked=(),
         name=name,
         speaks=SPEAKS,
@@ -109,7 +109,7 @@ def first_list(
     return read_device_list(write_device_list(said))
 
 
-def signed_card(
+def sign_bundle(
     master: Secret, lists: tuple[ListStatement, ...], certificates: tuple[SignedCertificate, ...]
 ) -> Card:
     """Return the signed key bundle of these lists, newest last, with its devices' certificates
@@ -119,7 +119,7 @@ def signed_card(
     newest = lists[-1]
     return Card(
         master=public_master(master),
-        lists=recent(lists),
+        lists=newest_lists(lists),
         signature=sign_list(master, newest.statement),
         certificates=tuple(by_device[one.device] for one in newest.said.devices),
     )
@@ -129,14 +129,14 @@ _LENGTH_BYTES: Final = 4
 _BARE_CARD: Final = b"\xa7"  # a key bundle's first byte (a CBOR map), never that of a length
 
 
-def shown_card(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
+def seal_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
     said = len(card).to_bytes(_LENGTH_BYTES, "big") + card
     size = next(one for one in SHOWN_CARD_SIZES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
 
-def seen_card(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
+def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Open a published key bundle, which is still to be verified.
 
     Raises:
@@ -157,7 +157,7 @@ def _unpadded(opened: bytes) -> bytes:
     return opened[_LENGTH_BYTES:end]
 
 
-def signed_batch(
+def sign_batch(
     leaves: Sequence[bytes],
     mailbox: MailboxId | None,
     sign: Callable[[DeviceSigner, bytes], bytes],
@@ -172,20 +172,20 @@ def signed_batch(
         OfflineDevice, RolledBack, NotConfirmed.
     """
     signer = signer_of(device)
-    batch = Batch(who_am_i(device).key.device, mailbox, len(leaves), root_of(leaves))
+    batch = Batch(own_device(device).key.device, mailbox, len(leaves), merkle_root(leaves))
     statement = write_batch(batch)
     return SignedBatch(batch, statement, mldsa65_key(signer), sign(signer, statement))
 
 
-def place_in(leaves: Sequence[bytes], index: int) -> Place:
+def place_in(leaves: Sequence[bytes], index: int) -> BatchPosition:
     """Return the position and Merkle path of the statement with this index."""
-    return Place(index, path_of(leaves, index))
+    return BatchPosition(index, inclusion_proof(leaves, index))
 
 
 _ASK_AGAIN: Final = timedelta(hours=1)
 
 
-def tell_of_devices(device: Device) -> list[EntrenousError]:
+def update_relay(device: Device) -> list[EntrenousError]:
     """Publish our newest key bundle, change our close token, delete mailboxes no longer in use.
 
     Returns: the errors met; the next call tries again.
@@ -199,53 +199,53 @@ def tell_of_devices(device: Device) -> list[EntrenousError]:
     return problems
 
 
-def close_later(closing: Closing, device: Device) -> None:
+def schedule_deletion(closing: MailboxDeletion, device: Device) -> None:
     """Have a mailbox deleted as soon as its relay answers, but not before ``not_before``."""
     store_record(closing, CLOSE, closing.mailbox.hex(), device.vault)
 
 
-def close_again(relay_url: str, since: datetime, device: Device) -> None:
+def repeat_deletions(relay_url: str, since: datetime, device: Device) -> None:
     """Repeat recent deletions at a relay that was restored and may have forgotten them.
 
     Call it in a transaction.
     """
-    for one in list(load_records(Closing, CLOSED, device.vault)):
+    for one in list(load_records(MailboxDeletion, CLOSED, device.vault)):
         if one.closed_at is not None and one.closed_at < since:
             device.vault.drop(CLOSED, one.mailbox.hex())
         elif one.relay_url == relay_url:
-            close_later(replace(one, closed_at=None), device)
+            schedule_deletion(replace(one, closed_at=None), device)
 
 
-def closed_at_relays(since: datetime, device: Device) -> set[str]:
+def relays_with_deletions(since: datetime, device: Device) -> set[str]:
     """Return the relays at which mailboxes were deleted since then."""
-    every = load_records(Closing, CLOSED, device.vault)
+    every = load_records(MailboxDeletion, CLOSED, device.vault)
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
 
-def keep_close_token(device: Device) -> None:
+def resend_close_token(device: Device) -> None:
     """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
-    close = who_am_i(device).home.close
+    close = own_device(device).home.close
     if close is not None and device.vault.get(SELF, NEXT_CLOSE) is None:
         device.vault.put(SELF, NEXT_CLOSE, close.reveal())
 
 
-def note_closed(closing: Closing, device: Device) -> None:
+def record_deletion(closing: MailboxDeletion, device: Device) -> None:
     """Record that a device's mailbox was deleted, for :func:`close_again`."""
     closed = replace(closing, closed_at=device.clock.now())
     store_record(closed, CLOSED, closing.mailbox.hex(), device.vault)
 
 
-def still_to_close(device: Device) -> tuple[Closing, ...]:
+def pending_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
     """Return the mailboxes of devices that are not deleted yet."""
-    every = load_records(Closing, CLOSE, device.vault)
+    every = load_records(MailboxDeletion, CLOSE, device.vault)
     return tuple(one for one in every if one.name is not None)
 
 
 def _show_card(device: Device) -> None:
     if device.vault.get(SELF, CARD_TO_SHOW) is None:
         return
-    me = who_am_i(device)
-    shown = shown_card(me.card, me.person.id, me.home.mailbox)
+    me = own_device(device)
+    shown = seal_bundle(me.card, me.person.id, me.home.mailbox)
     device.courier.publish_card(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     device.vault.drop(SELF, CARD_TO_SHOW)
 
@@ -258,25 +258,25 @@ def _change_close(device: Device) -> None:
     home = replace(identity.home, close=Secret(following))
     device.courier.set_close_token(home.relay_url, home.mailbox, home.owner, Secret(following))
     with device.vault.together():
-        keep_identity(replace(identity, home=home), device)
+        store_identity(replace(identity, home=home), device)
         device.vault.drop(SELF, NEXT_CLOSE)
 
 
 def _closings(device: Device) -> list[Callable[[Device], None]]:
-    now, surely = device.clock.now(), believed_now(device)
-    every = list(load_records(Closing, CLOSE, device.vault))
+    now, surely = device.clock.now(), trusted_time(device)
+    every = list(load_records(MailboxDeletion, CLOSE, device.vault))
     for one in every:
         if one.give_up_at is not None and one.give_up_at <= surely:
             device.vault.drop(CLOSE, one.mailbox.hex())
     return [partial(_close, one) for one in every if _is_due(one, now)]
 
 
-def _is_due(one: Closing, now: datetime) -> bool:
+def _is_due(one: MailboxDeletion, now: datetime) -> bool:
     """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
     return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
 
 
-def _close(one: Closing, device: Device) -> None:
+def _close(one: MailboxDeletion, device: Device) -> None:
     try:
         _delete(one, device)
     except NoSuchMailbox:  # it never existed, or the relay runs on another database for a while
@@ -290,24 +290,24 @@ def _close(one: Closing, device: Device) -> None:
         return
     except Unreachable:
         if one.give_up_at is not None:  # that relay may be gone for good
-            close_later(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
+            schedule_deletion(replace(one, not_before=device.clock.now() + _ASK_AGAIN), device)
         raise
     with device.vault.together():
         if one.name is not None:
-            note_closed(one, device)
+            record_deletion(one, device)
         device.vault.drop(CLOSE, one.mailbox.hex())
 
 
-def _ask_again(one: Closing, device: Device) -> None:
+def _ask_again(one: MailboxDeletion, device: Device) -> None:
     """Retry later: a relay that knows neither the mailbox nor its deletion may run on another
     database for a while, and has not shut a device.
     """
     now = device.clock.now()
     give_up_at = one.give_up_at or now + timedelta(days=GONE_DAYS)
-    close_later(replace(one, not_before=now + _ASK_AGAIN, give_up_at=give_up_at), device)
+    schedule_deletion(replace(one, not_before=now + _ASK_AGAIN, give_up_at=give_up_at), device)
 
 
-def _delete(one: Closing, device: Device) -> None:
+def _delete(one: MailboxDeletion, device: Device) -> None:
     """Try each token in turn; raises WrongToken if the relay accepts none."""
     *others, last = (one.token, *one.others)
     for token in others:
@@ -317,7 +317,7 @@ def _delete(one: Closing, device: Device) -> None:
     device.courier.close_mailbox(one.relay_url, one.mailbox, last)
 
 
-def _note_refused(one: Closing, name: str, device: Device) -> None:
+def _note_refused(one: MailboxDeletion, name: str, device: Device) -> None:
     """Report once that our token no longer deletes a mailbox, and retry later: another device may
     yet delete it.
 
@@ -325,6 +325,6 @@ def _note_refused(one: Closing, name: str, device: Device) -> None:
         TokenOfBefore: the first time.
     """
     again = device.clock.now() + _ASK_AGAIN
-    close_later(replace(one, refused=True, not_before=again), device)
+    schedule_deletion(replace(one, refused=True, not_before=again), device)
     if not one.refused:
         raise TokenOfBefore(name=name)

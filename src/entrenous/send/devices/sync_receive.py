@@ -11,12 +11,12 @@ from entrenous.crypto.statements import verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     NO_TOKEN,
-    as_seen,
     contacts,
-    keep_list,
+    lookalike_form,
+    own_device,
     own_name,
     refuse_local_address,
-    who_am_i,
+    store_device_list,
 )
 from entrenous.device.vault_tables import (
     CIRCLE,
@@ -26,23 +26,23 @@ from entrenous.device.vault_tables import (
     peer_key,
     store_record,
 )
-from entrenous.send.devices.device_lists import freeze, take_list
+from entrenous.send.devices.device_lists import accept_list, freeze_contact
 from entrenous.send.devices.linked_devices import (
-    Sibling,
+    LinkedDevice,
     free_device_name,
-    keep_sibling,
-    sibling_of,
-    siblings,
+    linked_device_by_id,
+    own_linked_devices,
+    store_linked_device,
 )
 from entrenous.send.devices.sync_records import (
     Stamp,
-    digest_of,
-    is_told_blocked,
-    keep_stamp,
-    key_of,
+    is_known_blocked,
+    record_digest,
+    record_key,
     stamp_of,
+    store_stamp,
 )
-from entrenous.send.devices.sync_send import mark_for_resync, note_told
+from entrenous.send.devices.sync_send import mark_for_resync, note_synced
 from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
@@ -55,11 +55,16 @@ from entrenous.send.formats.sync_format import (
 )
 from entrenous.send.letter.letter_nouns import SyncNote
 from entrenous.send.people.block import block_contact
-from entrenous.send.people.circles import Circle, CircleId, circles, drop_circle, keep_circle
+from entrenous.send.people.circles import Circle, CircleId, circles, delete_circle, store_circle
 from entrenous.send.people.contact_history import note_change, note_renamed
-from entrenous.send.people.invite import note_elsewhere
-from entrenous.send.people.keep_contacts import contact_of, forget_contact, free_name, keep_contact
-from entrenous.send.tokens.use import lacks_window, take_lent
+from entrenous.send.people.invite import note_joined_elsewhere
+from entrenous.send.people.keep_contacts import (
+    contact_by_id,
+    forget_contact,
+    free_name,
+    store_contact,
+)
+from entrenous.send.tokens.use import lacks_range, receive_lent_tokens
 from entrenous.wire.key_bundle import read_card
 
 
@@ -83,7 +88,7 @@ def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Devi
 
 def _called(name: str, device: Device) -> list[Contact | Circle]:
     every: list[Contact | Circle] = [*contacts(device), *circles(device.vault)]
-    return [one for one in every if as_seen(one.name) == as_seen(name)]
+    return [one for one in every if lookalike_form(one.name) == lookalike_form(name)]
 
 
 def _id_of(one: Contact | Circle) -> PersonId | CircleId:
@@ -101,13 +106,13 @@ def _rename_to_free(one: Contact | Circle, device: Device) -> None:
     if isinstance(renamed, Contact):
         store_record(renamed, CONTACT, renamed.person.id.hex(), device.vault)
     else:
-        keep_circle(renamed, device.vault)
+        store_circle(renamed, device.vault)
 
 
 _ABOUT_SOMEBODY: Final = (SharedContact, SharedGone, SharedBlock)
 
 
-def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
+def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> None:
     """Apply a record from another device, sent under the list of this epoch; call it in the
     transaction that opens its letter.
 
@@ -119,23 +124,23 @@ def take_sync(note: SyncNote, sender: DeviceId, epoch: int, device: Device) -> N
     shared = read_sync(note)
     if isinstance(shared, SharedClose | SharedHomes) and shared.device != sender:
         raise NotBound(what="it is about another device of yours")
-    if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == who_am_i(device).person.id:
+    if isinstance(shared, _ABOUT_SOMEBODY) and shared.person == own_device(device).person.id:
         _meet_siblings(shared, device)
         return
     # The outcome here may differ, as when a name is taken: then all_records dates it again.
-    key, said = key_of(shared), Stamp(shared.at, digest_of(shared))
+    key, said = record_key(shared), Stamp(shared.at, record_digest(shared))
     known = stamp_of(key, device)
     if known is not None and _is_current(known, said, shared):
         if known == said:
-            note_told(sender, key, device)
+            note_synced(sender, key, device)
         if isinstance(shared, SharedContact):
             _take_lent(shared, device)
         elif isinstance(shared, SharedGone):
             mark_for_resync(sender, shared.person, device)
         return
     _take(shared, epoch, device)
-    keep_stamp(key, said, device)
-    note_told(sender, key, device)
+    store_stamp(key, said, device)
+    note_synced(sender, key, device)
 
 
 def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
@@ -167,7 +172,7 @@ def _take(shared: Shared, epoch: int, device: Device) -> None:
 
 def _other_contact(person: bytes, device: Device) -> Contact | None:
     """Return a contact, never ourselves."""
-    return None if person == who_am_i(device).person.id else contact_of(person, device)
+    return None if person == own_device(device).person.id else contact_by_id(person, device)
 
 
 def _contact(shared: SharedContact, device: Device) -> None:
@@ -178,10 +183,10 @@ def _contact(shared: SharedContact, device: Device) -> None:
     after = replace(known, name=name, trust=trust, since=shared.since, receipts=shared.receipts)
     if before is not None:
         after = note_change(known, after, device)
-    keep_contact(after, device)
-    is_news = shared.since >= who_am_i(device).key.created_at  # not so on a newly linked device
+    store_contact(after, device)
+    is_news = shared.since >= own_device(device).key.created_at  # not so on a newly linked device
     if before is None and trust is Trust.BY_LINK and is_news:
-        note_elsewhere(after, device)
+        note_joined_elsewhere(after, device)
     _take_lent(shared, device)
 
 
@@ -191,7 +196,7 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
         if kept is not None and key in listed:
-            take_lent(shared.person, key, lent, device)
+            receive_lent_tokens(shared.person, key, lent, device)
             if not kept.blocked:
                 device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
@@ -203,8 +208,8 @@ def _meet_siblings(shared: Shared, device: Device) -> None:
     if not isinstance(shared, SharedContact):
         raise NotBound(what="it is about yourself")
     for key, lent in shared.lent:
-        if sibling_of(key, device) and lacks_window(shared.person, key, device):
-            take_lent(shared.person, key, lent, device)
+        if linked_device_by_id(key, device) and lacks_range(shared.person, key, device):
+            receive_lent_tokens(shared.person, key, lent, device)
             device.vault.put(GREET_DEVICE, peer_key(shared.person, key), b"")
 
 
@@ -213,8 +218,8 @@ def _new(shared: SharedContact, device: Device) -> Contact:
     if not equal_in_constant_time(person.id, shared.person):
         raise NotBound(what="its card is another person's")
     refuse_local_address(person.relay_url, device)
-    keep_list(person.id, shared.card, device)
-    blocked = is_told_blocked(shared.person, device)
+    store_device_list(person.id, shared.card, device)
+    blocked = is_known_blocked(shared.person, device)
     return Contact(shared.name, person, NO_TOKEN, shared.trust, shared.since, blocked=blocked)
 
 
@@ -222,12 +227,12 @@ def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
     if not shared.card:
         return known
     try:
-        return take_list(known, shared.card, device)
+        return accept_list(known, shared.card, device)
     except OldList:
         return known
     except ForkedList as fork:
-        freeze(fork, device)
-        return contact_of(known.person.id, device) or known
+        freeze_contact(fork, device)
+        return contact_by_id(known.person.id, device) or known
 
 
 def _block(shared: SharedBlock, device: Device) -> None:
@@ -238,7 +243,7 @@ def _block(shared: SharedBlock, device: Device) -> None:
     if shared.blocked:
         block_contact(known.name, device)
         return
-    keep_contact(replace(known, blocked=False), device)
+    store_contact(replace(known, blocked=False), device)
     for key in known.person.devices:
         device.vault.put(GREET_DEVICE, peer_key(known.person.id, key.device), b"")
 
@@ -247,25 +252,25 @@ def _circle(shared: SharedCircle, device: Device) -> None:
     known = load_record(Circle, CIRCLE, shared.id.hex(), device.vault)
     if shared.name is None or not shared.people:
         if known is not None:
-            drop_circle(known, device.vault)
+            delete_circle(known, device.vault)
         return
     before = shared.name if known is None else known.name
     name = resolve_name(shared.name, before, shared.id, device)
     circle = Circle(shared.id, name, shared.people, shared.made_at)
     if known is not None:
         circle = replace(known, name=name, people=shared.people, made_at=shared.made_at)
-    keep_circle(circle, device.vault)
+    store_circle(circle, device.vault)
 
 
 def _close(shared: SharedClose, device: Device) -> None:
-    known = sibling_of(shared.device, device)
-    others = [one.name for one in siblings(device) if one.device != shared.device]
+    known = linked_device_by_id(shared.device, device)
+    others = [one.name for one in own_linked_devices(device) if one.device != shared.device]
     name = free_device_name(shared.name, [own_name(device), *others])
-    known = known or Sibling(shared.device, name, None, heard=True)
-    keep_sibling(replace(known, name=name, close=shared.close), device)
+    known = known or LinkedDevice(shared.device, name, None, heard=True)
+    store_linked_device(replace(known, name=name, close=shared.close), device)
 
 
 def _homes(shared: SharedHomes, epoch: int, device: Device) -> None:
-    known = sibling_of(shared.device, device)
+    known = linked_device_by_id(shared.device, device)
     if known is not None:
-        keep_sibling(replace(known, homes=shared.homes, told_under=epoch), device)
+        store_linked_device(replace(known, homes=shared.homes, told_under=epoch), device)

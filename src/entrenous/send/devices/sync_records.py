@@ -11,7 +11,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Person, Trust
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.device.identities import ROLLED_BACK, KnownList, own_name, who_am_i
+from entrenous.device.identities import ROLLED_BACK, KnownList, own_device, own_name
 from entrenous.device.vault_tables import (
     CONTACT,
     LIST,
@@ -22,8 +22,8 @@ from entrenous.device.vault_tables import (
     store_record,
 )
 from entrenous.send.clock_sanity import this_second
-from entrenous.send.devices.linked_devices import siblings
-from entrenous.send.devices.next_mailbox import homes_of
+from entrenous.send.devices.linked_devices import own_linked_devices
+from entrenous.send.devices.next_mailbox import own_mailboxes
 from entrenous.send.formats.sync_format import (
     Shared,
     SharedBlock,
@@ -32,7 +32,7 @@ from entrenous.send.formats.sync_format import (
     SharedContact,
     SharedGone,
     SharedHomes,
-    lasting,
+    comparable_form,
 )
 from entrenous.send.people.circles import CircleId, circles
 
@@ -56,7 +56,7 @@ class Stamp:
         return self.at, self.digest
 
 
-def key_of(shared: Shared) -> str:
+def record_key(shared: Shared) -> str:
     """Return the key of the subject that a record is about."""
     match shared:
         case SharedContact() | SharedGone():
@@ -76,9 +76,9 @@ def contact_key(person: PersonId) -> str:
     return _CONTACT + person.hex()
 
 
-def digest_of(shared: Shared) -> bytes:
+def record_digest(shared: Shared) -> bytes:
     """Return the hash that is the same for devices that know the same."""
-    return sha256(lasting(shared))
+    return sha256(comparable_form(shared))
 
 
 def all_records(device: Device) -> dict[str, Shared]:
@@ -86,8 +86,8 @@ def all_records(device: Device) -> dict[str, Shared]:
     change; changes since the last call are dated now. Call it in a transaction.
     """
     now = this_second(device)
-    found = {key_of(one): one for one in _now(now, device)}
-    ours = contact_key(who_am_i(device).person.id)
+    found = {record_key(one): one for one in _now(now, device)}
+    ours = contact_key(own_device(device).person.id)
     for key in device.vault.keys(STAMP):
         if key not in found and key.startswith((_CONTACT, _CIRCLE)) and key != ours:
             found[key] = _gone(key, now)
@@ -99,7 +99,7 @@ def date_changes(device: Device) -> None:
     """Date what was just changed here, in the transaction that changes it. A device that is closed
     for days then sends it late, without undoing later changes made elsewhere.
     """
-    if siblings(device) and device.vault.get(SELF, ROLLED_BACK) is None:
+    if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK) is None:
         with device.vault.together():
             all_records(device)
 
@@ -108,22 +108,22 @@ def stamp_of(key: str, device: Device) -> Stamp | None:
     return load_record(Stamp, STAMP, key, device.vault)
 
 
-def keep_stamp(key: str, stamp: Stamp, device: Device) -> None:
+def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
     store_record(stamp, STAMP, key, device.vault)
 
 
-def is_told_blocked(person: PersonId, device: Device) -> bool:
+def is_known_blocked(person: PersonId, device: Device) -> bool:
     """Check whether the latest known about a person, whether a contact or not, is a block."""
     said = SharedBlock(person, _LONG_AGO, blocked=True)
-    stamp = stamp_of(key_of(said), device)
-    return stamp is not None and stamp.digest == digest_of(said)
+    stamp = stamp_of(record_key(said), device)
+    return stamp is not None and stamp.digest == record_digest(said)
 
 
 def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
-    stamp, digest = stamp_of(key, device), digest_of(shared)
+    stamp, digest = stamp_of(key, device), record_digest(shared)
     if stamp is None or stamp.digest != digest:
         stamp = Stamp(_changed_at(shared, stamp, now), digest)
-        keep_stamp(key, stamp, device)
+        store_stamp(key, stamp, device)
     return replace(shared, at=stamp.at)
 
 
@@ -142,13 +142,13 @@ def _now(now: datetime, device: Device) -> Iterator[Shared]:
     yield from (SharedBlock(one.person.id, now, one.blocked) for one in known)
     for circle in circles(device.vault):
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
-    me = who_am_i(device)
+    me = own_device(device)
     if len(me.person.devices) > _INTRODUCED:
         yield _ourselves(me.person, now)
     if me.home.close is not None:
         yield SharedClose(me.key.device, now, own_name(device), me.home.close)
-    several = SharedHomes(me.key.device, now, homes_of(device))
-    if len(several.homes) > 1 or stamp_of(key_of(several), device) is not None:
+    several = SharedHomes(me.key.device, now, own_mailboxes(device))
+    if len(several.homes) > 1 or stamp_of(record_key(several), device) is not None:
         yield several
 
 

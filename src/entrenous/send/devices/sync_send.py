@@ -7,13 +7,13 @@ from typing import Final
 from entrenous.base.identifiers import ID_BYTES, DeviceId, PersonId
 from entrenous.base.limits import LENT_TOKENS
 from entrenous.device.device import Device
-from entrenous.device.identities import is_ready, who_am_i
-from entrenous.device.vault_tables import PEER, TOLD, peer_key
-from entrenous.send.devices.linked_devices import Sibling, siblings
-from entrenous.send.devices.sync_records import all_records, contact_key, digest_of, stamp_of
+from entrenous.device.identities import is_confirmed, own_device
+from entrenous.device.vault_tables import PEER, SIBLING_KNOWS, peer_key
+from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
+from entrenous.send.devices.sync_records import all_records, contact_key, record_digest, stamp_of
 from entrenous.send.formats.sync_format import Shared, SharedContact, SharedGone, write_sync
-from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
-from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
+from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.send.tokens.use import has_tokens_for, lend_tokens
 
@@ -21,23 +21,23 @@ _DIGEST_AT: Final = 8  # offset of the digest, after the time in bytes
 _STAMP_BYTES: Final = 40  # time and digest; device ids follow
 
 
-def tell_siblings(device: Device) -> None:
+def send_sync_letters(device: Device) -> None:
     """Queue a letter for each record that one of our other devices does not have yet.
 
     A device that has not written to us is told once it has.
     """
-    others = [one for one in siblings(device) if one.heard]
-    if not others or not is_ready(device):
+    others = [one for one in own_linked_devices(device) if one.heard]
+    if not others or not is_confirmed(device):
         return
     with device.vault.together():
         records = all_records(device)
         for one in others:
-            to = addressee_of(who_am_i(device).person.id, one.device, device)
+            to = addressee_of(own_device(device).person.id, one.device, device)
             if to is not None and _is_in_touch(to, device):
                 _tell(one, to, records, device)
 
 
-def note_told(
+def note_synced(
     sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
 ) -> None:
     """Record that another device of ours has this record as it is here; ``lacks`` are the contact's
@@ -45,28 +45,28 @@ def note_told(
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
-        before = device.vault.get(TOLD, _told_key(sibling, key)) or b""
+        before = device.vault.get(SIBLING_KNOWS, _told_key(sibling, key)) or b""
         still = before[_STAMP_BYTES:] if lacks is None else b"".join(lacks)
-        device.vault.put(TOLD, _told_key(sibling, key), _told(key, device) + still)
+        device.vault.put(SIBLING_KNOWS, _told_key(sibling, key), _told(key, device) + still)
 
 
 def mark_contact_for_resync(person: PersonId, device: Device) -> None:
     """Resend a contact to all our other devices, with tokens: they added us anew, and earlier
     tokens may be invalid. Call it in a transaction.
     """
-    for one in siblings(device):
+    for one in own_linked_devices(device):
         mark_for_resync(one.device, person, device)
 
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
     """Resend a contact to one other device of ours, which has forgotten them."""
-    device.vault.drop(TOLD, _told_key(sibling, contact_key(person)))
+    device.vault.drop(SIBLING_KNOWS, _told_key(sibling, contact_key(person)))
 
 
-def forget_told(sibling: DeviceId, device: Device) -> None:
+def forget_synced(sibling: DeviceId, device: Device) -> None:
     """Forget what was sent to a device that is no longer ours."""
-    for key in device.vault.keys(TOLD, sibling.hex()):
-        device.vault.drop(TOLD, key)
+    for key in device.vault.keys(SIBLING_KNOWS, sibling.hex()):
+        device.vault.drop(SIBLING_KNOWS, key)
 
 
 def _is_in_touch(to: Addressee, device: Device) -> bool:
@@ -75,9 +75,9 @@ def _is_in_touch(to: Addressee, device: Device) -> bool:
     return met and has_tokens_for(to.contact, key, device)
 
 
-def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Device) -> None:
+def _tell(one: LinkedDevice, to: Addressee, records: dict[str, Shared], device: Device) -> None:
     for key, shared in records.items():
-        told = device.vault.get(TOLD, _told_key(one.device, key))
+        told = device.vault.get(SIBLING_KNOWS, _told_key(one.device, key))
         knows = told is not None and told[:_STAMP_BYTES] == _told(key, device)
         if told is not None and _was_gone(told, shared):
             told = None  # with the contact, it forgot the tokens lent to it
@@ -88,13 +88,13 @@ def _tell(one: Sibling, to: Addressee, records: dict[str, Shared], device: Devic
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
             continue  # a contact for whom we have no tokens yet
-        write_letter(write_sync(said), to, plain_outer(device), device)
-        note_told(one.device, key, device, [who for who in lacked if who not in lent])
+        write_letter(write_sync(said), to, outer_without_content(device), device)
+        note_synced(one.device, key, device, [who for who in lacked if who not in lent])
 
 
 def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId]:
     """Return the contact's devices for which our other device was lent no tokens."""
-    contact = contact_of(shared.person, device) if isinstance(shared, SharedContact) else None
+    contact = contact_by_id(shared.person, device) if isinstance(shared, SharedContact) else None
     if contact is None or contact.blocked:
         return []
     listed = [key.device for key in contact.person.devices]
@@ -109,7 +109,7 @@ def _was_gone(told: bytes, shared: Shared) -> bool:
     """Check whether a contact of ours was, by our other device's last record, forgotten."""
     if not isinstance(shared, SharedContact):
         return False
-    gone = digest_of(SharedGone(shared.person, shared.at))
+    gone = record_digest(SharedGone(shared.person, shared.at))
     return told[_DIGEST_AT:_STAMP_BYTES] == gone
 
 

@@ -8,27 +8,39 @@ from typing import Any, Final
 
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
-from entrenous.base.identity import BadPrekey, Place, Prekey, PrekeyKind, SignedBatch, SignedPrekey
+from entrenous.base.identity import (
+    BadPrekey,
+    BatchPosition,
+    Prekey,
+    PrekeyKind,
+    SignedBatch,
+    SignedPrekey,
+)
 from entrenous.base.limits import KEY_ID_BYTES, PREKEY_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.device.recovery_sheet import NotASheet, RecoverySheet
 from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
+    encode_checked,
+    optional,
     seconds,
-    unless_null,
-    written,
 )
 from entrenous.wire.encodings import from_base64url, to_base64url
-from entrenous.wire.key_bundle import as_place, as_signed_batch, plain_place, plain_signed_batch
+from entrenous.wire.key_bundle import (
+    as_position,
+    as_signed_batch,
+    position_fields,
+    signed_batch_fields,
+)
 from entrenous.wire.text import as_name, as_url
 
 _KEY_BYTES: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKind.XWING: 1216}
@@ -49,10 +61,10 @@ def write_prekey_statement(prekey: Prekey) -> bytes:
         seconds(prekey.made_at),
         prekey.public,
     ]
-    return written(fields, _read_statement)
+    return encode_checked(fields, _read_statement)
 
 
-def write_prekey(statement: bytes, place: Place, batch: SignedBatch | None) -> bytes:
+def write_prekey(statement: bytes, place: BatchPosition, batch: SignedBatch | None) -> bytes:
     """Encode a prekey as the relay hands it out: its statement, its place in its batch, and for an
     X-Wing prekey the signed batch.
 
@@ -60,8 +72,8 @@ def write_prekey(statement: bytes, place: Place, batch: SignedBatch | None) -> b
         ValueError: the statement is invalid, a field does not have the length of its kind, or
             ``batch`` does not fit the kind.
     """
-    signed = None if batch is None else plain_signed_batch(batch)
-    return written([statement, *plain_place(place), signed], read_prekey)
+    signed = None if batch is None else signed_batch_fields(batch)
+    return encode_checked([statement, *position_fields(place), signed], read_prekey)
 
 
 def read_prekey(untrusted: bytes) -> SignedPrekey:
@@ -70,15 +82,15 @@ def read_prekey(untrusted: bytes) -> SignedPrekey:
     Raises:
         BadPrekey: not a prekey of this version.
     """
-    with named(BadPrekey):
+    with bad_cbor_as(BadPrekey):
         if len(untrusted) > PREKEY_BYTES_MAX:
             raise BadCbor
         statement, index, path, signed = as_list(decode(untrusted), 4, 4)
-        prekey = _read_statement(as_blob(statement, PREKEY_BYTES_MAX))
-        batch = unless_null(signed, as_signed_batch)
+        prekey = _read_statement(as_bytes_up_to(statement, PREKEY_BYTES_MAX))
+        batch = optional(signed, as_signed_batch)
         if (batch is None) == (prekey.kind is PrekeyKind.XWING):
             raise BadCbor
-        return SignedPrekey(prekey, statement, as_place(index, path), batch)
+        return SignedPrekey(prekey, statement, as_position(index, path), batch)
 
 
 def _read_statement(encoded: bytes) -> Prekey:
@@ -130,7 +142,7 @@ def read_invite(untrusted_link: str) -> Invite:
     Raises:
         BadInvite: not a complete link of this version.
     """
-    with named(BadInvite):
+    with bad_cbor_as(BadInvite):
         if not untrusted_link.startswith(PREFIX) or len(untrusted_link) > LINK_CHARS_MAX:
             raise BadCbor
         fields = decode(decode_code(untrusted_link.removeprefix(PREFIX)))
@@ -191,7 +203,7 @@ def read_sheet(untrusted_text: str) -> RecoverySheet:
     found = _SHEET_CODE.search(untrusted_text)
     if found is None or len(untrusted_text) > _SHEET_CHARS_MAX:
         raise NotASheet
-    with named(NotASheet):
+    with bad_cbor_as(NotASheet):
         *fields, check = as_list(decode(decode_code("".join(found[1].split()))), 8, 8)
         if as_bytes(check, _CHECK_BYTES) != _checksum(fields):
             raise NotASheet

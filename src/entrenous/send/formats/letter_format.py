@@ -22,10 +22,10 @@ from entrenous.send.formats.message_format import as_hash, as_message, as_secret
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
-    CardNote,
     CompareStep,
     Header,
     Hello,
+    KeyBundleNote,
     LinkUsed,
     Manifest,
     Reaction,
@@ -33,28 +33,28 @@ from entrenous.send.letter.letter_nouns import (
     RequestNote,
     SyncNote,
     SyncTopic,
+    TokenRangeNote,
     UnknownBody,
-    WindowNote,
     XWingKey,
 )
-from entrenous.send.people.people_nouns import Half
+from entrenous.send.people.people_nouns import ComparisonSide
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_map,
     as_text,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
+    encode_checked,
+    optional,
     seconds,
-    unless_null,
-    written,
 )
-from entrenous.wire.key_bundle import as_signed_batch, plain_signed_batch
+from entrenous.wire.key_bundle import as_signed_batch, signed_batch_fields
 
 _SYNC_MAX: Final = 100 * 1024
 _STEPS: Final = 4
@@ -63,13 +63,13 @@ _STEP_MAX: Final = 96
 
 def _hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
-    return Hello(_card(card), as_secret(seed), _first(first), unless_null(invite_lock, as_hash))
+    return Hello(_card(card), as_secret(seed), _first(first), optional(invite_lock, as_hash))
 
 
 def _sync(value: object) -> SyncNote:
     topic, data = as_list(value, 2, 2)
     known = SyncTopic(as_uint(topic, max(SyncTopic), min(SyncTopic)))
-    return SyncNote(known, as_blob(data, _SYNC_MAX))
+    return SyncNote(known, as_bytes_up_to(data, _SYNC_MAX))
 
 
 def _plain_receipts(several: Receipts) -> object:
@@ -77,7 +77,7 @@ def _plain_receipts(several: Receipts) -> object:
         [int(one.event), one.message, one.envelope, seconds(one.at), one.marks, one.leaf]
         for one in several.receipts
     ]
-    return [entries, plain_signed_batch(several.batch)]
+    return [entries, signed_batch_fields(several.batch)]
 
 
 def _receipts(value: object) -> Receipts:
@@ -88,18 +88,18 @@ def _receipts(value: object) -> Receipts:
 
 def _reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
-    return Reaction(PersonId(as_hash(sender)), _message(message), unless_null(text, _sign))
+    return Reaction(PersonId(as_hash(sender)), _message(message), optional(text, _sign))
 
 
 def _step(value: object) -> CompareStep:
     transaction, step, data = as_list(value, 3, 3)
     number = as_uint(step, _STEPS, 1)
-    return CompareStep(as_bytes(transaction, ID_BYTES), number, as_blob(data, _STEP_MAX))
+    return CompareStep(as_bytes(transaction, ID_BYTES), number, as_bytes_up_to(data, _STEP_MAX))
 
 
-def _window(value: object) -> WindowNote:
+def _window(value: object) -> TokenRangeNote:
     seed, first = as_list(value, 2, 2)
-    return WindowNote(as_secret(seed), _first(first))
+    return TokenRangeNote(as_secret(seed), _first(first))
 
 
 def _request(value: object) -> RequestNote:
@@ -133,7 +133,7 @@ def _shown(text: str) -> str:
 
 
 def _card(value: object) -> bytes:
-    return as_blob(value, PLAIN_CARD_BYTES_MAX)
+    return as_bytes_up_to(value, PLAIN_CARD_BYTES_MAX)
 
 
 def _message(value: object) -> MessageId:
@@ -168,7 +168,7 @@ def write_info(address: Address) -> bytes:
         address.epoch,
         address.head,
     ]
-    return written(fields, _read_info)
+    return encode_checked(fields, _read_info)
 
 
 def write_sealed(key: bytes, around: bytes) -> bytes:
@@ -200,7 +200,7 @@ def write_header(header: Header) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(
+    return encode_checked(
         {
             1: VERSION,
             2: header.from_person,
@@ -227,7 +227,7 @@ def read_header(untrusted: bytes) -> Header:
     Raises:
         BadLetter: not a header of this version.
     """
-    with named(BadLetter):
+    with bad_cbor_as(BadLetter):
         fields = as_map(decode(untrusted), 14)
         as_uint(fields[1], VERSION, VERSION)
         from_epoch, to_epoch = as_list(fields[6], 2, 2)
@@ -240,7 +240,7 @@ def read_header(untrusted: bytes) -> Header:
             to_device=_device(fields[5]),
             from_epoch=as_uint(from_epoch, least=1),
             to_epoch=as_uint(to_epoch, least=1),
-            prekey=unless_null(fields[7], _key_id),
+            prekey=optional(fields[7], _key_id),
             message=MessageId(as_bytes(fields[8], ID_BYTES)),
             counter=as_uint(fields[9], least=1),
             next_key=_xwing(fields[10]),
@@ -249,7 +249,7 @@ def read_header(untrusted: bytes) -> Header:
             body_sha256=as_bytes(body_sha256, 32),
             from_head=as_bytes(from_head, 32),
             to_head=as_bytes(to_head, 32),
-            token=unless_null(fields[14], as_uint),
+            token=optional(fields[14], as_uint),
         )
 
 
@@ -263,8 +263,8 @@ def _read_info(encoded: bytes) -> Address:
         key=_key_id(fields[5]),
         epoch=as_uint(fields[8], least=1),
         head=as_bytes(fields[9], 32),
-        from_person=unless_null(fields[6], _person),
-        from_device=unless_null(fields[7], _device),
+        from_person=optional(fields[6], _person),
+        from_device=optional(fields[7], _device),
     )
 
 
@@ -300,12 +300,12 @@ _KINDS: Final[Mapping[int, _Kind]] = {
     1: _Kind(Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _hello),
     2: _Kind(Manifest, plain_message, as_message),
     3: _Kind(RecallNote, lambda one: one.message, lambda value: RecallNote(_message(value))),
-    4: _Kind(CardNote, lambda one: one.card, lambda value: CardNote(_card(value))),
+    4: _Kind(KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_card(value))),
     5: _Kind(SyncNote, lambda one: [int(one.topic), one.data], _sync),
     6: _Kind(Receipts, _plain_receipts, _receipts),
     7: _Kind(Reaction, lambda one: [one.sender, one.message, one.text], _reaction),
     8: _Kind(CompareStep, lambda one: [one.transaction, one.step, one.data], _step),
-    9: _Kind(WindowNote, lambda one: [one.seed.reveal(), one.first], _window),
+    9: _Kind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _window),
     10: _Kind(RequestNote, lambda one: [one.card, one.note], _request),
     11: _Kind(LinkUsed, lambda one: one.invite_lock, lambda value: LinkUsed(as_hash(value))),
 }
@@ -317,7 +317,7 @@ def write_body(body: Body) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(_plain(body), read_body)
+    return encode_checked(_plain(body), read_body)
 
 
 def read_body(untrusted: bytes) -> Body:
@@ -327,7 +327,7 @@ def read_body(untrusted: bytes) -> Body:
     Raises:
         BadLetter: not a body, or a known kind in another form.
     """
-    with named(BadLetter):
+    with bad_cbor_as(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)
         kind = _KINDS.get(as_uint(number, _KIND_MAX, 1))
         return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
@@ -341,11 +341,13 @@ def _plain(body: Body) -> list[object]:
 
 
 def write_transcript(
-    transaction: bytes, starter: tuple[PersonId, Half], other: tuple[PersonId, Half]
+    transaction: bytes,
+    starter: tuple[PersonId, ComparisonSide],
+    other: tuple[PersonId, ComparisonSide],
 ) -> bytes:
     """Encode both sides' person, device, list head and public key, the starter's first."""
     return encode([transaction, _side(*starter), _side(*other)])
 
 
-def _side(person: PersonId, half: Half) -> list[bytes]:
+def _side(person: PersonId, half: ComparisonSide) -> list[bytes]:
     return [person, half.device, half.head, half.public]

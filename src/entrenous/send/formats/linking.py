@@ -9,7 +9,7 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import DEVICES_MAX, PLAIN_CARD_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import open_with, seal_to
+from entrenous.crypto.hpke import open_sealed, seal_to
 from entrenous.send.devices.link_nouns import (
     BadLink,
     BadLinkCode,
@@ -23,20 +23,20 @@ from entrenous.send.devices.link_nouns import (
     LinkStop,
     Offer,
 )
-from entrenous.send.devices.linked_devices import Introduced, Sibling
+from entrenous.send.devices.linked_devices import IntroducedDevice, LinkedDevice
 from entrenous.send.formats.identity_formats import decode_code
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
-    unless_null,
-    written,
+    encode_checked,
+    optional,
 )
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
@@ -73,7 +73,7 @@ def read_link_code(untrusted_code: str) -> LinkCode:
     Raises:
         BadLinkCode: not a complete code of this version.
     """
-    with named(BadLinkCode):
+    with bad_cbor_as(BadLinkCode):
         if not untrusted_code.startswith(PREFIX) or len(untrusted_code) > _CHARS_MAX:
             raise BadCbor
         encoded = decode_code(untrusted_code.removeprefix(PREFIX))
@@ -92,7 +92,7 @@ def write_link_message(message: LinkMessage) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(_plain(message), read_link_message)
+    return encode_checked(_plain(message), read_link_message)
 
 
 def read_link_message(untrusted: bytes) -> LinkMessage:
@@ -101,7 +101,7 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
     Raises:
         BadLink: not a link message.
     """
-    with named(BadLink):
+    with bad_cbor_as(BadLink):
         step, *fields = as_list(decode(untrusted), 2, 4)
         return _READ[as_uint(step, len(_READ), 1) - 1](fields)
 
@@ -165,12 +165,12 @@ def _answer(fields: list[Any]) -> LinkAnswer:
 
 def _show(fields: list[Any]) -> LinkShow:
     public, sealed = as_list(fields, 2, 2)
-    return LinkShow(as_bytes(public, 32), as_blob(sealed, _SEALED_MAX))
+    return LinkShow(as_bytes(public, 32), as_bytes_up_to(sealed, _SEALED_MAX))
 
 
 def _grant(fields: list[Any]) -> LinkGrant:
     (sealed,) = as_list(fields, 1, 1)
-    return LinkGrant(as_blob(sealed, _SEALED_MAX))
+    return LinkGrant(as_bytes_up_to(sealed, _SEALED_MAX))
 
 
 def _stop(fields: list[Any]) -> LinkStop:
@@ -192,7 +192,7 @@ def write_offer(offer: Offer) -> bytes:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    return written(
+    return encode_checked(
         [
             *(offer.ed25519, offer.curve25519, offer.mldsa65_hash),
             *(offer.device, list(offer.enforces)),
@@ -208,7 +208,7 @@ def read_offer(untrusted: bytes) -> Offer:
     Raises:
         BadLink: not an offer.
     """
-    with named(BadLink):
+    with bad_cbor_as(BadLink):
         ed25519, curve25519, mldsa65, device, enforces, seal_to, mailbox, close, name = as_list(
             decode(untrusted), 9, 9
         )
@@ -221,7 +221,7 @@ def read_offer(untrusted: bytes) -> Offer:
             seal_to=as_bytes(seal_to, _XWING_BYTES),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
             close=_token(close),
-            name=unless_null(name, as_name),
+            name=optional(name, as_name),
         )
 
 
@@ -233,7 +233,7 @@ def write_grant(grant: Grant) -> bytes:
     """
     master = None if grant.master is None else grant.master.reveal()
     siblings = [_plain_introduced(one) for one in grant.siblings]
-    return written([grant.card, master, grant.name, siblings, grant.proof], read_grant)
+    return encode_checked([grant.card, master, grant.name, siblings, grant.proof], read_grant)
 
 
 def read_grant(untrusted: bytes) -> Grant:
@@ -242,11 +242,11 @@ def read_grant(untrusted: bytes) -> Grant:
     Raises:
         BadLink: not a grant.
     """
-    with named(BadLink):
+    with bad_cbor_as(BadLink):
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
         return Grant(
-            card=as_blob(card, PLAIN_CARD_BYTES_MAX),
-            master=unless_null(master, _master),
+            card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
+            master=optional(master, _master),
             name=as_name(name),
             siblings=tuple(map(_introduced, as_list(siblings, 1, DEVICES_MAX))),
             proof=as_bytes(proof, 32),
@@ -263,19 +263,19 @@ def as_lent(value: object) -> tuple[LentToken, ...]:
     return tuple(LentToken(as_uint(index), _token(token)) for index, token in pairs)
 
 
-def _plain_introduced(one: Introduced) -> list[object]:
+def _plain_introduced(one: IntroducedDevice) -> list[object]:
     close = None if one.sibling.close is None else one.sibling.close.reveal()
     return [one.sibling.device, one.sibling.name, close, plain_lent(one.lent)]
 
 
-def _introduced(entry: Any) -> Introduced:
+def _introduced(entry: Any) -> IntroducedDevice:
     device, name, close, lent = as_list(entry, 4, 4)
-    sibling = Sibling(
+    sibling = LinkedDevice(
         device=DeviceId(as_bytes(device, ID_BYTES)),
         name=as_name(name),
-        close=unless_null(close, _token),
+        close=optional(close, _token),
     )
-    return Introduced(sibling, as_lent(lent))
+    return IntroducedDevice(sibling, as_lent(lent))
 
 
 def _enforces(value: object) -> tuple[int, ...]:
@@ -299,7 +299,7 @@ _OFFER_LABEL: Final = b"entrenous/2 link offer\x00"
 _GRANT_LABEL: Final = b"entrenous/2 link grant\x00"
 
 
-def link_promise(public: bytes, offer: bytes) -> bytes:
+def link_commitment(public: bytes, offer: bytes) -> bytes:
     """Commit to a key and an offer before the old device has shown its key; 32 bytes. The offer
     holds a token of 32 random bytes, so it cannot be found from the hash.
     """
@@ -331,7 +331,7 @@ def open_offer(private: Secret, ask: bytes, answer: bytes, untrusted: bytes) -> 
     Raises:
         NotBound: it was sealed to another key, or after other messages.
     """
-    return open_with(private, _offer_context(ask, answer), untrusted)
+    return open_sealed(private, _offer_context(ask, answer), untrusted)
 
 
 def seal_grant(to: bytes, transcript: bytes, grant: bytes) -> bytes:
@@ -349,7 +349,7 @@ def open_grant(private: Secret, transcript: bytes, untrusted: bytes) -> bytes:
     Raises:
         NotBound: it is for another device or another linking.
     """
-    return open_with(private, _GRANT_LABEL + sha256(transcript), untrusted)
+    return open_sealed(private, _GRANT_LABEL + sha256(transcript), untrusted)
 
 
 def _offer_context(ask: bytes, answer: bytes) -> bytes:

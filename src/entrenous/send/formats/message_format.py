@@ -31,12 +31,12 @@ from entrenous.wire.cbor import (
     as_text,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
+    encode_checked,
+    optional,
     seconds,
-    unless_null,
-    written,
 )
 from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
@@ -88,8 +88,8 @@ def as_message(value: object) -> Manifest:
     return Manifest(
         name=MessageName(as_name(fields[1])),
         sent_at=as_time(fields[2]),
-        expires_at=unless_null(fields[3], as_time),
-        opens=unless_null(fields[4], _opens),
+        expires_at=optional(fields[3], as_time),
+        opens=optional(fields[4], _opens),
         audience=audience,
         secret=as_secret(fields[6]),
         blobs=blobs,
@@ -98,14 +98,14 @@ def as_message(value: object) -> Manifest:
         relay_url=as_url(fields[10]),
         heads=_heads(fields[11], audience),
         marks=_marks(fields[12], len(blobs) - 1),
-        reply=unless_null(fields[13], _reply),
-        circle=unless_null(fields[14], _id),
+        reply=optional(fields[13], _reply),
+        circle=optional(fields[14], _id),
         may_export=_may_export(fields[15], fields[4]),
     )
 
 
 def _marks(value: object, files: int) -> tuple[bytes | None, ...]:
-    return tuple(unless_null(one, as_hash) for one in as_list(value, files, files))
+    return tuple(optional(one, as_hash) for one in as_list(value, files, files))
 
 
 def _reply(value: object) -> ReplyTo:
@@ -189,7 +189,7 @@ def write_frame(frame: Frame) -> bytes:
             text that is too long or has control characters.
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
-    encoded = written({1: VERSION, 2: files, 3: frame.text}, _frame)
+    encoded = encode_checked({1: VERSION, 2: files, 3: frame.text}, _frame)
     return _padded(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
 
 
@@ -199,7 +199,7 @@ def read_frame(untrusted_padded: bytes) -> Frame:
     Raises:
         BadContent: not a frame of this version, or not padded exactly as specified.
     """
-    with named(BadContent):
+    with bad_cbor_as(BadContent):
         return _frame(_unpadded(untrusted_padded))
 
 
@@ -207,7 +207,7 @@ def _frame(encoded: bytes) -> Frame:
     fields = as_map(decode(encoded), 3)
     as_uint(fields[1], VERSION, VERSION)
     files = tuple(_file(entry) for entry in as_list(fields[2], 0, PICTURES_MAX))
-    text = unless_null(fields[3], _text)
+    text = optional(fields[3], _text)
     if not files and text is None:
         raise BadCbor
     return Frame(files, text)

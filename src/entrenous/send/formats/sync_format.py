@@ -17,24 +17,24 @@ from entrenous.base.limits import (
     TOKEN_BYTES,
 )
 from entrenous.base.secret import Secret
-from entrenous.send.devices.linked_devices import HomeIs, SiblingHome
+from entrenous.send.devices.linked_devices import LinkedMailbox, MailboxUse
 from entrenous.send.formats.linking import as_lent, plain_lent
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
 from entrenous.send.tokens.token_ranges import LentToken
 from entrenous.wire.cbor import (
     BadCbor,
-    as_blob,
     as_bytes,
+    as_bytes_up_to,
     as_list,
     as_time,
     as_uint,
+    bad_cbor_as,
     decode,
     encode,
-    named,
+    encode_checked,
+    optional,
     seconds,
-    unless_null,
-    written,
 )
 from entrenous.wire.text import as_name, as_url
 
@@ -97,7 +97,7 @@ class SharedHomes:
 
     device: DeviceId
     at: datetime
-    homes: tuple[SiblingHome, ...]
+    homes: tuple[LinkedMailbox, ...]
 
 
 Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock | SharedHomes
@@ -121,7 +121,7 @@ def write_sync(shared: Shared) -> SyncNote:
         ValueError: a field is not what the specification allows.
     """
     topic = _TOPICS[type(shared)]
-    data = written(_plain(shared), lambda encoded: read_sync(SyncNote(topic, encoded)))
+    data = encode_checked(_plain(shared), lambda encoded: read_sync(SyncNote(topic, encoded)))
     return SyncNote(topic, data)
 
 
@@ -131,11 +131,11 @@ def read_sync(untrusted: SyncNote) -> Shared:
     Raises:
         BadSync: it has another form.
     """
-    with named(BadSync):
+    with bad_cbor_as(BadSync):
         return _READ[untrusted.topic](decode(untrusted.data))
 
 
-def lasting(shared: Shared) -> bytes:
+def comparable_form(shared: Shared) -> bytes:
     """Encode the part whose change requires another note. It leaves out the time, lent tokens, and
     the key bundle, which people send themselves.
     """
@@ -179,8 +179,8 @@ def _contact(value: Any) -> SharedContact:
         name=as_name(name),
         trust=_TRUST[as_uint(trust, len(_TRUST) - 1)],
         since=as_time(since),
-        card=as_blob(card, PLAIN_CARD_BYTES_MAX),
-        receipts=unless_null(receipts, _flag),
+        card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
+        receipts=optional(receipts, _flag),
         lent=tuple(map(_lent, as_list(lent, 0, DEVICES_MAX))),
     )
 
@@ -195,7 +195,7 @@ def _circle(value: Any) -> SharedCircle:
     members = tuple(map(_person, as_list(people, 0, CIRCLE_PEOPLE_MAX)))
     if any(one >= after for one, after in pairwise(members)):
         raise BadCbor
-    circle_name = unless_null(name, as_name)
+    circle_name = optional(name, as_name)
     return SharedCircle(
         id=CircleId(as_bytes(circle, ID_BYTES)),
         at=as_time(at),
@@ -224,13 +224,13 @@ def _homes(value: Any) -> SharedHomes:
     return SharedHomes(_device(device), as_time(at), every)
 
 
-def _home(entry: Any) -> SiblingHome:
+def _home(entry: Any) -> LinkedMailbox:
     url, mailbox, close, what = as_list(entry, 4, 4)
-    return SiblingHome(
+    return LinkedMailbox(
         relay_url=as_url(url),
         mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
         close=Secret(as_bytes(close, TOKEN_BYTES)),
-        what=HomeIs(as_uint(what, max(HomeIs))),
+        what=MailboxUse(as_uint(what, max(MailboxUse))),
     )
 
 

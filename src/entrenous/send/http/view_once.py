@@ -12,20 +12,20 @@ from typing import BinaryIO, Final
 
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
-from entrenous.send.http.view_pages import VIEW_S, Look, Shown, look_app
+from entrenous.send.http.view_pages import VIEW_S, ViewedContent, ViewSession, look_app
 from entrenous.send.letter.letter_nouns import ContentFile, Frame, FrameFile
 from entrenous.send.message.states import NotLookedAt, NotSeen, UnsafeToShow
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, download_message, open_message_to, unsafe_files
 from entrenous.serving.http_server import listening, server_for, url_of
-from entrenous.terminal.output import hint, say
+from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import bars
 
 _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 @contextmanager
-def serving(look: Look) -> Iterator[str]:
+def serving(look: ViewSession) -> Iterator[str]:
     """Serve the page on the loopback inside the context; yields its address.
 
     Raises:
@@ -68,10 +68,10 @@ def show_once(message: str, sender: str, device: Device) -> None:
     """
     with bars() as shown:
         download_message(message, device, TransferWatch(shown.reached))
-    look = Look(sender)
+    look = ViewSession(sender)
     with serving(look) as address:
         opened = open_browser(address)
-        say(f"{'Your browser shows it' if opened else 'Look at it in a browser'}: {address}")
+        print_line(f"{'Your browser shows it' if opened else 'Look at it in a browser'}: {address}")
         hint("It counts as opened once you press Show there. Nothing of it is written here.")
         look.asked.wait(_PRESS_S)
         if not look.asked.is_set() or look.over.is_set():
@@ -85,7 +85,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
     hint(f"{message} was opened, and nothing of it was kept.")
 
 
-def _open(message: str, look: Look, device: Device) -> None:
+def _open(message: str, look: ViewSession, device: Device) -> None:
     files = list[ContentFile]()
 
     def show(_number: int, file: FrameFile, fill: Fill) -> None:
@@ -95,7 +95,7 @@ def _open(message: str, look: Look, device: Device) -> None:
 
     def tell(frame: Frame) -> None:
         _refuse_unsafe(message, frame, files, device)
-        look.show(Shown(frame.text, tuple(files)))
+        look.show(ViewedContent(frame.text, tuple(files)))
         look.loaded.wait(_LOAD_S)
         if not look.saw_all():
             raise NotSeen(name=message)

@@ -71,7 +71,7 @@ def _address() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ViewedContent:
     """The content shown; held in memory only."""
 
     text: str | None
@@ -79,7 +79,7 @@ class Shown:
 
 
 @dataclass(slots=True, eq=False)
-class Look:
+class ViewSession:
     """One view of a message. ``cover`` is the path of the first page, served once; ``inside`` is
     the path of everything after it.
 
@@ -93,8 +93,8 @@ class Look:
     asked: Event = field(default_factory=Event)
     loaded: Event = field(default_factory=Event)
     over: Event = field(default_factory=Event)
-    answer: "Future[Shown]" = field(default_factory=Future)
-    _shown: Shown | None = None
+    answer: "Future[ViewedContent]" = field(default_factory=Future)
+    _shown: ViewedContent | None = None
     _unasked: set[int] = field(default_factory=set)
     _given: bool = False
     _was_shown: bool = False
@@ -113,7 +113,7 @@ class Look:
             self.asked.set()
             return first
 
-    def show(self, shown: Shown) -> None:
+    def show(self, shown: ViewedContent) -> None:
         """Provide the opened content."""
         self._shown, self._unasked = shown, set(range(len(shown.files)))
         self._was_shown = True
@@ -148,7 +148,7 @@ class Look:
             one.set()
 
 
-def look_app(look: Look, taken: socket.socket) -> ASGIApp:
+def look_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
     """Return the application that serves one view on the socket ``taken``."""
     pages = _Pages(look)
     routes = [
@@ -194,7 +194,7 @@ class _Guarded:
 
 
 class _Pages:
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: ViewSession) -> None:
         self._look = look
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
         self._template = environment.from_string(_read("page.html.j2"))
@@ -235,7 +235,9 @@ class _Pages:
         part = file.data[first : last + 1]
         return Response(part, status_code=206, media_type=file.media_type, headers=headers)
 
-    def _page(self, *, shown: Shown | None = None, words: str = "", status: int = 200) -> Response:
+    def _page(
+        self, *, shown: ViewedContent | None = None, words: str = "", status: int = 200
+    ) -> Response:
         inside = f"/{self._look.inside}"
         return HTMLResponse(
             self._template.render(

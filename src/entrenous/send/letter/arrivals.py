@@ -16,36 +16,36 @@ from entrenous.base.identity import Contact, Head
 from entrenous.base.limits import LATE_DAYS, LETTERS_WAITING_MAX
 from entrenous.crypto.nouns import NotBound
 from entrenous.device.device import Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    ASIDE,
+    AWAITING_LIST,
+    FROM_NEWER_PROGRAM,
     GREET,
     INBOX,
-    LATE,
-    NEWER,
     RECALLED,
+    UNDECRYPTABLE,
     inbox_key,
     load_record,
     load_records,
     store_record,
 )
-from entrenous.send.clock_sanity import LONGEST_ON_ITS_WAY, believed_now, this_second
+from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, this_second, trusted_time
 from entrenous.send.devices.ask_for_lists import note_named_list
 from entrenous.send.devices.list_letters import (
-    card_comes,
-    greet_again,
-    greet_back,
-    is_sibling,
-    sibling_greets,
-    sibling_tells,
+    accept_bundle_letter,
+    accept_own_device_hello,
+    accept_sync_letter,
+    is_from_own_device,
+    queue_greeting_back,
+    repeat_greeting,
 )
 from entrenous.send.devices.old_mailbox import our_relays
 from entrenous.send.devices.sync_send import mark_contact_for_resync
-from entrenous.send.inbox import free_message_name, keep_name, store_message_state
+from entrenous.send.inbox import free_message_name, index_message_name, store_message_state
 from entrenous.send.letter.letter_nouns import (
-    CardNote,
     CompareStep,
     Hello,
+    KeyBundleNote,
     LinkUsed,
     Manifest,
     NeedsUpdate,
@@ -53,33 +53,33 @@ from entrenous.send.letter.letter_nouns import (
     Reaction,
     RecallNote,
     SyncNote,
-    WindowNote,
+    TokenRangeNote,
 )
 from entrenous.send.letter.read import Letter
-from entrenous.send.letter.receipt_batches import take_receipts
+from entrenous.send.letter.receipt_batches import store_receipts
 from entrenous.send.letter.receipts_owed import note_delivered
 from entrenous.send.message.react import take_reaction
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.people.block import is_blocked
-from entrenous.send.people.compare_keys import take_step
+from entrenous.send.people.compare_keys import process_step
 from entrenous.send.people.contact_history import note_heard_from
 from entrenous.send.people.invite import (
-    be_greeted,
-    come_too_late,
-    link_with,
+    accept_hello,
+    handle_used_up_link,
+    link_by_lock,
     note_joined,
-    turn_away,
+    refuse_joining,
 )
-from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.people.people_nouns import NotInvited
 from entrenous.send.tokens.issue import note_token_used
-from entrenous.send.tokens.use import take_window
-from entrenous.wire.relay_nouns import Waiting
+from entrenous.send.tokens.use import receive_range
+from entrenous.wire.relay_nouns import WaitingEnvelope
 
-Handler = Callable[[Any, Letter, Waiting, Device], None]  # the first argument is the body
+Handler = Callable[[Any, Letter, WaitingEnvelope, Device], None]  # the first argument is the body
 
 
-def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
+def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> None:
     """Apply a letter's effect; a letter of an unknown kind is counted.
 
     Raises:
@@ -91,11 +91,11 @@ def act_on(letter: Letter, waiting: Waiting, device: Device) -> None:
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
     note_named_list(letter.person.id, named, device, own=True)
-    if not is_sibling(letter.header, device):
-        greet_again(letter.header, device, greets=isinstance(letter.body, Hello))
+    if not is_from_own_device(letter.header, device):
+        repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVALS.get(type(letter.body))
     if handler is None:
-        put_newer(waiting.id.hex(), device)
+        count_unknown_kind(waiting.id.hex(), device)
     else:
         handler(letter.body, letter, waiting, device)
 
@@ -106,35 +106,37 @@ def sender_of(letter: Letter, device: Device) -> Contact:
     Raises:
         NotBound: no contact has these keys.
     """
-    contact = contact_of(letter.person.id, device)
+    contact = contact_by_id(letter.person.id, device)
     if contact is None:
         raise NotBound(what="it is from nobody we know")
     return contact
 
 
-def _on_hello(hello: Hello, letter: Letter, _waiting: Waiting, device: Device) -> None:
-    if is_sibling(letter.header, device):
-        sibling_greets(hello, letter.header, device)
+def _on_hello(hello: Hello, letter: Letter, _waiting: WaitingEnvelope, device: Device) -> None:
+    if is_from_own_device(letter.header, device):
+        accept_own_device_hello(hello, letter.header, device)
         return
-    invite = None if hello.invite_lock is None else link_with(hello.invite_lock, device)
-    is_new = contact_of(letter.person.id, device) is None
+    invite = None if hello.invite_lock is None else link_by_lock(hello.invite_lock, device)
+    is_new = contact_by_id(letter.person.id, device) is None
     if is_new and invite is None:
         raise NotInvited
     if is_new and invite is not None and invite.is_used_up:
-        turn_away(invite, hello, letter.person, letter.header, device)
+        refuse_joining(invite, hello, letter.person, letter.header, device)
         return
-    contact = be_greeted(hello, letter.person, invite, device)
-    take_window(letter.header, hello.seed, hello.first, device)
+    contact = accept_hello(hello, letter.person, invite, device)
+    receive_range(letter.header, hello.seed, hello.first, device)
     if is_new and invite is not None:
         note_joined(invite, contact, letter.header.from_device, device)
     if invite is not None:
         mark_contact_for_resync(contact.person.id, device)
         device.vault.put(GREET, contact.person.id.hex(), b"")
     else:
-        greet_back(letter.header, device)
+        queue_greeting_back(letter.header, device)
 
 
-def _on_message(manifest: Manifest, letter: Letter, waiting: Waiting, device: Device) -> None:
+def _on_message(
+    manifest: Manifest, letter: Letter, waiting: WaitingEnvelope, device: Device
+) -> None:
     if manifest.relay_url not in our_relays(device):
         # The server that it names would learn our network address, and when we fetch.
         raise NotBound(what="its files do not lie at our relay")
@@ -143,7 +145,7 @@ def _on_message(manifest: Manifest, letter: Letter, waiting: Waiting, device: De
         own = one.person == letter.person.id
         note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), this_second(device)
-    last = now + LONGEST_ON_ITS_WAY  # whatever a modified program says
+    last = now + MAX_TIME_IN_TRANSIT  # whatever a modified program says
     received = Received(
         id=message,
         name=free_message_name(manifest.name, device),
@@ -166,12 +168,14 @@ def _on_message(manifest: Manifest, letter: Letter, waiting: Waiting, device: De
     store_message_state(
         received, InboxState.TAKEN_BACK if taken_back else InboxState.WAITING, device
     )
-    keep_name(received, device)
+    index_message_name(received, device)
 
 
-def _on_more_tokens(note: WindowNote, letter: Letter, _waiting: Waiting, device: Device) -> None:
+def _on_more_tokens(
+    note: TokenRangeNote, letter: Letter, _waiting: WaitingEnvelope, device: Device
+) -> None:
     sender_of(letter, device)
-    take_window(letter.header, note.seed, note.first, device)
+    receive_range(letter.header, note.seed, note.first, device)
 
 
 #: What each kind of body does.
@@ -179,25 +183,25 @@ ARRIVALS: Final[Mapping[type[Any], Handler]] = {
     Hello: _on_hello,
     Manifest: _on_message,
     RecallNote: lambda note, letter, _, device: apply_recall(note, letter.person.id, device),
-    CompareStep: lambda step, letter, _, device: take_step(
+    CompareStep: lambda step, letter, _, device: process_step(
         step, letter.header, sender_of(letter, device), device
     ),
-    WindowNote: _on_more_tokens,
-    Receipts: lambda several, letter, _, device: take_receipts(
+    TokenRangeNote: _on_more_tokens,
+    Receipts: lambda several, letter, _, device: store_receipts(
         several, letter.header, sender_of(letter, device), device
     ),
     Reaction: lambda reaction, letter, _, device: take_reaction(
         reaction, sender_of(letter, device).person.id, device
     ),
-    CardNote: lambda note, letter, _, device: card_comes(
+    KeyBundleNote: lambda note, letter, _, device: accept_bundle_letter(
         note, letter.header, sender_of(letter, device), device
     ),
-    SyncNote: lambda note, letter, _, device: sibling_tells(note, letter.header, device),
-    LinkUsed: lambda note, letter, _, device: come_too_late(
+    SyncNote: lambda note, letter, _, device: accept_sync_letter(note, letter.header, device),
+    LinkUsed: lambda note, letter, _, device: handle_used_up_link(
         note, sender_of(letter, device), device
     ),
 }
-_REMEMBERED_S: Final = int(LONGEST_ON_ITS_WAY.total_seconds())
+_REMEMBERED_S: Final = int(MAX_TIME_IN_TRANSIT.total_seconds())
 
 
 def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
@@ -212,7 +216,7 @@ def apply_recall(note: RecallNote, sender: PersonId, device: Device) -> None:
     if received is not None:
         store_message_state(received, InboxState.TAKEN_BACK, device)
         return
-    contact = contact_of(sender, device)
+    contact = contact_by_id(sender, device)
     if contact is not None and not contact.blocked:  # nothing arrives from others
         _remember(key, sender, device)
 
@@ -221,7 +225,7 @@ def _remember(key: str, sender: PersonId, device: Device) -> None:
     """Remember a recall for as long as a relay may keep the message. The number per person is
     limited to the letters that may wait for us at a relay.
     """
-    now, trusted_now = int(device.clock.now().timestamp()), int(believed_now(device).timestamp())
+    now, trusted_now = int(device.clock.now().timestamp()), int(trusted_time(device).timestamp())
     kept = {
         one: device.vault.get(RECALLED, one) for one in device.vault.keys(RECALLED, sender.hex())
     }
@@ -236,24 +240,24 @@ _COUNTED_MAX: Final = 1000  # limits what a correspondent can store in the vault
 
 
 def count_undecryptable(envelope: str, device: Device) -> None:
-    if len(list(device.vault.items(ASIDE))) < _COUNTED_MAX:
-        device.vault.put(ASIDE, envelope, b"")
+    if len(list(device.vault.items(UNDECRYPTABLE))) < _COUNTED_MAX:
+        device.vault.put(UNDECRYPTABLE, envelope, b"")
 
 
 def take_undecryptable(device: Device) -> int:
     """Return and reset the number of letters that could not be decrypted."""
-    return _drain(ASIDE, device)
+    return _drain(UNDECRYPTABLE, device)
 
 
-def put_newer(envelope: str, device: Device) -> None:
+def count_unknown_kind(envelope: str, device: Device) -> None:
     """Count a letter of a kind that only a newer program knows."""
-    if len(device.vault.keys(NEWER)) < _COUNTED_MAX:
-        device.vault.put(NEWER, envelope, b"")
+    if len(device.vault.keys(FROM_NEWER_PROGRAM)) < _COUNTED_MAX:
+        device.vault.put(FROM_NEWER_PROGRAM, envelope, b"")
 
 
-def take_newer(device: Device) -> tuple[NeedsUpdate, ...]:
+def take_update_notice(device: Device) -> tuple[NeedsUpdate, ...]:
     """Ask for an update, once, if letters of an unknown kind arrived."""
-    return (NeedsUpdate(),) if _drain(NEWER, device) else ()
+    return (NeedsUpdate(),) if _drain(FROM_NEWER_PROGRAM, device) else ()
 
 
 def _drain(table: str, device: Device) -> int:
@@ -269,52 +273,52 @@ _KEPT_PER_SENDER_MAX: Final = 16  # from one claimed sender
 
 
 @dataclass(frozen=True, slots=True)
-class LateLetter:
+class AwaitingLetter:
     """A letter kept until the device list ``lacks`` is known; ``by`` is its claimed sender."""
 
-    waiting: Waiting
+    waiting: WaitingEnvelope
     lacks: PersonHead
     by: bytes
     since: datetime
 
 
-def keep_for_later(waiting: Waiting, why: EntrenousError, device: Device) -> bool:
+def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device) -> bool:
     """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
     Only letters from contacts are kept. Call it in a transaction.
     """
     lacks, by = why.facts.get("lacks"), why.facts.get("by")
     if not isinstance(lacks, PersonHead) or not isinstance(by, bytes):
         return False
-    writer = contact_of(by, device)
+    writer = contact_by_id(by, device)
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
-    kept = list(load_records(LateLetter, LATE, device.vault))
+    kept = list(load_records(AwaitingLetter, AWAITING_LIST, device.vault))
     if len(kept) >= _KEPT_MAX or sum(late.by == by for late in kept) >= _KEPT_PER_SENDER_MAX:
         return False
-    late = LateLetter(waiting, lacks, by, this_second(device))
-    store_record(late, LATE, waiting.id.hex(), device.vault)
+    late = AwaitingLetter(waiting, lacks, by, this_second(device))
+    store_record(late, AWAITING_LIST, waiting.id.hex(), device.vault)
     return True
 
 
-def take_late(device: Device) -> tuple[Waiting, ...]:
+def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     """The kept letters that can be opened now, in order of arrival at their mailbox. Letters kept
     for too long are counted as undecryptable.
     """
-    now, due = believed_now(device), list[Waiting]()
-    for late in load_records(LateLetter, LATE, device.vault):
+    now, due = trusted_time(device), list[WaitingEnvelope]()
+    for late in load_records(AwaitingLetter, AWAITING_LIST, device.vault):
         key = late.waiting.id.hex()
         if late.lacks.epoch <= _known_epoch(late.lacks, device):
             due.append(late.waiting)
         elif now - late.since > timedelta(days=LATE_DAYS):
             with device.vault.together():
                 count_undecryptable(key, device)
-                device.vault.drop(LATE, key)
+                device.vault.drop(AWAITING_LIST, key)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 
 def _known_epoch(lacks: PersonHead, device: Device) -> int:
-    me = who_am_i(device)
+    me = own_device(device)
     if lacks.person == me.person.id:
         return me.person.epoch
-    contact = contact_of(lacks.person, device)
+    contact = contact_by_id(lacks.person, device)
     return 0 if contact is None else contact.person.epoch

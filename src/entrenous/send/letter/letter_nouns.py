@@ -7,7 +7,7 @@ from enum import IntEnum
 from entrenous.base.copies import Receipts
 from entrenous.base.errors import Malformed, NotFound, Refused
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, MessageName, PersonId
-from entrenous.base.screen_text import GAPS, acts_on_screen, as_drawn
+from entrenous.base.screen_text import DRAWN_AS_GAP, acts_on_screen, visible_text
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 
@@ -142,7 +142,7 @@ class RecallNote:
 
 
 @dataclass(frozen=True, slots=True)
-class CardNote:
+class KeyBundleNote:
     """The sender's new key bundle, after their device list changed."""
 
     card: bytes
@@ -177,7 +177,7 @@ class CompareStep:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowNote:
+class TokenRangeNote:
     """More send tokens for writing to the sender."""
 
     seed: Secret
@@ -211,12 +211,12 @@ Body = (
     Hello
     | Manifest
     | RecallNote
-    | CardNote
+    | KeyBundleNote
     | SyncNote
     | Receipts
     | Reaction
     | CompareStep
-    | WindowNote
+    | TokenRangeNote
     | RequestNote
     | LinkUsed
     | UnknownBody
@@ -280,12 +280,12 @@ class KeptReaction:
     at: datetime
 
 
-def is_sign(text: str) -> bool:
+def is_visible_sign(text: str) -> bool:
     """Whether a reaction is visible and harmless on one line. It has no control characters, line
     breaks, or characters that look like the gap before the name.
     """
-    unsafe = (char.isspace() or char in GAPS or acts_on_screen(char) for char in text)
-    return bool(as_drawn(text)) and not any(unsafe)
+    unsafe = (char.isspace() or char in DRAWN_AS_GAP or acts_on_screen(char) for char in text)
+    return bool(visible_text(text)) and not any(unsafe)
 
 
 class BadReaction(Refused):

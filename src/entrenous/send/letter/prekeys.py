@@ -12,16 +12,16 @@ from entrenous.crypto.hpke import PRIVATE_BYTES, new_key, public_key
 from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
-from entrenous.device.identities import Me, account_of, keep_account, who_am_i
+from entrenous.device.identities import OwnIdentity, account_of, own_device, store_account
 from entrenous.device.vault_tables import OWN_KEY, SELF, load_record, load_records, store_record
 from entrenous.send.clock_sanity import (
-    LONGEST_ON_ITS_WAY,
-    believed_now,
-    is_clock_odd,
-    is_lately,
+    MAX_TIME_IN_TRANSIT,
+    is_clock_implausible,
+    is_recent,
     this_second,
+    trusted_time,
 )
-from entrenous.send.devices.own_key_bundle import place_in, signed_batch
+from entrenous.send.devices.own_key_bundle import place_in, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
 from entrenous.send.letter.letter_nouns import OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
@@ -52,7 +52,7 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     them must be the one that the relay hands out. For the same reason the fallback key rotates
     weekly, however often one-time keys run out.
     """
-    me = who_am_i(device)
+    me = own_device(device)
     prekeys = load_record(Prekeys, SELF, _UNPUBLISHED_SET, device.vault)
     prekeys = prekeys or _new_set(me, device, lasting=lasting)
     device.courier.publish_prekeys(
@@ -61,11 +61,11 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     device.vault.drop(SELF, _UNPUBLISHED_SET)
 
 
-def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
+def _new_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
     with device.vault.together():
         current = None if lasting else load_record(LastingStatements, SELF, _LASTING, device.vault)
         account, one_time = add_one_time_keys(account_of(device), ONE_TIME_KEYS)
-        keep_account(account, device)
+        store_account(account, device)
         kept = current or _new_lasting_keys(me, device)
         statements = [
             _statement(PrekeyKind.ONE_TIME, key_id, public, me, device)
@@ -76,9 +76,9 @@ def _new_set(me: Me, device: Device, *, lasting: bool) -> Prekeys:
     return prekeys
 
 
-def _new_lasting_keys(me: Me, device: Device) -> LastingStatements:
+def _new_lasting_keys(me: OwnIdentity, device: Device) -> LastingStatements:
     account, fallback_id, fallback = replace_fallback_key(account_of(device))
-    keep_account(account, device)
+    store_account(account, device)
     xwing = make_own_key(None, me, device)
     made = LastingStatements(
         _statement(PrekeyKind.FALLBACK, fallback_id, fallback, me, device),
@@ -95,13 +95,13 @@ def forget_unpublished(device: Device) -> None:
 
 def top_up_prekeys(device: Device) -> None:
     """Publish prekeys if few one-time keys are left or the X-Wing prekey is due for rotation."""
-    me = who_am_i(device)
+    me = own_device(device)
     home = me.home
     left_at_relay = device.courier.prekey_count(
         home.relay_url, home.mailbox, home.owner, me.key.device
     )
     _redate_future_keys(device)
-    is_fresh = any(is_lately(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
+    is_fresh = any(is_recent(key.made_at, _REPLACE_AFTER, device) for key in _public_keys(device))
     if left_at_relay < _TOP_UP_BELOW or not is_fresh:
         publish_prekeys(device, lasting=not is_fresh)
     _forget_old_prekeys(device)
@@ -113,7 +113,7 @@ def _redate_future_keys(device: Device) -> None:
     """
     now = device.clock.now()
     for key in _public_keys(device):
-        if key.made_at - now > LONGEST_ON_ITS_WAY and not is_clock_odd(device):
+        if key.made_at - now > MAX_TIME_IN_TRANSIT and not is_clock_implausible(device):
             due = replace(key, made_at=now - _REPLACE_AFTER)
             store_record(due, OWN_KEY, key.id.hex(), device.vault)
 
@@ -126,13 +126,13 @@ def _public_keys(device: Device) -> list[OwnKey]:
 
 def _forget_old_prekeys(device: Device) -> None:
     """Delete replaced prekeys after the days in which letters to them may still be written."""
-    now = believed_now(device)
+    now = trusted_time(device)
     for key, successor in pairwise(_public_keys(device)):
         if now - successor.made_at >= _DELETE_AFTER:
             device.vault.drop(OWN_KEY, key.id.hex())
 
 
-def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
+def make_own_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
     """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
     private = new_key(device.dice.token(PRIVATE_BYTES))
     key_id = device.dice.token(KEY_ID_BYTES)
@@ -141,21 +141,23 @@ def make_own_key(peer: str | None, me: Me, device: Device) -> XWingKey:
     return XWingKey(key_id, public_key(private))
 
 
-def _statement(kind: PrekeyKind, key_id: bytes, public: bytes, me: Me, device: Device) -> bytes:
+def _statement(
+    kind: PrekeyKind, key_id: bytes, public: bytes, me: OwnIdentity, device: Device
+) -> bytes:
     now, person = this_second(device), me.person
     return write_prekey_statement(
         Prekey(kind, key_id, me.key.device, person.epoch, person.head, now, public)
     )
 
 
-def _signed(statements: Sequence[bytes], me: Me, device: Device) -> Prekeys:
+def _signed(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Prekeys:
     """The set as the relay hands it out; the last two statements are those of the lasting keys.
 
     The Merkle tree is filled with leaves of no statement, so that all paths are equally long and an
     answer's length does not reveal which keys it holds.
     """
     leaves = [*map(prekey_leaf, statements), *[_FILLER_LEAF] * (BATCH_SIZE_MAX - len(statements))]
-    batch = signed_batch(leaves, me.home.mailbox, sign_prekeys, device)
+    batch = sign_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (
         write_prekey(statement, place_in(leaves, index), batch if index == last else None)

@@ -9,16 +9,16 @@ from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import seal_to
 from entrenous.crypto.nouns import BadKey, NotBound
 from entrenous.crypto.seal import (
-    Opened,
+    OpenedLetter,
     OuterLetter,
-    belongs_to,
+    matches_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
 )
-from entrenous.crypto.statements import check_agree, heads_of, verify_card
+from entrenous.crypto.statements import check_heads_agree, list_heads, verify_card
 from entrenous.device.device import Device
-from entrenous.device.identities import Me, account_of, keep_account, known_heads
+from entrenous.device.identities import OwnIdentity, account_of, known_heads, store_account
 from entrenous.device.vault_tables import (
     OWN_KEY,
     PEER,
@@ -28,22 +28,22 @@ from entrenous.device.vault_tables import (
     peer_key,
     store_record,
 )
-from entrenous.send.devices.device_lists import fork_of
+from entrenous.send.devices.device_lists import fork_error
 from entrenous.send.formats.letter_format import read_body, read_header, read_sealed, write_info
 from entrenous.send.letter.letter_nouns import (
     Address,
     Body,
-    CardNote,
     Header,
     Hello,
+    KeyBundleNote,
     OwnKey,
     Peer,
     PersonHead,
     RequestNote,
 )
-from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.wire.key_bundle import read_card
-from entrenous.wire.relay_nouns import Waiting
+from entrenous.wire.relay_nouns import WaitingEnvelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Letter:
     person: Person
 
 
-def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
+def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Letter:
     """Open one letter and move the ratchets; call it in the transaction that stores its effect.
 
     Raises:
@@ -82,7 +82,7 @@ def read_letter(waiting: Waiting, me: Me, device: Device) -> Letter:
     return Letter(header, body, person)
 
 
-def _address(own: OwnKey, made_for: Peer | None, me: Me) -> Address:
+def _address(own: OwnKey, made_for: Peer | None, me: OwnIdentity) -> Address:
     return Address(
         to_person=me.person.id,
         to_device=me.key.device,
@@ -94,7 +94,9 @@ def _address(own: OwnKey, made_for: Peer | None, me: Me) -> Address:
     )
 
 
-def _check_address(header: Header, made_for: Peer | None, waiting: Waiting, me: Me) -> None:
+def _check_address(
+    header: Header, made_for: Peer | None, waiting: WaitingEnvelope, me: OwnIdentity
+) -> None:
     if (header.to_person, header.to_device) != (me.person.id, me.key.device):
         raise NotBound(what="it is for another device")
     if header.envelope != waiting.id:
@@ -108,11 +110,11 @@ def _check_address(header: Header, made_for: Peer | None, waiting: Waiting, me: 
 
 def _open_inner_letter(
     outer: OuterLetter, header: Header, peer: Peer | None, device: Device
-) -> tuple[Opened, tuple[Secret, ...]]:
+) -> tuple[OpenedLetter, tuple[Secret, ...]]:
     """Return the opened letter, and the sessions with its sender, the current one first."""
     known_sessions = () if peer is None else peer.sessions
     for session in known_sessions:
-        if outer.begins and not belongs_to(session, outer):
+        if outer.begins and not matches_session(session, outer):
             continue
         opened = _try_session(session, outer)
         if opened is not None:
@@ -121,11 +123,11 @@ def _open_inner_letter(
     if not outer.begins:
         raise NotBound(what="it is of no session that we have")
     opened, account = open_first_letter(account_of(device), header.curve25519, outer)
-    keep_account(account, device)
+    store_account(account, device)
     return opened, (opened.session, *known_sessions)[:SESSIONS_MAX]
 
 
-def _try_session(session: Secret, outer: OuterLetter) -> Opened | None:
+def _try_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
     try:
         return open_letter(session, outer)
     except NotBound:
@@ -134,8 +136,8 @@ def _try_session(session: Secret, outer: OuterLetter) -> Opened | None:
 
 def _proven_sender(body: Body, header: Header, device: Device) -> Person:
     """The person whose master key certified the device of this session."""
-    contact = contact_of(header.from_person, device)
-    if isinstance(body, Hello | RequestNote) or (isinstance(body, CardNote) and contact):
+    contact = contact_by_id(header.from_person, device)
+    if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
         person = _newer_person(verify_card(read_card(body.card)), contact)
     elif contact is None:
         raise NotBound(what="it is from nobody we know")
@@ -158,34 +160,34 @@ def _newer_person(shown: Person, contact: Contact | None) -> Person:
     return known if known and known.id == shown.id and known.epoch > shown.epoch else shown
 
 
-def _check_lists(header: Header, person: Person, me: Me, device: Device) -> None:
+def _check_lists(header: Header, person: Person, me: OwnIdentity, device: Device) -> None:
     """Check that both device lists named by the letter existed.
 
     An older list may be named: a person's other device may not know the newest one yet, and
     membership in the newest list is checked by :func:`_proven_sender`.
     """
-    contact = contact_of(person.id, device)
+    contact = contact_by_id(person.id, device)
     shown = Head(person.epoch, person.head)
     known = (shown,) if contact is None else known_heads(contact, device)
     named = Head(header.from_epoch, header.from_head)
     try:
-        check_agree(known, (shown, named))
-        check_agree((shown,), (named,))
+        check_heads_agree(known, (shown, named))
+        check_heads_agree((shown,), (named,))
     except ForkedList:
-        raise fork_of(person.id, named) from None
+        raise fork_error(person.id, named) from None
     older = named.epoch < max(person.epoch, known[-1].epoch)
     if older and named not in known:
         raise NotBound(what="it was written under a card that is too old to be known")
     _check_ours(header, me)
 
 
-def _check_ours(header: Header, me: Me) -> None:
+def _check_ours(header: Header, me: OwnIdentity) -> None:
     if header.from_person == me.person.id:
         _check_sibling_list(header)
         return
     head = me.person.head
     if header.to_epoch < me.person.epoch:
-        heads = {one.epoch: one.digest for one in heads_of(read_card(me.card).lists)}
+        heads = {one.epoch: one.digest for one in list_heads(read_card(me.card).lists)}
         head = heads.get(header.to_epoch, header.to_head)  # too old for our card to tell
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)

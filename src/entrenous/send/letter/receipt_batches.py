@@ -12,23 +12,23 @@ from entrenous.crypto.hashing import equal_in_constant_time, marks_hash
 from entrenous.crypto.nouns import NotBound
 from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_receipts
 from entrenous.device.device import Device
-from entrenous.device.identities import card_with, who_am_i
-from entrenous.device.sent_copies import Covered, ProvenReceipt
+from entrenous.device.identities import key_bundle_with_head, own_device
+from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.vault_tables import (
     COVERED,
-    OWED,
+    OWED_RECEIPT,
     RECEIPT,
     RECEIPT_CARD,
     SEALED,
     load_record,
     store_record,
 )
-from entrenous.send.devices.own_key_bundle import place_in, signed_batch
+from entrenous.send.devices.own_key_bundle import place_in, sign_batch
 from entrenous.send.letter.letter_nouns import Header
-from entrenous.send.letter.receipts_owed import LONGEST, OwedReceipt, may_know
-from entrenous.send.letter.sessions import have_session
-from entrenous.send.letter.write import addressee_of, plain_outer, write_letter
+from entrenous.send.letter.receipts_owed import MAX_RECEIPT_DELAY, OwedReceipt, may_get_receipts
+from entrenous.send.letter.sessions import ensure_session
+from entrenous.send.letter.write import addressee_of, outer_without_content, write_letter
 from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -37,31 +37,33 @@ def send_receipts(device: Device) -> None:
     """Put the receipts that are due into the outbox. Receipts for devices that cannot be written to
     now are sent next time; for people who may no longer know, never.
     """
-    for peer_id in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED)}):
+    for peer_id in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED_RECEIPT)}):
         with suppress(EntrenousError), device.vault.together():
             _send_to(peer_id, device)
 
 
 def _send_to(peer_id: str, device: Device) -> None:
-    keys = device.vault.keys(OWED, peer_id)[:RECEIPTS_MAX]
-    owed = [one for key in keys if (one := load_record(OwedReceipt, OWED, key, device.vault))]
+    keys = device.vault.keys(OWED_RECEIPT, peer_id)[:RECEIPTS_MAX]
+    owed = [
+        one for key in keys if (one := load_record(OwedReceipt, OWED_RECEIPT, key, device.vault))
+    ]
     person, key = (bytes.fromhex(part) for part in peer_id.split())
     to = addressee_of(PersonId(person), DeviceId(key), device)
-    is_wanted = to is not None and device.receipts and may_know(PersonId(person), device)
+    is_wanted = to is not None and device.receipts and may_get_receipts(PersonId(person), device)
     now = device.clock.now()
-    if is_wanted and all(now < one.due_at <= now + LONGEST for one in owed):
+    if is_wanted and all(now < one.due_at <= now + MAX_RECEIPT_DELAY for one in owed):
         return
     if to is not None and is_wanted:
-        have_session(to, device)
+        ensure_session(to, device)
         receipts = tuple(_signed(one, PersonId(person), device) for one in owed)
-        batch = signed_batch([one.leaf for one in receipts], None, sign_receipts, device)
-        write_letter(Receipts(receipts, batch), to, plain_outer(device), device)
+        batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
+        write_letter(Receipts(receipts, batch), to, outer_without_content(device), device)
     for one_key in keys:
-        device.vault.drop(OWED, one_key)
+        device.vault.drop(OWED_RECEIPT, one_key)
 
 
 def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
-    me = who_am_i(device)
+    me = own_device(device)
     statement = ReceiptStatement(
         sender=sender,
         message=owed.message,
@@ -78,7 +80,7 @@ def _signed(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
     return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, leaf)
 
 
-def take_receipts(several: Receipts, header: Header, sender: Contact, device: Device) -> None:
+def store_receipts(several: Receipts, header: Header, sender: Contact, device: Device) -> None:
     """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
@@ -90,7 +92,7 @@ def take_receipts(several: Receipts, header: Header, sender: Contact, device: De
     verify_receipts(leaves, several.batch, key)
     for index, one in enumerate(several.receipts):
         copy = load_record(SealedCopy, SEALED, one.envelope.hex(), device.vault)
-        expected = load_record(Covered, COVERED, one.envelope.hex(), device.vault)
+        expected = load_record(ReceiptCoverage, COVERED, one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place_in(leaves, index), several.batch))
             _store_receipt(
@@ -101,7 +103,7 @@ def take_receipts(several: Receipts, header: Header, sender: Contact, device: De
 def _store_receipt(
     proven_by: tuple[Receipt, bytes],
     copy: SealedCopy,
-    expected: Covered,
+    expected: ReceiptCoverage,
     by: tuple[Person, DeviceKey, bytes],
     device: Device,
 ) -> None:
@@ -111,7 +113,7 @@ def _store_receipt(
     if (one.message, person.id, key.device) != destination or one.marks != marks:
         raise NotBound(what="its receipt is for another copy")
     statement = ReceiptStatement(
-        sender=who_am_i(device).person.id,
+        sender=own_device(device).person.id,
         message=one.message,
         envelope=one.envelope,
         recipient=person.id,
@@ -138,6 +140,6 @@ def _store_receipt(
 
 def _keep_card(person: PersonId, head: bytes, device: Device) -> None:
     """Keep the first card that proves this list; it has every device that signs under the list."""
-    card = card_with(person, head, device)
+    card = key_bundle_with_head(person, head, device)
     if card is not None and device.vault.get(RECEIPT_CARD, head.hex()) is None:
         device.vault.put(RECEIPT_CARD, head.hex(), card)

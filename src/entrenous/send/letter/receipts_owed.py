@@ -11,11 +11,11 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import Contact
 from entrenous.crypto.hashing import marks_hash, sha256
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import Covered
+from entrenous.device.sent_copies import ReceiptCoverage
 from entrenous.device.vault_tables import (
     CONTACT,
     COVERED,
-    OWED,
+    OWED_RECEIPT,
     SENT_FROM,
     inbox_key,
     load_record,
@@ -44,7 +44,7 @@ class OwedReceipt:
 _SHORTEST_S: Final = 60
 _LONGEST_S: Final = 900
 #: A receipt due later than this was recorded by a clock that was ahead.
-LONGEST: Final = timedelta(seconds=_LONGEST_S)
+MAX_RECEIPT_DELAY: Final = timedelta(seconds=_LONGEST_S)
 
 
 def note_delivered(header: Header, received: Received, device: Device) -> None:
@@ -68,7 +68,7 @@ def note_exported(received: Received, device: Device) -> None:
     _owe(ReceiptEvent.EXPORTED, received, device)
 
 
-def may_know(person: PersonId, device: Device) -> bool:
+def may_get_receipts(person: PersonId, device: Device) -> bool:
     """Whether a person may learn what became of a message. Their keys must be compared, or known by
     link with the user's consent, and their device lists must not conflict.
     """
@@ -83,7 +83,7 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
     manifest = received.manifest
     if not device.receipts or sent_from is None or manifest is None:
         return
-    if not may_know(received.sender, device):
+    if not may_get_receipts(received.sender, device):
         return
     peer_id = peer_key(received.sender, DeviceId(sent_from))
     owed = OwedReceipt(
@@ -96,25 +96,25 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
         due_at=_due_at(peer_id, device),
     )
     key = f"{peer_id} {received.envelope.hex()} {int(event)}"
-    if device.vault.get(OWED, key) is None:
-        store_record(owed, OWED, key, device.vault)
+    if device.vault.get(OWED_RECEIPT, key) is None:
+        store_record(owed, OWED_RECEIPT, key, device.vault)
 
 
 def _due_at(peer_id: str, device: Device) -> datetime:
     """The time when receipts for this device are already due, else a random time that reveals
     nothing.
     """
-    for key in device.vault.keys(OWED, peer_id):
-        owed = load_record(OwedReceipt, OWED, key, device.vault)
+    for key in device.vault.keys(OWED_RECEIPT, peer_id):
+        owed = load_record(OwedReceipt, OWED_RECEIPT, key, device.vault)
         if owed is not None:
             return owed.due_at
     delay_s = int.from_bytes(device.dice.token(8), "big") % (_LONGEST_S - _SHORTEST_S + 1)
     return this_second(device) + timedelta(seconds=_SHORTEST_S + delay_s)
 
 
-def note_covered(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
+def record_receipt_terms(manifest: Manifest, envelope: EnvelopeId, device: Device) -> None:
     """Store what a receipt will be checked against; call it in the transaction that writes the
     letter.
     """
-    covered = Covered(sha256(write_manifest(manifest)), manifest.marks)
+    covered = ReceiptCoverage(sha256(write_manifest(manifest)), manifest.marks)
     store_record(covered, COVERED, envelope.hex(), device.vault)

@@ -11,7 +11,7 @@ from entrenous.base.errors import EntrenousError, Expired, WaitsForClock
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_ASK_S
 from entrenous.device.device import Device
-from entrenous.device.identities import NEXT_CLOSE, who_am_i
+from entrenous.device.identities import NEXT_CLOSE, own_device
 from entrenous.device.sent_messages import Departure, SealedCopy
 from entrenous.device.vault_tables import (
     RESTORED,
@@ -22,18 +22,18 @@ from entrenous.device.vault_tables import (
     load_record,
     load_records,
 )
-from entrenous.send.clock_sanity import believed_now
+from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.own_key_bundle import (
-    close_again,
-    closed_at_relays,
-    keep_close_token,
-    tell_of_devices,
+    relays_with_deletions,
+    repeat_deletions,
+    resend_close_token,
+    update_relay,
 )
-from entrenous.send.devices.sync_send import tell_siblings
+from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.outbox import clocks_differ
+from entrenous.send.outbox import clock_difference
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, register_tokens
-from entrenous.send.tokens.token_ranges import Withdrawal
+from entrenous.send.tokens.token_ranges import TokenWithdrawal
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -50,14 +50,14 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     into the outbox: until they have left, no other device could close this one if it were lost.
     """
     close_token_changes = device.vault.get(SELF, NEXT_CLOSE) is not None
-    problems = tell_of_devices(device)
+    problems = update_relay(device)
     if close_token_changes and device.vault.get(SELF, NEXT_CLOSE) is None:
-        tell_siblings(device)
+        send_sync_letters(device)
     try:
         register_tokens(device)
     except Expired as why:
-        home = who_am_i(device).home
-        return [clocks_differ(WaitsForClock, why, home.relay_url, device), *problems]
+        home = own_device(device).home
+        return [clock_difference(WaitsForClock, why, home.relay_url, device), *problems]
     except EntrenousError as error:
         return [error, *problems]
     return problems
@@ -69,7 +69,7 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
     Raises:
         OfflineDevice, RelayUnreachable.
     """
-    home = who_am_i(device).home
+    home = own_device(device).home
     for left in range(seconds, -1, -WAKE_ASK_S):
         if device.courier.wake(home.relay_url, home.mailbox, home.owner, min(left, WAKE_ASK_S)):
             return True
@@ -88,7 +88,7 @@ def repeat_after_restore(device: Device) -> None:
     Only our own relay and those with something to repeat are asked, because a relay learns when and
     from where we connect. One that does not answer is asked again an hour later.
     """
-    home = who_am_i(device).home.relay_url
+    home = own_device(device).home.relay_url
     known = dict(device.vault.items(RESTORED))
     if home in known and not any(_is_due(record, device) for record in known.values()):
         return  # reading all sent copies is slow, so it is done only when due
@@ -105,7 +105,7 @@ def _relays_with_repeats(device: Device) -> set[str]:
     # Copies without our own recall date were recalled according to their relay only, which is no
     # reason to ask it for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
-    return taken_back | closed_at_relays(_repeat_from(device), device)
+    return taken_back | relays_with_deletions(_repeat_from(device), device)
 
 
 def _is_due(record: bytes | None, device: Device) -> bool:
@@ -124,7 +124,7 @@ def _check_restored(url: str, home: str, device: Device) -> None:
     if seen not in (b"", known):
         _withdraw_again(url, device)
         with device.vault.together():
-            close_again(url, _repeat_from(device), device)
+            repeat_deletions(url, _repeat_from(device), device)
         if url == home:
             _repeat_at_home(device)
     device.vault.put(RESTORED, url, b"%d %s" % (now, seen))
@@ -151,7 +151,7 @@ def _repeat_from(device: Device) -> datetime:
     """The start of the period to repeat. A restore is noticed only once, so what an implausible
     clock calls long ago is repeated too.
     """
-    return believed_now(device) - _REPEAT_PERIOD
+    return trusted_time(device) - _REPEAT_PERIOD
 
 
 def _now_s(device: Device) -> int:
@@ -164,9 +164,9 @@ def _repeat_at_home(device: Device) -> None:
     """
     since = _repeat_from(device)
     with device.vault.together():
-        keep_close_token(device)
+        resend_close_token(device)
         for key in device.vault.keys(WITHDRAWN):
-            done = load_record(Withdrawal, WITHDRAWN, key, device.vault)
+            done = load_record(TokenWithdrawal, WITHDRAWN, key, device.vault)
             if done is not None and done.told_at is not None and done.told_at >= since:
                 device.vault.put(WITHDRAW, key, device.vault.get(WITHDRAWN, key) or b"")
         for peer_id, issued in list(issued_ranges(device)):

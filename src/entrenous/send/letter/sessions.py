@@ -13,11 +13,11 @@ from entrenous.base.limits import SESSIONS_MAX
 from entrenous.crypto.seal import begin_session
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device
-from entrenous.device.identities import account_of, check_head, who_am_i
+from entrenous.device.identities import account_of, check_head, own_device
 from entrenous.device.vault_tables import PEER, load_record, peer_key, store_record
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import Hello, Peer, XWingKey
-from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import YouBlocked
 from entrenous.send.tokens.issue import issue_range
@@ -27,7 +27,7 @@ from entrenous.wire.relay_nouns import PrekeyBundle
 _UNREACHED: Final = (NoPrekeys, NoSuchMailbox, WrongToken)
 
 
-def have_session(to: Addressee, device: Device) -> None:
+def ensure_session(to: Addressee, device: Device) -> None:
     """Ensure that a session with this device exists; its relay is asked only if there is none.
 
     Raises:
@@ -52,7 +52,7 @@ def has_session(to: Addressee, device: Device) -> bool:
     return known is not None and bool(known.sessions)
 
 
-def with_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
+def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
     """Ensure sessions with these devices; return the devices that have one.
 
     A device that has left no keys yet, or has not told us yet how to write to it, is skipped if
@@ -65,7 +65,7 @@ def with_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee
     reached, unreached = list[Addressee](), dict[PersonId, EntrenousError]()
     for to in every:
         try:
-            have_session(to, device)
+            ensure_session(to, device)
         except _UNREACHED as why:
             unreached.setdefault(to.contact.person.id, why)
         else:
@@ -88,7 +88,7 @@ def replace_session(to: Addressee, device: Device) -> None:
     before = load_record(Peer, PEER, peer_id, device.vault)
     if before is not None:
         store_record(replace(before, sessions=()), PEER, peer_id, device.vault)
-    have_session(to, device)
+    ensure_session(to, device)
     peer = load_record(Peer, PEER, peer_id, device.vault)
     if before is not None and peer is not None:
         sessions = (*peer.sessions, *before.sessions)[:SESSIONS_MAX]
@@ -97,7 +97,7 @@ def replace_session(to: Addressee, device: Device) -> None:
 
 
 def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
-    batch = signed_with(bundle)
+    batch = batch_of_bundle(bundle)
     if bundle.one_time is not None:
         opening_key = _proven(bundle.one_time, PrekeyKind.ONE_TIME, batch, to, device)
     else:
@@ -116,7 +116,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
     )
 
 
-def signed_with(bundle: PrekeyBundle) -> SignedBatch:
+def batch_of_bundle(bundle: PrekeyBundle) -> SignedBatch:
     """The batch to which all keys of one claim must belong; unproven.
 
     Raises:
@@ -160,5 +160,5 @@ def repair_sessions(name: str, device: Device) -> Contact:
 def _greet_in_new_session(to: Addressee, device: Device) -> None:
     replace_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
-    hello = Hello(who_am_i(device).card, issued.seed, issued.first, None)
-    write_letter(hello, to, plain_outer(device), device)
+    hello = Hello(own_device(device).card, issued.seed, issued.first, None)
+    write_letter(hello, to, outer_without_content(device), device)

@@ -7,13 +7,13 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, M
 from entrenous.base.identity import Contact, DeviceKey
 from entrenous.base.limits import OWN_KEYS_PER_PEER, WINDOW_TOKENS
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of, sha256
+from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.device import Device
-from entrenous.device.identities import Me, refuse_unready, who_am_i
+from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed
 from entrenous.device.vault_tables import OWN_KEY, PEER, load_record, peer_key, store_record
-from entrenous.send.clock_sanity import plain_until
+from entrenous.send.clock_sanity import default_letter_expiry
 from entrenous.send.formats.letter_format import write_body, write_header, write_info, write_sealed
 from entrenous.send.letter.letter_nouns import (
     Address,
@@ -23,13 +23,13 @@ from entrenous.send.letter.letter_nouns import (
     Manifest,
     Peer,
     RecallNote,
-    WindowNote,
+    TokenRangeNote,
     XWingKey,
 )
 from entrenous.send.letter.prekeys import make_own_key
-from entrenous.send.letter.receipts_owed import note_covered
+from entrenous.send.letter.receipts_owed import record_receipt_terms
 from entrenous.send.outbox import OutboxItem, add_to_outbox, next_order
-from entrenous.send.people.keep_contacts import contact_of
+from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.use import Token, mailbox_for_token, use_token
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
@@ -73,16 +73,16 @@ def _addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
 
 def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee | None:
     """A contact's device; None if we no longer know the contact or the device."""
-    contact = contact_of(person, device)
+    contact = contact_by_id(person, device)
     every = () if contact is None else addressees(contact, device)
     return next((one for one in every if one.key.device == key), None)
 
 
-def plain_outer(device: Device) -> Outer:
+def outer_without_content(device: Device) -> Outer:
     """The outer parts of a letter without content, such as a hello or a recall."""
     return Outer(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
-        expires_at=plain_until(device),
+        expires_at=default_letter_expiry(device),
         withdraw_token=Secret(device.dice.token(32)),
         message=MessageId(device.dice.token(ID_BYTES)),
     )
@@ -95,8 +95,8 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
     Raises:
         LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
     """
-    me = who_am_i(device)
-    refuse_unready(device)
+    me = own_device(device)
+    refuse_unconfirmed(device)
     with device.vault.together():
         peer_id = peer_key(to.contact.person.id, to.key.device)
         peer = load_record(Peer, PEER, peer_id, device.vault)
@@ -116,17 +116,17 @@ def write_letter(body: Body, to: Addressee, outer: Outer, device: Device) -> Non
         item = replace(item, needs=_required_lock(body), release_at=outer.release_at)
         add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
-            note_covered(body, outer.envelope, device)
+            record_receipt_terms(body, outer.envelope, device)
 
 
 def _required_lock(body: Body) -> bytes | None:
     """The lock to register before this letter leaves: that of the last token that it hands out."""
-    if isinstance(body, Hello | WindowNote):
-        return lock_of(send_token(body.seed, body.first + WINDOW_TOKENS - 1))
+    if isinstance(body, Hello | TokenRangeNote):
+        return token_hash(send_token(body.seed, body.first + WINDOW_TOKENS - 1))
     return None
 
 
-def _address(peer: Peer, to: Addressee, me: Me) -> Address:
+def _address(peer: Peer, to: Addressee, me: OwnIdentity) -> Address:
     return Address(
         to_person=to.contact.person.id,
         to_device=to.key.device,
@@ -139,7 +139,7 @@ def _address(peer: Peer, to: Addressee, me: Me) -> Address:
 
 
 def _header(  # noqa: PLR0913, PLR0917 - a header binds this many things
-    encoded: bytes, peer: Peer, to: Addressee, outer: Outer, me: Me, next_key: XWingKey
+    encoded: bytes, peer: Peer, to: Addressee, outer: Outer, me: OwnIdentity, next_key: XWingKey
 ) -> Header:
     return Header(
         from_person=me.person.id,
@@ -183,7 +183,7 @@ def _outbox_item(
         mailbox=to.key.mailbox,
         sealed=sealed,
         expires_at=outer.expires_at,
-        withdraw_lock=lock_of(outer.withdraw_token),
+        withdraw_lock=token_hash(outer.withdraw_token),
         share=outer.share,
         blobs=tuple(deposit.id for deposit, _ in outer.blobs),
     )

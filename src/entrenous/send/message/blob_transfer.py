@@ -19,8 +19,8 @@ from entrenous.device.device import Device, Vault
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.vault_tables import DOWNLOAD, SEALED, inbox_key, load_record, store_record
 from entrenous.send.letter.letter_nouns import Manifest
-from entrenous.send.message.states import Part, Received
-from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.send.message.states import DownloadPart, Received
+from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
 
@@ -144,7 +144,7 @@ def download(
         BlobChanged: the relay sent other bytes than the sender named; they were not kept.
         NoSuchBlob, RelayUnreachable, DiskFull.
     """
-    counted = Counted(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
+    counted = ByteCounter(Stage.FETCHING, sum(ref.size for ref in manifest.blobs), watch)
     message_key = inbox_key(received.sender, received.id)
     return tuple(
         _download_blob(ref, f"{message_key} {place:04d}", manifest, device, counted)
@@ -155,16 +155,16 @@ def download(
 def forget_parts(received: Received, vault: Vault, *, files: bool = True) -> None:
     """Forget a message's downloads; without ``files`` only the records, so that the files stay."""
     for key in vault.keys(DOWNLOAD, f"{inbox_key(received.sender, received.id)} "):
-        part = load_record(Part, DOWNLOAD, key, vault)
+        part = load_record(DownloadPart, DOWNLOAD, key, vault)
         if part is not None and files:
             vault.forget(part.kept)
         vault.drop(DOWNLOAD, key)
 
 
 def _download_blob(
-    ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: Counted
+    ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: ByteCounter
 ) -> BlobId:
-    part = load_record(Part, DOWNLOAD, key, device.vault)
+    part = load_record(DownloadPart, DOWNLOAD, key, device.vault)
     present = _bytes_present(part, ref, device.vault)
     if part is not None and part.whole and present == ref.size:
         counted.more(ref.size)
@@ -185,7 +185,7 @@ def _download_blob(
     raise BlobChanged
 
 
-def _bytes_present(part: Part | None, ref: BlobRef, vault: Vault) -> int | None:
+def _bytes_present(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
     """The number of bytes present; None if the download cannot be continued."""
     try:
         present = None if part is None else vault.size(part.kept)
@@ -194,18 +194,18 @@ def _bytes_present(part: Part | None, ref: BlobRef, vault: Vault) -> int | None:
     return None if present is None or present > ref.size else present
 
 
-def _begin(key: str, before: Part | None, vault: Vault) -> Part:
+def _begin(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
     """Start an empty part; file and record are created together."""
     with vault.together():
         if before is not None:
             vault.forget(before.kept)
-        part = Part(vault.keep_sealed(b""))
+        part = DownloadPart(vault.keep_sealed(b""))
         store_record(part, DOWNLOAD, key, vault)
     return part
 
 
 def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay to the vault
-    part: Part,
+    part: DownloadPart,
     present: int,
     ref: BlobRef,
     manifest: Manifest,
@@ -225,8 +225,8 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - one blob's way from the relay 
     return True
 
 
-def _mark_whole(part: Part, key: str, vault: Vault) -> BlobId:
-    store_record(Part(part.kept, whole=True), DOWNLOAD, key, vault)
+def _mark_whole(part: DownloadPart, key: str, vault: Vault) -> BlobId:
+    store_record(DownloadPart(part.kept, whole=True), DOWNLOAD, key, vault)
     return part.kept
 
 

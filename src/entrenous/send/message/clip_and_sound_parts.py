@@ -23,10 +23,10 @@ from entrenous.send.copies.clip_copies import ClipOriginal
 from entrenous.send.copies.mark_clip import ClipSound, clip_copies, prepare_with_sound, sent_clip
 from entrenous.send.copies.picture_copies import MadeCopy, new_seed
 from entrenous.send.copies.sound_copies import sound_pool_size, write_copy
-from entrenous.send.copies.worker_pool import in_order
+from entrenous.send.copies.worker_pool import ordered_results
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.file_plan import Remembered, Shape
-from entrenous.send.message.transfer_progress import Counted, Reached
+from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.transfer_progress import ByteCounter, ShareCallback
 from entrenous.watermark.audio_location import contour
 from entrenous.watermark.audio_mark import PreparedSound, prepare
 
@@ -44,11 +44,11 @@ class Clip:
     sound: ClipSound | None
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        return (Shape(MEDIA_TYPE, FileRole.CLIP),)
+    def shapes(self) -> tuple[CopyShape, ...]:
+        return (CopyShape(MEDIA_TYPE, FileRole.CLIP),)
 
     def copies(
-        self, people: int, device: Device, marking: Counted
+        self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         """Yield one recipient's copy after the other; several are made in one pass."""
         size = len(self.original.source)
@@ -64,7 +64,7 @@ class Clip:
             for made in copies:
                 yield (made,)
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep the original, and the data that traces it when no picture is left."""
         (made,) = copies
         kept = device.vault.keep(self.original.source)
@@ -76,7 +76,7 @@ class Clip:
             copies=made,
             place=self.places[0] + 1,
         )
-        return Remembered(clips=(clip,), sounds=self._heard(kept, made, device))
+        return LedgerEntries(clips=(clip,), sounds=self._heard(kept, made, device))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
         """Do nothing: its survey identifies it."""
@@ -89,7 +89,7 @@ class Clip:
         return (SentSound(kept, contour, length_s, made, place),)
 
 
-def clip_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Clip:
+def clip_of(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> Clip:
     """Prepare a clip; ``reached`` receives the share that is done.
 
     Raises:
@@ -109,11 +109,11 @@ class Voice:
     prepared: PreparedSound
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        return (Shape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
+    def shapes(self) -> tuple[CopyShape, ...]:
+        return (CopyShape(written_as(self.sound.encoding).media_type, FileRole.VOICE),)
 
     def copies(
-        self, people: int, device: Device, marking: Counted
+        self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         def make(seed: Secret) -> tuple[MadeCopy, ...]:
             data = write_copy(self.sound, self.prepared, seed)
@@ -121,24 +121,24 @@ class Voice:
 
         seeds = (new_seed(device) for _ in range(people))
         marking.more(0)  # shows the progress bar before the first is done
-        with closing(in_order(make, seeds, sound_pool_size(self.sound))) as made:
+        with closing(ordered_results(make, seeds, sound_pool_size(self.sound))) as made:
             for one in made:
                 marking.more(len(self.source))
                 yield one
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep the original, and the data that traces it."""
         (made,) = copies
         kept = device.vault.keep(self.source)
         contour_blob = device.vault.keep(contour(self.prepared.mono))
         length_s, place = self.sound.length_s, self.places[0] + 1
-        return Remembered(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
+        return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
         """Do nothing: a sound has no appearance."""
 
 
-def voice_of(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Voice:
+def voice_of(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> Voice:
     """Prepare a sound; ``reached`` is called at the end.
 
     Raises:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrenous.base.audio_video import FramesUnknown, NoFrames
 from entrenous.base.copies import Copy
-from entrenous.base.errors import of_file
+from entrenous.base.errors import about_file
 from entrenous.base.identifiers import MessageId
-from entrenous.base.picture import Medium, OnlyPicturesHaveASize
+from entrenous.base.picture import MediaKind, OnlyPicturesHaveASize
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentClip, SentPicture, SentSound
 from entrenous.media.file_kind import medium_of
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.transfer_progress import Counted, Reached
+from entrenous.send.message.transfer_progress import ByteCounter, ShareCallback
 
 if TYPE_CHECKING:
     from entrenous.send.copies.picture_copies import MadeCopy
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CopyShape:
     """The media type and role that all copies of one file share."""
 
     media_type: str
@@ -30,7 +30,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class LedgerEntries:
     """The ledger entries for one or more files of a message."""
 
     pictures: tuple[SentPicture, ...] = ()
@@ -38,7 +38,7 @@ class Remembered:
     sounds: tuple[SentSound, ...] = ()
 
 
-class Part(Protocol):
+class FilePart(Protocol):
     """The files of a message that are of one kind and are copied together. ``places`` are their
     positions among the message's files, from 0; ``shapes`` have the same order.
     """
@@ -47,17 +47,17 @@ class Part(Protocol):
     def places(self) -> tuple[int, ...]: ...
 
     @property
-    def shapes(self) -> tuple[Shape, ...]: ...
+    def shapes(self) -> tuple[CopyShape, ...]: ...
 
     def copies(
-        self, people: int, device: Device, marking: Counted
+        self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """Yield, for one recipient after the other, a copy of each file, made a little ahead.
         ``marking`` counts each file's bytes once per recipient.
         """
         ...
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep the originals; ``copies`` are the copies made of each file."""
         ...
 
@@ -73,15 +73,15 @@ T = TypeVar("T")
 class Plan:
     """The files of a message, prepared once for all recipients and grouped by kind."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[FilePart, ...]
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
+    def shapes(self) -> tuple[CopyShape, ...]:
         """The shape of each file, in the message's order."""
         return self._in_order([part.shapes for part in self.parts])
 
     def copies(
-        self, people: int, device: Device, marking: Counted
+        self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
         """Yield, for one recipient after the other, a copy of every file in the message's order.
         Each part works ahead on its own; finished copies wait to be taken.
@@ -94,12 +94,12 @@ class Plan:
             for _ in range(people):
                 yield self._in_order(list(map(_next, self.parts, making)))
 
-    def remember(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+    def remember(self, by_file: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         """Keep all originals; ``by_file`` are the copies of each file, in the message's order."""
         kept = [
             part.remember([by_file[place] for place in part.places], device) for part in self.parts
         ]
-        return Remembered(
+        return LedgerEntries(
             tuple(one for each in kept for one in each.pictures),
             tuple(one for each in kept for one in each.clips),
             tuple(one for each in kept for one in each.sounds),
@@ -119,7 +119,7 @@ class Plan:
 
 
 def plan_of(
-    files: Sequence[bytes], size_px: int | None, device: Device, preparing: Counted
+    files: Sequence[bytes], size_px: int | None, device: Device, preparing: ByteCounter
 ) -> Plan:
     """Prepare each file of a message according to its kind; ``preparing`` counts their bytes.
 
@@ -127,33 +127,33 @@ def plan_of(
         OnlyPicturesHaveASize: a size was given, but there is no picture.
         What ``pictures_of``, ``clip_of`` and ``voice_of`` raise.
     """
-    by_kind: dict[Medium, list[tuple[int, bytes]]] = {medium: [] for medium in Medium}
+    by_kind: dict[MediaKind, list[tuple[int, bytes]]] = {medium: [] for medium in MediaKind}
     for place, data in enumerate(files):
         by_kind[medium_of(data)].append((place, data))
-    pictures = by_kind[Medium.PICTURE]
+    pictures = by_kind[MediaKind.PICTURE]
     if size_px is not None and not pictures:
         raise OnlyPicturesHaveASize
-    parts: list[Part] = []
+    parts: list[FilePart] = []
     if pictures:
         prepare = _import_on_demand("entrenous.send.message.picture_parts:pictures_of")
         parts.append(prepare(pictures, size_px, device, preparing))
-    for place, data in by_kind[Medium.CLIP]:
+    for place, data in by_kind[MediaKind.CLIP]:
         parts.append(_clip(place, data, device, preparing.piece(len(data))))
-    for place, data in by_kind[Medium.SOUND]:
+    for place, data in by_kind[MediaKind.SOUND]:
         parts.append(_voice(place, data, device, preparing.piece(len(data))))
     return Plan(tuple(parts))
 
 
-def _next(part: Part, copies: Iterator[T]) -> T:
+def _next(part: FilePart, copies: Iterator[T]) -> T:
     """The next copies of a part; a clip may turn out to be shorter when it is read again."""
-    with of_file(part.places[0]) if len(part.places) == 1 else nullcontext():
+    with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 
 
-def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Part:
+def _clip(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> FilePart:
     """Prepare a clip, or a file without frames as a sound."""
     try:
-        with of_file(place):
+        with about_file(place):
             return _import_on_demand("entrenous.send.message.clip_and_sound_parts:clip_of")(
                 place, untrusted_data, device, reached
             )
@@ -163,15 +163,15 @@ def _clip(place: int, untrusted_data: bytes, device: Device, reached: Reached) -
         return _voice(place, untrusted_data, device, reached)
 
 
-def _voice(place: int, untrusted_data: bytes, device: Device, reached: Reached) -> Part:
-    with of_file(place):
+def _voice(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> FilePart:
+    with about_file(place):
         return _import_on_demand("entrenous.send.message.clip_and_sound_parts:voice_of")(
             place, untrusted_data, device, reached
         )
 
 
-def _import_on_demand(place: str) -> Callable[..., Part]:
+def _import_on_demand(place: str) -> Callable[..., FilePart]:
     """Import a function on demand: text needs no marking code, pictures no video library."""
     module, _, name = place.partition(":")
-    found: Callable[..., Part] = getattr(import_module(module), name)
+    found: Callable[..., FilePart] = getattr(import_module(module), name)
     return found

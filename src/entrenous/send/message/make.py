@@ -24,13 +24,13 @@ from entrenous.base.identifiers import (
 from entrenous.base.limits import BLOB_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import encrypt_stream
-from entrenous.crypto.hashing import Hashing, lock_of, mark_commitment
+from entrenous.crypto.hashing import HashingWriter, mark_commitment, token_hash
 from entrenous.crypto.key_derivation import blob_key, content_key, share_group
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SealedCopy
 from entrenous.device.vault_tables import SEALED, store_record
-from entrenous.send.conversations import note_sent
+from entrenous.send.conversations import record_sent
 from entrenous.send.formats.message_format import (
     padded_length,
     padded_reader,
@@ -48,7 +48,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.letter.write import Addressee, Outer, write_letter
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.file_plan import Plan
-from entrenous.send.message.transfer_progress import Counted, Stage, TransferWatch
+from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
 from entrenous.wire.receipt import write_mark
 from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
 
@@ -126,13 +126,13 @@ class _Making:
         memory.
         """
         size = sum(map(len, self.draft.files))
-        marking = Counted(Stage.MARKING, size * len(to), watch)
-        sealing = Counted(Stage.SEALING, size * len(to), watch)
+        marking = ByteCounter(Stage.MARKING, size * len(to), watch)
+        sealing = ByteCounter(Stage.SEALING, size * len(to), watch)
         for one, copies in zip(to, self._copies(len(to), marking), strict=True):
             self.made.append(self._seal(one, copies))
             sealing.more(size)
 
-    def _copies(self, people: int, marking: Counted) -> Iterator[tuple["MadeCopy", ...]]:
+    def _copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
         with closing(self.plan.copies(people, self.device, marking)) as copies:
             yield from copies
 
@@ -155,7 +155,7 @@ class _Making:
         """Record the message and put its letters into the outbox; return when they may leave."""
         device, message = self.device, self._message()
         device.ledger.record(message)
-        note_sent(message, self.draft, device)
+        record_sent(message, self.draft, device)
         self.plan.keep_looks(message.id, device)
         wait = timedelta(seconds=self.draft.undo_s)
         release_at = device.clock.now() + wait if wait else None
@@ -241,7 +241,7 @@ def seal_content(
     opens, person = sending.policy.opens, to.contact.person.id
     group = None if opens is None else share_group(sending.groups, person)
     withdraw_token = _new_secret(device)
-    fetch_lock, withdraw_lock = lock_of(manifest.fetch_token), lock_of(withdraw_token)
+    fetch_lock, withdraw_lock = token_hash(manifest.fetch_token), token_hash(withdraw_token)
     deposits = list[tuple[BlobDeposit, BlobId]]()
     for place, padded in enumerate(_padded_blobs(files, text)):
         kept, size, sha256 = _encrypt(blob_key(key, place), *padded, device)
@@ -261,7 +261,7 @@ def seal_content(
         expires_at=sending.policy.expires_at,
         withdraw_token=withdraw_token,
         message=sending.message,
-        share=ShareDeposit(share, lock_of(manifest.open_token), opens, group),
+        share=ShareDeposit(share, token_hash(manifest.open_token), opens, group),
         blobs=blobs,
     )
     refs = tuple(BlobRef(deposit.id, deposit.size, deposit.sha256) for deposit, _ in blobs)
@@ -316,7 +316,7 @@ def _encrypt(key: Secret, padded: BinaryIO, size: int, device: Device) -> tuple[
 
 
 def _encrypt_into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int, bytes]:
-    hashed = Hashing(writer)
+    hashed = HashingWriter(writer)
     encrypt_stream(key, padded, cast("BinaryIO", hashed))
     return hashed.size, hashed.digest()
 

@@ -7,21 +7,21 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from entrenous.base.copies import Copy
-from entrenous.base.errors import of_file
+from entrenous.base.errors import about_file
 from entrenous.base.identifiers import MessageId
 from entrenous.device.device import Device
 from entrenous.send.copies.picture_copies import (
     MadeCopy,
     Original,
-    keep_looks,
+    ledger_entry,
     new_seed,
     prepare_original,
-    remember,
-    write_each,
+    store_features,
+    write_copies_per_recipient,
 )
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.file_plan import Remembered, Shape
-from entrenous.send.message.transfer_progress import Counted
+from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.transfer_progress import ByteCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +30,31 @@ class Pictures:
     originals: tuple[Original, ...]
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
+    def shapes(self) -> tuple[CopyShape, ...]:
         formats = (original.picture.encoding.format for original in self.originals)
-        return tuple(Shape(one.written.media_type, FileRole.PICTURE) for one in formats)
+        return tuple(CopyShape(one.written.media_type, FileRole.PICTURE) for one in formats)
 
     def copies(
-        self, people: int, device: Device, marking: Counted
+        self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple[MadeCopy, ...], None, None]:
         marking.more(0)  # shows the progress bar before the first is done
         seeds = [tuple(new_seed(device) for _ in self.originals) for _ in range(people)]
-        return write_each(self.originals, seeds, lambda one: marking.more(len(one.source)))
+        return write_copies_per_recipient(
+            self.originals, seeds, lambda one: marking.more(len(one.source))
+        )
 
-    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> Remembered:
+    def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
         kept = [device.vault.keep(original.source) for original in self.originals]
-        by_part = map(remember, self.originals, kept, copies)
+        by_part = map(ledger_entry, self.originals, kept, copies)
         numbered = zip(by_part, self.places, strict=True)
-        return Remembered(tuple(replace(one, place=place + 1) for one, place in numbered))
+        return LedgerEntries(tuple(replace(one, place=place + 1) for one, place in numbered))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
-        keep_looks(message, self.originals, device)
+        store_features(message, self.originals, device)
 
 
 def pictures_of(
-    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: Counted
+    files: Sequence[tuple[int, bytes]], size_px: int | None, device: Device, preparing: ByteCounter
 ) -> Pictures:
     """Prepare pictures by their places in the message; ``preparing`` counts their bytes.
 
@@ -64,10 +66,10 @@ def pictures_of(
 
 
 def _original(
-    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: Counted
+    place: int, untrusted_data: bytes, size_px: int | None, device: Device, preparing: ByteCounter
 ) -> Original:
     reached = preparing.piece(len(untrusted_data))
-    with of_file(place):
+    with about_file(place):
         original = prepare_original(untrusted_data, size_px, device, sparing=True)
     reached(1.0)
     return original

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.limits import REACTION_BYTES_MAX
 from entrenous.device.device import Device
-from entrenous.device.identities import refuse_unready, who_am_i
+from entrenous.device.identities import own_device, refuse_unconfirmed
 from entrenous.device.sent_messages import SealedCopy
 from entrenous.device.vault_tables import (
     INBOX,
@@ -20,17 +20,17 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.conversations import conversation_of, names_in
 from entrenous.send.flush import flush
-from entrenous.send.inbox import message_meant
+from entrenous.send.inbox import message_named
 from entrenous.send.letter.letter_nouns import (
     BadReaction,
     KeptReaction,
     NobodyToAnswer,
     Reaction,
     ReplyTo,
-    is_sign,
+    is_visible_sign,
 )
-from entrenous.send.letter.sessions import with_sessions
-from entrenous.send.letter.write import addressees, plain_outer, write_letter
+from entrenous.send.letter.sessions import ensure_sessions
+from entrenous.send.letter.write import addressees, outer_without_content, write_letter
 from entrenous.send.message.states import Received
 from entrenous.send.people.keep_contacts import (
     contacts_named,
@@ -58,9 +58,9 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
             RolledBack, NotConfirmed.
         RelayUnreachable: a session with somebody has yet to be begun.
     """
-    refuse_unready(device)
+    refuse_unconfirmed(device)
     _check(sign)
-    meant = message_meant(name, device)
+    meant = message_named(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)
     known = contacts_named(names_in(conversation_of(name, device), device), device)
     readers = [one for one in known if not one.forked]
@@ -68,10 +68,10 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     if not people:
         refuse_other_protocols(readers, device)
         raise NobodyToAnswer(name=name)
-    to = with_sessions([one for person in people for one in addressees(person, device)], device)
-    outers = [plain_outer(device) for _ in to]
+    to = ensure_sessions([one for person in people for one in addressees(person, device)], device)
+    outers = [outer_without_content(device) for _ in to]
     with device.vault.together():
-        keep_reaction(reaction, who_am_i(device).person.id, device)
+        keep_reaction(reaction, own_device(device).person.id, device)
         for one, outer in zip(to, outers, strict=True):
             write_letter(reaction, one, outer, device)
     stayed = flush(device).stayed
@@ -85,7 +85,7 @@ def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
     """Keep a reaction that was received, if both its author and we have the message. Call it in the
     transaction that moves the ratchet.
     """
-    if reaction.text is not None and not is_sign(reaction.text):
+    if reaction.text is not None and not is_visible_sign(reaction.text):
         return  # a modified program sent it; in a list it would look like lines of its own
     if by in _who_has(ReplyTo(reaction.sender, reaction.message), device):
         keep_reaction(reaction, by, device)
@@ -109,7 +109,7 @@ def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[
 
 def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
     """The people known to have a message; empty if it is not on this device."""
-    if meant.sender == who_am_i(device).person.id:
+    if meant.sender == own_device(device).person.id:
         sent = load_records(SealedCopy, SEALED, device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}
     key = inbox_key(meant.sender, meant.message)
@@ -127,5 +127,5 @@ def _check(sign: str | None) -> None:
         size = len(sign.encode())
     except UnicodeEncodeError:
         raise BadReaction(limit=REACTION_BYTES_MAX) from None
-    if not 1 <= size <= REACTION_BYTES_MAX or not is_sign(sign):
+    if not 1 <= size <= REACTION_BYTES_MAX or not is_visible_sign(sign):
         raise BadReaction(limit=REACTION_BYTES_MAX)

@@ -175,7 +175,7 @@ def next_departure(departure: Departure, event: CopyEvent) -> Departure:
     return reached
 
 
-def can_be_called_off(departure: Departure) -> bool:
+def can_be_cancelled(departure: Departure) -> bool:
     """Whether a copy certainly has not left."""
     return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
 
@@ -192,7 +192,7 @@ def check_transition(state: InboxState, reached: InboxState) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DownloadPart:
     """A blob being downloaded: ``kept`` holds the bytes so far, all of them once ``whole``."""
 
     kept: BlobId
@@ -200,7 +200,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Finishing:
+class CompletedOpening:
     """A completed opening that its relay has yet to be told; ``attempt`` has 16 bytes."""
 
     relay_url: str

@@ -31,10 +31,10 @@ class TransferWatch:
 
 UNWATCHED: Final = TransferWatch()
 #: Receives the share of a piece of work that is done, from 0 to 1.
-Reached = Callable[[float], None]
+ShareCallback = Callable[[float], None]
 
 
-def unseen(_share: float) -> None:
+def ignore_share(_share: float) -> None:
     """Ignore progress."""
 
 
@@ -43,18 +43,18 @@ def share_of(done: float, whole: float) -> float:
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
-def within(reached: Reached, start: float, stop: float) -> Reached:
+def share_range(reached: ShareCallback, start: float, stop: float) -> ShareCallback:
     """A callback for the part of the work from share ``start`` to share ``stop`` of the whole."""
     return lambda share: reached(start + share * (stop - start))
 
 
-def split(reached: Reached, parts: int) -> tuple[Reached, ...]:
+def split_shares(reached: ShareCallback, parts: int) -> tuple[ShareCallback, ...]:
     """Callbacks for ``parts`` equally long parts of the work, in order."""
-    return tuple(within(reached, n / parts, (n + 1) / parts) for n in range(parts))
+    return tuple(share_range(reached, n / parts, (n + 1) / parts) for n in range(parts))
 
 
 @dataclass(slots=True)
-class Counted:
+class ByteCounter:
     """Adds up the bytes of one stage and reports them to the watch."""
 
     stage: Stage
@@ -67,7 +67,7 @@ class Counted:
         self.done = min(self.done + size, self.total)
         self.watch.step(self.stage, self.done, self.total)
 
-    def piece(self, size: int) -> Reached:
+    def piece(self, size: int) -> ShareCallback:
         """A callback for ``size`` bytes that are done gradually, all of them at share 1. It reports
         once immediately, before any of them is done, since they may take long.
         """

@@ -7,14 +7,14 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import COMPARE, GREET, GREET_DEVICE
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.outbox import refuse_outbox_items
-from entrenous.send.people.invite import greet
+from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import (
+    contact_by_id,
     contact_named,
-    contact_of,
-    keep_contact,
     refuse_bad_name,
+    store_contact,
 )
-from entrenous.send.tokens.issue import take_tokens_back
+from entrenous.send.tokens.issue import withdraw_tokens_of
 
 
 def block_contact(name: str, device: Device) -> Contact:
@@ -28,14 +28,14 @@ def block_contact(name: str, device: Device) -> Contact:
     """
     contact = replace(contact_named(name, device), blocked=True)
     with device.vault.together():
-        take_tokens_back(contact.person.id, device)
+        withdraw_tokens_of(contact.person.id, device)
         person_key = contact.person.id.hex()
         refuse_outbox_items(person_key, device, but_recalls=True)
         for key in device.vault.keys(GREET_DEVICE, person_key):
             device.vault.drop(GREET_DEVICE, key)
         device.vault.drop(GREET, person_key)
         device.vault.drop(COMPARE, person_key)
-        keep_contact(contact, device)
+        store_contact(contact, device)
         date_changes(device)
     return contact
 
@@ -53,14 +53,14 @@ def unblock_contact(name: str, device: Device) -> Contact:
         return contact
     unblocked = replace(contact, blocked=False)
     with device.vault.together():
-        keep_contact(unblocked, device)
-        greet(unblocked, None, device)
+        store_contact(unblocked, device)
+        queue_hello(unblocked, None, device)
         date_changes(device)
     return unblocked
 
 
 def is_blocked(person: bytes, device: Device) -> bool:
-    contact = contact_of(person, device)
+    contact = contact_by_id(person, device)
     return contact is not None and contact.blocked
 
 
@@ -75,21 +75,21 @@ def rename_contact(name: str, new_name: str, device: Device) -> Contact:
     refuse_bad_name(new_name)
     renamed = replace(contact, name=new_name)
     with device.vault.together():
-        keep_contact(renamed, device)
+        store_contact(renamed, device)
         date_changes(device)
     return renamed
 
 
-def is_to_be_asked(sender: bytes, device: Device) -> Contact | None:
+def undecided_about_receipts(sender: bytes, device: Device) -> Contact | None:
     """Return the sender if the user has yet to decide whether they get receipts; else None."""
-    contact = contact_of(sender, device)
+    contact = contact_by_id(sender, device)
     if contact is None or contact.blocked or not device.receipts:
         return None
     by_link = contact.trust is Trust.BY_LINK
     return contact if by_link and contact.receipts is None else None
 
 
-def answer_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
+def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
     """Store whether a contact gets receipts; the answer counts while they are known by link.
 
     Raises:
@@ -97,6 +97,6 @@ def answer_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
     """
     contact = replace(contact_named(name, device), receipts=wanted)
     with device.vault.together():
-        keep_contact(contact, device)
+        store_contact(contact, device)
         date_changes(device)
     return contact

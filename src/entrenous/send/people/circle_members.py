@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from entrenous.base.identifiers import ID_BYTES, PersonId, RecipientId
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
-from entrenous.device.identities import as_seen, contacts
+from entrenous.device.identities import contacts, lookalike_form
 from entrenous.send.clock_sanity import this_second
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.people.circles import (
@@ -15,8 +15,8 @@ from entrenous.send.people.circles import (
     NotInCircle,
     UnknownCircle,
     circles,
-    drop_circle,
-    keep_circle,
+    delete_circle,
+    store_circle,
 )
 from entrenous.send.people.keep_contacts import contacts_named, refuse_bad_name
 from entrenous.send.people.people_nouns import NameTaken
@@ -66,15 +66,15 @@ def circle_named(name: str, device: Device) -> Circle:
     return circle
 
 
-def people_meant(name: str, device: Device) -> frozenset[PersonId]:
+def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
     """Return the ids of everybody that a person's or circle's name refers to, blocked or not.
 
     Empty for an unknown name.
     """
     if (circle := _found(name, device)) is not None:
         return frozenset(circle.people)
-    seen = as_seen(name)
-    return frozenset(one.person.id for one in contacts(device) if as_seen(one.name) == seen)
+    seen = lookalike_form(name)
+    return frozenset(one.person.id for one in contacts(device) if lookalike_form(one.name) == seen)
 
 
 def people_in(circle: Circle, device: Device) -> tuple[Contact, ...]:
@@ -98,7 +98,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
     known = _found(name, device)
     if known is None:
         refuse_bad_name(name)
-        if any(as_seen(one.name) == as_seen(name) for one in contacts(device)):
+        if any(lookalike_form(one.name) == lookalike_form(name) for one in contacts(device)):
             raise NameTaken(name=name)
     with device.vault.together():
         circle = (
@@ -106,7 +106,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
             if known is None
             else replace(known, people=tuple(sorted({*known.people, *added})))
         )
-        keep_circle(circle, device.vault)
+        store_circle(circle, device.vault)
         date_changes(device)
     return circle
 
@@ -121,9 +121,9 @@ def remove_from_circle(name: str, people: list[str], device: Device) -> Circle |
     left = _without(circle, people, device) if people else None
     with device.vault.together():
         if left is None:
-            drop_circle(circle, device.vault)
+            delete_circle(circle, device.vault)
         else:
-            keep_circle(left, device.vault)
+            store_circle(left, device.vault)
         date_changes(device)
     return left
 
@@ -139,4 +139,4 @@ def _without(circle: Circle, people: list[str], device: Device) -> Circle:
 
 def _found(name: str, device: Device) -> Circle | None:
     every = circles(device.vault)
-    return next((one for one in every if as_seen(one.name) == as_seen(name)), None)
+    return next((one for one in every if lookalike_form(one.name) == lookalike_form(name)), None)

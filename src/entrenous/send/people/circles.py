@@ -101,26 +101,26 @@ def circles(vault: Vault) -> tuple[Circle, ...]:
     return tuple(sorted(load_records(Circle, CIRCLE, vault), key=lambda circle: circle.name))
 
 
-def circles_of(ids: Iterable[CircleId], vault: Vault) -> tuple[Circle, ...]:
+def circles_by_id(ids: Iterable[CircleId], vault: Vault) -> tuple[Circle, ...]:
     """Return the circles with these ids that still exist."""
     found = (load_record(Circle, CIRCLE, one.hex(), vault) for one in ids)
     return tuple(circle for circle in found if circle is not None)
 
 
-def keep_circle(circle: Circle, vault: Vault) -> None:
+def store_circle(circle: Circle, vault: Vault) -> None:
     store_record(circle, CIRCLE, circle.id.hex(), vault)
 
 
-def drop_circle(circle: Circle, vault: Vault) -> None:
+def delete_circle(circle: Circle, vault: Vault) -> None:
     """Delete a circle; its people remain contacts."""
     vault.drop(CIRCLE, circle.id.hex())
 
 
-def leave_circles(person: PersonId, vault: Vault) -> None:
+def remove_from_all_circles(person: PersonId, vault: Vault) -> None:
     """Remove a person from every circle, and delete circles that would become empty."""
     for circle in circles(vault):
         people = tuple(one for one in circle.people if one != person)
         if not people:
-            drop_circle(circle, vault)
+            delete_circle(circle, vault)
         elif people != circle.people:
-            keep_circle(replace(circle, people=people), vault)
+            store_circle(replace(circle, people=people), vault)

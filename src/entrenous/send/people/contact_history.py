@@ -18,9 +18,9 @@ from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device, Vault
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import (
-    CHANGED,
     CONTACT,
-    HEARD,
+    KEY_CHANGE,
+    LAST_HEARD,
     SELF,
     TALK,
     load_record,
@@ -28,14 +28,14 @@ from entrenous.device.vault_tables import (
     peer_key,
     store_record,
 )
-from entrenous.send.clock_sanity import is_lately, this_second
+from entrenous.send.clock_sanity import is_recent, this_second
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.people.people_nouns import Changed, Contradiction, Moving
+from entrenous.send.people.people_nouns import ContactChange, Contradiction, FollowState
 from entrenous.send.tokens.use import token_for, token_route_to
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class SentRecord:
     """One message that we sent to one person.
 
     ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether
@@ -52,7 +52,7 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LastHeard:
     """When a device was last heard from, and when its relay was last asked about it."""
 
     at: datetime
@@ -63,38 +63,38 @@ _ASK_AGAIN: Final = timedelta(hours=24)  # each query uses up one of their one-t
 
 
 def note_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
-    store_record(Heard(device.clock.now()), HEARD, peer_key(person, key), device.vault)
+    store_record(LastHeard(device.clock.now()), LAST_HEARD, peer_key(person, key), device.vault)
 
 
-def heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     """Return when a device was last heard from: by letter, by prekey, or when first known."""
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
-    heard = load_record(Heard, HEARD, whose, device.vault)
+    heard = load_record(LastHeard, LAST_HEARD, whose, device.vault)
     times = [contact.since, key.created_at, *([] if heard is None else [heard.at])]
     past = [one for one in times if one <= now]  # the rest came from a clock that was ahead
     return max(past, default=max(times))
 
 
-def ask_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
+def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
     """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
 
     A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
     changes if the relay does not answer or shows an old one.
     """
     whose, now = peer_key(contact.person.id, key.device), device.clock.now()
-    heard = load_record(Heard, HEARD, whose, device.vault)
+    heard = load_record(LastHeard, LAST_HEARD, whose, device.vault)
     looked_at = None if heard is None else heard.looked_at
-    if looked_at is not None and is_lately(looked_at, _ASK_AGAIN, device):
+    if looked_at is not None and is_recent(looked_at, _ASK_AGAIN, device):
         return
-    at = heard_at(contact, key, device)
+    at = last_heard_at(contact, key, device)
     with suppress(EntrenousError):
         at = max(at, min(now, _newest_prekey(contact, key, device)))
-    store_record(Heard(at, now), HEARD, whose, device.vault)
+    store_record(LastHeard(at, now), LAST_HEARD, whose, device.vault)
 
 
-def forget_heard(person: PersonId, vault: Vault) -> None:
-    for key in vault.keys(HEARD, person.hex()):
-        vault.drop(HEARD, key)
+def forget_last_heard(person: PersonId, vault: Vault) -> None:
+    for key in vault.keys(LAST_HEARD, person.hex()):
+        vault.drop(LAST_HEARD, key)
 
 
 def _newest_prekey(contact: Contact, key: DeviceKey, device: Device) -> datetime:
@@ -113,21 +113,21 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEXED: Final = "talks-indexed"  # set once messages older than this index were added to it
 
 
-def messages_sent_to(person: PersonId, device: Device) -> tuple[Talk, ...]:
+def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _index(device)
     keys = device.vault.keys(TALK, _key_of(person))
-    found = (load_record(Talk, TALK, key, device.vault) for key in keys)
+    found = (load_record(SentRecord, TALK, key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
 
-def keep_talk(person: PersonId, talk: Talk, device: Device) -> None:
+def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
     """Record a message to a person, in the transaction that records the message."""
     _index(device)
     _put(person, talk, device.vault)
 
 
-def forget_talks(person: PersonId, vault: Vault) -> None:
+def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Forget the messages sent to a person; if we meet again, they count as new."""
     for key in vault.keys(TALK, _key_of(person)):
         vault.drop(TALK, key)
@@ -160,17 +160,17 @@ def _index(device: Device) -> None:
         device.vault.put(SELF, _INDEXED, b"")
 
 
-def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, Talk]]:
+def _talks_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId, SentRecord]]:
     copies = tuple(copies_of(message))
     for person in {copy.person for copy in copies if copy.person is not None}:
         devices = {copy.device for copy in copies if copy.person == person}
         known = frozenset(one for one in devices if one is not None)
         contact = load_record(Contact, CONTACT, person.hex(), vault)
         trust = Trust.UNKNOWN if contact is None else contact.trust
-        yield person, Talk(message.sent_at, message.id, known, trust, media=True)
+        yield person, SentRecord(message.sent_at, message.id, known, trust, media=True)
 
 
-def _put(person: PersonId, talk: Talk, vault: Vault) -> None:
+def _put(person: PersonId, talk: SentRecord, vault: Vault) -> None:
     start = _key_of(person)
     microseconds = (talk.at - _EPOCH) // timedelta(microseconds=1)
     store_record(talk, TALK, f"{start}{microseconds:018d} {talk.message.hex()}", vault)
@@ -197,14 +197,14 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
     if old == new and not in_doubt:
         return after
     now = this_second(device)
-    changed = Changed(after.name, now, len(new - old), len(old - new), in_doubt)
+    changed = ContactChange(after.name, now, len(new - old), len(old - new), in_doubt)
     _note(changed, device)
     return replace(after, changed_at=now)
 
 
 def note_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
     """Record, for one report, a contradiction in a contact's lists; in our own if name is None."""
-    _note(Changed(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
+    _note(ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
 
 
 def note_renamed(was: str, name: str, device: Device) -> None:
@@ -212,24 +212,26 @@ def note_renamed(was: str, name: str, device: Device) -> None:
 
     Call it in the transaction that renames.
     """
-    _note(Changed(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
+    _note(ContactChange(name, this_second(device), 0, 0, in_doubt=False, was=was), device)
 
 
-def note_moving(relay_url: str, moving: Moving, device: Device) -> None:
+def note_moving(relay_url: str, moving: FollowState, device: Device) -> None:
     """Record, for one report, that this device follows another of ours to a new relay.
 
     Call it in the transaction that does so.
     """
-    _note(Changed(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device)
+    _note(
+        ContactChange(relay_url, this_second(device), 0, 0, in_doubt=False, moving=moving), device
+    )
 
 
-def take_changes(device: Device) -> tuple[Changed, ...]:
+def take_contact_changes(device: Device) -> tuple[ContactChange, ...]:
     """Return the changes not reported yet, oldest first, and remove them."""
-    return take_notices(Changed, CHANGED, device)
+    return take_notices(ContactChange, KEY_CHANGE, device)
 
 
-def _note(changed: Changed, device: Device) -> None:
-    add_notice(changed, CHANGED, device)
+def _note(changed: ContactChange, device: Device) -> None:
+    add_notice(changed, KEY_CHANGE, device)
 
 
 def add_notice(notice: object, table: str, device: Device) -> None:

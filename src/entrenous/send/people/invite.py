@@ -9,19 +9,19 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoPrekeys, TooMany, Unreachable
 from entrenous.base.identifiers import DeviceId, EnvelopeId, PersonId
-from entrenous.base.identity import BadSignature, Contact, OldList, Person, Standing, Trust
+from entrenous.base.identity import BadSignature, Contact, HistoryRelation, OldList, Person, Trust
 from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS, INVITE_PEOPLE_MAX, INVITE_USES
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import equal_in_constant_time, lock_of
+from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.statements import verify_card
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     OnThisMachine,
     contacts,
-    keep_list,
+    own_device,
     refuse_local_address,
-    who_am_i,
+    store_device_list,
 )
 from entrenous.device.vault_tables import (
     CONTACT,
@@ -32,45 +32,45 @@ from entrenous.device.vault_tables import (
     load_records,
     store_record,
 )
-from entrenous.send.clock_sanity import believed_now, this_second
-from entrenous.send.devices.device_lists import forget_devices, left_behind, take_list
-from entrenous.send.devices.own_key_bundle import seen_card
+from entrenous.send.clock_sanity import this_second, trusted_time
+from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
+from entrenous.send.devices.own_key_bundle import open_bundle
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.devices.sync_send import mark_contact_for_resync
 from entrenous.send.flush import flush
 from entrenous.send.formats.identity_formats import read_invite, write_invite
 from entrenous.send.letter.letter_nouns import Header, Hello, LinkUsed
-from entrenous.send.letter.sessions import replace_session, with_sessions
-from entrenous.send.letter.write import Addressee, addressees, plain_outer, write_letter
+from entrenous.send.letter.sessions import ensure_sessions, replace_session
+from entrenous.send.letter.write import Addressee, addressees, outer_without_content, write_letter
 from entrenous.send.people.contact_history import add_notice, take_notices
 from entrenous.send.people.keep_contacts import (
-    contact_of,
+    compare_bundle,
+    contact_by_id,
     forget_contact,
     free_name,
-    keep_contact,
-    newest_card,
     refuse_bad_name,
+    store_contact,
 )
 from entrenous.send.people.people_nouns import (
     Invite,
-    LinkEvent,
-    LinkNotice,
-    MadeLink,
+    InviteEvent,
+    InviteLink,
+    InviteNotice,
     NameTaken,
     NotTheirKeys,
     ThatIsYou,
     TwoLists,
 )
-from entrenous.send.people.similar_names import resembles
+from entrenous.send.people.similar_names import is_similar
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import greet_one
 from entrenous.send.tokens.use import (
     are_tokens_valid,
     forget_tokens_of,
     has_tokens_for,
-    lacks_window,
-    take_invite,
-    take_window,
+    lacks_range,
+    receive_range,
+    write_by_invite,
 )
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.relay_nouns import SendToken
@@ -88,13 +88,13 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     if name is not None:
         _refuse_known_name(name, device)
     finish_set_up(device)
-    me = who_am_i(device)
+    me = own_device(device)
     token = Secret(device.dice.token(32))
     expires_at = this_second(device) + timedelta(days=INVITE_DAYS)
-    registered = SendToken(lock_of(token), INVITE_USES * people, expires_at)
+    registered = SendToken(token_hash(token), INVITE_USES * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
-    drop_old_links(device)
-    keep_link(MadeLink(registered, people, name), device)
+    delete_expired_links(device)
+    store_link(InviteLink(registered, people, name), device)
     return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
 
 
@@ -110,31 +110,31 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     """
     invite = read_invite(link.strip())
     refuse_bad_name(name)
-    if equal_in_constant_time(invite.person, who_am_i(device).person.id):
+    if equal_in_constant_time(invite.person, own_device(device).person.id):
         raise ThatIsYou
-    known = contact_of(invite.person, device)
+    known = contact_by_id(invite.person, device)
     if known is not None and known.forked:
         raise TwoLists(name=known.name)
     card = _card_of(invite, device)
     person = _person_of(card, invite, device)
     contact = Contact(name, person, invite.token, Trust.BY_LINK, since=this_second(device))
     if known is not None:
-        trust = _trust_again(known, newest_card(read_card(card), known, device))
+        trust = _trust_again(known, compare_bundle(read_card(card), known, device))
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
     through = _device_of(invite, person)
     keeps = known is not None and are_tokens_valid(contact, through, device)
     with device.vault.together():
         if known is not None:
-            forget_devices(person.id, left_behind(known.person, person), device)
+            forget_devices(person.id, removed_devices(known.person, person), device)
         if not keeps:  # even for a known contact, who may have forgotten us and our tokens
-            take_invite(person.id, through, invite.token, device)
-        keep_contact(contact, device)
-        keep_list(person.id, card, device)
+            write_by_invite(person.id, through, invite.token, device)
+        store_contact(contact, device)
+        store_device_list(person.id, card, device)
         if known is not None:
             _begin_again(contact, device)
             mark_contact_for_resync(person.id, device)
-        hellos = greet(contact, lock_of(invite.token), device)
+        hellos = queue_hello(contact, token_hash(invite.token), device)
         date_changes(device)
     stayed = flush(device).stayed
     for hello in hellos:
@@ -143,11 +143,11 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     return contact
 
 
-def _trust_again(known: Contact, standing: Standing) -> Trust:
+def _trust_again(known: Contact, standing: HistoryRelation) -> Trust:
     """Return the trust of a contact who is added again: the link names the same master key, so
     compared keys stay compared, unless the lists leave a gap.
     """
-    if known.compared and standing is not Standing.NEWER_UNPROVEN:
+    if known.compared and standing is not HistoryRelation.NEWER_UNPROVEN:
         return Trust.COMPARED
     return Trust.BY_LINK
 
@@ -158,12 +158,14 @@ def _refuse_known_name(name: str, device: Device) -> None:
         raise NameTaken(name=name)
 
 
-def greet(contact: Contact, invite_lock: bytes | None, device: Device) -> tuple[EnvelopeId, ...]:
+def queue_hello(
+    contact: Contact, invite_lock: bytes | None, device: Device
+) -> tuple[EnvelopeId, ...]:
     """Queue a hello, with tokens, for each device of a contact that we have a token for."""
     reachable = (
         to for to in addressees(contact, device) if has_tokens_for(contact, to.key.device, device)
     )
-    return tuple(greet_one(to, invite_lock, device) for to in with_sessions(reachable, device))
+    return tuple(greet_one(to, invite_lock, device) for to in ensure_sessions(reachable, device))
 
 
 def _begin_again(contact: Contact, device: Device) -> None:
@@ -173,7 +175,7 @@ def _begin_again(contact: Contact, device: Device) -> None:
             replace_session(to, device)
 
 
-def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Device) -> Contact:
+def accept_hello(hello: Hello, person: Person, made: InviteLink | None, device: Device) -> Contact:
     """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
 
     A new sender is known by link and gets the name our link gives; otherwise the name they use
@@ -183,18 +185,18 @@ def be_greeted(hello: Hello, person: Person, made: MadeLink | None, device: Devi
         ForkedList, OnThisMachine.
     """
     refuse_local_address(person.relay_url, device)
-    known = contact_of(person.id, device)
+    known = contact_by_id(person.id, device)
     if known is not None:
         try:
-            return take_list(known, hello.card, device)
+            return accept_list(known, hello.card, device)
         except OldList:
             return known  # from a device of theirs that does not have the newest list yet
     meant = None if made is None else made.name
     name, token = free_name(meant or person.name, device), send_token(hello.seed, hello.first)
     trust = Trust.UNKNOWN if made is None else Trust.BY_LINK
     contact = Contact(name, person, token, trust, since=this_second(device))
-    keep_contact(contact, device)
-    keep_list(person.id, hello.card, device)
+    store_contact(contact, device)
+    store_device_list(person.id, hello.card, device)
     return contact
 
 
@@ -216,7 +218,7 @@ def _answer(person: str, device: Device) -> None:
     try:
         with device.vault.together():
             if contact is not None:
-                greet(contact, None, device)
+                queue_hello(contact, None, device)
             device.vault.drop(GREET, person)
     except (Unreachable, TooMany, NoPrekeys):
         raise
@@ -239,7 +241,7 @@ def _device_of(invite: Invite, person: Person) -> DeviceId:
 def _card_of(invite: Invite, device: Device) -> bytes:
     refuse_local_address(invite.relay_url, device)
     untrusted_shown = device.courier.card(invite.relay_url, invite.mailbox, invite.token)
-    return seen_card(untrusted_shown, invite.person, invite.mailbox)
+    return open_bundle(untrusted_shown, invite.person, invite.mailbox)
 
 
 def _person_of(untrusted_card: bytes, invite: Invite, device: Device) -> Person:
@@ -257,32 +259,34 @@ _ON_ITS_WAY: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay keeps a
 _REFUSED_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
-def keep_link(made: MadeLink, device: Device) -> None:
+def store_link(made: InviteLink, device: Device) -> None:
     store_record(made, INVITE, made.token.lock.hex(), device.vault)
 
 
-def link_with(lock: bytes, device: Device) -> MadeLink | None:
+def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
     """Return this device's link with that lock, while a hello that used it in time may arrive."""
-    made = load_record(MadeLink, INVITE, lock.hex(), device.vault)
+    made = load_record(InviteLink, INVITE, lock.hex(), device.vault)
     return None if made is None or _is_over(made, device) else made
 
 
-def drop_old_links(device: Device) -> None:
+def delete_expired_links(device: Device) -> None:
     """Delete links that no hello can use any more."""
-    for made in load_records(MadeLink, INVITE, device.vault):
+    for made in load_records(InviteLink, INVITE, device.vault):
         if _is_over(made, device):
             device.vault.drop(INVITE, made.token.lock.hex())
 
 
-def note_joined(made: MadeLink, contact: Contact, by: DeviceId, device: Device) -> None:
+def note_joined(made: InviteLink, contact: Contact, by: DeviceId, device: Device) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
     before = _names_of(made, device)
-    keep_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
-    notice = _about(LinkEvent.JOINED, contact.name, contact.person, by, device)
+    store_link(replace(made, used_by=(*made.used_by, contact.person.id)), device)
+    notice = _about(InviteEvent.JOINED, contact.name, contact.person, by, device)
     add_notice(replace(notice, meant_for=made.name, before=before), LINK_NOTICE, device)
 
 
-def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, device: Device) -> None:
+def refuse_joining(
+    made: InviteLink, hello: Hello, person: Person, header: Header, device: Device
+) -> None:
     """Refuse a person whose link was used up, with one notice to each side.
 
     Whoever used a link made for one person becomes "unknown", unless keys were compared: two
@@ -291,10 +295,10 @@ def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, devi
     """
     if person.id in made.refused or len(made.refused) >= _REFUSED_MAX:
         return
-    keep_link(replace(made, refused=(*made.refused, person.id)), device)
+    store_link(replace(made, refused=(*made.refused, person.id)), device)
     if made.uses == 1:
         _doubt(made.used_by[0], device)
-    notice = _about(LinkEvent.REFUSED, person.name, person, header.from_device, device)
+    notice = _about(InviteEvent.REFUSED, person.name, person, header.from_device, device)
     notice = replace(notice, meant_for=made.name, before=_names_of(made, device), alike=())
     add_notice(replace(notice, for_one=made.uses == 1), LINK_NOTICE, device)
     with suppress(OnThisMachine):
@@ -302,56 +306,58 @@ def turn_away(made: MadeLink, hello: Hello, person: Person, header: Header, devi
         _tell_refused(hello, person, header, device)
 
 
-def come_too_late(note: LinkUsed, contact: Contact, device: Device) -> None:
+def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> None:
     """Forget a contact whose link was used up before our hello came, and record a notice.
 
     Ignored if they have since sent us tokens.
     """
     knows_us = not all(
-        lacks_window(contact.person.id, key.device, device) for key in contact.person.devices
+        lacks_range(contact.person.id, key.device, device) for key in contact.person.devices
     )
-    if knows_us or not equal_in_constant_time(note.invite_lock, lock_of(contact.send_token)):
+    if knows_us or not equal_in_constant_time(note.invite_lock, token_hash(contact.send_token)):
         return
     now, own_name = this_second(device), contact.person.name
-    add_notice(LinkNotice(LinkEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE, device)
+    add_notice(InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE, device)
     forget_contact(contact.name, device)
 
 
-def note_elsewhere(contact: Contact, device: Device) -> None:
+def note_joined_elsewhere(contact: Contact, device: Device) -> None:
     """Record a notice that another device of ours knows a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
-    notice = _about(LinkEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
+    notice = _about(InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
     add_notice(notice, LINK_NOTICE, device)
 
 
-def names_alike(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
+def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
     """Return the other contacts' names that are easily mistaken for this one."""
     others = (one.name for one in contacts(device) if one.person.id != person)
-    return tuple(other for other in others if resembles(name, other))
+    return tuple(other for other in others if is_similar(name, other))
 
 
-def take_link_notices(device: Device) -> tuple[LinkNotice, ...]:
+def take_link_notices(device: Device) -> tuple[InviteNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
-    return take_notices(LinkNotice, LINK_NOTICE, device)
+    return take_notices(InviteNotice, LINK_NOTICE, device)
 
 
-def _about(event: LinkEvent, name: str, person: Person, by: DeviceId, device: Device) -> LinkNotice:
+def _about(
+    event: InviteEvent, name: str, person: Person, by: DeviceId, device: Device
+) -> InviteNotice:
     made_at = next((key.created_at for key in person.devices if key.device == by), None)
-    return LinkNotice(
+    return InviteNotice(
         event=event,
         at=this_second(device),
         name=name,
         called=person.name,
         device=by,
         made_at=made_at,
-        alike=names_alike(name, person.id, device),
+        alike=similar_contact_names(name, person.id, device),
     )
 
 
 def _doubt(person: PersonId, device: Device) -> None:
-    contact = contact_of(person, device)
+    contact = contact_by_id(person, device)
     if contact is not None and contact.trust is Trust.BY_LINK:
-        keep_contact(replace(contact, trust=Trust.UNKNOWN), device)
+        store_contact(replace(contact, trust=Trust.UNKNOWN), device)
 
 
 def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
@@ -359,17 +365,17 @@ def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) 
     now, first = this_second(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
-    take_window(header, hello.seed, hello.first, device)
+    receive_range(header, hello.seed, hello.first, device)
     note = LinkUsed(hello.invite_lock or b"")
-    write_letter(note, Addressee(stranger, key), plain_outer(device), device)
+    write_letter(note, Addressee(stranger, key), outer_without_content(device), device)
     forget_tokens_of(person.id, device)
 
 
-def _names_of(made: MadeLink, device: Device) -> tuple[str, ...]:
-    known = (contact_of(person, device) for person in made.used_by)
+def _names_of(made: InviteLink, device: Device) -> tuple[str, ...]:
+    known = (contact_by_id(person, device) for person in made.used_by)
     return tuple(one.name for one in known if one is not None)
 
 
-def _is_over(made: MadeLink, device: Device) -> bool:
+def _is_over(made: InviteLink, device: Device) -> bool:
     over = made.token.expires_at
-    return over is not None and believed_now(device) > over + _ON_ITS_WAY
+    return over is not None and trusted_time(device) > over + _ON_ITS_WAY

@@ -5,17 +5,17 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
-from entrenous.base.copies import AT_MOST, several
-from entrenous.base.identity import Card, Contact, Standing, Trust
-from entrenous.crypto.statements import continues, extends, heads_of
+from entrenous.base.copies import NAMES_SHOWN, join_names
+from entrenous.base.identity import Card, Contact, HistoryRelation, Trust
+from entrenous.crypto.statements import compare_heads, compare_later_lists, list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
-    as_seen,
     contacts,
-    forget_list,
-    known_card,
+    delete_device_list,
     known_heads,
-    known_speaks,
+    known_key_bundle,
+    known_protocols,
+    lookalike_form,
     own_other_devices,
 )
 from entrenous.device.vault_tables import (
@@ -26,7 +26,7 @@ from entrenous.device.vault_tables import (
     GREET,
     GREET_DEVICE,
     GREETED,
-    NAMED,
+    NAMED_HEAD,
     OWN_KEY,
     PEER,
     load_record,
@@ -36,9 +36,9 @@ from entrenous.device.vault_tables import (
 from entrenous.send.devices.own_key_bundle import SPEAKS
 from entrenous.send.devices.sync_records import date_changes
 from entrenous.send.letter.letter_nouns import Peer
-from entrenous.send.outbox import drop_promises, refuse_outbox_items
-from entrenous.send.people.circles import circles, leave_circles
-from entrenous.send.people.contact_history import forget_heard, forget_talks
+from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
+from entrenous.send.people.circles import circles, remove_from_all_circles
+from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
 from entrenous.send.people.people_nouns import (
     BadName,
     NameTaken,
@@ -46,10 +46,10 @@ from entrenous.send.people.people_nouns import (
     UnknownPerson,
     WeAreTooOld,
 )
-from entrenous.send.tokens.issue import take_tokens_back
+from entrenous.send.tokens.issue import withdraw_tokens_of
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_card
-from entrenous.wire.text import is_name, numbered
+from entrenous.wire.text import is_name, with_number
 
 NAMELESS: Final = "nameless"
 
@@ -61,33 +61,33 @@ def contact_named(name: str, device: Device) -> Contact:
 
 def contacts_named(names: Sequence[str], device: Device) -> tuple[Contact, ...]:
     """Return the contacts with these names, in the same order; raises UnknownPerson."""
-    return pick(names, contacts(device))
+    return select_by_name(names, contacts(device))
 
 
-def pick(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
+def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Contact, ...]:
     """Return those of ``known`` that have these names, in the names' order.
 
     Raises:
         UnknownPerson.
     """
-    by_name = {as_seen(contact.name): contact for contact in known}
+    by_name = {lookalike_form(contact.name): contact for contact in known}
     for name in names:
-        if as_seen(name) not in by_name:
+        if lookalike_form(name) not in by_name:
             raise UnknownPerson(name=name, known=_who_there_is(name, by_name))
-    return tuple(by_name[as_seen(name)] for name in names)
+    return tuple(by_name[lookalike_form(name)] for name in names)
 
 
 def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
     """List a few known names, those spelt most like ``name`` first."""
-    near = get_close_matches(as_seen(name), by_name, AT_MOST)
+    near = get_close_matches(lookalike_form(name), by_name, NAMES_SHOWN)
     seen = dict.fromkeys((*near, *by_name))
-    told = several([by_name[one].name for one in seen])
-    if len(by_name) > AT_MOST:
+    told = join_names([by_name[one].name for one in seen])
+    if len(by_name) > NAMES_SHOWN:
         told += " (all of them: entrenous person list)"
     return told or "nobody yet"
 
 
-def contact_of(person: bytes, device: Device) -> Contact | None:
+def contact_by_id(person: bytes, device: Device) -> Contact | None:
     """Return the contact with this person id, or None; for our own id, our other devices."""
     found = load_record(Contact, CONTACT, person.hex(), device.vault)
     if found is None:
@@ -96,7 +96,7 @@ def contact_of(person: bytes, device: Device) -> Contact | None:
     return found
 
 
-def keep_contact(contact: Contact, device: Device) -> None:
+def store_contact(contact: Contact, device: Device) -> None:
     """Store a new or changed contact; only a new name is checked for uniqueness.
 
     Raises:
@@ -104,8 +104,8 @@ def keep_contact(contact: Contact, device: Device) -> None:
     """
     person = contact.person.id
     known = load_record(Contact, CONTACT, person.hex(), device.vault)
-    renamed = known is None or as_seen(known.name) != as_seen(contact.name)
-    if renamed and as_seen(contact.name) in taken_names(device, but=person):
+    renamed = known is None or lookalike_form(known.name) != lookalike_form(contact.name)
+    if renamed and lookalike_form(contact.name) in taken_names(device, but=person):
         raise NameTaken(name=contact.name)
     store_record(contact, CONTACT, person.hex(), device.vault)
 
@@ -118,37 +118,37 @@ def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
     nothing visible becomes "nameless".
     """
     taken, wanted = taken_names(device, but=of), wanted.lstrip("-").strip()
-    wanted = wanted if as_seen(wanted) else NAMELESS
+    wanted = wanted if lookalike_form(wanted) else NAMELESS
     name, number = wanted, 2
-    while as_seen(name) in taken:
-        name, number = numbered(wanted, number), number + 1
+    while lookalike_form(name) in taken:
+        name, number = with_number(wanted, number), number + 1
     return name
 
 
 def taken_names(device: Device, but: bytes | None = None) -> set[str]:
     """Return the names, normalized for comparison, of all people and circles except ``but``."""
-    people = {as_seen(one.name) for one in contacts(device) if one.person.id != but}
-    return people | {as_seen(one.name) for one in circles(device.vault) if one.id != but}
+    people = {lookalike_form(one.name) for one in contacts(device) if one.person.id != but}
+    return people | {lookalike_form(one.name) for one in circles(device.vault) if one.id != but}
 
 
-def newest_card(shown: Card, known: Contact, device: Device) -> Standing:
+def compare_bundle(shown: Card, known: Contact, device: Device) -> HistoryRelation:
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
         OldList, ForkedList, BadSignature: it is not accepted.
     """
-    standing = extends(known_heads(known, device), heads_of(shown.lists))
-    card = known_card(known.person.id, device)
-    if standing is not Standing.NEWER_UNPROVEN or card is None:
+    standing = compare_heads(known_heads(known, device), list_heads(shown.lists))
+    card = known_key_bundle(known.person.id, device)
+    if standing is not HistoryRelation.NEWER_UNPROVEN or card is None:
         return standing
-    return continues(read_card(card).newest, shown.lists)
+    return compare_later_lists(read_card(card).newest, shown.lists)
 
 
-def verify_contact(name: str, device: Device) -> Contact:
+def mark_compared(name: str, device: Device) -> Contact:
     """Record that a contact's safety number was compared and matches."""
     contact = replace(contact_named(name, device), trust=Trust.COMPARED)
     with device.vault.together():
-        keep_contact(contact, device)
+        store_contact(contact, device)
         date_changes(device)
     return contact
 
@@ -165,17 +165,17 @@ def forget_contact(name: str, device: Device) -> Contact:
     contact = contact_named(name, device)
     with device.vault.together():
         refuse_outbox_items(contact.person.id.hex(), device, but_recalls=True)
-        for lock in take_tokens_back(contact.person.id, device):
-            drop_promises(lock, device)
+        for lock in withdraw_tokens_of(contact.person.id, device):
+            drop_items_with_token(lock, device)
         device.vault.drop(GREET, contact.person.id.hex())
         device.vault.drop(CONTACT, contact.person.id.hex())
         device.vault.drop(COMPARE, contact.person.id.hex())
         forget_tokens_of(contact.person.id, device)
-        leave_circles(contact.person.id, device.vault)
-        forget_talks(contact.person.id, device.vault)
-        forget_heard(contact.person.id, device.vault)
-        forget_list(contact.person.id, device)
-        for table in (NAMED, FORK):
+        remove_from_all_circles(contact.person.id, device.vault)
+        forget_sent_records(contact.person.id, device.vault)
+        forget_last_heard(contact.person.id, device.vault)
+        delete_device_list(contact.person.id, device)
+        for table in (NAMED_HEAD, FORK):
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)
@@ -213,7 +213,7 @@ def no_common_protocol(contact: Contact, device: Device) -> WeAreTooOld | TheyAr
 
     None if they can, or if we know no list of theirs.
     """
-    theirs = known_speaks(contact.person.id, device)
+    theirs = known_protocols(contact.person.id, device)
     if theirs is None or (theirs.floor <= SPEAKS.newest and theirs.newest >= SPEAKS.floor):
         return None
     kind = WeAreTooOld if theirs.floor > SPEAKS.newest else TheyAreTooOld

@@ -83,7 +83,7 @@ class ThatIsYou(Refused):
     """
 
 
-class Stage(StrEnum):
+class ComparisonStage(StrEnum):
     """The state of a key comparison on this device."""
 
     BEGUN = "begun"  # we began; they have yet to answer
@@ -94,7 +94,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class ComparisonSide:
     """One side of a comparison: its device, the head of its list (32 bytes), and its public key
     (32 bytes, X25519).
     """
@@ -105,7 +105,7 @@ class Half:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparing:
+class Comparison:
     """A key comparison with one person.
 
     ``commitment`` is the starter's commitment to their key, ``their_head`` the list head in the
@@ -114,11 +114,11 @@ class Comparing:
 
     transaction: bytes
     began_at: datetime
-    stage: Stage
+    stage: ComparisonStage
     starter: bool
     private: Secret
-    mine: Half | None = None
-    theirs: Half | None = None
+    mine: ComparisonSide | None = None
+    theirs: ComparisonSide | None = None
     their_device: DeviceId | None = None
     commitment: bytes | None = None
     their_head: bytes | None = None
@@ -162,7 +162,7 @@ class NotComparedYet(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeLink:
+class InviteLink:
     """A link that this device made (docs/spec/identity.md section 6).
 
     ``uses`` is how many people it lets in, and ``name`` what we call the person it is for.
@@ -180,7 +180,7 @@ class MadeLink:
         return len(self.used_by) >= self.uses
 
 
-class LinkEvent(StrEnum):
+class InviteEvent(StrEnum):
     JOINED = "joined"  # somebody joined by a link that this device made
     ELSEWHERE = "elsewhere"  # the same on another device of ours, or we added somebody there
     REFUSED = "refused"  # somebody came by a link of this device that was used up
@@ -188,7 +188,7 @@ class LinkEvent(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LinkNotice:
+class InviteNotice:
     """A link event, stored until it is shown.
 
     ``name`` is what we call the person, ``called`` what they call themselves. ``device`` is the
@@ -197,7 +197,7 @@ class LinkNotice:
     let in earlier, ``for_one`` whether it was for one person, and ``alike`` others' similar names.
     """
 
-    event: LinkEvent
+    event: InviteEvent
     at: datetime
     name: str
     called: str
@@ -217,7 +217,7 @@ class Contradiction(StrEnum):
     HELD_BACK = "held back"  # it is newer than the one that their relay shows
 
 
-class Moving(StrEnum):
+class FollowState(StrEnum):
     """How far this device has followed another of ours to a new relay."""
 
     READY = "ready"
@@ -225,7 +225,7 @@ class Moving(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ContactChange:
     """A change to a contact: devices added and removed, and whether trust became "unknown".
 
     ``lists`` is what is wrong with their lists, or with ours if the name is empty. ``was`` is the
@@ -240,7 +240,7 @@ class Changed:
     in_doubt: bool
     lists: Contradiction | None = None
     was: str | None = None
-    moving: Moving | None = None
+    moving: FollowState | None = None
 
 
 class WeAreTooOld(Refused):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from entrenous.device.identities import as_seen
+from entrenous.device.identities import lookalike_form
 
 # Look-alikes of each small letter, after accents have been removed.
 _SMALL: Final = {
@@ -60,7 +60,7 @@ _TWO_SYLLABLES: Final = 2
 _SYLLABLES: Final = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA ")
 
 
-def resembles(one: str, other: str) -> bool:
+def is_similar(one: str, other: str) -> bool:
     """Check whether two names are easily mistaken for each other.
 
     They look alike, are one typing error apart (two if both have six letters), or one is a short
@@ -82,9 +82,9 @@ def mixes_alphabets(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def similar_forms(name: str) -> tuple[str, str, str]:
     """Return a name as displayed, and its skeletons in small letters and in capitals."""
-    drawn = unicodedata.normalize("NFD", as_seen(name.translate(_LUNATE)))
+    drawn = unicodedata.normalize("NFD", lookalike_form(name.translate(_LUNATE)))
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
-    return as_seen(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
+    return lookalike_form(name), _skeleton(bare, _TO_SMALL), _skeleton(bare, _TO_CAPITAL)
 
 
 def _skeleton(bare: str, table: Mapping[int, str]) -> str:

@@ -18,9 +18,9 @@ from entrenous.base.limits import (
     WINDOW_WAIT_HOURS,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.device.device import Device
-from entrenous.device.identities import is_ready, who_am_i
+from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.vault_tables import (
     FIRST_TOKEN,
     GREET_DEVICE,
@@ -31,18 +31,23 @@ from entrenous.device.vault_tables import (
     peer_key,
     store_record,
 )
-from entrenous.send.clock_sanity import LONGEST_ON_ITS_WAY, is_clock_odd, is_lately, this_second
-from entrenous.send.letter.letter_nouns import Hello, WindowNote
-from entrenous.send.letter.sessions import have_session, replace_session
-from entrenous.send.letter.write import Addressee, addressee_of, plain_outer, write_letter
+from entrenous.send.clock_sanity import (
+    MAX_TIME_IN_TRANSIT,
+    is_clock_implausible,
+    is_recent,
+    this_second,
+)
+from entrenous.send.letter.letter_nouns import Hello, TokenRangeNote
+from entrenous.send.letter.sessions import ensure_session, replace_session
+from entrenous.send.letter.write import Addressee, addressee_of, outer_without_content, write_letter
 from entrenous.send.tokens.issue import (
     extend_range,
     issue_range,
     issued_ranges,
-    withdraw_lapsed,
+    withdraw_expired,
     withdraw_range,
 )
-from entrenous.send.tokens.token_ranges import GivenWindow, HeldWindow
+from entrenous.send.tokens.token_ranges import HeldRange, IssuedRange
 from entrenous.send.tokens.use import drop_lent, drop_refused, has_tokens_for
 
 _TRY_LATER = (Unreachable, TooMany, NoPrekeys)
@@ -52,7 +57,7 @@ def greet_devices(device: Device) -> None:
     """Put a hello into the outbox for each device that has not had one. A device whose relay is
     unreachable, or that has left no keys yet, is greeted next time.
     """
-    for peer_id in device.vault.keys(GREET_DEVICE) if is_ready(device) else ():
+    for peer_id in device.vault.keys(GREET_DEVICE) if is_confirmed(device) else ():
         with suppress(*_TRY_LATER):
             _greet_device(peer_id, device)
 
@@ -104,26 +109,26 @@ def _was_lent_again(peer_id: str, device: Device) -> bool:
     """Whether another device of ours lent us tokens although we have a range. It met the person
     anew, so they may have withdrawn our range.
     """
-    held = load_record(HeldWindow, WINDOW_OUT, peer_id, device.vault)
+    held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
     """The lock of the invite to name, unless an earlier hello is known to have arrived."""
     peer_id = peer_key(to.contact.person.id, to.key.device)
-    held = load_record(HeldWindow, WINDOW_OUT, peer_id, device.vault)
+    held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
     token = device.vault.get(FIRST_TOKEN, peer_id)
-    return None if token is None else lock_of(Secret(token))
+    return None if token is None else token_hash(Secret(token))
 
 
 def greet_one(to: Addressee, invite_lock: bytes | None, device: Device) -> EnvelopeId:
     """Put a hello with a new token range into the outbox; return the envelope's id."""
-    have_session(to, device)
+    ensure_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
-    hello = Hello(who_am_i(device).card, issued.seed, issued.first, invite_lock)
-    outer = plain_outer(device)
+    hello = Hello(own_device(device).card, issued.seed, issued.first, invite_lock)
+    outer = outer_without_content(device)
     write_letter(hello, to, outer, device)
     peer_id, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
     device.vault.put(GREETED, peer_id, b"%d" % int(now.timestamp()))
@@ -142,7 +147,7 @@ def top_up_ranges(device: Device) -> None:
     Ranges of devices that are on no list any more are withdrawn. The letters are in the outbox
     afterwards; devices that cannot be told now are told next time.
     """
-    withdraw_lapsed(device)
+    withdraw_expired(device)
     for peer_id, issued in list(issued_ranges(device)):
         person, key = (bytes.fromhex(part) for part in peer_id.split())
         to = addressee_of(PersonId(person), DeviceId(key), device)
@@ -156,12 +161,12 @@ def top_up_ranges(device: Device) -> None:
                     task(issued, peer_id, to, device)
 
 
-RangeTask = Callable[[GivenWindow, str, Addressee, Device], None]
+RangeTask = Callable[[IssuedRange, str, Addressee, Device], None]
 
 
-def _task_for(issued: GivenWindow, to: Addressee, device: Device) -> RangeTask | None:
+def _task_for(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
     """What to do with a range now."""
-    heads = to.contact.person.head, who_am_i(device).person.head
+    heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at
     too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
     too_long = issued.until - issued.first >= WINDOW_SPAN
@@ -177,22 +182,22 @@ def _was_issued_in_future(age: timedelta, device: Device) -> bool:
     Not if the clock may be behind now: the replaced range would expire as soon as the clock is
     right.
     """
-    return age < -LONGEST_ON_ITS_WAY and not is_clock_odd(device)
+    return age < -MAX_TIME_IN_TRANSIT and not is_clock_implausible(device)
 
 
-def _is_top_up_earned(issued: GivenWindow, device: Device) -> bool:
+def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
     """Whether most of the last tokens were used, or the last top-up is a while ago. Otherwise a
     device that skips tokens would make us register more and more, with padding each time.
     """
     told_at = issued.told_at or issued.made_at
-    return issued.used_count >= WINDOW_LOW or not is_lately(told_at, _TOP_UP_WAIT, device)
+    return issued.used_count >= WINDOW_LOW or not is_recent(told_at, _TOP_UP_WAIT, device)
 
 
-def _replace_range(issued: GivenWindow, _: str, to: Addressee, device: Device) -> None:
+def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:
     _send_tokens(issue_range(to.contact.person, to.key.device, device), issued.until, to, device)
 
 
-def _extend_range(issued: GivenWindow, peer_id: str, to: Addressee, device: Device) -> None:
+def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Device) -> None:
     end = issued.next_unused + WINDOW_TOKENS
     extended = replace(
         extend_range(issued, peer_id, end, device),
@@ -204,6 +209,6 @@ def _extend_range(issued: GivenWindow, peer_id: str, to: Addressee, device: Devi
     _send_tokens(extended, issued.next_unused, to, device)
 
 
-def _send_tokens(issued: GivenWindow, first: int, to: Addressee, device: Device) -> None:
-    have_session(to, device)
-    write_letter(WindowNote(issued.seed, first), to, plain_outer(device), device)
+def _send_tokens(issued: IssuedRange, first: int, to: Addressee, device: Device) -> None:
+    ensure_session(to, device)
+    write_letter(TokenRangeNote(issued.seed, first), to, outer_without_content(device), device)

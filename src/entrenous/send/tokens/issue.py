@@ -25,13 +25,13 @@ from entrenous.base.limits import (
     WINDOW_TOKENS,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import lock_of
+from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
-from entrenous.device.identities import who_am_i
+from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     BATCH,
-    CHORE,
+    RELAY_TASK,
     WINDOW_IN,
     WINDOW_OLD,
     WITHDRAW,
@@ -40,41 +40,46 @@ from entrenous.device.vault_tables import (
     peer_key,
     store_record,
 )
-from entrenous.send.clock_sanity import LONGEST_ON_ITS_WAY, believed_now, is_clock_odd, this_second
+from entrenous.send.clock_sanity import (
+    MAX_TIME_IN_TRANSIT,
+    is_clock_implausible,
+    this_second,
+    trusted_time,
+)
 from entrenous.send.tokens.token_ranges import (
-    GivenWindow,
-    Promise,
-    RetiredWindow,
-    Telling,
-    Withdrawal,
+    IssuedRange,
+    QueuedRegistration,
+    RegistrationBatch,
+    RetiredRange,
+    TokenWithdrawal,
 )
 from entrenous.wire.relay_nouns import TokenBatch
 
 _RETIRED_VALIDITY: Final = timedelta(days=OLD_WINDOW_DAYS)
 
 
-def issue_range(person: Person, key: DeviceId, device: Device) -> GivenWindow:
+def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     """Issue a new token range to a device; its previous range stays valid for some days.
 
     Call it in the transaction that writes the letter with the range. Indexes continue from the
     previous range, so that an index identifies its range.
     """
     peer_id, now = peer_key(person.id, key), this_second(device)
-    previous = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    previous = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
     if previous is not None:
         _retire(previous, peer_id, device)
     first = 0 if previous is None else previous.until
     end = first + WINDOW_TOKENS
-    issued = GivenWindow(
+    issued = IssuedRange(
         *(Secret(device.dice.token(32)), first, first, end, end, now),
-        *(person.head, who_am_i(device).person.head),
+        *(person.head, own_device(device).person.head),
     )
     queue_registration(issued, range(first, end), person.id, device)
     store_record(issued, WINDOW_IN, peer_id, device.vault)
     return issued
 
 
-def extend_range(issued: GivenWindow, peer_id: str, until: int, device: Device) -> GivenWindow:
+def extend_range(issued: IssuedRange, peer_id: str, until: int, device: Device) -> IssuedRange:
     """Extend a range up to index ``until``; a range is never shortened."""
     person = PersonId(bytes.fromhex(peer_id.split(maxsplit=1)[0]))
     queue_registration(issued, range(issued.until, until), person, device)
@@ -84,17 +89,17 @@ def extend_range(issued: GivenWindow, peer_id: str, until: int, device: Device) 
 
 
 def queue_registration(
-    issued: GivenWindow, indexes: range, person: PersonId, device: Device
+    issued: IssuedRange, indexes: range, person: PersonId, device: Device
 ) -> None:
     """Queue these tokens for registration with the next batch."""
     if indexes:
-        registration = Promise(person, issued.seed, indexes.start, indexes.stop)
-        store_record(registration, CHORE, _last(issued.seed, indexes).hex(), device.vault)
+        registration = QueuedRegistration(person, issued.seed, indexes.start, indexes.stop)
+        store_record(registration, RELAY_TASK, _last(issued.seed, indexes).hex(), device.vault)
 
 
-def needed(issued: GivenWindow) -> bytes:
+def last_token_lock(issued: IssuedRange) -> bytes:
     """The lock of the last token that a letter about this range hands out."""
-    return lock_of(send_token(issued.seed, issued.handed_out - 1))
+    return token_hash(send_token(issued.seed, issued.handed_out - 1))
 
 
 def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: Device) -> None:
@@ -105,7 +110,7 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     withdrawn together can be linked.
     """
     peer_id = peer_key(person, key)
-    issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    issued = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
     if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
     if index < issued.next_unused:
@@ -127,15 +132,15 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     store_record(noted, WINDOW_IN, peer_id, device.vault)
 
 
-def take_tokens_back(person: PersonId, device: Device) -> tuple[bytes, ...]:
+def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     """Withdraw all tokens issued to a person; return the locks that outbox items may wait for. Call
     it in a transaction; the relay is told with the next relay tasks.
     """
     keys = device.vault.keys(WINDOW_IN, person.hex())
     needs = []
     for key in keys:
-        issued = load_record(GivenWindow, WINDOW_IN, key, device.vault)
-        needs.append(needed(issued) if issued else b"")
+        issued = load_record(IssuedRange, WINDOW_IN, key, device.vault)
+        needs.append(last_token_lock(issued) if issued else b"")
         withdraw_range(key, device)
     for key in device.vault.keys(WINDOW_OLD, person.hex()):
         _withdraw_old(key, device)
@@ -143,7 +148,7 @@ def take_tokens_back(person: PersonId, device: Device) -> tuple[bytes, ...]:
 
 
 def withdraw_range(peer_id: str, device: Device) -> None:
-    issued = load_record(GivenWindow, WINDOW_IN, peer_id, device.vault)
+    issued = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
     if issued is not None:
         _withdraw(issued.seed, range(issued.first, issued.until), device)
         device.vault.drop(WINDOW_IN, peer_id)
@@ -151,29 +156,29 @@ def withdraw_range(peer_id: str, device: Device) -> None:
         _withdraw_old(key, device)
 
 
-def withdraw_lapsed(device: Device) -> None:
+def withdraw_expired(device: Device) -> None:
     """Withdraw replaced ranges whose days are over. If a clock that was far ahead set the date, the
     days start now.
     """
-    now, trusted_now = device.clock.now(), believed_now(device)
+    now, trusted_now = device.clock.now(), trusted_time(device)
     for key in device.vault.keys(WINDOW_OLD):
-        retired = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
+        retired = load_record(RetiredRange, WINDOW_OLD, key, device.vault)
         if retired is None:
             continue
-        too_far = retired.drop_at - now > _RETIRED_VALIDITY + LONGEST_ON_ITS_WAY
+        too_far = retired.drop_at - now > _RETIRED_VALIDITY + MAX_TIME_IN_TRANSIT
         if retired.drop_at <= trusted_now:
             with device.vault.together():
                 _withdraw_old(key, device)
-        elif too_far and not is_clock_odd(device):
+        elif too_far and not is_clock_implausible(device):
             retired = replace(retired, drop_at=now + _RETIRED_VALIDITY)
             store_record(retired, WINDOW_OLD, key, device.vault)
 
 
-def forget_given(device: Device) -> None:
+def forget_issued_tokens(device: Device) -> None:
     """Forget every issued token, at a relay that we leave; call it in a transaction. New ranges
     start at the index where the old ones ended.
     """
-    for table in (CHORE, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
+    for table in (RELAY_TASK, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
         for key in device.vault.keys(table):
             device.vault.drop(table, key)
     for key, issued in list(issued_ranges(device)):
@@ -182,10 +187,10 @@ def forget_given(device: Device) -> None:
         store_record(ended, WINDOW_IN, key, device.vault)
 
 
-def issued_ranges(device: Device) -> Iterator[tuple[str, GivenWindow]]:
+def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
     """Yield every issued range with the ``peer_key`` of its device."""
     for key in device.vault.keys(WINDOW_IN):
-        issued = load_record(GivenWindow, WINDOW_IN, key, device.vault)
+        issued = load_record(IssuedRange, WINDOW_IN, key, device.vault)
         if issued is not None:
             yield key, issued
 
@@ -195,15 +200,15 @@ def count_retired(peer_id: str, device: Device) -> int:
     return len(device.vault.keys(WINDOW_OLD, peer_id))
 
 
-def _retire(issued: GivenWindow, peer_id: str, device: Device) -> None:
+def _retire(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = this_second(device) + _RETIRED_VALIDITY
-    retired = RetiredWindow(issued.seed, issued.first, issued.until, drop_at)
-    name = lock_of(send_token(issued.seed, issued.first)).hex()
+    retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
+    name = token_hash(send_token(issued.seed, issued.first)).hex()
     store_record(retired, WINDOW_OLD, f"{peer_id} {name}", device.vault)
 
 
 def _withdraw_old(key: str, device: Device) -> None:
-    retired = load_record(RetiredWindow, WINDOW_OLD, key, device.vault)
+    retired = load_record(RetiredRange, WINDOW_OLD, key, device.vault)
     if retired is not None:
         _withdraw(retired.seed, range(retired.first, retired.until), device)
     device.vault.drop(WINDOW_OLD, key)
@@ -212,14 +217,14 @@ def _withdraw_old(key: str, device: Device) -> None:
 def _withdraw(seed: Secret, indexes: range, device: Device) -> None:
     for key, registration in _queued_registrations(device).items():
         if registration.seed == seed:
-            device.vault.drop(CHORE, key)
+            device.vault.drop(RELAY_TASK, key)
     for start in range(indexes.start, indexes.stop, TOKEN_BATCH_MAX):
         part = range(start, min(start + TOKEN_BATCH_MAX, indexes.stop))
         _queue_withdrawal(seed, part, device)
 
 
 def _queue_withdrawal(seed: Secret, part: range, device: Device) -> None:
-    withdrawal = Withdrawal(seed, part.start, part.stop)
+    withdrawal = TokenWithdrawal(seed, part.start, part.stop)
     store_record(withdrawal, WITHDRAW, _last(seed, part).hex(), device.vault)
 
 
@@ -232,17 +237,17 @@ def _runs(indexes: Sequence[int]) -> Iterator[range]:
             start = place
 
 
-def locks_of(tokens: Promise | Withdrawal) -> Iterator[bytes]:
+def locks_of(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
     """The locks of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
-    return (lock_of(send_token(tokens.seed, index)) for index in indexes)
+    return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 
 
 def _last(seed: Secret, indexes: range) -> bytes:
-    return lock_of(send_token(seed, indexes[-1]))
+    return token_hash(send_token(seed, indexes[-1]))
 
 
-Tokens = TypeVar("Tokens", Promise, Withdrawal)
+Tokens = TypeVar("Tokens", QueuedRegistration, TokenWithdrawal)
 _PEOPLE_MIN: Final = 2  # a batch for fewer people is recognizable, so it gets more padding
 _COVER_PEOPLE: Final = 4  # people who get further tokens as well
 _COVER_TOKENS: Final = 4  # at least so many tokens each
@@ -284,20 +289,23 @@ def _send_batches(device: Device) -> None:
 
 
 def _send_batch(key: str, device: Device) -> None:
-    pending, home = load_record(Telling, BATCH, key, device.vault), who_am_i(device).home
+    pending, home = (
+        load_record(RegistrationBatch, BATCH, key, device.vault),
+        own_device(device).home,
+    )
     if pending is None:
         return
     device.courier.change_tokens(home.relay_url, home.mailbox, home.owner, pending.batch)
     with device.vault.together():
         for registration in pending.promises:
-            device.vault.drop(CHORE, registration)
+            device.vault.drop(RELAY_TASK, registration)
         for withdrawal in pending.withdrawals:
             _record_withdrawn(withdrawal, device)
         device.vault.drop(BATCH, key)
 
 
 def _record_withdrawn(key: str, device: Device) -> None:
-    done = load_record(Withdrawal, WITHDRAW, key, device.vault)
+    done = load_record(TokenWithdrawal, WITHDRAW, key, device.vault)
     if done is not None:
         store_record(replace(done, told_at=device.clock.now()), WITHDRAWN, key, device.vault)
     device.vault.drop(WITHDRAW, key)
@@ -318,32 +326,40 @@ def _assemble(device: Device) -> bool:
         drop=_padded(withdrawals.values(), 0, device),
         expires_at=_expiry(device),
     )
-    store_record(Telling(batch, tuple(registrations), tuple(withdrawals)), BATCH, "0", device.vault)
+    store_record(
+        RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), BATCH, "0", device.vault
+    )
     return True
 
 
 def _split_batches(device: Device) -> None:
     """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
-    refused = [load_record(Telling, BATCH, key, device.vault) for key in device.vault.keys(BATCH)]
+    refused = [
+        load_record(RegistrationBatch, BATCH, key, device.vault) for key in device.vault.keys(BATCH)
+    ]
     for key in device.vault.keys(BATCH):
         device.vault.drop(BATCH, key)
-    waiting, laid = _queued_withdrawals(device), list[Telling]()
+    waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
     withdrawn_locks = frozenset(lock for one in waiting.values() for lock in locks_of(one))
-    until, later = _expiry(device), list[Telling]()
+    until, later = _expiry(device), list[RegistrationBatch]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
-            laid.append(Telling(TokenBatch((), one.batch.drop, until), (), one.withdrawals))
-        promises = tuple(key for key in one.promises if device.vault.get(CHORE, key) is not None)
+            laid.append(
+                RegistrationBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
+            )
+        promises = tuple(
+            key for key in one.promises if device.vault.get(RELAY_TASK, key) is not None
+        )
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
             add = _fill_up(kept, 0, device)
-            later.append(Telling(TokenBatch(add, (), until), promises, ()))
+            later.append(RegistrationBatch(TokenBatch(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
         withdrawals = _fitting_in_batch(waiting)
         drop = _padded(withdrawals.values(), 0, device)
-        laid.append(Telling(TokenBatch((), drop, until), (), tuple(withdrawals)))
+        laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
         store_record(pending, BATCH, f"{order:06d}", device.vault)
@@ -355,16 +371,17 @@ def _expiry(device: Device) -> datetime:
     return end.replace(hour=0, minute=0, second=0)
 
 
-def _queued_registrations(device: Device) -> dict[str, Promise]:
+def _queued_registrations(device: Device) -> dict[str, QueuedRegistration]:
     found = (
-        (key, load_record(Promise, CHORE, key, device.vault)) for key in device.vault.keys(CHORE)
+        (key, load_record(QueuedRegistration, RELAY_TASK, key, device.vault))
+        for key in device.vault.keys(RELAY_TASK)
     )
     return {key: one for key, one in found if one is not None}
 
 
-def _queued_withdrawals(device: Device) -> dict[str, Withdrawal]:
+def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
     keys = device.vault.keys(WITHDRAW)
-    found = ((key, load_record(Withdrawal, WITHDRAW, key, device.vault)) for key in keys)
+    found = ((key, load_record(TokenWithdrawal, WITHDRAW, key, device.vault)) for key in keys)
     return {key: one for key, one in found if one is not None}
 
 

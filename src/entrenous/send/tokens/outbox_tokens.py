@@ -12,16 +12,16 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import NO_TOKEN
 from entrenous.device.vault_tables import CONTACT, load_record
-from entrenous.send.clock_sanity import believed_now
+from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.outbox import OutboxItem
-from entrenous.send.tokens.token_ranges import HeldWindow
+from entrenous.send.tokens.token_ranges import HeldRange
 from entrenous.send.tokens.use import (
     Token,
     first_token_for,
-    held_window,
-    keeps_last,
+    held_range,
+    is_last_reserved,
+    token_mailbox,
     use_held,
-    where_tokens_hold,
 )
 
 #: Tokens of a range that are left to letters with indexes: from these its issuer sees how many were
@@ -42,8 +42,8 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     """
     if item.peer is None:
         return item
-    held = held_window(item.peer, device)
-    if had_none(item):
+    held = held_range(item.peer, device)
+    if has_no_token(item):
         return _with_first(item, item.peer, held, device)
     if item.index is None or held.seed is None:
         return item
@@ -52,12 +52,12 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     return _with_another(item, item.peer, held, device)
 
 
-def had_none(item: OutboxItem) -> bool:
+def has_no_token(item: OutboxItem) -> bool:
     """Whether the item was written when we had no token for that device."""
     return item.index is None and item.token == NO_TOKEN
 
 
-def once_more(item: OutboxItem, device: Device) -> OutboxItem | None:
+def without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     """The item without its refused token, to wait for another one; None if it must be dropped.
 
     Only a lent token is replaced: the device that lent it may be lost, and its tokens with it. A
@@ -65,34 +65,34 @@ def once_more(item: OutboxItem, device: Device) -> OutboxItem | None:
     """
     if item.peer is None or item.index is None:
         return None
-    held = held_window(item.peer, device)
+    held = held_range(item.peer, device)
     if held.seed is not None or held.old is not None:
         return None
     return replace(item, token=NO_TOKEN, index=None)
 
 
 def _with_first(
-    item: OutboxItem, peer_id: str, held: HeldWindow, device: Device
+    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
 ) -> OutboxItem | None:
-    if item.envelope.expires_at <= believed_now(device):
+    if item.envelope.expires_at <= trusted_time(device):
         raise WaitedTooLong
-    valid_at = where_tokens_hold(peer_id, held, device)
+    valid_at = token_mailbox(peer_id, held, device)
     if valid_at is None:
         return None
     if item.blobs and valid_at != _mailbox_of(item):
         raise WrongToken
     if held.seed is not None and held.next >= held.until - _RESERVED_TOKENS:
         return None
-    if keeps_last(peer_id, held, device):
+    if is_last_reserved(peer_id, held, device):
         return None
     token = use_held(peer_id, held, device) or _first_token(peer_id, device)
     return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
 
 
 def _with_another(
-    item: OutboxItem, peer_id: str, held: HeldWindow, device: Device
+    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
 ) -> OutboxItem | None:
-    valid_at = where_tokens_hold(peer_id, held, device)
+    valid_at = token_mailbox(peer_id, held, device)
     is_there = valid_at == _mailbox_of(item)
     if valid_at is None or (item.blobs and not is_there):
         return item
@@ -122,7 +122,7 @@ def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
     return item.relay_url, item.envelope.mailbox
 
 
-def _is_still_valid(item: OutboxItem, held: HeldWindow, device: Device, *, is_there: bool) -> bool:
+def _is_still_valid(item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool) -> bool:
     """Whether a token outside the current range is still accepted: at the current mailbox for some
     days, at the former one if it was registered there at all.
     """

@@ -11,7 +11,7 @@ from entrenous.wire.relay_nouns import TokenBatch
 
 
 @dataclass(frozen=True, slots=True)
-class GivenWindow:
+class IssuedRange:
     """A token range issued to one device of another person.
 
     Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
@@ -36,7 +36,7 @@ class GivenWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class RetiredWindow:
+class RetiredRange:
     """A replaced range that we issued; its remaining tokens are withdrawn at ``drop_at``."""
 
     seed: Secret
@@ -46,7 +46,7 @@ class RetiredWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class OldWindow:
+class ReplacedRange:
     """A replaced range that we were given, valid until ``lapses_at``."""
 
     seed: Secret
@@ -63,7 +63,7 @@ class LentToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TokenMailbox:
     """A device's mailbox in an older list of its person than the newest, and the head of that list.
 
     The device reads that mailbox until it has moved, and for some days more. ``head`` is None for
@@ -76,7 +76,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldWindow:
+class HeldRange:
     """The tokens for writing to one device of another person.
 
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
@@ -89,14 +89,14 @@ class HeldWindow:
     seed: Secret | None = None
     next: int = 0
     until: int = 0
-    old: OldWindow | None = None
+    old: ReplacedRange | None = None
     lent: tuple[LentToken, ...] = ()
     told_by: int = 0
-    place: Place | None = None
+    place: TokenMailbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ToldWindow:
+class AnnouncedRange:
     """A range received in the letter with this counter, written under the device list ``under``."""
 
     person: PersonId
@@ -108,7 +108,7 @@ class ToldWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class QueuedRegistration:
     """Tokens from index ``first`` to below ``until`` that wait to be registered, and for whom."""
 
     person: PersonId
@@ -118,7 +118,7 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawal:
+class TokenWithdrawal:
     """Tokens to be withdrawn; ``told_at`` is when our relay was told."""
 
     seed: Secret
@@ -128,7 +128,7 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class RegistrationBatch:
     """A batch for our relay, and the vault keys of the records that it settles."""
 
     batch: TokenBatch

@@ -13,7 +13,7 @@ from entrenous.base.identity import Contact, DeviceKey, DeviceList, Head, Person
 from entrenous.base.limits import OLD_WINDOW_DAYS, WINDOW_TOKENS
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.statements import heads_of
+from entrenous.crypto.statements import list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     IDENTITY,
@@ -21,7 +21,7 @@ from entrenous.device.identities import (
     Identity,
     KnownList,
     OnThisMachine,
-    known_card,
+    known_key_bundle,
     refuse_local_address,
 )
 from entrenous.device.vault_tables import (
@@ -37,7 +37,13 @@ from entrenous.device.vault_tables import (
     store_record,
 )
 from entrenous.send.letter.letter_nouns import Header
-from entrenous.send.tokens.token_ranges import HeldWindow, LentToken, OldWindow, Place, ToldWindow
+from entrenous.send.tokens.token_ranges import (
+    AnnouncedRange,
+    HeldRange,
+    LentToken,
+    ReplacedRange,
+    TokenMailbox,
+)
 from entrenous.wire.key_bundle import read_card
 
 
@@ -74,7 +80,7 @@ def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     Raises:
         WrongToken: we have none; the relay is not asked.
     """
-    held = held_window(peer_key(contact.person.id, key), device)
+    held = held_range(peer_key(contact.person.id, key), device)
     if held.seed is not None:
         return send_token(held.seed, held.next)
     token = held.lent[0].token if held.lent else first_token_for(contact, key, device)
@@ -88,13 +94,13 @@ def use_token(contact: Contact, key: DeviceId, device: Device, *, greets: bool =
     last lent token is reserved for the letter that ``greets``: the answer to it brings a range.
     """
     peer_id = peer_key(contact.person.id, key)
-    held = held_window(peer_id, device)
-    if keeps_last(peer_id, held, device) and not greets:
+    held = held_range(peer_id, device)
+    if is_last_reserved(peer_id, held, device) and not greets:
         return Token(NO_TOKEN, None)
     return use_held(peer_id, held, device) or Token(first_token_for(contact, key, device), None)
 
 
-def use_held(peer_id: str, held: HeldWindow, device: Device) -> Token | None:
+def use_held(peer_id: str, held: HeldRange, device: Device) -> Token | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
         store_record(replace(held, next=held.next + 1), WINDOW_OUT, peer_id, device.vault)
@@ -106,12 +112,12 @@ def use_held(peer_id: str, held: HeldWindow, device: Device) -> Token | None:
 
 
 def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
-    held = held_window(peer_key(contact.person.id, key), device)
+    held = held_range(peer_key(contact.person.id, key), device)
     has_held = held.seed is not None or bool(held.lent)
     return has_held or first_token_for(contact, key, device) != NO_TOKEN
 
 
-def take_window(header: Header, seed: Secret, first: int, device: Device) -> None:
+def receive_range(header: Header, seed: Secret, first: int, device: Device) -> None:
     """Store the range that the sender of a letter gives us: a new one, or more of the current one.
 
     A different range in an older letter than the current one's has expired already. The tokens are
@@ -121,31 +127,33 @@ def take_window(header: Header, seed: Secret, first: int, device: Device) -> Non
         OnThisMachine: the device was on this machine.
     """
     under = Head(header.from_epoch, header.from_head)
-    told = ToldWindow(header.from_person, header.from_device, seed, first, header.counter, under)
+    told = AnnouncedRange(
+        header.from_person, header.from_device, seed, first, header.counter, under
+    )
     peer_id = peer_key(told.person, told.device)
-    if not is_ahead(told, device):
+    if not is_under_unknown_list(told, device):
         _store_range(told, peer_id, device)
         return
-    waiting = load_record(ToldWindow, WINDOW_TOLD, peer_id, device.vault)
+    waiting = load_record(AnnouncedRange, WINDOW_TOLD, peer_id, device.vault)
     if waiting is None or waiting.counter < told.counter:
         store_record(told, WINDOW_TOLD, peer_id, device.vault)
 
 
-def take_told(person: PersonId, device: Device) -> None:
+def receive_waiting_ranges(person: PersonId, device: Device) -> None:
     """Store waiting ranges whose device list is known now; call it in the transaction that stores
     the list.
     """
     for peer_id in device.vault.keys(WINDOW_TOLD, person.hex()):
-        told = load_record(ToldWindow, WINDOW_TOLD, peer_id, device.vault)
-        if told is not None and not is_ahead(told, device):
+        told = load_record(AnnouncedRange, WINDOW_TOLD, peer_id, device.vault)
+        if told is not None and not is_under_unknown_list(told, device):
             device.vault.drop(WINDOW_TOLD, peer_id)
             with suppress(OnThisMachine):  # nothing of it was stored
-                if agrees(told, device):
+                if is_under_known_list(told, device):
                     _store_range(told, peer_id, device)
 
 
-def _store_range(told: ToldWindow, peer_id: str, device: Device) -> None:
-    held, until = held_window(peer_id, device), told.first + WINDOW_TOKENS
+def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
+    held, until = held_range(peer_id, device), told.first + WINDOW_TOKENS
     if held.seed == told.seed:
         # Indexes between two ranges that do not meet are not registered.
         next_index = held.next if told.first <= held.until else max(held.next, told.first)
@@ -154,11 +162,11 @@ def _store_range(told: ToldWindow, peer_id: str, device: Device) -> None:
         return
     else:
         old, place = _as_old_range(held, device), mailbox_under_list(told, held.place, device)
-        held = HeldWindow(told.seed, told.first, until, old, told_by=told.counter, place=place)
+        held = HeldRange(told.seed, told.first, until, old, told_by=told.counter, place=place)
     store_record(held, WINDOW_OUT, peer_id, device.vault)
 
 
-def take_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
+def write_by_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
     """From now on write to this person with an invite's token, until they give us a range."""
     forget_tokens_of(person, device)
     keep_first_token(person, key, token, device)
@@ -177,7 +185,7 @@ def lend_tokens(
     them.
     """
     peer_id = peer_key(person, key)
-    held = held_window(peer_id, device)
+    held = held_range(peer_id, device)
     if held.seed is None or held.place:
         return ()
     until = min(held.next + count, held.until)
@@ -186,18 +194,20 @@ def lend_tokens(
     return lent
 
 
-def take_lent(person: PersonId, key: DeviceId, lent: tuple[LentToken, ...], device: Device) -> None:
+def receive_lent_tokens(
+    person: PersonId, key: DeviceId, lent: tuple[LentToken, ...], device: Device
+) -> None:
     """Store tokens lent by another device of ours, valid where the device is listed."""
     peer_id = peer_key(person, key)
-    held = held_window(peer_id, device)
+    held = held_range(peer_id, device)
     place = held.place if held.seed is not None or held.lent else None
     kept = (*held.lent, *lent)[-_LENT_MAX:]
     store_record(replace(held, lent=kept, place=place), WINDOW_OUT, peer_id, device.vault)
 
 
-def lacks_window(person: PersonId, key: DeviceId, device: Device) -> bool:
+def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
     """Whether a device has not given us a range yet; lent tokens may not suffice."""
-    return held_window(peer_key(person, key), device).seed is None
+    return held_range(peer_key(person, key), device).seed is None
 
 
 def drop_refused(peer_id: str, device: Device) -> bool:
@@ -206,23 +216,23 @@ def drop_refused(peer_id: str, device: Device) -> bool:
     The device that lent it may be lost. If tokens were lent since a range was given, the range is
     dropped instead: its issuer may have forgotten us.
     """
-    held = held_window(peer_id, device)
+    held = held_range(peer_id, device)
     if not held.lent:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    store_record(HeldWindow(lent=lent, place=place), WINDOW_OUT, peer_id, device.vault)
+    store_record(HeldRange(lent=lent, place=place), WINDOW_OUT, peer_id, device.vault)
     return True
 
 
 def drop_lent(peer_id: str, device: Device) -> None:
     """Drop the lent tokens for a device that has given us a range."""
-    held = held_window(peer_id, device)
+    held = held_range(peer_id, device)
     if held.seed is not None:
         store_record(replace(held, lent=()), WINDOW_OUT, peer_id, device.vault)
 
 
-def keeps_last(peer_id: str, held: HeldWindow, device: Device) -> bool:
+def is_last_reserved(peer_id: str, held: HeldRange, device: Device) -> bool:
     """Whether the only token left is a lent one, and the hello for which it is reserved is
     unwritten.
     """
@@ -230,11 +240,11 @@ def keeps_last(peer_id: str, held: HeldWindow, device: Device) -> bool:
     return is_last and device.vault.get(GREET_DEVICE, peer_id) is not None
 
 
-def _as_old_range(held: HeldWindow, device: Device) -> OldWindow | None:
+def _as_old_range(held: HeldRange, device: Device) -> ReplacedRange | None:
     if held.seed is None:
         return None
     lapses_at = device.clock.now() + timedelta(days=OLD_WINDOW_DAYS)
-    return OldWindow(held.seed, held.until, lapses_at)
+    return ReplacedRange(held.seed, held.until, lapses_at)
 
 
 def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> bool:
@@ -245,7 +255,7 @@ def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> boo
         RelayUnreachable.
     """
     by_device = {
-        key: held_window(peer_key(contact.person.id, key.device), device)
+        key: held_range(peer_key(contact.person.id, key.device), device)
         for key in contact.person.devices
     }
     with_range = {key: held for key, held in by_device.items() if held.seed is not None}
@@ -279,12 +289,12 @@ def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -
     return True
 
 
-def held_window(peer_id: str, device: Device) -> HeldWindow:
+def held_range(peer_id: str, device: Device) -> HeldRange:
     """The tokens for a device, given its ``peer_key``."""
-    return load_record(HeldWindow, WINDOW_OUT, peer_id, device.vault) or HeldWindow()
+    return load_record(HeldRange, WINDOW_OUT, peer_id, device.vault) or HeldRange()
 
 
-def note_moved(before: Person, after: Person, device: Device) -> None:
+def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
     """Record the former mailboxes of devices that a new list has elsewhere: our tokens are valid
     there. Call it in the transaction that stores the list.
     """
@@ -294,15 +304,17 @@ def note_moved(before: Person, after: Person, device: Device) -> None:
         here = after.relay_url, key.mailbox
         was = there.get(key.device, here)
         peer_id = peer_key(after.id, key.device)
-        held = held_window(peer_id, device)
+        held = held_range(peer_id, device)
         has_some = held.seed is not None or held.lent or device.vault.get(FIRST_TOKEN, peer_id)
         if was != here and held.place is None and has_some:
-            store_record(replace(held, place=Place(*was, head)), WINDOW_OUT, peer_id, device.vault)
+            store_record(
+                replace(held, place=TokenMailbox(*was, head)), WINDOW_OUT, peer_id, device.vault
+            )
 
 
-def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> Place | None:
+def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> TokenMailbox | None:
     """Where our tokens for a device are valid; None: where it is listed."""
-    return held_window(peer_key(person, key), device).place
+    return held_range(peer_key(person, key), device).place
 
 
 def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str, MailboxId]:
@@ -311,9 +323,7 @@ def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str,
     return (person.relay_url, key.mailbox) if place is None else (place.relay_url, place.mailbox)
 
 
-def where_tokens_hold(
-    peer_id: str, held: HeldWindow, device: Device
-) -> tuple[str, MailboxId] | None:
+def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, MailboxId] | None:
     """The relay and the mailbox; None if the device is no longer listed."""
     if held.place is not None:
         return held.place.relay_url, held.place.mailbox
@@ -325,7 +335,7 @@ def where_tokens_hold(
     return next(((known.relay_url, key.mailbox) for key in keys if key.device == one), None)
 
 
-def is_ahead(told: ToldWindow, device: Device) -> bool:
+def is_under_unknown_list(told: AnnouncedRange, device: Device) -> bool:
     """Whether a range was given under a list that we do not know yet. The mailbox at which its
     tokens are valid is then unknown, too.
     """
@@ -333,12 +343,14 @@ def is_ahead(told: ToldWindow, device: Device) -> bool:
     return person is not None and told.under.epoch > person.epoch
 
 
-def agrees(told: ToldWindow, device: Device) -> bool:
+def is_under_known_list(told: AnnouncedRange, device: Device) -> bool:
     """Whether we know the list under which the range was given."""
     return told.under in _heads_of(told.person, device)
 
 
-def mailbox_under_list(told: ToldWindow, known: Place | None, device: Device) -> Place | None:
+def mailbox_under_list(
+    told: AnnouncedRange, known: TokenMailbox | None, device: Device
+) -> TokenMailbox | None:
     """The mailbox of a device by the list under which it gave a range; None: where it is listed
     now. If that list is too old to be known, the result is ``known``.
 
@@ -357,12 +369,12 @@ def mailbox_under_list(told: ToldWindow, known: Place | None, device: Device) ->
     if there is None or there == now.get(told.device):
         return None
     refuse_local_address(listed_then.relay_url, device)  # older lists were not checked when stored
-    return Place(*there, None if _is_us(person.id, device) else told.under)
+    return TokenMailbox(*there, None if _is_us(person.id, device) else told.under)
 
 
 def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
     """The list of this epoch in the newest key bundle of a person, or our own."""
-    card = _own_card(person, device) or known_card(person, device)
+    card = _own_card(person, device) or known_key_bundle(person, device)
     lists = () if card is None else read_card(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
 
@@ -370,7 +382,7 @@ def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
 def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
     own = _own_card(person, device)
     if own is not None:
-        return heads_of(read_card(own).lists)
+        return list_heads(read_card(own).lists)
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     return () if known is None else known.heads
 

@@ -31,9 +31,9 @@ from entrenous.stop.nouns import (
 )
 from entrenous.stop.registration import (
     BadClaim,
-    BankClient,
     ClaimRequest,
     ClaimStatus,
+    GateClient,
     NoSuchClaim,
     NotTheHolder,
 )
@@ -43,7 +43,7 @@ from entrenous.wire.problem_details import MEDIA_TYPE, urn_of
 
 
 @contextmanager
-def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[BankClient]:
+def bank_client(url: str, proxy: Proxy | None = None) -> Iterator[GateClient]:
     """Connect to a platform's gate."""
     with new_client(proxy=proxy) as client:
         yield HttpBankClient(url, client)
@@ -93,9 +93,9 @@ class HttpBankClient:
         """POST /v1/claims; may be repeated with the same holder."""
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
-        if _says(answer, TooFlat):
+        if _is_problem(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
-        if _says(answer, SoundTooQuiet):
+        if _is_problem(answer, SoundTooQuiet):
             raise SoundTooQuiet(needed_s=SOUND_S_MIN)
         return self._claim(answer)
 
@@ -112,7 +112,7 @@ class HttpBankClient:
         answer = self._ask("DELETE", f"/v1/claims/{claim}", bearer)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise NoSuchClaim(claim=claim)
-        if _says(answer, NotTheHolder):
+        if _is_problem(answer, NotTheHolder):
             raise NotTheHolder(claim=claim)
         return self._claim(answer)
 
@@ -171,7 +171,7 @@ def _check_address(url: str) -> None:
         raise NotPrivate(url=url)
 
 
-def _says(answer: _Answer, kind: type[EntrenousError]) -> bool:
+def _is_problem(answer: _Answer, kind: type[EntrenousError]) -> bool:
     """Whether the answer is a problem document (RFC 9457) of that error."""
     return _document(answer).get("type") == urn_of(kind)
 

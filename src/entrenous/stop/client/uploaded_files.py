@@ -20,7 +20,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from entrenous.base.errors import Malformed
-from entrenous.base.picture import Medium, NotAPicture
+from entrenous.base.picture import MediaKind, NotAPicture
 from entrenous.media.file_kind import kind_of, medium_of
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ _TS_PACKETS: Final = ((0, 188), (4, 192), (0, 204), (0, 208))
 def is_media(untrusted_start: bytes) -> bool:
     """Whether a file with these first bytes may be shown or played; reads up to START_BYTES."""
     start = untrusted_start[:START_BYTES]
-    if medium_of(start) is not Medium.PICTURE or start.startswith(_STARTS) or _is_stream(start):
+    if medium_of(start) is not MediaKind.PICTURE or start.startswith(_STARTS) or _is_stream(start):
         return True
     try:
         kind_of(start)

@@ -7,7 +7,7 @@ import typer
 
 from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import read_file
 
 
@@ -32,4 +32,4 @@ def fingerprint(
             }
         )
         return
-    say(f"{found.hex}  (PDQ, quality {found.quality} of 100)")
+    print_line(f"{found.hex}  (PDQ, quality {found.quality} of 100)")

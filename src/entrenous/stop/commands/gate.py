@@ -4,56 +4,58 @@ from typing import Final
 
 import typer
 
-from entrenous.terminal.lazy_commands import LazyGroup, Listed
+from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand
 
 #: The commands of ``entrenous gate``, in the order of its help.
 COMMANDS: Final = {
-    "run": Listed(
+    "run": ListedCommand(
         "entrenous.stop.commands.gate_run",
         "Run a gate: it holds or refuses uploads that match a registered fingerprint.",
     ),
-    "try": Listed(
+    "try": ListedCommand(
         "entrenous.stop.commands.gate_index",
         "Say what the gate would do with a file; the file is not stored.",
     ),
-    "proxy": Listed(
+    "proxy": ListedCommand(
         "entrenous.stop.commands.gate_drop",
         "Forward requests to another server, and ask the gate about each upload.",
     ),
-    "drop": Listed(
+    "drop": ListedCommand(
         "entrenous.stop.commands.gate_drop",
         "Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.",
     ),
-    "status": Listed(
+    "status": ListedCommand(
         "entrenous.stop.commands.gate_status",
         "Count registrations and waiting work, and say what is wrong, if anything is.",
     ),
-    "review": Listed(
+    "review": ListedCommand(
         "entrenous.stop.commands.gate_review",
         "List uploads that wait for a reviewer; look at a case, or decide it. All of it is logged.",
     ),
-    "slow-look": Listed(
+    "slow-look": ListedCommand(
         "entrenous.stop.commands.gate_run",
         "Search accepted uploads for parts of registered ones; a running gate does so by itself.",
     ),
-    "judge": Listed(
+    "judge": ListedCommand(
         "entrenous.stop.commands.gate_run",
         "Judge uploads from standard input until it ends.",
         hidden=True,
     ),
-    "follow": Listed(
+    "follow": ListedCommand(
         "entrenous.connectors.exchange.commands",
         "Fetch each source as often as the gate's settings say, until standard input ends.",
         hidden=True,
     ),
-    "bank": Listed("entrenous.stop.commands.gate_bank", "The banks of fingerprints."),
-    "index": Listed("entrenous.stop.commands.gate_index", "The index of fingerprints."),
-    "partner": Listed("entrenous.stop.commands.gate_bank", "Platforms whose opinions count."),
-    "audit": Listed("entrenous.stop.commands.gate_status", "The log of every change."),
-    "exchange": Listed(
+    "bank": ListedCommand("entrenous.stop.commands.gate_bank", "The banks of fingerprints."),
+    "index": ListedCommand("entrenous.stop.commands.gate_index", "The index of fingerprints."),
+    "partner": ListedCommand(
+        "entrenous.stop.commands.gate_bank", "Platforms whose opinions count."
+    ),
+    "audit": ListedCommand("entrenous.stop.commands.gate_status", "The log of every change."),
+    "exchange": ListedCommand(
         "entrenous.connectors.exchange.commands", "Banks of fingerprints between platforms."
     ),
-    "reviewer": Listed(
+    "reviewer": ListedCommand(
         "entrenous.stop.commands.gate_review", "People who decide about held uploads."
     ),
 }

@@ -18,7 +18,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.partners import add_partner, drop_partner
 from entrenous.stop.store.open_gate import is_gate, open_existing, open_platform
 from entrenous.stop.upload_record import Outcome
-from entrenous.terminal.output import put_json, say, unwrapped
+from entrenous.terminal.output import print_line, put_json, unwrapped
 from entrenous.terminal.output_files import read_file
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the database.")]
@@ -81,15 +81,15 @@ def import_list(
         put_json(answer | ({"looked_back": done.looked_back} if looks_back else {}))
         return
     if is_new:
-        say(f"There was no gate in {unwrapped(str(data))}, so one was made.")
+        print_line(f"There was no gate in {unwrapped(str(data))}, so one was made.")
     there = f"; {done.already} were there already" if done.already else ""
-    say(f"{done.accepted} hashes were added to bank {unwrapped(bank)}{there}.")
+    print_line(f"{done.accepted} hashes were added to bank {unwrapped(bank)}{there}.")
     if shadow:
-        say(_in_words(bank_now))
+        print_line(_in_words(bank_now))
     if looks_back:
-        say(f"{done.looked_back} uploads that were let through now wait for a reviewer.")
+        print_line(f"{done.looked_back} uploads that were let through now wait for a reviewer.")
     for line, why in done.refused:
-        say(f"  line {line} was left out: {unwrapped(why)}")
+        print_line(f"  line {line} was left out: {unwrapped(why)}")
 
 
 def list_banks(data: Data, as_json: AsJson = False) -> None:
@@ -100,7 +100,7 @@ def list_banks(data: Data, as_json: AsJson = False) -> None:
         put_json({"schema": "entrenous/banks/1", "banks": [_as_json(bank) for bank in banks]})
         return
     for bank in banks:
-        say(_in_words(bank))
+        print_line(_in_words(bank))
 
 
 def policy(
@@ -142,9 +142,9 @@ def policy(
         told = {"schema": "entrenous/bank/1", **_as_json(bank)}
         put_json(told | ({"look_backs_due": due} if looks_back else {}))
         return
-    say(_in_words(bank))
+    print_line(_in_words(bank))
     if looks_back:
-        say(f"The running gate compares {due:,} claims with uploads that were let through.")
+        print_line(f"The running gate compares {due:,} claims with uploads that were let through.")
 
 
 def suspend(
@@ -161,7 +161,7 @@ def suspend(
         told = {"claim": ended.id, "kind": ended.kind, "state": ended.state}
         put_json({"schema": "entrenous/claim/1", **told})
         return
-    say(f"Claim {unwrapped(claim)} is {ended.state}: nothing is held or refused for it.")
+    print_line(f"Claim {unwrapped(claim)} is {ended.state}: nothing is held or refused for it.")
 
 
 def _as_json(bank: Bank) -> dict[str, object]:
@@ -193,7 +193,7 @@ def add(
     """Let a platform's opinions on claims count; its operator gives you the key."""
     with open_existing(data) as (platform, _):
         partner = add_partner(name, key, platform)
-    say(f"{partner.name} is known by its key {partner.key.hex()}.")
+    print_line(f"{partner.name} is known by its key {partner.key.hex()}.")
 
 
 def drop(
@@ -203,7 +203,7 @@ def drop(
     """Accept no more opinions from a platform; its earlier ones stay."""
     with open_existing(data) as (platform, _):
         drop_partner(named, platform)
-    say("That platform is no longer a partner.")
+    print_line("That platform is no longer a partner.")
 
 
 def list_partners(data: Data, as_json: AsJson = False) -> None:
@@ -215,4 +215,4 @@ def list_partners(data: Data, as_json: AsJson = False) -> None:
         put_json({"schema": "entrenous/partners/1", "partners": known})
         return
     for one in partners:
-        say(f"{one.name}: {one.key.hex()}")
+        print_line(f"{one.name}: {one.key.hex()}")

@@ -26,7 +26,7 @@ from entrenous.stop.client.gate_answer import (
 )
 from entrenous.stop.client.upload_client import GateClient, hold_unasked
 from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in
-from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.session import BY_FAMILY, YES, session_of
 from entrenous.terminal.typed_input import host_and_port
 
@@ -84,7 +84,7 @@ def proxy(
         if as_json:
             put_json({"schema": "entrenous/gate-proxy/1", "url": url})
         else:
-            say(f"Uploads to {upstream} are checked at {url}. Stop it with Ctrl-C.")
+            print_line(f"Uploads to {upstream} are checked at {url}. Stop it with Ctrl-C.")
 
     serve(app, *host_and_port(listen), announce)
 
@@ -283,7 +283,7 @@ def _tell(answers: Answers, *, as_json: bool) -> None:
         case = f"  case {answer.case}" if answer.case else ""
         would = f"  (a bank in shadow would {answer.would.value})" if answer.would else ""
         shadow = "  (shadow: let through)" if answer.shadow else ""
-        say(f"{name}: {answer.said.value}  {answer.why.value}{case}{would}{shadow}")
+        print_line(f"{name}: {answer.said.value}  {answer.why.value}{case}{would}{shadow}")
     if not answers:
         hint("There is no picture, video or sound in it.")
 

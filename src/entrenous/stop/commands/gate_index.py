@@ -15,12 +15,12 @@ from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
 from entrenous.stop.gate_settings import gate_settings
 from entrenous.stop.index.file_index import FileIndex, condition_of, written_at
-from entrenous.stop.judge.dry_run import judge_dry
+from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.store.open_gate import INDEX, open_existing
 from entrenous.stop.upload_record import Decision
-from entrenous.terminal.output import put_json, say
+from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO
 
@@ -95,10 +95,10 @@ def status(data: Data, as_json: Json = False) -> None:
             }
         )
         return
-    say(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
-    say(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
+    print_line(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
+    print_line(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
     if withdrawn:
-        say("  It still has withdrawn ones, which match nothing, until the next rebuild.")
+        print_line("  It still has withdrawn ones, which match nothing, until the next rebuild.")
 
 
 def rebuild(data: Data, as_json: Json = False) -> None:
@@ -111,7 +111,7 @@ def rebuild(data: Data, as_json: Json = False) -> None:
     if as_json:
         put_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
         return
-    say(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
+    print_line(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
 
 
 def _bits(text: str) -> bytes:
@@ -142,10 +142,12 @@ def _shown(distance: int, claim: Claim, part: bool) -> dict[str, object]:
 
 def _tell(wanted: Sequence[bytes], found: Sequence[list[Found]]) -> None:
     for bits, some in zip(wanted, found, strict=True):
-        say(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
+        print_line(f"{bits.hex()}: {len(some) or 'no'} {'match' if len(some) == 1 else 'matches'}")
         for distance, claim, part in some:
             kind = " (a part)" if part else ""
-            say(f"  {distance} bits: {claim.state} claim {claim.id} in bank {claim.bank}{kind}")
+            print_line(
+                f"  {distance} bits: {claim.state} claim {claim.id} in bank {claim.bank}{kind}"
+            )
 
 
 def try_upload(
@@ -161,16 +163,16 @@ def try_upload(
     # As in a running gate, so that the time excludes what uploads do not wait for.
     with open_existing(data, serves=True) as (platform, _):
         began = time.perf_counter()
-        decision = judge_dry(untrusted, platform, deep=deep)
+        decision = dry_run(untrusted, platform, deep=deep)
         took_ms = round(1000 * (time.perf_counter() - began), 1)
     if as_json:
         put_json(_as_json(decision, took_ms))
         return
-    say(f"It would be answered: {decision.outcome}.")
+    print_line(f"It would be answered: {decision.outcome}.")
     if decision.would is not None:
-        say(f"  Without shadow mode: {decision.would}.")
+        print_line(f"  Without shadow mode: {decision.would}.")
     for match in decision.matches:
-        say(f"  bank {match.bank}, {match.distance} of 256 bits apart: {match.how}")
+        print_line(f"  bank {match.bank}, {match.distance} of 256 bits apart: {match.how}")
 
 
 def _as_json(decision: Decision, took_ms: float) -> dict[str, object]:

@@ -28,7 +28,7 @@ from entrenous.stop.commands.gate_drop import settings_from_options
 from entrenous.stop.registration import MATCHING
 from entrenous.stop.review import add_reviewer
 from entrenous.stop.store.open_gate import open_existing
-from entrenous.terminal.output import hint, put_json, rfc3339_utc, say, unwrapped
+from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc, unwrapped
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
 
@@ -45,11 +45,11 @@ def add(name: Name, data: Data, as_json: AsJson = False) -> None:
     if as_json:
         put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "token": token})
         return
-    say(f"{name} may look at held uploads and decide.")
-    say(f"  Their token, shown only now: {token}")
-    say("  It is for this person only: the log names them for each decision and view.")
+    print_line(f"{name} may look at held uploads and decide.")
+    print_line(f"  Their token, shown only now: {token}")
+    print_line("  It is for this person only: the log names them for each decision and view.")
     if confirmers == 1:
-        say("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
+        print_line("  One person confirms here. With two, set confirmers = 2 in gate.toml.")
 
 
 def list_reviewers(data: Data, as_json: AsJson = False) -> None:
@@ -62,10 +62,10 @@ def list_reviewers(data: Data, as_json: AsJson = False) -> None:
         put_json({"schema": schema, "reviewers": shown, "confirmers": confirmers})
         return
     for one in known:
-        say(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
+        print_line(f"{one.name}: added {one.added_at:%Y-%m-%d %H:%M} UTC")
     if not known:
-        say("Only the holder of the operator's token decides here.")
-    say("One person confirms." if confirmers == 1 else "Two people confirm.")
+        print_line("Only the holder of the operator's token decides here.")
+    print_line("One person confirms." if confirmers == 1 else "Two people confirm.")
 
 
 def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
@@ -75,7 +75,7 @@ def remove(name: Name, data: Data, as_json: AsJson = False) -> None:
     if as_json:
         put_json({"schema": "entrenous/gate-reviewer/1", "reviewer": name, "removed": True})
         return
-    say(f"{name} can no longer decide. What they decided stays.")
+    print_line(f"{name} can no longer decide. What they decided stays.")
 
 
 _LOCAL_URL: Final = "http://127.0.0.1"  # placeholder for the application in this process
@@ -183,7 +183,7 @@ def _list(client: ReviewClient, after: str, limit: int, *, as_json: bool) -> Non
         )  # fmt: skip
         return
     for line in _in_words(first, found, more=queue.next is not None, all_asked=not after):
-        say(unwrapped(line) if not line.startswith(" ") else f"  {unwrapped(line)}")
+        print_line(unwrapped(line) if not line.startswith(" ") else f"  {unwrapped(line)}")
 
 
 def _in_words(
@@ -248,7 +248,7 @@ def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: b
         put_json({"schema": schema, "case": case, "file": str(out), "clear": clear})
         return
     what = "the upload itself, as it came" if clear else "small, grey and blurred"
-    say(f"{out} has case {case}: {what}. The log records that you asked for it.")
+    print_line(f"{out} has case {case}: {what}. The log records that you asked for it.")
 
 
 def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
@@ -269,13 +269,13 @@ def _told(review: ShownReview, *, as_json: bool) -> None:
         put_json(msgspec.to_builtins(review))
         return
     if review.state == "waiting":
-        say(f"Case {review.case} waits for a second person, who has to confirm it too.")
+        print_line(f"Case {review.case} waits for a second person, who has to confirm it too.")
         return
-    say(f"Case {review.case} is {review.state}.")
+    print_line(f"Case {review.case} is {review.state}.")
     if review.also:
-        say(f"  {len(review.also):,} like it were decided with it.")
+        print_line(f"  {len(review.also):,} like it were decided with it.")
     if review.state == "confirmed" and (why := _why_not_refused(review)):
-        say(f"  {why}")
+        print_line(f"  {why}")
 
 
 def _why_not_refused(review: ShownReview) -> str:

@@ -14,14 +14,14 @@ import typer
 
 from entrenous.base.errors import EntrenousError
 from entrenous.media.sandbox.confinement import (
-    QUESTIONS,
+    REQUEST_FD,
     keep_freed_memory,
     read_from,
-    set_answers_apart,
+    reserve_answer_fd,
     write_to,
 )
 from entrenous.serving.http_server import ServeOptions, serve
-from entrenous.serving.server_process import LogKind, collect_seldom, start_log
+from entrenous.serving.server_process import LogKind, start_log, tune_garbage_collection
 from entrenous.serving.tls import Certificate
 from entrenous.stop.commands.gate_status import NO_APPEAL
 from entrenous.stop.gate_settings import SLOW_LOOK_PROCESSES_MAX, GateFront, gate_settings
@@ -30,8 +30,8 @@ from entrenous.stop.judge.deferred_scan import run_deferred_scan
 from entrenous.stop.judge.judge_pool import (
     READY,
     JudgePool,
-    kept_running,
-    processors,
+    keep_running,
+    processor_count,
     read_judge_request,
     use_fork_exec,
     write_answer,
@@ -45,7 +45,7 @@ from entrenous.stop.store.open_gate import (
     open_platform,
     token_file,
 )
-from entrenous.terminal.output import hint, put_json, say
+from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import host_and_port
 
@@ -108,19 +108,21 @@ def run(
             platform = without_slow_looks(platform)
         if platform.limits.slow_looks > 0:
             count = _slow_looks_at_once(data)
-            opened.enter_context(kept_running(slow_look_command(data), count=count))
+            opened.enter_context(keep_running(slow_look_command(data), count=count))
         if gate_settings(data).fetch_minutes:
-            opened.enter_context(kept_running(follow_command(data)))
+            opened.enter_context(keep_running(follow_command(data)))
 
         def announce(url: str) -> None:
             shown = _shown(tokens) if show_tokens else {}
             if as_json:
                 put_json({"schema": "entrenous/gate/1", "url": url, **_files(data), **shown})
                 return
-            say(f"The gate serves at {url}. Stop it with Ctrl-C.")
-            say(f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token.")
+            print_line(f"The gate serves at {url}. Stop it with Ctrl-C.")
+            print_line(
+                f"  Its tokens are in {data}: operator.token, uploader.token, metrics.token."
+            )
             for name, token in shown.items():
-                say(f"  {name}: {token}")
+                print_line(f"  {name}: {token}")
 
         beside = _judges(data, judges, slow_look=slow_look)
         app = session_of(context).apps["gate"](platform, tokens, beside, front)
@@ -137,7 +139,7 @@ def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | N
     """The pool of judges; None on a machine with one processor, where it gains nothing."""
     count = wanted
     if count is None:
-        count = min(processors() + 1, _JUDGES_MAX) if processors() > 1 else 0
+        count = min(processor_count() + 1, _JUDGES_MAX) if processor_count() > 1 else 0
     return JudgePool(judge_command(data, slow_look=slow_look), count) if count else None
 
 
@@ -165,7 +167,7 @@ def _slow_looks_at_once(data: Path) -> int:
     while uploads leave processors idle.
     """
     wanted = gate_settings(data).slow_look_processes
-    return wanted or min(max(1, processors() // 2), SLOW_LOOK_PROCESSES_MAX)
+    return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
 def _files(data: Path) -> dict[str, str]:
@@ -184,12 +186,12 @@ def judge(
     """Judge uploads from standard input until it ends."""
     # A service manager sends SIGTERM to all processes, but the gate still waits for answers.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    answers = set_answers_apart()
+    answers = reserve_answer_fd()
     keep_freed_memory()
     use_fork_exec()
     with open_platform(data, serves=True) as (opened, _):
         platform = opened if slow_look else without_slow_looks(opened)
-        collect_seldom()
+        tune_garbage_collection()
         write_to(answers, READY)
         while _judge_one(platform, answers):
             pass
@@ -197,7 +199,7 @@ def judge(
 
 def _judge_one(platform: Platform, answers: int) -> bool:
     """Judge one upload; False at the end of input. No reference to it is kept while waiting."""
-    asked = read_judge_request(partial(read_from, QUESTIONS))
+    asked = read_judge_request(partial(read_from, REQUEST_FD))
     if asked is None:
         return False
     upload, reference, publishes = asked
@@ -232,7 +234,7 @@ def slow_look(
         made = 0
         while run_deferred_scan(platform):
             made += 1
-        say(f"Uploads searched: {made}.")
+        print_line(f"Uploads searched: {made}.")
 
 
 def _scan_until_end(platform: Platform) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import several
-from entrenous.base.files import folder_errors, open_to_others
+from entrenous.base.copies import join_names
+from entrenous.base.files import files_readable_by_others, folder_errors
 from entrenous.serving.host_checks import is_private
 from entrenous.stop.audit import rows_of, verify_log
 from entrenous.stop.commands.gate_bank import AsJson, Data
@@ -21,7 +21,7 @@ from entrenous.stop.nouns import AuditRow, GateFigures, Head, ShadowCell
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import figures_of, undecryptable_uploads
 from entrenous.stop.store.open_gate import INDEX, front_of, open_existing
-from entrenous.terminal.output import put_json, rfc3339_utc, say
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 
 NO_APPEAL: Final = (
     "People whose uploads are refused get a case number but no link to appeal: set appeal_url in"
@@ -65,11 +65,11 @@ def status(data: Data, as_json: AsJson = False) -> None:
         put_json({**_as_json(standing, file), "in_shadow": in_shadow, "wrong": wrong})
         return
     if in_shadow:
-        say(IN_SHADOW)
+        print_line(IN_SHADOW)
     for line in (*_in_words(standing, file), *_shadow_in_words(standing)):
-        say(line)
+        print_line(line)
     for line in wrong or ["Nothing is wrong."]:
-        say(line)
+        print_line(line)
 
 
 def _index_file(data: Path) -> _IndexFile:
@@ -132,9 +132,11 @@ def _exposed_files(data: Path) -> Iterator[str]:
     if is_private(data):
         return
     is_plain = gate_settings(data).database is None
-    files = [file for file in open_to_others(data) if not (is_plain and file == data / FILE)]
+    files = [
+        file for file in files_readable_by_others(data) if not (is_plain and file == data / FILE)
+    ]
     if files:
-        named = several([str(file.relative_to(data)) for file in files])
+        named = join_names([str(file.relative_to(data)) for file in files])
         yield f"Others may read or change {named}: chmod -R go= {data}"
 
 
@@ -229,8 +231,8 @@ def verify(
     if as_json:
         put_json({"schema": "entrenous/audit/1", "rows": found.number, "head": str(found)})
         return
-    say(f"The log is intact; it has {found.number} rows. Note its head elsewhere:")
-    say(f"  {found}")
+    print_line(f"The log is intact; it has {found.number} rows. Note its head elsewhere:")
+    print_line(f"  {found}")
 
 
 def show(
@@ -252,9 +254,9 @@ def show(
         return
     for row in shown:
         details = "".join(f" {name}={value}" for name, value in sorted(row.details.items()))
-        say(f"{row.number} {rfc3339_utc(row.at)} {row.what}: {row.of}{details}")
+        print_line(f"{row.number} {rfc3339_utc(row.at)} {row.what}: {row.of}{details}")
     if more:
-        say(f"There are more: --after {shown[-1].number}")
+        print_line(f"There are more: --after {shown[-1].number}")
 
 
 def _audit_as_json(row: AuditRow) -> dict[str, object]:

@@ -12,9 +12,9 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import Proxy
-from entrenous.base.errors import EntrenousError, Unreachable, of_file
-from entrenous.base.picture import Medium
-from entrenous.device.commands import device_of
+from entrenous.base.errors import EntrenousError, Unreachable, about_file
+from entrenous.base.picture import MediaKind
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.fingerprint.nouns import (
@@ -30,20 +30,20 @@ from entrenous.fingerprint.nouns import (
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.client.registration_client import bank_client
 from entrenous.stop.protect import (
-    ask_again,
+    delete_protection,
+    find_active_registration,
+    find_protection,
     fingerprint_file,
-    forget,
     originals_of,
-    protection_called,
     protections,
-    registered_already,
+    refresh_protection,
 )
 from entrenous.stop.protect import protect as protect_protect
 from entrenous.stop.protect import unprotect as withdraw
 from entrenous.stop.registration import (
-    BankClient,
     ClaimState,
     Consent,
+    GateClient,
     NoSuchClaim,
     NotAgreed,
     NothingToProtect,
@@ -51,8 +51,8 @@ from entrenous.stop.registration import (
     Protection,
     TooYoung,
 )
-from entrenous.terminal.media_files import naming, read_media
-from entrenous.terminal.output import hint, put_json, say, unwrapped
+from entrenous.terminal.media_files import name_file_on_error, read_media
+from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.session import session_of
 
 _PICTURE: Final = (
@@ -94,11 +94,11 @@ _SOUND: Final = (
 )
 
 
-def show_what_leaves(medium: Medium, consent: Consent) -> str:
+def show_what_leaves(medium: MediaKind, consent: Consent) -> str:
     """Explain what the fingerprints of such a file reveal, before they leave."""
-    if medium is Medium.PICTURE:
+    if medium is MediaKind.PICTURE:
         return _PICTURE + (_PARTS if consent.parts else "")
-    if medium is Medium.SOUND:
+    if medium is MediaKind.SOUND:
         return _SOUND
     edges = _EDGES if consent.parts else ""
     return _VIDEO + edges + (_ITS_SOUND if consent.sound else "")
@@ -169,10 +169,10 @@ class FileRegistrar:
     """
 
     consent: Consent
-    gate: BankClient
+    gate: GateClient
     device: Device
     asks: bool = True
-    answers: dict[Medium, bool] = field(default_factory=dict)
+    answers: dict[MediaKind, bool] = field(default_factory=dict)
     made: list[Protection] = field(default_factory=list)
     left_out: list[EntrenousError] = field(default_factory=list)
 
@@ -186,11 +186,11 @@ class FileRegistrar:
         medium = medium_of(untrusted_data)
         if not self._agreed(medium):
             raise NotAgreed
-        with of_file(0):
+        with about_file(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
-        if medium is Medium.CLIP:
+        if medium is MediaKind.CLIP:
             hint(_describe_video(what))
-        before = registered_already(what, self.gate, self.device)
+        before = find_active_registration(what, self.gate, self.device)
         if before is not None:
             hint(
                 "You have already registered this there, as the following claim. Nothing was sent."
@@ -198,7 +198,7 @@ class FileRegistrar:
         self.made.append(before or protect_protect(what, self.gate, self.device))
         return self.made[-1]
 
-    def _agreed(self, medium: Medium) -> bool:
+    def _agreed(self, medium: MediaKind) -> bool:
         """Explain and ask once for each kind of file."""
         if medium not in self.answers:
             hint(show_what_leaves(medium, self.consent))
@@ -285,10 +285,10 @@ def protect(
     looks = embedding and ask_to_send_embedding()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     proxy = session_of(context).settings.proxy
-    with device_of(context) as device, bank_client(gate, proxy) as client:
+    with opened_device(context) as device, bank_client(gate, proxy) as client:
         desk = FileRegistrar(consent, client, device, asks=not yes)
         if data is not None:
-            with naming([] if file is None else [file]):
+            with name_file_on_error([] if file is None else [file]):
                 made = desk.register(data)
             _tell(made, as_json=as_json)
         elif message is not None:
@@ -318,20 +318,21 @@ def unprotect(
     context: typer.Context,
     claim: str,
     off_list: Annotated[
-        bool, typer.Option("--forget", help="Off the list, if no platform ever confirmed it.")
+        bool,
+        typer.Option("--delete_protection", help="Off the list, if no platform ever confirmed it."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Withdraw a registration; it acts at once."""
-    with device_of(context) as device:
-        protection = protection_called(claim, device)
+    with opened_device(context) as device:
+        protection = find_protection(claim, device)
         try:
             proxy = session_of(context).settings.proxy
             with bank_client(protection.gate_url, proxy) as client:
                 protection = withdraw(protection, client, device)
         except EntrenousError as why:
             if off_list and protection.state is None:  # a confirmed one needs the token to end it
-                forget(protection, device)
+                delete_protection(protection, device)
                 _tell_forgotten(protection, as_json=as_json)
                 return
             _hint_after_failure(protection, why)
@@ -359,22 +360,26 @@ def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
         return
-    say(f"claim {protection.claim} at {protection.gate_url}: off your list, never confirmed")
-    say("if the platform heard of it after all, it stops that file until somebody there ends it:")
-    say(f"write to them and name the claim {protection.claim}, so note it down")
+    print_line(f"claim {protection.claim} at {protection.gate_url}: off your list, never confirmed")
+    print_line(
+        "if the platform heard of it after all, it stops that file until somebody there ends it:"
+    )
+    print_line(f"write to them and name the claim {protection.claim}, so note it down")
 
 
 def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
-    with device_of(context) as device:
+    with opened_device(context) as device:
         noted = protections(device)
         known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
     if as_json:
         _tell_all(known, as_json=True)
         return
     for one in known:
-        say(f"{one.claim}  {_KINDS.get(one.kind, one.kind)}, {_state(one)}  at {one.gate_url}")
+        print_line(
+            f"{one.claim}  {_KINDS.get(one.kind, one.kind)}, {_state(one)}  at {one.gate_url}"
+        )
     if not known:
-        say("Nothing registered yet.")
+        print_line("Nothing registered yet.")
 
 
 def _current_states(
@@ -394,13 +399,13 @@ def _current_states(
 
 
 def _answer(
-    one: Protection, client_of: Callable[[str], BankClient], silent: Counter[str], device: Device
+    one: Protection, client_of: Callable[[str], GateClient], silent: Counter[str], device: Device
 ) -> Protection:
     if one.gate_url in silent:
         silent[one.gate_url] += 1
         return one
     try:
-        return ask_again(one, client_of(one.gate_url), device)
+        return refresh_protection(one, client_of(one.gate_url), device)
     except NoSuchClaim:
         hint(f"{one.gate_url} has no claim {one.claim}.")
     except EntrenousError as error:
@@ -423,9 +428,9 @@ def _tell(protection: Protection, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection)})
     else:
-        say(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
+        print_line(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
         if protection.state is not ClaimState.WITHDRAWN:
-            say(f"take it back at any time: entrenous unprotect {protection.claim}")
+            print_line(f"take it back at any time: entrenous unprotect {protection.claim}")
 
 
 def _tell_all(made: Sequence[Protection], *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.program import this_program
-from entrenous.stop.banks import banks_as_they_act
+from entrenous.stop.banks import effective_banks
 from entrenous.stop.http.access import GateAccess, require_figures, require_operator
 from entrenous.stop.http.answers import PRIVATE, on_bug, on_error, on_hang_up, on_http_error
 from entrenous.stop.http.background_work import (
@@ -56,7 +56,7 @@ def gate_app(
     """
     meters = GateMetrics(look)
     uploads, claims = Uploads.of(platform, access, judges), Claims.of(platform)
-    uploads.judged = partial(meters.judged, banks=partial(banks_as_they_act, platform))
+    uploads.judged = partial(meters.judged, banks=partial(effective_banks, platform))
     reviews = Reviews(platform, access, meters.reviewed)
 
     async def status(request: Request) -> Response:

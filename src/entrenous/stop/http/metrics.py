@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrenous.base.identifiers import BankName
 from entrenous.base.program import this_program
-from entrenous.stop.nouns import Bank, GateFigures, IndexStanding, even
+from entrenous.stop.nouns import Bank, GateFigures, IndexSize, even_distance
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -25,7 +25,7 @@ _QUANTILES: Final = (0.5, 0.95, 0.99)
 _COUNT_AGAIN_S: Final = 60.0  # counting rows takes a while in a large database
 UPLOAD: Final = "upload"
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-Snapshot = tuple[GateFigures, IndexStanding | None]
+Snapshot = tuple[GateFigures, IndexSize | None]
 
 
 class GateMetrics:
@@ -71,7 +71,7 @@ class GateMetrics:
                 least = nearest.get(match.bank, match.distance)
                 nearest[match.bank] = min(least, match.distance)
         for bank, distance in nearest.items():
-            self._shadow.labels(bank, decision.would.value, str(even(distance))).inc()
+            self._shadow.labels(bank, decision.would.value, str(even_distance(distance))).inc()
 
     def reviewed(self, review: Review, state: ReviewState) -> None:
         """Count a reviewer's decision, and the cases that were decided with it."""
@@ -199,7 +199,7 @@ def _median(standing: GateFigures) -> Metric:
     return told
 
 
-def _index(standing: GateFigures, index: IndexStanding) -> Iterator[Metric]:
+def _index(standing: GateFigures, index: IndexSize) -> Iterator[Metric]:
     hashes = GaugeMetricFamily(
         "entrenous_gate_index_hashes", "What the index knows.", labels=("where",)
     )

@@ -24,7 +24,14 @@ from entrenous.stop.http.access import (
 from entrenous.stop.http.answers import PRIVATE, review_for_operator
 from entrenous.stop.http.request_body import read_body
 from entrenous.stop.platform import Platform
-from entrenous.stop.review import Shown, blurred_view, clear_upload, confirm, next_review, release
+from entrenous.stop.review import (
+    Shown,
+    blurred_view,
+    confirm,
+    next_review,
+    release,
+    unblurred_upload,
+)
 from entrenous.stop.upload_record import Review, ReviewState
 
 PUBLISHED_MAX: Final = 200  # per page
@@ -112,7 +119,7 @@ class Reviews:
     async def held_upload(self, request: Request) -> Response:
         """The original bytes."""
         by = await self._reviewer(request)
-        data = await run_in_threadpool(clear_upload, case_in(request), by, self.platform)
+        data = await run_in_threadpool(unblurred_upload, case_in(request), by, self.platform)
         return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)
 
     async def _reviewer(self, request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from entrenous.base.picture import Medium
+from entrenous.base.picture import MediaKind
 from entrenous.base.secret import Secret
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.http.access import (
@@ -27,9 +27,9 @@ from entrenous.stop.http.access import (
 from entrenous.stop.http.answers import PRIVATE, appeal_answer, decision_for
 from entrenous.stop.http.background_work import run_after_answer
 from entrenous.stop.http.request_body import read_upload
-from entrenous.stop.judge.decide import appeal, decide_upload, is_kept, keep_held, secret_hash
-from entrenous.stop.judge.judge_pool import JudgePool, processors
-from entrenous.stop.judge.look_back import tidy
+from entrenous.stop.judge.decide import appeal, decide_upload, keep_bytes, keeps_bytes, secret_hash
+from entrenous.stop.judge.judge_pool import JudgePool, processor_count
+from entrenous.stop.judge.look_back import delete_expired
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, Publishes
@@ -66,7 +66,7 @@ class Uploads:
         quarter.
         """
         most = access.uploads_at_once
-        at_once, waiting = min(most, processors() + 1), most
+        at_once, waiting = min(most, processor_count() + 1), most
         if judges is not None:
             at_once, waiting = judges.most, max(most, 2 * judges.most)  # bodies keep judges busy
         deciding = anyio.CapacityLimiter(at_once)
@@ -92,7 +92,7 @@ class Uploads:
             if role is not Role.OPERATOR:
                 sent = replace(sent, reference="")
             data, reference = sent.untrusted_data, sent.reference
-            if medium_of(data) is Medium.PICTURE:
+            if medium_of(data) is MediaKind.PICTURE:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     self.judges.wanted()  # a second concurrent picture: start the judges
                 async with _wait_for_place(self.deciding):
@@ -156,12 +156,12 @@ class Uploads:
             self.judged(decision)
         else:
             await run_after_answer(self.judged, decision)  # queries which banks are in shadow mode
-        if is_kept(decision, self.platform):
-            await run_after_answer(keep_held, decision, untrusted_data, self.platform)
+        if keeps_bytes(decision, self.platform):
+            await run_after_answer(keep_bytes, decision, untrusted_data, self.platform)
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
         if hour != self.tidied:
             self.tidied = hour
-            await run_after_answer(tidy, self.platform)
+            await run_after_answer(delete_expired, self.platform)
 
 
 @asynccontextmanager

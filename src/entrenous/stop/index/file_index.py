@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from entrenous.fingerprint.multi_index import Searchable
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import (
     Base,
     BaseVerifier,
@@ -26,7 +26,7 @@ from entrenous.stop.index.base_file import (
     write_lock,
 )
 from entrenous.stop.index.snapshot import Ask, IndexSnapshot
-from entrenous.stop.nouns import IndexStanding
+from entrenous.stop.nouns import IndexSize
 from entrenous.stop.stores import BankStore
 
 _LATER_MAX: Final = 32_768  # scanned in 0.03 ms
@@ -69,7 +69,7 @@ class FileIndex:
         self._known, self._reread = IndexSnapshot.nothing(), BaseVerifier(self._bases)
         self._use(self._bases)
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all within 31 bits, after catching up."""
         return self._catch_up().near(hashes, part=part, ask=self._map)
 
@@ -147,11 +147,11 @@ class FileIndex:
         size = sum(base.size_bytes for base in self._bases)
         return IndexState(known.whole.count, known.parts.count, count, size)
 
-    def standing(self) -> IndexStanding:
+    def standing(self) -> IndexSize:
         """Return the present state for a gate's figures."""
         state = self.state()
         at = min(base.written_at for base in self._bases)
-        return IndexStanding(state.in_base, state.later, state.base_bytes, at)
+        return IndexSize(state.in_base, state.later, state.base_bytes, at)
 
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:

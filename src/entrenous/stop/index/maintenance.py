@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from entrenous.base.errors import EntrenousError
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.stores import BankStore
 
@@ -34,7 +34,7 @@ class MaintainedIndex:
         )
         self._thread.start()
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all within 31 bits, after catching up."""
         return self.index.near(hashes, part=part)
 
@@ -110,7 +110,7 @@ class LazyIndex:
         self._index: MaintainedIndex | None = None
         self._lock = threading.Lock()
 
-    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         """Return all within 31 bits, after catching up."""
         return self.opened().near(hashes, part=part)
 

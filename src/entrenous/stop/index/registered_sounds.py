@@ -41,7 +41,7 @@ class _Sounds:
 
 
 @dataclass(slots=True)
-class FollowingSounds:
+class RegisteredSounds:
     """The bank's sounds: a sorted base, and later ones. May be used by several threads.
 
     Each look-up works on the sounds known when it began.

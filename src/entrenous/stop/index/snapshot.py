@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from entrenous.base.limits import PDQ_RADIUS
 from entrenous.fingerprint.linear_scan import Pairs, ScanIndex, Words, as_words
 from entrenous.fingerprint.multi_index import Searchable, searchable
-from entrenous.fingerprint.nouns import Near
+from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import UNDIVIDED, Shard, highest_number, not_in_base, rows_of
 from entrenous.stop.nouns import Entry
 
@@ -34,7 +34,7 @@ class Kind:
     def count(self) -> int:
         return sum(one.entries.size for one in (*self.bases, self.later))
 
-    def near(self, wanted: Words, ask: Ask = map) -> list[Near]:
+    def near(self, wanted: Words, ask: Ask = map) -> list[NearHash]:
         """Return all within 31 bits.
 
         ``ask`` maps the search over the shards, one after the other or at the same time.
@@ -69,7 +69,7 @@ class IndexSnapshot:
     parts: Kind
     seen: int
     upto: tuple[int, ...]
-    asked: dict[tuple[bytes, ...], list[Near]] = field(default_factory=dict, init=False)
+    asked: dict[tuple[bytes, ...], list[NearHash]] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, *bases: tuple[Searchable, Searchable]) -> Self:
@@ -91,7 +91,7 @@ class IndexSnapshot:
         """How many hashes are not in the base."""
         return self.whole.later.entries.size + self.parts.later.entries.size
 
-    def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[Near]:
+    def near(self, hashes: Sequence[bytes], *, part: bool, ask: Ask = map) -> list[NearHash]:
         """Return all within 31 bits."""
         if part:
             return self.parts.near(as_words(hashes), ask)

@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
-from entrenous.fingerprint.nouns import MOMENT_MS, Alike, Match, Near, VideoLook
+from entrenous.fingerprint.nouns import MOMENT_MS, Alike, Match, NearHash, VideoLook
 from entrenous.stop.judge.weigh import Hit
 from entrenous.stop.registration import Claim
 
@@ -58,7 +58,7 @@ class _ViewMatches:
 
 def video_hits(
     look: VideoLook,
-    near: Iterable[Near],
+    near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
@@ -85,7 +85,7 @@ def video_hits(
 
 def trimmed_hits(
     look: VideoLook,
-    near: Iterable[Near],
+    near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
@@ -114,7 +114,7 @@ def trimmed_hits(
 
 def _by_view(
     look: VideoLook,
-    near: Iterable[Near],
+    near: Iterable[NearHash],
     places: Mapping[int, Sequence[Place]],
     radius: Mapping[BankName, int],
 ) -> list[_ViewMatches]:

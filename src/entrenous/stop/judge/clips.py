@@ -25,13 +25,19 @@ from entrenous.fingerprint.nouns import (
     SOUND_WORDS_MAX,
     Alike,
     HeardAs,
-    Near,
+    NearHash,
     SoundPrint,
     VideoLook,
 )
 from entrenous.fingerprint.pdq import UPRIGHT
 from entrenous.fingerprint.sound_index import AS_IT_IS, is_too_quiet, sound_look
-from entrenous.fingerprint.video_hash import LOOKED_AT, NEIGHBOUR_BITS, NO_BARS, apart, video_look
+from entrenous.fingerprint.video_hash import (
+    LOOKED_AT,
+    NEIGHBOUR_BITS,
+    NO_BARS,
+    differing_bits,
+    video_look,
+)
 from entrenous.stop.judge.clip_matches import Place, sound_hits, trimmed_hits, video_hits
 from entrenous.stop.judge.weigh import Hit
 from entrenous.stop.nouns import RELEASED, Bank
@@ -108,7 +114,7 @@ def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
     upright = [view for view in seen.look.views if view.how in (UPRIGHT, NO_BARS)]
     kept = list[bytes]()
     for bits in upright[-1].hashes if upright else ():
-        if not kept or apart(bits, kept[-1]) > NEIGHBOUR_BITS:
+        if not kept or differing_bits(bits, kept[-1]) > NEIGHBOUR_BITS:
             kept.append(bits)
     step = max(1, -(-len(kept) // FRAMES_KEPT_MAX))
     return tuple(kept[::step])
@@ -162,7 +168,7 @@ def _scan_sound(untrusted_data: bytes, platform: Platform) -> tuple[HeardAs, ...
     return tuple(HeardAs(one.how, one.words.astype(">u4").tobytes()) for one in views)
 
 
-def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[Near]:
+def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterator[NearHash]:
     for start in range(0, len(hashes), _AT_ONCE):
         for one in platform.index.near(hashes[start : start + _AT_ONCE], part=part):
             yield replace(one, query=one.query + start)

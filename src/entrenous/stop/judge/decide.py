@@ -19,12 +19,12 @@ from entrenous.base.audio_video import (
     SoundTooLong,
 )
 from entrenous.base.identifiers import BankName
-from entrenous.base.picture import CutShort, DecoderGaveUp, Medium, Picture
+from entrenous.base.picture import CutShort, DecoderGaveUp, MediaKind, Picture
 from entrenous.base.secret import Secret
-from entrenous.fingerprint.nouns import Match, Near, SoundPrint
+from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import medium_of
 from entrenous.stop.judge.clip_matches import Place
-from entrenous.stop.judge.scan import Seen, Views, first_scan, second_scan
+from entrenous.stop.judge.scan import HashViews, Views, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
     best_entry,
@@ -40,7 +40,7 @@ from entrenous.stop.upload_record import (
     Appeal,
     Decision,
     Found,
-    LateFind,
+    LateMatch,
     Outcome,
     Publishes,
     Release,
@@ -82,7 +82,9 @@ UNREAD: Final = (
     *(ClipBroken, ClipCutShort, ClipTooLong, FramesUnknown),
     *(SoundBroken, SoundTooLong),
 )
-_NearView = tuple[Near, str, bool]  # a registered hash near a view, the view's edits, is it a part
+_NearView = tuple[
+    NearHash, str, bool
+]  # a registered hash near a view, the view's edits, is it a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def judge_upload(
         BankUnreachable: no decision could be made; publish nothing.
     """
     decision = decide_upload(untrusted_data, platform, reference, publishes)
-    keep_held(decision, untrusted_data, platform)
+    keep_bytes(decision, untrusted_data, platform)
     return decision
 
 
@@ -143,7 +145,7 @@ def decide_upload(
     sha256 = hashlib.sha256(untrusted_data).digest()
     upload = _Upload(untrusted_data, reference, sha256, publishes)
     try:
-        if medium_of(untrusted_data) is not Medium.PICTURE:
+        if medium_of(untrusted_data) is not MediaKind.PICTURE:
             return _decide_clip(upload, platform)
         picture, seen = first_scan(untrusted_data, platform)
     except UNREAD:
@@ -153,7 +155,7 @@ def decide_upload(
     return _decide(picture, seen, upload, platform)
 
 
-def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
+def keep_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
     """Keep the bytes of an upload, if there is room: for the reviewer or for the deferred scan.
 
     Waiting uploads of a flood become one item.
@@ -165,7 +167,7 @@ def keep_held(decision: Decision, untrusted_data: bytes, platform: Platform) -> 
         platform.reviews.keep_for_slow_look(case, untrusted_data, limits.slow_looks)
 
 
-def is_kept(decision: Decision, platform: Platform) -> bool:
+def keeps_bytes(decision: Decision, platform: Platform) -> bool:
     """Whether :func:`keep_held` has anything to do."""
     return _waits(decision) or (_is_public(decision) and platform.limits.slow_looks > 0)
 
@@ -192,7 +194,9 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
     return decision
 
 
-def _second_scan(untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform) -> Seen:
+def _second_scan(
+    untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform
+) -> HashViews:
     """Scan for parts; return nothing if the upload cannot be decoded once more.
 
     The whole picture was scanned already, and the deferred scan looks for parts too.
@@ -262,22 +266,24 @@ def _hold_accepted(
     platform: Platform,
 ) -> None:
     if _is_public(decision) and (shown := to_review(found, banks)) is not None:
-        find = LateFind(decision.case, *shown)
+        find = LateMatch(decision.case, *shown)
         platform.reviews.hold_late(find, platform.limits.held_per_hash)
 
 
-def find(views_of_upload: Seen, platform: Platform, *, part: bool) -> Iterator[Hit]:
+def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> Iterator[Hit]:
     """Yield every match of a claim with one of these views, within its bank's radius."""
     return (hit for _, hit in find_entries(views_of_upload, platform, part=part))
 
 
-def find_entries(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[tuple[int, Hit]]:
+def find_entries(
+    views_of_upload: HashViews, platform: Platform, *, part: bool
+) -> list[tuple[int, Hit]]:
     """Return the matches of :func:`find`, each with the number of the registered hash."""
     near_views = _near(views_of_upload, platform, part=part)
     return _hits(near_views, platform)[0] if near_views else []
 
 
-def _near(views_of_upload: Seen, platform: Platform, *, part: bool) -> list[_NearView]:
+def _near(views_of_upload: HashViews, platform: Platform, *, part: bool) -> list[_NearView]:
     if not views_of_upload:
         return []
     near = platform.index.near([bits for _, bits in views_of_upload], part=part)
@@ -305,7 +311,7 @@ def _hits(
     return found, banks
 
 
-def _match(near: Near, how: str, claim: Claim, *, part: bool) -> Match:
+def _match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
     return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
 
 

@@ -15,19 +15,34 @@ import numpy as np
 
 from entrenous.base.limits import PART_QUALITY_MIN, PDQ_QUALITY_MIN
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.borders import insides, thumbnail
-from entrenous.fingerprint.crops import FAR, SLIGHT, box_spectra, same, trimmed, turned_back, wider
+from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
+from entrenous.fingerprint.crops import (
+    FAR,
+    SLIGHT,
+    box_spectra,
+    enlarged_spectra,
+    registered_window_spectra,
+    rotations,
+    trimmed_spectra,
+)
 from entrenous.fingerprint.embedding import level_share, square, windows
 from entrenous.fingerprint.nouns import Likeness, Match, NearEmbedding
-from entrenous.fingerprint.overlaid_text import without_writing
-from entrenous.fingerprint.pdq import TURNS, UPRIGHT, Floats, seen_pixels, to_bits, turn
+from entrenous.fingerprint.overlaid_text import spectra_without_text
+from entrenous.fingerprint.pdq import (
+    TURNS,
+    UPRIGHT,
+    Floats,
+    pixels_on_white,
+    spectrum_orientations,
+    to_bits,
+)
 from entrenous.fingerprint.screenshots import SIDE_PX_MIN, boxes, usual_boxes
 from entrenous.stop.judge.decide import file_releases, find_entries
 from entrenous.stop.judge.look_back import LEASE, days_ahead
 from entrenous.stop.judge.scan import (
     PART,
     UNBORDERED,
-    Seen,
+    HashViews,
     describe_edits,
     fast_views,
     split_hashes,
@@ -43,7 +58,7 @@ from entrenous.stop.nouns import RELEASED
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.stores import BankStore
-from entrenous.stop.upload_record import Found, LateFind, Outcome, SlowLook
+from entrenous.stop.upload_record import DeferredScan, Found, LateMatch, Outcome
 
 EDGES: Final = "edges cut off"
 COVERED: Final = "partly covered"
@@ -60,11 +75,11 @@ _OTHERS: Final = tuple(how for how in TURNS if how not in _UPRIGHT)
 class DeferredViews:
     """Views of an upload to look up together, among hashes of parts or of whole pictures."""
 
-    views: Seen
+    views: HashViews
     part: bool
 
 
-def deep_matches(picture: Picture, platform: Platform) -> list[Hit]:
+def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
     """Return the claims that the deferred scan finds, nearest first; each is at most held.
 
     Raises:
@@ -81,7 +96,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     """
     found = [
         (entry, (replace(match, part=True), claim))
-        for some in deep_views(picture, lambda: platform.index.parts() > 0)
+        for some in deferred_views(picture, lambda: platform.index.parts() > 0)
         for entry, (match, claim) in find_entries(some.views, platform, part=some.part)
         if claim.bank != RELEASED
     ]
@@ -90,7 +105,7 @@ def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]
     return found + lookalike_hits(picture, platform.likeness, platform.bank)
 
 
-def deep_views(
+def deferred_views(
     picture: Picture, has_parts: Callable[[], bool] = lambda: True
 ) -> Iterator[DeferredViews]:
     """Yield all views of the deferred scan: some 6,000 of whole pictures, then 13,000 of parts.
@@ -98,38 +113,47 @@ def deep_views(
     Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
     called after the other views were looked up, which updates the index.
     """
-    grey = thumbnail(seen_pixels(picture))
+    grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < SIDE_PX_MIN:
         return
     found = boxes(grey)
     inside = [*found, *usual_boxes(grey)]
     yield _views([(INSIDE, _in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
-    frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in insides(grey)]
+    frames += [(UNBORDERED, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
     for place, (how, frame) in enumerate(frames):
         edges, is_far = describe_edits(UPRIGHT, how, EDGES), place in (0, len(frames) - 1)
         written = [
-            (describe_edits(UPRIGHT, how, WRITTEN_OVER), without_writing(frame, PDQ_QUALITY_MIN))
+            (
+                describe_edits(UPRIGHT, how, WRITTEN_OVER),
+                spectra_without_text(frame, PDQ_QUALITY_MIN),
+            )
         ]
         yield _views(written, part=False)
         # The FAR views include these, in the orientations of _UPRIGHT.
-        yield _views([(edges, wider(frame))], part=False, turns=_OTHERS if is_far else None)
+        yield _views(
+            [(edges, enlarged_spectra(frame))], part=False, turns=_OTHERS if is_far else None
+        )
         if is_far:
-            yield _views([(edges, wider(frame, FAR))], part=False, turns=_UPRIGHT)
-    slight = np.concatenate([wider(one) for one in turned_back(frames[-1][1], SLIGHT)])
+            yield _views([(edges, enlarged_spectra(frame, FAR))], part=False, turns=_UPRIGHT)
+    slight = np.concatenate([enlarged_spectra(one) for one in rotations(frames[-1][1], SLIGHT)])
     yield _views([(describe_edits(UPRIGHT, ASKEW), slight)], part=False, turns=_UPRIGHT)
     if not has_parts():
         return
     for how, frame in frames:
-        yield _views([(describe_edits(UPRIGHT, how, PART), trimmed(frame))], part=True)
+        yield _views([(describe_edits(UPRIGHT, how, PART), trimmed_spectra(frame))], part=True)
         yield _views(
-            [(describe_edits(UPRIGHT, how, COVERED), same(frame))], part=True, turns=_UPRIGHT
+            [(describe_edits(UPRIGHT, how, COVERED), registered_window_spectra(frame))],
+            part=True,
+            turns=_UPRIGHT,
         )
     for a, b, c, d in found[:LIKELIEST]:
-        inner = [(describe_edits(UPRIGHT, INSIDE, PART), trimmed(grey[a:b, c:d]))]
-        inner += [(describe_edits(UPRIGHT, INSIDE, COVERED), same(grey[a:b, c:d]))]
+        inner = [(describe_edits(UPRIGHT, INSIDE, PART), trimmed_spectra(grey[a:b, c:d]))]
+        inner += [
+            (describe_edits(UPRIGHT, INSIDE, COVERED), registered_window_spectra(grey[a:b, c:d]))
+        ]
         yield _views(inner, part=True, turns=_UPRIGHT)
-    askew = trimmed(turned_back(frames[-1][1]))
+    askew = trimmed_spectra(rotations(frames[-1][1]))
     yield _views([(describe_edits(UPRIGHT, ASKEW, PART), askew)], part=True, turns=_UPRIGHT)
 
 
@@ -144,7 +168,7 @@ def _views(
     seen = [
         view
         for done, some in spectra
-        for how, spectrum in turn(some).items()
+        for how, spectrum in spectrum_orientations(some).items()
         if turns is None or how in turns
         for view in split_hashes(describe_edits(how, done), to_bits(spectrum))
     ]
@@ -200,7 +224,7 @@ def cosines_wanted(squares: Sequence[bytes]) -> tuple[float, ...]:
 
 
 def _near(picture: Picture, likeness: Likeness) -> list[NearEmbedding]:
-    pixels = seen_pixels(picture)
+    pixels = pixels_on_white(picture)
     squares = (square(pixels), *windows(pixels))
     seen = likeness.embedder.embed(squares)
     found = likeness.index.alike(seen, cosines_wanted(squares))
@@ -239,7 +263,7 @@ def skip_deferred_scans(platform: Platform) -> int:
     return platform.reviews.skip_slow_looks(platform.clock.now() - BYTES_COME)
 
 
-def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | None:
+def _find(upload: DeferredScan, picture: Picture, platform: Platform) -> LateMatch | None:
     """Return what a person should review, if anything.
 
     Matches are weighed together with those of the whole upload, by which releases are recognized.
@@ -255,4 +279,4 @@ def _find(upload: SlowLook, picture: Picture, platform: Platform) -> LateFind | 
     shown = to_review(found, banks)
     if shown is None:
         return None
-    return LateFind(upload.case, *shown, Found.SLOW_LOOK, seen.bits, sha256)
+    return LateMatch(upload.case, *shown, Found.SLOW_LOOK, seen.bits, sha256)

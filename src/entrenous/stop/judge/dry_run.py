@@ -2,17 +2,17 @@
 
 import hashlib
 
-from entrenous.base.picture import Medium
+from entrenous.base.picture import MediaKind
 from entrenous.media.file_kind import medium_of
-from entrenous.stop.judge.decide import UNREAD, file_releases, find, unread_outcome
-from entrenous.stop.judge.deferred_scan import deep_matches
+from entrenous.stop.judge.decide import UNREAD, file_releases, find_hits, unread_outcome
+from entrenous.stop.judge.deferred_scan import deferred_matches
 from entrenous.stop.judge.scan import first_scan, second_scan
 from entrenous.stop.judge.weigh import Hit, decision_of, in_shadow
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision
 
 
-def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
+def dry_run(untrusted_data: bytes, platform: Platform, *, deep: bool = False) -> Decision:
     """Return the decision that ``judge_upload`` would make, with an empty case number.
 
     ``deep`` adds the deferred scan of a picture, whose matches are at most held.
@@ -23,7 +23,7 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
     """
     sha256 = hashlib.sha256(untrusted_data).digest()
     try:
-        if medium_of(untrusted_data) is Medium.PICTURE:
+        if medium_of(untrusted_data) is MediaKind.PICTURE:
             hits = _picture_hits(untrusted_data, platform, deep=deep)
         else:
             hits = _clip_hits(untrusted_data, platform)
@@ -38,9 +38,9 @@ def judge_dry(untrusted_data: bytes, platform: Platform, *, deep: bool = False) 
 def _picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool) -> list[Hit]:
     picture, seen = first_scan(untrusted_data, platform)
     return [
-        *find(seen.whole, platform, part=False),
-        *find(second_scan(untrusted_data, picture, seen, platform), platform, part=True),
-        *(deep_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
+        *find_hits(seen.whole, platform, part=False),
+        *find_hits(second_scan(untrusted_data, picture, seen, platform), platform, part=True),
+        *(deferred_matches(platform.read_picture(untrusted_data), platform) if deep else ()),
     ]
 
 

@@ -38,7 +38,7 @@ def use_fork_exec() -> None:
     setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 -- unknown to type checkers
 
 
-def processors() -> int:
+def processor_count() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
@@ -50,7 +50,7 @@ _GRACE_S: Final = 10.0
 
 
 @contextmanager
-def kept_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
+def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
     """Run ``count`` processes of a command while the context is open.
 
     A process that ended is started again after ``again_s`` seconds. To end a process its standard

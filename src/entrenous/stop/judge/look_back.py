@@ -12,7 +12,7 @@ from typing import Final
 
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.judge.decide import file_releases
-from entrenous.stop.judge.decide import find as find_in
+from entrenous.stop.judge.decide import find_hits as find_in
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHashes,
     SoughtSounds,
@@ -22,11 +22,11 @@ from entrenous.stop.judge.retroactive_matches import (
     matching_sounds,
     matching_uploads,
 )
-from entrenous.stop.judge.weigh import answered, needs_action, policy_outcome, release_of
+from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_of
 from entrenous.stop.nouns import RELEASED, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING, Claim
-from entrenous.stop.upload_record import LateFind, ReviewState
+from entrenous.stop.upload_record import LateMatch, ReviewState
 
 MINUTE: Final = timedelta(minutes=1)
 
@@ -107,7 +107,7 @@ def look_back_now(platform: Platform) -> None:
     look_back_due(platform, _FEW)
 
 
-def tidy(platform: Platform) -> None:
+def delete_expired(platform: Platform) -> None:
     """Delete expired data of accepted and removed uploads; call it regularly.
 
     Nothing is deleted while the clock is implausible.
@@ -139,28 +139,28 @@ def _sought(
     return wanted_hashes, wanted_sounds
 
 
-def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateFind]:
+def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> Iterator[LateMatch]:
     if not sought:
         return
     entry_of = cache(lambda bits: _entry(bits, platform))
     for kept in kept_uploads(platform.reviews):
         for start in range(0, len(sought), _HASHES_AT_ONCE):
             for one in matching_uploads(sought[start : start + _HASHES_AT_ONCE], kept):
-                yield LateFind(one.case, one.matches, entry_of(one.nearest))
+                yield LateMatch(one.case, one.matches, entry_of(one.nearest))
 
 
-def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[LateFind]:
+def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[LateMatch]:
     """Yield matches; as numbers by which floods are counted, those of sounds are negative."""
     if not sought.sounds:
         return
     for kept in kept_sounds(platform.reviews):
         for one in matching_sounds(sought, kept):
-            yield LateFind(one.case, one.matches, -one.sound)
+            yield LateMatch(one.case, one.matches, -one.sound)
 
 
 def _without_released(
-    find: LateFind, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
-) -> LateFind | None:
+    find: LateMatch, claims: Mapping[tuple[ClaimId, bool], Claim], platform: Platform
+) -> LateMatch | None:
     """Return the match without claims that a release covers or the reviewer knows; None if empty.
 
     Releases count as for an upload (section 5): look-backs for a claim are repeated, and the same
@@ -180,7 +180,7 @@ def _without_released(
         for match in find.matches
         if match.claim not in known
         for claim in [claims[match.claim, match.added]]
-        if not answered(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        if not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
     )
     return replace(find, matches=left) if left else None
 

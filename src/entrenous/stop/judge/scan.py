@@ -10,19 +10,19 @@ from itertools import chain, repeat
 from struct import iter_unpack
 
 from entrenous.base.limits import GATE_SIDE_PX, PART_QUALITY_MIN, PDQ_BYTES, WHOLE_SIDE_PX
-from entrenous.base.picture import FullSize, Picture
+from entrenous.base.picture import OriginalSize, Picture
 from entrenous.fingerprint.borders import thumbnail, without_borders
-from entrenous.fingerprint.crops import trimmed
+from entrenous.fingerprint.crops import trimmed_spectra
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import (
     UPRIGHT,
     Floats,
     Pixels,
     inverted,
-    looked_pixels,
     pixel_orientations,
+    pixels_or_luma,
+    spectrum_orientations,
     to_bits,
-    turn,
 )
 from entrenous.stop.platform import Platform
 
@@ -31,7 +31,7 @@ INVERTED = "colours inverted"
 PART = "cut-out"
 _HASHES_WITHOUT_BORDER = 16
 Turned = Mapping[str, Fingerprint]
-Seen = tuple[tuple[str, bytes], ...]
+HashViews = tuple[tuple[str, bytes], ...]
 """Hashes, each with the edits that the registered picture had if it matches."""
 
 
@@ -40,7 +40,7 @@ class Views:
     """An upload's hashes, each with its edits; ``bits`` and ``quality`` are of the unedited one."""
 
     bits: bytes
-    whole: Seen
+    whole: HashViews
     quality: int
 
     @property
@@ -54,14 +54,14 @@ class Views:
         return self.quality < PART_QUALITY_MIN
 
 
-def part_views(picture: Picture, fast: Views) -> Seen:
+def part_views(picture: Picture, fast: Views) -> HashViews:
     """Return the hashes of the second scan: windows of the picture, with and without each border.
 
     A flat upload has none. ``fast`` is the result of :func:`fast_views`.
     """
     if fast.is_flat:
         return ()
-    pixels = looked_pixels(picture)
+    pixels = pixels_or_luma(picture)
     grey = thumbnail(pixels)
     inside = without_borders(pixels, grey) if fast.has_border else ()
     frames = ((grey, ""), *((thumbnail(inner), UNBORDERED) for inner in inside))
@@ -70,7 +70,7 @@ def part_views(picture: Picture, fast: Views) -> Seen:
 
 def fast_views(picture: Picture) -> Views:
     """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
-    pixels, by = looked_pixels(picture), picture.shrunk_by
+    pixels, by = pixels_or_luma(picture), picture.shrunk_by
     turned = pixel_orientations(pixels, picture.shrunk_from, by)
     return _fast(turned, without_borders(pixels), by)
 
@@ -92,7 +92,7 @@ def _fast(turned: Turned, inside: tuple[Pixels, ...], shrunk_by: int) -> Views:
     whole = [*_whole(turned, "")]
     for inner in inside:
         high, wide = (shrunk_by * side for side in inner.shape[:2])
-        full = FullSize(wide, high)
+        full = OriginalSize(wide, high)
         whole += _whole(pixel_orientations(inner, full, shrunk_by), UNBORDERED)
     return Views(whole[0][1], tuple(whole), turned[UPRIGHT].quality)
 
@@ -104,7 +104,7 @@ def _whole(turned: Turned, frame: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
-    turned = turn(trimmed(grey)).items()
+    turned = spectrum_orientations(trimmed_spectra(grey)).items()
     return chain.from_iterable(
         split_hashes(describe_edits(how, frame, PART), to_bits(spectrum))
         for how, spectrum in turned
@@ -133,7 +133,9 @@ def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Vi
     return picture, fast_views(picture)
 
 
-def second_scan(untrusted_data: bytes, picture: Picture, fast: Views, platform: Platform) -> Seen:
+def second_scan(
+    untrusted_data: bytes, picture: Picture, fast: Views, platform: Platform
+) -> HashViews:
     """Return the hashes to look up among parts before the answer.
 
     There are none if the bank has no parts, or so many that a look-up is slow and the deferred scan

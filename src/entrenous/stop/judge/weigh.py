@@ -82,10 +82,10 @@ def weigh_hits(
     for match, claim in hits:
         if match.part and claim.id in fit_whole:
             continue
-        outcome = called_for(match, claim, banks[claim.bank])
+        outcome = outcome_of(match, claim, banks[claim.bank])
         if match.added and match.distance > max(nearest.get(claim.id, PDQ_RADIUS), SAME_BITS):
             outcome = min(outcome, Outcome.HOLD, key=_STRICTNESS.index)
-        if not answered(outcome, match, claim, releases):
+        if not is_released(outcome, match, claim, releases):
             outcomes.append(outcome)
     return max(outcomes, key=_STRICTNESS.index)
 
@@ -108,7 +108,7 @@ def release_of(match: Match, claim: Claim) -> Release:
     return Release(claim.made_at, claim.confirmed, match.distance)
 
 
-def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
+def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
     """Whether a hit's outcome is dropped because a reviewer released the picture.
 
     The same question is not asked twice. A release after the claim was made ends holding; a newer
@@ -125,7 +125,7 @@ def answered(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Re
     return any(claim.made_at <= one.at for one in similar)
 
 
-def called_for(match: Match, claim: Claim, bank: Bank) -> Outcome:
+def outcome_of(match: Match, claim: Claim, bank: Bank) -> Outcome:
     """Return the outcome of one hit by its bank's policy; a part is at most held."""
     wanted = policy_outcome(claim, bank)
     return min(wanted, Outcome.HOLD, key=_STRICTNESS.index) if match.part else wanted

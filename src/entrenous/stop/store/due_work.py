@@ -16,7 +16,7 @@ from entrenous.stop.store.engine import adding, reading, reading_once, writing
 from entrenous.stop.store.registrations import batches
 from entrenous.stop.store.schema import CLAIM, CLOCK, UPLOAD, WAITS, read_time, stored_time
 from entrenous.stop.store.upload_encryption import UploadCipher
-from entrenous.stop.upload_record import Due, Found, SlowLook, UploadShut
+from entrenous.stop.upload_record import DeferredScan, DueCounts, Found, UploadShut
 
 SLOW_BYTES_MAX: Final = 256 * 1024 * 1024  # of all uploads stored for deferred scans
 TAKES_MAX: Final = 3  # an upload whose scan crashed so often is skipped
@@ -90,7 +90,7 @@ class SqlDueWork:
             is_it = UPLOAD.update().where(UPLOAD.c.case_number == case, _DUE)
             return db.execute(is_it.values(kept)).rowcount > 0
 
-    def take_slow_look(self, lease: timedelta) -> SlowLook | None:
+    def take_slow_look(self, lease: timedelta) -> DeferredScan | None:
         """Take the oldest for the length of ``lease``; read first whether there is any."""
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
@@ -115,7 +115,7 @@ class SqlDueWork:
             # Another gate may have the key; after TAKES_MAX attempts the scan is skipped.
             with suppress(UploadShut):
                 data = self.held.opened(row.case_number, bytes(row.untrusted_upload))
-                return SlowLook(row.case_number, data)
+                return DeferredScan(row.case_number, data)
 
     def slow_look_made(self, case: str) -> None:
         """Delete the bytes stored for the scan."""
@@ -182,7 +182,7 @@ class SqlDueWork:
             if rows:
                 db.execute(done.values(look_back_at=None), rows)
 
-    def due(self) -> Due:
+    def due(self) -> DueCounts:
         one = sa.select(sa.func.count()).select_from(UPLOAD)
         lately = UPLOAD.c.at >= stored_time(self.clock.now() - DAY)
         backs = sa.select(sa.func.count()).select_from(CLAIM)
@@ -192,7 +192,7 @@ class SqlDueWork:
             backs.where(CLAIM.c.look_back_at.is_not(None)),
         )
         with reading(self.engine) as db:
-            return Due(*(db.execute(count).scalar_one() for count in wanted))
+            return DueCounts(*(db.execute(count).scalar_one() for count in wanted))
 
 
 def _clock_mark(db: sa.Connection) -> ClockMark | None:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.files import keep_private, make_private
+from entrenous.base.files import ensure_private_file, make_private
 from entrenous.stop.nouns import BankUnreachable, NewerBank, OlderBank, UnusableBank
 from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, VERSION
 
@@ -102,7 +102,7 @@ def open_engine(path: Path) -> sa.Engine:
         BankUnreachable: it cannot be opened.
     """
     with suppress(OSError):  # SQLite reports the problem when it opens the file
-        keep_private(path)
+        ensure_private_file(path)
         for log in ("-wal", "-shm"):
             make_private(path.with_name(f"{path.name}{log}"))
     engine = sa.create_engine(

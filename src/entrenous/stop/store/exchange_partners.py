@@ -18,16 +18,16 @@ from entrenous.base.environment import Clock, SystemClock
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import (
     NAME,
-    OURSELVES,
+    OWN_NUMBER,
     BadPartnerName,
     Checkpoint,
     ExchangePartner,
     FetchRuns,
-    Known,
+    KnownRecord,
     NoSuchExchangePartner,
     NoSuchSource,
     PartnerKnown,
-    Said,
+    PartnerOpinion,
     Source,
     SourceKind,
     SourceKnown,
@@ -103,9 +103,10 @@ class SqlPartnerStore:
         partner: ExchangePartner,
         said: Mapping[ClaimId, Stance],
         at: datetime,
-        also: Callable[[tuple[Said, ...], tuple[Said, ...], BankStore], None] | None = None,
+        also: Callable[[tuple[PartnerOpinion, ...], tuple[PartnerOpinion, ...], BankStore], None]
+        | None = None,
     ) -> None:
-        of = {"partner": partner.number - OURSELVES, "at": stored_time(at)}
+        of = {"partner": partner.number - OWN_NUMBER, "at": stored_time(at)}
         mine = OPINION.c.partner == of["partner"]
         with writing(self.engine) as db:
             before = _opinions(db, said)
@@ -116,15 +117,15 @@ class SqlPartnerStore:
             if also is not None:
                 also(before, _opinions(db, said), SqlBankStore(db, self.clock))
 
-    def said(self, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+    def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
         with reading(self.engine) as db:
             return _opinions(db, claims)
 
 
-def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...]:
+def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
     wanted = sa.select(OPINION, PARTNER.c.name).join(PARTNER)
     found = [
-        Said(row.name, row.partner + OURSELVES, ClaimId(row.claim), Stance(row.stance))
+        PartnerOpinion(row.name, row.partner + OWN_NUMBER, ClaimId(row.claim), Stance(row.stance))
         for batch in batches(claims)
         for row in db.execute(wanted.where(OPINION.c.claim.in_(batch)))
     ]
@@ -134,7 +135,7 @@ def _opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[Said, ...
 def _partner(row: Any) -> ExchangePartner:
     asked_at = None if row.asked_at is None else read_time(row.asked_at)
     banks = tuple(BankName(bank) for bank in row.banks)
-    return ExchangePartner(row.name, row.number + OURSELVES, banks, row.submits, asked_at)
+    return ExchangePartner(row.name, row.number + OWN_NUMBER, banks, row.submits, asked_at)
 
 
 _REMOVED: Final = "exchange source removed"
@@ -189,7 +190,7 @@ class SqlSourceStore:
         times = (_time(row.begun_at), _time(row.whole_at))
         return Checkpoint(row.generation, row.anew, row.token, *times)
 
-    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, Known]:
+    def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
         wanted = sa.select(RECORD).where(RECORD.c.source == name)
         with reading(self.engine) as db:
             return {
@@ -198,7 +199,7 @@ class SqlSourceStore:
                 for row in db.execute(wanted.where(RECORD.c.key_sha256.in_(batch)))
             }
 
-    def keep(self, name: str, known: Collection[Known], checkpoint: Checkpoint) -> None:
+    def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
         with writing(self.engine) as db:
             for batch in batches(known):
                 keys = [one.key_sha256 for one in batch]
@@ -207,7 +208,7 @@ class SqlSourceStore:
             db.execute(CHECKPOINT.delete().where(CHECKPOINT.c.source == name))
             db.execute(CHECKPOINT.insert().values(source=name, **_stored(checkpoint)))
 
-    def unseen(self, name: str, generation: int) -> tuple[Known, ...]:
+    def unseen(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         wanted = sa.select(RECORD).where(RECORD.c.source == name, RECORD.c.claim.is_not(None))
         with reading(self.engine) as db:
             rows = db.execute(wanted.where(RECORD.c.generation < generation))
@@ -250,9 +251,9 @@ def _source(row: Any) -> Source:
     return Source(row.name, kind, row.place, bank, row.part, row.confirmed, row.credentials)
 
 
-def _known(row: Any) -> Known:
+def _known(row: Any) -> KnownRecord:
     claim = None if row.claim is None else ClaimId(row.claim)
-    return Known(row.key_sha256, row.generation, row.version, row.hashes_sha256, claim)
+    return KnownRecord(row.key_sha256, row.generation, row.version, row.hashes_sha256, claim)
 
 
 def _stored(checkpoint: Checkpoint) -> dict[str, object]:

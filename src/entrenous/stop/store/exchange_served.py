@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import OURSELVES, ExchangePartner, Mark, Served
+from entrenous.stop.exchange_nouns import OWN_NUMBER, ExchangePartner, Mark, ServedClaim
 from entrenous.stop.exchange_stores import Feed
 from entrenous.stop.registration import Change, ClaimState
 from entrenous.stop.store.engine import reading, refuse_other_version, scrub, writing
@@ -200,10 +200,10 @@ class SqlServedStore:
 
     def told_of(
         self, partner: ExchangePartner, claims: Collection[ClaimId]
-    ) -> Mapping[ClaimId, Served]:
+    ) -> Mapping[ClaimId, ServedClaim]:
         wanted = _served().join(SERVED_TO, SERVED_TO.c.claim == SERVED.c.claim)
-        told = wanted.where(SERVED_TO.c.partner == partner.number - OURSELVES)
-        found = dict[ClaimId, Served]()
+        told = wanted.where(SERVED_TO.c.partner == partner.number - OWN_NUMBER)
+        found = dict[ClaimId, ServedClaim]()
         with reading(self.engine) as db:
             for batch in batches(claims):
                 for row in db.execute(told.where(SERVED.c.claim.in_(batch))):
@@ -212,7 +212,7 @@ class SqlServedStore:
 
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
-    ) -> tuple[tuple[bytes, Served], ...]:
+    ) -> tuple[tuple[bytes, ServedClaim], ...]:
         """By hash; for one hash, in order of claims' ids."""
         wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
@@ -235,7 +235,7 @@ class SqlServedStore:
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
         """Forget that the partner must be told; read first, since most often nothing is written."""
         ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
-        mine = SERVED_TO.c.partner == partner.number - OURSELVES
+        mine = SERVED_TO.c.partner == partner.number - OWN_NUMBER
         read = sa.and_(mine, SERVED_TO.c.claim.in_(ended))
         with reading(self.engine) as db:
             if db.execute(sa.select(SERVED_TO.c.claim).where(read).limit(1)).first() is None:
@@ -307,7 +307,7 @@ def _drop(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
 
 def _replace(db: sa.Connection, partner: ExchangePartner, changes: list[Change]) -> None:
     claims = [change.claim for change in changes]
-    number = partner.number - OURSELVES
+    number = partner.number - OWN_NUMBER
     to = sa.select(SERVED_TO).where(SERVED_TO.c.claim.in_(claims))
     told = {(row.claim, row.partner) for row in db.execute(to)}
     told |= {(claim, number) for claim in claims}
@@ -354,10 +354,10 @@ def _served() -> sa.Select[Any]:
     )
 
 
-def _add_hash(found: dict[ClaimId, Served], row: Any) -> None:
+def _add_hash(found: dict[ClaimId, ServedClaim], row: Any) -> None:
     known = found.get(ClaimId(row.claim))
     found[ClaimId(row.claim)] = _to_served(row, (*(known.hashes if known else ()), row.bits))
 
 
-def _to_served(row: Any, hashes: tuple[bytes, ...]) -> Served:
-    return Served(ClaimId(row.claim), BankName(row.bank), ClaimState(row.state), hashes)
+def _to_served(row: Any, hashes: tuple[bytes, ...]) -> ServedClaim:
+    return ServedClaim(ClaimId(row.claim), BankName(row.bank), ClaimState(row.state), hashes)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName
 from entrenous.stop.index.maintenance import LazyIndex
-from entrenous.stop.nouns import GateFigures, IndexStanding, ShadowCell, even
+from entrenous.stop.nouns import GateFigures, IndexSize, ShadowCell, even_distance
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import SqlBankStore
 from entrenous.stop.store.engine import reading
@@ -27,7 +27,7 @@ from entrenous.stop.store.schema import (
     stored_time,
 )
 from entrenous.stop.store.upload_encryption import HEAD_BYTES, UploadCipher
-from entrenous.stop.upload_record import Due, Outcome, ReviewState
+from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
 SHADOW_KEPT: Final = timedelta(days=30)
 _DECISIONS_MAX: Final = 1_000
@@ -41,7 +41,7 @@ _DECIDED: Final = [f"case {state}" for state in (ReviewState.CONFIRMED, ReviewSt
 def count_figures(
     engine: sa.Engine,
     at: datetime,
-    due: Due,
+    due: DueCounts,
     *,
     with_shadow: bool = False,
     all_in_shadow: bool = False,
@@ -131,7 +131,7 @@ def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[Shado
             least = nearest.get(match["bank"], match["distance"])
             nearest[match["bank"]] = min(least, match["distance"])
     for bank, distance in nearest.items():
-        yield ShadowCell(BankName(bank), Outcome(would), even(distance))
+        yield ShadowCell(BankName(bank), Outcome(would), even_distance(distance))
 
 
 def figures_of(platform: Platform, *, with_shadow: bool = False) -> GateFigures:
@@ -152,10 +152,10 @@ def undecryptable_uploads(platform: Platform) -> int:
     return count_undecryptable(reviews.engine, reviews.held)
 
 
-def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexStanding | None]]:
+def figures_source(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:
     """Return a function that counts the figures of a serving gate; it opens the index."""
 
-    def look() -> tuple[GateFigures, IndexStanding | None]:
+    def look() -> tuple[GateFigures, IndexSize | None]:
         index = platform.index
         opened = index.opened().index if isinstance(index, LazyIndex) else None
         return figures_of(platform), opened.standing() if opened else None

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.files import add_private, folder_errors
 from entrenous.base.limits import GATE_SIDE_PX, TOKEN_BYTES
@@ -33,7 +33,7 @@ from entrenous.stop.gate_settings import (
     gate_settings,
 )
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
-from entrenous.stop.index.registered_sounds import FollowingSounds
+from entrenous.stop.index.registered_sounds import RegisteredSounds
 from entrenous.stop.nouns import BadKeptToken, LacksPsycopg, NoGateHere
 from entrenous.stop.platform import IndexStore, Platform
 from entrenous.stop.review import run_alert_program
@@ -252,7 +252,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
     clock = SystemClock()
     return Platform(
         clock=clock,
-        dice=SystemDice(),
+        dice=SystemRandomSource(),
         bank=bank,
         index=index,
         reviews=SqlReviewQueue(engine, clock, held=held, has_disk=has_disk),
@@ -260,7 +260,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
         read_luma=lambda data, side_px: jails.read(data, at_least_px=side_px, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP),
         read_sound=decode_sound_untrusted,
-        sounds=FollowingSounds(bank),
+        sounds=RegisteredSounds(bank),
         limits=settings.limits,
         likeness=_likeness(bank),
         page=partial(run_alert_program, settings.page) if settings.page else None,

@@ -11,7 +11,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
 from entrenous.stop.nouns import Listing
 from entrenous.stop.registration import (
-    CLAIM_MOVES,
+    CLAIM_TRANSITIONS,
     MATCHING,
     Claim,
     ClaimEvent,
@@ -69,8 +69,8 @@ def move_all(
     Returns:
         Them in their new state; the same object where nothing changed.
     """
-    may = [one for one in every if (one.state, event) in CLAIM_MOVES]
-    states = [CLAIM_MOVES[one.state, event] for one in may]
+    may = [one for one in every if (one.state, event) in CLAIM_TRANSITIONS]
+    states = [CLAIM_TRANSITIONS[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
     moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
     after = {one.id: one for one in _set_states(db, clock, moved)}

@@ -8,8 +8,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from entrenous.stop.nouns import AGAIN_AFTER, Alert, AlertKind
-from entrenous.stop.review import UNREAD_BYTES_MAX, decided_with, is_unread
+from entrenous.stop.nouns import ALERT_INTERVAL, Alert, AlertKind
+from entrenous.stop.review import UNREAD_BYTES_MAX, decided_together, is_unread
 from entrenous.stop.store import uploads
 from entrenous.stop.store.audit_events import (
     FITS_MORE_EVENT,
@@ -57,7 +57,7 @@ from entrenous.stop.upload_record import (
     KeptClip,
     KeptPicture,
     KeptSound,
-    LateFind,
+    LateMatch,
     NoSuchReview,
     NoSuchReviewer,
     NotThatUpload,
@@ -67,7 +67,7 @@ from entrenous.stop.upload_record import (
     ReviewState,
     SecondPersonNeeded,
     UploadNotKept,
-    may_be_reviewer,
+    is_reviewer_name,
 )
 
 _SINCE: Final = sa.func.coalesce(UPLOAD.c.waits_since, UPLOAD.c.at)
@@ -78,7 +78,7 @@ class SqlReviewDesk(SqlDueWork):
     """ReviewDesk in the tables of ``engine``."""
 
     def add_reviewer(self, name: str, token_sha256: bytes) -> None:
-        if not may_be_reviewer(name):
+        if not is_reviewer_name(name):
             raise BadReviewerName
         values = {"name": name, "token_sha256": token_sha256}
         at = stored_time(self.clock.now())
@@ -143,7 +143,7 @@ class SqlReviewDesk(SqlDueWork):
         """
         now = self.clock.now()
         around = PAGE.c.at.between(
-            stored_time(now - AGAIN_AFTER) + 1, stored_time(now + AGAIN_AFTER)
+            stored_time(now - ALERT_INTERVAL) + 1, stored_time(now + ALERT_INTERVAL)
         )
         free = PAGE.c.kind == kind, sa.not_(around)
         with adding(self.engine) as db:
@@ -258,7 +258,7 @@ class SqlReviewQueue(SqlReviewDesk):
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
-            alike = decided_with(review, uploads.waiting_with(db, case), state)
+            alike = decided_together(review, uploads.waiting_with(db, case), state)
             review = uploads.with_cases(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + LISTED_FOR
@@ -286,7 +286,7 @@ class SqlReviewQueue(SqlReviewDesk):
         with reading(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 
-    def hold_late(self, find: LateFind, held_per_hash: int) -> bool:
+    def hold_late(self, find: LateMatch, held_per_hash: int) -> bool:
         """Quarantine an accepted upload, or add matches to one that waits already."""
         with writing(self.engine) as db:
             matching = matching_claims(db, [one.claim for one in find.matches])

@@ -14,9 +14,9 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
     KEY_BYTES,
     NAME_BYTES,
-    name_of,
     open_stored,
     seal_stored,
+    stored_key_name,
 )
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.stop.nouns import BadHeldKeys
@@ -42,7 +42,7 @@ class UploadCipher:
         if not self.keys:
             return _PLAIN + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
-        return b"".join((_SEALED, name_of(key), seal_stored(key, data, case.encode())))
+        return b"".join((_SEALED, stored_key_name(key), seal_stored(key, data, case.encode())))
 
     def has_key_of(self, stored: bytes) -> bool:
         """Whether ``stored`` can be read: unencrypted, or by one of these keys. The first
@@ -50,7 +50,7 @@ class UploadCipher:
         """
         if not stored.startswith(_SEALED):
             return True
-        return stored[len(_SEALED) : HEAD_BYTES] in map(name_of, self.keys)
+        return stored[len(_SEALED) : HEAD_BYTES] in map(stored_key_name, self.keys)
 
     def opened(self, case: str, stored: bytes) -> bytes:
         """The original bytes; raises UploadShut."""
@@ -60,7 +60,7 @@ class UploadCipher:
             return stored
         name, sealed = stored[len(_SEALED) : HEAD_BYTES], stored[HEAD_BYTES:]
         for key in self.keys:
-            if name_of(key) == name:
+            if stored_key_name(key) == name:
                 try:
                     return open_stored(key, sealed, case.encode())
                 except DoesNotOpen:

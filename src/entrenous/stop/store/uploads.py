@@ -42,7 +42,7 @@ from entrenous.stop.upload_record import (
     KeptClip,
     KeptPicture,
     KeptSound,
-    LateFind,
+    LateMatch,
     NoSuchReview,
     Outcome,
     Review,
@@ -353,7 +353,7 @@ def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
 
 
 def quarantine_retroactively(
-    db: sa.Connection, clock: Clock, find: LateFind, left: Sequence[Match]
+    db: sa.Connection, clock: Clock, find: LateMatch, left: Sequence[Match]
 ) -> bool:
     """Move an accepted upload into the queue; False if it is not accepted any more."""
     now: dict[str, Any] = {
@@ -373,7 +373,7 @@ def quarantine_retroactively(
     return db.execute(waits).rowcount > 0
 
 
-def add_matches(db: sa.Connection, find: LateFind, left: Sequence[Match]) -> bool:
+def add_matches(db: sa.Connection, find: LateMatch, left: Sequence[Match]) -> bool:
     """Add new matches to a waiting upload; False if none is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.

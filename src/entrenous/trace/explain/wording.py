@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from entrenous.base.copies import several
+from entrenous.base.copies import join_names
 from entrenous.watermark.verdict import Finding, Part, Span, Verdict, Warp
 
 _STRAIGHT_DEG: Final = 0.5
@@ -135,9 +135,9 @@ def explain_nobody(forecast: float, needed: float) -> str:
 def missing_messages_line(messages: Sequence[str]) -> str:
     """Say which messages' copies could not be compared, why, and what may help."""
     return (
-        f"The files of {several(messages)} on this device are missing or damaged, so these copies "
-        "were not compared. An archive that you made before may still have them: read it in on a "
-        "new device, and trace there."
+        f"The files of {join_names(messages)} on this device are missing or damaged, so these "
+        "copies were not compared. An archive that you made before may still have them: read it "
+        "in on a new device, and trace there."
     )
 
 

@@ -10,14 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from entrenous.base.copies import Copy, CopyProof, Receipted, ReceiptEvent, ReceiptStatement
+from entrenous.base.copies import Copy, CopyProof, ReceiptEvent, ReceiptStatement, SignedReceipt
 from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.identity import Card, DeviceKey, DeviceList, ListedDevice, Person
 from entrenous.base.limits import ALPHA
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
 from entrenous.crypto.identity_keys import verify_device
-from entrenous.crypto.statements import head_of, verify_card, verify_receipt
+from entrenous.crypto.statements import list_head, verify_card, verify_receipt
 from entrenous.media.resize import resize
 from entrenous.trace.report.examine import examine, made_with
 from entrenous.trace.report.nouns import DisclosedCopy, DoesNotHold, Examined, Report
@@ -126,7 +126,10 @@ def _commitment_at(proof: CopyProof, place: int) -> bytes | None:
 
 
 def _check_receipt(
-    receipt: Receipted, copy: DisclosedCopy, proof: CopyProof, people: Iterable[tuple[Person, Card]]
+    receipt: SignedReceipt,
+    copy: DisclosedCopy,
+    proof: CopyProof,
+    people: Iterable[tuple[Person, Card]],
 ) -> ReceiptStatement:
     said = read_receipt_statement(receipt.statement)
     wanted = (
@@ -155,7 +158,7 @@ def _signing_key(
 
 def _lists(card: Card) -> Mapping[bytes, DeviceList]:
     """The device lists of a card by head: the newest, and its predecessors."""
-    return {head_of(one.statement): one.said for one in card.lists}
+    return {list_head(one.statement): one.said for one in card.lists}
 
 
 def _same_device(now: ListedDevice, listed: DeviceList) -> bool:

@@ -8,13 +8,19 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import Proofs, ReceiptEvent
-from entrenous.base.errors import as_typed
-from entrenous.device.commands import device_of
+from entrenous.base.errors import shell_quoted
+from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
-from entrenous.device.sent_copies import proofs_of
+from entrenous.device.sent_copies import receipt_proofs
 from entrenous.media.sandbox.decoders import decode_untrusted
-from entrenous.terminal.output import key_fingerprint, put_json, rfc3339_utc, say, single_line
+from entrenous.terminal.output import (
+    key_fingerprint,
+    print_line,
+    put_json,
+    rfc3339_utc,
+    single_line,
+)
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.trace.commands import FOR_FEW, signing_account
@@ -53,7 +59,7 @@ def disclose(
 ) -> None:
     """Write a report with the mark secrets of one picture, for an expert or a court to check."""
     data = read_file(leak)
-    with device_of(context) as device:
+    with opened_device(context) as device:
         account, proofs = signing_account(device), _proofs(number, device)
         call = current_names(device)
         made = disclose_trace(number, data, device, account, blind=blind, proofs=proofs, call=call)
@@ -72,16 +78,18 @@ def disclose(
             }
         )
         return
-    say(f"wrote {out}")
-    say(f"  its digest, to pass on by another channel: {made.digest.hex()}")
-    say(FOR_FEW.format(path=out))
-    say(f"to check it: entrenous verdict check {as_typed(out)} --leak FILE --original FILE")
+    print_line(f"wrote {out}")
+    print_line(f"  its digest, to pass on by another channel: {made.digest.hex()}")
+    print_line(FOR_FEW.format(path=out))
+    print_line(
+        f"to check it: entrenous verdict check {shell_quoted(out)} --leak FILE --original FILE"
+    )
 
 
 def _proofs(number: int, device: Device) -> Proofs:
     """The receipts signed by the recipients of the traced message."""
     name = trace_of(number, device).message
-    return Proofs() if name is None else proofs_of(device.ledger.find(name).id, device)
+    return Proofs() if name is None else receipt_proofs(device.ledger.find(name).id, device)
 
 
 def check(
@@ -137,21 +145,23 @@ def _shown(repeated: Repeated) -> dict[str, object]:
 
 def _tell(repeated: Repeated) -> None:
     if repeated.elsewhere:
-        say(
+        print_line(
             "The report holds: everything in it was computed again and agrees, except for rounding."
         )
         for name, (there, here) in repeated.elsewhere.items():
-            say(f"  {single_line(name)}: made with {single_line(there)}, checked with {here}")
+            print_line(
+                f"  {single_line(name)}: made with {single_line(there)}, checked with {here}"
+            )
     else:
-        say("The report holds: everything in it was computed again and agrees bit for bit.")
+        print_line("The report holds: everything in it was computed again and agrees bit for bit.")
     _tell_finding(repeated)
     _tell_copy(repeated)
     if repeated.signed_by is None:
-        say("It is not signed.")
+        print_line("It is not signed.")
     else:
-        say(f"It is signed with the device key {repeated.signed_by.hex()}.")
-        say("  Compare it with the sender's card to know whether it is hers.")
-    say(f"{NOT_WHO} {SENDER}")
+        print_line(f"It is signed with the device key {repeated.signed_by.hex()}.")
+        print_line("  Compare it with the sender's card to know whether it is hers.")
+    print_line(f"{NOT_WHO} {SENDER}")
 
 
 def _tell_copy(repeated: Repeated) -> None:
@@ -160,46 +170,52 @@ def _tell_copy(repeated: Repeated) -> None:
         return
     whose = ", ".join(single_line(label) for label in repeated.copy_of)
     if len(repeated.copy_of) > 1:
-        say(f"The copy you gave is the same file as each of these copies in the report: {whose}.")
+        print_line(
+            f"The copy you gave is the same file as each of these copies in the report: {whose}."
+        )
         return
-    say(f"The copy you gave is the one that the report lists for {whose}.")
+    print_line(f"The copy you gave is the one that the report lists for {whose}.")
     if repeated.copy_of[0] in repeated.report.named:
-        say("  The finding names this copy.")
+        print_line("  The finding names this copy.")
     else:
-        say("  The finding does not name this copy. This does not clear anybody.")
+        print_line("  The finding does not name this copy. This does not clear anybody.")
 
 
 def _tell_finding(repeated: Repeated) -> None:
     report = repeated.report
     if report.finding is Finding.NOBODY:
-        say("No copy stands out. This does not clear anybody.")
+        print_line("No copy stands out. This does not clear anybody.")
         return
     figures = {copy.to: copy for copy in report.copies}
     for label in report.named:
         copy = figures[label]
-        say(f"The found file's hidden marks fit the copy made for {single_line(label)}.")
-        say(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
+        print_line(f"The found file's hidden marks fit the copy made for {single_line(label)}.")
+        print_line(f"  {odds(copy.chance)} Chance: {in_digits(copy.chance)}.")
         ratio = ratio_in_digits(copy.likelihood_ratio)
-        say(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
+        print_line(f"  Likelihood ratio: {ratio} ({support(copy.likelihood_ratio)}).")
         _tell_receipts(label, repeated)
-    say(f"The report says that {report.given.compared:,} copies were compared.")
-    say(f"  The same would be named if there had been up to {repeated.most:,}.")
+    print_line(f"The report says that {report.given.compared:,} copies were compared.")
+    print_line(f"  The same would be named if there had been up to {repeated.most:,}.")
 
 
 def _tell_receipts(label: str, repeated: Repeated) -> None:
     signed = repeated.signed.get(label, ())
     person = signer(signed)
     if person is not None:
-        say(f"  A device of the person with the keys {key_fingerprint(person)} signed for it:")
+        print_line(
+            f"  A device of the person with the keys {key_fingerprint(person)} signed for it:"
+        )
     for one in signed:
         done = "opened" if one.event is ReceiptEvent.OPENED else "received"
         at = f"{one.at:%d %B %Y, %H:%M UTC}"
-        say(f"  {done} on {at}, with this very mark.")
+        print_line(f"  {done} on {at}, with this very mark.")
     if not was_opened(signed):
-        say("  Never opened, as far as receipts show.")
+        print_line("  Never opened, as far as receipts show.")
     if person is None:
-        say("  So only the sender's ledger says that this mark was in their copy.")
+        print_line("  So only the sender's ledger says that this mark was in their copy.")
     else:
         who = single_line(label)
-        say(f"  That this is {who} is the sender's word: compare the keys with theirs, which")
-        say("  entrenous device list shows them.")
+        print_line(
+            f"  That this is {who} is the sender's word: compare the keys with theirs, which"
+        )
+        print_line("  entrenous device list shows them.")

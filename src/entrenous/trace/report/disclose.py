@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.identity_keys import sign_as_device, signing_key
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import Call, as_made, called, pseudonyms
+from entrenous.device.sent_copies import NameOf, current_labels, name_when_sent, pseudonyms
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import original_of
 from entrenous.trace.report.check_report import SIGNED, cards_for, proof_for
@@ -51,7 +51,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
     *,
     blind: bool,
     proofs: Proofs = NO_PROOFS,
-    call: Call = as_made,
+    call: NameOf = name_when_sent,
 ) -> Disclosed:
     """Write the report of a trace.
 
@@ -116,7 +116,7 @@ def _best_match(
 
 
 def _report(
-    trace: Trace, sent: SentPicture, evidence: Evidence, call: Call, device: Device
+    trace: Trace, sent: SentPicture, evidence: Evidence, call: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
         raise TracedBefore(number=trace.number)
@@ -144,8 +144,8 @@ def _report(
     )
 
 
-def _unscored(sent: SentPicture, call: Call) -> Sequence[DisclosedCopy]:
-    labels = called(sent.copies, call).values()
+def _unscored(sent: SentPicture, call: NameOf) -> Sequence[DisclosedCopy]:
+    labels = current_labels(sent.copies, call).values()
     return [
         DisclosedCopy(label, copy.seed, copy.sha256, 0.0, 0, 0.0, 1.0, 1.0)
         for label, copy in zip(labels, sent.copies, strict=True)

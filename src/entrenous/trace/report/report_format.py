@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from entrenous.base.copies import CopyProof, Receipted, breaks_a_line
+from entrenous.base.copies import CopyProof, SignedReceipt, breaks_a_line
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MessageId, PersonId
 from entrenous.base.limits import LABEL_CHARS_MAX, PICTURES_MAX, PLAIN_CARD_BYTES_MAX, SEED_BYTES
 from entrenous.base.secret import Secret
@@ -321,7 +321,7 @@ def _proof(form: ProofForm) -> CopyProof:
         device=DeviceId(hex_of(form.device, ID_BYTES)),
         marks=tuple(None if one is None else hex_of(one) for one in marks),
         receipts=tuple(
-            Receipted(
+            SignedReceipt(
                 hex_up_to(one.statement, _STATEMENT_BYTES_MAX),
                 hex_up_to(one.proof, PROOF_BYTES_MAX),
             )

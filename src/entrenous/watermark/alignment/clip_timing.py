@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import Survey
+from entrenous.base.audio_video import ClipMeasurements
 from entrenous.watermark.alignment.transforms import Homography, resizing, scale_at
 
 Grey = NDArray[np.uint8]
@@ -218,7 +218,7 @@ _NOTHING: Final = 1e-9
 _STILL_PX: Final = 0.05  # less per step is treated as none
 
 
-class Follower:
+class CameraTracker:
     """Tracks the camera through a clip, frame by frame.
 
     :meth:`step` returns the similarity from the *first* frame's coordinates to the current one's,
@@ -248,7 +248,7 @@ class Camera:
     motions: NDArray[np.float64]
 
     @classmethod
-    def of(cls, survey: Survey) -> Self:
+    def of(cls, survey: ClipMeasurements) -> Self:
         times = np.frombuffer(survey.times, np.float64)
         return cls(times, np.frombuffer(survey.motions, np.float64).reshape(len(times), 4))
 

@@ -15,7 +15,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_client
 from entrenous.device.open_device import open_device
-from entrenous.device.relay_lock_client import home_of
+from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly
@@ -58,7 +58,7 @@ class Town:
         """
         words = Secret(WORDS.encode())
         with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
-            home = home_of(device.vault)
+            home = mailbox_address(device.vault)
         assert home is not None
         with new_client() as client:
             close = Secret(bytes(32))

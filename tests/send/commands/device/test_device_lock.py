@@ -15,9 +15,9 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.crypto.vault_key import Cost
-from entrenous.device.identities import NEXT_CLOSE, who_am_i
+from entrenous.device.identities import NEXT_CLOSE, own_device
 from entrenous.device.open_device import open_device
-from entrenous.device.store.vault_folder import RelayPart, Terms, Unlocked
+from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
 from entrenous.device.vault_tables import SELF
 from entrenous.send.commands.vault_lock import _copies
 from entrenous.send.formats.identity_formats import read_sheet
@@ -98,7 +98,7 @@ def test_sheet_is_written_only_once_the_relay_has_its_token(
     assert read_sheet(sheet.read_text()).close == following
     answer("device", "list")
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
-        assert who_am_i(device).home.close == following
+        assert own_device(device).home.close == following
 
 
 def test_invalid_sheet_is_reported(
@@ -183,7 +183,7 @@ def test_passphrase_change_reports_what_opens_older_copies(
     before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
 ) -> None:
     def unlocked(lock: RelayLock | None) -> Unlocked:
-        terms, part = Terms(bytes(16), Cost(), lock), RelayPart(outdated=outdated)
+        terms, part = KeyTerms(bytes(16), Cost(), lock), RelayShare(outdated=outdated)
         return Unlocked(Path(), cast("Any", None), terms, Secret(b""), part)
 
     assert said in " ".join(_copies(unlocked(before), unlocked(after)))

@@ -13,16 +13,21 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
 from entrenous.device.device import Device
 from entrenous.device.lock_errors import WrongPassphrase
-from entrenous.device.open_device import create_device, create_to_link, open_device, open_unlocked
+from entrenous.device.open_device import (
+    create_device,
+    create_lockable_device,
+    open_device,
+    open_unlocked,
+)
 from entrenous.device.store.vault_folder import has_vault, no_relay, read_head, unlock
 from entrenous.send.commands import setup
-from entrenous.send.commands.catch_up import words_for
-from entrenous.send.commands.devices import lines_of
-from entrenous.send.devices.link_new_device import ask_to_link
-from entrenous.send.devices.link_old_device import offer_link
-from entrenous.send.devices.own_devices import LOST, Revoked, Shut
+from entrenous.send.commands.catch_up import describe_change
+from entrenous.send.commands.devices import describe_revocation
+from entrenous.send.devices.link_new_device import start_on_new_device
+from entrenous.send.devices.link_old_device import start_on_old_device
+from entrenous.send.devices.own_devices import LOST, Revoked, ShutState
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.people_nouns import Changed, Contradiction
+from entrenous.send.people.people_nouns import ContactChange, Contradiction
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly
@@ -118,7 +123,10 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     words, stolen = Secret(WORDS.encode()), home / "../phone"
 
     def stopped(laptop: Device) -> None:
-        with create_to_link(Settings(stolen, 0.0, pause_s=0), lambda: words) as (phone, lock):
+        with create_lockable_device(Settings(stolen, 0.0, pause_s=0), lambda: words) as (
+            phone,
+            lock,
+        ):
             link(laptop, phone, "phone", lock)
             raise KeyboardInterrupt
 
@@ -144,17 +152,17 @@ def test_linking_killed_before_the_grant_blocks_no_other(
         """Simulate a killed process, which cleans nothing up."""
         with (
             monkeypatch.context() as patch,
-            create_to_link(place, lambda: words) as (phone, lock),
+            create_lockable_device(place, lambda: words) as (phone, lock),
         ):
             patch.setattr("entrenous.device.open_device.discard_vault", lambda _: None)
-            lock(ask_to_link(offer_link(None, laptop).code, None, phone).home)
+            lock(start_on_new_device(start_on_old_device(None, laptop).code, None, phone).home)
             raise KeyboardInterrupt
 
     with open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop:
         with pytest.raises(KeyboardInterrupt):
             killed(laptop)
         assert not has_vault(place.home)
-        with create_to_link(place, lambda: words) as (phone, lock):
+        with create_lockable_device(place, lambda: words) as (phone, lock):
             link(laptop, phone, "phone", lock)
             fetch_messages(phone)
     for _ in range(2):
@@ -166,18 +174,18 @@ def test_link_code_is_read_from_standard_input(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[str]()
-    monkeypatch.setattr(setup, "link_here", lambda code, *_, **__: asked.append(code))
+    monkeypatch.setattr(setup, "link_on_new_device", lambda code, *_, **__: asked.append(code))
     monkeypatch.setattr("sys.stdin", io.StringIO("entrenous-link:2:AAAA\nyes\n"))
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     said("setup", "--link", "-")
     assert asked == ["entrenous-link:2:AAAA"]
 
 
-@pytest.mark.parametrize("shut", list(Shut))
-def test_only_a_shut_vault_is_reported_as_shut(shut: Shut) -> None:
-    said = "\n".join(lines_of(Revoked("phone", shut), lost=False))
-    assert ("no passphrase opens" in said) == (shut is Shut.DONE)
-    assert ("NOT shut" in said) == (shut in {Shut.ELSEWHERE, Shut.REFUSED})
+@pytest.mark.parametrize("shut", list(ShutState))
+def test_only_a_shut_vault_is_reported_as_shut(shut: ShutState) -> None:
+    said = "\n".join(describe_revocation(Revoked("phone", shut), lost=False))
+    assert ("no passphrase opens" in said) == (shut is ShutState.DONE)
+    assert ("NOT shut" in said) == (shut in {ShutState.ELSEWHERE, ShutState.REFUSED})
     assert "168 hours" in said
 
 
@@ -192,7 +200,7 @@ def test_setup_refuses_conflicting_options(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
-        code = offer_link(None, laptop).code
+        code = start_on_old_device(None, laptop).code
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     malformed = BY_FAMILY["malformed"]
     assert "link code" in said("setup", "--link", code[:-5], status=malformed)
@@ -204,14 +212,14 @@ def test_setup_refuses_conflicting_options(
 @pytest.mark.parametrize("lists", list(Contradiction))
 def test_contradictory_lists_are_reported(lists: Contradiction) -> None:
     now = Clock().now()
-    others = words_for(Changed("Ben", now, 0, 0, in_doubt=False, lists=lists))
-    ours = words_for(Changed("", now, 0, 0, in_doubt=False, lists=lists))
+    others = describe_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
+    ours = describe_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
     assert "Ben" in others
     assert "your" in ours
     assert "{" not in others + ours
 
 
 def test_renaming_of_a_duplicate_name_is_reported() -> None:
-    told = words_for(Changed("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
+    told = describe_change(ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim"))
     assert "called two different people or circles Kim." in told
     assert "Kim 2" in told

@@ -8,12 +8,20 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import RelayUnreachable
-from entrenous.device.identities import Home, own_other_devices
+from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.commands import setup
-from entrenous.send.devices.link_new_device import NewSide, ask_to_link, look_new
+from entrenous.send.devices.link_new_device import (
+    NewDeviceLink,
+    poll_new_device,
+    start_on_new_device,
+)
 from entrenous.send.devices.link_nouns import LinkOver, StoppedAfterGrant
-from entrenous.send.devices.link_old_device import OldSide, look_old, offer_link
-from entrenous.send.devices.linked_devices import siblings
+from entrenous.send.devices.link_old_device import (
+    OldDeviceLink,
+    poll_old_device,
+    start_on_old_device,
+)
+from entrenous.send.devices.linked_devices import own_linked_devices
 from tests.send.send_device import HERE, Person, Room
 from tests.village.households import bare
 
@@ -31,14 +39,14 @@ class Beside:
     def __init__(self, phone: Person, then: BaseException) -> None:
         self.phone = phone
         self.then = then
-        self.side: NewSide | None = None
+        self.side: NewDeviceLink | None = None
 
-    def reads(self, old: OldSide, **_: bool) -> None:
-        self.side = ask_to_link(old.code, "phone", self.phone.device)
+    def reads(self, old: OldDeviceLink, **_: bool) -> None:
+        self.side = start_on_new_device(old.code, "phone", self.phone.device)
 
     def wake(self, _honest: Callable[..., Any], _url: str, mailbox: bytes, *_: Any) -> bool:
         if self.side is not None and mailbox == self.side.code.mailbox:
-            self.side = look_new(self.side, self.phone.device)
+            self.side = poll_new_device(self.side, self.phone.device)
             return True
         raise self.then
 
@@ -49,7 +57,7 @@ def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Pe
     monkeypatch.setattr(setup, "_put_code", beside.reads)
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     with ana.courier.playing(wake=beside.wake):
-        setup.show_code(None, ana.device, qr=False, as_json=False)
+        setup.link_on_old_device(None, ana.device, qr=False, as_json=False)
     return ana
 
 
@@ -62,7 +70,7 @@ def test_unanswering_device_is_not_reported_as_linked(
     assert "Linked" not in said.out
     assert "Waiting until the other device has been answered too" in said.err
     assert "ten minutes at most" in said.err
-    assert [one.name for one in siblings(ana.device)] == ["phone"]
+    assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
 
 
 def test_stopping_after_the_grant_says_that_the_device_is_listed(
@@ -75,18 +83,18 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
     """If the relay makes no lock, nothing is granted, and the other device sees the end."""
     ana, phone = room["ana"], bare(room, "phone")
-    here = offer_link(None, ana.device)
+    here = start_on_old_device(None, ana.device)
 
-    def makes_none(home: Home) -> None:
+    def makes_none(home: MailboxAddress) -> None:
         assert home.relay_url == HERE
         assert own_other_devices(phone.device) is None
         raise RelayUnreachable(host=HERE)
 
     with pytest.raises(RelayUnreachable):
-        setup.link_here(here.code, None, phone.device, makes_none, as_json=False)
+        setup.link_on_new_device(here.code, None, phone.device, makes_none, as_json=False)
     with pytest.raises(LinkOver):
-        look_old(here, ana.device)
-    assert siblings(ana.device) == ()
+        poll_old_device(here, ana.device)
+    assert own_linked_devices(ana.device) == ()
 
 
 def test_linking_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
