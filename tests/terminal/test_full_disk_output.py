@@ -83,7 +83,7 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
         assert (written.returncode, "The disk is full" in written.stderr) == (6, True)
         does(disk, "mount", "-o", "remount,ro", str(disk.folder))
         shut = does(disk, *program, "sent")
-        assert (shut.returncode, "can only be read" in shut.stderr) == (6, True)
+        assert (shut.returncode, "is read-only" in shut.stderr) == (6, True)
 
 
 @pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])

@@ -82,7 +82,7 @@ def test_mark_takes_names_from_options_and_a_file(
         (b"", "Nobody is named"),
         (b"ben\nana\nben\n", "ben is on line 1 and again on line 3"),
         (b"\xff\xfeb\0e\0n\0", "UTF-8"),
-        (b"ben\nx\x1b[2J\n", "line 2 is no name"),
+        (b"ben\nx\x1b[2J\n", "line 2 is not a valid name"),
     ],
 )
 def test_invalid_name_file_marks_nothing(
