@@ -195,10 +195,13 @@ _TOO_LONG_OR_DEEP: Final = "a number is too long, or it is nested too deeply"
 
 
 class _Key(NamedTuple):
-    """A setting's expected value in words, and its parser, which returns None if it is wrong."""
+    """A setting's expected value in words, its parser, which returns None if it is wrong, and its
+    ``field`` in Limits, if that is where it belongs.
+    """
 
     wanted: str
     read: Callable[[Any, Path], object]
+    field: str = ""
 
 
 def _path(value: Any, folder: Path) -> object:
@@ -250,37 +253,20 @@ _SETTINGS: Final[Mapping[str, _Key]] = {
     "metrics_listen": _Key(_ADDRESS, _listen),
     "log": _Key('"errors", "text" or "json"', _log),
 }
-#: Those that are fields of Limits, by their names there.
-_LIMITS: Final[Mapping[str, tuple[str, _Key]]] = {
-    "floor": (
-        "floor",
-        _Key(
-            f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}",
-            _count(PROTOCOL_FLOOR, PROTOCOL_NEWEST),
-        ),
-    ),
-    "keep_days": (
-        "keep_days",
-        _Key(f"1 to {EXPIRY_DAYS_MAX} days", _count(1, EXPIRY_DAYS_MAX)),
-    ),
-    "mailbox_open": ("mailbox_open", _Key("true or false", _flag)),
-    "quota_letters": (
-        "letters",
-        _Key(f"1 to {LETTERS_WAITING_MAX} letters", _count(1, LETTERS_WAITING_MAX)),
-    ),
-    "quota_mailbox_mb": (
-        "mailbox_bytes",
-        _Key(f"1 to {_MAILBOX_MB_MAX} megabytes", _count(1, _MAILBOX_MB_MAX, MEGABYTE)),
-    ),
-    "quota_coming_mb": (
-        "coming_bytes",
-        _Key("1 megabyte or more", _count(1, _MB_MAX, MEGABYTE)),
-    ),
-    "free_mb_min": (
-        "free_bytes_min",
-        _Key("0 megabytes or more", _count(0, _MB_MAX, MEGABYTE)),
-    ),
+_PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
+_LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
+_MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
+#: Those that are fields of Limits.
+_LIMITS: Final[Mapping[str, _Key]] = {
+    "floor": _Key(_PROTOCOLS, _count(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"),
+    "keep_days": _Key(f"1 to {EXPIRY_DAYS_MAX} days", _count(1, EXPIRY_DAYS_MAX), "keep_days"),
+    "mailbox_open": _Key("true or false", _flag, "mailbox_open"),
+    "quota_letters": _Key(_LETTERS, _count(1, LETTERS_WAITING_MAX), "letters"),
+    "quota_mailbox_mb": _Key(_MEGABYTES, _count(1, _MAILBOX_MB_MAX, MEGABYTE), "mailbox_bytes"),
+    "quota_coming_mb": _Key("1 megabyte or more", _count(1, _MB_MAX, MEGABYTE), "coming_bytes"),
+    "free_mb_min": _Key("0 megabytes or more", _count(0, _MB_MAX, MEGABYTE), "free_bytes_min"),
 }
+_KEYS: Final = {**_SETTINGS, **_LIMITS}
 _SERVED_FREE_MB: Final = 1000  # the default with a settings file
 
 
@@ -294,7 +280,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
     """
     table = _table(path)
     for name in table:
-        if name not in _SETTINGS and name not in _LIMITS:
+        if name not in _KEYS:
             raise UnknownRelaySetting(path=path, name=name)
     given = {name: _read(path, name, table) for name in _SETTINGS if name in table}
     if ("tls_cert" in given) != ("tls_key" in given):
@@ -305,13 +291,13 @@ def read_relay_settings(path: Path) -> RelaySettings:
 
 
 def _limits(path: Path, table: Mapping[str, Any]) -> Limits:
-    given = {_LIMITS[name][0]: _read(path, name, table) for name in _LIMITS if name in table}
+    given = {key.field: _read(path, name, table) for name, key in _LIMITS.items() if name in table}
     defaults: dict[str, Any] = {"free_bytes_min": _SERVED_FREE_MB * MEGABYTE}
     return Limits(**{**defaults, **given})
 
 
 def _read(path: Path, name: str, table: Mapping[str, Any]) -> Any:
-    key = _SETTINGS[name] if name in _SETTINGS else _LIMITS[name][1]
+    key = _KEYS[name]
     value = key.read(table[name], path.parent)
     if value is None:
         raise BadRelaySetting(path=path, name=name, wanted=key.wanted)

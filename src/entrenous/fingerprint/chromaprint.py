@@ -156,9 +156,6 @@ def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]
             ((0, low + third, width, low + 2 * third),),
             ((0, low, width, low + third), (0, low + 2 * third, width, high)),
         ),
-        (
-            ((along, low, 2 * along, high),),
-            ((0, low, along, high), (2 * along, low, width, high)),
-        ),
+        (((along, low, 2 * along, high),), ((0, low, along, high), (2 * along, low, width, high))),
     )
     return all_areas[one.shape]

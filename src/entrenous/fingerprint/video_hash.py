@@ -316,16 +316,11 @@ def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
         if not kept or apart(bits, kept[-1].bits) > SAME_BITS:
             whole = spectrum if cut is None else frequencies(blocks)
             kept.append(_HashedFrame(round(1000 * frame.at_s), bits, whole, spectrum))
-    views = [
-        *_views([one.whole for one in kept], ""),
-        *_views_without_bars(kept, has_bars=has_bars),
-    ]
+    views = _views([one.whole for one in kept], "")
+    if has_bars:
+        views += _views([one.inner for one in kept], NO_BARS)
     times = tuple(one.at_ms for one in kept)
     return VideoLook(times, tuple(views), tuple(trims.views))
-
-
-def _views_without_bars(kept: list[_HashedFrame], *, has_bars: bool) -> list[View]:
-    return _views([one.inner for one in kept], NO_BARS) if has_bars else []
 
 
 def _views(spectra: list[Floats], done: str) -> list[View]:

@@ -100,7 +100,11 @@ def _shown(container: Any, stream: Any, cut: Cut) -> Shown:
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
-    colours = Colours(*(_known_code_point(one) for one in _colours(first)))
+    colours = Colours(
+        _known_code_point(first.colorspace),
+        _known_code_point(first.color_primaries),
+        _known_code_point(first.color_trc),
+    )
     return Shown(width, height, _rate(stream), _length(container, stream), colours, aspect)
 
 
@@ -119,7 +123,7 @@ def _frames(container: Any, stream: Any, shown: Shown, cut: Cut) -> Iterator[Fra
             before = _check_order(max(at, 0.0), before)
         if at >= cut.stop_s:
             return
-        if at < cut.start_s - 1e-6 or _frame_number(at, shown) % cut.each:
+        if at < cut.start_s - 1e-6 or round(at * float(shown.rate)) % cut.each:
             continue
         if not pace.takes(max(at, 0.0)):
             continue
@@ -145,10 +149,6 @@ def _check_order(at_s: float, before_s: float) -> float:
     if at_s > before_s or at_s == before_s == 0.0:
         return at_s
     raise ClipBroken
-
-
-def _frame_number(at_s: float, shown: Shown) -> int:
-    return round(at_s * float(shown.rate))
 
 
 def _planes(raw: Any, shown: Shown) -> bytes:
@@ -208,9 +208,5 @@ def _length(container: Any, stream: Any) -> float:
     return length if math.isfinite(length) and length > 0.0 else 0.0
 
 
-def _colours(raw: Any) -> tuple[int, int, int]:
-    return int(raw.colorspace), int(raw.color_primaries), int(raw.color_trc)
-
-
-def _known_code_point(number: int) -> int:
-    return number if 0 <= number <= 22 else 2
+def _known_code_point(value: Any) -> int:
+    return int(value) if 0 <= int(value) <= 22 else 2

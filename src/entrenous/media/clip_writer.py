@@ -63,11 +63,7 @@ class ClipWriter:
     """
 
     def __init__(
-        self,
-        shown: Shown,
-        crf: float,
-        sound: Track | None = None,
-        threads: int = 1,
+        self, shown: Shown, crf: float, sound: Track | None = None, threads: int = 1
     ) -> None:
         self._file = io.BytesIO()
         self._shown = shown

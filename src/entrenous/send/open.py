@@ -110,7 +110,7 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
     received = find_received(name, device)
     _refuse_ended(received)
     if export:
-        insist_on_export(received)
+        _require_export_allowed(received)
     if received.key is not None and has_expired(received, device):  # else its relay says so
         raise OddClock(name=name, when=when_in_words(received.expires_at))
     unlocked = _unlocked(received, device, watch, ready)
@@ -153,7 +153,7 @@ def download_message(name: str, device: Device, watch: TransferWatch = UNWATCHED
             download(received, received.manifest, device, watch)
 
 
-def insist_on_export(received: Received) -> None:
+def _require_export_allowed(received: Received) -> None:
     """Raise ExportForbidden if openings are limited and the sender did not allow export."""
     manifest = received.manifest
     if received.opens is not None and manifest is not None and not manifest.may_export:

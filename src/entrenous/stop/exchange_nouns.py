@@ -259,8 +259,8 @@ class BadSource(Refused):
 
 class SourceBrought(Refused):
     """
-    There are {claims} claims from {name} here, so nothing was changed. Decide what to do with them:
-    --withdraw ends them; --keep leaves them, even if that source withdraws them later.
+    {claims} claims that {name} brought are here, so nothing was changed. Decide what to do with
+    them: --withdraw ends them; --keep leaves them, even if that source withdraws them later.
     """
 
 

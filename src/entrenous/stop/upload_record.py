@@ -312,6 +312,6 @@ class WrongReviewToken(Unproven):
 
 class SecondPersonNeeded(Refused):
     """
-    Two people have to confirm, and {reviewer} has already confirmed case {case}. Nothing was
+    Two people have to confirm, and {reviewer} is the first one for case {case}. Nothing was
     changed: it waits for somebody else. You can release it, or go on to the next one.
     """

@@ -54,11 +54,11 @@ _LIKENESS_MIN: Final = 0.3  # of 2; unrelated clips stay below
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypothesis:
-    """One hypothesis: how found frames map onto a clip's frames, and when."""
+    """A possible mapping of found frames to a clip's frames, in position and time."""
 
     anchor: Anchor
     homography: Homography
-    moment: Timing
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,11 +71,11 @@ class Alignment:
 
     candidate: ClipCandidate
     registration: Registration
-    moment: Timing
+    timing: Timing
     sent: list[Frame]
 
     def shown_by(self, found_s: float) -> Frame:
-        wanted = np.array([self.moment.start_s + self.moment.speed * found_s])
+        wanted = np.array([self.timing.start_s + self.timing.speed * found_s])
         return self.sent[int(nearest(_times(self.sent), wanted)[0])]
 
 
@@ -96,16 +96,18 @@ def align_clip(
         lost: notes clips that cannot be read any more.
     """
     sampled = _sample(found)
-    places: list[Hypothesis] = []
+    hypotheses: list[Hypothesis] = []
     for anchor in anchors:
-        place = _match_thumbnails(sampled, anchor)
-        places += [] if place is None else [place]
-        if place is not None and place.moment.likeness >= _CERTAIN:
+        hypothesis = _match_thumbnails(sampled, anchor)
+        hypotheses += [] if hypothesis is None else [hypothesis]
+        if hypothesis is not None and hypothesis.timing.likeness >= _CERTAIN:
             break
-    for place in sorted(places, key=lambda one: -one.moment.likeness):
-        if place.moment.likeness < _LIKENESS_MIN:
+    for hypothesis in sorted(hypotheses, key=lambda one: -one.timing.likeness):
+        if hypothesis.timing.likeness < _LIKENESS_MIN:
             break
-        aligned = _register_frames(sampled, probes[place.anchor.probe], place, device, lost)
+        aligned = _register_frames(
+            sampled, probes[hypothesis.anchor.probe], hypothesis, device, lost
+        )
         if aligned is not None:
             return aligned
     return None
@@ -122,8 +124,8 @@ def homographies_over_time(
 
     ``size`` is that of the sent frames the homography refers to.
     """
-    homographies = [candidate.camera.way(float(time), at_s, size) for time in times]
-    return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in homographies]
+    motions = [candidate.camera.way(float(time), at_s, size) for time in times]
+    return [homography @ np.vstack([motion, [0.0, 0.0, 1.0]]) for motion in motions]
 
 
 def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None:
@@ -148,39 +150,39 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> Hypothesis | None
         )
         if not covers_enough(strips.covered):
             continue
-        moment = strips.anywhere()
-        if best is None or moment.likeness > best.moment.likeness:
-            best = Hypothesis(anchor, homography, moment)
+        timing = strips.anywhere()
+        if best is None or timing.likeness > best.timing.likeness:
+            best = Hypothesis(anchor, homography, timing)
     return best
 
 
 def _register_frames(
-    sampled: list[Frame], probe: Frame, place: Hypothesis, device: Device, lost: MissingFiles
+    sampled: list[Frame], probe: Frame, hypothesis: Hypothesis, device: Device, lost: MissingFiles
 ) -> Alignment | None:
     """Find the exact frame that the probe shows among all frames, and register it fully."""
-    moment, candidate = place.moment, place.anchor.candidate
-    start_s = moment.start_s + moment.speed * sampled[0].at_s - _MARGIN_S
-    stop_s = moment.start_s + moment.speed * sampled[-1].at_s + _MARGIN_S
+    timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
+    start_s = timing.start_s + timing.speed * sampled[0].at_s - _MARGIN_S
+    stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _MARGIN_S
     sent = candidate.frames(start_s, stop_s, device, lost)
     if not sent:
         return None
     strip = thumbnail_rows([np.asarray(frame) for frame in sent])
     size = (sent[0].width_px, sent[0].height_px)
-    key = (place.anchor.key.width_px, place.anchor.key.height_px)
-    rough = place.homography @ resizing(size, key)
+    key = (hypothesis.anchor.key.width_px, hypothesis.anchor.key.height_px)
+    rough = hypothesis.homography @ resizing(size, key)
     shape = small(np.asarray(sent[0])).shape
-    moment = _strips(sampled, rough, size, shape, (strip, _times(sent))).refined(moment)
+    timing = _strips(sampled, rough, size, shape, (strip, _times(sent))).refined(timing)
     registration = None
     for _ in range(_ROUNDS):
-        shown = sent[_shown_index(sent, moment, probe)]
+        shown = sent[_shown_index(sent, timing, probe)]
         registration = register(rgb(np.asarray(probe)), rgb(np.asarray(shown)), thorough=False)
         if registration is None:
             return None
         homographies = _nearby_frames(registration.homography, shown, sent, candidate)
-        moment = _best_timing(sampled, probe, homographies, (sent, strip), moment)
-        if sent[_shown_index(sent, moment, probe)] is shown:
+        timing = _best_timing(sampled, probe, homographies, (sent, strip), timing)
+        if sent[_shown_index(sent, timing, probe)] is shown:
             break
-    return None if registration is None else Alignment(candidate, registration, moment, sent)
+    return None if registration is None else Alignment(candidate, registration, timing, sent)
 
 
 def _nearby_frames(
@@ -202,13 +204,13 @@ def _best_timing(
     """The time mapping, close to the given one, under which the probe shows the likeliest frame."""
     sent, strip = all_sent
     size, shape = (sent[0].width_px, sent[0].height_px), small(np.asarray(sent[0])).shape
-    moments = [
+    timings = [
         _strips(sampled, homography, size, shape, (strip, _times(sent))).pinned(
             near, probe.at_s, frame.at_s
         )
         for frame, homography in homographies
     ]
-    return max(moments, key=lambda moment: moment.likeness)
+    return max(timings, key=lambda timing: timing.likeness)
 
 
 def _strips(
@@ -226,15 +228,15 @@ def _strips(
     return Strips(found, _times(sampled), sent[0], sent[1], rows[0][1])
 
 
-def _shown_index(sent: list[Frame], moment: Timing, probe: Frame) -> int:
-    wanted = np.array([moment.start_s + moment.speed * probe.at_s])
+def _shown_index(sent: list[Frame], timing: Timing, probe: Frame) -> int:
+    wanted = np.array([timing.start_s + timing.speed * probe.at_s])
     return int(nearest(_times(sent), wanted)[0])
 
 
 def _sample(found: list[Frame]) -> list[Frame]:
     """A dozen frames spread over the whole length."""
-    places = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
-    return [found[int(place)] for place in places]
+    indices = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
+    return [found[int(index)] for index in indices]
 
 
 def _times(frames: list[Frame]) -> NDArray[np.float64]:
@@ -373,15 +375,15 @@ def _align(found: list[Frame], device: Device, lost: MissingFiles) -> Alignment 
 
 
 def _verdicts(found: list[Frame], aligned: Alignment, compared: int) -> list[MessageVerdict]:
-    places = np.unique(np.linspace(0, len(found) - 1, _EXCERPT_FRAMES).round().astype(int))
+    indices = np.unique(np.linspace(0, len(found) - 1, _EXCERPT_FRAMES).round().astype(int))
     pairs: Pairs = [
-        (np.asarray(found[int(place)]), aligned.shown_by(found[int(place)].at_s))
-        for place in places
+        (np.asarray(found[int(index)]), aligned.shown_by(found[int(index)].at_s))
+        for index in indices
     ]
     return clip_verdicts(pairs, aligned.registration, aligned.candidate, compared)
 
 
 def _span(aligned: Alignment, length_s: float) -> Span:
-    speed = aligned.moment.speed
-    start_s = max(0.0, aligned.moment.start_s)
+    speed = aligned.timing.speed
+    start_s = max(0.0, aligned.timing.start_s)
     return Span(start_s, max(0.0, length_s * speed), speed)

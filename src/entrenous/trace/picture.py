@@ -51,8 +51,7 @@ def investigate(
     found: Picture | None = None,
     originals: Originals | None = None,
 ) -> Investigation:
-    """Trace a found picture and record the result in the ledger, so that a case can be opened from
-    it.
+    """Trace a found picture and record the result, so that a case can be opened from it.
 
     Args:
         untrusted_data: the file.
@@ -71,21 +70,20 @@ def investigate(
         extracting = executor.submit(leak.features.features)  # needs no vault
         candidates = _candidates(leak, unlearnt_pictures, device)
         extracting.result()
-    found_picture = leak.picture
+    picture = leak.picture
     lost, cache = MissingFiles(), originals or Originals(device.read_picture)
     aligned, attempted = _align(leak, candidates, cache, device, lost)
     unlearnt = sum(not one.learnt for one in candidates)
-    of_pictures = sum(len(picture.copies) for _, picture in attempted)
+    of_pictures = sum(len(sent.copies) for _, sent in attempted)
     in_clips = count_clip_copies(device)
     compared = of_pictures + in_clips
-    fits = _named_first([fit for one in aligned for fit in weigh_copies(one, compared)])
+    weighed = (fit for one in aligned for fit in weigh_copies(one, compared))
+    fits = tuple(sorted(weighed, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
     named = any(fit.verdict.named for fit in fits)
-    frame = (
-        None if named or not in_clips else trace_frame(found_picture, untrusted_data, device, lost)
-    )
+    frame = None if named or not in_clips else trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.note(frame)
-        return Investigation(frame, found_picture, (), frame.compared, len(attempted), unlearnt)
+        return Investigation(frame, picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
     verdicts = [
@@ -93,7 +91,7 @@ def investigate(
     ]
     trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.note(trace)
-    return Investigation(trace, found_picture, fits, compared, len(attempted), unlearnt)
+    return Investigation(trace, picture, fits, compared, len(attempted), unlearnt)
 
 
 def warp_onto_sent(found: Picture, fit: Fit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -147,10 +145,6 @@ def _sent(
 ) -> tuple[Sent, ...]:
     pairs = ((read(one.message), one.place) for one in candidates)
     return tuple((message, message.pictures[place]) for message, place in pairs)
-
-
-def _named_first(fits: list[Fit]) -> tuple[Fit, ...]:
-    return tuple(sorted(fits, key=lambda fit: fit.verdict.finding is Finding.NOBODY))
 
 
 def trace_picture(

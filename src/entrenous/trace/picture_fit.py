@@ -129,10 +129,7 @@ def align(  # noqa: PLR0913 - what is registered, on what, and how
         with ThreadPoolExecutor(1) as executor:
             preparing = executor.submit(original.prepared)  # a resembling picture mostly matches
             registration = register(
-                found.features,
-                np.asarray(original.picture),
-                original.features(),
-                thorough=patient,
+                found.features, np.asarray(original.picture), original.features(), thorough=patient
             )
             prepared = preparing.result()
         if registration is not None:

@@ -65,13 +65,13 @@ def estimate_by_phase(
     cross = _banded(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _TINY)
     for _ in range(_ROUNDS):
-        residual = by_band(power(found - sent * _fine(gain)))
+        residual = by_band(power(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64)))
         weight = 1.0 / _level(residual, sent_power)
         gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _TINY)
-    covered = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
+    correlation = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
     information = by_tile(loud).astype(np.float64) * strength**2
-    change = by_tile(covered) * strength / (information + _TINY)
+    change = by_tile(correlation) * strength / (information + _TINY)
     return Estimates(change, information)
 
 
@@ -158,10 +158,6 @@ def _banded(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
         2, dtype=np.complex128
     )
     return banded
-
-
-def _fine(gain: NDArray[np.complex128]) -> NDArray[np.complex64]:
-    return np.repeat(gain, TILE_BINS).astype(np.complex64)
 
 
 def _level(residual: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ class Window:
 
 
 def lags_of(
-    tape: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
+    found_samples: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
 ) -> NDArray[np.float32]:
     """Correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
 
@@ -39,7 +39,7 @@ def lags_of(
     half = window.size // 2
     steps = np.arange(-half, half, dtype=np.float64)
     taper = np.hanning(window.size).astype(np.float32)
-    found = tape.read(window.found + steps / window.pitch) * taper
+    found = found_samples.read(window.found + steps / window.pitch) * taper
     span = half + window.slack
     own = zero_padded_slice(sent, round(window.sent) - span, round(window.sent) + span)
     points = next_fast_len(len(own) + window.size, real=True)
@@ -102,18 +102,18 @@ class Path:
 
 
 def follow(
-    tape: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
+    found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
 ) -> Path | None:
     """The path of a found sound from one of ``places``; None if windows disagree."""
-    lines = [line for place in places for line in _lines(tape, place)]
-    probes = _probes(tape)
-    line = max(lines, key=lambda one: one.weight * _agreement(tape, sent, one, probes))
-    path = _walk(tape, sent, line)
+    lines = [line for place in places for line in _lines(found_samples, place)]
+    probes = _probes(found_samples)
+    line = max(lines, key=lambda one: one.weight * _agreement(found_samples, sent, one, probes))
+    path = _walk(found_samples, sent, line)
     for _ in range(0 if line.pitch_kept else 2):
         if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
             break
-        line = _through(path, tape)
-        path = _walk(tape, sent, line) or path
+        line = _through(path, found_samples)
+        path = _walk(found_samples, sent, line) or path
     return path
 
 
@@ -140,12 +140,12 @@ class _Line:
         return self.centre + self.tempo * (found - self.middle)
 
 
-def _lines(tape: FractionalSamples, place: Place) -> list[_Line]:
+def _lines(found_samples: FractionalSamples, place: Place) -> list[_Line]:
     """Hypotheses with preserved pitch, and with pitch and tempo changed together.
 
     Contours determine the tempo to 1 %.
     """
-    middle = tape.length / 2
+    middle = found_samples.length / 2
     centre = place.start_s * RATE_HZ + place.tempo * middle
     tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
     lines = [_Line(middle, centre, tempo, tempo) for tempo in tempos]
@@ -155,47 +155,50 @@ def _lines(tape: FractionalSamples, place: Place) -> list[_Line]:
     return lines
 
 
-def _through(path: Path, tape: FractionalSamples) -> _Line:
-    middle, speed = tape.length / 2, path.speed
+def _through(path: Path, found_samples: FractionalSamples) -> _Line:
+    middle, speed = found_samples.length / 2, path.speed
     centre = float(path.sent[0] + speed * (middle - path.found[0]))
     return _Line(middle, centre, speed, speed)
 
 
 def _agreement(
-    tape: FractionalSamples, sent: NDArray[np.float32], line: _Line, probes: Sequence[float]
+    found_samples: FractionalSamples,
+    sent: NDArray[np.float32],
+    line: _Line,
+    probes: Sequence[float],
 ) -> float:
     """The sum of the highest correlation peaks of windows around ``probes``."""
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
         window = Window(centre, line.at(centre), line.pitch, _SHORT, slack)
-        total += float(lags_of(tape, sent, window, 1).max())
+        total += float(lags_of(found_samples, sent, window, 1).max())
     return total
 
 
-def _probes(tape: FractionalSamples) -> list[float]:
+def _probes(found_samples: FractionalSamples) -> list[float]:
     """Centres of the loudest windows near the middle."""
-    reach = min(tape.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
+    reach = min(found_samples.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
     if reach <= 0:
-        return [tape.length / 2]
-    centres = np.arange(-reach, reach + 1, _SHORT / 2) + tape.length / 2
-    loud = np.mean(tape.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
+        return [found_samples.length / 2]
+    centres = np.arange(-reach, reach + 1, _SHORT / 2) + found_samples.length / 2
+    loud = np.mean(found_samples.read(centres[:, None] + np.arange(-512.0, 512.0)) ** 2, axis=1)
     best = np.argsort(loud)[::-1][:_PROBES]
     return [float(centres[one]) for one in sorted(best)]
 
 
-def _walk(tape: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Path | None:
+def _walk(found_samples: FractionalSamples, sent: NDArray[np.float32], line: _Line) -> Path | None:
     """Track in both directions from the middle, predicting each window from the one before."""
     size = _SHORT if line.pitch_kept else _LONG
     hop = size / 4 if line.pitch_kept else size / 2
-    steps = max(0, int((tape.length - size) / 2 / hop))
+    steps = max(0, int((found_samples.length - size) / 2 / hop))
     knots = []
     for direction in (range(steps + 1), range(-1, -steps - 1, -1)):
         tracker = _Tracker(line, _JITTER_PITCH_KEPT if line.pitch_kept else _JITTER * 4)
         for step in direction:
             centre = line.middle + step * hop
             window = tracker.next_window(centre, size)
-            at = tracker.locate_window(window, lags_of(tape, sent, window))
+            at = tracker.locate_window(window, lags_of(found_samples, sent, window))
             if at is not None:
                 knots.append((centre, at))
     return _path(np.array(sorted(knots)).reshape(-1, 2), line)

@@ -227,18 +227,14 @@ def gather(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[
         covered: 1 where the leak shows the sent picture, 0 elsewhere.
         trial: detail pyramid of a trial mark, for the strength of marks at each place.
     """
-    outside = covered == 0
     # filled with the expected picture, so that the border adds no detail
     levels = len(trial)
-    found = detail_pyramid(_filled(leak, outside, tone), levels)
+    filled = np.where(covered == 0, tone.expected, leak).astype(np.float32)
+    found = detail_pyramid(filled, levels)
     sent = detail_pyramid(tone.expected, levels)
     slopes = gaussian_pyramid(tone.slope, levels)
     coverage = gaussian_pyramid(covered, levels)
     return [_weighed(found[k], sent[k], slopes[k], coverage[k], trial[k]) for k in range(levels)]
-
-
-def _filled(plane: Plane, outside: np.ndarray, tone: Tone) -> Plane:
-    return np.where(outside, tone.expected, plane).astype(np.float32)
 
 
 def _weighed(found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane) -> Evidence:

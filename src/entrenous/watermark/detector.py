@@ -64,10 +64,10 @@ def by_octave(
     tone = Tone(channel.filtered(tone.expected), tone.slope)
     pattern = channel.filtered(prepared.pattern(trial_chips(plan)))
     trial = detail_pyramid(pattern, len(plan.bands))
-    evidence = gather(leak, tone, inside, trial)
-    signed = _per_chip([octave.rho for octave in evidence], channel, prepared)
-    trial_response = [octave.response * t for octave, t in zip(evidence, trial, strict=True)]
-    return _balanced(signed, _per_chip(trial_response, channel, prepared), plan)
+    octaves = gather(leak, tone, inside, trial)
+    evidence = _per_chip([octave.rho for octave in octaves], channel, prepared)
+    trial_response = [octave.response * t for octave, t in zip(octaves, trial, strict=True)]
+    return _balanced(evidence, _per_chip(trial_response, channel, prepared), plan)
 
 
 def _luma_of(warped: Pixels | Plane) -> Plane:
@@ -81,10 +81,10 @@ def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
     plan = prepared.layout
     sized = _sized(warped, plan.working)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
-    signed, *trial_response = (
+    evidence, *trial_response = (
         pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
     )
-    return _normalised(signed, trial_response[0] if trial_response else None, plan)
+    return _normalised(evidence, trial_response[0] if trial_response else None, plan)
 
 
 def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ def _per_chip(details: list[Plane], channel: ChannelFilter, prepared: Prepared) 
     return pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
-def _balanced(signed: list[Plane], trial_response: list[Plane], plan: Layout) -> PartialEvidence:
+def _balanced(evidence: list[Plane], trial_response: list[Plane], plan: Layout) -> PartialEvidence:
     """Weigh the bands by the response of a trial mark.
 
     With a trial response s and noise of norm n, a band deserves the weight s / n^2. The square root
@@ -110,22 +110,22 @@ def _balanced(signed: list[Plane], trial_response: list[Plane], plan: Layout) ->
     compression.
     """
     signals = _signals(trial_response, plan)
-    noises = [float(np.dot(own, own)) for own in signed]
+    noises = [float(np.dot(own, own)) for own in evidence]
     weights = [
         math.sqrt(max(0.0, signal) / noise) if noise > 0.0 else 0.0
         for signal, noise in zip(signals, noises, strict=True)
     ]
     return _normalised(
-        [own * np.float32(weight) for own, weight in zip(signed, weights, strict=True)],
+        [own * np.float32(weight) for own, weight in zip(evidence, weights, strict=True)],
         [own * np.float32(weight) for own, weight in zip(trial_response, weights, strict=True)],
         plan,
     )
 
 
 def _normalised(
-    signed: list[Plane], trial_response: list[Plane] | None, plan: Layout
+    evidence: list[Plane], trial_response: list[Plane] | None, plan: Layout
 ) -> PartialEvidence:
-    per_chip = np.concatenate(signed)
+    per_chip = np.concatenate(evidence)
     norm = float(np.linalg.norm(per_chip.astype(np.float64)))
     if norm == 0.0:
         return PartialEvidence(per_chip, 0.0)
@@ -220,10 +220,10 @@ class FrameDetector:
         grey = np.clip(np.rint(sent), 0, 255).astype(np.uint8)
         tone = fit_tone(found, np.asarray(cv2.merge([grey] * 3), np.uint8), covered)
         trial = detail_pyramid(self._trial * strength, len(self.stage.plan.bands))
-        evidence = gather(found, tone, covered.astype(np.float32), trial)
-        signed = detail_adjoint([octave.rho for octave in evidence]) * strength
+        octaves = gather(found, tone, covered.astype(np.float32), trial)
+        evidence = detail_adjoint([octave.rho for octave in octaves]) * strength
         for node, (share, motion) in nodes.items():
-            own = warp_back(signed, motion) * np.float32(share)
+            own = warp_back(evidence, motion) * np.float32(share)
             self.planes[node] = self.planes[node] + own if node in self.planes else own
 
 
@@ -272,12 +272,10 @@ def _weights(
     for band in stage.plan.bands:
         part = slice(band.start, band.stop)
         on = shared[part]
-        signed = sum(float(np.dot(pilot[node][part][on], g[part][on])) for node, g in nodes.items())
-        evidence = sum(
-            float(np.sum(np.square(g[part][on], dtype=np.float64))) for g in nodes.values()
-        )
+        score = sum(float(np.dot(pilot[node][part][on], g[part][on])) for node, g in nodes.items())
+        power = sum(float(np.sum(np.square(g[part][on], dtype=np.float64))) for g in nodes.values())
         noise = sum(float(np.sum(np.square(g[part], dtype=np.float64))) for g in nodes.values())
-        if noise > 0.0 and evidence > 0.0:
-            z = max(0.0, signed / math.sqrt(evidence)) + _PRIOR
+        if noise > 0.0 and power > 0.0:
+            z = max(0.0, score / math.sqrt(power)) + _PRIOR
             weights[part] = z / math.sqrt(noise)
     return weights

@@ -218,7 +218,8 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
         onto: the canvas to overwrite.
     """
     rows, columns = dither.shape
-    fine = _in_256ths(mark)
+    scaled = cv2.addWeighted(mark, _STEPS, mark, 0.0, 0.0, dtype=cv2.CV_16S)
+    fine = np.asarray(scaled, np.int16)
     if fine.shape != (rows, columns):
         cv2.resize(fine, (columns, rows), dst=onto.fine, interpolation=cv2.INTER_CUBIC)
         fine = onto.fine
@@ -226,10 +227,6 @@ def add_mark(colours: Sequence[Pixels], mark: Plane, dither: Pixels, onto: Canva
         steps = fine[strip] + dither[strip]
         steps >>= 8  # an arithmetic shift rounds down, also for negative numbers
         _add([colour[strip] for colour in colours], steps, onto.pixels[strip])
-
-
-def _in_256ths(mark: Plane) -> NDArray[np.int16]:
-    return np.asarray(cv2.addWeighted(mark, _STEPS, mark, 0.0, 0.0, dtype=cv2.CV_16S), np.int16)
 
 
 def _add(colours: Sequence[Pixels], steps: NDArray[np.int16], pixels: Pixels) -> None:

@@ -236,8 +236,8 @@ def recoded(
     evidence = np.zeros((*covered.shape, 1 if trial is None else 2), np.float32)
     box = _blocks_around(covered)
     marked = np.ones(covered.shape, np.float32) if trial is None else trial
-    planes_found = _evidence(luma(found_rgb[box]), sent_rgb[box], covered[box], table, marked[box])
-    evidence[box] = np.stack(planes_found[: evidence.shape[2]], axis=2)
+    planes = _evidence(luma(found_rgb[box]), sent_rgb[box], covered[box], table, marked[box])
+    evidence[box] = np.stack(planes[: evidence.shape[2]], axis=2)
     return evidence[:, :, 0] if trial is None else evidence
 
 
@@ -253,11 +253,7 @@ def _span(at: NDArray[np.intp]) -> slice:
 
 
 def _evidence(
-    found: Plane,
-    sent_rgb: Pixels,
-    covered: NDArray[np.bool_],
-    table: Sequence[int],
-    trial: Plane,
+    found: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_], table: Sequence[int], trial: Plane
 ) -> list[Plane]:
     """The evidence, and what the trial mark would add to it."""
     shape, steps = shape_of(found), np.asarray(table, np.float32)

@@ -125,7 +125,9 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
         for _ in range(3):
             ana.sends(SMALL, one)
     name = says_that_they_have_it(cleo, ana, *others)
-    (doubt,) = [one for one in warn_about(answer(ana, name), ana.device) if "according to cleo" in one.why]
+    (doubt,) = [
+        one for one in warn_about(answer(ana, name), ana.device) if "according to cleo" in one.why
+    ]
     assert "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more, who got" in doubt.why
     once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
     assert doubt not in [one for one in warn_about(once, ana.device) if one.who != doubt.who]

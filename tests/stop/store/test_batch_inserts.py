@@ -34,7 +34,7 @@ def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
         first = threads.submit(together.add, {"number": 0, "bad": 0 in bad})
         assert slow.begun.wait(20)
         rest = [threads.submit(together.add, {"number": n, "bad": n in bad}) for n in range(1, 10)]
-        while len(together._brought) < 9:
+        while len(together._pending) < 9:
             assert not any(one.done() for one in (first, *rest))
         slow.may.set()
         return [one.exception() for one in (first, *rest)]
@@ -69,7 +69,7 @@ def test_waiting_for_a_killed_writer_raises() -> None:
         first = threads.submit(together.add, {"number": 0, "bad": False})
         assert slow.begun.wait(20)
         rest = [threads.submit(together.add, {"number": n, "bad": False}) for n in (1, 2)]
-        while len(together._brought) < 2:
+        while len(together._pending) < 2:
             assert not first.done()
         slow.may.set()
         assert first.exception() is None

@@ -68,28 +68,8 @@ from entrenous.carry.send_tokens import add_tokens, check_owner, register_token,
 from entrenous.carry.wake_ups import wait_for_envelope
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import lock_of
+from entrenous.wire import relay_json
 from entrenous.wire.encodings import from_base64url, to_base64url
-from entrenous.wire.relay_json import (
-    read_attempt,
-    read_batch,
-    read_close_lock,
-    read_envelope,
-    read_mailbox_locks,
-    read_opened,
-    read_prekeys,
-    read_question,
-    read_send_token,
-    read_unlock_lock,
-    write_answer,
-    write_bundle,
-    write_held,
-    write_key_count,
-    write_look,
-    write_share,
-    write_status,
-    write_upload,
-    write_waiting,
-)
 from entrenous.wire.relay_nouns import BlobDeposit, Protocol
 
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -171,7 +151,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 async def look_at_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: how much of it is stored, for its sender."""
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
-    return Response(write_upload(came, size), media_type=JSON)
+    return Response(relay_json.write_upload(came, size), media_type=JSON)
 
 
 async def get_blob(request: Request, relay: Relay) -> Response:
@@ -223,7 +203,7 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
     if is_large(request):
         await check_sender(name, mailbox, token, relay)
-    envelope = read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
+    envelope = relay_json.read_envelope(await body_of(request, _ENVELOPE_BODY), name, mailbox)
     new = await accept(envelope, token, relay)
     return ShortResponse(201 if new else 200)
 
@@ -233,7 +213,7 @@ async def list_envelopes(request: RelayRequest, relay: Relay) -> Response:
     after = number(request.query_params.get("after", "0"), _SEQUENCE_MAX)
     limit = number(request.query_params.get("limit", str(PAGE_MAX)), _SEQUENCE_MAX)
     page = await waiting_envelopes(mailbox_of(request), token_of(request), after, limit, relay)
-    return ShortResponse(200, write_waiting(page), JSON)
+    return ShortResponse(200, relay_json.write_waiting(page), JSON)
 
 
 async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
@@ -244,14 +224,14 @@ async def acknowledge_envelope(request: RelayRequest, relay: Relay) -> Response:
 
 async def release_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/open``"""
-    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY))
     share = await open_share(envelope_of(request), token_of(request), attempt, relay)
-    return Response(write_share(share), media_type=JSON)
+    return Response(relay_json.write_share(share), media_type=JSON)
 
 
 async def finish_share(request: Request, relay: Relay) -> Response:
     """``POST /v1/shares/{envelope}/finish``"""
-    attempt = read_attempt(await body_of(request, SMALL_BODY))
+    attempt = relay_json.read_attempt(await body_of(request, SMALL_BODY))
     await finish(envelope_of(request), token_of(request), attempt, relay)
     return Response(status_code=204)
 
@@ -259,13 +239,13 @@ async def finish_share(request: Request, relay: Relay) -> Response:
 async def withdraw_envelope(request: Request, relay: Relay) -> Response:
     """``POST /v1/envelopes/{envelope}/withdraw``"""
     status = await withdraw(envelope_of(request), token_of(request), relay)
-    return Response(write_look(status), media_type=JSON)
+    return Response(relay_json.write_look(status), media_type=JSON)
 
 
 async def show_state(request: Request, relay: Relay) -> Response:
     """``GET /v1/envelopes/{envelope}/state``"""
     status = await envelope_status(envelope_of(request), token_of(request), relay)
-    return Response(write_look(status), media_type=JSON)
+    return Response(relay_json.write_look(status), media_type=JSON)
 
 
 _SOMETHING: Final = b"{}"  # the same whatever arrived, and from whomever
@@ -329,12 +309,12 @@ async def look_at_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = Protocol(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.look(restored_at)
-    return Response(write_status(protocol, restored, this_program()), media_type=JSON)
+    return Response(relay_json.write_status(protocol, restored, this_program()), media_type=JSON)
 
 
 async def make_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
-    owner_lock, close_lock = read_mailbox_locks(await body_of(request, SMALL_BODY))
+    owner_lock, close_lock = relay_json.read_mailbox_locks(await body_of(request, SMALL_BODY))
     new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
     return Response(status_code=201 if new else 200)
 
@@ -354,38 +334,38 @@ async def show_card(request: Request, relay: Relay) -> Response:
 
 async def publish_prekeys(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
-    prekeys = read_prekeys(await _owners_body(request, relay, _PREKEYS_BODY))
+    prekeys = relay_json.read_prekeys(await _owners_body(request, relay, _PREKEYS_BODY))
     mailbox, device = mailbox_of(request), device_of(request)
     count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
-    return Response(write_key_count(count), media_type=JSON)
+    return Response(relay_json.write_key_count(count), media_type=JSON)
 
 
 async def tell_prekeys(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     mailbox, device = mailbox_of(request), device_of(request)
     count = await count_prekeys(mailbox, token_of(request), device, relay)
-    return Response(write_key_count(count), media_type=JSON)
+    return Response(relay_json.write_key_count(count), media_type=JSON)
 
 
 async def hand_out_prekeys(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/prekeys/{device}/claim``"""
     mailbox, device = mailbox_of(request), device_of(request)
     bundle = await claim_prekeys(mailbox, token_of(request), device, relay)
-    return Response(write_bundle(bundle), media_type=JSON)
+    return Response(relay_json.write_bundle(bundle), media_type=JSON)
 
 
 async def grant_token(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/tokens/{lock}``"""
-    granted = read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
+    granted = relay_json.read_send_token(await body_of(request, SMALL_BODY), lock_in(request))
     new = await register_token(mailbox_of(request), token_of(request), granted, relay)
     return Response(status_code=201 if new else 200)
 
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = read_batch(await _owners_body(request, relay, _BATCH_BODY))
+    batch = relay_json.read_batch(await _owners_body(request, relay, _BATCH_BODY))
     held = await add_tokens(mailbox_of(request), token_of(request), batch, relay)
-    return Response(write_held(held), media_type=JSON)
+    return Response(relay_json.write_held(held), media_type=JSON)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
@@ -404,21 +384,21 @@ async def _owners_body(request: Request, relay: Relay, limit: int) -> bytes:
 
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
-    unlock_lock = read_unlock_lock(await body_of(request, SMALL_BODY))
+    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
     new = await make_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=201 if new else 200)
 
 
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
-    blinded = read_question(await body_of(request, SMALL_BODY))
+    blinded = relay_json.read_question(await body_of(request, SMALL_BODY))
     answered = await answer_blinded(mailbox_of(request), token_of(request), blinded, relay)
-    return Response(write_answer(answered), media_type=JSON)
+    return Response(relay_json.write_answer(answered), media_type=JSON)
 
 
 async def hear_opened(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
-    opening = read_opened(await body_of(request, SMALL_BODY))
+    opening = relay_json.read_opened(await body_of(request, SMALL_BODY))
     await note_opened(mailbox_of(request), token_of(request), opening, relay)
     return Response(status_code=204)
 
@@ -431,14 +411,14 @@ async def reset_lock(request: Request, relay: Relay) -> Response:
 
 async def hear_renewed(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
-    unlock_lock = read_unlock_lock(await body_of(request, SMALL_BODY))
+    unlock_lock = relay_json.read_unlock_lock(await body_of(request, SMALL_BODY))
     await renew_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=204)
 
 
 async def put_close_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
-    close_lock = read_close_lock(await body_of(request, SMALL_BODY))
+    close_lock = relay_json.read_close_lock(await body_of(request, SMALL_BODY))
     await set_close_lock(mailbox_of(request), token_of(request), close_lock, relay)
     return Response(status_code=204)
 

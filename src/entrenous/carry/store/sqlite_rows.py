@@ -4,28 +4,25 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from datetime import datetime
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sql
 
-from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
-from entrenous.carry.relay_rows import HELD, HeldLetter
 from entrenous.carry.store.group_commit import GroupCommit, Hint
 from entrenous.carry.store.sqlite_connection import Checkpoints, SqliteConnection, translate_error
-from entrenous.carry.store.statements import Query, SqliteStatements, bound
-from entrenous.carry.store.tables import VERSION, create_if_empty, read
+from entrenous.carry.store.statements import Query, SqliteStatements
+from entrenous.carry.store.tables import VERSION, create_if_empty
+from entrenous.carry.store.unit_of_work import Key, UnitOfWork, View
 
 Answer = TypeVar("Answer")
-Row = TypeVar("Row")
 
 
 class SqliteReader:
-    """Implements :class:`entrenous.carry.relay.RowView`, within :meth:`look`."""
+    """Reads snapshots beside the writer; the rows of a unit of work that writes nothing."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -39,9 +36,10 @@ class SqliteReader:
             try:
                 self._cursor.execute("BEGIN")
                 try:
-                    return work(self)
+                    return work(View(UnitOfWork(self, pages_ahead=False)))
                 finally:
-                    self._end()
+                    with contextlib.suppress(sqlite3.Error):
+                        self._cursor.execute("ROLLBACK")
             except sqlite3.Error as why:
                 raise translate_error(why) from None
 
@@ -49,46 +47,11 @@ class SqliteReader:
         self._cursor.close()
         self._connection.close()
 
-    def get(self, kind: type[Row], *key: object) -> Row | None:
-        row = self._cursor.execute(_by_key(cast("type", kind)), bound(key)).fetchone()
-        return cast("Row", read(kind, row)) if row else None
+    def answer(self, queries: Sequence[Query]) -> list[Any]:
+        return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
 
-    def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        most = -1 if limit is None else limit  # SQLite reads a negative one as none
-        given = (*fields.values(), most)
-        return cast("list[Row]", self._answer(Query("find", kind, tuple(fields), given)))
-
-    def count(self, kind: type[object], **fields: object) -> int:
-        values = tuple(fields.values())
-        found = self._answer(Query("counts", kind, tuple(fields), (values,)))
-        return cast("int", found.get(values, 0))
-
-    def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        query = Query("weigh", kind, tuple(fields), (what, *fields.values()))
-        return cast("tuple[int, int]", self._answer(query))
-
-    def letters(
-        self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
-    ) -> list[HeldLetter]:
-        query = Query("letters", HeldLetter, (), (mailbox, after, at, limit, full_bytes))
-        return cast("list[HeldLetter]", self._answer(query))
-
-    def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        return cast("list[Row]", self._answer(Query("due", kind, (), (at, limit))))
-
-    def _answer(self, query: Query) -> Any:
-        return query.read(self._statements.rows(query, self._cursor))
-
-    def _end(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._cursor.execute("ROLLBACK")
-
-
-@cache
-def _by_key(kind: type) -> str:
-    """Return the query for one row; keys are bytes, which need no conversion."""
-    some = Query("rows", kind, HELD[kind], (tuple(b"" for _ in HELD[kind]),))
-    return next(iter(SqliteStatements().selects(some)))[0]
+    def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:  # noqa: ARG002
+        raise TypeError("a reader cannot write")
 
 
 _PAGE_BYTES: Final = 4096

@@ -219,10 +219,7 @@ def program(column: int, architecture: int, *, threads: bool) -> bytes:
             _CLONE[column], 0, _CLONE_THREAD, bits_set=_ALLOW, bits_clear=_refuse()
         )
         # A filter cannot read its flags, which are in memory; with ENOSYS libc uses clone instead.
-        code += [
-            _step(_IF_EQUAL, _CLONE3[column], no=1),
-            _step(_RETURN, _ERRNO | errno.ENOSYS),
-        ]
+        code += [_step(_IF_EQUAL, _CLONE3[column], no=1), _step(_RETURN, _ERRNO | errno.ENOSYS)]
     return b"".join([*code, _step(_RETURN, _refuse())])
 
 
@@ -298,9 +295,5 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    wanted = (
-        (_TRIM_THRESHOLD, _KEPT_BYTES),
-        (_MMAP_THRESHOLD, _MMAP_BYTES),
-        (_ARENA_MAX, _ARENAS),
-    )
+    wanted = ((_TRIM_THRESHOLD, _KEPT_BYTES), (_MMAP_THRESHOLD, _MMAP_BYTES), (_ARENA_MAX, _ARENAS))
     return all(mallopt(which, value) == 1 for which, value in wanted)

@@ -413,11 +413,7 @@ def _pictures(sheet: Sheet, shown: Pictures, *, veiled: bool) -> None:
     )
 
 
-def _side_by_side(
-    sheet: Sheet,
-    one: tuple[Shown, str],
-    other: tuple[Shown, str],
-) -> None:
+def _side_by_side(sheet: Sheet, one: tuple[Shown, str], other: tuple[Shown, str]) -> None:
     box = (_HALF_MM, 96.0)
     second = MARGIN_MM + _HALF_MM + _GUTTER_MM
     top = sheet.pdf.get_y()

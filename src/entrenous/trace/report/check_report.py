@@ -126,10 +126,7 @@ def _commitment_at(proof: CopyProof, place: int) -> bytes | None:
 
 
 def _check_receipt(
-    receipt: Receipted,
-    copy: DisclosedCopy,
-    proof: CopyProof,
-    people: Iterable[tuple[Person, Card]],
+    receipt: Receipted, copy: DisclosedCopy, proof: CopyProof, people: Iterable[tuple[Person, Card]]
 ) -> ReceiptStatement:
     said = read_receipt_statement(receipt.statement)
     wanted = (

@@ -291,12 +291,7 @@ def _estimate(
 
 def _homography(at_sent: Points, at_found: Points, tolerance: float) -> Estimate | None:
     found: tuple[Any, Any] = cv2.findHomography(
-        at_sent,
-        at_found,
-        cv2.USAC_MAGSAC,
-        tolerance,
-        maxIters=_ITERATIONS,
-        confidence=_CONFIDENCE,
+        at_sent, at_found, cv2.USAC_MAGSAC, tolerance, maxIters=_ITERATIONS, confidence=_CONFIDENCE
     )
     homography, agree = found
     if homography is None:

@@ -21,11 +21,7 @@ _KEPT_MIN: Final = 0.002
 def scaling(along_x: float, along_y: float) -> Homography:
     """Resize by these factors; edges, not pixel centres, stay in place."""
     return np.array(
-        [
-            [along_x, 0.0, 0.5 * along_x - 0.5],
-            [0.0, along_y, 0.5 * along_y - 0.5],
-            [0.0, 0.0, 1.0],
-        ]
+        [[along_x, 0.0, 0.5 * along_x - 0.5], [0.0, along_y, 0.5 * along_y - 0.5], [0.0, 0.0, 1.0]]
     )
 
 
