@@ -64,7 +64,7 @@ COMMANDS: Final = {
     ),
     "fingerprint": ListedCommand(
         "entrenous.stop.commands.fingerprint_command",
-        "The picture's PDQ fingerprint, as platforms compare it; nothing leaves this device.",
+        "Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device.",
     ),
     "protect": ListedCommand(
         "entrenous.stop.commands.protect_command",
@@ -89,7 +89,7 @@ COMMANDS: Final = {
     "circle": ListedCommand(
         "entrenous.send.commands.people", "Groups of people that you send to together."
     ),
-    "verdict": ListedCommand("entrenous.trace.report.commands", "Verdicts: let others check them."),
+    "verdict": ListedCommand("entrenous.trace.report.commands", "Let others check a verdict."),
     "case": ListedCommand(
         "entrenous.respond.commands.case", "A file about one leak: what was seen, kept, asked."
     ),

@@ -43,7 +43,7 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 @pytest.fixture
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Export a device that marked a picture, with a cheap key derivation."""
-    monkeypatch.setattr("entrenous.archive.archive_format.PRICE", 1)
+    monkeypatch.setattr("entrenous.archive.archive_format.SCRYPT_WORK_FACTOR", 1)
     home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     command = ["mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]

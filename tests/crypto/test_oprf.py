@@ -104,14 +104,14 @@ def watch(event, told):
         os.remove(told[0])
         open(told[0], "wb").write(planted)
 sys.addaudithook(watch)
-from entrenous.crypto.oprf import draw_scalar
-draw_scalar(bytes([1] * 64))
+from entrenous.crypto.oprf import scalar_from_random
+scalar_from_random(bytes([1] * 64))
 from ctypes import c_char_p
 import rbcl
 rbcl._sodium.sodium_version_string.restype = c_char_p
 print(rbcl._sodium.sodium_version_string().decode(), written)
 """
-DRAW = "from entrenous.crypto.oprf import draw_scalar; draw_scalar(bytes([1] * 64))"
+DRAW = "from entrenous.crypto.oprf import scalar_from_random; scalar_from_random(bytes([1] * 64))"
 
 
 def ran(program: str, shared: Path) -> str:

@@ -30,14 +30,14 @@ RACER = """
 import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
 from entrenous.carry.store.postgres_rows import open_postgres
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.carry.release import open_share
 from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 
 mail = open_postgres(sys.argv[1])
-relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemDice())
+relay = Relay(mail, MemoryBlobs(), SystemClock(), SystemRandomSource())
 
 async def tries(envelope, token):
     try:

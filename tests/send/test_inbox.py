@@ -18,6 +18,7 @@ from entrenous.device.device import Vault
 from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.device.vault_tables import FINISH, INBOX, inbox_key, store_record
+from entrenous.send import open as opening
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush
 from entrenous.send.inbox import (
@@ -281,7 +282,7 @@ def test_when_in_words() -> None:
 
 
 def test_an_endless_frame_is_not_kept_in_memory() -> None:
-    held = open._FrameBuffer()
+    held = opening._FrameBuffer()
     held.write(bytes(256 * 1024))
     with pytest.raises(BadContent):
         held.write(b"x")

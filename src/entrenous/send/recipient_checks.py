@@ -20,7 +20,6 @@ from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import lookalike_form
 from entrenous.fingerprint.nouns import Fingerprint
-from entrenous.fingerprint.pdq import distance
 from entrenous.media.file_kind import medium_of
 from entrenous.send.message.draft import Draft
 from entrenous.send.people.circles import Circle, circles
@@ -282,5 +281,7 @@ def _recipients_of(fingerprints: list[Fingerprint], device: Device) -> set[Perso
 
 
 def _matches(one: Fingerprint, other: Fingerprint) -> bool:
+    from entrenous.fingerprint.pdq import distance  # noqa: PLC0415 - loads NumPy
+
     flat = min(one.quality, other.quality) < PDQ_QUALITY_MIN  # flat pictures all look alike
     return not flat and distance(one, other) <= PDQ_RADIUS

@@ -29,13 +29,13 @@ from pathlib import Path
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.serving.http_server import serve
 from entrenous.carry.store.sqlite_rows import open_sqlite
-from entrenous.base.environment import SystemClock, SystemDice
+from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 
 folder = Path(sys.argv[1])
 mail = open_sqlite(folder / "mail.db")
-relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemDice())
+relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemRandomSource())
 serve(relay_app(relay), "127.0.0.1", 0, lambda url: print(url, flush=True))
 mail.close()
 print("closed", flush=True)

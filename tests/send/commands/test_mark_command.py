@@ -106,7 +106,7 @@ def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (DiskFull(), 6, "so 2 of 4 copies were written"),
+        (DiskFull(), 6, "so only 2 of 4 copies were written"),
         (UnwritableFolder(path="out"), 3, "2 of 4 copies were written, and no more:"),
     ],
     ids=("full", "shut"),

@@ -174,7 +174,7 @@ def test_received_upload_waits_for_its_turn(
 def test_concurrent_judging_is_one_more_than_processors(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.stop.http.upload_requests.processors", lambda: 1)
+    monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     turn, inside, most = threading.Lock(), 0, 0
     two = threading.Barrier(2, timeout=20)  # the first waits for the second
 

@@ -23,8 +23,8 @@ sys.stdin.buffer.read()
 """
 PARENT = """
 import signal, sys
-from entrenous.stop.judge.judge_pool import kept_running
-with kept_running([sys.executable, "-c", sys.argv[1], sys.argv[2]]):
+from entrenous.stop.judge.judge_pool import keep_running
+with keep_running([sys.executable, "-c", sys.argv[1], sys.argv[2]]):
     signal.pause()
 """
 PATIENCE_S = 30

@@ -140,5 +140,5 @@ def test_a_check_needs_no_device(
     (tmp_path / "a.png").write_bytes(picture.getvalue())
     files = ("--leak", tmp_path / "a.png", "--original", tmp_path / "a.png")
     assert command("verdict", "check", tmp_path / "report.json", *files) == 7
-    assert "not a report" in capsys.readouterr().err
+    assert "cannot read this verdict report" in capsys.readouterr().err
     assert command("verdict", "check", tmp_path / "missing.json", *files) == 4

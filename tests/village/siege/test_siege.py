@@ -29,7 +29,7 @@ FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
-        "send.acquaintance.invite.newest_card",
+        "send.people.invite.compare_bundle",
         lambda *_: HistoryRelation.NEWER,
     ),
     "are sealed to": ("keys", "send.letter.sessions._proven", lambda key, *_: read_prekey(key)),

@@ -43,7 +43,7 @@ COMMANDS: Final = {
     ),
     "follow": ListedCommand(
         "entrenous.connectors.exchange.commands",
-        "Fetch each source as often as the gate's settings say, until standard input ends.",
+        "Fetch each source at the interval in the gate's settings, until standard input ends.",
         hidden=True,
     ),
     "bank": ListedCommand("entrenous.stop.commands.gate_bank", "The banks of fingerprints."),
