@@ -35,7 +35,7 @@ NOT_FUZZED = {
     ("connectors/exchange/exchange_client.py", "ExchangeHttp.follow"): "httpx reads the address",
     ("stop/client/upload_client.py", "AsyncGateClient.ask"): "sends the bytes as they are",
     ("stop/client/upload_client.py", "GateClient.ask"): "sends the bytes as they are",
-    ("send/commands/verify.py", "qr_read"): "a jailed child decodes it; OpenCV searches the pixels",
+    ("send/commands/verify.py", "read_qr"): "a jailed child decodes it; OpenCV searches the pixels",
     ("stop/commands/protect_command.py", "FileRegistrar.register"): INSIDE,
     ("connectors/exchange/exchange_access.py", "whole_number"): "digits alone",
     ("connectors/upload_rules.py", "files_of"): "uploads_in reads for it",
