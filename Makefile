@@ -43,6 +43,12 @@ nightly: .venv/.dev .venv-synapse/.done system
 	$(BIN)/python -m tests.fuzz.run --hours $(FUZZ_HOURS)
 	for bench in guard send relay stop; do $(BIN)/python -m bench.$$bench || exit 1; done
 	$(BIN)/python bench/trace.py --quick
+	$(MAKE) house
+
+# The figures of the house beside what is wanted of them: sizes, walks, and starts.
+house: .venv/.dev
+	@$(BIN)/python -m tests.house.figures
+	@$(BIN)/python -m bench.start
 
 # Installs what is missing where it may (root on Debian); elsewhere says so, and the tests that need
 # it are skipped by name.
@@ -113,4 +119,4 @@ endef
 changelog:
 	@$(PYTHON) -m tests.house.changelog
 
-.PHONY: demo check test nightly system lock dist changelog
+.PHONY: demo check test nightly system lock dist changelog house

@@ -11,7 +11,7 @@ from entrenous.device.lock_errors import KeptFileGone
 
 
 class MemoryVault:
-    """The ``Vault`` port in dictionaries; see ports/ for what each method promises."""
+    """The ``Vault`` port in dictionaries."""
 
     def __init__(self) -> None:
         self._drawers: dict[str, dict[str, bytes]] = {}
