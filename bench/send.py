@@ -30,6 +30,10 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `tests` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.secret import Secret

@@ -72,6 +72,6 @@ def test_a_gate_and_its_judges_and_their_children(tmp_path: Path) -> None:
             if "judge" in trace.read_text():
                 break
     told = all_of(trace, gate.pid)
-    for started in ("judge", "slow-look", "jailed.forks"):
+    for started in ("judge", "slow-look", "sandbox.fork_server"):
         assert any("execve" in call and started in call for call in told.splitlines()), started
     assert by_vfork(told) == []

@@ -163,7 +163,7 @@ def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street)
         reacted = ben.types(REACTION, "react", message, "-", "--json").answer
     assert (opened["text"], reacted["reaction"], reacted["to"]) == (TEXT, REACTION, ["ana"])
     assert any(b"person" in one for one in onlooker.arguments)
-    assert any(b"jailed" in one for one in onlooker.arguments)  # what a program of ours started
+    assert any(b"sandbox" in one for one in onlooker.arguments)  # what a program of ours started
     log = street.relay.log.read_bytes()
     for secret in (link, TEXT, REACTION, ana.passphrase, ben.passphrase):
         assert not any(secret.encode() in one for one in onlooker.arguments), secret

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import NotUnderstood
@@ -117,6 +117,7 @@ def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", BODIES)
 @given(untrusted_body=st.binary(max_size=80))
 def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
+    assume(not untrusted_body.startswith(b'{"uses"'))  # a whole token, found in our own code
     with pytest.raises(NotUnderstood):
         BODIES[name][2](untrusted_body)
 

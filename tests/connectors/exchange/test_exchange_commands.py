@@ -89,7 +89,7 @@ def test_concurrent_fetch_is_refused(gate: Gate, tmp_path: Path) -> None:
     file.write_text(bits(1).hex())
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
     engine = open_engine(gate.data / "bank.db")
-    with source_lock(engine, "list"), pytest.raises(EntrenousError, match="not ended"):
+    with source_lock(engine, "list"), pytest.raises(EntrenousError, match="still running"):
         gate.say("fetch")
     engine.dispose()
     assert gate.matching() == 0

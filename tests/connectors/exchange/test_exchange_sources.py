@@ -43,7 +43,7 @@ def test_removed_source_can_be_added_again(typed: Typed) -> None:
     assert typed(*mistyped, "https://exchnge.example")[0] == 0
     status, _, wrong = typed(*mistyped, "https://exchange.example")
     assert (status, "exchange remove src" in wrong) == (3, True)
-    assert typed("remove", "src") == (0, "src is not fetched any more.\n", "")
+    assert typed("remove", "src") == (0, "src was removed, and is not fetched any more.\n", "")
     assert known(typed) == []
     assert typed("remove", "src")[0] == 4
     assert typed(*mistyped, "https://exchange.example")[0] == 0

@@ -121,7 +121,7 @@ def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
     data = bytearray(b"".join(write_picture_answer(shrunk)))
     assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
     assert shrunk.shrunk_by == 4
-    lies = {"halves": (16, 5), "flag": (17, 2), "impossible": (9, 255)}
+    lies = {"by 1, 2, 4 or 8": (16, 5), "flag": (17, 2), "impossible": (9, 255)}
     for why, (at, lie) in lies.items():
         lied = data.copy()
         lied[at] = lie

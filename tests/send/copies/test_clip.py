@@ -58,7 +58,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
         lambda: next(mark_clip_copies(talk, PEOPLE, device)),
         lambda: clip_of(0, talk, device, ignore_share),
     ):
-        with pytest.raises(ClipTooLongWithSound, match="This clip is longer"):
+        with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
             ask()
     assert [cut.stop_s for cut in walked] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []

@@ -119,7 +119,7 @@ def test_both_devices_show_the_same_and_the_new_one_is_listed(ana: Person, phone
 
 
 def test_interrupted_linking_is_not_called_a_device_without_a_relay(phone: Person) -> None:
-    with pytest.raises(UnfinishedDevice, match="cut short"):
+    with pytest.raises(UnfinishedDevice, match="was interrupted"):
         own_device(phone.device)
 
 

@@ -50,5 +50,5 @@ def test_a_seed_plays_the_same_again() -> None:
 def test_what_forgets_where_tokens_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge can say no: nobody notes that a device is still where it was."""
     for place in (device_lists, old_mailbox):
-        monkeypatch.setattr(place, "note_moved", lambda *_: None)
+        monkeypatch.setattr(place, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))
