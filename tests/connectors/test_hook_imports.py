@@ -17,7 +17,7 @@ BEFORE = {
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "proxy"])
+@pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "reverse_proxy"])
 def test_hooks_import_nothing_heavy(hook: str) -> None:
     program = (
         f"import sys; {BEFORE.get(hook, '')}"

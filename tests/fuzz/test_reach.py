@@ -17,6 +17,7 @@ SPEC = reach.PACKAGE / "base/limits.py"
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another one, to be changed."""
     other = tmp_path / "base/limits.py"
+    other.parent.mkdir()
     other.write_bytes(SPEC.read_bytes())
     monkeypatch.setattr(reach, "_SPEC", other)
     return other
@@ -58,7 +59,7 @@ def nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         Path, "read_bytes", lambda place: read(_moved(place, reach.PACKAGE, package))
     )
-    return package / "model" / "exchange.py"
+    return package / "stop" / "exchange_nouns.py"
 
 
 def _moved(place: Path, old: Path, new: Path) -> Path:

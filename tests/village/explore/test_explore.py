@@ -13,7 +13,6 @@ import pytest
 
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.carry import accept, release, withdraw
-from entrenous.carry import release as group
 from entrenous.carry.envelope_states import NEXT, REFUSED, Event
 from entrenous.carry.expire import close
 from entrenous.carry.relay import RowTransaction
@@ -135,7 +134,7 @@ def waits_for_nobody(desk: RowTransaction, group_id: bytes | None, present: Any)
         for share in desk.find(HeldShare, group=group_id):
             envelope = desk.get(HeldEnvelope, share.envelope)
             if envelope is not None:
-                group.use_up(desk, envelope, present)
+                release.use_up(desk, envelope, present)
 
 
 def knows_no_repeat() -> Callable[[Any], bytes]:
@@ -146,11 +145,11 @@ def knows_no_repeat() -> Callable[[Any], bytes]:
 @pytest.mark.parametrize(
     ("module", "rule", "instead", "opens", "wrong"),
     [
-        (release, "count", counts_nothing, 1, "was shown 2 times"),
+        (release, "count_opening", counts_nothing, 1, "was shown 2 times"),
         (withdraw, "close", only_says_so, 1, "a copy that was taken back is given out"),
         (withdraw, "_never_came", refuses_another, 1, "a copy that was taken back is given out"),
-        (group, "use_up", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
-        (release, "settle", waits_for_nobody, 2, "opened by nobody any more"),
+        (release, "use_up", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
+        (release, "settle_group", waits_for_nobody, 2, "opened by nobody any more"),
         (accept, "digest_of", knows_no_repeat(), 1, "that was posted is refused"),
     ],
 )

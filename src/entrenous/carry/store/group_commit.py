@@ -197,9 +197,11 @@ class GroupCommit:
         return self._queue(Job(lambda tx: work(View(tx)), hint, exclusive=False), self._reads)
 
     @property
-    def runs_exclusive(self) -> bool:
-        """Whether a statement runs between two groups; others may read meanwhile."""
-        return self._busy and self._is_exclusive
+    def leaves_reads_alone(self) -> bool:
+        """Whether no group is under way: all is durable, or one statement runs between two groups,
+        beside which others may read.
+        """
+        return not self._busy or self._is_exclusive
 
     def refuse_failed(self) -> None:
         """Raise DiskFull or DiskFailed if an earlier commit may be lost after a crash."""

@@ -80,7 +80,7 @@ class SqliteRows:
         return await self._writer.submit(work, hint)
 
     async def look(self, work: Callable[[RowView], Answer], hint: Hint | None = None) -> Answer:
-        if not self._writer.runs_exclusive:
+        if not self._writer.leaves_reads_alone:
             return await self._writer.look(work, hint)
         self._writer.refuse_failed()
         return self._reader.look(work)

@@ -319,7 +319,7 @@ def unprotect(
     claim: str,
     off_list: Annotated[
         bool,
-        typer.Option("--delete_protection", help="Off the list, if no platform ever confirmed it."),
+        typer.Option("--forget", help="Off the list, if no platform ever confirmed it."),
     ] = False,
     as_json: Json = False,
 ) -> None:
