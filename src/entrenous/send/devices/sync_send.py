@@ -59,7 +59,7 @@ def mark_contact_for_resync(person: PersonId, device: Device) -> None:
 
 
 def mark_for_resync(sibling: DeviceId, person: PersonId, device: Device) -> None:
-    """Resend a contact to one other device of ours, which has forgotten them."""
+    """Have the next sync resend a contact to another device of ours that has forgotten it."""
     device.vault.drop(SIBLING_KNOWS, _told_key(sibling, contact_key(person)))
 
 

@@ -101,8 +101,8 @@ def _owe(event: ReceiptEvent, received: Received, device: Device) -> None:
 
 
 def _due_at(peer_id: str, device: Device) -> datetime:
-    """The time when receipts for this device are already due, else a random time that reveals
-    nothing.
+    """Return when receipts that are already owed to that device are due; if there are none, a
+    random time that reveals nothing.
     """
     for key in device.vault.keys(OWED_RECEIPT, peer_id):
         owed = load_record(OwedReceipt, OWED_RECEIPT, key, device.vault)

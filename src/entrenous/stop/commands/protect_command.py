@@ -271,8 +271,9 @@ def protect(
 ) -> None:
     """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
-    What they betray is said first; on a terminal you are asked then. Without one you say by this
-    command that everybody in it was 18 or older (if not, use --under-18), and that they may leave.
+    What they betray is said first; on a terminal you are asked then. Without a terminal, running
+    this command says that everybody in it was 18 or older (if not, use --under-18), and that the
+    fingerprints may leave.
     """
     if listed:
         _list(context, ask=ask, as_json=as_json)

@@ -168,7 +168,7 @@ def keep_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) ->
 
 
 def keeps_bytes(decision: Decision, platform: Platform) -> bool:
-    """Whether :func:`keep_held` has anything to do."""
+    """Whether :func:`keep_bytes` has anything to do."""
     return _waits(decision) or (_is_public(decision) and platform.limits.slow_looks > 0)
 
 
@@ -278,7 +278,7 @@ def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> 
 def find_entries(
     views_of_upload: HashViews, platform: Platform, *, part: bool
 ) -> list[tuple[int, Hit]]:
-    """Return the matches of :func:`find`, each with the number of the registered hash."""
+    """Return the matches of an upload, each with the number of the registered hash."""
     near_views = _near(views_of_upload, platform, part=part)
     return _hits(near_views, platform)[0] if near_views else []
 

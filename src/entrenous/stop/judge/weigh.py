@@ -75,7 +75,7 @@ def in_shadow(decision: Decision) -> Decision:
 def weigh_hits(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """Return the strictest outcome of these hits, without those that :func:`answered` covers."""
+    """Return the strictest outcome of these hits, without those that a release answers."""
     releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
