@@ -28,8 +28,8 @@ READ_ON = date(2026, 11, 25)
 
 
 def test_every_route_and_help_line_carries_source_and_day() -> None:
-    assert all(route.source and route.read_on == READ_ON for route in shipped_routes())
-    assert all(line.web and line.read_on == READ_ON for line in shipped_help_lines())
+    assert all(route.source and route.read_on >= READ_ON for route in shipped_routes())
+    assert all(line.web and line.read_on >= READ_ON for line in shipped_help_lines())
 
 
 def test_every_route_is_classified_and_no_two_share_an_id() -> None:
