@@ -117,7 +117,8 @@ def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", BODIES)
 @given(untrusted_body=st.binary(max_size=80))
 def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
-    assume(not untrusted_body.startswith(b'{"uses"'))  # a whole token, found in our own code
+    # A valid token's body: Hypothesis tries the literals that it finds in our own code.
+    assume((name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
     with pytest.raises(NotUnderstood):
         BODIES[name][2](untrusted_body)
 

@@ -1,6 +1,6 @@
 """Answer requests that arrive in one piece without a task for each; pass all others to uvicorn.
 
-Kept because it is more than 1.5 x faster in bench.relay.
+Why: docs/decisions/0020-requests-past-the-parser.md.
 """
 
 import re
