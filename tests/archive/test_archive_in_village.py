@@ -18,8 +18,9 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.respond.case_file import edit_case, find_case
 from entrenous.respond.evidence import read_evidence, verify_case
-from entrenous.respond.nouns import AgeAnswer, Situation
+from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.open_case import add_file, open_case
+from entrenous.respond.situation import Situation
 from entrenous.send.copies.mark_file import mark_file
 from entrenous.stop.protect import protections, save_protection
 from entrenous.stop.registration import Protection

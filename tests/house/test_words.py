@@ -101,7 +101,7 @@ def test_the_words_looked_at_are_really_those_that_people_read() -> None:
     expected = {
         "send/people/people_nouns.py",
         "respond/law/notice.py",
-        "respond/laws.toml",
+        "respond/facts/laws.toml",
         "learn/check_up.py",
     }
     assert {f"src/entrenous/{name}" for name in expected} <= read

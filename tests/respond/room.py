@@ -14,8 +14,9 @@ from entrenous.device.device import Courier, Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.respond.client import REPLY, HttpTimestampAuthority
 from entrenous.respond.law.places import Place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.open_case import open_case
+from entrenous.respond.situation import Situation, TakenBy
 from tests.in_memory.vault import MemoryVault
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from entrenous.respond.law.law_tables import (
 from entrenous.respond.law.legal_route import ClockStart, RouteKind
 from tests.respond.room import START
 
-SHELF = resources.files("entrenous.respond")
+SHELF = resources.files("entrenous.respond").joinpath("facts")
 LAWS, WORDS, SUPPORT = (
     SHELF.joinpath(name).read_bytes() for name in ("laws.toml", "wordings.toml", "support.toml")
 )

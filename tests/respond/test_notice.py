@@ -17,16 +17,9 @@ from entrenous.respond.law.notice import (
     write_notice,
 )
 from entrenous.respond.law.routes import UnknownRoute
-from entrenous.respond.nouns import (
-    AgeAnswer,
-    Case,
-    NoSuchCase,
-    NothingThere,
-    NoticeState,
-    Reach,
-    TakenBy,
-)
+from entrenous.respond.nouns import AgeAnswer, Case, NoSuchCase, NothingThere, NoticeState, Reach
 from entrenous.respond.open_case import add_file, add_sighting, open_case
+from entrenous.respond.situation import TakenBy
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import PAGE, START, Room, lived_in, seen
 

@@ -12,7 +12,8 @@ from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import RankedRoute, Reaches, RouteChoice, RouteId, RouteKind
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for
-from entrenous.respond.nouns import Case, Reach, Situation, TakenBy
+from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.situation import Situation, TakenBy
 from tests.respond.room import START, lived_in, seen
 
 TODAY = START.date()

@@ -9,8 +9,9 @@ from entrenous.base.identifiers import PersonId
 from entrenous.device.identities import current_names
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import case_json
-from entrenous.respond.nouns import AgeAnswer, Situation
+from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.open_case import open_case
+from entrenous.respond.situation import Situation
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.trace.commands import with_current_names

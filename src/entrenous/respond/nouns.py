@@ -1,4 +1,4 @@
-"""The contents of a case file: situation, sightings, evidence, stamps, notices and steps.
+"""The contents of a case file: sightings, evidence, stamps, notices and steps.
 
 Nothing here says who is to blame: a case may hold a verdict about a copy and a sighting at a place.
 docs/spec/case.md defines terms and formats.
@@ -14,7 +14,7 @@ from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import BlobId, CaseName
 from entrenous.base.secret import Secret
 from entrenous.respond.law.legal_route import Route
-from entrenous.respond.law.places import Place
+from entrenous.respond.situation import Situation
 from entrenous.respond.timestamps import Stamp
 from entrenous.watermark.verdict import Trace
 
@@ -75,14 +75,6 @@ class AgeAnswer(StrEnum):
     UNSURE = "unsure"
 
 
-class TakenBy(StrEnum):
-    """Who took the picture, and so whether she owns its copyright."""
-
-    ME = "me"
-    SOMEBODY_ELSE = "somebody else"
-    UNSAID = "unsaid"
-
-
 class Reach(StrEnum):
     """Whether a copy was seen in public or in a chat."""
 
@@ -95,23 +87,6 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """The facts that decide which routes apply. Every question may be left unanswered.
-
-    ``places`` are where the person lives and where the platform is. ``intimate`` and ``altered``
-    (made or changed by software) are None if unknown. ``name_must_stay_hidden``: for her safety,
-    the uploader must not learn her name.
-    """
-
-    places: tuple[Place, ...]
-    intimate: bool | None = None
-    altered: bool | None = None
-    taken_by: TakenBy = TakenBy.UNSAID
-    name_must_stay_hidden: bool = False
-    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

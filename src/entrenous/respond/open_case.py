@@ -27,10 +27,9 @@ from entrenous.respond.nouns import (
     Level,
     NothingThere,
     Sighting,
-    Situation,
-    TakenBy,
     TimesDoNotFit,
 )
+from entrenous.respond.situation import Situation, TakenBy
 from entrenous.watermark.verdict import Trace
 
 

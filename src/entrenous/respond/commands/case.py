@@ -18,7 +18,7 @@ from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.law.places import parse_place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting, Situation, TakenBy
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
     add_file,
@@ -28,6 +28,7 @@ from entrenous.respond.open_case import (
     open_case,
     record_minor,
 )
+from entrenous.respond.situation import Situation, TakenBy
 from entrenous.terminal.media_files import read_media
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import (

@@ -134,7 +134,7 @@ def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
 
 
 def _shipped(name: str) -> bytes:
-    return resources.files("entrenous.respond").joinpath(name).read_bytes()
+    return resources.files("entrenous.respond").joinpath("facts", name).read_bytes()
 
 
 def _read(kind: type[Table], data: bytes, name: str) -> Table:

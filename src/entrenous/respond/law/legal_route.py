@@ -1,6 +1,6 @@
 """Legal routes and help lines: facts with a source and the day they were read, never advice.
 
-The tables are respond/laws.toml and respond/support.toml; docs/spec/case.md defines their columns.
+The tables are in respond/facts/; docs/spec/case.md defines their columns.
 """
 
 from dataclasses import dataclass

@@ -22,9 +22,8 @@ from entrenous.respond.nouns import (
     NoticeState,
     Reach,
     Sighting,
-    Situation,
-    TakenBy,
 )
+from entrenous.respond.situation import Situation, TakenBy
 
 
 class ChatNotReached(Refused):

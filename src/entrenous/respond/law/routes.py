@@ -16,7 +16,8 @@ from entrenous.respond.law.legal_route import (
     RouteKind,
 )
 from entrenous.respond.law.places import reaches
-from entrenous.respond.nouns import Case, Reach, TakenBy
+from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.situation import TakenBy
 
 
 class UnknownRoute(NotFound):

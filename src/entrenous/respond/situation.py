@@ -1,0 +1,72 @@
+"""What a person says about a leak or a threat: the facts that decide which routes apply.
+
+docs/spec/case.md section 4 defines each answer.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from entrenous.respond.law.places import Place
+
+
+class TakenBy(StrEnum):
+    """Who took the picture, and so whether she owns its copyright."""
+
+    ME = "me"
+    SOMEBODY_ELSE = "somebody else"
+    UNSAID = "unsaid"
+
+
+class Posted(StrEnum):
+    """How far the picture has spread; THREAT: nothing was shared yet."""
+
+    PUBLIC = "public"
+    GROUP = "group"
+    PRIVATE = "private"
+    THREAT = "threat"
+
+
+class Demand(StrEnum):
+    """What somebody demands so as not to share the picture."""
+
+    NONE = "none"
+    MONEY = "money"
+    PICTURES = "pictures"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts that decide which routes apply. Every question may be left unanswered.
+
+    Attributes:
+        places: where the person lives.
+        platform_in: where the platform is established.
+        platform: the id of a platform record, e.g. "instagram", or "".
+        platform_kind: e.g. "messenger", where no record is known, or "".
+        posted: how far the picture has spread.
+        demand: what is demanded from her.
+        intimate: whether it is nude, sexual or otherwise intimate.
+        altered: whether software made or changed it.
+        depicts_me: whether it shows her.
+        taken_by: who took it.
+        recipient_known: whether she knows who passed it on or threatens.
+        on_behalf: somebody else acts for the person shown, with that person's consent.
+        name_must_stay_hidden: for her safety, the uploader must not learn her name.
+        language: an IETF language tag.
+    """
+
+    places: tuple[Place, ...]
+    intimate: bool | None = None
+    altered: bool | None = None
+    taken_by: TakenBy = TakenBy.UNSAID
+    name_must_stay_hidden: bool = False
+    language: str = "en"
+    platform_in: Place | None = None
+    platform: str = ""
+    platform_kind: str = ""
+    posted: Posted | None = None
+    demand: Demand | None = None
+    depicts_me: bool | None = None
+    recipient_known: bool | None = None
+    on_behalf: bool = False
