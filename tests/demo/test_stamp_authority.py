@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from entrenous.demo.stamp_authority import LocalStampAuthority, NoOpenssl, server_for
-from entrenous.respond.client import QUERY, HttpTimestampAuthority
+from entrenous.respond.client.stamp_authority import QUERY, HttpTimestampAuthority
 
 pytestmark = [
     pytest.mark.real,

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from entrenous.respond.client import HttpTimestampAuthority
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority
 from tests.respond.room import Room, stamp_authority
 
 

@@ -12,7 +12,7 @@ from entrenous.base.picture import Picture
 from entrenous.demo.stamp_authority import LocalStampAuthority
 from entrenous.device.device import Courier, Device
 from entrenous.device.store.ledger import VaultLedger
-from entrenous.respond.client import REPLY, HttpTimestampAuthority
+from entrenous.respond.client.stamp_authority import REPLY, HttpTimestampAuthority
 from entrenous.respond.law.places import Place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.open_case import open_case

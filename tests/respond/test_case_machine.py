@@ -24,7 +24,7 @@ from entrenous.respond.case_status import (
     record_notice_event,
     reopen_case,
 )
-from entrenous.respond.client import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CASES, LINKS, ChainBroken, CustodyAct, verify_chain
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
 from entrenous.respond.law.deadlines import DeadlineState, deadlines

@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.respond.case_file import find_case, save_case
-from entrenous.respond.client import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import (
     EvidenceChanged,

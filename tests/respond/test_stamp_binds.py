@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.respond.case_file import find_case, save_case
-from entrenous.respond.client import HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CASES, CustodyAct, forget_chain
 from entrenous.respond.evidence import CLOCKS_APART, level_in_words, stamp_evidence, verify_case
 from entrenous.respond.nouns import Case, Evidence, Level

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.crypto.rfc3161 import verify_timestamp
 from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
-from entrenous.respond.client import REPLY, REPLY_BYTES_MAX, HttpTimestampAuthority, check_stamp
+from entrenous.respond.client.stamp_authority import (
+    REPLY,
+    REPLY_BYTES_MAX,
+    HttpTimestampAuthority,
+    check_stamp,
+)
 from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
 
 JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"

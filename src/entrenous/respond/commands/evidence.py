@@ -10,7 +10,7 @@ import typer
 
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
-from entrenous.respond.client import check_stamp, timestamp_authority
+from entrenous.respond.client.stamp_authority import check_stamp, timestamp_authority
 from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
 from entrenous.respond.timestamps import Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc

@@ -1,0 +1,1 @@
+"""Clients for what RESPOND asks over the network: stamp authorities and watched pages."""
