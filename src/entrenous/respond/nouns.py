@@ -156,6 +156,37 @@ class Notice:
         return tuple(gap for element in self.elements for gap in element.gaps)
 
 
+class Role(StrEnum):
+    """Who acts for the person shown in the picture."""
+
+    PARENT = "parent"  # of a person who is an adult now
+    PARTNER = "partner"
+    RELATIVE = "relative"
+    FRIEND = "friend"
+    TEACHER = "teacher"
+    COLLEAGUE = "colleague"
+    HELPER = "helper"  # of a help line or another organisation
+    LAWYER = "lawyer"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Representative:
+    """Somebody who acts for the person shown, with consent that was asked for, never assumed.
+
+    ``consent`` is in the representative's own words: who agreed, how, and to what. ``noted_at`` is
+    when it was noted here (aware, UTC).
+    """
+
+    role: Role
+    consent: str
+    noted_at: datetime
+
+    def __post_init__(self) -> None:
+        if not self.consent.strip():
+            raise ValueError("nobody acts for somebody else without consent")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step taken in a case, in the words shown."""
@@ -183,6 +214,7 @@ class Case:
     steps: tuple[Step, ...] = ()
     links: int = 0
     age: AgeAnswer = AgeAnswer.ADULTS
+    representative: Representative | None = None  # None: the person shown acts herself
 
 
 class NoSuchCase(NotFound):

@@ -1,6 +1,6 @@
 """Open a case, from a trace or from a sighting alone, describe it, and add to it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final, NoReturn
 
 from entrenous.base.errors import Refused
@@ -26,10 +26,12 @@ from entrenous.respond.nouns import (
     Evidence,
     Level,
     NothingThere,
+    Representative,
     Sighting,
     TimesDoNotFit,
 )
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.on_behalf import represented
+from entrenous.respond.situation import Situation
 from entrenous.watermark.verdict import Trace
 
 
@@ -48,7 +50,13 @@ BEFORE_CAPTURE = (
 )
 
 
-def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device: Device) -> Case:
+def open_case(
+    trace: Trace | None,
+    situation: Situation,
+    age: AgeAnswer,
+    device: Device,
+    representative: Representative | None = None,
+) -> Case:
     """Create a case file and start its custody chain.
 
     Args:
@@ -56,6 +64,7 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
         situation: the facts that decide which routes apply; questions may stay unanswered.
         age: the answer to "was everybody in the picture 18 or older when it was taken?"
         device: its vault stores the case.
+        representative: who acts for the person shown, and her consent; None if she acts herself.
 
     Raises:
         ForYoungPeople: ``age`` is not ``ADULTS``; nothing was stored, and the message says who
@@ -68,6 +77,8 @@ def open_case(trace: Trace | None, situation: Situation, age: AgeAnswer, device:
             refuse_file_of_minor(trace.leak_sha256, device)
         case = Case(_new_name(device), device.clock.now(), situation, trace=trace)
         step = "opened from a trace" if trace else "opened without a trace"
+        if representative is not None:
+            case, step = represented(case, representative), f"{step}, for somebody else"
         return save_case(case, device, CustodyAct.OPENED, step)
 
 
@@ -111,14 +122,14 @@ def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
 
 
 def _merged_situation(known: Situation, more: Situation) -> Situation:
-    return replace(
-        known,
-        places=tuple(dict.fromkeys((*known.places, *more.places))),
-        intimate=known.intimate if more.intimate is None else more.intimate,
-        altered=known.altered if more.altered is None else more.altered,
-        taken_by=known.taken_by if more.taken_by is TakenBy.UNSAID else more.taken_by,
-        name_must_stay_hidden=known.name_must_stay_hidden or more.name_must_stay_hidden,
-    )
+    """Add the answers in ``more``; what it leaves at its default is unanswered."""
+    answers = {
+        field.name: getattr(more, field.name)
+        for field in fields(Situation)
+        if getattr(more, field.name) != field.default
+    }
+    places = tuple(dict.fromkeys((*known.places, *more.places)))
+    return replace(known, **{**answers, "places": places})
 
 
 ITEM_BYTES_MAX: Final = 512 * 1024 * 1024  # an item is in memory while it is sealed

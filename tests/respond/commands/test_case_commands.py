@@ -220,3 +220,18 @@ def test_a_draft_tells_its_number_and_what_to_type_next(
     assert ask("case", "show", case)["case"] == case
     assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
     assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out
+
+
+def test_somebody_else_acts_only_with_consent_that_is_noted(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["case", "open", "--adults", "--for-somebody-else", "friend"], {}) == 3
+    assert "Ask them first" in capsys.readouterr().err
+    assert ask("case", "list")["cases"] == []
+    said = ("--for-somebody-else", "friend", "--consent", "Ana asked me by phone")
+    opened = ask("case", "open", "--adults", *said)
+    assert opened["for_somebody_else"] == "friend"
+    assert run(["case", "show", opened["case"]], {}) == 0
+    out = capsys.readouterr().out
+    assert "as friend. Consent, noted on" in out
+    assert "Ana asked me by phone" in out

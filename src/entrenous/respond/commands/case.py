@@ -18,7 +18,8 @@ from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.law.places import parse_place
-from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
+from entrenous.respond.on_behalf import noted_consent, record_representative
 from entrenous.respond.open_case import (
     BEFORE_CAPTURE,
     add_file,
@@ -60,6 +61,14 @@ HideMyName = Annotated[
 Under18 = Annotated[
     bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
 ]
+ForSomebodyElse = Annotated[
+    Role | None,
+    typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
+]
+Consent = Annotated[
+    str,
+    typer.Option(metavar="-|TEXT", help=f"{SAFER} Who agreed that you act, how, and to what."),
+]
 _MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
 
 
@@ -93,6 +102,8 @@ def open_(
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
+    for_somebody_else: ForSomebodyElse = None,
+    consent: Consent = "",
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
@@ -102,12 +113,14 @@ def open_(
     if name is None:  # before the vault is opened, so that help lines are shown in any case
         age = _age(adults=adults, under_18=under_18)
         pass_age_gate(age, situation.places, SystemClock().now().date())
+    acting = _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if name is None:
             trace = None if from_trace is None else _trace(from_trace, device)
-            case = open_case(trace, situation, age, device)
+            case = open_case(trace, situation, age, device, acting)
         else:
             case = _open_again(name, situation, device, under_18=under_18)
+            case = record_representative(name, acting, device) if acting else case
         answer_case(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
@@ -126,14 +139,20 @@ def about(
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
+    for_somebody_else: ForSomebodyElse = None,
+    consent: Consent = "",
     as_json: Json = False,
 ) -> None:
     """Add to what a case is about; the choice of routes depends on it."""
     more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    acting = None if under_18 else _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if under_18:
             record_minor(name, more, device)
-        answer_case(describe_case(name, more, device), device, as_json=as_json)
+        with device.vault.together():
+            case = describe_case(name, more, device)
+            case = record_representative(name, acting, device) if acting else case
+        answer_case(case, device, as_json=as_json)
 
 
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
@@ -237,6 +256,16 @@ def erase(
     print_line(
         f"{name} is erased from this device. An archive that you made before still holds it."
     )
+
+
+def _acting(role: Role | None, consent: str, context: typer.Context) -> Representative | None:
+    """Return who acts for the person shown, or None; raises NoConsent."""
+    if role is None:
+        if consent:
+            raise typer.BadParameter("--consent goes with --for-somebody-else ROLE")
+        return None
+    typed = read_typed_line(consent, "Who agreed, how, and to what", context)
+    return noted_consent(role, typed, SystemClock().now())
 
 
 def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:

@@ -7,6 +7,7 @@ from entrenous.respond.evidence import level_in_words
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case
+from entrenous.respond.on_behalf import acting_words
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.watermark.verdict import Trace
 
@@ -20,6 +21,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
         "state": case.state.value,
         "age": case.age.value,
         "opened_at": rfc3339_utc(case.opened_at),
+        "for_somebody_else": None if case.representative is None else case.representative.role,
         "trace": None if trace is None else trace.number,
         "named": list(named),
         "sightings": [
@@ -57,6 +59,8 @@ def print_case(case: Case, device: Device) -> None:
     """Print findings, sightings, evidence, notices, deadlines and the next step."""
     now = device.clock.now()
     print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
+    if case.representative is not None:
+        print_line(f"  {acting_words(case.representative)}")
     _, named = _named_copies(case, device)
     if named:
         print_line(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
