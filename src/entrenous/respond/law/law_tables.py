@@ -1,14 +1,12 @@
 """Strict parsing of the shipped tables: laws.toml, wordings.toml and support.toml."""
 
-import tomllib
 from datetime import date
-from importlib import resources
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import asdict
 
-from entrenous.base.errors import Malformed
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
     HelpLine,
@@ -20,15 +18,6 @@ from entrenous.respond.law.legal_route import (
 )
 from entrenous.respond.law.places import Place
 
-
-class BadTable(Malformed):
-    """The table {table} that came with Entrenous is damaged at {entry}, so nothing in it is shown.
-    Install Entrenous again.
-    """
-
-
-_BROKEN: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
-Table = TypeVar("Table")
 _MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
 _SAME_NAMES: Final = (
     *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
@@ -107,11 +96,11 @@ class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def shipped_routes() -> tuple[Route, ...]:
     """Return every version of every legal route in this release."""
-    return read_routes(_shipped("laws.toml"), _shipped("wordings.toml"))
+    return read_routes(shipped_table("laws.toml"), shipped_table("wordings.toml"))
 
 
 def shipped_help_lines() -> tuple[HelpLine, ...]:
-    return read_help_lines(_shipped("support.toml"))
+    return read_help_lines(shipped_table("support.toml"))
 
 
 def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
@@ -119,8 +108,8 @@ def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
-    table = _read(_Laws, laws, "laws.toml")
-    words = _read(_Wordings, wordings, "wordings.toml").wording
+    table = read_table(_Laws, laws, "laws.toml")
+    words = read_table(_Wordings, wordings, "wordings.toml").wording
     unknown = sorted(set(words) - set(table.route))
     if unknown:
         raise BadTable(table="wordings.toml", entry=unknown[0])
@@ -129,19 +118,8 @@ def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
 
 def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
     """Parse a table of help lines, in its order; raises BadTable."""
-    table = _read(_Support, support, "support.toml")
+    table = read_table(_Support, support, "support.toml")
     return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
-
-
-def _shipped(name: str) -> bytes:
-    return resources.files("entrenous.respond").joinpath("facts", name).read_bytes()
-
-
-def _read(kind: type[Table], data: bytes, name: str) -> Table:
-    try:
-        return msgspec.convert(tomllib.loads(data.decode()), kind, builtin_types=(date,))
-    except _BROKEN as why:
-        raise BadTable(table=name, entry=str(why)) from None
 
 
 def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:

@@ -1,0 +1,256 @@
+"""Platforms: where a leaked picture is reported, found by a web address or by a name.
+
+The facts are in respond/facts/platforms.toml; docs/spec/case.md section 4 defines their columns.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec.structs import asdict
+
+from entrenous.base.errors import NotFound
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.law.legal_route import cautions
+
+
+class NoSuchPlatform(NotFound):
+    """There is no record of a platform called {name}. To see which there are, type:
+    entrenous case platform
+    """
+
+
+class PlatformKind(StrEnum):
+    """What sort of service it is."""
+
+    SOCIAL = "social"
+    MESSENGER = "messenger"
+    SEARCH = "search"
+    HOST = "host"
+    ADULT = "adult"
+    DATING = "dating"
+    FORUM = "forum"
+    CLOUD = "cloud"
+    REGISTRAR = "registrar"
+    GENERIC = "generic"  # no platform of its own: any site, any web host
+
+
+class PrivateMessages(StrEnum):
+    """What a platform can do about a copy that was passed on in a chat there."""
+
+    REACHABLE = "reachable"  # its staff can act on a report with a link
+    IN_APP = "report in the app"  # only somebody who has the message can report it
+    NOT_MODERATED = "not moderated"
+
+
+class HashProgramme(StrEnum):
+    """A hash bank that the platform takes part in."""
+
+    STOPNCII = "stopncii"  # adults
+    TAKE_IT_DOWN = "takeitdown"  # pictures taken under 18
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformRecord:
+    """One platform. An empty text or None means that it was not read, or does not exist.
+
+    Attributes:
+        id: the key in the table, e.g. "instagram".
+        hosts: host names in ASCII; their subdomains belong to it too.
+        first_step: the one thing to do.
+        aliases: other names that people type.
+        report_url: the form or page for intimate images, or else for any report.
+        account_needed: whether a report needs an account there.
+        on_behalf: whether somebody else may report for the person shown.
+        asks_for: what the form asks for, in its order.
+        in_app: the path to a report inside the app or site.
+        other_channel: other ways, e.g. for pictures that are not intimate.
+        dsa_contact: its EU contact point for users: an address, or an email address.
+        tida_process_url: its page for the US TAKE IT DOWN Act.
+        time: how long an answer takes, as stated or promised.
+    """
+
+    id: str
+    name: str
+    kind: PlatformKind
+    hosts: tuple[str, ...]
+    first_step: str
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+    aliases: tuple[str, ...] = ()
+    report_url: str = ""
+    account_needed: bool | None = None
+    on_behalf: bool | None = None
+    asks_for: tuple[str, ...] = ()
+    in_app: str = ""
+    other_channel: str = ""
+    hash_programme: tuple[HashProgramme, ...] = ()
+    private_messages: PrivateMessages | None = None
+    dsa_contact: str = ""
+    tida_process_url: str = ""
+    time: str = ""
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside this record: not verified, read long ago."""
+        return cautions(self.read_on, today, verified=self.verified)
+
+
+class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    name: str
+    kind: PlatformKind
+    hosts: tuple[str, ...]
+    account_needed: bool | Literal["unknown"]
+    on_behalf: bool | Literal["unknown"]
+    first_step: str
+    source: str
+    verified: bool
+    verified_by: str
+    read_on: date | None = None
+    aliases: tuple[str, ...] = ()
+    report_url: str = ""
+    asks_for: tuple[str, ...] = ()
+    in_app: str = ""
+    other_channel: str = ""
+    hash_programme: tuple[HashProgramme, ...] = ()
+    private_messages: PrivateMessages | None = None
+    dsa_contact: str = ""
+    tida_process_url: str = ""
+    time: str = ""
+
+
+class _Platforms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    platform: dict[str, _PlatformRow]
+
+
+@cache
+def shipped_platforms() -> tuple[PlatformRecord, ...]:
+    """Return every platform in this release, in the order of the table."""
+    return read_platforms(shipped_table(TABLE))
+
+
+def platform_named(id_: str) -> PlatformRecord:
+    """Return the record with this id, e.g. "instagram"; raises NoSuchPlatform."""
+    for record in shipped_platforms():
+        if record.id == id_:
+            return record
+    raise NoSuchPlatform(name=id_[:60])
+
+
+def find_platform(name_or_url: str) -> PlatformRecord | None:
+    """Find a platform by a name as people type it, or by the host of a web address.
+
+    A host belongs to a platform if it is one of its hosts or lies below one; the longest match
+    wins. None if nothing matches.
+
+    >>> find_platform("https://www.instagram.com/p/1").id
+    'instagram'
+    >>> find_platform("Whats App").id
+    'whatsapp'
+    >>> find_platform("https://instagram.com.evil.example/") is None
+    True
+    """
+    by_name, by_host = _indexes()
+    named = by_name.get(_folded(name_or_url))
+    if named is not None:
+        return named
+    return next((by_host[host] for host in _parents(host_of(name_or_url)) if host in by_host), None)
+
+
+def host_of(url: str) -> str:
+    """Return the host that a browser would ask for a typed address, in ASCII; "" if there is none.
+
+    As in the WHATWG URL standard, a backslash ends the host like a slash, and a host may have
+    percent escapes and full-width letters. Only http and https addresses have one here.
+
+    >>> host_of("HTTPS://me:secret@WWW.Example.org.:8443/a?b")
+    'www.example.org'
+    """
+    typed = "".join(url[:URL_CHARS_MAX].split()).replace("\\", "/")
+    try:
+        parts = urlsplit(typed if "://" in typed else f"//{typed.lstrip('/')}", "https")
+        host = _ascii_host(unquote(parts.hostname or ""))
+    except ValueError:  # UnicodeError included
+        return ""
+    return host if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else ""
+
+
+def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
+    """Parse a table of platforms, in its order.
+
+    Raises BadTable for invalid TOML, an invalid column, or a host that two platforms claim.
+    """
+    table = read_table(_Platforms, data, TABLE)
+    records = tuple(_record(id_, row, table.read_on) for id_, row in table.platform.items())
+    _index(_hosts(records))
+    _index(_names(records))
+    return records
+
+
+TABLE: Final = "platforms.toml"
+_IGNORED: Final = "-_'\N{RIGHT SINGLE QUOTATION MARK}"
+URL_CHARS_MAX: Final = 4096
+HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
+_HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def _record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
+    columns: dict[str, Any] = asdict(row)
+    unknown = {name: None for name in ("account_needed", "on_behalf") if columns[name] == "unknown"}
+    columns |= {**unknown, "read_on": row.read_on or read_on}
+    return PlatformRecord(id=id_, **columns)
+
+
+def _ascii_host(host: str) -> str:
+    """Return a host in lower-case ASCII (IDNA), without a final dot; raises ValueError."""
+    if len(host) > HOST_CHARS_MAX:
+        raise ValueError("a host name is shorter")
+    return (host if host.isascii() else host.encode("idna").decode()).lower().removesuffix(".")
+
+
+def _parents(host: str) -> Iterator[str]:
+    """Yield a host and the domains that it lies in, the longest first."""
+    labels = host.split(".")
+    return (".".join(labels[cut:]) for cut in range(len(labels)))
+
+
+def _folded(name: str) -> str:
+    """Fold a name so that case, spaces, hyphens and underscores do not matter."""
+    plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
+    return "".join(letter for letter in plain if not (letter.isspace() or letter in _IGNORED))
+
+
+@cache
+def _indexes() -> tuple[Mapping[str, PlatformRecord], Mapping[str, PlatformRecord]]:
+    records = shipped_platforms()
+    return _index(_names(records)), _index(_hosts(records))
+
+
+def _names(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
+    for record in records:
+        for name in {_folded(one) for one in (record.id, record.name, *record.aliases)}:
+            yield name, record
+
+
+def _hosts(records: tuple[PlatformRecord, ...]) -> Iterator[tuple[str, PlatformRecord]]:
+    return ((host, record) for record in records for host in record.hosts)
+
+
+def _index(pairs: Iterator[tuple[str, PlatformRecord]]) -> Mapping[str, PlatformRecord]:
+    found: dict[str, PlatformRecord] = {}
+    for key, record in pairs:
+        if key in found:
+            raise BadTable(table=TABLE, entry=f"{record.id}: {key} belongs to {found[key].id}")
+        found[key] = record
+    return MappingProxyType(found)

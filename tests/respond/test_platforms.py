@@ -1,0 +1,147 @@
+"""Platforms are found by what people type and by the host that a browser would ask, never by a
+look-alike.
+"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.respond.fact_tables import BadTable, shipped_table
+from entrenous.respond.platforms import (
+    TABLE,
+    NoSuchPlatform,
+    find_platform,
+    host_of,
+    platform_named,
+    read_platforms,
+    shipped_platforms,
+)
+
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+HOST = st.sampled_from([host for record in shipped_platforms() for host in record.hosts])
+
+
+@pytest.mark.parametrize(
+    ("typed", "id_"),
+    [
+        ("Insta", "instagram"),
+        ("X", "x"),
+        ("twitter", "x"),
+        ("Whats App", "whatsapp"),
+        ("WHATS-APP", "whatsapp"),
+        ("Google Bilder", "google_search"),
+        ("google_drive", "google_drive"),
+        ("Google Fotos", "google_drive"),
+        ("ВКонтакте", "vk"),
+        ("ｉｎｓｔａ", "instagram"),  # noqa: RUF001
+        ("  Tik  Tok ", "tiktok"),
+        ("WordPress.com", "wordpress_com"),
+    ],
+)
+def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
+    assert find_platform(typed) == platform_named(id_)
+
+
+@pytest.mark.parametrize(
+    ("url", "id_"),
+    [
+        ("https://www.instagram.com/p/abc/?igsh=1", "instagram"),
+        ("instagram.com/p/abc", "instagram"),
+        ("//instagram.com", "instagram"),
+        ("HTTPS://me:pass@M.Facebook.COM.:8443/x#y", "facebook"),
+        ("https://instagram。com/", "instagram"),
+        ("https://instagram%2Ecom/", "instagram"),
+        ("https://insta\tgram.com/", "instagram"),
+        ("https://drive.google.com/file/d/1", "google_drive"),
+        ("https://www.google.com/search?q=me", "google_search"),
+        ("https://some-blog.blogspot.com/2026", "google_drive"),
+        ("https://t.me/channel/5", "telegram"),
+        ("https://user:@x.com", "x"),
+    ],
+)
+def test_host_is_found_whatever_surrounds_it(url: str, id_: str) -> None:
+    assert find_platform(url) == platform_named(id_)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://instagram.com.evil.example/p/1",
+        "https://evil.example/instagram.com",
+        "https://evil.example?instagram.com",
+        "https://evil.example#@instagram.com",
+        "https://evil.example\\@instagram.com",
+        "https://instagram.com@evil.example/",
+        "https://instagram.com:80@evil.example/",
+        "https://evil.example%2f.instagram.com/",
+        "https://evil.example%00.instagram.com/",
+        "https://evil.example／.instagram.com/",  # noqa: RUF001
+        "https://notinstagram.com/",
+        "https://instagram-com.example/",
+        "https://іnstagram.com/",  # noqa: RUF001
+        "https://instagram..com/",
+        "https://.instagram.com/",
+        "ftp://instagram.com/",
+        "https://[::1]/instagram.com",
+        "http://[instagram.com",
+        "com",
+        "",
+        " ",
+        ".",
+        "a" * 100_000,
+        "https://" + "é" * 5000 + ".instagram.com",
+    ],
+)
+def test_look_alike_is_never_taken_for_a_platform(url: str) -> None:
+    assert find_platform(url) is None
+
+
+@given(HOST, st.lists(LABEL, max_size=3))
+def test_every_subdomain_belongs_to_a_platform(host: str, labels: list[str]) -> None:
+    found = find_platform(f"https://{'.'.join([*labels, host])}/")
+    assert found is not None
+    assert any(host == one or host.endswith(f".{one}") for one in found.hosts) or labels
+
+
+@given(HOST, LABEL)
+def test_longer_domain_never_belongs_to_the_platform_at_its_start(host: str, end: str) -> None:
+    assert find_platform(f"https://{host}.{end}.example/") is None
+    assert host.count(".") > 1 or find_platform(f"https://{end}-{host}/") is None
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_plain_host_or_none(text: str) -> None:
+    host = host_of(text)
+    assert host.isascii()
+    assert host == host.lower()
+    assert not set(host) & set("/@:?#%\\ ")
+    find_platform(text)
+
+
+def test_at_least_forty_platforms_are_shipped_each_with_source_and_day() -> None:
+    records = shipped_platforms()
+    assert len(records) >= 40
+    assert all(record.source and record.verified_by and record.first_step for record in records)
+
+
+def test_unknown_id_is_refused_and_says_how_to_see_the_others() -> None:
+    with pytest.raises(NoSuchPlatform, match="entrenous case platform"):
+        platform_named("no-such-platform")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'kind = "social"', b'kind = "nice"'),
+        (b'hosts = ["threads.net"', b'hosts = ["instagram.com"'),
+        (b'aliases = ["fb"]', b'aliases = ["Insta"]'),
+        (b"on_behalf = true", b'on_behalf = "perhaps"'),
+        (b"account_needed", b"account_wanted"),
+        (b"schema = 1", b"schema = 2"),
+    ],
+)
+def test_damaged_table_is_refused(old: bytes, new: bytes) -> None:
+    data = shipped_table(TABLE)
+    assert old in data
+    with pytest.raises(BadTable):
+        read_platforms(data.replace(old, new, 1))
