@@ -27,6 +27,7 @@ class NoticeEvent(StrEnum):
     RECEIPT = "receipt"
     ASK = "ask for more"
     SUPPLY = "supply more"
+    PARTIAL = "removal in part"
     REMOVAL = "removal"
     REFUSAL = "refusal"
     WITHDRAW = "withdraw"
@@ -48,17 +49,23 @@ NOTICE_TABLE: Final[Mapping[tuple[NoticeState, NoticeEvent], NoticeState]] = {
     (NoticeState.DRAFTED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.SENT, NoticeEvent.RECEIPT): NoticeState.RECEIVED,
     (NoticeState.SENT, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.SENT, NoticeEvent.PARTIAL): NoticeState.PARTLY,
     (NoticeState.SENT, NoticeEvent.REMOVAL): NoticeState.REMOVED,
     (NoticeState.SENT, NoticeEvent.REFUSAL): NoticeState.REFUSED,
     (NoticeState.SENT, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.RECEIVED, NoticeEvent.ASK): NoticeState.ASKED,
+    (NoticeState.RECEIVED, NoticeEvent.PARTIAL): NoticeState.PARTLY,
     (NoticeState.RECEIVED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
     (NoticeState.RECEIVED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
     (NoticeState.RECEIVED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.ASKED, NoticeEvent.SUPPLY): NoticeState.RECEIVED,
+    (NoticeState.ASKED, NoticeEvent.PARTIAL): NoticeState.PARTLY,
     (NoticeState.ASKED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
     (NoticeState.ASKED, NoticeEvent.REFUSAL): NoticeState.REFUSED,
     (NoticeState.ASKED, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
+    (NoticeState.PARTLY, NoticeEvent.REMOVAL): NoticeState.REMOVED,
+    (NoticeState.PARTLY, NoticeEvent.REFUSAL): NoticeState.REFUSED,
+    (NoticeState.PARTLY, NoticeEvent.WITHDRAW): NoticeState.WITHDRAWN,
     (NoticeState.REFUSED, NoticeEvent.REMOVAL): NoticeState.REMOVED,
 }
 CASE_TABLE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
@@ -69,8 +76,10 @@ _FIELDS: Final[Mapping[NoticeEvent, tuple[str, ...]]] = {
     NoticeEvent.SEND: ("sent_at",),
     NoticeEvent.RECEIPT: ("received_at",),
     NoticeEvent.ASK: ("asked_at",),
+    NoticeEvent.SUPPLY: ("supplied_at",),
+    NoticeEvent.PARTIAL: ("partly_at", "answered_at"),
     NoticeEvent.REMOVAL: ("removed_at", "answered_at"),
-    NoticeEvent.REFUSAL: ("answered_at",),
+    NoticeEvent.REFUSAL: ("refused_at", "answered_at"),
 }
 
 

@@ -49,7 +49,7 @@ def _unanswered_notices(case: Case, now: datetime) -> Iterator[tuple[datetime, s
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
     """Return when the notice was refused or its deadline passed; None if neither."""
     if notice.state is NoticeState.REFUSED:
-        return notice.answered_at
+        return notice.refused_at
     return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
 
 

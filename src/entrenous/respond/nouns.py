@@ -114,6 +114,7 @@ class NoticeState(StrEnum):
     SENT = "sent"
     RECEIVED = "received"
     ASKED = "asked for more"
+    PARTLY = "partly removed"
     REMOVED = "removed"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -133,8 +134,9 @@ class Notice:
     """A letter to whoever must act: legal ground, request, deadline. Never the picture.
 
     ``route`` is the law as of the draft. ``letter`` is the text to send, and ``told`` are the
-    sightings named in it. ``asked_at`` is when they first asked for more, ``answered_at`` when they
-    first answered, even by removing it.
+    sightings named in it. ``asked_at`` is when they first asked for more, ``supplied_at`` when she
+    first gave it. ``answered_at`` is when they first answered, be it at ``partly_at``,
+    ``removed_at`` or ``refused_at``.
     """
 
     number: int
@@ -149,6 +151,9 @@ class Notice:
     asked_at: datetime | None = None
     removed_at: datetime | None = None
     told: tuple[Sighting, ...] = ()
+    supplied_at: datetime | None = None
+    partly_at: datetime | None = None
+    refused_at: datetime | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:

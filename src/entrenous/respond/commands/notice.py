@@ -15,8 +15,8 @@ from entrenous.respond.nouns import Case, Notice
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import time_option
 
-_ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --removed, "
-_USAGE: Final = _ONE + "--refused, --withdrawn with the number of a notice"
+_ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --partly, "
+_USAGE: Final = _ONE + "--removed, --refused, --withdrawn with the number of a notice"
 
 
 def _number(about: str) -> typer.models.OptionInfo:
@@ -38,6 +38,7 @@ def notice(
     received: Annotated[int | None, _number("Note that they confirmed its receipt.")] = None,
     asked: Annotated[int | None, _number("Note that they asked for more.")] = None,
     supplied: Annotated[int | None, _number("Note that you gave them what they asked.")] = None,
+    partly: Annotated[int | None, _number("Note that only part of it is gone there.")] = None,
     removed: Annotated[int | None, _number("Note that the picture is gone there.")] = None,
     refused: Annotated[int | None, _number("Note that they refused.")] = None,
     withdrawn: Annotated[int | None, _number("Note that you no longer ask this.")] = None,
@@ -52,6 +53,7 @@ def notice(
         NoticeEvent.RECEIPT: received,
         NoticeEvent.ASK: asked,
         NoticeEvent.SUPPLY: supplied,
+        NoticeEvent.PARTIAL: partly,
         NoticeEvent.REMOVAL: removed,
         NoticeEvent.REFUSAL: refused,
         NoticeEvent.WITHDRAW: withdrawn,

@@ -35,6 +35,7 @@ class Deadline:
     read_on: date
     started_at: datetime | None = None
     due_at: datetime | None = None
+    done_at: datetime | None = None
 
 
 _CLAUSE: Final = re.compile(r"P(?:(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])")
@@ -151,6 +152,7 @@ def _deadline(notice: Notice, clause: str, now: datetime) -> Deadline:
         read_on=notice.route.read_on,
         started_at=began if due_at else None,
         due_at=due_at,
+        done_at=_done_at(notice, clause),
     )
 
 

@@ -1,0 +1,127 @@
+"""What became of a notice, line by line: the history that a complaint to an authority needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines
+from entrenous.respond.nouns import Case, Notice
+
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+
+
+class HistoryEvent(StrEnum):
+    """What happened, in the order of a notice's life; events at one time are listed so."""
+
+    REQUESTED = "requested"  # the notice was sent
+    CONFIRMED = "confirmed"  # they confirmed its receipt
+    ASKED = "asked"  # they asked for more
+    SUPPLIED = "supplied"  # she gave them what they asked for
+    PARTLY = "partly"  # they removed some of it
+    REFUSED = "refused"
+    REMOVED = "removed"
+    DUE = "due"  # their time ran out, or will run out
+    MISSED = "missed"  # what was due came late, or has not come yet
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of a notice's history.
+
+    ``at`` is aware UTC. ``detail`` is the law or what was asked; ``places`` is where the copy was
+    seen (sent notices only); ``late`` is how long after the deadline (MISSED only), and ``open``
+    whether nothing has come yet.
+    """
+
+    at: datetime
+    event: HistoryEvent
+    detail: str = ""
+    places: tuple[str, ...] = ()
+    late: timedelta | None = None
+    open: bool = False
+
+    @property
+    def text(self) -> str:
+        """The line as an English sentence in the first person, for a letter or a screen."""
+        on = f"{self.at:%d %B %Y, %H:%M} UTC"
+        if self.event is HistoryEvent.MISSED:
+            late = duration_in_words(self.late or timedelta())
+            return f"{on}: {_STILL_OPEN if self.open else _LATE}".format(late=late)
+        return f"{on}: {_TEXTS[self.event].format(detail=self.detail)}"
+
+
+_TEXTS: Final = {
+    HistoryEvent.REQUESTED: "I sent my request under {detail}.",
+    HistoryEvent.CONFIRMED: "They confirmed that they had received it.",
+    HistoryEvent.ASKED: "They asked me for more.",
+    HistoryEvent.SUPPLIED: "I gave them what they had asked for.",
+    HistoryEvent.PARTLY: "They removed only part of it.",
+    HistoryEvent.REFUSED: "They refused.",
+    HistoryEvent.REMOVED: "They removed it.",
+    HistoryEvent.DUE: "Their time under {detail} ended.",
+}
+_LATE: Final = "They did what was due {late} late."
+_STILL_OPEN: Final = "What was due has not been done; that is {late} after the deadline."
+
+
+def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...]:
+    """Return what became of a notice up to ``now``, earliest first; empty before it was sent.
+
+    Args:
+        case: the case of the notice.
+        notice: the earlier notice, e.g. the request that a complaint is about.
+        now: aware, UTC.
+    """
+    if notice.sent_at is None:
+        return ()
+    clocks = [clock for clock in deadlines(case, now) if clock.notice == notice.number]
+    lines = [*_events(notice), *(line for clock in clocks for line in _about_clock(clock, now))]
+    return tuple(sorted(lines, key=lambda line: (line.at, _ORDER.index(line.event))))
+
+
+def duration_in_words(late: timedelta) -> str:
+    """Return a duration in its two largest units, rounded down.
+
+    >>> duration_in_words(timedelta(days=1, hours=3, minutes=20))
+    '1 day and 3 hours'
+    """
+    days, rest = divmod(late, _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    parts = (("day", days), ("hour", hours), ("minute", rest // timedelta(minutes=1)))
+    said = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in parts if number]
+    return " and ".join(said[:2]) or "less than a minute"
+
+
+_ORDER: Final = tuple(HistoryEvent)
+
+
+def _events(notice: Notice) -> Iterator[HistoryLine]:
+    if notice.sent_at is not None:
+        law = f"{notice.route.law}, {notice.route.provision}"
+        places = tuple(sighting.where for sighting in notice.told)
+        yield HistoryLine(notice.sent_at, HistoryEvent.REQUESTED, law, places)
+    times = (
+        (notice.received_at, HistoryEvent.CONFIRMED),
+        (notice.asked_at, HistoryEvent.ASKED),
+        (notice.supplied_at, HistoryEvent.SUPPLIED),
+        (notice.partly_at, HistoryEvent.PARTLY),
+        (notice.refused_at, HistoryEvent.REFUSED),
+        (notice.removed_at, HistoryEvent.REMOVED),
+    )
+    for at, event in times:
+        if at is not None:
+            yield HistoryLine(at, event)
+
+
+def _about_clock(clock: Deadline, now: datetime) -> Iterator[HistoryLine]:
+    if clock.due_at is None or clock.due_at > now:
+        return
+    yield HistoryLine(clock.due_at, HistoryEvent.DUE, f"{clock.law}, {clock.provision}")
+    if clock.state is DeadlineState.MISSED:
+        at = clock.done_at or now
+        yield HistoryLine(
+            at, HistoryEvent.MISSED, late=at - clock.due_at, open=clock.done_at is None
+        )

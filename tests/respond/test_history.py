@@ -1,0 +1,100 @@
+"""The history of a notice, for a complaint: every event once, in order, and how late."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.respond.case_status import NoticeEvent, record_notice_event
+from entrenous.respond.history import HistoryEvent, HistoryLine, duration_in_words, history
+from entrenous.respond.law.notice import write_notice
+from entrenous.respond.nouns import NoticeState
+from entrenous.respond.open_case import add_sighting
+from tests.respond.room import PAGE, START, Room, seen
+
+HOUR = timedelta(hours=1)
+
+
+def told(room: Room, *events: tuple[NoticeEvent, float], hours: float) -> tuple[HistoryLine, ...]:
+    """Return the history ``hours`` after a 48-hour notice was sent, with events at their hours."""
+    case = room.opens()
+    add_sighting(case.name, seen(), room.device)
+    write_notice(case.name, "us-tida-removal", room.device)
+    room.clock.moment = START + hours * HOUR
+    for event, after in ((NoticeEvent.SEND, 0.0), *events):
+        case = record_notice_event(case.name, 1, event, START + after * HOUR, room.device)
+    return history(case, case.notices[0], room.clock.moment)
+
+
+def events(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, float]]:
+    return [(line.event, (line.at - START) / HOUR) for line in lines]
+
+
+def test_a_draft_has_no_history() -> None:
+    room = Room()
+    case = room.opens()
+    add_sighting(case.name, seen(), room.device)
+    drafted = write_notice(case.name, "us-tida-removal", room.device)
+    assert history(replace(case, notices=(drafted,)), drafted, START + 100 * HOUR) == ()
+
+
+def test_silence_is_told_with_the_deadline_and_how_long_ago_it_was() -> None:
+    lines = told(Room(), (NoticeEvent.RECEIPT, 1), hours=52.5)
+    assert events(lines) == [
+        (HistoryEvent.REQUESTED, 0),
+        (HistoryEvent.CONFIRMED, 1),
+        (HistoryEvent.DUE, 49),
+        (HistoryEvent.MISSED, 52.5),
+    ]
+    assert lines[0].places == (PAGE,)
+    assert "TAKE IT DOWN Act" in lines[0].text
+    assert (lines[-1].late, lines[-1].open) == (3.5 * HOUR, True)
+    assert lines[-1].text.endswith("that is 3 hours and 30 minutes after the deadline.")
+
+
+def test_before_the_deadline_nothing_is_called_late() -> None:
+    assert events(told(Room(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
+
+
+def test_a_late_removal_tells_how_late_it_was() -> None:
+    lines = told(Room(), (NoticeEvent.REMOVAL, 74), hours=200)
+    assert events(lines) == [
+        (HistoryEvent.REQUESTED, 0),
+        (HistoryEvent.DUE, 48),
+        (HistoryEvent.REMOVED, 74),
+        (HistoryEvent.MISSED, 74),
+    ]
+    assert (lines[-1].late, lines[-1].open) == (26 * HOUR, False)
+    assert lines[-1].text.endswith("They did what was due 1 day and 2 hours late.")
+
+
+def test_questions_part_answers_and_refusals_each_have_a_line() -> None:
+    steps = (NoticeEvent.ASK, 2), (NoticeEvent.SUPPLY, 3), (NoticeEvent.PARTIAL, 4)
+    lines = told(Room(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
+    assert events(lines) == [
+        (HistoryEvent.REQUESTED, 0),
+        (HistoryEvent.ASKED, 2),
+        (HistoryEvent.SUPPLIED, 3),
+        (HistoryEvent.PARTLY, 4),
+        (HistoryEvent.REFUSED, 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("late", "words"),
+    [
+        (timedelta(), "less than a minute"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(hours=2), "2 hours"),
+        (timedelta(days=3, minutes=5), "3 days and 5 minutes"),
+    ],
+)
+def test_durations_are_said_in_their_two_largest_units(late: timedelta, words: str) -> None:
+    assert duration_in_words(late) == words
+
+
+def test_part_of_it_gone_may_still_become_all_or_a_refusal() -> None:
+    room = Room()
+    lines = told(room, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
+    assert [event for event, _ in events(lines)][-1] is HistoryEvent.REMOVED
+    assert NoticeState.PARTLY == "partly removed"
