@@ -11,20 +11,24 @@ import pytest
 from entrenous.respond.law.deadlines import due, span
 from entrenous.respond.law.law_tables import (
     BadTable,
+    read_changes,
     read_help_lines,
     read_routes,
+    shipped_changes,
     shipped_help_lines,
     shipped_routes,
 )
-from entrenous.respond.law.legal_route import ClockStart, RouteKind
+from entrenous.respond.law.legal_route import ClockStart, DocumentKind, Reaches, RouteKind
+from entrenous.respond.situation import Posted
 from tests.respond.room import START
 
 SHELF = resources.files("entrenous.respond").joinpath("facts")
-LAWS, WORDS, SUPPORT = (
-    SHELF.joinpath(name).read_bytes() for name in ("laws.toml", "wordings.toml", "support.toml")
-)
+LAWS = {file.name: file.read_bytes() for file in SHELF.joinpath("laws").iterdir()}
+WORDS, SUPPORT = (SHELF.joinpath(name).read_bytes() for name in ("wordings.toml", "support.toml"))
+AMERICA = "north-america.toml"
 FACTS = Path(__file__).parents[3] / "shared" / "facts"
 READ_ON = date(2026, 11, 25)
+MENDED: dict[tuple[str, str], str] = {}  # what was read again and found otherwise, and why
 
 
 def test_every_route_and_help_line_carries_source_and_day() -> None:
@@ -34,18 +38,72 @@ def test_every_route_and_help_line_carries_source_and_day() -> None:
 
 def test_every_route_is_classified_and_no_two_share_an_id() -> None:
     routes = shipped_routes()
-    assert len({route.id for route in routes}) == len(routes) == 34
+    assert len({route.id for route in routes}) == len(routes) == 83
     assert {route.kind for route in routes} == set(RouteKind)
+    assert {route.document for route in routes} == set(DocumentKind)
+
+
+def test_what_kind_of_document_a_route_needs_fits_who_gets_it() -> None:
+    documents = {
+        RouteKind.POLICE: {DocumentKind.POLICE_SHEET, DocumentKind.COMPLAINT},
+        RouteKind.COURT: {DocumentKind.COURT_SHEET},
+        RouteKind.BANK: {DocumentKind.HASH_BANK},
+        RouteKind.SENDER: {DocumentKind.LETTER},
+        RouteKind.REGULATOR: {DocumentKind.COMPLAINT},
+        RouteKind.ESCALATION: {DocumentKind.COMPLAINT},
+        RouteKind.DUTY: {DocumentKind.NONE},
+        RouteKind.HELPER: {DocumentKind.NONE},
+    }
+    either = {DocumentKind.FORM, DocumentKind.LETTER}
+    for route in shipped_routes():
+        assert route.document in documents.get(route.kind, either), route.id
+
+
+def test_where_a_route_reaches_agrees_with_what_was_read_about_chats() -> None:
+    for route in shipped_routes():
+        in_chats = {Posted.GROUP, Posted.PRIVATE} & set(route.posted)
+        if route.covers_private_sharing is Reaches.YES:
+            assert Posted.PRIVATE in route.posted, route.id
+        if route.covers_private_sharing is Reaches.NO and route.kind is not RouteKind.BANK:
+            assert not in_chats, route.id
+        assert Posted.GROUP in route.posted or Posted.PRIVATE not in route.posted, route.id
+        assert Posted.PUBLIC in route.posted, route.id
+
+
+def test_a_letter_to_somebody_needs_to_know_who_that_is() -> None:
+    assert all(r.sender_known for r in shipped_routes() if r.kind is RouteKind.SENDER)
+
+
+def test_a_change_of_law_names_its_day_and_a_bill_is_never_told_as_law() -> None:
+    changes = shipped_changes()
+    assert len(changes) == 19
+    assert all(change.source and change.verified_by for change in changes)
+    assert not [change.id for change in changes if change.tell and not change.law]
+    bills = {change.id for change in changes if not change.law}
+    assert {"de-digital-violence-bill", "dk-deepfake", "us-6851"} <= bills
 
 
 @pytest.mark.skipif(not FACTS.exists(), reason="../shared/facts is not here")
-@pytest.mark.parametrize("name", ["laws.toml", "support.toml"])
+@pytest.mark.parametrize("name", ["laws.toml", "laws-more.toml"])
 def test_nothing_that_was_read_was_changed_on_the_way_here(name: str) -> None:
     read = tomllib.loads((FACTS / name).read_text())
-    ours = tomllib.loads(SHELF.joinpath(name).read_text())
-    table = "route" if name == "laws.toml" else "contact"
-    for id_, row in read[table].items():
-        assert {column: ours[table][id_][column] for column in row} == row
+    ours: dict[str, dict[str, dict[str, object]]] = {"route": {}, "update": {}}
+    for data in LAWS.values():
+        for table, rows in tomllib.loads(data.decode()).items():
+            if isinstance(rows, dict):
+                ours[table] |= rows
+    for table in ("route", "update"):
+        for id_, row in read.get(table, {}).items():
+            same = {column for column in row if (id_, column) not in MENDED}
+            assert {c: ours[table][id_][c] for c in same} == {c: row[c] for c in same}, id_
+
+
+@pytest.mark.skipif(not FACTS.exists(), reason="../shared/facts is not here")
+def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
+    read = tomllib.loads((FACTS / "support.toml").read_text())
+    ours = tomllib.loads(SUPPORT.decode())
+    for id_, row in read["contact"].items():
+        assert {column: ours["contact"][id_][column] for column in row} == row
 
 
 def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
@@ -58,7 +116,7 @@ def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
 
 def test_a_month_is_never_given_in_hours() -> None:
     monthly = [route for route in shipped_routes() if re.match(r"P\d+M", route.deadline_rule)]
-    assert len(monthly) == 3
+    assert len(monthly) == 3  # of GDPR and UK GDPR
     assert all(route.deadline_hours is None for route in monthly)
 
 
@@ -91,15 +149,29 @@ def test_as_another_route_means_its_words() -> None:
         (b"in_force_from = 2026-05-19", b'in_force_from = "2026-05-19"'),
         (b'source = "https://uscode', b'sauce = "https://uscode'),
         (b'clock = "receipt"', b""),
+        (b'document = "form"', b'document = "fax"'),
+        (b'posted = ["public", "group", "private"]', b'posted = ["everywhere"]'),
+        (b'representative = "yes"', b"representative = true"),
         (b'  "in writing",', b""),
         (b"schema = 1", b"schema = 1\n[["),
         (b"schema = 1", b"\xff"),
     ],
 )
 def test_an_odd_law_table_is_refused_whole(old: bytes, new: bytes) -> None:
-    assert old in LAWS
-    with pytest.raises(BadTable, match=r"laws\.toml"):
-        read_routes(LAWS.replace(old, new, 1), WORDS)
+    assert old in LAWS[AMERICA]
+    with pytest.raises(BadTable, match=r"north-america\.toml"):
+        read_routes({**LAWS, AMERICA: LAWS[AMERICA].replace(old, new, 1)}, WORDS)
+
+
+def test_an_id_in_two_law_tables_is_refused() -> None:
+    with pytest.raises(BadTable, match="this id is in"):
+        read_routes({**LAWS, "twice.toml": LAWS["worldwide.toml"]}, WORDS)
+
+
+def test_a_change_of_a_route_that_is_not_there_is_refused() -> None:
+    changed = LAWS[AMERICA].replace(b'route = "us-6851"', b'route = "us-6852"')
+    with pytest.raises(BadTable, match="there is no route us-6852"):
+        read_changes({**LAWS, AMERICA: changed})
 
 
 def test_a_wording_for_a_route_that_is_not_there_is_refused() -> None:

@@ -1,6 +1,13 @@
-"""Strict parsing of the shipped tables: laws.toml, wordings.toml and support.toml."""
+"""Strict parsing of the shipped tables: facts/laws/, wordings.toml and support.toml.
 
+Each table is parsed once, when it is first needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from importlib import resources
 from typing import Any, Final, Literal
 
 import msgspec
@@ -9,6 +16,7 @@ from msgspec.structs import asdict
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
+    DocumentKind,
     HelpLine,
     Reaches,
     Route,
@@ -17,12 +25,15 @@ from entrenous.respond.law.legal_route import (
     Wording,
 )
 from entrenous.respond.law.places import Place
+from entrenous.respond.situation import Posted
 
 _MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
 _SAME_NAMES: Final = (
     *("kind", "jurisdiction", "law", "provision", "intimate_only", "covers_private_sharing"),
     *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),
     *("in_force_from", "in_force_until", "altered_only", "for_children", "penalty", "caution"),
+    *("document", "posted", "representative", "platform_kinds", "platform", "sender_known"),
+    *("depicted_only", "maker_only"),
 )
 
 
@@ -44,6 +55,14 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source: str
     verified: bool
     verified_by: str
+    document: DocumentKind
+    posted: tuple[Posted, ...]
+    representative: Reaches
+    platform_kinds: tuple[str, ...] = ()
+    platform: str = ""
+    sender_known: bool = False
+    depicted_only: bool = True
+    maker_only: bool = False
     deadline_from: str = ""
     in_force_from: date | None = None
     in_force_until: date | None = None
@@ -58,10 +77,51 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     source2: str = ""
 
 
+class _LaterWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    since: date
+    says: str
+
+
+class _UpdateRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    what_changed: str
+    since: date
+    source: str
+    verified: bool
+    verified_by: str
+    law: bool
+    route: str = ""
+    tell: tuple[_LaterWords, ...] = ()
+    since_note: str = ""
+    source2: str = ""
+
+
 class _Laws(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     route: dict[str, _RouteRow]
+    update: dict[str, _UpdateRow] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LawChange:
+    """What changed about a route, or beside it, and from which day on.
+
+    ``law`` is false for a bill or a draft: it is never offered. ``tell`` are sentences that a
+    person may read beside the route, each from its day on.
+    """
+
+    id: str
+    route: RouteId | None
+    what: str
+    since: date
+    since_note: str
+    law: bool
+    tell: tuple[tuple[date, str], ...]
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+    second_source: str = ""
 
 
 class _WordingRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -94,26 +154,48 @@ class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     contact: dict[str, _HelpRow]
 
 
+@cache
 def shipped_routes() -> tuple[Route, ...]:
     """Return every version of every legal route in this release."""
-    return read_routes(shipped_table("laws.toml"), shipped_table("wordings.toml"))
+    return read_routes(_shipped_laws(), shipped_table("wordings.toml"))
 
 
+@cache
+def shipped_changes() -> tuple[LawChange, ...]:
+    """Return what is known about later changes of these laws, and about bills."""
+    return read_changes(_shipped_laws())
+
+
+@cache
 def shipped_help_lines() -> tuple[HelpLine, ...]:
     return read_help_lines(shipped_table("support.toml"))
 
 
-def read_routes(laws: bytes, wordings: bytes) -> tuple[Route, ...]:
-    """Parse the routes of a law table, in its order.
+def read_routes(laws: Mapping[str, bytes], wordings: bytes) -> tuple[Route, ...]:
+    """Parse the routes of the law tables, in their order.
+
+    Args:
+        laws: the tables, by the name of their file; an id is in one of them only.
+        wordings: the table of wordings.
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
-    table = read_table(_Laws, laws, "laws.toml")
+    rows = _rows_of({name: read_table(_Laws, data, name) for name, data in laws.items()})
     words = read_table(_Wordings, wordings, "wordings.toml").wording
-    unknown = sorted(set(words) - set(table.route))
+    unknown = sorted(set(words) - set(rows))
     if unknown:
         raise BadTable(table="wordings.toml", entry=unknown[0])
-    return tuple(_route(id_, table, words) for id_ in table.route)
+    return tuple(_route(id_, rows, words) for id_ in rows)
+
+
+def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
+    """Parse what changed, from the same tables; raises BadTable."""
+    tables = {name: read_table(_Laws, data, name) for name, data in laws.items()}
+    return tuple(
+        _change(id_, row, name, tables)
+        for name, table in tables.items()
+        for id_, row in table.update.items()
+    )
 
 
 def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
@@ -122,18 +204,42 @@ def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
     return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
 
 
-def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) -> Route:
-    row, family = table.route[id_], table.route[id_].version_of or id_
-    model = _referenced_route(row.notice_must_contain, table)
+def _shipped_laws() -> dict[str, bytes]:
+    folder = resources.files("entrenous.respond").joinpath("facts", "laws")
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir(), key=str)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A row, with the file that it is in and the day on which that file was read."""
+
+    row: _RouteRow
+    file: str
+    read_on: date
+
+
+def _rows_of(tables: dict[str, _Laws]) -> dict[str, _Placed]:
+    rows: dict[str, _Placed] = {}
+    for name, table in tables.items():
+        for id_, row in table.route.items():
+            if id_ in rows:
+                raise BadTable(table=name, entry=f"{id_}: this id is in {rows[id_].file} too")
+            rows[id_] = _Placed(row, name, row.read_on or table.read_on)
+    return rows
+
+
+def _route(id_: str, rows: dict[str, _Placed], words: dict[str, tuple[_WordingRow, ...]]) -> Route:
+    row, family = rows[id_].row, rows[id_].row.version_of or id_
+    model = _referenced_route(row.notice_must_contain, rows)
     columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
-    columns |= {name: _resolved(name, row, table) for name in _MAY_FOLLOW}
+    columns |= {name: _resolved(name, row, rows) for name in _MAY_FOLLOW}
     try:
         return Route(
             **columns,
             id=RouteId(id_),
             family=RouteId(family),
-            elements=(table.route[model] if model else row).notice_must_contain,
-            read_on=row.read_on or table.read_on,
+            elements=(rows[model].row if model else row).notice_must_contain,
+            read_on=rows[id_].read_on,
             wordings=tuple(Wording(**asdict(word)) for word in words.get(model or family, ())),
             deadline_hours=None if row.deadline_hours < 0 else row.deadline_hours,
             leave_out=row.notice_need_not_contain,
@@ -141,21 +247,38 @@ def _route(id_: str, table: _Laws, words: dict[str, tuple[_WordingRow, ...]]) ->
             second_source=row.source2,
         )
     except ValueError as why:
-        raise BadTable(table="laws.toml", entry=f"{id_}: {why}") from None
+        raise BadTable(table=rows[id_].file, entry=f"{id_}: {why}") from None
 
 
-def _resolved(column: str, row: _RouteRow, table: _Laws) -> str:
+def _resolved(column: str, row: _RouteRow, rows: dict[str, _Placed]) -> str:
     text: str = getattr(row, column)
-    leader = _referenced_route((text,), table)
-    return str(getattr(table.route[leader], column)) if leader else text
+    leader = _referenced_route((text,), rows)
+    return str(getattr(rows[leader].row, column)) if leader else text
 
 
-def _referenced_route(texts: tuple[str, ...], table: _Laws) -> str | None:
+def _referenced_route(texts: tuple[str, ...], rows: dict[str, _Placed]) -> str | None:
     """Return the route that a column refers to with a single ``as other-id``."""
     if len(texts) != 1 or not texts[0].startswith("as "):
         return None
     id_ = texts[0].removeprefix("as ")
-    return id_ if id_ in table.route else None
+    return id_ if id_ in rows else None
+
+
+def _change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> LawChange:
+    if row.route and not any(row.route in table.route for table in tables.values()):
+        raise BadTable(table=name, entry=f"{id_}: there is no route {row.route}")
+    return LawChange(
+        id=id_,
+        route=RouteId(row.route) if row.route else None,
+        what=row.what_changed,
+        tell=tuple((one.since, one.says) for one in row.tell),
+        read_on=tables[name].read_on,
+        second_source=row.source2,
+        **{
+            column: getattr(row, column)
+            for column in ("since", "since_note", "law", "source", "verified", "verified_by")
+        },
+    )
 
 
 def _help_line(id_: str, row: _HelpRow, read_on: date) -> HelpLine:

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Final, NewType
 
 from entrenous.respond.law.places import Place
+from entrenous.respond.situation import Posted
 
-RouteId = NewType("RouteId", str)  # as in laws.toml, e.g. "us-tida-removal"
+RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
 FRESH_DAYS: Final = 180  # older facts carry a caution; docs/spec/case.md section 4
 STALE: Final = "read more than {days} days ago: it may have changed"
 UNVERIFIED: Final = "check with a help line"
@@ -27,14 +28,27 @@ class RouteKind(StrEnum):
     SEARCH = "search"
     BANK = "bank"
     HELPER = "helper"  # an organisation files it for the person
+    SENDER = "sender"  # a demand to whoever passed it on
     COURT = "court"
     POLICE = "police"
     ESCALATION = "escalation"  # only after somebody did not act
     DUTY = "duty"  # the platform's own; the person files nothing
 
 
+class DocumentKind(StrEnum):
+    """What the person takes along a route, and so what is drafted for it."""
+
+    FORM = "form"  # the addressee's own form: fields in its order
+    LETTER = "letter"
+    POLICE_SHEET = "police sheet"  # a page for a desk at the police or a prosecutor
+    COURT_SHEET = "court sheet"  # what an application to a court or tribunal needs
+    HASH_BANK = "hash bank"  # steps on the bank's own page; nothing is sent from here
+    COMPLAINT = "complaint"  # to a regulator, with what happened before
+    NONE = "none"  # she files nothing
+
+
 class Reaches(StrEnum):
-    """Whether a route applies to a copy that was passed on in a chat and never posted."""
+    """Whether a law reaches something: a copy in a chat, or a request by a representative."""
 
     YES = "yes"
     NO = "no"
@@ -71,6 +85,12 @@ class Route:
     ``family`` is shared by all versions of a route. ``elements`` are what the law requires in a
     notice; ``wordings``, if any, are parallel to them. ``deadline_hours`` is None if the law sets
     no whole number of hours; ``deadline_rule`` has ISO 8601 durations and words.
+
+    ``posted`` says how far the picture may have spread, ``platform_kinds`` where it may be (empty:
+    anywhere), ``platform`` is the one platform that it is about, if any. ``representative`` says
+    whether somebody else may file it. ``sender_known``: it needs to be known who passed the
+    picture on. ``depicted_only``: only the person shown may use it, or who acts for her.
+    ``maker_only``: only whoever took the picture. docs/spec/case.md section 4 has every column.
     """
 
     id: RouteId
@@ -104,6 +124,14 @@ class Route:
     penalty: str = ""
     caution: str = ""
     second_source: str = ""
+    document: DocumentKind = DocumentKind.LETTER
+    posted: tuple[Posted, ...] = tuple(Posted)
+    representative: Reaches = Reaches.UNCLEAR
+    platform_kinds: tuple[str, ...] = ()
+    platform: str = ""
+    sender_known: bool = False
+    depicted_only: bool = True
+    maker_only: bool = False
 
     def __post_init__(self) -> None:
         if self.wordings and len(self.wordings) != len(self.elements):
