@@ -80,7 +80,9 @@ class Settings:
     compared get receipts; ``relay_ca`` the certificates (PEM) that relays must prove themselves by,
     instead of the public authorities'; ``pause_s`` the longest random pause between this device's
     own requests and what it sends to others; ``proxy`` the proxy for everything beyond this
-    machine.
+    machine; ``ca_bundle`` the certificates (PEM) that public stamp authorities must prove
+    themselves by, instead of certifi's; ``stamp_authorities`` a table of authorities instead of
+    this release's.
     """
 
     home: Path
@@ -89,20 +91,28 @@ class Settings:
     relay_ca: Path | None = None
     pause_s: float = PAUSE_S
     proxy: Proxy | None = None
+    ca_bundle: Path | None = None
+    stamp_authorities: Path | None = None
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read settings from variables that begin with ENTRENOUS_; the rest are defaults."""
     home = environment.get("ENTRENOUS_HOME")
-    relay_ca = environment.get("ENTRENOUS_RELAY_CA")
     return Settings(
         home=Path(home) if home else _data_folder(),
         patience_s=_seconds("ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")),
         receipts=_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
-        relay_ca=Path(relay_ca) if relay_ca else None,
+        relay_ca=_path(environment, "ENTRENOUS_RELAY_CA"),
         pause_s=_seconds("ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(PAUSE_S))),
         proxy=_proxy("ENTRENOUS_PROXY", environment.get("ENTRENOUS_PROXY", "")),
+        ca_bundle=_path(environment, "ENTRENOUS_CA_BUNDLE"),
+        stamp_authorities=_path(environment, "ENTRENOUS_STAMP_AUTHORITIES"),
     )
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    written = environment.get(name)
+    return Path(written) if written else None
 
 
 def _seconds(name: str, written: str) -> float:

@@ -5,6 +5,7 @@ stamp outlives its authority's certificate.
 """
 
 from datetime import datetime
+from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import Certificate, load_der_x509_certificate, load_pem_x509_certificates
@@ -47,9 +48,52 @@ def verify_timestamp(
 def decode_response(untrusted_token: bytes) -> TimeStampResponse:
     """Parse an authority's answer (RFC 3161, section 2.4.2); raises StampDoesNotHold."""
     try:
-        return decode_timestamp_response(untrusted_token)
+        return decode_timestamp_response(_with_sorted_certificates(untrusted_token))
     except ValueError:
         raise StampDoesNotHold(why="it cannot be read") from None
+
+
+_CERTIFICATES: Final = 0xA0  # the tag of SignedData.certificates, [0] (RFC 5652, section 5.1)
+_TO_SIGNED_DATA: Final = (0, 1, 1, 0)  # TimeStampResp, its token, [0], SignedData; by place
+_LONG: Final = 0x80  # from here a length's first byte counts the bytes of the length
+
+
+def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
+    """Return the answer with its certificates in the order of DER (X.690, section 11.6).
+
+    DigiCert, Sectigo and openssl write them in the order of the chain, which strict parsers refuse.
+    They are outside of the signature, so their order changes nothing that it proves. What cannot be
+    read is returned as it is.
+    """
+    try:
+        fields = _parts(untrusted_token, 0, len(untrusted_token))
+        for place in _TO_SIGNED_DATA:
+            _, inside, end = fields[place]
+            fields = _parts(untrusted_token, inside, end)
+        (found,) = (one for one in fields if untrusted_token[one[0]] == _CERTIFICATES)
+    except (IndexError, ValueError):
+        return untrusted_token
+    _, inside, end = found
+    parts = [untrusted_token[at:to] for at, _, to in _parts(untrusted_token, inside, end)]
+    return untrusted_token[:inside] + b"".join(sorted(parts)) + untrusted_token[end:]
+
+
+def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
+    """Split DER into its elements: where each starts, where its content does, where it ends.
+
+    Raises ValueError or IndexError if they do not fill the bytes exactly.
+    """
+    found = []
+    while at < end:
+        size, inside = data[at + 1], at + 2
+        if size >= _LONG:
+            inside += size - _LONG
+            size = int.from_bytes(data[at + 2 : inside], "big")
+        if inside + size > end:
+            raise ValueError("an element is longer than what holds it")
+        found.append((at, inside, inside + size))
+        at = inside + size
+    return found
 
 
 def _certificates(authorities: bytes) -> list[Certificate]:

@@ -11,7 +11,13 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
-from entrenous.respond.case_file import find_case, find_item, find_open_case, save_case
+from entrenous.respond.case_file import (
+    all_cases,
+    find_case,
+    find_item,
+    find_open_case,
+    save_case,
+)
 from entrenous.respond.custody import Custody, CustodyAct, verify_chain
 from entrenous.respond.manifest_format import (
     BadManifest,
@@ -20,8 +26,15 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Case, Evidence
-from entrenous.respond.timestamps import NotAsStamped, NothingToStamp, Stamp
+from entrenous.respond.nouns import Case, CaseState, Evidence
+from entrenous.respond.timestamps import (
+    AuthorityUnreachable,
+    NoAuthorityAnswered,
+    NotAsStamped,
+    NothingToStamp,
+    Stamp,
+    StampWaits,
+)
 from entrenous.wire.encodings import write_time
 
 
@@ -57,9 +70,49 @@ def stamp_evidence(name: str, stamp: Callable[[bytes], Stamp], device: Device) -
     _refuse_too_early(new, manifest)
     with device.vault.together():
         fresh = find_open_case(name, device)
-        stamped = replace(fresh, stamps=(*fresh.stamps, new))
+        stamped = replace(fresh, stamps=(*fresh.stamps, new), stamp_wanted_at=None)
         step = f"stamped by {new.authority_url}"
         return save_case(stamped, device, CustodyAct.STAMPED, step)
+
+
+def stamp_or_wait(name: str, stamp: Callable[[bytes], Stamp], device: Device) -> Case:
+    """Like :func:`stamp_evidence`; if no authority answers, remember in the case that it waits.
+
+    Raises StampWaits besides; it is raised again each time, and the first time counts.
+    """
+    try:
+        return stamp_evidence(name, stamp, device)
+    except (AuthorityUnreachable, NoAuthorityAnswered) as why:
+        _remember_wish(name, device)
+        told = why.facts.get("why") or why.facts.get("url")
+        raise StampWaits(name=name, why=told) from None
+
+
+def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
+    """Return the names of open cases that wait for a stamp, the one that waits longest first."""
+    waiting = [
+        (case.stamp_wanted_at, case.name)
+        for case in all_cases(device)
+        if case.stamp_wanted_at is not None and case.state is CaseState.OPEN
+    ]
+    return tuple(name for _, name in sorted(waiting))
+
+
+def stamp_waits_text(case: Case) -> str:
+    """Say that a case waits for a stamp; "" if it does not."""
+    if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
+        return ""
+    since = f"{case.stamp_wanted_at:%d %B %Y, %H:%M} UTC"
+    return f"To be stamped since {since}, when online: entrenous evidence stamp {case.name}"
+
+
+def _remember_wish(name: str, device: Device) -> None:
+    with device.vault.together():
+        case = find_open_case(name, device)
+        if case.stamp_wanted_at is None:
+            wished = replace(case, stamp_wanted_at=device.clock.now())
+            step = "asked for a stamp, and no authority could be reached"
+            save_case(wished, device, CustodyAct.CHANGED, step)
 
 
 def manifest_of(case: Case, device: Device) -> EvidenceManifest:

@@ -125,8 +125,8 @@ def _about_evidence(case: Case) -> str:
         words = "Keep a screenshot of it before you notify anybody"
         return f"{words}: entrenous case add {name} FILE. {_skip_hint(case)}"
     if not case.stamps:
-        words = f"entrenous evidence stamp {name} --authority URL --ca FILE"
-        return f"Have the evidence stamped: {words}. {_skip_hint(case)}"
+        words = f"Have the evidence stamped: entrenous evidence stamp {name}"
+        return f"{words}. {_skip_hint(case)}"
     return f"Choose a route and draft its notice: {_routes(case)}"
 
 

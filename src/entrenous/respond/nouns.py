@@ -205,6 +205,7 @@ class Case:
     """A person's file. ``links`` counts the custody chain, so that a lost link is noticed.
 
     ``age`` is the latest answer at the age gate; unless all were adults, the case stays closed.
+    ``stamp_wanted_at`` is when a stamp was first asked for that no authority has given yet.
     """
 
     name: CaseName
@@ -220,6 +221,7 @@ class Case:
     links: int = 0
     age: AgeAnswer = AgeAnswer.ADULTS
     representative: Representative | None = None  # None: the person shown acts herself
+    stamp_wanted_at: datetime | None = None
 
 
 class NoSuchCase(NotFound):

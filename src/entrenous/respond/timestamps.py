@@ -45,3 +45,15 @@ class StampRefused(Unreachable):
     """The stamp authority at {url} answered, but gave no stamp ({why}). Your evidence is safe
     without one. Try again later, or use another authority.
     """
+
+
+class NoAuthorityAnswered(Unreachable):
+    """None of the stamp authorities gave a stamp: {why}. Your evidence is safe without one. Try
+    again when this device is online.
+    """
+
+
+class StampWaits(Unreachable):
+    """No stamp authority could be reached ({why}). Your evidence is safe, and case {name} remembers
+    that you want it stamped. When this device is online, type: entrenous evidence stamp {name}
+    """

@@ -4,19 +4,31 @@ Only a SHA-256 leaves the device. A nonce ties the response to the request, and 
 verified before it is accepted.
 """
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import httpx
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from entrenous.base.environment import Proxy
+from entrenous.base.environment import Proxy, Settings
 from entrenous.base.errors import StampDoesNotHold
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
 from entrenous.device.client.connections import PacedTransport, PerTokenTransport
 from entrenous.device.client.http_courier import proxy_route_for
-from entrenous.respond.timestamps import AuthorityUnreachable, Stamp, StampRefused
+from entrenous.respond.stamp_authorities import (
+    StampAuthority,
+    certificate_bundle,
+    known_stamp_authorities,
+    root_in_bundle,
+)
+from entrenous.respond.timestamps import (
+    AuthorityUnreachable,
+    NoAuthorityAnswered,
+    Stamp,
+    StampRefused,
+)
 
 
 @contextmanager
@@ -32,6 +44,45 @@ def timestamp_authority(
         yield HttpTimestampAuthority(url, authorities, client)
 
 
+@contextmanager
+def known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Stamp]]:
+    """Open a client for the known public authorities: it asks one after the other for a stamp.
+
+    Each has to prove itself by the root that the table names, as the certificate bundle has it; so
+    does the TLS of its address. Raises BadTable, BadSetting.
+
+    The function that it yields raises NoAuthorityAnswered, with each one's reason.
+    """
+    bundle = certificate_bundle(settings)
+    known = known_stamp_authorities(settings)
+    context = ssl.create_default_context(cadata=bundle.decode(errors="replace"))
+    transport = PerTokenTransport(
+        lambda asked: PacedTransport(context, proxy_route_for(asked, settings.proxy))
+    )
+    with httpx.Client(transport=transport, timeout=_PATIENCE_S, trust_env=False) as client:
+        yield lambda manifest: _first_stamp(manifest, known, bundle, client)
+
+
+def _first_stamp(
+    manifest: bytes, known: Iterable[StampAuthority], bundle: bytes, client: httpx.Client
+) -> Stamp:
+    reasons = []
+    for one in known:
+        root = root_in_bundle(one, bundle)
+        if root is None:
+            reasons.append(f"{one.name}: its root is not in the certificate bundle")
+            continue
+        try:
+            return HttpTimestampAuthority(one.url, root, client).stamp(manifest)
+        except AuthorityUnreachable:
+            reasons.append(f"{one.name} did not answer")
+        except StampRefused as why:
+            reasons.append(f"{one.name}: {why.facts['why']}")
+        except StampDoesNotHold as why:
+            reasons.append(f"{one.name}: {why.facts['why']}")
+    raise NoAuthorityAnswered(why="; ".join(reasons) or "none is known")
+
+
 def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
     """Verify a stored stamp, offline; raises StampDoesNotHold.
 
@@ -42,6 +93,7 @@ def check_stamp(stamp: Stamp, authorities: bytes | None = None) -> None:
         raise StampDoesNotHold(why="it states another time")
 
 
+_PATIENCE_S: Final = 15.0  # for each of several authorities
 QUERY: Final = "application/timestamp-query"
 REPLY: Final = "application/timestamp-reply"
 REPLY_BYTES_MAX: Final = 64 * 1024  # real answers have 1 to 8 KiB

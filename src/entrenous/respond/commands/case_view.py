@@ -3,7 +3,7 @@
 from entrenous.base.errors import shell_quoted
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import trace_here
-from entrenous.respond.evidence import level_in_words
+from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case
@@ -39,6 +39,9 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
         "stamps": [
             {"at": rfc3339_utc(stamp.at), "authority": stamp.authority_url} for stamp in case.stamps
         ],
+        "stamp_wanted_at": None
+        if case.stamp_wanted_at is None
+        else rfc3339_utc(case.stamp_wanted_at),
         "notices": [
             {"number": one.number, "route": one.route.id, "state": one.state.value}
             for one in case.notices
@@ -69,6 +72,8 @@ def print_case(case: Case, device: Device) -> None:
         print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
     for item in case.evidence:
         print_line(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
+    if waits := stamp_waits_text(case):
+        print_line(f"  {waits}")
     for one in case.notices:
         print_line(f"  Notice {one.number}: {one.route.law}, {one.state}")
     for clock in deadlines(case, now):

@@ -1,6 +1,8 @@
 """``entrenous evidence ...``: stamp, verify, and export an item with the proofs of its time."""
 
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
@@ -10,8 +12,19 @@ import typer
 
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
-from entrenous.respond.client.stamp_authority import check_stamp, timestamp_authority
-from entrenous.respond.evidence import ExportedItem, export_item, stamp_evidence, verify_case
+from entrenous.respond.client.stamp_authority import (
+    check_stamp,
+    known_authorities,
+    timestamp_authority,
+)
+from entrenous.respond.evidence import (
+    ExportedItem,
+    cases_to_stamp,
+    export_item,
+    stamp_or_wait,
+    verify_case,
+)
+from entrenous.respond.nouns import Case
 from entrenous.respond.timestamps import Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
@@ -31,36 +44,65 @@ def join(app: typer.Typer) -> None:
 
 def stamp(
     context: typer.Context,
-    name: str,
+    name: Annotated[
+        str | None, typer.Argument(help="The case; all that wait for a stamp if left out.")
+    ] = None,
     authority: Annotated[
-        str, typer.Option(metavar="URL", help="Address of an RFC 3161 stamp authority.")
-    ],
+        str | None,
+        typer.Option(metavar="URL", help="An RFC 3161 stamp authority of your own choice."),
+    ] = None,
     ca: Annotated[
-        Path, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
-    ],
+        Path | None, typer.Option(metavar="FILE", help="Certificates that you trust for it, PEM.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Have a case's evidence stamped; the authority sees one hash, never the evidence."""
-    trusted = read_file(ca)
-    proxy = session_of(context).settings.proxy
-    with (
-        opened_device(context) as device,
-        timestamp_authority(authority, trusted, proxy) as stamper,
-    ):
-        case = stamp_evidence(name, stamper.stamp, device)
-    newest = case.stamps[-1]
+    """Have a case's evidence stamped; the authority sees one hash, never the evidence.
+
+    Public authorities are asked in turn, unless you name one. Offline, the case remembers it.
+    """
+    if (authority is None) != (ca is None) or (name is None and authority is not None):
+        raise typer.BadParameter("--authority URL and --ca FILE go together, with a case's name")
+    shown = []
+    with _stamper(context, authority, ca) as stamper, opened_device(context) as device:
+        for one in cases_to_stamp(device) if name is None else (name,):
+            case = stamp_or_wait(one, stamper, device)
+            shown.append(_stamped(case))
+            if not as_json:
+                _tell_stamped(case)
     if as_json:
-        put_json(
-            {
-                "schema": "entrenous/stamp/1",
-                "case": case.name,
-                "at": rfc3339_utc(newest.at),
-                "authority": newest.authority_url,
-                "items": len(case.evidence),
-            }
-        )
+        put_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
+    elif not shown:
+        print_line("No case waits for a stamp. To stamp one: entrenous evidence stamp NAME")
+
+
+@contextmanager
+def _stamper(
+    context: typer.Context, authority: str | None, ca: Path | None
+) -> Iterator[Callable[[bytes], Stamp]]:
+    settings = session_of(context).settings
+    if authority is None or ca is None:
+        with known_authorities(settings) as ask:
+            yield ask
         return
-    print_line(f"Stamped at {newest.at:%d %B %Y, %H:%M:%S} UTC by {newest.authority_url}.")
+    with timestamp_authority(authority, read_file(ca), settings.proxy) as chosen:
+        yield chosen.stamp
+
+
+def _stamped(case: Case) -> dict[str, object]:
+    newest = case.stamps[-1]
+    return {
+        "schema": "entrenous/stamp/1",
+        "case": case.name,
+        "at": rfc3339_utc(newest.at),
+        "authority": newest.authority_url,
+        "items": len(case.evidence),
+    }
+
+
+def _tell_stamped(case: Case) -> None:
+    newest = case.stamps[-1]
+    at = f"{newest.at:%d %B %Y, %H:%M:%S} UTC"
+    print_line(f"{case.name}: stamped at {at} by {newest.authority_url}.")
     print_line("This proves that the evidence existed by then, not that what it shows is true.")
 
 

@@ -1,0 +1,125 @@
+"""Known public timestamp authorities, and the roots that prove their stamps.
+
+A root is never taken from the authority: it has to be in the platform's certificate bundle, with
+the SHA-256 that the table gives (facts/stamp-authorities.toml, docs/spec/case.md section 3).
+"""
+
+import ssl
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import asdict
+
+from entrenous.base.environment import BadSetting, Settings
+from entrenous.crypto.hashing import sha256
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+
+
+@dataclass(frozen=True, slots=True)
+class StampAuthority:
+    """A public RFC 3161 authority; ``root_sha256`` is the SHA-256 of its root's DER, in hex."""
+
+    id: str
+    name: str
+    url: str
+    root: str
+    root_sha256: str
+    policy: str
+    limits: str
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in {"http", "https"}:
+            raise ValueError("an authority has a web address")
+        if len(self.root_sha256) != _HEX_DIGITS or bytes.fromhex(self.root_sha256).hex() != (
+            self.root_sha256
+        ):
+            raise ValueError("a root has a SHA-256 of 64 lower-case hexadecimal digits")
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    name: str
+    url: str
+    root: str
+    root_sha256: str
+    source: str
+    verified: bool
+    verified_by: str
+    policy: str = ""
+    limits: str = ""
+    read_on: date | None = None
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    authority: dict[str, _Row]
+
+
+_HEX_DIGITS: Final = 64
+_TABLE: Final = "stamp-authorities.toml"
+_END: Final = "-----END CERTIFICATE-----"
+
+
+def read_stamp_authorities(table: bytes) -> tuple[StampAuthority, ...]:
+    """Parse a table of authorities, in its order; raises BadTable."""
+    read = read_table(_Table, table, _TABLE)
+    try:
+        return tuple(_authority(id_, row, read.read_on) for id_, row in read.authority.items())
+    except ValueError as why:
+        raise BadTable(table=_TABLE, entry=str(why)) from None
+
+
+def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
+    """Return the authorities to ask, in order: this release's, or those of the settings.
+
+    Raises BadTable; BadSetting if the settings' file cannot be read.
+    """
+    if settings.stamp_authorities is None:
+        return tuple(one for one in read_stamp_authorities(shipped_table(_TABLE)) if one.verified)
+    name = "ENTRENOUS_STAMP_AUTHORITIES"
+    return read_stamp_authorities(_contents(settings.stamp_authorities, name))
+
+
+def certificate_bundle(settings: Settings) -> bytes:
+    """Return the platform's trusted certificates, PEM: certifi's, or those of the settings.
+
+    Raises BadSetting if the settings' file cannot be read.
+    """
+    if settings.ca_bundle is None:
+        import certifi  # noqa: PLC0415 - only a stamp needs it
+
+        return Path(certifi.where()).read_bytes()
+    return _contents(settings.ca_bundle, "ENTRENOUS_CA_BUNDLE")
+
+
+def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
+    """Return the authority's root certificate, PEM, if the bundle (PEM) has it."""
+    for block in bundle.decode(errors="replace").split(_END):
+        pem = block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _END + "\n"
+        try:
+            der = ssl.PEM_cert_to_DER_cert(pem)
+        except ValueError:
+            continue  # what follows the last certificate
+        if sha256(der).hex() == authority.root_sha256:
+            return pem.encode()
+    return None
+
+
+def _authority(id_: str, row: _Row, read_on: date) -> StampAuthority:
+    columns = {**asdict(row), "read_on": row.read_on or read_on}
+    return StampAuthority(id=id_, **columns)
+
+
+def _contents(place: Path, name: str) -> bytes:
+    try:
+        return place.read_bytes()
+    except OSError:
+        raise BadSetting(name=name, wanted="the path of a file that can be read") from None

@@ -1,0 +1,225 @@
+"""Stamps by one word: known authorities, proven by roots of the platform's certificate bundle."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
+
+import pytest
+
+from entrenous.base.environment import Settings, read_settings
+from entrenous.base.errors import StampDoesNotHold
+from entrenous.crypto.rfc3161 import verify_timestamp
+from entrenous.demo.stamp_authority import LocalStampAuthority, server_for
+from entrenous.respond.client.stamp_authority import check_stamp, known_authorities
+from entrenous.respond.evidence import (
+    cases_to_stamp,
+    stamp_or_wait,
+    stamp_waits_text,
+    verify_case,
+)
+from entrenous.respond.fact_tables import BadTable
+from entrenous.respond.open_case import add_statement
+from entrenous.respond.stamp_authorities import (
+    certificate_bundle,
+    known_stamp_authorities,
+    read_stamp_authorities,
+    root_in_bundle,
+)
+from entrenous.respond.timestamps import NoAuthorityAnswered, StampWaits
+from tests.respond.room import Room, in_step
+
+JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+UNUSED = "http://127.0.0.1:1/"  # nothing listens on port 1
+HERE = read_settings({})
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
+)
+
+
+def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bundle() -> None:
+    known = known_stamp_authorities(HERE)
+    assert len(known) >= 3
+    assert known[0].url.startswith("https://"), "encrypted addresses come first"
+    for one in known:
+        assert one.verified, one.id
+        assert one.source.startswith("https://"), one.id
+        root = root_in_bundle(one, certificate_bundle(HERE))
+        assert root is not None, one.id
+        assert sha256(PEM_cert_to_DER_cert(root.decode())).hexdigest() == one.root_sha256
+
+
+@pytest.mark.skipif(not JUDGES.exists(), reason="../shared/judges/rfc3161 is not here")
+def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> None:
+    known = {one.id: one for one in known_stamp_authorities(HERE)}
+    token = (JUDGES / "identrust" / "issue-104.tsr").read_bytes()
+    bundle = certificate_bundle(HERE)
+    root = root_in_bundle(known["identrust"], bundle)
+    assert root is not None
+    assert verify_timestamp(token, b"hello", root) == datetime(2025, 3, 11, 8, 52, 8, tzinfo=UTC)
+    other = root_in_bundle(known["sectigo"], bundle)
+    assert other is not None
+    with pytest.raises(StampDoesNotHold):
+        verify_timestamp(token, b"hello", other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("schema = 1", "schema = 2", 1),
+        lambda text: text.replace("limits =", "limit =", 1),
+        lambda text: text.replace('root_sha256 = "e7', 'root_sha256 = "E7', 1),
+        lambda text: text.replace("https://timestamp", "ftp://timestamp", 1),
+        lambda _: "\x00",
+    ],
+)
+def test_a_damaged_table_is_refused_entirely(change: object) -> None:
+    shipped = Path("src/entrenous/respond/facts/stamp-authorities.toml").read_text()
+    changed = change(shipped)  # type: ignore[operator]
+    assert changed != shipped
+    with pytest.raises(BadTable):
+        read_stamp_authorities(changed.encode())
+
+
+@needs_openssl
+@pytest.mark.real
+def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
+    """DigiCert and Sectigo write them so, which rfc3161-client alone refuses."""
+    local = local_authority(tmp_path, "ca.pem")
+    query = subprocess.run(
+        ["openssl", "ts", "-query", "-data", "-", "-sha256", "-cert"],
+        input=b"hello",
+        capture_output=True,
+        check=True,
+    ).stdout
+    token = local.answer(query)
+    with pytest.raises(StampDoesNotHold, match="cannot be read"):
+        verify_timestamp(token[:-1], b"hello", local.ca.read_bytes())
+    at = verify_timestamp(token, b"hello", local.ca.read_bytes())
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 60
+    with pytest.raises(StampDoesNotHold, match="other bytes"):
+        verify_timestamp(token, b"hellO", local.ca.read_bytes())
+
+
+def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
+    """Real openssl; with ``certs``, it adds that certificate to its answers, unsorted."""
+    local = LocalStampAuthority(folder / "tsa")
+    local.prepare()
+    if certs:
+        settings = folder / "tsa" / "tsa.cnf"
+        settings.write_text(settings.read_text() + f"certs = {certs}\n")
+    return local
+
+
+class Silent(BaseHTTPRequestHandler):
+    """A server that is there, and gives no stamp."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(503)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The addresses of a real authority on loopback, and of a server that refuses."""
+    servers = {
+        "good": server_for(local_authority(tmp_path), "127.0.0.1", 0),
+        "refusing": ThreadingHTTPServer(("127.0.0.1", 0), Silent),
+    }
+    threads = [
+        threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
+        for one in servers.values()
+    ]
+    for thread in threads:
+        thread.start()
+    yield {name: f"http://127.0.0.1:{one.server_address[1]}/" for name, one in servers.items()} | {
+        "away": UNUSED
+    }
+    for one in servers.values():
+        one.shutdown()
+        one.server_close()
+    for thread in threads:
+        thread.join()
+
+
+def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
+    """A table of authorities at these addresses, and a bundle that has their root, or has not."""
+    ca = (tmp_path / "tsa" / "ca.pem").read_text()
+    digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
+    rows = [
+        f'[authority.a{number}]\nname = "Authority {number}"\nurl = "{url}"\nroot = "ours"\n'
+        f'root_sha256 = "{digest}"\nsource = "https://stamps.test"\nverified = true\n'
+        'verified_by = "a test"\n'
+        for number, url in enumerate(urls, start=1)
+    ]
+    (tmp_path / "table.toml").write_text("schema = 1\nread_on = 2026-11-30\n" + "".join(rows))
+    bundle = certificate_bundle(HERE).decode() + (ca if trusted else "")
+    (tmp_path / "bundle.pem").write_text(bundle)
+    return replace(
+        HERE, ca_bundle=tmp_path / "bundle.pem", stamp_authorities=tmp_path / "table.toml"
+    )
+
+
+@pytest.fixture
+def room() -> Room:
+    return in_step()
+
+
+@needs_openssl
+@pytest.mark.real
+def test_the_next_authority_is_asked_when_one_is_away_or_refuses(
+    room: Room, tmp_path: Path, addresses: dict[str, str]
+) -> None:
+    order = [addresses[name] for name in ("away", "refusing", "good")]
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    with known_authorities(settings_for(tmp_path, *order)) as ask:
+        stamped = stamp_or_wait(case.name, ask, room.device)
+    (stamp,) = stamped.stamps
+    assert stamp.authority_url == addresses["good"]
+    assert stamp.authorities.strip() == (tmp_path / "tsa" / "ca.pem").read_bytes().strip()
+    assert verify_case(case.name, room.device, check_stamp) == stamped
+
+
+@needs_openssl
+@pytest.mark.real
+def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
+    tmp_path: Path, addresses: dict[str, str]
+) -> None:
+    with (
+        known_authorities(settings_for(tmp_path, addresses["good"], trusted=False)) as ask,
+        pytest.raises(NoAuthorityAnswered, match="its root is not in the certificate bundle"),
+    ):
+        ask(b"{}")
+
+
+@needs_openssl
+@pytest.mark.real
+def test_offline_the_case_remembers_the_wish_until_a_stamp_is_there(
+    room: Room, tmp_path: Path, addresses: dict[str, str]
+) -> None:
+    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    assert cases_to_stamp(room.device) == ()
+    with known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
+        with pytest.raises(StampWaits, match="entrenous evidence stamp"):
+            stamp_or_wait(case.name, ask, room.device)
+        first = verify_case(case.name, room.device)
+        room.clock.wind(minutes=2)
+        with pytest.raises(StampWaits):
+            stamp_or_wait(case.name, ask, room.device)
+    assert cases_to_stamp(room.device) == (case.name,)
+    again = verify_case(case.name, room.device)
+    assert again == first, "asking again changes nothing"
+    assert "To be stamped since" in stamp_waits_text(again)
+    with known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
+        stamped = stamp_or_wait(case.name, ask, room.device)
+    assert (len(stamped.stamps), stamp_waits_text(stamped)) == (1, "")
+    assert cases_to_stamp(room.device) == ()
