@@ -44,7 +44,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     """Load the typefaces needed for ``texts``, which is all text of the PDF in one string."""
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
     for style, name in _OURS.items():
-        with as_file(files("entrenous.trace.explain") / "fonts" / name) as ours:
+        with as_file(files("entrenous.base") / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
     missing = _missing(pdf, texts)
     others = []
