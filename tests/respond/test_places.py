@@ -1,8 +1,27 @@
 """Places as people type them, and whose law reaches them."""
 
-import pytest
+import subprocess
+import sys
 
-from entrenous.respond.law.places import COUNTRIES, EEA, EU, UnknownPlace, parse_place, reaches
+import pytest
+from babel.core import Locale
+from babel.localedata import locale_identifiers
+from holidays.countries import Australia, Canada, UnitedStates
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.respond.law.place_names import LARGE_LANGUAGES, fold_name, parts_of
+from entrenous.respond.law.places import (
+    COUNTRIES,
+    EEA,
+    EU,
+    AmbiguousPlace,
+    MisspelledPlace,
+    UnknownPlace,
+    parse_place,
+    place_name,
+    reaches,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +35,39 @@ from entrenous.respond.law.places import COUNTRIES, EEA, EU, UnknownPlace, parse
         ("uk-sct", "GB-SCT"),
         ("USA-CA", "US-CA"),
         ("xk", "XK"),
+        ("U.K.", "GB"),
+        ("Germany", "DE"),
+        ("Deutschland", "DE"),
+        ("ALLEMAGNE", "DE"),
+        ("deu", "DE"),
+        ("United States", "US"),
+        ("U.S.A.", "US"),
+        ("Nigeria", "NG"),
+        ("México", "MX"),
+        ("mexico", "MX"),
+        ("Türkiye", "TR"),
+        ("Turkey", "TR"),
+        ("Côte d'Ivoire", "CI"),
+        ("cote d\u2019ivoire", "CI"),
+        ("Ivory Coast", "CI"),
+        ("The Gambia", "GM"),
+        ("Saint Lucia", "LC"),
+        ("Trinidad and Tobago", "TT"),
+        ("Hongkong", "HK"),
+        ("Korea, South", "KR"),
+        ("日本", "JP"),
+        ("Україна", "UA"),
+        ("ไทย", "TH"),
+        ("European Union", "EU"),
+        ("California", "US-CA"),
+        ("Escocia", "GB-SCT"),
+        ("québec", "CA-QC"),
+        ("Scotland", "GB-SCT"),
+        ("England", "GB-ENG"),
+        ("New South Wales", "AU-NSW"),
+        ("Georgia, USA", "US-GA"),
+        ("Toronto, Ontario", "CA-ON"),
+        ("Lagos, Nigeria", "NG"),
     ],
 )
 def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
@@ -24,7 +76,7 @@ def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "Germany", "D", "US-", "US-CALI", "D\u0131", "12", "US_CA", "XX", "ZZ-CA", "EU-DE"],
+    ["", "Xyzzy", "D", "US-", "US-CALI", "US-ZZ", "D\u0131", "12", "US_CA", "XX", "ZZ-CA", "EU-DE"],
 )
 def test_unknown_place_is_refused(typed: str) -> None:
     with pytest.raises(UnknownPlace, match="two letters"):
@@ -59,3 +111,115 @@ def test_the_unions_have_their_members() -> None:
     assert len(COUNTRIES) == 249 + 1
     assert EEA - {"EU"} <= COUNTRIES
     assert not reaches("EU", ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Germny", "Germany (DE)"),
+        ("Philipines", "Philippines (PH)"),
+        ("Trinidad", "Trinidad & Tobago (TT)"),
+        ("Dominican", "Dominica (DM) or Dominican Republic (DO)"),
+        ("Califronia", "California (US-CA)"),
+        ("Europe", "European Union (EU)"),
+    ],
+)
+def test_a_misspelled_place_leads_to_the_closest(typed: str, meant: str) -> None:
+    with pytest.raises(MisspelledPlace) as refused:
+        parse_place(typed)
+    assert f"Did you mean {meant}?" in " ".join(str(refused.value).split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "codes"),
+    [
+        ("Congo", {"CG", "CD"}),
+        ("korea", {"KR", "KP"}),
+        ("Corée", {"KR", "KP"}),
+        ("Georgia", {"GE", "US-GA"}),
+        ("Guinea", {"GN", "GW", "GQ", "PG"}),
+        ("nigeri", {"NE", "NG"}),
+    ],
+)
+def test_a_name_of_several_places_asks_which(typed: str, codes: set[str]) -> None:
+    with pytest.raises(AmbiguousPlace) as refused:
+        parse_place(typed)
+    said = " ".join(str(refused.value).split())
+    assert all(f"({code})" in said and parse_place(code) == code for code in codes)
+
+
+#: Mazandarani "Lithuania" is Persian "Latvia", and Toki Pona "Latvia" is "Malawi" without a blank.
+MEANS_ANOTHER = {("mzn", "LT"), ("tok", "LV")}
+
+
+def _names() -> list[tuple[str, str, str]]:
+    """Every language of CLDR, and each name that it has for a country."""
+    return [
+        (language, code, name)
+        for language in locale_identifiers()
+        if (locale := Locale.parse(language)).territory is None
+        for code, name in locale.territories.items()
+        if code in COUNTRIES and (language, code) not in MEANS_ANOTHER
+    ]
+
+
+@given(st.sampled_from(_names()), st.sampled_from([str, str.upper, str.lower, str.title]))
+def test_a_country_is_found_by_its_name_in_every_language(
+    known: tuple[str, str, str], typed_as: type[str]
+) -> None:
+    _, code, name = known
+    if parse_place_or_none(name) in COUNTRIES - {code} and len(name) <= len("DEU"):
+        return  # some languages have a name that is another country's code
+    assert code in parsed(f" {typed_as(name)} ")
+
+
+def parsed(typed: str) -> str:
+    """The code, or the question that names several."""
+    try:
+        return parse_place(typed)
+    except AmbiguousPlace as asked:
+        return str(asked)
+
+
+def parse_place_or_none(typed: str) -> str | None:
+    try:
+        return parse_place(typed)
+    except UnknownPlace:
+        return None
+
+
+@given(st.sampled_from(sorted(COUNTRIES)), st.sampled_from(LARGE_LANGUAGES))
+def test_the_name_shown_for_a_place_leads_back_to_it(code: str, language: str) -> None:
+    name = place_name(parse_place(code), language)
+    assert name != code
+    assert code in parsed(name)
+
+
+def test_no_name_means_two_places_in_the_large_languages() -> None:
+    """Else the language that comes first would decide, unasked."""
+    seen: dict[str, str] = {}
+    for language in LARGE_LANGUAGES:
+        for code, name in Locale.parse(language).territories.items():
+            if code in COUNTRIES and fold_name(name) not in {"guinea", "congo"}:
+                assert seen.setdefault(fold_name(name), code) == code, (language, name)
+
+
+@pytest.mark.parametrize(
+    ("country", "known"), [("US", UnitedStates), ("CA", Canada), ("AU", Australia)]
+)
+def test_the_parts_of_a_country_are_those_of_the_holidays(
+    country: str, known: type[UnitedStates | Canada | Australia]
+) -> None:
+    assert parts_of(country) == {part for part in known.subdivisions if " " not in part}
+    for name, part in known.subdivisions_aliases.items():
+        if part in parts_of(country) and len(part) <= 3 and " " not in part:
+            assert parse_place_or_none(f"{name}, {country}") in {f"{country}-{part}", country}
+
+
+def test_a_code_is_read_without_the_names() -> None:
+    """Babel takes a moment to load: who types two letters never waits for it."""
+    program = (
+        "import sys; from entrenous.respond.law.places import parse_place; parse_place('uk-sct');"
+        "sys.exit('babel' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -44,7 +44,7 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Places = Annotated[
     list[str] | None,
-    typer.Option(metavar="PLACE", help="Where you live, where the platform is: GB, US-CA."),
+    typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
 ]
 Intimate = Annotated[
     bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")

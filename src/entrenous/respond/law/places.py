@@ -1,17 +1,37 @@
 """Places that a person names, and the jurisdictions of the tables."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NewType
 
 from entrenous.base.errors import Refused
+from entrenous.respond.law.place_names import (
+    closest_codes,
+    code_of_three_letters,
+    codes_named,
+    codes_named_anywhere,
+    name_of_code,
+    parts_of,
+)
 
 Place = NewType("Place", str)  # ISO 3166 country or subdivision, "EU" or "worldwide"; "US-CA"
 
 
 class UnknownPlace(Refused):
-    """{place} is not a place that Entrenous knows how to read. Use a country's two letters, with a
-    state where it matters: GB, DE, IN, US-CA, CA-BC.
+    """{place} is not a place that Entrenous knows, so nothing was done. Give a country's name in
+    any language, or its two letters, with a state where it matters: Germany, DE, US-CA, Ontario.
+    """
+
+
+class MisspelledPlace(UnknownPlace):
+    """{place} is not a place that Entrenous knows, so nothing was done. Did you mean {closest}?
+    Type its name or its two letters.
+    """
+
+
+class AmbiguousPlace(UnknownPlace):
+    """{place} may mean more than one place, so nothing was done. Which one is it: {choices}? Type
+    the code in brackets.
     """
 
 
@@ -36,23 +56,76 @@ COUNTRIES: Final = frozenset(  # ISO 3166-1, and the user-assigned XK for Kosovo
     ]
 )
 _ALIASES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "USA": "US", "WORLDWIDE": WORLDWIDE}
+_PARTS_ARE_KNOWN: Final = frozenset({"AU", "CA", "US"})
 _CODE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|worldwide")
 
 
 def parse_place(typed: str) -> Place:
-    """Convert a place as people type it (``gb``, ``UK``, ``uk-sct``, ``us-ca``) to a code.
+    """Convert a place as people write it (``gb``, ``us-ca``, ``Suomi``, ``Ontario``) to a code.
 
     Raises:
-        UnknownPlace: not a country's two letters, nor one of its parts.
+        MisspelledPlace: it looks like the name of a place.
+        AmbiguousPlace: more than one place has this name.
+        UnknownPlace: it is neither a name nor a code.
 
-    >>> parse_place("uk-sct")
-    'GB-SCT'
+    >>> parse_place("uk-sct"), parse_place("Allemagne"), parse_place("Georgia, USA")
+    ('GB-SCT', 'DE', 'US-GA')
     """
-    code = _canonical(typed.strip().upper())
-    known = code in ("EU", WORLDWIDE) or code.partition("-")[0] in COUNTRIES
-    if not (typed.isascii() and _CODE.fullmatch(code) and known):
-        raise UnknownPlace(place=typed.strip()[:40])
-    return Place(code)
+    text = typed.strip()
+    found = _code(text) or _known(codes_named(text)) or _known(code_of_three_letters(text))
+    found = found or _known(codes_named_anywhere(text)) or _in_its_country(text)
+    if not found:
+        closest = _known(closest_codes(text))
+        if closest:
+            raise MisspelledPlace(place=text[:40], closest=_choices(closest))
+        raise UnknownPlace(place=text[:40])
+    if len(found) > 1:
+        raise AmbiguousPlace(place=text[:40], choices=_choices(found))
+    return found[0]
+
+
+def place_name(place: Place, language: str = "en") -> str:
+    """Return a place's name: a country's in that language, a part's in English.
+
+    >>> place_name(Place("DE")), place_name(Place("DE"), "fr"), place_name(Place("CA-BC"))
+    ('Germany', 'Allemagne', 'British Columbia')
+    """
+    return name_of_code(place, language)
+
+
+def _choices(places: tuple[Place, ...]) -> str:
+    named = [f"{place_name(place)} ({place})" for place in places]
+    return " or ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
+
+
+def _code(text: str) -> tuple[Place, ...]:
+    """Return the place whose code this is, if it is one."""
+    code = _canonical(text.upper().replace(".", ""))  # U.K.
+    if code in ("EU", WORLDWIDE):
+        return (Place(code),)
+    country, dash, part = code.partition("-")
+    parts = parts_of(country) if country in _PARTS_ARE_KNOWN else {part}
+    known = country in COUNTRIES and (not dash or part in parts)
+    return (Place(code),) if text.isascii() and _CODE.fullmatch(code) and known else ()
+
+
+def _known(codes: Iterable[str]) -> tuple[Place, ...]:
+    kept = {*COUNTRIES, "EU"}
+    return tuple(Place(code) for code in _in_order(codes) if code.partition("-")[0] in kept)
+
+
+def _in_order(codes: Iterable[str]) -> Iterable[str]:
+    return codes if isinstance(codes, tuple) else sorted(codes)
+
+
+def _in_its_country(text: str) -> tuple[Place, ...]:
+    """Return the place in "Georgia, USA", or the country in "Lagos, Nigeria"."""
+    before, comma, last = map(str.strip, text.rpartition(","))
+    countries = (_code(last) or _known(codes_named(last))) if comma else ()
+    if len(countries) != 1:
+        return ()
+    parts = [code for code in codes_named(before) if code.startswith(f"{countries[0]}-")]
+    return _known(parts) or countries
 
 
 def reaches(jurisdiction: str, places: tuple[Place, ...]) -> bool:

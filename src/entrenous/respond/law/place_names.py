@@ -1,0 +1,155 @@
+"""Names of countries and of their parts as people write them, in every language of Unicode CLDR.
+
+Babel has the countries' names; places.toml has other names and the parts that laws need.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from itertools import chain
+from typing import Final, Literal
+
+import msgspec
+
+from entrenous.respond.fact_tables import read_table, shipped_table
+
+#: Languages that are looked through first, one after the other; no name in them means two places.
+LARGE_LANGUAGES: Final = (
+    *("en", "es", "fr", "pt", "de", "ar", "hi", "zh", "ru", "id", "bn", "ja", "ur", "tr", "ko"),
+    *("vi", "it", "pl", "uk", "nl", "fa", "th", "sw", "ta", "te", "mr", "ro", "el", "cs", "sv"),
+    *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
+)
+_ACCENT: Final = 200  # Unicode's combining classes from here on are those of accents
+_KEPT: Final = ("Mn", "Mc", "Cn")  # vowel signs; letters newer than this Python's Unicode
+_NOT_DECOMPOSED: Final = str.maketrans(
+    {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
+)
+_CLOSE: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_BEGINNING: Final = 4  # letters of a name that begin to say something: "Trinidad"
+_SUGGESTIONS: Final = 3
+Names = Mapping[str, frozenset[str]]
+
+
+class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    sources: tuple[str, ...]
+    read_on: object
+    several: dict[str, tuple[str, ...]]
+    names: dict[str, tuple[str, ...]]
+    parts: dict[str, dict[str, tuple[str, ...]]]
+
+
+def codes_named(name: str) -> frozenset[str]:
+    """Return the codes of places of this name in the large languages; several if it is unclear."""
+    folded = fold_name(name)
+    for names in chain([_own_names()], map(_names_in, LARGE_LANGUAGES)):
+        if folded in names:
+            return names[folded]
+    return frozenset()
+
+
+def codes_named_anywhere(name: str) -> frozenset[str]:
+    """Return the codes of countries of this name in any language of CLDR; it takes a second."""
+    return _names_anywhere().get(fold_name(name), frozenset())
+
+
+def closest_codes(name: str) -> tuple[str, ...]:
+    """Return the codes of up to three places whose names look like this one, closest first."""
+    folded, every = fold_name(name), {*_own_names()}.union(*map(_names_in, LARGE_LANGUAGES))
+    longer = [known for known in sorted(every) if known.startswith(folded)]
+    close = get_close_matches(folded, every, n=2 * _SUGGESTIONS, cutoff=_CLOSE)
+    beginning = longer if len(folded) >= _BEGINNING else []
+    codes = chain.from_iterable(sorted(codes_named(found)) for found in (*close, *beginning))
+    return tuple(dict.fromkeys(codes))[:_SUGGESTIONS]
+
+
+def parts_of(country: str) -> frozenset[str]:
+    """Return the codes of a country's parts; empty if they are not known here."""
+    return frozenset(_table().parts.get(country, ()))
+
+
+def code_of_three_letters(letters: str) -> frozenset[str]:
+    """Return the two letters of an ISO 3166-1 code of three letters, such as DEU."""
+    from babel.core import get_global  # noqa: PLC0415 -- two letters need no Babel
+
+    found = get_global("territory_aliases").get(letters.upper(), ())
+    return frozenset(found) if len(letters) == len("DEU") and len(found) == 1 else frozenset()
+
+
+def name_of_code(code: str, language: str = "en") -> str:
+    """Return the name of a country in a language, or of a part in English; else the code itself."""
+    country, _, part = code.partition("-")
+    if part:
+        known = _table().parts.get(country, {}).get(part, ())
+        return known[0] if known else code
+    return _territories(language).get(code, code)
+
+
+def fold_name(name: str) -> str:
+    """Reduce a name to what is compared: no case, accents, punctuation, spaces, leading "the".
+
+    >>> fold_name("The Bahamas"), fold_name("Côte d'Ivoire"), fold_name("St. Lucia")
+    ('bahamas', 'cotedivoire', 'saintlucia')
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold().translate(_NOT_DECOMPOSED))
+    kept = "".join(
+        char if char.isalnum() or unicodedata.category(char) in _KEPT else " "
+        for char in plain
+        if unicodedata.combining(char) < _ACCENT
+    )
+    words = ["saint" if word == "st" else word for word in kept.split()]
+    return "".join(words[1:] if words[:1] == ["the"] else words)
+
+
+@cache
+def _table() -> _Places:
+    return read_table(_Places, shipped_table("places.toml"), "places.toml")
+
+
+@cache
+def _own_names() -> Names:
+    """The names in places.toml; those of several places last, so that they count."""
+    table = _table()
+    names = [(name, code) for code, names in table.names.items() for name in names]
+    parts = [
+        (name, f"{country}-{part}")
+        for country, parts in table.parts.items()
+        for part, names in parts.items()
+        for name in names
+    ]
+    several = {fold_name(name): frozenset(codes) for name, codes in table.several.items()}
+    return {**_by_folded_name([*names, *parts]), **several}
+
+
+@cache
+def _names_in(language: str) -> Names:
+    return _by_folded_name((name, code) for code, name in _territories(language).items())
+
+
+@cache
+def _names_anywhere() -> Names:
+    from babel.core import Locale  # noqa: PLC0415 -- two letters need no Babel
+    from babel.localedata import locale_identifiers  # noqa: PLC0415
+
+    names = {
+        (name, code)
+        for language in locale_identifiers()
+        if Locale.parse(language).territory is None
+        for code, name in _territories(language).items()
+    }
+    return _by_folded_name(names)
+
+
+def _territories(language: str) -> Mapping[str, str]:
+    from babel.core import Locale  # noqa: PLC0415 -- two letters need no Babel
+
+    every = Locale.parse(language).territories
+    return {code: name for code, name in every.items() if len(code) == len("DE")}
+
+
+def _by_folded_name(names: Iterable[tuple[str, str]]) -> Names:
+    found: dict[str, set[str]] = {}
+    for name, code in names:
+        found.setdefault(fold_name(name), set()).add(code)
+    return {name: frozenset(codes) for name, codes in found.items() if name}
