@@ -1,6 +1,6 @@
 """Platforms: where a leaked picture is reported, found by a web address or by a name.
 
-The facts are in respond/facts/platforms.toml; docs/spec/case.md section 4 defines their columns.
+The facts are in respond/facts/platforms.toml; docs/spec/platform.md defines their columns.
 """
 
 import re
@@ -58,6 +58,24 @@ class HashProgramme(StrEnum):
     TAKE_IT_DOWN = "takeitdown"  # pictures taken under 18
 
 
+class Paste(StrEnum):
+    """What answers one question of a form; report_steps.py has the words."""
+
+    LINKS = "links"  # where it is
+    ACCOUNT = "account"  # that showed it
+    CHAT = "chat"  # in her own words
+    DOMAIN = "domain"
+    COUNTRY = "country"  # where she lives
+    WHY = "why"  # one or two sentences
+    MESSAGE = "message"  # those sentences, and the links
+    WHOSE = "whose"  # whom it shows, and for whom she acts
+    KIND = "kind"  # real, or made or changed by software
+    PROOF = "proof"  # never the picture
+    CONFIRM = "confirm"  # only if it is true
+    CHOOSE = "choose"  # as the form offers
+    GAP = "gap"  # only the person knows it
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformRecord:
     """One platform. An empty text or None means that it was not read, or does not exist.
@@ -70,12 +88,13 @@ class PlatformRecord:
         report_url: the form or page for intimate images, or else for any report.
         account_needed: whether a report needs an account there.
         on_behalf: whether somebody else may report for the person shown.
-        asks_for: what the form asks for, in its order.
+        asks_for: what the form asks for, in its order; ``paste`` is parallel to it.
         in_app: the path to a report inside the app or site.
         other_channel: other ways, e.g. for pictures that are not intimate.
         dsa_contact: its EU contact point for users: an address, or an email address.
         tida_process_url: its page for the US TAKE IT DOWN Act.
         time: how long an answer takes, as stated or promised.
+        receipt: the number, email or answer that comes back.
     """
 
     id: str
@@ -92,6 +111,7 @@ class PlatformRecord:
     account_needed: bool | None = None
     on_behalf: bool | None = None
     asks_for: tuple[str, ...] = ()
+    paste: tuple[Paste, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
@@ -99,6 +119,11 @@ class PlatformRecord:
     dsa_contact: str = ""
     tida_process_url: str = ""
     time: str = ""
+    receipt: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.paste) != len(self.asks_for):
+            raise ValueError("every question of a form needs its answer in paste")
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """What must be said beside this record: not verified, read long ago."""
@@ -119,6 +144,7 @@ class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     aliases: tuple[str, ...] = ()
     report_url: str = ""
     asks_for: tuple[str, ...] = ()
+    paste: tuple[Paste, ...] = ()
     in_app: str = ""
     other_channel: str = ""
     hash_programme: tuple[HashProgramme, ...] = ()
@@ -126,6 +152,7 @@ class _PlatformRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dsa_contact: str = ""
     tida_process_url: str = ""
     time: str = ""
+    receipt: str = ""
 
 
 class _Platforms(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -209,7 +236,10 @@ def _record(id_: str, row: _PlatformRow, read_on: date) -> PlatformRecord:
     columns: dict[str, Any] = asdict(row)
     unknown = {name: None for name in ("account_needed", "on_behalf") if columns[name] == "unknown"}
     columns |= {**unknown, "read_on": row.read_on or read_on}
-    return PlatformRecord(id=id_, **columns)
+    try:
+        return PlatformRecord(id=id_, **columns)
+    except ValueError as why:
+        raise BadTable(table=TABLE, entry=f"{id_}: {why}") from None
 
 
 def _ascii_host(host: str) -> str:

@@ -1,6 +1,7 @@
 """``entrenous case ...``: a person's file about one leak."""
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +18,7 @@ from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
+from entrenous.respond.commands.platform import platform
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
 from entrenous.respond.on_behalf import noted_consent, record_representative
@@ -29,6 +31,8 @@ from entrenous.respond.open_case import (
     open_case,
     record_minor,
 )
+from entrenous.respond.platforms import PlatformRecord
+from entrenous.respond.report_steps import destinations
 from entrenous.respond.situation import Situation, TakenBy
 from entrenous.terminal.media_files import read_media
 from entrenous.terminal.output import print_line, put_json
@@ -82,6 +86,7 @@ def join(app: typer.Typer) -> None:
     case.command("show")(show)
     case.command("add")(add)
     case.command("notice")(notice)
+    case.command("platform")(platform)
     case.command("close")(close)
     case.command("erase")(erase)
     app.add_typer(case, name="case")
@@ -216,17 +221,19 @@ def add(
         raise typer.BadParameter("give a file, --url, --chat or --statement")
     data = None if file is None else read_media(file)
     with opened_device(context) as device:
+        goes_to: tuple[PlatformRecord, ...] = ()
         with device.vault.together():
             moment = seen_at or device.clock.now()
             for where, reach in ((url, Reach.PUBLIC), (chat, Reach.PRIVATE)):
                 if where:
-                    add_sighting(name, Sighting(where, reach, moment, handle), device)
+                    case = add_sighting(name, Sighting(where, reach, moment, handle), device)
+                    goes_to += destinations(replace(case, sightings=case.sightings[-1:]))
             if statement:
                 add_statement(name, statement, device)
             if data is not None:
                 add_file(name, data, what, device)
         # Outside the transaction: a closed output must not undo what was added.
-        answer_case(find_case(name, device), device, as_json=as_json)
+        answer_case(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
 
 
 def close(context: typer.Context, name: str) -> None:

@@ -6,8 +6,16 @@ from entrenous.device.sent_copies import trace_here
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case
+from entrenous.respond.nouns import Case, Sighting
 from entrenous.respond.on_behalf import acting_words
+from entrenous.respond.platforms import PlatformRecord
+from entrenous.respond.report_steps import (
+    ReportSteps,
+    destination_text,
+    destinations,
+    platform_of,
+    report_steps,
+)
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.watermark.verdict import Trace
 
@@ -28,6 +36,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             {
                 "number": seen.number,
                 "where": seen.where,
+                "platform": _platform_id(seen, case),
                 "first_seen_at": rfc3339_utc(seen.first_seen_at),
             }
             for seen in case.sightings
@@ -51,15 +60,25 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
     }
 
 
-def answer_case(case: Case, device: Device, *, as_json: bool) -> None:
+def _platform_id(seen: Sighting, case: Case) -> str | None:
+    record = platform_of(seen, case.situation)
+    return None if record is None else record.id
+
+
+def answer_case(
+    case: Case, device: Device, *, as_json: bool, steps_for: tuple[PlatformRecord, ...] = ()
+) -> None:
     if as_json:
         put_json({"schema": "entrenous/case/1", **case_json(case, device)})
     else:
-        print_case(case, device)
+        print_case(case, device, steps_for)
 
 
-def print_case(case: Case, device: Device) -> None:
-    """Print findings, sightings, evidence, notices, deadlines and the next step."""
+def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...] = ()) -> None:
+    """Print findings, sightings, evidence, notices, deadlines and the next step.
+
+    The steps of the platforms in ``steps_for`` are printed in full, before the next step.
+    """
     now = device.clock.now()
     print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
     if case.representative is not None:
@@ -67,9 +86,7 @@ def print_case(case: Case, device: Device) -> None:
     _, named = _named_copies(case, device)
     if named:
         print_line(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
-    for seen in case.sightings:
-        at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
-        print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+    _print_seen(case)
     for item in case.evidence:
         print_line(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
     if waits := stamp_waits_text(case):
@@ -78,7 +95,24 @@ def print_case(case: Case, device: Device) -> None:
         print_line(f"  Notice {one.number}: {one.route.law}, {one.state}")
     for clock in deadlines(case, now):
         print_line(f"  Clock: {deadline_in_words(clock)}")
+    for record in steps_for:
+        _print_steps(report_steps(record, case, now.date()))
     print_line(f"next: {next_step(case, now)}")
+
+
+def _print_seen(case: Case) -> None:
+    for seen in case.sightings:
+        at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
+        print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+    for record in destinations(case):
+        print_line(f"  {destination_text(record, case)}")
+
+
+def _print_steps(steps: ReportSteps) -> None:
+    print_line()
+    for line in steps.text:
+        print_line(line)
+    print_line()
 
 
 def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:

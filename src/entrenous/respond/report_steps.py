@@ -1,0 +1,330 @@
+"""How to report a picture at a platform: the steps in order, with what to paste from the case.
+
+Nothing is sent from here, and a report never needs the picture itself.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from entrenous.base.errors import shell_quoted
+from entrenous.respond.nouns import Case, Reach, Sighting
+from entrenous.respond.platforms import (
+    HashProgramme,
+    Paste,
+    PlatformKind,
+    PlatformRecord,
+    PrivateMessages,
+    find_platform,
+    host_of,
+    platform_named,
+)
+from entrenous.respond.situation import Demand, Posted, Situation
+
+
+@dataclass(frozen=True, slots=True)
+class FormAnswer:
+    """One question of a form, and what to paste or do; ``gap`` if only the person can fill it in.
+
+    ``paste`` may have several lines.
+    """
+
+    asks: str
+    paste: str
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSteps:
+    """What to do at one platform, in the order in which it is done. All texts are sentences.
+
+    Attributes:
+        platform: its record, with the source of each fact.
+        answers: the form's questions in its order, or what to have ready if they were not read.
+        answers_known: whether the questions were read.
+        before: what to know before reporting: account, who may report.
+        after: what comes back, how long it takes, what to do about new uploads.
+        in_chats: what the platform can do about a copy in a chat; empty if it has none.
+        cautions: what must be said beside these facts today.
+        cited: source, and day of reading.
+    """
+
+    platform: PlatformRecord
+    answers: tuple[FormAnswer, ...]
+    answers_known: bool
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    in_chats: str
+    cautions: tuple[str, ...]
+    cited: str
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The steps as lines of plain text; deeper lines are indented."""
+        record = self.platform
+        form = f"Form or page: {record.report_url}" if record.report_url else ""
+        generic = record.kind is PlatformKind.GENERIC
+        lead = SAY if generic else ASKED if self.answers_known else READY
+        return (
+            f"{record.name}: how to report it",
+            f"  First: {record.first_step}",
+            *_indented(form, f"In the app: {record.in_app}" if record.in_app else ""),
+            *((f"  {lead}",) if self.answers else ()),
+            *(line for number, one in enumerate(self.answers, 1) for line in _lines(number, one)),
+            *_indented(*self.before, self.in_chats, *self.after, NO_PICTURE, MINOR),
+            *_indented(f"Other ways: {record.other_channel}" if record.other_channel else ""),
+            f"  {'; '.join((self.cited, *self.cautions))}",
+        )
+
+
+def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -> ReportSteps:
+    """Return the steps for one platform, filled from a case's sightings there.
+
+    Args:
+        record: the platform.
+        about: a case, or only a situation: then places, accounts and days are gaps.
+        today: facts read long before this day carry a caution.
+    """
+    situation = about if isinstance(about, Situation) else about.situation
+    seen = () if isinstance(about, Situation) else sightings_at(record, about)
+    asked = tuple(zip(record.asks_for, record.paste, strict=True))
+    asked_or_ready = asked or (_ready(seen) if _takes_reports(record) else ())
+    return ReportSteps(
+        platform=record,
+        answers=tuple(_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
+        answers_known=bool(asked),
+        before=_before(record, on_behalf=situation.on_behalf),
+        after=_afterwards(record),
+        in_chats="" if record.private_messages is None else _CHATS[record.private_messages],
+        cautions=record.cautions(today),
+        cited=f"Source: {record.source}, read on {record.read_on}",
+    )
+
+
+def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
+    """Return the case's sightings at this platform; for a generic record, all pages elsewhere."""
+    if record.kind is PlatformKind.GENERIC:
+        pages = (seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
+        return tuple(seen for seen in pages if platform_of(seen, case.situation) is None)
+    return tuple(seen for seen in case.sightings if platform_of(seen, case.situation) == record)
+
+
+def destinations(case: Case) -> tuple[PlatformRecord, ...]:
+    """Return the platforms of a case in the order of its sightings, each once.
+
+    Pages on a site without a record have the record "generic_site"; a chat without one has none.
+    """
+    found = (_destination(seen, case.situation) for seen in case.sightings)
+    return tuple({record.id: record for record in found if record is not None}.values())
+
+
+def destination_text(record: PlatformRecord, case: Case) -> str:
+    """Say where sightings go, and the command that shows all steps."""
+    numbers = [str(seen.number) for seen in sightings_at(record, case)]
+    which = f"sighting{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+    name = UNKNOWN_SITE if record.kind is PlatformKind.GENERIC else record.name
+    command = f"entrenous case platform {record.id} --case {shell_quoted(case.name)}"
+    return f"Where it goes ({which}): {name}. The steps: {command}"
+
+
+def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
+    known = platform_of(seen, situation)
+    elsewhere = known is None and seen.reach is Reach.PUBLIC
+    return platform_named(GENERIC_SITE) if elsewhere else known
+
+
+def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
+    """Return the platform of a sighting: by its host, or by the name in a chat's description."""
+    if seen.reach is Reach.PUBLIC:
+        return find_platform(seen.where) if host_of(seen.where) else None
+    named = platform_in_words(seen.where)
+    return named or (platform_named(situation.platform) if situation.platform else None)
+
+
+def platform_in_words(words: str) -> PlatformRecord | None:
+    """Return the platform that a description names, e.g. "the WhatsApp group of my class".
+
+    Names of fewer than five letters are left out: "line" and "x" mean other things too.
+    """
+    spoken = re.findall(r"\w+", words[:WORDS_MAX])
+    for at in range(len(spoken)):
+        for count in (3, 2, 1):  # "Only Fans" is one name
+            name = "".join(spoken[at : at + count])
+            record = find_platform(name) if len(name) >= NAME_CHARS_MIN else None
+            if record is not None:
+                return record
+    return None
+
+
+GENERIC_SITE: Final = "generic_site"
+NO_RECORD: Final = "There is no record of this site here. What goes for any site:"
+UNKNOWN_SITE: Final = "a site without a record here"
+ASKED: Final = "It asks, in this order:"
+SAY: Final = "Say this, in this order:"
+READY: Final = "What the form asks was not read. Have this ready:"
+NO_PICTURE: Final = "The picture itself is not needed: links, accounts and dates are enough."
+MINOR: Final = (
+    "If anybody in it was under 18, do not copy or forward it. People who help: "
+    "entrenous help --under-18"
+)
+WORDS_MAX: Final = 2000
+NAME_CHARS_MIN: Final = 5
+_ACCOUNT: Final[Mapping[bool | None, str]] = {
+    True: "You need an account there, or somebody who has one.",
+    False: "You need no account there.",
+    None: "Whether you need an account there is not known.",
+}
+_FOR_HER: Final[Mapping[bool | None, str]] = {
+    True: "Somebody else may report it for you.",
+    False: "Somebody else cannot report it for you.",
+    None: "Whether somebody else may report it for you is not known.",
+}
+_ON_BEHALF: Final[Mapping[bool | None, str]] = {
+    True: "You may report it for the person shown.",
+    False: "Only the person who has it there can report it, not somebody else.",
+    None: "Whether you may report it for the person shown is not known.",
+}
+_CHATS: Final[Mapping[str, str]] = {
+    "reachable": "In a chat there: its staff can act on a report with the link of the message.",
+    "report in the app": "In a chat there: only somebody who has the message can report it, in the "
+    "app.",
+    "not moderated": "In a chat there: nobody looks at messages, so nobody there can remove one.",
+}
+_BANKS: Final[Mapping[HashProgramme, str]] = {
+    HashProgramme.STOPNCII: "StopNCII (everybody in it was 18 or older)",
+    HashProgramme.TAKE_IT_DOWN: "Take It Down (somebody in it was under 18)",
+}
+_NO_RECEIPT: Final = (
+    "What comes back was not read. Keep a screenshot of the last page, and every email from them."
+)
+
+
+def _before(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
+    if not _takes_reports(record):
+        return ()
+    others = _ON_BEHALF if on_behalf else _FOR_HER
+    return (_ACCOUNT[record.account_needed], others[record.on_behalf])
+
+
+def _takes_reports(record: PlatformRecord) -> bool:
+    """Whether there is anything to fill in; a messenger that sees no message has no form."""
+    no_reports = record.private_messages is PrivateMessages.NOT_MODERATED
+    return bool(record.report_url or record.asks_for or not no_reports)
+
+
+def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
+    """Say what comes back, how long it takes, and what stops new uploads."""
+    if not _takes_reports(record):
+        return ()
+    banks = " and ".join(_BANKS[one] for one in record.hash_programme)
+    return (
+        f"What comes back: {record.receipt}." if record.receipt else _NO_RECEIPT,
+        f"Time: {record.time}." if record.time else "How long it takes was not read.",
+        *((f"It stops new uploads of pictures registered at: {banks}.",) if banks else ()),
+    )
+
+
+def _ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
+    """Return what to have ready for a form whose questions were not read."""
+    private = bool(seen) and all(one.reach is Reach.PRIVATE for one in seen)
+    where = ("the chat", Paste.CHAT) if private else ("the link of each place", Paste.LINKS)
+    return (where, ("the account that showed it", Paste.ACCOUNT), ("what happened", Paste.WHY))
+
+
+def _answer(
+    asks: str, paste: Paste, situation: Situation, seen: tuple[Sighting, ...]
+) -> FormAnswer:
+    words = _WORDS[paste](situation, seen) if paste in _WORDS else _FIXED.get(paste, "")
+    return FormAnswer(asks, words or f"[{asks}]", gap=not words)
+
+
+def _links(_: Situation, seen: tuple[Sighting, ...]) -> str:
+    return "\n".join(
+        dict.fromkeys(one.where for one in seen if one.reach is Reach.PUBLIC)
+    )  # each once
+
+
+def _chats(_: Situation, seen: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(one.where for one in seen if one.reach is Reach.PRIVATE))
+
+
+def _accounts(_: Situation, seen: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(one.handle for one in seen if one.handle))
+
+
+def _domains(_: Situation, seen: tuple[Sighting, ...]) -> str:
+    return "\n".join(dict.fromkeys(filter(None, (host_of(one.where) for one in seen))))
+
+
+def _countries(situation: Situation, _: tuple[Sighting, ...]) -> str:
+    return ", ".join(situation.places)
+
+
+def _kind(situation: Situation, _: tuple[Sighting, ...]) -> str:
+    if situation.altered is None:
+        return ""
+    return "It was made or changed by software." if situation.altered else "It is real."
+
+
+def _whose(situation: Situation, _: tuple[Sighting, ...]) -> str:
+    if situation.on_behalf:
+        return "I act for the person shown, with their consent."
+    return "It shows me." if situation.depicts_me else ""
+
+
+def _why(situation: Situation, seen: tuple[Sighting, ...]) -> str:
+    """Say what happened in the first person; only what she said is claimed."""
+    what = "An intimate picture" if situation.intimate else "A private picture"
+    whom = "the person I act for" if situation.on_behalf else "me"
+    if situation.depicts_me is False and not situation.on_behalf:
+        whom = "another person"
+    if situation.posted is Posted.THREAT:
+        first = f"Somebody threatens to share {what.lower()} of {whom}."
+    else:
+        first = f"{what} of {whom} was shared here without consent."
+    kind = "It was made or changed by software." if situation.altered else ""
+    days = "\n".join(_day(one) for one in seen)
+    return "\n".join(filter(None, (first, kind, _DEMANDS.get(situation.demand, ""), days)))
+
+
+def _day(seen: Sighting) -> str:
+    return f"I saw it on {seen.first_seen_at:%d %B %Y, %H:%M} UTC."
+
+
+def _message(situation: Situation, seen: tuple[Sighting, ...]) -> str:
+    return f"{_why(situation, seen)}\n{_links(situation, seen) or '[the link of each place]'}"
+
+
+_DEMANDS: Final[Mapping[Demand | None, str]] = {
+    Demand.MONEY: "Money is demanded so that it is not shared.",
+    Demand.PICTURES: "More pictures are demanded so that it is not shared.",
+    Demand.OTHER: "Something is demanded so that it is not shared.",
+}
+_FIXED: Final[Mapping[Paste, str]] = {
+    Paste.PROOF: "a screenshot with the picture covered, or nothing; do not send the picture again",
+    Paste.CONFIRM: "confirm it only if it is true",
+    Paste.CHOOSE: "choose what the form offers for this",
+}
+_WORDS: Final[Mapping[Paste, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
+    Paste.LINKS: _links,
+    Paste.ACCOUNT: _accounts,
+    Paste.CHAT: _chats,
+    Paste.DOMAIN: _domains,
+    Paste.COUNTRY: _countries,
+    Paste.WHY: _why,
+    Paste.MESSAGE: _message,
+    Paste.WHOSE: _whose,
+    Paste.KIND: _kind,
+}
+
+
+def _lines(number: int, answer: FormAnswer) -> tuple[str, ...]:
+    if answer.gap:
+        return (f"    {number}. {answer.paste}",)
+    return (f"    {number}. {answer.asks}:", *(f"       {one}" for one in answer.paste.split("\n")))
+
+
+def _indented(*lines: str) -> tuple[str, ...]:
+    return tuple(f"  {line}" for line in lines if line)

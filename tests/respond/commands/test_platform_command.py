@@ -1,0 +1,89 @@
+"""``entrenous case platform``: needs no vault; with a case, the form is filled in."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.cli import run
+from tests.respond.commands.conftest import Ask
+
+
+@pytest.fixture
+def no_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    monkeypatch.setenv("ENTRENOUS_HOME", str(home))
+    monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
+    return home
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    capsys.readouterr()
+    assert run(["case", "platform", *arguments], {}) == status
+    return capsys.readouterr().out
+
+
+def test_platform_is_shown_without_vault_or_passphrase(
+    no_vault: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = shown(capsys, "Whats App")
+    assert said.startswith("WhatsApp")
+    assert "read on 2026-11-29" in said
+    assert not no_vault.exists()
+
+
+def test_json_has_the_record_and_its_source(
+    no_vault: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = json.loads(shown(capsys, "https://x.com/a/status/1", "--json"))
+    assert told["schema"] == "entrenous/platform/1"
+    assert (told["known"], told["id"]) == (True, "x")
+    assert told["account_needed"] is False
+    assert told["source"].startswith("https://help.x.com/")
+    assert told["read_on"] == "2026-11-30"
+    assert told["steps"]["answers"]
+    assert not no_vault.exists()
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_list_names_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(shown(capsys, "--json"))
+    assert told["schema"] == "entrenous/platforms/1"
+    assert len(told["platforms"]) >= 40
+    assert "instagram: Instagram" in shown(capsys)
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_site_without_a_record_gets_what_goes_for_any_site(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = shown(capsys, "https://instagram.com.evil.example/p/1")
+    assert said.startswith("There is no record of this site here.")
+    assert json.loads(shown(capsys, "https://pics.example", "--json"))["known"] is False
+    shown(capsys, "nonesuch", status=4)
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_address_can_be_kept_off_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("https://t.me/channel/5\n"))
+    assert shown(capsys, "-").startswith("Telegram")
+
+
+def test_case_tells_where_it_goes_and_fills_the_form_in(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ask("case", "open", "--adults", "--place", "DE", "--intimate")["case"]
+    added = ask("case", "add", name, "--url", "https://www.instagram.com/p/1")
+    assert added["sightings"][0]["platform"] == "instagram"
+    told = ask("case", "platform", "instagram", "--case", name)
+    assert told["steps"]["answers"][0]["paste"] == "https://www.instagram.com/p/1"
+    capsys.readouterr()
+    assert run(["case", "add", name, "--url", "https://www.tumblr.com/a/7"], {}) == 0
+    said = capsys.readouterr().out
+    assert "https://www.tumblr.com/abuse/privacy" in said
+    assert "Where it goes (sighting 2): Tumblr." in said
+    assert said.rstrip().splitlines()[-1].startswith("next: ")

@@ -1,0 +1,176 @@
+"""The steps at a platform: in the form's order, filled from the case, with gaps that say so."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from entrenous.base.identifiers import CaseName
+from entrenous.respond.law.places import Place
+from entrenous.respond.nouns import Case, Reach, Sighting
+from entrenous.respond.platforms import (
+    Paste,
+    PlatformKind,
+    PlatformRecord,
+    platform_named,
+    shipped_platforms,
+)
+from entrenous.respond.report_steps import (
+    destination_text,
+    destinations,
+    platform_in_words,
+    report_steps,
+    sightings_at,
+)
+from entrenous.respond.situation import Demand, Posted, Situation
+from tests.respond.room import START
+
+TODAY = date(2026, 12, 1)
+POST = "https://www.instagram.com/p/abc"
+HER = Situation((Place("DE"),), intimate=True, altered=False, depicts_me=True)
+
+
+def case_with(*seen: Sighting, situation: Situation = HER) -> Case:
+    numbered = tuple(replace(one, number=at) for at, one in enumerate(seen, 1))
+    return Case(CaseName("case-1"), START, situation, sightings=numbered)
+
+
+def page(where: str, handle: str = "") -> Sighting:
+    return Sighting(where, Reach.PUBLIC, START, handle)
+
+
+def chat(words: str) -> Sighting:
+    return Sighting(words, Reach.PRIVATE, START)
+
+
+def pasted(record: str, about: Case | Situation) -> dict[str, str]:
+    steps = report_steps(platform_named(record), about, TODAY)
+    return {answer.asks: answer.paste for answer in steps.answers}
+
+
+def test_form_is_filled_from_the_sightings_at_that_platform_only() -> None:
+    case = case_with(page(POST, "@mean"), page("https://www.tumblr.com/a/1"), page(POST))
+    answers = pasted("tumblr", case)
+    assert answers["link of the post (permanent link)"] == "https://www.tumblr.com/a/1"
+    assert "instagram" not in " ".join(answers.values())
+    assert pasted("instagram", case)["the link of each place"] == POST
+    assert pasted("instagram", case)["the account that showed it"] == "@mean"
+
+
+def test_questions_keep_the_order_of_the_form() -> None:
+    record = platform_named("google_search")
+    case = case_with(page("https://www.google.com/search?q=ana"))
+    steps = report_steps(record, case, TODAY)
+    assert steps.answers_known
+    assert tuple(answer.asks for answer in steps.answers) == record.asks_for
+    assert [answer.paste for answer in steps.answers][1:4] == [
+        "DE",
+        "It is real.",
+        "https://www.google.com/search?q=ana",
+    ]
+
+
+@pytest.mark.parametrize("record", shipped_platforms(), ids=lambda record: record.id)
+def test_what_only_the_person_knows_is_a_gap_in_brackets(
+    record: PlatformRecord,
+) -> None:
+    for answer in report_steps(record, Situation(()), TODAY).answers:
+        assert answer.gap == (answer.paste == f"[{answer.asks}]")
+    for answer, paste in zip(report_steps(record, HER, TODAY).answers, record.paste, strict=False):
+        assert answer.gap or paste not in (Paste.LINKS, Paste.GAP, Paste.ACCOUNT, Paste.DOMAIN)
+
+
+@pytest.mark.parametrize("record", shipped_platforms(), ids=lambda record: record.id)
+def test_every_platform_shows_what_is_promised(
+    record: PlatformRecord,
+) -> None:
+    steps = report_steps(record, HER, TODAY)
+    shown = "\n".join(steps.text)
+    assert record.first_step in shown
+    assert record.report_url in shown
+    assert f"{record.source}, read on {record.read_on}" in shown
+    assert steps.answers or record.id == "signal"  # which sees no message, so it takes no report
+    if steps.answers:
+        assert "account" in steps.before[0]
+        assert "comes back" in steps.after[0]
+        assert steps.after[1].startswith(("Time: ", "How long it takes"))
+    assert bool(steps.in_chats) == (record.private_messages is not None)
+
+
+def test_only_what_she_said_is_claimed() -> None:
+    unsaid = pasted("tumblr", Situation(()))["what happened"]
+    assert "intimate" not in unsaid.lower()
+    assert "software" not in unsaid
+    threat = replace(HER, posted=Posted.THREAT, demand=Demand.MONEY)
+    said = pasted("tumblr", threat)["what happened"]
+    assert said.startswith("Somebody threatens to share an intimate picture of me.")
+    assert "Money is demanded" in said
+    other = replace(HER, on_behalf=True)
+    assert "the person I act for" in pasted("tumblr", other)["what happened"]
+    assert "their consent" in pasted("cloudflare", other)["whether you are the person shown"]
+    assert pasted("cloudflare", Situation(()))["whether you are the person shown"].startswith("[")
+
+
+def test_facts_read_long_ago_say_so() -> None:
+    record = platform_named("instagram")
+    fresh = report_steps(record, HER, record.read_on + timedelta(days=180))
+    stale = report_steps(record, HER, record.read_on + timedelta(days=181))
+    assert fresh.cautions == ()
+    assert "180 days" in " ".join(stale.cautions)
+    assert "180 days" in stale.text[-1]
+
+
+def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None:
+    case = case_with(
+        page(POST), chat("the WhatsApp group of 10b"), page("https://pics.example/1"), page(POST)
+    )
+    assert [record.id for record in destinations(case)] == [
+        "instagram",
+        "whatsapp",
+        "generic_site",
+    ]
+    text = destination_text(platform_named("instagram"), case)
+    assert "sightings 1, 4" in text
+    assert text.endswith("entrenous case platform instagram --case case-1")
+    assert [seen.number for seen in sightings_at(platform_named("generic_site"), case)] == [3]
+
+
+def test_look_alike_goes_to_no_platform() -> None:
+    case = case_with(page("https://instagram.com.evil.example/p/1"))
+    assert [record.id for record in destinations(case)] == ["generic_site"]
+
+
+def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
+    assert destinations(case_with(chat("our class chat"))) == ()
+    told = replace(HER, platform="signal")
+    assert destinations(case_with(chat("our class chat"), situation=told)) == (
+        platform_named("signal"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "id_"),
+    [
+        ("the WhatsApp group of 10b", "whatsapp"),
+        ("on Only Fans, somebody told me", "onlyfans"),
+        ("TIK TOK", "tiktok"),
+        ("Signal, then Telegram", "signal"),
+    ],
+)
+def test_platform_is_found_in_words(words: str, id_: str) -> None:
+    assert platform_in_words(words) == platform_named(id_)
+
+
+@pytest.mark.parametrize("words", ["a chat on the line", "his x and mine", "", "the group"])
+def test_short_or_common_words_are_no_platform(words: str) -> None:
+    assert platform_in_words(words) is None
+
+
+def test_no_text_holds_a_sighting_of_another_place() -> None:
+    secret = "https://pics.example/very-secret"
+    case = case_with(page(secret), page(POST), chat("the chat of Bea"))
+    for record in shipped_platforms():
+        if record.kind is not PlatformKind.GENERIC:
+            shown = "\n".join(report_steps(record, case, TODAY).text)
+            assert secret not in shown
+            assert "Bea" not in shown
