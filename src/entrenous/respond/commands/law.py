@@ -9,7 +9,7 @@ from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
 from entrenous.respond.law.legal_route import RankedRoute
-from entrenous.respond.law.routes import day_of_event, routes_for
+from entrenous.respond.law.routes import day_of_event, routes_for_case
 from entrenous.terminal.output import print_line, put_json
 
 
@@ -32,7 +32,7 @@ def routes(
         case = find_case(name, device)
         today = device.clock.now().date()
         refuse_unless_adults(case, today)
-        choice = routes_for(case, day_of_event(case), today)
+        choice = routes_for_case(case, day_of_event(case), today)
     if as_json:
         put_json(
             {

@@ -90,7 +90,8 @@ class Route:
     anywhere), ``platform`` is the one platform that it is about, if any. ``representative`` says
     whether somebody else may file it. ``sender_known``: it needs to be known who passed the
     picture on. ``depicted_only``: only the person shown may use it, or who acts for her.
-    ``maker_only``: only whoever took the picture. docs/spec/case.md section 4 has every column.
+    ``maker_only``: only whoever took the picture. ``by_platform``: the place of the platform
+    counts, too. docs/spec/case.md section 4 has every column.
     """
 
     id: RouteId
@@ -132,6 +133,7 @@ class Route:
     sender_known: bool = False
     depicted_only: bool = True
     maker_only: bool = False
+    by_platform: bool = False
 
     def __post_init__(self) -> None:
         if self.wordings and len(self.wordings) != len(self.elements):

@@ -1,12 +1,16 @@
-"""Choose the legal route to try first, with the reason for each route's rank."""
+"""Choose the legal routes that reach a situation, best first, with the reason for each rank.
+
+A route is a row of the law tables: every rule here reads its columns and knows no law by name.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from entrenous.base.errors import NotFound
 from entrenous.respond.law.deadlines import hours_to_remove
-from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
     RankedRoute,
     Reaches,
@@ -17,7 +21,8 @@ from entrenous.respond.law.legal_route import (
 )
 from entrenous.respond.law.places import reaches
 from entrenous.respond.nouns import Case, Reach
-from entrenous.respond.situation import TakenBy
+from entrenous.respond.platforms import PlatformKind, PlatformRecord, find_platform
+from entrenous.respond.situation import Posted, Situation, TakenBy
 
 
 class UnknownRoute(NotFound):
@@ -41,6 +46,7 @@ _ORDER: Final = (
 )
 _NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
+_CHATS: Final = frozenset({Posted.GROUP, Posted.PRIVATE})
 _NONE_VERIFIED: Final = (
     "A help line comes first here, because no route for this case has been checked at its official"
     " text yet; it can tell you which of these holds."
@@ -55,38 +61,86 @@ _NO_ROUTE: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A route of these places that does not apply, and why, in words."""
+
+    route: RouteId
+    why: str
+
+
 def routes_for(
-    case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
+    said: Situation,
+    on_date: date,
+    today: date,
+    routes: tuple[Route, ...] | None = None,
+    *,
+    also_in_chats: bool = False,
 ) -> RouteChoice:
-    """Return every route that may apply to a case, best first, each in the version that counts.
+    """Return every route that may apply, best first, each in the version that counts.
 
     Args:
-        case: its situation and sightings decide; unanswered questions exclude nothing.
-        on_date: the day of the event, e.g. of the first sighting: courts apply its law.
+        said: its answers decide; unanswered questions exclude nothing.
+        on_date: the day of the event: courts and police apply its law.
         today: the law of this day decides what somebody must do when asked.
         routes: the shipped table if None.
+        also_in_chats: it is in a chat besides where ``posted`` says.
     """
     table = shipped_routes() if routes is None else routes
-    open_ones = [
-        route
-        for route in table
-        # Today's law decides about duties, that of the event's day about offences.
-        if route.in_force(on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today)
-        and all(rule(route, case) for rule in _RULES)
-    ]
+    fitting = [route for route in table if not why_not(route, said, on_date, today)]
     ranked = tuple(
-        RankedRoute(route, reason_for_route(route, case), notes(route, case, today))
-        for route in sorted(open_ones, key=lambda route: _rank_key(route, case))
+        RankedRoute(
+            route,
+            reason_for_route(route, said),
+            notes(route, said, today, in_chats=also_in_chats or said.posted in _CHATS),
+        )
+        for route in sorted(fitting, key=lambda route: rank_key(route, said))
     )
     if not ranked:
         return RouteChoice(None, (), _NO_ROUTE)
-    if not ranked[0].route.verified:
+    if not ranked[0].route.verified or only_prevents(ranked[0].route, said):
         return RouteChoice(None, ranked, _NONE_VERIFIED)
-    if unsure_copyright(ranked[0].route, case):
+    if unsure_copyright(ranked[0].route, said):
         return RouteChoice(None, ranked, _ONLY_COPYRIGHT)
     first = ranked[0]
     why = f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
     return RouteChoice(first, ranked[1:], why)
+
+
+def refusals(
+    said: Situation, on_date: date, today: date, routes: tuple[Route, ...] | None = None
+) -> tuple[Refusal, ...]:
+    """Return why each other route of these places does not apply; arguments as above."""
+    table = shipped_routes() if routes is None else routes
+    reasons = {route: why_not(route, said, on_date, today) for route in table}
+    taken = {route.family for route, why in reasons.items() if not why}
+    refused: dict[RouteId, str] = {}
+    for route, why in reasons.items():
+        if why and why != _ELSEWHERE and route.family not in taken:
+            refused.setdefault(route.family, why)
+    return tuple(Refusal(family, why) for family, why in refused.items())
+
+
+def situation_of(case: Case) -> Situation:
+    """Return a case's situation; where it was seen counts before what was said about it.
+
+    A copy in a chat counts as seen in a group, which is the wider of the two, unless it was said
+    to be from person to person.
+    """
+    said = case.situation
+    if any(sighting.reach is Reach.PUBLIC for sighting in case.sightings):
+        return replace(said, posted=Posted.PUBLIC)
+    if case.sightings and said.posted not in _CHATS:
+        return replace(said, posted=Posted.GROUP)
+    return said
+
+
+def routes_for_case(
+    case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
+) -> RouteChoice:
+    """Return the routes for a case; arguments as for :func:`routes_for`."""
+    in_chats = any(sighting.reach is Reach.PRIVATE for sighting in case.sightings)
+    return routes_for(situation_of(case), on_date, today, routes, also_in_chats=in_chats)
 
 
 def find_route(
@@ -96,7 +150,7 @@ def find_route(
 
     Raises UnknownRoute if no such route applies to this case today.
     """
-    for ranked in routes_for(case, on_date, today, routes).ranked:
+    for ranked in routes_for_case(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
             return ranked.route
     raise UnknownRoute(route=id_, on=today.isoformat())
@@ -108,52 +162,131 @@ def day_of_event(case: Case) -> date:
     return min(days, default=case.opened_at.date())
 
 
-def _fits_age(route: Route, _: Case) -> bool:
-    return not route.for_children and route.kind is not RouteKind.DUTY
+def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
+    """Return why a route does not apply, in words; "" if it may. Arguments as above."""
+    if not _reaches_place(route, said):
+        return _ELSEWHERE
+    # Today's law decides about duties, that of the event's day about offences.
+    day = on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
+    if not route.in_force(day):
+        return _out_of_force(route, day)
+    return next(filter(None, (rule(route, said) for rule in _RULES)), "")
 
 
-def _fits_place(route: Route, case: Case) -> bool:
-    return reaches(route.jurisdiction, case.situation.places)
+_ELSEWHERE: Final = "it is the law of another place"
 
 
-def _fits_picture(route: Route, case: Case) -> bool:
-    said = case.situation
-    not_intimate = route.intimate_only and said.intimate is False
-    not_altered = route.altered_only and said.altered is False
-    return not (not_intimate or not_altered)
+def _reaches_place(route: Route, said: Situation) -> bool:
+    at_platform = (said.platform_in,) if said.platform_in and route.by_platform else ()
+    return reaches(route.jurisdiction, (*said.places, *at_platform))
 
 
-def _fits_maker(route: Route, case: Case) -> bool:
-    return not (
-        route.kind is RouteKind.COPYRIGHT and case.situation.taken_by is TakenBy.SOMEBODY_ELSE
-    )
+def _out_of_force(route: Route, day: date) -> str:
+    if route.in_force_from and day < route.in_force_from:
+        return f"it is in force from {route.in_force_from:%d %B %Y} only"
+    return f"it was in force until {route.in_force_until:%d %B %Y}"
 
 
-def _fits_sighting(route: Route, case: Case) -> bool:
-    public = any(sighting.reach is Reach.PUBLIC for sighting in case.sightings)
-    only_in_chats = bool(case.sightings) and not public
-    return not (only_in_chats and route.covers_private_sharing is Reaches.NO)
+def _by_age(route: Route, _: Situation) -> str:
+    return "only if somebody in it was under 18 when it was taken" if route.for_children else ""
 
 
-_RULES: Final[tuple[Callable[[Route, Case], bool], ...]] = (
-    _fits_age,
-    _fits_place,
-    _fits_picture,
-    _fits_maker,
-    _fits_sighting,
+def _by_duty(route: Route, _: Situation) -> str:
+    owed = route.kind is RouteKind.DUTY
+    return "it is what the platform owes to the uploader; you file nothing" if owed else ""
+
+
+def _by_picture(route: Route, said: Situation) -> str:
+    if route.intimate_only and said.intimate is False:
+        return "only for an intimate picture"
+    if route.altered_only and said.altered is False:
+        return "only for a picture that software made or changed"
+    return ""
+
+
+def _by_maker(route: Route, said: Situation) -> str:
+    other = route.maker_only and said.taken_by is TakenBy.SOMEBODY_ELSE
+    return "only for whoever took the picture" if other else ""
+
+
+def _by_subject(route: Route, said: Situation) -> str:
+    stranger = route.depicted_only and said.depicts_me is False and not said.on_behalf
+    return "only for the person in the picture, or who acts for them" if stranger else ""
+
+
+_NOT_WHERE: Final = {
+    Posted.PUBLIC: "it does not reach what is public",
+    Posted.GROUP: "it does not reach a copy in a chat",
+    Posted.PRIVATE: "it does not reach a copy that was sent to one person",
+    Posted.THREAT: "nothing was shared yet, and it does not reach a threat",
+}
+
+
+def _by_spread(route: Route, said: Situation) -> str:
+    missed = said.posted is not None and said.posted not in route.posted
+    return _NOT_WHERE[said.posted] if missed and said.posted is not None else ""
+
+
+def _by_platform_kind(route: Route, said: Situation) -> str:
+    kind = platform_kind(said)
+    missed = bool(kind and route.platform_kinds) and kind not in route.platform_kinds
+    return f"it does not reach this kind of platform ({kind})" if missed else ""
+
+
+def _by_sender(route: Route, said: Situation) -> str:
+    unknown = route.sender_known and said.recipient_known is False
+    return "it goes against a person, and it is not known who passed it on" if unknown else ""
+
+
+_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
+    _by_duty,
+    _by_age,
+    _by_picture,
+    _by_maker,
+    _by_subject,
+    _by_spread,
+    _by_platform_kind,
+    _by_sender,
 )
 
 
-def _rank_key(route: Route, case: Case) -> tuple[bool, bool, bool, int, int, str]:
-    """Sort key: verified, copyright only if hers, no open questions, kind, hours."""
+def platform_record(said: Situation) -> PlatformRecord | None:
+    """Return the record of the platform that was named, if there is one."""
+    return find_platform(said.platform) if said.platform else None
+
+
+def platform_kind(said: Situation) -> str:
+    """Return the kind of the platform: of its record, or else as said; "" if neither."""
+    record = platform_record(said)
+    return str(record.kind) if record else said.platform_kind
+
+
+def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
+    """Sort key: verified, copyright only if hers, no open question, kind, hours."""
+    helps_others = not said.on_behalf or route.representative is not Reaches.NO
     return (
         not route.verified,
-        unsure_copyright(route, case),
-        bool(open_questions(route, case)),
-        _ORDER.index(route.kind),
+        unsure_copyright(route, said),
+        only_prevents(route, said),
+        bool(open_questions(route, said)),
+        not helps_others,
+        kind_rank(route.kind, said),
+        bool(said.platform) and route.platform not in ("", _record_id(said)),
         hours_to_remove(route) or _NO_HOURS,
         route.id,
     )
+
+
+def kind_rank(kind: RouteKind, said: Situation) -> int:
+    """Return the place of a kind: search engines are first if it was found in one."""
+    if kind is RouteKind.SEARCH and platform_kind(said) == PlatformKind.SEARCH:
+        return -1
+    return _ORDER.index(kind)
+
+
+def _record_id(said: Situation) -> str:
+    record = platform_record(said)
+    return record.id if record else ""
 
 
 _HERS: Final = "you took the picture, so you may ask as its copyright owner, and"
@@ -180,24 +313,27 @@ _ABOUT_CHATS: Final = {
 }
 
 
-def reason_for_route(route: Route, case: Case) -> str:
+def reason_for_route(route: Route, said: Situation) -> str:
     """Return why to take this route, with the hours to removal if the law sets them."""
-    if route.kind is RouteKind.COPYRIGHT:
-        return (_HERS if case.situation.taken_by is TakenBy.ME else _IF_HERS) + _STUDY
+    if route.maker_only:
+        return (_HERS if said.taken_by is TakenBy.ME else _IF_HERS) + _STUDY
     hours = hours_to_remove(route)
     return f"{_WHY[route.kind]}, within {hours} hours" if hours else _WHY[route.kind]
 
 
-def unsure_copyright(route: Route, case: Case) -> bool:
-    """Whether it is a copyright route that may not be hers, or that may reveal her name."""
-    said = case.situation
+def unsure_copyright(route: Route, said: Situation) -> bool:
+    """Whether it is for the maker, and may not be hers, or may reveal her name."""
     free = said.taken_by is TakenBy.ME and not said.name_must_stay_hidden
-    return route.kind is RouteKind.COPYRIGHT and not free
+    return route.maker_only and not free
 
 
-def open_questions(route: Route, case: Case) -> tuple[str, ...]:
+def only_prevents(route: Route, said: Situation) -> bool:
+    """Whether it stops the next upload, but does not reach the chat in which the picture is."""
+    return said.posted in _CHATS and route.covers_private_sharing is Reaches.NO
+
+
+def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
     """Return conditions of this route that the person has not answered yet."""
-    said = case.situation
     depends = (
         (
             route.intimate_only and said.intimate is None,
@@ -208,18 +344,42 @@ def open_questions(route: Route, case: Case) -> tuple[str, ...]:
             "only for a picture that software made or changed; you have not said whether this was",
         ),
         (
-            route.kind is RouteKind.COPYRIGHT and said.taken_by is TakenBy.UNSAID,
+            route.maker_only and said.taken_by is TakenBy.UNSAID,
             "only if you took the picture yourself; you have not said whether you did",
+        ),
+        (
+            route.sender_known and said.recipient_known is None,
+            "only if you know who passed it on; you have not said whether you do",
         ),
     )
     return tuple(words for open_, words in depends if open_)
 
 
-def notes(route: Route, case: Case, today: date) -> tuple[str, ...]:
+_ONLY_HERSELF: Final = "only the person in the picture can file this: prepare it together"
+_MAYBE_FOR_HER: Final = (
+    "whether you may file this for somebody else is not certain: ask a help line"
+)
+
+
+def notes(route: Route, said: Situation, today: date, *, in_chats: bool = False) -> tuple[str, ...]:
     """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
-    said = [*route.cautions(today), *open_questions(route, case)]
-    if route.kind is RouteKind.COPYRIGHT and case.situation.name_must_stay_hidden:
-        said.append("your name may reach the uploader, which you want to avoid")
-    if any(sighting.reach is Reach.PRIVATE for sighting in case.sightings):
-        said.extend(_ABOUT_CHATS.get(route.covers_private_sharing, ()))
-    return (*said, *filter(None, [route.caution]))
+    texts = [*route.cautions(today), *open_questions(route, said), *later_words(route, today)]
+    if route.maker_only and said.name_must_stay_hidden:
+        texts.append("your name may reach the uploader, which you want to avoid")
+    if said.on_behalf and route.representative is not Reaches.YES:
+        only = route.representative is Reaches.NO
+        texts.append(_ONLY_HERSELF if only else _MAYBE_FOR_HER)
+    if in_chats:
+        texts.extend(_ABOUT_CHATS.get(route.covers_private_sharing, ()))
+    return (*texts, *filter(None, [route.caution]))
+
+
+def later_words(route: Route, day: date) -> tuple[str, ...]:
+    """Return what changed beside this route by that day, in sentences."""
+    return tuple(
+        says
+        for change in shipped_changes()
+        if change.route == route.family
+        for since, says in change.tell
+        if since <= day
+    )

@@ -1,0 +1,131 @@
+"""Ladders: what to do in which order where no web address can be taken down.
+
+The steps are facts in respond/facts/chat-ladder.toml and threat-ladder.toml; docs/spec/routes.md
+section 3 explains their columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import asdict
+
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.law.legal_route import RouteKind, cautions
+from entrenous.respond.law.places import Place
+
+CHAT: Final = "chat"
+THREAT: Final = "threat"
+
+
+@dataclass(frozen=True, slots=True)
+class LadderStep:
+    """One step. ``kinds`` are the kinds of route that follow it, ``platform`` and ``help`` whether
+    the platform's record and help lines do.
+    """
+
+    id: str
+    name: str
+    what: str
+    who: str
+    sources: tuple[str, ...]
+    read_on: date
+    verified: bool
+    verified_by: str
+    kinds: tuple[RouteKind, ...]
+    platform: bool
+    help: bool
+    do_not: tuple[str, ...]
+    why_first: str
+    caution: str
+    app_facts: tuple[str, ...]
+    law_behind: tuple[str, ...]
+    forwarder: str
+    elements: tuple[str, ...]
+    routes: tuple[str, ...]
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside this step: not verified, read long ago."""
+        return cautions(self.read_on, today, verified=self.verified)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Steps in their order; ``police`` says for a country who takes the report."""
+
+    name: str
+    title: str
+    principle: str
+    stop_if_minor: str
+    stop_if_threat: str
+    steps: tuple[LadderStep, ...]
+    police: Mapping[Place, str]
+
+
+class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    name: str
+    what: str
+    who: str = ""
+    sources: tuple[str, ...] = ()
+    verified: bool = False
+    verified_by: str = ""
+    kinds: tuple[RouteKind, ...] = ()
+    platform: bool = False
+    help: bool = False
+    do_not: tuple[str, ...] = ()
+    why_first: str = ""
+    caution: str = ""
+    app_facts: tuple[str, ...] = ()
+    law_behind: tuple[str, ...] = ()
+    forwarder: str = ""
+    elements: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+
+
+class _Head(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    title: str
+    principle: str
+    stop_if_minor: str
+    stop_if_threat: str
+    order: tuple[str, ...]
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    ladder: _Head
+    step: dict[str, _StepRow]
+    police: dict[str, str] = {}
+
+
+@cache
+def shipped_ladder(name: str) -> Ladder:
+    """Return the ladder ``CHAT`` or ``THREAT`` of this release."""
+    return read_ladder(name, shipped_table(f"{name}-ladder.toml"))
+
+
+def read_ladder(name: str, data: bytes) -> Ladder:
+    """Parse a ladder.
+
+    Raises BadTable for invalid TOML or an invalid column, and unless ``order`` names each step
+    once and each step has a source.
+    """
+    file = f"{name}-ladder.toml"
+    table = read_table(_Table, data, file)
+    if sorted(table.ladder.order) != sorted(table.step):
+        raise BadTable(table=file, entry="order")
+    bare = [id_ for id_, row in table.step.items() if not (row.sources and row.verified_by)]
+    if bare:
+        raise BadTable(table=file, entry=f"{bare[0]} has no source")
+    steps = tuple(
+        LadderStep(id=f"ladder-{name}-{id_}", read_on=table.read_on, **asdict(table.step[id_]))
+        for id_ in table.ladder.order
+    )
+    head = table.ladder
+    police = {Place(place): words for place, words in table.police.items()}
+    return Ladder(
+        name, head.title, head.principle, head.stop_if_minor, head.stop_if_threat, steps, police
+    )
