@@ -20,6 +20,7 @@ from entrenous.respond.nouns import (
     NoticeState,
     TimesDoNotFit,
 )
+from entrenous.respond.watch.records import forget_watching
 
 
 class NoticeEvent(StrEnum):
@@ -128,6 +129,7 @@ def erase_case(name: str, device: Device) -> None:
         if case.age is not AgeAnswer.ADULTS:
             remember_erased(case.name, device)
         forget_chain(case.name, device)
+        forget_watching(case.name, device)
         device.vault.drop(CASES, case.name)
         for item in case.evidence:  # in the transaction: only the record names the sealed files
             device.vault.forget(item.blob)

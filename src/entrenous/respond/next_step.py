@@ -8,6 +8,7 @@ from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import RouteKind
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
+from entrenous.respond.reappearance import returned_steps
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
@@ -32,8 +33,13 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _her_turn(case: Case, now: datetime) -> str:
-    """Return the latest matter for her: a missed deadline, a refusal, a question, a draft."""
-    calls = [*_unanswered_notices(case, now), *_questions(case), *_drafts(case)]
+    """Return the latest matter for her: a missed deadline, a refusal, a question, a return ..."""
+    calls = [
+        *_unanswered_notices(case, now),
+        *_questions(case),
+        *_drafts(case),
+        *returned_steps(case),
+    ]
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 

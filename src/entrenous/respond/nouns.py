@@ -193,6 +193,18 @@ class Representative:
 
 
 @dataclass(frozen=True, slots=True)
+class Reappearance:
+    """The picture was found again at a sighting that had been gone, or where it was removed.
+
+    ``compared`` is false if there was no picture to compare, and only the page answers again.
+    """
+
+    sighting: int
+    at: datetime
+    compared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step taken in a case, in the words shown."""
 
@@ -222,6 +234,7 @@ class Case:
     age: AgeAnswer = AgeAnswer.ADULTS
     representative: Representative | None = None  # None: the person shown acts herself
     stamp_wanted_at: datetime | None = None
+    returned: tuple[Reappearance, ...] = ()
 
 
 class NoSuchCase(NotFound):

@@ -140,11 +140,17 @@ _SILENT_S: Final = 30.0  # httpcore sets no timeout for talking to a proxy
 
 
 class MinimumRate:
-    """A minimum number of bytes per minute, both directions together."""
+    """A minimum number of bytes per ``each_s`` seconds, both directions together."""
 
-    def __init__(self, least_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        least_bytes: int,
+        now_s: Callable[[], float] = time.monotonic,
+        each_s: float = PACE_S,
+    ) -> None:
         self._least = least_bytes
         self._now_s = now_s
+        self._each_s = each_s
         self._moved = 0
         self._since_s = now_s()
 
@@ -156,7 +162,7 @@ class MinimumRate:
 
     def left_s(self) -> float:
         """Return how many seconds the next bytes may take; 0 or less if they are late."""
-        return self._since_s + PACE_S - self._now_s()
+        return self._since_s + self._each_s - self._now_s()
 
 
 _CURRENT_PACE: Final[ContextVar[MinimumRate | None]] = ContextVar("kept", default=None)
@@ -185,24 +191,32 @@ class ProxyRoute:
 
 
 class PacedTransport(httpx.HTTPTransport):
-    """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate."""
+    """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate.
 
-    def __init__(self, context: ssl.SSLContext, route: ProxyRoute | None = None) -> None:
+    ``network`` opens the sockets instead of a :class:`PacedNetwork`.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        route: ProxyRoute | None = None,
+        network: httpcore.NetworkBackend | None = None,
+    ) -> None:
         super().__init__(verify=context, trust_env=False)
         limits: dict[str, Any] = {  # as httpx has them
             "ssl_context": context,
             "max_connections": 100,
             "max_keepalive_connections": 20,
             "keepalive_expiry": 5.0,
+            "network_backend": network or PacedNetwork(route.proxy if route else None),
         }
         if route is None:
-            self._pool = httpcore.ConnectionPool(**limits, network_backend=_PacedNetwork())
+            self._pool = httpcore.ConnectionPool(**limits)
             return
         self._pool = httpcore.SOCKSProxy(
             f"socks5://{route.proxy}",  # httpcore leaves name resolution to it
             proxy_auth=(route.name, route.password),
             **limits,
-            network_backend=_PacedNetwork(route.proxy),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -221,12 +235,18 @@ class PacedTransport(httpx.HTTPTransport):
             _OPENED_STREAMS.reset(before)
 
 
-class _PacedNetwork(httpcore.NetworkBackend):
-    """Sockets to relays, or only to ``proxy``, which then resolves names."""
+class PacedNetwork(httpcore.NetworkBackend):
+    """Sockets to servers, or only to ``proxy``, which then resolves names.
 
-    def __init__(self, proxy: Proxy | None = None) -> None:
+    ``may_reach`` says whether an IP address may be connected to, after names were resolved.
+    """
+
+    def __init__(
+        self, proxy: Proxy | None = None, may_reach: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self._real = httpcore.SyncBackend()
         self._proxy = proxy
+        self._may_reach = may_reach
 
     def connect_tcp(
         self,
@@ -246,7 +266,7 @@ class _PacedNetwork(httpcore.NetworkBackend):
             raise OnionNeedsProxy(host=host)
         last: Exception = httpcore.ConnectError("it has no address")
         try:
-            for address in _resolve(host, port):
+            for address in filter(self._may_reach, _resolve(host, port)):
                 left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
                     return _tracked(

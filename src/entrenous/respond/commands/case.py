@@ -19,6 +19,7 @@ from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
+from entrenous.respond.commands.watch import watch
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
 from entrenous.respond.on_behalf import noted_consent, record_representative
@@ -87,6 +88,7 @@ def join(app: typer.Typer) -> None:
     case.command("add")(add)
     case.command("notice")(notice)
     case.command("platform")(platform)
+    case.command("watch")(watch)
     case.command("close")(close)
     case.command("erase")(erase)
     app.add_typer(case, name="case")

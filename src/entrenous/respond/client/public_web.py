@@ -1,0 +1,226 @@
+"""Pages of the public web over HTTP/1.1: one request at a time, bounded in bytes and time.
+
+Names are resolved here, or by the proxy; an address on this machine or in a private network is
+never connected to, unless it was asked for itself. No cookie is kept, no referrer is sent.
+"""
+
+import ssl
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+from entrenous.base.environment import Proxy, is_loopback
+from entrenous.base.errors import OnionNeedsProxy, ProxySilent
+from entrenous.device.client.connections import (
+    HEADERS,
+    MinimumRate,
+    PacedNetwork,
+    PacedTransport,
+    keeping_rate,
+    no_cookies,
+)
+from entrenous.device.client.http_courier import proxy_route_for
+from entrenous.respond.watch.polite import (
+    NotOnTheWeb,
+    PageSilent,
+    WebAnswer,
+    Wire,
+    is_public,
+    refuse_private,
+)
+
+TIME_MAX_S: Final = 30.0  # for one request and its whole answer
+_CONNECT_S: Final = 10.0
+_HEADER_VALUE_MAX: Final = 8192  # characters
+_PIECE: Final = 64 * 1024
+
+
+@dataclass(slots=True)
+class PublicWeb:
+    """A :class:`entrenous.respond.watch.polite.Web`; ``records``: answers hold their bytes as they
+    went over the line.
+    """
+
+    proxy: Proxy | None = None
+    records: bool = False
+    context: ssl.SSLContext = field(
+        default_factory=lambda: httpx.create_ssl_context(trust_env=False)
+    )
+    time_max_s: float = TIME_MAX_S
+
+    def get(
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+    ) -> WebAnswer:
+        """Get an address; raises PageSilent, NotOnTheWeb."""
+        refuse_private(url, at_home=at_home)
+        with _as_our_errors(), keeping_rate(MinimumRate(sys.maxsize, each_s=self.time_max_s)):
+            address = httpx.URL(url)
+            line = _Line(self._network(address, at_home=at_home))
+            route = proxy_route_for(address, self.proxy)
+            with (
+                PacedTransport(self.context, route, line) as transport,
+                httpx.Client(
+                    transport=transport,
+                    timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_S),
+                    headers=HEADERS,
+                    cookies=no_cookies(),
+                    trust_env=False,
+                    follow_redirects=False,
+                ) as client,
+                client.stream("GET", address, headers=headers, extensions=line.traced()) as answer,
+            ):
+                return self._read(answer, line, bytes_max)
+
+    def _network(self, url: httpx.URL, *, at_home: bool) -> PacedNetwork:
+        """Return sockets that refuse private addresses; a proxy resolves names itself."""
+        if self.proxy is not None and not is_loopback(url.host):
+            return PacedNetwork(self.proxy)
+        return PacedNetwork(None, _loopback_only if at_home and is_loopback(url.host) else _public)
+
+    def _read(self, answer: httpx.Response, line: "_Line", bytes_max: int) -> WebAnswer:
+        stream = answer.extensions.get("network_stream")
+        certificates = _certificates(stream)
+        server = stream.get_extra_info("server_addr") if stream and self.proxy is None else None
+        body = bytearray()
+        for part in answer.iter_raw(_PIECE):
+            body += part
+            if len(body) > bytes_max:
+                break
+        wire = Wire(
+            bytes(line.written), bytes(line.read), certificates, str(server[0]) if server else ""
+        )
+        headers = {
+            name.lower(): value[:_HEADER_VALUE_MAX] for name, value in answer.headers.items()
+        }
+        return WebAnswer(
+            answer.status_code,
+            headers,
+            bytes(body[:bytes_max]),
+            is_cut=len(body) > bytes_max,
+            wire=wire if self.records else None,
+        )
+
+
+def _public(address: str) -> bool:
+    """Raise NotOnTheWeb for a private address, so that no other address of the name is tried."""
+    if not is_public(address):
+        raise NotOnTheWeb
+    return True
+
+
+def _loopback_only(address: str) -> bool:
+    return is_loopback(address.partition("%")[0])
+
+
+@contextmanager
+def _as_our_errors() -> Iterator[None]:
+    """Raise PageSilent for what can go wrong on the way, without any address in its words."""
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        raise NotOnTheWeb from None
+    except httpx.TimeoutException:
+        raise PageSilent(why="it took too long") from None
+    except (OnionNeedsProxy, ProxySilent) as error:
+        why = "the proxy" if isinstance(error, ProxySilent) else "an onion address needs a proxy"
+        raise PageSilent(why=f"{why} did not answer" if why == "the proxy" else why) from None
+    except httpx.HTTPError as error:
+        raise PageSilent(why=_reason(error)) from None
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "its certificate is not valid"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "its answer was not HTTP"
+    return "no connection"
+
+
+def _certificates(stream: Any) -> tuple[bytes, ...]:
+    """Return the certificates that a server showed, DER, its own first; none over plain HTTP."""
+    tls = stream.get_extra_info("ssl_object") if stream is not None else None
+    if tls is None:
+        return ()
+    inner = getattr(tls, "_sslobj", tls)  # public only from Python 3.13 on
+    shown = getattr(inner, "get_unverified_chain", lambda: None)() or ()
+    chain = tuple(_der(one) for one in shown)
+    return chain or (tls.getpeercert(binary_form=True),)
+
+
+def _der(certificate: Any) -> bytes:
+    if isinstance(certificate, bytes):
+        return certificate
+    encoding_der = 2  # _ssl.ENCODING_DER
+    der: bytes = certificate.public_bytes(encoding_der)
+    return der
+
+
+class _Line(httpcore.NetworkBackend):
+    """A network that copies what is sent and received for the last request, decrypted."""
+
+    def __init__(self, real: httpcore.NetworkBackend) -> None:
+        self._real = real
+        self.written = bytearray()
+        self.read = bytearray()
+
+    def traced(self) -> dict[str, Any]:
+        """Return httpx's extensions by which the copy begins with the request, not with a proxy's
+        handshake.
+        """
+
+        def begin(event: str, _: Mapping[str, Any]) -> None:
+            if event == "http11.send_request_headers.started":
+                self.written.clear()
+                self.read.clear()
+
+        return {"trace": begin}
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._real.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _CopiedStream(stream, self)
+
+
+class _CopiedStream(httpcore.NetworkStream):
+    def __init__(self, real: httpcore.NetworkStream, line: _Line) -> None:
+        self._real = real
+        self._line = line
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        came = self._real.read(max_bytes, timeout)
+        self._line.read += came
+        return came
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._line.written += buffer
+        self._real.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._real.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        return _CopiedStream(
+            self._real.start_tls(ssl_context, server_hostname, timeout), self._line
+        )
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._real.get_extra_info(info)

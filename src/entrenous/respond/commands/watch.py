@@ -1,0 +1,136 @@
+"""``entrenous case watch``: watch addresses, and look at those that are due.
+
+Numbers are printed, never addresses: the output may end in the log of a timer.
+"""
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from entrenous.device.commands import opened_device
+from entrenous.device.device import Device
+from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.watch.records import (
+    agree,
+    has_agreed,
+    watch_off,
+    watch_on,
+    watched_in,
+    what_the_site_sees,
+)
+from entrenous.respond.watch.states import Watched, in_words
+from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import Json
+
+
+def watch(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="The case; with --once, all if left out.")
+    ] = None,
+    on: Annotated[
+        list[int] | None,
+        typer.Option(metavar="SIGHTING", help="Watch this sighting, by its number."),
+    ] = None,
+    off: Annotated[
+        list[int] | None, typer.Option(metavar="SIGHTING", help="Stop watching it.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look at what is due, once; for cron and timers.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Watch addresses of a case: gone, still there, moved? Off until you ask for it with --on."""
+    if name is None and (on or off or not once):
+        raise typer.BadParameter("give the name of a case, or --once for all of them")
+    by_proxy = session_of(context).settings.proxy is not None
+    with opened_device(context) as device:
+        if name is not None:
+            refuse_unless_adults(find_case(name, device), device.clock.now().date())
+            _switch(name, on or [], off or [], device, by_proxy=by_proxy, yes=yes)
+        if once:
+            _look(name, context, device, as_json=as_json)
+        elif name is not None:
+            _show(name, watched_in(name, device), as_json=as_json)
+
+
+def _switch(
+    name: str, on: list[int], off: list[int], device: Device, *, by_proxy: bool, yes: bool
+) -> None:
+    if on and not has_agreed(device, by_proxy=by_proxy):
+        for line in what_the_site_sees(by_proxy=by_proxy):
+            hint(line)
+        if not yes:
+            _ask()
+        agree(device, by_proxy=by_proxy)
+    for number in on:
+        watch_on(name, number, device, by_proxy=by_proxy)
+    for number in off:
+        watch_off(name, number, device)
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is no terminal to ask you at: if you agree, say --yes")
+    typer.confirm("Do you agree to that?", abort=True, err=True)
+
+
+def _look(name: str | None, context: typer.Context, device: Device, *, as_json: bool) -> None:
+    from entrenous.device.open_device import for_many_pictures  # noqa: PLC0415 -- loads decoders
+    from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
+    from entrenous.respond.watch.look import look_at_due  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
+
+    proxy = session_of(context).settings.proxy
+    web = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep)
+    looked = []
+    with for_many_pictures(device) as decoding:
+        for one in look_at_due(decoding, web, by_proxy=proxy is not None, name=name):
+            looked.append(one)
+            if not as_json:
+                print_line(_line(one.record))
+                if one.is_back:
+                    print_line(f"  It is there again. See: entrenous case show {one.record.case}")
+    if as_json:
+        shown = [{**_shown(one.record), "back": one.is_back} for one in looked]
+        put_json({"schema": "entrenous/watch/1", "looked": shown})
+    elif not looked:
+        print_line("Nothing is due.")
+
+
+def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
+    if as_json:
+        put_json({"schema": "entrenous/watched/1", "watched": [_shown(one) for one in watched]})
+        return
+    for one in watched:
+        print_line(_line(one))
+    if not watched:
+        print_line(f"Nothing of {name} is watched. To begin: entrenous case watch {name} --on 1")
+    else:
+        print_line(
+            f"Next look: {min(one.due_at for one in watched):%d %B %Y, %H:%M} UTC, or later."
+        )
+        print_line("It needs: entrenous case watch --once")
+
+
+def _line(one: Watched) -> str:
+    return f"{one.case}, sighting {one.sighting}: {in_words(one)}"
+
+
+def _shown(one: Watched) -> dict[str, object]:
+    return {
+        "case": one.case,
+        "sighting": one.sighting,
+        "state": one.state.value,
+        "why": one.why.value,
+        "in_words": in_words(one),
+        "looked_at": None if one.looked_at is None else rfc3339_utc(one.looked_at),
+        "next_at": rfc3339_utc(one.due_at),
+    }

@@ -1,0 +1,77 @@
+"""A picture that came back: when a look counts as that, and the step that it calls for."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from entrenous.respond.nouns import Case, Notice, NoticeState, Reappearance
+from entrenous.respond.watch.states import Look, Watched, WatchEvent, Why
+
+
+def reappearance(case: Case, before: Watched, look: Look, now: datetime) -> Reappearance | None:
+    """Return what a look found again, or None; each return is told once.
+
+    A page that answers again counts if it had been gone. A picture that was compared counts also
+    where a notice had it removed.
+    """
+    compared = look.why in {Why.PICTURE, Why.PICTURE_ELSEWHERE}
+    if not compared and look.event is not WatchEvent.SEEN:
+        return None
+    ends = [before.gone_at, *(_removals(case, before.sighting) if compared else ())]
+    known = [end for end in ends if end is not None]
+    if not known or _was_told(case, before.sighting, max(known)):
+        return None
+    return Reappearance(before.sighting, now, compared)
+
+
+def _removals(case: Case, sighting: int) -> Iterator[datetime]:
+    for notice in case.notices:
+        if notice.removed_at is not None and _names(notice, sighting):
+            yield notice.removed_at
+
+
+def _was_told(case: Case, sighting: int, since: datetime) -> bool:
+    return any(one.sighting == sighting and one.at >= since for one in case.returned)
+
+
+def _names(notice: Notice, sighting: int) -> bool:
+    return sighting in {seen.number for seen in notice.told}
+
+
+def returned_steps(case: Case) -> Iterator[tuple[datetime, str]]:
+    """Yield a step for each sighting where it came back and nobody was asked again since."""
+    newest = {one.sighting: one for one in case.returned}
+    for one in newest.values():
+        if not _was_asked_again(case, one):
+            yield one.at, _in_words(case, one)
+
+
+def _was_asked_again(case: Case, one: Reappearance) -> bool:
+    return any(
+        notice.drafted_at >= one.at
+        and notice.state is not NoticeState.WITHDRAWN
+        and _names(notice, one.sighting)
+        for notice in case.notices
+    )
+
+
+def _in_words(case: Case, one: Reappearance) -> str:
+    day = f"{one.at:%d %B %Y}"
+    first = (
+        f"The picture is back at sighting {one.sighting}: it was found there on {day}."
+        if one.compared
+        else f"The page of sighting {one.sighting} answers again since {day}: look whether the "
+        "picture is back."
+    )
+    route = _last_route(case, one.sighting)
+    if route is None:
+        return f"{first} To ask for its removal, choose a route: entrenous law routes {case.name}"
+    again = f"entrenous case notice {case.name} --route {route} --sighting {one.sighting}"
+    return f"{first} Ask again, along the route that you used: {again}"
+
+
+def _last_route(case: Case, sighting: int) -> str | None:
+    """Return the route of the newest notice about a sighting, a removed one before the others."""
+    about = [notice for notice in case.notices if _names(notice, sighting)]
+    removed = [notice for notice in about if notice.removed_at is not None]
+    last = (removed or about)[-1:]
+    return last[0].route.id if last else None

@@ -1,0 +1,1 @@
+"""Watching given addresses: politely, compared by fingerprint, and nothing kept of what came."""

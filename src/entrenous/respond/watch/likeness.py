@@ -1,0 +1,122 @@
+"""The fingerprints of a case's pictures, and whether a picture found on the web matches one.
+
+Fingerprints are made once for each item and stored in the vault; a found picture is decoded in a
+sandbox, compared, and dropped.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS
+from entrenous.base.picture import NotAPicture, Picture
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import load_record, store_record
+from entrenous.fingerprint.borders import without_borders
+from entrenous.fingerprint.nouns import Fingerprint
+from entrenous.fingerprint.pdq import UPRIGHT, Pixels, pixel_orientations, pixels_on_white
+from entrenous.fingerprint.picture_record import read_picture_record
+from entrenous.media.file_kind import kind_of
+from entrenous.respond.evidence import read_evidence
+from entrenous.respond.nouns import Case
+from entrenous.respond.watch.records import LOOKS
+
+PURPOSE: Final = "to compare it with watched pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """PDQ hashes of a case's pictures (32 bytes each); ``items`` are those that were hashed."""
+
+    hashes: tuple[bytes, ...] = ()
+    items: tuple[int, ...] = ()
+
+
+def looks_of(case: Case, device: Device) -> Looks:
+    """Return the fingerprints of the trace's pictures and of every picture kept in a case.
+
+    Reading an item for the first time is noted in the chain of custody. Items that are no picture,
+    or have too little detail to be told from others, have none.
+    """
+    known = load_record(Looks, LOOKS, case.name, device.vault) or Looks()
+    hashes = dict.fromkeys((*known.hashes, *_traced(case, device)))
+    fresh = [item.number for item in case.evidence if item.number not in known.items]
+    for number in fresh:
+        hashes |= dict.fromkeys(_item_hashes(case, number, device))
+    looks = Looks(tuple(hashes), (*known.items, *fresh))
+    if looks != known:
+        store_record(looks, LOOKS, case.name, device.vault)
+    return looks
+
+
+def _traced(case: Case, device: Device) -> Iterator[bytes]:
+    """Yield the hashes of the pictures in the message that the trace found."""
+    if case.trace is None or case.trace.message is None:
+        return
+    try:
+        message = device.ledger.find(case.trace.message)
+    except EntrenousError:
+        return  # it was sent from another device, or forgotten
+    for place in range(len(message.pictures)):
+        stored = device.ledger.look(message.id, place)
+        record = None if stored is None else read_picture_record(stored)
+        if record is not None and any(record.bits):
+            yield record.bits
+
+
+def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
+    item = next(one for one in case.evidence if one.number == number)
+    if not is_picture(device.vault.kept(item.blob)):
+        return
+    data = read_evidence(case.name, number, PURPOSE, device)
+    try:
+        picture = device.read_picture(data)
+    except EntrenousError:
+        return
+    for turned in _views(picture):
+        if turned[UPRIGHT].quality >= PDQ_QUALITY_MIN:
+            yield turned[UPRIGHT].bits
+
+
+def is_picture(untrusted_data: bytes) -> bool:
+    """Return whether the first bytes are those of a picture format that is read here."""
+    try:
+        kind_of(untrusted_data)
+    except NotAPicture:
+        return False
+    return True
+
+
+def matches(untrusted_data: bytes, looks: Looks, read: Callable[[bytes], Picture]) -> bool:
+    """Return whether these bytes are a picture that looks like one of the case, in any orientation.
+
+    ``read`` decodes in a sandbox. Bytes that are no whole picture match nothing.
+    """
+    if not looks.hashes or not is_picture(untrusted_data):
+        return False
+    try:
+        picture = read(untrusted_data)
+    except EntrenousError:
+        return False
+    return any(_near(view, looks) for turned in _views(picture) for view in turned.values())
+
+
+Turned = dict[str, Fingerprint]
+
+
+def _views(picture: Picture) -> Iterator[Turned]:
+    """Yield the eight orientations of a picture, then of what is inside each plain frame."""
+    pixels: Pixels = pixels_on_white(picture)
+    yield dict(pixel_orientations(pixels, picture.shrunk_from, picture.shrunk_by))
+    for inner in without_borders(pixels):
+        yield dict(pixel_orientations(inner))
+
+
+def _near(view: Fingerprint, looks: Looks) -> bool:
+    if view.quality < PDQ_QUALITY_MIN:
+        return False
+    bits = int.from_bytes(view.bits, "big")
+    return any(
+        (bits ^ int.from_bytes(known, "big")).bit_count() <= PDQ_RADIUS for known in looks.hashes
+    )

@@ -1,0 +1,291 @@
+"""Ask the web politely: what a site asks of programs, pauses for each host, redirects by hand.
+
+A redirect from the public web never leads to this machine or to a private network.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from entrenous.base.environment import is_loopback
+from entrenous.base.errors import Refused, Unreachable
+from entrenous.respond.watch.robots import (
+    EVERYTHING_ALLOWED,
+    NOTHING_ALLOWED,
+    ROBOTS_BYTES,
+    ROBOTS_PATH,
+    Robots,
+    read_robots,
+)
+from entrenous.wire.text import is_on_this_machine
+
+
+class PageSilent(Unreachable):
+    """The site did not answer: {why}. Nothing was stored. The address may be wrong, or the site may
+    be down or block programs; try again later.
+    """
+
+
+class AsksNotTo(Refused):
+    """The site asks not to be looked at by programs (robots.txt), so this one did not look. Open
+    the page in your browser instead.
+    """
+
+
+class NotOnTheWeb(Refused):
+    """This address is no page on the public web, or leads to one that is not, such as a device in
+    your own network, so it was not asked for. Check the address.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What went over the line for one request: both messages byte for byte, the server's
+    certificates (DER, its own first) if it was encrypted, and its IP address if known.
+    """
+
+    request: bytes
+    response: bytes
+    certificates: tuple[bytes, ...] = ()
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswer:
+    """One HTTP response. Header names are in lower case; ``is_cut``: the body had more bytes than
+    asked for.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_cut: bool = False
+    wire: Wire | None = None
+
+    @property
+    def content_type(self) -> str:
+        """The media type, in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the body is compressed, although that was not asked for."""
+        return self.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+
+class Web(Protocol):
+    """One request, without following redirects."""
+
+    def get(
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+    ) -> WebAnswer:
+        """Get an address; ``at_home``: it may be on this machine.
+
+        Raises:
+            PageSilent: there was no answer, or none in time.
+            NotOnTheWeb: the address is on this machine or in a private network.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer, the address that it came from, and all answers on the way to it with theirs."""
+
+    answer: WebAnswer
+    url: str
+    way: tuple[tuple[str, WebAnswer], ...] = ()
+
+
+REDIRECTS_MAX: Final = 5
+HOST_PAUSE_S: Final = 2.0  # between two requests to one host
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_UNAVAILABLE: Final = range(400, 500)
+_BUSY: Final = 429
+_SEEN_MAX: Final = 4096  # characters of an address
+
+
+@dataclass(slots=True)
+class PoliteWeb:
+    """Requests with a pause for each host and redirects; for one run, which remembers robots.txt.
+
+    ``heeds_robots`` is false for a page that the person asks for once, by herself, as with a
+    browser: robots.txt is about programs that look by themselves (RFC 9309 section 1).
+    """
+
+    web: Web
+    now_s: Callable[[], float]
+    sleep_s: Callable[[float], None]
+    heeds_robots: bool = True
+    _robots: dict[str, Robots | PageSilent] = field(default_factory=dict)
+    _asked_s: dict[str, float] = field(default_factory=dict)
+
+    def fetch(
+        self,
+        url: str,
+        bytes_max: int,
+        headers: Mapping[str, str] | None = None,
+        *,
+        at_home: bool = False,
+    ) -> Fetched:
+        """Get an address, following up to five redirects.
+
+        ``at_home``: the person gave an address on this machine, so others on it may be asked.
+        ``headers`` are sent to the site of ``url`` alone.
+
+        Raises:
+            PageSilent: no answer, or too many redirects.
+            AsksNotTo: robots.txt forbids it.
+            NotOnTheWeb: the address, or one that it leads to.
+        """
+        way: list[tuple[str, WebAnswer]] = []
+        here = web_address(url)
+        while True:
+            if self.heeds_robots and not self._rules(here, at_home=at_home).allow(here):
+                raise AsksNotTo
+            sent = headers if headers and _site(here) == _site(url) else {}
+            answer = self._get(here, sent, bytes_max, at_home=at_home)
+            onward = _onward(answer, here)
+            if not onward:
+                return Fetched(answer, here, tuple(way))
+            way.append((here, answer))
+            if len(way) > REDIRECTS_MAX:
+                raise PageSilent(why="it led from one address to the next without an end")
+            here = web_address(onward)
+
+    def _get(
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+    ) -> WebAnswer:
+        host = urlsplit(url).netloc
+        rest_s = self._asked_s.get(host, -HOST_PAUSE_S) + HOST_PAUSE_S - self.now_s()
+        if rest_s > 0:
+            self.sleep_s(rest_s)
+        try:
+            return self.web.get(url, headers, bytes_max, at_home=at_home)
+        finally:
+            self._asked_s[host] = self.now_s()
+
+    def _rules(self, url: str, *, at_home: bool) -> Robots:
+        """Return a site's rules, asked for once (RFC 9309 section 2.3); raises PageSilent."""
+        site = _site(url)
+        if site not in self._robots:
+            self._robots[site] = self._read_rules(site + ROBOTS_PATH, at_home=at_home)
+        known = self._robots[site]
+        if isinstance(known, PageSilent):
+            raise known
+        return known
+
+    def _read_rules(self, url: str, *, at_home: bool) -> Robots | PageSilent:
+        here = url
+        try:
+            for _ in range(REDIRECTS_MAX + 1):
+                answer = self._get(here, {}, ROBOTS_BYTES, at_home=at_home)
+                onward = _onward(answer, here)
+                if not onward:
+                    return _rules_in(answer)
+                here = web_address(onward)
+        except PageSilent as silent:
+            return silent
+        except NotOnTheWeb:
+            pass  # more redirects than five, or to nowhere: no rules (RFC 9309 section 2.3.1.2)
+        return EVERYTHING_ALLOWED
+
+
+def _rules_in(answer: WebAnswer) -> Robots | PageSilent:
+    if answer.status in _UNAVAILABLE and answer.status != _BUSY:
+        return EVERYTHING_ALLOWED
+    if answer.status >= 500 or answer.status == _BUSY:
+        return PageSilent(why="it did not show its rules for programs")
+    return NOTHING_ALLOWED if answer.is_encoded else read_robots(answer.body)
+
+
+def _onward(answer: WebAnswer, url: str) -> str:
+    """Return the address that a redirect leads to, or ""."""
+    target = answer.headers.get("location", "")
+    if answer.status not in _REDIRECTS or not target:
+        return ""
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise NotOnTheWeb from None
+
+
+def web_address(url: str) -> str:
+    """Return an address as it is asked for: without user name, password and fragment.
+
+    Raises NotOnTheWeb unless it is http or https with a host.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise NotOnTheWeb from None
+    fine = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= _SEEN_MAX
+    if not fine or not url.isprintable():
+        raise NotOnTheWeb
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
+
+
+def refuse_private(url: str, *, at_home: bool) -> None:
+    """Raise NotOnTheWeb if an address names this machine or a private network; names are not
+    resolved. ``at_home``: this machine may be asked.
+    """
+    host = _host(url)
+    if at_home and is_loopback(host):
+        return
+    if is_on_this_machine(url) or _is_private_number(host):
+        raise NotOnTheWeb
+
+
+def _is_private_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not is_public(host)
+
+
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the end
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address is on the public internet, also if it holds an IPv4 address."""
+    number = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(number, ipaddress.IPv6Address):
+        inner = number.ipv4_mapped or number.sixtofour
+        if number in _NAT64:
+            inner = ipaddress.IPv4Address(number.packed[-4:])
+        if inner is not None:
+            return is_public(str(inner))
+        if number.teredo is not None:
+            return False
+    return number.is_global and not number.is_multicast
+
+
+def is_at_home(url: str) -> bool:
+    """Return whether an address is on this machine."""
+    return is_loopback(_host(url))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def same_page(one: str, other: str) -> bool:
+    """Return whether two addresses differ only in http/https, "www." and a slash at the end."""
+
+    def plain(url: str) -> tuple[str, str, str]:
+        parts = urlsplit(web_address(url))
+        return parts.netloc.lower().removeprefix("www."), parts.path.rstrip("/"), parts.query
+
+    return plain(one) == plain(other)

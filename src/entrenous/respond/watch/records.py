@@ -1,0 +1,217 @@
+"""What watching stores in the vault, beside the case files, so that looking adds nothing to them.
+
+Two tables: a record for each watched sighting, and an index by due time, which finds what is due
+without reading any record. Others hold the person's agreement, and when a host may be asked
+again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from entrenous.base.errors import Refused
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import load_record, store_record, unpack
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.nouns import Case, NothingThere, Reach, Sighting
+from entrenous.respond.watch.states import Watched
+
+
+class NotAgreed(Refused):
+    """Watching is off until you agree to what the watched site sees, so nothing was asked.
+    Read it first: entrenous case watch {name} --on {number}
+    """
+
+
+class NotWatchable(Refused):
+    """Sighting {number} of case {name} is a chat, which cannot be watched from here. Only web
+    addresses can.
+    """
+
+
+WATCHED: Final = "watched"  # case name / sighting in ten digits -> Watched
+DUE: Final = "watch-due"  # time, case name and sighting -> empty
+LOOKS: Final = "watch-look"  # case name -> Looks
+HOSTS: Final = "watch-host"  # host -> HostRest
+AGREEMENTS: Final = "watch-agreed"  # "watch" -> Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """When the person agreed to what watched sites see, and whether a proxy hid her address."""
+
+    at: datetime
+    by_proxy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostRest:
+    """Until when a host is left alone, because it asked for that or did not answer."""
+
+    until: datetime
+
+
+_SEEN: Final = (
+    "Looking at a page is a request to its site, as when you open it in a browser. The site, and "
+    "other sites that its pictures come from, see:"
+)
+_KEPT: Final = (
+    "They can keep that for as long as they like. If somebody you fear runs the site, they can see "
+    "it too."
+)
+
+
+def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
+    """Say what a request from here shows, before the first one is made."""
+    address = (
+        "an IP address: that of the way out of your proxy, not yours"
+        if by_proxy
+        else "your IP address, which can show roughly where you are (if a proxy is set in "
+        "ENTRENOUS_PROXY, the proxy's instead)"
+    )
+    return (
+        _SEEN,
+        "- that this address was opened, and when;",
+        f"- {address};",
+        '- that the program is called "Entrenous".',
+        _KEPT,
+        "Nothing about you or your case is sent: no name, no picture, no fingerprint.",
+    )
+
+
+def agree(device: Device, *, by_proxy: bool) -> None:
+    """Store that the person has read :func:`what_the_site_sees` and agreed."""
+    store_record(Agreement(device.clock.now(), by_proxy), AGREEMENTS, "watch", device.vault)
+
+
+def has_agreed(device: Device, *, by_proxy: bool) -> bool:
+    """Return whether she agreed to what sites see now: with a proxy then and none now, she did
+    not.
+    """
+    known = load_record(Agreement, AGREEMENTS, "watch", device.vault)
+    return known is not None and (by_proxy or not known.by_proxy)
+
+
+def watch_on(name: str, number: int, device: Device, *, by_proxy: bool) -> Watched:
+    """Begin to watch a sighting; the first look is due at once. Watched already: nothing changes.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotWatchable.
+        NotAgreed: she has not agreed to what the site sees.
+    """
+    with device.vault.together():
+        case = find_open_case(name, device)
+        seen = find_sighting(case, number)
+        if seen.reach is not Reach.PUBLIC or not host_of(seen.where):
+            raise NotWatchable(name=case.name, number=number)
+        if not has_agreed(device, by_proxy=by_proxy):
+            raise NotAgreed(name=case.name, number=number)
+        known = load_watched(name, number, device)
+        if known is not None:
+            return known
+        now = device.clock.now()
+        return save_watched(Watched(case.name, number, since=now, due_at=now), device)
+
+
+def watch_off(name: str, number: int, device: Device) -> None:
+    """Stop watching a sighting, and forget what was seen; one that is not watched is no error.
+
+    Raises NoSuchCase, NothingThere.
+    """
+    with device.vault.together():
+        known = load_watched(name, number, device)
+        if known is not None:
+            _drop(known, device)
+
+
+def find_sighting(case: Case, number: int) -> Sighting:
+    """Return one sighting; raises NothingThere."""
+    for seen in case.sightings:
+        if seen.number == number:
+            return seen
+    raise NothingThere(name=case.name, what="sighting", number=number)
+
+
+def host_of(url: str) -> str:
+    """Return the host and port of a web address, or ""."""
+    try:
+        parts = urlsplit(url)
+        return parts.netloc.rpartition("@")[2].lower() if parts.scheme in {"http", "https"} else ""
+    except ValueError:
+        return ""
+
+
+def load_watched(name: str, number: int, device: Device) -> Watched | None:
+    return load_record(Watched, WATCHED, _key(name, number), device.vault)
+
+
+def save_watched(record: Watched, device: Device) -> Watched:
+    """Store a record and move its entry in the index."""
+    with device.vault.together():
+        before = load_watched(record.case, record.sighting, device)
+        if before is not None:
+            device.vault.drop(DUE, _due_key(before))
+        store_record(record, WATCHED, _key(record.case, record.sighting), device.vault)
+        device.vault.put(DUE, _due_key(record), b"")
+    return record
+
+
+def watched_in(name: str, device: Device) -> tuple[Watched, ...]:
+    """Return the watched sightings of a case, by number."""
+    keys = device.vault.keys(WATCHED, f"{name}/")
+    found = (device.vault.get(WATCHED, key) for key in keys)
+    return tuple(unpack(Watched, record) for record in found if record is not None)
+
+
+def due(now: datetime, device: Device, name: str | None = None) -> Iterator[Watched]:
+    """Yield the watched sightings that are due, the longest due first; of one case if named."""
+    end = _time_key(now)
+    for key in device.vault.keys(DUE):
+        at, case, number = key.split("/")
+        if at > end:
+            return
+        if name is None or case == name:
+            record = load_watched(case, int(number), device)
+            if record is not None:
+                yield record
+
+
+def forget_watching(name: str, device: Device) -> None:
+    """Delete everything that watching stored about a case."""
+    with device.vault.together():
+        for record in watched_in(name, device):
+            _drop(record, device)
+        device.vault.drop(LOOKS, name)
+
+
+def rest_of_host(host: str, device: Device) -> datetime | None:
+    """Return until when a host is left alone, or None."""
+    known = load_record(HostRest, HOSTS, host, device.vault)
+    return None if known is None else known.until
+
+
+def let_host_rest(host: str, until: datetime | None, device: Device) -> None:
+    """Store until when a host is left alone; None: it answered."""
+    if until is None:
+        device.vault.drop(HOSTS, host)
+    else:
+        store_record(HostRest(until), HOSTS, host, device.vault)
+
+
+def _drop(record: Watched, device: Device) -> None:
+    device.vault.drop(DUE, _due_key(record))
+    device.vault.drop(WATCHED, _key(record.case, record.sighting))
+
+
+def _key(name: str, number: int) -> str:
+    return f"{name}/{number:010d}"
+
+
+def _due_key(record: Watched) -> str:
+    return f"{_time_key(record.due_at)}/{_key(record.case, record.sighting)}"
+
+
+def _time_key(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S}"

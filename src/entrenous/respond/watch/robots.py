@@ -1,0 +1,124 @@
+"""What a site asks of programs: robots.txt (RFC 9309)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+#: The name that a site may address this program by; the User-Agent header says it too.
+PRODUCT: Final = "entrenous"
+ROBOTS_BYTES: Final = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
+ROBOTS_PATH: Final = "/robots.txt"
+_RULES_MAX: Final = 4096
+_PATTERN_MAX: Final = 1024  # characters; a longer one forbids everything that begins like it
+_LINE: Final = re.compile(r"\s*([A-Za-z-]+)\s*:\s*([^#]*)")
+_TOKEN: Final = re.compile(r"[A-Za-z_-]+")
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a group: a path pattern, and whether it is allowed."""
+
+    pattern: str
+    allows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Robots:
+    """The rules of a site that apply to this program."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def allow(self, url: str) -> bool:
+        """Return whether the site lets this program look at an address.
+
+        The longest matching pattern decides; of two equally long ones, the one that allows (RFC
+        9309 section 2.2.2).
+        """
+        parts = urlsplit(url)
+        path = _normal(parts.path or "/") + (f"?{_normal(parts.query)}" if parts.query else "")
+        if path == ROBOTS_PATH:
+            return True
+        fits = [rule for rule in self.rules if _matches(rule.pattern, path)]
+        return max(fits, key=_rank).allows if fits else True
+
+
+EVERYTHING_ALLOWED: Final = Robots()
+NOTHING_ALLOWED: Final = Robots((Rule("/", allows=False),))
+
+
+def _rank(rule: Rule) -> tuple[int, bool]:
+    return len(rule.pattern.encode()), rule.allows
+
+
+def read_robots(untrusted_data: bytes) -> Robots:
+    """Read the rules for this program, or else those for every program; never raises.
+
+    Groups that name the same program are one group. Lines that cannot be read are passed over.
+    """
+    text = untrusted_data[:ROBOTS_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+    named: dict[str, list[Rule]] = {}
+    group: list[str] = []
+    in_rules = False
+    for key, value in _lines(text):
+        if key == "user-agent":
+            if in_rules:
+                group, in_rules = [], False
+            group.append(_product(value))
+            named.setdefault(group[-1], [])
+        elif key in {"allow", "disallow"}:
+            in_rules = True
+            for name in set(group) & {PRODUCT, "*"}:
+                if value and len(named[name]) < _RULES_MAX:
+                    named[name].append(_rule(value, allows=key == "allow"))
+    return Robots(tuple(named.get(PRODUCT, named.get("*", ()))))
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in re.split(r"\r\n|\r|\n", text):
+        found = _LINE.match(line)
+        if found:
+            yield found[1].lower(), found[2].strip()
+
+
+def _product(value: str) -> str:
+    """Return the product token of a User-Agent line in lower case; "*" stands for every program."""
+    token = _TOKEN.match(value)
+    return token[0].lower() if token else value[:1]
+
+
+def _rule(value: str, *, allows: bool) -> Rule:
+    return Rule(_normal(re.sub(r"\*+", "*", value))[:_PATTERN_MAX], allows)
+
+
+def _normal(path: str) -> str:
+    """Write a path so that equal ones are equal: escapes of plain characters undone, others upper
+    case, and what is not ASCII escaped (RFC 9309 section 2.2.2).
+    """
+    plain = _ESCAPE.sub(_unescaped, path)
+    return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in plain)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    char = chr(int(found[1], 16))
+    kept = not char.isascii() or not (char.isalnum() or char in "-._~")
+    return found[0].upper() if kept else char
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """Match with "*" for anything and "$" at the end for the end; in linear time for each "*"."""
+    to_end = pattern.endswith("$")
+    first, *parts = pattern.removesuffix("$").split("*")
+    if not path.startswith(first):
+        return False
+    if to_end and not parts:
+        return path == first
+    at, last = len(first), parts.pop() if to_end else ""
+    for part in parts:
+        found = path.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return path.endswith(last) and at <= len(path) - len(last)

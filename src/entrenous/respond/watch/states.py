@@ -1,0 +1,244 @@
+"""The states of a watched sighting as one table, and when it is looked at next (docs/spec/case.md,
+section 7).
+
+Pure: times and random numbers are passed in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.identifiers import CaseName
+
+
+class WatchState(StrEnum):
+    """What is known about an address."""
+
+    UNKNOWN = "unknown"
+    THERE = "still there"
+    GONE = "gone"
+    MOVED = "moved"
+    UNREACHABLE = "unreachable"
+
+
+class WatchEvent(StrEnum):
+    """What one look came to."""
+
+    SEEN = "seen"
+    NOT_FOUND = "not found"
+    ELSEWHERE = "leads elsewhere"
+    UNCLEAR = "unclear"
+    BUSY = "asked to wait"
+    SILENT = "no answer"
+
+
+_EVENTS: Final = tuple(WatchEvent)
+
+
+def _row(state: WatchState, after: str) -> dict[tuple[WatchState, WatchEvent], WatchState]:
+    names = zip(_EVENTS, after.split(), strict=True)
+    return {(state, event): WatchState[name] for event, name in names}
+
+
+#: The columns are the events in the order of WatchEvent.
+WATCH_TABLE: Final[Mapping[tuple[WatchState, WatchEvent], WatchState]] = {
+    **_row(WatchState.UNKNOWN, "THERE GONE MOVED UNKNOWN UNKNOWN UNREACHABLE"),
+    **_row(WatchState.THERE, "THERE GONE MOVED UNKNOWN THERE UNREACHABLE"),
+    **_row(WatchState.GONE, "THERE GONE MOVED UNKNOWN GONE UNREACHABLE"),
+    **_row(WatchState.MOVED, "THERE GONE MOVED UNKNOWN MOVED UNREACHABLE"),
+    **_row(WatchState.UNREACHABLE, "THERE GONE MOVED UNKNOWN UNREACHABLE UNREACHABLE"),
+}
+
+
+class Why(StrEnum):
+    """The reason for a look's event; :data:`SENTENCES` says it in words."""
+
+    NOT_YET = "not-yet"
+    PICTURE = "picture"
+    ANSWERS = "answers"
+    NOT_FOUND = "not-found"
+    WITHHELD = "withheld"
+    ELSEWHERE = "elsewhere"
+    PICTURE_ELSEWHERE = "picture-elsewhere"
+    NO_PICTURE = "no-picture"
+    SIGN_IN = "sign-in"
+    ROBOTS = "robots"
+    NOT_PUBLIC = "not-public"
+    ODD = "odd"
+    BUSY = "busy"
+    SILENT = "silent"
+
+
+SENTENCES: Final[Mapping[Why, str]] = {
+    Why.NOT_YET: "nobody has looked yet",
+    Why.PICTURE: "the picture was found there",
+    Why.ANSWERS: "the page answers; the case has no picture to compare it with",
+    Why.NOT_FOUND: "the site says that there is no such page",
+    Why.WITHHELD: "the site says that it withholds the page for legal reasons",
+    Why.ELSEWHERE: "the address leads to another page, and the picture was not found there",
+    Why.PICTURE_ELSEWHERE: "the address leads to another page, and the picture was found there",
+    Why.NO_PICTURE: "the page answers, but the picture was not found on it; look yourself, because "
+    "a page may show programs less than people",
+    Why.SIGN_IN: "the site shows this page only to people who are signed in, or not to programs",
+    Why.ROBOTS: "the site asks not to be looked at by programs",
+    Why.NOT_PUBLIC: "the address leads to a place that is not on the public web",
+    Why.ODD: "the answer cannot be read by this program",
+    Why.BUSY: "the site asked to be left alone for a while",
+    Why.SILENT: "the site did not answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A sighting that is watched: what the last look said, and when the next one is due.
+
+    ``etag``, ``last_modified`` and ``picture_url`` are sent or asked again at the next look.
+    ``failures`` counts the looks without an answer since the last one with an answer. ``gone_at``
+    is when it was first found gone; it is cleared when it is found again.
+    """
+
+    case: CaseName
+    sighting: int
+    since: datetime
+    due_at: datetime
+    state: WatchState = WatchState.UNKNOWN
+    why: Why = Why.NOT_YET
+    looked_at: datetime | None = None
+    failures: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    picture_url: str = ""
+    gone_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The outcome of one look. ``wait`` is how long the site asked to be left alone, if it did."""
+
+    event: WatchEvent
+    why: Why
+    etag: str = ""
+    last_modified: str = ""
+    picture_url: str = ""
+    wait: timedelta | None = None
+
+
+EVERY: Final = timedelta(days=1)
+SELDOM: Final = timedelta(days=7)
+SELDOM_AFTER: Final = timedelta(days=14)  # a page that has been gone for so long
+FIRST_WAIT: Final = timedelta(hours=1)  # doubled after each look without an answer
+LONGEST_WAIT: Final = timedelta(days=30)  # whatever a site asks for
+_SPREAD: Final = 8  # up to an eighth is added at random, so that looks come at no fixed hour
+_RANDOM_BYTES: Final = 2
+_FAILURES_MAX: Final = 20
+_ASKED_NOT_TO: Final = frozenset({Why.ROBOTS, Why.NOT_PUBLIC})
+
+
+def after_look(before: Watched, look: Look, now: datetime, random: bytes) -> Watched:
+    """Return the record after a look at ``now``; ``random`` are 2 random bytes."""
+    event = look.event
+    failed = event in {WatchEvent.BUSY, WatchEvent.SILENT}  # nothing was learnt about the page
+    failures = min(before.failures + 1, _FAILURES_MAX) if failed else 0
+    return Watched(
+        case=before.case,
+        sighting=before.sighting,
+        since=before.since,
+        due_at=now + _spread(_interval(before, look, failures, now), random),
+        state=WATCH_TABLE[before.state, event],
+        why=look.why,
+        looked_at=now,
+        failures=failures,
+        etag=before.etag if failed else look.etag,
+        last_modified=before.last_modified if failed else look.last_modified,
+        picture_url=before.picture_url if failed else look.picture_url,
+        gone_at=_gone_at(before, event, now),
+    )
+
+
+def _gone_at(before: Watched, event: WatchEvent, now: datetime) -> datetime | None:
+    if event is WatchEvent.SEEN:
+        return None
+    return before.gone_at or (now if event is WatchEvent.NOT_FOUND else None)
+
+
+def _interval(before: Watched, look: Look, failures: int, now: datetime) -> timedelta:
+    if failures:
+        doubled = min(FIRST_WAIT * int(2 ** (failures - 1)), SELDOM)
+        return max(doubled, min(look.wait or doubled, LONGEST_WAIT))
+    if look.why in _ASKED_NOT_TO:
+        return SELDOM
+    gone_long = before.gone_at is not None and now - before.gone_at >= SELDOM_AFTER
+    return SELDOM if gone_long and look.event is WatchEvent.NOT_FOUND else EVERY
+
+
+def _spread(interval: timedelta, random: bytes) -> timedelta:
+    share = int.from_bytes(random[:_RANDOM_BYTES], "big") / 256**_RANDOM_BYTES
+    return interval + interval * share / _SPREAD
+
+
+def retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
+    """Return how long a Retry-After header asks to wait (RFC 9110, section 10.2.3), at most 30
+    days; None if it cannot be read.
+    """
+    text = untrusted_value.strip()
+    if text.isascii() and text.isdecimal():
+        return min(timedelta(seconds=min(int(text[:10]), 10**9)), LONGEST_WAIT)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return min(max(until - now, timedelta(0)), LONGEST_WAIT)
+
+
+_GONE: Final = frozenset({404, 410})
+_LEGAL: Final = 451
+_SIGN_IN: Final = frozenset({401, 402, 403, 407})
+_BUSY: Final = frozenset({429, 503})
+_OK: Final = frozenset({200, 203})
+
+
+def meaning_of_status(status: int) -> tuple[WatchEvent, Why] | None:
+    """Return what an HTTP status says by itself (RFC 9110, section 15; RFC 7725); None if the
+    content decides. 304, "not modified", is for the caller, who knows what it asked.
+    """
+    if status in _OK:
+        return None
+    if status in _GONE:
+        return WatchEvent.NOT_FOUND, Why.NOT_FOUND
+    if status == _LEGAL:
+        return WatchEvent.NOT_FOUND, Why.WITHHELD
+    if status in _SIGN_IN:
+        return WatchEvent.UNCLEAR, Why.SIGN_IN
+    if status in _BUSY:
+        return WatchEvent.BUSY, Why.BUSY
+    return (WatchEvent.SILENT, Why.SILENT) if status >= 500 else (WatchEvent.UNCLEAR, Why.ODD)
+
+
+def meaning_of_content(
+    *, found: bool | None, readable: bool, moved: bool
+) -> tuple[WatchEvent, Why]:
+    """Return what a page that came says.
+
+    Args:
+        found: whether the picture is on it; None if there is no picture to compare with.
+        readable: whether it is a page or a picture.
+        moved: it came from another address than the sighting's.
+    """
+    if moved:
+        return WatchEvent.ELSEWHERE, Why.PICTURE_ELSEWHERE if found else Why.ELSEWHERE
+    if not readable:
+        return WatchEvent.UNCLEAR, Why.ODD
+    if found is None:
+        return WatchEvent.SEEN, Why.ANSWERS
+    return (WatchEvent.SEEN, Why.PICTURE) if found else (WatchEvent.UNCLEAR, Why.NO_PICTURE)
+
+
+def in_words(record: Watched) -> str:
+    """Say what is known about a watched sighting, and why; never its address."""
+    when = "" if record.looked_at is None else f" ({record.looked_at:%d %B %Y, %H:%M} UTC)"
+    return f"{record.state}: {SENTENCES[record.why]}{when}"

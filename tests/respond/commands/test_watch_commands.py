@@ -1,0 +1,115 @@
+"""``case watch``: asks first, prints numbers only, and leaves no trace of what it looked at."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+from tests.respond.watch.site import Site, photo, picture, reply, running
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+Ask = Callable[..., Any]
+SECRET = "a-path-that-nobody-may-read"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running() as served:
+        served.pages |= {
+            f"/{SECRET}": reply(f'<img src="/{SECRET}.jpg">{SECRET}'),
+            f"/{SECRET}.jpg": picture(),
+        }
+        yield served
+
+
+@pytest.fixture
+def case(ask: Ask, site: Site, tmp_path: Path) -> str:
+    """A case with a picture and one sighting."""
+    name: str = ask("case", "open", "--adults")["case"]
+    file = tmp_path / "picture.jpg"
+    file.write_bytes(photo())
+    ask("case", "add", name, str(file), "--url", f"{site.url}/{SECRET}")
+    return name
+
+
+def test_first_use_says_what_the_site_sees_and_asks(
+    case: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["case", "watch", case, "--on", "1"], {}) == 2
+    told = capsys.readouterr().err
+    assert "your IP address" in told
+    assert "if you agree, say --yes" in " ".join(told.split())
+    assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
+    capsys.readouterr()
+    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # she agreed already
+    assert "IP address" not in capsys.readouterr().err
+    assert site.asked == []  # switching on asks nothing
+
+
+def test_once_looks_at_all_cases_and_tells_it_in_json(ask: Ask, case: str) -> None:
+    ask("case", "watch", case, "--on", "1", "--yes")
+    answer = ask("case", "watch", "--once")
+    assert answer["schema"] == "entrenous/watch/1"
+    (one,) = answer["looked"]
+    assert (one["case"], one["sighting"], one["state"]) == (case, 1, "still there")
+    assert (one["why"], one["back"]) == ("picture", False)
+    assert ask("case", "watch", "--once")["looked"] == []
+    assert ask("case", "watch", case)["watched"][0]["state"] == "still there"
+    assert ask("case", "watch", case, "--off", "1")["watched"] == []
+
+
+def test_nothing_is_asked_of_an_under_18_case(ask: Ask, case: str, site: Site) -> None:
+    ask("case", "watch", case, "--on", "1", "--yes")
+    ask("case", "about", case, "--under-18", status=3)
+    ask("case", "watch", case, "--on", "1", "--yes", status=3)
+    ask("case", "watch", case, "--once", status=3)
+    assert ask("case", "watch", "--once")["looked"] == []
+    assert site.asked == []
+
+
+def test_missing_name_is_a_usage_error(ask: Ask) -> None:
+    ask("case", "watch", status=2)
+    ask("case", "watch", "--on", "1", status=2)
+
+
+def test_no_address_and_no_picture_is_in_output_logs_or_files(
+    case: str, ask: Ask, site: Site, tmp_path: Path
+) -> None:
+    ask("case", "watch", case, "--on", "1", "--yes")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "entrenous", "case", "watch", "--once"],
+        env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert f"{case}, sighting 1: still there" in done.stdout.decode()
+    assert f"/{SECRET}.jpg" in site.paths
+    assert list(temporary.iterdir()) == []
+    written = [done.stdout, done.stderr]
+    written += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    shown = photo("astronaut", 75, 400)  # as the site has it; the person's own file is another one
+    windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
+    for data in written:
+        assert SECRET.encode() not in data
+        assert site.url.encode() not in data
+        assert not any(window in data for window in windows)
+
+
+def test_errors_of_a_timer_name_no_address(case: str, ask: Ask, site: Site) -> None:
+    ask("case", "watch", case, "--on", "1", "--yes")
+    site.pages[f"/{SECRET}"] = reply(status=500)
+    answer = json.dumps(ask("case", "watch", "--once"))
+    assert "unreachable" in answer
+    assert SECRET not in answer
+    assert site.url not in answer

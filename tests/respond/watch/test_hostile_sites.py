@@ -1,0 +1,205 @@
+"""Sites that mean harm: they lead inside, never end, inflate, dawdle and lie."""
+
+import gzip
+import time
+import zlib
+
+import pytest
+
+from entrenous.respond.client.public_web import PublicWeb
+from entrenous.respond.watch.page_pictures import PICTURES_MAX
+from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent, PoliteWeb
+from tests.respond.watch.site import (
+    Pauses,
+    Site,
+    Watching,
+    endless,
+    photo,
+    picture,
+    redirect,
+    reply,
+    slow,
+)
+
+pytestmark = pytest.mark.real
+
+
+def fetches(url: str, *, at_home: bool) -> object:
+    pauses = Pauses()
+    web = PoliteWeb(PublicWeb(time_max_s=5.0), lambda: pauses.now_s, pauses.sleep)
+    return web.fetch(url, 1000, at_home=at_home)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.1", "2130706433", "0x7f.0.0.1"),
+        *("10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "[fe80::1]"),
+        *(
+            "[::ffff:127.0.0.1]",
+            "[::ffff:10.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "[2002:a00:1::]",
+            "224.0.0.1",
+        ),
+    ],
+)
+def test_address_inside_is_never_asked(host: str) -> None:
+    with pytest.raises(NotOnTheWeb):
+        fetches(f"http://{host}:9/x", at_home=False)
+
+
+def test_name_that_resolves_to_this_machine_is_never_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *a, **k: real("127.0.0.1", *a, **k))
+    port = site.url.rpartition(":")[2]
+    with pytest.raises(NotOnTheWeb):
+        fetches(f"http://pictures.example:{port}/p", at_home=False)
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "to", ["http://10.0.0.1/", "http://192.168.0.1/", "file:///etc/passwd", "ftp://x/"]
+)
+def test_redirect_inside_is_not_followed_even_from_this_machine(
+    watching: Watching, to: str
+) -> None:
+    watching.site.pages["/post"] = redirect(to)
+    assert watching.opens("/post").state() == ("unknown", "not-public")
+
+
+def test_pictures_inside_are_not_asked_for(watching: Watching) -> None:
+    inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
+    watching.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture()}
+    assert watching.opens("/post").state() == ("still there", "picture")
+    assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]
+
+
+def test_redirects_without_end_end(watching: Watching) -> None:
+    watching.site.pages["/post"] = redirect("/post")
+    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.site.paths.count("/post") == 6
+
+
+def test_endless_page_is_read_in_part(watching: Watching) -> None:
+    watching.site.pages["/post"] = endless()
+    assert watching.opens("/post").state() == ("unknown", "no-picture")
+
+
+def test_endless_picture_is_not_compared(watching: Watching) -> None:
+    watching.site.pages |= {"/post": reply('<img src="/p.jpg">'), "/p.jpg": endless("image/jpeg")}
+    assert watching.opens("/post").state() == ("unknown", "no-picture")
+
+
+def test_endless_robots_txt_is_read_in_part(watching: Watching) -> None:
+    watching.site.pages |= {"/robots.txt": endless("text/plain"), "/post": picture()}
+    assert watching.opens("/post").state() == ("still there", "picture")
+
+
+def test_slow_answer_ends_in_time(watching: Watching) -> None:
+    watching.site.pages["/post"] = slow()
+    watching.opens("/post")
+    start = time.monotonic()
+    (one,) = watching.looks(time_max_s=1.0)
+    assert one.record.state == "unreachable"
+    assert time.monotonic() - start < 4.0
+
+
+def test_compressed_answer_is_not_unpacked(watching: Watching) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    watching.site.pages["/post"] = reply(bomb, Content_Encoding="gzip")
+    assert watching.opens("/post").state() == ("unknown", "odd")
+
+
+def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watching: Watching) -> None:
+    watching.site.pages |= {
+        "/post": reply('<img src="/b.png">'),
+        "/b.png": reply(bomb(), "image/png"),
+    }
+    assert watching.opens("/post").state() == ("unknown", "no-picture")
+
+
+def bomb() -> bytes:
+    """A PNG of 60,000 by 60,000 pixels, small as a file."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        size = len(content).to_bytes(4, "big")
+        return size + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    side = (60_000).to_bytes(4, "big")
+    head = chunk(b"IHDR", side + side + b"\x08\x00\x00\x00\x00")
+    rows = zlib.compress(bytes(10_000_000))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "text/html", "application/x-anything", ""])
+def test_kind_is_told_by_the_bytes_not_by_the_header(watching: Watching, kind: str) -> None:
+    watching.site.pages["/p"] = reply(photo(), kind)
+    assert watching.opens("/p").state() == ("still there", "picture")
+
+
+@pytest.mark.parametrize("body", [b"%PDF-1.7", b"\0" * 100, b"PK\3\4", b"\xff\xd8\xff cut", b""])
+def test_other_bytes_are_nothing_that_was_seen(watching: Watching, body: bytes) -> None:
+    watching.site.pages["/p"] = reply(body, "application/octet-stream")
+    state, why = watching.opens("/p").state()
+    assert state == "unknown"
+    assert why in {"odd", "no-picture"}
+
+
+def test_ten_thousand_pictures_are_asked_for_sixteen_times(watching: Watching) -> None:
+    many = "".join(f'<img src="/{n}.jpg">' for n in range(10_000))
+    watching.site.pages["/post"] = reply(many)
+    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert len(watching.site.paths) == 2 + PICTURES_MAX
+
+
+def test_data_addresses_are_passed_over(watching: Watching) -> None:
+    inline = '<img src="data:image/png;base64,' + "A" * 100_000 + '">'
+    watching.site.pages |= {"/post": reply(inline * 10 + '<img src="/p.jpg">'), "/p.jpg": picture()}
+    assert watching.opens("/post").state() == ("still there", "picture")
+
+
+def test_answer_that_is_not_http(watching: Watching) -> None:
+    def nonsense(request: object) -> None:
+        request.wfile.write(b"\x16\x03\x01 nonsense\r\n\r\n")  # type: ignore[attr-defined]
+
+    watching.site.pages["/post"] = nonsense
+    assert watching.opens("/post").state() == ("unreachable", "silent")
+
+
+def test_million_headers_end(watching: Watching) -> None:
+    def headers(request: object) -> None:
+        try:
+            request.wfile.write(b"HTTP/1.1 200 OK\r\n")  # type: ignore[attr-defined]
+            for number in range(1_000_000):
+                request.wfile.write(b"X-%d: y\r\n" % number)  # type: ignore[attr-defined]
+        except OSError:
+            pass
+
+    watching.site.pages["/post"] = headers
+    assert watching.opens("/post").state() == ("unreachable", "silent")
+
+
+def test_cookies_are_not_kept(watching: Watching) -> None:
+    watching.site.pages |= {
+        "/post": reply('<img src="/p.jpg">', Set_Cookie="who=ana"),
+        "/p.jpg": picture(),
+    }
+    watching.opens("/post").looks()
+    assert all("cookie" not in headers for _, headers in watching.site.asked)
+
+
+def test_errors_hold_no_address(site: Site) -> None:
+    secret = f"{site.url}/secret-path"
+    site.pages["/secret-path"] = redirect("http://10.0.0.1/secret-path")
+    for url in (secret, "http://127.0.0.1:9/secret-path"):
+        with pytest.raises((NotOnTheWeb, PageSilent)) as told:
+            fetches(url, at_home=True)
+        assert "secret" not in str(told.value)
+        assert "127.0.0.1" not in str(told.value)
+        assert told.value.__cause__ is None
+        assert told.value.__context__ is None or told.value.__suppress_context__

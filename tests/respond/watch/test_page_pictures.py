@@ -1,0 +1,85 @@
+"""The pictures that a page shows, and pages that mean harm."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.respond.watch.page_pictures import PAGE_BYTES, PICTURES_MAX, picture_urls
+
+PAGE = "https://site.example/posts/1"
+
+
+def found(page: str) -> list[str]:
+    return [url.removeprefix("https://site.example") for url in picture_urls(page.encode(), PAGE)]
+
+
+@pytest.mark.parametrize(
+    ("page", "pictures"),
+    [
+        ('<img src="a.jpg">', ["/posts/a.jpg"]),
+        ("<IMG SRC='/a.jpg' />", ["/a.jpg"]),
+        ("<img alt=x src=/a.jpg>", ["/a.jpg"]),
+        ('<img\nclass="x"\n src="/a.jpg?x=1&amp;y=2#top">', ["/a.jpg?x=1&y=2"]),
+        ('<img src="//cdn.example/a.jpg">', ["https://cdn.example/a.jpg"]),
+        ('<base href="/b/"><img src="a.jpg">', ["/b/a.jpg"]),
+        ('<img data-src="/late.jpg" src="/p.gif">', ["/p.gif", "/late.jpg"]),
+        ('<img srcset="/s.jpg 1x, /l.jpg 2x">', ["/l.jpg"]),
+        ('<source srcset="/w.webp">', ["/w.webp"]),
+        ('<video poster="/v.jpg"></video>', ["/v.jpg"]),
+        ('<meta property="og:image" content="/o.jpg">', ["/o.jpg"]),
+        ("<meta name='twitter:image' content='/t.jpg'>", ["/t.jpg"]),
+        ('<link rel="image_src" href="/l.jpg">', ["/l.jpg"]),
+        ('<img src="/a.jpg"><meta content="/o.jpg" property="og:image">', ["/o.jpg", "/a.jpg"]),
+        ('<img src="/a.jpg"><img src="/a.jpg">', ["/a.jpg"]),
+        ('<img src="data:image/png;base64,AAAA">', []),
+        ('<img src="javascript:alert(1)"><img src="file:///etc/passwd">', []),
+        ('<img src="http://[::1"><img src="http://x:99999999/"><img src="">', []),
+        ("<imgsrc='/a.jpg'><image src='/b.jpg'>", []),
+    ],
+)
+def test_pictures_of_a_page(page: str, pictures: list[str]) -> None:
+    assert found(page) == pictures
+
+
+def test_encoding_that_the_page_names_is_used() -> None:
+    page = '<meta charset="utf-16-le">' + "x"
+    assert picture_urls(page.encode(), PAGE) == ()
+    named = '<meta charset="cp1252"><img src="/é.jpg">'.encode("cp1252")
+    assert picture_urls(named, PAGE) == ("https://site.example/é.jpg",)
+    assert picture_urls(b'<meta charset="rot13"><img src="/a.jpg">', PAGE)
+    assert picture_urls(b'<meta charset="nonsense"><img src="/a.jpg">', PAGE)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<img " * 400_000,
+        "<img" + " a" * 1_000_000,
+        ("<img " + "a" * 8000 + ">") * 250,
+        ("<img " + "a " * 4000 + ">") * 250,
+        ("<img " + 'a="' * 2700 + ">") * 250,
+        ("<img " + "a='\"" * 2000 + ">") * 250,
+        ("<img " + "a" + " " * 8000 + ">") * 250,
+        "<base href=x>" * 150_000,
+        "".join(f'<img src="/{n}.jpg">' for n in range(100_000)),
+        '<img src="' + "/" * 2_000_000 + '">',
+        '<img src="' + "&#x41;" * 1300 + '">',
+    ],
+)
+def test_hostile_page_takes_little_time(page: str) -> None:
+    start = time.perf_counter()
+    assert len(picture_urls(page.encode(), PAGE)) <= PICTURES_MAX
+    assert time.perf_counter() - start < 3.0
+
+
+def test_only_the_first_part_of_a_page_is_read() -> None:
+    page = b" " * PAGE_BYTES + b'<img src="/a.jpg">'
+    assert picture_urls(page, PAGE) == ()
+
+
+@given(st.binary(max_size=500))
+def test_any_bytes_are_read(data: bytes) -> None:
+    for url in picture_urls(b"<img src='" + data + b"'>" + data, PAGE):
+        assert url.startswith(("http://", "https://"))

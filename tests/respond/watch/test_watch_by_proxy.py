@@ -1,0 +1,57 @@
+"""With a proxy, every request goes through it, names unresolved; inside addresses are refused."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from entrenous.base.environment import Proxy
+from entrenous.respond.client.public_web import PublicWeb
+from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent, PoliteWeb
+from tests.device.client.socks import socks_proxy
+from tests.respond.watch.site import Pauses, Site, picture, redirect, reply
+
+pytestmark = pytest.mark.real
+
+
+def polite(proxy: Proxy) -> PoliteWeb:
+    pauses = Pauses()
+    web = PublicWeb(proxy, records=True, time_max_s=10.0)
+    return PoliteWeb(web, lambda: pauses.now_s, pauses.sleep)
+
+
+def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_lookup(host: str, *rest: object, **more: object) -> object:
+        assert host == "127.0.0.1", "a name was looked up here"
+        return real(host, *rest, **more)  # type: ignore[arg-type]
+
+    real = socket.getaddrinfo
+    site.pages |= {"/p": redirect("http://cdn.example/q"), "/q": picture()}
+    with ExitStack() as opened:
+        proxy = opened.enter_context(socks_proxy(int(site.url.rpartition(":")[2])))
+        monkeypatch.setattr(socket, "getaddrinfo", no_lookup)
+        fetched = polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 10**6)
+    assert fetched.answer.status == 200
+    assert [one.name for one in proxy.asked] == ["pictures.example"] * 2 + ["cdn.example"] * 2
+    assert all(one.by_name for one in proxy.asked)
+    assert len({one.credentials for one in proxy.asked}) == 4  # a circuit each
+    wire = fetched.answer.wire
+    assert wire is not None
+    assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # without the proxy's handshake
+    assert wire.response.startswith(b"HTTP/1.1 200 ")
+    assert wire.ip == ""
+
+
+@pytest.mark.parametrize("to", ["http://10.0.0.1/", "http://127.0.0.1/", "http://localhost/"])
+def test_redirect_inside_is_refused_behind_a_proxy(site: Site, to: str) -> None:
+    site.pages["/p"] = redirect(to)
+    with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
+        polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
+    assert {one.name for one in proxy.asked} == {"pictures.example"}
+
+
+def test_without_its_proxy_nothing_is_asked(site: Site) -> None:
+    site.pages["/p"] = reply("a page")
+    with pytest.raises(PageSilent, match="proxy"):
+        polite(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)
+    assert site.asked == []

@@ -1,0 +1,142 @@
+"""The states of a watched sighting: the drawing, when it is looked at next, and what sites ask."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import CaseName
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.respond.watch.states import (
+    EVERY,
+    LONGEST_WAIT,
+    SELDOM,
+    SELDOM_AFTER,
+    SENTENCES,
+    WATCH_TABLE,
+    Look,
+    Watched,
+    WatchEvent,
+    WatchState,
+    Why,
+    after_look,
+    in_words,
+    retry_after,
+)
+
+MACHINE = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
+NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
+RECORD = Watched(CaseName("case-a"), 2, since=NOW, due_at=NOW)
+FAILED = (WatchEvent.BUSY, WatchEvent.SILENT)
+MOST = b"\xff\xff"
+LEAST = b"\0\0"
+
+
+def drawn() -> str:
+    """The table and the drawing as they stand in docs/machines/watch.md."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> unknown: watch"]
+    lines += [
+        f"    {_plain(state)} --> {_plain(after)}: {event}"
+        for (state, event), after in WATCH_TABLE.items()
+    ]
+    lines += ["```", "", f"| | {' | '.join(WatchEvent)} |", f"| --- |{' --- |' * len(WatchEvent)}"]
+    for state in WatchState:
+        cells = " | ".join(WATCH_TABLE[state, event] for event in WatchEvent)
+        lines.append(f"| **{state}** | {cells} |")
+    return "\n".join(lines)
+
+
+def _plain(state: WatchState) -> str:
+    return {"still there": "there"}.get(state, state)
+
+
+def test_the_drawing_shows_the_table() -> None:
+    assert drawn() in MACHINE.read_text()
+
+
+def test_every_state_has_an_answer_to_every_event() -> None:
+    assert set(WATCH_TABLE) == set(product(WatchState, WatchEvent))
+
+
+def test_gone_is_said_only_when_the_site_said_so() -> None:
+    to_gone = {key for key, after in WATCH_TABLE.items() if after is WatchState.GONE}
+    assert {event for _, event in to_gone} == {WatchEvent.NOT_FOUND, WatchEvent.BUSY}
+    assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # nothing new was learnt
+    assert len(to_gone) == len(WatchState) + 1
+
+
+def test_every_reason_has_words() -> None:
+    assert set(SENTENCES) == set(Why)
+    assert in_words(RECORD) == "unknown: nobody has looked yet"
+
+
+@given(
+    event=st.sampled_from(WatchEvent),
+    why=st.sampled_from(Why),
+    random=st.binary(min_size=2, max_size=2),
+    failures=st.integers(0, 30),
+    wait=st.none() | st.timedeltas(timedelta(0), timedelta(days=900)),
+)
+def test_next_look_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
+    event: WatchEvent, why: Why, random: bytes, failures: int, wait: timedelta | None
+) -> None:
+    before = replace(RECORD, failures=failures)
+    after = after_look(before, Look(event, why, wait=wait), NOW, random)
+    assert timedelta(hours=1) <= after.due_at - NOW <= LONGEST_WAIT * 9 / 8
+    if event in FAILED and wait is not None:
+        assert after.due_at - NOW >= min(wait, LONGEST_WAIT)
+    assert unpack(Watched, pack(after)) == after
+
+
+def test_failed_look_keeps_what_is_known_of_the_page() -> None:
+    before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
+    for event in FAILED:
+        after = after_look(before, Look(event, Why.SILENT), NOW, LEAST)
+        assert (after.etag, after.picture_url, after.failures) == ('"1"', "http://a/p", 1)
+    seen = after_look(after, Look(WatchEvent.UNCLEAR, Why.ODD), NOW, LEAST)
+    assert (seen.etag, seen.picture_url, seen.failures) == ("", "", 0)
+
+
+def test_page_that_stays_gone_is_looked_at_weekly() -> None:
+    gone = Look(WatchEvent.NOT_FOUND, Why.NOT_FOUND)
+    first = after_look(RECORD, gone, NOW, LEAST)
+    assert first.due_at == NOW + EVERY
+    later = after_look(first, gone, NOW + SELDOM_AFTER, LEAST)
+    assert later.due_at == NOW + SELDOM_AFTER + SELDOM
+    assert later.gone_at == NOW
+
+
+def test_random_part_is_at_most_an_eighth() -> None:
+    seen = Look(WatchEvent.SEEN, Why.PICTURE)
+    assert after_look(RECORD, seen, NOW, LEAST).due_at == NOW + EVERY
+    assert NOW + EVERY * 9 / 8 - after_look(RECORD, seen, NOW, MOST).due_at < timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        ("120", timedelta(minutes=2)),
+        (" 0 ", timedelta(0)),
+        ("Mon, 30 Nov 2026 10:00:00 GMT", timedelta(hours=1)),
+        ("Mon, 30 Nov 2026 08:00:00 GMT", timedelta(0)),
+        ("99999999999999999999999999", LONGEST_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("\u0662", None),
+    ],
+)
+def test_retry_after_is_read_as_rfc_9110_has_it(value: str, wait: timedelta | None) -> None:
+    assert retry_after(value, NOW) == wait
+
+
+@given(st.text())
+def test_any_retry_after_is_read_or_refused(value: str) -> None:
+    wait = retry_after(value, NOW)
+    assert wait is None or timedelta(0) <= wait <= LONGEST_WAIT

@@ -1,0 +1,283 @@
+"""Watching real pages on loopback: what is asked, what it says, and what a return leads to."""
+
+from datetime import timedelta
+
+import pytest
+
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
+from entrenous.respond.custody import chain, verify_chain
+from entrenous.respond.law.notice import write_notice
+from entrenous.respond.next_step import next_step
+from entrenous.respond.open_case import record_minor
+from entrenous.respond.watch.polite import HOST_PAUSE_S
+from entrenous.respond.watch.records import NotAgreed, load_watched, watched_in
+from entrenous.respond.watch.states import EVERY, SELDOM
+from tests.respond.room import lived_in
+from tests.respond.watch.site import Watching, photo, picture, redirect, reply
+
+pytestmark = pytest.mark.real
+
+PAGE = '<html><meta property="og:image" content="/p.jpg"><img src="/other.png"></html>'
+
+
+def shows(watching: Watching, page: str = PAGE, **headers: str) -> None:
+    watching.site.pages |= {"/post": reply(page, **headers), "/p.jpg": picture()}
+
+
+def test_picture_on_a_page_is_found_although_it_was_saved_again(watching: Watching) -> None:
+    shows(watching)
+    assert watching.opens("/post").state() == ("still there", "picture")
+    assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]  # other.png is not needed
+
+
+def test_address_of_the_picture_itself_is_compared(watching: Watching) -> None:
+    watching.site.pages["/p.jpg"] = picture()
+    assert watching.opens("/p.jpg").state() == ("still there", "picture")
+
+
+@pytest.mark.parametrize("change", ["mirrored", "framed"])
+def test_mirrored_or_framed_picture_is_found(watching: Watching, change: str) -> None:
+    import io
+
+    from PIL import Image, ImageOps
+
+    image = Image.open(io.BytesIO(photo()))
+    changed = (
+        ImageOps.mirror(image) if change == "mirrored" else ImageOps.expand(image, 60, "white")
+    )
+    file = io.BytesIO()
+    changed.save(file, "PNG")
+    watching.site.pages["/p"] = reply(file.getvalue(), "image/png")
+    assert watching.opens("/p").state() == ("still there", "picture")
+
+
+def test_page_with_another_picture_is_not_called_gone(watching: Watching) -> None:
+    watching.site.pages |= {"/post": reply(PAGE), "/p.jpg": picture("coffee")}
+    assert watching.opens("/post").state() == ("unknown", "no-picture")
+
+
+def test_case_without_a_picture_watches_whether_the_page_answers(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post", with_picture=False)
+    assert watching.state() == ("still there", "answers")
+    assert watching.site.paths == ["/robots.txt", "/post"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (404, ("gone", "not-found")),
+        (410, ("gone", "not-found")),
+        (451, ("gone", "withheld")),
+        (401, ("unknown", "sign-in")),
+        (403, ("unknown", "sign-in")),
+        (429, ("unknown", "busy")),
+        (503, ("unknown", "busy")),
+        (500, ("unreachable", "silent")),
+        (304, ("unknown", "odd")),  # nothing conditional was asked
+        (418, ("unknown", "odd")),
+    ],
+)
+def test_status_says_what_became_of_a_page(
+    watching: Watching, status: int, expected: tuple[str, str]
+) -> None:
+    body = b"" if status == 304 else b"words"
+    watching.site.pages["/post"] = reply(body, status=status)
+    assert watching.opens("/post").state() == expected
+
+
+def test_page_that_leads_elsewhere_has_moved(watching: Watching) -> None:
+    shows(watching)
+    watching.site.pages["/old"] = redirect("/post", 301)
+    assert watching.opens("/old").state() == ("moved", "picture-elsewhere")
+    watching.site.pages["/post"] = reply("start page")
+    assert watching.state(days=2) == ("moved", "elsewhere")
+
+
+def test_slash_at_the_end_is_no_move(watching: Watching) -> None:
+    shows(watching)
+    watching.site.pages |= {"/post/": redirect("/post")}
+    assert watching.opens("/post/").state() == ("still there", "picture")
+
+
+def test_second_look_is_conditional_and_asks_for_the_picture_again(watching: Watching) -> None:
+    shows(watching, ETag='"7"', Last_Modified="Wed, 25 Nov 2026 10:00:00 GMT")
+    watching.opens("/post").looks()
+    watching.site.pages["/post"] = reply(status=304)
+    watching.site.asked.clear()
+    assert watching.state(days=2) == ("still there", "picture")
+    assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]
+    asked = dict(watching.site.asked)["/post"]
+    assert asked["if-none-match"] == '"7"'
+    assert asked["if-modified-since"] == "Wed, 25 Nov 2026 10:00:00 GMT"
+    assert "if-none-match" not in dict(watching.site.asked)["/p.jpg"]
+
+
+def test_picture_gone_from_an_unchanged_page_is_not_called_there(watching: Watching) -> None:
+    shows(watching, ETag='"7"')
+    watching.opens("/post").looks()
+    watching.site.pages["/post"] = reply(status=304)
+    del watching.site.pages["/p.jpg"]
+    assert watching.state(days=2) == ("unknown", "no-picture")
+
+
+def test_requests_say_nothing_about_the_person(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post").looks()
+    for _, headers in watching.site.asked:
+        assert set(headers) == {"host", "accept", "accept-encoding", "connection", "user-agent"}
+        assert headers["user-agent"] == "Entrenous"
+
+
+def test_robots_txt_is_heeded(watching: Watching) -> None:
+    shows(watching)
+    watching.site.pages["/robots.txt"] = reply("User-agent: *\nDisallow: /post", "text/plain")
+    assert watching.opens("/post").state() == ("unknown", "robots")
+    assert watching.site.paths == ["/robots.txt"]
+    (record,) = watched_in(watching.case, watching.room.device)
+    assert SELDOM <= record.due_at - watching.room.clock.now() <= SELDOM * 9 / 8
+
+
+def test_robots_txt_that_fails_forbids_for_now(watching: Watching) -> None:
+    shows(watching)
+    watching.site.pages["/robots.txt"] = reply(status=500)
+    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.site.paths == ["/robots.txt"]
+
+
+def test_robots_txt_is_asked_for_once_in_a_run(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post", "/p.jpg").looks()
+    assert watching.site.paths.count("/robots.txt") == 1
+
+
+def test_requests_to_one_host_are_apart(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post").looks()
+    assert watching.pauses.slept == [HOST_PAUSE_S, HOST_PAUSE_S]
+
+
+def test_retry_after_is_honoured_for_every_sighting_of_that_host(watching: Watching) -> None:
+    watching.site.pages |= {"/a": reply(status=429, Retry_After="86400"), "/b": reply("b")}
+    watching.opens("/a", "/b")
+    assert [one.record.sighting for one in watching.looks()] == [1]
+    watching.site.asked.clear()
+    assert watching.looks(hours=23) == []
+    assert watching.site.asked == []
+    assert [one.record.sighting for one in watching.looks(hours=5)] == [1]
+
+
+def test_silent_site_is_asked_more_and_more_rarely(watching: Watching) -> None:
+    watching.opens("http://127.0.0.1:9/post")
+    waits = []
+    for _ in range(10):
+        (one,) = watching.looks(days=8)
+        assert one.record.state == "unreachable"
+        waits.append(one.record.due_at - watching.room.clock.now())
+    hours = [wait / timedelta(hours=1) for wait in waits]
+    for number, wait in enumerate(hours):
+        least = min(2**number, 168)
+        assert least <= wait <= least * 9 / 8
+
+
+def test_nothing_is_asked_before_it_is_due(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post").looks()
+    watching.site.asked.clear()
+    assert watching.looks(hours=23) == []
+    assert watching.site.asked == []
+    assert len(watching.looks(hours=5)) == 1
+
+
+def test_return_after_gone_is_told_once_and_noted_in_the_case(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post").looks()
+    device, page = watching.room.device, watching.site.pages.pop("/post")
+    links = len(chain(find_case(watching.case, device).name, device))
+    assert watching.state(days=2) == ("gone", "not-found")
+    assert watching.looks(days=2)[0].is_back is False
+    assert len(chain(find_case(watching.case, device).name, device)) == links  # looking is no act
+    watching.site.pages["/post"] = page
+    (back,) = watching.looks(days=2)
+    assert (back.record.state.value, back.is_back) == ("still there", True)
+    case = find_case(watching.case, device)
+    assert "The picture is back at sighting 1" in next_step(case, watching.room.clock.now())
+    assert len(verify_chain(case.name, device)) == links + 1
+    assert watching.looks(days=2)[0].is_back is False
+    assert len(verify_chain(case.name, device)) == links + 1
+
+
+def test_return_where_a_notice_had_it_removed_asks_for_the_same_notice_again(
+    watching: Watching,
+) -> None:
+    shows(watching)
+    watching.opens("/post")
+    device, clock = watching.room.device, watching.room.clock
+    write_notice(watching.case, "us-tida-removal", device, (1,))
+    for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
+        clock.wind(hours=1)
+        record_notice_event(watching.case, 1, event, clock.now(), device)
+    assert watching.looks(days=1)[0].is_back is True
+    step = next_step(find_case(watching.case, device), clock.now())
+    again = f"entrenous case notice {watching.case} --route us-tida-removal --sighting 1"
+    assert again in step
+    clock.wind(hours=1)
+    write_notice(watching.case, "us-tida-removal", device, (1,))
+    assert "is back" not in next_step(find_case(watching.case, device), clock.now())
+    assert watching.looks(days=2)[0].is_back is False
+
+
+def test_removed_picture_whose_page_stays_is_no_return(watching: Watching) -> None:
+    watching.site.pages["/post"] = reply("the post without its picture")
+    watching.opens("/post")
+    device, clock = watching.room.device, watching.room.clock
+    write_notice(watching.case, "us-tida-removal", device, (1,))
+    for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
+        record_notice_event(watching.case, 1, event, clock.now(), device)
+    assert watching.looks(days=1)[0].is_back is False
+
+
+def test_what_came_is_forgotten(watching: Watching) -> None:
+    shows(watching, PAGE + "words of the page")
+    watching.opens("/post").looks()
+    stored = b"".join(
+        record for table in watching.room.vault._drawers.values() for record in table.values()
+    )
+    assert b"words of the page" not in stored
+    assert len(watching.room.vault._files) == 1  # the person's own picture
+
+
+def test_closed_case_is_not_looked_at_until_it_is_open_again(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post")
+    close_case(watching.case, watching.room.device)
+    assert watching.looks() == []
+    assert watching.site.asked == []
+    record = load_watched(watching.case, 1, watching.room.device)
+    assert record is not None
+    assert record.due_at == watching.room.clock.now() + EVERY
+
+
+def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
+    shows(watching)
+    watching.opens("/post")
+    with pytest.raises(NotAllAdults):
+        record_minor(watching.case, lived_in("US"), watching.room.device)
+    assert watching.looks() == []
+    assert watching.site.asked == []
+    assert watched_in(watching.case, watching.room.device) == ()
+
+
+def test_agreement_with_a_proxy_does_not_hold_without_one(watching: Watching) -> None:
+    from entrenous.device.vault_tables import store_record
+    from entrenous.respond.watch.records import AGREEMENTS, Agreement
+
+    shows(watching)
+    watching.opens("/post")
+    device = watching.room.device
+    store_record(Agreement(device.clock.now(), True), AGREEMENTS, "watch", device.vault)
+    with pytest.raises(NotAgreed):
+        watching.looks()
+    assert watching.site.asked == []
