@@ -15,6 +15,7 @@ from tests.fuzz.targets import (
     letter,
     media,
     planted,
+    registries,
     relay,
     web,
     wire,
@@ -22,7 +23,7 @@ from tests.fuzz.targets import (
 
 _ROOMS: Final = (
     *(wire, web, identity, letter, relay, documents),
-    *(gate, exchange, hooks, archive, media, crypto),
+    *(gate, exchange, hooks, archive, media, crypto, registries),
 )
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target for room in _ROOMS for target in room.TARGETS

@@ -9,6 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.respond.commands.conftest import Ask
+from tests.respond.rdap_room import DOMAIN, NETWORK, registry
 
 
 @pytest.fixture
@@ -87,3 +88,47 @@ def test_case_tells_where_it_goes_and_fills_the_form_in(
     assert "https://www.tumblr.com/abuse/privacy" in said
     assert "Where it goes (sighting 2): Tumblr." in said
     assert said.rstrip().splitlines()[-1].startswith("next: ")
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_pasted_whois_gives_the_abuse_address(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whois = "Registrar Abuse Contact Email: abuse@registrar.example\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(whois))
+    said = shown(capsys, "https://pics.example/1", "--pasted", "-")
+    assert "Registrar, who can only take away the whole name: abuse@registrar.example" in said
+    told = json.loads(shown(capsys, "pics.example", "--pasted", "no address", "--json"))
+    assert told["looked_up"]["contacts"] == []
+    assert "no abuse address" in told["looked_up"]["notes"][0]
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_nothing_is_asked_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sockets are disabled in this test, and a look-up would need one."""
+    said = shown(capsys, "https://pics.example/1")
+    assert "entrenous case platform https://pics.example/1 --look-up" in said
+    assert json.loads(shown(capsys, "pics.example", "--json"))["looked_up"] is None
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("no_vault")
+def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]) -> None:
+    with registry() as played:
+        played.lists()
+        played.says("/rdap/domain/pictures.example", DOMAIN)
+        played.says("/rdap/ip/8.8.8.8", NETWORK)
+        capsys.readouterr()
+        site = ("https://maria.pictures.example/1", "--look-up", "--address", "8.8.8.8")
+        assert run(["case", "platform", *site, "--lists", played.url, "--json"], {}) == 0
+    came = capsys.readouterr()
+    told = json.loads(came.out)
+    assert [one["emails"] for one in told["looked_up"]["contacts"]] == [
+        ["abuse@registrar.example"],
+        ["abuse@host.example"],
+    ]
+    assert "pictures.example" in came.err
+    assert "your network address" in came.err
+    assert not any("maria" in path for path in played.asked)
+    with registry() as played:
+        shown(capsys, *site, "--lists", played.url, status=6)

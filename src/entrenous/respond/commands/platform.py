@@ -1,5 +1,6 @@
 """``entrenous case platform``: where a picture is reported, and what the form asks."""
 
+import sys
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated
@@ -8,6 +9,13 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.device.commands import opened_device
+from entrenous.respond.abuse_contacts import (
+    NO_ABUSE_ADDRESS,
+    WRITE_TO_THE_HOST,
+    LookUp,
+    contacts_in_text,
+    how_to_find_the_host,
+)
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
 from entrenous.respond.platforms import (
@@ -18,10 +26,12 @@ from entrenous.respond.platforms import (
     platform_named,
     shipped_platforms,
 )
+from entrenous.respond.rdap_services import IANA, is_address, who_sees
 from entrenous.respond.report_steps import GENERIC_SITE, NO_RECORD, ReportSteps, report_steps
 from entrenous.respond.situation import Situation
-from entrenous.terminal.output import print_line, put_json
-from entrenous.terminal.typed_input import SAFER, read_typed_line
+from entrenous.terminal.output import hint, print_line, put_json, single_line
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import SAFER, STDIN_MARK, read_typed_line, read_typed_text
 
 
 def platform(
@@ -35,6 +45,21 @@ def platform(
     case: Annotated[
         str | None, typer.Option(metavar="NAME", help="Fill in what to paste from this case.")
     ] = None,
+    look_up: Annotated[
+        bool,
+        typer.Option("--look-up", help="Ask the registries who is behind an address (RDAP)."),
+    ] = False,
+    address: Annotated[
+        str, typer.Option(metavar="IP", help="The site's network address, if you know it.")
+    ] = "",
+    pasted: Annotated[
+        str | None,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} What WHOIS or RDAP says about the site."),
+    ] = None,
+    lists: Annotated[
+        str, typer.Option(metavar="URL", help="Where the lists of RDAP servers are (RFC 9224).")
+    ] = IANA,
+    yes: Annotated[bool, typer.Option("--yes", help="Look up without asking first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show where a picture is reported and what the form asks; needs no vault without --case."""
@@ -42,18 +67,63 @@ def platform(
     if platform is None:
         _list(today, as_json=as_json)
         return
-    typed = read_typed_line(platform, "A name or a web address", context)
+    typed, pasted = _typed(context, platform, pasted)
     record = find_platform(typed)
-    if record is None and "." not in host_of(typed):
+    host = host_of(typed)
+    if "." not in host and (record is None or look_up):
         raise NoSuchPlatform(name=typed[:60])
+    found = _pasted_contacts(pasted)
+    if look_up:
+        found = _looked_up(context, host, address, lists, yes=yes)
     steps = report_steps(record or platform_named(GENERIC_SITE), _about(context, case), today)
     if as_json:
-        put_json(_shown(steps, known=record is not None))
+        put_json(_shown(steps, found, known=record is not None))
         return
-    if record is None:
-        print_line(NO_RECORD)
-    for line in steps.text:
+    for line in (*(() if record else (NO_RECORD,)), *steps.text):
         print_line(line)
+    _print_contacts(found, typed, known=record is not None)
+
+
+def _typed(context: typer.Context, platform: str, pasted: str | None) -> tuple[str, str | None]:
+    if platform == STDIN_MARK and pasted == STDIN_MARK:
+        raise typer.BadParameter("only one of the address and --pasted can read standard input")
+    typed = read_typed_line(platform, "A name or a web address", context)
+    return typed, read_typed_text(pasted, "What WHOIS or RDAP says", context)
+
+
+def _pasted_contacts(pasted: str | None) -> LookUp | None:
+    if pasted is None:
+        return None
+    contacts = contacts_in_text(pasted)
+    return LookUp(contacts, () if contacts else (NO_ABUSE_ADDRESS,))
+
+
+def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
+    """Say who will see what, and ask the registries."""
+    from entrenous.respond.client.rdap import rdap_client, resolved  # noqa: PLC0415
+
+    proxy = session_of(context).settings.proxy
+    hint("To look this up, this computer asks:")
+    for line in who_sees(host, proxy, address, lists):
+        hint(f"  {line}")
+    if not yes and sys.stdin.isatty():
+        typer.confirm("Ask them now?", abort=True, err=True)
+    typed = address or (host if is_address(host) else "")
+    known = (typed,) if typed else () if proxy is not None else resolved(host)
+    with rdap_client(proxy, lists) as client:
+        return client.look_up(host, known)
+
+
+def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
+    if found is None:
+        if not known:
+            print_line(how_to_find_the_host(typed))
+        return
+    print_line()
+    for line in (*(contact.text for contact in found.contacts), *found.notes):
+        print_line(single_line(line))
+    if found.contacts:
+        print_line(WRITE_TO_THE_HOST)
 
 
 def _about(context: typer.Context, case: str | None) -> Case | Situation:
@@ -81,7 +151,7 @@ def _facts(record: PlatformRecord, today: date) -> dict[str, object]:
     return {**columns, "read_on": record.read_on.isoformat(), "cautions": cautions}
 
 
-def _shown(steps: ReportSteps, *, known: bool) -> dict[str, object]:
+def _shown(steps: ReportSteps, found: LookUp | None, *, known: bool) -> dict[str, object]:
     return {
         "schema": "entrenous/platform/1",
         "known": known,
@@ -93,5 +163,11 @@ def _shown(steps: ReportSteps, *, known: bool) -> dict[str, object]:
             "in_chats": steps.in_chats or None,
             "after": list(steps.after),
             "text": list(steps.text),
+        },
+        "looked_up": None
+        if found is None
+        else {
+            "contacts": [asdict(contact) for contact in found.contacts],
+            "notes": list(found.notes),
         },
     }

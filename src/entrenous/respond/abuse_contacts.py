@@ -1,0 +1,206 @@
+"""Abuse contacts of a site without a platform record: in RDAP answers, and in pasted text.
+
+RDAP: RFC 9083; its contact cards: jCard, RFC 7095. Everything here comes from strangers.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from entrenous.base.errors import Malformed, shell_quoted
+from entrenous.base.screen_text import acts_on_screen
+
+
+class BadRdapAnswer(Malformed):
+    """The answer of {server} is not RDAP, or too large or too deep, so nothing in it is used. Look
+    it up by hand at https://lookup.icann.org, and paste what it shows: entrenous case platform URL
+    --pasted -
+    """
+
+
+class ContactRole(StrEnum):
+    """Whose contact it is."""
+
+    REGISTRAR = "registrar"  # can only take away the whole name
+    HOST = "host"  # can take away the page
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AbuseContact:
+    """Where to report abuse: at least an email address, a telephone number or a web page."""
+
+    role: ContactRole
+    name: str = ""
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    web: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The contact as one line of plain text."""
+        reached = ", ".join((*self.emails, *self.phones, *self.web))
+        return f"{ROLES[self.role]}{f' ({self.name})' if self.name else ''}: {reached}"
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What was found: abuse contacts, the registrar's first, and what could not be asked."""
+
+    contacts: tuple[AbuseContact, ...]
+    notes: tuple[str, ...] = ()
+
+
+def how_to_find_the_host(typed: str) -> str:
+    """Say how to find out who hosts a site that has no record."""
+    site = shell_quoted(typed)
+    return (
+        "Who hosts the site can be looked up; you are told first who will see what: "
+        f"entrenous case platform {site} --look-up. Or look it up yourself, for example at "
+        "https://lookup.icann.org, and paste what it says: "
+        f"entrenous case platform {site} --pasted -"
+    )
+
+
+NO_ABUSE_ADDRESS: Final = (
+    "There is no abuse address in this text. Look for a line with the word abuse in it, or paste "
+    "more of it."
+)
+WRITE_TO_THE_HOST: Final = (
+    "Write to the web host first: it can take away the page. A registrar can only take away the "
+    "whole name."
+)
+ROLES: Final[Mapping[ContactRole, str]] = {
+    ContactRole.REGISTRAR: "Registrar, who can only take away the whole name",
+    ContactRole.HOST: "Web host, who can take away the page",
+    ContactRole.UNKNOWN: "Abuse contact",
+}
+
+
+def contacts_in_rdap(
+    untrusted_answer: bytes, role: ContactRole, server: str
+) -> tuple[AbuseContact, ...]:
+    """Return the contacts with the role "abuse" in an RDAP answer, in its order, each once.
+
+    Args:
+        untrusted_answer: JSON.
+        role: what the answer is about: a name has a registrar, a network a host.
+        server: named in the error.
+
+    Raises:
+        BadRdapAnswer: it is no JSON object, or larger than this reads.
+    """
+    answer = _json_object(untrusted_answer)
+    if answer is None:
+        raise BadRdapAnswer(server=server)
+    found = (_contact(entity, parent, role) for entity, parent in _abuse_entities(answer))
+    return tuple(dict.fromkeys(one for one in found if one is not None))[:CONTACTS_MAX]
+
+
+def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
+    """Return the abuse addresses in a pasted WHOIS or RDAP answer, in its order, each once.
+
+    An address counts if its line speaks of abuse, or if it begins with "abuse". Empty if none.
+    """
+    text = untrusted_text[:TEXT_CHARS_MAX]
+    answer = _json_object(text.encode(errors="replace"))
+    if answer is not None:
+        role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
+        entities = _abuse_entities(answer)
+        contacts = (_contact(entity, parent, role) for entity, parent in entities)
+        return tuple(dict.fromkeys(one for one in contacts if one is not None))[:CONTACTS_MAX]
+    found: dict[str, AbuseContact] = {}
+    for line in text.splitlines():
+        for email in _EMAIL.findall(line[:LINE_CHARS_MAX]):
+            if "abuse" in line.casefold():
+                found.setdefault(email.casefold(), AbuseContact(_role_of(line), emails=(email,)))
+    return tuple(found.values())[:CONTACTS_MAX]
+
+
+ANSWER_BYTES_MAX: Final = 256 * 1024
+TEXT_CHARS_MAX: Final = 256 * 1024
+LINE_CHARS_MAX: Final = 1000
+CONTACTS_MAX: Final = 8
+_DEPTH_MAX: Final = 6  # of entities in entities; real answers have 2
+_ENTITIES_MAX: Final = 500
+_TEXT_MAX: Final = 120  # characters of a name, an address, a number
+_EMAIL: Final = re.compile(
+    r"(?<![\w.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}"
+)
+_PHONE: Final = re.compile(r"\+?[0-9][0-9 ().;=extEXT-]{4,40}")
+_ROLE_OF_OBJECT: Final[Mapping[str, ContactRole]] = {
+    "domain": ContactRole.REGISTRAR,
+    "ip network": ContactRole.HOST,
+}
+
+
+def _json_object(untrusted: bytes) -> dict[str, Any] | None:
+    if len(untrusted) > ANSWER_BYTES_MAX:
+        return None
+    try:
+        answer = msgspec.json.decode(untrusted)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _abuse_entities(answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield each entity with the role "abuse", and what it belongs to; level by level."""
+    level, seen = [answer], 0
+    for _ in range(_DEPTH_MAX):
+        below: list[dict[str, Any]] = []
+        for parent in level:
+            for entity in _dicts(parent.get("entities")):
+                seen += 1
+                if seen > _ENTITIES_MAX:
+                    return
+                if "abuse" in _texts(entity.get("roles")):
+                    yield entity, parent
+                below.append(entity)
+        level = below
+
+
+def _contact(
+    entity: dict[str, Any], parent: dict[str, Any], role: ContactRole
+) -> AbuseContact | None:
+    card = _card(entity)
+    name = next(iter((*_card(parent).get("fn", ()), *card.get("fn", ()))), "")
+    emails = tuple(one for one in card.get("email", ()) if _EMAIL.fullmatch(one))
+    phones = (one.removeprefix("tel:") for one in card.get("tel", ()))
+    web = tuple(one for one in card.get("contact-uri", ()) if one.startswith("https://"))
+    found = AbuseContact(role, name, emails, tuple(filter(_PHONE.fullmatch, phones)), web)
+    return found if found.emails or found.phones or found.web else None
+
+
+def _card(entity: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the texts of a jCard by property, e.g. {"email": ["abuse@host.example"]}."""
+    vcard = entity.get("vcardArray")
+    properties = vcard[1] if isinstance(vcard, list) and len(vcard) > 1 else None
+    found: dict[str, list[str]] = {}
+    for one in properties[:_ENTITIES_MAX] if isinstance(properties, list) else ():
+        if isinstance(one, list) and len(one) > 3 and isinstance(one[0], str):
+            found.setdefault(one[0][:_TEXT_MAX].lower(), []).extend(_texts([one[3]]))
+    return found
+
+
+def _dicts(value: object) -> Iterator[dict[str, Any]]:
+    return (one for one in value if isinstance(one, dict)) if isinstance(value, list) else iter(())
+
+
+def _texts(value: object) -> list[str]:
+    """Return the short texts in a list, each as one line without control characters."""
+    texts = (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+    lines = (" ".join(one.split()) for one in texts if len(one) <= _TEXT_MAX)
+    return [one for one in lines if one and not any(map(acts_on_screen, one))]
+
+
+def _role_of(line: str) -> ContactRole:
+    label = line.casefold()
+    if "registrar" in label:
+        return ContactRole.REGISTRAR
+    network = ("orgabuse", "abuse-mailbox", "abuse contact for", "netabuse")
+    return ContactRole.HOST if any(one in label for one in network) else ContactRole.UNKNOWN

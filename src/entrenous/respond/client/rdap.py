@@ -1,0 +1,233 @@
+"""Who registered a name and who hosts a site, by RDAP: asked only when the person says so.
+
+RFC 9082 (queries), RFC 9083 (answers), RFC 9224 (which server to ask). IANA's lists of servers are
+fetched for each look-up and not shipped: they change often, and asking for one tells IANA nothing
+about the site.
+"""
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+
+from entrenous.base.environment import Proxy, is_loopback
+from entrenous.base.errors import Unreachable
+from entrenous.device.client.connections import (
+    HEADERS,
+    MinimumRate,
+    PacedTransport,
+    PerTokenTransport,
+    keeping_rate,
+    no_cookies,
+)
+from entrenous.device.client.http_courier import proxy_route_for
+from entrenous.respond.abuse_contacts import (
+    ANSWER_BYTES_MAX,
+    AbuseContact,
+    BadRdapAnswer,
+    ContactRole,
+    LookUp,
+    contacts_in_rdap,
+)
+from entrenous.respond.rdap_services import (
+    IANA,
+    Services,
+    names_to_ask,
+    read_services,
+    server_for_address,
+    server_for_name,
+)
+from entrenous.wire.text import is_on_this_machine
+
+
+class RdapFailed(Unreachable):
+    """{server} gave no answer about {asked} ({why}). You can look it up by hand at
+    https://lookup.icann.org, and paste what it shows: entrenous case platform URL --pasted -
+    """
+
+
+def resolved(host: str) -> tuple[str, ...]:
+    """Return the network addresses of a host, as this machine's resolver gives them."""
+    try:
+        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@contextmanager
+def rdap_client(
+    proxy: Proxy | None = None, bootstrap: str = IANA, context: ssl.SSLContext | None = None
+) -> Iterator["RdapClient"]:
+    """Open a client; ``bootstrap`` is where the lists of RFC 9224 are, with a final slash."""
+    tls = context or httpx.create_ssl_context(trust_env=False)
+    transport = PerTokenTransport(lambda url: PacedTransport(tls, proxy_route_for(url, proxy)))
+    with httpx.Client(
+        transport=transport,
+        timeout=TIMEOUT_S,
+        trust_env=False,
+        headers={**HEADERS, "Accept": "application/rdap+json, application/json"},
+        cookies=no_cookies(),
+    ) as client:
+        yield RdapClient(client, bootstrap)
+
+
+TIMEOUT_S: Final = 15.0  # for each step; all of a look-up has to end within a minute
+LIST_BYTES_MAX: Final = 2 * 1024 * 1024  # IANA's list of names has about 100 KB
+REDIRECTS_MAX: Final = 3
+_FOUND: Final = frozenset({301, 302, 303, 307, 308})
+_NEVER: Final = 1 << 50  # bytes: no answer earns a second minute
+
+
+class RdapClient:
+    """Asks RDAP servers, with bounds on time, size and redirects."""
+
+    def __init__(self, client: httpx.Client, bootstrap: str = IANA) -> None:
+        self._client = client
+        self._bootstrap = httpx.URL(bootstrap)
+        self._local = is_loopback(self._bootstrap.host)  # a list of one's own machine
+
+    def look_up(self, host: str, addresses: Iterable[str]) -> LookUp:
+        """Look up the registrar of a name and the network of an address.
+
+        Args:
+            host: in ASCII; asked for by its shortest names first, e.g. "site.example".
+            addresses: of the host; the first public one is asked about.
+
+        Raises:
+            RdapFailed, BadRdapAnswer: nothing was found out; the first reason.
+        """
+        failed: list[RdapFailed | BadRdapAnswer] = []
+        contacts: list[AbuseContact] = []
+        public = next(filter(_is_public, addresses), "")
+        with keeping_rate(MinimumRate(_NEVER)):
+            for ask, about in ((self._registrar, host), (self._network, public)):
+                try:
+                    contacts += ask(about)
+                except (RdapFailed, BadRdapAnswer) as why:
+                    failed.append(why)
+        if failed and not contacts:
+            raise failed[0]
+        notes = [" ".join(str(why).split()) for why in failed]
+        return LookUp(tuple(contacts), (*notes, *(() if public else (NO_ADDRESS,))))
+
+    def _registrar(self, host: str) -> tuple[AbuseContact, ...]:
+        if not names_to_ask(host):
+            return ()
+        server = server_for_name(host, self._list("dns.json"))
+        if server is None:
+            raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER)
+        base = _url(server, host)
+        for name in names_to_ask(host):
+            answer = self._get(base.join(f"domain/{name}"), name, ANSWER_BYTES_MAX)
+            if answer is not None:
+                return contacts_in_rdap(answer, ContactRole.REGISTRAR, base.host)
+        raise RdapFailed(server=base.host, asked=host, why="it has no such name")
+
+    def _network(self, address: str) -> tuple[AbuseContact, ...]:
+        if not address:
+            return ()
+        listed = self._list("ipv6.json" if ":" in address else "ipv4.json")
+        server = server_for_address(address, listed)
+        if server is None:
+            raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER)
+        url = _url(server, address).join(f"ip/{address}")
+        answer = self._get(url, address, ANSWER_BYTES_MAX)
+        if answer is None:
+            raise RdapFailed(server=url.host, asked=address, why="it has no such network")
+        return contacts_in_rdap(answer, ContactRole.HOST, url.host)
+
+    def _list(self, name: str) -> Services:
+        listed = self._get(self._bootstrap.join(name), name, LIST_BYTES_MAX)
+        if listed is None:
+            raise RdapFailed(server=self._bootstrap.host, asked=name, why="it has no such list")
+        found = read_services(listed)
+        if found is None:
+            raise BadRdapAnswer(server=self._bootstrap.host)
+        return found
+
+    def _get(self, url: httpx.URL, asked: str, most: int) -> bytes | None:
+        """Return the body of an answer, or None if the server knows nothing about it (404)."""
+        origin = url
+        self._refuse_private(url, None, asked)
+        for _ in range(REDIRECTS_MAX + 1):
+            try:
+                with self._client.stream("GET", url) as answer:
+                    if answer.status_code == httpx.codes.NOT_FOUND:
+                        return None
+                    if answer.status_code == httpx.codes.OK:
+                        return _body(answer, asked, most)
+                    if answer.status_code not in _FOUND:
+                        why = f"HTTP status {answer.status_code}"
+                        raise RdapFailed(server=url.host, asked=asked, why=why)
+                    url = _redirected(url, answer.headers.get("Location", ""), asked)
+            except httpx.HTTPError:
+                raise RdapFailed(server=url.host, asked=asked, why="no connection") from None
+            self._refuse_private(url, origin, asked)
+        raise RdapFailed(server=origin.host, asked=asked, why="it redirects too often")
+
+    def _refuse_private(self, url: httpx.URL, origin: httpx.URL | None, asked: str) -> None:
+        """Refuse plain HTTP and this machine, unless the person's own list is on this machine.
+
+        A name that resolves to a private address is stopped by its certificate.
+        """
+        if origin is not None and _origin(url) == _origin(origin):
+            return
+        if origin is None and self._local and is_loopback(url.host):
+            return
+        if url.scheme != "https" or is_on_this_machine(str(url)) or not _may_be_public(url.host):
+            why = "it points to an address that is not asked"
+            raise RdapFailed(server=(origin or url).host, asked=asked, why=why)
+
+
+NO_ADDRESS: Final = (
+    "The web host was not looked up, because no address of the site is known. If you know one, "
+    "add: --address"
+)
+NO_SERVER: Final = "no RDAP server is listed for it"
+
+
+def _body(answer: httpx.Response, asked: str, most: int) -> bytes:
+    data = b""
+    for part in answer.iter_raw():  # as sent: nothing is unpacked
+        data += part
+        if len(data) > most:
+            host = answer.request.url.host
+            raise RdapFailed(server=host, asked=asked, why="the answer is too long")
+    return data
+
+
+def _url(server: str, asked: str) -> httpx.URL:
+    try:
+        return httpx.URL(server)
+    except httpx.InvalidURL:
+        raise RdapFailed(server=server[:80], asked=asked, why="that is no address") from None
+
+
+def _redirected(url: httpx.URL, location: str, asked: str) -> httpx.URL:
+    try:
+        return url.join(location)
+    except httpx.InvalidURL:
+        raise RdapFailed(server=url.host, asked=asked, why="a redirect to nowhere") from None
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return (url.scheme, url.host, url.port)
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
+
+
+def _may_be_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.rstrip(".").endswith((".local", ".internal", ".onion"))

@@ -1,0 +1,119 @@
+"""Which RDAP server to ask about a name or an address (RFC 9224), and who will see what."""
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from entrenous.base.environment import Proxy
+
+IANA: Final = "https://data.iana.org/rdap/"
+NAMES_MAX: Final = 3
+PREFIX_CHARS_MAX: Final = 50
+Services = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+class _ServiceList(msgspec.Struct, frozen=True):
+    services: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+def who_sees(
+    host: str, proxy: Proxy | None, address: str = "", lists: str = IANA
+) -> tuple[str, ...]:
+    """Say, before anything is asked, who will see what.
+
+    ``address`` is what the person typed as the site's address; ``lists`` where the lists are.
+    """
+    sees = "your network address" if proxy is None else f"the address of the proxy at {proxy}"
+    keeper = f"{urlsplit(lists).hostname}, which has the lists of servers: {sees}, not the site."
+    names = " or ".join(names_to_ask(host))
+    registry = f"The registry of the name, or whom it names: {names}, and {sees}."
+    resolver = f"The name server of your own network: {host}."
+    network = (
+        f"The registry of the site's network, or whom it names: the site's address, and {sees}."
+    )
+    resolves = proxy is None and not address and bool(names)
+    knows = resolves or bool(address) or not names
+    return (
+        keeper,
+        *((registry,) if names else ()),
+        *((resolver,) if resolves else ()),
+        *((network,) if knows else ()),
+    )
+
+
+def names_to_ask(host: str) -> tuple[str, ...]:
+    """Return what to ask about: "site.example", then names below it, shortest first.
+
+    Shortest first, so that the registry does not see a name below it that may name a person; a
+    public ending such as "co.uk" is no registered name, and the next one is asked. An address of
+    numbers has none.
+    """
+    if is_address(host):
+        return ()
+    labels = host.split(".")
+    return tuple(".".join(labels[-count:]) for count in range(2, len(labels) + 1))[:NAMES_MAX]
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address of numbers."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def read_services(untrusted_list: bytes) -> Services | None:
+    """Parse a list of RFC 9224: (entries, addresses of servers) for each service; None if bad."""
+    try:
+        listed = msgspec.json.decode(untrusted_list, type=_ServiceList).services
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return tuple((one[0], one[1]) for one in listed if len(one) == 2)
+
+
+def server_for_name(name: str, services: Services) -> str | None:
+    """Return the server for the longest listed domain that a name is in; RFC 9224 section 4."""
+    labels = name.split(".")
+    for cut in range(len(labels)):
+        ending = ".".join(labels[cut:])
+        for entries, servers in services:
+            if ending in map(str.lower, entries):
+                return _preferred(servers)
+    return None
+
+
+def server_for_address(address: str, services: Services) -> str | None:
+    """Return the server for the longest listed prefix of an address; RFC 9224 section 5."""
+    asked = ipaddress.ip_address(address)
+    matching = [
+        (_prefix_length(asked, entry), servers)
+        for entries, servers in services
+        for entry in entries
+    ]
+    length, servers = max(matching, key=lambda one: one[0], default=(-1, ()))
+    return _preferred(servers) if length >= 0 else None
+
+
+def _prefix_length(asked: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> int:
+    """Return the length of a prefix in bits if the address is in it, else -1."""
+    try:
+        prefix = ipaddress.ip_network(entry[:PREFIX_CHARS_MAX], strict=False)
+    except ValueError:
+        return -1
+    return prefix.prefixlen if asked in prefix else -1
+
+
+def _preferred(servers: tuple[str, ...]) -> str | None:
+    """Return an https address with a final slash if there is one, else the first address."""
+    usable = sorted(filter(_is_base, servers), key=lambda url: not url.startswith("https://"))
+    return next(iter(usable), None)
+
+
+def _is_base(server: str) -> bool:
+    try:
+        return bool(urlsplit(server).hostname) and server.endswith("/")
+    except ValueError:
+        return False

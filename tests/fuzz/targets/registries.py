@@ -1,0 +1,73 @@
+"""What registries say about a site: RDAP answers, lists of RDAP servers, pasted WHOIS."""
+
+import json
+from typing import Final
+
+from entrenous.base.errors import Malformed
+from entrenous.base.screen_text import acts_on_screen
+from entrenous.respond.abuse_contacts import (
+    CONTACTS_MAX,
+    AbuseContact,
+    ContactRole,
+    contacts_in_rdap,
+    contacts_in_text,
+)
+from entrenous.respond.rdap_services import (
+    Services,
+    read_services,
+    server_for_address,
+    server_for_name,
+)
+from tests.fuzz.mutate import change_json
+from tests.fuzz.target import Target, holds
+from tests.respond.rdap_room import DOMAIN, NETWORK
+
+_WHOIS: Final = b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"
+_LIST: Final = b'{"version":"1.0","services":[[["example","8.8.8.0/24"],["https://r.example/"]]]}'
+
+
+class _NoList(Malformed):
+    """This is no list of servers."""
+
+
+def _answer(untrusted: bytes) -> tuple[AbuseContact, ...]:
+    return contacts_in_rdap(untrusted, ContactRole.HOST, "registry.example")
+
+
+def _pasted(untrusted: bytes) -> tuple[AbuseContact, ...]:
+    return contacts_in_text(untrusted.decode(errors="replace"))
+
+
+def _list(untrusted: bytes) -> Services:
+    services = read_services(untrusted)
+    if services is None:
+        raise _NoList
+    return services
+
+
+def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
+    texts = [one.text for one in found]
+    reached = all(one.emails or one.phones or one.web for one in found)
+    return (
+        reached
+        and len(found) <= CONTACTS_MAX
+        and not any(acts_on_screen(char) for text in texts for char in text)
+    )
+
+
+def _is_asked(services: Services) -> bool:
+    """Whatever the list says, what it names for a site is an address or nothing."""
+    servers = (server_for_name("a.example", services), server_for_address("8.8.8.8", services))
+    return all(server is None or "://" in server or server.startswith("//") for server in servers)
+
+
+TARGETS: Final = (
+    Target(
+        "rdap-answer",
+        holds(_answer, _can_be_shown),
+        lambda: [json.dumps(one).encode() for one in (DOMAIN, NETWORK)],
+        change_json,
+    ),
+    Target("rdap-pasted", holds(_pasted, _can_be_shown), lambda: [_WHOIS], longest=2048),
+    Target("rdap-list", holds(_list, _is_asked), lambda: [_LIST], change_json, longest=1024),
+)

@@ -1,0 +1,124 @@
+"""A real HTTP server on this machine that plays IANA and RDAP registries, good and hostile."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Body = bytes | Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass
+class Registry:
+    """What the server answers to each path, and what it was asked."""
+
+    url: str = ""
+    answers: dict[str, tuple[int, dict[str, str], Body]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def says(
+        self, path: str, body: Any, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        raw = body if isinstance(body, bytes) or callable(body) else json.dumps(body).encode()
+        self.answers[path] = (status, headers or {}, raw)
+
+    def lists(self, name: str = "example", prefix: str = "8.8.8.0/24") -> None:
+        """Serve the lists of RFC 9224, which name this very server."""
+        for file, entry in (("dns.json", name), ("ipv4.json", prefix), ("ipv6.json", "2600::/12")):
+            services = [[[entry], [f"{self.url}rdap/"]]]
+            self.says(f"/{file}", {"version": "1.0", "services": services})
+
+
+@contextmanager
+def registry() -> Iterator[Registry]:
+    """Start the server on a free port of the loopback address."""
+    played = Registry()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            played.asked.append(self.path)
+            played.headers.append(dict(self.headers.items()))
+            status, headers, body = played.answers.get(self.path, (404, {}, b"{}"))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if isinstance(body, bytes):
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):  # the client had enough
+                self.wfile.write(body) if isinstance(body, bytes) else body(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    played.url = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        yield played
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def card(name: str, *more: list[Any]) -> list[Any]:
+    """A jCard as in RFC 7095."""
+    return ["vcard", [["version", {}, "text", "4.0"], ["fn", {}, "text", name], *more]]
+
+
+def abuse(email: str = "abuse@registrar.example", phone: str = "tel:+1.5555551212") -> Any:
+    """An entity as registrars' answers have it."""
+    return {
+        "objectClassName": "entity",
+        "roles": ["abuse"],
+        "vcardArray": card(
+            "", ["tel", {"type": "voice"}, "uri", phone], ["email", {}, "text", email]
+        ),
+    }
+
+
+#: Shaped as the example in RFC 9083 section 5.3, with a registrar and its abuse contact.
+DOMAIN = {
+    "objectClassName": "domain",
+    "handle": "XXXX",
+    "ldhName": "pictures.example",
+    "nameservers": [{"objectClassName": "nameserver", "ldhName": "ns1.example.com"}],
+    "status": ["locked"],
+    "entities": [
+        {
+            "objectClassName": "entity",
+            "handle": "292",
+            "roles": ["registrant"],
+            "vcardArray": card("Joe User", ["email", {}, "text", "joe.user@pictures.example"]),
+        },
+        {
+            "objectClassName": "entity",
+            "handle": "123",
+            "roles": ["registrar"],
+            "vcardArray": card("Example Registrar Inc."),
+            "entities": [abuse()],
+        },
+    ],
+}
+#: Shaped as the example in RFC 9083 section 5.4.
+NETWORK = {
+    "objectClassName": "ip network",
+    "handle": "XXXX-RIR",
+    "startAddress": "8.8.8.0",
+    "endAddress": "8.8.8.255",
+    "ipVersion": "v4",
+    "name": "NET-RTR-1",
+    "entities": [
+        {
+            "objectClassName": "entity",
+            "handle": "XXXX",
+            "roles": ["registrant"],
+            "vcardArray": card("Example Hosting"),
+            "entities": [abuse("abuse@host.example")],
+        }
+    ],
+}

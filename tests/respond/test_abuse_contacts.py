@@ -1,0 +1,174 @@
+"""Abuse addresses are found in what people paste, and nothing in it can do any harm."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.respond.abuse_contacts import (
+    CONTACTS_MAX,
+    AbuseContact,
+    BadRdapAnswer,
+    ContactRole,
+    contacts_in_rdap,
+    contacts_in_text,
+)
+from entrenous.respond.rdap_services import names_to_ask, server_for_address, server_for_name
+from tests.respond.rdap_room import DOMAIN, NETWORK, abuse, card
+
+WHOIS = """\
+Domain Name: PICTURES.EXAMPLE
+Registrar: Example Registrar Inc.
+Registrar Abuse Contact Email: abuse@registrar.example
+Registrar Abuse Contact Phone: +1.5555551212
+Registrant Email: joe.user@pictures.example
+Tech Email: admin@pictures.example
+>>> Last update of WHOIS database: 2026-11-30T00:00:00Z <<<
+"""
+ARIN = "OrgAbuseHandle: X\nOrgAbuseEmail:  abuse@host.example\nOrgTechEmail: noc@host.example\n"
+RIPE = (
+    "% Abuse contact for '193.0.0.0 - 193.0.7.255' is 'abuse@ripe.example'\n"
+    "abuse-mailbox: abuse@RIPE.example\n"
+)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["entities", "roles", "vcardArray", "objectClassName", "x"]),
+            inner | st.just(["abuse"]) | st.just("abuse"),
+            max_size=4,
+        )
+    ),
+    max_leaves=40,
+)
+
+
+def emails(text: str) -> list[tuple[ContactRole, str]]:
+    return [(one.role, email) for one in contacts_in_text(text) for email in one.emails]
+
+
+def test_registrar_is_found_in_whois_and_private_addresses_are_not() -> None:
+    assert emails(WHOIS) == [(ContactRole.REGISTRAR, "abuse@registrar.example")]
+
+
+def test_host_is_found_in_the_answers_of_network_registries() -> None:
+    assert emails(ARIN) == [(ContactRole.HOST, "abuse@host.example")]
+    assert emails(RIPE) == [(ContactRole.HOST, "abuse@ripe.example")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (DOMAIN, (ContactRole.REGISTRAR, "abuse@registrar.example")),
+        (NETWORK, (ContactRole.HOST, "abuse@host.example")),
+    ],
+)
+def test_pasted_rdap_is_read_as_such(answer: Any, found: tuple[ContactRole, str]) -> None:
+    assert emails(json.dumps(answer, indent=2)) == [found]
+
+
+def test_one_contact_is_told_once() -> None:
+    twice = {**NETWORK, "entities": NETWORK["entities"] * 2}  # type: ignore[operator]
+    assert len(contacts_in_text(json.dumps(twice))) == 1
+    assert len(contacts_in_text(ARIN * 50)) == 1
+    many = "".join(f"abuse: abuse@host{number}.example\n" for number in range(100))
+    assert len(contacts_in_text(many)) == CONTACTS_MAX
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "abuse@host.example\x1b[2J",
+        "abuse@host.example\nnext: pay here",
+        "abuse@host.example, evil@x.example",
+        "mailto:abuse@host.example",
+        "abuse@localhost",
+        "a" * 200 + "@host.example",
+        "",
+    ],
+)
+def test_address_that_is_none_is_left_out(email: str) -> None:
+    answer = {"entities": [abuse(email, "no number")]}
+    assert contacts_in_rdap(json.dumps(answer).encode(), ContactRole.HOST, "x") == ()
+
+
+def test_name_with_control_characters_is_left_out() -> None:
+    evil = {"roles": ["registrar"], "vcardArray": card("\x1b[31mBank"), "entities": [abuse()]}
+    found = contacts_in_rdap(json.dumps({"entities": [evil]}).encode(), ContactRole.HOST, "x")
+    assert found[0].name == ""
+
+
+@given(JSON)
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    raw = json.dumps(value).encode()
+    try:
+        found = contacts_in_rdap(raw, ContactRole.HOST, "x")
+    except BadRdapAnswer:
+        assert not isinstance(value, dict)
+        return
+    assert all(one.emails or one.phones or one.web for one in found)
+
+
+@given(st.text(max_size=400) | st.text("abuse@.:- \n'x", max_size=200))
+def test_any_text_gives_only_addresses_that_are_in_it(text: str) -> None:
+    for _, email in emails(text):
+        assert email in text
+        assert "abuse" in text.casefold()
+
+
+def test_long_hostile_text_is_read_in_time() -> None:
+    for text in ("a@" * 200_000, "a." * 200_000 + "@", "abuse " * 50_000, "x@" + "y." * 100_000):
+        assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= CONTACTS_MAX
+
+
+def test_contact_reads_as_a_sentence_that_says_what_it_can_do() -> None:
+    contact = AbuseContact(ContactRole.HOST, "Example Hosting", ("abuse@host.example",))
+    assert contact.text == (
+        "Web host, who can take away the page (Example Hosting): abuse@host.example"
+    )
+
+
+SERVICES = (
+    (("example", "co.example"), ("http://old.example/", "https://rdap.example/")),
+    (("CO.UK",), ("https://uk.example/",)),
+    (("8.0.0.0/8",), ("https://big.example/",)),
+    (("8.8.8.0/24", "2600::/12"), ("https://small.example/",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("a.b.example", "https://rdap.example/"),
+        ("x.co.uk", "https://uk.example/"),
+        ("x.uk", None),
+        ("example.com", None),
+    ],
+)
+def test_server_of_the_longest_listed_ending_is_asked(name: str, server: str | None) -> None:
+    assert server_for_name(name, SERVICES) == server
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("8.8.8.8", "https://small.example/"),
+        ("8.9.9.9", "https://big.example/"),
+        ("2600::1", "https://small.example/"),
+        ("9.9.9.9", None),
+    ],
+)
+def test_server_of_the_longest_listed_prefix_is_asked(address: str, server: str | None) -> None:
+    assert server_for_address(address, SERVICES) == server
+
+
+def test_shortest_name_is_asked_about_first() -> None:
+    assert names_to_ask("maria.shop.site.example") == (
+        "site.example",
+        "shop.site.example",
+        "maria.shop.site.example",
+    )
+    assert names_to_ask("8.8.8.8") == names_to_ask("::1") == ()
