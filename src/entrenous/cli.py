@@ -22,6 +22,11 @@ from entrenous.terminal.session import BUG, INTERRUPTED, USAGE, YES, Apps, Sessi
 
 #: Every command, in the order of the help.
 COMMANDS: Final = {
+    "help": ListedCommand(
+        "entrenous.respond.commands.help",
+        "Show who helps where you live, and what to do first: no set-up, nothing leaves this "
+        "device.",
+    ),
     "setup": ListedCommand(
         "entrenous.send.commands.setup",
         "Make a device: its keys, and an encrypted vault that only your passphrase opens.",

@@ -12,10 +12,8 @@ from entrenous.respond.law.deadlines import due, span
 from entrenous.respond.law.law_tables import (
     BadTable,
     read_changes,
-    read_help_lines,
     read_routes,
     shipped_changes,
-    shipped_help_lines,
     shipped_routes,
 )
 from entrenous.respond.law.legal_route import ClockStart, DocumentKind, Reaches, RouteKind
@@ -24,7 +22,7 @@ from tests.respond.room import START
 
 SHELF = resources.files("entrenous.respond").joinpath("facts")
 LAWS = {file.name: file.read_bytes() for file in SHELF.joinpath("laws").iterdir()}
-WORDS, SUPPORT = (SHELF.joinpath(name).read_bytes() for name in ("wordings.toml", "support.toml"))
+WORDS = SHELF.joinpath("wordings.toml").read_bytes()
 AMERICA = "north-america.toml"
 FACTS = Path(__file__).parents[3] / "shared" / "facts"
 READ_ON = date(2026, 11, 25)
@@ -33,9 +31,8 @@ MENDED = {  # what was read again and found otherwise, or has an earlier version
 }
 
 
-def test_every_route_and_help_line_carries_source_and_day() -> None:
+def test_every_route_carries_source_and_day() -> None:
     assert all(route.source and route.read_on >= READ_ON for route in shipped_routes())
-    assert all(line.web and line.read_on >= READ_ON for line in shipped_help_lines())
 
 
 def test_every_route_is_classified_and_no_two_share_an_id() -> None:
@@ -98,14 +95,6 @@ def test_nothing_that_was_read_was_changed_on_the_way_here(name: str) -> None:
         for id_, row in read.get(table, {}).items():
             same = {column for column in row if (id_, column) not in MENDED}
             assert {c: ours[table][id_][c] for c in same} == {c: row[c] for c in same}, id_
-
-
-@pytest.mark.skipif(not FACTS.exists(), reason="../shared/facts is not here")
-def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
-    read = tomllib.loads((FACTS / "support.toml").read_text())
-    ours = tomllib.loads(SUPPORT.decode())
-    for id_, row in read["contact"].items():
-        assert {column: ours["contact"][id_][column] for column in row} == row
 
 
 def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
@@ -179,8 +168,3 @@ def test_a_change_of_a_route_that_is_not_there_is_refused() -> None:
 def test_a_wording_for_a_route_that_is_not_there_is_refused() -> None:
     with pytest.raises(BadTable, match=r"wordings\.toml"):
         read_routes(LAWS, WORDS.replace(b"eu-dsa-16 =", b"eu-dsa-61 ="))
-
-
-def test_an_odd_help_table_is_refused() -> None:
-    with pytest.raises(BadTable, match=r"support\.toml"):
-        read_help_lines(SUPPORT.replace(b"verified = true", b"verified = 1", 1))

@@ -4,10 +4,9 @@ import pytest
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import RecipientId
-from entrenous.respond.age_gate import ForYoungPeople, help_line_text, help_lines
+from entrenous.respond.age_gate import ForYoungPeople
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.custody import verify_chain
-from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, CaseState
 from entrenous.respond.open_case import BEFORE_CAPTURE, open_case
 from entrenous.watermark.verdict import Finding, Trace, Verdict
@@ -53,23 +52,6 @@ def test_names_are_new_and_the_newest_case_is_listed_first(room: Room) -> None:
         names.append(room.opens().name)
     assert len(set(names)) == 30
     assert [case.name for case in all_cases(room.device)] == names[::-1]
-
-
-def test_help_lines_are_of_the_place_and_the_verified_come_first() -> None:
-    british = help_lines((parse_place("uk"),))
-    assert [line.id for line in british] == ["uk-rph"]
-    assert not any(line.for_children for line in help_lines((parse_place("US"), parse_place("GB"))))
-    assert [line.id for line in help_lines((parse_place("GB"),), for_children=True)] == [
-        "us-ncmec",
-        "gb-childline",
-    ]
-    assert [line.id for line in help_lines((), for_children=True)] == ["us-ncmec"]
-
-
-def test_an_unverified_help_line_says_so() -> None:
-    childline = help_lines((parse_place("GB"),), for_children=True)[1]
-    assert "check first that this is still right" in help_line_text(childline, START.date())
-    assert "0800 1111" in help_line_text(childline, START.date())
 
 
 def test_what_the_person_hears_before_capture_blames_nobody() -> None:

@@ -5,12 +5,16 @@ referred to those who help; a case's places select its help lines.
 """
 
 from datetime import date
+from typing import Final
 
 from entrenous.base.errors import Refused
-from entrenous.respond.law.law_tables import shipped_help_lines
-from entrenous.respond.law.legal_route import HelpLine
-from entrenous.respond.law.places import WORLDWIDE, Place, reaches
+from entrenous.respond.help_lines import HelpLine
+from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
+from entrenous.respond.who_helps import Need, who_helps
+
+_NEAR_MAX: Final = 3  # help lines named in an error; entrenous help lists all
+_FAR_MAX: Final = 2
 
 
 class ForYoungPeople(Refused):
@@ -29,19 +33,6 @@ class NotAllAdults(Refused):
     What was kept before is still on this device; those who help need to know where it was seen, not
     the picture. You can erase all of it from this device, for good: entrenous case erase {name}
     """
-
-
-def help_lines(places: tuple[Place, ...], *, for_children: bool = False) -> tuple[HelpLine, ...]:
-    """Return the help lines for people in these places, verified ones first.
-
-    ``for_children``: those for people under 18, of which there is always one.
-    """
-    near = [
-        line
-        for line in shipped_help_lines()
-        if line.for_children is for_children and reaches(line.place, places)
-    ]
-    return tuple(sorted(near, key=lambda line: (not line.verified, line.place == WORLDWIDE)))
 
 
 def help_line_text(line: HelpLine, today: date) -> str:
@@ -68,5 +59,8 @@ def not_all_adults(case: Case, today: date) -> NotAllAdults:
 
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:
-    """Format the help lines for people under 18 in one line; never empty."""
-    return "; ".join(help_line_text(line, today) for line in help_lines(places, for_children=True))
+    """Format the help lines for people under 18 in one line: of these places, then everywhere."""
+    lines = who_helps(places, Need(under_18=True))
+    near = [line for line in lines if line.place != WORLDWIDE][:_NEAR_MAX]
+    everywhere = [line for line in lines if line.place == WORLDWIDE]
+    return "; ".join(help_line_text(line, today) for line in (*near, *everywhere[:_FAR_MAX]))

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from entrenous.device.commands import opened_device
-from entrenous.respond.age_gate import help_line_text, help_lines, refuse_unless_adults
+from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.routes import day_of_event, routes_for_case
+from entrenous.respond.who_helps import Need, who_helps
 from entrenous.terminal.output import print_line, put_json
 
 
@@ -50,7 +51,7 @@ def routes(
             print_line(f"    {note}")
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
-    for line in help_lines(case.situation.places):
+    for line in who_helps(case.situation.places, Need()):
         print_line(f"  People who help: {help_line_text(line, today)}")
 
 

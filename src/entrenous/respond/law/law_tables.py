@@ -1,4 +1,4 @@
-"""Strict parsing of the shipped tables: facts/laws/, wordings.toml and support.toml.
+"""Strict parsing of the shipped tables: facts/laws/ and wordings.toml.
 
 Each table is parsed once, when it is first needed.
 """
@@ -17,14 +17,12 @@ from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
     DocumentKind,
-    HelpLine,
     Reaches,
     Route,
     RouteId,
     RouteKind,
     Wording,
 )
-from entrenous.respond.law.places import Place
 from entrenous.respond.situation import Posted
 
 _MAY_FOLLOW: Final = ("scope", "who_may_file", "addressee", "escalation")  # may be "as other-id"
@@ -137,24 +135,6 @@ class _Wordings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wording: dict[str, tuple[_WordingRow, ...]]
 
 
-class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    place: str
-    name: str
-    who: str
-    web: str
-    verified: bool
-    phone: str = ""
-    hours: str = ""
-    for_children: bool = False
-    read_on: date | None = None
-
-
-class _Support(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    schema: Literal[1]
-    read_on: date
-    contact: dict[str, _HelpRow]
-
-
 @cache
 def shipped_routes() -> tuple[Route, ...]:
     """Return every version of every legal route in this release."""
@@ -165,11 +145,6 @@ def shipped_routes() -> tuple[Route, ...]:
 def shipped_changes() -> tuple[LawChange, ...]:
     """Return what is known about later changes of these laws, and about bills."""
     return read_changes(_shipped_laws())
-
-
-@cache
-def shipped_help_lines() -> tuple[HelpLine, ...]:
-    return read_help_lines(shipped_table("support.toml"))
 
 
 def read_routes(laws: Mapping[str, bytes], wordings: bytes) -> tuple[Route, ...]:
@@ -197,12 +172,6 @@ def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
         for name, table in tables.items()
         for id_, row in table.update.items()
     )
-
-
-def read_help_lines(support: bytes) -> tuple[HelpLine, ...]:
-    """Parse a table of help lines, in its order; raises BadTable."""
-    table = read_table(_Support, support, "support.toml")
-    return tuple(_help_line(id_, row, table.read_on) for id_, row in table.contact.items())
 
 
 def _shipped_laws() -> dict[str, bytes]:
@@ -280,8 +249,3 @@ def _change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _Laws]) -> L
             for column in ("since", "since_note", "law", "source", "verified", "verified_by")
         },
     )
-
-
-def _help_line(id_: str, row: _HelpRow, read_on: date) -> HelpLine:
-    columns = {**asdict(row), "place": Place(row.place), "read_on": row.read_on or read_on}
-    return HelpLine(id=id_, **columns)

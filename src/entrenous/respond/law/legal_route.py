@@ -1,4 +1,4 @@
-"""Legal routes and help lines: facts with a source and the day they were read, never advice.
+"""Legal routes: facts with a source and the day they were read, never advice.
 
 The tables are in respond/facts/; docs/spec/case.md defines their columns.
 """
@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 
-from entrenous.respond.law.places import Place
 from entrenous.respond.situation import Posted
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
@@ -153,27 +152,6 @@ class Route:
     def cited(self) -> str:
         """Format the source and the day of reading, which are shown with every fact."""
         return f"{self.law}, {self.provision}; source {self.source}, read on {self.read_on}"
-
-
-@dataclass(frozen=True, slots=True)
-class HelpLine:
-    """People who help: by telephone, on the web, or both."""
-
-    id: str
-    place: Place
-    name: str
-    who: str
-    web: str
-    read_on: date
-    verified: bool
-    phone: str = ""
-    hours: str = ""
-    for_children: bool = False
-
-    def cautions(self, today: date) -> tuple[str, ...]:
-        """What must be said beside this contact: not verified, read long ago."""
-        said = () if self.verified else (UNVERIFIED_CONTACT,)
-        return (*said, *cautions(self.read_on, today, verified=True))
 
 
 @dataclass(frozen=True, slots=True)

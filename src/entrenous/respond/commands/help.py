@@ -1,0 +1,45 @@
+"""``entrenous help``: who helps, and what to do first; no vault, no passphrase, nothing sent."""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.respond.help_report import help_in_words, help_json
+from entrenous.respond.law.places import parse_place
+from entrenous.respond.who_helps import Need, help_for
+from entrenous.terminal.output import print_line, put_json
+
+
+def join(app: typer.Typer) -> None:
+    app.command("help")(help_)
+
+
+def help_(
+    place: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
+    ] = None,
+    under_18: Annotated[
+        bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
+    ] = False,
+    threat: Annotated[
+        bool, typer.Option("--threat", help="Somebody threatens to share pictures.")
+    ] = False,
+    danger: Annotated[bool, typer.Option("--danger", help="You are not safe right now.")] = False,
+    watched: Annotated[
+        bool, typer.Option("--watched", help="Somebody may watch this device or an account.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show who helps where you live, and what to do first: no set-up, nothing leaves this
+    device.
+    """
+    places = tuple(dict.fromkeys(parse_place(typed) for typed in place or ()))
+    need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)
+    found, now = help_for(places, need), SystemClock().now()
+    if as_json:
+        put_json(help_json(found, now))
+        return
+    for line in help_in_words(found, now, None):
+        print_line(line)

@@ -1,0 +1,100 @@
+"""What to do first: under threat, in danger, when watched. Facts with sources, in safety.toml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from typing import Literal
+
+import msgspec
+
+from entrenous.respond.fact_tables import read_table, shipped_table
+from entrenous.respond.law.legal_route import cautions
+
+
+class AdviceId(StrEnum):
+    """A list of first steps."""
+
+    DANGER = "danger"
+    CRISIS = "crisis"
+    WATCHED = "watched"
+    THREAT = "threat"
+    DEMAND = "demand"
+    SHARED = "shared"
+    UNDER_18 = "under-18"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """First steps, in the order in which to take them; ``title`` says when they are meant."""
+
+    id: AdviceId
+    title: str
+    steps: tuple[str, ...]
+    sources: tuple[str, ...]
+    read_on: date
+    verified: bool
+    verified_by: str
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside these steps: not verified, read long ago."""
+        return cautions(self.read_on, today, verified=self.verified)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that may be skipped, and why it is asked."""
+
+    asks: str
+    why: str
+
+
+class _Step(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    says: str
+    only: Literal["adults", "under-18", ""] = ""
+
+
+class _AdviceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    title: str
+    steps: tuple[_Step, ...]
+    sources: tuple[str, ...]
+    read_on: date
+    verified: bool
+    verified_by: str
+
+
+class _QuestionRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    asks: str
+    why: str
+
+
+class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    question: dict[Literal["safe", "watched", "posted"], _QuestionRow]
+    advice: dict[AdviceId, _AdviceRow]
+
+
+def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
+    """Return first steps, without those that are for other ages."""
+    row = _table().advice[id_]
+    other = "adults" if under_18 else "under-18"
+    return Advice(
+        id=id_,
+        title=row.title,
+        steps=tuple(step.says for step in row.steps if step.only != other),
+        sources=row.sources,
+        read_on=row.read_on,
+        verified=row.verified,
+        verified_by=row.verified_by,
+    )
+
+
+def safety_questions() -> Mapping[str, Question]:
+    """Return the questions of safety by name, in the order in which to ask them."""
+    return {name: Question(row.asks, row.why) for name, row in _table().question.items()}
+
+
+@cache
+def _table() -> _Safety:
+    return read_table(_Safety, shipped_table("safety.toml"), "safety.toml")

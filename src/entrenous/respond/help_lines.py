@@ -1,0 +1,213 @@
+"""People who help, and emergency numbers: facts with a source and the day they were read.
+
+The tables are in respond/facts/help/, one for each part of the world; docs/spec/help.md defines
+their columns.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from typing import Final, Literal
+from zoneinfo import ZoneInfoNotFoundError
+
+import msgspec
+
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.law.legal_route import UNVERIFIED_CONTACT, cautions
+from entrenous.respond.law.places import Place
+from entrenous.respond.opening_hours import OpeningHours, parse_hours
+
+TABLES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
+_UNVERIFIED_PHONE: Final = "check the number first"
+
+
+class HelpKind(StrEnum):
+    """What a line is made for."""
+
+    IMAGE_ABUSE = "image-abuse"
+    CHILDREN = "children"
+    POLICE = "police"
+    VIOLENCE = "violence"
+    CRISIS = "crisis"
+    LEGAL = "legal"
+    LGBT = "lgbt"
+
+
+@dataclass(frozen=True, slots=True)
+class HelpLine:
+    """People who help: by telephone, on the web, or both.
+
+    Attributes:
+        place: whose law and language they know; "worldwide" means everybody.
+        for_children: people under 18 may use it, or others for them.
+        who: for whom it is, in words.
+        languages: IETF tags; empty: its place's own.
+        phone: as read; several are separated by ";".
+        phone_verified: False where the number is less sure than the rest.
+        hours: as written; ``opening`` is the same where that is unambiguous.
+        confidential: None if that was not read.
+        note: what else to know.
+    """
+
+    id: str
+    place: Place
+    kind: HelpKind
+    for_children: bool
+    name: str
+    who: str
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+    languages: tuple[str, ...] = ()
+    phone: str = ""
+    phone_verified: bool = True
+    chat: str = ""
+    web: str = ""
+    email: str = ""
+    hours: str = ""
+    opening: OpeningHours | None = None
+    cost: str = ""
+    confidential: bool | None = None
+    note: str = ""
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside this contact: not verified, read long ago."""
+        said = () if self.verified else (UNVERIFIED_CONTACT,)
+        if self.verified and self.phone and not self.phone_verified:
+            said = (_UNVERIFIED_PHONE,)
+        return (*said, *cautions(self.read_on, today, verified=True))
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyNumbers:
+    """The numbers to call in danger: for every service, and the police's own."""
+
+    place: Place
+    any_service: tuple[str, ...]
+    police: tuple[str, ...]
+    source: str
+    read_on: date
+    verified: bool
+    verified_by: str
+
+    def cautions(self, today: date) -> tuple[str, ...]:
+        """What must be said beside these numbers."""
+        said = () if self.verified else ("from a public list of numbers",)
+        return (*said, *cautions(self.read_on, today, verified=True))
+
+
+class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    place: str
+    kind: HelpKind
+    for_children: bool
+    name: str
+    who: str
+    languages: tuple[str, ...]
+    confidential: bool | Literal["unknown"]
+    source: str
+    verified: bool
+    verified_by: str
+    read_on: date | None = None
+    phone: str = ""
+    phone_verified: bool = True
+    chat: str = ""
+    web: str = ""
+    email: str = ""
+    hours: str = ""
+    open: str = ""
+    zone: str = ""
+    closed_on_holidays_of: str = ""
+    cost: str = ""
+    note: str = ""
+
+
+class _HelpTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    contact: dict[str, _HelpRow]
+
+
+class _NumbersRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    any: tuple[str, ...] = ()
+    police: tuple[str, ...] = ()
+    source: str = ""
+    verified: bool = False
+    verified_by: str = ""
+
+
+class _NumbersTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    source: str
+    verified_by: str
+    number: dict[str, _NumbersRow]
+
+
+@cache
+def shipped_help_lines() -> tuple[HelpLine, ...]:
+    """Return every help line in this release."""
+    return tuple(
+        line
+        for name in TABLES
+        for line in read_help_lines(shipped_table(f"help/{name}.toml"), f"help/{name}.toml")
+    )
+
+
+@cache
+def shipped_emergency_numbers() -> tuple[EmergencyNumbers, ...]:
+    """Return the emergency numbers in this release, one entry for each place."""
+    return read_emergency_numbers(shipped_table("help/emergency.toml"))
+
+
+def read_help_lines(data: bytes, name: str = "a table of help lines") -> tuple[HelpLine, ...]:
+    """Parse a table of help lines, in its order; raises BadTable."""
+    table = read_table(_HelpTable, data, name)
+    return tuple(_help_line(id_, row, table, name) for id_, row in table.contact.items())
+
+
+def read_emergency_numbers(data: bytes) -> tuple[EmergencyNumbers, ...]:
+    """Parse the table of emergency numbers, in its order; raises BadTable."""
+    table = read_table(_NumbersTable, data, "help/emergency.toml")
+    return tuple(
+        EmergencyNumbers(
+            place=Place(place),
+            any_service=row.any,
+            police=row.police,
+            source=row.source or table.source,
+            read_on=table.read_on,
+            verified=row.verified,
+            verified_by=row.verified_by or table.verified_by,
+        )
+        for place, row in table.number.items()
+    )
+
+
+def _help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> HelpLine:
+    if not (row.phone or row.web or row.chat or row.email):
+        raise BadTable(table=name, entry=f"{id_}: no way to reach them")
+    if row.open and not row.hours:
+        raise BadTable(table=name, entry=f"{id_}: open without hours in words")
+    own = {column: getattr(row, column) for column in _SAME_NAMES}
+    return HelpLine(
+        **own,
+        id=id_,
+        place=Place(row.place),
+        read_on=row.read_on or table.read_on,
+        opening=_opening(id_, row, name),
+        confidential=None if row.confidential == "unknown" else row.confidential,
+    )
+
+
+_SAME_NAMES: Final = (
+    *("kind", "for_children", "name", "who", "languages", "phone", "phone_verified", "chat"),
+    *("web", "email", "hours", "cost", "note", "source", "verified", "verified_by"),
+)
+
+
+def _opening(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
+    try:
+        return parse_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None
+    except (ValueError, ZoneInfoNotFoundError) as why:
+        raise BadTable(table=name, entry=f"{id_}: {why}") from None

@@ -1,0 +1,174 @@
+"""Help as text for people, and as the object ``entrenous/help/1`` (docs/spec/help.md)."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, tzinfo
+from typing import Final
+from urllib.parse import urlsplit
+
+from entrenous.respond.first_steps import Advice
+from entrenous.respond.help_lines import EmergencyNumbers, HelpKind, HelpLine
+from entrenous.respond.law.places import WORLDWIDE, place_name
+from entrenous.respond.opening_hours import Opening, opening, opening_in_words
+from entrenous.respond.who_helps import Help, is_public_holiday
+
+_HOSTS_MAX: Final = 3  # sources named in text; all are in JSON
+SCHEMA: Final = "entrenous/help/1"
+_ABOUT_CHILDREN: Final = "made for people under 18; ask whether they help adults too"
+
+
+def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[str]:
+    """Yield lines: emergency numbers, first steps, people who help (first in danger), notes.
+
+    Args:
+        found: for the places and the need of somebody.
+        now: aware.
+        here: the person's time zone; None means this machine's.
+    """
+    for numbers in found.emergency:
+        yield emergency_in_words(numbers, now.date())
+    steps = [line for one in found.advice for line in _advice_in_words(one, now.date())]
+    people = ["", "People who help:"]
+    for line in found.contacts:
+        name, *about = contact_in_words(line, now, here, under_18=found.need.under_18)
+        people += [f"  {name}", *(f"    {row}" for row in about)]
+    yield from (*people, *steps) if found.need.danger else (*steps, *people)
+    yield ""
+    yield from found.notes
+
+
+def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
+    """Format emergency numbers: "In danger in Germany: call 112 (police: 110)"."""
+    own = [number for number in numbers.police if number not in numbers.any_service]
+    main, police = (numbers.any_service, own) if numbers.any_service else (numbers.police, [])
+    words = f"In danger in {place_name(numbers.place)}: call {' or '.join(main)}"
+    words += f" (police: {' or '.join(police)})" if police else ""
+    said = numbers.cautions(today)
+    return f"{words}; {'; '.join(said)}" if said else words
+
+
+def contact_in_words(
+    line: HelpLine, now: datetime, here: tzinfo | None, *, under_18: bool = False
+) -> tuple[str, ...]:
+    """Format a help line: how to reach it, then for whom and when, notes, and cautions.
+
+    Args:
+        line: its hours are in its own zone.
+        now: aware.
+        here: the person's time zone; None means this machine's.
+        under_18: for somebody under 18.
+    """
+    reach = dict.fromkeys(filter(None, [line.phone, line.chat, line.web, line.email]))
+    state = opening_of(line, now)
+    hours = line.hours if state is None else opening_in_words(state, now, here)
+    if state is not None and (state.changes_at or "(" in line.hours):
+        hours += f" ({line.hours})"
+    free = "free of charge" if line.cost == "free" else ""
+    confidential = "confidential" if line.confidential else ""
+    about = [line.who, free, confidential, hours, _languages(line)]
+    for_whom = _ABOUT_CHILDREN if line.kind is HelpKind.CHILDREN and not under_18 else ""
+    cautions = "; ".join(filter(None, [for_whom, *line.cautions(now.date())]))
+    read = f"read on {line.read_on:%d %B %Y} at {_host(line.source)}"
+    where = "" if line.place == WORLDWIDE else f" ({place_name(line.place)})"
+    rows = [f"{line.name}{where}: {', '.join(reach)}", "; ".join(filter(None, about))]
+    return tuple(filter(None, [*rows, line.note, cautions, read]))
+
+
+def opening_of(line: HelpLine, now: datetime) -> Opening | None:
+    """Return whether a line is open, and until when; None if its hours are not known for sure."""
+    return None if line.opening is None else opening(line.opening, now, is_public_holiday)
+
+
+def help_json(found: Help, now: datetime) -> dict[str, object]:
+    """Return help as the object ``entrenous/help/1``."""
+    return {
+        "schema": SCHEMA,
+        "place": found.places[0] if found.places else None,
+        "places": list(found.places),
+        "emergency": [_emergency(numbers, now.date()) for numbers in found.emergency],
+        "contacts": [_contact(line, now) for line in found.contacts],
+        "steps": [step for one in found.advice for step in one.steps],
+        "advice": [_advice(one, now.date()) for one in found.advice],
+        "notes": list(found.notes),
+    }
+
+
+def _advice_in_words(one: Advice, today: date) -> Iterator[str]:
+    yield ""
+    yield f"{one.title}:"
+    yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
+    hosts = list(dict.fromkeys(map(_host, one.sources)))
+    more = f" and {len(hosts) - _HOSTS_MAX} more" if len(hosts) > _HOSTS_MAX else ""
+    yield f"  (read on {one.read_on:%d %B %Y} at {', '.join(hosts[:_HOSTS_MAX])}{more})"
+    yield from (f"  ({caution})" for caution in one.cautions(today))
+
+
+def _emergency(numbers: EmergencyNumbers, today: date) -> dict[str, object]:
+    return {
+        "place": numbers.place,
+        "any": list(numbers.any_service),
+        "police": list(numbers.police),
+        "in_words": emergency_in_words(numbers, today),
+        "source": numbers.source,
+        "read_on": numbers.read_on.isoformat(),
+        "verified": numbers.verified,
+        "verified_by": numbers.verified_by,
+        "cautions": list(numbers.cautions(today)),
+    }
+
+
+def _contact(line: HelpLine, now: datetime) -> dict[str, object]:
+    state = opening_of(line, now)
+    return {
+        "id": line.id,
+        "place": line.place,
+        "kind": line.kind.value,
+        "for_children": line.for_children,
+        "name": line.name,
+        "who": line.who,
+        "phone": line.phone,
+        "phone_verified": line.phone_verified,
+        "chat": line.chat,
+        "web": line.web,
+        "email": line.email,
+        "hours": line.hours,
+        "open_now": None if state is None else state.is_open,
+        "changes_at": None if state is None or not state.changes_at else _iso(state.changes_at),
+        "languages": list(line.languages),
+        "cost": line.cost,
+        "confidential": line.confidential,
+        "note": line.note,
+        "source": line.source,
+        "read_on": line.read_on.isoformat(),
+        "verified": line.verified,
+        "verified_by": line.verified_by,
+        "cautions": list(line.cautions(now.date())),
+    }
+
+
+def _advice(one: Advice, today: date) -> dict[str, object]:
+    return {
+        "id": one.id.value,
+        "title": one.title,
+        "steps": list(one.steps),
+        "sources": list(one.sources),
+        "read_on": one.read_on.isoformat(),
+        "verified": one.verified,
+        "verified_by": one.verified_by,
+        "cautions": list(one.cautions(today)),
+    }
+
+
+def _host(source: str) -> str:
+    return urlsplit(source).hostname or source
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _languages(line: HelpLine) -> str:
+    from babel.core import Locale  # noqa: PLC0415 -- takes a moment to import
+
+    english = Locale("en").languages
+    names = [english.get(language, language) for language in line.languages]
+    return f"speaks {', '.join(names)}" if names else ""

@@ -1,0 +1,135 @@
+"""When a help line is open, in its own time zone and in the person's."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+Span = tuple[time, time]  # from the first moment to the last; an end of 00:00 is midnight
+IsHoliday = Callable[[str, date], bool]
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_RULE: Final = re.compile(r"(\w{3})(?:-(\w{3}))? (\S+(?:, \S+)*)")
+_SPAN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
+_LOOK_AHEAD_DAYS: Final = 15
+ALWAYS: Final = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningHours:
+    """Opening hours by day of the week (Monday first), in ``zone``.
+
+    ``holidays_of``: the place on whose public holidays the line is closed, or "".
+    """
+
+    week: tuple[tuple[Span, ...], ...]
+    zone: str
+    holidays_of: str = ""
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Whether a line is open now, and when that changes: it closes, or opens again.
+
+    ``changes_at`` is aware, in the line's zone; None: it never closes, or no opening is near.
+    """
+
+    is_open: bool
+    changes_at: datetime | None
+
+
+def parse_hours(text: str, zone: str = "", holidays_of: str = "") -> OpeningHours:
+    """Parse ``always``, or rules such as ``Mon-Fri 10:00-16:00; Sat 10:00-12:00, 14:00-16:00``.
+
+    Raises:
+        ValueError: the text does not follow the grammar in docs/spec/help.md, or no such zone.
+
+    >>> parse_hours("Fri-Sat 20:00-24:00", "Europe/London").week[4]
+    ((datetime.time(20, 0), datetime.time(0, 0)),)
+    """
+    if text == ALWAYS:
+        return OpeningHours((), "UTC", always=True)
+    ZoneInfo(zone)  # raises for an unknown zone; ZoneInfoNotFoundError is no ValueError
+    week: list[tuple[Span, ...]] = [()] * len(_DAYS)
+    for rule in text.split("; "):
+        found = _RULE.fullmatch(rule)
+        if not found:
+            raise ValueError(f"not a rule of opening hours: {rule!r}")
+        first, last = _DAYS.index(found[1]), _DAYS.index(found[2] or found[1])
+        if first > last:
+            raise ValueError(f"a week begins on Monday: {rule!r}")
+        for day in range(first, last + 1):
+            week[day] = tuple(_span(span) for span in found[3].split(", "))
+    return OpeningHours(tuple(week), zone, holidays_of)
+
+
+def opening(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) -> Opening:
+    """Return whether a line is open at ``now`` (aware), and when that changes.
+
+    An hour that a change of the clocks skips or repeats is read as the zone's rules say.
+    """
+    if hours.always:
+        return Opening(is_open=True, changes_at=None)
+    for start, end in _spans_from(hours, now, is_holiday):
+        if start <= now < end:
+            return Opening(is_open=True, changes_at=end.astimezone(ZoneInfo(hours.zone)))
+        if now < start:
+            return Opening(is_open=False, changes_at=start.astimezone(ZoneInfo(hours.zone)))
+    return Opening(is_open=False, changes_at=None)
+
+
+def opening_in_words(found: Opening, now: datetime, here: tzinfo | None) -> str:
+    """Format an opening: "opens tomorrow at 10:00 there, 05:00 your time".
+
+    Args:
+        found: as returned by :func:`opening`.
+        now: aware.
+        here: the person's time zone; None means this machine's.
+    """
+    if found.changes_at is None:
+        return "open day and night" if found.is_open else "closed now"
+    there, mine = found.changes_at, found.changes_at.astimezone(here)
+    if found.is_open:
+        verb = "open now, until"
+    else:
+        verb = f"closed now, opens {_day_in_words(there, now)}at"
+    if there.utcoffset() == mine.utcoffset():
+        return f"{verb} {there:%H:%M}"
+    my_day = "" if there.date() == mine.date() else f"{mine:%A} "
+    return f"{verb} {there:%H:%M} there, {my_day}{mine:%H:%M} your time"
+
+
+def _spans_from(
+    hours: OpeningHours, now: datetime, is_holiday: IsHoliday
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield opening spans as UTC times, from the day before ``now`` on."""
+    zone = ZoneInfo(hours.zone)
+    today = now.astimezone(zone).date()
+    for days in range(-1, _LOOK_AHEAD_DAYS):
+        day = today + timedelta(days)
+        if hours.holidays_of and is_holiday(hours.holidays_of, day):
+            continue
+        for first, last in hours.week[day.weekday()]:
+            until = day + timedelta(1) if last <= first else day
+            start = datetime.combine(day, first, zone).astimezone(UTC)
+            yield start, datetime.combine(until, last, zone).astimezone(UTC)
+
+
+def _day_in_words(there: datetime, now: datetime) -> str:
+    days = (there.date() - now.astimezone(there.tzinfo).date()).days
+    if days == 0:
+        return ""
+    return "tomorrow " if days == 1 else f"on {there:%A} " if days < 7 else f"on {there:%d %B} "
+
+
+def _span(text: str) -> Span:
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise ValueError(f"not a span of time: {text!r}")
+    end = time(int(found[3]), int(found[4])) if found[3] else time()
+    start = time(int(found[1]), int(found[2]))
+    if end != time() and end <= start:
+        raise ValueError(f"ends before it begins: {text!r}")
+    return start, end

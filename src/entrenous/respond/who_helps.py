@@ -1,0 +1,160 @@
+"""Who helps in a place, and what to do first: what fits the need comes first.
+
+Nothing of this needs a vault or a case.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Final
+
+from entrenous.respond.first_steps import Advice, AdviceId, advice
+from entrenous.respond.help_lines import (
+    EmergencyNumbers,
+    HelpKind,
+    HelpLine,
+    shipped_emergency_numbers,
+    shipped_help_lines,
+)
+from entrenous.respond.law.places import EU, WORLDWIDE, Place, place_name, reaches
+
+ABOUT_POLICE: Final = (
+    "A police line may start a criminal case, and may tell the parents of somebody under 18. You"
+    " can ask a help line first."
+)
+ABOUT_PLACES: Final = (
+    "For the people who help where you live, name the place: entrenous help --place Germany. A"
+    " country's name in any language will do, or its two letters."
+)
+NO_LINE: Final = (
+    "No help line of {place} is known here. Those listed help everywhere; the local police may know"
+    " more."
+)
+_COMMANDS: Final = (
+    "Next, if you like: which legal routes there are, with entrenous law routes; or a file of your"
+    " own about this, with entrenous case open."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What somebody needs help with; all may be combined."""
+
+    under_18: bool = False
+    threat: bool = False
+    danger: bool = False
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Who helps in some places, best first, and what to do first. ``notes`` are said beside it."""
+
+    places: tuple[Place, ...]
+    need: Need
+    emergency: tuple[EmergencyNumbers, ...]
+    contacts: tuple[HelpLine, ...]
+    advice: tuple[Advice, ...]
+    notes: tuple[str, ...]
+
+
+_ADULT: Final = (HelpKind.IMAGE_ABUSE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS)
+_THREAT: Final = (HelpKind.IMAGE_ABUSE, HelpKind.POLICE, HelpKind.CRISIS, HelpKind.VIOLENCE)
+_DANGER: Final = (HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS, HelpKind.IMAGE_ABUSE)
+
+
+def help_for(places: tuple[Place, ...], need: Need) -> Help:
+    """Return who helps in these places, and the first steps; worldwide help always."""
+    contacts = who_helps(places, need)
+    notes = [NO_LINE.format(place=place_name(place)) for place in places if not _has_line(place)]
+    if any(line.kind is HelpKind.POLICE for line in contacts):
+        notes.append(ABOUT_POLICE)
+    notes.append(_COMMANDS if places else ABOUT_PLACES)
+    emergency = emergency_numbers(places)
+    return Help(places, need, emergency, contacts, _first_steps(need), tuple(notes))
+
+
+def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
+    """Return the help lines for people in these places, best first.
+
+    Nearest first (own place, EU, worldwide), then what fits the need, then verified ones. Lines for
+    children are for adults only where their place has none about pictures; somebody under 18 gets
+    only lines that may be used by them.
+    """
+    near = [line for line in shipped_help_lines() if _is_for(line.place, places)]
+    if need.under_18:
+        kept = [line for line in near if line.for_children]
+    else:
+        covered = {line.place for line in near if line.kind is HelpKind.IMAGE_ABUSE}
+        kept = [
+            line for line in near if line.kind is not HelpKind.CHILDREN or _stands_in(line, covered)
+        ]
+    return tuple(sorted(kept, key=lambda line: _rank(line, need)))
+
+
+def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]:
+    """Return the emergency numbers of these places' countries that are known, each once."""
+    known = {numbers.place: numbers for numbers in shipped_emergency_numbers()}
+    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in places)
+    found = [known.get(country) or _of_union(country, known) for country in countries]
+    return tuple(dict.fromkeys(numbers for numbers in found if numbers is not None))
+
+
+def is_public_holiday(place: str, day: date) -> bool:
+    """Return whether a day is a public holiday in a place."""
+    return day in _holidays(place)
+
+
+@cache
+def _holidays(place: str) -> Container[date]:
+    from holidays import country_holidays  # noqa: PLC0415 -- only a few lines need it
+
+    country, _, part = place.partition("-")
+    return country_holidays(country, subdiv=part or None)
+
+
+def _first_steps(need: Need) -> tuple[Advice, ...]:
+    ids = [AdviceId.DANGER] if need.danger else []
+    ids += [AdviceId.WATCHED] if need.watched else []
+    if need.threat:
+        ids += [AdviceId.THREAT, AdviceId.DEMAND]
+    else:
+        ids += [AdviceId.UNDER_18 if need.under_18 else AdviceId.SHARED]
+    ids += [AdviceId.CRISIS] if need.danger else []
+    return tuple(advice(id_, under_18=need.under_18) for id_ in ids)
+
+
+def _rank(line: HelpLine, need: Need) -> tuple[int, int, bool, str]:
+    """Sort key: own place before EU before worldwide, what fits the need, verified."""
+    far = {WORLDWIDE: 2, "EU": 1}.get(line.place, 0)
+    return far, _fit(line.kind, need), not line.verified, line.id
+
+
+def _fit(kind: HelpKind, need: Need) -> int:
+    about_children = kind in (HelpKind.CHILDREN, HelpKind.IMAGE_ABUSE)
+    if need.under_18 and about_children and not need.danger:
+        return 0
+    order = _DANGER if need.danger else _THREAT if need.threat or need.under_18 else _ADULT
+    return 1 + (*order, HelpKind.LEGAL, HelpKind.LGBT, HelpKind.CHILDREN).index(kind)
+
+
+def _is_for(where: Place, places: tuple[Place, ...]) -> bool:
+    """Whether a line is for one of these places; those of a country's parts are for it too."""
+    return reaches(where, places) or where.partition("-")[0] in places
+
+
+def _stands_in(line: HelpLine, covered: set[Place]) -> bool:
+    """Whether a line for children is shown to adults, for want of one about pictures."""
+    return line.place != WORLDWIDE and line.place not in covered
+
+
+def _has_line(place: Place) -> bool:
+    return any(
+        _is_for(line.place, (place,)) and line.place not in ("EU", WORLDWIDE)
+        for line in shipped_help_lines()
+    ) or place in ("EU", WORLDWIDE)
+
+
+def _of_union(country: Place, known: Mapping[Place, EmergencyNumbers]) -> EmergencyNumbers | None:
+    return known.get(Place("EU")) if country in EU else None

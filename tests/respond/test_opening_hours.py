@@ -1,0 +1,129 @@
+"""When a help line is open: in its own zone, over changes of the clocks and holidays."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.respond.help_lines import shipped_help_lines
+from entrenous.respond.help_report import opening_of
+from entrenous.respond.opening_hours import (
+    Opening,
+    opening,
+    opening_in_words,
+    parse_hours,
+)
+from entrenous.respond.who_helps import is_public_holiday
+
+LONDON, NEW_YORK = "Europe/London", "America/New_York"
+OFFICE = parse_hours("Mon-Fri 10:00-16:00", LONDON)
+
+
+def no_holidays(_: str, __: date) -> bool:
+    return False
+
+
+def said(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
+    found = opening(parse_hours(text, zone), now, no_holidays)
+    return opening_in_words(found, now, ZoneInfo(here))
+
+
+def utc(*moment: int) -> datetime:
+    return datetime(*moment, tzinfo=UTC)  # type: ignore[misc, arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (utc(2026, 11, 30, 9, 59), "closed now, opens at 10:00 there, 05:00 your time"),
+        (utc(2026, 11, 30, 10, 0), "open now, until 16:00 there, 11:00 your time"),
+        (utc(2026, 11, 30, 15, 59, 59), "open now, until 16:00 there, 11:00 your time"),
+        (utc(2026, 11, 30, 16, 0), "closed now, opens tomorrow at 10:00 there, 05:00 your time"),
+        (utc(2026, 12, 4, 16, 0), "closed now, opens on Monday at 10:00 there, 05:00 your time"),
+        # 30 October: London has winter time already, New York not yet.
+        (utc(2026, 10, 30, 9, 0), "closed now, opens at 10:00 there, 06:00 your time"),
+    ],
+)
+def test_hours_are_said_in_both_zones(now: datetime, words: str) -> None:
+    assert said("Mon-Fri 10:00-16:00", LONDON, now) == words
+
+
+def test_a_day_that_differs_is_named_and_one_zone_is_said_once() -> None:
+    now = utc(2026, 11, 30, 9, 0)
+    assert said("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
+        "closed now, opens tomorrow at 08:00 there, Monday 14:00 your time"
+    )
+    assert said("Mon-Fri 10:00-16:00", LONDON, now, LONDON) == "closed now, opens at 10:00"
+    assert said("always", "", now) == "open day and night"
+
+
+def test_summer_time_moves_the_opening_not_the_hour_there() -> None:
+    """On Sunday 29 March 2026 at 01:00 UTC, British clocks go forward."""
+    before = opening(OFFICE, utc(2026, 3, 27, 17), no_holidays)
+    assert before.changes_at == utc(2026, 3, 30, 9)  # 10:00 there
+    after = opening(OFFICE, utc(2026, 10, 23, 17), no_holidays)
+    assert after.changes_at == utc(2026, 10, 26, 10)
+
+
+def test_an_hour_that_is_skipped_or_repeated_is_read_once() -> None:
+    night = parse_hours("Sun 00:30-03:00", LONDON)
+    assert opening(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(2026, 3, 29, 2)
+    assert opening(night, utc(2026, 10, 24, 23, 45), no_holidays) == Opening(
+        is_open=True, changes_at=utc(2026, 10, 25, 3)
+    )
+
+
+def test_hours_over_midnight_belong_to_the_day_they_begin() -> None:
+    late = parse_hours("Fri 20:00-24:00", "Europe/Berlin")
+    assert opening(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
+    assert not opening(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
+
+
+def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
+    bank = parse_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
+    christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off instead of Saturday
+    assert opening(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
+    assert opening(OFFICE, christmas, is_public_holiday).is_open
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Mon", "Mon 9-17", "Mon 25:00-26:00", "Mon 10:00-09:00", "Mo 10:00-11:00", "Fri-Mon 1"],
+)
+def test_anything_else_is_no_opening_hours(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_hours(text, LONDON)
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ZoneInfoNotFoundError):
+        parse_hours("Mon 10:00-11:00", "Europe/Nowhere")
+
+
+@settings(deadline=None)  # the first holiday takes a moment
+@given(
+    st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 -- made aware below
+    st.sampled_from([line for line in shipped_help_lines() if line.opening]),
+)
+def test_what_is_said_of_a_line_is_true_one_second_later(moment: datetime, line: object) -> None:
+    now = moment.replace(tzinfo=UTC)
+    found = opening_of(line, now)  # type: ignore[arg-type]
+    assert found is not None
+    if found.changes_at is None:
+        assert found.is_open
+        return
+    assert found.changes_at > now
+    just_before = opening_of(line, found.changes_at - timedelta(seconds=1))  # type: ignore[arg-type]
+    then = opening_of(line, found.changes_at)  # type: ignore[arg-type]
+    assert just_before is not None
+    assert then is not None
+    assert (just_before.is_open, then.is_open) == (found.is_open, not found.is_open)
+
+
+def test_the_grammar_covers_several_spans_a_day() -> None:
+    week = parse_hours("Mon-Tue 09:00-12:00, 13:30-17:00; Sat 10:00-24:00", LONDON).week
+    assert week[0] == week[1] == ((time(9), time(12)), (time(13, 30), time(17)))
+    assert week[5] == ((time(10), time(0)),)
+    assert week[6] == ()

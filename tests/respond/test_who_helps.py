@@ -1,0 +1,239 @@
+"""Who helps where: lines that are really theirs, what fits the need first, nothing invented."""
+
+import re
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from entrenous.respond.fact_tables import BadTable
+from entrenous.respond.first_steps import AdviceId, advice
+from entrenous.respond.help_lines import (
+    TABLES,
+    HelpKind,
+    HelpLine,
+    read_emergency_numbers,
+    read_help_lines,
+    shipped_emergency_numbers,
+    shipped_help_lines,
+)
+from entrenous.respond.help_report import contact_in_words, emergency_in_words, help_in_words
+from entrenous.respond.law.legal_route import FRESH_DAYS
+from entrenous.respond.law.places import COUNTRIES, EU, WORLDWIDE, Place, parse_place
+from entrenous.respond.who_helps import ABOUT_POLICE, Need, emergency_numbers, help_for, who_helps
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+SHARED = Path(__file__).parents[3] / "shared" / "facts"
+#: Places that people expect, and that the first list of facts lacked.
+EXPECTED = frozenset(re.findall("..", "AEALBOBWCDCICMDODZECETGEHNIRJOKZLBMWMZRURWSASNTNTZZMZW"))
+NEEDS = [
+    Need(),
+    Need(threat=True),
+    Need(danger=True),
+    Need(under_18=True),
+    Need(under_18=True, threat=True),
+    Need(under_18=True, danger=True),
+]
+
+
+def lines(*places: str, need: Need = Need()) -> list[HelpLine]:  # noqa: B008 -- frozen
+    return list(who_helps(tuple(map(Place, places)), need))
+
+
+def test_at_least_75_countries_answer_with_a_line_that_is_really_theirs() -> None:
+    theirs = {
+        country
+        for country in COUNTRIES
+        if any(line.place.partition("-")[0] == country for line in lines(country))
+    }
+    assert len(theirs) >= 75
+    assert theirs >= EXPECTED
+    for country in theirs:
+        assert lines(country)[0].place.partition("-")[0] == country, country
+
+
+@pytest.mark.parametrize("need", NEEDS)
+def test_somebody_helps_everywhere_whatever_the_need(need: Need) -> None:
+    for country in COUNTRIES:
+        assert lines(country, need=need)
+    assert all(line.place == WORLDWIDE for line in lines(need=need))
+
+
+def test_picture_abuse_comes_before_generic_lines_and_verified_ones_first() -> None:
+    assert [line.id for line in lines("GB")][:2] == ["gb-rph", "gb-samaritans"]
+    assert lines("IN")[0].id == "in-rati"
+    kinds = [line.kind for line in lines("DE") if line.place == "DE"]
+    assert kinds[0] is HelpKind.IMAGE_ABUSE
+    for place in COUNTRIES:
+        near = [line for line in lines(place) if line.place == place]
+        for earlier, later in pairwise(near):
+            if earlier.kind is later.kind:
+                assert earlier.verified >= later.verified
+
+
+def test_the_nearest_come_first_and_worldwide_lines_last() -> None:
+    places = [line.place for line in lines("DE")]
+    assert places == sorted(places, key=["DE", "EU", "worldwide"].index)
+
+
+def test_under_18_gets_only_lines_for_the_young_and_those_about_pictures_first() -> None:
+    young = lines("GB", need=Need(under_18=True))
+    assert young[0].id == "gb-reportremove"
+    assert all(line.for_children for line in young)
+    assert "ww-takeitdown" in [line.id for line in young]
+    assert "ww-takeitdown" not in [line.id for line in lines("GB")]
+
+
+def test_under_threat_police_and_crisis_lines_come_early() -> None:
+    kinds = [line.kind for line in lines("US", need=Need(threat=True)) if line.place == "US"]
+    assert kinds[:3] == [HelpKind.IMAGE_ABUSE, HelpKind.POLICE, HelpKind.CRISIS]
+
+
+def test_in_danger_violence_police_and_crisis_lines_come_first() -> None:
+    kinds = [line.kind for line in lines("US", need=Need(danger=True)) if line.place == "US"]
+    assert kinds[:4] == [HelpKind.VIOLENCE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS]
+
+
+def test_adults_hear_of_a_line_for_children_only_where_nothing_else_is_about_pictures() -> None:
+    assert "ee-lasteabi" in [line.id for line in lines("EE")]
+    assert "nl-helpwanted" in [line.id for line in lines("NL")]
+    assert not any(line.kind is HelpKind.CHILDREN for line in lines("NL") if line.place == "NL")
+    (estonian,) = [line for line in lines("EE") if line.id == "ee-lasteabi"]
+    assert "ask whether they help adults too" in " ".join(contact_in_words(estonian, NOW, UTC))
+
+
+def test_a_line_of_a_part_is_shown_for_its_country_too() -> None:
+    assert "ca-bc-iips" in [line.id for line in lines("CA")]
+    assert "ca-bc-iips" in [line.id for line in lines("CA-BC")]
+    assert "ca-bc-iips" not in [line.id for line in lines("CA-ON")]
+    assert "ca-988" in [line.id for line in lines("CA-ON")]
+
+
+def test_every_line_has_source_day_and_a_way_to_reach_it() -> None:
+    every = shipped_help_lines()
+    assert len({line.id for line in every}) == len(every) >= 230
+    for line in every:
+        assert line.source
+        assert line.verified_by
+        assert line.read_on >= date(2026, 11, 25)
+        assert line.phone or line.web or line.chat or line.email
+        assert parse_place(line.place) == line.place
+        assert not line.opening or line.hours
+
+
+def test_public_code_or_a_list_of_numbers_alone_is_never_verified() -> None:
+    for line in shipped_help_lines():
+        if "public code files, no page" in line.source or "itu.int" in line.source:
+            assert not line.verified, line.id
+    for numbers in shipped_emergency_numbers():
+        assert numbers.verified is not ("itu.int" in numbers.source), numbers.place
+
+
+def test_what_is_not_verified_or_old_is_said_beside_the_contact() -> None:
+    samaritans = next(line for line in lines("GB") if line.id == "gb-samaritans")
+    assert samaritans.cautions(NOW.date()) == ()
+    late = NOW + timedelta(days=FRESH_DAYS + 1)
+    assert "read more than 180 days ago" in " ".join(contact_in_words(samaritans, late, UTC))
+    unsure = next(line for line in lines("EG") if line.place == "EG")
+    assert unsure.verified
+    crisis = next(line for line in lines("DE") if line.id == "de-telefonseelsorge")
+    assert "check first that this is still right" in contact_in_words(crisis, NOW, UTC)
+    childline = lines("GB", need=Need(under_18=True))[0]
+    assert "check the number first" in contact_in_words(childline, NOW, UTC, under_18=True)
+
+
+def test_hours_that_are_not_certain_are_shown_as_written() -> None:
+    shares = next(line for line in lines("NO", need=Need(under_18=True)) if line.place == "NO")
+    assert shares.opening is not None
+    sweden = next(line for line in lines("SE", need=Need(under_18=True)) if line.id == "se-ecpat")
+    assert sweden.opening is None
+    assert "adult support chat weekdays 15:30-16:30" in " ".join(contact_in_words(sweden, NOW, UTC))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("DE", "In danger in Germany: call 112 (police: 110)"),
+        ("NG", "In danger in Nigeria: call 112"),
+        ("AU-NSW", "In danger in Australia: call 000"),
+    ],
+)
+def test_the_emergency_number_is_that_of_the_country(place: str, words: str) -> None:
+    (numbers,) = emergency_numbers((Place(place),))
+    assert emergency_in_words(numbers, NOW.date()) == words
+
+
+def test_every_country_of_the_union_has_its_common_number() -> None:
+    for country in EU:
+        (numbers,) = emergency_numbers((Place(country),))
+        assert "112" in numbers.any_service
+    assert len(shipped_emergency_numbers()) > 200
+
+
+def test_police_lines_come_with_what_to_know_first() -> None:
+    assert ABOUT_POLICE in help_for((Place("US"),), Need()).notes
+    assert ABOUT_POLICE not in help_for((Place("GB"),), Need()).notes
+
+
+def test_without_a_place_it_says_how_to_name_one() -> None:
+    text = "\n".join(help_in_words(help_for((), Need()), NOW, UTC))
+    assert "entrenous help --place Germany" in text
+    assert "StopNCII" in text
+
+
+def test_a_place_without_a_line_of_its_own_says_so() -> None:
+    found = help_for((Place("AQ"),), Need())
+    assert "No help line of Antarctica is known here" in found.notes[0]
+
+
+def test_in_danger_the_people_come_before_the_steps() -> None:
+    text = list(help_in_words(help_for((Place("US"),), Need(danger=True)), NOW, UTC))
+    assert text[0].startswith("In danger in United States: call 911")
+    assert text.index("People who help:") < text.index("You are in danger now:")
+
+
+def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
+    adult = " ".join(advice(AdviceId.THREAT).steps)
+    order = ["Do not pay", "Stop answering", "Save the demand", "report the account", "StopNCII"]
+    assert [adult.index(words) for words in order] == sorted(adult.index(w) for w in order)
+    young = " ".join(advice(AdviceId.THREAT, under_18=True).steps)
+    assert "Do not copy or save the nude picture" in young
+    assert "takeitdown.ncmec.org" in young
+    assert "StopNCII" not in young
+    assert "takeitdown" not in adult
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_odd_column_makes_a_table_refused(table: str) -> None:
+    row = (
+        'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
+        'for_children = true\nname = "N"\nwho = "w"\nlanguages = []\nconfidential = true\n'
+        'source = "s"\nverified = true\nverified_by = "v"\n'
+    )
+    assert read_help_lines(f'{row}phone = "1"\n'.encode(), table)[0].id == "x"
+    bad = ["", 'phone = "1"\nfax = "2"\n', 'phone = "1"\nopen = "always"\n']
+    bad += ['phone = "1"\nhours = "x"\nopen = "Mon 9-17"\nzone = "Europe/London"\n']
+    for more in bad:
+        with pytest.raises(BadTable):
+            read_help_lines((row + more).encode(), table)
+    with pytest.raises(BadTable):
+        read_emergency_numbers(b"schema = 2")
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/facts is not here")
+def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
+    """Except names as their owners write them, and notes to whoever ships them."""
+    ours = {line.id: line for line in shipped_help_lines()}
+    read = tomllib.loads((SHARED / "support-world.toml").read_text())["contact"]
+    assert len(read) == 125
+    texts = ("place", "hours", "email", "web", "chat", "cost", "phone")
+    for id_, row in read.items():
+        line = ours[id_]
+        assert [getattr(line, text) for text in texts] == [row.get(text, "") for text in texts]
+        assert line.for_children is row["for_children"]
+        assert line.verified is row["verified"]
+        assert line.phone_verified is row.get("phone_verified", True)
+        assert list(line.languages) == row["languages"]
+        assert line.read_on == row["read_on"]
