@@ -13,6 +13,7 @@ import hmac
 import io
 import re
 import secrets
+from contextlib import suppress
 from typing import BinaryIO, Final
 
 import pyrage
@@ -79,6 +80,46 @@ def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
         return pyrage.decrypt(untrusted_data, [_identity(key)])  # type: ignore[no-any-return]
     except pyrage.DecryptError:
         raise DoesNotOpen from None
+
+
+def encrypt_to_recipient(untrusted_recipient: str, data: bytes) -> bytes:
+    """Encrypt to an age v1 file for one recipient: ``age1...``, or an SSH public key.
+
+    Raises ValueError if it is neither.
+    """
+    text = untrusted_recipient.strip()
+    for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient):
+        try:
+            return pyrage.encrypt(data, [kind.from_str(text)])  # type: ignore[no-any-return]
+        except pyrage.RecipientError:
+            continue
+    raise ValueError("this is no age recipient")
+
+
+def decrypt_as_recipient(untrusted_identities: Secret, untrusted_data: bytes) -> bytes:
+    """Decrypt an age v1 file with an identity file: age identities by line, or an SSH key.
+
+    Raises:
+        BadKey: there is no identity in it.
+        DoesNotOpen: the file is for somebody else, or was changed.
+    """
+    identities = _identities(untrusted_identities.reveal())
+    if not identities:
+        raise BadKey
+    try:
+        return pyrage.decrypt(untrusted_data, identities)  # type: ignore[no-any-return]
+    except pyrage.DecryptError:
+        raise DoesNotOpen from None
+
+
+def _identities(untrusted_file: bytes) -> list[object]:
+    found: list[object] = []
+    for line in untrusted_file.decode(errors="replace").splitlines():
+        with suppress(pyrage.IdentityError):
+            found.append(pyrage.x25519.Identity.from_str(line.strip()))
+    with suppress(pyrage.IdentityError):
+        found.append(pyrage.ssh.Identity.from_buffer(untrusted_file))
+    return found
 
 
 def encrypt_stream(key: Secret, reader: BinaryIO, writer: BinaryIO) -> None:

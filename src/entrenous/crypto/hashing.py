@@ -1,5 +1,6 @@
-"""SHA-256, also of streams, constant-time comparison, and Merkle trees (RFC 9162, section 2.1).
+"""SHA-256, also of streams, constant-time comparison, and Merkle trees.
 
+The trees are those of RFC 9162, section 2.1, and of RFC 6962.
 Commitments to marks are leaves of such a tree (docs/spec/content.md section 6).
 """
 
@@ -70,6 +71,11 @@ def equal_in_constant_time(one: bytes, other: bytes) -> bool:
 def leaf_hash(context: bytes, statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of ``context || 0x00 || statement``."""
     return sha256(b"\x00" + context + b"\x00" + statement)
+
+
+def log_leaf(entry: bytes) -> bytes:
+    """Return the leaf hash of an entry of a log (RFC 6962, section 2.1), 32 bytes."""
+    return sha256(b"\x00" + entry)
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

@@ -23,7 +23,7 @@ class CaseClosed(Refused):
 
 
 OWNER: Final = "the owner of this device"
-_READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED})
+_READ_ONLY_ACTS: Final = frozenset({CustodyAct.READ, CustodyAct.EXPORTED, CustodyAct.PACKED})
 
 
 def all_cases(device: Device) -> tuple[Case, ...]:
@@ -57,7 +57,7 @@ def save_case(
 ) -> Case:
     """Store a case file and a custody link for the change, atomically; returns the case as stored.
 
-    ``purpose`` is also appended to the case's steps, unless ``act`` only read or exported an item.
+    ``purpose`` is also appended to the case's steps, unless ``act`` changed nothing in the case.
     Call it in the transaction that loaded the case.
     """
     now = device.clock.now()

@@ -26,6 +26,7 @@ class CustodyAct(StrEnum):
     STORED = "stored an item"
     READ = "read an item"
     EXPORTED = "exported an item"
+    PACKED = "made a pack"
     STAMPED = "stamped the evidence"
     CHANGED = "changed the case file"
 
@@ -92,22 +93,25 @@ def custody_link(
 
 def link_hash(one: Custody) -> bytes:
     """Return the SHA-256 (32 bytes) over the canonical JSON of a link's other fields."""
-    return sha256(
-        canonical_json(
-            {
-                "schema": _SCHEMA,
-                "number": one.number,
-                "at": write_time(one.at),
-                "actor": one.actor,
-                "act": one.act.value,
-                "purpose": one.purpose,
-                "before": one.before.hex(),
-                "after": one.after.hex(),
-                "previous": one.previous.hex(),
-                "item": one.item,
-                "item_sha256": one.item_sha256.hex() if one.item_sha256 else None,
-            }
-        )
+    return sha256(link_json(one))
+
+
+def link_json(one: Custody) -> bytes:
+    """Return the canonical JSON of a link's fields, without its hash."""
+    return canonical_json(
+        {
+            "schema": _SCHEMA,
+            "number": one.number,
+            "at": write_time(one.at),
+            "actor": one.actor,
+            "act": one.act.value,
+            "purpose": one.purpose,
+            "before": one.before.hex(),
+            "after": one.after.hex(),
+            "previous": one.previous.hex(),
+            "item": one.item,
+            "item_sha256": one.item_sha256.hex() if one.item_sha256 else None,
+        }
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from ssl import DER_cert_to_PEM_cert
 from typing import Final
 
 from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
@@ -123,7 +124,7 @@ def manifest_of(case: Case, device: Device) -> EvidenceManifest:
             item.number,
             item.level,
             item.added_at,
-            commitment(item.salt, _verified_bytes(case, item, device)),
+            commitment(item.salt, verified_bytes(case, item, device)),
         )
         for item in case.evidence
     )
@@ -144,7 +145,7 @@ def read_evidence(
     with device.vault.together():
         case = find_case(name, device)
         item = find_item(case, number)
-        data = _verified_bytes(case, item, device)
+        data = verified_bytes(case, item, device)
         save_case(case, device, act, purpose, item)
         return data
 
@@ -158,7 +159,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     links = verify_chain(CaseName(name), device)
     case = find_case(name, device)
     for item in case.evidence:
-        _verified_bytes(case, item, device)
+        verified_bytes(case, item, device)
     for stamp in case.stamps:
         _verify_stamp(case, stamp, links, device)
         if check is not None:
@@ -185,7 +186,7 @@ def stamps_of(item: Evidence, case: Case) -> tuple[Stamp, ...]:
     return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
-def _verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
+def verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
         data = device.vault.kept(item.blob)
@@ -210,7 +211,7 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[Custody, ...], device: 
         item = here.get(line.number)
         if item is None:
             raise StampDoesNotHold(why="its manifest speaks of an item that is not here")
-        if line.commitment != commitment(item.salt, _verified_bytes(case, item, device)):
+        if line.commitment != commitment(item.salt, verified_bytes(case, item, device)):
             raise EvidenceChanged(name=case.name, number=item.number)
         stamped, told = _item_label(line), _item_label(item)
         if stamped != told:
@@ -260,3 +261,19 @@ def export_item(
         over = stamps_of(item, case)
         stamps = {at: stamp for at, stamp in enumerate(case.stamps, start=1) if stamp in over}
         write(ExportedItem(item, data, stamps))
+
+
+# The first bytes of common file types, so that an exported file opens with a click.
+_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
+
+
+def file_suffix(data: bytes) -> str:
+    """Return the ending for the name of an exported item, by its first bytes."""
+    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")
+
+
+def authorities_pem(stamp: Stamp) -> bytes:
+    """Return what a stamp was proven with as PEM, as openssl needs it; one may be stored as DER."""
+    if b"-----BEGIN" in stamp.authorities:
+        return stamp.authorities
+    return DER_cert_to_PEM_cert(stamp.authorities).encode()

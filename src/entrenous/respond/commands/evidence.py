@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from ssl import DER_cert_to_PEM_cert
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -17,10 +16,13 @@ from entrenous.respond.client.stamp_authority import (
     known_authorities,
     timestamp_authority,
 )
+from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.evidence import (
     ExportedItem,
+    authorities_pem,
     cases_to_stamp,
     export_item,
+    file_suffix,
     stamp_or_wait,
     verify_case,
 )
@@ -39,6 +41,8 @@ def join(app: typer.Typer) -> None:
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)
     evidence.command("export")(export)
+    evidence.command("pack")(pack)
+    evidence.command("check")(check)
     app.add_typer(evidence, name="evidence")
 
 
@@ -160,10 +164,6 @@ def _roots(stamp: Stamp, given: bytes | None) -> tuple[bytes, ...]:
     return certificate_fingerprints(stamp.authorities if given is None else given)
 
 
-# The first bytes of common file types, so that an exported file opens with a click.
-_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
-
-
 def export(
     context: typer.Context,
     name: str,
@@ -203,13 +203,13 @@ def export(
 def _write_out(written: FileGroup, out: Path, name: str, taken: ExportedItem) -> None:
     """Write the item, then its salt, then each stamp's manifest, token and certificates."""
     item = f"{name}-item-{taken.item.number}"
-    files = {item + _suffix(taken.data): taken.data}
+    files = {item + file_suffix(taken.data): taken.data}
     if taken.stamps:
         files[f"{item}.salt"] = taken.item.salt.reveal()
     for number, stamp in taken.stamps.items():
         files[f"{name}-stamp-{number}.json"] = stamp.manifest
         files[f"{name}-stamp-{number}.tsr"] = stamp.token
-        files[f"{name}-stamp-{number}.pem"] = _pem(stamp.authorities)
+        files[f"{name}-stamp-{number}.pem"] = authorities_pem(stamp)
     for file, data in files.items():
         written.want(out / file, len(data), partial(_write_bytes, data))
     written.write()
@@ -223,14 +223,3 @@ def _openssl(beside: list[Path]) -> str:
     """Return the command that checks the first stamp; _write_out gives the order of the files."""
     _, manifest, token, ca = map(str, beside[:4])
     return shlex.join(["openssl", "ts", "-verify", "-in", token, "-data", manifest, "-CAfile", ca])
-
-
-def _pem(authorities: bytes) -> bytes:
-    """Convert to PEM for openssl; a person may have given one certificate as DER."""
-    if b"-----BEGIN" in authorities:
-        return authorities
-    return DER_cert_to_PEM_cert(authorities).encode()
-
-
-def _suffix(data: bytes) -> str:
-    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")

@@ -16,6 +16,7 @@ from fpdf.bidi import BidiParagraph
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
+from entrenous import base
 from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
 from entrenous.trace.explain.plots import Path as PlotsPath
 from entrenous.trace.explain.report_pictures import Pictures, Shown
@@ -44,7 +45,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
     """Load the typefaces needed for ``texts``, which is all text of the PDF in one string."""
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
     for style, name in _OURS.items():
-        with as_file(files("entrenous.base") / "fonts" / name) as ours:
+        with as_file(files(base) / "fonts" / name) as ours:
             pdf.add_font(FAMILY, style, ours)
     missing = _missing(pdf, texts)
     others = []

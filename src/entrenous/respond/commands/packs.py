@@ -1,0 +1,127 @@
+"""``entrenous evidence pack`` and ``check``: hand evidence over, and check what was handed over."""
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from entrenous.base.secret import Secret
+from entrenous.device.commands import opened_device
+from entrenous.respond.client.stamp_authority import check_stamp
+from entrenous.respond.packs.hand_over import check_packed, recipient_line, sealed_for
+from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
+from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output_files import FileGroup, read_file
+from entrenous.terminal.session import NO, YES
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+class Reader(StrEnum):
+    """Who gets a pack."""
+
+    PLATFORM = "platform"
+    COURT = "court"
+
+
+def pack(
+    context: typer.Context,
+    name: str,
+    reader: Annotated[
+        Reader, typer.Option("--for", help="A platform (no pictures), or a court or the police.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="RECIPIENT", help="For a court: its age or SSH key, or a file."),
+    ] = None,
+    notice: Annotated[
+        list[int] | None, typer.Option(metavar="NUMBER", help="For a platform: a letter to it.")
+    ] = None,
+    sighting: Annotated[
+        list[int] | None,
+        typer.Option(metavar="NUMBER", help="For a platform: a place, if not those in the letter."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a case's evidence to one file that whoever gets it can check, and note that in the
+    case.
+    """
+    if (reader is Reader.COURT) != (to is not None):
+        raise typer.BadParameter("a pack for a court needs --to RECIPIENT; one for a platform not")
+    if reader is Reader.COURT and (notice or sighting):
+        raise typer.BadParameter("--notice and --sighting are for a platform; a court gets all")
+    written = FileGroup()
+    with opened_device(context) as device, written.unless(lambda: False):
+        if to is not None:
+            key = recipient_line(to)
+            place = out / f"{name}-for-court.zip.age"
+            made = pack_for_court(
+                name, key, device, check_stamp, partial(_seal, written, place, key)
+            )
+        else:
+            place = out / f"{name}-for-platform.zip"
+            chosen = (tuple(notice or ()), tuple(sighting or ()))
+            made = pack_for_platform(name, *chosen, device, partial(_write, written, place))
+    fingerprint = made.fingerprint.hex()
+    if as_json:
+        shown = {"file": str(place), "files": sorted(made.files), "fingerprint": fingerprint}
+        put_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
+        return
+    print_line(f"wrote {place}")
+    print_line(f"Its fingerprint, to give by another way: {fingerprint}")
+    if reader is Reader.COURT:
+        print_line("Only the holder of that key can open it. cover.pdf in it says what it proves.")
+    else:
+        print_line("No picture is in it. README.txt in it says what it proves.")
+
+
+def _seal(written: FileGroup, place: Path, key: str, made: Pack) -> None:
+    _put(written, place, sealed_for(key, made.zipped()))
+
+
+def _write(written: FileGroup, place: Path, made: Pack) -> None:
+    _put(written, place, made.zipped())
+
+
+def _put(written: FileGroup, place: Path, data: bytes) -> None:
+    def fill(file: BinaryIO) -> None:
+        file.write(data)
+
+    written.want(place, len(data), fill)
+    written.write()
+
+
+def check(
+    pack: Annotated[
+        Path, typer.Argument(help="The pack: a file, or the folder it was unpacked to.")
+    ],
+    identity: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your age identity, or SSH private key.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Roots that you trust for the stamps, PEM.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a pack that you were given; no device is needed. Exit status 1: it does not hold."""
+    key = None if identity is None else Secret(read_file(identity))
+    place = pack if pack.is_dir() else read_file(pack)
+    checked = check_packed(place, key, None if ca is None else read_file(ca))
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/pack-check/1",
+                "holds": checked.holds,
+                "fingerprint": checked.fingerprint,
+                "ca": "from the pack" if ca is None else "given",
+                "checks": [{"holds": good, "what": what} for good, what in checked.checks],
+                "stamps": list(checked.stamps),
+            }
+        )
+    else:
+        for line in checked.lines():
+            print_line(line)
+    raise typer.Exit(YES if checked.holds else NO)

@@ -1,0 +1,127 @@
+"""Seal a pack for one recipient, and check a pack that was handed over, without a vault."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from entrenous.base.errors import Malformed, Refused
+from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import decrypt_as_recipient, encrypt_to_recipient
+from entrenous.crypto.hashing import sha256
+from entrenous.crypto.nouns import BadKey, DoesNotOpen
+
+
+class NotARecipient(Malformed):
+    """This is not a public key that a pack can be encrypted to. Ask whoever gets the pack for an
+    age key, which begins with age1, or an SSH key, which begins with ssh-ed25519 or ssh-rsa.
+    """
+
+
+class PackIsSealed(Refused):
+    """This pack is encrypted. Give the private key that belongs to it: --identity FILE"""
+
+
+class NotAnIdentity(Malformed):
+    """This file has no private key that opens packs. An age key begins with AGE-SECRET-KEY-1; an
+    SSH key must have no passphrase of its own.
+    """
+
+
+class PackDoesNotOpen(Malformed):
+    """This pack does not open with that key: it was encrypted to another one, or changed since. Ask
+    whoever made it to which key it was encrypted.
+    """
+
+
+_AGE: Final = b"age-encryption.org/"
+_KEY_CHARS_MAX: Final = 4096
+
+
+def recipient_line(typed: str) -> str:
+    """Return the public key that was typed, or that is the first in the file that was named.
+
+    Raises NotARecipient if there is none that works.
+    """
+    place = Path(typed)
+    text = typed
+    if not typed.startswith(("age1", "ssh-")) and place.is_file():
+        text = place.read_text(errors="replace")[:_KEY_CHARS_MAX]
+    keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
+    if not keys:
+        raise NotARecipient
+    sealed_for(keys[0], b"")
+    return keys[0]
+
+
+def sealed_for(recipient: str, zipped: bytes) -> bytes:
+    """Encrypt a pack to an age file for one recipient; raises NotARecipient."""
+    try:
+        return encrypt_to_recipient(recipient, zipped)
+    except ValueError:
+        raise NotARecipient from None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPack:
+    """What the verifier found: each check in words, and what each stamp states."""
+
+    fingerprint: str | None
+    checks: tuple[tuple[bool, str], ...]
+    stamps: tuple[dict[str, Any], ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(good for good, _ in self.checks)
+
+    def lines(self) -> Iterator[str]:
+        """Say it line by line."""
+        for good, what in self.checks:
+            yield f"{'holds' if good else 'DOES NOT HOLD'}: {what}"
+        for stamp in self.stamps:
+            items = ", ".join(map(str, stamp["items"]))
+            yield f"Stamp {stamp['stamp']}: existed by {stamp['at']}: items {items}"
+            yield f"  by {stamp['authority']}; the SHA-256 of its root is {stamp['root_sha256']}"
+        if not self.stamps:
+            yield "No stamp holds, so nothing here proves a time."
+        if self.fingerprint is not None:
+            yield f"The fingerprint of this pack: {self.fingerprint}"
+            yield "Compare it with the one that you were given by another way."
+        yield "Everything in this pack holds." if self.holds else "This pack does not hold."
+
+
+def check_packed(
+    untrusted_place: Path | bytes, identity: Secret | None = None, ca: bytes | None = None
+) -> CheckedPack:
+    """Check a pack with the verifier that goes into every pack.
+
+    Args:
+        untrusted_place: the pack's bytes, or the folder that it was unpacked to.
+        identity: opens an encrypted pack.
+        ca: trusted roots, PEM, instead of the pack's own.
+
+    Raises PackIsSealed, NotAnIdentity, PackDoesNotOpen.
+    """
+    from entrenous.respond.packs import verify_pack  # noqa: PLC0415 - loads cryptography
+
+    place = untrusted_place
+    if isinstance(place, bytes) and place.startswith(_AGE):
+        place = _opened(place, identity)
+    report = verify_pack.Report()
+    files = report.note("the pack", verify_pack.read_pack, place)
+    if files is not None:
+        report = verify_pack.check_pack(files, ca)
+    sums = (files or {}).get(verify_pack.SUMS)
+    fingerprint = None if sums is None else sha256(sums).hex()
+    return CheckedPack(fingerprint, tuple(report.checks), tuple(report.stamps))
+
+
+def _opened(sealed: bytes, identity: Secret | None) -> bytes:
+    if identity is None:
+        raise PackIsSealed
+    try:
+        return decrypt_as_recipient(identity, sealed)
+    except BadKey:
+        raise NotAnIdentity from None
+    except DoesNotOpen:
+        raise PackDoesNotOpen from None

@@ -1,0 +1,299 @@
+"""Make packs of a case: for a platform without any picture; for a court or the police with all.
+
+The format, and what each file is for, is in docs/spec/pack.md. Every pack is recorded in the
+custody chain, with the fingerprint by which it can be recognised.
+"""
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Final, TypeVar
+
+from entrenous.base.errors import Refused
+from entrenous.crypto.hashing import log_leaf, merkle_root, sha256
+from entrenous.device.device import Device
+from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.case_file import find_case, save_case
+from entrenous.respond.custody import Custody, CustodyAct, link_json, verify_chain
+from entrenous.respond.evidence import (
+    authorities_pem,
+    commitment,
+    file_suffix,
+    verified_bytes,
+    verify_case,
+)
+from entrenous.respond.nouns import Case, Evidence, NothingThere, Notice, Sighting
+from entrenous.respond.packs.cover_sheet import PackSummary, cover_sheet, read_me
+from entrenous.respond.timestamps import Stamp
+from entrenous.wire.encodings import canonical_json, write_time
+
+
+class NothingToPack(Refused):
+    """Case {name} has nothing to put into this pack yet. A pack for a platform needs a letter: see
+    entrenous law routes {name}. A pack for a court needs evidence: entrenous case add {name} FILE
+    """
+
+
+class SeveralLetters(Refused):
+    """Case {name} has several letters, and a platform needs only those to it. Say which, by number:
+    entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
+    """
+
+
+class PackTooLarge(Refused):
+    """The evidence of case {name} has {size_mb} MB, more than the {limit_mb} MB that a pack can
+    hold. Give the largest items one by one: entrenous evidence export {name} NUMBER --out DIR
+    """
+
+
+SCHEMA: Final = "entrenous/pack/1"
+VERIFIER: Final = "verify.py"
+_SUMS: Final = "SHA256SUMS"
+_MB: Final = 1024 * 1024
+PACK_BYTES_MAX: Final = 1024 * _MB  # it is in memory while it is made
+Files = dict[str, bytes]
+Numbered = TypeVar("Numbered", Notice, Sighting)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack's files by name; ``fingerprint`` is the SHA-256 of SHA256SUMS, which covers all."""
+
+    files: Mapping[str, bytes]
+
+    @property
+    def fingerprint(self) -> bytes:
+        return sha256(self.files[_SUMS])
+
+    def zipped(self) -> bytes:
+        """Return the ZIP file, uncompressed; the same files give the same bytes."""
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as packed:
+            for name in sorted(self.files):
+                entry = zipfile.ZipInfo(name)
+                entry.create_system = 3  # Unix, wherever it is made
+                entry.external_attr = 0o600 << 16
+                packed.writestr(entry, self.files[name])
+        return out.getvalue()
+
+
+def pack_for_court(
+    name: str,
+    to: str,
+    device: Device,
+    check: Callable[[Stamp], object],
+    write: Callable[[Pack], object],
+) -> Pack:
+    """Pass a pack with everything to ``write``, and record it: both or neither.
+
+    Args:
+        name: the case; closed ones too.
+        to: who gets it, for the record.
+        device: its vault has the case.
+        check: verifies a stamp.
+        write: writes the pack, encrypted.
+
+    Raises:
+        NoSuchCase, NotAllAdults, NothingToPack, PackTooLarge.
+        ChainBroken, EvidenceChanged, NotAsStamped, StampDoesNotHold: the case does not hold.
+    """
+    with device.vault.together():
+        case = _packable(name, device)
+        if not case.evidence:
+            raise NothingToPack(name=name)
+        verify_case(name, device, check)
+        links = verify_chain(case.name, device)
+        pack = _pack(case, _court_contents(case, links, device), device.clock.now())
+        write(pack)
+        _record(case, f"for a court or the police, to {to}", pack, device)
+    return pack
+
+
+def pack_for_platform(
+    name: str,
+    notices: Sequence[int],
+    sightings: Sequence[int],
+    device: Device,
+    write: Callable[[Pack], object],
+) -> Pack:
+    """Pass a pack without any picture to ``write``, and record it: both or neither.
+
+    Args:
+        name: the case; closed ones too.
+        notices: numbers of the letters in it; may be empty if the case has one letter.
+        sightings: numbers of the sightings in it; those that the letters tell, if empty.
+        device: its vault has the case.
+        write: writes the pack.
+
+    Raises NoSuchCase, NotAllAdults, NothingThere, NothingToPack, SeveralLetters, EvidenceChanged.
+    """
+    with device.vault.together():
+        case = _packable(name, device)
+        letters = _letters(case, notices)
+        told = {one.number: one for letter in letters for one in letter.told}
+        seen = [_numbered(case, "sighting", case.sightings, n) for n in sightings]
+        contents = _platform_contents(case, letters, seen or [*told.values()], device)
+        pack = _pack(case, contents, device.clock.now())
+        write(pack)
+        _record(case, "for a platform, without pictures", pack, device)
+    return pack
+
+
+def _packable(name: str, device: Device) -> Case:
+    case = find_case(name, device)
+    refuse_unless_adults(case, device.clock.now().date())
+    size = sum(item.size_bytes for item in case.evidence)
+    if size > PACK_BYTES_MAX:
+        raise PackTooLarge(name=name, size_mb=size // _MB, limit_mb=PACK_BYTES_MAX // _MB)
+    return case
+
+
+def _letters(case: Case, numbers: Sequence[int]) -> list[Notice]:
+    if not case.notices:
+        raise NothingToPack(name=case.name)
+    if not numbers and len(case.notices) > 1:
+        raise SeveralLetters(name=case.name)
+    wanted = [_numbered(case, "notice", case.notices, number) for number in numbers]
+    return wanted or [*case.notices]
+
+
+def _numbered(case: Case, what: str, found: Sequence[Numbered], number: int) -> Numbered:
+    for one in found:
+        if one.number == number:
+            return one
+    raise NothingThere(name=case.name, what=what, number=number)
+
+
+def _record(case: Case, purpose: str, pack: Pack, device: Device) -> None:
+    told = f"{purpose}; its fingerprint is {pack.fingerprint.hex()}"
+    save_case(case, device, CustodyAct.PACKED, told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What one reader gets; ``tree`` is the size, head and root of the custody chain, or None."""
+
+    reader: str
+    items: list[dict[str, object]]
+    files: Files
+    letters: Sequence[Notice]
+    seen: Sequence[Sighting]
+    tree: dict[str, object] | None = None
+
+
+def _court_contents(case: Case, links: tuple[Custody, ...], device: Device) -> _Contents:
+    lines = [link_json(link) for link in links]
+    files: Files = {"custody.jsonl": b"".join(line + b"\n" for line in lines)}
+    rows = []
+    for item in case.evidence:
+        data = verified_bytes(case, item, device)
+        file, salt = f"items/{item.number}{file_suffix(data)}", f"items/{item.number}.salt"
+        files |= {file: data, salt: item.salt.reveal()}
+        rows.append(_item_row(item, data) | {"file": file, "salt": salt, "what": item.what})
+    tree: dict[str, object] = {
+        "size": len(links),
+        "head": links[-1].hash.hex(),
+        "root": merkle_root([log_leaf(line) for line in lines]).hex(),
+    }
+    return _Contents("court", rows, files, case.notices, case.sightings, tree)
+
+
+def _platform_contents(
+    case: Case, letters: Sequence[Notice], seen: Sequence[Sighting], device: Device
+) -> _Contents:
+    rows = [
+        _item_row(item, verified_bytes(case, item, device)) | {"file": None}
+        for item in case.evidence
+    ]
+    return _Contents("platform", rows, {}, letters, seen)
+
+
+def _pack(case: Case, contents: _Contents, now: datetime) -> Pack:
+    """Add what every pack has: letters, stamps, the description, the cover, the verifier."""
+    files = dict(contents.files)
+    for letter in contents.letters:
+        files[f"letters/{letter.number}.txt"] = letter.letter.encode()
+    for number, stamp in enumerate(case.stamps, start=1):
+        files[f"stamps/{number}.json"] = stamp.manifest
+        files[f"stamps/{number}.tsr"] = stamp.token
+        files[f"stamps/{number}.pem"] = authorities_pem(stamp)
+    files["pack.json"] = canonical_json(_description(case, contents, now))
+    return _finished(files, _summary(case, contents, now))
+
+
+def _description(case: Case, contents: _Contents, now: datetime) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "for": contents.reader,
+        "case": case.name,
+        "packed_at": write_time(now),
+        "custody": contents.tree,
+        "items": contents.items,
+        "stamps": [_stamp_row(number, one) for number, one in enumerate(case.stamps, start=1)],
+        "letters": [_letter_row(one) for one in contents.letters],
+        "sightings": [_sighting_row(one) for one in contents.seen],
+    }
+
+
+def _finished(files: Files, summary: PackSummary) -> Pack:
+    files["cover.pdf"] = cover_sheet(summary)
+    files["README.txt"] = read_me(summary).encode()
+    files[VERIFIER] = verifier()
+    sums = "".join(f"{sha256(files[name]).hex()}  {name}\n" for name in sorted(files))
+    return Pack({**files, _SUMS: sums.encode()})
+
+
+def verifier() -> bytes:
+    """Return the verifier as it goes into a pack: one file that needs nothing of Entrenous."""
+    return resources.files("entrenous.respond.packs").joinpath("verify_pack.py").read_bytes()
+
+
+def _summary(case: Case, contents: _Contents, now: datetime) -> PackSummary:
+    tree = contents.tree
+    return PackSummary(
+        case=case.name,
+        for_court=tree is not None,
+        packed_at=now,
+        items=case.evidence,
+        stamps=case.stamps,
+        letters=len(contents.letters),
+        sightings=len(contents.seen),
+        tree=None if tree is None else str(tree["root"]),
+        links=case.links if tree else 0,
+    )
+
+
+def _item_row(item: Evidence, data: bytes) -> dict[str, object]:
+    """The same names and values as in a stamped manifest (docs/spec/case.md section 3)."""
+    return {
+        "item": item.number,
+        "level": item.level.value,
+        "added_at": write_time(item.added_at),
+        "salted_sha256": commitment(item.salt, data).hex(),
+    }
+
+
+def _stamp_row(number: int, stamp: Stamp) -> dict[str, object]:
+    return {"stamp": number, "at": write_time(stamp.at), "authority": stamp.authority_url}
+
+
+def _letter_row(letter: Notice) -> dict[str, object]:
+    return {
+        "notice": letter.number,
+        "file": f"letters/{letter.number}.txt",
+        "route": letter.route.id,
+        "state": letter.state.value,
+        "sent_at": None if letter.sent_at is None else write_time(letter.sent_at),
+    }
+
+
+def _sighting_row(seen: Sighting) -> dict[str, object]:
+    return {
+        "sighting": seen.number,
+        "where": seen.where,
+        "account": seen.handle,
+        "first_seen_at": write_time(seen.first_seen_at),
+    }

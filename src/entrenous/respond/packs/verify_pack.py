@@ -1,0 +1,300 @@
+"""Check a pack of evidence: python3 -I verify.py [PACK] [--ca FILE]
+
+Needs Python 3.11 or newer and the package cryptography (42 or newer); no network. PACK is the ZIP
+file, or the folder that it was unpacked to; without it, this file's folder. --ca FILE has the roots
+(PEM) that you trust for the stamps; without it, those in the pack are used, so compare their
+SHA-256 with what each authority publishes. Exit status 0: everything holds; 1: something does not.
+The format is in docs/spec/pack.md of Entrenous.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512, HashAlgorithm
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+SUMS, PACK, CUSTODY, ZEROS = "SHA256SUMS", "pack.json", "custody.jsonl", "0" * 64
+CLOCKS_APART = timedelta(minutes=5)  # a stamp may be this much older than the clock of the device
+# Object identifiers as DER has them. RFC 5652, RFC 3161, RFC 5035, RFC 5754, RFC 5758.
+SIGNED_DATA, TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
+CONTENT_TYPE, DIGEST = "2a864886f70d010903", "2a864886f70d010904"
+SIGNER_V1, SIGNER_V2 = "2a864886f70d010910020c", "2a864886f70d010910022f"
+HASHES: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, with ECDSA
+    **dict.fromkeys(("608648016503040201", "2a864886f70d01010b", "2a8648ce3d040302"), SHA256),
+    **dict.fromkeys(("608648016503040202", "2a864886f70d01010c", "2a8648ce3d040303"), SHA384),
+    **dict.fromkeys(("608648016503040203", "2a864886f70d01010d", "2a8648ce3d040304"), SHA512),
+}
+STAMP_FILES = (".json", ".tsr", ".pem")  # what was stamped, the stamp, what it was proven with
+NOT_FOR_TIME = "its signer may not make time stamps"
+Part = tuple[int, bytes, bytes]  # tag, content, and both with their length
+Certificates = list[x509.Certificate]
+Files = dict[str, bytes]
+
+
+class Wrong(Exception):
+    """Something in the pack does not hold."""
+
+
+class Report:
+    """What was checked: whether each holds, in words; and what each stamp states."""
+
+    def __init__(self) -> None:
+        self.checks: list[tuple[bool, str]] = []
+        self.stamps: list[dict[str, Any]] = []
+
+    @property
+    def holds(self) -> bool:
+        return all(good for good, _ in self.checks)
+
+    def note(self, what: str, check: Callable[..., Any], *about: Any) -> Any:
+        """Run one check; whatever it raises means that it does not hold."""
+        try:
+            found = check(*about)
+        except Exception as why:  # noqa: BLE001 -- hostile bytes fail in ways that no list covers
+            told = why if isinstance(why, Wrong) else f"cannot be read ({type(why).__name__})"
+            self.checks.append((False, f"{what}: {told}"))
+            return None
+        self.checks.append((True, what))
+        return found
+
+
+def need(holds: object, why: str) -> None:
+    if not holds:
+        raise Wrong(why)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_pack(place: Path | bytes) -> Files:
+    """Return the files of a ZIP file, or of a folder, by name."""
+    if isinstance(place, Path) and place.is_dir():
+        found = (one for one in place.rglob("*") if one.is_file())
+        return {one.relative_to(place).as_posix(): one.read_bytes() for one in found}
+    data = place.read_bytes() if isinstance(place, Path) else place
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        entries = packed.infolist()
+        stored = all(one.compress_type == zipfile.ZIP_STORED for one in entries)
+        need(stored and len({one.filename for one in entries}) == len(entries), "is no pack's ZIP")
+        return {one.filename: packed.read(one) for one in entries}
+
+
+def check_pack(files: Files, ca: bytes | None = None) -> Report:
+    """Check everything in a pack; ``ca`` are trusted roots, PEM, instead of the pack's own."""
+    report = Report()
+    report.note("the list of files", check_sums, files)
+    report.note("the description of the pack", check_described, report, files, ca)
+    return report
+
+
+def check_described(report: Report, files: Files, ca: bytes | None) -> None:
+    pack = read_json(files[PACK])
+    need(pack["schema"] == "entrenous/pack/1", "it is of another version")
+    items = {item["item"]: item for item in pack["items"]}
+    links = report.note("the chain of custody", check_custody, pack, files) or []
+    for number, item in items.items():
+        report.note(f"item {number}", check_item, item, links, files)
+    for row in pack["stamps"]:
+        said = report.note(f"stamp {row['stamp']}", check_stamp, row, items, links, files, ca)
+        report.stamps += [said] if said else []
+
+
+def check_sums(files: Files) -> None:
+    lines = "".join(f"{sha256(files[one])}  {one}\n" for one in sorted(files) if one != SUMS)
+    need(files.get(SUMS) == lines.encode(), "files differ from it, are missing, or were added")
+
+
+def read_json(data: bytes) -> Any:
+    """Read canonical JSON: one form for each value (RFC 8785; here no fractions)."""
+    value = json.loads(data)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    need(text.encode() == data, "is not in canonical form")
+    return value
+
+
+def check_custody(pack: Any, files: Files) -> list[Any]:
+    """Check the links of the chain, and the Merkle tree over them; a platform gets neither."""
+    if pack["custody"] is None:
+        need(pack["for"] == "platform" and CUSTODY not in files, "is missing")
+        return []
+    lines = files[CUSTODY].split(b"\n")
+    need(lines.pop() == b"" and lines, "its last line is cut off")
+    links, previous, before = list[Any](), ZEROS, ZEROS
+    for number, line in enumerate(lines):
+        link = read_json(line)
+        said = (link["number"], link["previous"], link["before"])
+        need(said == (number, previous, before), f"entry {number} does not follow the one before")
+        previous, before = sha256(line), link["after"]
+        links.append({**link, "hash": previous})
+    root = tree([hashlib.sha256(b"\0" + line).digest() for line in lines]).hex()
+    ours = {"size": len(links), "head": previous, "root": root}
+    need(pack["custody"] == ours, "the tree over it has another root than the pack says")
+    return links
+
+
+def tree(leaves: list[bytes]) -> bytes:
+    """Return the root of the Merkle tree over leaf hashes (RFC 6962, section 2.1)."""
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + tree(leaves[:split]) + tree(leaves[split:])).digest()
+
+
+def check_item(item: Any, links: list[Any], files: Files) -> None:
+    """Compare an item's bytes with its salted hash, and with the entry made when it was stored."""
+    if item["file"] is None:
+        return  # a platform gets the salted hash alone
+    data, salt = files[item["file"]], files[item["salt"]]
+    need(len(salt) == 32 and sha256(salt + data) == item["salted_sha256"], "its bytes changed")
+    told = {link["item_sha256"] for link in links if link["item"] == item["item"]}
+    need(told == {sha256(data)}, "the chain of custody tells of other bytes")
+
+
+def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes | None) -> Any:
+    """Check what was stamped against the pack, and the stamp itself; return what it states."""
+    manifest, token, pem = (files[f"stamps/{row['stamp']}{end}"] for end in STAMP_FILES)
+    said = read_json(manifest)
+    head = said["custody_head"]
+    need(not links or head in {link["hash"] for link in links}, "it is over another chain")
+    for line in said["items"]:
+        ours = items[line["item"]]
+        need(all(ours[key] == value for key, value in line.items()), "an item is not as stamped")
+    roots = x509.load_pem_x509_certificates(pem if ca is None else ca)
+    at, proven = verify_token(token, manifest, roots)
+    need(row["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "it states another time")
+    written = datetime.strptime(said["written_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+    need(at >= written - CLOCKS_APART, "it is older than what it stamps")
+    covered = [line["item"] for line in said["items"]]
+    return {**row, "items": covered, "root_sha256": proven}
+
+
+def parts(data: bytes) -> list[Part]:
+    """Split DER, or BER with definite lengths, into its parts."""
+    found, at = [], 0
+    while at < len(data):
+        size, start = data[at + 1], at + 2
+        if size >= 0x80:
+            start += size - 0x80
+            size = int.from_bytes(data[at + 2 : start], "big")
+        need(0 < start + size <= len(data), "it is cut off")
+        found.append((data[at], data[start : start + size], data[at : start + size]))
+        at = start + size
+    return found
+
+
+def first(data: bytes) -> bytes:
+    return parts(data)[0][1]
+
+
+def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[datetime, str]:
+    """Verify an RFC 3161 answer over ``stamped``; return its time, and its root's SHA-256."""
+    status, content = parts(first(token))
+    need(first(status[1]) == b"\0", "it was not granted")
+    kind, wrapped = parts(content[1])
+    fields = parts(first(wrapped[1]))
+    inner, signed = parts(fields[2][1])
+    need((kind[1].hex(), inner[1].hex()) == (SIGNED_DATA, TST_INFO), "it is no time stamp")
+    info, (signer,) = first(signed[1]), parts(fields[-1][1])
+    sent = [one for tag, part, _ in fields if tag == 0xA0 for one in parts(part)]
+    known = [*trusted, *(x509.load_der_x509_certificate(whole) for _, _, whole in sent)]
+    leaf = check_signer(parts(signer[1]), info, known)
+    told = parts(first(info))
+    algorithm, imprint = parts(told[2][1])
+    hashed = hashlib.new(HASHES[first(algorithm[1]).hex()].name, stamped)
+    need(hashed.digest() == imprint[1], "it is over other bytes")
+    text, _, fraction = told[4][1].decode().rstrip("Z").partition(".")
+    at = datetime.strptime(f"{text}.{fraction or '0'}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
+    use = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    need(use.critical and list(use.value) == [ExtendedKeyUsageOID.TIME_STAMPING], NOT_FOR_TIME)
+    roots = [one for one in follow(leaf, known, at) if one in trusted]
+    need(roots, "its signature does not lead to a root that is trusted here")
+    return at, roots[0].fingerprint(SHA256()).hex()
+
+
+def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.Certificate:
+    """Verify the signature over the signed attributes, and what these say; return the signer's."""
+    _, named, algorithm, attributes, signature_algorithm, signature = signer[:6]
+    said = {first(one[1]).hex(): parts(parts(one[1])[1][1])[0][1] for one in parts(attributes[1])}
+    hashed = first(algorithm[1]).hex()
+    need(said[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
+    same = hashlib.new(HASHES[hashed].name, info).digest() == said[DIGEST]
+    need(same, "its signature is over another time")
+    issuer, serial = parts(named[1])
+    number = int.from_bytes(serial[1], "big", signed=True)
+    ours = [one for one in known if one.serial_number == number]
+    ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(said, one)]
+    need(ours, "the certificate of its signer is missing")
+    key, kind = ours[0].public_key(), first(signature_algorithm[1]).hex()
+    scheme = HASHES.get(kind, HASHES[hashed])()  # "RSA" alone names no hash
+    # The signature is over the attributes as a SET OF in DER: with its own tag, and sorted.
+    header = b"\x31" + attributes[2][1 : len(attributes[2]) - len(attributes[1])]
+    whole = header + b"".join(sorted(one[2] for one in parts(attributes[1])))
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature[1], whole, padding.PKCS1v15(), scheme)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature[1], whole, ec.ECDSA(scheme))
+    else:
+        raise Wrong("its signature is of an unknown kind")
+    return ours[0]
+
+
+def is_named(said: dict[str, bytes], one: x509.Certificate) -> bool:
+    """Return whether the signed attributes name this very certificate (RFC 5035, RFC 5816)."""
+    name = parts(first(first(said.get(SIGNER_V2) or said[SIGNER_V1])))
+    kind: HashAlgorithm = SHA256() if SIGNER_V2 in said else SHA1()  # noqa: S303 -- RFC 2634's
+    if SIGNER_V2 in said and name[0][0] == 0x30:
+        kind = HASHES[first(name[0][1]).hex()]()
+    return one.fingerprint(kind) == next(part for tag, part, _ in name if tag == 0x04)
+
+
+def follow(leaf: x509.Certificate, known: Certificates, at: datetime) -> Certificates:
+    """Return the roots that a certificate leads to, by issuers that were all valid then."""
+    roots, chain = [], [leaf]
+    for one in chain:  # grows; each certificate is looked at once
+        if one.not_valid_before_utc <= at <= one.not_valid_after_utc:
+            roots += [one] if one.issuer == one.subject else []
+            chain += [other for other in known if other not in chain and issued(one, other)]
+    return roots
+
+
+def issued(one: x509.Certificate, by: x509.Certificate) -> bool:
+    with suppress(Exception):  # another name, another signature, no such extension
+        one.verify_directly_issued_by(by)
+        return by.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    return False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Check a pack of evidence.")
+    parser.add_argument("pack", nargs="?", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--ca", type=Path, help="roots that you trust for the stamps, PEM")
+    chosen = parser.parse_args(arguments)
+    report = Report()
+    files = report.note("the pack", read_pack, chosen.pack)
+    if files is not None:
+        report = check_pack(files, chosen.ca.read_bytes() if chosen.ca else None)
+    lines = [("ok   " if good else "NO   ") + what for good, what in report.checks]
+    for one in report.stamps:
+        lines.append(f"Stamp {one['stamp']}: items {one['items']} existed by {one['at']},")
+        lines.append(f"  says {one['authority']}; SHA-256 of its root: {one['root_sha256']}")
+    if not report.stamps:
+        lines.append("No stamp holds, so nothing here proves a time.")
+    lines.append("Everything holds." if report.holds else "Something does not hold.")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

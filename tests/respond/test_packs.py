@@ -1,0 +1,375 @@
+"""Packs: what is in them, who can open them, and that a stranger's check finds every change."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from entrenous.base.secret import Secret
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
+from entrenous.respond.custody import CustodyAct, verify_chain
+from entrenous.respond.evidence import EvidenceChanged, stamp_evidence
+from entrenous.respond.law.notice import write_notice
+from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
+from entrenous.respond.packs import verify_pack
+from entrenous.respond.packs.hand_over import (
+    NotAnIdentity,
+    NotARecipient,
+    PackDoesNotOpen,
+    PackIsSealed,
+    check_packed,
+    recipient_line,
+    sealed_for,
+)
+from entrenous.respond.packs.make_pack import (
+    NothingToPack,
+    Pack,
+    SeveralLetters,
+    pack_for_court,
+    pack_for_platform,
+    verifier,
+)
+from entrenous.respond.situation import Situation
+from tests.respond.room import PAGE, Room, in_step, lived_in, seen, stamp_authority
+from tests.sizes import NIGHTLY
+
+pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+
+SHOT = b"\x89PNG\r\n\x1a\n the screenshot, as it was"
+CHAT = "the chat of class 9b, with the name of Mia in it"
+FLIPS = 10_000 if NIGHTLY else 700
+
+
+@pytest.fixture(scope="module")
+def room(authority: HttpTimestampAuthority) -> Room:
+    """A case with three items, two stamps, a sighting in public and one in a chat, and a letter."""
+    room = in_step()
+    name = room.opens(lived_in("US")).name
+    add_sighting(name, seen(at=room.clock.moment), room.device)
+    add_sighting(name, seen(CHAT, at=room.clock.moment), room.device)
+    add_file(name, SHOT, "what the post looked like", room.device)
+    add_statement(name, "seen on Monday", room.device)
+    stamp_evidence(name, authority.stamp, room.device)
+    add_statement(name, "and on Tuesday", room.device)
+    stamp_evidence(name, authority.stamp, room.device)
+    write_notice(name, "us-tida-removal", room.device, (1,))
+    return room
+
+
+def name_in(room: Room) -> str:
+    return next(key for key, _ in room.vault.items("cases"))
+
+
+def court(room: Room) -> Pack:
+    name = name_in(room)
+    return pack_for_court(name, "age1court", room.device, check_stamp, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def packed(room: Room) -> Pack:
+    return court(room)
+
+
+def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(packed: Pack) -> None:
+    checked = check_packed(packed.zipped())
+    assert [what for good, what in checked.checks if not good] == []
+    assert [stamp["items"] for stamp in checked.stamps] == [[1, 2], [1, 2, 3]]
+    assert checked.holds
+    assert checked.fingerprint == packed.fingerprint.hex()
+    assert packed.files["items/1.png"] == SHOT
+
+
+def test_the_verifier_is_one_file_of_at_most_300_lines(packed: Pack) -> None:
+    assert packed.files["verify.py"] == Path(str(verify_pack.__file__)).read_bytes() == verifier()
+    assert len(packed.files["verify.py"].splitlines()) <= 300
+    assert b"entrenous." not in packed.files["verify.py"]
+
+
+def test_a_stranger_checks_it_with_python_and_cryptography_alone(
+    packed: Pack, tmp_path: Path
+) -> None:
+    folder, only = unpacked(packed, tmp_path / "pack"), tmp_path / "only"
+    only.mkdir()
+    for name in ("cryptography", "cffi", "_cffi_backend"):
+        found = find_spec(name)
+        assert found is not None
+        place = Path(str(found.origin))
+        place = place.parent if place.name == "__init__.py" else place
+        (only / place.name).symlink_to(place)
+    run = (
+        f"import sys; sys.path.append({str(only)!r}); import runpy; "
+        f"sys.argv = ['verify.py']; runpy.run_path({str(folder / 'verify.py')!r}, "
+        "run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", run], capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Everything holds." in done.stdout
+    (folder / "items" / "1.png").write_bytes(SHOT + b" ")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", run], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 1
+    assert "NO   item 1: its bytes changed" in done.stdout
+
+
+def unpacked(packed: Pack, folder: Path) -> Path:
+    for name, data in packed.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_openssl_and_sha256sum_agree_with_the_verifier(packed: Pack, tmp_path: Path) -> None:
+    folder = unpacked(packed, tmp_path / "pack")
+    for number in (1, 2):
+        stamp = f"stamps/{number}"
+        ts = ("-in", f"{stamp}.tsr", "-data", f"{stamp}.json", "-CAfile", f"{stamp}.pem")
+        said = told_by(folder, "openssl", "ts", "-verify", *ts)
+        assert "Verification: OK" in said
+        (folder / f"{stamp}.json").write_bytes(packed.files[f"{stamp}.json"] + b" ")
+        assert "Verification: OK" not in told_by(folder, "openssl", "ts", "-verify", *ts)
+        (folder / f"{stamp}.json").write_bytes(packed.files[f"{stamp}.json"])
+    assert "FAILED" not in told_by(folder, "sha256sum", "--strict", "-c", "SHA256SUMS")
+
+
+def told_by(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.threat("evidence-changed")
+def test_every_single_bit_change_is_found(packed: Pack) -> None:
+    """Ten thousand in the nightly run, spread over every kind of file."""
+    dice = random.Random(26)
+    kinds = sorted(packed.files)
+    for turn in range(FLIPS):
+        name = kinds[turn % len(kinds)]
+        changed = {**packed.files, name: flipped(packed.files[name], dice)}
+        assert not verify_pack.check_pack(changed).holds, name
+
+
+def flipped(data: bytes, dice: random.Random) -> bytes:
+    at, bit = dice.randrange(len(data)), 1 << dice.randrange(8)
+    return data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+
+
+def forged(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Write the list of files anew, as a forger would."""
+    names = sorted(name for name in files if name != "SHA256SUMS")
+    lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names)
+    return {**files, "SHA256SUMS": "".join(lines).encode()}
+
+
+BOUND = ("items/1.png", "items/1.salt", "stamps/1.json", "stamps/2.json", "custody.jsonl")
+
+
+@pytest.mark.threat("evidence-changed")
+@pytest.mark.parametrize("name", BOUND)
+def test_a_change_is_found_even_when_the_list_of_files_was_written_anew(
+    packed: Pack, name: str
+) -> None:
+    dice = random.Random(6962)
+    for _ in range(FLIPS // 10):
+        changed = forged({**packed.files, name: flipped(packed.files[name], dice)})
+        checked = verify_pack.check_pack(changed)
+        assert checked.checks[0] == (True, "the list of files")
+        assert not checked.holds, name
+
+
+@pytest.mark.threat("evidence-changed")
+def test_a_forged_token_never_states_another_time(packed: Pack) -> None:
+    """Some parts of a token are outside of its signature: only the list of files covers these."""
+    dice, stated = (
+        random.Random(3161),
+        {stamp["at"] for stamp in check_packed(packed.zipped()).stamps},
+    )
+    for _ in range(FLIPS // 2):
+        changed = {**packed.files, "stamps/2.tsr": flipped(packed.files["stamps/2.tsr"], dice)}
+        assert not verify_pack.check_pack(changed).holds
+        told = {stamp["at"] for stamp in verify_pack.check_pack(forged(changed)).stamps}
+        assert told <= stated
+
+
+def change(
+    name: str, edit: Callable[[bytes], bytes]
+) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda files: {**files, name: edit(files[name])}
+
+
+def without(text: bytes, line: int) -> bytes:
+    lines = text.splitlines(keepends=True)
+    return b"".join(lines[:line] + lines[line + 1 :])
+
+
+@pytest.mark.threat("evidence-changed")
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda files: {name: data for name, data in files.items() if name != "items/2.salt"},
+        lambda files: {name: data for name, data in files.items() if name != "custody.jsonl"},
+        lambda files: {name: data for name, data in files.items() if name != "pack.json"},
+        lambda files: {**files, "stamps/1.tsr": files["stamps/2.tsr"]},
+        lambda files: {**files, "stamps/1.pem": b""},
+        change("custody.jsonl", lambda text: without(text, 0)),
+        change("custody.jsonl", lambda text: without(text, 3)),
+        change("custody.jsonl", lambda text: without(text, len(text.splitlines()) - 1)),
+        change("custody.jsonl", lambda text: text + text.splitlines(keepends=True)[-1]),
+        change("pack.json", lambda text: text.replace(b'"level":"A1"', b'"level":"A4"')),
+        change("pack.json", lambda text: b" " + text),
+        change("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
+        change("pack.json", lambda _: b"[" * 100_000),
+    ],
+)
+def test_forged_packs_do_not_hold(
+    packed: Pack, forge: Callable[[dict[str, bytes]], dict[str, bytes]]
+) -> None:
+    changed = forge(dict(packed.files))
+    assert changed != packed.files
+    assert not verify_pack.check_pack(changed).holds
+    assert not verify_pack.check_pack(forged(changed)).holds
+
+
+def test_an_added_file_is_found(packed: Pack) -> None:
+    assert not verify_pack.check_pack({**packed.files, "items/9.png": SHOT}).holds
+
+
+def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
+    packed: Pack, tmp_path: Path
+) -> None:
+    own = stamp_authority(tmp_path / "own")
+    room = in_step()
+    name = add_statement(room.opens().name, "an invented one", room.device).name
+    stamp_evidence(name, own.stamp, room.device)
+    invented = court(room)
+    assert check_packed(invented.zipped()).holds, "it holds against its own authority"
+    genuine = packed.files["stamps/1.pem"]
+    assert check_packed(packed.zipped(), ca=genuine).holds
+    assert not check_packed(invented.zipped(), ca=genuine).holds
+
+
+def test_a_pack_is_recorded_with_its_fingerprint(room: Room) -> None:
+    before = len(verify_chain(find_case(name_in(room), room.device).name, room.device))
+    made = court(room)
+    links = verify_chain(find_case(name_in(room), room.device).name, room.device)
+    assert len(links) == before + 1
+    assert links[-1].act is CustodyAct.PACKED
+    assert made.fingerprint.hex() in links[-1].purpose
+    assert "age1court" in links[-1].purpose
+
+
+def test_a_pack_that_could_not_be_written_is_not_recorded(room: Room) -> None:
+    name = name_in(room)
+    before = find_case(name, room.device)
+
+    def fails(_: Pack) -> None:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        pack_for_court(name, "age1court", room.device, check_stamp, fails)
+    assert find_case(name, room.device) == before
+
+
+def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(room: Room) -> None:
+    made = pack_for_platform(name_in(room), (), (), room.device, lambda _: None)
+    everything = b"\n".join(made.files.values())
+    assert not [name for name in made.files if name.startswith("items/")]
+    for secret in (SHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
+        assert secret not in everything
+    assert hashlib.sha256(SHOT).hexdigest().encode() not in everything
+    for item in find_case(name_in(room), room.device).evidence:
+        assert item.salt.reveal() not in everything
+    assert PAGE.encode() in made.files["letters/1.txt"]
+    assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE]
+    assert check_packed(made.zipped()).holds
+    chosen = pack_for_platform(name_in(room), (1,), (2,), room.device, lambda _: None)
+    assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [CHAT]
+
+
+def test_the_cover_says_what_it_proves_and_tells_nothing_private(
+    packed: Pack, tmp_path: Path
+) -> None:
+    (tmp_path / "cover.pdf").write_bytes(packed.files["cover.pdf"])
+    said = " ".join(told_by(tmp_path, "pdftotext", "-layout", "cover.pdf", "-").split())
+    root = json.loads(packed.files["pack.json"])["custody"]["root"]
+    for words in ("What it proves", "What it does not prove", "Item 3: A0", "Stamp 2:", root):
+        assert words in said
+    for private in ("what the post looked like", PAGE, "Mia"):
+        assert private not in said
+        assert private not in packed.files["README.txt"].decode()
+
+
+def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Path) -> None:
+    court_key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+    sealed = sealed_for(str(court_key.to_public()), packed.zipped())
+    assert SHOT not in sealed
+    key = Secret(f"# created by age-keygen\n{court_key}\n".encode())
+    assert check_packed(sealed, key).holds
+    with pytest.raises(PackIsSealed):
+        check_packed(sealed)
+    with pytest.raises(PackDoesNotOpen):
+        check_packed(sealed, Secret(str(other).encode()))
+    with pytest.raises(PackDoesNotOpen):
+        check_packed(sealed[:-1], key)
+    with pytest.raises(NotAnIdentity):
+        check_packed(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
+    (tmp_path / "key").write_text(str(court_key))
+    (tmp_path / "sealed").write_bytes(sealed)
+    told_by(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
+    assert (tmp_path / "opened").read_bytes() == packed.zipped(), "the age program agrees"
+
+
+def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    (tmp_path / "court.pub").write_text(f"# the court's key\n{key}\n")
+    assert recipient_line(key) == recipient_line(str(tmp_path / "court.pub")) == key
+    told_by(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
+    if (tmp_path / "ssh").exists():
+        line = recipient_line(str(tmp_path / "ssh.pub"))
+        opened = sealed_for(line, b"PK")
+        checked = check_packed(opened, Secret((tmp_path / "ssh").read_bytes()))
+        assert not checked.holds
+    for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):
+        with pytest.raises(NotARecipient):
+            recipient_line(wrong)
+
+
+def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
+    room = in_step()
+    name = room.opens(lived_in("US")).name
+    with pytest.raises(NothingToPack):
+        court(room)
+    with pytest.raises(NothingToPack):
+        pack_for_platform(name, (), (), room.device, lambda _: None)
+    add_sighting(name, seen(at=room.clock.moment), room.device)
+    case = add_file(name, SHOT, "a shot", room.device)
+    for _ in range(2):
+        write_notice(name, "us-tida-removal", room.device, (1,))
+    with pytest.raises(SeveralLetters):
+        pack_for_platform(name, (), (), room.device, lambda _: None)
+    room.vault._files[case.evidence[0].blob] = SHOT + b" "
+    with pytest.raises(EvidenceChanged):
+        court(room)
+    with pytest.raises(NotAllAdults):
+        record_minor(name, Situation(()), room.device)
+    with pytest.raises(NotAllAdults):
+        court(room)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x00" * 64])
+def test_stray_bytes_are_no_pack(data: bytes) -> None:
+    assert not check_packed(data).holds
+
+
+def test_an_empty_folder_is_no_pack(tmp_path: Path) -> None:
+    assert not check_packed(tmp_path).holds
