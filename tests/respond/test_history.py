@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.history import HistoryEvent, HistoryLine, duration_in_words, history
+from entrenous.respond.history import HistoryEvent, HistoryLine, history
 from entrenous.respond.law.notice import write_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
+from entrenous.respond.time_words import duration_in_words
 from tests.respond.room import PAGE, START, Room, seen
 
 HOUR = timedelta(hours=1)

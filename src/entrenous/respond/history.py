@@ -8,9 +8,7 @@ from typing import Final
 
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines
 from entrenous.respond.nouns import Case, Notice
-
-_DAY: Final = timedelta(days=1)
-_HOUR: Final = timedelta(hours=1)
+from entrenous.respond.time_words import duration_in_words
 
 
 class HistoryEvent(StrEnum):
@@ -80,19 +78,6 @@ def history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLine, ...
     clocks = [clock for clock in deadlines(case, now) if clock.notice == notice.number]
     lines = [*_events(notice), *(line for clock in clocks for line in _about_clock(clock, now))]
     return tuple(sorted(lines, key=lambda line: (line.at, _ORDER.index(line.event))))
-
-
-def duration_in_words(late: timedelta) -> str:
-    """Return a duration in its two largest units, rounded down.
-
-    >>> duration_in_words(timedelta(days=1, hours=3, minutes=20))
-    '1 day and 3 hours'
-    """
-    days, rest = divmod(late, _DAY)
-    hours, rest = divmod(rest, _HOUR)
-    parts = (("day", days), ("hour", hours), ("minute", rest // timedelta(minutes=1)))
-    said = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in parts if number]
-    return " and ".join(said[:2]) or "less than a minute"
 
 
 _ORDER: Final = tuple(HistoryEvent)

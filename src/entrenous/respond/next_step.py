@@ -6,10 +6,17 @@ from typing import Final
 
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
-from entrenous.respond.law.legal_route import RouteKind
+from entrenous.respond.law.legal_route import Route, RouteKind
+from entrenous.respond.law.routes import day_of_event, routes_for_case
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 from entrenous.respond.reappearance import returned_steps
+from entrenous.respond.time_words import duration_in_words
 
+_ANSWERS: Final = {
+    NoticeState.REFUSED: "They refused",
+    NoticeState.PARTLY: "They removed only part of it",
+}
+_OVER: Final = frozenset({NoticeState.WITHDRAWN})
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
@@ -48,14 +55,37 @@ def _unanswered_notices(case: Case, now: datetime) -> Iterator[tuple[datetime, s
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
         if since is not None and not _was_escalated(notice, since, case):
-            words = f"Next you could go to: {notice.route.escalation}."
-            yield since, f"{words} What reaches this case: {_routes(case)}"
+            yield since, _next_rung(notice, case, since, now)
+
+
+def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
+    """Return the complaint that can be drafted at once, or else where she could go next."""
+    words = f"Next you could go to: {notice.route.escalation}."
+    ready = next_route(notice, case, now)
+    reached = f"What reaches this case: {_routes(case)}"
+    if ready is None:
+        return f"{words} {reached}"
+    late = f"Their time ended {duration_in_words(now - since)} ago"
+    said = f"{_ANSWERS.get(notice.state, late)} (notice {notice.number})."
+    draft = f"entrenous case notice {case.name} --route {ready.family}"
+    return f"{words} {said} It is ready, with what happened so far in it: {draft}. {reached}"
+
+
+def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
+    """Return the first route that follows this notice's own and reaches the case today."""
+    choice = routes_for_case(case, day_of_event(case), now.date())
+    reached = {one.route.family: one.route for one in choice.ranked}
+    used = {other.route.family for other in case.notices if other.state not in _OVER}
+    follow = (one for one in notice.route.next_routes if one in reached and one not in used)
+    return next((reached[one] for one in follow), None)
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
-    """Return when the notice was refused or its deadline passed; None if neither."""
+    """Return when the notice was refused, done in part, or missed; None if none of these."""
     if notice.state is NoticeState.REFUSED:
         return notice.refused_at
+    if notice.state is NoticeState.PARTLY:
+        return notice.partly_at
     return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
 
 
@@ -70,15 +100,16 @@ def _most_urgent(case: Case, now: datetime) -> dict[int, Deadline]:
 
 
 def _was_escalated(notice: Notice, since: datetime, case: Case) -> bool:
-    """Return whether she has escalated since then under the same law, e.g. to its authority."""
-    law = _name(notice)
+    """Return whether she has gone on since then, e.g. to the authority of the same law."""
     return any(
-        later.drafted_at >= since
-        and later.route.kind is RouteKind.ESCALATION
-        and later.state is not NoticeState.WITHDRAWN
-        and _name(later) == law
+        later.drafted_at >= since and later.state not in _OVER and _follows(later, notice)
         for later in case.notices
     )
+
+
+def _follows(later: Notice, notice: Notice) -> bool:
+    same_law = later.route.kind is RouteKind.ESCALATION and _name(later) == _name(notice)
+    return same_law or later.route.family in notice.route.next_routes
 
 
 def _name(notice: Notice) -> str:

@@ -17,6 +17,7 @@ from entrenous.respond.age_gate import pass_age_gate
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import close_case, erase_case, reopen_case
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
+from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
 from entrenous.respond.commands.watch import watch
@@ -89,6 +90,7 @@ def join(app: typer.Typer) -> None:
     case.command("notice")(notice)
     case.command("platform")(platform)
     case.command("watch")(watch)
+    case.command("calendar")(calendar)
     case.command("close")(close)
     case.command("erase")(erase)
     app.add_typer(case, name="case")

@@ -8,6 +8,7 @@ from entrenous.device.commands import opened_device
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.commands.case_view import how_to_name_a_place
+from entrenous.respond.commands.deadline import deadline
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.routes import day_of_event, routes_for_case
 from entrenous.respond.who_helps import Need, who_helps
@@ -17,6 +18,7 @@ from entrenous.terminal.output import print_line, put_json
 def join(app: typer.Typer) -> None:
     law = typer.Typer(help="Legal routes: facts with a source, not advice.", no_args_is_help=True)
     law.command("routes")(routes)
+    law.command("deadline")(deadline)
     law.callback()(lambda: None)
     app.add_typer(law, name="law")
 

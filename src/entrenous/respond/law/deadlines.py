@@ -2,15 +2,19 @@
 person.
 """
 
-import calendar
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import Final
 
+from entrenous.respond.law.counting import count, read_period
+from entrenous.respond.law.counting_rules import NONE, CountingRule, counting_rules, rule_for
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
+from entrenous.respond.law.places import WORLDWIDE, Place, reaches
+from entrenous.respond.law.zones import moment_in_words
 from entrenous.respond.nouns import Case, Notice, NoticeState
+from entrenous.respond.situation import Situation
 
 
 class DeadlineState(StrEnum):
@@ -23,7 +27,11 @@ class DeadlineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A deadline of an addressee, never of the person; times are aware UTC."""
+    """A deadline of an addressee, never of the person; times are aware UTC.
+
+    ``place`` is where the addressee has to act, ``here`` where the person lives, if she said so.
+    ``done_at`` is when what was due was done.
+    """
 
     notice: int
     law: str
@@ -36,9 +44,11 @@ class Deadline:
     started_at: datetime | None = None
     due_at: datetime | None = None
     done_at: datetime | None = None
+    place: Place = WORLDWIDE
+    here: Place | None = None
 
 
-_CLAUSE: Final = re.compile(r"P(?:(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])")
+_BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
 _CONFIRMS: Final = re.compile(r"\bconfirm")
 _REPORTS: Final = re.compile(r"\bstatus\b")
 _ANSWERS: Final = re.compile(r"\b(answer|decision|notify)\b")
@@ -49,6 +59,7 @@ _URGENT: Final = (
     DeadlineState.MET,
     DeadlineState.NO_FIXED_TIME,
 )
+_OWN_PLACE: Final = {"EU/EEA": "EU", "US-states": "US"}
 _ANSWERED_BY_KIND: Final = frozenset({RouteKind.DATA, RouteKind.ESCALATION})
 
 
@@ -69,26 +80,57 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
         now: aware, UTC.
     """
     clocks = [
-        _deadline(notice, clause.strip(), now)
+        _deadline(notice, clause, case.situation, now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
-        for clause in notice.route.deadline_rule.split(";")
+        for clause in clauses_of(notice.route)
     ]
     return tuple(sorted(clocks, key=_urgency))
 
 
-def due(started_at: datetime, clause: str) -> datetime | None:
-    """Return when a clause falls due; None if it names no duration.
+def clauses_of(route: Route) -> tuple[str, ...]:
+    """Return the clauses of a route's deadline rule, in its order."""
+    return tuple(clause.strip() for clause in _BETWEEN.split(route.deadline_rule))
 
-    >>> due(datetime(2026, 1, 31, 9), "P1M").isoformat()
-    '2026-02-28T09:00:00'
+
+def due(
+    started_at: datetime,
+    clause: str,
+    rule: CountingRule | None = None,
+    place: Place = WORLDWIDE,
+) -> datetime | None:
+    """Return the last moment of a clause, in UTC; None if it names no duration.
+
+    Args:
+        started_at: aware; when the clause's time began.
+        clause: of the route's deadline rule.
+        rule: how the legal order counts; as for a law whose counting was not read, if None.
+        place: where the addressee has to act.
     """
-    found = _CLAUSE.match(clause)
-    if found is None:
+    period = read_period(clause)
+    if period is None:
         return None
-    if found["months"]:
-        return _months_later(started_at, int(found["months"]))
-    return started_at + timedelta(days=int(found["days"] or 0), hours=int(found["hours"] or 0))
+    return count(started_at, period, rule or counting_rules()[NONE], place).due_at
+
+
+def addressee_place(route: Route, situation: Situation) -> Place:
+    """Return where a route's addressee has to act: there its clocks and holidays count.
+
+    It is where the platform is, else where the person lives, whichever the law reaches first; or
+    else the law's own place.
+    """
+    named = tuple(filter(None, (situation.platform_in, *situation.places)))
+    return counting_place(route.jurisdiction, named)
+
+
+def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
+    """Return the first of the named places that a jurisdiction's law reaches, or its own place."""
+    if jurisdiction == WORLDWIDE:
+        return next(iter(named), WORLDWIDE)
+    inside = (where for where in named if reaches(jurisdiction, (where,)))
+    own = Place(_OWN_PLACE.get(jurisdiction, jurisdiction))
+    found = next(inside, own)
+    return own if own.startswith(f"{found}-") else found
 
 
 def span(clause: str) -> str:
@@ -97,13 +139,8 @@ def span(clause: str) -> str:
     >>> span("PT48H confirm receipt")
     '48 hours'
     """
-    found = _CLAUSE.match(clause)
-    if found is None:
-        return ""
-    unit, number = next((unit, int(n)) for unit, n in found.groupdict().items() if n)
-    if unit == "months":
-        return "one calendar month" if number == 1 else f"{number} calendar months"
-    return f"{number} {unit if number != 1 else unit.removesuffix('s')}"
+    period = read_period(clause)
+    return "" if period is None else str(period)
 
 
 def time_for(route: Route, what: Due) -> str:
@@ -113,10 +150,8 @@ def time_for(route: Route, what: Due) -> str:
     """
     if route.clock is not ClockStart.RECEIPT:
         return ""
-    clauses = map(str.strip, route.deadline_rule.split(";"))
-    return next(
-        (span(one) for one in clauses if span(one) and _required_act(route, one) is what), ""
-    )
+    timed = (one for one in clauses_of(route) if span(one))
+    return next((span(one) for one in timed if required_act(route, one) is what), "")
 
 
 def hours_to_remove(route: Route) -> int | None:
@@ -127,7 +162,7 @@ def hours_to_remove(route: Route) -> int | None:
 def deadline_in_words(deadline: Deadline) -> str:
     """Describe one deadline in a sentence, with its law."""
     ground = f"({deadline.law}, {deadline.provision})"
-    until = f"{deadline.due_at:%A %d %B %Y, %H:%M} UTC" if deadline.due_at else ""
+    until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
     said = {
         DeadlineState.NOT_STARTED: deadline.starts,
         DeadlineState.RUNNING: f"they have until {until}",
@@ -138,21 +173,24 @@ def deadline_in_words(deadline: Deadline) -> str:
     return f"{said[deadline.state]} {ground}"
 
 
-def _deadline(notice: Notice, clause: str, now: datetime) -> Deadline:
+def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
+    route, place = notice.route, addressee_place(notice.route, situation)
     began = _start_time(notice, clause)
-    due_at = due(began, clause) if began else None
+    due_at = due(began + _pause(notice), clause, rule_for(route), place) if began else None
     return Deadline(
         notice=notice.number,
-        law=notice.route.law,
-        provision=notice.route.provision,
+        law=route.law,
+        provision=route.provision,
         rule=clause,
         starts=_start_in_words(notice, clause),
         state=_state(notice, clause, due_at, now),
-        source=notice.route.source,
-        read_on=notice.route.read_on,
+        source=route.source,
+        read_on=route.read_on,
         started_at=began if due_at else None,
         due_at=due_at,
         done_at=_done_at(notice, clause),
+        place=place,
+        here=next(iter(situation.places), None),
     )
 
 
@@ -163,11 +201,22 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
     """
     if notice.route.clock is not ClockStart.RECEIPT:
         return None
-    if (
-        _required_act(notice.route, clause) is Due.CONFIRM
-    ):  # receipt cannot start the time to confirm it
+    if required_act(notice.route, clause) is Due.CONFIRM:  # receipt cannot start the time for it
         return notice.sent_at
     return notice.received_at or notice.sent_at
+
+
+def _pause(notice: Notice) -> timedelta:
+    """Return how long they waited for what they asked her for, where that time does not count."""
+    asked, supplied = notice.asked_at, notice.supplied_at
+    if asked is None or supplied is None or not pauses(notice.route, rule_for(notice.route)):
+        return timedelta()
+    return max(supplied - asked, timedelta())
+
+
+def pauses(route: Route, rule: CountingRule) -> bool:
+    """Return whether time in which they wait for the person's answer does not count."""
+    return rule.asked == "pauses" and route.kind is RouteKind.DATA
 
 
 def _start_in_words(notice: Notice, clause: str) -> str:
@@ -195,7 +244,7 @@ def _done_at(notice: Notice, clause: str) -> datetime | None:
     removed_at = notice.removed_at
     if notice.state is NoticeState.REMOVED and removed_at is None:  # an older record
         removed_at = notice.answered_at
-    what = _required_act(notice.route, clause)
+    what = required_act(notice.route, clause)
     done = [removed_at]
     if what is not Due.REMOVE:
         done.append(notice.answered_at)
@@ -204,7 +253,8 @@ def _done_at(notice: Notice, clause: str) -> datetime | None:
     return min(filter(None, done), default=None)
 
 
-def _required_act(route: Route, clause: str) -> Due:
+def required_act(route: Route, clause: str) -> Due:
+    """Return what the addressee has to do within a clause's time."""
     if _CONFIRMS.search(clause):
         return Due.CONFIRM
     if _REPORTS.search(clause):
@@ -212,12 +262,6 @@ def _required_act(route: Route, clause: str) -> Due:
     if route.kind in _ANSWERED_BY_KIND or _ANSWERS.search(clause):
         return Due.ANSWER
     return Due.REMOVE
-
-
-def _months_later(moment: datetime, months: int) -> datetime:
-    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
-    last = calendar.monthrange(year, month + 1)[1]
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
 
 
 def _urgency(deadline: Deadline) -> tuple[int, float, int]:

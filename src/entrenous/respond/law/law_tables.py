@@ -74,6 +74,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     penalty: str = ""
     caution: str = ""
     source2: str = ""
+    next_routes: tuple[str, ...] = ()
 
 
 class _LaterWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -203,6 +204,9 @@ def _route(id_: str, rows: dict[str, _Placed], words: dict[str, tuple[_WordingRo
     model = _referenced_route(row.notice_must_contain, rows)
     columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
     columns |= {name: _resolved(name, row, rows) for name in _MAY_FOLLOW}
+    dangling = [one for one in row.next_routes if one not in rows]
+    if dangling:
+        raise BadTable(table=rows[id_].file, entry=f"{id_}: there is no route {dangling[0]}")
     try:
         return Route(
             **columns,
@@ -215,6 +219,7 @@ def _route(id_: str, rows: dict[str, _Placed], words: dict[str, tuple[_WordingRo
             leave_out=row.notice_need_not_contain,
             duty=row.platform_duty,
             second_source=row.source2,
+            next_routes=tuple(map(RouteId, row.next_routes)),
         )
     except ValueError as why:
         raise BadTable(table=rows[id_].file, entry=f"{id_}: {why}") from None

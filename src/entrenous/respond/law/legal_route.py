@@ -91,6 +91,9 @@ class Route:
     picture on. ``depicted_only``: only the person shown may use it, or who acts for her.
     ``maker_only``: only whoever took the picture. ``by_platform``: the place of the platform
     counts, too. docs/spec/case.md section 4 has every column.
+    ``maker_only``: only whoever took the picture. ``next_routes`` are the
+    families to try next if this one did not help, best first. docs/spec/case.md section 4 has
+    every column.
     """
 
     id: RouteId
@@ -133,6 +136,7 @@ class Route:
     depicted_only: bool = True
     maker_only: bool = False
     by_platform: bool = False
+    next_routes: tuple[RouteId, ...] = ()
 
     def __post_init__(self) -> None:
         if self.wordings and len(self.wordings) != len(self.elements):

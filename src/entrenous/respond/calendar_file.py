@@ -1,0 +1,98 @@
+"""Deadlines as an iCalendar file (RFC 5545). What it says by default betrays nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from entrenous.base.errors import Refused
+from entrenous.crypto.hashing import sha256
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words
+from entrenous.respond.nouns import Case
+
+_UID_BYTES: Final = 16
+_PRODUCER: Final = "-//Reminders//EN"  # RFC 5545 asks for one; the program's name would tell
+
+
+class NothingRunning(Refused):
+    """No deadline of case {name} is running, so no calendar was written. A deadline starts when you
+    note that a notice was sent: entrenous case notice {name} --sent NUMBER
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEntry:
+    """One moment in a calendar. ``words`` are shown only if plain titles are asked for."""
+
+    at: datetime
+    words: str
+    uid: str
+
+
+def calendar_file(
+    entries: Iterable[CalendarEntry],
+    now: datetime,
+    *,
+    plain_titles: bool = False,
+    alarm: timedelta | None = None,
+) -> bytes:
+    """Write entries as an iCalendar file, in UTC, which every calendar shows in its own zone.
+
+    Args:
+        entries: numbered in their order.
+        now: aware; when the file is made.
+        plain_titles: name the law and the deadline, instead of "Reminder 1".
+        alarm: remind so long before; no alarm if None.
+    """
+    from icalendar import Alarm, Calendar, Event  # noqa: PLC0415 - slow to load; few commands write one
+
+    calendar = Calendar()
+    calendar.add("prodid", _PRODUCER)
+    calendar.add("version", "2.0")
+    for number, entry in enumerate(entries, start=1):
+        title = entry.words if plain_titles else f"Reminder {number}"
+        event = Event()
+        _fill(event, entry, title, now)
+        if alarm is not None:
+            bell = Alarm()
+            bell.add("action", "DISPLAY")
+            bell.add("description", title)
+            bell.add("trigger", -alarm)
+            event.add_component(bell)
+        calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def running_deadlines(case: Case, clocks: tuple[Deadline, ...]) -> tuple[CalendarEntry, ...]:
+    """Return an entry for each running deadline of a case, earliest first; raises NothingRunning.
+
+    The same deadline keeps its uid, so that a calendar updates it instead of adding another.
+    """
+    running = [clock for clock in clocks if clock.state is DeadlineState.RUNNING and clock.due_at]
+    if not running:
+        raise NothingRunning(name=case.name)
+    dated = ((clock.due_at, clock) for clock in running if clock.due_at)
+    return tuple(
+        CalendarEntry(
+            at, deadline_in_words(clock), entry_uid(case.opened_at, clock.notice, clock.rule)
+        )
+        for at, clock in sorted(dated, key=lambda pair: pair[0])
+    )
+
+
+def entry_uid(secret: datetime, *what: object) -> str:
+    """Return an id that tells nothing: a hash over something that only this device knows."""
+    return sha256(f"{secret.isoformat()} {what}".encode())[:_UID_BYTES].hex()
+
+
+def _uid(case: Case, clock: Deadline) -> str:
+    return entry_uid(case.opened_at, clock.notice, clock.rule)
+
+
+def _fill(event: Any, entry: CalendarEntry, title: str, now: datetime) -> None:
+    event.add("uid", entry.uid)
+    event.add("dtstamp", now.replace(microsecond=0))
+    event.add("dtstart", entry.at)
+    event.add("summary", title)
+    event.add("class", "PRIVATE")
+    event.add("transp", "TRANSPARENT")

@@ -1,0 +1,151 @@
+"""``entrenous law deadline`` and ``entrenous case calendar``: until when somebody has to act."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.device.commands import opened_device
+from entrenous.respond.calendar_file import (
+    CalendarEntry,
+    calendar_file,
+    entry_uid,
+    running_deadlines,
+)
+from entrenous.respond.case_file import find_case
+from entrenous.respond.law.deadlines import deadlines
+from entrenous.respond.law.one_deadline import Event, OneDeadline, one_deadline
+from entrenous.respond.law.places import Place, parse_place
+from entrenous.respond.law.zones import capital_zone, moment_in_words
+from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.typed_input import parse_time
+
+_NONE: Final = 1  # exit status: there is no date
+_LATEST_YEAR: Final = 2200  # lists of holidays and time zones mean nothing far ahead
+Ics = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it for a calendar (.ics).")]
+PlainTitles = Annotated[
+    bool, typer.Option("--plain-titles", help="Name the law in the calendar, not Reminder 1.")
+]
+Alarm = Annotated[
+    int | None, typer.Option(metavar="HOURS", min=0, help="Let the calendar remind you before.")
+]
+
+
+def deadline(
+    route: Annotated[str, typer.Argument(help="A route of: entrenous law routes")],
+    event: Annotated[
+        list[str],
+        typer.Option(
+            metavar="WHAT=TIME",
+            help="received, sent, asked, supplied or answered, and when, with its offset.",
+        ),
+    ],
+    country: Annotated[
+        str, typer.Option(metavar="PLACE", help="Where they have to act: IN, Germany, US-CA.")
+    ],
+    region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="The state or region in it: CA, BY.")
+    ] = None,
+    ics: Ics = None,
+    plain_titles: PlainTitles = False,
+    alarm: Alarm = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Count until when somebody has to act under a law, with the working line by line. Exit status
+    1: there is no date.
+    """
+    found = one_deadline(route, _events(event), _place(country, region))
+    if ics is not None and found.due_at is not None:
+        now = SystemClock().now()
+        words = f"{found.route.law}, {found.route.provision}: {found.rule}"
+        entry = CalendarEntry(found.due_at, words, entry_uid(now, words))
+        shown = calendar_file([entry], now, plain_titles=plain_titles, alarm=_before(alarm))
+        write_new(ics, shown)
+    if as_json:
+        put_json(_as_json(found))
+    else:
+        for line in found.working:
+            print_line(f"  {line}")
+        print_line(_answer(found))
+    raise typer.Exit(0 if found.due_at else _NONE)
+
+
+def calendar(
+    context: typer.Context,
+    name: str,
+    ics: Annotated[Path, typer.Option(metavar="FILE", help="The calendar file (.ics) to write.")],
+    plain_titles: PlainTitles = False,
+    alarm: Alarm = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a
+    number, so that whoever sees the calendar learns nothing.
+    """
+    with opened_device(context) as device:
+        case, now = find_case(name, device), device.clock.now()
+        entries = running_deadlines(case, deadlines(case, now))
+    write_new(ics, calendar_file(entries, now, plain_titles=plain_titles, alarm=_before(alarm)))
+    if as_json:
+        put_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
+    else:
+        print_line(f"wrote {ics}: {len(entries)} in all, each a time that ends for them, not you.")
+
+
+def _events(typed: list[str]) -> dict[Event, datetime]:
+    found: dict[Event, datetime] = {}
+    for one in typed:
+        what, equals, when = one.partition("=")
+        known = what.strip().casefold() in set(Event)
+        if not (equals and known):
+            raise typer.BadParameter(f"{one!r} is not WHAT=TIME, with one of: {', '.join(Event)}")
+        moment = parse_time(when)
+        if moment.year > _LATEST_YEAR:
+            raise typer.BadParameter(f"{when!r} is too far ahead to count from")
+        found[Event(what.strip().casefold())] = moment
+    return found
+
+
+def _place(country: str, region: str | None) -> Place:
+    place = parse_place(country)
+    if region is None:
+        return place
+    part = region.strip()
+    return parse_place(part if part.upper().startswith(f"{place}-") else f"{place}-{part}")
+
+
+def _before(hours: int | None) -> timedelta | None:
+    return None if hours is None else timedelta(hours=hours)
+
+
+def _answer(found: OneDeadline) -> str:
+    if found.due_at is not None:
+        return f"They have until {moment_in_words(found.due_at, found.place)}."
+    if not found.in_force:
+        return "No deadline: this law was not in force on that day."
+    return "No date: this law names none that can be counted."
+
+
+def _as_json(found: OneDeadline) -> dict[str, object]:
+    return {
+        "schema": "entrenous/deadline/1",
+        "route": found.route.id,
+        "due_at": _local(found.due_at, found.place),
+        "in_force": found.in_force,
+        "rule": found.rule,
+        "working": list(found.working),
+        "source": found.route.source,
+        "place": found.place,
+        "read_on": found.route.read_on.isoformat(),
+        "verified": found.route.verified,
+        "clauses": [
+            {"rule": one.clause, "due_at": _local(one.due_at, found.place)} for one in found.clauses
+        ],
+    }
+
+
+def _local(moment: datetime | None, place: Place) -> str | None:
+    """Format a time with the offset of the place (RFC 3339), so that its date is the law's."""
+    return None if moment is None else moment.astimezone(capital_zone(place)).isoformat()

@@ -1,0 +1,249 @@
+"""Count a time limit: from an event to its last moment, by one legal order, in one place."""
+
+import calendar
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from entrenous.respond.law.counting_rules import CountingRule, Hours, MonthEnd
+from entrenous.respond.law.places import Place
+from entrenous.respond.law.working_days import DayOff, day_off, has_holidays
+from entrenous.respond.law.zones import place_in_words, zones_of
+
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_LAST: Final = time(23, 59, 59, fold=1)  # the last second of a day is still in time
+_PERIOD: Final = re.compile(  # ISO 8601 durations, and working days, which it does not know
+    r"(?:P(?:(?P<years>\d+)Y|(?P<months>\d+)M|(?P<days>\d+)D|T(?P<hours>\d+)H)(?![0-9A-Z])"
+    r"|(?P<working>\d+) (?:business|working) days\b)"
+)
+
+
+class Unit(StrEnum):
+    """What a period is counted in, as it is said in a sentence."""
+
+    HOURS = "hours"
+    DAYS = "days"
+    WORKING = "working days"
+    MONTHS = "calendar months"
+    YEARS = "years"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A number of units, e.g. 48 hours."""
+
+    number: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        if self.number == 1:
+            return f"one {self.unit.removesuffix('s')}"
+        return f"{self.number} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a period ends, in aware UTC, and how that was found, line by line.
+
+    ``due_at`` is None if the order gives no date for such a period.
+    """
+
+    due_at: datetime | None
+    working: tuple[str, ...]
+
+
+def read_period(clause: str) -> Period | None:
+    """Return the duration that a clause begins with; None if it names none.
+
+    >>> str(read_period("10 business days to confirm receipt"))
+    '10 working days'
+    """
+    found = _PERIOD.match(clause)
+    if found is None:
+        return None
+    unit, number = next((unit, int(n)) for unit, n in found.groupdict().items() if n)
+    return Period(number, Unit[unit.upper()])
+
+
+def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> Ending:
+    """Return when a period that starts with an event ends; never before it.
+
+    Args:
+        start: when the event happened; aware.
+        period: how long they have.
+        rule: how the legal order counts.
+        place: whose clocks and holidays count. Of several time zones, the latest end counts.
+    """
+    if period.unit is Unit.HOURS and rule.hours is Hours.NOT_COUNTED:
+        return Ending(None, (rule.silent_hours,))
+    zones = zones_of(place)
+    if period.unit is Unit.HOURS and rule.hours is Hours.ELAPSED:
+        zones = zones[:1]  # no clock on a wall matters
+    ends = [_Count(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
+    end = max(ends, key=lambda one: one.due_at or start)
+    if len({one.due_at for one in ends}) > 1:
+        said = f"There are several time zones in {place_in_words(place)}: the latest end is taken."
+        return Ending(end.due_at, (*end.working, said))
+    return end
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """One count in one time zone; ``start`` is in that zone."""
+
+    start: datetime
+    zone: ZoneInfo
+    period: Period
+    rule: CountingRule
+    place: Place
+
+    def end(self) -> Ending:
+        if self.period.unit is Unit.HOURS:
+            return self._hours()
+        last, working = self._last_day()
+        moved, moves = self._rolled(last)
+        due_at = datetime.combine(moved, _LAST, self.zone).astimezone(UTC)
+        said = f"The last day counts to its end, 24:00{self.rule.cited(self.rule.cite_end)}."
+        return Ending(due_at, (*working, *moves, *self._no_list(), said))
+
+    def _hours(self) -> Ending:
+        start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
+        length = self.period.number * _HOUR
+        if self.rule.hours is Hours.WORKING:
+            said = f"Only the hours of working days count{cited}."
+            return Ending(self._through_working_days(length).astimezone(UTC), (said,))
+        if self.rule.hours is Hours.ELAPSED:
+            said = f"{_capital(self.period)} without a break, weekends and holidays too{cited}."
+            return Ending(start + length, (said,))
+        begun = timedelta(
+            minutes=self.start.minute,
+            seconds=self.start.second,
+            microseconds=self.start.microsecond,
+        )
+        first = start - begun + _HOUR
+        local = f"{first.astimezone(self.zone):%H:%M}"
+        said = f"The hour of the event does not count{cited}: the time starts at {local}."
+        return Ending(first + length, (said, "Hours run on weekends and holidays too."))
+
+    def _through_working_days(self, left: timedelta) -> datetime:
+        moment = self.start
+        while True:
+            if self._off(moment.date()):
+                moment = self._midnight_after(moment)
+                continue
+            midnight = self._midnight_after(moment)
+            today = midnight.astimezone(UTC) - moment.astimezone(UTC)
+            if left <= today:
+                return moment.astimezone(UTC) + left
+            left, moment = left - today, midnight
+
+    def _midnight_after(self, moment: datetime) -> datetime:
+        return datetime.combine(moment.date() + _DAY, time(), self.zone)
+
+    def _last_day(self) -> tuple[date, tuple[str, ...]]:
+        event, rule = self.start.date(), self.rule
+        first = f"The day of the event, {_said(event)}, does not count{rule.cited(rule.cite_day)}."
+        if self._counts_working_days():
+            return self._working_days(first)
+        if self.period.unit is Unit.DAYS:
+            last = event + self.period.number * _DAY
+            said = f"{_capital(self.period)} after it: {_said(last)}."
+            return self._with_enough_working_days(last, (first, said))
+        return self._with_enough_working_days(*self._months())
+
+    def _counts_working_days(self) -> bool:
+        unit, short = self.period.unit, self.period.number <= self.rule.short_days
+        in_days = unit is Unit.DAYS and (self.rule.days == "working" or short)
+        return unit is Unit.WORKING or in_days
+
+    def _working_days(self, first: str) -> tuple[date, tuple[str, ...]]:
+        event, rule = self.start.date(), self.rule
+        *_, last = self._next_working_days(event, self.period.number)
+        between = (event + n * _DAY for n in range(1, (last - event).days))
+        left_out = [f"{_said(day)} ({self._off(day)})" for day in between if self._off(day)]
+        short = self.period.unit is Unit.DAYS and rule.days != "working"
+        cited = rule.cited(rule.cite_short if short else rule.cite_working)
+        skipped = f" Left out: {', '.join(left_out)}." if left_out else ""
+        said = f"Only working days count{cited}: number {self.period.number} is {_said(last)}."
+        return last, (first, said + skipped)
+
+    def _next_working_days(self, day: date, number: int) -> Iterator[date]:
+        yield day
+        for _ in range(number):
+            day += _DAY
+            while self._off(day):
+                day += _DAY
+            yield day
+
+    def _months(self) -> tuple[date, tuple[str, ...]]:
+        event, rule = self.start.date(), self.rule
+        number = self.period.number * (12 if self.period.unit is Unit.YEARS else 1)
+        cited = rule.cited(rule.cite_months)
+        begins = event + _DAY if rule.month_end is MonthEnd.DAY_BEFORE else event
+        same = _same_day(begins, number)
+        if same is not None:
+            last = same - _DAY if rule.month_end is MonthEnd.DAY_BEFORE else same
+            return last, (f"{_capital(self.period)} from {_said(event)}: {_said(last)}{cited}.",)
+        last = _last_of_month(begins, number)
+        last = last + _DAY if rule.missing_day == "next" else last
+        said = f"{_capital(self.period)} from {_said(event)}: that month has no day {begins.day},"
+        return last, (f"{said} so {_said(last)}{cited}.",)
+
+    def _with_enough_working_days(
+        self, last: date, working: tuple[str, ...]
+    ) -> tuple[date, tuple[str, ...]]:
+        least, rule = self.rule.least_working_days, self.rule
+        short = self.period.unit is Unit.DAYS and self.period.number < least
+        if not least or short:
+            return last, working
+        *_, enough = self._next_working_days(self.start.date(), least)
+        if enough <= last:
+            return last, working
+        cited = rule.cited(rule.cite_least)
+        said = f"It must hold {least} working days{cited}, so it goes on to {_said(enough)}."
+        return enough, (*working, said)
+
+    def _rolled(self, last: date) -> tuple[date, tuple[str, ...]]:
+        moved, why = last, []
+        while reason := self._off(moved):
+            why.append(f"{_said(moved)} ({reason})")
+            moved += _DAY
+        if not why:
+            return moved, ()
+        cited = self.rule.cited(self.rule.cite_roll)
+        said = f"No working day: {', '.join(why)}. The end moves to {_said(moved)}{cited}."
+        return moved, (said,)
+
+    def _no_list(self) -> tuple[str, ...]:
+        if DayOff.HOLIDAY not in self.rule.off or has_holidays(self.place):
+            return ()
+        where = place_in_words(self.place)
+        return (f"No list of holidays is known for {where}: a holiday may make the end later.",)
+
+    def _off(self, day: date) -> str:
+        return day_off(day, self.place, self.rule.off)
+
+
+def _said(day: date) -> str:
+    return f"{day:%A %d %B %Y}"
+
+
+def _capital(period: Period) -> str:
+    words = str(period)
+    return words[0].upper() + words[1:]
+
+
+def _same_day(day: date, months: int) -> date | None:
+    last = _last_of_month(day, months)
+    return last.replace(day=day.day) if day.day <= last.day else None
+
+
+def _last_of_month(day: date, months: int) -> date:
+    """Return the last day of the month that is ``months`` later."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, calendar.monthrange(year, month + 1)[1])

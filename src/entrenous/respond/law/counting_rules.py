@@ -1,0 +1,105 @@
+"""How each legal order counts a time limit: facts/counting.toml as nouns."""
+
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from typing import Final, Literal
+
+import msgspec
+
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.law.legal_route import Route, RouteKind
+from entrenous.respond.law.working_days import DayOff
+
+NONE: Final = "none"  # the order of a law whose counting was not read
+
+
+class Hours(StrEnum):
+    """How a period in hours runs."""
+
+    ELAPSED = "elapsed"  # without a break
+    FULL = "full-hours"  # from the hour after the event
+    WORKING = "working"  # only in hours of working days
+    NOT_COUNTED = "not-counted"
+
+
+class MonthEnd(StrEnum):
+    """The day with which a period in months ends."""
+
+    SAME_DAY = "same-day"  # the number of the event's day
+    DAY_BEFORE = "day-before"  # the day before the number of the day after the event
+
+
+class CountingRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How one legal order counts; docs/spec/case.md section 5 defines every field."""
+
+    law: str
+    jurisdictions: tuple[str, ...]
+    off: frozenset[DayOff]
+    source: str
+    verified: bool
+    verified_by: str
+    kinds: frozenset[RouteKind] = frozenset()
+    hours: Hours = Hours.ELAPSED
+    days: Literal["calendar", "working"] = "calendar"
+    month_end: MonthEnd = MonthEnd.SAME_DAY
+    missing_day: Literal["last", "next"] = "last"
+    short_days: int = 0
+    least_working_days: int = 0
+    asked: Literal["runs", "pauses"] = "runs"
+    cite_hours: str = ""
+    cite_day: str = ""
+    cite_working: str = ""
+    cite_short: str = ""
+    cite_months: str = ""
+    cite_end: str = ""
+    cite_roll: str = ""
+    cite_least: str = ""
+    cite_asked: str = ""
+    silent: str = ""
+    silent_hours: str = ""
+    receipt: str = ""
+    receipt_source: str = ""
+    read_on: date | None = None
+
+    def cited(self, provision: str) -> str:
+        """Format a provision of this law, e.g. " (Civil Code of Japan, art. 140)"; "" if silent."""
+        return f" ({self.law}, {provision})" if provision else ""
+
+
+class _Counting(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    order: dict[str, CountingRule]
+
+
+@cache
+def counting_rules() -> dict[str, CountingRule]:
+    """Return every order of counting by its id, in the table's order."""
+    return read_counting_rules(shipped_table("counting.toml"))
+
+
+def read_counting_rules(data: bytes) -> dict[str, CountingRule]:
+    """Parse a table of orders; raises BadTable."""
+    table = read_table(_Counting, data, "counting.toml")
+    if NONE not in table.order:  # every law that no other order names
+        raise BadTable(table="counting.toml", entry=NONE)
+    return {
+        id_: msgspec.structs.replace(rule, read_on=rule.read_on or table.read_on)
+        for id_, rule in table.order.items()
+    }
+
+
+def rule_for(route: Route) -> CountingRule:
+    """Return the order that counts a route's time: of its jurisdiction, or of that country."""
+    return _rule_for(route.jurisdiction, route.kind)
+
+
+@cache
+def _rule_for(jurisdiction: str, kind: RouteKind) -> CountingRule:
+    rules = counting_rules()
+    for named in dict.fromkeys((jurisdiction, jurisdiction.partition("-")[0])):
+        for rule in rules.values():
+            if named in rule.jurisdictions and (not rule.kinds or kind in rule.kinds):
+                return rule
+    return rules[NONE]

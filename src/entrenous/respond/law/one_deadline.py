@@ -1,0 +1,257 @@
+"""One deadline by itself, without a case: which version of a law counts, until when, and why."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from entrenous.base.errors import NotFound, Refused
+from entrenous.respond.law.counting import Ending, Unit, count, read_period
+from entrenous.respond.law.counting_rules import CountingRule, rule_for
+from entrenous.respond.law.deadlines import (
+    Due,
+    clauses_of,
+    counting_place,
+    pauses,
+    required_act,
+)
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import Route
+from entrenous.respond.law.places import Place
+from entrenous.respond.law.zones import capital_zone, moment_in_words, place_in_words
+from entrenous.respond.time_words import duration_in_words
+
+
+class Event(StrEnum):
+    """What happened to a request; the first two start a deadline."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+    ASKED = "asked"  # they asked for more
+    SUPPLIED = "supplied"  # they got it
+    ANSWERED = "answered"
+
+
+class NoSuchRoute(NotFound):
+    """There is no legal route called {route} in this release, so no deadline was counted. For the
+    routes of a place: entrenous law routes --place GB
+    """
+
+
+class NothingStarts(Refused):
+    """None of these events starts a deadline. Say when the request was received or sent: --event
+    received=2026-02-20T00:10:00+05:30
+    """
+
+
+class EventsOutOfOrder(Refused):
+    """{later} cannot be earlier than {earlier}, so no deadline was counted. Check both times, and
+    that each has its offset from UTC.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseDue:
+    """When one clause of a rule falls due; None if it names no duration or gives no date."""
+
+    clause: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OneDeadline:
+    """A deadline with its working. ``due_at`` is the first clause's that has a date, aware UTC.
+
+    ``route`` is the version of the law that counts; if none was in force, the nearest one.
+    """
+
+    route: Route
+    place: Place
+    in_force: bool
+    due_at: datetime | None
+    clauses: tuple[ClauseDue, ...]
+    working: tuple[str, ...]
+
+    @property
+    def rule(self) -> str:
+        """The clause that the date is of; the whole rule if there is none."""
+        dated = (one.clause for one in self.clauses if one.due_at)
+        return next(dated, self.route.deadline_rule)
+
+
+def one_deadline(
+    route_id: str,
+    events: Mapping[Event, datetime],
+    place: Place,
+    routes: tuple[Route, ...] | None = None,
+) -> OneDeadline:
+    """Count the deadline of a route from what happened.
+
+    Args:
+        route_id: a route, or a family of versions: then the day of the event picks the version.
+        events: aware times.
+        place: where the addressee has to act; the law's own place if the law does not reach it.
+        routes: the shipped table if None.
+
+    Raises:
+        NoSuchRoute, NothingStarts, EventsOutOfOrder.
+    """
+    table = shipped_routes() if routes is None else routes
+    versions = [one for one in table if one.family == route_id] or [
+        one for one in table if one.id == route_id
+    ]
+    if not versions:
+        raise NoSuchRoute(route=route_id)
+    start = _start(events)
+    where = counting_place(versions[0].jurisdiction, (place,))
+    day = start.astimezone(capital_zone(where)).date()
+    in_force = [one for one in versions if one.in_force(day)]
+    if not in_force:
+        return _not_in_force(_nearest(versions, day), day, where)
+    return _counted(in_force[0], events, where, day)
+
+
+def _start(events: Mapping[Event, datetime]) -> datetime:
+    """Return the event that starts the clock; raises for a time before an earlier event."""
+    start = events.get(Event.RECEIVED) or events.get(Event.SENT)
+    if start is None:
+        raise NothingStarts
+    order = [event for event in Event if event in events]
+    for earlier, later in ((Event.SENT, one) for one in order if Event.SENT in events):
+        if events[later] < events[earlier]:
+            raise EventsOutOfOrder(earlier=earlier.value, later=later.value)
+    asked, supplied = events.get(Event.ASKED), events.get(Event.SUPPLIED)
+    if asked and supplied and supplied < asked:
+        raise EventsOutOfOrder(earlier=Event.ASKED.value, later=Event.SUPPLIED.value)
+    return start
+
+
+def _nearest(versions: list[Route], day: date) -> Route:
+    """Return the first version that begins after that day, or else the last one."""
+    later = [one for one in versions if one.in_force_from and one.in_force_from > day]
+    return min(later, key=lambda one: one.in_force_from or day) if later else versions[-1]
+
+
+def _not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
+    first, last = route.in_force_from, route.in_force_until
+    begins = f" It began on {first:%d %B %Y}." if first and first > day else ""
+    ended = f" It ended on {last:%d %B %Y}." if last and last < day else ""
+    there = f"The event was on {day:%A %d %B %Y} in {place_in_words(place)}."
+    not_then = f"{_cited(route)} was not in force on that day.{begins}{ended}"
+    clauses = tuple(ClauseDue(clause, None) for clause in clauses_of(route))
+    return OneDeadline(route, place, False, None, clauses, (there, not_then))
+
+
+def _counted(
+    route: Route, events: Mapping[Event, datetime], place: Place, day: date
+) -> OneDeadline:
+    rule = rule_for(route)
+    clauses = clauses_of(route)
+    endings = [(one, _ending(one, route, rule, events, place)) for one in clauses]
+    due_at = next((end.due_at for _, end in endings if end and end.due_at), None)
+    return OneDeadline(
+        route=route,
+        place=place,
+        in_force=True,
+        due_at=due_at,
+        clauses=tuple(ClauseDue(clause, end.due_at if end else None) for clause, end in endings),
+        working=(
+            *_about_start(route, rule, events, place, day),
+            *(line for one in endings for line in _about_clause(*one, place, len(endings) > 1)),
+            *_about_answers(route, rule, events, place, due_at),
+            *_where_the_text_is_silent(clauses, rule),
+            _about_order(rule),
+        ),
+    )
+
+
+def _ending(
+    clause: str, route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place
+) -> Ending | None:
+    period = read_period(clause)
+    if period is None:
+        return None
+    start = _start(events)
+    if required_act(route, clause) is Due.CONFIRM:
+        start = events.get(Event.SENT) or start
+    return count(start + _pause(route, rule, events), period, rule, place)
+
+
+def _pause(route: Route, rule: CountingRule, events: Mapping[Event, datetime]) -> timedelta:
+    asked, supplied = events.get(Event.ASKED), events.get(Event.SUPPLIED)
+    if asked is None or supplied is None or not pauses(route, rule):
+        return timedelta()
+    return supplied - asked
+
+
+def _about_start(
+    route: Route, rule: CountingRule, events: Mapping[Event, datetime], place: Place, day: date
+) -> Iterator[str]:
+    known = Event.RECEIVED if Event.RECEIVED in events else Event.SENT
+    when = moment_in_words(events[known], place)
+    yield f"The request was {known.value} on {when}."
+    if known is Event.SENT:
+        yield "When it was received is not known: if that was later, their time ends later."
+        if rule.receipt:
+            yield f"{rule.receipt} ({rule.receipt_source})"
+    if route.deadline_from:
+        yield f"By this law their time runs from: {route.deadline_from}."
+    since = f", in force from {route.in_force_from:%d %B %Y}" if route.in_force_from else ""
+    until = f", in force until {route.in_force_until:%d %B %Y}" if route.in_force_until else ""
+    there = f"{day:%A %d %B %Y} in {place_in_words(place)}"
+    yield f"The law of that day, {there}: {_cited(route)}{since}{until}."
+
+
+def _about_clause(clause: str, end: Ending | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
+    if end is None:
+        yield f"The law names no duration here, but says: {clause}."
+        return
+    if several:
+        yield f"Clause: {clause}."
+    yield from end.working
+    if end.due_at:
+        yield f"They have until {moment_in_words(end.due_at, place)}."
+
+
+def _about_answers(
+    route: Route,
+    rule: CountingRule,
+    events: Mapping[Event, datetime],
+    place: Place,
+    due_at: datetime | None,
+) -> Iterator[str]:
+    asked, answered = events.get(Event.ASKED), events.get(Event.ANSWERED)
+    if asked and pauses(route, rule):
+        yield f"They asked for more on {moment_in_words(asked, place)}. {rule.cite_asked}."
+        pause = _pause(route, rule, events)
+        yield (
+            f"The pause of {duration_in_words(pause)} is added."
+            if pause
+            else "Until they have what they asked for, their time may stand still."
+        )
+    elif asked:
+        yield "That they asked for more moves nothing here: this law names no pause."
+    if answered and due_at:
+        late = answered - due_at
+        yield (
+            f"They answered {duration_in_words(late)} late."
+            if late > timedelta()
+            else "They answered in time."
+        )
+
+
+def _where_the_text_is_silent(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
+    periods = [period for period in map(read_period, clauses) if period]
+    if rule.silent_hours and any(one.unit is Unit.HOURS for one in periods):
+        yield rule.silent_hours
+    if rule.silent and any(one.unit is not Unit.HOURS for one in periods):
+        yield rule.silent
+
+
+def _about_order(rule: CountingRule) -> str:
+    checked = "" if rule.verified else " (not checked at an official text)"
+    return f"Counted by {rule.law}{checked}: {rule.source}, read on {rule.read_on}."
+
+
+def _cited(route: Route) -> str:
+    return f"{route.law}, {route.provision}"

@@ -1,0 +1,127 @@
+"""Time zones of places, and times in words where people read them."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from entrenous.respond.fact_tables import read_table, shipped_table
+from entrenous.respond.law.places import WORLDWIDE, Place, place_name
+
+_WITH_ARTICLE: Final = re.compile("AE|BS|CD|CF|CG|DO|EU|GB|GM|KM|MH|MV|NL|PH|SB|SC|TC|US|VA")
+_ENGLAND_AND_WALES: Final = "GB-EAW"
+
+
+class _Zones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    source: str
+    capital: dict[str, str]
+    rest: dict[str, str]
+    part: dict[str, tuple[str, ...]]
+
+
+@lru_cache(maxsize=512)
+def zones_of(place: Place) -> tuple[ZoneInfo, ...]:
+    """Return every time zone of a place, UTC for the whole world and for unknown places.
+
+    A country, or a part that is in no table, has all zones of its country.
+    """
+    table, country = _table(), place.partition("-")[0]
+    if place in table.part:
+        names = table.part[place]
+    elif place != country and country in table.rest:
+        names = (table.rest[country],)
+    elif place in ("EU", WORLDWIDE):
+        names = (table.capital[place],)
+    else:
+        names = _countries().get(country, ("UTC",))
+    return tuple(ZoneInfo(name) for name in names)
+
+
+@lru_cache(maxsize=512)
+def capital_zone(place: Place) -> ZoneInfo:
+    """Return the zone that decides the day of the law of a place."""
+    country = place.partition("-")[0]
+    if place == country and country in _table().capital:
+        return ZoneInfo(_table().capital[country])
+    return zones_of(place)[0]
+
+
+def zone_at(place: Place, moment: datetime) -> tzinfo | None:
+    """Return the zone in which a place reads its clocks at that moment; None if they differ."""
+    zones = zones_of(place)
+    alike = len({moment.astimezone(zone).utcoffset() for zone in zones}) == 1
+    return zones[0] if alike and place != WORLDWIDE else None
+
+
+def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -> str:
+    """Return a time as it is read in a place, and beside it as it is read where the person is.
+
+    Args:
+        moment: aware.
+        place: whose clocks count; UTC is said if it has several.
+        here: where the person is; UTC stands beside the time if it is unknown or the same.
+
+    >>> moment_in_words(datetime(2026, 2, 26, 18, 40, tzinfo=UTC), Place("IN"))
+    'Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)'
+    """
+    zone = zone_at(place, moment)
+    local = moment.astimezone(zone or UTC)
+    if not local.utcoffset():
+        return f"{local:%A %d %B %Y, %H:%M} UTC"
+    beside, name = _beside(moment, local, here)
+    aside = f"{beside:%H:%M} {name}{_day_aside(beside.date(), local.date())}"
+    return f"{local:%A %d %B %Y, %H:%M} in {place_in_words(place)} ({aside})"
+
+
+@lru_cache(maxsize=512)
+def place_in_words(place: Place) -> str:
+    """Return a place's English name, as it stands behind "in".
+
+    >>> place_in_words(Place("US")), place_in_words(Place("US-CA")), place_in_words(Place("DE-BY"))
+    ('the United States', 'California', 'Germany (BY)')
+    """
+    if place == _ENGLAND_AND_WALES:
+        return "England and Wales"
+    country, _, part = place.partition("-")
+    name = place_name(place)
+    if part and name == place:
+        return f"{place_in_words(Place(country))} ({part})"
+    return f"the {name}" if _WITH_ARTICLE.fullmatch(place) else name
+
+
+def _beside(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
+    """Return the time where the person is, if it is another, or else in UTC; and its name."""
+    there = zone_at(here, moment) if here else None
+    if here and there and moment.astimezone(there).utcoffset() != local.utcoffset():
+        return moment.astimezone(there), f"in {place_in_words(here)}"
+    return moment.astimezone(UTC), "UTC"
+
+
+def _day_aside(beside: date, local: date) -> str:
+    if beside == local:
+        return ""
+    return " the day before" if beside == local - timedelta(days=1) else " the day after"
+
+
+@cache
+def _table() -> _Zones:
+    return read_table(_Zones, shipped_table("zones.toml"), "zones.toml")
+
+
+@cache
+def _countries() -> Mapping[str, tuple[str, ...]]:
+    """Return the zones of each country, in the order of the IANA database's zone.tab."""
+    text = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
+    found: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            country, _, zone, *_ = line.split("\t")
+            found[country] = (*found.get(country, ()), zone)
+    return found

@@ -1,0 +1,92 @@
+"""Calendar files: readable by others, and silent about the case unless plain titles are wanted."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+import vobject
+from icalendar import Calendar
+
+from entrenous.base.identifiers import CaseName
+from entrenous.respond.calendar_file import (
+    CalendarEntry,
+    NothingRunning,
+    calendar_file,
+    running_deadlines,
+)
+from entrenous.respond.law.deadlines import deadlines
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.notice import draft_notice
+from entrenous.respond.nouns import Case, NoticeState
+from tests.respond.room import START, lived_in, seen
+
+ROUTES = {route.id: route for route in shipped_routes()}
+CASE = Case(CaseName("case-1-calm-otter"), START, lived_in("US", "IE"), sightings=(seen(),))
+
+
+def entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEntry, ...]:
+    notices = tuple(
+        replace(
+            draft_notice(CASE, ROUTES[id_], START),  # type: ignore[index]
+            state=NoticeState.SENT,
+            sent_at=START,
+            received_at=received_at,
+        )
+        for id_ in ids
+    )
+    numbered = tuple(replace(one, number=i + 1) for i, one in enumerate(notices))
+    case = replace(CASE, notices=numbered)
+    return running_deadlines(case, deadlines(case, START))
+
+
+def read(data: bytes) -> list[Calendar]:
+    return list(Calendar.from_ical(data).walk("VEVENT"))
+
+
+def test_every_running_deadline_is_an_event_at_its_time() -> None:
+    found = entries("eu-gdpr-17", "us-tida-removal")
+    events = read(calendar_file(found, START))
+    assert [event["DTSTART"].dt for event in events] == [
+        START + timedelta(hours=48),
+        datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # 25 December 2026, then a weekend
+    ]
+    assert [event["SUMMARY"] for event in events] == ["Reminder 1", "Reminder 2"]
+
+
+def test_whoever_sees_the_calendar_learns_nothing() -> None:
+    data = calendar_file(entries("us-tida-removal"), START, alarm=timedelta(hours=2))
+    for word in ("TAKE", "223a", "otter", "entrenous", "example", "notice", "law", "deadline"):
+        assert word.casefold() not in data.decode().casefold()
+
+
+def test_plain_titles_say_the_law() -> None:
+    (event,) = read(calendar_file(entries("us-tida-removal"), START, plain_titles=True))
+    assert event["SUMMARY"].startswith("they have until Friday 27 November 2026, 12:00 UTC (TAKE")
+
+
+def test_an_alarm_is_there_only_if_asked_for() -> None:
+    found = entries("us-tida-removal")
+    assert b"VALARM" not in calendar_file(found, START)
+    (event,) = read(calendar_file(found, START, alarm=timedelta(hours=24)))
+    (bell,) = event.walk("VALARM")
+    assert bell["TRIGGER"].dt == timedelta(hours=-24)
+
+
+def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
+    first, again = entries("us-tida-removal", "eu-gdpr-17"), entries("us-tida-removal")
+    assert first[0].uid == again[0].uid
+    (moved,) = entries("us-tida-removal", received_at=START + timedelta(hours=1))
+    assert (moved.uid, moved.at - again[0].at) == (again[0].uid, timedelta(hours=1))
+    assert first[0].uid != first[1].uid
+
+
+def test_a_second_reader_agrees() -> None:
+    found = entries("eu-gdpr-17", "us-tida-removal")
+    judged = vobject.readOne(calendar_file(found, START, alarm=timedelta(hours=1)).decode())
+    assert judged.validate(raiseException=True)
+    assert [event.dtstart.value for event in judged.vevent_list] == [entry.at for entry in found]
+
+
+def test_without_a_running_deadline_nothing_is_written() -> None:
+    with pytest.raises(NothingRunning, match="case-1-calm-otter"):
+        running_deadlines(CASE, ())
