@@ -27,6 +27,10 @@ COMMANDS: Final = {
         "Show who helps where you live, and what to do first: no set-up, nothing leaves this "
         "device.",
     ),
+    "app": ListedCommand(
+        "entrenous.app.commands",
+        "Open your pages in the browser: everything here, without a terminal.",
+    ),
     "setup": ListedCommand(
         "entrenous.send.commands.setup",
         "Make a device: its keys, and an encrypted vault that only your passphrase opens.",

@@ -14,6 +14,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 KINDS: Final = (
+    "app",
     "send",
     "carry",
     "trace",

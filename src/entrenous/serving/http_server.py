@@ -63,9 +63,20 @@ def serve(
     Raises:
         AddressTaken: an address is not available.
     """
+    with listening(host, port) as listener:
+        serve_on(listener, app, announce, ways)
+
+
+def serve_on(
+    listener: socket.socket,
+    app: ASGIApp,
+    announce: Callable[[str], None],
+    ways: ServeOptions | None = None,
+) -> None:
+    """Like :func:`serve`, on a socket that listens already."""
     ways = ways or ServeOptions()
     tune_garbage_collection()
-    with listening(host, port) as listener, _second_server(ways.beside) as second, _calm_stop():
+    with _second_server(ways.beside) as second, _calm_stop():
         server = server_for(app, ways.certificate)
         if ways.make_room is not None:
             server.server_state.make_room = ways.make_room

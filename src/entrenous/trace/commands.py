@@ -21,13 +21,13 @@ from entrenous.device.identities import account_of as keys_of
 from entrenous.device.identities import current_names
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.device.open_device import for_many_pictures
-from entrenous.device.sent_copies import receipt_proofs, with_names
+from entrenous.device.sent_copies import receipt_proofs
 from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import bar
 from entrenous.terminal.session import NO, YES, exit_of
-from entrenous.trace.explain.sections import Choices, account_of, account_of_picture
+from entrenous.trace.explain.sections import Choices, account_of_file
 from entrenous.trace.explain.wording import (
     describe_alignment,
     describe_part,
@@ -37,16 +37,8 @@ from entrenous.trace.explain.wording import (
 )
 from entrenous.trace.originals import Originals
 from entrenous.trace.originals import learn as learn_looks
-from entrenous.trace.trace_file import Traced, trace_file
+from entrenous.trace.trace_file import Traced, trace_file, with_current_names
 from entrenous.watermark.verdict import Finding, Part, Span, Trace, Verdict, Warp
-
-
-def with_current_names(traced: Traced, device: Device) -> Traced:
-    """Replace the names in a trace by what people are called now."""
-    trace = with_names(traced.trace, current_names(device), device)
-    investigation = traced.investigation
-    known = None if investigation is None else replace(investigation, trace=trace)
-    return replace(traced, trace=trace, investigation=known)
 
 
 def files_in(named: Sequence[Path]) -> list[Path]:
@@ -233,14 +225,8 @@ def write_explanation(
     traced: Traced, data: bytes, name: str, device: Device, wanted: Wanted
 ) -> None:
     """Write the page, the PDF and, on request, the report of one trace; print a hint about them."""
-    choices, investigation = wanted.choices, traced.investigation
-    account = (
-        account_of(traced.trace, name, choices)
-        if investigation is None
-        else account_of_picture(investigation, data, name, device, choices)
-    )
-    if traced.lost:  # first, as it may be why no copy stands out
-        account = replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
+    choices = wanted.choices
+    account = account_of_file(traced, data, name, device, choices)
     # imported late: other traces do not wait for the PDF library
     page, paper = map(
         import_module, ("entrenous.trace.explain.page", "entrenous.trace.explain.pdf")

@@ -8,6 +8,8 @@ from entrenous.base.audio_video import NoFrames, NotASound, SoundBroken, SoundTo
 from entrenous.base.identifiers import MessageName
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
+from entrenous.device.identities import current_names
+from entrenous.device.sent_copies import with_names
 from entrenous.media.file_kind import medium_of
 from entrenous.trace.originals import Originals
 from entrenous.trace.picture import Investigation, investigate
@@ -40,6 +42,14 @@ def trace_file(untrusted_data: bytes, device: Device, originals: Originals | Non
     trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
     device.ledger.note(trace)
     return Traced(trace, _missing_messages(trace, device))
+
+
+def with_current_names(traced: Traced, device: Device) -> Traced:
+    """Replace the names in a trace by what people are called now."""
+    trace = with_names(traced.trace, current_names(device), device)
+    investigation = traced.investigation
+    known = None if investigation is None else replace(investigation, trace=trace)
+    return replace(traced, trace=trace, investigation=known)
 
 
 def _missing_messages(trace: Trace, device: Device) -> tuple[MessageName, ...]:

@@ -1,10 +1,7 @@
 """Open a message with counted openings, and show it in the system's browser."""
 
 import io
-import os
-import sys
 import threading
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,10 +15,9 @@ from entrenous.send.message.states import NotLookedAt, NotSeen, UnsafeToShow
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, download_message, open_message_to, unsafe_files
 from entrenous.serving.http_server import listening, server_for, url_of
+from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import bars
-
-_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 @contextmanager
@@ -41,17 +37,6 @@ def serving(look: ViewSession) -> Iterator[str]:
             look.end()
             server.should_exit = True
             thread.join()
-
-
-def open_browser(address: str) -> bool:
-    """Ask a graphical browser to show the page; returns whether there is one. A text browser would
-    take over this terminal.
-    """
-    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
-    if not has_screen:
-        return False
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    return True
 
 
 _PRESS_S: Final = 600

@@ -4,14 +4,12 @@ The command that opens the message and the server that shows it share one sessio
 """
 
 import asyncio
-import os
 import re
 import secrets
 import socket
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
 from threading import Event, Lock
 from typing import Final
 
@@ -20,48 +18,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from entrenous.base.errors import EntrenousError
 from entrenous.send.letter.letter_nouns import ContentFile
-
-_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp.rst
-
-
-def is_our_user(client_port: int, server_port: int) -> bool:
-    """Check on Linux whether this process's user owns the other end of a loopback connection; True
-    where the system does not say.
-    """
-    is_known = False
-    for table in _TABLES:
-        try:
-            lines = table.read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        is_known = True
-        for line in lines:
-            fields = line.split()
-            ports = tuple(int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL, _REMOTE))
-            if ports == (client_port, server_port):
-                return int(fields[_USER]) == os.getuid()
-    return not is_known
-
+from entrenous.serving.private_pages import PrivatePages
 
 #: How many seconds a shown page stays.
 VIEW_S: Final = 600
-_HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-_FROM_HERE: Final = frozenset({"same-origin", "none"})
 _RANGE: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _GONE: Final = "This was given out already. To look again, type the command again."
 
@@ -159,38 +123,7 @@ def look_app(look: ViewSession, taken: socket.socket) -> ASGIApp:
         Route("/look.css", _asset("look.css", "text/css"), methods=["GET"]),
         Route("/look.js", _asset("look.js", "text/javascript"), methods=["GET"]),
     ]
-    host, port = taken.getsockname()[:2]
-    return _Guarded(Starlette(routes=routes), f"{host}:{port}", port)
-
-
-class _Guarded:
-    """Answers only this user's browser at this address, and forbids storing the answers."""
-
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._app, self._host, self._port = app, host, port
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                more = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-                message["headers"] = [*message.get("headers", []), *more]
-            await send(message)
-
-        app = self._app if self._may(Request(scope)) else Response(status_code=403)
-        await app(scope, receive, with_headers)
-
-    def _may(self, request: Request) -> bool:
-        headers, client = request.headers, request.client
-        return (
-            headers.getlist("host") == [self._host]
-            and headers.get("sec-fetch-site", "none") in _FROM_HERE
-            and client is not None
-            and is_our_user(client.port, self._port)
-        )
+    return PrivatePages(Starlette(routes=routes), taken)
 
 
 class _Pages:

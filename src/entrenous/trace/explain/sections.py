@@ -1,7 +1,7 @@
 """The sections of a forensic report, assembled once for the page and the PDF."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +22,7 @@ from entrenous.trace.explain.wording import (
     finding_line,
     in_digits,
     method,
+    missing_messages_line,
     named_lines,
     nobody_lines,
     other_lines,
@@ -32,6 +33,7 @@ from entrenous.trace.originals import original_of
 from entrenous.trace.picture import Investigation, warp_onto_sent
 from entrenous.trace.picture_fit import Fit
 from entrenous.trace.report.examine import made_with
+from entrenous.trace.trace_file import Traced
 from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score
 
 _ROWS_MAX: Final = 20
@@ -100,6 +102,20 @@ class Detail:
     plotted: Pictures | None = None
     chips: int | None = None
     forecast: float | None = None
+
+
+def account_of_file(
+    traced: Traced, untrusted_data: bytes, name: str, device: Device, choices: Choices
+) -> Account:
+    """Assemble the report of a traced file; arguments as for :func:`account_of_picture`."""
+    if traced.investigation is None:
+        account = account_of(traced.trace, name, choices)
+    else:
+        account = account_of_picture(traced.investigation, untrusted_data, name, device, choices)
+    if not traced.lost:
+        return account
+    # First, as it may be why no copy stands out.
+    return replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
 
 
 def account_of_picture(

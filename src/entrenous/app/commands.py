@@ -1,0 +1,52 @@
+"""``entrenous app``: serve the person's pages on this machine, and open them in the browser."""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.app.login import Login
+from entrenous.app.server import person_pages
+from entrenous.serving.http_server import listening, serve_on
+from entrenous.serving.private_pages import open_browser
+from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import Json, host_and_port
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+
+
+def join(app: typer.Typer) -> None:
+    app.command("app")(open_app)
+
+
+def open_app(
+    context: typer.Context,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the browser, or only say where.")
+    ] = True,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to serve: this machine alone.")
+    ] = "127.0.0.1:0",
+    as_json: Json = False,
+) -> None:
+    """Open your pages in the browser: everything here, without a terminal.
+
+    The link works once, in one browser. Stop it with Ctrl-C.
+    """
+    settings = session_of(context).settings
+    host, port = host_and_port(listen)
+    if host not in _LOOPBACK:
+        raise typer.BadParameter("--listen takes 127.0.0.1 or [::1]: your pages are for you alone")
+    login = Login()
+
+    def announce(url: str) -> None:
+        link = f"{url}/enter/{login.link}"
+        if as_json:
+            put_json({"schema": "entrenous/app/1", "url": link})
+            return
+        opened = browser and open_browser(link)
+        print_line(f"{'Your browser opens' if opened else 'Open this in your browser'}: {link}")
+        hint("The link works once. Stop with Ctrl-C.")
+
+    with listening(host, port) as taken:
+        serve_on(taken, person_pages(settings, login, taken), announce)

@@ -1,0 +1,117 @@
+"""Long work that pages start and show: sending, marking, tracing; and the events that tell pages
+that something changed.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from entrenous.app.vault_session import VaultSession
+from entrenous.device.device import Device
+
+T = TypeVar("T")
+_HANDLE_BYTES: Final = 9
+_ENDED_KEPT: Final = 50
+
+
+class Events:
+    """Tells every open page that something changed; any thread may call :meth:`publish`."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: set[asyncio.Event] = set()
+
+    def publish(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no page is open
+                self._loop.call_soon_threadsafe(self._wake)
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield each time something changed; several changes at once count as one."""
+        self._loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                yield
+        finally:
+            self._waiting.discard(changed)
+
+    def _wake(self) -> None:
+        for changed in self._waiting:
+            changed.set()
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One piece of work. ``stage`` is in words; ``done`` of ``total`` steps are made, and a
+    ``total`` of 0 means that nobody can say how many there are.
+
+    ``page`` is the name of the page that shows the result, once it is there.
+    """
+
+    title: str
+    page: str
+    handle: str = field(default_factory=lambda: secrets.token_urlsafe(_HANDLE_BYTES))
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    future: "Future[Any]" = field(default_factory=Future)
+
+    @property
+    def is_over(self) -> bool:
+        return self.future.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.future.exception() if self.future.done() else None
+
+
+#: Reports a stage in words, the steps done, and how many there are; raises StoppedByLock.
+Report = Callable[[str, int, int], None]
+
+
+class Jobs:
+    """The jobs of this process, newest last; ended ones are forgotten after the newest fifty."""
+
+    def __init__(self, vault: VaultSession, events: Events) -> None:
+        self._vault = vault
+        self._events = events
+        self._jobs: dict[str, Job] = {}
+
+    def start(self, title: str, work: Callable[[Device, Report], T], page: str) -> Job:
+        """Begin work in the vault's thread; raises VaultLocked."""
+        job = Job(title, page)
+
+        def report(stage: str, done: int, total: int) -> None:
+            self._vault.stop_if_locked()
+            self._vault.touch()
+            job.stage, job.done, job.total = stage, done, total
+            self._events.publish()
+
+        job.future = self._vault.run(lambda device: work(device, report))
+        job.future.add_done_callback(lambda _: self._events.publish())
+        self._jobs[job.handle] = job
+        self._forget_old()
+        return job
+
+    def find(self, handle: str) -> Job | None:
+        return self._jobs.get(handle)
+
+    def under_way(self) -> tuple[Job, ...]:
+        return tuple(job for job in self._jobs.values() if not job.is_over)
+
+    def forget(self) -> None:
+        """Forget what has ended; locking calls this."""
+        self._jobs = {handle: job for handle, job in self._jobs.items() if not job.is_over}
+
+    def _forget_old(self) -> None:
+        ended = [handle for handle, job in self._jobs.items() if job.is_over]
+        for handle in ended[:-_ENDED_KEPT]:
+            del self._jobs[handle]

@@ -1,0 +1,78 @@
+"""The languages of the pages: translated sentences, dates, numbers and plurals."""
+
+import gettext
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import jinja2
+from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_decimal
+
+LANGUAGES: Final = ("en",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Language:
+    """One language; ``tag`` is an IETF language tag, ``direction`` is "ltr" or "rtl"."""
+
+    tag: str
+    direction: str
+    sentences: gettext.NullTranslations
+
+    def template(self, name: str) -> jinja2.Template:
+        """Return a template that speaks this language."""
+        return _templates(self).get_template(name)
+
+    def day(self, at: datetime) -> str:
+        """Return a day in words, in the machine's own time zone."""
+        return format_date(at.astimezone(), "long", locale=self.locale)
+
+    def time(self, at: datetime) -> str:
+        return format_time(at.astimezone(), "short", locale=self.locale)
+
+    def moment(self, at: datetime) -> str:
+        return format_datetime(at.astimezone(), "medium", locale=self.locale)
+
+    def number(self, value: float) -> str:
+        return format_decimal(value, locale=self.locale)
+
+    @property
+    def locale(self) -> Locale:
+        return Locale.parse(self.tag, sep="-")
+
+
+def language_for(wanted: str) -> Language:
+    """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4)."""
+    asked = [part.partition(";")[0].strip().replace("-", "_") for part in wanted.split(",")]
+    try:
+        best = negotiate_locale([tag for tag in asked if tag], LANGUAGES)
+    except (UnknownLocaleError, ValueError):
+        best = None
+    return _language(best or LANGUAGES[0])
+
+
+@cache
+def _language(tag: str) -> Language:
+    return Language(tag, Locale.parse(tag).text_direction, gettext.NullTranslations())
+
+
+@cache
+def _templates(language: Language) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.install_gettext_translations(language.sentences, newstyle=True)  # type: ignore[attr-defined]
+    return made
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Who may use the pages: whoever opens the one-time link; and what one browser has under way."""
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+from starlette.datastructures import FormData
+
+COOKIE: Final = "page"
+_TOKEN_BYTES: Final = 32
+
+
+@dataclass(slots=True, eq=False)
+class Login:
+    """The one-time link, and the one browser session that it begins."""
+
+    link: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
+    _cookie: str = field(default_factory=lambda: secrets.token_urlsafe(_TOKEN_BYTES))
+    _is_used: bool = False
+    _lock: Lock = field(default_factory=Lock)
+    _forms: dict[str, FormData] = field(default_factory=dict)
+    _handles: dict[tuple[str, str], str] = field(default_factory=dict)
+    _named: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def enter(self, link: str) -> str | None:
+        """Return the cookie of the session if ``link`` is right and used for the first time."""
+        if not hmac.compare_digest(link.encode(), self.link.encode()):
+            return None
+        with self._lock:
+            if self._is_used:
+                return None
+            self._is_used = True
+        return self._cookie
+
+    def knows(self, cookie: str | None) -> bool:
+        return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
+
+    def handle(self, kind: str, name: str) -> str:
+        """Return a random stand-in for a name, so that addresses in a browser's history say
+        nothing; it means the same until the app is locked.
+        """
+        made = self._handles.setdefault((kind, name), secrets.token_urlsafe(9))
+        self._named[kind, made] = name
+        return made
+
+    def named(self, kind: str, handle: str) -> str | None:
+        """Return the name behind a stand-in, or None."""
+        return self._named.get((kind, handle))
+
+    def keep_form(self, path: str, form: FormData) -> None:
+        """Keep what was typed, in memory, until the page at ``path`` is shown again."""
+        self._forms[path] = form
+
+    def take_form(self, path: str) -> FormData | None:
+        """Return what was typed into the page at ``path`` before it could not be used."""
+        return self._forms.pop(path, None)
+
+    def forget_handles(self) -> None:
+        """Forget every stand-in; what was typed stays, for it is the person's own."""
+        self._handles.clear()
+        self._named.clear()
+
+    def forget(self) -> None:
+        """Forget everything typed and every stand-in."""
+        self._forms.clear()
+        self._handles.clear()
+        self._named.clear()

@@ -1,0 +1,93 @@
+"""Make marked copies for any messenger: no relay, one copy for each person."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import file_response
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.web import in_vault, kept_form, language_of, result_of, show, start_job
+from entrenous.base.copies import parse_labels
+from entrenous.base.errors import Refused
+from entrenous.base.identifiers import RecipientId
+from entrenous.device.device import Device
+from entrenous.send.copies.mark_file import MarkedFile, mark_file
+
+
+class NothingChosen(Refused):
+    """No file was chosen. Go back, and choose a picture, a clip or a recording first."""
+
+
+class NobodyChosen(Refused):
+    """Nobody is named, so nothing was marked. Go back, and say who gets a copy: one name a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCopies:
+    """The copies that were made, in memory; ``message`` is the name they have in the vault."""
+
+    message: str
+    copies: tuple[MarkedFile, ...]
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/20", choose, name="copies", methods=["GET"]),
+        Route("/20", make, methods=["POST"]),
+        Route("/21/{handle}", result, name="copies_made"),
+        Route("/21/{handle}/{number:int}", save, name="save_copy"),
+    ]
+
+
+async def choose(request: Request) -> Response:
+    await in_vault(request, lambda _: None)
+    return show(request, "copies.html", form=kept_form(request))
+
+
+async def make(request: Request) -> Response:
+    form = await read_form(request)
+    people = parse_labels(line for line in typed(form, "names").splitlines() if line.strip())
+    files = await chosen_files(form, "file")
+    if not files:
+        raise NothingChosen
+    if not people:
+        raise NobodyChosen
+    say = language_of(request).sentences.gettext
+    stage = say("Marking")
+
+    def work(device: Device, report: Report) -> MadeCopies:
+        return _mark(files[0].data, people, device, lambda done: report(stage, done, len(people)))
+
+    return start_job(request, say("Making the copies"), work, "copies_made")
+
+
+def _mark(
+    data: bytes, people: tuple[RecipientId, ...], device: Device, report: Callable[[int], None]
+) -> MadeCopies:
+    message, made = "", list[MarkedFile]()
+    report(0)
+    with closing(mark_file(data, people, None, device)) as copies:
+        for name, copy in copies:
+            message = name
+            made.append(copy)
+            report(len(made))
+    return MadeCopies(message, tuple(made))
+
+
+async def result(request: Request) -> Response:
+    made = result_of(request, MadeCopies)
+    return show(request, "copies_made.html", made=made, handle=request.path_params["handle"])
+
+
+async def save(request: Request) -> Response:
+    """Hand one copy to the browser to save; its name says nothing."""
+    made, number = result_of(request, MadeCopies), request.path_params["number"]
+    if not 0 < number <= len(made.copies):
+        raise NothingChosen
+    copy = made.copies[number - 1]
+    return file_response(request, copy.data, f"{made.message}-{number}{copy.suffix}")

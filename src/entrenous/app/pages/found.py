@@ -1,0 +1,142 @@
+"""I found something of mine: whose copy is it, how sure is that, and how do we know."""
+
+import asyncio
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import file_response, shown_file
+from entrenous.app.forms import ChosenFile, chosen_files, read_form
+from entrenous.app.jobs import Report
+from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.web import (
+    ResultGone,
+    error_words,
+    in_vault,
+    language_of,
+    result_of,
+    show,
+    start_job,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.device.device import Device
+from entrenous.device.open_device import for_many_pictures
+from entrenous.trace.explain.pdf import write_pdf
+from entrenous.trace.explain.plots import svg
+from entrenous.trace.explain.sections import Account, Choices, account_of_file
+from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
+from entrenous.trace.originals import Originals
+from entrenous.trace.trace_file import trace_file, with_current_names
+from entrenous.watermark.verdict import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One found file: its report, or why there is none."""
+
+    name: str
+    account: Account | None = None
+    error: str = ""
+
+    @property
+    def names_a_copy(self) -> bool:
+        return self.account is not None and self.account.finding is not Finding.NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """What was found, in the order of the files."""
+
+    files: tuple[Found, ...]
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/30", choose, name="found", methods=["GET"]),
+        Route("/30", look, methods=["POST"]),
+        Route("/31/{handle}", verdicts, name="verdicts"),
+        Route("/31/{handle}/{number:int}", how, name="how"),
+        Route("/31/{handle}/{number:int}/pdf", paper, name="paper"),
+        Route("/31/{handle}/{number:int}/{picture}", picture, name="overlay"),
+    ]
+
+
+async def choose(request: Request) -> Response:
+    await in_vault(request, lambda _: None)
+    return show(request, "found.html")
+
+
+async def look(request: Request) -> Response:
+    files = await chosen_files(await read_form(request), "file")
+    if not files:
+        raise NothingChosen
+    say = language_of(request).sentences.gettext
+    stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
+
+    def work(device: Device, report: Report) -> FoundFiles:
+        originals, found = Originals(device.read_picture), list[Found]()
+        with for_many_pictures(device) as reader:
+            for number, file in enumerate(files, start=1):
+                report(stage.format(number=number, total=len(files)), number - 1, len(files))
+                found.append(_trace(file, reader, originals))
+        return FoundFiles(tuple(found))
+
+    return start_job(request, say("Looking whose copy it is"), work, "verdicts")
+
+
+def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
+    try:
+        traced = with_current_names(trace_file(file.data, device, originals), device)
+        return Found(file.name, account_of_file(traced, file.data, file.name, device, Choices()))
+    except EntrenousError as why:
+        return Found(file.name, error=error_words(why))
+
+
+async def verdicts(request: Request) -> Response:
+    """Show one sentence of verdict, one of chance, and one of what it does not say."""
+    found = result_of(request, FoundFiles)
+    handle = request.path_params["handle"]
+    return show(request, "verdicts.html", files=found.files, handle=handle, not_who=NOT_WHO)
+
+
+async def how(request: Request) -> Response:
+    """Show how it was found: scores, changes, method, and limits."""
+    account = _account(request)
+    return show(
+        request,
+        "how.html",
+        it=account,
+        handle=request.path_params["handle"],
+        number=request.path_params["number"],
+        plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
+        limits=LIMITS,
+        not_who=NOT_WHO,
+        check=how_to_check(account.number),
+    )
+
+
+async def paper(request: Request) -> Response:
+    """Hand the report to the browser as a PDF; its name says nothing."""
+    account = _account(request)
+    data = await asyncio.to_thread(write_pdf, account)
+    return file_response(request, data, f"page-{account.number}.pdf")
+
+
+async def picture(request: Request) -> Response:
+    """Show one of the report's pictures; the page veils it."""
+    pictures = _account(request).pictures
+    name = request.path_params["picture"]
+    if pictures is None or name not in {"original", "outlined", "laid", "found"}:
+        raise ResultGone
+    return shown_file(request, getattr(pictures, name).jpeg, "image/jpeg")
+
+
+def _account(request: Request) -> Account:
+    files, number = result_of(request, FoundFiles).files, int(request.path_params["number"])
+    account = files[number - 1].account if 0 < number <= len(files) else None
+    if account is None:
+        raise ResultGone
+    return account

@@ -1,0 +1,44 @@
+"""The first page: four doors, and what is under way."""
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from entrenous.app.web import go_to, show, state_of
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/", home, name="home"),
+        Route("/4", events, name="events"),
+        Route("/5/{handle}", progress, name="progress"),
+    ]
+
+
+async def home(request: Request) -> Response:
+    return show(request, "home.html")
+
+
+async def progress(request: Request) -> Response:
+    """Show how far a job is; once it is over, its result or why there is none."""
+    job = state_of(request).jobs.find(request.path_params["handle"])
+    if job is None:
+        return go_to(request, "home")
+    if job.is_over and job.error is not None:
+        raise job.error
+    if job.is_over:
+        return go_to(request, job.page, handle=job.handle)
+    return show(request, "progress.html", job=job)
+
+
+async def events(request: Request) -> Response:
+    """Tell the page, as server-sent events, that something changed; it then loads itself anew."""
+
+    async def lines() -> AsyncIterator[str]:
+        yield "retry: 2000\n\n"
+        async for _ in state_of(request).events.changes():
+            yield "data: changed\n\n"
+
+    return StreamingResponse(lines(), media_type="text/event-stream")

@@ -1,0 +1,40 @@
+"""What a person chose for the pages; nothing secret, so it is read before the vault is opened."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from entrenous.base.files import write_private
+
+_FILE: Final = "app.json"
+TEXT_SIZES: Final = (100, 125, 150, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """Language (a tag, or "" for the browser's), size of text in per cent, and the
+    neutral title.
+    """
+
+    language: str = ""
+    text_size: int = 100
+    title: str = "Page"
+
+
+def read_preferences(home: Path) -> Preferences:
+    """Read the preferences; a missing or damaged file gives the defaults."""
+    try:
+        read = msgspec.json.decode((home / _FILE).read_bytes(), type=dict[str, Any])
+        return msgspec.convert(read, Preferences)
+    except (OSError, msgspec.MsgspecError):
+        return Preferences()
+
+
+def change_preferences(home: Path, **changes: object) -> Preferences:
+    """Change and store preferences; raises OSError."""
+    changed = replace(read_preferences(home), **changes)  # type: ignore[arg-type]
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(home / _FILE, msgspec.json.encode(asdict(changed)))
+    return changed

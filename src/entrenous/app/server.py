@@ -1,0 +1,105 @@
+"""Put the pages together, and serve them to this user's browser."""
+
+import os
+import socket
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrenous.app.jobs import Events, Jobs
+from entrenous.app.login import Login
+from entrenous.app.pages import copies, door, found, home
+from entrenous.app.preferences import read_preferences
+from entrenous.app.vault_session import IDLE_S, VaultSession
+from entrenous.app.web import AppState, answer_error, is_ours, show
+from entrenous.base.environment import Settings
+from entrenous.base.errors import EntrenousError
+from entrenous.serving.private_pages import PrivatePages
+
+_ASSETS: Final = {
+    "house.css": "text/css",
+    "house.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_FAULT: Final = (
+    "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
+)
+
+
+def person_pages(
+    settings: Settings, login: Login, taken: socket.socket, idle_s: float = IDLE_S
+) -> ASGIApp:
+    """Return the application for one browser on the socket ``taken``.
+
+    ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
+    """
+    events = Events()
+    state = _state(settings, login, events, idle_s)
+    routes = [route for page in (door, home, copies, found) for route in page.routes()]
+    app = Starlette(
+        routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
+        + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
+        exception_handlers={EntrenousError: answer_error, 404: _no_such_page},
+    )
+    app.state.entrenous = state
+    return PrivatePages(app, taken)
+
+
+def _state(settings: Settings, login: Login, events: Events, idle_s: float) -> AppState:
+    jobs: list[Jobs] = []
+
+    def locked() -> None:
+        login.forget_handles()
+        for one in jobs:
+            one.forget()
+        events.publish()
+
+    vault = VaultSession(settings, locked, idle_s)
+    jobs.append(Jobs(vault, events))
+    return AppState(settings, vault, login, events, jobs[0], read_preferences(settings.home))
+
+
+class _OnlyThisBrowser:
+    """Lets in whoever opened the one-time link, and everybody to that link itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if scope["type"] == "http" and not (_is_entrance(request) or is_ours(request)):
+            await show(request, "closed.html", status=403)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except HTTPException:
+            raise
+        except Exception as bug:
+            if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would show what is private
+                raise
+            await show(
+                request, "error.html", status=500, words=_FAULT.format(kind=type(bug).__name__)
+            )(scope, receive, send)
+
+
+def _is_entrance(request: Request) -> bool:
+    return request.method == "GET" and request.url.path.startswith("/enter/")
+
+
+async def _no_such_page(request: Request, _: Exception) -> Response:
+    if not is_ours(request):
+        return Response(status_code=404)
+    return show(request, "error.html", status=404, words="There is no such page.")
+
+
+def _asset(name: str, kind: str) -> Callable[[Request], Response]:
+    data = files(__package__).joinpath("static", name).read_bytes()
+    return lambda _: Response(data, media_type=kind)

@@ -1,0 +1,93 @@
+// Makes pages quicker to use. Every page works without it, as plain forms.
+"use strict";
+
+// Leave quickly: blank at once, tell the server, and leave nothing to go back to.
+const leaveForm = document.getElementById("leave");
+function leave() {
+  document.documentElement.classList.add("gone");
+  document.title = "";
+  if (leaveForm) navigator.sendBeacon(leaveForm.action);
+  location.replace("about:blank");
+}
+if (leaveForm) leaveForm.addEventListener("submit", (event) => { event.preventDefault(); leave(); });
+let shifts = [];
+addEventListener("keydown", (event) => {
+  if (event.key !== "Shift") { shifts = []; return; }
+  if (event.repeat) return;
+  shifts = [...shifts, event.timeStamp].filter((at) => event.timeStamp - at < 1500);
+  if (shifts.length >= 3) leave();
+});
+
+// A page that the browser kept is loaded anew: it may have been locked since.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+// After a page was loaded, screen readers begin at its heading.
+const heading = document.querySelector("main h1");
+if (heading && !document.querySelector("[autofocus]")) { heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
+
+// A form is sent once, and says that it works.
+for (const form of document.querySelectorAll("form")) {
+  form.addEventListener("submit", () => {
+    const button = form.querySelector("button:not([type=button])");
+    if (form.dataset.waits) {
+      const says = document.createElement("p");
+      says.setAttribute("role", "status");
+      says.textContent = form.dataset.waits;
+      form.append(says);
+    }
+    if (button && form !== leaveForm) setTimeout(() => { button.disabled = true; });
+  });
+}
+
+// What changes by itself is fetched again when the server says that something changed.
+const source = document.body.dataset.events && document.querySelector("[data-live]") && new EventSource(document.body.dataset.events);
+if (source) source.onmessage = async () => {
+  const answer = await fetch(document.querySelector("[data-live]").dataset.live);
+  if (answer.redirected) { location.replace(answer.url); return; }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+  const shown = document.getElementById("live");
+  if (!fresh) location.reload();
+  else if (!shown.contains(document.activeElement) || shown === document.activeElement) shown.replaceWith(fresh);
+};
+
+// The strength of a passphrase, while it is typed.
+const strength = document.querySelector("[data-strength]");
+if (strength) {
+  let later;
+  strength.addEventListener("input", () => {
+    clearTimeout(later);
+    later = setTimeout(async () => {
+      const answer = await fetch(strength.dataset.strength, { method: "POST", body: new URLSearchParams({ passphrase: strength.value }) });
+      document.getElementById("strength").textContent = strength.value && answer.ok ? (await answer.text()).trim() : "";
+    }, 300);
+  });
+}
+
+// Files are dropped on a field, or pasted.
+for (const drop of document.querySelectorAll(".drop")) {
+  const field = drop.querySelector("input[type=file]");
+  const take = (files) => {
+    if (!files.length) return;
+    const all = new DataTransfer();
+    for (const file of [...(field.multiple ? field.files : []), ...files]) all.items.add(file);
+    field.files = all.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); take(event.dataTransfer.files); });
+  addEventListener("paste", (event) => take(event.clipboardData.files));
+}
+
+// A veil is lifted while it is held down.
+for (const veil of document.querySelectorAll(".veil")) {
+  const lift = (open) => () => veil.classList.toggle("open", open);
+  for (const name of ["pointerdown", "keydown"]) veil.addEventListener(name, lift(true));
+  for (const name of ["pointerup", "pointerleave", "keyup", "blur"]) veil.addEventListener(name, lift(false));
+}
+
+// A slider between two pictures.
+for (const slider of document.querySelectorAll("[data-slides]")) {
+  const both = slider.closest("[data-compare]").querySelector(".over-each-other");
+  slider.addEventListener("input", () => both.style.setProperty("--shown", `${slider.value}%`));
+}

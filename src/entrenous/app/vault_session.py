@@ -1,0 +1,166 @@
+"""The opened vault: one thread owns the device, and pages give that thread their work.
+
+SQLCipher's connection belongs to the thread that opened it. It also makes what pages do follow one
+another, as commands do.
+"""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Final, TypeVar
+
+from entrenous.base.environment import Settings
+from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.open_device import create_device, open_device
+from entrenous.send.set_up import set_up
+
+IDLE_S: Final = 120.0
+_LOOK_EVERY_S: Final = 0.5
+T = TypeVar("T")
+
+
+class VaultLocked(Refused):
+    """This is locked. Your passphrase opens it again, and nothing that you typed is lost."""
+
+
+class StoppedByLock(EntrenousError):
+    """This was stopped, because you locked the app. What waits to be sent is kept."""
+
+    family = "interrupted"
+
+
+class VaultSession:
+    """The device of this process while it is unlocked.
+
+    Any thread may call its methods. ``on_lock`` is called each time the vault has been closed.
+    After ``idle_s`` seconds without :meth:`touch` or work it locks by itself.
+    """
+
+    def __init__(
+        self, settings: Settings, on_lock: Callable[[], None], idle_s: float = IDLE_S
+    ) -> None:
+        self._settings = settings
+        self._on_lock = on_lock
+        self._idle_s = idle_s
+        self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
+        self._thread: threading.Thread | None = None
+        self._touched_at = 0.0
+        self._guard = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        return self._work is not None
+
+    def unlock(self, passphrase: Secret) -> Future[None]:
+        """Open the vault; the future raises the errors of :func:`.open_device`."""
+        return self._start(lambda: open_device(self._settings, lambda: passphrase))
+
+    def create(self, name: str, passphrase: Secret, relay: str | None) -> Future[None]:
+        """Make a device, set it up and open it; the future raises the errors of
+        :func:`.create_device` and :func:`.set_up`.
+        """
+
+        def made() -> AbstractContextManager[Device]:
+            with create_device(self._settings, lambda: passphrase) as device:
+                set_up(name, relay, device)
+            return open_device(self._settings, lambda: passphrase)
+
+        return self._start(made)
+
+    def run(self, work: Callable[[Device], T]) -> "Future[T]":
+        """Have the vault's thread call ``work`` with the device.
+
+        Raises VaultLocked at once, or through the future if the vault is locked meanwhile.
+        """
+        future: Future[T] = Future()
+        with self._guard:
+            if self._work is None:
+                raise VaultLocked
+            self._work.put((work, future))
+        return future
+
+    def touch(self) -> None:
+        """Begin the idle time anew."""
+        self._touched_at = time.monotonic()
+
+    def stop_if_locked(self) -> None:
+        """Raise StoppedByLock if the vault was locked; long work calls this between its steps."""
+        if self._work is None:
+            raise StoppedByLock
+
+    def lock(self, *, wait: bool = False) -> None:
+        """Accept no more work, and close the vault as soon as the work under way lets go of it."""
+        with self._guard:
+            self._work = None
+        thread = self._thread
+        if wait and thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _start(self, enter: Callable[[], AbstractContextManager[Device]]) -> Future[None]:
+        opened: Future[None] = Future()
+        before = self._thread
+
+        def hold() -> None:
+            if before is not None:
+                before.join()  # it may still be closing the vault
+            self._hold(enter, opened)
+
+        self._thread = threading.Thread(target=hold, daemon=True)
+        self._thread.start()
+        return opened
+
+    def _hold(
+        self, enter: Callable[[], AbstractContextManager[Device]], opened: Future[None]
+    ) -> None:
+        work = queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]()
+        try:
+            with enter() as device:
+                with self._guard:
+                    self._work = work
+                self.touch()
+                opened.set_result(None)
+                self._serve(work, device)
+        except Exception as why:  # noqa: BLE001 - handed to whoever waits
+            if not opened.done():
+                opened.set_exception(why)
+        finally:
+            self._close(work)
+
+    def _serve(
+        self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", device: Device
+    ) -> None:
+        while self._work is work:
+            if time.monotonic() - self._touched_at > self._idle_s:
+                return
+            with contextlib.suppress(queue.Empty):
+                do, future = work.get(timeout=_LOOK_EVERY_S)
+                _answer(do, future, device)
+
+    def _close(
+        self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]"
+    ) -> None:
+        with self._guard:
+            was_open = self._work is work or self._work is None
+            if self._work is work:
+                self._work = None
+        with contextlib.suppress(queue.Empty):
+            while True:
+                _, future = work.get_nowait()
+                future.set_exception(VaultLocked())
+        if was_open:
+            self._on_lock()
+
+
+def _answer(do: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(do(device))
+    except BaseException as why:  # noqa: BLE001 - handed to whoever waits
+        future.set_exception(why)

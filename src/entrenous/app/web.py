@@ -1,0 +1,151 @@
+"""What every page uses: the state of the app, its templates, forms, and answers to errors."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from entrenous.app.jobs import Events, Jobs, Report
+from entrenous.app.language import Language, language_for
+from entrenous.app.login import COOKIE, Login
+from entrenous.app.preferences import Preferences, read_preferences
+from entrenous.app.vault_session import VaultLocked, VaultSession
+from entrenous.app.wording import without_commands
+from entrenous.base.environment import Settings
+from entrenous.base.errors import EntrenousError, NotFound
+from entrenous.device.device import Device
+from entrenous.device.store.vault_folder import has_vault
+
+T = TypeVar("T")
+Page = Callable[[Request], Awaitable[Response]]
+_STATUS: Final = {"refused": 409, "not-found": 404, "unreachable": 502, "malformed": 400}
+
+
+class ResultGone(NotFound):
+    """This result is not in memory any more: it is forgotten when the app is locked. Start again
+    from the first page.
+    """
+
+
+@dataclass(slots=True, eq=False)
+class AppState:
+    """What the pages of one process share."""
+
+    settings: Settings
+    vault: VaultSession
+    login: Login
+    events: Events
+    jobs: Jobs
+    preferences: Preferences
+    wanted: str = "/"  # the page to show after unlocking
+
+    @property
+    def has_device(self) -> bool:
+        return has_vault(self.settings.home)
+
+    def reread(self) -> None:
+        self.preferences = read_preferences(self.settings.home)
+
+
+def state_of(request: Request) -> AppState:
+    return cast("AppState", request.app.state.entrenous)
+
+
+async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
+    """Call ``work`` with the device in the vault's thread; raises VaultLocked and its errors."""
+    state = state_of(request)
+    state.vault.touch()
+    return await asyncio.wrap_future(state.vault.run(work))
+
+
+def start_job(
+    request: Request, title: str, work: Callable[[Device, Report], object], page: str
+) -> Response:
+    """Begin long work, and show how far it is; ``page`` is the route that shows its result.
+
+    Raises VaultLocked.
+    """
+    job = state_of(request).jobs.start(title, work, page)
+    return go_to(request, "progress", handle=job.handle)
+
+
+def result_of(request: Request, kind: type[T]) -> T:
+    """Return the result of the job that the address names; raises ResultGone."""
+    job = state_of(request).jobs.find(request.path_params["handle"])
+    if job is None or not job.is_over or not isinstance(result := job.future.result(), kind):
+        raise ResultGone
+    return result
+
+
+def kept_form(request: Request) -> FormData:
+    """Return what was typed into this page before the vault locked, or an empty form."""
+    return state_of(request).login.take_form(request.url.path) or FormData()
+
+
+def go_to(request: Request, name: str, **parts: object) -> Response:
+    """Show another page, by the name of its route."""
+    return RedirectResponse(request.app.url_path_for(name, **parts), status_code=303)
+
+
+def language_of(request: Request) -> Language:
+    """Return the language that the person chose, or else her browser's."""
+    chosen = state_of(request).preferences.language
+    return language_for(chosen or request.headers.get("accept-language", ""))
+
+
+def show(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Render a page. A template gets the language, the state, and ``url`` to link to routes."""
+    state = state_of(request)
+    language = language_of(request)
+    text = language.template(template).render(
+        lang=language.tag,
+        direction=language.direction,
+        language=language,
+        preferences=state.preferences,
+        is_open=state.vault.is_open,
+        has_device=state.has_device,
+        url=request.app.url_path_for,
+        under_way=state.jobs.under_way() if state.vault.is_open else (),
+        here=request.url.path,
+        **context,
+    )
+    return HTMLResponse(text, status_code=status)
+
+
+async def answer_error(request: Request, why: Exception) -> Response:
+    """Show an error of ours as a page; a locked vault leads to the page that opens it."""
+    if isinstance(why, VaultLocked):
+        return _ask_to_unlock(request)
+    status = _STATUS.get(why.family, 500) if isinstance(why, EntrenousError) else 500
+    return show(request, "error.html", status=status, words=error_words(why))
+
+
+def error_words(why: BaseException) -> str:
+    """Return an error's message without the sentences that name commands to type."""
+    return without_commands(str(why))
+
+
+def _ask_to_unlock(request: Request) -> Response:
+    state = state_of(request)
+    form = getattr(request.state, "form", None)
+    if form is not None:
+        state.login.keep_form(request.url.path, form)
+    state.wanted = request.url.path
+    return go_to(request, "unlock" if state.has_device else "setup")
+
+
+def is_ours(request: Request) -> bool:
+    """Whether the request comes from the browser that opened the one-time link, and, if it changes
+    anything, from one of our own pages.
+    """
+    if not state_of(request).login.knows(request.cookies.get(COOKIE)):
+        return False
+    if request.method in {"GET", "HEAD"}:
+        return True
+    origin = request.headers.get("origin")
+    here = f"{request.url.scheme}://{request.url.netloc}"
+    return request.headers.get("sec-fetch-site") == "same-origin" or origin == here

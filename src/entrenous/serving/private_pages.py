@@ -1,0 +1,99 @@
+"""Pages on the loopback for one user of this machine alone: who may ask, and what may be kept.
+
+Another web page in the same browser, another name that leads here (DNS rebinding) and another user
+of this machine are refused.
+"""
+
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LOCAL, _REMOTE, _USER = 1, 2, 7  # Linux, Documentation/networking/proc_net_tcp.rst
+
+
+def is_our_user(client_port: int, server_port: int) -> bool:
+    """Check on Linux whether this process's user owns the other end of a loopback connection; True
+    where the system does not say.
+    """
+    is_known = False
+    for table in _TABLES:
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        is_known = True
+        for line in lines:
+            fields = line.split()
+            ports = tuple(int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL, _REMOTE))
+            if ports == (client_port, server_port):
+                return int(fields[_USER]) == os.getuid()
+    return not is_known
+
+
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "permissions-policy": "camera=(self), microphone=(self), geolocation=()",
+}
+_FROM_HERE: Final = frozenset({"same-origin", "none"})
+
+
+class PrivatePages:
+    """Answers only this user's browser at the address that ``taken`` listens on, and forbids
+    storing the answers.
+    """
+
+    def __init__(self, app: ASGIApp, taken: socket.socket) -> None:
+        host, port = taken.getsockname()[:2]
+        self._app, self._host, self._port = app, f"{host}:{port}", port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                more = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *more]
+            await send(message)
+
+        app = self._app if self._may(Request(scope)) else Response(status_code=403)
+        await app(scope, receive, with_headers)
+
+    def _may(self, request: Request) -> bool:
+        headers, client = request.headers, request.client
+        return (
+            headers.getlist("host") == [self._host]
+            and headers.get("sec-fetch-site", "none") in _FROM_HERE
+            and client is not None
+            and is_our_user(client.port, self._port)
+        )
+
+
+def open_browser(address: str) -> bool:
+    """Ask a graphical browser to show the page; returns whether there is one. A text browser would
+    take over this terminal.
+    """
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
+    if not has_screen:
+        return False
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    return True

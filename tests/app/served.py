@@ -1,0 +1,119 @@
+"""The person's pages as she meets them: the real program, and the system's Chromium."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakSet
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+PASSPHRASE = "lunar pepper goat window tulip"
+PHONE: ViewportSize = {"width": 390, "height": 844}
+_WITHOUT_SCRIPT = WeakSet[Page]()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running app; ``link`` is its one-time link, ``address`` where it answers."""
+
+    link: str
+    home: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def address(self) -> str:
+        return self.link.partition("/enter/")[0]
+
+
+@contextmanager
+def served_app(home: Path, **more: str) -> Iterator[Served]:
+    """Run ``entrenous app`` for a device in ``home``."""
+    environment = {**os.environ, "ENTRENOUS_HOME": str(home), **more}
+    command = [sys.executable, "-m", "entrenous", "app", "--no-browser", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["schema"] == "entrenous/app/1"
+        try:
+            yield Served(said["url"], home, process)
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run the system's Chromium; skip where there is none."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Debian's chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened_page(browser: Browser, link: str, *, script: bool = True) -> Iterator[Page]:
+    """Open the link in a phone-sized window; fail if a page breaks its security policy or asks for
+    anything elsewhere.
+    """
+    with browser.new_context(viewport=PHONE, java_script_enabled=script) as context:
+        page = context.new_page()
+        faults: list[str] = []
+        address = link.partition("/enter/")[0]
+        page.on("console", lambda said: faults.append(said.text) if _is_policy(said.text) else None)
+        page.on("pageerror", lambda why: faults.append(str(why)))
+        page.on(
+            "request",
+            lambda asked: None if _is_here(asked.url, address) else faults.append(asked.url),
+        )
+        page.goto(link)
+        if not script:
+            _WITHOUT_SCRIPT.add(page)
+        yield page
+        assert faults == []
+
+
+def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:
+    """Set the device up as a person does."""
+    page.get_by_role("link", name="Set up this device").click()
+    page.get_by_label("Your name, as people will see it").fill(name)
+    page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
+    page.get_by_label("Once more").fill(PASSPHRASE)
+    if relay is not None:
+        page.get_by_label("From here, through a relay that carries sealed messages").check()
+        page.get_by_label("Address of the relay, if you have one").fill(relay)
+    page.get_by_role("button", name="Set up").click()
+    page.get_by_role("heading", name="What would you like to do?").wait_for()
+
+
+def unlock(page: Page) -> None:
+    page.get_by_label("Your passphrase").fill(PASSPHRASE)
+    page.get_by_role("button", name="Unlock").click()
+
+
+def _is_policy(text: str) -> bool:
+    return "Content Security Policy" in text or "Permissions policy" in text
+
+
+def _is_here(url: str, address: str) -> bool:
+    return url.startswith((f"{address}/", "blob:", "about:"))
+
+
+def no_violations(page: Page) -> None:
+    """Fail if axe finds anything on the page; it cannot look where scripts are disabled."""
+    if page in _WITHOUT_SCRIPT:
+        return
+    found = Axe().run(page).response["violations"]
+    assert found == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]

@@ -1,0 +1,103 @@
+"""Another browser, page, name or user gets nothing, and a locked app keeps what was typed."""
+
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.app.served import Served, opened_page, served_app, set_up, unlock
+
+pytestmark = pytest.mark.real
+
+
+def _ask(app: Served, method: str, path: str, **headers: str) -> tuple[int, str]:
+    given = {name.replace("_", "-"): to for name, to in headers.items()}
+    with closing(_web(app)) as web:
+        web.request(method, path, headers=given)
+        answer = web.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def _cookie(app: Served) -> str:
+    with closing(_web(app)) as web:
+        web.request("GET", urlsplit(app.link).path)
+        return str(web.getresponse().headers["set-cookie"]).partition(";")[0]
+
+
+def _web(app: Served) -> HTTPConnection:
+    there = urlsplit(app.address)
+    return HTTPConnection(there.hostname or "", there.port or 0, timeout=10)
+
+
+def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app:
+        assert _ask(app, "GET", "/")[0] == 403
+        assert _ask(app, "GET", "/enter/" + "A" * 43)[0] == 403
+        cookie = _cookie(app)
+        assert _ask(app, "GET", "/", cookie=cookie)[0] == 200
+        assert _ask(app, "GET", urlsplit(app.link).path)[0] == 403
+        assert _ask(app, "GET", "/", cookie=cookie + "x")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "pages.example"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+    ],
+    ids=["rebound-name", "cross-site", "same-site"],
+)
+def test_another_name_or_another_page_is_refused(headers: dict[str, str], tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app:
+        cookie = _cookie(app)
+        assert _ask(app, "GET", "/", cookie=cookie, **headers)[0] == 403
+
+
+def test_a_form_from_elsewhere_changes_nothing(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app:
+        cookie = _cookie(app)
+        assert _ask(app, "POST", "/3", cookie=cookie)[0] == 403
+        assert _ask(app, "POST", "/3", cookie=cookie, origin="http://127.0.0.1:1")[0] == 403
+        assert _ask(app, "POST", "/3", cookie=cookie, origin=app.address)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../server.py", "/static/%2e%2e/server.py", "/..%2f..%2fetc/passwd", "//etc"]
+)
+def test_no_path_leads_out_of_the_pages(path: str, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app:
+        status, text = _ask(app, "GET", path, cookie=_cookie(app))
+        assert status == 404
+        assert "import" not in text
+
+
+def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        page.get_by_role("link", name="Send something").click()
+        page.get_by_label("Picture, clip or recording").set_input_files(
+            {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
+        )
+        page.get_by_label("Who gets a copy? One name a line").fill("Zelda")
+        page.evaluate("fetch('/2', {method: 'POST'})")
+        page.get_by_role("button", name="Make the copies").click()
+        unlock(page)
+        assert page.get_by_label("Who gets a copy? One name a line").input_value() == "Zelda"
+
+
+def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        page.get_by_role("link", name="Send something").click()
+        page.wait_for_load_state()
+        for _ in range(3):
+            page.keyboard.press("Shift")
+        expect(page).to_have_url("about:blank")
+        page.go_back()
+        assert page.get_by_label("Who gets a copy? One name a line").count() == 0
+        page.goto(app.address)
+        assert page.get_by_role("link", name="Unlock").is_visible()
