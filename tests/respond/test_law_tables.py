@@ -27,6 +27,7 @@ AMERICA = "north-america.toml"
 FACTS = Path(__file__).parents[3] / "shared" / "facts"
 READ_ON = date(2026, 11, 25)
 MENDED = {  # what was read again and found otherwise, or has an earlier version of its own
+    ("ng-nitda-code", "caution"),  # without the part that is for whoever maintains it
     ("br-mci-21", "in_force_from"),  # for pictures that are not intimate, since the ruling
 }
 

@@ -23,13 +23,18 @@ THREAT: Final = "threat"
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """One step. ``kinds`` are the kinds of route that follow it, ``platform`` and ``help`` whether
-    the platform's record and help lines do.
+    """One step. ``what`` is the fact and ``says`` what a person reads; without it, they read the
+    fact. ``words`` are for a message that they may send. ``kinds`` are the kinds of route that
+    follow it, ``platform`` and ``help`` whether the platform's record and help lines do.
+    ``if_demanded``: it holds for any demand.
     """
 
     id: str
     name: str
     what: str
+    says: str
+    words: str
+    to: str
     who: str
     sources: tuple[str, ...]
     read_on: date
@@ -38,6 +43,7 @@ class LadderStep:
     kinds: tuple[RouteKind, ...]
     platform: bool
     help: bool
+    if_demanded: bool
     do_not: tuple[str, ...]
     why_first: str
     caution: str
@@ -68,6 +74,9 @@ class Ladder:
 class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     what: str
+    to: str
+    says: str = ""
+    words: str = ""
     who: str = ""
     sources: tuple[str, ...] = ()
     verified: bool = False
@@ -75,6 +84,7 @@ class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kinds: tuple[RouteKind, ...] = ()
     platform: bool = False
     help: bool = False
+    if_demanded: bool = False
     do_not: tuple[str, ...] = ()
     why_first: str = ""
     caution: str = ""

@@ -31,7 +31,7 @@ _SAME_NAMES: Final = (
     *("deadline_rule", "clock", "source", "verified", "verified_by", "deadline_from"),
     *("in_force_from", "in_force_until", "altered_only", "for_children", "penalty", "caution"),
     *("document", "posted", "representative", "platform_kinds", "platform", "sender_known"),
-    *("depicted_only", "maker_only", "by_platform"),
+    *("depicted_only", "maker_only", "by_platform", "form_at"),
 )
 
 
@@ -62,6 +62,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     depicted_only: bool = True
     maker_only: bool = False
     by_platform: bool = False
+    form_at: Literal["report_url", "tida_process_url"] = "report_url"
     deadline_from: str = ""
     in_force_from: date | None = None
     in_force_until: date | None = None

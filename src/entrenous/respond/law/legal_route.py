@@ -90,10 +90,9 @@ class Route:
     whether somebody else may file it. ``sender_known``: it needs to be known who passed the
     picture on. ``depicted_only``: only the person shown may use it, or who acts for her.
     ``maker_only``: only whoever took the picture. ``by_platform``: the place of the platform
-    counts, too. docs/spec/case.md section 4 has every column.
-    ``maker_only``: only whoever took the picture. ``next_routes`` are the
-    families to try next if this one did not help, best first. docs/spec/case.md section 4 has
-    every column.
+    counts, too. ``form_at``: the field of the platform's record that has the form for it.
+    ``next_routes`` are the families to try next if this one did not help, best first.
+    docs/spec/case.md section 4 has every column.
     """
 
     id: RouteId
@@ -137,6 +136,7 @@ class Route:
     maker_only: bool = False
     by_platform: bool = False
     next_routes: tuple[RouteId, ...] = ()
+    form_at: str = "report_url"
 
     def __post_init__(self) -> None:
         if self.wordings and len(self.wordings) != len(self.elements):

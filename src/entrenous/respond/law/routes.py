@@ -19,7 +19,7 @@ from entrenous.respond.law.legal_route import (
     RouteId,
     RouteKind,
 )
-from entrenous.respond.law.places import reaches
+from entrenous.respond.law.places import WORLDWIDE, reaches
 from entrenous.respond.nouns import Case, Reach
 from entrenous.respond.platforms import PlatformKind, PlatformRecord, find_platform
 from entrenous.respond.situation import Posted, Situation, TakenBy
@@ -119,6 +119,20 @@ def refusals(
         if why and why != _ELSEWHERE and route.family not in taken:
             refused.setdefault(route.family, why)
     return tuple(Refusal(family, why) for family, why in refused.items())
+
+
+def routes_for_minors(
+    said: Situation, today: date, routes: tuple[Route, ...] | None = None
+) -> tuple[Route, ...]:
+    """Return the routes for a picture of somebody under 18, those of the place first."""
+    table = shipped_routes() if routes is None else routes
+    fitting = [
+        route
+        for route in table
+        if route.for_children and _reaches_place(route, said) and route.in_force(today)
+        if not _by_picture(route, said)
+    ]
+    return tuple(sorted(fitting, key=lambda route: (route.jurisdiction == WORLDWIDE, route.id)))
 
 
 def situation_of(case: Case) -> Situation:

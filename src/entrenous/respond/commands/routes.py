@@ -1,0 +1,189 @@
+"""``entrenous law routes``: which routes reach a case, or what happened where there is no case."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.device.commands import opened_device
+from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
+from entrenous.respond.case_file import find_case
+from entrenous.respond.commands.case import (
+    Altered,
+    ForSomebodyElse,
+    HideMyName,
+    Intimate,
+    Places,
+    TakenByMe,
+    Under18,
+)
+from entrenous.respond.commands.case_view import how_to_name_a_place
+from entrenous.respond.law.legal_route import RankedRoute
+from entrenous.respond.law.plan import plan_for
+from entrenous.respond.law.plan_view import plan_json, plan_text
+from entrenous.respond.law.routes import day_of_event, routes_for_case
+from entrenous.respond.law.scenario import (
+    SCENARIO_BYTES_MAX,
+    Scenario,
+    read_scenario,
+    scenario_from,
+)
+from entrenous.respond.platforms import PlatformKind
+from entrenous.respond.situation import Demand, Posted
+from entrenous.respond.who_helps import Need, who_helps
+from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+
+_USAGE: Final = "give a case, or say where you live and what happened: --place GB --what public"
+_ALONE: Final = "a case or --scenario goes without other options"
+_What = Annotated[
+    Posted | None,
+    typer.Option(
+        help="public: anybody can find it; group: in a group chat; private: sent from person to"
+        " person; threat: nothing was shared yet."
+    ),
+]
+_Where = Annotated[
+    str,
+    typer.Option(
+        "--platform",
+        metavar="-|NAME|URL",
+        help=f"{SAFER} Where it is: a platform's name, or an address.",
+    ),
+]
+_Kind = Annotated[
+    PlatformKind | None, typer.Option("--platform-kind", help="What sort of site or app it is.")
+]
+_PlatformIn = Annotated[
+    str, typer.Option("--platform-in", metavar="PLACE", help="Where the platform has its seat.")
+]
+_ShowsMe = Annotated[
+    bool | None, typer.Option("--shows-me/--shows-somebody-else", help="Who is in the picture.")
+]
+_Sender = Annotated[
+    bool | None,
+    typer.Option("--sender-known/--sender-unknown", help="Whether you know who passed it on."),
+]
+_Demand = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
+_File = Annotated[
+    Path | None,
+    typer.Option("--scenario", metavar="FILE", help="What happened, as TOML or JSON."),
+]
+_Day = Annotated[
+    str, typer.Option("--day", metavar="DAY", help="When it happened: 2026-03-01; else today.")
+]
+
+
+def routes(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A case; needs your passphrase.")] = None,
+    place: Places = None,
+    what: _What = None,
+    platform: _Where = "",
+    platform_kind: _Kind = None,
+    platform_in: _PlatformIn = "",
+    intimate: Intimate = None,
+    altered: Altered = None,
+    shows_me: _ShowsMe = None,
+    taken_by_me: TakenByMe = None,
+    sender: _Sender = None,
+    demand: _Demand = None,
+    hide_my_name: HideMyName = False,
+    under_18: Under18 = False,
+    for_somebody_else: ForSomebodyElse = None,
+    day: _Day = "",
+    scenario: _File = None,
+    in_full: Annotated[bool, typer.Option("--all", help="Show every step in full.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the routes that may apply, best first, with their sources, and people who help. Without
+    a case, say what happened: it needs no set-up and no passphrase, and nothing is stored.
+    """
+    said = {
+        "lives_in": place,
+        "posted": what,
+        "platform": platform,
+        "platform_kind": platform_kind,
+        "platform_in": platform_in,
+        "intimate": intimate,
+        "synthetic": altered,
+        "depicts_me": shows_me,
+        "made_by_me": taken_by_me,
+        "recipient_known": sender,
+        "demand": demand,
+        "under_18": under_18 or None,
+        "on_behalf": for_somebody_else is not None or None,
+        "day": day,
+    }
+    given = {key: value for key, value in said.items() if value not in (None, "")}
+    if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
+        raise typer.BadParameter(_ALONE if name or scenario else _USAGE)
+    if name is not None:
+        _for_case(context, name, as_json=as_json)
+        return
+    today = SystemClock().now().date()
+    if scenario is not None:
+        asked = read_scenario(_file(scenario), today)
+    else:
+        if platform:
+            given["platform"] = read_typed_line(platform, "Where it is", context)
+        asked = scenario_from(given, today, name_must_stay_hidden=hide_my_name)
+    _answer(asked, as_json=as_json, in_full=in_full)
+
+
+def _file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(SCENARIO_BYTES_MAX + 1)
+    except OSError as why:
+        raise typer.BadParameter(f"{path}: {why.strerror}") from None
+
+
+def _answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
+    plan = plan_for(asked.situation, asked.day, asked.day, under_18=asked.under_18)
+    if as_json:
+        put_json(plan_json(plan))
+        return
+    for line in plan_text(plan, in_full=in_full):
+        print_line(line)
+
+
+def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
+    with opened_device(context) as device:
+        case = find_case(name, device)
+        today = device.clock.now().date()
+        refuse_unless_adults(case, today)
+        choice = routes_for_case(case, day_of_event(case), today)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/routes/1",
+                "why": choice.why,
+                "routes": [_shown(one) for one in choice.ranked],
+            }
+        )
+        return
+    print_line(choice.why)
+    for one in choice.ranked:
+        print_line(f"  {one.route.id}: {one.why}")
+        print_line(f"    {one.route.cited()}")
+        for note in one.notes:
+            print_line(f"    {note}")
+    if not case.situation.places:
+        print_line(how_to_name_a_place(case))
+    for line in who_helps(case.situation.places, Need()):
+        print_line(f"  People who help: {help_line_text(line, today)}")
+
+
+def _shown(one: RankedRoute) -> dict[str, object]:
+    return {
+        "route": one.route.id,
+        "law": one.route.law,
+        "provision": one.route.provision,
+        "why": one.why,
+        "notes": list(one.notes),
+        "source": one.route.source,
+        "read_on": one.route.read_on.isoformat(),
+        "verified": one.route.verified,
+    }

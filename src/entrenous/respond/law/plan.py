@@ -1,0 +1,314 @@
+"""The steps for a situation, in their order: what to do, where it goes, what comes back.
+
+docs/spec/routes.md section 3 is the order; the order inside it is that of respond/law/routes.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from entrenous.respond.help_lines import HelpKind, HelpLine
+from entrenous.respond.law.deadlines import Due, span, time_for
+from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
+from entrenous.respond.law.legal_route import (
+    ClockStart,
+    DocumentKind,
+    RankedRoute,
+    Route,
+    RouteKind,
+)
+from entrenous.respond.law.places import WORLDWIDE, Place
+from entrenous.respond.law.routes import (
+    Refusal,
+    kind_rank,
+    platform_kind,
+    platform_record,
+    rank_key,
+    refusals,
+    routes_for,
+    routes_for_minors,
+    unsure_copyright,
+)
+from entrenous.respond.platforms import (
+    PlatformKind,
+    PlatformRecord,
+    PrivateMessages,
+    platform_named,
+)
+from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.who_helps import Need, who_helps
+
+STEP: Final = "step"
+HELP: Final = "help"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step. ``route`` is its id, ``kind`` a kind of document, or ``STEP`` or ``HELP``.
+
+    ``title`` names it, ``to`` is the address or the addressee, ``expected`` what comes back and
+    when, in words.
+    """
+
+    route: str
+    kind: str
+    title: str
+    why: str
+    to: str
+    expected: str
+    verified: bool
+    source: str
+    read_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Who helps where somebody was under 18: nothing is captured or stored."""
+
+    why: str
+    contacts: tuple[HelpLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps in their order, what was looked at and does not apply, and a hand-over if any."""
+
+    first: str
+    steps: tuple[PlanStep, ...]
+    refused: tuple[Refusal, ...]
+    hand_over: HandOver | None = None
+
+
+_UNDER_18: Final = (
+    "Somebody in the picture was under 18 when it was taken. Nothing is captured or stored here;"
+    " these people help free of charge, do not judge, and need no copy of the picture."
+)
+_LADDERS: Final = {Posted.GROUP: CHAT, Posted.PRIVATE: CHAT, Posted.THREAT: THREAT}
+
+
+def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = False) -> Plan:
+    """Return the steps for a situation, the first one first.
+
+    Args:
+        said: unanswered questions exclude nothing.
+        on_date: the day of the event, for courts and police.
+        today: the day on which duties are asked for, and facts are shown.
+        under_18: somebody in the picture was under 18 when it was taken.
+    """
+    if under_18:
+        return _handed_over(said, on_date)
+    ranked = routes_for(said, on_date, today).ranked
+    ladder = _LADDERS.get(said.posted) if said.posted else None
+    if ladder is None:
+        steps = _by_rank(said, ranked, today)
+    else:
+        steps = tuple(_by_ladder(shipped_ladder(ladder), said, ranked, today))
+    steps = _with_demand(steps, said, today)
+    first = steps[0].route if steps else ""
+    return Plan(first, steps, refusals(said, on_date, today))
+
+
+def _handed_over(said: Situation, on_date: date) -> Plan:
+    contacts = who_helps(said.places, Need(under_18=True, threat=said.posted is Posted.THREAT))
+    routes = routes_for_minors(said, on_date)
+    banks = tuple(_route_step(RankedRoute(route, _BANK_FOR_MINORS), said) for route in routes)
+    first = banks[0].route if banks else contacts[0].id
+    return Plan(first, banks, (), HandOver(_UNDER_18, contacts))
+
+
+_BANK_FOR_MINORS: Final = "it stops the picture on the platforms that take part"
+
+
+def _by_ladder(
+    ladder: Ladder, said: Situation, ranked: tuple[RankedRoute, ...], today: date
+) -> Iterator[PlanStep]:
+    """Yield each step of a ladder, with the platform, the routes and the people that it is for."""
+    for step in ladder.steps:
+        people = list(_people(said, today)) if step.help else []
+        yield from (one for one in people if one.verified)
+        yield _ladder_step(step, _police(ladder, step, said), today)
+        yield from (one for one in people if not one.verified)
+        if step.platform:
+            yield from _platform_steps(said, ranked, today)
+        yield from (_route_step(one, said) for one in ranked if one.route.kind in step.kinds)
+
+
+def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> tuple[PlanStep, ...]:
+    """Merge laws with the platform's own report; people come first if nothing is sure."""
+    keyed = [(rank_key(one.route, said), _route_step(one, said)) for one in ranked]
+    reports = _platform_steps(said, ranked, today)
+    keyed.extend((_platform_key(report, said), report) for report in reports)
+    steps = [step for _, step in sorted(keyed, key=lambda pair: pair[0])]
+    people = list(_people(said, today))
+    unsure = {one.route.family for one in ranked if unsure_copyright(one.route, said)}
+    if not steps or not steps[0].verified or steps[0].route in unsure:
+        return (*people, *steps)
+    return (*steps, *people)
+
+
+def _platform_key(step: PlanStep, said: Situation) -> tuple[object, ...]:
+    """Rank a platform's own report behind what the law obliges it and regulators to do."""
+    after = kind_rank(RouteKind.REGULATOR, said) + 0.5
+    unsaid = said.intimate is None  # then the form to choose is as open as the law is
+    return (not step.verified, False, False, unsaid, False, after, False, 0, step.route)
+
+
+def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> tuple[PlanStep, ...]:
+    if said.posted is Posted.THREAT or said.demand in (None, Demand.NONE):
+        return steps
+    more = [
+        _ladder_step(step, "", today) for step in shipped_ladder(THREAT).steps if step.if_demanded
+    ]
+    return (*steps[:1], *more, *steps[1:])
+
+
+def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
+    said = (step.says,) if step.says else (step.what, step.caution)
+    words = f'Words that you may use: "{step.words}"' if step.words else ""
+    parts = [*(text.rstrip(".") for text in said), words, *step.cautions(today)]
+    return PlanStep(
+        route=step.id,
+        kind=STEP,
+        title=step.name,
+        why=". ".join(filter(None, parts)),
+        to=to or step.to,
+        expected="",
+        verified=step.verified,
+        source=step.sources[0],
+        read_on=step.read_on,
+    )
+
+
+def _police(ladder: Ladder, step: LadderStep, said: Situation) -> str:
+    """Return who takes the report in the person's countries, for the step about the police."""
+    if RouteKind.POLICE not in step.kinds:
+        return ""
+    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in said.places)
+    return "; ".join(ladder.police[one] for one in countries if one in ladder.police)
+
+
+def _people(said: Situation, today: date) -> Iterator[PlanStep]:
+    """Yield help lines of the person's own places, at most three; a crisis line only in help."""
+    lines = who_helps(said.places, Need(threat=said.posted is Posted.THREAT))
+    near = [line for line in lines if line.place != WORLDWIDE and line.kind not in _NOT_FOR_THIS]
+    for line in near[:_PEOPLE]:
+        yield PlanStep(
+            route=line.id,
+            kind=HELP,
+            title=line.name,
+            why=". ".join([line.who, *line.cautions(today)]),
+            to=", ".join(filter(None, [line.phone, line.web])),
+            expected=line.hours,
+            verified=line.verified,
+            source=line.source,
+            read_on=line.read_on,
+        )
+
+
+_PEOPLE: Final = 3
+_NOT_FOR_THIS: Final = frozenset({HelpKind.CRISIS, HelpKind.CHILDREN})
+_GENERIC: Final = ("generic_site", "generic_host")
+_HAS_PAGES: Final = frozenset(
+    {
+        *(PlatformKind.SOCIAL, PlatformKind.HOST, PlatformKind.ADULT, PlatformKind.DATING),
+        *(PlatformKind.FORUM, PlatformKind.CLOUD, PlatformKind.GENERIC),
+    }
+)
+
+
+def _platform_steps(
+    said: Situation, ranked: tuple[RankedRoute, ...], today: date
+) -> Iterator[PlanStep]:
+    """Yield the report at the platform itself, or for a site without a record, how to find it."""
+    record = platform_record(said)
+    if record is not None:
+        if not _has_route_of_its_own(record, ranked):
+            yield _platform_step(record, said, today)
+    elif said.platform or platform_kind(said) in _HAS_PAGES:
+        for id_ in _GENERIC:
+            yield _platform_step(platform_named(id_), said, today)
+
+
+def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...]) -> bool:
+    """Whether a route is about this platform, such as a search engine's form."""
+    return any(one.route.platform == record.id for one in ranked)
+
+
+_IN_CHATS: Final = {
+    PrivateMessages.REACHABLE: "In its chats, staff can act on a report with a link",
+    PrivateMessages.IN_APP: "In its chats, only somebody who has the message can report it",
+    PrivateMessages.NOT_MODERATED: "In its chats, nobody there can see or remove a message",
+}
+
+
+def _platform_step(record: PlatformRecord, said: Situation, today: date) -> PlanStep:
+    form = record.report_url if said.posted in (None, Posted.PUBLIC) else ""
+    to = form or record.in_app or record.report_url or record.name
+    kind = DocumentKind.FORM if to.startswith("https://") else STEP
+    in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages
+    can = _IN_CHATS[record.private_messages] if in_chat and record.private_messages else ""
+    return PlanStep(
+        route=f"platform-{record.id}",
+        kind=kind,
+        title=record.name,
+        why=". ".join(filter(None, [record.first_step.rstrip("."), can, *record.cautions(today)])),
+        to=to,
+        expected=record.time,
+        verified=record.verified,
+        source=record.source,
+        read_on=record.read_on,
+    )
+
+
+def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
+    route = one.route
+    return PlanStep(
+        route=route.family,
+        kind=route.document,
+        title=f"{route.law}, {route.provision}",
+        why="; ".join([one.why, *(note.rstrip(".") for note in one.notes)]),
+        to=_address(route, said),
+        expected=expected(route),
+        verified=route.verified,
+        source=route.source,
+        read_on=route.read_on,
+    )
+
+
+def _address(route: Route, said: Situation) -> str:
+    """Return where it goes: the form of the platform's record, or else the law's addressee."""
+    record = platform_named(route.platform) if route.platform else platform_record(said)
+    if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH) or record is None:
+        return route.addressee
+    in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE)
+    form = (in_chat and record.in_app) or getattr(record, route.form_at) or record.report_url
+    if route.document is DocumentKind.FORM:
+        return form or record.in_app or f"{record.name}: {route.addressee}"
+    return f"{record.name}: {route.addressee}"
+
+
+_COMES_BACK: Final = {
+    DocumentKind.FORM: "an answer",
+    DocumentKind.LETTER: "an answer",
+    DocumentKind.POLICE_SHEET: "a case number",
+    DocumentKind.COURT_SHEET: "a decision",
+    DocumentKind.HASH_BANK: "a case number; platforms that take part then refuse the picture",
+    DocumentKind.COMPLAINT: "an answer",
+    DocumentKind.NONE: "an answer",
+}
+
+
+def expected(route: Route) -> str:
+    """Return what comes back along a route, and when, in words."""
+    since = route.deadline_from or "receipt"
+    if time := time_for(route, Due.REMOVE):
+        return f"removal within {time} of {since}"
+    if time := time_for(route, Due.ANSWER):
+        return f"an answer within {time} of {since}"
+    if time := time_for(route, Due.CONFIRM):
+        return f"a confirmation within {time} of {since}"
+    what = _COMES_BACK[route.document]
+    if route.clock is ClockStart.ELSEWHERE and (time := span(route.deadline_rule)):
+        return f"{what}; the law gives {time} from: {route.deadline_from}"
+    return f"{what}; no fixed time"

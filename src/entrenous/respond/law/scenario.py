@@ -1,0 +1,154 @@
+"""Scenarios: what happened, as a file or as options of a command, without a case.
+
+docs/spec/routes.md section 1 defines the keys.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from entrenous.base.errors import Malformed
+from entrenous.respond.law.places import Place, parse_place
+from entrenous.respond.platforms import PlatformKind, find_platform
+from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+
+
+class BadScenario(Malformed):
+    """This scenario cannot be read as TOML or JSON: {why}. Nothing was looked up. Check the file,
+    and try again.
+    """
+
+
+class UnknownKey(BadScenario):
+    """A scenario has no key {key}. Nothing was looked up. The keys are: {keys}."""
+
+
+class BadValue(BadScenario):
+    """{value} is no value for {key} in a scenario. Nothing was looked up. Give {allowed}."""
+
+
+class UnknownPlatform(BadScenario):
+    """There is no record of a platform called {name}. Nothing was looked up. Give its web address,
+    or say what kind it is with platform_kind: {kinds}.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What was said, and the day. ``under_18``: somebody in it was, when it was taken."""
+
+    situation: Situation
+    under_18: bool
+    day: date
+
+
+SCENARIO_BYTES_MAX: Final = 64 * 1024
+_SHOWN: Final = 60  # characters of a wrong value
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def read_scenario(data: bytes, today: date) -> Scenario:
+    """Parse a file: JSON if it begins with a brace, else TOML; raises BadScenario or Refused."""
+    if len(data) > SCENARIO_BYTES_MAX:
+        raise BadScenario(why=f"it is longer than {SCENARIO_BYTES_MAX} bytes")
+    try:
+        text = data.decode()
+        given = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (ValueError, RecursionError) as why:  # of JSON, TOML and UTF-8
+        raise BadScenario(why=str(why).rstrip(".")) from None
+    return scenario_from(given, today)
+
+
+def scenario_from(
+    given: Mapping[str, object], today: date, *, name_must_stay_hidden: bool = False
+) -> Scenario:
+    """Return the scenario of keys and values; raises BadScenario, or UnknownPlace for a place."""
+    unknown = sorted(set(given) - set(_KEYS))
+    if unknown:
+        raise UnknownKey(key=unknown[0][:_SHOWN], keys=", ".join(_KEYS))
+    read: dict[str, Any] = {key: _KEYS[key](key, value) for key, value in given.items()}
+    taken_by = _MAKER[read.pop("made_by_me", None)]
+    day, under_18 = read.pop("day", today), read.pop("under_18", False)
+    said = {_FIELDS.get(key, key): value for key, value in read.items()}
+    fields: dict[str, Any] = {"places": (), **said, "name_must_stay_hidden": name_must_stay_hidden}
+    situation = Situation(**fields, taken_by=taken_by)
+    return Scenario(situation, under_18, day)
+
+
+_MAKER: Final = {True: TakenBy.ME, False: TakenBy.SOMEBODY_ELSE, None: TakenBy.UNSAID}
+_FIELDS: Final = {"lives_in": "places", "synthetic": "altered"}
+
+
+def _yes_or_no(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _bad(key, value, "true or false")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _bad(key, value, "a text")
+    return value.strip()
+
+
+def _one_of(words: type[Word]) -> Callable[[str, object], Word]:
+    def parsed(key: str, value: object) -> Word:
+        try:
+            return words(_text(key, value))
+        except ValueError:
+            raise _bad(key, value, "one of " + ", ".join(words)) from None
+
+    return parsed
+
+
+def _places(key: str, value: object) -> tuple[Place, ...]:
+    several = value if isinstance(value, list) else [value]
+    return tuple(_place(key, one) for one in several)
+
+
+def _place(key: str, value: object) -> Place:
+    return parse_place(_text(key, value))
+
+
+def _platform(key: str, value: object) -> str:
+    """Return the id of its record, or the address of a site that has none."""
+    name = _text(key, value)
+    record = find_platform(name)
+    if record is None and "." not in name:
+        raise UnknownPlatform(name=name[:_SHOWN], kinds=", ".join(PlatformKind))
+    return record.id if record else name
+
+
+def _day(key: str, value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(_text(key, value))
+    except ValueError:
+        raise _bad(key, value, "a day such as 2026-03-01") from None
+
+
+def _bad(key: str, value: object, allowed: str) -> BadValue:
+    return BadValue(key=key, value=str(value)[:_SHOWN], allowed=allowed)
+
+
+_KEYS: Final[Mapping[str, Callable[[str, object], object]]] = {
+    "lives_in": _places,
+    "platform": _platform,
+    "platform_kind": _one_of(PlatformKind),
+    "platform_in": _place,
+    "posted": _one_of(Posted),
+    "intimate": _yes_or_no,
+    "synthetic": _yes_or_no,
+    "depicts_me": _yes_or_no,
+    "made_by_me": _yes_or_no,
+    "under_18": _yes_or_no,
+    "on_behalf": _yes_or_no,
+    "recipient_known": _yes_or_no,
+    "demand": _one_of(Demand),
+    "day": _day,
+}

@@ -1,0 +1,93 @@
+"""Scenarios written by hand from the facts: each reaches the right first step.
+
+Every expectation in tests/respond/scenarios/ was written before the chooser was run.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.law.plan import HELP, Plan, plan_for
+from entrenous.respond.law.scenario import Scenario, scenario_from
+from entrenous.respond.situation import Posted
+
+FOLDER = Path(__file__).parent / "scenarios"
+TODAY = date(2026, 11, 30)
+
+
+def rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in sorted(FOLDER.glob("*.toml")):
+        yield from tomllib.loads(file.read_text()).items()
+
+
+ROWS = dict(rows())
+
+
+def scenario(row: dict[str, Any]) -> Scenario:
+    return scenario_from(row["given"], TODAY)
+
+
+def planned(row: dict[str, Any]) -> Plan:
+    asked = scenario(row)
+    return plan_for(asked.situation, asked.day, asked.day, under_18=asked.under_18)
+
+
+def people(plan: Plan) -> set[str]:
+    """Ids of help lines; where no line of the place is verified, of the step to tell somebody."""
+    contacts = plan.hand_over.contacts if plan.hand_over else ()
+    lines = {step.route for step in plan.steps if step.kind == HELP and step.verified}
+    return (lines | {line.id for line in contacts}) or {"ladder-threat-step_01"}
+
+
+def test_there_are_enough_scenarios_from_enough_places() -> None:
+    countries = {scenario(row).situation.places[0][:2] for row in ROWS.values()}
+    assert len(ROWS) >= 80
+    assert len(countries) >= 40
+    assert all(row["why"] for row in ROWS.values())
+    assert len(ROWS) == sum(len(tomllib.loads(f.read_text())) for f in FOLDER.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_scenario_reaches_the_right_steps(name: str) -> None:
+    row = ROWS[name]
+    plan = planned(row)
+    ids = [step.route for step in plan.steps]
+    allowed = row["first"] if isinstance(row["first"], list) else [row["first"]]
+    assert plan.first in allowed or ("help" in allowed and plan.first in people(plan)), plan.first
+    assert set(row.get("must", [])) <= set(ids)
+    assert not set(row.get("must_not", [])) & set(ids)
+    assert set(row.get("refused", [])) <= {one.route for one in plan.refused}
+    assert (plan.hand_over is not None) is row.get("hand_over", False)
+    by_id = {step.route: step for step in plan.steps}
+    for id_, words in row.get("expected", {}).items():
+        assert words in by_id[id_].expected
+    for id_, words in row.get("to", {}).items():
+        assert by_id[id_].to == words
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
+    asked, plan = scenario(ROWS[name]), planned(ROWS[name])
+    if not plan.steps:
+        assert plan.hand_over is not None
+        return
+    first = plan.steps[0]
+    if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
+        assert first.to
+        assert asked.situation.posted in (Posted.PUBLIC, None)
+    assert first.verified
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_no_step_is_there_twice_and_none_is_refused_too(name: str) -> None:
+    plan = planned(ROWS[name])
+    ids = [step.route for step in plan.steps]
+    assert len(set(ids)) == len(ids)
+    assert not {one.route for one in plan.refused} & set(ids)
+    assert all(one.why for one in plan.refused)
+    assert all(step.why and (step.to or step.kind == HELP) for step in plan.steps)
