@@ -20,6 +20,15 @@ from entrenous.respond.commands.case_view import answer_case, case_json, how_to_
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
+from entrenous.respond.commands.situation_options import (
+    Altered,
+    ForSomebodyElse,
+    HideMyName,
+    Intimate,
+    Places,
+    TakenByMe,
+    Under18,
+)
 from entrenous.respond.commands.watch import watch
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
@@ -48,29 +57,6 @@ from entrenous.terminal.typed_input import (
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-Places = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
-]
-Intimate = Annotated[
-    bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
-]
-Altered = Annotated[
-    bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
-]
-TakenByMe = Annotated[
-    bool | None, typer.Option("--taken-by-me/--taken-by-somebody-else", help="Who took it.")
-]
-HideMyName = Annotated[
-    bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
-]
-Under18 = Annotated[
-    bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
-]
-ForSomebodyElse = Annotated[
-    Role | None,
-    typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
-]
 Consent = Annotated[
     str,
     typer.Option(metavar="-|TEXT", help=f"{SAFER} Who agreed that you act, how, and to what."),

@@ -7,14 +7,12 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.device.commands import opened_device
 from entrenous.respond.calendar_file import (
     CalendarEntry,
     calendar_file,
     entry_uid,
     running_deadlines,
 )
-from entrenous.respond.case_file import find_case
 from entrenous.respond.law.deadlines import deadlines
 from entrenous.respond.law.one_deadline import Event, OneDeadline, one_deadline
 from entrenous.respond.law.places import Place, parse_place
@@ -84,6 +82,9 @@ def calendar(
     """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a
     number, so that whoever sees the calendar learns nothing.
     """
+    from entrenous.device.commands import opened_device  # noqa: PLC0415 - law needs no vault
+    from entrenous.respond.case_file import find_case  # noqa: PLC0415
+
     with opened_device(context) as device:
         case, now = find_case(name, device), device.clock.now()
         entries = running_deadlines(case, deadlines(case, now))

@@ -6,10 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.device.commands import opened_device
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
-from entrenous.respond.case_file import find_case
-from entrenous.respond.commands.case import (
+from entrenous.respond.commands.situation_options import (
     Altered,
     ForSomebodyElse,
     HideMyName,
@@ -18,7 +16,6 @@ from entrenous.respond.commands.case import (
     TakenByMe,
     Under18,
 )
-from entrenous.respond.commands.case_view import how_to_name_a_place
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.plan import plan_for
 from entrenous.respond.law.plan_view import plan_json, plan_text
@@ -40,8 +37,10 @@ _ALONE: Final = "a case or --scenario goes without other options"
 _What = Annotated[
     Posted | None,
     typer.Option(
+        "--what",
+        "--posted",
         help="public: anybody can find it; group: in a group chat; private: sent from person to"
-        " person; threat: nothing was shared yet."
+        " person; threat: nothing was shared yet.",
     ),
 ]
 _Where = Annotated[
@@ -150,6 +149,10 @@ def _answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
 
 
 def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
+    from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
+    from entrenous.respond.case_file import find_case  # noqa: PLC0415
+    from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
+
     with opened_device(context) as device:
         case = find_case(name, device)
         today = device.clock.now().date()

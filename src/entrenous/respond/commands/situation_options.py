@@ -1,0 +1,34 @@
+"""Options that say what happened: the same words for a case and for ``entrenous law routes``.
+
+Nothing here opens a vault, so a command that needs none starts quickly.
+"""
+
+from typing import Annotated
+
+import typer
+
+from entrenous.respond.nouns import Role
+
+Places = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
+]
+Intimate = Annotated[
+    bool | None, typer.Option("--intimate/--not-intimate", help="What kind of picture it is.")
+]
+Altered = Annotated[
+    bool | None, typer.Option("--altered/--not-altered", help="Software made or changed it.")
+]
+TakenByMe = Annotated[
+    bool | None, typer.Option("--taken-by-me/--taken-by-somebody-else", help="Who took it.")
+]
+HideMyName = Annotated[
+    bool, typer.Option("--hide-my-name", help="The uploader must not learn your name.")
+]
+Under18 = Annotated[
+    bool, typer.Option("--under-18", help="Somebody was, or may have been, under 18.")
+]
+ForSomebodyElse = Annotated[
+    Role | None,
+    typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
+]
