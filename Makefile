@@ -1,6 +1,6 @@
 # These commands set everything up on a machine that has only Python 3.11+:
 #     make demo     send, leak, trace and stop one picture, and open a case: PHOTO=path for your own
-#     make check    before each commit: imports, ruff, mypy and the fast tests
+#     make check    before each commit: imports, ruff, mypy, shipped facts and the fast tests
 #     make test     every check that guards a change, real servers included
 #     make nightly  all tests at full size under fresh seeds, fifty kills, fuzzing, benches: some hours
 # Everything comes from a package index by the hashes in locks/ (docs/decisions/0004-no-uv-lock.md).
@@ -13,7 +13,8 @@ UV     := $(BIN)/uv
 PIP     = $(BIN)/pip --quiet --disable-pip-version-check
 HASHED  = --no-deps --only-binary :all: --require-hashes -r
 INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode
-STATIC  = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+STATIC  = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
+          $(BIN)/python -m tests.respond.facts_lint
 PYTEST  = $(BIN)/python -m pytest -q
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.

@@ -1,0 +1,171 @@
+"""``facts lint`` is green on what is shipped, and one planted defect for each rule turns it red."""
+
+import re
+from datetime import date, timedelta
+
+import pytest
+
+from tests.respond import facts_lint
+from tests.respond.facts_lint import FIRST_READING, lint, shipped_facts
+
+TODAY = date(2026, 12, 1)
+GOOD = {
+    "laws/one.toml": b"""
+schema = 1
+read_on = 2026-11-29
+
+[route.xx-1]
+source = "https://law.example/1"
+verified = true
+in_force_from = 2024-01-01
+in_force_until = 2025-01-01
+
+[route.xx-2]
+version_of = "xx-1"
+platform = "one"
+source = "https://law.example/2"
+read_on = 2026-11-30
+verified = false
+""",
+    "platforms.toml": b"""
+schema = 1
+read_on = 2026-11-29
+
+[platform.one]
+hosts = ["one.example"]
+report_url = "https://one.example/report"
+first_step = "Report it, then: entrenous case platform two"
+source = "https://one.example/help"
+verified = true
+
+[platform.two]
+hosts = ["two.example", "three.example"]
+source = "https://two.example/help"
+verified = true
+""",
+    "ladder.toml": b"""
+schema = 1
+read_on = 2026-11-29
+
+[ladder]
+title = "What to do"
+
+[step.step_01]
+routes = ["xx-1", "xx-2"]
+sources = ["https://help.example/"]
+verified = true
+
+[police]
+DE = "police: xx-1"
+""",
+    "wordings.toml": b'schema = 1\n[wording]\nxx-1 = [{ says = "words" }]\n',
+    "zones.toml": b"""
+schema = 1
+read_on = 2026-11-29
+source = "https://zones.example/"
+
+[part]
+US-AK = "x"
+""",
+}
+PLANTED = {
+    "no source": ("platforms.toml", b'source = "https://one.example/help"\n', b""),
+    "a source that names nothing": (
+        "platforms.toml",
+        b'"https://one.example/help"',
+        b'"none read"',
+    ),
+    "no day": ("laws/one.toml", b"read_on = 2026-11-29\n", b""),
+    "a file without source": ("zones.toml", b'source = "https://zones.example/"\n', b""),
+    "verified in words": ("laws/one.toml", b"verified = true", b'verified = "yes"'),
+    "a day to come": ("laws/one.toml", b"read_on = 2026-11-30", b"read_on = 2026-12-02"),
+    "a day before all readings": (
+        "laws/one.toml",
+        b"read_on = 2026-11-30",
+        b"read_on = 2016-11-30",
+    ),
+    "a year of law that cannot be": ("laws/one.toml", b"from = 2024-01-01", b"from = 0204-01-01"),
+    "an end before the beginning": ("laws/one.toml", b"until = 2025", b"until = 2023"),
+    "a version of nothing": ("laws/one.toml", b'version_of = "xx-1"', b'version_of = "xx-9"'),
+    "a platform that is not there": ("laws/one.toml", b'platform = "one"', b'platform = "nine"'),
+    "a route that is not there": ("ladder.toml", b'"xx-2"]', b'"xx-3"]'),
+    "police without a route": ("ladder.toml", b"police: xx-1", b"police: xx-3"),
+    "a command for no platform": ("platforms.toml", b"case platform two", b"case platform six"),
+    "a form without TLS": (
+        "platforms.toml",
+        b'"https://one.example/report"',
+        b'"http://one.example/r"',
+    ),
+    "a form that is nowhere": (
+        "platforms.toml",
+        b'"https://one.example/report"',
+        b'"ftp://one.example"',
+    ),
+    "a source that is nowhere": ("platforms.toml", b"https://one.example/help", b"https://help"),
+    "a host of two platforms": ("platforms.toml", b'"three.example"', b'"one.example"'),
+    "a host that is none": ("platforms.toml", b'"three.example"', b'"https://three.example"'),
+    "words about our files": (
+        "platforms.toml",
+        b"Report it, then",
+        b"Report it (see laws.toml), then",
+    ),
+    "words about our tables": (
+        "platforms.toml",
+        b"Report it, then",
+        b"Report it (platform.two), then",
+    ),
+    "no TOML": ("platforms.toml", b"schema = 1", b"schema ="),
+}
+
+
+def test_what_is_shipped_is_green() -> None:
+    report = lint(shipped_facts(), TODAY)
+    assert report.errors == ()
+
+
+def test_every_shipped_file_of_facts_is_looked_at() -> None:
+    files = set(shipped_facts())
+    assert {"platforms.toml", "laws/worldwide.toml", "places.toml"} <= files
+
+
+def test_good_tables_have_neither_errors_nor_warnings() -> None:
+    assert lint(GOOD, TODAY) == facts_lint.Report((), ())
+
+
+@pytest.mark.parametrize("defect", PLANTED)
+def test_planted_defect_is_refused(defect: str) -> None:
+    file, old, new = PLANTED[defect]
+    assert old in GOOD[file]
+    report = lint({**GOOD, file: GOOD[file].replace(old, new, 1)}, TODAY)
+    assert len(report.errors) >= 1
+    assert file in report.errors[0] or defect == "no TOML"
+
+
+def test_same_id_in_two_files_is_refused() -> None:
+    other = GOOD["laws/one.toml"].replace(b"xx-2]", b"xx-4]")
+    errors = lint({**GOOD, "laws/two.toml": other}, TODAY).errors
+    assert errors == ("laws/two.toml: [route.xx-1]: also in laws/one.toml",)
+
+
+def test_fact_read_more_than_180_days_ago_is_said_and_not_refused() -> None:
+    last = date(2026, 11, 30) + timedelta(days=180)
+    assert lint(GOOD, date(2026, 11, 29) + timedelta(days=180)).warnings == ()
+    report = lint(GOOD, last)
+    assert report.errors == ()
+    assert all("2026-11-29" in one for one in report.warnings)
+    assert len(report.warnings) == 4
+    assert re.search(
+        r"xx-2\].*2026-11-30, more than 180 days", lint(GOOD, last + timedelta(1)).warnings[1]
+    )
+
+
+def test_command_says_what_is_wrong_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert FIRST_READING < TODAY
+    bad = {**GOOD, "platforms.toml": GOOD["platforms.toml"].replace(b'["one.example"]', b'["x"]')}
+    monkeypatch.setattr(facts_lint, "shipped_facts", lambda: bad)
+    assert facts_lint.main() == 1
+    assert "error: platforms.toml: [platform.one]: x is no host name" in capsys.readouterr().err
+    monkeypatch.setattr(facts_lint, "shipped_facts", lambda: GOOD)
+    assert facts_lint.main() == 0
