@@ -84,11 +84,11 @@ COMMANDS: Final = {
         "entrenous.stop.commands.protect_command", "Withdraw a registration; it acts at once."
     ),
     "check-up": ListedCommand(
-        "entrenous.learn.commands",
+        "entrenous.learn.commands.check_up",
         "Look for leak paths on this machine; nothing is kept, nothing leaves.",
     ),
     "learn": ListedCommand(
-        "entrenous.learn.commands", "Five-minute lessons; each ends in one setting changed."
+        "entrenous.learn.commands.lessons", "Five-minute lessons; each ends in one setting changed."
     ),
     "demo": ListedCommand(
         "entrenous.demo.commands",

@@ -43,7 +43,7 @@ def texts() -> Iterator[tuple[str, str]]:
         yield from _strings(file, docstrings=not HELP.isdisjoint(file.parts))
     for file in sorted(SOURCE.rglob("*.toml")):
         yield from ((_where(file), text) for text in _values(tomllib.loads(file.read_text())))
-    for suffix in ("html", "j2", "txt", "js"):
+    for suffix in ("html", "j2", "md", "txt", "js"):
         for file in sorted(SOURCE.rglob(f"*.{suffix}")):
             if "vendor" not in file.parts and ".min." not in file.name:
                 yield (
@@ -104,6 +104,7 @@ def test_the_words_looked_at_are_really_those_that_people_read() -> None:
         "respond/law/notice.py",
         "respond/facts/laws/north-america.toml",
         "learn/check_up.py",
+        "learn/lessons/where-copies-hide.md",
     }
     assert {f"src/entrenous/{name}" for name in expected} <= read
     everything = "\n".join(text for _, text in texts())

@@ -1,18 +1,20 @@
-"""Five-minute lessons, read from learn/lessons/; each ends in one changed setting."""
+"""Five-minute lessons, read from learn/lessons/: Markdown under a TOML front matter
+(docs/spec/learn.md section 3).
+"""
 
 import tomllib
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from textwrap import fill
+from typing import Final
 
 import msgspec
 
 from entrenous.base.errors import Malformed, NotFound
-
-
-class Lesson(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    title: str
-    text: str
-    closes: str
+from entrenous.learn.markdown import Block, NotInSubset, as_plain_text, read_blocks
 
 
 class NoSuchLesson(NotFound):
@@ -20,28 +22,135 @@ class NoSuchLesson(NotFound):
 
 
 class BadLesson(Malformed):
-    """The lesson {name} that came with Entrenous is damaged. Install Entrenous again."""
+    """The lesson {name} that came with Entrenous is damaged: {why}. Install Entrenous again."""
+
+
+class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where a lesson's facts were read, and on which day."""
+
+    title: str
+    url: str
+    read_on: date
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The question at a lesson's end; ``right`` counts its choices from 1."""
+
+    ask: str
+    choices: tuple[str, ...]
+    right: int
+    why: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.right <= len(self.choices):
+            raise ValueError("no choice has that number")
+
+
+class _FrontMatter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    order: int
+    title: str
+    closes: str
+    try_now: str
+    undo: str
+    sources: tuple[Source, ...]
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One lesson. ``closes`` is the leak path in words, ``try_now`` the one thing to try and
+    ``undo`` how to take it back; ``text`` is Markdown of the subset in markdown.py.
+    """
+
+    name: str
+    order: int
+    title: str
+    closes: str
+    try_now: str
+    undo: str
+    sources: tuple[Source, ...]
+    question: Question
+    text: str
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return read_blocks(self.text)
+
+
+_FENCE: Final = "+++\n"
+_SUFFIX: Final = ".md"
 
 
 def lesson_names() -> tuple[str, ...]:
-    files = (file.name for file in _lessons_folder().iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+    """Return the names of all lessons, in their own order."""
+    return tuple(one.name for one in all_lessons())
+
+
+@cache
+def all_lessons() -> tuple[Lesson, ...]:
+    """Return all lessons, in their own order."""
+    files = [file for file in _lessons_folder().iterdir() if file.name.endswith(_SUFFIX)]
+    read = [read_lesson(file.name.removesuffix(_SUFFIX), file.read_bytes()) for file in files]
+    return tuple(sorted(read, key=lambda one: one.order))
 
 
 def lesson(name: str) -> Lesson:
     """Return one lesson by name; raises NoSuchLesson."""
-    if name not in lesson_names():
-        raise NoSuchLesson(name=name)
-    return read_lesson(name, _lessons_folder().joinpath(f"{name}.toml").read_bytes())
+    for one in all_lessons():
+        if one.name == name:
+            return one
+    raise NoSuchLesson(name=name)
 
 
 def read_lesson(name: str, data: bytes) -> Lesson:
-    """Parse a lesson's TOML; raises BadLesson."""
+    """Parse a lesson's file; raises BadLesson."""
     try:
-        read = msgspec.convert(tomllib.loads(data.decode()), Lesson)
-    except (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise BadLesson(name=name) from None
-    return msgspec.structs.replace(read, text=read.text.strip())
+        head, text = _split(data.decode())
+        front = msgspec.convert(tomllib.loads(head), _FrontMatter)
+        read_blocks(text)
+    except NotInSubset as why:
+        raise BadLesson(name=name, why=f"{why.args[0]} is not allowed in a lesson") from None
+    except (ValueError, tomllib.TOMLDecodeError, msgspec.ValidationError):
+        raise BadLesson(name=name, why="its front matter cannot be read") from None
+    return Lesson(name=name, text=text, **msgspec.structs.asdict(front))
+
+
+def _split(content: str) -> tuple[str, str]:
+    """Return front matter and text; raises ValueError."""
+    before, head, text = content.split(_FENCE, 2)
+    if before or not text.strip():
+        raise ValueError("a lesson begins with its front matter and has a text")
+    return head, text.strip()
+
+
+def is_right(question: Question, answer: int) -> bool:
+    """Return whether the choice with this number, from 1, is the right one."""
+    return answer == question.right
+
+
+def verdict_in_words(question: Question, answer: int) -> str:
+    """Say whether an answer is right, and why. A wrong one is nothing to worry about."""
+    if is_right(question, answer):
+        return f"Yes. {question.why}"
+    right = question.choices[question.right - 1]
+    return f"Not quite. It is: {right}. {question.why}"
+
+
+def lesson_as_text(lesson: Lesson, width: int) -> str:
+    """Return a whole lesson as plain text for a terminal of ``width`` columns, but its question."""
+    after = (
+        f"This closes: {lesson.closes}.",
+        f"One thing to try: {lesson.try_now}",
+        f"To undo it: {lesson.undo}",
+    )
+    sources = [f"- {one.title}: {one.url} (read on {one.read_on})" for one in lesson.sources]
+    parts = (
+        lesson.title,
+        as_plain_text(lesson.blocks, width),
+        *(fill(line, width) for line in after),
+        "\n".join(["Where this comes from:", *sources]),
+    )
+    return "\n\n".join(parts)
 
 
 def _lessons_folder() -> Traversable:

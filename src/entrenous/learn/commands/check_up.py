@@ -1,4 +1,4 @@
-"""``entrenous check-up`` and ``entrenous learn``."""
+"""``entrenous check-up``."""
 
 from typing import Annotated
 
@@ -9,7 +9,6 @@ from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
 from entrenous.learn.check_up import Advice
 from entrenous.learn.check_up import check_up as look
-from entrenous.learn.lesson import lesson, lesson_names
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.session import NO, YES, session_of
@@ -19,7 +18,6 @@ MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 
 def join(app: typer.Typer) -> None:
     app.command("check-up")(check_up)
-    app.command("learn")(learn)
 
 
 def check_up(
@@ -37,19 +35,6 @@ def check_up(
     else:
         _print_advice(advice)
     raise typer.Exit(YES if any(one.next_step for one in advice) else NO)
-
-
-def learn(name: Annotated[str | None, typer.Argument(help="A lesson's name.")] = None) -> None:
-    """Five-minute lessons; each ends in one setting changed."""
-    if name is None:
-        for known in lesson_names():
-            print_line(f"{known}  {lesson(known).title}")
-        print_line("read one: entrenous learn NAME")
-        return
-    found = lesson(name)
-    print_line(found.title)
-    print_line()
-    print_line(found.text)
 
 
 def _passphrase(descriptor: int | None) -> Secret | None:

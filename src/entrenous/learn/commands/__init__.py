@@ -1,0 +1,1 @@
+"""What is typed for LEARN: ``entrenous check-up`` and ``entrenous learn``."""

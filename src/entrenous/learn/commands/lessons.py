@@ -1,0 +1,108 @@
+"""``entrenous learn``: the lessons at the terminal, and their export."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from entrenous.learn.lesson import (
+    Lesson,
+    NoSuchLesson,
+    all_lessons,
+    is_right,
+    lesson_as_text,
+    verdict_in_words,
+)
+from entrenous.terminal.output import hint, print_line
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.session import NO, YES
+
+_WIDTH_MAX: Final = 88  # columns; longer lines are hard to read
+Quiz = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
+
+
+class _Lessons(TyperGroup):
+    """The group ``learn``: each lesson is a command of its own."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not cmd_name.startswith("-"):
+            raise NoSuchLesson(name=cmd_name)
+        return found
+
+
+def join(app: typer.Typer) -> None:
+    learn = typer.Typer(
+        cls=_Lessons,
+        help="Five-minute lessons; each ends in one setting changed.",
+        invoke_without_command=True,
+    )
+    learn.callback()(list_lessons)
+    learn.command("export")(export)
+    for one in all_lessons():
+        learn.command(one.name, help=one.title)(_show(one))
+    app.add_typer(learn, name="learn")
+
+
+def list_lessons(context: typer.Context) -> None:
+    """Five-minute lessons; each ends in one setting changed."""
+    if context.invoked_subcommand is not None:
+        return
+    wide = max(len(one.name) for one in all_lessons())
+    for one in all_lessons():
+        print_line(f"{one.name:{wide}}  {one.title}")
+        print_line(f"{'':{wide}}  closes: {one.closes}")
+    print_line("read one: entrenous learn where-copies-hide")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder for the files.")],
+) -> None:
+    """Write all lessons as a web site, with a sheet to print for each (A4 and Letter)."""
+    from entrenous.learn.export import INDEX, site_files  # noqa: PLC0415 -- fonts and templates
+
+    count = 0
+    for name, data in site_files(all_lessons()):
+        write_new(folder / name, data)
+        count += 1
+    print_line(f"{count} files are in {folder}. Open {folder / INDEX}")
+
+
+def _show(one: Lesson) -> Callable[[bool], None]:
+    def show(quiz: Quiz = False) -> None:
+        width = min(shutil.get_terminal_size().columns, _WIDTH_MAX)
+        print_line(lesson_as_text(one, width))
+        if quiz:
+            raise typer.Exit(NO if _ask(one) is False else YES)
+
+    return show
+
+
+def _ask(one: Lesson) -> bool | None:
+    """Ask a lesson's question; returns whether the answer is right, None if it was left out."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is no terminal to ask you at: leave out --quiz")
+    hint("")
+    hint(one.question.ask)
+    for number, choice in enumerate(one.question.choices, 1):
+        hint(f"  {number}  {choice}")
+    answer = _number(len(one.question.choices))
+    if answer is None:
+        return None
+    print_line(verdict_in_words(one.question, answer))
+    return is_right(one.question, answer)
+
+
+def _number(most: int) -> int | None:
+    """Return the number typed, or None for an empty line; anything else is asked for again."""
+    while True:
+        typed = typer.prompt("Your answer", err=True, default="", show_default=False).strip()
+        if typed.isdigit() and 1 <= int(typed) <= most:
+            return int(typed)
+        if not typed:
+            return None
+        hint(f"Type a number from 1 to {most}, or only press Enter to leave it out.")

@@ -1,0 +1,64 @@
+"""The lessons as a static site and as sheets to print; pages run no script and load nothing."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Final
+
+import jinja2
+
+from entrenous.crypto.hashing import sha256
+from entrenous.learn.lesson import Lesson
+from entrenous.learn.markdown import as_html
+from entrenous.learn.sheet import Paper, write_sheet
+
+INDEX: Final = "index.html"
+
+
+def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of every file: an index, and for each lesson a page and a sheet
+    for each paper. The same lessons give the same bytes.
+    """
+    yield INDEX, _page("index.html.j2", lessons=lessons)
+    for place, one in enumerate(lessons):
+        yield (
+            f"{one.name}.html",
+            _page(
+                "lesson.html.j2",
+                lesson=one,
+                body=as_html(one.text),
+                sheets={paper.name.title(): sheet_name(one, paper) for paper in Paper},
+                before=lessons[place - 1] if place else None,
+                after=lessons[place + 1] if place + 1 < len(lessons) else None,
+            ),
+        )
+        for paper in Paper:
+            yield sheet_name(one, paper), write_sheet(one, paper)
+
+
+def sheet_name(lesson: Lesson, paper: Paper) -> str:
+    return f"{lesson.name}-{paper.value}.pdf"
+
+
+def _page(template: str, **shown: object) -> bytes:
+    """Render one page. ``body`` comes from our own Markdown renderer, which escapes it."""
+    style = _read("style.css")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(_read),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(template).render(style=style, policy=_policy(style), **shown)
+    return f"{text}\n".encode()
+
+
+def _policy(style: str) -> str:
+    """Content security policy: nothing runs or loads; the style sheet is allowed by its hash."""
+    digest = base64.b64encode(sha256(style.encode())).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _read(name: str) -> str:
+    return files("entrenous.learn").joinpath("site", name).read_text(encoding="utf-8")

@@ -1,0 +1,152 @@
+"""The Markdown of lessons: paragraphs, headings, lists, emphasis, code words and links.
+
+Lessons are read by markdown-it-py (CommonMark). Anything outside of the subset is refused, raw HTML
+included, so that text, page and PDF show the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from textwrap import fill
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+
+class NotInSubset(ValueError):
+    """A kind of Markdown that lessons do not use; its argument names it."""
+
+
+class BlockKind(StrEnum):
+    PARAGRAPH = "paragraph"
+    HEADING = "heading"
+    BULLET = "bullet"
+    NUMBERED = "numbered"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a line. ``url`` is empty unless it is a link."""
+
+    text: str
+    strong: bool = False
+    code: bool = False
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, a heading or one item of a list; ``number`` counts numbered items from 1."""
+
+    kind: BlockKind
+    spans: tuple[Span, ...]
+    number: int = 0
+
+    @property
+    def text(self) -> str:
+        return "".join(span.text for span in self.spans)
+
+
+_BLOCKS: Final = frozenset(
+    {
+        *("paragraph_open", "paragraph_close", "heading_open", "heading_close", "inline"),
+        *("bullet_list_open", "bullet_list_close", "ordered_list_open", "ordered_list_close"),
+        *("list_item_open", "list_item_close"),
+    }
+)
+_LIST_KINDS: Final = {
+    "bullet_list_open": BlockKind.BULLET,
+    "ordered_list_open": BlockKind.NUMBERED,
+}
+_LISTS_CLOSED: Final = frozenset({"bullet_list_close", "ordered_list_close"})
+_HEADING: Final = "h2"
+
+
+def read_blocks(text: str) -> tuple[Block, ...]:
+    """Parse Markdown of the subset; raises NotInSubset."""
+    reader = MarkdownIt("commonmark", {"html": True})  # so that HTML is seen, and refused
+    reader.validateLink = bool  # type: ignore[method-assign]  # any address; _spans refuses some
+    return tuple(_blocks(reader.parse(text)))
+
+
+def as_html(text: str) -> str:
+    """Render Markdown of the subset as HTML; text is escaped. Raises NotInSubset."""
+    read_blocks(text)
+    return str(MarkdownIt("commonmark", {"html": False}).render(text))
+
+
+def as_plain_text(blocks: Sequence[Block], width: int) -> str:
+    """Render blocks for a terminal of ``width`` columns, with an empty line between blocks."""
+    shown = list[str]()
+    for before, block in zip([None, *blocks], blocks, strict=False):
+        follows = before is not None and before.kind is block.kind in _ITEMS
+        shown += [*([] if follows or before is None else [""]), _plain(block, width)]
+    return "\n".join(shown)
+
+
+_ITEMS: Final = frozenset({BlockKind.BULLET, BlockKind.NUMBERED})
+
+
+def _plain(block: Block, width: int) -> str:
+    if block.kind is BlockKind.HEADING:
+        return block.text.upper()
+    mark = {BlockKind.BULLET: "- ", BlockKind.NUMBERED: f"{block.number}. "}.get(block.kind, "")
+    return fill(
+        block.text,
+        width,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
+    kind, number, nested = BlockKind.PARAGRAPH, 0, False
+    for token in tokens:
+        _refuse_others(token, nested=nested)
+        if token.type in _LIST_KINDS:
+            kind, number, nested = _LIST_KINDS[token.type], 0, True
+        elif token.type in _LISTS_CLOSED:
+            kind, nested = BlockKind.PARAGRAPH, False
+        elif token.type == "list_item_open":
+            number += 1
+        elif token.type == "heading_open":
+            kind = BlockKind.HEADING
+        elif token.type == "heading_close":
+            kind = BlockKind.PARAGRAPH
+        elif token.type == "inline":
+            shown = number if kind is BlockKind.NUMBERED else 0
+            yield Block(kind, tuple(_spans(token.children or ())), shown)
+
+
+def _refuse_others(token: Token, *, nested: bool) -> None:
+    if token.type not in _BLOCKS or (nested and token.type in _LIST_KINDS):
+        raise NotInSubset("a list in a list" if nested else token.type.removesuffix("_open"))
+    if token.type == "heading_open" and token.tag != _HEADING:
+        raise NotInSubset("a heading other than ##")
+
+
+def _spans(children: Sequence[Token]) -> Iterator[Span]:
+    strong, url = False, ""
+    for child in children:
+        match child.type:
+            case "text":
+                yield Span(child.content, strong, url=url)
+            case "softbreak":
+                yield Span(" ", strong, url=url)
+            case "code_inline":
+                yield Span(child.content, strong, code=True, url=url)
+            case "strong_open" | "strong_close":
+                strong = child.type == "strong_open"
+            case "link_open":
+                url = str(child.attrGet("href") or "")
+                if not url.startswith("https://"):
+                    raise NotInSubset("a link that is not https")
+            case "link_close":
+                url = ""
+            case "em_open" | "em_close":
+                pass  # slanted letters are harder to read, so emphasis is shown upright
+            case other:
+                raise NotInSubset(other)

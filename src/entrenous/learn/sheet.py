@@ -1,0 +1,184 @@
+"""A lesson as a printable sheet: a PDF of one page, A4 or Letter."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from enum import StrEnum
+from importlib.resources import as_file, files
+from typing import Final
+
+from fpdf import FPDF
+from fpdf.fonts import TTFFont
+
+from entrenous.learn.lesson import Lesson
+from entrenous.learn.markdown import Block, BlockKind, Span
+
+
+class Paper(StrEnum):
+    A4 = "a4"
+    LETTER = "letter"
+
+
+_FAMILY: Final = "sans"
+_FACES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+_MARGIN_MM: Final = 18.0
+_INDENT_MM: Final = 6.0
+_POINT_MM: Final = 25.4 / 72.0
+_LINE: Final = 1.32  # of the letters' size
+_SIZES: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)  # points; the largest that fits
+_SMALL: Final = 0.8
+_INK: Final = (34, 38, 43)
+_SOFT: Final = (86, 92, 100)
+_ACCENT: Final = (31, 95, 150)
+
+
+class LessonTooLong(ValueError):
+    """A lesson does not fit on one page in the smallest size."""
+
+
+def write_sheet(lesson: Lesson, paper: Paper) -> bytes:
+    """Render a lesson on one page; the same lesson gives the same bytes. Raises LessonTooLong."""
+    for size in _SIZES:
+        sheet = _Sheet(lesson, paper, size)
+        try:
+            if sheet.pdf.pages_count == 1:
+                return bytes(sheet.pdf.output())
+        finally:
+            sheet.close()
+    raise LessonTooLong(lesson.name)
+
+
+class _Sheet:
+    """One lesson set in one size of letters, on as many pages as that takes."""
+
+    def __init__(self, lesson: Lesson, paper: Paper, size: float) -> None:
+        self.pdf = _empty(lesson, paper)
+        self._size = size
+        self._line(lesson.title, size * 1.6, bold=True)
+        self._line(f"This closes: {lesson.closes}.", size, colour=_SOFT)
+        self._gap(0.4)
+        for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
+            if before is not None and _is_apart(before, block):
+                self._gap(0.3)
+            self._block(block)
+        self._part("One thing to try", lesson.try_now)
+        self._line(f"To undo it: {lesson.undo}", size, colour=_SOFT)
+        self._part("One question", lesson.question.ask)
+        for number, choice in enumerate(lesson.question.choices, 1):
+            self._block(Block(BlockKind.NUMBERED, (Span(choice),), number))
+        self._sources(lesson)
+        answer = f"Answer to the question: {lesson.question.right}. {lesson.question.why}"
+        self._gap(0.4)
+        self._line(answer, size * _SMALL, colour=_SOFT)
+
+    def _sources(self, lesson: Lesson) -> None:
+        self._gap(0.6)
+        for one in lesson.sources:
+            words = f"{one.title}. {one.url} (read on {one.read_on:%d %B %Y})"
+            self._line(words, self._size * _SMALL * 0.9, colour=_SOFT)
+
+    def close(self) -> None:
+        """Close the files of the typefaces, which the library leaves open."""
+        for face in self.pdf.fonts.values():
+            if isinstance(face, TTFFont):
+                face.ttfont.close()
+
+    def _part(self, heading: str, text: str) -> None:
+        self._block(Block(BlockKind.HEADING, (Span(heading),)))
+        self._line(text, self._size)
+
+    def _block(self, block: Block) -> None:
+        if block.kind is BlockKind.HEADING:
+            self._gap(0.45)
+            self._line(block.text, self._size * 1.12, bold=True, colour=_ACCENT)
+        elif block.kind is BlockKind.PARAGRAPH:
+            self._spans(block)
+        else:
+            mark = f"{block.number}." if block.kind is BlockKind.NUMBERED else "\u2022"
+            self._item(mark, block)
+
+    def _item(self, mark: str, block: Block) -> None:
+        self._letters(self._size)
+        self.pdf.set_x(_MARGIN_MM)
+        self.pdf.cell(_INDENT_MM, self._height(self._size), mark)
+        self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
+        self._spans(block)
+        self.pdf.set_left_margin(_MARGIN_MM)
+        self.pdf.set_x(_MARGIN_MM)
+
+    def _spans(self, block: Block) -> None:
+        """Set words line by line; a line is broken at blanks only, whatever a word looks like."""
+        height, room = self._height(self._size), self.pdf.w - self.pdf.r_margin
+        for pieces in _words(block):
+            wide = sum(self._width(piece) for piece in pieces)
+            if self.pdf.get_x() + wide > room and self.pdf.get_x() > self.pdf.l_margin:
+                self.pdf.ln(height)
+            for piece in pieces:
+                self.pdf.cell(self._width(piece), height, piece.text)
+            self._letters(self._size)
+            self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
+        self.pdf.ln(height)
+
+    def _width(self, piece: Span) -> float:
+        """Return the width of a piece in mm, and leave its letters set."""
+        self._letters(self._size, bold=piece.strong or piece.code)
+        return float(self.pdf.get_string_width(piece.text))
+
+    def _line(
+        self,
+        words: str,
+        size: float,
+        *,
+        bold: bool = False,
+        colour: tuple[int, int, int] = _INK,
+    ) -> None:
+        self._letters(size, bold=bold, colour=colour)
+        self.pdf.multi_cell(0, self._height(size), words, align="L", new_x="LMARGIN", new_y="NEXT")
+
+    def _letters(
+        self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK
+    ) -> None:
+        self.pdf.set_font(_FAMILY, "B" if bold else "", size)
+        self.pdf.set_text_color(*colour)
+
+    def _gap(self, lines: float) -> None:
+        self.pdf.set_y(self.pdf.get_y() + lines * self._height(self._size))
+
+    @staticmethod
+    def _height(size: float) -> float:
+        return size * _LINE * _POINT_MM
+
+
+def _is_apart(before: Block, block: Block) -> bool:
+    """Return whether there is a gap between two blocks; a heading brings its own."""
+    is_text = BlockKind.HEADING not in {before.kind, block.kind}
+    return is_text and (before.kind is not block.kind or block.kind is BlockKind.PARAGRAPH)
+
+
+def _words(block: Block) -> list[list[Span]]:
+    """Return the words of a block; one word has several pieces where its letters change."""
+    words = [list[Span]()]
+    for span in block.spans:
+        for part in re.findall(r"\s+|\S+", span.text):
+            if part.isspace():
+                words.append([])
+            else:
+                words[-1].append(replace(span, text=part))
+    return [word for word in words if word]
+
+
+def _empty(lesson: Lesson, paper: Paper) -> FPDF:
+    pdf = FPDF(format=paper.value)
+    pdf.set_margin(_MARGIN_MM)
+    pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)
+    pdf.c_margin = 0.0
+    for style, name in _FACES.items():
+        with as_file(files("entrenous.base") / "fonts" / name) as face:
+            pdf.add_font(_FAMILY, style, face)
+    pdf.set_title(lesson.title)
+    pdf.set_lang("en-GB")
+    pdf.set_producer("Entrenous")
+    newest = max(one.read_on for one in lesson.sources)
+    pdf.set_creation_date(datetime.combine(newest, time(), UTC))
+    pdf.add_page()
+    return pdf

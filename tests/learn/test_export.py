@@ -1,0 +1,147 @@
+"""The exported site and sheets, judged by Chromium, axe, pdfinfo and pdftotext."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, sync_playwright
+
+from entrenous.learn.export import site_files
+from entrenous.learn.lesson import Lesson, all_lessons, lesson_names
+from entrenous.learn.sheet import LessonTooLong, Paper, write_sheet
+from tests.send.http.chromium import CHROMIUM
+from tests.trace.explain.test_page import Elements
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SIZES_PT = {Paper.A4: ("595.28", "841.89"), Paper.LETTER: ("612", "792")}
+each = pytest.mark.parametrize("name", lesson_names())
+
+
+def lines_of(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return done.stdout
+
+
+def flat(text: str) -> str:
+    """Text without the breaks of its lines, and with long addresses put together again."""
+    return re.sub(r"\s+", "", text)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    for name, data in site_files(all_lessons()):
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).is_file():
+        pytest.skip("Chromium is missing: apt install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path) -> None:
+    expected = {"index.html"} | {
+        f"{name}{end}" for name in lesson_names() for end in (".html", "-a4.pdf", "-letter.pdf")
+    }
+    assert {file.name for file in site.iterdir()} == expected
+
+
+def test_the_same_lessons_make_the_same_bytes(site: Path) -> None:
+    for name, data in site_files(all_lessons()):
+        assert data == (site / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("page", ["index", *lesson_names()])
+def test_no_page_has_a_script_or_asks_anybody(site: Path, browser: Browser, page: str) -> None:
+    asked = list[str]()
+    opened = browser.new_page()
+    opened.on("request", lambda request: asked.append(request.url))
+    complaints = list[Any]()
+    opened.on("console", lambda said: complaints.append(said.text))
+    opened.goto((site / f"{page}.html").as_uri())
+    opened.mouse.wheel(0, 5000)
+    assert asked == [(site / f"{page}.html").as_uri()]
+    assert complaints == []
+    assert opened.evaluate("document.scripts.length") == 0
+    assert opened.evaluate("document.documentElement.lang") == "en"
+    opened.close()
+
+
+@pytest.mark.parametrize("page", ["index", "watched-devices", "the-first-hour"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_light_and_dark(
+    site: Path, browser: Browser, page: str, scheme: Any
+) -> None:
+    opened = browser.new_page(color_scheme=scheme)
+    opened.goto((site / f"{page}.html").as_uri())
+    found = Axe().run(opened)
+    assert found.violations_count == 0, found.generate_report()
+    dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark == ("rgb(250, 248, 245)" if scheme == "light" else "rgb(20, 22, 26)")
+    opened.close()
+
+
+@each
+def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path, name: str) -> None:
+    elements = Elements((site / f"{name}.html").read_text())
+    assert elements.open == []
+    links = [attributes["href"] or "" for tag, attributes in elements.found if tag == "a"]
+    inside = [link for link in links if not link.startswith(("https://", "#"))]
+    assert all((site / link).is_file() for link in inside)
+    assert "index.html" in inside
+
+
+@each
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_a_page_prints_on_one_page(
+    site: Path, browser: Browser, tmp_path: Path, name: str, paper: str
+) -> None:
+    opened = browser.new_page()
+    opened.goto((site / f"{name}.html").as_uri())
+    opened.pdf(path=tmp_path / "printed.pdf", format=paper)
+    assert re.search(r"Pages:\s+1\n", lines_of("pdfinfo", tmp_path / "printed.pdf"))
+    opened.close()
+
+
+def words_of(one: Lesson) -> list[str]:
+    asked = one.question
+    own = [one.title, one.closes, one.try_now, one.undo, asked.ask, *asked.choices, asked.why]
+    return [*own, *(block.text for block in one.blocks), *(source.url for source in one.sources)]
+
+
+@pytest.mark.parametrize("paper", list(Paper))
+@pytest.mark.parametrize("one", all_lessons(), ids=lesson_names())
+def test_a_sheet_is_one_page_and_holds_every_word(site: Path, one: Lesson, paper: Paper) -> None:
+    file = site / f"{one.name}-{paper.value}.pdf"
+    about = lines_of("pdfinfo", file)
+    assert re.search(r"Pages:\s+1\n", about)
+    assert all(size in about for size in SIZES_PT[paper])
+    assert one.title in about
+    printed = flat(lines_of("pdftotext", "-layout", file, "-"))
+    assert [words for words in words_of(one) if flat(words) not in printed] == []
+
+
+def test_a_sheet_keeps_words_whole(site: Path) -> None:
+    printed = lines_of("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
+    assert "entrenous help" in " ".join(printed.split())
+
+
+def test_a_lesson_that_fits_on_no_page_is_refused() -> None:
+    one = all_lessons()[0]
+    long = Lesson(
+        *(one.name, one.order, one.title, one.closes, one.try_now, one.undo, one.sources),
+        *(one.question, one.text * 6),
+    )
+    with pytest.raises(LessonTooLong):
+        write_sheet(long, Paper.A4)
