@@ -1,34 +1,71 @@
 """The check-up: leak paths open, closed or unseen; few next steps; nothing of the passphrase."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.base.program import Program
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import (
-    STEPS_MAX,
     Advice,
+    CheckUp,
     LeakPath,
+    Seen,
     _limit_steps,
     check_up,
     guesses_log10,
 )
-from entrenous.learn.this_machine import MachineFacts
+from entrenous.learn.facts import STEPS_MAX, shipped_order, shipped_questions
+from entrenous.learn.picture_places import PicturesFound
+from entrenous.learn.questions import HELP, all_questions
+from entrenous.learn.synced_folders import SyncedPlace
+from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
-FINE = MachineFacts("Linux", "/home/ana/entrenous", (), disk_encrypted=True)
+TODAY = date(2026, 11, 30)
+DEBIAN = SystemVersion("debian", "13", "Debian GNU/Linux 13 (trixie)")
+FINE = MachineFacts(
+    "Linux",
+    "/home/ana/entrenous",
+    (),
+    disk_encrypted=True,
+    version=DEBIAN,
+    program=Program("0.1.0", "0123456789ab"),
+    updated_on=TODAY,
+    synced=(),
+)
 GOOD = Secret(b"teapot violin marmot gravel canoe")
+MACHINE = {"passphrase", "program", "system", "vault files", "synced folders", "disk encryption"}
+SAFE = {one.id: next(a.key for a in one.answers if a.path == "closed") for one in all_questions()}
+
+
+def looked(
+    facts: MachineFacts = FINE,
+    passphrase: Secret | None = GOOD,
+    answers: Mapping[str, str] | None = None,
+    pictures: PicturesFound | None = None,
+    today: date = TODAY,
+) -> CheckUp:
+    return check_up(Seen(facts, today, passphrase, pictures, answers or {}))
 
 
 def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPath]:
-    return {one.check: one.path for one in check_up(facts, passphrase)}
+    return {one.check: one.path for one in looked(facts, passphrase).advice}
 
 
-def test_all_closed_needs_no_step() -> None:
-    found = check_up(FINE, GOOD)
-    assert {one.path for one in found} == {LeakPath.CLOSED}
-    assert [one.next_step for one in found] == [None, None, None]
+def said_of(check: str, found: CheckUp) -> Advice:
+    return next(one for one in found.advice if one.check == check)
+
+
+def test_nothing_open_needs_no_step() -> None:
+    found = looked()
+    closed = {one.check for one in found.advice if one.path is LeakPath.CLOSED}
+    assert closed == MACHINE - {"program"}  # whether there is a newer one nobody here can see
+    assert not found.has_step
+    assert {one.undo for one in found.advice} == {None}
 
 
 @pytest.mark.parametrize(
@@ -38,13 +75,42 @@ def test_all_closed_needs_no_step() -> None:
         (replace(FINE, open_to_others=None), "vault files", LeakPath.UNKNOWN),
         (replace(FINE, disk_encrypted=False), "disk encryption", LeakPath.OPEN),
         (replace(FINE, disk_encrypted=None), "disk encryption", LeakPath.UNKNOWN),
+        (
+            replace(FINE, version=SystemVersion("debian", "11", "Debian 11")),
+            "system",
+            LeakPath.OPEN,
+        ),
+        (
+            replace(FINE, version=SystemVersion("haiku", "1", "Haiku R1")),
+            "system",
+            LeakPath.UNKNOWN,
+        ),
+        (replace(FINE, updated_on=TODAY - timedelta(days=181)), "program", LeakPath.OPEN),
+        (
+            replace(FINE, synced=(SyncedPlace("Dropbox", "the vault", "/home/ana/Dropbox/e"),)),
+            "synced folders",
+            LeakPath.OPEN,
+        ),
     ],
 )
 def test_each_fact_decides_its_own_path(facts: MachineFacts, check: str, path: LeakPath) -> None:
     assert paths(facts) == {**paths(FINE), check: path}
-    advice = next(one for one in check_up(facts, GOOD) if one.check == check)
+    advice = said_of(check, looked(facts))
     assert advice.next_step
+    assert advice.undo
     assert advice.closes
+
+
+@pytest.mark.parametrize(
+    ("facts", "check"),
+    [
+        (replace(FINE, version=None), "system"),
+        (replace(FINE, updated_on=None), "program"),
+        (replace(FINE, synced=None), "synced folders"),
+    ],
+)
+def test_what_was_not_seen_is_unknown_and_never_fine(facts: MachineFacts, check: str) -> None:
+    assert paths(facts)[check] is LeakPath.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -69,8 +135,8 @@ def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
 
 @given(st.text(min_size=8, max_size=90))
 def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
-    said = repr(check_up(FINE, Secret(passphrase.encode())))
-    assert passphrase not in said or passphrase in repr(check_up(FINE, GOOD))
+    said = repr(looked(passphrase=Secret(passphrase.encode())))
+    assert passphrase not in said or passphrase in repr(looked())
 
 
 def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
@@ -78,13 +144,28 @@ def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
 
 
 def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
-    found = check_up(replace(FINE, open_to_others=None, disk_encrypted=False), GOOD)
-    assert [one.path for one in found] == [LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED]
+    found = looked(replace(FINE, open_to_others=None, disk_encrypted=False)).advice
+    order = [one.path for one in found]
+    assert order == sorted(order, key=[LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED].index)
+
+
+def test_the_most_effective_of_the_open_paths_comes_first() -> None:
+    answers = {"lock-screen": "yes", "email-second-step": "no", "passcode": "yes"}
+    found = looked(replace(FINE, disk_encrypted=False), answers=answers).advice
+    opened = [one.check for one in found if one.path is LeakPath.OPEN]
+    assert opened == ["email-second-step", "passcode", "lock-screen", "disk encryption"]
+
+
+def test_the_order_names_every_check_and_every_question_but_the_threat_once() -> None:
+    named = [one.id for one in shipped_order()]
+    expected = MACHINE | {"pictures with a place"} | {one.id for one in all_questions()}
+    assert sorted(named) == sorted(expected - {"threat"})
+    assert all(len(one.reason.split()) > 4 for one in shipped_order())
 
 
 def test_many_loose_files_are_counted_and_not_listed() -> None:
     facts = replace(FINE, open_to_others=tuple(f"file{n}" for n in range(9)))
-    said = next(one.found for one in check_up(facts, GOOD) if one.check == "vault files")
+    said = said_of("vault files", looked(facts)).found
     assert said == "Others may open: file0, file1, file2 and 6 more."
 
 
@@ -99,6 +180,121 @@ def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: l
     assert sum(one.next_step is not None for one in after) == min(sum(steps), STEPS_MAX)
 
 
+def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> None:
+    every_open = {
+        one.id: next(a.key for a in one.answers if a.path == "open")
+        for one in all_questions()
+        if one.id != "threat"
+    }
+    bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
+    found = looked(bad, Secret(b"password1"), every_open)
+    steps = [one for one in found.advice if one.next_step]
+    first = [one.id for one in shipped_order()][:4]  # the system's version is not known here
+    assert [one.check for one in steps] == [*first, "passphrase"]
+    assert all(one.undo for one in steps)
+
+
 def test_no_grade_and_no_score() -> None:
-    said = " ".join(one.found + (one.next_step or "") for one in check_up(FINE, GOOD))
+    said = " ".join(one.found + (one.next_step or "") for one in looked().advice)
     assert not any(word in said.lower() for word in ("score", "grade", "%", "risk", "danger"))
+
+
+# Systems: the day, its source, its age.
+
+
+@pytest.mark.parametrize(
+    ("version", "today", "path", "words"),
+    [
+        (DEBIAN, date(2030, 6, 30), LeakPath.CLOSED, "until 30 June 2030"),
+        (DEBIAN, date(2030, 7, 1), LeakPath.OPEN, "on 30 June 2030"),
+        (SystemVersion("ubuntu", "24.04", ""), TODAY, LeakPath.CLOSED, "31 May 2029"),
+        (SystemVersion("ubuntu", "20.04", ""), TODAY, LeakPath.OPEN, "Ubuntu Pro"),
+        (SystemVersion("fedora", "43", ""), date(2026, 12, 10), LeakPath.OPEN, "Fedora 43"),
+        (SystemVersion("macos", "13", ""), TODAY, LeakPath.OPEN, "Apple publishes no such days"),
+        (SystemVersion("windows", "19045", ""), TODAY, LeakPath.OPEN, "14 October 2025"),
+        (SystemVersion("windows", "26100", ""), TODAY, LeakPath.OPEN, "13 October 2026"),
+        (SystemVersion("windows", "26100", "", True), TODAY, LeakPath.CLOSED, "12 October 2027"),
+    ],
+)
+def test_a_system_is_judged_by_its_last_day_of_updates(
+    version: SystemVersion, today: date, path: LeakPath, words: str
+) -> None:
+    advice = said_of("system", looked(replace(FINE, version=version), today=today))
+    assert advice.path is path
+    assert words in advice.found
+    assert advice.source is not None
+    assert advice.source in advice.found
+    assert advice.read_on == date(2026, 11, 30)
+
+
+def test_a_day_that_was_read_long_ago_says_so() -> None:
+    soon, late = TODAY + timedelta(days=180), TODAY + timedelta(days=181)
+    assert "180 days" not in said_of("system", looked(today=soon)).found
+    assert "more than 180 days ago" in said_of("system", looked(today=late)).found
+
+
+# Pictures in a folder.
+
+
+@pytest.mark.parametrize(
+    ("found", "path", "words"),
+    [
+        (PicturesFound("d", 7, ("a.jpg", "b.jpg"), 0, whole=True), LeakPath.OPEN, "2 of 7"),
+        (PicturesFound("d", 7, (), 0, whole=True), LeakPath.CLOSED, "None of 7"),
+        (PicturesFound("d", 7, (), 2, whole=True), LeakPath.UNKNOWN, "2 could not be read"),
+        (PicturesFound("d", 7, (), 0, whole=False), LeakPath.UNKNOWN, "the rest was left out"),
+    ],
+)
+def test_pictures_with_a_place_are_counted(
+    found: PicturesFound, path: LeakPath, words: str
+) -> None:
+    advice = said_of("pictures with a place", looked(pictures=found))
+    assert advice.path is path
+    assert words in advice.found
+    assert "a.jpg" not in advice.found
+
+
+# Questions.
+
+
+def test_there_are_twelve_questions_and_the_threat_is_the_last() -> None:
+    ids = [one.id for one in all_questions()]
+    assert len(ids) == len(set(ids)) == 12
+    assert ids[0] == "email-second-step"
+    assert ids[-1] == "threat"
+
+
+@pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)
+def test_each_answer_opens_or_closes_the_path_that_its_question_names(asked: object) -> None:
+    one = next(q for q in all_questions() if q is asked)
+    assert {a.path for a in one.answers} >= {"open", "closed"}
+    if one.id == "threat":
+        return
+    for answer in one.answers:
+        advice = said_of(one.id, looked(answers={one.id: answer.key}))
+        assert advice.path.value == answer.path
+        assert (advice.next_step is None) is (answer.path == "closed")
+        assert (advice.undo is None) is (answer.path == "closed")
+        assert answer.says in advice.found
+        assert (advice.closes, advice.source) == (one.closes, one.source)
+        assert advice.read_on == shipped_questions().read_on
+
+
+def test_skipped_questions_are_not_spoken_of() -> None:
+    assert {one.check for one in looked().advice} == MACHINE
+    answered = looked(answers={"passcode": "no"})
+    assert {one.check for one in answered.advice} == MACHINE | {"passcode"}
+
+
+def test_safe_answers_to_everything_need_no_step() -> None:
+    assert not looked(answers=SAFE).has_step
+
+
+def test_a_threat_leaves_the_check_up_and_advises_no_change() -> None:
+    answers = {"unknown-sessions": "yes", "threat": "yes"}
+    found = looked(replace(FINE, disk_encrypted=False), answers=answers)
+    assert found.help == HELP == "entrenous help --threat"
+    assert found.has_step
+    assert {one.next_step for one in found.advice} == {None}
+    assert {one.undo for one in found.advice} == {None}
+    assert looked(answers={"threat": "no"}).help is None

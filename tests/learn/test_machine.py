@@ -3,11 +3,18 @@
 import os
 import platform
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from entrenous.learn.this_machine import disk_encrypted, inspect_machine, open_to_others
+from entrenous.learn.this_machine import (
+    _linux_version,
+    disk_encrypted,
+    inspect_machine,
+    open_to_others,
+    system_version,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
 
@@ -126,3 +133,32 @@ def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None
     assert facts.disk_encrypted in (True, False, None)
     if sys.platform != "win32":
         assert facts.open_to_others == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"ID": "debian", "VERSION_ID": "12", "PRETTY_NAME": "Debian 12"}, ("debian", "12")),
+        ({"ID": "ubuntu", "VERSION_ID": "24.04"}, ("ubuntu", "24.04")),
+        ({"ID": "opensuse-leap", "VERSION_ID": "15.6"}, ("opensuse-leap", "15.6")),
+        ({"ID": "arch", "PRETTY_NAME": "Arch Linux"}, None),
+        ({"ID": "debian", "PRETTY_NAME": "Debian GNU/Linux forky/sid"}, None),
+    ],
+)
+def test_a_linux_system_is_named_by_its_os_release(
+    told: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    found = _linux_version(told)
+    assert (None if found is None else (found.system, found.version)) == expected
+
+
+def test_this_very_system_and_program_have_versions(home: Path) -> None:
+    facts = inspect_machine(home)
+    assert facts.program.version
+    assert facts.updated_on is not None
+    assert facts.updated_on <= datetime.now(UTC).date()
+    assert facts.synced is not None
+    assert system_version("Plan 9") is None
+    if sys.platform == "linux" and "VERSION_ID" in platform.freedesktop_os_release():
+        assert facts.version is not None
+        assert facts.version.version == platform.freedesktop_os_release()["VERSION_ID"]

@@ -1,18 +1,36 @@
-"""The check-up: leak paths that this machine can see, as open or closed."""
+"""The check-up: leak paths as open or closed, by what this machine shows and what the person says.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+Nothing is kept: findings and answers live as long as one call (docs/spec/learn.md section 1).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
 from zxcvbn import zxcvbn
 
+from entrenous.base.errors import UPDATE
 from entrenous.base.secret import Secret
-from entrenous.learn.this_machine import MachineFacts
+from entrenous.learn.facts import (
+    STALE_DAYS,
+    STEPS_MAX,
+    CheckUpQuestion,
+    SystemEnd,
+    shipped_order,
+    shipped_questions,
+    shipped_services,
+    shipped_systems,
+    source_in_words,
+)
+from entrenous.learn.picture_places import FILES_MAX, PicturesFound
+from entrenous.learn.questions import HELP, all_questions, answer_of, is_threatened
+from entrenous.learn.this_machine import MachineFacts, SystemVersion
 
 
 class LeakPath(StrEnum):
-    """Whether a leak path is open or closed; UNKNOWN if this machine cannot see it."""
+    """Whether a leak path is open or closed; UNKNOWN if nobody here can see it."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -23,7 +41,8 @@ class LeakPath(StrEnum):
 class Advice:
     """One finding of the check-up, and the next step.
 
-    ``closes`` names the leak path in words, e.g. "somebody reads the vault's files".
+    ``closes`` names the leak path in words, e.g. "somebody reads the vault's files"; ``undo`` says
+    how to take the step back. ``source`` and ``read_on`` are where and when a fact was read.
     """
 
     check: str
@@ -31,21 +50,54 @@ class Advice:
     closes: str
     found: str
     next_step: str | None = None
+    undo: str | None = None
+    source: str | None = None
+    read_on: date | None = None
 
 
-STEPS_MAX: Final = 5
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one check-up goes by: the machine, a folder of pictures, and the person's answers.
+
+    ``answers`` has the key of an answer for each question's id; the skipped ones are missing.
+    """
+
+    facts: MachineFacts
+    today: date
+    passphrase: Secret | None = None
+    pictures: PicturesFound | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUp:
+    """Findings, the next steps first. ``help`` is the command that comes before all of them."""
+
+    advice: tuple[Advice, ...]
+    help: str | None = None
+
+    @property
+    def has_step(self) -> bool:
+        return self.help is not None or any(one.next_step for one in self.advice)
+
+
 GUESSES_LOG10_MIN: Final = 10.0  # zxcvbn's "very unguessable"; Wheeler 2016, USENIX Security 25
 _ZXCVBN_LENGTH_MAX: Final = 72  # a longer passphrase is judged by its beginning
 _NAMES_SHOWN: Final = 3
 
 
-def check_up(facts: MachineFacts, passphrase: Secret | None = None) -> list[Advice]:
-    """Judge the passphrase, the vault's permissions and the disk; open paths come first.
+def check_up(seen: Seen) -> CheckUp:
+    """Judge everything seen; open paths come first, the most effective to close before others.
 
-    ``passphrase`` is UTF-8 as typed, used once and not stored; None skips its check.
+    Under a threat no step is advised: help comes first, and a changed setting may be noticed.
     """
-    found = [_passphrase(passphrase), _permissions(facts), _disk(facts)]
-    return _limit_steps(sorted(found, key=lambda advice: _FIRST.index(advice.path)))
+    machine = [_passphrase, _program, _system, _permissions, _synced, _disk, _pictures]
+    found = [one for check in machine if (one := check(seen))]
+    found += [one for asked in all_questions() if (one := _answered(asked, seen))]
+    ranked = sorted(found, key=lambda one: (_FIRST.index(one.path), _place(one.check)))
+    if is_threatened(seen.answers):
+        return CheckUp(tuple(replace(one, next_step=None, undo=None) for one in ranked), HELP)
+    return CheckUp(tuple(_limit_steps(ranked)))
 
 
 def guesses_log10(passphrase: Secret) -> float:
@@ -57,54 +109,192 @@ def guesses_log10(passphrase: Secret) -> float:
 _FIRST: Final = (LeakPath.OPEN, LeakPath.UNKNOWN, LeakPath.CLOSED)
 
 
-def _passphrase(passphrase: Secret | None) -> Advice:
+def _place(check: str) -> int:
+    """Return a check's place in the order of facts/order.toml; unlisted ones come last."""
+    names = [one.id for one in shipped_order()]
+    return names.index(check) if check in names else len(names)
+
+
+def _passphrase(seen: Seen) -> Advice:
     say = _finding("passphrase", "somebody who gets hold of the vault guesses its passphrase")
-    step = "Choose four or five words that have nothing to do with each other or with you."
-    if passphrase is None:
-        return say(LeakPath.UNKNOWN, "The passphrase was not looked at.", None)
-    power = guesses_log10(passphrase)
+    if seen.passphrase is None:
+        return say(LeakPath.UNKNOWN, "The passphrase was not looked at.")
+    power = guesses_log10(seen.passphrase)
     found = f"A clever guesser would need about 10 to the power of {power:.0f} tries."
-    if power < GUESSES_LOG10_MIN:
-        return say(LeakPath.OPEN, found, step)
-    return say(LeakPath.CLOSED, found, None)
-
-
-def _permissions(facts: MachineFacts) -> Advice:
-    say = _finding("vault files", "another account on this computer reads the vault's files")
-    loose = facts.open_to_others
-    if loose is None:
-        step = f"Look at who may open this folder: {facts.home}"
-        return say(LeakPath.UNKNOWN, "Who may read the vault's files cannot be seen here.", step)
-    if loose:
-        more = f" and {len(loose) - _NAMES_SHOWN} more" if len(loose) > _NAMES_SHOWN else ""
-        names = ", ".join(loose[:_NAMES_SHOWN]) + more
-        return say(
-            LeakPath.OPEN,
-            f"Others may open: {names}.",
-            f'Close them: chmod -R go-rwx "{facts.home}"',
-        )
-    return say(LeakPath.CLOSED, "Only your own account may read the vault's files.", None)
-
-
-def _disk(facts: MachineFacts) -> Advice:
-    say = _finding("disk encryption", "somebody who has the disk reads what programs left on it")
-    if facts.disk_encrypted is None:
-        step = f"Look in the settings of {facts.system} whether the disk is encrypted."
-        return say(
-            LeakPath.UNKNOWN, "Whether the disk is encrypted cannot be seen from here.", step
-        )
-    if facts.disk_encrypted:
-        return say(LeakPath.CLOSED, "The disk that the vault is on is encrypted.", None)
+    if power >= GUESSES_LOG10_MIN:
+        return say(LeakPath.CLOSED, found)
     return say(
         LeakPath.OPEN,
-        "No encryption was seen on the disk that the vault is on.",
-        "This is not urgent. When you have a quiet day, turn on disk encryption; on some systems"
-        " that means installing anew.",
+        found,
+        "Choose four or five words that have nothing to do with each other or with you, then type:"
+        " entrenous passphrase change",
+        "The same command changes it again.",
     )
 
 
-def _finding(check: str, closes: str) -> Callable[[LeakPath, str, str | None], Advice]:
-    return lambda path, found, step: Advice(check, path, closes, found, step)
+def _program(seen: Seen) -> Advice:
+    say = _finding("program", "an error of this program that is known by now lets somebody in")
+    is_this = f"This is {seen.facts.program}"
+    newer = "Whether there is a newer one cannot be seen from here, because nothing leaves this"
+    updated = seen.facts.updated_on
+    if updated is None:
+        return say(LeakPath.UNKNOWN, f"{is_this}. {newer} machine.")
+    found = f"{is_this}, last updated here on {updated:%d %B %Y}. {newer} machine."
+    if (seen.today - updated).days <= STALE_DAYS:
+        return say(LeakPath.UNKNOWN, found)
+    undo = "git checkout with the commit above brings the old one back."
+    return say(LeakPath.OPEN, found, f"Update it: {UPDATE}.", undo)
+
+
+def _system(seen: Seen) -> Advice:
+    say = _finding("system", "a known error of a system without updates lets somebody in")
+    version, table = seen.facts.version, shipped_systems()
+    if version is None:
+        return say(LeakPath.UNKNOWN, "This system does not say which version it is.")
+    known = _end_of(version, table.system)
+    if known is None:
+        return say(
+            LeakPath.UNKNOWN,
+            f"This is {version.shown}. Until when it gets security updates is not known here.",
+            "Look up on the maker's page until when your version gets security updates.",
+            "Looking changes nothing.",
+        )
+    ends = known.ends_enterprise if version.enterprise and known.ends_enterprise else known.ends
+    where = source_in_words(known.source, table.read_on, seen.today)
+    say = _finding("system", say(LeakPath.UNKNOWN, "").closes, (known.source, table.read_on))
+    if seen.today <= ends:
+        found = f"{known.name} gets security updates until {ends:%d %B %Y} ({where})."
+        return say(LeakPath.CLOSED, found)
+    return say(
+        LeakPath.OPEN,
+        f"The updates for everybody ended for {known.name} on {ends:%d %B %Y} ({where})."
+        f" {known.note}".rstrip(),
+        "Make a backup, then move to a version that still gets updates. Until then keep private"
+        " pictures off this computer.",
+        "The backup brings the old system back.",
+    )
+
+
+def _end_of(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd | None:
+    wanted = (version.system, version.version)
+    return next((one for one in known if (one.system, one.version) == wanted), None)
+
+
+def _permissions(seen: Seen) -> Advice:
+    say = _finding("vault files", "another account on this computer reads the vault's files")
+    loose, home = seen.facts.open_to_others, seen.facts.home
+    if loose is None:
+        step = f"Look at who may open this folder: {home}"
+        found = "Who may read the vault's files cannot be seen here."
+        return say(LeakPath.UNKNOWN, found, step, "Looking changes nothing.")
+    if loose:
+        return say(
+            LeakPath.OPEN,
+            f"Others may open: {_named(loose)}.",
+            f'Close them: chmod -R go-rwx "{home}"',
+            f'Open them again: chmod -R go+rX "{home}"',
+        )
+    return say(LeakPath.CLOSED, "Only your own account may read the vault's files.")
+
+
+def _synced(seen: Seen) -> Advice:
+    services = shipped_services().service
+    say = _finding("synced folders", "a copy of the vault or of an export goes to a cloud")
+    places = seen.facts.synced
+    if places is None:
+        return say(LeakPath.UNKNOWN, "Synchronized folders were not looked at.")
+    if not places:
+        *most, last = (one.name for one in services)
+        known = f"{', '.join(most)} and {last}"
+        return say(LeakPath.CLOSED, f"In the folders of {known} neither was seen.")
+    first = places[0]
+    return say(
+        LeakPath.OPEN,
+        f"In a folder of {first.service} there is {_named(tuple(one.at for one in places))}.",
+        f"Take it out of what {first.service} copies, or move it to a folder of your own. Move the"
+        " vault while no command runs, and set ENTRENOUS_HOME to its new place.",
+        "Move it back to where it was.",
+    )
+
+
+def _disk(seen: Seen) -> Advice:
+    say = _finding("disk encryption", "somebody who has the disk reads what programs left on it")
+    encrypted = seen.facts.disk_encrypted
+    if encrypted is None:
+        return say(
+            LeakPath.UNKNOWN,
+            "Whether the disk is encrypted cannot be seen from here.",
+            f"Look in the settings of {seen.facts.system} whether the disk is encrypted.",
+            "Looking changes nothing.",
+        )
+    if encrypted:
+        return say(LeakPath.CLOSED, "The disk that the vault is on is encrypted.")
+    return say(
+        LeakPath.OPEN,
+        "No encryption was seen on the disk that the vault is on.",
+        "This is not urgent. When you have a quiet day, make a backup and turn on disk encryption;"
+        " on some systems that means installing anew.",
+        "The same settings turn it off again, where the system offers that.",
+    )
+
+
+def _pictures(seen: Seen) -> Advice | None:
+    if seen.pictures is None:
+        return None
+    say = _finding("pictures with a place", "a picture tells where it was taken")
+    looked = seen.pictures
+    told = f"{len(looked.with_place)} of {looked.read} pictures tell where they were taken."
+    rest = f" {looked.unread} could not be read." if looked.unread else ""
+    rest += (
+        "" if looked.whole else f" There are more than {FILES_MAX} files; the rest was left out."
+    )
+    if looked.with_place:
+        return say(
+            LeakPath.OPEN,
+            f"{told}{rest}",
+            "Send copies without the place: entrenous send and entrenous mark write none. For new"
+            " photos, take the camera's permission for your location away.",
+            "Give the camera the permission again.",
+        )
+    if rest:
+        return say(LeakPath.UNKNOWN, f"{told}{rest}")
+    return say(LeakPath.CLOSED, f"None of {looked.read} pictures tells where it was taken.")
+
+
+def _answered(asked: CheckUpQuestion, seen: Seen) -> Advice | None:
+    """Return what an answer says; None for a question that was skipped."""
+    key = seen.answers.get(asked.id)
+    answer = None if key is None else answer_of(asked, key)
+    if answer is None:
+        return None
+    path = LeakPath(answer.path)
+    closed = path is LeakPath.CLOSED
+    return Advice(
+        check=asked.id,
+        path=path,
+        closes=asked.closes,
+        found=f"{asked.question} {answer.says}.",
+        next_step=None if closed else asked.step,
+        undo=None if closed else asked.undo,
+        source=asked.source,
+        read_on=shipped_questions().read_on,
+    )
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
+
+
+def _finding(
+    check: str, closes: str, fact: tuple[str, date] | tuple[None, None] = (None, None)
+) -> Callable[..., Advice]:
+    """Return a function that makes a finding from a path, its words, a next step, its undoing."""
+
+    def say(path: LeakPath, found: str, step: str | None = None, undo: str | None = None) -> Advice:
+        return Advice(check, path, closes, found, step, undo, *fact)
+
+    return say
 
 
 def _limit_steps(advice: list[Advice]) -> list[Advice]:
@@ -113,5 +303,5 @@ def _limit_steps(advice: list[Advice]) -> list[Advice]:
     kept = []
     for one in advice:
         left -= one.next_step is not None
-        kept.append(one if left >= 0 else replace(one, next_step=None))
+        kept.append(one if left >= 0 else replace(one, next_step=None, undo=None))
     return kept

@@ -1,4 +1,4 @@
-"""Inspect this machine: file permissions and, on Linux, disk encryption.
+"""Inspect this machine: versions, file permissions, synchronized folders, disk encryption.
 
 To find the encryption, the device's folder is followed to its mount (``/proc/self/mountinfo``,
 proc(5)), the block device and its layers (``/sys/dev/block``): dm-crypt volumes have ``CRYPT-`` in
@@ -12,9 +12,16 @@ import platform
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import entrenous
+from entrenous.base.program import Program, this_program
+from entrenous.learn.facts import shipped_services
+from entrenous.learn.synced_folders import SyncedPlace, synced_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +29,31 @@ class MachineFacts:
     """What this program can see of the machine; None means "cannot see", never "fine".
 
     ``home`` is the device's folder. ``open_to_others`` are names inside it ("." is the folder
-    itself) that another account may read or write. ``disk_encrypted`` refers to the folder's disk.
+    itself) that another account may read or write. ``disk_encrypted`` refers to the folder's disk
+    and exists on Linux only. ``updated_on`` is the day of this program's newest file.
     """
 
     system: str
     home: str
     open_to_others: tuple[str, ...] | None = None
     disk_encrypted: bool | None = None
+    version: SystemVersion | None = None
+    program: Program = Program()  # noqa: RUF009 -- it is frozen
+    updated_on: date | None = None
+    synced: tuple[SyncedPlace, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemVersion:
+    """A system as facts/systems.toml names it: Debian 12 is "debian", "12".
+
+    ``shown`` is its own name. ``enterprise`` is an edition of Windows with days of its own.
+    """
+
+    system: str
+    version: str
+    shown: str
+    enterprise: bool = False
 
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -50,7 +75,42 @@ def inspect_machine(home: Path) -> MachineFacts:
         home=str(home),
         open_to_others=open_to_others(home) if os.name == "posix" else None,
         disk_encrypted=disk_encrypted(home) if system == "Linux" else None,
+        version=system_version(system),
+        program=this_program(),
+        updated_on=_newest_file(Path(entrenous.__file__).parent),
+        synced=synced_places(home, Path.home(), os.environ, shipped_services().service),
     )
+
+
+def system_version(system: str) -> SystemVersion | None:
+    """Return the version of this system; None if it does not say."""
+    if system == "Linux":
+        with suppress(OSError):
+            return _linux_version(platform.freedesktop_os_release())
+    if system == "Darwin" and (whole := platform.mac_ver()[0]):
+        major = whole if whole.startswith("10.") else whole.split(".")[0]
+        return SystemVersion("macos", ".".join(major.split(".")[:2]), f"macOS {whole}")
+    if system == "Windows" and (build := platform.version().split(".")[-1]).isdigit():
+        edition = platform.win32_edition() or ""
+        enterprise = edition.startswith(("Enterprise", "Education"))
+        return SystemVersion("windows", build, f"Windows, build {build}", enterprise)
+    return None
+
+
+def _linux_version(told: dict[str, str]) -> SystemVersion | None:
+    """Read os-release(5); a rolling system has no version."""
+    if not told.get("VERSION_ID"):
+        return None
+    shown = told.get("PRETTY_NAME") or f"{told['ID']} {told['VERSION_ID']}"
+    return SystemVersion(told["ID"], told["VERSION_ID"], shown)
+
+
+def _newest_file(package: Path) -> date | None:
+    """Return the day of the newest source file: when this program was last updated here."""
+    with suppress(OSError):
+        newest = max(file.stat().st_mtime for file in package.rglob("*.py"))
+        return datetime.fromtimestamp(newest, UTC).date()
+    return None
 
 
 def open_to_others(home: Path) -> tuple[str, ...] | None:

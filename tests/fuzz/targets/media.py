@@ -31,6 +31,7 @@ from entrenous.media.completeness import clip_container_of as clip_container
 from entrenous.media.copies.copy_check import FORMS, check_form
 from entrenous.media.file_kind import is_animated, kind_of, medium_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+from entrenous.media.picture_place import has_place
 from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
 from entrenous.media.sandbox.confinement import Confinement
 from entrenous.media.sandbox.decoder_messages import (
@@ -201,7 +202,18 @@ def _sound_answers() -> Iterable[bytes]:
     return [*whole, b"N", b"U", b"L", b"G"]
 
 
+def _placed() -> Iterable[bytes]:
+    """Pictures that tell a place, in Exif or XMP, and some that tell none."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+        yield _saved(kind, exif=exif.tobytes())
+    yield _saved("WEBP", xmp=b"<x exif:GPSLatitude='50'/>")
+    yield from _pictures()
+
+
 TARGETS: Final = (
+    Target("picture-place", holds(has_place, lambda told: told in (True, False, None)), _placed),
     Target("picture-walk", holds(_walk, lambda _: True), _pictures),
     Target("copy-form", holds(_form, lambda _: True), _copies, longest=100_000),
     Target("picture-moves", holds(is_animated, lambda told: told in (True, False)), _moving),

@@ -1,19 +1,29 @@
 """``entrenous check-up``."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
+from entrenous.base.environment import SystemClock
+from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.learn.check_up import Advice
-from entrenous.learn.check_up import check_up as look
+from entrenous.learn.check_up import Advice, CheckUp, Seen
+from entrenous.learn.check_up import check_up as judge
+from entrenous.learn.facts import CheckUpQuestion
+from entrenous.learn.picture_places import PicturesFound, pictures_with_place
+from entrenous.learn.questions import HELP_FIRST, all_questions, read_answers
 from entrenous.learn.this_machine import inspect_machine
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import hint, print_line, put_json
+from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import NO, YES, session_of
+from entrenous.terminal.typed_input import SAFER, STDIN_MARK, read_typed_text
 
-MARK = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+MARK: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+_STOP: Final = frozenset({"s", "stop", "q", "quit"})
 
 
 def join(app: typer.Typer) -> None:
@@ -22,19 +32,50 @@ def join(app: typer.Typer) -> None:
 
 def check_up(
     context: typer.Context,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also look here for pictures that tell a place."),
+    ] = None,
+    list_names: Annotated[
+        bool, typer.Option("--list", help="Name the pictures that tell a place.")
+    ] = False,
+    answers: Annotated[
+        str | None,
+        typer.Option(metavar="-|FILE", help=f"{SAFER} Answers in JSON, instead of being asked."),
+    ] = None,
+    questions: Annotated[
+        bool, typer.Option("--questions", help="List the questions and end.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Look for leak paths on this machine; nothing is kept, nothing leaves.
 
     Exit status 0: there is something to close; 1: nothing to advise.
     """
+    if questions:
+        _list_questions(as_json=as_json)
+        return
     session = session_of(context)
-    advice = look(inspect_machine(session.settings.home), _passphrase(session.passphrase_fd))
+    given = None if answers is None else read_answers(_answers(answers, context))
+    pictures = None if folder is None else pictures_with_place(folder)
+    facts = inspect_machine(session.settings.home)
+    passphrase = _passphrase(session.passphrase_fd)
+    if given is None:
+        given = {} if as_json or not sys.stdin.isatty() else _ask()
+    today = SystemClock().now().date()
+    found = judge(Seen(facts, today, passphrase, pictures, given))
+    named = pictures.with_place if pictures is not None and list_names else None
     if as_json:
-        put_json({"schema": "entrenous/check-up/1", "advice": [_shown(one) for one in advice]})
+        put_json(_as_json(found, pictures, named, given))
     else:
-        _print_advice(advice)
-    raise typer.Exit(YES if any(one.next_step for one in advice) else NO)
+        _print(found, named)
+    raise typer.Exit(YES if found.has_step else NO)
+
+
+def _answers(typed: str, context: typer.Context) -> bytes:
+    if typed == STDIN_MARK:
+        return (read_typed_text(typed, "Your answers in JSON", context) or "").encode()
+    return read_file(Path(typed))
 
 
 def _passphrase(descriptor: int | None) -> Secret | None:
@@ -45,12 +86,79 @@ def _passphrase(descriptor: int | None) -> Secret | None:
         return None
 
 
-def _print_advice(advice: list[Advice]) -> None:
-    for one in advice:
+def _ask() -> dict[str, str]:
+    """Ask the questions, one at a time; each can be skipped, and all can be stopped."""
+    every = all_questions()
+    hint(f"{len(every)} questions. Press Enter to skip one, or type s to stop. Nothing is kept.")
+    given = dict[str, str]()
+    for number, asked in enumerate(every, 1):
+        typed = _ask_one(asked, f"{number} of {len(every)}")
+        if typed is None:
+            break
+        if typed:
+            given[asked.id] = typed
+    return given
+
+
+def _ask_one(asked: CheckUpQuestion, place: str) -> str | None:
+    """Return the key of the answer, "" for a skipped question, None to stop."""
+    hint("")
+    hint(f"{place}: {asked.question}")
+    hint(f"  {asked.why}")
+    for number, answer in enumerate(asked.answers, 1):
+        hint(f"  {number}  {answer.says}")
+    while True:
+        typed = typer.prompt("Your answer", err=True, default="", show_default=False).strip()
+        if typed.casefold() in _STOP:
+            return None
+        if not typed:
+            return ""
+        if typed.isdigit() and 1 <= int(typed) <= len(asked.answers):
+            return asked.answers[int(typed) - 1].key
+        hint(f"Type a number from 1 to {len(asked.answers)}, Enter to skip, or s to stop.")
+
+
+def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
+    if found.help is not None:
+        for line in HELP_FIRST:
+            print_line(line)
+        return
+    for one in found.advice:
         print_line(f"{MARK[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
             print_line(f"        next: {one.next_step}")
+            print_line(f"        to undo it: {one.undo}")
+    for name in named or ():
+        print_line(f"tells a place: {name}")
+
+
+def _as_json(
+    found: CheckUp,
+    pictures: PicturesFound | None,
+    named: tuple[str, ...] | None,
+    given: dict[str, str],
+) -> dict[str, object]:
+    program = this_program()
+    return {
+        "schema": "entrenous/check-up/1",
+        "advice": [_shown(one) for one in found.advice],
+        "program": {"version": program.version, "commit": program.commit},
+        "pictures": None if pictures is None else _pictures(pictures, named),
+        "questions": {"known": len(all_questions()), "answered": len(given)},
+        "help": found.help,
+    }
+
+
+def _pictures(looked: PicturesFound, named: tuple[str, ...] | None) -> dict[str, object]:
+    return {
+        "folder": looked.folder,
+        "read": looked.read,
+        "with_place": len(looked.with_place),
+        "unread": looked.unread,
+        "whole": looked.whole,
+        "names": None if named is None else list(named),
+    }
 
 
 def _shown(one: Advice) -> dict[str, object]:
@@ -60,4 +168,31 @@ def _shown(one: Advice) -> dict[str, object]:
         "closes": one.closes,
         "found": one.found,
         "next": one.next_step,
+        "undo": one.undo,
+        "source": one.source,
+        "read_on": None if one.read_on is None else one.read_on.isoformat(),
     }
+
+
+def _list_questions(*, as_json: bool) -> None:
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/check-up-questions/1",
+                "questions": [
+                    {
+                        "id": one.id,
+                        "question": one.question,
+                        "why": one.why,
+                        "closes": one.closes,
+                        "answers": [{"key": a.key, "says": a.says} for a in one.answers],
+                    }
+                    for one in all_questions()
+                ],
+            }
+        )
+        return
+    for one in all_questions():
+        print_line(f"{one.id}: {one.question}")
+        for answer in one.answers:
+            print_line(f"  {answer.key}: {answer.says}")

@@ -1,0 +1,90 @@
+"""Pictures in a folder that tell where they were taken; the folder is only read."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from entrenous.base.errors import NotFound
+from entrenous.base.picture import NotAPicture
+from entrenous.media.file_kind import kind_of
+from entrenous.media.picture_place import has_place
+
+FILES_MAX: Final = 20_000
+BYTES_MAX: Final = 64 << 20  # a larger picture is counted as not read
+_HEAD_BYTES: Final = 512
+
+
+class NoSuchFolder(NotFound):
+    """There is no folder at {path}, or this account may not open it. Nothing was read. Check the
+    name, and try again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesFound:
+    """What a folder holds: ``read`` counts pictures, ``with_place`` names those that tell a place.
+
+    ``unread`` counts pictures that were too large, damaged or shut. ``whole`` is False if there
+    were more than FILES_MAX files, and the rest was left out.
+    """
+
+    folder: str
+    read: int
+    with_place: tuple[str, ...]
+    unread: int
+    whole: bool
+
+
+def pictures_with_place(folder: Path) -> PicturesFound:
+    """Look through a folder and those below it; links are not followed. Raises NoSuchFolder."""
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise NoSuchFolder(path=folder)
+    read, unread, seen, named = 0, 0, 0, list[str]()
+    for seen, file in enumerate(_files(folder), 1):
+        if seen > FILES_MAX:
+            break
+        told = _look_at(file)
+        read += told is not None
+        unread += told is None
+        if told == _PLACE:
+            named.append(str(file.relative_to(folder)))
+        read -= told == _NO_PICTURE
+    return PicturesFound(str(folder), read, tuple(named), unread, whole=seen <= FILES_MAX)
+
+
+_PLACE: Final = "place"
+_NO_PLACE: Final = "no place"
+_NO_PICTURE: Final = "no picture"
+
+
+def _look_at(file: Path) -> str | None:
+    """Return what one file is; None for a picture that cannot be read whole."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD_BYTES)
+            kind_of(head)
+            if os.fstat(opened.fileno()).st_size > BYTES_MAX:
+                return None
+            told = has_place(head + opened.read())
+    except NotAPicture:
+        return _NO_PICTURE
+    except OSError:
+        return None
+    return {True: _PLACE, False: _NO_PLACE, None: None}[told]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield regular files below a folder, level by level."""
+    waiting = [folder]
+    for one in waiting:
+        with suppress(OSError):
+            for entry in sorted(one.iterdir()):
+                if entry.is_symlink():
+                    continue
+                if entry.is_dir():
+                    waiting.append(entry)
+                elif entry.is_file():
+                    yield entry

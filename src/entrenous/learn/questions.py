@@ -1,0 +1,63 @@
+"""The questions of the check-up, and the answers file of scripts and of the web app
+(docs/spec/learn.md section 2).
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from entrenous.base.errors import Malformed
+from entrenous.learn.facts import Answer, CheckUpQuestion, shipped_questions
+
+THREAT: Final = "threat"
+#: What helps under a threat: a command of another verb, named here and run by the person.
+HELP: Final = "entrenous help --threat"
+SKIP: Final = "skip"
+HELP_FIRST: Final = (
+    "Then help comes first, and no setting has to be changed now: somebody who watches may see it.",
+    f"Type: {HELP}",
+    "You can come back to the check-up at any time.",
+)
+
+
+class BadAnswers(Malformed):
+    """These answers cannot be used: {why}. Nothing was kept. The questions and their answers are
+    listed by: entrenous check-up --questions
+    """
+
+
+class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal["entrenous/check-up-answers/1"]
+    answers: dict[str, str]
+
+
+def all_questions() -> tuple[CheckUpQuestion, ...]:
+    """Return the questions in the order in which they are asked; the threat is the last."""
+    return shipped_questions().question
+
+
+def read_answers(data: bytes) -> dict[str, str]:
+    """Parse an answers file: the key of an answer for each question's id; skipped ones are left
+    out. Raises BadAnswers.
+    """
+    try:
+        given = msgspec.json.decode(data, type=_AnswersFile).answers
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BadAnswers(why="the file has another form") from None
+    known = {one.id: one for one in all_questions()}
+    for number, (name, key) in enumerate(given.items(), 1):
+        if name not in known:
+            raise BadAnswers(why=f"number {number} answers no question")
+        if key != SKIP and answer_of(known[name], key) is None:
+            raise BadAnswers(why=f"{name} has no such answer")
+    return {name: key for name, key in given.items() if key != SKIP}
+
+
+def answer_of(question: CheckUpQuestion, key: str) -> Answer | None:
+    """Return the answer with this key; None if there is none."""
+    return next((one for one in question.answers if one.key == key), None)
+
+
+def is_threatened(answers: Mapping[str, str]) -> bool:
+    return answers.get(THREAT) == "yes"

@@ -1,0 +1,132 @@
+"""Whether the vault or an export lies in a folder that a program copies to other machines.
+
+Synchronized folders are recognized by facts/synced.toml: files that such a program leaves in its
+folder, its usual places, environment variables, and its own settings. Nothing else is read.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from entrenous.learn.facts import SyncService
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedPlace:
+    """Something of ours in a synchronized folder: ``holds`` says what, ``at`` where."""
+
+    service: str
+    holds: str
+    at: str
+
+
+#: What an archive and an item of evidence are called when they are exported; tests/learn compares.
+EXPORTS: Final = {"archive.key.age": "an archive", "case-*-item-*": "an exported item of a case"}
+ENTRIES_MAX: Final = 20_000  # names looked at in one synchronized folder
+_SETTINGS_BYTES_MAX: Final = 1 << 20
+
+
+def synced_places(
+    vault: Path,
+    person_home: Path,
+    environment: Mapping[str, str],
+    services: Sequence[SyncService],
+) -> tuple[SyncedPlace, ...]:
+    """Return where the vault and exports lie in synchronized folders.
+
+    Args:
+        vault: the device's folder.
+        person_home: the person's own folder, written ``~`` in the table.
+        environment: the environment variables.
+        services: the programs to recognize.
+    """
+    found = dict[str, SyncedPlace]()
+    for service in services:
+        roots = tuple(_roots(service, person_home, environment))
+        if _is_below(vault, roots) or _has_marker_above(vault, service):
+            found[service.name] = SyncedPlace(service.name, "the vault", str(vault))
+        for root in roots:
+            for holds, at in _exports(root):
+                found[at] = SyncedPlace(service.name, holds, at)
+    return tuple(found.values())
+
+
+def _roots(
+    service: SyncService, person_home: Path, environment: Mapping[str, str]
+) -> Iterator[Path]:
+    """Yield the folders that a program synchronizes, as far as they exist."""
+    named = [
+        *(Path(value) for name in service.variables if (value := environment.get(name))),
+        *_from_places(service, person_home),
+        *_from_settings(service, person_home),
+    ]
+    for folder in named:
+        with suppress(OSError, ValueError):
+            if folder.is_dir():
+                yield folder.resolve()
+
+
+def _from_places(service: SyncService, person_home: Path) -> Iterator[Path]:
+    for place in service.folders:
+        with suppress(OSError):
+            yield from person_home.glob(place.removeprefix("~/"))
+
+
+def _from_settings(service: SyncService, person_home: Path) -> Iterator[Path]:
+    for setting in service.settings:
+        file = person_home / setting.file.removeprefix("~/")
+        with suppress(OSError):
+            with file.open("rb") as opened:
+                text = opened.read(_SETTINGS_BYTES_MAX).decode(errors="replace")
+            for found in re.findall(setting.pattern, text):
+                yield Path(html.unescape(found).strip().replace("\\\\", "\\"))
+
+
+def _is_below(folder: Path, roots: Sequence[Path]) -> bool:
+    with suppress(OSError):
+        return any(folder.resolve().is_relative_to(root) for root in roots)
+    return False
+
+
+def _has_marker_above(folder: Path, service: SyncService) -> bool:
+    """Return whether the folder or one above it has a marker of the program."""
+    with suppress(OSError):
+        whole = folder.resolve()
+        for above in (whole, *whole.parents):
+            if any(_has_marker(above, marker) for marker in service.markers):
+                return True
+    return False
+
+
+def _has_marker(folder: Path, marker: str) -> bool:
+    """Return whether a folder has a marker; a marker that ends in "/" is a folder itself."""
+    wants_folder = marker.endswith("/")
+    return any(one.is_dir() is wants_folder for one in folder.glob(marker.rstrip("/")))
+
+
+def _exports(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield what exported things a folder holds, by name, among its first ENTRIES_MAX entries."""
+    for place in islice(_walk(root), ENTRIES_MAX):
+        for pattern, holds in EXPORTS.items():
+            if fnmatch(place.name, pattern):
+                yield holds, str(place)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield files below a folder, level by level; links are not followed."""
+    waiting = [root]
+    for folder in waiting:
+        with suppress(OSError):
+            for entry in sorted(folder.iterdir()):
+                if entry.is_symlink():
+                    continue
+                if entry.is_dir():
+                    waiting.append(entry)
+                else:
+                    yield entry

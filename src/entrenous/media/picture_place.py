@@ -1,0 +1,250 @@
+"""Whether a picture file tells where it was taken: GPS numbers in Exif or XMP.
+
+Only the containers' own structure is walked; no pixel is decoded. Exif 3.0 (CIPA DC-008), TIFF 6.0,
+ISO/IEC 14496-12 and 23008-12 (HEIF), W3C PNG, RFC 9649 (WebP).
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from entrenous.base.picture import PictureFormat
+from entrenous.media.file_kind import kind_of
+
+_PARTS_MAX: Final = 100_000  # segments, chunks or boxes of one file
+_ENTRIES_MAX: Final = 4096  # of one TIFF directory
+_DIRECTORIES_MAX: Final = 64
+_TEXT_MAX: Final = 1 << 20  # bytes of a compressed text, once it is unpacked
+_ENTRY: Final = 12
+_GPS: Final = 0x8825  # Exif 3.0, 4.6.3: the offset of the GPS directory
+_XMP: Final = 700  # XMP specification, part 3: in a TIFF
+_PLACE: Final = (0x0002, 0x0004)  # GPSLatitude and GPSLongitude, three rationals each
+_XMP_NAME: Final = b"GPSLatitude"
+
+
+def has_place(untrusted_data: bytes) -> bool | None:
+    """Return whether the picture tells a place; None if its metadata is damaged.
+
+    Raises:
+        NotAPicture: the bytes announce no supported format.
+    """
+    parts = _PARTS.get(kind_of(untrusted_data), _nothing)
+    try:
+        return any(
+            _in_exif(part) if name == _EXIF else _XMP_NAME in part
+            for name, part in parts(untrusted_data)
+        )
+    except (struct.error, IndexError, zlib.error):
+        return None
+
+
+_EXIF: Final = "exif"
+_Parts = Iterator[tuple[str, bytes]]
+
+
+def _nothing(data: bytes) -> _Parts:
+    del data
+    yield from ()
+
+
+def _in_exif(tiff: bytes) -> bool:
+    """Return whether a TIFF structure has a GPS directory with both numbers."""
+    order = "<" if tiff.startswith(b"II") else ">"
+    for tag, value_at in _directory_entries(tiff, order):
+        if tag == _GPS:
+            (gps,) = struct.unpack_from(f"{order}I", tiff, value_at)
+            found = dict(_entries(tiff, gps, order))
+            return all(_is_number(tiff, found.get(one), order) for one in _PLACE)
+    return False
+
+
+def _is_number(tiff: bytes, value_at: int | None, order: str) -> bool:
+    """Return whether an entry's first rational is a number; cameras without a fix write 0/0."""
+    if value_at is None:
+        return False
+    (offset,) = struct.unpack_from(f"{order}I", tiff, value_at)
+    _, denominator = struct.unpack_from(f"{order}II", tiff, offset)
+    return bool(denominator)
+
+
+def _directory_entries(tiff: bytes, order: str) -> Iterator[tuple[int, int]]:
+    """Yield tag and place of the value for each entry of every directory."""
+    (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+    for _ in range(_DIRECTORIES_MAX):
+        if not at:
+            return
+        yield from _entries(tiff, at, order)
+        (count,) = struct.unpack_from(f"{order}H", tiff, at)
+        (at,) = struct.unpack_from(f"{order}I", tiff, at + 2 + _ENTRY * count)
+
+
+def _entries(tiff: bytes, at: int, order: str) -> Iterator[tuple[int, int]]:
+    (count,) = struct.unpack_from(f"{order}H", tiff, at)
+    for number in range(min(count, _ENTRIES_MAX)):
+        entry = at + 2 + _ENTRY * number
+        (tag,) = struct.unpack_from(f"{order}H", tiff, entry)
+        yield tag, entry + 8
+
+
+def _tiff(data: bytes) -> _Parts:
+    yield _EXIF, data
+    order = "<" if data.startswith(b"II") else ">"
+    for tag, value_at in _directory_entries(data, order):
+        if tag == _XMP:
+            count, offset = struct.unpack_from(f"{order}II", data, value_at - 4)
+            yield "xmp", data[offset : offset + count]
+
+
+def _jpeg(data: bytes) -> _Parts:
+    """ITU-T T.81, B.1: segments up to the first scan; Exif and XMP are in APP1."""
+    at = 2
+    for _ in range(_PARTS_MAX):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        marker, size = struct.unpack_from(">HH", data, at)
+        if marker in (0xFFDA, 0xFFD9) or marker < 0xFF01:
+            return
+        body = data[at + 4 : at + 2 + size]
+        if marker == 0xFFE1 and body.startswith(b"Exif\0\0"):
+            yield _EXIF, body[6:]
+        elif marker == 0xFFE1 and body.startswith(b"http://ns.adobe.com/x"):
+            yield "xmp", body
+        at += 2 + size
+
+
+def _png(data: bytes) -> _Parts:
+    at = 8
+    for _ in range(_PARTS_MAX):
+        size, name = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + size]
+        if name == b"IEND":
+            return
+        if name == b"eXIf":
+            yield _EXIF, body
+        elif name == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
+            yield "xmp", _itxt(body)
+        at += 12 + size
+
+
+def _itxt(body: bytes) -> bytes:
+    """Return the text of an iTXt chunk: keyword, flag, method, language, translation, text."""
+    keyword, _, rest = body.partition(b"\0")
+    del keyword
+    text = rest[2:].split(b"\0", 2)[2]
+    return zlib.decompressobj().decompress(text, _TEXT_MAX) if rest[0] else text
+
+
+def _webp(data: bytes) -> _Parts:
+    at = 12
+    for _ in range(_PARTS_MAX):
+        if at + 8 > len(data):
+            return
+        name, size = struct.unpack_from("<4sI", data, at)
+        body = data[at + 8 : at + 8 + size]
+        if name == b"EXIF":
+            yield _EXIF, body.removeprefix(b"Exif\0\0")
+        elif name == b"XMP ":
+            yield "xmp", body
+        at += 8 + size + (size & 1)
+
+
+def _gif(data: bytes) -> _Parts:
+    """XMP specification, part 3: the packet lies open in an application extension."""
+    start = data.find(b"XMP DataXMP")
+    if start >= 0:
+        yield "xmp", data[start:]
+
+
+def _heif(data: bytes) -> _Parts:
+    """ISO/IEC 14496-12, 8.11: items of the file's ``meta`` box, by their type."""
+    meta = dict(_boxes(data, 0, len(data))).get(b"meta")
+    if meta is None:
+        return
+    inside = dict(_boxes(data, meta[0] + 4, meta[1]))
+    kinds = dict(_item_kinds(data, *inside[b"iinf"])) if b"iinf" in inside else {}
+    idat = inside.get(b"idat", (0, 0))
+    for item, extents in _extents(data, *inside[b"iloc"]) if b"iloc" in inside else ():
+        body = b"".join(
+            data[(start := at + (idat[0] if in_idat else 0)) : start + size]
+            for in_idat, at, size in extents
+        )
+        if kinds.get(item) == b"Exif":
+            (skipped,) = struct.unpack_from(">I", body)
+            yield _EXIF, body[4 + skipped :]
+        elif kinds.get(item) == b"mime":
+            yield "xmp", body
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Yield type, and begin and end of the content, of each box."""
+    for _ in range(_PARTS_MAX):
+        if at + 8 > end:
+            return
+        size, name = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+            head = 16
+        stop = end if size == 0 else min(at + size, end)
+        yield name, (at + head, stop)
+        at = max(stop, at + head)
+
+
+def _item_kinds(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the type of each item in ``iinf``; only versions 2 and 3 have types."""
+    count_bytes = 2 if data[at] == 0 else 4
+    for name, (inside, _) in _boxes(data, at + 4 + count_bytes, end):
+        version = data[inside]
+        if name != b"infe" or version not in (2, 3):
+            continue
+        form = ">HH4s" if version == 2 else ">IH4s"
+        item, _, kind = struct.unpack_from(form, data, inside + 4)
+        yield item, kind
+
+
+def _extents(
+    data: bytes, at: int, end: int
+) -> Iterator[tuple[int, tuple[tuple[bool, int, int], ...]]]:
+    """Yield the number of each item in ``iloc``, and its extents: in ``idat``, offset, length."""
+    del end
+    version, sizes = data[at], struct.unpack_from(">BB", data, at + 4)
+    offset_bytes, length_bytes = sizes[0] >> 4, sizes[0] & 15
+    base_bytes, index_bytes = sizes[1] >> 4, (sizes[1] & 15 if version else 0)
+    walk = _Walk(data, at + 6)
+    for _ in range(min(walk.number(4 if version == 2 else 2), _PARTS_MAX)):
+        item = walk.number(4 if version == 2 else 2)
+        in_idat = bool(version and walk.number(2) & 15 == 1)
+        walk.number(2)
+        base = walk.number(base_bytes)
+        found = []
+        for _ in range(min(walk.number(2), _ENTRIES_MAX)):
+            walk.number(index_bytes)
+            offset = base + walk.number(offset_bytes)
+            found.append((in_idat, offset, walk.number(length_bytes)))
+        yield item, tuple(found)
+
+
+class _Walk:
+    """Reads numbers of 0 to 8 bytes, one after the other."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data, self._at = data, at
+
+    def number(self, size: int) -> int:
+        found = self._data[self._at : self._at + size]
+        if len(found) < size:
+            raise IndexError("the data ends here")
+        self._at += size
+        return int.from_bytes(found, "big")
+
+
+_PARTS: Final[Mapping[PictureFormat, Callable[[bytes], _Parts]]] = {
+    PictureFormat.JPEG: _jpeg,
+    PictureFormat.PNG: _png,
+    PictureFormat.WEBP: _webp,
+    PictureFormat.GIF: _gif,
+    PictureFormat.TIFF: _tiff,
+    PictureFormat.HEIC: _heif,
+    PictureFormat.AVIF: _heif,
+}

@@ -1,0 +1,214 @@
+"""What is typed and printed: check-up and lessons, with and without a terminal."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from entrenous.cli import run
+from entrenous.learn.lesson import all_lessons, lesson, lesson_names
+from entrenous.learn.questions import all_questions
+from tests.real.stage import PROGRAM
+
+pytestmark = [pytest.mark.slow]
+PASSPHRASE = "teapot violin marmot gravel canoe"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device's folder that only its owner may open, in a home without synchronized folders."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "entrenous"))
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
+    (tmp_path / "entrenous").mkdir(mode=0o700)
+    return tmp_path
+
+
+def answers(folder: Path, **given: str) -> str:
+    file = folder / "answers.json"
+    named = {name.replace("_", "-"): key for name, key in given.items()}
+    file.write_text(json.dumps({"schema": "entrenous/check-up-answers/1", "answers": named}))
+    return str(file)
+
+
+def test_answers_from_a_file_decide_the_steps(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = answers(home, email_second_step="no", passcode="no")
+    assert run(["check-up", "--json", "--answers", file], {}) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert err == ""
+    assert told["schema"] == "entrenous/check-up/1"
+    assert told["questions"] == {"known": 12, "answered": 2}
+    assert told["advice"][0]["check"] == "email-second-step"
+    assert told["advice"][0]["next"]
+    assert told["advice"][0]["undo"]
+    assert told["advice"][0]["read_on"] == "2026-11-30"
+    assert told["help"] is None
+    assert PASSPHRASE not in out
+
+
+def test_a_threat_in_the_answers_names_the_help_first(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = answers(home, threat="yes", unknown_sessions="yes")
+    assert run(["check-up", "--answers", file], {}) == 0
+    told = capsys.readouterr().out
+    assert "Type: entrenous help --threat" in told
+    assert "next:" not in told
+    assert run(["check-up", "--json", "--answers", file], {}) == 0
+    assert json.loads(capsys.readouterr().out)["help"] == "entrenous help --threat"
+
+
+def test_pictures_are_counted_and_named_only_when_asked(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
+    (home / "pictures").mkdir()
+    Image.new("RGB", (16, 16)).save(home / "pictures/garden.jpg", exif=exif)
+    assert run(["check-up", "--folder", str(home / "pictures")], {}) == 0
+    assert "garden" not in (told := capsys.readouterr().out)
+    assert "1 of 1 pictures tell where they were taken." in told
+    run(["check-up", "--folder", str(home / "pictures"), "--list"], {})
+    assert "tells a place: garden.jpg" in capsys.readouterr().out
+    run(["check-up", "--folder", str(home / "pictures"), "--list", "--json"], {})
+    assert json.loads(capsys.readouterr().out)["pictures"] == {
+        "folder": str(home / "pictures"),
+        "read": 1,
+        "with_place": 1,
+        "unread": 0,
+        "whole": True,
+        "names": ["garden.jpg"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--folder", "/no/such/folder"], 4),
+        (["--answers", "/no/such/file"], 4),
+        (["--answers", "NONSENSE"], 7),
+    ],
+)
+def test_what_cannot_be_read_is_said(options: list[str], status: int, home: Path) -> None:
+    (home / "nonsense").write_text("no answers")
+    options = [str(home / "nonsense") if one == "NONSENSE" else one for one in options]
+    assert run(["check-up", *options], {}) == status
+
+
+def test_questions_are_listed_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check-up", "--questions", "--json"], {}) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema"] == "entrenous/check-up-questions/1"
+    assert [one["id"] for one in told["questions"]] == [one.id for one in all_questions()]
+    assert run(["check-up", "--questions"], {}) == 0
+    assert "threat: Is somebody threatening you now" in capsys.readouterr().out
+
+
+def test_nothing_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = answers(home, passcode="yes")
+    before = sorted(home.rglob("*"))
+    run(["check-up", "--answers", file, "--folder", str(home)], {})
+    capsys.readouterr()
+    assert sorted(home.rglob("*")) == before
+
+
+def typed(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
+    """All that a terminal shows while these keys are typed, and the exit status."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "HOME": str(home), "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as program:
+        os.close(theirs)
+        os.write(ours, keys.encode())
+        told = b"".join(_pieces(ours))
+        os.close(ours)
+    return told.decode().replace("\r\n", "\n"), program.returncode
+
+
+def _pieces(terminal: int) -> Iterator[bytes]:
+    with suppress(OSError):  # Linux says so when the last program has left a terminal
+        while piece := os.read(terminal, 65_536):
+            yield piece
+
+
+@pytest.mark.real
+def test_questions_are_asked_one_at_a_time_and_can_be_skipped_and_stopped(home: Path) -> None:
+    told, status = typed(home, "check-up", keys="2\n\nmaybe\n1\ns\n")
+    assert "1 of 12: Does your e-mail account" in told
+    assert "4 of 12:" in told
+    assert "5 of 12:" not in told
+    assert "Type a number from 1 to 3, Enter to skip, or s to stop." in told
+    shown = told[told.index("4 of 12:") :]
+    assert "open    somebody who learns your e-mail password" in shown
+    assert "closed  somebody reads along on a device that is still signed in" in shown
+    assert "old address or number" not in shown  # the second was skipped
+    assert status == 0
+
+
+@pytest.mark.real
+def test_a_threat_at_the_terminal_leaves_the_check_up(home: Path) -> None:
+    told, status = typed(home, "check-up", keys="\n" * 11 + "2\n")
+    assert "12 of 12: Is somebody threatening you now" in told
+    assert told.rstrip().endswith("You can come back to the check-up at any time.")
+    assert "Type: entrenous help --threat" in told
+    assert status == 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("keys", "starts", "status"), [("2\n", "Yes.", 0), ("1\n", "Not quite.", 1), ("\n", "", 0)]
+)
+def test_a_quiz_says_right_or_wrong_and_why(
+    keys: str, starts: str, status: int, home: Path
+) -> None:
+    told, ended = typed(home, "learn", "weak-encryption", "--quiz", keys=keys)
+    asked = lesson("weak-encryption").question
+    assert asked.ask in told
+    assert (f"{starts} " in told.split("Your answer")[1]) if starts else asked.why not in told
+    assert ended == status
+
+
+def test_a_quiz_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["learn", "weak-encryption", "--quiz"], {}) == 2
+    capsys.readouterr()
+
+
+def test_the_lessons_are_listed_with_the_leak_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["learn"], {}) == 0
+    told = capsys.readouterr().out
+    for one in all_lessons():
+        assert one.name in told
+        assert one.title in told
+        assert f"closes: {one.closes}" in told
+
+
+def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in lesson_names():
+        assert run(["learn", name], {}) == 0
+        assert lesson(name).title in capsys.readouterr().out
+    assert run(["learn", "nothing"], {}) == 4
+    assert "There is no lesson called nothing." in capsys.readouterr().err
+
+
+def test_export_writes_a_site_and_replaces_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "site"
+    assert run(["learn", "export", str(out)], {}) == 0
+    assert "43 files" in capsys.readouterr().out
+    assert run(["learn", "export", str(out)], {}) == 0  # the same again
+    (out / "index.html").write_text("mine")
+    assert run(["learn", "export", str(out)], {}) == 3
+    assert (out / "index.html").read_text() == "mine"

@@ -1,0 +1,118 @@
+"""The tables of the check-up: strict, with sources, and easy to read."""
+
+import tomllib
+from importlib import resources
+
+import pytest
+
+from entrenous.learn.facts import (
+    BadFacts,
+    SyncService,
+    _Questions,
+    _Synced,
+    _Systems,
+    read_table,
+    shipped_questions,
+    shipped_services,
+    shipped_systems,
+)
+from entrenous.learn.questions import BadAnswers, all_questions, read_answers
+from tests.learn.readability import grade
+
+
+def text_of(name: str) -> str:
+    return resources.files("entrenous.learn").joinpath(name).read_text()
+
+
+def test_every_fact_has_a_source_a_day_and_says_how_it_was_verified() -> None:
+    rows = (*shipped_systems().system, *shipped_services().service, *shipped_questions().question)
+    assert len(rows) > 70
+    for row in rows:
+        assert row.source.startswith("https://")
+        assert row.verified_by
+    for table in (shipped_systems(), shipped_services(), shipped_questions()):
+        assert table.read_on.isoformat() == "2026-11-30"
+
+
+def test_no_system_is_named_twice() -> None:
+    names = [(one.system, one.version) for one in shipped_systems().system]
+    assert len(set(names)) == len(names)
+
+
+def test_the_six_programs_that_synchronize_folders_are_known() -> None:
+    names = {one.name for one in shipped_services().service}
+    assert names == {
+        *("Dropbox", "OneDrive", "Google Drive", "iCloud Drive", "Nextcloud", "Syncthing")
+    }
+    for one in shipped_services().service:
+        assert one.markers or one.folders or one.variables or one.settings
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "was", "becomes"),
+    [
+        ("facts/systems.toml", _Systems, "ends = 2030-06-30", "ends = 'never'"),
+        ("facts/systems.toml", _Systems, "schema = 1", "schema = 1\nmore = 2"),
+        ("facts/systems.toml", _Systems, 'name = "Debian 13"\n', ""),
+        ("facts/synced.toml", _Synced, '([^"]+)', '([^"]+'),
+        ("facts/synced.toml", _Synced, '([^"]+)', "none"),
+        ("facts/synced.toml", _Synced, 'id = "onedrive"', 'id = "onedrive"\nmore = 1'),
+        ("questions.toml", _Questions, 'path = "open"', 'path = "ajar"'),
+        ("questions.toml", _Questions, "verified = true\n", ""),
+    ],
+)
+def test_a_damaged_table_is_refused(name: str, kind: type, was: str, becomes: str) -> None:
+    whole = text_of(name)
+    read_table(name, whole.encode(), kind)
+    assert was in whole
+    with pytest.raises(BadFacts):
+        read_table(name, whole.replace(was, becomes, 1).encode(), kind)
+
+
+def test_more_than_twelve_questions_are_refused() -> None:
+    table = tomllib.loads(text_of("questions.toml"))
+    block = text_of("questions.toml").split("[[question]]")[1]
+    assert len(table["question"]) == 12
+    more = f"{text_of('questions.toml')}\n[[question]]{block}"
+    with pytest.raises(BadFacts):
+        read_table("questions", more.encode(), _Questions)
+
+
+@pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)
+def test_a_child_of_12_can_read_each_question(asked: object) -> None:
+    one = next(q for q in all_questions() if q is asked)
+    answers = (answer.says for answer in one.answers)
+    assert grade("\n\n".join((one.question, one.why, *answers, one.step, one.undo))) < 8.0
+
+
+def test_patterns_of_settings_find_a_folder() -> None:
+    service = next(one for one in shipped_services().service if one.id == "syncthing")
+    assert isinstance(service, SyncService)
+    assert all(setting.pattern.count("(") == 1 for setting in service.settings)
+
+
+GOOD = b'{"schema":"entrenous/check-up-answers/1","answers":{"passcode":"yes","threat":"skip"}}'
+
+
+def test_answers_are_read_and_skipped_ones_left_out() -> None:
+    assert read_answers(GOOD) == {"passcode": "yes"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        GOOD.replace(b"answers/1", b"answers/2"),
+        GOOD.replace(b'"answers"', b'"more":1,"answers"'),
+        GOOD.replace(b'"passcode"', b'"password"'),
+        GOOD.replace(b'"yes"', b'"perhaps"'),
+        GOOD.replace(b'"yes"', b"true"),
+    ],
+)
+def test_other_answers_are_refused_and_not_repeated(data: bytes) -> None:
+    with pytest.raises(BadAnswers) as refused:
+        read_answers(data)
+    assert "perhaps" not in str(refused.value)
+    assert "password" not in str(refused.value)

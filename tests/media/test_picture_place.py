@@ -1,0 +1,104 @@
+"""Whether a picture tells where it was taken, as exiftool and Pillow write it."""
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from entrenous.base.picture import NotAPicture
+from entrenous.media.picture_place import has_place
+from tests.media.conftest import Write
+
+KINDS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
+
+
+def exif(*, gps: dict[int, object] | None = None) -> bytes:
+    data = Image.Exif()
+    data[0x010F] = "A camera"
+    if gps is not None:
+        data.get_ifd(0x8825).update(gps)
+    return data.tobytes()
+
+
+PRAGUE: dict[int, object] = {1: "N", 2: (50.0, 5.0, 15.0), 3: "E", 4: (14.0, 25.0, 10.0)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_in_exif_is_seen(kind: str, photo: Image.Image, write: Write) -> None:
+    assert has_place(write(photo, kind, exif=exif(gps=PRAGUE))) is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_camera_alone_is_no_place(kind: str, photo: Image.Image, write: Write) -> None:
+    assert has_place(write(photo, kind, exif=exif())) is False
+
+
+def test_no_format_is_taken_to_have_a_place(files: dict[str, bytes]) -> None:
+    assert {has_place(data) for data in files.values()} == {False}
+
+
+@pytest.mark.parametrize(
+    "gps",
+    [
+        {0: b"\2\3\0\0"},
+        {29: "2024:05:06", 7: (7.0, 8.0, 9.0)},
+        {1: "N", 2: (50.0, 5.0, 15.0)},
+    ],
+)
+def test_gps_without_both_numbers_is_no_place(
+    gps: dict[int, object], photo: Image.Image, write: Write
+) -> None:
+    assert has_place(write(photo, "JPEG", exif=exif(gps=gps))) is False
+
+
+def test_a_camera_without_a_fix_tells_no_place(photo: Image.Image, write: Write) -> None:
+    data = write(photo, "JPEG", exif=exif(gps=PRAGUE))
+    number = struct.pack(">II", 50, 1)
+    number = number if number in data else struct.pack("<II", 50, 1)
+    assert data.count(number) == 1
+    assert has_place(data.replace(number, bytes(8))) is False
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "AVIF"] + ["GIF"])
+@pytest.mark.real
+def test_a_place_in_xmp_alone_is_seen(
+    kind: str, photo: Image.Image, write: Write, tmp_path: Path
+) -> None:
+    exiftool = shutil.which("exiftool")
+    if exiftool is None:
+        pytest.skip("exiftool is missing: apt install libimage-exiftool-perl")
+    path = tmp_path / f"one.{'heic' if kind == 'HEIF' else kind.lower()}"
+    path.write_bytes(write(photo, kind))
+    changes = ("-XMP-exif:GPSLatitude=50.0875", "-XMP-exif:GPSLongitude=14.4197")
+    done = subprocess.run((exiftool, "-q", "-overwrite_original", *changes, str(path)), check=False)
+    if done.returncode:
+        pytest.skip(f"this exiftool writes no XMP into {kind}")
+    seen = subprocess.run((exiftool, "-GPSPosition", path), capture_output=True, check=True)
+    assert seen.stdout
+    assert has_place(path.read_bytes()) is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_cut_off_tells_no_place_that_is_not_there(
+    kind: str, photo: Image.Image, write: Write
+) -> None:
+    data = write(photo, kind, exif=exif())
+    for end in range(16, len(data), max(1, len(data) // 200)):
+        try:
+            assert has_place(data[:end]) is not True
+        except NotAPicture:
+            assert end < 32
+
+
+def test_damaged_metadata_is_not_called_fine(photo: Image.Image, write: Write) -> None:
+    data = write(photo, "JPEG", exif=exif(gps=PRAGUE))
+    at = data.index(b"Exif\0\0") + 10  # the offset of the first directory
+    assert has_place(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]) is None
+
+
+def test_a_text_is_no_picture() -> None:
+    with pytest.raises(NotAPicture):
+        has_place(b"GPSLatitude")
