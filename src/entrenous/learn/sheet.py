@@ -10,6 +10,7 @@ from typing import Final
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
+from entrenous import base
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import Block, BlockKind, Span
 
@@ -173,7 +174,7 @@ def _empty(lesson: Lesson, paper: Paper) -> FPDF:
     pdf.set_auto_page_break(auto=True, margin=_MARGIN_MM * 0.7)
     pdf.c_margin = 0.0
     for style, name in _FACES.items():
-        with as_file(files("entrenous.base") / "fonts" / name) as face:
+        with as_file(files(base) / "fonts" / name) as face:
             pdf.add_font(_FAMILY, style, face)
     pdf.set_title(lesson.title)
     pdf.set_lang("en-GB")
