@@ -132,3 +132,27 @@ def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]
     assert not any("maria" in path for path in played.asked)
     with registry() as played:
         shown(capsys, *site, "--lists", played.url, status=6)
+
+
+@pytest.mark.usefixtures("no_vault")
+def test_every_step_to_a_platform_says_how_to_see_what_its_form_asks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = ("--place", "GB", "--what", "public", "--platform", "tiktok", "--intimate", "--all")
+    assert run(["law", "routes", *said], {}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    to = lines.index("   To: https://www.tiktok.com/legal/report/feedback")
+    assert lines[to + 1] == "   What it asks, in its order: entrenous case platform tiktok"
+    assert "   What it asks, in its order: entrenous case platform google_search" in lines
+
+
+def test_routes_of_a_case_begin_with_where_it_goes(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ask("case", "open", "--adults", "--place", "GB", "--intimate")["case"]
+    ask("case", "add", name, "--url", "https://vm.tiktok.com/abc")
+    capsys.readouterr()
+    assert run(["law", "routes", name], {}) == 0
+    where = capsys.readouterr().out.splitlines()[1]
+    assert where.startswith("  Where it goes (sighting 1): TikTok.")
+    assert where.endswith(f"entrenous case platform tiktok --case {name}")

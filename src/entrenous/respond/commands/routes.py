@@ -152,6 +152,7 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415
     from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
+    from entrenous.respond.report_steps import destination_text, destinations  # noqa: PLC0415
 
     with opened_device(context) as device:
         case = find_case(name, device)
@@ -168,6 +169,8 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
         )
         return
     print_line(choice.why)
+    for record in destinations(case):
+        print_line(f"  {destination_text(record, case)}")
     for one in choice.ranked:
         print_line(f"  {one.route.id}: {one.why}")
         print_line(f"    {one.route.cited()}")

@@ -48,7 +48,7 @@ class PlanStep:
     """One step. ``route`` is its id, ``kind`` a kind of document, or ``STEP`` or ``HELP``.
 
     ``title`` names it, ``to`` is the address or the addressee, ``expected`` what comes back and
-    when, in words.
+    when, in words. ``platform`` is the id of the record of the platform that it goes to, or "".
     """
 
     route: str
@@ -60,6 +60,7 @@ class PlanStep:
     verified: bool
     source: str
     read_on: date
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,15 +255,16 @@ def _platform_step(record: PlatformRecord, said: Situation, today: date) -> Plan
         title=record.name,
         why=". ".join(filter(None, [record.first_step.rstrip("."), can, *record.cautions(today)])),
         to=to,
-        expected=record.time,
+        expected="; ".join(filter(None, [record.receipt, record.time])),
         verified=record.verified,
         source=record.source,
         read_on=record.read_on,
+        platform=record.id,
     )
 
 
 def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
-    route = one.route
+    route, record = one.route, _record(one.route, said)
     return PlanStep(
         route=route.family,
         kind=route.document,
@@ -273,13 +275,21 @@ def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
         verified=route.verified,
         source=route.source,
         read_on=route.read_on,
+        platform="" if record is None else record.id,
     )
+
+
+def _record(route: Route, said: Situation) -> PlatformRecord | None:
+    """Return the platform that a route goes to, if it goes to one with a record."""
+    if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH):
+        return None
+    return platform_named(route.platform) if route.platform else platform_record(said)
 
 
 def _address(route: Route, said: Situation) -> str:
     """Return where it goes: the form of the platform's record, or else the law's addressee."""
-    record = platform_named(route.platform) if route.platform else platform_record(said)
-    if route.kind not in (RouteKind.PLATFORM, RouteKind.SEARCH) or record is None:
+    record = _record(route, said)
+    if record is None:
         return route.addressee
     in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE)
     form = (in_chat and record.in_app) or getattr(record, route.form_at) or record.report_url

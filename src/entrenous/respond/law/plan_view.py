@@ -73,6 +73,8 @@ def _step(number: int, step: PlanStep) -> Iterator[str]:
     yield f"{number}. {step.title} [{step.route}]"
     yield f"   {step.why[:1].upper()}{step.why[1:]}" + ("" if step.why.endswith('"') else ".")
     yield f"   To: {step.to}"
+    if step.platform:
+        yield f"   What it asks, in its order: entrenous case platform {step.platform}"
     if step.expected:
         yield f"   What comes back: {step.expected}"
     if step.source:
