@@ -62,11 +62,11 @@ def test_the_contracts_hold() -> None:
         ("stop/register.py", "import entrenous.connectors.hma_app", DOWNWARDS),
         ("carry/hold.py", "import entrenous.media.picture_reader", BLIND),
         ("crypto/hashing.py", "import entrenous.crypto.seal", BLIND),  # through others
-        ("respond/law/notice.py", "import cryptography", "Only crypto touches"),
+        ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),
         ("send/send.py", "import httpx", "Only client imports"),
-        ("respond/law/notice.py", "import typer", "Only commands and terminal import"),
+        ("respond/letters/draft.py", "import typer", "Only commands and terminal import"),
     ],
 )
 def test_a_planted_import_breaks_its_contract(

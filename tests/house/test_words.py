@@ -101,7 +101,7 @@ def test_the_words_looked_at_are_really_those_that_people_read() -> None:
     read = {where.split(":")[0] for where, _ in texts()}
     expected = {
         "send/people/people_nouns.py",
-        "respond/law/notice.py",
+        "respond/letters/preview.py",
         "respond/facts/laws/north-america.toml",
         "learn/check_up.py",
         "learn/lessons/where-copies-hide.md",

@@ -16,7 +16,7 @@ from entrenous.respond.calendar_file import (
 )
 from entrenous.respond.law.deadlines import deadlines
 from entrenous.respond.law.law_tables import shipped_routes
-from entrenous.respond.law.notice import draft_notice
+from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, NoticeState
 from tests.respond.room import START, lived_in, seen
 

@@ -28,8 +28,9 @@ from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, che
 from entrenous.respond.custody import CASES, LINKS, ChainBroken, CustodyAct, verify_chain
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
-from entrenous.respond.law.notice import write_notice
 from entrenous.respond.law.routes import UnknownRoute
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.sightings import NowhereToPoint
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, Reach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
@@ -105,6 +106,9 @@ class CaseLife(RuleBasedStateMachine):
         try:
             write_notice(self.name, route, self.room.device)
         except UnknownRoute:
+            return
+        except NowhereToPoint:
+            assert not self.case.sightings
             return
         self.links += 1
 

@@ -23,7 +23,7 @@ from entrenous.respond.case_status import (
 )
 from entrenous.respond.custody import CASES, LINKS, verify_chain
 from entrenous.respond.law.deadlines import DeadlineState, deadlines
-from entrenous.respond.law.notice import write_notice
+from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import (
     Case,

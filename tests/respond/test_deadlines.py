@@ -19,8 +19,8 @@ from entrenous.respond.law.deadlines import (
 )
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
-from entrenous.respond.law.notice import draft_notice
 from entrenous.respond.law.places import Place
+from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, Notice, NoticeState
 from tests.respond.room import START, lived_in, seen
 

@@ -18,7 +18,7 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, check_stamp
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import EvidenceChanged, stamp_evidence
-from entrenous.respond.law.notice import write_notice
+from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
 from entrenous.respond.packs import verify_pack
 from entrenous.respond.packs.hand_over import (

@@ -130,13 +130,23 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """A letter to whoever must act: legal ground, request, deadline. Never the picture.
+class Part:
+    """A heading and the lines below it; a line that begins with ``- `` is an item of a list."""
 
-    ``route`` is the law as of the draft. ``letter`` is the text to send, and ``told`` are the
-    sightings named in it. ``asked_at`` is when they first asked for more, ``supplied_at`` when she
-    first gave it. ``answered_at`` is when they first answered, be it at ``partly_at``,
-    ``removed_at`` or ``refused_at``.
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A letter, form or page for whoever must act: legal ground, request, deadline. Never the
+    picture.
+
+    ``route`` is the law as of the draft. ``letter`` is the text to send, ``parts`` the same in
+    parts, and ``told`` are the sightings named in it. ``to`` names the addressee. ``reference`` is
+    the number that the addressee gave, e.g. a hash bank's case number. ``asked_at`` is when they
+    first asked for more, ``supplied_at`` when she first gave it. ``answered_at`` is when they first
+    answered, be it at ``partly_at``, ``removed_at`` or ``refused_at``.
     """
 
     number: int
@@ -154,6 +164,10 @@ class Notice:
     supplied_at: datetime | None = None
     partly_at: datetime | None = None
     refused_at: datetime | None = None
+    to: str = ""
+    language: str = "en"
+    parts: tuple[Part, ...] = ()
+    reference: str = ""
 
     @property
     def missing(self) -> tuple[str, ...]:

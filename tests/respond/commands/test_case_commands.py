@@ -117,7 +117,9 @@ def test_sighting_in_the_future_is_refused(ask: Ask, case: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        (),
+        ("--show", "1", "--sent", "1"),
+        ("--pdf", "a.pdf"),
+        ("--language", "de"),
         ("--sent", "1", "--removed", "1"),
         ("--route", "x", "--refused", "1"),
         ("--sighting", "1", "--refused", "1"),

@@ -8,7 +8,7 @@ from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
 from entrenous.respond.custody import chain, verify_chain
-from entrenous.respond.law.notice import write_notice
+from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.open_case import record_minor
 from entrenous.respond.watch.polite import HOST_PAUSE_S

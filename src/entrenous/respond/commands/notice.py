@@ -1,22 +1,37 @@
-"""``entrenous case notice``: draft a notice, and record what became of it."""
+"""``entrenous case notice``: draft a notice, see it again, and record what became of it."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from entrenous.base.errors import shell_quoted
 from entrenous.device.commands import opened_device
+from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.commands.case_view import answer_case
-from entrenous.respond.law.notice import left_out, preview, write_notice
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.preview import preview
+from entrenous.respond.letters.sightings import left_out
+from entrenous.respond.letters.versions import (
+    compare,
+    find_notice,
+    keep_reference,
+    list_lines,
+    versions,
+)
 from entrenous.respond.nouns import Case, Notice
-from entrenous.terminal.output import print_line, put_json
-from entrenous.terminal.typed_input import time_option
+from entrenous.terminal.output import print_line, put_json, rfc3339_utc
+from entrenous.terminal.output_files import write_new
+from entrenous.terminal.typed_input import STDIN_MARK, read_typed_line, time_option
 
-_ONE: Final = "give --route ID, or one of --sent, --received, --asked, --supplied, --partly, "
-_USAGE: Final = _ONE + "--removed, --refused, --withdrawn with the number of a notice"
+_ONE: Final = (
+    "give one of --route, --show, --compare, --number-of, or an event: --sent, --received, "
+)
+_USAGE: Final = _ONE + "--asked, --supplied, --partly, --removed, --refused, --withdrawn"
+_NUMBER: Final = "The number (and PIN) that they gave you"
 
 
 def _number(about: str) -> typer.models.OptionInfo:
@@ -34,6 +49,23 @@ def notice(
         list[int] | None,
         typer.Option(metavar="NUMBER", help="A sighting that the letter tells, by its number."),
     ] = None,
+    language: Annotated[
+        str, typer.Option(metavar="TAG", help="Language of the letter: en, de, fr, es, pt.")
+    ] = "",
+    show: Annotated[int | None, _number("Show this notice again, by its number.")] = None,
+    compare_two: Annotated[
+        tuple[int, int] | None,
+        typer.Option("--compare", metavar="N M", help="Show what changed between two notices."),
+    ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the letter as PDF to a new file.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the letter as text to a new file.")
+    ] = None,
+    number_of: Annotated[
+        int | None, _number("Keep the number that they gave for this notice; you are asked for it.")
+    ] = None,
     sent: Annotated[int | None, _number("Note that you sent this notice, by its number.")] = None,
     received: Annotated[int | None, _number("Note that they confirmed its receipt.")] = None,
     asked: Annotated[int | None, _number("Note that they asked for more.")] = None,
@@ -47,7 +79,9 @@ def notice(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Draft a notice along a route, or note what became of one. Nothing is sent from here."""
+    """List the notices of a case, draft or show one, or note what became of one. Nothing is sent
+    from here.
+    """
     typed = {
         NoticeEvent.SEND: sent,
         NoticeEvent.RECEIPT: received,
@@ -59,47 +93,124 @@ def notice(
         NoticeEvent.WITHDRAW: withdrawn,
     }
     happened = [(event, number) for event, number in typed.items() if number is not None]
-    if len(happened) + (route is not None) != 1:
+    acts = [one for one in (route, show, compare_two, number_of) if one is not None]
+    if len(happened) + len(acts) > 1:
         raise typer.BadParameter(_USAGE)
-    if sighting and route is None:
-        raise typer.BadParameter("--sighting goes with --route ID")
-    if route is not None:
-        _draft(context, name, route, tuple(sighting or ()), as_json=as_json)
-        return
-    ((event, number),) = happened
+    if (sighting or language) and route is None:
+        raise typer.BadParameter("--sighting and --language go with --route ID")
+    if (pdf or text) and route is None and show is None:
+        raise typer.BadParameter("--pdf and --text go with --route ID or --show NUMBER")
+    reference = read_typed_line(STDIN_MARK, _NUMBER, context) if number_of is not None else ""
     with opened_device(context) as device:
-        moment = at or device.clock.now()
-        answer_case(
-            record_notice_event(name, number, event, moment, device), device, as_json=as_json
-        )
+        if route is not None:
+            drafted = write_notice(name, route, device, tuple(sighting or ()), language)
+            _answer(name, drafted.number, device, pdf, text, as_json=as_json)
+        elif show is not None:
+            _answer(name, show, device, pdf, text, as_json=as_json)
+        elif compare_two is not None:
+            _compare(find_case(name, device), *compare_two, as_json=as_json)
+        elif number_of is not None:
+            answer_case(keep_reference(name, number_of, reference, device), device, as_json=as_json)
+        elif happened:
+            ((event, number),) = happened
+            moment = at or device.clock.now()
+            answer_case(
+                record_notice_event(name, number, event, moment, device), device, as_json=as_json
+            )
+        else:
+            _list(find_case(name, device), as_json=as_json)
 
 
-def _draft(
-    context: typer.Context, name: str, route: str, sightings: tuple[int, ...], *, as_json: bool
+def _answer(
+    name: str,
+    number: int,
+    device: Device,
+    pdf: Path | None,
+    text: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    with opened_device(context) as device:
-        drafted = write_notice(name, route, device, sightings)
-        case = find_case(name, device)
-        today = device.clock.now().date()
+    """Show one notice, and write the files asked for."""
+    case = find_case(name, device)
+    one = find_notice(case, number)
+    _write_files(one, pdf, text)
     if as_json:
-        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(drafted, case)})
+        put_json({"schema": "entrenous/notice/1", "case": name, **_shown(one, case)})
+        return
+    print_line(preview(one, case, device.clock.now().date()))
+    for file in (pdf, text):
+        if file is not None:
+            print_line(f"Written: {file}")
+    if one.reference:
+        print_line(f"Their number: {one.reference}")
+    if one.sent_at is None:
+        command = f"entrenous case notice {shell_quoted(name)} --sent {number}"
+        print_line(f"This is notice {number}. Once you have sent it: {command}")
+
+
+def _write_files(one: Notice, pdf: Path | None, text: Path | None) -> None:
+    """Write the files whole, or none of them if the PDF cannot be made."""
+    made = []
+    if pdf is not None:
+        from entrenous.respond.letters.render_pdf import render_pdf  # noqa: PLC0415 - fpdf2 is slow
+
+        made.append((pdf, render_pdf(one)))
+    if text is not None:
+        made.append((text, f"{one.letter}\n".encode()))
+    for file, data in made:
+        write_new(file, data)
+
+
+def _compare(case: Case, first: int, second: int, *, as_json: bool) -> None:
+    changes = compare(case, first, second)
+    if as_json:
+        put_json(
+            {
+                "schema": "entrenous/notice-comparison/1",
+                "case": case.name,
+                "notices": [first, second],
+                "changes": changes.splitlines(),
+            }
+        )
     else:
-        print_line(preview(drafted, case, today))
-        next_command = f"entrenous case notice {shell_quoted(name)} --sent {drafted.number}"
-        print_line(f"This is notice {drafted.number}. Once you have sent it: {next_command}")
+        print_line(changes)
 
 
-def _shown(drafted: Notice, case: Case) -> dict[str, object]:
+def _list(case: Case, *, as_json: bool) -> None:
+    if as_json:
+        shown = [_summary(one.notice, one.version) for one in versions(case)]
+        put_json({"schema": "entrenous/notices/1", "case": case.name, "notices": shown})
+        return
+    for line in list_lines(case):
+        print_line(line)
+
+
+def _shown(one: Notice, case: Case) -> dict[str, object]:
+    version = next(other.version for other in versions(case) if other.notice == one)
     return {
-        "notice": drafted.number,
-        "route": drafted.route.id,
-        "law": drafted.route.law,
-        "provision": drafted.route.provision,
-        "source": drafted.route.source,
-        "read_on": drafted.route.read_on.isoformat(),
-        "letter": drafted.letter,
-        "sightings": [sighting.number for sighting in drafted.told],
-        "left_out": [sighting.number for sighting in left_out(drafted, case)],
-        "missing": list(drafted.missing),
-        "sent": False,
+        **_summary(one, version),
+        "provision": one.route.provision,
+        "source": one.route.source,
+        "read_on": one.route.read_on.isoformat(),
+        "letter": one.letter,
+        "sightings": [sighting.number for sighting in one.told],
+        "left_out": [sighting.number for sighting in left_out(one.told, case, one.route)],
+        "missing": list(one.missing),
+        "sent": one.sent_at is not None,
+        "reference": one.reference,
+    }
+
+
+def _summary(one: Notice, version: int) -> dict[str, object]:
+    return {
+        "notice": one.number,
+        "route": one.route.id,
+        "law": one.route.law,
+        "to": one.to,
+        "document": one.route.document.value,
+        "language": one.language,
+        "version": version,
+        "state": one.state.value,
+        "drafted_at": rfc3339_utc(one.drafted_at),
+        "sent_at": None if one.sent_at is None else rfc3339_utc(one.sent_at),
     }

@@ -1,4 +1,4 @@
-"""Strict parsing of the shipped tables: facts/laws/ and wordings.toml.
+"""Strict parsing of the shipped law tables in facts/laws/.
 
 Each table is parsed once, when it is first needed.
 """
@@ -11,9 +11,8 @@ from importlib import resources
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec.structs import asdict
 
-from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.fact_tables import BadTable, read_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
     DocumentKind,
@@ -21,7 +20,6 @@ from entrenous.respond.law.legal_route import (
     Route,
     RouteId,
     RouteKind,
-    Wording,
 )
 from entrenous.respond.situation import Posted
 
@@ -125,22 +123,10 @@ class LawChange:
     second_source: str = ""
 
 
-class _WordingRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    says: str = ""
-    gap: str = ""
-    if_maker_unsaid: str = ""
-    if_intimate_unsaid: str = ""
-
-
-class _Wordings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    schema: Literal[1]
-    wording: dict[str, tuple[_WordingRow, ...]]
-
-
 @cache
 def shipped_routes() -> tuple[Route, ...]:
     """Return every version of every legal route in this release."""
-    return read_routes(_shipped_laws(), shipped_table("wordings.toml"))
+    return read_routes(_shipped_laws())
 
 
 @cache
@@ -149,21 +135,16 @@ def shipped_changes() -> tuple[LawChange, ...]:
     return read_changes(_shipped_laws())
 
 
-def read_routes(laws: Mapping[str, bytes], wordings: bytes) -> tuple[Route, ...]:
+def read_routes(laws: Mapping[str, bytes]) -> tuple[Route, ...]:
     """Parse the routes of the law tables, in their order.
 
     Args:
         laws: the tables, by the name of their file; an id is in one of them only.
-        wordings: the table of wordings.
 
     Raises BadTable for invalid TOML, an invalid column, or a dangling reference.
     """
     rows = _rows_of({name: read_table(_Laws, data, name) for name, data in laws.items()})
-    words = read_table(_Wordings, wordings, "wordings.toml").wording
-    unknown = sorted(set(words) - set(rows))
-    if unknown:
-        raise BadTable(table="wordings.toml", entry=unknown[0])
-    return tuple(_route(id_, rows, words) for id_ in rows)
+    return tuple(_route(id_, rows) for id_ in rows)
 
 
 def read_changes(laws: Mapping[str, bytes]) -> tuple[LawChange, ...]:
@@ -200,7 +181,7 @@ def _rows_of(tables: dict[str, _Laws]) -> dict[str, _Placed]:
     return rows
 
 
-def _route(id_: str, rows: dict[str, _Placed], words: dict[str, tuple[_WordingRow, ...]]) -> Route:
+def _route(id_: str, rows: dict[str, _Placed]) -> Route:
     row, family = rows[id_].row, rows[id_].row.version_of or id_
     model = _referenced_route(row.notice_must_contain, rows)
     columns: dict[str, Any] = {name: getattr(row, name) for name in _SAME_NAMES}
@@ -215,7 +196,6 @@ def _route(id_: str, rows: dict[str, _Placed], words: dict[str, tuple[_WordingRo
             family=RouteId(family),
             elements=(rows[model].row if model else row).notice_must_contain,
             read_on=rows[id_].read_on,
-            wordings=tuple(Wording(**asdict(word)) for word in words.get(model or family, ())),
             deadline_hours=None if row.deadline_hours < 0 else row.deadline_hours,
             leave_out=row.notice_need_not_contain,
             duty=row.platform_duty,

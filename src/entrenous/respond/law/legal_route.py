@@ -63,26 +63,11 @@ class ClockStart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """A required element's wording in a draft; ``{places}`` stands for where the copy was seen.
-
-    ``gap`` is what only the person can fill in, e.g. ``[your signature]``. ``if_maker_unsaid``
-    replaces ``says`` as a gap until she has said that she took the picture, ``if_intimate_unsaid``
-    until she has said that it is intimate.
-    """
-
-    says: str = ""
-    gap: str = ""
-    if_maker_unsaid: str = ""
-    if_intimate_unsaid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Route:
     """One version of one legal route.
 
     ``family`` is shared by all versions of a route. ``elements`` are what the law requires in a
-    notice; ``wordings``, if any, are parallel to them. ``deadline_hours`` is None if the law sets
+    notice. ``deadline_hours`` is None if the law sets
     no whole number of hours; ``deadline_rule`` has ISO 8601 durations and words.
 
     ``posted`` says how far the picture may have spread, ``platform_kinds`` where it may be (empty:
@@ -114,7 +99,6 @@ class Route:
     read_on: date
     verified: bool
     verified_by: str
-    wordings: tuple[Wording, ...] = ()
     deadline_hours: int | None = None
     deadline_from: str = ""
     in_force_from: date | None = None
@@ -139,8 +123,6 @@ class Route:
     form_at: str = "report_url"
 
     def __post_init__(self) -> None:
-        if self.wordings and len(self.wordings) != len(self.elements):
-            raise ValueError("a wording is needed for every element, or for none")
         if not self.source:
             raise ValueError("a legal fact needs its source")
 

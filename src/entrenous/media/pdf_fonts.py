@@ -1,0 +1,74 @@
+"""Typefaces for PDFs that print any name: ours, and the system's where a letter is missing."""
+
+import logging
+import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from fpdf import FPDF
+from fpdf.bidi import BidiParagraph
+from fpdf.fonts import TTFFont
+
+from entrenous import base
+
+FAMILY: Final = "sans"
+_OURS: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
+# System typefaces that each cover many scripts, tried only when a letter is missing.
+_SYSTEMS: Final = (
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+    "/usr/share/fonts/TTF/DejaVuSans.ttf",
+    "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
+    "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
+    "/usr/share/fonts/truetype/unifont/unifont.ttf",
+    "/System/Library/Fonts/Supplemental/Arial Unicode.ttf",
+    "C:/Windows/Fonts/arial.ttf",
+    "C:/Windows/Fonts/msyh.ttc",
+    "C:/Windows/Fonts/malgun.ttf",
+    "C:/Windows/Fonts/Nirmala.ttf",
+)
+_RIGHT_TO_LEFT: Final = {"R", "AL"}
+
+
+def add_fonts(pdf: FPDF, texts: str) -> None:
+    """Load the typefaces needed for ``texts``, which is all text of the PDF in one string."""
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it logs each table it skips
+    for style, name in _OURS.items():
+        with as_file(files(base) / "fonts" / name) as ours:
+            pdf.add_font(FAMILY, style, ours)
+    missing = _missing(pdf, texts)
+    others = []
+    for number, place in enumerate(_SYSTEMS):
+        if missing and Path(place).is_file():
+            # some system typefaces cannot be embedded; skip those
+            with suppress(Exception):
+                pdf.add_font(f"other{number}", "", place)
+                others.append(f"other{number}")
+                pdf.set_fallback_fonts(others, exact_match=False)
+                missing = _missing(pdf, texts)
+
+
+def drawable(pdf: FPDF, text: str) -> str:
+    """Prepare ``text`` for printing: missing letters become code points, all in visual order."""
+    shown = "".join(_shown(char, pdf) for char in unicodedata.normalize("NFC", text))
+    if any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in shown):
+        return BidiParagraph(text=shown).get_reordered_string()
+    return shown
+
+
+def _shown(char: str, pdf: FPDF) -> str:
+    if char == "\n" or any(ord(char) in face.cmap for face in _faces(pdf)):
+        return char
+    return f"[U+{ord(char):04X}]"
+
+
+def _missing(pdf: FPDF, texts: str) -> set[int]:
+    return {ord(char) for char in unicodedata.normalize("NFC", texts) if ord(char) > 31} - {
+        code for face in _faces(pdf) for code in face.cmap
+    }
+
+
+def _faces(pdf: FPDF) -> Iterator[TTFFont]:
+    return (face for face in pdf.fonts.values() if isinstance(face, TTFFont))

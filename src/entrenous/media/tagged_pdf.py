@@ -1,0 +1,130 @@
+"""Write a text as an accessible PDF: real text, a title, a language, bookmarks, and a tag on every
+block (decision 0043).
+
+fpdf2 tags pictures only, so the tags are written here with its structure tree (ISO 32000-1, 14.7
+and 14.8). Its tree is flat: headings and paragraphs, each a child of the document.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from fpdf import FPDF, ViewerPreferences
+from fpdf.enums import MethodReturnValue
+
+from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
+
+
+class Tag(StrEnum):
+    """The structure type of a block."""
+
+    TITLE = "H1"
+    HEADING = "H2"
+    PARAGRAPH = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading or a paragraph; ``text`` may have several lines."""
+
+    tag: Tag
+    text: str
+
+
+_MARGIN_MM: Final = 22.0
+_FOOT_MM: Final = 20.0
+_POINT_MM: Final = 25.4 / 72.0
+_LINE: Final = 1.4  # of the letters' size
+_SIZES: Final = {Tag.TITLE: 17.0, Tag.HEADING: 12.5, Tag.PARAGRAPH: 11.0}
+_BEFORE_MM: Final = {Tag.TITLE: 0.0, Tag.HEADING: 4.5, Tag.PARAGRAPH: 1.5}
+_LEVELS: Final = {Tag.TITLE: 0, Tag.HEADING: 1}
+_KEEP_WITH_NEXT_MM: Final = 18.0  # room below a heading, so that it is not alone
+
+
+class _TaggedPdf(FPDF):
+    """An FPDF that can mark what it prints as a block of the structure tree, or as no content."""
+
+    @contextmanager
+    def tagged(self, tag: Tag) -> Iterator[None]:
+        number = self.struct_builder.next_mcid_for_page(self.page)
+        self._add_marked_content(struct_type=f"/{tag}", mcid=number)
+        self._out(f"/{tag} <</MCID {number}>> BDC")
+        yield
+        self._out("EMC")
+
+    def footer(self) -> None:
+        """Print the page's number, which a screen reader leaves out."""
+        self._out("/Artifact BMC")
+        self.set_y(-14.0)
+        self.set_font(FAMILY, "", 8.5)
+        self.cell(0, 4.0, f"{self.page_no()} / {{nb}}", align="R")
+        self._out("EMC")
+
+
+def write_tagged_pdf(title: str, language: str, blocks: Sequence[Block], at: datetime) -> bytes:
+    """Write an A4 PDF; the same arguments give the same bytes.
+
+    Args:
+        title: the title in the window and for a screen reader.
+        language: an IETF tag.
+        blocks: what is printed, in reading order.
+        at: the time of making that is stored in the file.
+    """
+    pdf = _TaggedPdf(format="A4")
+    pdf.set_margin(_MARGIN_MM)
+    pdf.set_auto_page_break(auto=False, margin=_FOOT_MM)
+    add_fonts(pdf, "".join(block.text for block in blocks))
+    pdf.set_title(title)
+    pdf.set_lang(language)
+    pdf.set_producer("Entrenous")
+    pdf.set_creation_date(at)
+    pdf.viewer_preferences = ViewerPreferences(display_doc_title=True)
+    pdf.add_page()
+    for block in blocks:
+        _print(pdf, block)
+    return bytes(pdf.output())
+
+
+def _print(pdf: _TaggedPdf, block: Block) -> None:
+    """Print a block; one that does not fit goes on as another block of its kind."""
+    height = _SIZES[block.tag] * _LINE * _POINT_MM
+    pdf.set_font(FAMILY, "" if block.tag is Tag.PARAGRAPH else "B", _SIZES[block.tag])
+    lines = _lines(pdf, block, height)
+    pdf.set_y(pdf.get_y() + _BEFORE_MM[block.tag])
+    if _room(pdf) < height * min(len(lines), 3) + _kept(block):
+        pdf.add_page()
+    if block.tag in _LEVELS:
+        pdf.start_section(block.text, level=_LEVELS[block.tag])
+    while lines:
+        fits = max(1, int(_room(pdf) // height))
+        with pdf.tagged(block.tag):
+            for line in lines[:fits]:
+                pdf.cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
+        lines = lines[fits:]
+        if lines:
+            pdf.add_page()
+
+
+def _lines(pdf: _TaggedPdf, block: Block, height: float) -> list[str]:
+    lines = pdf.multi_cell(
+        0,
+        height,
+        drawable(pdf, block.text),
+        align="L",
+        dry_run=True,
+        output=MethodReturnValue.LINES,
+    )
+    if not isinstance(lines, list):
+        raise TypeError("fpdf2 returns the lines of a dry run as a list")
+    return lines
+
+
+def _room(pdf: _TaggedPdf) -> float:
+    return float(pdf.h - _FOOT_MM - pdf.get_y())
+
+
+def _kept(block: Block) -> float:
+    return _KEEP_WITH_NEXT_MM if block.tag in _LEVELS else 0.0

@@ -1,0 +1,219 @@
+"""What a case says, as lines of a letter in one language: places, time line, history, evidence."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from entrenous.respond.evidence import stamps_of
+from entrenous.respond.history import HistoryEvent, HistoryLine, history
+from entrenous.respond.law.legal_route import Route, RouteKind
+from entrenous.respond.letters.wordings import law_in, words_in
+from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Reach, Sighting
+from entrenous.respond.situation import Demand, Posted
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLines:
+    """The values of the placeholders, each as lines; empty where the case says nothing.
+
+    ``case``, ``number`` and ``address`` are for the steps of a hash bank.
+    """
+
+    places: str = ""
+    timeline: str = ""
+    sender: str = ""
+    kept: str = ""
+    history: str = ""
+    answers: str = ""
+    asked: str = ""
+    copies: str = ""
+    law: str = ""
+    case: str = ""
+    number: str = ""
+    address: str = ""
+
+    def value(self, name: str) -> str:
+        return str(getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class DraftContext:
+    """What a draft is made from.
+
+    ``told`` are the sightings that may be named, ``language`` is one of LANGUAGES, and ``now``
+    (aware, UTC) is the time until which deadlines count.
+    """
+
+    case: Case
+    route: Route
+    told: tuple[Sighting, ...]
+    language: str
+    now: datetime
+
+    @property
+    def frame(self) -> dict[str, str]:
+        """The words around the elements, in the draft's language."""
+        return words_in(self.language).frame
+
+
+def case_lines(draft: DraftContext) -> CaseLines:
+    """Word what a case says, in the draft's language."""
+    case, frame = draft.case, draft.frame
+    about = notices_about(case, draft.route)
+    return CaseLines(
+        places="\n".join(_place(sighting, frame) for sighting in draft.told),
+        timeline="\n".join((*_timeline(draft), *_demands(case, frame))),
+        sender="\n".join(_senders(draft)),
+        kept="\n".join(_kept(item, case, frame) for item in case.evidence),
+        history="\n".join(_story(draft, about, requests=True)),
+        answers="\n".join(_answers(draft, about)),
+        asked="\n".join(dict.fromkeys(f"- {notice.to}" for notice in about)),
+        copies="\n".join(
+            frame["copy_of"].format(number=notice.number, at=_time(notice.sent_at))
+            for notice in about
+        ),
+        law="\n".join(_law(draft.route, draft.language)),
+        case=case.name,
+        number=str(len(case.notices) + 1),
+        address="/".join(draft.route.source.split("/")[:3]),
+    )
+
+
+def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
+    """Return the sent notices that a document along this route is about.
+
+    A complaint that follows a notice is about one addressee under the same law: the first that no
+    such complaint has named, else the first. An authority is told of every sent notice.
+    """
+    sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
+    if route.kind is not RouteKind.ESCALATION:
+        return sent
+    same = tuple(notice for notice in sent if _act(notice.route) == _act(route)) or sent
+    asked = tuple(notice for notice in same if notice.route.kind is not RouteKind.ESCALATION)
+    named = {
+        sighting
+        for notice in case.notices
+        if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
+        for sighting in notice.told
+    }
+    fresh = (notice.to for notice in asked if not named.issuperset(notice.told))
+    first = next(fresh, next((notice.to for notice in asked), ""))
+    return tuple(notice for notice in asked if notice.to == first)
+
+
+def _act(route: Route) -> str:
+    return route.law.partition(",")[0]  # "TAKE IT DOWN Act, Pub. L. 119-12"
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
+
+
+def _place(sighting: Sighting, frame: dict[str, str]) -> str:
+    return frame["place"].format(
+        where=sighting.where,
+        chat=frame["in_chat"] if sighting.reach is Reach.PRIVATE else "",
+        account=_account(sighting, frame),
+        at=_time(sighting.first_seen_at),
+    )
+
+
+def _account(sighting: Sighting, frame: dict[str, str]) -> str:
+    return frame["at_account"].format(account=sighting.handle) if sighting.handle else ""
+
+
+def _timeline(draft: DraftContext) -> Iterable[str]:
+    """Return what happened in order, one line each; the sightings are only those told."""
+    frame, case = draft.frame, draft.case
+    events: list[tuple[datetime, str]] = []
+    for sighting in draft.told:
+        key = "seen_in_chat" if sighting.reach is Reach.PRIVATE else "seen"
+        at, where = sighting.first_seen_at, sighting.where
+        line = frame[key].format(at=_time(at), where=where, account=_account(sighting, frame))
+        events.append((at, line))
+    for item in case.evidence:
+        line = frame["kept_at"].format(at=_time(item.added_at), number=item.number)
+        events.append((item.added_at, line))
+    for notice in case.notices:
+        lines = history(case, notice, draft.now)
+        events += [(one.at, _told(one, notice, draft.language)) for one in lines]
+    return (line for _, line in sorted(events, key=lambda event: event[0]))
+
+
+_DEMANDS: Final = {
+    Demand.MONEY: "demand_money",
+    Demand.PICTURES: "demand_pictures",
+    Demand.OTHER: "demand_other",
+}
+
+
+def _demands(case: Case, frame: dict[str, str]) -> Iterator[str]:
+    """Yield what she said about a threat; no day of it is stored."""
+    if case.situation.posted is Posted.THREAT:
+        yield frame["threatened"]
+    if case.situation.demand in _DEMANDS:
+        yield frame[_DEMANDS[case.situation.demand]]
+
+
+def _senders(draft: DraftContext) -> Iterable[str]:
+    """Return the accounts that showed it. A letter about a threat names those of any sighting."""
+    threat_only = draft.route.posted == (Posted.THREAT,)
+    seen = draft.case.sightings if threat_only and not draft.told else draft.told
+    handles = dict.fromkeys(sighting.handle for sighting in seen if sighting.handle)
+    return (draft.frame["account_line"].format(account=handle) for handle in handles)
+
+
+def _kept(item: Evidence, case: Case, frame: dict[str, str]) -> str:
+    stamped = "".join(
+        frame["stamped"].format(at=_time(stamp.at), authority=stamp.authority_url)
+        for stamp in stamps_of(item, case)[:1]
+    )
+    level = frame[f"level_{item.level}"]
+    return frame["kept"].format(number=item.number, level=level, stamped=stamped)
+
+
+def _story(draft: DraftContext, about: tuple[Notice, ...], *, requests: bool) -> Iterator[str]:
+    """Yield the lines of these notices: the requests, or else what followed."""
+    lines = [
+        (line, notice)
+        for notice in about
+        for line in history(draft.case, notice, draft.now)
+        if (line.event is HistoryEvent.REQUESTED) is requests
+    ]
+    for line, notice in sorted(lines, key=lambda pair: pair[0].at):
+        yield _told(line, notice, draft.language)
+        if requests:
+            yield from (f"  {place}" for place in line.places)
+
+
+def _answers(draft: DraftContext, about: tuple[Notice, ...]) -> Iterator[str]:
+    """Yield what came back, and for each notice without an answer that none came."""
+    yield from _story(draft, about, requests=False)
+    for notice in about:
+        if notice.answered_at is None:
+            at, line = _time(draft.now), draft.frame["no_answer"]
+            yield line.format(at=at, number=notice.number)
+
+
+def _told(line: HistoryLine, notice: Notice, language: str) -> str:
+    frame = words_in(language).frame
+    key = line.event.value
+    if line.event is HistoryEvent.MISSED:
+        key = "missed_open" if line.open else "missed_late"
+    law = law_in(notice.route, language)
+    return frame[key].format(at=_time(line.at), number=notice.number, to=notice.to, law=law)
+
+
+_UNREAD: Final = re.compile(r"re-verify|not read|general knowledge")
+
+
+def _law(route: Route, language: str) -> Iterator[str]:
+    """Yield the law, and in English what it reaches and punishes, in our own words."""
+    frame = words_in(language).frame
+    yield f"- {law_in(route, language)}"
+    if language == "en":
+        yield frame["law_scope"].format(scope=route.scope.strip())
+        if route.penalty and not _UNREAD.search(route.penalty):
+            yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)

@@ -1,0 +1,128 @@
+"""Draft what a route is filed with: a letter, a form, a page for a desk, a complaint or the steps
+of a hash bank.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.base.errors import Refused
+from entrenous.device.device import Device
+from entrenous.respond.case_file import edit_case, find_open_case
+from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.law.routes import day_of_event, find_route
+from entrenous.respond.letters.case_lines import CaseLines, DraftContext, case_lines
+from entrenous.respond.letters.elements import WordedElement, word_elements
+from entrenous.respond.letters.letter import letter_parts
+from entrenous.respond.letters.own_letters import own_letter
+from entrenous.respond.letters.sheet import bank_parts, sheet_parts
+from entrenous.respond.letters.sightings import addressee_of, told_sightings
+from entrenous.respond.letters.wordings import language_for, law_in
+from entrenous.respond.nouns import Case, Notice, Part
+
+
+class NotYoursToFile(Refused):
+    """Nothing was drafted: under {law}, only the person shown can ask for this, so a letter by
+    somebody else could be turned away. Go through it with that person, who can draft and send it
+    from a case of their own. Other routes let you act for somebody: entrenous law routes {name}
+    """
+
+
+_SHEETS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+
+
+def write_notice(
+    name: str,
+    route_id: str,
+    device: Device,
+    sightings: tuple[int, ...] = (),
+    language: str = "",
+) -> Notice:
+    """Draft a notice along the chosen route, and store it in the case beside earlier ones.
+
+    Args:
+        name: the case.
+        route_id: the route's name, or its family's.
+        device: its vault stores the case.
+        sightings: numbers of those to name; as few as necessary if empty.
+        language: an IETF tag; chosen by the route if empty.
+
+    Raises:
+        NoSuchCase, CaseClosed, and the errors of :func:`draft_notice`.
+        UnknownRoute: no such route applies to this case today.
+    """
+    case = find_open_case(name, device)
+    now = device.clock.now()
+    route = own_letter(route_id) or find_route(route_id, case, day_of_event(case), now.date())
+
+    def with_draft(fresh: Case) -> Case:
+        drafted = draft_notice(fresh, route, now, sightings, language)
+        return replace(fresh, notices=(*fresh.notices, drafted))
+
+    return edit_case(name, device, with_draft, f"drafted a notice: {route.law}").notices[-1]
+
+
+def draft_notice(
+    case: Case,
+    route: Route,
+    now: datetime,
+    sightings: tuple[int, ...] = (),
+    language: str = "",
+) -> Notice:
+    """Draft a notice for one route from a case's facts; pure.
+
+    Args:
+        case: its sightings say where the copy is; its situation decides what she may say.
+        route: the law in force on the applicable day; stored in the notice.
+        now: aware, UTC.
+        sightings: as for :func:`write_notice`.
+        language: as for :func:`write_notice`.
+
+    Raises:
+        NoSuchLanguage: there are no letters in that language.
+        NotYoursToFile: somebody else acts, and the law does not let them.
+        NothingThere, ChatNotReached, NowhereToPoint, OnlyInChats, NobodyToWriteTo, NoAccount: it
+            would point at nothing, or go to nobody.
+    """
+    _refuse_stranger(case, route)
+    spoken = language_for(route, case.situation.language, language)
+    told = told_sightings(case, route, sightings)
+    draft = DraftContext(case, route, told, spoken, now)
+    lines = case_lines(draft)
+    worded = word_elements(draft, lines)
+    parts = _parts(draft, worded, lines)
+    return Notice(
+        number=len(case.notices) + 1,
+        route=route,
+        drafted_at=now,
+        elements=tuple(one.element for one in worded),
+        letter=render_text(parts),
+        told=told,
+        to=addressee_of(case, route, told).name or route.addressee,
+        language=spoken,
+        parts=parts,
+    )
+
+
+def render_text(parts: tuple[Part, ...]) -> str:
+    """Return a document as plain text."""
+    blocks = ("\n".join((f"{part.heading}", *part.lines)) for part in parts)
+    return "\n\n".join(blocks)
+
+
+def _refuse_stranger(case: Case, route: Route) -> None:
+    """Refuse a letter by somebody whom the law does not let file; pages speak for the person."""
+    acts = case.representative is not None or case.situation.on_behalf
+    page = route.document in _SHEETS or route.document is DocumentKind.HASH_BANK
+    if acts and route.representative is Reaches.NO and not page:
+        raise NotYoursToFile(law=law_in(route, "en"), name=case.name)
+
+
+def _parts(
+    draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
+) -> tuple[Part, ...]:
+    if draft.route.document in _SHEETS:
+        return sheet_parts(draft, worded, lines)
+    if draft.route.document is DocumentKind.HASH_BANK:
+        return bank_parts(draft, worded, lines)
+    return letter_parts(draft, worded)

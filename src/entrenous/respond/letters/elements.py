@@ -1,0 +1,142 @@
+"""Word the elements that a law requires: from the case, or in brackets where the person has not
+said it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.letters.case_lines import CaseLines, DraftContext
+from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
+from entrenous.respond.nouns import Case, Element, Reach
+from entrenous.respond.situation import Situation, TakenBy
+
+_AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
+#: The gap that stands where the case says nothing.
+_GAPS: Final = {
+    "places": "gap_places",
+    "timeline": "gap_timeline",
+    "sender": "gap_sender",
+    "kept": "gap_kept",
+    "history": "gap_history",
+    "answers": "gap_answers",
+    "asked": "gap_asked",
+    "copies": "gap_history",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WordedKey:
+    """One wording as text; ``gaps`` are its missing parts, in brackets."""
+
+    key: str
+    title: str
+    text: str
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WordedElement:
+    """One element of the law, and the wordings that it consists of."""
+
+    element: Element
+    keys: tuple[WordedKey, ...]
+
+    @property
+    def title(self) -> str:
+        return "; ".join(one.title for one in self.keys)
+
+
+def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement, ...]:
+    """Word every element that the route's law requires, in its order.
+
+    What she has not said becomes a gap; ``lines`` is what the case says.
+    """
+    route = draft.route
+    keys = keys_for(route)
+    if keys is None:
+        return tuple(_unworded(need) for need in route.elements)
+    headed = route.document not in _AS_ONE_TEXT
+    return tuple(
+        _element(need, tuple(word_key(key, draft, lines) for key in some), headed=headed)
+        for need, some in zip(route.elements, keys, strict=True)
+    )
+
+
+def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:
+    """Word one key; arguments as for :func:`word_elements`."""
+    says, gap = _said(key, draft)
+    known = {name: lines.value(name) for name in placeholders(says)}
+    missing = {name: _gap(name, draft) for name, value in known.items() if not value}
+    text = "\n".join(filter(None, [says.format(**(known | missing)), gap]))
+    gaps = (*gap.splitlines(), *missing.values())
+    return WordedKey(key, words_in(draft.language).element[key].title, text, gaps)
+
+
+def _gap(name: str, draft: DraftContext) -> str:
+    """Return the gap for something that the case does not say, or does not name unasked."""
+    chats = [seen.number for seen in draft.case.sightings if seen.reach is Reach.PRIVATE]
+    if name == "places" and chats:
+        return draft.frame["gap_chat"].format(number=chats[0])
+    return draft.frame[_GAPS[name]]
+
+
+def speaks_for_somebody(case: Case, route: Route) -> bool:
+    """Whether the document says that somebody acts for the person shown.
+
+    Where only the person shown may file, the page speaks in that person's own name.
+    """
+    acts = case.representative is not None or case.situation.on_behalf
+    return acts and route.representative is not Reaches.NO
+
+
+def _unworded(need: str) -> WordedElement:
+    gap = f"[{need}]"
+    return WordedElement(Element(need, gap, (gap,)), (WordedKey("", need, gap, (gap,)),))
+
+
+def _element(need: str, keys: tuple[WordedKey, ...], *, headed: bool) -> WordedElement:
+    """Join wordings: each under its own heading on a page, as one text in a letter."""
+    rest = (f"\n{one.title}\n{one.text}" if headed else one.text for one in keys[1:])
+    text = "\n".join((keys[0].text, *rest))
+    gaps = tuple(gap for one in keys for gap in one.gaps)
+    return WordedElement(Element(need, text, gaps), keys)
+
+
+def _said(key: str, draft: DraftContext) -> tuple[str, str]:
+    """Return what a wording says for this case, with placeholders, and its gap lines."""
+    frame, wording = draft.frame, words_in(draft.language).element[key]
+    acts = speaks_for_somebody(draft.case, draft.route)
+    says = (acts and wording.says_for) or wording.says
+    gap = (acts and wording.gap_for) or wording.gap
+    unsaid = _unsaid(wording, draft.case.situation)
+    if wording.says_for and draft.case.situation.depicts_me is False and not acts:
+        unsaid = (*unsaid, frame["only_if_shown"].format(says=_first_sentence(says)))
+    if unsaid:
+        here = frame["here"] if "{places}" in says else ""
+        return here, "\n".join(filter(None, [*unsaid, gap]))
+    if wording.law_language and wording.law_language != draft.language:
+        return _beside_the_law(key, says, acts=acts, language=draft.language), gap
+    return says, gap
+
+
+def _unsaid(wording: Wording, said: Situation) -> tuple[str, ...]:
+    """Return the claims that she has not made, as gaps."""
+    claims = (
+        wording.if_maker_unsaid if said.taken_by is not TakenBy.ME else "",
+        wording.if_intimate_unsaid if said.intimate is None else "",
+    )
+    return tuple(filter(None, claims))
+
+
+def _beside_the_law(key: str, says: str, *, acts: bool, language: str) -> str:
+    """Put the law's own words first, and what they mean in the letter's language after them."""
+    law = words_in(words_in(language).element[key].law_language).element[key]
+    own = (acts and law.says_for) or law.says
+    beside = words_in(language).frame["not_my_language"].format(says=_first_sentence(says))
+    return f"{own}\n{beside}"
+
+
+def _first_sentence(says: str) -> str:
+    """Return the first line of a wording, without a colon that leads to a list."""
+    return says.partition("\n")[0].removesuffix(":").rstrip()

@@ -1,0 +1,153 @@
+"""Lay out a letter, a complaint, or a form with its fields in the form's order."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from entrenous.respond.law.deadlines import Due, time_for
+from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
+from entrenous.respond.letters.case_lines import DraftContext
+from entrenous.respond.letters.elements import WordedElement, speaks_for_somebody
+from entrenous.respond.letters.sightings import Addressee, addressee_of
+from entrenous.respond.letters.wordings import law_in, words_in
+from entrenous.respond.nouns import Part
+from entrenous.respond.platforms import Paste, PlatformRecord
+from entrenous.respond.report_steps import FormAnswer, report_steps
+
+_TITLES: Final = {
+    DocumentKind.COMPLAINT: "complaint_under",
+    DocumentKind.LETTER: "letter_under",
+    DocumentKind.FORM: "notice_under",
+}
+_ASKS: Final = {
+    RouteKind.COPYRIGHT: "ask_copyright",
+    RouteKind.PLATFORM: "ask_platform",
+    RouteKind.DATA: "ask_data",
+    RouteKind.SEARCH: "ask_search",
+}
+_NO_ASK: Final = frozenset({RouteKind.SENDER})  # its elements have the demands
+_WITHOUT_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
+
+
+def letter_parts(draft: DraftContext, worded: tuple[WordedElement, ...]) -> tuple[Part, ...]:
+    """Lay out a letter: addressee, law, each element by number, the request, the time.
+
+    A form's fields come first, if the platform's record has them.
+    """
+    route, frame = draft.route, draft.frame
+    to = addressee_of(draft.case, route, draft.told)
+    to_person = route.kind is RouteKind.SENDER
+    kind = "sender_letter" if to_person else _TITLES.get(route.document, "letter_under")
+    title = frame[kind].format(law=law_in(route, draft.language))
+    body = tuple(
+        Part(f"{number}. {_heading(one, draft.language)}", tuple(one.element.text.splitlines()))
+        for number, one in enumerate(worded, start=1)
+    )
+    closing = tuple(_closing(route, draft.language))
+    ends = (Part(frame["request"], closing),) if closing else ()
+    return (Part(title, tuple(_head(draft, to))), *_form_parts(draft, to), *body, *ends)
+
+
+def opening_lines(draft: DraftContext) -> Iterator[str]:
+    """Yield the sentence of somebody who acts for the person shown, where the law lets them."""
+    if not speaks_for_somebody(draft.case, draft.route):
+        return
+    acting = draft.case.representative
+    role = draft.frame[f"role_{acting.role}" if acting else "role_unsaid"]
+    yield draft.frame["behalf"].format(role=role)
+
+
+def _head(draft: DraftContext, to: Addressee) -> Iterator[str]:
+    yield draft.frame["to"].format(addressee=_named(to, draft.route, draft.language))
+    if to.form:
+        yield draft.frame["form_address"].format(address=to.form)
+    yield from opening_lines(draft)
+
+
+def _named(to: Addressee, route: Route, language: str) -> str:
+    """Return the addressee; what the law calls it stands beside a name in English."""
+    if route.kind is RouteKind.SENDER:
+        return to.name or words_in(language).frame["gap_sender"]
+    if not to.name:
+        return route.addressee
+    if to.name == route.addressee or language != "en":
+        return to.name
+    return f"{to.name} ({route.addressee})"
+
+
+def _heading(one: WordedElement, language: str) -> str:
+    return one.element.required if language == "en" else one.title
+
+
+def _closing(route: Route, language: str) -> Iterator[str]:
+    frame = words_in(language).frame
+    if route.kind in _NO_ASK:
+        return
+    yield frame[_ASKS.get(route.kind, "ask_other")]
+    if route.kind in _WITHOUT_PICTURE:
+        yield frame["no_picture"]
+    yield from _time_lines(route, language)
+
+
+def _time_lines(route: Route, language: str) -> Iterator[str]:
+    frame = words_in(language).frame
+    since = (route.deadline_from if language == "en" else "") or frame["since_receipt"]
+    for due, key in ((Due.REMOVE, "time_remove"), (Due.ANSWER, "time_answer")):
+        if time := _time_in(time_for(route, due), language):
+            yield frame[key].format(time=time, since=since)
+            return
+
+
+_SPAN: Final = re.compile(r"(one|\d+) (hour|day|calendar month)s?")
+
+
+def _time_in(english: str, language: str) -> str:
+    """Translate a length of time such as "48 hours"; "" if there is none.
+
+    >>> _time_in("48 hours", "de")
+    '48 Stunden'
+    """
+    found = _SPAN.fullmatch(english)
+    if found is None or language == "en":
+        return english
+    number = 1 if found[1] == "one" else int(found[1])
+    unit = {"hour": "hours", "day": "days"}.get(found[2], "month" if number == 1 else "months")
+    return words_in(language).frame[unit].format(n=number)
+
+
+def _form_parts(draft: DraftContext, to: Addressee) -> Iterator[Part]:
+    if draft.route.document is DocumentKind.FORM and to.platform and to.platform.asks_for:
+        yield _fields(draft, to.platform)
+
+
+_PLACES: Final = frozenset({Paste.LINKS, Paste.ACCOUNT, Paste.CHAT, Paste.DOMAIN, Paste.COUNTRY})
+_CHOICES: Final = frozenset({Paste.CHOOSE, Paste.CONFIRM, Paste.KIND})
+
+
+def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
+    """Return the form's fields in its order, each with what to paste; only told sightings count."""
+    frame = draft.frame
+    asked = frame["fields_from"].format(name=platform.name, day=platform.read_on)
+    told_only = replace(draft.case, sightings=draft.told)
+    answers = report_steps(platform, told_only, draft.now.date()).answers
+    pasted = (
+        _pasted(one, paste, draft.language)
+        for one, paste in zip(answers, platform.paste, strict=True)
+    )
+    items = (
+        frame["field"].format(field=one.asks, paste=paste)
+        for one, paste in zip(answers, pasted, strict=True)
+    )
+    numbered = (f"{number}. {item}" for number, item in enumerate(items, start=1))
+    return Part(frame["fields"], (asked, *(row for item in numbered for row in item.splitlines())))
+
+
+def _pasted(answer: FormAnswer, paste: Paste, language: str) -> str:
+    """Return what to paste; in another language than English, sentences are in the text below."""
+    frame = words_in(language).frame
+    if answer.gap:
+        return frame["field_gap"].format(field=answer.asks)
+    if language == "en" or paste in _PLACES:
+        return f"\n{answer.paste}" if "\n" in answer.paste or paste in _PLACES else answer.paste
+    return frame["field_choose" if paste in _CHOICES else "field_text"]

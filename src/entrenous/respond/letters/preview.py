@@ -1,0 +1,125 @@
+"""What the person reads before sending: what is missing, what the draft tells, and its ground."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+from entrenous.respond.law.legal_route import DocumentKind, Reaches
+from entrenous.respond.letters.sightings import addressee_of, left_out
+from entrenous.respond.letters.wordings import words_in
+from entrenous.respond.nouns import Case, Notice, NoticeState, Reach
+
+NOT_SENT: Final = "You have not sent it yet."
+_SAFER: Final = (
+    "It holds no picture and names nobody who passed it on; it is stronger and safer that way."
+)
+_READ: Final = "It holds no picture, but {what}: read whether that says more than you want."
+_LEFT_OUT: Final = (
+    "Left out, so that nobody learns more than they need: {places}. To choose yourself, add"
+    " --sighting NUMBER, once for each."
+)
+_PREVIEW: Final = """\
+{sent}
+{gaps}
+{holds}
+{notes}----
+{letter}
+----
+{leave_out}{cautions}Ground: {ground}.
+What comes after: {escalation}.
+"""
+_KINDS: Final = {
+    DocumentKind.FORM: "This is for the addressee's own form: paste it there, field by field.",
+    DocumentKind.POLICE_SHEET: "This is a page to bring to the police. You decide whether you go.",
+    DocumentKind.COURT_SHEET: "This is a page for the court's form or clerk. It files nothing.",
+    DocumentKind.HASH_BANK: "These are steps on the bank's own page. Nothing is sent from here.",
+    DocumentKind.COMPLAINT: "This complaint tells what you asked before, and what came of it.",
+}
+_ONLY_SHE: Final = (
+    "Under this law only the person shown can file it, so it speaks in that person's own name. Let"
+    " them read it, change it and bring it."
+)
+_PERHAPS: Final = (
+    "It is unclear whether this law lets somebody else file it. Ask a help line before you send it."
+)
+_IN: Final = (
+    "It is written in {name}, which is what is read there. To read it in your own language, add"
+    " --language en."
+)
+
+
+def preview(notice: Notice, case: Case, today: date) -> str:
+    """Format a draft with what to know before sending it."""
+    route = notice.route
+    notes = "".join(f"{line}\n" for line in _notes(notice, case))
+    return _PREVIEW.format(
+        sent=_sent(notice),
+        gaps=_gaps(notice),
+        holds=_holds(notice),
+        notes=notes,
+        letter=notice.letter,
+        leave_out=_lines("Not needed", route.leave_out),
+        cautions=_lines("Know first", (*route.cautions(today), *filter(None, [route.caution]))),
+        ground=route.cited(),
+        escalation=route.escalation.rstrip("."),
+    )
+
+
+def _notes(notice: Notice, case: Case) -> Iterator[str]:
+    yield from filter(None, [_KINDS.get(notice.route.document), _left_out(notice, case)])
+    if notice.language != "en":
+        yield _IN.format(name=words_in(notice.language).name)
+    if case.representative is not None or case.situation.on_behalf:
+        about = {Reaches.NO: _ONLY_SHE, Reaches.UNCLEAR: _PERHAPS}
+        yield from filter(None, [about.get(notice.route.representative)])
+    yield from _about_platform(notice, case)
+
+
+def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
+    """Yield what the platform's record says about its form."""
+    record = addressee_of(case, notice.route, notice.told).platform
+    if record is None:
+        return
+    if record.account_needed is True:
+        yield f"{record.name} asks for an account there before it takes a report."
+    if record.account_needed is False:
+        yield f"{record.name} takes a report without an account."
+    if record.in_app:
+        yield f"In the app: {record.in_app}."
+    if record.time:
+        yield f"How long {record.name} takes: {record.time}."
+
+
+def _sent(notice: Notice) -> str:
+    if notice.sent_at is None:
+        ended = notice.state is NoticeState.WITHDRAWN
+        return "You withdrew this draft; it was not sent." if ended else NOT_SENT
+    return f"You sent it on {notice.sent_at:%Y-%m-%d %H:%M} UTC."
+
+
+def _gaps(notice: Notice) -> str:
+    if not notice.missing:
+        return "Nothing is missing. Read it once more: it speaks in your name."
+    return "Still missing, for you to fill in: " + " ".join(notice.missing)
+
+
+def _holds(notice: Notice) -> str:
+    what = []
+    if any(sighting.reach is Reach.PRIVATE for sighting in notice.told):
+        what.append("your own words for a chat")
+    if any(sighting.handle for sighting in notice.told):
+        what.append("the name of an account")
+    return _READ.format(what=" and ".join(what)) if what else _SAFER
+
+
+def _left_out(notice: Notice, case: Case) -> str:
+    places = "; ".join(
+        f"sighting {sighting.number} "
+        + ("(a chat)" if sighting.reach is Reach.PRIVATE else sighting.where)
+        for sighting in left_out(notice.told, case, notice.route)
+    )
+    return _LEFT_OUT.format(places=places) if places else ""
+
+
+def _lines(title: str, texts: tuple[str, ...]) -> str:
+    return f"{title}: {'; '.join(text.rstrip('.') for text in texts)}.\n" if texts else ""

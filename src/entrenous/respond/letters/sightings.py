@@ -1,0 +1,212 @@
+"""Which sightings a letter names, and to whom it goes; a letter that points nowhere is refused."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from entrenous.base.errors import Refused
+from entrenous.respond.law.legal_route import Reaches, Route, RouteKind
+from entrenous.respond.letters.case_lines import notices_about
+from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
+from entrenous.respond.nouns import Case, NothingThere, NoticeState, Reach, Sighting
+from entrenous.respond.platforms import PlatformRecord, platform_named
+from entrenous.respond.report_steps import platform_of
+
+
+class ChatNotReached(Refused):
+    """Sighting {number} of case {name} is in a chat, and this route reaches no chat, so nothing was
+    drafted. Leave that number out, or see which routes may reach it: entrenous law routes {name}
+    """
+
+
+class NowhereToPoint(Refused):
+    """Nothing was drafted: case {name} has no place yet where it can be seen, and whoever gets this
+    letter would have nothing to look at. Add the web address of the page: entrenous case add {name}
+    --url -
+    If it is in a chat only, whoever has the message can report it in the app; for the steps, type:
+    entrenous law routes {name}
+    """
+
+
+class OnlyInChats(Refused):
+    """Nothing was drafted: case {name} has it in a chat only, and nobody outside of a chat can look
+    it up. First, let somebody who has the message report it in the app. If you know the chat's
+    invite link or the number of the message, draft this letter with that sighting: --sighting
+    {number}
+    The other steps for a chat: entrenous law routes {name}
+    """
+
+
+class NobodyToWriteTo(Refused):
+    """Nothing was drafted: this letter goes to a person, and case {name} does not say who that is.
+    Add the account that it came from: entrenous case add {name} --chat - --handle -
+    If you do not know who it was, the police can find out: entrenous law routes {name}
+    """
+
+
+class NoAccount(Refused):
+    """Nothing was drafted: this letter tells a platform about an account that threatens, and case
+    {name} does not say which. Add both: entrenous case add {name} --chat - --handle -
+    Then name the platform: entrenous case about {name} --platform NAME
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who gets a document: a name, the address of a form if one is known, and the record of the
+    platform.
+    """
+
+    name: str
+    form: str = ""
+    platform: PlatformRecord | None = None
+
+
+_ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
+_NEED_A_PLACE: Final = _ONE_HOST | {RouteKind.SEARCH, RouteKind.HELPER}
+ACCOUNT_THREAT: Final = "account-threat"
+
+
+def told_sightings(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
+    """Return the sightings that a document names; empty if it names no places.
+
+    Args:
+        case: its sightings, and those that its notices have named.
+        route: a platform is told about one host, a search engine about every page.
+        picked: numbers of sightings; chats are named only if picked.
+
+    Raises:
+        NothingThere: there is no sighting of that number.
+        ChatNotReached: a chat was picked, and the route covers none.
+        NowhereToPoint, OnlyInChats: the addressee needs a place, and there is none to name.
+        NobodyToWriteTo: the letter goes to a person, and nothing says who that is.
+        NoAccount: the letter is about an account, and nothing says which.
+    """
+    told = sightings_for_notice(case, route, picked) if lists_places(route) else ()
+    if route.family == ACCOUNT_THREAT:
+        _refuse_without_account(case, told)
+    elif route.kind in _NEED_A_PLACE and lists_places(route) and not told:
+        _refuse_without_place(case)
+    elif route.kind is RouteKind.SENDER and not _knows_sender(case):
+        raise NobodyToWriteTo(name=case.name)
+    return told
+
+
+def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
+    """Return the sightings that the person picked, or else those that this addressee needs.
+
+    Arguments as for :func:`told_sightings`; raises NothingThere, ChatNotReached.
+    """
+    if picked:
+        return tuple(_picked(number, case, route) for number in dict.fromkeys(picked))
+    if route.family == ACCOUNT_THREAT:
+        return ()
+    public = tuple(sighting for sighting in case.sightings if sighting.reach is Reach.PUBLIC)
+    if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
+        return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
+    if route.kind not in _ONE_HOST:
+        return public
+    host = _next_host(case, route, public)
+    return tuple(sighting for sighting in public if _host(sighting) == host)
+
+
+def lists_places(route: Route) -> bool:
+    """Whether documents along this route say where the picture is."""
+    if route.kind in (RouteKind.POLICE, RouteKind.COURT, RouteKind.ESCALATION):
+        return True  # a page for a desk has a time line, a complaint its history
+    return any(
+        not placeholders(words.says).isdisjoint({"places", "timeline", "sender"})
+        for words in _wordings(route)
+    )
+
+
+def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...]) -> Addressee:
+    """Return who gets a document: the platform by its record, a site by its host, an authority."""
+    if route.kind is RouteKind.SENDER:
+        return Addressee(", ".join(dict.fromkeys(filter(None, (seen.handle for seen in told)))))
+    if route.kind is RouteKind.ESCALATION and route.family == "eu-dsa-20":
+        return Addressee(next((notice.to for notice in notices_about(case, route)), ""))
+    if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
+        return Addressee(route.addressee)
+    record = _record(case, route, told)
+    if record is not None:
+        return Addressee(record.name, _form(record, route), record)
+    return Addressee(next((_host(seen) for seen in told if seen.reach is Reach.PUBLIC), ""))
+
+
+def left_out(told: tuple[Sighting, ...], case: Case, route: Route) -> tuple[Sighting, ...]:
+    """Return the case's sightings that this document could have named, and does not."""
+    if not lists_places(route):
+        return ()
+    return tuple(sighting for sighting in case.sightings if sighting not in told)
+
+
+def _wordings(route: Route) -> Iterable[Wording]:
+    element = words_in("en").element
+    return (element[key] for keys in keys_for(route) or () for key in keys)
+
+
+def _record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRecord | None:
+    if route.platform:
+        return platform_named(route.platform)
+    seen = told or (case.sightings if route.family == ACCOUNT_THREAT else ())
+    known = (platform_of(one, case.situation) for one in seen)
+    return next(filter(None, known), None)
+
+
+def _form(record: PlatformRecord, route: Route) -> str:
+    if route.family == "us-tida-removal" and record.tida_process_url:
+        return record.tida_process_url
+    if route.family == "eu-dsa-16" and record.dsa_contact:
+        return record.report_url or record.dsa_contact
+    return record.report_url
+
+
+def _refuse_without_place(case: Case) -> None:
+    chats = [seen.number for seen in case.sightings if seen.reach is Reach.PRIVATE]
+    if chats:
+        raise OnlyInChats(name=case.name, number=chats[0])
+    raise NowhereToPoint(name=case.name)
+
+
+def _refuse_without_account(case: Case, told: tuple[Sighting, ...]) -> None:
+    handles = [seen.handle for seen in told or case.sightings if seen.handle]
+    known = any(platform_of(seen, case.situation) for seen in case.sightings)
+    if not handles or not known:
+        raise NoAccount(name=case.name)
+
+
+def _knows_sender(case: Case) -> bool:
+    known = case.situation.recipient_known
+    return known is True or any(seen.handle for seen in case.sightings)
+
+
+def _picked(number: int, case: Case, route: Route) -> Sighting:
+    for sighting in case.sightings:
+        if sighting.number == number:
+            if sighting.reach is Reach.PRIVATE and route.covers_private_sharing is Reaches.NO:
+                raise ChatNotReached(name=case.name, number=number)
+            return sighting
+    raise NothingThere(name=case.name, what="sighting", number=number)
+
+
+def _next_host(case: Case, route: Route, public: tuple[Sighting, ...]) -> str:
+    """Return the first host that no notice along this route has named, else the first one."""
+    hosts = dict.fromkeys(map(_host, public))
+    asked = {
+        _host(sighting)
+        for notice in case.notices
+        if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
+        for sighting in notice.told
+    }
+    return next((host for host in hosts if host not in asked), next(iter(hosts), ""))
+
+
+def _host(sighting: Sighting) -> str:
+    """Return the host of a web address; for any other place, its words."""
+    try:
+        host = urlsplit(sighting.where).hostname
+    except ValueError:  # unbalanced brackets
+        host = None
+    return (host or sighting.where).removeprefix("www.")

@@ -1,0 +1,110 @@
+"""The notices of a case as they were drafted: list them, find one, compare two, keep its number."""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.device.device import Device
+from entrenous.respond.case_file import edit_case
+from entrenous.respond.letters.wordings import words_in
+from entrenous.respond.nouns import Case, NothingThere, Notice
+
+SAME: Final = "Notices {first} and {second} have the same text."
+NO_NOTICES: Final = (
+    "There are no notices yet. See which routes there are: entrenous law routes {name}"
+)
+_SHOW: Final = "To read one again: entrenous case notice {name} --show NUMBER"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A notice, and which draft it is along the same route to the same addressee, from 1."""
+
+    notice: Notice
+    version: int
+
+
+def versions(case: Case) -> tuple[Version, ...]:
+    """Return all notices of a case, in the order in which they were drafted."""
+    drafts = dict[tuple[str, str], int]()
+    found = []
+    for notice in case.notices:
+        key = (notice.route.family, notice.to)
+        drafts[key] = drafts.get(key, 0) + 1
+        found.append(Version(notice, drafts[key]))
+    return tuple(found)
+
+
+def list_lines(case: Case) -> Iterator[str]:
+    """Yield one line for each notice: number, route, addressee, state and days."""
+    for one in versions(case):
+        notice = one.notice
+        again = f", version {one.version}" if one.version > 1 else ""
+        yield (
+            f"{notice.number}  {notice.route.id} to {notice.to}: {notice.state}{again}"
+            f" ({notice.route.document}, {words_in(notice.language).name})"
+        )
+        yield f"   {'; '.join(_days(notice))}"
+    yield (_SHOW if case.notices else NO_NOTICES).format(name=case.name)
+
+
+def find_notice(case: Case, number: int) -> Notice:
+    """Return a notice by its number; raises NothingThere."""
+    for notice in case.notices:
+        if notice.number == number:
+            return notice
+    raise NothingThere(name=case.name, what="notice", number=number)
+
+
+def compare(case: Case, first: int, second: int) -> str:
+    """Return what changed from one notice to another, as lines with - and + before them.
+
+    Raises NothingThere.
+    """
+    old, new = find_notice(case, first), find_notice(case, second)
+    before, after = old.letter.splitlines(), new.letter.splitlines()
+    changes = list(difflib.unified_diff(before, after, _name(old), _name(new), n=1, lineterm=""))
+    if not changes:
+        return SAME.format(first=first, second=second)
+    return "\n".join(line for line in changes if not line.startswith("@@"))
+
+
+def keep_reference(name: str, number: int, reference: str, device: Device) -> Case:
+    """Store the number that an addressee gave for a notice, e.g. a hash bank's case number.
+
+    Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere.
+    """
+
+    def noted(case: Case) -> Case:
+        kept = replace(find_notice(case, number), reference=reference)
+        return replace(
+            case, notices=tuple(kept if one.number == number else one for one in case.notices)
+        )
+
+    return edit_case(name, device, noted, f"notice {number}: kept the number that they gave")
+
+
+def _days(notice: Notice) -> Iterator[str]:
+    yield f"drafted {_day(notice.drafted_at)}"
+    for word, at in (
+        ("sent", notice.sent_at),
+        ("received", notice.received_at),
+        ("asked for more", notice.asked_at),
+        ("partly removed", notice.partly_at),
+        ("refused", notice.refused_at),
+        ("removed", notice.removed_at),
+    ):
+        if at is not None:
+            yield f"{word} {_day(at)}"
+    if notice.reference:
+        yield "their number is kept"
+
+
+def _name(notice: Notice) -> str:
+    return f"notice {notice.number}, drafted {_day(notice.drafted_at)}"
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%d %B %Y}"

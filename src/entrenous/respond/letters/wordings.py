@@ -1,0 +1,161 @@
+"""The words of letters in every language, and what each route is filed with: strictly parsed tables
+in respond/facts/wordings/.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from string import Formatter
+from typing import Final, Literal
+
+import msgspec
+
+from entrenous.base.errors import NotFound
+from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
+from entrenous.respond.law.legal_route import DocumentKind, Route
+
+LANGUAGES: Final = ("en", "de", "fr", "es", "pt")
+_FOLDER: Final = "wordings"
+
+
+class NoSuchLanguage(NotFound):
+    """There are no letters in {language} yet. There are letters in: en (English), de (Deutsch), fr
+    (français), es (español), pt (português). Choose one of them with --language.
+    """
+
+
+class Wording(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One element in one language; facts/wordings/en.toml says what each column means."""
+
+    title: str
+    says: str = ""
+    says_for: str = ""
+    gap: str = ""
+    gap_for: str = ""
+    if_maker_unsaid: str = ""
+    if_intimate_unsaid: str = ""
+    law_language: str = ""
+
+
+class Language(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """All words of one language: the frame around the elements, and the elements by key."""
+
+    schema: Literal[1]
+    language: str
+    name: str
+    frame: dict[str, str]
+    element: dict[str, Wording]
+
+
+class _PlanRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    says: tuple[str, ...]
+    cited: dict[str, str] = {}
+
+
+class _Sections(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    sections: tuple[str, ...]
+
+
+class Plans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The table elements.toml."""
+
+    schema: Literal[1]
+    document: dict[DocumentKind, _Sections]
+    route: dict[str, _PlanRow]
+
+
+@cache
+def words_in(language: str) -> Language:
+    """Return the words of a language by its IETF tag, e.g. "de" or "pt-BR"; raises
+    NoSuchLanguage.
+    """
+    tag = language.strip().lower().replace("_", "-").partition("-")[0]
+    if tag not in LANGUAGES:
+        raise NoSuchLanguage(language=language.strip()[:20] or "no language")
+    return read_words(shipped_table(f"{_FOLDER}/{tag}.toml"), f"{tag}.toml")
+
+
+def read_words(data: bytes, name: str) -> Language:
+    """Parse the words of one language; raises BadTable."""
+    return read_table(Language, data, name)
+
+
+@cache
+def shipped_plans() -> Plans:
+    """Return what every route is filed with."""
+    return read_plans(shipped_table(f"{_FOLDER}/elements.toml"))
+
+
+def read_plans(data: bytes) -> Plans:
+    """Parse elements.toml.
+
+    Raises BadTable for invalid TOML, or a key that has no English wording.
+    """
+    plans = read_table(Plans, data, "elements.toml")
+    known = words_in("en").element
+    for id_, row in plans.route.items():
+        for key in (key for keys in row.says for key in keys.split("+")):
+            if key not in known:
+                raise BadTable(table="elements.toml", entry=f"{id_}: {key}")
+    return plans
+
+
+def keys_for(route: Route) -> tuple[tuple[str, ...], ...] | None:
+    """Return the keys of the wordings of each element; None if the route has no wordings yet."""
+    row = shipped_plans().route.get(route.family)
+    if row is None or len(row.says) != len(route.elements):
+        return None
+    return tuple(tuple(keys.split("+")) for keys in row.says)
+
+
+def sections_of(document: DocumentKind) -> tuple[str, ...]:
+    """Return the sections that every page of this kind has, in order."""
+    row = shipped_plans().document.get(document)
+    return row.sections if row else ()
+
+
+#: The language that an addressee under this jurisdiction reads, where it is one of ours.
+_READ_IN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("DE", "AT", "CH"), "de"),
+    **dict.fromkeys(("FR", "BE", "CA-QC"), "fr"),
+    **dict.fromkeys(("ES", "MX", "AR", "CL", "CO", "UY", "PE"), "es"),
+    **dict.fromkeys(("PT", "BR"), "pt"),
+    **dict.fromkeys(("US", "US-CA", "US-states", "GB", "GB-EAW", "GB-SCT", "IE"), "en"),
+    **dict.fromkeys(("AU", "NZ", "CA", "CA-BC", "IN", "ZA", "NG", "KE", "GH", "SG", "PH"), "en"),
+}
+
+
+def language_for(route: Route, spoken: str, wished: str = "") -> str:
+    """Return the language of a letter: the wished one, or that of the law's country, or the
+    person's own.
+
+    Args:
+        route: its jurisdiction.
+        spoken: an IETF tag; English is used if there are no letters in it.
+        wished: an IETF tag, or "".
+
+    Raises:
+        NoSuchLanguage: for ``wished``.
+    """
+    if wished:
+        return words_in(wished).language
+    if route.jurisdiction in _READ_IN:
+        return _READ_IN[route.jurisdiction]
+    try:
+        return words_in(spoken).language
+    except NoSuchLanguage:
+        return "en"
+
+
+def law_in(route: Route, language: str) -> str:
+    """Return how the law is cited in a language."""
+    row = shipped_plans().route.get(route.family)
+    return (row.cited.get(language) if row else None) or f"{route.law}, {route.provision}"
+
+
+def placeholders(text: str) -> frozenset[str]:
+    """Return the names in braces.
+
+    >>> sorted(placeholders("{places} and {at}"))
+    ['at', 'places']
+    """
+    return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)
