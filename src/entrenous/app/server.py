@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
-from entrenous.app.pages import copies, door, found, home
+from entrenous.app.mail import MailWatch
+from entrenous.app.pages import copies, door, found, home, people
 from entrenous.app.preferences import read_preferences
 from entrenous.app.vault_session import IDLE_S, VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, show
@@ -43,7 +44,7 @@ def person_pages(
     """
     events = Events()
     state = _state(settings, login, events, idle_s)
-    routes = [route for page in (door, home, copies, found) for route in page.routes()]
+    routes = [route for page in (door, home, copies, found, people) for route in page.routes()]
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
         + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
@@ -54,17 +55,18 @@ def person_pages(
 
 
 def _state(settings: Settings, login: Login, events: Events, idle_s: float) -> AppState:
-    jobs: list[Jobs] = []
+    vault = VaultSession(settings, idle_s)
+    jobs, mail = Jobs(vault, events), MailWatch(settings, vault, events)
 
     def locked() -> None:
+        mail.stop()
         login.forget_handles()
-        for one in jobs:
-            one.forget()
+        jobs.forget()
         events.publish()
 
-    vault = VaultSession(settings, locked, idle_s)
-    jobs.append(Jobs(vault, events))
-    return AppState(settings, vault, login, events, jobs[0], read_preferences(settings.home))
+    vault.on_open, vault.on_lock = mail.start, locked
+    preferences = read_preferences(settings.home)
+    return AppState(settings, vault, login, events, jobs, mail, preferences)
 
 
 class _OnlyThisBrowser:

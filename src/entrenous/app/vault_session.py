@@ -38,15 +38,14 @@ class StoppedByLock(EntrenousError):
 class VaultSession:
     """The device of this process while it is unlocked.
 
-    Any thread may call its methods. ``on_lock`` is called each time the vault has been closed.
-    After ``idle_s`` seconds without :meth:`touch` or work it locks by itself.
+    Any thread may call its methods. ``on_open`` and ``on_lock`` are called each time the vault has
+    been opened and closed. After ``idle_s`` seconds without :meth:`touch` it locks by itself.
     """
 
-    def __init__(
-        self, settings: Settings, on_lock: Callable[[], None], idle_s: float = IDLE_S
-    ) -> None:
+    def __init__(self, settings: Settings, idle_s: float = IDLE_S) -> None:
+        self.on_open: Callable[[], None] = lambda: None
+        self.on_lock: Callable[[], None] = lambda: None
         self._settings = settings
-        self._on_lock = on_lock
         self._idle_s = idle_s
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
@@ -125,6 +124,7 @@ class VaultSession:
                     self._work = work
                 self.touch()
                 opened.set_result(None)
+                self.on_open()
                 self._serve(work, device)
         except Exception as why:  # noqa: BLE001 - handed to whoever waits
             if not opened.done():
@@ -154,7 +154,7 @@ class VaultSession:
                 _, future = work.get_nowait()
                 future.set_exception(VaultLocked())
         if was_open:
-            self._on_lock()
+            self.on_lock()
 
 
 def _answer(do: Callable[[Device], Any], future: Future[Any], device: Device) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from starlette.datastructures import FormData
@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from entrenous.app.jobs import Events, Jobs, Report
 from entrenous.app.language import Language, language_for
 from entrenous.app.login import COOKIE, Login
+from entrenous.app.mail import MailWatch
 from entrenous.app.preferences import Preferences, read_preferences
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.wording import without_commands
@@ -40,8 +41,10 @@ class AppState:
     login: Login
     events: Events
     jobs: Jobs
+    mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
+    notices: list[str] = field(default_factory=list)  # what the person has yet to read
 
     @property
     def has_device(self) -> bool:

@@ -4,15 +4,18 @@ import re
 from typing import Final
 
 _SENTENCE: Final = re.compile(r"(?<=[.?])\s+(?=[A-Z\"“])")
+_COMMAND_AT_END: Final = re.compile(r"(?::| with:?| by:?)\s+entrenous [a-z][^.?]*(?=[.?]|$)")
 _COMMAND: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 
 
 def without_commands(text: str) -> str:
-    """Return a message without the sentences that tell what to type.
+    """Return a message without what it tells to type: a command at the end of a sentence goes, and
+    any other sentence with a command goes whole.
 
     >>> without_commands("It is closed. Open it again: entrenous case open X")
-    'It is closed.'
+    'It is closed. Open it again.'
     """
     sentences = _SENTENCE.split(" ".join(text.split()))
-    kept = [one for one in sentences if not _COMMAND.search(one)]
-    return " ".join(kept or sentences)
+    cut = [_COMMAND_AT_END.sub("", one) for one in sentences]
+    kept = [one for one in cut if not _COMMAND.search(one)]
+    return " ".join(one if one[-1:] in {".", "?"} else f"{one}." for one in kept) or text

@@ -6,13 +6,13 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.errors import UPDATE, shell_quoted
-from entrenous.base.identity import Contact, Trust
+from entrenous.base.identity import Contact
 from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.commands.catch_up import catch_up
-from entrenous.send.commands.verify import qr_picture, qr_text, verify
+from entrenous.send.commands.verify import verify
 from entrenous.send.flush import flush
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.letter.sessions import repair_sessions
@@ -26,7 +26,9 @@ from entrenous.send.people.circle_members import (
 from entrenous.send.people.circles import Circle, circles
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import forget_contact, no_common_protocol
+from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import TheyAreTooOld, WeAreTooOld
+from entrenous.send.people.qr_codes import qr_picture, qr_text
 from entrenous.send.tokens.use import may_write_now
 from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output import rfc3339_utc as when_exactly
@@ -36,11 +38,6 @@ from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 _PROTOCOL_NOTES: Final = {
     "newer": f", cannot read what this Entrenous writes: update it: {UPDATE}",
     "older": f", has an Entrenous that is too old: they update it: {UPDATE}",
-}
-_TRUST: Final = {
-    Trust.UNKNOWN: "unknown: compare keys before you send anything private",
-    Trust.BY_LINK: "by link, keys not compared yet",
-    Trust.COMPARED: "keys compared",
 }
 
 
@@ -287,7 +284,7 @@ def _speaks(contact: Contact, device: Device) -> str:
 
 
 def _keys(contact: Contact) -> str:
-    said = _TRUST[contact.trust]
+    said = TRUST_WORDS[contact.trust]
     if contact.changed_at is not None:
         said += f", devices changed on {contact.changed_at:%d %B %Y}"
     return f"blocked, {said}" if contact.blocked else said

@@ -16,7 +16,6 @@ from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_device, own_name, own_other_devices
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.commands.catch_up import catch_up
-from entrenous.send.commands.verify import qr_text
 from entrenous.send.devices.link_new_device import (
     NewDeviceLink,
     confirm_on_new_device,
@@ -39,6 +38,7 @@ from entrenous.send.devices.link_old_device import (
 from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.people.qr_codes import qr_text
 from entrenous.send.set_up import set_up
 from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc, unwrapped
 from entrenous.terminal.session import session_of

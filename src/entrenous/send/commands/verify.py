@@ -1,17 +1,14 @@
-"""``entrenous person verify``; QR codes as a file, on the terminal, or read from a picture."""
+"""``entrenous person verify``."""
 
-import io
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import segno
 import typer
 
 from entrenous.base.errors import shell_quoted
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.flush import flush
 from entrenous.send.people.compare_keys import (
@@ -24,7 +21,8 @@ from entrenous.send.people.compare_keys import (
     safety_number,
 )
 from entrenous.send.people.keep_contacts import mark_compared
-from entrenous.send.people.people_nouns import Comparison, ComparisonStage, NoCode
+from entrenous.send.people.people_nouns import Comparison, ComparisonStage
+from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
 
@@ -135,52 +133,3 @@ def _show(name: str, comparing: Comparison, device: Device) -> None:
 def _put(shown: ShortString) -> None:
     print_line("  ".join(f"{sign.emoji} {sign.name}" for sign in shown.signs))
     print_line("or in numbers: " + " ".join(map(str, shown.numbers)))
-
-
-_PIXELS: Final = 8  # per square of the code
-_SIDES_PX: Final = (1600, 1000, 640, 400)  # longest sides at which a code is searched
-
-
-def qr_picture(link: str) -> bytes:
-    """Return a QR code as a PNG that phones read from a screen (ISO/IEC 18004, correction M)."""
-    file = io.BytesIO()
-    segno.make(link, error="m", micro=False).save(file, kind="png", scale=_PIXELS)
-    return file.getvalue()
-
-
-def read_qr(untrusted_data: bytes) -> str:
-    """Read the QR code in a picture. The file is decoded in the sandbox, and searched here at
-    several sizes, since a code may be missed at one and found at another.
-
-    Raises:
-        NoCode, and the decoding errors, such as NotAPicture.
-    """
-    import cv2  # noqa: PLC0415 - only a code in a picture needs it
-    import numpy as np  # noqa: PLC0415 - as above
-
-    pixels = np.asarray(decode_untrusted(untrusted_data))
-    for side_px in _SIDES_PX:
-        factor = min(1.0, side_px / max(pixels.shape[:2]))
-        smaller = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        for reader in (cv2.QRCodeDetector(), cv2.QRCodeDetectorAruco()):
-            text, _, _ = reader.detectAndDecode(np.ascontiguousarray(smaller))
-            if text:
-                return str(text)
-    raise NoCode
-
-
-def qr_text(link: str) -> str:
-    """Draw a QR code in half blocks for a dark terminal, two rows of squares a line, with a light
-    frame.
-
-    Correction L: an invite then fits 80 columns, and a screen has no scratches.
-    """
-    squares = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=4)]
-    if len(squares) % 2:
-        squares.append([1] * len(squares[0]))
-    pairs = zip(squares[::2], squares[1::2], strict=True)
-    lines = ([_BLOCKS[square] for square in zip(*pair, strict=True)] for pair in pairs)
-    return "\n".join(map("".join, lines))
-
-
-_BLOCKS: Final = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}

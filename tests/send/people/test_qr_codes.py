@@ -13,9 +13,9 @@ import zxingcpp
 
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
-from entrenous.send.commands.verify import qr_picture, qr_text, read_qr
 from entrenous.send.formats.identity_formats import write_invite
 from entrenous.send.people.people_nouns import Invite, NoCode
+from entrenous.send.people.qr_codes import qr_picture, qr_text, read_qr
 from tests.village.world import photo
 
 SEEDS = range(12)

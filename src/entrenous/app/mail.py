@@ -1,0 +1,73 @@
+"""Fetch new messages while the vault is open: once at first, then whenever the relay says that
+something came.
+"""
+
+import contextlib
+import threading
+from typing import Final
+
+from entrenous.app.jobs import Events
+from entrenous.app.vault_session import StoppedByLock, VaultLocked, VaultSession
+from entrenous.base.environment import Settings
+from entrenous.base.errors import EntrenousError, Unreachable
+from entrenous.base.limits import WAKE_ASK_S
+from entrenous.device.device import Courier, Device, courier_of
+from entrenous.device.identities import MailboxAddress, own_device
+from entrenous.device.lock_errors import OfflineDevice
+from entrenous.send.fetch import fetch_messages
+
+_AGAIN_S: Final = 20.0  # after a relay that did not answer
+_OWN_ROUNDS: Final = 6  # without news, look this seldom: what waits in the outbox leaves then
+
+
+class MailWatch:
+    """Keeps the inbox up to date. ``problem`` says why the last fetch failed, if it did."""
+
+    def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
+        self._settings, self._vault, self._events = settings, vault, events
+        self._closed = threading.Event()
+        self.problem: EntrenousError | None = None
+
+    def start(self) -> None:
+        """Begin to watch; call it when the vault was opened."""
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, args=(self._closed,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop to watch; a request under way ends by itself."""
+        self._closed.set()
+
+    def _watch(self, closed: threading.Event) -> None:
+        with contextlib.suppress(VaultLocked, StoppedByLock, OfflineDevice):
+            home = self._vault.run(_own_mailbox).result()
+            with courier_of(self._settings) as courier:
+                while not closed.is_set():
+                    self._vault.run(self._fetch).result()
+                    self._wait_for_news(home, courier, closed)
+
+    def _fetch(self, device: Device) -> None:
+        try:
+            fetch_messages(device)
+            self.problem = None
+        except OfflineDevice:
+            raise
+        except EntrenousError as why:
+            self.problem = why
+        self._events.publish()
+
+    def _wait_for_news(
+        self, home: MailboxAddress, courier: Courier, closed: threading.Event
+    ) -> None:
+        for _ in range(_OWN_ROUNDS):
+            if closed.is_set():
+                return
+            try:
+                if courier.wake(home.relay_url, home.mailbox, home.owner, WAKE_ASK_S):
+                    return
+            except Unreachable:
+                closed.wait(_AGAIN_S)
+                return
+
+
+def _own_mailbox(device: Device) -> MailboxAddress:
+    return own_device(device).home

@@ -1,0 +1,273 @@
+"""People: invite, add, compare keys by number, by emoji or face to face, block, and circles."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import shown_file
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.web import (
+    error_words,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.base.errors import EntrenousError
+from entrenous.base.identity import Contact
+from entrenous.base.limits import INVITE_DAYS
+from entrenous.crypto.short_auth_string import ShortString
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.send.flush import flush
+from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
+from entrenous.send.people.circle_members import add_to_circle, people_in, remove_from_circle
+from entrenous.send.people.circles import circles
+from entrenous.send.people.compare_keys import (
+    auth_string_of,
+    code_for,
+    compare_keys,
+    comparison_with,
+    confirm_match,
+    read_code,
+    report_mismatch,
+    safety_number,
+)
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_compared
+from entrenous.send.people.notices import TRUST_WORDS
+from entrenous.send.people.people_nouns import ComparisonStage, UnknownPerson
+from entrenous.send.people.qr_codes import qr_picture, read_qr
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """An invite link, in memory, and whom it is for."""
+
+    link: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How far a comparison by emoji is; ``string`` is there once both can compare."""
+
+    stage: ComparisonStage | None
+    string: ShortString | None = None
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/50", everybody, name="people", methods=["GET"]),
+        Route("/51", invite, name="invite", methods=["POST"]),
+        Route("/51/{handle}", invited, name="invited", methods=["GET"]),
+        Route("/51/{handle}/qr", invite_code, name="invite_code"),
+        Route("/52", add, name="add_person", methods=["POST"]),
+        Route("/53/{person}", person, name="person", methods=["GET"]),
+        Route("/53/{person}", change, methods=["POST"]),
+        Route("/54/{person}", by_emoji, name="compare", methods=["GET"]),
+        Route("/54/{person}", compare_step, methods=["POST"]),
+        Route("/55/{person}", face_to_face, name="face_to_face", methods=["GET"]),
+        Route("/55/{person}", scan, methods=["POST"]),
+        Route("/55/{person}/qr", own_code, name="own_code"),
+        Route("/56", circle, name="circle", methods=["POST"]),
+    ]
+
+
+async def everybody(request: Request, words: str = "", status: int = 200) -> Response:
+    def read(device: Device) -> tuple[tuple[Contact, ...], dict[str, list[str]]]:
+        every = circles(device.vault)
+        return contacts(device), {
+            one.name: [contact.name for contact in people_in(one, device)] for one in every
+        }
+
+    known, groups = await in_vault(request, read)
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(
+        request,
+        "people.html",
+        status=status,
+        words=words,
+        form=form,
+        people=[(_handle(request, one), one, TRUST_WORDS[one.trust]) for one in known],
+        circles=groups,
+    )
+
+
+async def invite(request: Request) -> Response:
+    form = await read_form(request)
+    name = typed(form, "for") or None
+    say = language_of(request).sentences.gettext
+
+    def make(device: Device, _: object) -> MadeLink:
+        return MadeLink(make_invite(device, name=name), name or "")
+
+    return start_job(request, say("Making a link"), make, "invited")
+
+
+async def invited(request: Request) -> Response:
+    made = result_of(request, MadeLink)
+    handle = request.path_params["handle"]
+    return show(request, "invited.html", made=made, handle=handle, days=INVITE_DAYS)
+
+
+async def invite_code(request: Request) -> Response:
+    return shown_file(request, qr_picture(result_of(request, MadeLink).link), "image/png")
+
+
+async def add(request: Request) -> Response:
+    form = await read_form(request)
+    link, name = typed(form, "link"), typed(form, "name")
+    try:
+        added = await in_vault(request, lambda device: add_person(link, name, device))
+    except EntrenousError as why:
+        return await _again(request, why)
+    return go_to(request, "person", person=_handle(request, added))
+
+
+async def person(request: Request) -> Response:
+    def read(device: Device) -> tuple[Contact, str]:
+        contact = _contact(request, device)
+        return contact, safety_number(contact.name, device)
+
+    contact, number = await in_vault(request, read)
+    return show(
+        request,
+        "person.html",
+        contact=contact,
+        trust=TRUST_WORDS[contact.trust],
+        person=request.path_params["person"],
+        number=number.split(),
+    )
+
+
+async def change(request: Request) -> Response:
+    """Rename, block, unblock, forget, choose receipts, or note that the numbers are the same."""
+    form = await read_form(request)
+    what, name = typed(form, "do"), typed(form, "name")
+
+    def act(device: Device) -> Contact:
+        contact = _contact(request, device)
+        changed = _change(what, contact.name, name, device)
+        flush(device)
+        return changed
+
+    contact = await in_vault(request, act)
+    if what == "forget":
+        return go_to(request, "people")
+    return go_to(request, "person", person=_handle(request, contact))
+
+
+def _change(what: str, name: str, new_name: str, device: Device) -> Contact:
+    match what:
+        case "rename":
+            return rename_contact(name, new_name, device)
+        case "block":
+            return block_contact(name, device)
+        case "unblock":
+            return unblock_contact(name, device)
+        case "forget":
+            return forget_contact(name, device)
+        case "receipts-on" | "receipts-off":
+            return set_receipts(name, device, wanted=what == "receipts-on")
+        case "same":
+            return mark_compared(name, device)
+        case _:
+            raise UnknownPerson(name=name, known="")
+
+
+async def by_emoji(request: Request) -> Response:
+    def read(device: Device) -> tuple[Contact, Comparing]:
+        contact = _contact(request, device)
+        return contact, _comparing(contact, device)
+
+    contact, comparing = await in_vault(request, read)
+    person = request.path_params["person"]
+    return show(request, "compare.html", contact=contact, person=person, comparing=comparing)
+
+
+def _comparing(contact: Contact, device: Device) -> Comparing:
+    known = comparison_with(contact.person.id, device)
+    if known is None:
+        return Comparing(None)
+    if known.stage in {ComparisonStage.READY, ComparisonStage.AGREED}:
+        return Comparing(known.stage, auth_string_of(known, contact.person.id, device))
+    return Comparing(known.stage)
+
+
+async def compare_step(request: Request) -> Response:
+    """Begin or answer a comparison, or say whether both see the same."""
+    what = typed(await read_form(request), "do")
+
+    def step(device: Device) -> None:
+        name = _contact(request, device).name
+        {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
+        flush(device)
+
+    await in_vault(request, step)
+    page = "person" if what == "differs" else "compare"
+    return go_to(request, page, person=request.path_params["person"])
+
+
+async def face_to_face(request: Request) -> Response:
+    contact = await in_vault(request, lambda device: _contact(request, device))
+    person = request.path_params["person"]
+    return show(request, "face_to_face.html", contact=contact, person=person)
+
+
+async def own_code(request: Request) -> Response:
+    code = await in_vault(request, lambda device: code_for(_contact(request, device).name, device))
+    return shown_file(request, qr_picture(code), "image/png")
+
+
+async def scan(request: Request) -> Response:
+    """Read the code on their screen from a photograph of it."""
+    photos = await chosen_files(await read_form(request), "photo")
+    if not photos:
+        raise NothingChosen
+
+    def read(device: Device) -> Contact:
+        return read_code(_contact(request, device).name, read_qr(photos[0].data), device)
+
+    contact = await in_vault(request, read)
+    return go_to(request, "person", person=_handle(request, contact))
+
+
+async def circle(request: Request) -> Response:
+    """Add people to a circle, or remove it."""
+    form = await read_form(request)
+    name, remove = typed(form, "circle"), typed(form, "remove")
+    people = [one for one in form.getlist("person") if isinstance(one, str)]
+    try:
+        if remove:
+            await in_vault(request, lambda device: remove_from_circle(remove, [], device))
+        else:
+            await in_vault(request, lambda device: add_to_circle(name, people, device))
+    except EntrenousError as why:
+        return await _again(request, why)
+    return go_to(request, "people")
+
+
+async def _again(request: Request, why: EntrenousError) -> Response:
+    return await everybody(request, error_words(why), 409)
+
+
+def _handle(request: Request, contact: Contact) -> str:
+    return state_of(request).login.handle("person", contact.person.id.hex())
+
+
+def _contact(request: Request, device: Device) -> Contact:
+    """Return the person that the address stands for; raises UnknownPerson."""
+    named = state_of(request).login.named("person", request.path_params["person"])
+    contact = None if named is None else contact_by_id(bytes.fromhex(named), device)
+    if contact is None:
+        known = ", ".join(one.name for one in contacts(device))
+        raise UnknownPerson(name="this", known=known)
+    return contact
