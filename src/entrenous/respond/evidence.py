@@ -263,15 +263,6 @@ def export_item(
         write(ExportedItem(item, data, stamps))
 
 
-# The first bytes of common file types, so that an exported file opens with a click.
-_SUFFIXES: Final = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"%PDF": ".pdf"}
-
-
-def file_suffix(data: bytes) -> str:
-    """Return the ending for the name of an exported item, by its first bytes."""
-    return next((end for start, end in _SUFFIXES.items() if data.startswith(start)), ".bin")
-
-
 def authorities_pem(stamp: Stamp) -> bytes:
     """Return what a stamp was proven with as PEM, as openssl needs it; one may be stored as DER."""
     if b"-----BEGIN" in stamp.authorities:

@@ -161,7 +161,7 @@ def add_sighting(name: str, seen: Sighting, device: Device) -> Case:
 
 def add_statement(name: str, words: str, device: Device, *, sighting: int | None = None) -> Case:
     """Store a statement in the person's own words (level A0); otherwise like :func:`add_file`."""
-    return _store_item(name, words.encode(), (Level.A0, "a statement", sighting), device)
+    return store_item(name, words.encode(), (Level.A0, "a statement", sighting), device)
 
 
 def add_file(
@@ -178,12 +178,15 @@ def add_file(
 
     Raises NoSuchCase, NotAllAdults, CaseClosed, NothingThere, TooLargeToKeep.
     """
-    return _store_item(name, data, (Level.A1, _one_line(what), sighting), device)
+    return store_item(name, data, (Level.A1, _one_line(what), sighting), device)
 
 
-def _store_item(
+def store_item(
     name: str, data: bytes, about: tuple[Level, str, int | None], device: Device
 ) -> Case:
+    """Store an item, ``about`` being its level, a line about it, and its sighting if any; otherwise
+    like :func:`add_file`.
+    """
     if len(data) > ITEM_BYTES_MAX:
         raise TooLargeToKeep(size_mb=len(data) // _MB, limit_mb=ITEM_BYTES_MAX // _MB)
     with device.vault.together():

@@ -92,7 +92,7 @@ class PublicWeb:
             if len(body) > bytes_max:
                 break
         wire = Wire(
-            bytes(line.written), bytes(line.read), certificates, str(server[0]) if server else ""
+            bytes(line.written), _final(line.read), certificates, str(server[0]) if server else ""
         )
         headers = {
             name.lower(): value[:_HEADER_VALUE_MAX] for name, value in answer.headers.items()
@@ -115,6 +115,14 @@ def _public(address: str) -> bool:
 
 def _loopback_only(address: str) -> bool:
     return is_loopback(address.partition("%")[0])
+
+
+def _final(received: bytearray) -> bytes:
+    """Return a response without interim ones (1xx, RFC 9110 section 15.2) before it."""
+    rest = bytes(received)
+    while rest[:5] == b"HTTP/" and rest[9:10] == b"1" and b"\r\n\r\n" in rest:
+        rest = rest.partition(b"\r\n\r\n")[2]
+    return rest
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from entrenous.respond.commands.case_view import answer_case, case_json, how_to_
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
+from entrenous.respond.commands.saved_files import read_saved
 from entrenous.respond.commands.situation_options import (
     Altered,
     ForSomebodyElse,
@@ -45,7 +46,6 @@ from entrenous.respond.open_case import (
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.report_steps import destinations
 from entrenous.respond.situation import Situation, TakenBy
-from entrenous.terminal.media_files import read_media
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.typed_input import (
     SAFER,
@@ -176,7 +176,7 @@ def add(
     file: Annotated[Path | None, typer.Argument(help="A screenshot or file to keep.")] = None,
     what: Annotated[
         str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What the file shows, in a line.")
-    ] = "a file",
+    ] = "",
     url: Annotated[
         str | None,
         typer.Option(metavar="-|URL", help=f"{SAFER} Address of a page where you saw it."),
@@ -198,7 +198,7 @@ def add(
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
     refuse_two_stdin_options(what=what, url=url, chat=chat, handle=handle, statement=statement)
-    what = read_typed_line(what, "What the file shows", context)
+    what = read_typed_line(what, "What the file shows", context) if what else ""
     url = None if url is None else read_typed_line(url, "Address", context)
     chat, statement = (
         read_typed_text(chat, "The chat", context),
@@ -209,7 +209,7 @@ def add(
         raise typer.BadParameter("--url begins with http:// or https://; say others with --chat")
     if file is None and not (url or chat or statement):
         raise typer.BadParameter("give a file, --url, --chat or --statement")
-    data = None if file is None else read_media(file)
+    data, kind = (None, "") if file is None else read_saved(file)
     with opened_device(context) as device:
         goes_to: tuple[PlatformRecord, ...] = ()
         with device.vault.together():
@@ -221,7 +221,7 @@ def add(
             if statement:
                 add_statement(name, statement, device)
             if data is not None:
-                add_file(name, data, what, device)
+                add_file(name, data, what or kind, device)
         # Outside the transaction: a closed output must not undo what was added.
         answer_case(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
 

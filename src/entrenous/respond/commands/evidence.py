@@ -11,18 +11,19 @@ import typer
 
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
+from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.client.stamp_authority import (
     check_stamp,
     known_authorities,
     timestamp_authority,
 )
+from entrenous.respond.commands.capture import capture
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.evidence import (
     ExportedItem,
     authorities_pem,
     cases_to_stamp,
     export_item,
-    file_suffix,
     stamp_or_wait,
     verify_case,
 )
@@ -41,6 +42,7 @@ def join(app: typer.Typer) -> None:
     evidence.command("stamp")(stamp)
     evidence.command("verify")(verify)
     evidence.command("export")(export)
+    evidence.command("capture")(capture)
     evidence.command("pack")(pack)
     evidence.command("check")(check)
     app.add_typer(evidence, name="evidence")

@@ -64,16 +64,23 @@ def watch(
 def _switch(
     name: str, on: list[int], off: list[int], device: Device, *, by_proxy: bool, yes: bool
 ) -> None:
-    if on and not has_agreed(device, by_proxy=by_proxy):
-        for line in what_the_site_sees(by_proxy=by_proxy):
-            hint(line)
-        if not yes:
-            _ask()
-        agree(device, by_proxy=by_proxy)
+    if on:
+        agree_first(device, by_proxy=by_proxy, yes=yes)
     for number in on:
         watch_on(name, number, device, by_proxy=by_proxy)
     for number in off:
         watch_off(name, number, device)
+
+
+def agree_first(device: Device, *, by_proxy: bool, yes: bool) -> None:
+    """Say what a site sees and ask whether that is fine, unless she agreed before."""
+    if has_agreed(device, by_proxy=by_proxy):
+        return
+    for line in what_the_site_sees(by_proxy=by_proxy):
+        hint(line)
+    if not yes:
+        _ask()
+    agree(device, by_proxy=by_proxy)
 
 
 def _ask() -> None:

@@ -16,12 +16,12 @@ from entrenous.base.errors import Refused
 from entrenous.crypto.hashing import log_leaf, merkle_root, sha256
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
+from entrenous.respond.capture.saved_page import file_suffix
 from entrenous.respond.case_file import find_case, save_case
 from entrenous.respond.custody import Custody, CustodyAct, link_json, verify_chain
 from entrenous.respond.evidence import (
     authorities_pem,
     commitment,
-    file_suffix,
     verified_bytes,
     verify_case,
 )

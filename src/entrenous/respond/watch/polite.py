@@ -91,11 +91,10 @@ class Web(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, the address that it came from, and all answers on the way to it with theirs."""
+    """An answer, and the address that it came from after redirects."""
 
     answer: WebAnswer
     url: str
-    way: tuple[tuple[str, WebAnswer], ...] = ()
 
 
 REDIRECTS_MAX: Final = 5
@@ -118,6 +117,7 @@ class PoliteWeb:
     now_s: Callable[[], float]
     sleep_s: Callable[[float], None]
     heeds_robots: bool = True
+    pause_s: float = HOST_PAUSE_S
     _robots: dict[str, Robots | PageSilent] = field(default_factory=dict)
     _asked_s: dict[str, float] = field(default_factory=dict)
 
@@ -139,26 +139,24 @@ class PoliteWeb:
             AsksNotTo: robots.txt forbids it.
             NotOnTheWeb: the address, or one that it leads to.
         """
-        way: list[tuple[str, WebAnswer]] = []
         here = web_address(url)
-        while True:
+        for _ in range(REDIRECTS_MAX + 1):
             if self.heeds_robots and not self._rules(here, at_home=at_home).allow(here):
                 raise AsksNotTo
             sent = headers if headers and _site(here) == _site(url) else {}
             answer = self._get(here, sent, bytes_max, at_home=at_home)
             onward = _onward(answer, here)
             if not onward:
-                return Fetched(answer, here, tuple(way))
-            way.append((here, answer))
-            if len(way) > REDIRECTS_MAX:
-                raise PageSilent(why="it led from one address to the next without an end")
+                return Fetched(answer, here)
             here = web_address(onward)
+        raise PageSilent(why="it led from one address to the next without an end")
 
     def _get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
     ) -> WebAnswer:
         host = urlsplit(url).netloc
-        rest_s = self._asked_s.get(host, -HOST_PAUSE_S) + HOST_PAUSE_S - self.now_s()
+        last_s = self._asked_s.get(host)
+        rest_s = 0.0 if last_s is None else last_s + self.pause_s - self.now_s()
         if rest_s > 0:
             self.sleep_s(rest_s)
         try:

@@ -1,0 +1,146 @@
+"""Capture a public page as evidence of level A2: what the site sent, byte for byte.
+
+Asked for by the person, for one page at a time, as if she opened it in a browser; so robots.txt,
+which is about programs that look by themselves, is not asked.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from entrenous.base.environment import Clock
+from entrenous.base.errors import Refused
+from entrenous.base.program import this_program
+from entrenous.device.device import Device
+from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
+from entrenous.respond.case_file import OWNER, find_open_case
+from entrenous.respond.nouns import Case, Level, Reach
+from entrenous.respond.open_case import store_item
+from entrenous.respond.watch.page_pictures import picture_urls
+from entrenous.respond.watch.polite import (
+    AsksNotTo,
+    Fetched,
+    NotOnTheWeb,
+    PageSilent,
+    PoliteWeb,
+    Web,
+    WebAnswer,
+    Wire,
+    is_at_home,
+)
+from entrenous.respond.watch.records import find_sighting, host_of
+from entrenous.wire.encodings import write_time
+
+SCHEMA: Final = "entrenous/capture/1"
+PAGE_BYTES: Final = 16 * 1024 * 1024
+ALL_BYTES: Final = 64 * 1024 * 1024
+ALL_S: Final = 120.0  # after which no further picture is asked for
+PAUSE_S: Final = 0.5  # between two requests to one host
+
+
+class NotCapturable(Refused):
+    """Sighting {number} of case {name} is a chat, which cannot be captured from here. Keep a
+    screenshot of it instead: entrenous case add {name} FILE
+    """
+
+
+@dataclass(slots=True)
+class RecordingWeb:
+    """A :class:`Web` that keeps every exchange; ``web`` must record what goes over the line."""
+
+    web: Web
+    clock: Clock
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def get(
+        self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool
+    ) -> WebAnswer:
+        """As :meth:`Web.get`."""
+        at = self.clock.now()
+        answer = self.web.get(url, headers, bytes_max, at_home=at_home)
+        self.exchanges.append(Exchange(at, url, answer, answer.wire or Wire(b"", b"")))
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a capture asks: its web, pauses, and the offset of the person's own clock from UTC."""
+
+    web: Web
+    now_s: Callable[[], float]
+    sleep_s: Callable[[float], None]
+    local_offset: timedelta
+    by_proxy: bool = False
+
+
+def capture_page(name: str, number: int, why: str, asking: Asking, device: Device) -> Case:
+    """Capture the page of a sighting with its pictures, and store it in the case as level A2.
+
+    Args:
+        name: the case.
+        number: the sighting, which has a web address.
+        why: one line; it is stored in the capture.
+        asking: how to ask.
+        device: its vault stores the capture, sealed.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere, NotCapturable: nothing was asked.
+        PageSilent, NotOnTheWeb: there was no page; nothing was stored.
+    """
+    seen = find_sighting(find_open_case(name, device), number)
+    if seen.reach is not Reach.PUBLIC or not host_of(seen.where):
+        raise NotCapturable(name=name, number=number)
+    recording = RecordingWeb(asking.web, device.clock)
+    polite = PoliteWeb(recording, asking.now_s, asking.sleep_s, heeds_robots=False, pause_s=PAUSE_S)
+    started = device.clock.now()
+    page = polite.fetch(seen.where, PAGE_BYTES, at_home=is_at_home(seen.where))
+    missing = _fetch_pictures(polite, page, recording, at_home=is_at_home(seen.where))
+    facts = {
+        "schema": SCHEMA,
+        "url_typed": seen.where,
+        "url_final": page.url,
+        "started_at": write_time(started),
+        "ended_at": write_time(device.clock.now()),
+        "local_time": _local(started, asking.local_offset),
+        "tool": str(this_program()),
+        "who": OWNER,
+        "why": why,
+        "by_proxy": asking.by_proxy,
+        "pictures_missing": missing,
+        "whole": not any(one.answer.is_cut for one in recording.exchanges),
+    }
+    title = f"Capture of sighting {number}"
+    capture = Capture(title, str(this_program()), page.url, recording.exchanges, facts)
+    data = write_wacz(capture, device.clock.now(), device.dice)
+    what = f"capture of sighting {number}, HTTP status {page.answer.status}"
+    return store_item(name, data, (Level.A2, what, number), device)
+
+
+def _fetch_pictures(
+    polite: PoliteWeb, page: Fetched, recording: RecordingWeb, *, at_home: bool
+) -> int:
+    """Fetch the pictures that a page shows, within limits; returns how many did not come."""
+    start_s, missing = polite.now_s(), 0
+    for url in picture_urls(page.answer.body, page.url) if _is_html(page.answer) else ():
+        taken = sum(len(one.answer.body) for one in recording.exchanges)
+        if taken >= ALL_BYTES or polite.now_s() - start_s > ALL_S:
+            missing += 1
+            continue
+        try:
+            polite.fetch(url, min(PAGE_BYTES, ALL_BYTES - taken), at_home=at_home)
+        except (AsksNotTo, NotOnTheWeb, PageSilent):
+            missing += 1
+    return missing
+
+
+def _is_html(answer: WebAnswer) -> bool:
+    return "html" in answer.content_type and not answer.is_encoded
+
+
+def _local(at: datetime, offset: timedelta) -> str:
+    """Return a time as the person's own clock showed it, with its offset from UTC."""
+    minutes = int(offset.total_seconds()) // 60
+    sign = "-" if minutes < 0 else "+"
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{at + offset:%Y-%m-%dT%H:%M:%S}{sign}{hours:02d}:{rest:02d}"

@@ -1,0 +1,91 @@
+"""What a file is that a person saved from her browser: told by its bytes, in a few words."""
+
+import html
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from entrenous.base.picture import MediaKind, NotAPicture
+from entrenous.media.file_kind import kind_of, medium_of
+
+UNKNOWN: Final = "a file"
+_START: Final = 4096  # bytes that are looked at
+_HTML: Final = re.compile(rb"\s*(?:<(?:\?|!--)[^>]*>\s*)*<(?:!doctype\s+)?html\b", re.IGNORECASE)
+_MHTML: Final = re.compile(rb"^content-type:\s*multipart/related\b", re.IGNORECASE | re.MULTILINE)
+_HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
+_GZIP: Final = b"\x1f\x8b"
+_WORDS: Final[Mapping[MediaKind, str]] = {MediaKind.CLIP: "a video", MediaKind.SOUND: "a sound"}
+
+
+def describe_file(untrusted_data: bytes) -> str:
+    """Return what a file is, such as "a saved page (MHTML)"; "a file" if that is not known."""
+    start = untrusted_data[:_START].removeprefix(b"\xef\xbb\xbf")
+    signs = {
+        "a PDF": start.startswith(b"%PDF-"),
+        "a web archive (WARC)": _unpacked_start(start).startswith(b"WARC/"),
+        "a web archive (WACZ)": start.startswith(b"PK\x03\x04") and _is_wacz(untrusted_data),
+        "a saved page (HTML)": bool(_HTML.match(start)),
+        "a saved page (MHTML)": bool(_HEADER.match(start) and _MHTML.search(start)),
+    }
+    told = next((what for what, is_it in signs.items() if is_it), "")
+    return told or _describe_media(untrusted_data)
+
+
+_SUFFIXES: Final[Mapping[str, str]] = {
+    "a PDF": ".pdf",
+    "a web archive (WARC)": ".warc",
+    "a web archive (WACZ)": ".wacz",
+    "a saved page (HTML)": ".html",
+    "a saved page (MHTML)": ".mhtml",
+    "a screenshot or picture (JPEG)": ".jpg",
+    "a screenshot or picture (PNG)": ".png",
+}
+
+
+def file_suffix(untrusted_data: bytes) -> str:
+    """Return the end of a name by which a file opens with a click; ".bin" if its kind is not
+    known.
+    """
+    other = ".zip" if untrusted_data.startswith(b"PK\x03\x04") else ".bin"
+    return _SUFFIXES.get(describe_file(untrusted_data), other)
+
+
+def _describe_media(untrusted_data: bytes) -> str:
+    try:
+        return f"a screenshot or picture ({kind_of(untrusted_data).upper()})"
+    except NotAPicture:
+        return _WORDS.get(medium_of(untrusted_data), UNKNOWN)
+
+
+def _unpacked_start(start: bytes) -> bytes:
+    if not start.startswith(_GZIP):
+        return start
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS + 16).decompress(start, 16)
+    except zlib.error:
+        return start
+
+
+def _is_wacz(untrusted_data: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(untrusted_data)) as container:
+            return "datapackage.json" in container.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RuntimeError):
+        return False
+
+
+def refers_to_folder(untrusted_page: bytes, folder: str) -> bool:
+    """Return whether a saved page takes files from a folder beside it, of whatever name: browsers
+    call it "NAME_files" in some languages and otherwise in others.
+    """
+    written = {folder, quote(folder), html.escape(folder)}
+    return any(f"{name}/".encode() in untrusted_page for name in written)
+
+
+def complete_page_in_words(files: int) -> str:
+    """Describe a page that was saved with its files."""
+    return f"a saved page with {files} files (ZIP)"

@@ -1,0 +1,226 @@
+"""Write captured requests as a WARC (ISO 28500) inside a WACZ 1.1.1, all in memory.
+
+docs/spec/case.md section 8 says what each record holds. The container is a small format and written
+here; PyPI ``wacz`` validates it in the tests.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ssl import DER_cert_to_PEM_cert
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from entrenous.base.environment import RandomSource
+from entrenous.crypto.hashing import sha256
+from entrenous.respond.watch.polite import WebAnswer, Wire
+
+WACZ_VERSION: Final = "1.1.1"
+WARC_FILE: Final = "data.warc.gz"
+CERTIFICATES: Final = "application/pem-certificate-chain"  # RFC 8555 section 9.1
+_FACTS: Final = "application/json"
+_HEADERS_END: Final = b"\r\n\r\n"
+_ZIP_YEAR_MIN: Final = 1980
+_UUID_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, recorded: when it began (aware, UTC) and which address it was."""
+
+    at: datetime
+    url: str
+    answer: WebAnswer
+    wire: Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What was captured: ``facts`` say who, why and with what; the first exchange asked for the
+    sighting's address, and ``url`` is where the page came from in the end.
+    """
+
+    title: str
+    software: str
+    url: str
+    exchanges: Sequence[Exchange]
+    facts: Mapping[str, object]
+
+
+def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes:
+    """Return a WACZ of a capture; ``created`` is when it was finished (aware, UTC)."""
+    warc, index = _write_warc(capture, created, dice)
+    page = [one for one in capture.exchanges if one.url == capture.url][-1]
+    files = {
+        f"archive/{WARC_FILE}": warc,
+        "indexes/index.cdx": index,
+        "pages/pages.jsonl": _pages(capture, page),
+    }
+    package = _json(
+        {
+            "profile": "data-package",
+            "wacz_version": WACZ_VERSION,
+            "title": capture.title,
+            "created": _seconds(created),
+            "software": capture.software,
+            "mainPageUrl": page.url,
+            "mainPageDate": _seconds(page.at),
+            "resources": [_resource(path, data) for path, data in files.items()],
+        }
+    )
+    digest = _json({"path": "datapackage.json", "hash": _digest(package)})
+    whole = {**files, "datapackage.json": package, "datapackage-digest.json": digest}
+    return stored_zip(whole, created)
+
+
+def stored_zip(files: Mapping[str, bytes], at: datetime) -> bytes:
+    """Return a ZIP file of uncompressed files, byte for byte the same for the same input."""
+    held = io.BytesIO()
+    year = max(at.year, _ZIP_YEAR_MIN)
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as container:
+        for path, data in files.items():
+            entry = zipfile.ZipInfo(path, (year, at.month, at.day, at.hour, at.minute, at.second))
+            entry.external_attr = 0o600 << 16
+            container.writestr(entry, data)
+    return held.getvalue()
+
+
+def _resource(path: str, data: bytes) -> dict[str, object]:
+    name = path.rpartition("/")[2]
+    return {"name": name, "path": path, "hash": _digest(data), "bytes": len(data)}
+
+
+def _pages(capture: Capture, page: Exchange) -> bytes:
+    head = {"format": "json-pages-1.0", "id": "pages", "title": "All Pages"}
+    line = {"id": "page", "url": page.url, "ts": _seconds(page.at), "title": capture.title}
+    return b"".join(json.dumps(each).encode() + b"\n" for each in (head, line))
+
+
+def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tuple[bytes, bytes]:
+    """Return the WARC, and its index in CDXJ."""
+    held = io.BytesIO()
+    writer = _Records(held, dice)
+    info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()
+    writer.write("warcinfo", created, info, "application/warc-fields", {})
+    lines = list[str]()
+    for one in capture.exchanges:
+        start = held.tell()
+        response = writer.write_exchange(one)
+        lines.append(_index_line(one, start, response.end - start))
+    writer.write(
+        "metadata", created, _json(capture.facts), _FACTS, {"WARC-Target-URI": capture.url}
+    )
+    return held.getvalue(), "".join(sorted(lines)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    id: str
+    end: int
+
+
+class _Records:
+    """Writes WARC 1.1 records whose blocks are exactly the bytes that are given."""
+
+    def __init__(self, held: io.BytesIO, dice: RandomSource) -> None:
+        self._held = held
+        self._dice = dice
+        self._writer = WARCWriter(held, gzip=True, warc_version="1.1")
+
+    def write_exchange(self, one: Exchange) -> _Written:
+        """Write response, request and certificates; returns the response's record."""
+        about = {"WARC-Target-URI": one.url}
+        server = {"WARC-IP-Address": one.wire.ip} if one.wire.ip else {}
+        cut = {"WARC-Truncated": "length"} if one.answer.is_cut else {}
+        payload = {"WARC-Payload-Digest": _digest(payload_of(one.wire.response))}
+        response = self.write(
+            "response", one.at, one.wire.response, _http("response"), about | server | cut | payload
+        )
+        beside = about | {"WARC-Concurrent-To": response.id}
+        self.write("request", one.at, one.wire.request, _http("request"), beside)
+        if one.wire.certificates:
+            chain = "".join(map(DER_cert_to_PEM_cert, one.wire.certificates)).encode()
+            self.write("metadata", one.at, chain, CERTIFICATES, beside)
+        return response
+
+    def write(
+        self, kind: str, at: datetime, block: bytes, media: str, more: Mapping[str, str]
+    ) -> _Written:
+        name = UUID(bytes=self._dice.token(_UUID_BYTES), version=4)
+        headers: dict[str, str] = {
+            "WARC-Type": kind,
+            "WARC-Record-ID": f"<urn:uuid:{name}>",
+            "WARC-Date": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "WARC-Block-Digest": _digest(block),
+            **more,
+        }
+        headers.setdefault("WARC-Payload-Digest", _digest(payload_of(block)))
+        record = self._writer.create_warc_record(
+            "",  # with an address warcio would parse the block, and write it in its own way
+            kind,
+            payload=io.BytesIO(block),
+            length=len(block),
+            warc_content_type=media,
+            warc_headers=StatusAndHeaders("", list(headers.items()), protocol="WARC/1.1"),
+        )
+        self._writer.write_record(record)
+        return _Written(headers["WARC-Record-ID"], self._held.tell())
+
+
+def _http(kind: str) -> str:
+    return f"application/http; msgtype={kind}"
+
+
+def payload_of(message: bytes) -> bytes:
+    """Return the body of an HTTP message as it was sent; all of other bytes."""
+    head, end, body = message.partition(_HEADERS_END)
+    return body if end and b"HTTP/" in head.partition(b"\r\n")[0] else message
+
+
+def _index_line(one: Exchange, offset: int, length: int) -> str:
+    """Return a line of CDXJ: a sortable key, the time, and where the record is."""
+    about: dict[str, Any] = {
+        "url": one.url,
+        "mime": one.answer.content_type,
+        "status": str(one.answer.status),
+        "digest": _digest(payload_of(one.wire.response)),
+        "length": str(length),
+        "offset": str(offset),
+        "filename": WARC_FILE,
+    }
+    return f"{sort_key(one.url)} {one.at:%Y%m%d%H%M%S} {json.dumps(about)}\n"
+
+
+def sort_key(url: str) -> str:
+    """Return a web address in sort-friendly form (SURT): its host's parts reversed, then the path.
+
+    >>> sort_key("https://www.Pictures.example/p/1?b=2&a=1")
+    'example,pictures)/p/1?a=1&b=2'
+    """
+    parts = urlsplit(url.lower())
+    host = (parts.hostname or "").removeprefix("www.")
+    named = ",".join(reversed(host.split(".")))
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port not in {None, usual} else ""
+    path = parts.path.rstrip("/") or "/"
+    query = f"?{'&'.join(sorted(parts.query.split('&')))}" if parts.query else ""
+    return f"{named}{port}){path}{query}"
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{sha256(data).hex()}"
+
+
+def _seconds(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,50 @@
+"""``entrenous evidence capture``: fetch a page once, and keep what the site sent."""
+
+import time
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from entrenous.device.commands import opened_device
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.commands.case_view import answer_case
+from entrenous.respond.commands.watch import agree_first
+from entrenous.terminal.session import session_of
+from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+
+
+def capture(
+    context: typer.Context,
+    name: str,
+    sighting: Annotated[int, typer.Option(metavar="NUMBER", help="The sighting whose page it is.")],
+    why: Annotated[
+        str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What for; it is kept in the capture.")
+    ] = "to keep what the page shows",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Capture a page as evidence: what the site sent, its certificate and the time."""
+    from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
+        Asking,
+        capture_page,
+    )
+    from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
+
+    why = read_typed_line(why, "What for", context)
+    proxy = session_of(context).settings.proxy
+    by_proxy = proxy is not None
+    with opened_device(context) as device:
+        find_open_case(name, device)  # nothing is asked about anybody under 18
+        agree_first(device, by_proxy=by_proxy, yes=yes)
+        web = PublicWeb(proxy, records=True)
+        asking = Asking(web, time.monotonic, time.sleep, _local_offset(device), by_proxy)
+        case = capture_page(name, sighting, why, asking, device)
+        answer_case(case, device, as_json=as_json)
+
+
+def _local_offset(device: Device) -> timedelta:
+    return device.clock.now().astimezone().utcoffset() or timedelta(0)

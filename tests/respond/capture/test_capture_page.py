@@ -1,0 +1,342 @@
+"""Capturing real pages on loopback: what the site sent, byte for byte, and what wacz says of it."""
+
+import io
+import json
+import ssl
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from warcio.archiveiterator import ArchiveIterator
+from warcio.checker import Checker
+
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.capture.capture_page import Asking, NotCapturable, capture_page
+from entrenous.respond.capture.web_archive import sort_key
+from entrenous.respond.case_file import CaseClosed, find_case
+from entrenous.respond.case_status import close_case
+from entrenous.respond.client.public_web import PublicWeb
+from entrenous.respond.custody import verify_chain
+from entrenous.respond.evidence import manifest_of
+from entrenous.respond.nouns import Level, NothingThere, Reach
+from entrenous.respond.open_case import add_sighting, record_minor
+from entrenous.respond.watch.polite import NotOnTheWeb, PageSilent
+from tests.respond.capture.chain import chain
+from tests.respond.room import Room, lived_in, seen
+from tests.respond.watch.site import (
+    Pauses,
+    Site,
+    endless,
+    photo,
+    picture,
+    redirect,
+    reply,
+    running,
+    slow,
+)
+
+pytestmark = pytest.mark.real
+
+WACZ = Path(sys.executable).parent / "wacz"
+BODY = '<html><head><title>A post</title></head><body><img src="/p.jpg"></body></html>'
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running() as served:
+        served.pages |= {"/post": reply(BODY, X_Odd="a  b"), "/p.jpg": picture()}
+        yield served
+
+
+def captures(
+    room: Room, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
+) -> bytes:
+    """Capture a page; returns the WACZ as it is stored."""
+    name = room.opens().name
+    add_sighting(name, seen(where, at=room.clock.now()), room.device)
+    web = PublicWeb(records=True, time_max_s=time_max_s)
+    if context is not None:
+        web.context = context
+    pauses = Pauses()
+    asking = Asking(web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30))
+    case = capture_page(name, 1, "for the police", asking, room.device)
+    (item,) = case.evidence
+    assert (item.level, item.sighting) == (Level.A2, 1)
+    return room.vault.kept(item.blob)
+
+
+def files(wacz: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(wacz)) as container:
+        return {name: container.read(name) for name in container.namelist()}
+
+
+def records(wacz: bytes) -> list[tuple[dict[str, str], bytes]]:
+    """Every record's headers and its block, unparsed."""
+    warc = files(wacz)["archive/data.warc.gz"]
+    found = ArchiveIterator(io.BytesIO(warc), no_record_parse=True)
+    return [(dict(one.rec_headers.headers), one.raw_stream.read()) for one in found]
+
+
+def facts(wacz: bytes) -> dict[str, Any]:
+    headers, block = records(wacz)[-1]
+    assert headers["WARC-Type"] == "metadata"
+    told: dict[str, Any] = json.loads(block)
+    return told
+
+
+def test_wacz_validates_it(room: Room, site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "capture.wacz"
+    file.write_bytes(captures(room, f"{site.url}/post"))
+    command = [str(WACZ), "validate", "-f", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the passed WACZ is valid" in done.stdout
+
+
+def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> None:
+    from entrenous.respond.capture.web_archive import stored_zip
+
+    parts = files(captures(room, f"{site.url}/post"))
+    parts["pages/pages.jsonl"] = parts["pages/pages.jsonl"].replace(b"post", b"past")
+    file = tmp_path / "capture.wacz"
+    file.write_bytes(stored_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
+    command = [str(WACZ), "validate", "-f", str(file)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def test_warcio_agrees_with_every_digest(
+    room: Room, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "data.warc.gz"
+    file.write_bytes(files(captures(room, f"{site.url}/post"))["archive/data.warc.gz"])
+    command = type("Command", (), {"inputs": [str(file)], "verbose": True})()
+    checker = Checker(command)
+    checker.process_all()
+    assert checker.exit_value == 0
+    told = capsys.readouterr().out
+    assert "digest pass" in told
+    assert "fail" not in told
+
+
+def test_requests_and_answers_are_kept_byte_for_byte(room: Room, site: Site) -> None:
+    kept = records(captures(room, f"{site.url}/post"))
+    kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in kept]
+    page, shown = f"{site.url}/post", f"{site.url}/p.jpg"
+    pairs = [("response", page), ("request", page), ("response", shown), ("request", shown)]
+    assert kinds == [("warcinfo", ""), *pairs, ("metadata", page)]
+    response, request = kept[1][1], kept[2][1]
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"X-Odd: a  b\r\n" in response
+    assert response.endswith(BODY.encode())
+    assert request.startswith(b"GET /post HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert kept[3][1].endswith(photo("astronaut", 75, 400))
+    assert kept[2][0]["WARC-Concurrent-To"] == kept[1][0]["WARC-Record-ID"]
+    assert kept[1][0]["WARC-IP-Address"] == "127.0.0.1"
+
+
+def test_header_that_no_parser_would_write_again_is_kept(room: Room, site: Site) -> None:
+    raw = b"HTTP/1.1 200 Fine by me\r\ncontent-TYPE:text/plain\r\nX:  1\r\nX: 2\r\n\r\nwords"
+
+    def answer(request: Any) -> None:
+        request.wfile.write(raw)
+
+    site.pages["/odd"] = answer
+    assert records(captures(room, f"{site.url}/odd"))[1][1] == raw
+
+
+def test_chunks_are_kept_as_they_came(room: Room, site: Site) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwords\r\n0\r\n\r\n"
+
+    def answer(request: Any) -> None:
+        request.wfile.write(raw)
+
+    site.pages["/chunks"] = answer
+    assert records(captures(room, f"{site.url}/chunks"))[1][1] == raw
+
+
+def test_interim_answers_are_left_out(room: Room, site: Site) -> None:
+    def answer(request: Any) -> None:
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+
+    site.pages["/hints"] = answer
+    kept = records(captures(room, f"{site.url}/hints"))[1][1]
+    assert kept == b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+
+
+def test_redirects_are_kept_and_the_final_address_is_told(room: Room, site: Site) -> None:
+    site.pages["/short"] = redirect("/post")
+    wacz = captures(room, f"{site.url}/short")
+    told = facts(wacz)
+    assert (told["url_typed"], told["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
+    assert site.paths == ["/short", "/post", "/p.jpg"]  # robots.txt is for programs
+    responses = [h["WARC-Target-URI"] for h, _ in records(wacz) if h["WARC-Type"] == "response"]
+    assert responses == [f"{site.url}{path}" for path in site.paths]
+    page = json.loads(files(wacz)["pages/pages.jsonl"].splitlines()[1])
+    assert page["url"] == f"{site.url}/post"
+
+
+def test_facts_of_the_capture(room: Room, site: Site) -> None:
+    told = facts(captures(room, f"{site.url}/post"))
+    assert told["schema"] == "entrenous/capture/1"
+    assert told["started_at"] == "2026-11-25T12:00:00.000000Z"
+    assert told["local_time"] == "2026-11-25T17:30:00+05:30"
+    assert (told["why"], told["who"]) == ("for the police", "the owner of this device")
+    assert told["tool"].startswith("entrenous ")
+    assert (told["whole"], told["pictures_missing"], told["by_proxy"]) == (True, 0, False)
+
+
+def test_index_is_the_one_that_the_reference_indexer_makes(room: Room, site: Site) -> None:
+    from cdxj_indexer.main import CDXJIndexer
+
+    site.pages["/short"] = redirect("/post")
+    parts = files(captures(room, f"{site.url}/short"))
+    with tempfile.TemporaryDirectory() as folder:
+        warc = Path(folder) / "data.warc.gz"
+        warc.write_bytes(parts["archive/data.warc.gz"])
+        made = io.StringIO()
+        CDXJIndexer(
+            made, [str(warc)], sort=True, records="response", post_append=True
+        ).process_all()
+    theirs = [line.split(" ", 2) for line in made.getvalue().splitlines()]
+    ours = [line.split(" ", 2) for line in parts["indexes/index.cdx"].decode().splitlines()]
+    assert [line[:2] for line in ours] == [line[:2] for line in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        known, expected = json.loads(mine[2]), json.loads(other[2])
+        for key in ("url", "status", "length", "offset", "filename", "digest"):
+            assert known[key] == expected[key], key
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://www.example.com/A/b?z=1&A=2",
+        "http://example.com:8080/x",
+        "http://sub.pictures.example/p/1/",
+        "http://127.0.0.1:8000/p",
+    ],
+)
+def test_sort_keys_are_those_of_the_reference(url: str) -> None:
+    import surt
+
+    assert sort_key(url) == surt.surt(url)
+
+
+def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
+    made = chain(tmp_path)
+    with running(made.server) as served:
+        served.pages["/post"] = reply("words")
+        wacz = captures(room, f"{served.url}/post", made.client)
+    (pem,) = [
+        block
+        for headers, block in records(wacz)
+        if headers.get("Content-Type") == "application/pem-certificate-chain"
+    ]
+    shown = x509.load_pem_x509_certificates(pem)
+    assert [one.fingerprint(SHA256()) for one in shown] == made.fingerprints
+    response = records(wacz)[1][1]
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"words")
+
+
+def test_site_with_a_certificate_of_nobody_known_is_not_captured(
+    room: Room, tmp_path: Path
+) -> None:
+    made, refused = chain(tmp_path), pytest.raises(PageSilent, match="certificate")
+    with running(made.server) as served, refused:
+        captures(room, f"{served.url}/post")
+    assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
+
+
+@pytest.mark.parametrize("status", [404, 410, 500, 403])
+def test_error_page_is_a_capture_too(room: Room, site: Site, status: int) -> None:
+    site.pages["/post"] = reply("it is gone", status=status)
+    wacz = captures(room, f"{site.url}/post")
+    assert records(wacz)[1][1].startswith(b"HTTP/1.1 %d " % status)
+    case = find_case(room.vault.keys("cases")[0], room.device)
+    assert case.evidence[0].what == f"capture of sighting 1, HTTP status {status}"
+
+
+def test_pictures_inside_are_not_asked_for_and_counted(room: Room, site: Site) -> None:
+    site.pages["/post"] = reply('<img src="http://10.0.0.1/a"><img src="/p.jpg">')
+    told = facts(captures(room, f"{site.url}/post"))
+    assert told["pictures_missing"] == 1
+
+
+def test_endless_page_is_cut_and_says_so(room: Room, site: Site) -> None:
+    site.pages["/post"] = endless("text/plain")
+    wacz = captures(room, f"{site.url}/post")
+    assert facts(wacz)["whole"] is False
+    assert records(wacz)[1][0]["WARC-Truncated"] == "length"
+    assert len(wacz) < 2 * 16 * 1024 * 1024
+
+
+def test_slow_page_is_no_capture(room: Room, site: Site) -> None:
+    site.pages["/post"] = slow()
+    with pytest.raises(PageSilent, match="too long"):
+        captures(room, f"{site.url}/post", time_max_s=1.0)
+
+
+def test_redirect_inside_is_no_capture(room: Room, site: Site) -> None:
+    site.pages["/post"] = redirect("http://10.0.0.1/")
+    with pytest.raises(NotOnTheWeb):
+        captures(room, f"{site.url}/post")
+    assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
+
+
+def test_capture_is_in_custody_and_in_the_manifest(room: Room, site: Site) -> None:
+    captures(room, f"{site.url}/post")
+    case = find_case(room.vault.keys("cases")[0], room.device)
+    assert verify_chain(case.name, room.device)[-1].item == 1
+    (line,) = manifest_of(case, room.device).items
+    assert line.level is Level.A2
+
+
+def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, site: Site) -> None:
+    name = room.opens().name
+    add_sighting(name, seen(f"{site.url}/post"), room.device)
+    add_sighting(name, seen("a chat", Reach.PRIVATE), room.device)
+    asking = Asking(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    for number, error in ((2, NotCapturable), (3, NothingThere)):
+        with pytest.raises(error):
+            capture_page(name, number, "", asking, room.device)
+    close_case(name, room.device)
+    with pytest.raises(CaseClosed):
+        capture_page(name, 1, "", asking, room.device)
+    with pytest.raises(NotAllAdults):
+        record_minor(name, lived_in("US"), room.device)
+    before = (dict(room.vault._drawers), dict(room.vault._files))
+    with pytest.raises(NotAllAdults):
+        capture_page(name, 1, "", asking, room.device)
+    assert (room.vault._drawers, room.vault._files) == before
+    assert site.asked == []
+
+
+def test_nothing_is_written_to_disk_while_capturing(room: Room, site: Site) -> None:
+    opened = list[str]()
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and recording and _writes(arguments):
+            opened.append(str(arguments[0]))
+
+    recording = True
+    sys.addaudithook(note)
+    try:
+        captures(room, f"{site.url}/post")
+    finally:
+        recording = False
+    assert opened == []
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    _, mode, flags = arguments
+    return bool(mode and set(mode) & set("wax+")) or bool((flags or 0) & 0o3)

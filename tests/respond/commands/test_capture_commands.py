@@ -1,0 +1,102 @@
+"""``evidence capture`` and ``case add`` of saved pages, as they are typed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous.cli import run
+from tests.respond.watch.site import Site, photo, picture, reply, running
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+Ask = Callable[..., Any]
+SECRET = "a-path-that-nobody-may-read"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running() as served:
+        served.pages |= {
+            f"/{SECRET}": reply(f'<html><img src="/{SECRET}.jpg">{SECRET}'),
+            f"/{SECRET}.jpg": picture(),
+        }
+        yield served
+
+
+@pytest.fixture
+def case(ask: Ask, site: Site) -> str:
+    name: str = ask("case", "open", "--adults")["case"]
+    ask("case", "add", name, "--url", f"{site.url}/{SECRET}")
+    return name
+
+
+def test_capture_asks_first_and_becomes_an_item_of_level_a2(
+    ask: Ask, case: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 2
+    assert "your IP address" in capsys.readouterr().err
+    assert site.asked == []
+    shown = ask("evidence", "capture", case, "--sighting", "1", "--yes", "--why", "for the police")
+    (item,) = shown["evidence"]
+    assert (item["level"], item["what"]) == ("A2", "capture of sighting 1, HTTP status 200")
+
+
+def test_exported_capture_is_what_wacz_calls_valid(ask: Ask, case: str, tmp_path: Path) -> None:
+    ask("evidence", "capture", case, "--sighting", "1", "--yes")
+    out = tmp_path / "out"
+    written = ask("evidence", "export", case, "1", "--out", str(out))
+    assert written["file"].endswith(".wacz")
+    wacz = Path(sys.executable).parent / "wacz"
+    done = subprocess.run(
+        [str(wacz), "validate", "-f", written["file"]], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_under_18_case_is_never_captured(ask: Ask, case: str, site: Site, tmp_path: Path) -> None:
+    ask("case", "about", case, "--under-18", status=3)
+    before = {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")}
+    ask("evidence", "capture", case, "--sighting", "1", "--yes", status=3)
+    assert {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")} == before
+    assert site.asked == []
+
+
+def test_no_address_and_no_picture_is_in_output_or_files(
+    case: str, site: Site, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "entrenous", "evidence", "capture", case]
+    done = subprocess.run(
+        [*command, "--sighting", "1", "--yes", "--json"],
+        env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert f"/{SECRET}.jpg" in site.paths
+    assert list(temporary.iterdir()) == []
+    shown = photo("astronaut", 75, 400)
+    windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
+    assert SECRET.encode() not in done.stderr
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert SECRET.encode() not in data
+            assert not any(window in data for window in windows)
+
+
+def test_saved_page_is_kept_as_what_it_is(ask: Ask, case: str, tmp_path: Path) -> None:
+    page = tmp_path / "post.html"
+    page.write_bytes(b"<!doctype html><html>words</html>")
+    shown = ask("case", "add", case, str(page))
+    assert shown["evidence"][0]["what"] == "a saved page (HTML)"
+    assert shown["evidence"][0]["level"] == "A1"
+    shown = ask("case", "add", case, str(page), "--what", "the post")
+    assert shown["evidence"][1]["what"] == "the post"
