@@ -102,6 +102,9 @@ class MemoryVault:
         """How many bytes were kept; raises KeptFileGone."""
         return len(self.kept(blob))
 
+    def empty_journal(self) -> None:
+        """There is none."""
+
     def forget(self, blob: BlobId) -> None:
         """Remove it; it need not exist."""
         self._files.pop(blob, None)

@@ -114,6 +114,11 @@ class Vault(Protocol):
     def forget(self, blob: BlobId) -> None:
         """Delete a file; a missing one is no error. A rollback restores it."""
 
+    def empty_journal(self) -> None:
+        """Leave nothing of records that were deleted, not even in the journal; outside of a
+        transaction.
+        """
+
 
 class SideBySide(Protocol):
     """Runs several iterables concurrently."""

@@ -21,6 +21,7 @@ from entrenous.respond.nouns import (
     TimesDoNotFit,
 )
 from entrenous.respond.watch.records import forget_watching
+from entrenous.wire.encodings import write_time
 
 
 class NoticeEvent(StrEnum):
@@ -121,8 +122,9 @@ def reopen_case(name: str, device: Device) -> Case:
 def erase_case(name: str, device: Device) -> None:
     """Delete a case, its custody chain and its evidence, all or nothing; raises NoSuchCase.
 
-    If somebody in the picture was or may have been under 18, the hash of the chain's first link is
-    kept, so that no archive import restores the case.
+    Nothing of it remains in a file of the vault, its journal included. If somebody in the picture
+    was or may have been under 18, the hash of the chain's first link is kept, so that no archive
+    import restores the case.
     """
     with device.vault.together():
         case = find_case(name, device)
@@ -133,6 +135,20 @@ def erase_case(name: str, device: Device) -> None:
         device.vault.drop(CASES, case.name)
         for item in case.evidence:  # in the transaction: only the record names the sealed files
             device.vault.forget(item.blob)
+    device.vault.empty_journal()
+
+
+RECEIPT_SCHEMA: Final = "entrenous/erasure/1"
+_NUMBER_BYTES: Final = 16
+
+
+def erasure_receipt(device: Device) -> dict[str, object]:
+    """Return a note that something was erased now: the time and a random number, no more.
+
+    Nothing of it is kept on the device.
+    """
+    number = device.dice.token(_NUMBER_BYTES).hex()
+    return {"schema": RECEIPT_SCHEMA, "erased_at": write_time(device.clock.now()), "number": number}
 
 
 def _transition(name: str, event: CaseEvent, device: Device) -> Case:

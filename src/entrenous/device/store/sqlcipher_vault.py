@@ -172,6 +172,12 @@ class SqlcipherVault:
         if not self._database.is_together:
             self._unlink_forgotten()
 
+    def empty_journal(self) -> None:
+        """Free pages are overwritten when they are freed (secure_delete); earlier versions of pages
+        are in the write-ahead log until it is emptied.
+        """
+        self._database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _unlink_forgotten(self) -> None:
         """Delete files after their rows; a crash in between leaves files that opening sweeps."""
         while self._forgotten:

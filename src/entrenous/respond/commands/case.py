@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -15,7 +15,12 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import pass_age_gate
 from entrenous.respond.case_file import all_cases, find_case
-from entrenous.respond.case_status import close_case, erase_case, reopen_case
+from entrenous.respond.case_status import (
+    close_case,
+    erase_case,
+    erasure_receipt,
+    reopen_case,
+)
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
@@ -47,6 +52,7 @@ from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.report_steps import destinations
 from entrenous.respond.situation import Situation, TakenBy
 from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.typed_input import (
     SAFER,
     read_typed_line,
@@ -55,6 +61,7 @@ from entrenous.terminal.typed_input import (
     time_option,
 )
 from entrenous.watermark.verdict import NoSuchTrace, Trace
+from entrenous.wire.encodings import canonical_json
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Consent = Annotated[
@@ -240,19 +247,36 @@ def erase(
     context: typer.Context,
     name: str,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    receipt: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a note there that something was erased."),
+    ] = None,
 ) -> None:
     """Erase a case and everything kept in it from this device, for good."""
-    with opened_device(context) as device:
+    written = FileGroup()
+    with opened_device(context) as device, written.unless(lambda: False):
         find_case(name, device)
         if not yes:
             if not sys.stdin.isatty():
                 raise typer.BadParameter("there is no terminal to ask you at: say --yes")
             question = f"Erase {name} and all that is kept in it, for good?"
             typer.confirm(question, abort=True, err=True)
+        if receipt is not None:
+            _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)
     print_line(
         f"{name} is erased from this device. An archive that you made before still holds it."
     )
+    if receipt is not None:
+        print_line(f"wrote {receipt}: a time and a random number, and nothing about the case")
+
+
+def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
+    def fill(file: BinaryIO) -> None:
+        file.write(data)
+
+    written.want(place, len(data), fill)
+    written.write()
 
 
 def _acting(role: Role | None, consent: str, context: typer.Context) -> Representative | None:

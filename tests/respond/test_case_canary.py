@@ -1,0 +1,245 @@
+"""A picture goes through a whole case with the real program; nothing else learns of it.
+
+Every command is a process of its own, seen by strace. Its picture has known bytes, EXIF and a place
+where it was seen. The bytes and the EXIF may be in the pack that is encrypted to a court, and
+nowhere else; the place may be where the person is told it, in letters and in packs.
+"""
+
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
+from typing import Any
+
+import numpy as np
+import pyrage
+import pytest
+from PIL import Image
+
+from entrenous.demo.stamp_authority import LocalStampAuthority
+
+needed = pytest.mark.skipif(
+    shutil.which("strace") is None or shutil.which("openssl") is None,
+    reason="needs strace and openssl: apt install strace openssl",
+)
+pytestmark = [pytest.mark.real, pytest.mark.slow, needed]
+
+WINDOW = 16  # bytes that are nowhere by chance
+EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
+URL = "https://pictures.example/canary/8c41d0a7"
+WORDS = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
+OPENED = re.compile(r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)')
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """A real authority on loopback that keeps all that it is sent."""
+
+    authority: LocalStampAuthority
+    heard: list[bytes]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.heard.append(self.raw_requestline + bytes(self.headers) + body)
+        reply = self.authority.answer(body)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/timestamp-reply")
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Program:
+    """The program on one device: what it printed, which files it wrote, what it sent."""
+
+    def __init__(self, folder: Path, url: str, ca: str, heard: list[bytes]) -> None:
+        self.folder, self.heard = folder, heard
+        self.home, self.out, self.temporary = folder / "home", folder / "out", folder / "tmp"
+        self.temporary.mkdir()
+        self.said = b""
+        self.opened = set[str]()
+        (folder / "bundle.pem").write_text(ca)
+        digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
+        (folder / "table.toml").write_text(
+            f'schema = 1\nread_on = 2026-11-30\n[authority.ours]\nname = "ours"\nurl = "{url}"\n'
+            f'root = "ours"\nroot_sha256 = "{digest}"\nsource = "https://stamps.test"\n'
+            'verified = true\nverified_by = "a test"\n'
+        )
+
+    def does(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
+        trace = self.folder / "trace"
+        strace = ("strace", "-f", "-y", "-qq", "-e", "trace=openat", "-o", str(trace))
+        done = subprocess.run(
+            [*strace, sys.executable, "-m", "entrenous", *arguments],
+            env={
+                **os.environ,
+                "ENTRENOUS_HOME": str(self.home),
+                "ENTRENOUS_PASSPHRASE": "four or five unrelated words",
+                "ENTRENOUS_CA_BUNDLE": str(self.folder / "bundle.pem"),
+                "ENTRENOUS_STAMP_AUTHORITIES": str(self.folder / "table.toml"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "TMPDIR": str(self.temporary),
+            },
+            input=typed.encode(),
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == status, (arguments, done.stderr.decode())
+        self.said += done.stdout + done.stderr
+        self.opened |= set(written_in(trace.read_text(errors="replace")))
+        return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
+
+    def files(self) -> dict[str, bytes]:
+        """The device's files and temporary ones, by name."""
+        places = [one for top in (self.home, self.temporary) for one in top.rglob("*")]
+        return {str(one): one.read_bytes() for one in places if one.is_file()}
+
+
+def written_in(trace: str) -> Iterator[str]:
+    """The files that were opened for writing."""
+    for found in OPENED.finditer(trace):
+        if {"O_WRONLY", "O_RDWR", "O_CREAT"} & set(found["flags"].split("|")):
+            yield found["path"]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    local = LocalStampAuthority(tmp_path / "tsa")
+    local.prepare()
+    heard = list[bytes]()
+    kind = type("Ours", (Recorder,), {"authority": local, "heard": heard})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+    yield Program(tmp_path, url, local.ca.read_text(), heard)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A photograph with a place in its EXIF."""
+    pixels = np.random.default_rng(26).integers(0, 256, (96, 128, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = EXIF
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=92, exif=exif)
+    place = tmp_path / "holiday.jpg"
+    place.write_bytes(data.getvalue())
+    assert EXIF.encode() in data.getvalue()
+    return place
+
+
+def windows(data: bytes) -> set[bytes]:
+    return {data[at : at + WINDOW] for at in range(max(len(data) - WINDOW, 0) + 1)}
+
+
+def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
+    return any(contents[at : at + WINDOW] in wanted for at in range(len(contents) - WINDOW + 1))
+
+
+def test_a_picture_goes_through_a_whole_case_and_nothing_else_learns_of_it(
+    program: Program, picture: Path
+) -> None:
+    key = pyrage.x25519.Identity.generate()
+    out = ("--out", str(program.out))
+    program.does("setup", "--name", "ana", "--offline")
+    opened = program.does(*("case", "open", "--adults", "--place", "US", "--intimate", "--json"))
+    name = str(opened["case"])
+    program.does("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
+    program.does("case", "add", name, "--statement", "-", "--json", typed=WORDS)
+    program.does("evidence", "stamp", name)
+    program.does("law", "routes", name)
+    letter = program.does("case", "notice", name, "--route", "us-tida-removal", "--json")
+    program.does("case", "notice", name, "--sent", "1")
+    program.does("evidence", "pack", name, "--for", "platform", *out)
+    program.does("evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out)
+    for words in (("case", "show", name), ("case", "list"), ("evidence", "verify", name)):
+        program.does(*words)
+        program.does(*words, "--json")
+
+    bytes_of_it = windows(picture.read_bytes()) | windows(EXIF.encode())
+    secret = bytes_of_it | windows(sha256(picture.read_bytes()).digest())
+    secret |= windows(sha256(picture.read_bytes()).hexdigest().encode()) | windows(WORDS.encode())
+    place = windows(URL.encode())
+    assert not remains_in(program.said, secret), "printed"
+    assert URL.encode() in letter["letter"].encode()
+    assert not remains_in(letter["letter"].encode(), secret), "letter"
+    (traffic,) = program.heard
+    assert not remains_in(traffic, secret | place), "traffic"
+    for file, contents in program.files().items():
+        assert not remains_in(contents, secret | place), file
+    for pack in program.out.iterdir():
+        assert not remains_in(pack.read_bytes(), secret), pack
+    assert len(list(program.out.iterdir())) == 2
+    mine = (str(program.home), str(program.out), str(program.temporary), "/dev/")
+    elsewhere = [one for one in program.opened if not one.startswith(mine)]
+    assert elsewhere == [], "files written elsewhere"
+    assert list(program.temporary.rglob("*")) == [], "temporary files that stayed"
+
+    sealed = [file for file in program.home.joinpath("files").iterdir() if file.is_file()]
+    assert sealed
+    ciphertext = windows(b"".join(one.read_bytes().partition(b"-> X25519 ")[2] for one in sealed))
+    program.does("case", "erase", name, "--yes", "--receipt", str(program.out / "erased.json"))
+    for file, contents in program.files().items():
+        assert not remains_in(contents, secret | place | ciphertext), file
+    receipt = json.loads((program.out / "erased.json").read_bytes())
+    assert set(receipt) == {"schema", "erased_at", "number"}
+    assert not remains_in((program.out / "erased.json").read_bytes(), secret | place)
+
+
+@pytest.mark.threat("under-eighteen")
+def test_for_somebody_under_18_every_file_is_the_same_before_and_after(
+    program: Program, picture: Path
+) -> None:
+    program.does("setup", "--name", "ana", "--offline")
+    name = str(program.does("case", "open", "--adults", "--json")["case"])
+    program.does("case", "about", name, "--under-18", status=3)
+    before = program.files()
+    program.does("case", "open", "--under-18", status=3)
+    program.does("case", "open", typed="no\n", status=2)
+    for words in (
+        ("case", "add", name, str(picture)),
+        ("case", "add", name, "--url", URL),
+        ("case", "add", name, "--statement", WORDS),
+        ("case", "about", name, "--under-18"),
+        ("case", "notice", name, "--route", "us-tida-removal"),
+        ("evidence", "stamp", name),
+        ("evidence", "pack", name, "--for", "platform", "--out", str(program.out)),
+        ("evidence", "pack", name, "--for", "court", "--to", some_key(), "--out", str(program.out)),
+        ("law", "routes", name),
+    ):
+        program.does(*words, status=3)
+        assert program.files() == before, words
+    assert program.heard == []
+    assert not program.out.exists()
+    assert not remains_in(program.said, windows(picture.read_bytes()))
+
+
+def some_key() -> str:
+    return str(pyrage.x25519.Identity.generate().to_public())
+
+
+def test_the_watcher_itself_sees_a_file_that_is_written_elsewhere(tmp_path: Path) -> None:
+    """Else the test above could not fail."""
+    made = tmp_path / secrets.token_hex(8)
+    trace = tmp_path / "trace"
+    write = f"open({str(made)!r}, 'w').write('x')"
+    command = ["strace", "-f", "-y", "-qq", "-e", "trace=openat", "-o", str(trace)]
+    subprocess.run([*command, sys.executable, "-c", write], check=True)
+    assert str(made) in set(written_in(trace.read_text()))

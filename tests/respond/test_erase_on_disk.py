@@ -1,0 +1,138 @@
+"""Erasing a case, proven on the bytes of the folder: sealed files, pages, free pages, journal."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from entrenous.base.secret import Secret
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.device.store.ledger import VaultLedger
+from entrenous.device.store.sqlcipher_vault import SqlcipherVault
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import erase_case, erasure_receipt
+from entrenous.respond.evidence import read_evidence
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.nouns import AgeAnswer, Case
+from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
+from tests.respond.room import Room, lived_in, seen
+
+WINDOW = 16  # bytes that are nowhere by chance
+PAGE_BYTES, RESERVED, SALT, IV = 4096, 80, 16, 16  # SQLCipher 4: an IV and a MAC end each page
+FRAME_HEADER, WAL_HEADER = 24, 32
+URL = "https://pictures.example/canary/3f9c2e71d05b"
+WHAT = "canary: what the post looked like on Monday"
+HANDLE = "canary_account_of_somebody"
+WORDS = "canary: she wrote it on Tuesday, in her own words " * 9
+
+
+@pytest.fixture
+def key() -> Secret:
+    return Secret(secrets.token_bytes(32))
+
+
+@pytest.fixture
+def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
+    vault = SqlcipherVault(tmp_path / "home", key)
+    room = Room()
+    yield replace(room.device, vault=vault, ledger=VaultLedger(vault))
+    vault.close()
+
+
+def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
+    """Everything about a case that must not remain, by what it is."""
+    found = {"url": URL.encode(), "what": WHAT.encode(), "handle": HANDLE.encode()}
+    found |= {
+        "words": WORDS.encode(),
+        "picture": picture,
+        "letter": case.notices[0].letter.encode(),
+    }
+    for item in case.evidence:
+        found[f"salt {item.number}"] = item.salt.reveal()
+        found[f"hash {item.number}"] = item.sha256
+        found[f"name of sealed file {item.number}"] = item.blob
+    return found
+
+
+def windows(data: bytes) -> set[bytes]:
+    return {data[at : at + WINDOW] for at in range(max(len(data) - WINDOW, 0) + 1)}
+
+
+def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
+    return any(contents[at : at + WINDOW] in wanted for at in range(len(contents) - WINDOW + 1))
+
+
+def decrypted(home: Path, key: Secret) -> bytes:
+    """Every page of the database and of its journal, free ones included, as plain text."""
+    database = (home / "vault.db").read_bytes()
+    journal = home / "vault.db-wal"
+    log = journal.read_bytes()[WAL_HEADER:] if journal.exists() else b""
+    frame = FRAME_HEADER + PAGE_BYTES
+    frames = [log[at : at + frame] for at in range(0, len(log) - frame + 1, frame)]
+    pages = [
+        (1 + at // PAGE_BYTES, database[at : at + PAGE_BYTES])
+        for at in range(0, len(database), PAGE_BYTES)
+    ]
+    pages += [(int.from_bytes(one[:4], "big"), one[FRAME_HEADER:]) for one in frames]
+    return b"".join(plain_page(number, page, key) for number, page in pages)
+
+
+def plain_page(number: int, page: bytes, key: Secret) -> bytes:
+    end = PAGE_BYTES - RESERVED
+    reader = Cipher(AES(key.reveal()), CBC(page[end : end + IV])).decryptor()
+    return reader.update(page[SALT if number == 1 else 0 : end])
+
+
+@pytest.mark.slow
+def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
+    device: Device, key: Secret, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    picture = secrets.token_bytes(150_000)
+    kept = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
+    add_statement(kept.name, "this one stays", device)
+    case = open_case(None, lived_in("US"), AgeAnswer.ADULTS, device)
+    add_sighting(case.name, replace(seen(URL), handle=HANDLE), device)
+    add_file(case.name, picture, WHAT, device)
+    add_statement(case.name, WORDS, device)
+    write_notice(case.name, "us-tida-removal", device, (1,))
+    canaries = canaries_of(find_case(case.name, device), picture)
+    sealed = {
+        one.blob.hex(): home / "files" / one.blob.hex()
+        for one in find_case(case.name, device).evidence
+    }
+    # All age files begin alike: from the first bytes that are random.
+    ciphertext = {
+        name: windows(place.read_bytes().partition(b"-> X25519 ")[2])
+        for name, place in sealed.items()
+    }
+    before = decrypted(home, key)
+    for what in ("url", "what", "handle", "letter", "salt 1", "hash 2", "name of sealed file 1"):
+        assert remains_in(before, windows(canaries[what])), f"the test would not see: {what}"
+
+    erase_case(case.name, device)
+
+    after = decrypted(home, key)
+    for what, canary in canaries.items():
+        assert not remains_in(after, windows(canary)), what
+    assert case.name.encode() not in after
+    for place in (one for one in home.rglob("*") if one.is_file()):
+        contents = place.read_bytes()
+        for name, wanted in ciphertext.items():
+            assert not remains_in(contents, wanted), (place, name)
+    assert not [place for place in sealed.values() if place.exists()]
+    assert read_evidence(kept.name, 1, "look", device) == b"this one stays"
+
+
+def test_a_receipt_of_an_erasure_tells_a_time_and_a_random_number_alone(device: Device) -> None:
+    one, other = erasure_receipt(device), erasure_receipt(device)
+    assert set(one) == {"schema", "erased_at", "number"}
+    assert one["number"] != other["number"]
+    assert len(str(one["number"])) == 32
+    assert sha256(b"") not in str(one).encode()
