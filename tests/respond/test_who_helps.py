@@ -198,7 +198,7 @@ def test_in_danger_the_people_come_before_the_steps() -> None:
 
 def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
     adult = " ".join(advice(AdviceId.THREAT).steps)
-    order = ["Do not pay", "Stop answering", "Save the demand", "report the account", "StopNCII"]
+    order = ["Do not pay", "Stop answering", "Save the demand", "StopNCII", "report the account"]
     assert [adult.index(words) for words in order] == sorted(adult.index(w) for w in order)
     young = " ".join(advice(AdviceId.THREAT, under_18=True).steps)
     assert "Do not copy or save the nude picture" in young

@@ -26,7 +26,7 @@ def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[s
     """
     for numbers in found.emergency:
         yield emergency_in_words(numbers, now.date())
-    steps = [line for one in found.advice for line in _advice_in_words(one, now.date())]
+    steps = [line for one in found.advice for line in advice_in_words(one, now.date())]
     people = ["", "People who help:"]
     for line in found.contacts:
         name, *about = contact_in_words(line, now, here, under_18=found.need.under_18)
@@ -34,6 +34,17 @@ def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[s
     yield from (*people, *steps) if found.need.danger else (*steps, *people)
     yield ""
     yield from found.notes
+
+
+def advice_in_words(one: Advice, today: date) -> Iterator[str]:
+    """Yield first steps as numbered lines, with where they were read, and their cautions."""
+    yield ""
+    yield f"{one.title}:"
+    yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
+    hosts = list(dict.fromkeys(map(_host, one.sources)))
+    more = f" and {len(hosts) - _HOSTS_MAX} more" if len(hosts) > _HOSTS_MAX else ""
+    yield f"  (read on {one.read_on:%d %B %Y} at {', '.join(hosts[:_HOSTS_MAX])}{more})"
+    yield from (f"  ({caution})" for caution in one.cautions(today))
 
 
 def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
@@ -90,16 +101,6 @@ def help_json(found: Help, now: datetime) -> dict[str, object]:
         "advice": [_advice(one, now.date()) for one in found.advice],
         "notes": list(found.notes),
     }
-
-
-def _advice_in_words(one: Advice, today: date) -> Iterator[str]:
-    yield ""
-    yield f"{one.title}:"
-    yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
-    hosts = list(dict.fromkeys(map(_host, one.sources)))
-    more = f" and {len(hosts) - _HOSTS_MAX} more" if len(hosts) > _HOSTS_MAX else ""
-    yield f"  (read on {one.read_on:%d %B %Y} at {', '.join(hosts[:_HOSTS_MAX])}{more})"
-    yield from (f"  ({caution})" for caution in one.cautions(today))
 
 
 def _emergency(numbers: EmergencyNumbers, today: date) -> dict[str, object]:

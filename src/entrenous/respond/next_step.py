@@ -10,6 +10,7 @@ from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 from entrenous.respond.reappearance import returned_steps
+from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.time_words import duration_in_words
 
 _ANSWERS: Final = {
@@ -17,6 +18,7 @@ _ANSWERS: Final = {
     NoticeState.PARTLY: "They removed only part of it",
 }
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
+
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
@@ -33,6 +35,7 @@ def next_step(case: Case, now: datetime) -> str:
         return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
     return (
         _her_turn(case, now)
+        or (threat_step(case, now) if is_threat_only(case) else "")
         or _about_waiting(case, now)
         or _about_removal(case)
         or _about_evidence(case)

@@ -149,7 +149,7 @@ def test_questions_are_asked_beside_the_answer(
     assert ask_adults()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
-    assert len(asked) == 3
+    assert len(asked) == 5 + 1 + 1  # safe, watched, go on, age, how far; adults; erase
 
 
 def test_a_file_without_a_byte_is_no_evidence(ask: Ask, case: str, tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ from entrenous.respond.commands.case_view import answer_case, case_json, how_to_
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
 from entrenous.respond.commands.platform import platform
+from entrenous.respond.commands.safety import (
+    Demanded,
+    PostedTo,
+    Safe,
+    Watched,
+    ask_about_safety,
+    ask_how_far,
+)
 from entrenous.respond.commands.saved_files import read_saved
 from entrenous.respond.commands.situation_options import (
     Altered,
@@ -50,7 +58,9 @@ from entrenous.respond.open_case import (
 )
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.report_steps import destinations
+from entrenous.respond.safety import SafetyAnswers
 from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.threat import is_threat_only
 from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.typed_input import (
@@ -64,6 +74,12 @@ from entrenous.watermark.verdict import NoSuchTrace, Trace
 from entrenous.wire.encodings import canonical_json
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Platform = Annotated[
+    str,
+    typer.Option(
+        metavar="-|NAME", help=f"{SAFER} The platform it is on, or the threat comes from."
+    ),
+]
 Consent = Annotated[
     str,
     typer.Option(metavar="-|TEXT", help=f"{SAFER} Who agreed that you act, how, and to what."),
@@ -104,17 +120,26 @@ def open_(
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
+    posted: PostedTo = None,
+    demand: Demanded = None,
+    platform: Platform = "",
     for_somebody_else: ForSomebodyElse = None,
     consent: Consent = "",
+    safe: Safe = None,
+    watched: Watched = None,
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
     if name is not None and from_trace is not None:
         raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
+    refuse_two_stdin_options(platform=platform, consent=consent)
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
-    if name is None:  # before the vault is opened, so that help lines are shown in any case
-        age = _age(adults=adults, under_18=under_18)
-        pass_age_gate(age, situation.places, SystemClock().now().date())
+    situation = replace(situation, posted=posted, demand=demand)
+    if name is None:  # before the vault is opened, so that help is shown in any case
+        situation, age = _safety_first(
+            SafetyAnswers(safe, watched, posted), situation, adults=adults, under_18=under_18
+        )
+    situation = replace(situation, platform=read_typed_line(platform, "The platform", context))
     acting = _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if name is None:
@@ -128,7 +153,7 @@ def open_(
         if not case.situation.places:
             print_line(f"  {how_to_name_a_place(case)}")
         print_line()
-        for advice in BEFORE_CAPTURE:
+        for advice in () if is_threat_only(case) else BEFORE_CAPTURE:
             print_line(f"  {advice}")
 
 
@@ -141,12 +166,21 @@ def about(
     altered: Altered = None,
     taken_by_me: TakenByMe = None,
     hide_my_name: HideMyName = False,
+    posted: PostedTo = None,
+    demand: Demanded = None,
+    platform: Platform = "",
     for_somebody_else: ForSomebodyElse = None,
     consent: Consent = "",
     as_json: Json = False,
 ) -> None:
     """Add to what a case is about; the choice of routes depends on it."""
-    more = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
+    refuse_two_stdin_options(platform=platform, consent=consent)
+    more = replace(
+        _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name),
+        posted=posted,
+        demand=demand,
+        platform=read_typed_line(platform, "The platform", context),
+    )
     acting = None if under_18 else _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
         if under_18:
@@ -277,6 +311,17 @@ def _write_receipt(written: FileGroup, place: Path, data: bytes) -> None:
 
     written.want(place, len(data), fill)
     written.write()
+
+
+def _safety_first(
+    answers: SafetyAnswers, said: Situation, *, adults: bool, under_18: bool
+) -> tuple[Situation, AgeAnswer]:
+    """Ask what was not said: safe, watched, age, how far; raises ForYoungPeople, typer.Exit."""
+    ask = sys.stdin.isatty()
+    answers, places = ask_about_safety(answers, said.places, ask=ask)
+    age = _age(adults=adults, under_18=under_18)
+    pass_age_gate(age, places, SystemClock().now().date())
+    return replace(said, places=places, posted=ask_how_far(answers.posted, ask=ask)), age
 
 
 def _acting(role: Role | None, consent: str, context: typer.Context) -> Representative | None:

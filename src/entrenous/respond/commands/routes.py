@@ -34,6 +34,7 @@ from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
 _USAGE: Final = "give a case, or say where you live and what happened: --place GB --what public"
 _ALONE: Final = "a case or --scenario goes without other options"
+_PEOPLE_MAX: Final = 6  # help lines beside a case's routes; entrenous help lists all
 _What = Annotated[
     Posted | None,
     typer.Option(
@@ -178,7 +179,8 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
             print_line(f"    {note}")
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
-    for line in who_helps(case.situation.places, Need()):
+    need = Need(threat=case.situation.posted is Posted.THREAT)
+    for line in who_helps(case.situation.places, need)[:_PEOPLE_MAX]:
         print_line(f"  People who help: {help_line_text(line, today)}")
 
 

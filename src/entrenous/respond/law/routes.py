@@ -47,6 +47,7 @@ _ORDER: Final = (
 _NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one with a deadline
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHATS: Final = frozenset({Posted.GROUP, Posted.PRIVATE})
+_NOT_BY_A_CHAT: Final = _CHATS | {Posted.THREAT}  # said, and no chat makes it otherwise
 _NONE_VERIFIED: Final = (
     "A help line comes first here, because no route for this case has been checked at its official"
     " text yet; it can tell you which of these holds."
@@ -139,12 +140,12 @@ def situation_of(case: Case) -> Situation:
     """Return a case's situation; where it was seen counts before what was said about it.
 
     A copy in a chat counts as seen in a group, which is the wider of the two, unless it was said
-    to be from person to person.
+    to be from person to person. In a case about a threat, a chat is where the threat was made.
     """
     said = case.situation
     if any(sighting.reach is Reach.PUBLIC for sighting in case.sightings):
         return replace(said, posted=Posted.PUBLIC)
-    if case.sightings and said.posted not in _CHATS:
+    if case.sightings and said.posted not in _NOT_BY_A_CHAT:
         return replace(said, posted=Posted.GROUP)
     return said
 

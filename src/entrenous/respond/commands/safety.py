@@ -1,0 +1,119 @@
+"""The questions of safety at a terminal: one at a time, each may be skipped, and stop always."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from entrenous.base.environment import SystemClock
+from entrenous.respond.first_steps import safety_questions
+from entrenous.respond.law.places import Place, UnknownPlace, parse_place
+from entrenous.respond.safety import (
+    GO_ON,
+    STOPPED,
+    WHERE,
+    YES_NO,
+    Reply,
+    SafetyAnswers,
+    read_posted,
+    read_reply,
+    when_not_safe,
+    when_threatened,
+    when_watched,
+)
+from entrenous.respond.situation import Demand, Posted
+from entrenous.terminal.output import hint, unwrapped
+
+Safe = Annotated[
+    bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
+]
+Watched = Annotated[
+    bool | None,
+    typer.Option("--watched/--not-watched", help="Whether somebody may watch this device."),
+]
+PostedTo = Annotated[
+    Posted | None,
+    typer.Option(
+        "--posted",
+        help="public: anybody can see it; group: in a group chat; private: sent from person to"
+        " person; threat: nothing was shared yet.",
+    ),
+]
+Demanded = Annotated[
+    Demand | None, typer.Option("--demand", help="What somebody demands so as not to share it.")
+]
+
+
+def ask_about_safety(
+    answers: SafetyAnswers, places: tuple[Place, ...], *, ask: bool
+) -> tuple[SafetyAnswers, tuple[Place, ...]]:
+    """Return the answers and places, asked for where they are missing and ``ask`` is true.
+
+    What follows from an answer is said on standard error at once. Raises typer.Exit on "stop".
+    """
+    safe = answers.safe if answers.safe is not None or not ask else _yes_or_no("safe")
+    if safe is False:
+        places = places or (_place() if ask else ())
+        now = SystemClock().now()
+        _say(when_not_safe(places, now, None))
+        _go_on(ask=ask)
+    watched = answers.watched if answers.watched is not None or not ask else _yes_or_no("watched")
+    if watched is True:
+        _say(when_watched(SystemClock().now()))
+        _go_on(ask=ask)
+    return SafetyAnswers(safe, watched, answers.posted), places
+
+
+def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
+    """Return how far it has spread, asked for if that is missing; says what to do about a threat.
+
+    Raises typer.Exit on "stop".
+    """
+    if posted is None and ask:
+        question = safety_questions()["posted"]
+        hint(question.why)
+        reply = read_posted(_prompt(f"{question.asks} (skip, stop)"))
+        _stop_if(reply is Reply.STOP)
+        posted = reply if isinstance(reply, Posted) else None
+    if posted is Posted.THREAT:
+        _say(when_threatened(SystemClock().now()))
+    return posted
+
+
+def _yes_or_no(name: str) -> bool | None:
+    question = safety_questions()[name]
+    hint(question.why)
+    reply = read_reply(_prompt(f"{question.asks} {YES_NO}"))
+    _stop_if(reply is Reply.STOP)
+    return reply if isinstance(reply, bool) else None
+
+
+def _place() -> tuple[Place, ...]:
+    typed = _prompt(WHERE).strip()
+    try:
+        return (parse_place(typed),) if typed and read_reply(typed) is not Reply.STOP else ()
+    except UnknownPlace as unknown:
+        hint(unwrapped(str(unknown)))
+        return ()
+
+
+def _go_on(*, ask: bool) -> None:
+    if ask:
+        _stop_if(read_reply(_prompt(GO_ON)) is not True)
+
+
+def _prompt(question: str) -> str:
+    answer: str = typer.prompt(question, default="", show_default=False, err=True)
+    return answer
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        hint(line)
+    hint("")
+
+
+def _stop_if(stopped: bool) -> None:
+    if stopped:
+        hint(STOPPED)
+        raise typer.Exit

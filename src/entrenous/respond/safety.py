@@ -1,0 +1,102 @@
+"""Safety before evidence: a few questions, each of which may be skipped, and what follows.
+
+Nothing of the answers is stored unless a case is opened, and then only how far the picture has
+spread.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from typing import Final
+
+from entrenous.respond.first_steps import AdviceId, advice
+from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
+from entrenous.respond.law.places import Place
+from entrenous.respond.situation import Posted
+from entrenous.respond.who_helps import ABOUT_PLACES, Need, emergency_numbers, who_helps
+
+STOPPED: Final = (
+    "Stopped. Nothing was asked for or stored. You can go on at any time, and: entrenous help"
+)
+GO_ON: Final = "Go on with the case now? (yes, stop)"
+WHERE: Final = "Which country do you live in? (skip)"
+YES_NO: Final = "(yes, no, skip, stop)"
+_LINES: Final = 4  # people who help, shown between two questions; entrenous help has all
+
+
+class Reply(StrEnum):
+    """What may be answered instead of an answer."""
+
+    SKIP = "skip"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyAnswers:
+    """The answers so far; None: not asked, or skipped."""
+
+    safe: bool | None = None
+    watched: bool | None = None
+    posted: Posted | None = None
+
+    def need(self, *, under_18: bool = False) -> Need:
+        """Return what the person needs help with, according to these answers."""
+        return Need(
+            under_18=under_18,
+            threat=self.posted is Posted.THREAT,
+            danger=self.safe is False,
+            watched=self.watched is True,
+        )
+
+
+def read_reply(typed: str) -> bool | Reply:
+    """Parse an answer to a question of yes or no; anything unclear skips it.
+
+    >>> read_reply(" Yes "), read_reply("N"), read_reply("stop"), read_reply("?").value
+    (True, False, <Reply.STOP: 'stop'>, 'skip')
+    """
+    word = typed.strip().casefold()
+    if word in ("yes", "y"):
+        return True
+    if word in ("no", "n"):
+        return False
+    return Reply.STOP if word in ("stop", "quit") else Reply.SKIP
+
+
+def read_posted(typed: str) -> Posted | Reply:
+    """Parse how far the picture has spread; anything unclear skips the question."""
+    word = typed.strip().casefold()
+    if word in ("stop", "quit"):
+        return Reply.STOP
+    return Posted(word) if word in set(Posted) else Reply.SKIP
+
+
+def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
+    """Yield what to read first in danger: numbers, people of the place, and what to do.
+
+    Args:
+        places: where the person lives, if that is known.
+        now: aware.
+        here: the person's time zone; None means this machine's.
+    """
+    need = Need(danger=True)
+    for numbers in emergency_numbers(places):
+        yield emergency_in_words(numbers, now.date())
+    yield from advice_in_words(advice(AdviceId.DANGER), now.date())
+    yield ""
+    for line in who_helps(places, need)[:_LINES]:
+        yield from contact_in_words(line, now, here)[:2]
+    if not places:
+        yield ABOUT_PLACES
+
+
+def when_watched(now: datetime) -> Iterator[str]:
+    """Yield what to do if somebody may watch this device or account."""
+    yield from advice_in_words(advice(AdviceId.WATCHED), now.date())
+
+
+def when_threatened(now: datetime) -> Iterator[str]:
+    """Yield what to do about a threat, and what to keep of the demand."""
+    yield from advice_in_words(advice(AdviceId.THREAT), now.date())
+    yield from advice_in_words(advice(AdviceId.DEMAND), now.date())

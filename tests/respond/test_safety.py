@@ -1,0 +1,90 @@
+"""Safety before evidence: what follows from an answer, and that every question may be skipped."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from entrenous.respond.first_steps import safety_questions
+from entrenous.respond.law.places import Place
+from entrenous.respond.safety import (
+    Reply,
+    SafetyAnswers,
+    read_posted,
+    read_reply,
+    when_not_safe,
+    when_threatened,
+    when_watched,
+)
+from entrenous.respond.situation import Posted
+from entrenous.respond.who_helps import Need
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("yes", True),
+        ("Y", True),
+        (" no ", False),
+        ("", Reply.SKIP),
+        ("skip", Reply.SKIP),
+        ("I do not know", Reply.SKIP),
+        ("stop", Reply.STOP),
+        ("QUIT", Reply.STOP),
+    ],
+)
+def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: object) -> None:
+    assert read_reply(typed) is answer
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("threat", Posted.THREAT),
+        ("Group ", Posted.GROUP),
+        ("", Reply.SKIP),
+        ("?", Reply.SKIP),
+        ("stop", Reply.STOP),
+    ],
+)
+def test_how_far_it_has_come_may_be_skipped_too(typed: str, answer: object) -> None:
+    assert read_posted(typed) is answer
+
+
+def test_the_questions_come_in_their_order_and_each_says_why() -> None:
+    questions = safety_questions()
+    assert list(questions) == ["safe", "watched", "posted"]
+    assert all(question.why and question.asks.count("?") == 1 for question in questions.values())
+
+
+def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_crisis() -> None:
+    text = list(when_not_safe((Place("US"),), NOW, UTC))
+    assert text[0].startswith("In danger in United States: call 911")
+    joined = "\n".join(text)
+    order = ["go to a place where you are safe", "National Sexual Assault Hotline", "FBI", "988"]
+    assert [joined.index(words) for words in order] == sorted(joined.index(w) for w in order)
+
+
+def test_in_danger_without_a_place_somebody_helps_all_the_same() -> None:
+    text = "\n".join(when_not_safe((), NOW, UTC))
+    assert "befrienders.org" in text
+    assert "entrenous help --place" in text
+
+
+def test_who_is_watched_hears_of_a_safer_device_before_any_change() -> None:
+    text = "\n".join(when_watched(NOW))
+    assert text.index("on a safer device") < text.index("new passwords")
+    assert "Plan first" in text
+
+
+def test_who_is_threatened_hears_what_to_do_and_what_to_keep() -> None:
+    text = "\n".join(when_threatened(NOW))
+    assert text.index("Do not pay") < text.index("What to keep of the demand")
+
+
+def test_answers_say_what_somebody_needs() -> None:
+    assert SafetyAnswers().need() == Need()
+    answers = SafetyAnswers(safe=False, watched=True, posted=Posted.THREAT)
+    assert answers.need() == Need(threat=True, danger=True, watched=True)
+    assert SafetyAnswers(safe=True, watched=False).need(under_18=True) == Need(under_18=True)

@@ -1,0 +1,72 @@
+"""The next step while somebody only threatens: in an order that ends before anything appears."""
+
+import re
+
+import pytest
+
+from entrenous.respond.case_file import find_case
+from entrenous.respond.law.ladders import THREAT, shipped_ladder
+from entrenous.respond.law.legal_route import RouteKind
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.open_case import add_sighting, add_statement, describe_case
+from entrenous.respond.situation import Demand, Posted, Situation
+from entrenous.respond.threat import is_threat_only
+from tests.respond.room import START, Room, seen
+
+HERS = Situation((), intimate=True, posted=Posted.THREAT, demand=Demand.MONEY)
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    return room.opens(HERS)
+
+
+def step(case: Case, room: Room) -> str:
+    return next_step(find_case(case.name, room.device), START)
+
+
+def test_the_demand_is_saved_before_anything_else(room: Room, case: Case) -> None:
+    words = step(case, room)
+    assert words.startswith("Do not pay, and send nothing more. Save the demand")
+    assert f"entrenous case add {case.name} FILE" in words
+    assert "Or skip this" in words
+
+
+def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> None:
+    add_statement(case.name, "he wants 500 euros", room.device)
+    words = step(case, room)
+    assert "make fingerprints on your device" in words
+    assert re.search(r"--route hash-stopncii", words)
+
+
+def test_the_order_is_that_of_the_ladder() -> None:
+    """Save, bank, platform, police: as in threat-ladder.toml."""
+    ladder = shipped_ladder(THREAT).steps
+    names = [step.name for step in ladder]
+    banks = next(i for i, step in enumerate(ladder) if RouteKind.BANK in step.kinds)
+    account = next(i for i, step in enumerate(ladder) if step.platform)
+    police = next(i for i, step in enumerate(ladder) if RouteKind.POLICE in step.kinds)
+    assert names.index("Save the demand before anything else") < banks < account < police
+
+
+def test_a_chat_in_which_somebody_threatens_is_no_leak(room: Room, case: Case) -> None:
+    add_sighting(case.name, seen("a chat on Instagram", Reach.PRIVATE), room.device)
+    assert is_threat_only(find_case(case.name, room.device))
+
+
+def test_once_it_is_posted_the_case_goes_on_as_a_leak(room: Room, case: Case) -> None:
+    describe_case(case.name, Situation((), posted=Posted.PUBLIC), room.device)
+    assert "Add where you saw it" in step(case, room)
+    add_sighting(case.name, seen(), room.device)
+    assert not is_threat_only(find_case(case.name, room.device))
+    assert "Keep a screenshot of it" in step(case, room)
+
+
+def test_a_public_page_ends_the_threat_path_by_itself(room: Room, case: Case) -> None:
+    add_sighting(case.name, seen(), room.device)
+    assert not is_threat_only(find_case(case.name, room.device))
+
+
+def test_a_case_that_is_no_threat_has_no_step_of_it(room: Room) -> None:
+    assert "Save the demand" not in step(room.opens(), room)
