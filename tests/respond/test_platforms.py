@@ -55,6 +55,8 @@ def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
         ("https://drive.google.com/file/d/1", "google_drive"),
         ("https://www.google.com/search?q=me", "google_search"),
         ("https://some-blog.blogspot.com/2026", "google_drive"),
+        ("https://www.google.com.br/search?q=eu", "google_search"),
+        ("https://scontent-arn2-2.cdninstagram.com/v/t51/1.jpg", "instagram"),
         ("https://t.me/channel/5", "telegram"),
         ("https://user:@x.com", "x"),
     ],

@@ -72,7 +72,7 @@ NO_ABUSE_ADDRESS: Final = (
 )
 WRITE_TO_THE_HOST: Final = (
     "Write to the web host first: it can take away the page. A registrar can only take away the "
-    "whole name."
+    "whole name. What to say: entrenous case platform generic_host"
 )
 ROLES: Final[Mapping[ContactRole, str]] = {
     ContactRole.REGISTRAR: "Registrar, who can only take away the whole name",

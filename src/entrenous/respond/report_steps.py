@@ -10,7 +10,7 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.errors import shell_quoted
-from entrenous.respond.nouns import Case, Reach, Sighting
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.platforms import (
     HashProgramme,
     Paste,
@@ -74,7 +74,7 @@ class ReportSteps:
             *((f"  {lead}",) if self.answers else ()),
             *(line for number, one in enumerate(self.answers, 1) for line in _lines(number, one)),
             *_indented(*self.before, self.in_chats, *self.after, NO_PICTURE, MINOR),
-            *_indented(f"Other ways: {record.other_channel}" if record.other_channel else ""),
+            *_indented(*_other_ways(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
 
@@ -99,7 +99,8 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
         after=_afterwards(record),
         in_chats="" if record.private_messages is None else _CHATS[record.private_messages],
         cautions=record.cautions(today),
-        cited=f"Source: {record.source}, read on {record.read_on}",
+        cited=f"Source: {record.source}, read on {record.read_on}"
+        + ("; verified" if record.verified else ""),
     )
 
 
@@ -115,7 +116,10 @@ def destinations(case: Case) -> tuple[PlatformRecord, ...]:
     """Return the platforms of a case in the order of its sightings, each once.
 
     Pages on a site without a record have the record "generic_site"; a chat without one has none.
+    A case about somebody under 18 goes to the people who help, and to no platform from here.
     """
+    if case.age is not AgeAnswer.ADULTS:
+        return ()
     found = (_destination(seen, case.situation) for seen in case.sightings)
     return tuple({record.id: record for record in found if record is not None}.values())
 
@@ -223,6 +227,18 @@ def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
         f"What comes back: {record.receipt}." if record.receipt else _NO_RECEIPT,
         f"Time: {record.time}." if record.time else "How long it takes was not read.",
         *((f"It stops new uploads of pictures registered at: {banks}.",) if banks else ()),
+    )
+
+
+def _other_ways(record: PlatformRecord) -> tuple[str, ...]:
+    """Name the other channels of a platform, and those that a law gives it."""
+    us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
+    return (
+        f"Other ways: {record.other_channel}" if record.other_channel else "",
+        f"In the United States, under the TAKE IT DOWN Act: {us_page}" if us_page else "",
+        f"In the European Union, its contact point: {record.dsa_contact}"
+        if record.dsa_contact
+        else "",
     )
 
 

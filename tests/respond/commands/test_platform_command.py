@@ -156,3 +156,15 @@ def test_routes_of_a_case_begin_with_where_it_goes(
     where = capsys.readouterr().out.splitlines()[1]
     assert where.startswith("  Where it goes (sighting 1): TikTok.")
     assert where.endswith(f"entrenous case platform tiktok --case {name}")
+
+
+def test_case_about_somebody_under_18_is_handed_over_and_shows_no_form(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ask("case", "open", "--adults", "--place", "GB")["case"]
+    ask("case", "add", name, "--url", "https://www.instagram.com/p/1")
+    ask("case", "about", name, "--under-18", status=3)
+    ask("case", "platform", "instagram", "--case", name, status=3)
+    capsys.readouterr()
+    assert run(["case", "show", name], {}) == 0
+    assert "Where it goes" not in capsys.readouterr().out

@@ -16,6 +16,7 @@ from entrenous.respond.abuse_contacts import (
     contacts_in_text,
     how_to_find_the_host,
 )
+from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import find_case
 from entrenous.respond.nouns import Case
 from entrenous.respond.platforms import (
@@ -130,7 +131,9 @@ def _about(context: typer.Context, case: str | None) -> Case | Situation:
     if case is None:
         return Situation(())
     with opened_device(context) as device:
-        return find_case(case, device)
+        found = find_case(case, device)
+        refuse_unless_adults(found, device.clock.now().date())
+        return found
 
 
 def _list(today: date, *, as_json: bool) -> None:
