@@ -11,7 +11,12 @@ from zoneinfo import ZoneInfo
 
 from entrenous.respond.law.counting_rules import CountingRule, Hours, MonthEnd
 from entrenous.respond.law.places import Place
-from entrenous.respond.law.working_days import DayOff, day_off, has_holidays
+from entrenous.respond.law.working_days import (
+    DayOff,
+    day_off,
+    has_holidays,
+    holiday_in_some_parts,
+)
 from entrenous.respond.law.zones import place_in_words, zones_of
 
 _DAY: Final = timedelta(days=1)
@@ -109,7 +114,7 @@ class _Count:
         moved, moves = self._rolled(last)
         due_at = datetime.combine(moved, _LAST, self.zone).astimezone(UTC)
         said = f"The last day counts to its end, 24:00{self.rule.cited(self.rule.cite_end)}."
-        return Ending(due_at, (*working, *moves, *self._no_list(), said))
+        return Ending(due_at, (*working, *moves, *self._about_holidays(moved), said))
 
     def _hours(self) -> Ending:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
@@ -219,11 +224,16 @@ class _Count:
         said = f"No working day: {', '.join(why)}. The end moves to {_said(moved)}{cited}."
         return moved, (said,)
 
-    def _no_list(self) -> tuple[str, ...]:
-        if DayOff.HOLIDAY not in self.rule.off or has_holidays(self.place):
+    def _about_holidays(self, last: date) -> tuple[str, ...]:
+        """Say what is not known: a holiday of some parts, or no list at all."""
+        if DayOff.HOLIDAY not in self.rule.off:
             return ()
         where = place_in_words(self.place)
-        return (f"No list of holidays is known for {where}: a holiday may make the end later.",)
+        if not has_holidays(self.place):
+            return (f"No list of holidays is known for {where}: a holiday may make the end later.",)
+        name = holiday_in_some_parts(last, self.place)
+        some = f"In some parts of {where}, {_said(last)} is a holiday ({name}): there the end is"
+        return (f"{some} later. Name the region to see it.",) if name else ()
 
     def _off(self, day: date) -> str:
         return day_off(day, self.place, self.rule.off)

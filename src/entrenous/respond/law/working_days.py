@@ -1,12 +1,16 @@
 """Working days of a place: its weekend and its public holidays, from the package ``holidays``."""
 
 import calendar
-from collections.abc import Mapping
-from datetime import date
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
+
+from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.places import Place
 
 _SATURDAY: Final = 5
@@ -25,13 +29,29 @@ class DayOff(StrEnum):
     HOLIDAY = "holiday"
 
 
+class _Holiday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    place: str
+    name: str
+    month: int
+    source: str
+    day: int = 0
+    weekday: str = ""
+    nth: int = 0
+    observed: bool = False
+
+
+class _Holidays(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    schema: Literal[1]
+    read_on: date
+    holiday: tuple[_Holiday, ...]
+
+
 def day_off(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
     """Return why a day is off there, e.g. "Sunday" or "Good Friday"; "" on a working day.
 
     Args:
         day: in the place's own calendar.
-        place: a country or a part of one. A holiday of some parts counts for a country without a
-            part, since nobody knows in which part the addressee is: the later end is the safer one.
+        place: a country or a part of one.
         kinds: the sorts of days that count as off.
     """
     weekday = day.weekday()
@@ -48,31 +68,77 @@ def has_holidays(place: Place) -> bool:
 
 @lru_cache(maxsize=1024)
 def holidays_of(place: Place, year: int) -> Mapping[date, str]:
-    """Return a year's public holidays by date, with their English names; none if unknown."""
-    country, _, part = place.partition("-")
+    """Return a year's public holidays by date, with their English names; none if unknown.
+
+    For a country without a part, a holiday of most of its parts counts: Easter Monday in the United
+    Kingdom, which Scotland alone does not have.
+    """
     if not has_holidays(place):
         return {}
-    parts = _parts_of(country)
+    part = _known_part(place)
+    listed = _listed(place.partition("-")[0], part, year)
+    return listed if part else listed | _of_parts(place, year, most=True)
+
+
+def holiday_in_some_parts(day: date, place: Place) -> str:
+    """Return the name of a holiday that only some parts of a country have; "" if none has one."""
+    if not has_holidays(place) or _known_part(place):
+        return ""
+    return _of_parts(place, day.year, most=False).get(day, "")
+
+
+def _known_part(place: Place) -> str | None:
+    country, _, part = place.partition("-")
     part = _PARTS.get(place, part)
-    if part in parts:
-        return _listed(country, part, year)
-    everywhere = _listed(country, None, year)
-    some = {day: name for one in parts for day, name in _listed(country, one, year).items()}
-    return {day: f"{name}, in some parts" for day, name in some.items()} | everywhere
+    return part if part in _parts_of(country) else None
+
+
+@lru_cache(maxsize=256)
+def _of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
+    """Return the holidays of most, or of fewer, of a country's parts."""
+    country = place.partition("-")[0]
+    lists = [_listed(country, part, year) for part in _parts_of(country)]
+    counts = Counter(day for one in lists for day in one)
+    names = {day: name for one in lists for day, name in one.items()}
+    return {day: names[day] for day, n in counts.items() if (2 * n > len(lists)) is most}
+
+
+@lru_cache(maxsize=4096)
+def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
+    import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
+
+    found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
+    own = dict(_more(f"{country}-{part}" if part else country, year))
+    return {day: str(name) for day, name in found.items()} | own
+
+
+def _more(place: str, year: int) -> Iterator[tuple[date, str]]:
+    """Yield what facts/holidays.toml adds for a place."""
+    for one in _table().holiday:
+        if one.place == place:
+            yield _date_of(one, year), one.name
+
+
+def _date_of(one: _Holiday, year: int) -> date:
+    if one.nth:
+        first = date(year, one.month, 1)
+        ahead = (_DAYS.index(one.weekday) - first.weekday()) % len(_DAYS)
+        return first + timedelta(days=ahead, weeks=one.nth - 1)
+    day = date(year, one.month, one.day)
+    moved = {_SATURDAY: -1, _SUNDAY: 1}.get(day.weekday(), 0) if one.observed else 0
+    return day + timedelta(days=moved)
+
+
+@cache
+def _table() -> _Holidays:
+    return read_table(_Holidays, shipped_table("holidays.toml"), "holidays.toml")
 
 
 @cache
 def _listed_countries() -> frozenset[str]:
-    import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
-
-    return frozenset(holidays.list_supported_countries(include_aliases=False))
-
-
-def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
     import holidays  # noqa: PLC0415
 
-    found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
-    return {day: str(name) for day, name in found.items()}
+    return frozenset(holidays.list_supported_countries(include_aliases=False))
 
 
 @lru_cache(maxsize=256)

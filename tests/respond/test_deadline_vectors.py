@@ -1,0 +1,105 @@
+"""Deadlines worked out by hand from the texts of laws, and properties that every order has."""
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from entrenous.respond.law.counting import Period, Unit, count, read_period
+from entrenous.respond.law.counting_rules import counting_rules
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.one_deadline import Event, one_deadline
+from entrenous.respond.law.places import Place
+
+FOLDER = Path(__file__).parent / "vectors" / "deadlines"
+TABLES = {file.stem: tomllib.loads(file.read_text()) for file in sorted(FOLDER.glob("*.toml"))}
+ORDERS = [name for name in TABLES if name != "routes"]
+RULES = counting_rules()
+PLACES = (
+    *("DE", "DE-BY", "FR", "ES", "ES-CN", "IT", "IE", "GB", "GB-SCT", "US", "US-CA", "US-TX", "CA"),
+    *("BR", "BR-SP", "IN", "JP", "KR", "AU", "AU-NSW", "CO", "IL", "AE", "EU", "worldwide", "KI"),
+)
+moments = st.datetimes(datetime(2024, 1, 1), datetime(2029, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
+periods = st.builds(
+    Period, st.integers(0, 40), st.sampled_from([one for one in Unit if one is not Unit.YEARS])
+)
+
+
+def test_there_are_at_least_250_vectors_and_each_says_why_and_from_where() -> None:
+    rows = [(name, row) for name, table in TABLES.items() for row in table["vector"]]
+    assert len(rows) >= 250
+    assert len({f"{name} {sorted(row.items(), key=str)}" for name, row in rows}) == len(rows)
+    assert all(row["why"] for _, row in rows)
+    for name, table in TABLES.items():
+        assert all("source" in row or "source" in table for row in table["vector"]), name
+
+
+def test_every_order_of_counting_has_vectors() -> None:
+    assert set(RULES) - {"none"} == set(ORDERS)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_each_order_ends_its_periods_as_worked_out_by_hand(name: str) -> None:
+    wrong = [row for row in TABLES[name]["vector"] if _ends(name, row) != _due(row)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("row", TABLES["routes"]["vector"], ids=lambda row: row["why"])
+def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None:
+    place = Place("-".join(filter(None, [row["country"], row.get("region")])))
+    events = {Event(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
+    found = one_deadline(row["route"], events, place)
+    assert (found.due_at, found.in_force) == (_due(row), row.get("in_force", True))
+    if "version" in row:
+        assert found.route.id == row["version"]
+
+
+@settings(deadline=None)  # lists of holidays are loaded on the way
+@given(moments, st.timedeltas(timedelta(), timedelta(days=45)), periods, st.data())
+@example(datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1), Period(1, Unit.MONTHS), None)
+@example(datetime(2026, 4, 2, 10, tzinfo=UTC), timedelta(days=1), Period(2, Unit.DAYS), None)
+def test_a_later_start_never_makes_an_earlier_end(
+    start: datetime, later: timedelta, period: Period, data: st.DataObject | None
+) -> None:
+    choices = [(rule, place) for rule in RULES.values() for place in PLACES]
+    for rule, place in choices if data is None else [data.draw(st.sampled_from(choices))]:
+        first = count(start, period, rule, Place(place)).due_at
+        second = count(start + later, period, rule, Place(place)).due_at
+        assert (first is None) == (second is None)
+        if first is not None and second is not None:
+            assert start <= first <= second
+
+
+def test_no_two_starts_of_three_years_are_out_of_order_in_any_order_of_counting() -> None:
+    starts = [datetime(2026, 1, 1, 10, 30, tzinfo=UTC) + timedelta(days=n) for n in range(800)]
+    for name, place in (("eu-1182-71", "DE-BY"), ("jp-civil-139", "JP"), ("br-cc-132", "BR-SP")):
+        for clause in ("P1M", "P2D", "P7D", "PT72H", "5 business days"):
+            period = read_period(clause)
+            assert period is not None
+            ends = [count(start, period, RULES[name], Place(place)).due_at for start in starts]
+            assert ends == sorted(ends, key=lambda end: end or starts[0])
+
+
+def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
+    start = {Event.RECEIVED: datetime(2026, 11, 25, 10, tzinfo=UTC)}
+    for route in shipped_routes():
+        if read_period(route.deadline_rule) and route.in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
+            found = one_deadline(route.id, start, Place("US-CA"))
+            assert found.due_at is not None, route.id
+            assert any("They have until" in line for line in found.working), route.id
+
+
+def _ends(order: str, row: dict[str, Any]) -> datetime | None:
+    period = read_period(row["clause"])
+    assert period is not None
+    return count(
+        datetime.fromisoformat(row["event"]), period, RULES[order], Place(row["place"])
+    ).due_at
+
+
+def _due(row: dict[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(row["due"]) if "due" in row else None
