@@ -177,7 +177,7 @@ def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
 
 
 def test_the_preview_of_an_unverified_route_sends_to_a_help_line() -> None:
-    text = preview(draft_notice(CASE, ROUTES["ca-cc-162-1"], START), CASE, TODAY)  # type: ignore[index]
+    text = preview(draft_notice(CASE, ROUTES["pk-peca-21"], START), CASE, TODAY)  # type: ignore[index]
     assert "check with a help line" in text
 
 

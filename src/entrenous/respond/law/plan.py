@@ -151,8 +151,7 @@ def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> t
 def _platform_key(step: PlanStep, said: Situation) -> tuple[object, ...]:
     """Rank a platform's own report behind what the law obliges it and regulators to do."""
     after = kind_rank(RouteKind.REGULATOR, said) + 0.5
-    unsaid = said.intimate is None  # then the form to choose is as open as the law is
-    return (not step.verified, False, False, unsaid, False, after, False, 0, step.route)
+    return (not step.verified, False, False, False, after, False, False, 0, step.route)
 
 
 def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> tuple[PlanStep, ...]:
@@ -161,7 +160,8 @@ def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> t
     more = [
         _ladder_step(step, "", today) for step in shipped_ladder(THREAT).steps if step.if_demanded
     ]
-    return (*steps[:1], *more, *steps[1:])
+    sure = 1 if steps and steps[0].verified else 0  # nothing unverified comes first
+    return (*steps[:sure], *more, *steps[sure:])
 
 
 def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:

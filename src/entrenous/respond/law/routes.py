@@ -277,15 +277,15 @@ def platform_kind(said: Situation) -> str:
 
 
 def rank_key(route: Route, said: Situation) -> tuple[object, ...]:
-    """Sort key: verified, copyright only if hers, no open question, kind, hours."""
+    """Sort key: verified, copyright only if hers, kind, no open question, hours."""
     helps_others = not said.on_behalf or route.representative is not Reaches.NO
     return (
         not route.verified,
         unsure_copyright(route, said),
         only_prevents(route, said),
-        bool(open_questions(route, said)),
         not helps_others,
         kind_rank(route.kind, said),
+        bool(open_questions(route, said)),
         bool(said.platform) and route.platform not in ("", _record_id(said)),
         hours_to_remove(route) or _NO_HOURS,
         route.id,

@@ -1,0 +1,197 @@
+"""What to do first, for any situation: what was not posted is not removed, no child is kept."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.base.identifiers import CaseName
+from entrenous.respond.fact_tables import BadTable, shipped_table
+from entrenous.respond.law.ladders import CHAT, THREAT, read_ladder, shipped_ladder
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import DocumentKind, RouteKind
+from entrenous.respond.law.places import COUNTRIES, Place
+from entrenous.respond.law.plan import HELP, STEP, Plan, plan_for
+from entrenous.respond.law.plan_view import plan_json, plan_text
+from entrenous.respond.law.routes import routes_for, situation_of
+from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.platforms import PlatformKind, shipped_platforms
+from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+from tests.respond.room import seen
+
+DAY = date(2026, 11, 30)
+KINDS = {route.family: route.kind for route in shipped_routes()}
+REMOVES = {
+    *(RouteKind.PLATFORM, RouteKind.COPYRIGHT, RouteKind.SEARCH, RouteKind.DATA),
+    *(RouteKind.SENDER, RouteKind.HELPER, RouteKind.ESCALATION),
+}
+maybe = st.sampled_from([None, True, False])
+JURISDICTIONS = sorted({route.jurisdiction for route in shipped_routes()} - {"EU/EEA", "US-states"})
+places = st.sampled_from([*JURISDICTIONS, *sorted(COUNTRIES)])
+situations = st.builds(
+    Situation,
+    places=st.lists(places, max_size=2, unique=True).map(lambda some: tuple(map(Place, some))),
+    intimate=maybe,
+    altered=maybe,
+    taken_by=st.sampled_from(TakenBy),
+    name_must_stay_hidden=st.booleans(),
+    platform_in=st.none() | places.map(Place),
+    platform=st.sampled_from(["", "leaks.example", *(one.id for one in shipped_platforms())]),
+    platform_kind=st.sampled_from(["", *PlatformKind]),
+    posted=st.none() | st.sampled_from(Posted),
+    demand=st.none() | st.sampled_from(Demand),
+    depicts_me=maybe,
+    recipient_known=maybe,
+    on_behalf=st.booleans(),
+)
+
+
+@given(situations, st.dates(date(2018, 1, 1), date(2028, 1, 1)))
+def test_every_route_that_fits_is_a_step_once_and_every_other_of_the_place_is_refused(
+    said: Situation, day: date
+) -> None:
+    plan = plan_for(said, day, day)
+    ids = [step.route for step in plan.steps]
+    assert len(set(ids)) == len(ids)
+    assert plan.first == (ids[0] if ids else "")
+    fitting = {one.route.family for one in routes_for(said, day, day).ranked}
+    if said.posted is Posted.THREAT:
+        assert not {KINDS[id_] for id_ in fitting} & REMOVES
+    assert fitting <= set(ids)
+    assert not {one.route for one in plan.refused} & set(ids)
+
+
+@given(situations)
+def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_is(
+    said: Situation,
+) -> None:
+    plan = plan_for(said, DAY, DAY)
+    if not plan.steps:
+        return
+    first = plan.steps[0]
+    if said.posted in (Posted.GROUP, Posted.PRIVATE):
+        assert (first.route, first.kind) == ("ladder-chat-step_01", STEP)
+    if said.posted is Posted.THREAT:
+        assert first.kind in (HELP, STEP)
+    if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
+        assert first.to
+    assert first.verified or first.kind == HELP or not any(step.verified for step in plan.steps)
+
+
+@given(situations)
+def test_under_18_gets_people_and_hash_banks_and_nothing_else(said: Situation) -> None:
+    plan = plan_for(said, DAY, DAY, under_18=True)
+    assert plan.hand_over is not None
+    assert plan.hand_over.contacts
+    assert {step.kind for step in plan.steps} <= {DocumentKind.HASH_BANK}
+    assert {step.route for step in plan.steps} <= {"uk-report-remove", "hash-takeitdown"}
+    assert plan.first
+    assert not plan.refused
+
+
+@given(said=situations, under_18=st.booleans())
+def test_every_plan_can_be_shown(*, said: Situation, under_18: bool) -> None:
+    plan = plan_for(said, DAY, DAY, under_18=under_18)
+    shown = plan_json(plan)
+    assert set(shown) == {"schema", "first", "routes", "refused", "hand_over"}
+    lines = list(plan_text(plan, in_full=True))
+    assert all(line.strip() for line in lines)
+    assert len(list(plan_text(plan))) <= len(lines) + 1
+
+
+def _plan(**said: object) -> Plan:
+    return plan_for(Situation((Place("GB"),), **said), DAY, DAY)  # type: ignore[arg-type]
+
+
+def test_what_a_chat_cannot_do_is_said_of_the_app() -> None:
+    signal = next(
+        step
+        for step in _plan(posted=Posted.PRIVATE, platform="signal").steps
+        if step.route == "platform-signal"
+    )
+    assert "nobody there can see or remove a message" in signal.why
+
+
+def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
+    ids = [step.route for step in _plan(posted=Posted.PUBLIC, demand=Demand.MONEY).steps]
+    assert ids[1] == "ladder-threat-step_02"
+    without = [step.route for step in _plan(posted=Posted.PUBLIC, demand=Demand.NONE).steps]
+    assert "ladder-threat-step_02" not in without
+
+
+@pytest.mark.parametrize(
+    ("day", "created", "taken"),
+    [
+        (date(2026, 1, 1), False, False),
+        (date(2026, 3, 1), True, False),
+        (date(2026, 7, 1), True, True),
+    ],
+)
+def test_a_change_of_law_is_told_from_its_day_on(day: date, *, created: bool, taken: bool) -> None:
+    said = Situation((Place("GB"),), intimate=True, posted=Posted.PUBLIC)
+    plan = plan_for(said, day, day)
+    why = next(step.why for step in plan.steps if step.route == "uk-soa-66b")
+    assert ("66E" in why) is created
+    assert ("66AB" in why) is taken
+
+
+def test_somebody_who_acts_for_another_is_told_who_has_to_file() -> None:
+    plan = _plan(posted=Posted.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
+    by_id = {step.route: step for step in plan.steps}
+    assert "prepare it together" in by_id["uk-soa-66b"].why
+    assert "prepare it together" not in by_id["uk-osa-20a"].why
+
+
+START = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "reach", "posted"),
+    [
+        (None, (), None),
+        (None, (Reach.PUBLIC,), Posted.PUBLIC),
+        (None, (Reach.PRIVATE,), Posted.GROUP),
+        (None, (Reach.PRIVATE, Reach.PUBLIC), Posted.PUBLIC),
+        (Posted.PRIVATE, (Reach.PRIVATE,), Posted.PRIVATE),
+        (Posted.THREAT, (), Posted.THREAT),
+        (Posted.THREAT, (Reach.PRIVATE,), Posted.GROUP),
+        (Posted.PRIVATE, (Reach.PUBLIC,), Posted.PUBLIC),
+    ],
+)
+def test_where_a_case_was_seen_counts_before_what_was_said(
+    said: Posted | None, reach: tuple[Reach, ...], posted: Posted | None
+) -> None:
+    sightings = tuple(replace(seen(reach=one), number=n + 1) for n, one in enumerate(reach))
+    situation = Situation((Place("DE"),), posted=said)
+    case = Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
+    assert situation_of(case).posted is posted
+
+
+def test_every_route_that_a_ladder_names_exists() -> None:
+    ids = {str(family) for family in KINDS}
+    for name in (CHAT, THREAT):
+        ladder = shipped_ladder(name)
+        named = {id_ for step in ladder.steps for id_ in step.routes}
+        assert named <= ids
+        for words in ladder.police.values():
+            codes = words.replace(",", " ").replace(";", " ").replace(")", " ").split()
+            assert {word for word in codes if word.count("-") > 1} <= ids
+        assert sum(step.help for step in ladder.steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"step_02", ', b""),
+        (b"schema = 1", b"schema = 2"),
+        (b'kinds = ["police"]', b'kinds = ["magic"]'),
+        (b"sources = [", b"roots = ["),
+    ],
+)
+def test_an_odd_ladder_is_refused_whole(old: bytes, new: bytes) -> None:
+    data = shipped_table("chat-ladder.toml")
+    assert old in data
+    with pytest.raises(BadTable, match=r"chat-ladder\.toml"):
+        read_ladder(CHAT, data.replace(old, new, 1))
