@@ -156,7 +156,7 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
         (None, (Reach.PRIVATE, Reach.PUBLIC), Posted.PUBLIC),
         (Posted.PRIVATE, (Reach.PRIVATE,), Posted.PRIVATE),
         (Posted.THREAT, (), Posted.THREAT),
-        (Posted.THREAT, (Reach.PRIVATE,), Posted.GROUP),
+        (Posted.THREAT, (Reach.PRIVATE,), Posted.THREAT),  # where the threat was made
         (Posted.PRIVATE, (Reach.PUBLIC,), Posted.PUBLIC),
     ],
 )
