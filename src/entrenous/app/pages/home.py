@@ -37,7 +37,8 @@ async def events(request: Request) -> Response:
     """Tell the page, as server-sent events, that something changed; it then loads itself anew."""
 
     async def lines() -> AsyncIterator[str]:
-        yield "retry: 2000\n\n"
+        # At once too: something may have changed since the page was made.
+        yield "retry: 2000\ndata: changed\n\n"
         async for _ in state_of(request).events.changes():
             yield "data: changed\n\n"
 
