@@ -51,7 +51,7 @@ def refused(played: Registry, why: str) -> None:
 
 
 def test_registrar_and_host_are_found(played: Registry) -> None:
-    registrar, host = look_up(played, SITE, ADDRESS).contacts
+    host, registrar = look_up(played, SITE, ADDRESS).contacts
     assert registrar.role is ContactRole.REGISTRAR
     assert registrar.name == "Example Registrar Inc."
     assert registrar.emails == ("abuse@registrar.example",)

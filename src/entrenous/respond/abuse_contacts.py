@@ -4,7 +4,7 @@ RDAP: RFC 9083; its contact cards: jCard, RFC 7095. Everything here comes from s
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -49,10 +49,15 @@ class AbuseContact:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """What was found: abuse contacts, the registrar's first, and what could not be asked."""
+    """What was found: abuse contacts, the host's first, and what could not be asked."""
 
     contacts: tuple[AbuseContact, ...]
     notes: tuple[str, ...] = ()
+
+
+def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
+    """Sort contacts: who can take away the page comes before who can only take away the name."""
+    return tuple(sorted(contacts, key=lambda one: list(ROLES).index(one.role)))
 
 
 def how_to_find_the_host(typed: str) -> str:
@@ -75,9 +80,9 @@ WRITE_TO_THE_HOST: Final = (
     "whole name. What to say: entrenous case platform generic_host"
 )
 ROLES: Final[Mapping[ContactRole, str]] = {
-    ContactRole.REGISTRAR: "Registrar, who can only take away the whole name",
     ContactRole.HOST: "Web host, who can take away the page",
     ContactRole.UNKNOWN: "Abuse contact",
+    ContactRole.REGISTRAR: "Registrar, who can only take away the whole name",
 }
 
 
@@ -102,7 +107,7 @@ def contacts_in_rdap(
 
 
 def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
-    """Return the abuse addresses in a pasted WHOIS or RDAP answer, in its order, each once.
+    """Return the abuse addresses in a pasted WHOIS or RDAP answer, the host's first, each once.
 
     An address counts if its line speaks of abuse, or if it begins with "abuse". Empty if none.
     """
@@ -112,13 +117,13 @@ def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
         role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
         entities = _abuse_entities(answer)
         contacts = (_contact(entity, parent, role) for entity, parent in entities)
-        return tuple(dict.fromkeys(one for one in contacts if one is not None))[:CONTACTS_MAX]
+        return host_first(dict.fromkeys(filter(None, contacts)))[:CONTACTS_MAX]
     found: dict[str, AbuseContact] = {}
     for line in text.splitlines():
         for email in _EMAIL.findall(line[:LINE_CHARS_MAX]):
             if "abuse" in line.casefold():
                 found.setdefault(email.casefold(), AbuseContact(_role_of(line), emails=(email,)))
-    return tuple(found.values())[:CONTACTS_MAX]
+    return host_first(found.values())[:CONTACTS_MAX]
 
 
 ANSWER_BYTES_MAX: Final = 256 * 1024

@@ -124,8 +124,8 @@ def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]
     came = capsys.readouterr()
     told = json.loads(came.out)
     assert [one["emails"] for one in told["looked_up"]["contacts"]] == [
-        ["abuse@registrar.example"],
         ["abuse@host.example"],
+        ["abuse@registrar.example"],
     ]
     assert "pictures.example" in came.err
     assert "your network address" in came.err

@@ -32,6 +32,7 @@ from entrenous.respond.abuse_contacts import (
     ContactRole,
     LookUp,
     contacts_in_rdap,
+    host_first,
 )
 from entrenous.respond.rdap_services import (
     IANA,
@@ -113,7 +114,7 @@ class RdapClient:
         if failed and not contacts:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
-        return LookUp(tuple(contacts), (*notes, *(() if public else (NO_ADDRESS,))))
+        return LookUp(host_first(contacts), (*notes, *(() if public else (NO_ADDRESS,))))
 
     def _registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_ask(host):
