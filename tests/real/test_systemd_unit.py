@@ -1,6 +1,8 @@
 """The systemd unit that is handed out: systemd understands it, and it leaves little to attack."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,3 +60,37 @@ def test_what_it_starts_can_be_typed() -> None:
         "relay check --settings /etc/entrenous/relay.toml",
         "relay run --settings /etc/entrenous/relay.toml",
     ]
+
+
+@pytest.mark.parametrize("name", ["entrenous-watch.service", "entrenous-watch.timer"])
+def test_systemd_understands_the_units_that_watch(tmp_path: Path, name: str) -> None:
+    for one in ("entrenous-watch.service", "entrenous-watch.timer"):
+        (tmp_path / one).write_text((SHARE / one).read_text())
+    done = subprocess.run(
+        ["systemd-analyze", "--no-pager", "verify", "--man=no", "--user", str(tmp_path / name)],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_watching_unit_starts_passes_the_passphrase_by_a_descriptor(
+    tmp_path: Path,
+) -> None:
+    """Run its command line with a program that shows what it gets in the place of ours."""
+    unit = (SHARE / "entrenous-watch.service").read_text()
+    (line,) = re.findall(r"ExecStart=(.*)", unit)
+    shows = tmp_path / "entrenous"
+    shows.write_text('#!/bin/sh\necho "$*"; cat <&3\n')
+    shows.chmod(0o700)
+    (tmp_path / "passphrase").write_text("four or five words")
+    done = subprocess.run(
+        shlex.split(line),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "CREDENTIALS_DIRECTORY": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "--passphrase-fd 3 case watch --once\nfour or five words"

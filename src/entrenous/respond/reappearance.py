@@ -54,14 +54,17 @@ def _was_asked_again(case: Case, one: Reappearance) -> bool:
     )
 
 
-def _in_words(case: Case, one: Reappearance) -> str:
+def returned_text(one: Reappearance) -> str:
+    """Say what came back, and when it was found."""
     day = f"{one.at:%d %B %Y}"
-    first = (
-        f"The picture is back at sighting {one.sighting}: it was found there on {day}."
-        if one.compared
-        else f"The page of sighting {one.sighting} answers again since {day}: look whether the "
-        "picture is back."
-    )
+    if one.compared:
+        return f"The picture is back at sighting {one.sighting}: it was found there on {day}."
+    words = f"The page of sighting {one.sighting} answers again since {day}"
+    return f"{words}: look whether the picture is back."
+
+
+def _in_words(case: Case, one: Reappearance) -> str:
+    first = returned_text(one)
     route = _last_route(case, one.sighting)
     if route is None:
         return f"{first} To ask for its removal, choose a route: entrenous law routes {case.name}"

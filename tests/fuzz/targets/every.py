@@ -14,6 +14,7 @@ from tests.fuzz.targets import (
     identity,
     letter,
     media,
+    pages,
     planted,
     registries,
     relay,
@@ -23,7 +24,7 @@ from tests.fuzz.targets import (
 
 _ROOMS: Final = (
     *(wire, web, identity, letter, relay, documents),
-    *(gate, exchange, hooks, archive, media, crypto, registries),
+    *(gate, exchange, hooks, archive, media, crypto, registries, pages),
 )
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target for room in _ROOMS for target in room.TARGETS

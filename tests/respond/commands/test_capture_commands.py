@@ -100,3 +100,26 @@ def test_saved_page_is_kept_as_what_it_is(ask: Ask, case: str, tmp_path: Path) -
     assert shown["evidence"][0]["level"] == "A1"
     shown = ask("case", "add", case, str(page), "--what", "the post")
     assert shown["evidence"][1]["what"] == "the post"
+
+
+def test_second_capture_is_compared(ask: Ask, case: str, tmp_path: Path) -> None:
+    ask("evidence", "capture", case, "--sighting", "1", "--yes")
+    file = ask("evidence", "export", case, "1", "--out", str(tmp_path / "out"))["file"]
+    shown = ask("case", "add", case, file, "--captured-by", "a helper")
+    assert [item["level"] for item in shown["evidence"]] == ["A2", "A3"]
+    picture_file = tmp_path / "p.jpg"
+    picture_file.write_bytes(photo())
+    ask("case", "add", case, str(picture_file), "--captured-by", "a helper", status=7)
+    ask("case", "add", case, "--captured-by", "a helper", status=2)
+
+
+def test_error_of_a_capture_names_no_address(
+    case: str, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["evidence", "capture", case, "--sighting", "1", "--yes"], {})
+    capsys.readouterr()
+    site.pages[f"/{SECRET}"] = reply(status=302, Location=f"http://10.0.0.1/{SECRET}")
+    assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 3
+    told = capsys.readouterr()
+    assert SECRET not in told.out + told.err
+    assert "127.0.0.1" not in told.out + told.err

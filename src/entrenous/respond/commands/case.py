@@ -229,6 +229,10 @@ def add(
     handle: Annotated[
         str, typer.Option(metavar="-|NAME", help=f"{SAFER} The account it was shown at.")
     ] = "",
+    captured_by: Annotated[
+        str,
+        typer.Option(metavar="-|TEXT", help=f"{SAFER} Who made this web archive (WACZ)."),
+    ] = "",
     seen_at: Annotated[
         datetime | None, time_option("When you first saw it, in UTC; now if left out.")
     ] = None,
@@ -238,7 +242,17 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add where you saw it, a file you keep, or a statement. The address is not opened."""
-    refuse_two_stdin_options(what=what, url=url, chat=chat, handle=handle, statement=statement)
+    refuse_two_stdin_options(
+        what=what,
+        url=url,
+        chat=chat,
+        handle=handle,
+        statement=statement,
+        captured_by=captured_by,
+    )
+    if captured_by and file is None:
+        raise typer.BadParameter("--captured-by goes with a web archive (WACZ)")
+    captured_by = read_typed_line(captured_by, "Who made it", context)
     what = read_typed_line(what, "What the file shows", context) if what else ""
     url = None if url is None else read_typed_line(url, "Address", context)
     chat, statement = (
@@ -261,10 +275,18 @@ def add(
                     goes_to += destinations(replace(case, sightings=case.sightings[-1:]))
             if statement:
                 add_statement(name, statement, device)
-            if data is not None:
+            if data is not None and captured_by:
+                _add_second_capture(name, data, captured_by, device)
+            elif data is not None:
                 add_file(name, data, what or kind, device)
         # Outside the transaction: a closed output must not undo what was added.
         answer_case(find_case(name, device), device, as_json=as_json, steps_for=goes_to)
+
+
+def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> None:
+    from entrenous.respond.capture import second_capture  # noqa: PLC0415 -- loads warcio
+
+    second_capture.add_second_capture(name, data, who, device)
 
 
 def close(context: typer.Context, name: str) -> None:

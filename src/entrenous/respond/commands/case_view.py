@@ -9,6 +9,7 @@ from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, Sighting
 from entrenous.respond.on_behalf import acting_words
 from entrenous.respond.platforms import PlatformRecord
+from entrenous.respond.reappearance import returned_text
 from entrenous.respond.report_steps import (
     ReportSteps,
     destination_text,
@@ -40,6 +41,9 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
                 "first_seen_at": rfc3339_utc(seen.first_seen_at),
             }
             for seen in case.sightings
+        ],
+        "returned": [
+            {"sighting": back.sighting, "at": rfc3339_utc(back.at)} for back in case.returned
         ],
         "evidence": [
             {"number": item.number, "what": item.what, "level": item.level.value}
@@ -104,6 +108,8 @@ def _print_seen(case: Case) -> None:
     for seen in case.sightings:
         at = f"{seen.first_seen_at:%d %B %Y, %H:%M} UTC"
         print_line(f"  Seen, sighting {seen.number}: {seen.where}, {at}")
+    for back in case.returned:
+        print_line(f"  {returned_text(back)}")
     for record in destinations(case):
         print_line(f"  {destination_text(record, case)}")
 

@@ -1,0 +1,118 @@
+"""A second capture of the same page by somebody else: level A3 if both saw the same content.
+
+Reads other people's WACZ files, so everything is bounded, and nothing in them is believed but that
+it is there.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from warcio.archiveiterator import ArchiveIterator
+from warcio.exceptions import ArchiveLoadFailed
+
+from entrenous.base.errors import Malformed
+from entrenous.crypto.hashing import sha256
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.evidence import read_evidence
+from entrenous.respond.nouns import Case, Evidence, Level
+from entrenous.respond.open_case import store_item
+
+UNPACKED_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
+_RECORDS_MAX: Final = 20_000
+_WARCS_MAX: Final = 16
+_OK: Final = "200"
+_PURPOSE: Final = "to compare it with a second capture"
+_BROKEN: Final = (
+    *(zipfile.BadZipFile, zlib.error, ArchiveLoadFailed, EOFError, OSError),
+    *(ValueError, KeyError, IndexError, AttributeError, TypeError, NotImplementedError),
+    *(RuntimeError, UnicodeError, OverflowError, MemoryError),
+)
+
+
+class NotAWebArchive(Malformed):
+    """This is no web archive that can be read here (WACZ), or it is damaged or very large, so it
+    was not added as a second capture. To keep it as a file, leave out --captured-by.
+    """
+
+
+def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Device) -> Case:
+    """Store somebody else's capture: level A3 if it has content that a capture here has, else A1.
+
+    Args:
+        name: the case.
+        untrusted_wacz: the file.
+        who: who captured it, in the person's words; noted with the item.
+        device: its vault stores it.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, TooLargeToKeep.
+        NotAWebArchive: nothing was stored.
+    """
+    case = find_open_case(name, device)
+    theirs = contents_of(untrusted_wacz)
+    own = [item for item in case.evidence if item.level is Level.A2]
+    with device.vault.together():
+        shared = [(_shared(case, one, theirs, device), one.number) for one in own]
+        level, what = _described(who, *max(shared, default=(0, 0)))
+        return store_item(name, untrusted_wacz, (level, what, None), device)
+
+
+def _described(who: str, shared: int, number: int) -> tuple[Level, str]:
+    by = f"a web archive by {' '.join(who.split())}"
+    if not shared:
+        return Level.A1, f"{by}; no content in it is the same as in a capture here"
+    count = "1 answer is" if shared == 1 else f"{shared} answers are"
+    return Level.A3, f"{by}; {count} the same as in item {number}"
+
+
+def _shared(case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device) -> int:
+    """Return how many addresses have the same content in an item and in their capture."""
+    ours = contents_of(read_evidence(case.name, item.number, _PURPOSE, device))
+    return sum(theirs.get(url) == digest for url, digest in ours.items())
+
+
+def contents_of(untrusted_wacz: bytes) -> Mapping[str, bytes]:
+    """Return the SHA-256 of the content that each address answered with, unpacked; only answers
+    with status 200 and a content.
+
+    Raises NotAWebArchive.
+    """
+    try:
+        return dict(_contents(untrusted_wacz))
+    except _BROKEN:
+        raise NotAWebArchive from None
+
+
+def _contents(untrusted_wacz: bytes) -> Iterator[tuple[str, bytes]]:
+    left = UNPACKED_MAX
+    records = 0
+    for warc in _warcs(untrusted_wacz):
+        for record in ArchiveIterator(io.BytesIO(warc)):
+            records += 1
+            if records > _RECORDS_MAX:
+                raise ValueError("too many records")
+            if record.rec_type != "response" or record.http_headers is None:
+                continue
+            if record.http_headers.get_statuscode() != _OK:
+                continue
+            content = record.content_stream().read(left + 1)
+            left -= len(content)
+            if left < 0:
+                raise ValueError("too much content")
+            if content:
+                yield record.rec_headers.get_header("WARC-Target-URI"), sha256(content)
+
+
+def _warcs(untrusted_wacz: bytes) -> Iterator[bytes]:
+    with zipfile.ZipFile(io.BytesIO(untrusted_wacz)) as container:
+        names = [name for name in container.namelist() if name.startswith("archive/")]
+        for name in names[:_WARCS_MAX]:
+            with container.open(name) as file:
+                data = file.read(UNPACKED_MAX + 1)
+            if len(data) > UNPACKED_MAX:
+                raise ValueError("too large")
+            yield data

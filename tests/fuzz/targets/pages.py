@@ -1,0 +1,90 @@
+"""What sites and people's browsers send: robots.txt, pages, saved files, others' web archives."""
+
+import gzip
+import io
+import zipfile
+from typing import Final
+
+from entrenous.respond.capture.saved_page import describe_file
+from entrenous.respond.capture.second_capture import contents_of
+from entrenous.respond.watch.page_pictures import PICTURES_MAX, picture_urls
+from entrenous.respond.watch.polite import NotOnTheWeb, is_public, web_address
+from entrenous.respond.watch.robots import Robots, read_robots
+from tests.fuzz.target import Target, holds
+
+_PAGE: Final = "https://site.example/posts/1"
+
+
+def _answers(robots: Robots) -> bool:
+    return robots.allow(_PAGE) in {True, False} and robots.allow("https://site.example/robots.txt")
+
+
+def _on_the_web(urls: tuple[str, ...]) -> bool:
+    for url in urls:
+        try:
+            web_address(url)
+        except NotOnTheWeb:  # asking for it refuses it
+            continue
+    return len(urls) <= PICTURES_MAX and all(url.startswith("http") for url in urls)
+
+
+def _address(untrusted: bytes) -> bool:
+    """Read an address of four or sixteen bytes as text, and as the host of a link."""
+    return is_public(untrusted.decode("ascii"))
+
+
+def _warc() -> bytes:
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nwords"
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
+    head += b"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
+    head += b"Content-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
+    return head % len(http) + http + b"\r\n\r\n"
+
+
+def _wacz(warc: bytes, name: str = "data.warc") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("datapackage.json", b"{}")
+        made.writestr(f"archive/{name}", warc)
+    return file.getvalue()
+
+
+TARGETS: Final = (
+    Target(
+        "robots",
+        holds(read_robots, _answers),
+        lambda: [
+            b"User-agent: *\nDisallow: /a*b$\nAllow: /\n",
+            b"User-Agent: entrenous\r\nDisallow: /%41\r\n",
+        ],
+    ),
+    Target(
+        "page-pictures",
+        holds(lambda untrusted: picture_urls(untrusted, _PAGE), _on_the_web),
+        lambda: [
+            b'<base href="/b/"><img src="a.jpg" srcset="/s 1x, /l 2x">',
+            b'<meta charset=utf-8><meta property="og:image" content="//x/&amp;y">',
+        ],
+    ),
+    Target(
+        "saved-page",
+        holds(describe_file, bool),
+        lambda: [
+            b"<!DOCTYPE html><html>",
+            b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n",
+            _wacz(b"WARC/1.0"),
+            gzip.compress(b"WARC/1.0"),
+        ],
+    ),
+    Target(
+        "second-capture",
+        holds(contents_of, lambda found: all(len(one) == 32 for one in found.values())),
+        lambda: [_wacz(_warc()), _wacz(gzip.compress(_warc()), "data.warc.gz")],
+    ),
+    Target(
+        "ip-address",
+        holds(_address, lambda told: told in {True, False}, (ValueError,)),
+        lambda: [b"127.0.0.1", b"::ffff:10.0.0.1", b"64:ff9b::a00:1", b"fe80::1%lo", b"8.8.8.8"],
+        longest=64,
+    ),
+)

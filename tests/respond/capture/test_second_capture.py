@@ -1,0 +1,125 @@
+"""Somebody else's capture of the same page: A3 only if both saw the same."""
+
+import contextlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous.respond.capture.capture_page import Asking, capture_page
+from entrenous.respond.capture.second_capture import (
+    NotAWebArchive,
+    add_second_capture,
+    contents_of,
+)
+from entrenous.respond.case_file import find_case
+from entrenous.respond.client.public_web import PublicWeb
+from entrenous.respond.nouns import Level
+from entrenous.respond.open_case import add_sighting
+from tests.respond.room import Room, seen
+from tests.respond.watch.site import Site, picture, reply, running
+
+PAGE = '<html>{}<img src="/p.jpg"></html>'
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running() as served:
+        served.pages |= {"/post": reply(PAGE.format("one")), "/p.jpg": picture()}
+        yield served
+
+
+def captured(room: Room, site: Site) -> tuple[str, bytes]:
+    """A case with a capture of the page, and that capture."""
+    name = room.opens().name
+    add_sighting(name, seen(f"{site.url}/post"), room.device)
+    asking = Asking(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    case = capture_page(name, 1, "", asking, room.device)
+    return name, room.vault.kept(case.evidence[0].blob)
+
+
+@pytest.mark.real
+def test_same_content_is_level_a3(room: Room, site: Site) -> None:
+    name, _ = captured(room, site)
+    site.pages["/post"] = reply(PAGE.format("another token"))  # but the same picture
+    _, theirs = captured(Room(), site)
+    item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
+    assert item.level is Level.A3
+    assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
+    assert room.vault.kept(item.blob) == theirs
+
+
+@pytest.mark.real
+def test_other_content_is_only_a_file(room: Room, site: Site) -> None:
+    name, _ = captured(room, site)
+    site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture("coffee")}
+    _, theirs = captured(Room(), site)
+    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+    assert item.level is Level.A1
+    assert "no content in it is the same" in item.what
+
+
+@pytest.mark.real
+def test_same_content_at_another_address_is_not_the_same_page(room: Room, site: Site) -> None:
+    name, _ = captured(room, site)
+    with running() as other:
+        other.pages = site.pages
+        _, theirs = captured(Room(), other)
+    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+    assert item.level is Level.A1
+
+
+@pytest.mark.real
+def test_without_a_capture_of_our_own_there_is_nothing_second(room: Room, site: Site) -> None:
+    _, theirs = captured(Room(), site)
+    name = room.opens().name
+    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+    assert item.level is Level.A1
+
+
+@pytest.mark.real
+def test_damaged_archive_stores_nothing(room: Room, site: Site) -> None:
+    name, theirs = captured(room, site)
+    before = find_case(name, room.device)
+    for broken in (theirs[:-200], b"PK\x03\x04", b"", theirs[:300] + bytes(500) + theirs[800:]):
+        with pytest.raises(NotAWebArchive):
+            add_second_capture(name, broken, "a helper", room.device)
+    assert find_case(name, room.device) == replace(before)
+
+
+def wacz(warc: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("archive/data.warc", warc)
+    return file.getvalue()
+
+
+def record(content: bytes, encoding: str = "identity") -> bytes:
+    http = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n" % encoding.encode() + content
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
+    head += b"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
+    head += b"Content-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
+    return head % len(http) + http + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("times", [1, 300])
+def test_decompression_bombs_are_refused(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.respond.capture.second_capture.UNPACKED_MAX", 1_000_000)
+    bomb = zlib.compress(bytes(10_000_000 // times))
+    with pytest.raises(NotAWebArchive):
+        contents_of(wacz(record(bomb, "deflate") * times))
+    with pytest.raises(NotAWebArchive):
+        contents_of(wacz(bytes(2_000_000)))
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_any_bytes_are_read_or_refused(data: bytes, at: int) -> None:
+    good = record(b"words")
+    with contextlib.suppress(NotAWebArchive):
+        contents_of(wacz(good[:at] + data + good[at:]))
