@@ -237,3 +237,17 @@ def test_somebody_else_acts_only_with_consent_that_is_noted(
     out = capsys.readouterr().out
     assert "as friend. Consent, noted on" in out
     assert "Ana asked me by phone" in out
+
+
+def test_a_case_in_a_chat_is_shown_people_before_any_law(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "DE")["case"])
+    ask("case", "add", name, "--chat", "the WhatsApp group of my class")
+    assert ask("law", "routes", name)["schema"] == "entrenous/routes/1"
+    capsys.readouterr()
+    assert run(["law", "routes", name], {}) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("[ladder-chat-step_01]")
+    assert any(line.endswith("[platform-whatsapp]") for line in lines)
+    assert any(line.endswith("[de-stgb-201a]") for line in lines)

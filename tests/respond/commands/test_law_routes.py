@@ -129,3 +129,21 @@ def test_the_risks_of_asking_are_said_before_the_words_for_it(
     shown = routes(capsys, "--what", "group")
     asking = next(one for one in shown["routes"] if one["route"] == "ladder-chat-step_02")["why"]
     assert 0 < asking.index("risks") < asking.index("Words that you may use")
+
+
+def test_a_site_without_a_record_is_taken_with_its_kind(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ("--place", "DE", "--what", "public", "--platform", "mybook")
+    shown = routes(capsys, *given, "--platform-kind", "forum", "--intimate")
+    assert shown["first"] == "eu-dsa-16"
+    assert "platform-generic_site" in [one["route"] for one in shown["routes"]]
+
+
+def test_under_a_threat_the_account_is_reported_and_no_picture(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = routes(capsys, "--place", "US", "--what", "threat", "--platform", "instagram")
+    report = next(one for one in shown["routes"] if one["route"] == "platform-instagram")
+    assert report["why"].startswith("Report the account that threatens")
+    assert "Copy the link of each post" not in report["why"]

@@ -17,9 +17,9 @@ from entrenous.respond.commands.situation_options import (
     Under18,
 )
 from entrenous.respond.law.legal_route import RankedRoute
-from entrenous.respond.law.plan import plan_for
+from entrenous.respond.law.plan import Plan, plan_for
 from entrenous.respond.law.plan_view import plan_json, plan_text
-from entrenous.respond.law.routes import day_of_event, routes_for_case
+from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.law.scenario import (
     SCENARIO_BYTES_MAX,
     Scenario,
@@ -30,7 +30,7 @@ from entrenous.respond.platforms import PlatformKind
 from entrenous.respond.situation import Demand, Posted
 from entrenous.respond.who_helps import Need, who_helps
 from entrenous.terminal.output import print_line, put_json
-from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
+from entrenous.terminal.typed_input import SAFER, STDIN_MARK, Json, read_typed_line, read_typed_text
 
 _USAGE: Final = "give a case, or say where you live and what happened: --place GB --what public"
 _ALONE: Final = "a case or --scenario goes without other options"
@@ -68,7 +68,7 @@ _Sender = Annotated[
 _Demand = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
 _File = Annotated[
     Path | None,
-    typer.Option("--scenario", metavar="FILE", help="What happened, as TOML or JSON."),
+    typer.Option("--scenario", metavar="-|FILE", help=f"{SAFER} What happened, as TOML or JSON."),
 ]
 _Day = Annotated[
     str, typer.Option("--day", metavar="DAY", help="When it happened: 2026-03-01; else today.")
@@ -120,11 +120,11 @@ def routes(
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
         raise typer.BadParameter(_ALONE if name or scenario else _USAGE)
     if name is not None:
-        _for_case(context, name, as_json=as_json)
+        _for_case(context, name, as_json=as_json, in_full=in_full)
         return
     today = SystemClock().now().date()
     if scenario is not None:
-        asked = read_scenario(_file(scenario), today)
+        asked = read_scenario(_file(scenario, context), today)
     else:
         if platform:
             given["platform"] = read_typed_line(platform, "Where it is", context)
@@ -132,7 +132,11 @@ def routes(
     _answer(asked, as_json=as_json, in_full=in_full)
 
 
-def _file(path: Path) -> bytes:
+def _file(path: Path, context: typer.Context) -> bytes:
+    if str(path) == STDIN_MARK:
+        return (
+            read_typed_text(STDIN_MARK, "What happened, as TOML or JSON", context) or ""
+        ).encode()
     try:
         with path.open("rb") as file:
             return file.read(SCENARIO_BYTES_MAX + 1)
@@ -145,11 +149,15 @@ def _answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
     if as_json:
         put_json(plan_json(plan))
         return
+    _print_plan(plan, in_full=in_full)
+
+
+def _print_plan(plan: Plan, *, in_full: bool) -> None:
     for line in plan_text(plan, in_full=in_full):
         print_line(line)
 
 
-def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
+def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool) -> None:
     from entrenous.device.commands import opened_device  # noqa: PLC0415 - only a case needs a vault
     from entrenous.respond.case_file import find_case  # noqa: PLC0415
     from entrenous.respond.commands.case_view import how_to_name_a_place  # noqa: PLC0415
@@ -168,6 +176,14 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool) -> None:
                 "routes": [_shown(one) for one in choice.ranked],
             }
         )
+        return
+    said = situation_of(case)
+    if said.posted in (
+        Posted.GROUP,
+        Posted.PRIVATE,
+        Posted.THREAT,
+    ):  # a ladder, not a law, is first
+        _print_plan(plan_for(said, day_of_event(case), today), in_full=in_full)
         return
     print_line(choice.why)
     for record in destinations(case):

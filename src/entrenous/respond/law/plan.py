@@ -243,17 +243,20 @@ _IN_CHATS: Final = {
 }
 
 
+_ACCOUNT: Final = (
+    "Report the account that threatens there, once the demand is saved; a picture is not needed"
+)
+
+
 def _platform_step(record: PlatformRecord, said: Situation, today: date) -> PlanStep:
     form = record.report_url if said.posted in (None, Posted.PUBLIC) else ""
     to = form or record.in_app or record.report_url or record.name
-    kind = DocumentKind.FORM if to.startswith("https://") else STEP
-    in_chat = said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages
-    can = _IN_CHATS[record.private_messages] if in_chat and record.private_messages else ""
+    why = [*_what_to_report(record, said), *record.cautions(today)]
     return PlanStep(
         route=f"platform-{record.id}",
-        kind=kind,
+        kind=DocumentKind.FORM if to.startswith("https://") else STEP,
         title=record.name,
-        why=". ".join(filter(None, [record.first_step.rstrip("."), can, *record.cautions(today)])),
+        why=". ".join(why),
         to=to,
         expected="; ".join(filter(None, [record.receipt, record.time])),
         verified=record.verified,
@@ -261,6 +264,15 @@ def _platform_step(record: PlatformRecord, said: Situation, today: date) -> Plan
         read_on=record.read_on,
         platform=record.id,
     )
+
+
+def _what_to_report(record: PlatformRecord, said: Situation) -> Iterator[str]:
+    if said.posted is Posted.THREAT:
+        yield _ACCOUNT
+        return
+    yield record.first_step.rstrip(".")
+    if said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages is not None:
+        yield _IN_CHATS[record.private_messages]
 
 
 def _route_step(one: RankedRoute, said: Situation) -> PlanStep:

@@ -22,6 +22,7 @@ from entrenous.respond.law.legal_route import (
 from entrenous.respond.law.places import WORLDWIDE, reaches
 from entrenous.respond.nouns import Case, Reach
 from entrenous.respond.platforms import PlatformKind, PlatformRecord, find_platform
+from entrenous.respond.report_steps import platform_of
 from entrenous.respond.situation import Posted, Situation, TakenBy
 
 
@@ -140,14 +141,22 @@ def situation_of(case: Case) -> Situation:
     """Return a case's situation; where it was seen counts before what was said about it.
 
     A copy in a chat counts as seen in a group, which is the wider of the two, unless it was said
-    to be from person to person. In a case about a threat, a chat is where the threat was made.
+    to be from person to person. In a case about a threat, a chat is where the threat was made. If
+    it was seen at one platform only, that is its platform.
     """
-    said = case.situation
+    said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
     if any(sighting.reach is Reach.PUBLIC for sighting in case.sightings):
         return replace(said, posted=Posted.PUBLIC)
     if case.sightings and said.posted not in _NOT_BY_A_CHAT:
         return replace(said, posted=Posted.GROUP)
     return said
+
+
+def _only_platform(case: Case) -> str:
+    """Return the id of the one platform of all sightings, or ""."""
+    records = {platform_of(sighting, case.situation) for sighting in case.sightings}
+    (record,) = records if len(records) == 1 else (None,)
+    return record.id if record else ""
 
 
 def routes_for_case(

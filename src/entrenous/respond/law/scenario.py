@@ -71,6 +71,8 @@ def scenario_from(
     if unknown:
         raise UnknownKey(key=unknown[0][:_SHOWN], keys=", ".join(_KEYS))
     read: dict[str, Any] = {key: _KEYS[key](key, value) for key, value in given.items()}
+    if "platform_kind" not in read:
+        _refuse_unknown_platform(read.get("platform", ""))
     taken_by = _MAKER[read.pop("made_by_me", None)]
     day, under_18 = read.pop("day", today), read.pop("under_18", False)
     said = {_FIELDS.get(key, key): value for key, value in read.items()}
@@ -115,12 +117,16 @@ def _place(key: str, value: object) -> Place:
 
 
 def _platform(key: str, value: object) -> str:
-    """Return the id of its record, or the address of a site that has none."""
+    """Return the id of its record, or the name or address of a site that has none."""
     name = _text(key, value)
     record = find_platform(name)
-    if record is None and "." not in name:
-        raise UnknownPlatform(name=name[:_SHOWN], kinds=", ".join(PlatformKind))
     return record.id if record else name
+
+
+def _refuse_unknown_platform(name: str) -> None:
+    """Raise UnknownPlatform for a name without a record; an address is a site without one."""
+    if name and "." not in name and find_platform(name) is None:
+        raise UnknownPlatform(name=name[:_SHOWN], kinds=", ".join(PlatformKind))
 
 
 def _day(key: str, value: object) -> date:
