@@ -7,18 +7,19 @@ import pytest
 
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.places import Place
+from entrenous.respond.law.routes import situation_of
 from entrenous.respond.nouns import Case, Reach, Sighting
 from entrenous.respond.platforms import (
     Paste,
     PlatformKind,
     PlatformRecord,
+    platform_in_words,
     platform_named,
     shipped_platforms,
 )
 from entrenous.respond.report_steps import (
     destination_text,
     destinations,
-    platform_in_words,
     report_steps,
     sightings_at,
 )
@@ -174,3 +175,12 @@ def test_no_text_holds_a_sighting_of_another_place() -> None:
             shown = "\n".join(report_steps(record, case, TODAY).text)
             assert secret not in shown
             assert "Bea" not in shown
+
+
+def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
+    assert situation_of(case_with(page(POST), page("https://ig.me/x"))).platform == "instagram"
+    assert situation_of(case_with(page(POST), chat("the WhatsApp group"))).platform == ""
+    assert situation_of(case_with(page("https://pics.example/1"))).platform == ""
+    assert situation_of(case_with()).platform == ""
+    told = replace(HER, platform="tiktok")
+    assert situation_of(case_with(page(POST), situation=told)).platform == "tiktok"

@@ -195,6 +195,21 @@ def find_platform(name_or_url: str) -> PlatformRecord | None:
     return next((by_host[host] for host in _parents(host_of(name_or_url)) if host in by_host), None)
 
 
+def platform_in_words(words: str) -> PlatformRecord | None:
+    """Return the platform that a description names first, e.g. "the WhatsApp group of my class".
+
+    Names of fewer than five letters are left out: "line" and "x" mean other things too.
+    """
+    by_name, _ = _indexes()
+    spoken = [_folded(word) for word in re.findall(r"\w+", words[:WORDS_MAX])]
+    for at in range(len(spoken)):
+        for count in (3, 2, 1):  # "Only Fans" is one name
+            name = "".join(spoken[at : at + count])
+            if len(name) >= NAME_CHARS_MIN and name in by_name:
+                return by_name[name]
+    return None
+
+
 def host_of(url: str) -> str:
     """Return the host that a browser would ask for a typed address, in ASCII; "" if there is none.
 
@@ -226,8 +241,10 @@ def read_platforms(data: bytes) -> tuple[PlatformRecord, ...]:
 
 
 TABLE: Final = "platforms.toml"
-_IGNORED: Final = "-_'\N{RIGHT SINGLE QUOTATION MARK}"
+_IGNORED: Final = str.maketrans("", "", "-_'\N{RIGHT SINGLE QUOTATION MARK}")
 URL_CHARS_MAX: Final = 4096
+WORDS_MAX: Final = 2000
+NAME_CHARS_MIN: Final = 5
 HOST_CHARS_MAX: Final = 254  # RFC 1035 section 2.3.4, with a final dot
 _HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -258,7 +275,7 @@ def _parents(host: str) -> Iterator[str]:
 def _folded(name: str) -> str:
     """Fold a name so that case, spaces, hyphens and underscores do not matter."""
     plain = unicodedata.normalize("NFKC", name[:URL_CHARS_MAX]).casefold()
-    return "".join(letter for letter in plain if not (letter.isspace() or letter in _IGNORED))
+    return "".join(plain.translate(_IGNORED).split())
 
 
 @cache

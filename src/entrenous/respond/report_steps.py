@@ -3,7 +3,6 @@
 Nothing is sent from here, and a report never needs the picture itself.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,7 @@ from entrenous.respond.platforms import (
     PrivateMessages,
     find_platform,
     host_of,
+    platform_in_words,
     platform_named,
 )
 from entrenous.respond.situation import Demand, Posted, Situation
@@ -142,24 +142,9 @@ def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
 def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
     """Return the platform of a sighting: by its host, or by the name in a chat's description."""
     if seen.reach is Reach.PUBLIC:
-        return find_platform(seen.where) if host_of(seen.where) else None
+        return find_platform(seen.where)
     named = platform_in_words(seen.where)
-    return named or (platform_named(situation.platform) if situation.platform else None)
-
-
-def platform_in_words(words: str) -> PlatformRecord | None:
-    """Return the platform that a description names, e.g. "the WhatsApp group of my class".
-
-    Names of fewer than five letters are left out: "line" and "x" mean other things too.
-    """
-    spoken = re.findall(r"\w+", words[:WORDS_MAX])
-    for at in range(len(spoken)):
-        for count in (3, 2, 1):  # "Only Fans" is one name
-            name = "".join(spoken[at : at + count])
-            record = find_platform(name) if len(name) >= NAME_CHARS_MIN else None
-            if record is not None:
-                return record
-    return None
+    return named or (find_platform(situation.platform) if situation.platform else None)
 
 
 GENERIC_SITE: Final = "generic_site"
@@ -173,8 +158,6 @@ MINOR: Final = (
     "If anybody in it was under 18, do not copy or forward it. People who help: "
     "entrenous help --under-18"
 )
-WORDS_MAX: Final = 2000
-NAME_CHARS_MIN: Final = 5
 _ACCOUNT: Final[Mapping[bool | None, str]] = {
     True: "You need an account there, or somebody who has one.",
     False: "You need no account there.",
