@@ -1,17 +1,22 @@
 """The next step while somebody only threatens: in an order that ends before anything appears."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.law.ladders import THREAT, shipped_ladder
 from entrenous.respond.law.legal_route import RouteKind
+from entrenous.respond.law.places import Place
+from entrenous.respond.letters.draft import write_notice
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, Reach
+from entrenous.respond.nouns import Case, Reach, Sighting
 from entrenous.respond.open_case import add_sighting, add_statement, describe_case
 from entrenous.respond.situation import Demand, Posted, Situation
 from entrenous.respond.threat import is_threat_only
+from entrenous.respond.timestamps import Stamp
 from tests.respond.room import START, Room, seen
 
 HERS = Situation((), intimate=True, posted=Posted.THREAT, demand=Demand.MONEY)
@@ -26,6 +31,13 @@ def step(case: Case, room: Room) -> str:
     return next_step(find_case(case.name, room.device), START)
 
 
+def files(case: Case, route: str, room: Room) -> None:
+    """Draft a document along a route, and note that it was sent or taken along."""
+    number = write_notice(case.name, route, room.device).number
+    assert f"--sent {number}" in step(case, room)
+    record_notice_event(case.name, number, NoticeEvent.SEND, START, room.device)
+
+
 def test_the_demand_is_saved_before_anything_else(room: Room, case: Case) -> None:
     words = step(case, room)
     assert words.startswith("Do not pay, and send nothing more. Save the demand")
@@ -38,6 +50,30 @@ def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> No
     words = step(case, room)
     assert "make fingerprints on your device" in words
     assert re.search(r"--route hash-stopncii", words)
+
+
+def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
+    """Save, bank, account, police: each drafted here, in the order of the ladder."""
+    case = room.opens(replace(HERS, places=(Place("NG"),), platform="instagram"))
+    add_statement(case.name, "he wants 500 euros", room.device)
+    files(case, "hash-stopncii", room)
+    assert "Note which account threatens" in step(case, room)
+    account = Sighting("a chat on Instagram", Reach.PRIVATE, START, handle="badguy")
+    add_sighting(case.name, account, room.device)
+    assert f"entrenous case notice {case.name} --route account-threat" in step(case, room)
+    files(case, "account-threat", room)
+    assert "--route ng-cybercrimes-24" in step(case, room)
+    files(case, "ng-cybercrimes-24", room)
+    assert "What can be done from here before anything appears is done. If" in step(case, room)
+
+
+def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Room) -> None:
+    case = room.opens(replace(HERS, platform="instagram"))
+    add_statement(case.name, "he wants 500 euros", room.device)
+    add_sighting(case.name, Sighting("a chat", Reach.PRIVATE, START, handle="badguy"), room.device)
+    files(case, "hash-stopncii", room)
+    files(case, "account-threat", room)
+    assert "whether you report it to the police is your choice" in step(case, room)
 
 
 def test_the_order_is_that_of_the_ladder() -> None:
@@ -70,3 +106,18 @@ def test_a_public_page_ends_the_threat_path_by_itself(room: Room, case: Case) ->
 
 def test_a_case_that_is_no_threat_has_no_step_of_it(room: Room) -> None:
     assert "Save the demand" not in step(room.opens(), room)
+
+
+def test_in_a_chat_the_next_step_names_the_order_of_a_chat(room: Room) -> None:
+    case = room.opens(Situation((Place("NG"),), intimate=True))
+    add_sighting(case.name, seen("the class chat", Reach.PRIVATE), room.device)
+    add_statement(case.name, "it is in the class chat", room.device)
+    words = step(case, room)
+    assert "law routes" in words
+    assert "entrenous law routes --place NG --what group" in step_when_stamped(case, room)
+
+
+def step_when_stamped(case: Case, room: Room) -> str:
+    stored = find_case(case.name, room.device)
+    stamp = Stamp(b"manifest", b"token", START, "http://stamps.test", b"ca")
+    return next_step(replace(stored, stamps=(stamp,)), START)

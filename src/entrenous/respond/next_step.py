@@ -6,10 +6,11 @@ from typing import Final
 
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
-from entrenous.respond.law.legal_route import Route, RouteKind
-from entrenous.respond.law.routes import day_of_event, routes_for_case
+from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
+from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 from entrenous.respond.reappearance import returned_steps
+from entrenous.respond.situation import Posted
 from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.time_words import duration_in_words
 
@@ -134,10 +135,22 @@ def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
 
 
 def _about_draft(draft: Notice, case: Case) -> str:
-    return (
-        f"You have not sent notice {draft.number} yet: fill in what is missing, send it yourself,"
-        f" then note the day: entrenous case notice {case.name} --sent {draft.number}"
-    )
+    words = _NOT_YET.get(draft.route.document, _NOT_SENT).format(number=draft.number)
+    return f"{words}, then note the day: entrenous case notice {case.name} --sent {draft.number}"
+
+
+_NOT_SENT: Final = (
+    "You have not sent notice {number} yet: fill in what is missing, send it yourself"
+)
+_TO_A_DESK: Final = (
+    "You have not taken notice {number} along yet: print it or have it on your phone, and go, or"
+    " let somebody go with you"
+)
+_NOT_YET: Final = {
+    DocumentKind.HASH_BANK: "The steps of notice {number} are still to do: take them on that page",
+    DocumentKind.POLICE_SHEET: _TO_A_DESK,
+    DocumentKind.COURT_SHEET: _TO_A_DESK,
+}
 
 
 def _about_waiting(case: Case, now: datetime) -> str:
@@ -167,7 +180,16 @@ def _about_evidence(case: Case) -> str:
     if not case.stamps:
         words = f"Have the evidence stamped: entrenous evidence stamp {name}"
         return f"{words}. {_skip_hint(case)}"
-    return f"Choose a route and draft its notice: {_routes(case)}"
+    return f"{_chat_hint(case)}Choose a route and draft its notice: {_routes(case)}"
+
+
+def _chat_hint(case: Case) -> str:
+    """Name the steps for a chat, if it was passed on there only: their order is another one."""
+    posted = situation_of(case).posted
+    if posted not in (Posted.GROUP, Posted.PRIVATE):
+        return ""
+    where = "".join(f" --place {place}" for place in case.situation.places)
+    return f"In a chat, the steps come in this order: entrenous law routes{where} --what {posted}. "
 
 
 def _skip_hint(case: Case) -> str:

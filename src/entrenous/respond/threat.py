@@ -4,11 +4,14 @@ The order is that of respond/facts/threat-ladder.toml: save the demand, fingerpr
 then those who prosecute it.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
+from entrenous.respond.letters.own_letters import own_letter
+from entrenous.respond.letters.sightings import ACCOUNT_THREAT
 from entrenous.respond.nouns import Case
 from entrenous.respond.situation import Posted
 
@@ -22,7 +25,7 @@ _BANK: Final = (
 )
 _ACCOUNT: Final = (
     "Note which account threatens, so that its platform can be told: entrenous case add {name}"
-    " --chat - --handle ACCOUNT"
+    " --chat - --handle ACCOUNT, and the platform: entrenous case about {name} --platform NAME"
 )
 _REPORT: Final = (
     "Report the account that threatens to its platform, then block it everywhere; not before the"
@@ -57,31 +60,28 @@ def threat_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if not case.evidence:
-        return _words(_KEEP, case) + _words(_SKIP, case)
-    for kind in (RouteKind.BANK, RouteKind.PLATFORM, RouteKind.POLICE):
-        route = _route_of_kind(kind, case, now)
-        if route is not None and not _was_tried(kind, case):
-            return _about(kind, route, case) + _words(_SKIP, case)
-    police = "" if _was_tried(RouteKind.POLICE, case) else _ASK_POLICE
-    return _DONE.format(name=case.name, police=police)
+        return (_KEEP + _SKIP).format(name=case.name)
+    for words, route in _steps(case, now):
+        if not any(_is_same_step(notice.route, route) for notice in case.notices):
+            return (words + _SKIP).format(name=case.name, route=route.family)
+    tried = any(notice.route.kind is RouteKind.POLICE for notice in case.notices)
+    return _DONE.format(name=case.name, police="" if tried else _ASK_POLICE)
 
 
-def _about(kind: RouteKind, route: Route, case: Case) -> str:
-    if kind is RouteKind.PLATFORM and not any(seen.handle for seen in case.sightings):
-        return _words(_ACCOUNT, case)
-    words = {RouteKind.BANK: _BANK, RouteKind.PLATFORM: _REPORT, RouteKind.POLICE: _POLICE}[kind]
-    return words.format(name=case.name, route=route.family)
-
-
-def _route_of_kind(kind: RouteKind, case: Case, now: datetime) -> Route | None:
+def _steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
+    """Yield what follows once the demand is saved, each with its route, in the ladder's order."""
     choice = routes_for_case(case, day_of_event(case), now.date())
-    return next((one.route for one in choice.ranked if one.route.kind is kind), None)
+    first = {one.route.kind: one.route for one in reversed(choice.ranked)}
+    letter = own_letter(ACCOUNT_THREAT)
+    knows_account = any(seen.handle for seen in case.sightings)
+    if RouteKind.BANK in first:
+        yield _BANK, first[RouteKind.BANK]
+    if letter is not None:
+        yield _REPORT if knows_account else _ACCOUNT, letter
+    if RouteKind.POLICE in first:
+        yield _POLICE, first[RouteKind.POLICE]
 
 
-def _was_tried(kind: RouteKind, case: Case) -> bool:
-    """Whether a notice of this kind was drafted, whatever became of it."""
-    return any(notice.route.kind is kind for notice in case.notices)
-
-
-def _words(words: str, case: Case) -> str:
-    return words.format(name=case.name)
+def _is_same_step(drafted: Route, route: Route) -> bool:
+    """Whether a notice was drafted for this step, whatever became of it."""
+    return drafted.kind is route.kind
