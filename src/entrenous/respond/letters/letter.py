@@ -9,7 +9,7 @@ from entrenous.respond.law.deadlines import Due, time_for
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import DraftContext
 from entrenous.respond.letters.elements import WordedElement, speaks_for_somebody
-from entrenous.respond.letters.sightings import Addressee, addressee_of
+from entrenous.respond.letters.sightings import ACCOUNT_THREAT, Addressee, addressee_of
 from entrenous.respond.letters.wordings import law_in, words_in
 from entrenous.respond.nouns import Part
 from entrenous.respond.platforms import Paste, PlatformRecord
@@ -82,7 +82,7 @@ def _heading(one: WordedElement, language: str) -> str:
 
 def _closing(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
-    if route.kind in _NO_ASK:
+    if route.kind in _NO_ASK or route.family == ACCOUNT_THREAT:
         return
     yield frame[_ASKS.get(route.kind, "ask_other")]
     if route.kind in _WITHOUT_PICTURE:

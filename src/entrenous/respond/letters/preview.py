@@ -22,10 +22,10 @@ _PREVIEW: Final = """\
 {sent}
 {gaps}
 {holds}
-{notes}----
+{notes}{cautions}----
 {letter}
 ----
-{leave_out}{cautions}Ground: {ground}.
+{leave_out}Ground: {ground}.
 What comes after: {escalation}.
 """
 _KINDS: Final = {

@@ -103,6 +103,9 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
     if route.family == ACCOUNT_THREAT:
         return ()
     public = tuple(sighting for sighting in case.sightings if sighting.reach is Reach.PUBLIC)
+    if route.kind is RouteKind.SENDER:
+        sender = _next_sender(case, route)
+        return tuple(sighting for sighting in public if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
     if route.kind not in _ONE_HOST:
@@ -124,7 +127,8 @@ def lists_places(route: Route) -> bool:
 def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...]) -> Addressee:
     """Return who gets a document: the platform by its record, a site by its host, an authority."""
     if route.kind is RouteKind.SENDER:
-        return Addressee(", ".join(dict.fromkeys(filter(None, (seen.handle for seen in told)))))
+        handles = [seen.handle for seen in told if seen.handle]
+        return Addressee(handles[0] if handles else _next_sender(case, route))
     if route.kind is RouteKind.ESCALATION and route.family == "eu-dsa-20":
         return Addressee(next((notice.to for notice in notices_about(case, route)), ""))
     if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
@@ -151,16 +155,13 @@ def _record(case: Case, route: Route, told: tuple[Sighting, ...]) -> PlatformRec
     if route.platform:
         return platform_named(route.platform)
     seen = told or (case.sightings if route.family == ACCOUNT_THREAT else ())
-    known = (platform_of(one, case.situation) for one in seen)
-    return next(filter(None, known), None)
+    known = filter(None, (platform_of(one, case.situation) for one in seen))
+    named = case.situation.platform if route.family == ACCOUNT_THREAT else ""
+    return next(known, platform_named(named) if named else None)
 
 
 def _form(record: PlatformRecord, route: Route) -> str:
-    if route.family == "us-tida-removal" and record.tida_process_url:
-        return record.tida_process_url
-    if route.family == "eu-dsa-16" and record.dsa_contact:
-        return record.report_url or record.dsa_contact
-    return record.report_url
+    return getattr(record, route.form_at) or record.report_url
 
 
 def _refuse_without_place(case: Case) -> None:
@@ -172,7 +173,9 @@ def _refuse_without_place(case: Case) -> None:
 
 def _refuse_without_account(case: Case, told: tuple[Sighting, ...]) -> None:
     handles = [seen.handle for seen in told or case.sightings if seen.handle]
-    known = any(platform_of(seen, case.situation) for seen in case.sightings)
+    known = case.situation.platform or any(
+        platform_of(seen, case.situation) for seen in case.sightings
+    )
     if not handles or not known:
         raise NoAccount(name=case.name)
 
@@ -180,6 +183,20 @@ def _refuse_without_account(case: Case, told: tuple[Sighting, ...]) -> None:
 def _knows_sender(case: Case) -> bool:
     known = case.situation.recipient_known
     return known is True or any(seen.handle for seen in case.sightings)
+
+
+def _next_sender(case: Case, route: Route) -> str:
+    """Return the first account that no letter along this route went to, else the first one.
+
+    One person is not told who else passed it on.
+    """
+    handles = dict.fromkeys(seen.handle for seen in case.sightings if seen.handle)
+    asked = {
+        notice.to
+        for notice in case.notices
+        if notice.route.family == route.family and notice.state is not NoticeState.WITHDRAWN
+    }
+    return next((one for one in handles if one not in asked), next(iter(handles), ""))
 
 
 def _picked(number: int, case: Case, route: Route) -> Sighting:

@@ -1,0 +1,79 @@
+"""The tagged PDF: its tags, bookmarks, title and language, as another program reads them."""
+
+import re
+import zlib
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.media.tagged_pdf import Block, Tag, write_tagged_pdf
+
+AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+SHORT = [
+    Block(Tag.TITLE, "A title"),
+    Block(Tag.HEADING, "A heading"),
+    Block(Tag.PARAGRAPH, "Some words."),
+]
+
+
+def written(blocks: list[Block], language: str = "de") -> bytes:
+    return write_tagged_pdf("A title", language, blocks, AT)
+
+
+def content(pdf: bytes) -> bytes:
+    """The content of all pages."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    plain = []
+    for one in streams:
+        try:
+            plain.append(zlib.decompress(one))
+        except zlib.error:
+            continue
+    return b"\n".join(one for one in plain if b"BDC" in one)
+
+
+def test_every_block_has_its_tag_in_reading_order() -> None:
+    pdf = written(SHORT)
+    assert re.findall(rb"/S /(H1|H2|P)\b", pdf) == [b"H1", b"H2", b"P"]
+    assert re.findall(rb"/(H1|H2|P) <</MCID (\d+)>> BDC", content(pdf)) == [
+        (b"H1", b"0"),
+        (b"H2", b"1"),
+        (b"P", b"2"),
+    ]
+
+
+def test_all_text_is_tagged_or_an_artifact() -> None:
+    marked = 0
+    for line in content(written(SHORT)).splitlines():
+        marked += line.endswith((b"BDC", b"BMC")) - (line == b"EMC")
+        assert marked in {0, 1}
+        assert marked or not re.search(rb"Tj|TJ", line), line
+
+
+def test_title_language_and_bookmarks_are_in_the_file() -> None:
+    pdf = written(SHORT)
+    assert b"/Lang (de)" in pdf
+    assert re.search(rb"/MarkInfo <<\s*/Marked true\s*>>", pdf)
+    assert b"/DisplayDocTitle true" in pdf
+    assert pdf.count(b"/Parent") >= 2
+    assert b"/Outlines" in pdf
+
+
+def test_the_same_text_makes_the_same_bytes() -> None:
+    assert written(SHORT) == written(SHORT)
+
+
+def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
+    pdf = written([Block(Tag.TITLE, "Long"), Block(Tag.PARAGRAPH, "word " * 3000)])
+    pages = len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+    assert pages >= 4
+    assert len(re.findall(rb"/S /P\b", pdf)) == pages
+    body = content(pdf)
+    assert body.count(b"BDC") + body.count(b"BMC") == body.count(b"EMC")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
+def test_any_text_can_be_printed(text: str) -> None:
+    assert written([Block(Tag.TITLE, "x"), Block(Tag.PARAGRAPH, text)]).startswith(b"%PDF-1.")

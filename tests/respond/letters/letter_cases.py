@@ -1,0 +1,67 @@
+"""Cases for the tests of letters: one that says nearly everything, one that says little."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from entrenous.base.identifiers import BlobId, CaseName
+from entrenous.base.secret import Secret
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
+from entrenous.respond.letters.draft import draft_notice
+from entrenous.respond.letters.own_letters import shipped_letters
+from entrenous.respond.letters.wordings import keys_for
+from entrenous.respond.nouns import Case, Evidence, Level, NoticeState, Sighting
+from entrenous.respond.situation import Posted, TakenBy
+from tests.respond.room import PAGE, START, lived_in, seen
+
+ROUTES: Final = {route.id: route for route in (*shipped_routes(), *shipped_letters())}
+FILED: Final = tuple(
+    route
+    for route in ROUTES.values()
+    if not route.for_children or route.family == "hash-takeitdown"
+    if route.kind is not RouteKind.DUTY
+)
+_SAID: Final = replace(
+    lived_in("US", "DE"), posted=Posted.PUBLIC, recipient_known=True, platform="instagram"
+)
+_SHOT: Final = Evidence(
+    1, Level.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
+)
+#: Nothing sent, nothing kept, nothing said but where.
+BARE: Final = Case(
+    CaseName("case-2-quiet-heron"),
+    START,
+    replace(_SAID, intimate=None, taken_by=TakenBy.UNSAID),
+    sightings=(replace(seen(), number=1, handle="@shadow"),),
+)
+
+
+def full_case() -> Case:
+    """A case with a sighting, evidence, and a notice of each law that was sent and refused."""
+    page: Sighting = replace(seen(PAGE), number=1, handle="@shadow")
+    case = replace(BARE, situation=_SAID, sightings=(page,), evidence=(_SHOT,))
+    for id_ in ("us-tida-removal", "eu-dsa-16", "eu-gdpr-17"):
+        drafted = draft_notice(case, ROUTES[RouteId(id_)], START, language="en")
+        sent, answered = START + timedelta(hours=1), START + timedelta(days=3)
+        case = replace(
+            case,
+            notices=(
+                *case.notices,
+                replace(
+                    drafted,
+                    state=NoticeState.REFUSED,
+                    sent_at=sent,
+                    answered_at=answered,
+                    refused_at=answered,
+                ),
+            ),
+        )
+    return case
+
+
+LATER: Final = START + timedelta(days=40)
+
+
+def is_worded(route: Route) -> bool:
+    return keys_for(route) is not None

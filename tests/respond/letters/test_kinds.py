@@ -1,0 +1,235 @@
+"""Each kind of document: what stands in it, and what never does."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
+from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
+from entrenous.respond.letters.preview import preview
+from entrenous.respond.letters.sightings import NoAccount, NobodyToWriteTo
+from entrenous.respond.nouns import Case, Notice, NoticeState, Reach, Representative, Role
+from entrenous.respond.situation import Demand, Posted
+from tests.respond.letters.letter_cases import BARE, FILED, LATER, ROUTES, full_case
+from tests.respond.room import START, lived_in, seen
+
+FULL = full_case()
+ACTING = replace(
+    FULL,
+    representative=Representative(Role.FRIEND, "she asked me by telephone", START),
+    situation=replace(FULL.situation, on_behalf=True),
+)
+THREAT = replace(
+    BARE,
+    situation=replace(
+        lived_in("US"), posted=Posted.THREAT, demand=Demand.MONEY, platform="instagram"
+    ),
+    sightings=(replace(seen("Instagram message of Monday", Reach.PRIVATE), handle="@shadow"),),
+)
+
+
+def drafted(case: Case, id_: str, language: str = "en", *picked: int) -> Notice:
+    return draft_notice(case, ROUTES[id_], LATER, picked, language)  # type: ignore[index]
+
+
+def headings(notice: Notice) -> list[str]:
+    return [part.heading for part in notice.parts]
+
+
+def test_a_police_sheet_is_a_page_for_a_desk_filled_from_the_case() -> None:
+    sheet = drafted(FULL, "uk-soa-66b")
+    assert headings(sheet) == [
+        "Report to the police: Sexual Offences Act 2003, s.66B(1)-(4)",
+        "Who reports",
+        "What happened, in order",
+        "Where it was seen",
+        "Who shared it or threatens",
+        "What I have kept",
+        "The law",
+        "What I ask for",
+        "What to bring",
+    ]
+    assert len(sheet.missing) == 0  # what this law asks for is there; her name is hers to say
+    assert "item 1, a screenshot or file of mine" in sheet.letter
+    assert "- account @shadow" in sheet.letter
+    assert "To:" not in sheet.letter
+    for asked in ("case number", "devices that hold the picture", "preserve its data"):
+        assert asked in sheet.letter
+
+
+def test_the_time_line_of_a_sheet_is_in_order() -> None:
+    sheet = drafted(FULL, "us-tida-crime")
+    lines = next(part for part in sheet.parts if part.heading == "What happened, in order").lines
+    days = [line[2:18] for line in lines if line.startswith("- 20")]
+    assert len(days) >= 6
+    assert days == sorted(days)
+    assert any("notice 1 was sent to" in line for line in lines)
+    assert any("was refused" in line for line in lines)
+
+
+def test_what_the_case_does_not_say_is_a_gap_on_the_sheet() -> None:
+    sheet = drafted(replace(BARE, sightings=()), "us-tida-crime")
+    assert [gap.split()[0] for gap in sheet.missing] == ["[what", "[where", "[what", "[who"]
+
+
+def test_a_penalty_that_was_not_read_is_not_put_before_the_police() -> None:
+    assert "re-verify" in ROUTES["uk-soa-66b"].penalty  # type: ignore[index]
+    assert "re-verify" not in drafted(FULL, "uk-soa-66b").letter
+    assert "up to 5 years" in drafted(FULL, "gb-sct-asbh-2").letter
+
+
+def test_a_court_sheet_says_against_whom_and_what_is_asked() -> None:
+    sheet = drafted(FULL, "za-cybercrimes-16-20")
+    assert "Against whom" in headings(sheet)
+    assert "without hearing the other side" in sheet.letter
+    assert "an order that the sharing stops" in sheet.letter
+
+
+@pytest.mark.parametrize("id_", ["hash-stopncii", "hash-takeitdown"])
+def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
+    steps = drafted(FULL, id_)
+    address = "/".join(ROUTES[id_].source.split("/")[:3])  # type: ignore[index]
+    assert f"Open {address}" in steps.letter
+    assert "only its hash is sent" in steps.letter
+    assert "case notice case-2-quiet-heron --number-of 4" in steps.letter
+    assert steps.missing == ()
+
+
+def test_a_complaint_holds_what_was_asked_answered_and_missed() -> None:
+    complaint = drafted(FULL, "us-tida-ftc")
+    for line in (
+        "notice 1 was sent to pictures.example under TAKE IT DOWN Act",
+        "notice 1 was refused",
+        "the time that the law gives for notice 1 ended",
+        "https://pictures.example/p/123",
+    ):
+        assert line in complaint.letter
+    assert "notice 2" not in complaint.letter  # another law's
+    assert complaint.missing == ()
+
+
+def test_a_complaint_without_an_answer_says_so() -> None:
+    asked = replace(FULL.notices[0], refused_at=None, answered_at=None, state=NoticeState.SENT)
+    case = replace(FULL, notices=(asked,))
+    assert "no answer to notice 1 so far" in drafted(case, "us-tida-ftc").letter
+    assert "has not been done so far" in drafted(case, "us-tida-ftc").letter
+    nothing = drafted(replace(FULL, notices=()), "us-tida-ftc")
+    assert [gap for gap in nothing.missing if "no notice that you sent" in gap]
+
+
+def test_each_complaint_is_about_one_addressee() -> None:
+    first = FULL.notices[0]
+    other = replace(
+        first, number=4, to="b.example", told=(replace(seen("https://b.example/2"), number=2),)
+    )
+    case = replace(FULL, notices=(*FULL.notices, other))
+    complaint = drafted(case, "us-tida-ftc")
+    assert "b.example" not in complaint.letter
+    sent = replace(complaint, state=NoticeState.SENT, sent_at=LATER)
+    following = drafted(replace(case, notices=(*case.notices, sent)), "us-tida-ftc")
+    assert "b.example" in following.letter
+    assert "pictures.example" not in following.letter
+
+
+def test_a_form_has_its_fields_in_the_forms_order_with_what_to_paste() -> None:
+    page = replace(seen("https://www.bing.com/images/1"), number=1)
+    notice = drafted(replace(FULL, sightings=(page,)), "search-bing")
+    fields = notice.parts[1]
+    assert notice.to == "Bing (Microsoft)"
+    assert fields.heading == "Fields of the form, in its order"
+    numbered = [line for line in fields.lines if line[:2] in ("1.", "2.", "3.")]
+    assert [line[:2] for line in numbered] == ["1.", "2.", "3."]
+    assert "https://www.bing.com/images/1" in fields.lines
+    german = drafted(replace(FULL, sightings=(page,)), "search-bing", "de")
+    assert german.parts[1].heading == "Felder des Formulars, in seiner Reihenfolge"
+
+
+def test_the_head_names_the_platform_and_its_form() -> None:
+    page = replace(seen("https://x.com/a/status/1"), number=1)
+    notice = drafted(replace(FULL, sightings=(page,)), "us-tida-removal")
+    assert "To: X (Twitter) (the platform" in notice.letter
+    assert "Form: https://help.x.com/" in notice.letter
+
+
+def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> None:
+    letter = drafted(THREAT, "account-threat").letter
+    assert "To: Instagram" in letter
+    assert "- account @shadow" in letter
+    assert "money was demanded" in letter
+    assert "message of Monday" not in letter
+    nobody = replace(THREAT, sightings=(replace(THREAT.sightings[0], handle=""),))
+    with pytest.raises(NoAccount, match="account that threatens"):
+        drafted(nobody, "account-threat")
+
+
+def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
+    chat = replace(seen("the class group", Reach.PRIVATE), number=1, handle="@tom")
+    case = replace(BARE, sightings=(chat,))
+    notice = drafted(case, "civil-letter", "en", 1)
+    text = preview(notice, case, LATER.date())
+    assert "To: @tom" in notice.letter
+    assert "Sign the enclosed undertaking" in notice.letter
+    assert text.index("A letter warns the sender") < text.index("To: @tom")
+    unknown = replace(
+        case,
+        sightings=(replace(chat, handle=""),),
+        situation=replace(case.situation, recipient_known=None),
+    )
+    with pytest.raises(NobodyToWriteTo):
+        drafted(unknown, "civil-letter")
+
+
+def test_each_sender_gets_a_letter_of_their_own() -> None:
+    chats = [
+        replace(seen(f"chat {number}", Reach.PRIVATE), number=number, handle=handle)
+        for number, handle in ((1, "@tom"), (2, "@ida"))
+    ]
+    case = replace(BARE, sightings=tuple(chats))
+    first = drafted(case, "civil-letter")
+    assert "To: @tom" in first.letter
+    assert "@ida" not in first.letter
+    second = drafted(replace(case, notices=(first,)), "civil-letter")
+    assert "To: @ida" in second.letter
+    assert "@tom" not in second.letter
+
+
+def representative(route: Route) -> bool:
+    return route.representative is Reaches.NO and route.document in {
+        DocumentKind.LETTER,
+        DocumentKind.FORM,
+        DocumentKind.COMPLAINT,
+    }
+
+
+def test_somebody_else_speaks_as_the_law_lets_them_or_is_told_why_not() -> None:
+    letter = drafted(ACTING, "uk-osa-20a").letter
+    assert "I act for the person shown, as a friend, with that person's consent." in letter
+    assert "on behalf of the subject of the content" in letter
+    assert "I am the subject" not in letter
+    assert "she asked me by telephone" not in letter
+    refused = [route for route in FILED if representative(route)]
+    assert refused
+    for route in refused:
+        with pytest.raises(NotYoursToFile, match="only the person shown"):
+            draft_notice(ACTING, route, LATER)
+
+
+def test_a_page_that_only_the_person_can_bring_speaks_in_her_name() -> None:
+    sheet = drafted(ACTING, "uk-soa-66b")
+    assert "I act for" not in sheet.letter
+    assert "only the person shown can file it" in preview(sheet, ACTING, LATER.date())
+
+
+def test_a_picture_of_somebody_else_is_not_claimed_as_hers() -> None:
+    said = replace(FULL.situation, depicts_me=False)
+    notice = drafted(replace(FULL, situation=said), "eu-dsa-16")
+    assert "This is an image of me. It was" not in notice.letter.replace("[", "\n[").splitlines()
+    assert any(gap.startswith("[only if it shows you") for gap in notice.missing)
+
+
+def test_neither_the_hash_of_an_item_nor_what_it_shows_is_told() -> None:
+    for route in FILED:
+        letter = draft_notice(FULL, route, LATER + timedelta(days=1), language="en").letter
+        assert (b"h" * 32).hex() not in letter
+        assert "the kitchen wall" not in letter

@@ -1,0 +1,59 @@
+"""pdftotext finds every element of every letter in its PDF.
+
+Every letter in English, and each in one of the other languages: a PDF takes a quarter of a second.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from entrenous.respond.letters.draft import draft_notice
+from entrenous.respond.letters.render_pdf import render_pdf
+from entrenous.respond.letters.wordings import LANGUAGES
+from tests.respond.letters.letter_cases import FILED, LATER, full_case
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("pdftotext") is None, reason="apt install poppler-utils"),
+]
+
+
+def printed(pdf: Path) -> str:
+    """The text of a PDF without blanks: where a line is broken does not count."""
+    run = subprocess.run(["pdftotext", "-enc", "UTF-8", pdf, "-"], capture_output=True, check=True)
+    return "".join(run.stdout.decode().split())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
+    found, others = 0, len(LANGUAGES) - 1
+    start = LANGUAGES.index(language) - 1
+    routes = FILED if language == "en" else FILED[start::others]
+    for route in routes:
+        notice = draft_notice(full_case(), route, LATER, language=language)
+        file = tmp_path / f"{route.id}.pdf"
+        file.write_bytes(render_pdf(notice))
+        text = printed(file)
+        for element in notice.elements:
+            for line in element.text.splitlines():
+                assert "".join(line.split()) in text, (route.id, line)
+            found += 1
+        assert "".join(notice.parts[0].heading.split()) in text
+    assert found >= (190 if language == "en" else 40)
+
+
+def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
+    route = next(route for route in FILED if route.id == "de-stgb-201a")
+    file = tmp_path / "anzeige.pdf"
+    file.write_bytes(render_pdf(draft_notice(full_case(), route, LATER)))
+    said = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
+    assert "Title:           Anzeige bei der Polizei: § 201a" in said
+    assert "Tagged:          yes" in said
+    images = subprocess.run(["pdfimages", "-list", file], capture_output=True, check=True).stdout
+    assert len(images.splitlines()) == 2  # the head of the table only
+    tags = subprocess.run(["pdfinfo", "-struct-text", file], capture_output=True, check=True)
+    assert b"H1" in tags.stdout
+    assert b"H2" in tags.stdout

@@ -1,0 +1,70 @@
+"""Drafts stay: they are listed, shown again as they were, and compared."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.respond.case_file import find_case
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.versions import (
+    compare,
+    find_notice,
+    keep_reference,
+    list_lines,
+    versions,
+)
+from entrenous.respond.nouns import Case, NothingThere
+from entrenous.respond.open_case import add_sighting
+from tests.respond.room import Room, seen
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    opened = room.opens()
+    add_sighting(opened.name, seen(), room.device)
+    write_notice(opened.name, "us-tida-removal", room.device)
+    room.clock.wind(days=1)
+    add_sighting(opened.name, seen("https://pictures.example/p/124"), room.device)
+    write_notice(opened.name, "us-tida-removal", room.device)
+    write_notice(opened.name, "us-dmca-512c", room.device)
+    return find_case(opened.name, room.device)
+
+
+def test_drafting_again_keeps_the_old_version(case: Case) -> None:
+    assert [(one.notice.route.id, one.version) for one in versions(case)] == [
+        ("us-tida-removal", 1),
+        ("us-tida-removal", 2),
+        ("us-dmca-512c", 1),
+    ]
+    assert "p/124" not in find_notice(case, 1).letter
+    assert "p/124" in find_notice(case, 2).letter
+
+
+def test_the_list_says_number_route_addressee_state_and_days(case: Case) -> None:
+    lines = list(list_lines(case))
+    assert lines[2].startswith("2  us-tida-removal to pictures.example: drafted, version 2")
+    assert lines[3] == "   drafted 26 November 2026"
+    assert lines[-1].endswith("--show NUMBER")
+    (only,) = list_lines(replace(case, notices=()))
+    assert "no notices yet" in only
+
+
+def test_two_versions_are_compared_line_by_line(case: Case) -> None:
+    changes = compare(case, 1, 2).splitlines()
+    assert changes[:2] == [
+        "--- notice 1, drafted 25 November 2026",
+        "+++ notice 2, drafted 26 November 2026",
+    ]
+    added = [line for line in changes[2:] if line.startswith("+")]
+    assert added == ["+- https://pictures.example/p/124, seen 2026-11-25 12:00 UTC"]
+    assert compare(case, 1, 1) == "Notices 1 and 1 have the same text."
+    with pytest.raises(NothingThere):
+        compare(case, 1, 9)
+
+
+def test_the_number_that_they_gave_is_kept_with_the_notice(case: Case, room: Room) -> None:
+    keep_reference(case.name, 2, "NCII-77 / 4711", room.device)
+    kept = find_case(case.name, room.device)
+    assert [one.reference for one in kept.notices] == ["", "NCII-77 / 4711", ""]
+    assert "4711" not in "\n".join(list_lines(kept))
+    assert "4711" not in "".join(step.what for step in kept.steps)

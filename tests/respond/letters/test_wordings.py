@@ -1,0 +1,147 @@
+"""The words of letters: all keys in all languages, and the law's own words untouched."""
+
+import re
+from dataclasses import replace
+from importlib import resources
+
+import pytest
+
+from entrenous.respond.fact_tables import BadTable
+from entrenous.respond.letters.draft import draft_notice
+from entrenous.respond.letters.wordings import (
+    LANGUAGES,
+    NoSuchLanguage,
+    Wording,
+    language_for,
+    placeholders,
+    read_plans,
+    read_words,
+    shipped_plans,
+    words_in,
+)
+from entrenous.respond.situation import TakenBy
+from tests.respond.letters.letter_cases import BARE, LATER, ROUTES, full_case
+
+SHELF = resources.files("entrenous.respond").joinpath("facts", "wordings")
+COLUMNS = tuple(name for name in Wording.__struct_fields__ if name != "title")
+OTHERS = [language for language in LANGUAGES if language != "en"]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_key_and_placeholder_is_in_every_language(language: str) -> None:
+    english, words = words_in("en"), words_in(language)
+    assert set(words.frame) == set(english.frame)
+    assert set(words.element) == set(english.element)
+    for key, sentence in english.frame.items():
+        assert placeholders(words.frame[key]) == placeholders(sentence), key
+    for key, wording in english.element.items():
+        for column in COLUMNS:
+            ours, theirs = getattr(wording, column), getattr(words.element[key], column)
+            assert bool(ours) == bool(theirs), (key, column)
+            assert placeholders(ours) == placeholders(theirs), (key, column)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_gap_is_one_line_in_brackets(language: str) -> None:
+    words = words_in(language)
+    gaps = [one for key, one in words.frame.items() if key.startswith("gap_")]
+    for wording in words.element.values():
+        gaps += [wording.gap, wording.gap_for, wording.if_maker_unsaid, wording.if_intimate_unsaid]
+        assert wording.title
+    for gap in filter(None, gaps):
+        assert re.fullmatch(r"\[[^\n]+\]", gap), gap
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_sentence_was_left_in_english(language: str) -> None:
+    english, words = words_in("en"), words_in(language)
+    same = [key for key, sentence in english.frame.items() if words.frame[key] == sentence]
+    assert set(same) <= {"field", "account_line"} | ({"place"} if language == "en" else set())
+    says = [
+        key
+        for key, one in english.element.items()
+        if one.says and words.element[key].says == one.says and key not in {"account", "law"}
+    ]
+    assert says == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "uk-osa-20a"])
+def test_the_laws_own_words_stay_and_have_a_translation_beside_them(
+    id_: str, language: str
+) -> None:
+    route = ROUTES[id_]  # type: ignore[index]
+    letter = draft_notice(full_case(), route, LATER, language=language).letter
+    beside = words_in(language).frame["not_my_language"].partition(":")[0]
+    keys = [key for one in shipped_plans().route[id_].says for key in one.split("+")]
+    own = [words_in("en").element[key] for key in keys if words_in("en").element[key].law_language]
+    assert own
+    for wording in own:
+        assert wording.says.partition("\n")[0] in letter
+    assert letter.count(beside) == len(own)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_language_swears_what_she_never_said(language: str) -> None:
+    route = ROUTES["us-dmca-512c"]  # type: ignore[index]
+    said = draft_notice(full_case(), route, LATER, language=language)
+    unsaid = draft_notice(BARE, route, LATER, language=language)
+    assert BARE.situation.taken_by is TakenBy.UNSAID
+    assert "under penalty of perjury, I am" in said.letter
+    assert "under penalty of perjury, I am" not in unsaid.letter
+    assert len(unsaid.missing) == len(said.missing) + 3
+
+
+@pytest.mark.parametrize(
+    ("id_", "spoken", "wished", "expected"),
+    [
+        ("de-stgb-201a", "en", "", "de"),
+        ("de-stgb-201a", "fr", "en", "en"),
+        ("br-cp-218c", "en", "", "pt"),
+        ("ca-qc-p9-0002", "en", "", "fr"),
+        ("us-tida-removal", "de", "", "en"),
+        ("eu-dsa-16", "de-AT", "", "de"),
+        ("eu-dsa-16", "pl", "", "en"),
+        ("eu-dsa-16", "pl", "pt-BR", "pt"),
+    ],
+)
+def test_the_language_is_the_wished_one_or_that_of_the_law(
+    id_: str, spoken: str, wished: str, expected: str
+) -> None:
+    assert language_for(ROUTES[id_], spoken, wished) == expected  # type: ignore[index]
+
+
+def test_another_language_is_refused_and_names_the_ones_there_are() -> None:
+    with pytest.raises(NoSuchLanguage, match=r"no letters in pl yet.*de \(Deutsch\)"):
+        draft_notice(full_case(), ROUTES["eu-dsa-16"], LATER, language="pl")  # type: ignore[index]
+
+
+def test_a_letter_in_german_cites_german_law_as_germans_do() -> None:
+    letter = draft_notice(full_case(), ROUTES["de-stgb-201a"], LATER).letter  # type: ignore[index]
+    assert "§ 201a Absatz 1" in letter
+    assert "stelle Strafantrag" in letter
+    assert "Criminal Code" not in letter
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("elements.toml", b'"in_writing"', b'"in_righting"'),
+        ("elements.toml", b"\nsays = ", b"\nsaid = "),
+        ("de.toml", b'title = "Schriftform"', b'titel = "Schriftform"'),
+        ("de.toml", b"schema = 1", b"schema = 2"),
+    ],
+)
+def test_an_odd_table_of_words_is_refused(name: str, old: bytes, new: bytes) -> None:
+    table = SHELF.joinpath(name).read_bytes()
+    assert old in table
+    read = read_plans if name == "elements.toml" else lambda data: read_words(data, name)
+    with pytest.raises(BadTable, match=name):
+        read(table.replace(old, new, 1))
+
+
+def test_braces_in_an_address_are_printed_as_they_are() -> None:
+    page = replace(BARE.sightings[0], where="https://a.example/{places}/{0}/{sender}")
+    case = replace(BARE, sightings=(page,))
+    letter = draft_notice(case, ROUTES["us-tida-removal"], LATER).letter  # type: ignore[index]
+    assert "https://a.example/{places}/{0}/{sender}" in letter
