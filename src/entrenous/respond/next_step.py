@@ -7,7 +7,7 @@ from typing import Final
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
-from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
+from entrenous.respond.law.routes import day_of_event, situation_of, versions_of, why_not
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Notice, NoticeState
 from entrenous.respond.reappearance import returned_steps
 from entrenous.respond.situation import Posted
@@ -34,19 +34,20 @@ def next_step(case: Case, now: datetime) -> str:
         return f"These people can help: {child_help_text(case.situation.places, now.date())}."
     if case.state is CaseState.CLOSED:
         return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
+    clocks = _most_urgent(case, now)
     return (
-        _her_turn(case, now)
+        _her_turn(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
-        or _about_waiting(case, now)
+        or _about_waiting(case, clocks)
         or _about_removal(case)
         or _about_evidence(case)
     )
 
 
-def _her_turn(case: Case, now: datetime) -> str:
+def _her_turn(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
     """Return the latest matter for her: a missed deadline, a refusal, a question, a return ..."""
     calls = [
-        *_unanswered_notices(case, now),
+        *_unanswered_notices(case, clocks, now),
         *_questions(case),
         *_drafts(case),
         *returned_steps(case),
@@ -54,8 +55,9 @@ def _her_turn(case: Case, now: datetime) -> str:
     return max(calls, key=lambda call: call[0])[1] if calls else ""
 
 
-def _unanswered_notices(case: Case, now: datetime) -> Iterator[tuple[datetime, str]]:
-    clocks = _most_urgent(case, now)
+def _unanswered_notices(
+    case: Case, clocks: dict[int, Deadline], now: datetime
+) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         since = _since_when(notice, clocks.get(notice.number))
         if since is not None and not _was_escalated(notice, since, case):
@@ -77,11 +79,14 @@ def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> st
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
     """Return the first route that follows this notice's own and reaches the case today."""
-    choice = routes_for_case(case, day_of_event(case), now.date())
-    reached = {one.route.family: one.route for one in choice.ranked}
     used = {other.route.family for other in case.notices if other.state not in _OVER}
-    follow = (one for one in notice.route.next_routes if one in reached and one not in used)
-    return next((reached[one] for one in follow), None)
+    said, event = situation_of(case), day_of_event(case)
+    for family in notice.route.next_routes:
+        versions = () if family in used else versions_of(family)
+        for route in versions:
+            if not why_not(route, said, event, now.date()):
+                return route
+    return None
 
 
 def _since_when(notice: Notice, clock: Deadline | None) -> datetime | None:
@@ -153,10 +158,10 @@ _NOT_YET: Final = {
 }
 
 
-def _about_waiting(case: Case, now: datetime) -> str:
+def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
     """Return the most urgent deadline of the sent notices; those without a date come last."""
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
-    for number, clock in _most_urgent(case, now).items():
+    for number, clock in clocks.items():
         if number in sent and clock.state is not DeadlineState.MISSED:
             return f"Nothing to do now: {deadline_in_words(clock)}."
     return ""

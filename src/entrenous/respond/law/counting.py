@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -62,6 +63,7 @@ class Ending:
     working: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def read_period(clause: str) -> Period | None:
     """Return the duration that a clause begins with; None if it names none.
 
@@ -110,11 +112,8 @@ class _Count:
     def end(self) -> Ending:
         if self.period.unit is Unit.HOURS:
             return self._hours()
-        last, working = self._last_day()
-        moved, moves = self._rolled(last)
-        due_at = datetime.combine(moved, _LAST, self.zone).astimezone(UTC)
-        said = f"The last day counts to its end, 24:00{self.rule.cited(self.rule.cite_end)}."
-        return Ending(due_at, (*working, *moves, *self._about_holidays(moved), said))
+        last, working = _end_of_days(self.start.date(), self.period, self.rule, self.place)
+        return Ending(datetime.combine(last, _LAST, self.zone).astimezone(UTC), working)
 
     def _hours(self) -> Ending:
         start, cited = self.start.astimezone(UTC), self.rule.cited(self.rule.cite_hours)
@@ -138,7 +137,7 @@ class _Count:
     def _through_working_days(self, left: timedelta) -> datetime:
         moment = self.start
         while True:
-            if self._off(moment.date()):
+            if day_off(moment.date(), self.place, self.rule.off):
                 moment = self._midnight_after(moment)
                 continue
             midnight = self._midnight_after(moment)
@@ -150,8 +149,32 @@ class _Count:
     def _midnight_after(self, moment: datetime) -> datetime:
         return datetime.combine(moment.date() + _DAY, time(), self.zone)
 
+
+@lru_cache(maxsize=8192)
+def _end_of_days(
+    event: date, period: Period, rule: CountingRule, place: Place
+) -> tuple[date, tuple[str, ...]]:
+    """Return the last day of a period in days or longer units, and the working."""
+    return _DayCount(event, period, rule, place).end()
+
+
+@dataclass(frozen=True, slots=True)
+class _DayCount:
+    """A count of whole days; ``event`` is the day of the event in the place's own calendar."""
+
+    event: date
+    period: Period
+    rule: CountingRule
+    place: Place
+
+    def end(self) -> tuple[date, tuple[str, ...]]:
+        last, working = self._last_day()
+        moved, moves = self._rolled(last)
+        said = f"The last day counts to its end, 24:00{self.rule.cited(self.rule.cite_end)}."
+        return moved, (*working, *moves, *self._about_holidays(moved), said)
+
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
-        event, rule = self.start.date(), self.rule
+        event, rule = self.event, self.rule
         first = f"The day of the event, {_said(event)}, does not count{rule.cited(rule.cite_day)}."
         if self._counts_working_days():
             return self._working_days(first)
@@ -167,7 +190,7 @@ class _Count:
         return unit is Unit.WORKING or in_days
 
     def _working_days(self, first: str) -> tuple[date, tuple[str, ...]]:
-        event, rule = self.start.date(), self.rule
+        event, rule = self.event, self.rule
         *_, last = self._next_working_days(event, self.period.number)
         between = (event + n * _DAY for n in range(1, (last - event).days))
         left_out = [f"{_said(day)} ({self._off(day)})" for day in between if self._off(day)]
@@ -186,7 +209,7 @@ class _Count:
             yield day
 
     def _months(self) -> tuple[date, tuple[str, ...]]:
-        event, rule = self.start.date(), self.rule
+        event, rule = self.event, self.rule
         number = self.period.number * (12 if self.period.unit is Unit.YEARS else 1)
         cited = rule.cited(rule.cite_months)
         begins = event + _DAY if rule.month_end is MonthEnd.DAY_BEFORE else event
@@ -206,7 +229,7 @@ class _Count:
         short = self.period.unit is Unit.DAYS and self.period.number < least
         if not least or short:
             return last, working
-        *_, enough = self._next_working_days(self.start.date(), least)
+        *_, enough = self._next_working_days(self.event, least)
         if enough <= last:
             return last, working
         cited = rule.cited(rule.cite_least)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum, StrEnum, auto
+from functools import lru_cache
 from typing import Final
 
 from entrenous.respond.law.counting import count, read_period
@@ -90,7 +91,12 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
 
 def clauses_of(route: Route) -> tuple[str, ...]:
     """Return the clauses of a route's deadline rule, in its order."""
-    return tuple(clause.strip() for clause in _BETWEEN.split(route.deadline_rule))
+    return _clauses(route.deadline_rule)
+
+
+@lru_cache(maxsize=1024)
+def _clauses(rule: str) -> tuple[str, ...]:
+    return tuple(clause.strip() for clause in _BETWEEN.split(rule))
 
 
 def due(
@@ -123,6 +129,7 @@ def addressee_place(route: Route, situation: Situation) -> Place:
     return counting_place(route.jurisdiction, named)
 
 
+@lru_cache(maxsize=1024)
 def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
     """Return the first of the named places that a jurisdiction's law reaches, or its own place."""
     if jurisdiction == WORLDWIDE:

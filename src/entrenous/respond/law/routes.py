@@ -6,6 +6,7 @@ A route is a row of the law tables: every rule here reads its columns and knows 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from typing import Final
 
 from entrenous.base.errors import NotFound
@@ -178,6 +179,12 @@ def find_route(
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
             return ranked.route
     raise UnknownRoute(route=id_, on=today.isoformat())
+
+
+@cache
+def versions_of(family: RouteId) -> tuple[Route, ...]:
+    """Return every shipped version of a route, in the order of the tables."""
+    return tuple(route for route in shipped_routes() if route.family == family)
 
 
 def day_of_event(case: Case) -> date:
