@@ -1,0 +1,133 @@
+"""``law deadline`` answers without a vault; ``case calendar`` says nothing about its case."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+
+from entrenous.cli import run
+
+Ask = Callable[..., Any]
+RECEIVED = ("--event", "received=2026-02-20T00:10:00+05:30")
+
+
+@pytest.fixture
+def law(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Run ``law deadline`` on a device that was never set up: exit status, and what it prints."""
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        status = run(["law", "deadline", *arguments], {})
+        assert not (tmp_path / "home").exists()
+        said = capsys.readouterr()
+        return status, said.out or said.err
+
+    return command
+
+
+def test_the_law_of_the_day_in_its_own_place_counts(law: Callable[..., tuple[int, str]]) -> None:
+    status, out = law("in-it-3-2-b", *RECEIVED, "--country", "IN", "--json")
+    answer = json.loads(out)
+    assert (status, answer["schema"]) == (0, "entrenous/deadline/1")
+    assert (answer["route"], answer["in_force"]) == ("in-it-3-2-b", True)
+    assert answer["due_at"] == "2026-02-20T02:10:00+05:30"
+    assert answer["rule"].startswith("PT2H")
+    assert any("Friday 20 February 2026 in India" in line for line in answer["working"])
+    assert answer["source"].startswith("https://")
+
+
+def test_a_law_that_was_not_in_force_has_no_deadline(law: Callable[..., tuple[int, str]]) -> None:
+    early = ("us-tida-removal", "--event", "received=2026-05-18T12:00:00-04:00")
+    status, out = law(*early, "--country", "US", "--region", "CA", "--json")
+    answer = json.loads(out)
+    assert (status, answer["due_at"], answer["in_force"]) == (1, None, False)
+    assert "It began on 19 May 2026." in answer["working"][-1]
+
+
+def test_a_law_without_a_number_gives_no_date(law: Callable[..., tuple[int, str]]) -> None:
+    status, out = law("eu-dsa-16", *RECEIVED, "--country", "Germany")
+    assert status == 1
+    assert out.splitlines()[-1] == "No date: this law names none that can be counted."
+
+
+def test_people_read_the_working_and_then_the_end(law: Callable[..., tuple[int, str]]) -> None:
+    sent = ("--event", "sent=2026-03-05T10:00+01:00", "--event", "answered=2026-04-09T10:00+02:00")
+    status, out = law("eu-gdpr-17", *sent, "--country", "Deutschland", "--region", "BY")
+    assert status == 0
+    assert "When it was received is not known" in out
+    assert "Sunday 05 April 2026 (Sunday), Monday 06 April 2026 (Easter Monday)" in out
+    assert "They answered 1 day and 10 hours late." in out
+    assert out.splitlines()[-1] == (
+        "They have until Tuesday 07 April 2026, 23:59 in Germany (BY) (21:59 UTC)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("no-such-route", *RECEIVED), 4, "There is no legal route called no-such-route"),
+        (("uk-osa-20a", "--event", "asked=2026-07-01T10:00Z"), 3, "None of these events starts"),
+        (("uk-osa-20a", "--event", "seen=2026-07-01T10:00Z"), 2, "WHAT=TIME"),
+        (("uk-osa-20a", "--event", "received=soon"), 2, "not a time"),
+        (("uk-osa-20a", "--event", "received=9998-12-31"), 2, "too far ahead"),
+        (
+            (*("uk-osa-20a", "--event", "sent=2026-07-02"), "--event", "received=2026-07-01"),
+            3,
+            "received cannot be earlier than sent",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_says_why(
+    law: Callable[..., tuple[int, str]], arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    found, out = law(*arguments, "--country", "IN")
+    assert (found, said in " ".join(out.split())) == (status, True), out
+
+
+def test_one_deadline_goes_into_a_calendar(
+    law: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    ics = tmp_path / "a.ics"
+    status, _ = law("in-it-3-2-b", *RECEIVED, "--country", "IN", "--ics", str(ics), "--alarm", "1")
+    (event,) = Calendar.from_ical(ics.read_bytes()).walk("VEVENT")
+    assert (status, event["SUMMARY"]) == (0, "Reminder 1")
+    assert event["DTSTART"].dt == datetime(2026, 2, 19, 20, 40, tzinfo=UTC)
+    assert len(event.walk("VALARM")) == 1
+
+
+@pytest.mark.slow
+def test_a_missed_deadline_opens_the_next_rung_with_its_history(ask: Ask, tmp_path: Path) -> None:
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
+    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+    ask("case", "notice", name, "--route", "us-tida-removal")
+    ask("case", "calendar", name, "--ics", str(tmp_path / "none.ics"), status=3)
+    sent_at = datetime.now(UTC) - timedelta(hours=49)
+    ask("case", "notice", name, "--sent", "1", "--at", f"{sent_at:%Y-%m-%dT%H:%M:%S}")
+    said = ask("case", "show", name)["next"]
+    assert "Their time ended 1 hour ago (notice 1)." in said
+    assert f"entrenous case notice {name} --route us-tida-ftc" in said
+    complaint = ask("case", "notice", name, "--route", "us-tida-ftc")
+    assert "1 hour" in complaint["letter"]
+
+
+@pytest.mark.slow
+def test_a_calendar_of_a_case_holds_what_runs(ask: Ask, tmp_path: Path) -> None:
+    name = str(ask("case", "open", "--adults", "--intimate", "--place", "IE")["case"])
+    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+    ask("case", "notice", name, "--route", "eu-gdpr-17")
+    ask("case", "notice", name, "--sent", "1")
+    ics = tmp_path / "mine.ics"
+    written = ask("case", "calendar", name, "--ics", str(ics))
+    assert written == {"schema": "entrenous/calendar/1", "file": str(ics), "entries": 1}
+    assert name not in ics.read_text()
+    assert "GDPR" not in ics.read_text()
+    ask("case", "calendar", name, "--ics", str(tmp_path / "plain.ics"), "--plain-titles")
+    assert "GDPR" in (tmp_path / "plain.ics").read_text()
