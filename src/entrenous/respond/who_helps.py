@@ -3,10 +3,9 @@
 Nothing of this needs a vault or a case.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from typing import Final
 
 from entrenous.respond.first_steps import Advice, AdviceId, advice
@@ -18,6 +17,7 @@ from entrenous.respond.help_lines import (
     shipped_help_lines,
 )
 from entrenous.respond.law.places import EU, WORLDWIDE, Place, place_name, reaches
+from entrenous.respond.law.working_days import holidays_of
 
 ABOUT_POLICE: Final = (
     "A police line may start a criminal case, and may tell the parents of somebody under 18. You"
@@ -103,15 +103,7 @@ def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]
 
 def is_public_holiday(place: str, day: date) -> bool:
     """Return whether a day is a public holiday in a place."""
-    return day in _holidays(place)
-
-
-@cache
-def _holidays(place: str) -> Container[date]:
-    from holidays import country_holidays  # noqa: PLC0415 -- only a few lines need it
-
-    country, _, part = place.partition("-")
-    return country_holidays(country, subdiv=part or None)
+    return day in holidays_of(Place(place), day.year)
 
 
 def _first_steps(need: Need) -> tuple[Advice, ...]:
