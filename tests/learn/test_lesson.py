@@ -17,6 +17,7 @@ from entrenous.learn.lesson import (
     read_lesson,
     verdict_in_words,
 )
+from tests.house.test_docs import wrong_with
 from tests.learn.readability import grade, syllables
 
 NAMES = (
@@ -116,6 +117,22 @@ def test_the_terminal_shows_everything_within_its_width(one: Lesson) -> None:
     assert all(source.url in shown for source in one.sources)
     own = shown.split("Where this comes from:")[0]
     assert max(map(len, own.splitlines()[1:])) <= 60
+
+
+@pytest.mark.slow
+@each
+def test_every_command_that_a_lesson_names_can_be_typed(one: Lesson) -> None:
+    spans = [span.text for block in one.blocks for span in block.spans if span.code]
+    typed = [text for text in (*spans, *_after_colon(one.try_now)) if text.startswith("entrenous ")]
+    assert [why for text in typed if (why := wrong_with(text.split()[1:]))] == []
+
+
+def _after_colon(text: str) -> list[str]:
+    """Commands in a plain sentence: "type: entrenous help --threat." """
+    return [
+        found[1]
+        for found in re.finditer(r"type: (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "none", "../../base/errors", "where-copies-hide.md"])

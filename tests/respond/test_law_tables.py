@@ -43,7 +43,7 @@ def test_every_route_carries_source_and_day() -> None:
 
 def test_every_route_is_classified_and_no_two_share_an_id() -> None:
     routes = shipped_routes()
-    assert len({route.id for route in routes}) == len(routes) == 90
+    assert len({route.id for route in routes}) == len(routes) == 92
     assert {route.kind for route in routes} == set(RouteKind)
     assert {route.document for route in routes} == set(DocumentKind)
 

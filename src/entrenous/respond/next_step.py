@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.respond.age_gate import child_help_text
+from entrenous.respond.breach import breach_step
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, situation_of, versions_of, why_not
@@ -36,7 +37,8 @@ def next_step(case: Case, now: datetime) -> str:
         return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
     clocks = _most_urgent(case, now)
     return (
-        _her_turn(case, clocks, now)
+        breach_step(case, now)
+        or _her_turn(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
         or _about_waiting(case, clocks)
         or _about_removal(case)

@@ -219,6 +219,20 @@ class Reappearance:
 
 
 @dataclass(frozen=True, slots=True)
+class Breach:
+    """A breach of an organisation's own systems, which has to be notified by the organisation.
+
+    ``route`` is the law as of ``aware_at``, when the organisation became aware of it.
+    ``notified_at`` is when it told the authority, ``told_at`` when it told the people concerned.
+    """
+
+    route: Route
+    aware_at: datetime
+    notified_at: datetime | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step taken in a case, in the words shown."""
 
@@ -249,6 +263,7 @@ class Case:
     representative: Representative | None = None  # None: the person shown acts herself
     stamp_wanted_at: datetime | None = None
     returned: tuple[Reappearance, ...] = ()
+    breach: Breach | None = None
 
 
 class NoSuchCase(NotFound):

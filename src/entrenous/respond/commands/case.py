@@ -1,6 +1,7 @@
 """``entrenous case ...``: a person's file about one leak."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.errors import shell_quoted
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
-from entrenous.respond.age_gate import pass_age_gate
+from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
+from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
 from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import (
     close_case,
@@ -21,6 +23,7 @@ from entrenous.respond.case_status import (
     erasure_receipt,
     reopen_case,
 )
+from entrenous.respond.commands.breach import breach
 from entrenous.respond.commands.case_view import answer_case, case_json, how_to_name_a_place
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
@@ -61,7 +64,7 @@ from entrenous.respond.report_steps import destinations
 from entrenous.respond.safety import SafetyAnswers
 from entrenous.respond.situation import Situation, TakenBy
 from entrenous.respond.threat import is_threat_only
-from entrenous.terminal.output import print_line, put_json
+from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.typed_input import (
     SAFER,
@@ -97,6 +100,7 @@ def join(app: typer.Typer) -> None:
     case.command("show")(show)
     case.command("add")(add)
     case.command("notice")(notice)
+    case.command("breach")(breach)
     case.command("platform")(platform)
     case.command("watch")(watch)
     case.command("calendar")(calendar)
@@ -127,27 +131,44 @@ def open_(
     consent: Consent = "",
     safe: Safe = None,
     watched: Watched = None,
+    breach_: Annotated[
+        bool, typer.Option("--breach", help="Your own organisation's systems let it out.")
+    ] = False,
+    aware_at: Annotated[
+        datetime | None, time_option("When you became aware of the breach; now if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Open a case, from a trace or from nothing but what you saw."""
     if name is not None and from_trace is not None:
         raise typer.BadParameter("--from-trace opens a new case, so it goes without a name")
+    if aware_at is not None and not breach_:
+        raise typer.BadParameter("--aware-at goes with --breach")
     refuse_two_stdin_options(platform=platform, consent=consent)
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     situation = replace(situation, posted=posted, demand=demand)
     if name is None:  # before the vault is opened, so that help is shown in any case
-        situation, age = _safety_first(
-            SafetyAnswers(safe, watched, posted), situation, adults=adults, under_18=under_18
-        )
+        answers = SafetyAnswers(safe, watched, posted)
+        try:
+            situation, age = _safety_first(answers, situation, adults=adults, under_18=under_18)
+        except ForYoungPeople:  # nothing is stored, but the organisation's time runs
+            with suppress(NoBreachLaw):
+                if breach_:
+                    hint(breach_without_case(situation.places, aware_at or SystemClock().now()))
+            raise
     situation = replace(situation, platform=read_typed_line(platform, "The platform", context))
     acting = _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
+        since = (aware_at or device.clock.now()) if breach_ else None
         if name is None:
             trace = None if from_trace is None else _trace(from_trace, device)
-            case = open_case(trace, situation, age, device, acting)
+            with device.vault.together():
+                case = open_case(trace, situation, age, device, acting)
+                case = record_breach(case.name, since, device) if since else case
         else:
             case = _open_again(name, situation, device, under_18=under_18)
             case = record_representative(name, acting, device) if acting else case
+            case = record_breach(name, since, device) if since else case
         answer_case(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:

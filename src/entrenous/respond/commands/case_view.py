@@ -6,7 +6,7 @@ from entrenous.device.sent_copies import trace_here
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
-from entrenous.respond.nouns import Case, Sighting
+from entrenous.respond.nouns import Breach, Case, Sighting
 from entrenous.respond.on_behalf import acting_words
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.reappearance import returned_text
@@ -59,6 +59,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             {"number": one.number, "route": one.route.id, "state": one.state.value}
             for one in case.notices
         ],
+        "breach": _breach(case.breach),
         "deadlines": [_deadline(clock) for clock in deadlines(case, now)],
         "next": next_step(case, now),
     }
@@ -126,6 +127,17 @@ def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, 
     here = trace_here(case.trace, device)
     known = here or case.trace
     return here, () if known is None else known.verdict.named
+
+
+def _breach(breach: Breach | None) -> dict[str, object] | None:
+    if breach is None:
+        return None
+    done = {"notified_at": breach.notified_at, "told_at": breach.told_at}
+    return {
+        "route": breach.route.id,
+        "aware_at": rfc3339_utc(breach.aware_at),
+        **{name: None if at is None else rfc3339_utc(at) for name, at in done.items()},
+    }
 
 
 def _deadline(clock: Deadline) -> dict[str, object]:

@@ -1,5 +1,5 @@
 """Deadlines: which run for whom, and until when. They bind platforms and authorities, never the
-person.
+person; only an organisation has one of its own, for a breach of its systems.
 """
 
 import re
@@ -14,7 +14,7 @@ from entrenous.respond.law.counting_rules import NONE, CountingRule, counting_ru
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
 from entrenous.respond.law.places import WORLDWIDE, Place, reaches
 from entrenous.respond.law.zones import moment_in_words
-from entrenous.respond.nouns import Case, Notice, NoticeState
+from entrenous.respond.nouns import Breach, Case, Notice, NoticeState
 from entrenous.respond.situation import Situation
 
 
@@ -29,6 +29,8 @@ class DeadlineState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A deadline of an addressee, never of the person; times are aware UTC.
+
+    ``yours`` marks that of an organisation for its own breach; its ``notice`` is 0.
 
     ``place`` is where the addressee has to act, ``here`` where the person lives, if she said so.
     ``done_at`` is when what was due was done.
@@ -47,6 +49,7 @@ class Deadline:
     done_at: datetime | None = None
     place: Place = WORLDWIDE
     here: Place | None = None
+    yours: bool = False
 
 
 _BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
@@ -86,6 +89,8 @@ def deadlines(case: Case, now: datetime) -> tuple[Deadline, ...]:
         if notice.state is not NoticeState.WITHDRAWN
         for clause in clauses_of(notice.route)
     ]
+    if case.breach is not None:
+        clocks += _breach_deadlines(case.breach, case.situation, now)
     return tuple(sorted(clocks, key=_urgency))
 
 
@@ -170,11 +175,13 @@ def deadline_in_words(deadline: Deadline) -> str:
     """Describe one deadline in a sentence, with its law."""
     ground = f"({deadline.law}, {deadline.provision})"
     until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
+    who, whose = ("your organisation", "its") if deadline.yours else ("they", "their")
+    have = "has" if deadline.yours else "have"
     said = {
         DeadlineState.NOT_STARTED: deadline.starts,
-        DeadlineState.RUNNING: f"they have until {until}",
-        DeadlineState.MET: f"done in time; they had until {until}",
-        DeadlineState.MISSED: f"their time ran out on {until}",
+        DeadlineState.RUNNING: f"{who} {have} until {until}",
+        DeadlineState.MET: f"done in time; {who} had until {until}",
+        DeadlineState.MISSED: f"{whose} time ran out on {until}",
         DeadlineState.NO_FIXED_TIME: f"the law sets no date here, but says: {deadline.rule}",
     }
     return f"{said[deadline.state]} {ground}"
@@ -199,6 +206,46 @@ def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) 
         place=place,
         here=next(iter(situation.places), None),
     )
+
+
+def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> list[Deadline]:
+    """Return what an organisation owes for its own breach: one clause has a time, others none.
+
+    The hours run without a break from becoming aware. Regulation 1182/71, Art. 3(1), may give up to
+    an hour more; who has to act is shown the earlier end.
+    """
+    route, place = breach.route, addressee_place(breach.route, situation)
+    found = []
+    for clause in clauses_of(route):
+        due_at = due(breach.aware_at, clause)
+        found.append(
+            Deadline(
+                notice=0,
+                law=route.law,
+                provision=route.provision,
+                rule=clause,
+                starts="",
+                state=_breach_state(breach, due_at, now),
+                source=route.source,
+                read_on=route.read_on,
+                started_at=breach.aware_at if due_at else None,
+                due_at=due_at,
+                done_at=breach.notified_at if due_at else None,
+                place=place,
+                here=next(iter(situation.places), None),
+                yours=True,
+            )
+        )
+    return found
+
+
+def _breach_state(breach: Breach, due_at: datetime | None, now: datetime) -> DeadlineState:
+    if due_at is None:
+        return DeadlineState.NO_FIXED_TIME
+    if breach.notified_at is not None:
+        in_time = breach.notified_at <= due_at
+        return DeadlineState.MET if in_time else DeadlineState.MISSED
+    return DeadlineState.RUNNING if now <= due_at else DeadlineState.MISSED
 
 
 def _start_time(notice: Notice, clause: str) -> datetime | None:

@@ -1,0 +1,165 @@
+"""A breach of an organisation's own systems: what it owes the authority and the people concerned.
+
+GDPR Art. 33 and 34, as facts/laws/ has them. The organisation is the one who has to notify; nothing
+is sent from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from entrenous.base.errors import NotFound, Refused
+from entrenous.device.device import Device
+from entrenous.respond.case_file import edit_case
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    DeadlineState,
+    addressee_place,
+    deadline_in_words,
+    deadlines,
+    due,
+)
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import Route
+from entrenous.respond.law.places import Place, reaches
+from entrenous.respond.law.zones import moment_in_words
+from entrenous.respond.nouns import Breach, Case, TimesDoNotFit
+from entrenous.respond.situation import Situation
+
+
+class NoBreachLaw(NotFound):
+    """For this place no law is known here that asks an organisation to tell an authority about a
+    breach. That does not mean that there is none: ask who looks after data protection for you. If
+    the place is missing, say where the organisation is: --place DE
+    """
+
+
+class NoBreach(Refused):
+    """Case {name} is not about a breach of your own systems, so nothing was noted. Say when you
+    became aware of one: entrenous case breach {name} --aware-at TIME
+    """
+
+
+_LAWS: Final = ("eu-gdpr-33", "uk-gdpr-33")  # families of routes
+
+
+def breach_law(places: tuple[Place, ...], aware_at: datetime) -> Route:
+    """Return the law that an organisation in one of these places is under; raises NoBreachLaw."""
+    for route in shipped_routes():
+        fits = route.family in _LAWS and route.in_force(aware_at.date())
+        if fits and places and reaches(route.jurisdiction, places):
+            return route
+    raise NoBreachLaw
+
+
+def with_breach(case: Case, aware_at: datetime, now: datetime) -> Case:
+    """Return the case with the moment from which the organisation's time runs.
+
+    Raises:
+        TimesDoNotFit: ``aware_at`` is in the future, or after what was noted already.
+        NoBreachLaw: no known law reaches the case's places.
+    """
+    if aware_at > now:
+        raise TimesDoNotFit(what="becoming aware", when="in the future")
+    known = case.breach or Breach(breach_law(case.situation.places, aware_at), aware_at)
+    if any(at is not None and at < aware_at for at in (known.notified_at, known.told_at)):
+        raise TimesDoNotFit(what="becoming aware", when="later than what was done about it")
+    route = breach_law(case.situation.places, aware_at)
+    return replace(case, breach=replace(known, route=route, aware_at=aware_at))
+
+
+def record_breach(name: str, aware_at: datetime, device: Device) -> Case:
+    """Record, or correct, when the organisation became aware of its breach (aware UTC).
+
+    Raises NoSuchCase, NotAllAdults, CaseClosed, TimesDoNotFit, NoBreachLaw.
+    """
+    now = device.clock.now()
+    step = "noted a breach of the organisation's own systems"
+    return edit_case(name, device, lambda case: with_breach(case, aware_at, now), step)
+
+
+def record_breach_done(
+    name: str, at: datetime, device: Device, *, notified: bool = False, told: bool = False
+) -> Case:
+    """Record that the authority was notified, or the people concerned were told, and when.
+
+    The first time counts. Raises NoSuchCase, NotAllAdults, CaseClosed, NoBreach, TimesDoNotFit.
+    """
+    now = device.clock.now()
+
+    def done(case: Case) -> Case:
+        breach = case.breach
+        if breach is None:
+            raise NoBreach(name=name)
+        if not breach.aware_at <= at <= now:
+            when = "in the future" if at > now else "earlier than becoming aware"
+            raise TimesDoNotFit(what="telling", when=when)
+        marked = replace(
+            breach,
+            notified_at=breach.notified_at or at if notified else breach.notified_at,
+            told_at=breach.told_at or at if told else breach.told_at,
+        )
+        return replace(case, breach=marked)
+
+    whom = " and ".join(
+        [*(["the authority"] if notified else []), *(["the people concerned"] if told else [])]
+    )
+    return edit_case(name, device, done, f"noted that {whom} heard of the breach")
+
+
+def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
+    """Return what the organisation owes, line by line; empty if the case has no breach."""
+    if case.breach is None:
+        return ()
+    own = [clock for clock in deadlines(case, now) if clock.yours]
+    return tuple(_lines(case.breach, own))
+
+
+def _lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
+    route = breach.route
+    yield f"Aware of it since {breach.aware_at:%d %B %Y, %H:%M} UTC: from then on the time runs."
+    for clock in own:
+        words = deadline_in_words(clock)
+        yield f"{words[:1].upper()}{words[1:]}."
+    yield f"It goes to {route.addressee}, and says:"
+    for element in route.elements:
+        yield f"- {element}"
+    yield route.caution
+    yield _done_words("The authority was notified", breach.notified_at)
+    yield _done_words("The people concerned were told", breach.told_at)
+    yield f"Source: {route.source}, read on {route.read_on:%d %B %Y}. No legal advice."
+
+
+def _done_words(what: str, at: datetime | None) -> str:
+    return f"{what} on {at:%d %B %Y, %H:%M} UTC." if at else f"{what}: not noted yet."
+
+
+def breach_step(case: Case, now: datetime) -> str:
+    """Return the next step about a breach, or "" if there is none to take."""
+    breach = case.breach
+    if breach is None or breach.notified_at is not None:
+        return ""
+    clock = next(one for one in deadlines(case, now) if one.yours and one.due_at)
+    late = clock.state is DeadlineState.MISSED
+    reasons = " Say why it is later: the law asks for the reasons." if late else ""
+    return (
+        f"Tell {breach.route.addressee}, unless a risk to people is unlikely:"
+        f" {deadline_in_words(clock)}.{reasons} What is not known yet may follow. Then note it:"
+        f" entrenous case breach {case.name} --notified"
+    )
+
+
+def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
+    """Say until when to notify, for a breach of which nothing may be stored: of somebody under 18.
+
+    Raises NoBreachLaw.
+    """
+    route = breach_law(places, aware_at)
+    place = addressee_place(route, Situation(places))
+    until = due(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
+    shown = moment_in_words(until, place, None) if until else route.deadline_rule
+    return (
+        f"Your organisation has until {shown} to tell {route.addressee} ({route.law},"
+        f" {route.provision}). Nothing about it is stored here. {route.caution}"
+    )

@@ -1,0 +1,174 @@
+"""A breach of an organisation's own systems: the 72 hours of GDPR Art. 33, and what it owes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from entrenous.base.errors import EntrenousError
+from entrenous.device.vault_tables import pack, unpack
+from entrenous.respond.breach import (
+    NoBreach,
+    NoBreachLaw,
+    breach_in_words,
+    breach_law,
+    breach_step,
+    breach_without_case,
+    record_breach,
+    record_breach_done,
+)
+from entrenous.respond.calendar_file import running_deadlines
+from entrenous.respond.case_file import find_case
+from entrenous.respond.custody import verify_chain
+from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
+from entrenous.respond.law.places import Place
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import Case, TimesDoNotFit
+from tests.respond.room import START, Room, lived_in
+
+HOUR = timedelta(hours=1)
+AWARE = START - 2 * HOUR
+
+
+@pytest.fixture
+def case(room: Room) -> Case:
+    opened = room.opens(lived_in("DE"))
+    return record_breach(opened.name, AWARE, room.device)
+
+
+def clock_of(case: Case, now: datetime) -> Deadline:
+    (one,) = [clock for clock in deadlines(case, now) if clock.yours and clock.due_at]
+    return one
+
+
+def test_the_72_hours_run_from_becoming_aware(case: Case) -> None:
+    clock = clock_of(case, START)
+    assert clock.state is DeadlineState.RUNNING
+    assert clock.started_at == AWARE
+    assert clock.due_at == AWARE + 72 * HOUR
+    assert deadline_in_words(clock).startswith("your organisation has until Saturday 28 November")
+    assert (clock.provision, clock.notice) == ("Art. 33(1), 33(4), 34(1)", 0)
+
+
+def test_the_hours_run_without_a_break_and_a_correction_moves_their_end(
+    room: Room, case: Case
+) -> None:
+    by = timedelta(minutes=17, seconds=3)
+    moved = record_breach(case.name, AWARE + by, room.device)
+    assert clock_of(moved, START).due_at == AWARE + by + 72 * HOUR
+
+
+def test_phases_and_telling_people_have_no_date_but_are_shown(case: Case) -> None:
+    undated = [clock for clock in deadlines(case, START) if clock.yours and not clock.due_at]
+    assert {clock.state for clock in undated} == {DeadlineState.NO_FIXED_TIME}
+    rules = " ".join(clock.rule for clock in undated)
+    assert "Art. 33(4)" in rules
+    assert "Art. 34(1)" in rules
+
+
+@pytest.mark.parametrize(
+    ("hours", "state"),
+    [(0, DeadlineState.MET), (69, DeadlineState.MET), (71, DeadlineState.MISSED)],
+)
+def test_notifying_meets_the_deadline_or_is_late(
+    hours: int, state: DeadlineState, room: Room, case: Case
+) -> None:
+    room.clock.wind(hours=hours)
+    told = record_breach_done(case.name, room.clock.now(), room.device, notified=True)
+    assert clock_of(told, room.clock.now()).state is state
+    assert breach_step(told, room.clock.now()) == ""
+
+
+def test_the_due_second_is_in_time_and_the_next_is_not(case: Case) -> None:
+    due_at = AWARE + 72 * HOUR
+    assert clock_of(case, due_at).state is DeadlineState.RUNNING
+    assert clock_of(case, due_at + timedelta(seconds=1)).state is DeadlineState.MISSED
+
+
+def test_the_next_step_is_to_tell_the_authority_and_late_to_say_why(case: Case) -> None:
+    step = next_step(case, START)
+    assert step.startswith("Tell the data protection authority")
+    assert f"entrenous case breach {case.name} --notified" in step
+    assert "reasons" not in step
+    assert "the law asks for the reasons" in next_step(case, AWARE + 73 * HOUR)
+
+
+def test_what_the_notification_says_and_where_that_stands_is_shown(case: Case) -> None:
+    told = "\n".join(breach_in_words(case, START))
+    for words in (
+        *("the nature of the breach", "the likely consequences", "data protection officer"),
+        *("what was done or is planned", "the reasons for the delay", "Art. 33(5)"),
+        *("https://gdprhub.eu/Article_33_GDPR", "read on 30 November 2026", "not noted yet"),
+    ):
+        assert words in told
+
+
+def test_the_first_time_counts_and_telling_people_is_noted_apart(room: Room, case: Case) -> None:
+    record_breach_done(case.name, START, room.device, notified=True)
+    room.clock.wind(hours=5)
+    again = record_breach_done(case.name, room.clock.now(), room.device, notified=True, told=True)
+    assert again.breach is not None
+    assert again.breach.notified_at == START
+    assert again.breach.told_at == START + 5 * HOUR
+
+
+def test_times_that_cannot_be_are_refused_and_change_nothing(room: Room, case: Case) -> None:
+    before = find_case(case.name, room.device)
+    with pytest.raises(TimesDoNotFit):
+        record_breach(case.name, START + HOUR, room.device)
+    with pytest.raises(TimesDoNotFit):
+        record_breach_done(case.name, AWARE - HOUR, room.device, notified=True)
+    with pytest.raises(TimesDoNotFit):
+        record_breach_done(case.name, START + HOUR, room.device, told=True)
+    assert find_case(case.name, room.device) == before
+    record_breach_done(case.name, AWARE + HOUR, room.device, notified=True)
+    with pytest.raises(TimesDoNotFit):
+        record_breach(case.name, START, room.device)
+
+
+def test_every_act_is_a_link_of_the_chain_and_the_record_is_read_again(
+    room: Room, case: Case
+) -> None:
+    done = record_breach_done(case.name, START, room.device, notified=True)
+    verify_chain(done.name, room.device)
+    assert unpack(Case, pack(done)) == done
+    assert any("breach" in step.what for step in done.steps)
+
+
+def test_a_case_without_a_breach_has_none_to_note(room: Room) -> None:
+    opened = room.opens(lived_in("DE"))
+    assert breach_in_words(opened, START) == ()
+    assert breach_step(opened, START) == ""
+    with pytest.raises(NoBreach):
+        record_breach_done(opened.name, START, room.device, notified=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "law"),
+    [("DE", "eu-gdpr-33"), ("FR", "eu-gdpr-33"), ("NO", "eu-gdpr-33"), ("GB", "uk-gdpr-33")],
+)
+def test_the_place_decides_the_law(place: str, law: str) -> None:
+    assert breach_law((Place(place),), START).id == law
+
+
+@pytest.mark.parametrize("places", [(), (Place("JP"),), (Place("US"),)])
+def test_where_no_law_is_known_that_is_said(places: tuple[Place, ...]) -> None:
+    with pytest.raises(NoBreachLaw) as refused:
+        breach_law(places, START)
+    assert isinstance(refused.value, EntrenousError)
+    assert "That does not mean that there is none" in str(refused.value)
+
+
+def test_before_the_law_was_in_force_there_is_none() -> None:
+    with pytest.raises(NoBreachLaw):
+        breach_law((Place("DE"),), datetime(2018, 5, 24, tzinfo=UTC))
+
+
+def test_for_somebody_under_18_the_time_is_said_and_nothing_needs_a_case() -> None:
+    said = breach_without_case((Place("GB"),), AWARE)
+    assert "Saturday 28 November 2026, 10:00" in said
+    assert "Nothing about it is stored here." in said
+
+
+def test_the_clock_goes_into_a_calendar(case: Case) -> None:
+    (entry,) = running_deadlines(case, deadlines(case, START))
+    assert entry.at == AWARE + 72 * HOUR
