@@ -58,6 +58,7 @@ def test_exported_capture_is_what_wacz_calls_valid(ask: Ask, case: str, tmp_path
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.threat("under-eighteen")
 def test_under_18_case_is_never_captured(ask: Ask, case: str, site: Site, tmp_path: Path) -> None:
     ask("case", "about", case, "--under-18", status=3)
     before = {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")}

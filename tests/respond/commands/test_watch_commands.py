@@ -79,6 +79,7 @@ def test_missing_name_is_a_usage_error(ask: Ask) -> None:
     ask("case", "watch", "--on", "1", status=2)
 
 
+@pytest.mark.threat("watching-betrays")
 def test_no_address_and_no_picture_is_in_output_logs_or_files(
     case: str, ask: Ask, site: Site, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Sites that mean harm: they lead inside, never end, inflate, dawdle and lie."""
 
 import gzip
+import logging
 import time
 import zlib
 
@@ -49,6 +50,7 @@ def test_address_inside_is_never_asked(host: str) -> None:
         fetches(f"http://{host}:9/x", at_home=False)
 
 
+@pytest.mark.threat("site-leads-inside")
 def test_name_that_resolves_to_this_machine_is_never_asked(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +74,7 @@ def test_redirect_inside_is_not_followed_even_from_this_machine(
     assert watching.opens("/post").state() == ("unknown", "not-public")
 
 
+@pytest.mark.threat("site-leads-inside")
 def test_pictures_inside_are_not_asked_for(watching: Watching) -> None:
     inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
     watching.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture()}
@@ -85,6 +88,7 @@ def test_redirects_without_end_end(watching: Watching) -> None:
     assert watching.site.paths.count("/post") == 6
 
 
+@pytest.mark.threat("site-leads-inside")
 def test_endless_page_is_read_in_part(watching: Watching) -> None:
     watching.site.pages["/post"] = endless()
     assert watching.opens("/post").state() == ("unknown", "no-picture")
@@ -203,3 +207,14 @@ def test_errors_hold_no_address(site: Site) -> None:
         assert "127.0.0.1" not in str(told.value)
         assert told.value.__cause__ is None
         assert told.value.__context__ is None or told.value.__suppress_context__
+
+
+@pytest.mark.threat("watching-betrays")
+def test_no_log_holds_an_address(watching: Watching, caplog: pytest.LogCaptureFixture) -> None:
+    watching.site.pages |= {"/secret-path": reply('<img src="/p.jpg">'), "/p.jpg": picture()}
+    watching.opens("/secret-path", "http://127.0.0.1:9/secret-path")
+    with caplog.at_level(logging.DEBUG):
+        watching.looks()
+    assert "secret-path" not in caplog.text
+    assert "p.jpg" not in caplog.text
+    assert "127.0.0.1" not in caplog.text

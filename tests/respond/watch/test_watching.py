@@ -123,6 +123,7 @@ def test_picture_gone_from_an_unchanged_page_is_not_called_there(watching: Watch
     assert watching.state(days=2) == ("unknown", "no-picture")
 
 
+@pytest.mark.threat("watching-betrays")
 def test_requests_say_nothing_about_the_person(watching: Watching) -> None:
     shows(watching)
     watching.opens("/post").looks()
@@ -260,6 +261,7 @@ def test_closed_case_is_not_looked_at_until_it_is_open_again(watching: Watching)
     assert record.due_at == watching.room.clock.now() + EVERY
 
 
+@pytest.mark.threat("under-eighteen")
 def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
     shows(watching)
     watching.opens("/post")

@@ -4,6 +4,7 @@ Names are resolved here, or by the proxy; an address on this machine or in a pri
 never connected to, unless it was asked for itself. No cookie is kept, no referrer is sent.
 """
 
+import logging
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,6 +53,10 @@ class PublicWeb:
         default_factory=lambda: httpx.create_ssl_context(trust_env=False)
     )
     time_max_s: float = TIME_MAX_S
+
+    def __post_init__(self) -> None:
+        for library in ("httpx", "httpcore"):  # they log every address
+            logging.getLogger(library).setLevel(logging.WARNING)
 
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, at_home: bool

@@ -51,7 +51,7 @@ def look_at_due(
     Raises NotAgreed before the first request.
     """
     now, left = device.clock.now(), LOOKS_MAX
-    for record in tuple(due(now, device, name)):
+    for record in due(now, device, name):
         if left == 0:
             return
         if not has_agreed(device, by_proxy=by_proxy):
