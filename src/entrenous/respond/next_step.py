@@ -76,7 +76,9 @@ def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> st
     late = f"Their time ended {duration_in_words(now - since)} ago"
     said = f"{_ANSWERS.get(notice.state, late)} (notice {notice.number})."
     draft = f"entrenous case notice {case.name} --route {ready.family}"
-    return f"{words} {said} It is ready, with what happened so far in it: {draft}. {reached}"
+    return (
+        f"{words} {said} The draft for it is ready, with what happened so far: {draft}. {reached}"
+    )
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:

@@ -70,6 +70,13 @@ def test_people_read_the_working_and_then_the_end(law: Callable[..., tuple[int, 
     )
 
 
+def test_a_law_of_another_place_keeps_its_own_clocks(law: Callable[..., tuple[int, str]]) -> None:
+    _, out = law("in-it-3-2-b", *RECEIVED, "--country", "DE")
+    assert out.splitlines()[0].strip() == (
+        "The clocks and holidays of India count, whose law it is, not those of Germany."
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

@@ -1,7 +1,7 @@
 """One deadline by itself, without a case: which version of a law counts, until when, and why."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -108,7 +108,12 @@ def one_deadline(
     in_force = [one for one in versions if one.in_force(day)]
     if not in_force:
         return _not_in_force(_nearest(versions, day), day, where)
-    return _counted(in_force[0], events, where, day)
+    counted = _counted(in_force[0], events, where, day)
+    if where == place:
+        return counted
+    asked, own = place_in_words(place), place_in_words(where)
+    elsewhere = f"The clocks and holidays of {own} count, whose law it is, not those of {asked}."
+    return replace(counted, working=(elsewhere, *counted.working))
 
 
 def _start(events: Mapping[Event, datetime]) -> datetime:
