@@ -57,7 +57,7 @@ def introduce(friends: Friends) -> None:
 
 def start(page: Page, door: str) -> None:
     """Go through one of the first page's doors."""
-    page.get_by_role("link", name="Start").click()
+    page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name=door, exact=True).click()
 
 

@@ -57,7 +57,7 @@ def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
 
 
 def _look(page: Page, found: Path) -> None:
-    page.get_by_role("link", name="Start").click()
+    page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name="I found something of mine").click()
     no_violations(page)
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(found)

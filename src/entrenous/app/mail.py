@@ -15,6 +15,7 @@ from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.send.fetch import fetch_messages
+from entrenous.send.status import sent_messages
 
 _AGAIN_S: Final = 20.0  # after a relay that did not answer
 _OWN_ROUNDS: Final = 6  # without news, look this seldom: what waits in the outbox leaves then
@@ -37,6 +38,17 @@ class MailWatch:
         """Stop to watch; a request under way ends by itself."""
         self._closed.set()
 
+    def look_after(self, seconds: float) -> None:
+        """Send what waits, and fetch, after so many seconds, if the vault is open then."""
+
+        def look() -> None:
+            with contextlib.suppress(VaultLocked):
+                self._vault.run(self._fetch)
+
+        timer = threading.Timer(seconds, look)
+        timer.daemon = True
+        timer.start()
+
     def _watch(self, closed: threading.Event) -> None:
         with contextlib.suppress(VaultLocked, StoppedByLock, OfflineDevice):
             home = self._vault.run(_own_mailbox).result()
@@ -48,6 +60,7 @@ class MailWatch:
     def _fetch(self, device: Device) -> None:
         try:
             fetch_messages(device)
+            sent_messages(device)  # asks what became of our copies
             self.problem = None
         except OfflineDevice:
             raise

@@ -50,6 +50,7 @@ class VaultSession:
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
         self._touched_at = 0.0
+        self._ends: list[Callable[[], None]] = []
         self._guard = threading.Lock()
 
     @property
@@ -93,10 +94,17 @@ class VaultSession:
         if self._work is None:
             raise StoppedByLock
 
+    def call_at_lock(self, end: Callable[[], None]) -> None:
+        """Have ``end`` called when the vault is locked: it makes work that waits let go of it."""
+        self._ends.append(end)
+
     def lock(self, *, wait: bool = False) -> None:
         """Accept no more work, and close the vault as soon as the work under way lets go of it."""
         with self._guard:
             self._work = None
+            ends, self._ends = self._ends, []
+        for end in ends:
+            end()
         thread = self._thread
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()

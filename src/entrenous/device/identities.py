@@ -152,6 +152,12 @@ def own_device(device: Device) -> OwnIdentity:
     return OwnIdentity(identity.name, identity.person, identity.home, identity.card, key)
 
 
+def has_relay(device: Device) -> bool:
+    """Return whether this device was set up with a relay."""
+    identity = load_record(Identity, SELF, IDENTITY, device.vault)
+    return identity is not None and identity.home is not None
+
+
 def account_of(device: Device) -> Secret:
     """Return the device's Olm account; after it advances, store it with :func:`keep_account`.
 

@@ -35,6 +35,7 @@ WINDOW_OUT: Final = "window-out"  # PEER: the token range we may write to them w
 WINDOW_TOLD: Final = "window-told"  # PEER: the same, under a device list unknown to us yet
 PEER: Final = "peer-2"  # person and device: sessions
 OWN_KEY: Final = "own-key-2"  # X-Wing key id
+DRAFT: Final = "draft"  # draft: messages not sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
 SEALED: Final = "sealed"  # envelope: copies we sent
 OVERTAKEN: Final = "overtaken"  # envelope: recalled before its relay could be told

@@ -68,6 +68,17 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     return tuple(_outcome(recalled[copy.envelope], flushed) for copy in copies)
 
 
+def recall_in_words(who: str, one: Recall) -> str:
+    """Say what taking back one copy did; ``who`` is what its recipient is called."""
+    if one.opened is False:
+        return f"{who}: had not opened it, and by cryptography nobody can open that copy any more."
+    known = "had opened it" if one.opened else "whether it was opened is not known"
+    way = "can't be reached to forget it"
+    if one.asked:
+        way = "is asked to forget it, which no cryptography enforces"
+    return f"{who}: {known}. Their program {way}; they may have kept it."
+
+
 @dataclass(frozen=True, slots=True)
 class _RecalledCopy:
     """A recalled copy; ``note`` is the letter that asks the recipient's device to delete it."""

@@ -61,7 +61,7 @@ def sent_messages(device: Device) -> tuple[Sent, ...]:
     copies that can no longer change (docs/spec/relay.md section 7). The copies are read once for
     all messages.
     """
-    messages, copies = tuple(device.ledger.messages()), _by_message(device)
+    messages, copies = tuple(device.ledger.messages()), copies_by_message(device)
     check = _check_statuses(messages, copies, device)
     return tuple(_sent(message, copies[message.id], check) for message in messages)
 
@@ -72,7 +72,7 @@ def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
     return tuple(copy for copy in every if copy.message == message.id)
 
 
-def _by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
+def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     copies = defaultdict[MessageId, list[SealedCopy]](list)
     for copy in load_records(SealedCopy, SEALED, device.vault):
         copies[copy.message].append(copy)

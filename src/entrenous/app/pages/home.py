@@ -1,12 +1,17 @@
 """The first page: four doors, and what is under way."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from entrenous.app.web import go_to, show, state_of
+from entrenous.app.vault_session import VaultLocked
+from entrenous.app.web import go_to, in_vault, show, state_of
+from entrenous.device.device import Device
+from entrenous.device.identities import has_relay
+from entrenous.send.drafts import kept_drafts
 
 
 def routes() -> list[Route]:
@@ -18,7 +23,18 @@ def routes() -> list[Route]:
 
 
 async def home(request: Request) -> Response:
-    return show(request, "home.html")
+    """Show the doors; the vault need not be open."""
+    state = state_of(request)
+    with_relay, drafts = False, list[str]()
+    with suppress(VaultLocked):
+        with_relay, found = await in_vault(request, _waiting)
+        drafts = [state.login.handle("draft", one.hex()) for one in found]
+    return show(request, "home.html", has_relay=with_relay, drafts=drafts)
+
+
+def _waiting(device: Device) -> tuple[bool, list[bytes]]:
+    """Return whether this device has a relay, and its drafts."""
+    return has_relay(device), [draft.id for draft in kept_drafts(device)]
 
 
 async def progress(request: Request) -> Response:

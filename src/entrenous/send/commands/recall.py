@@ -11,7 +11,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import Call, current_names, own_device
 from entrenous.device.sent_copies import CopyState, copy_state
-from entrenous.device.sent_messages import Departure, Recall
+from entrenous.device.sent_messages import Departure
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, catch_up
 from entrenous.send.commands.message_list import (
     All,
@@ -22,7 +22,7 @@ from entrenous.send.commands.message_list import (
 )
 from entrenous.send.message.react import Reacted, react, reactions_to
 from entrenous.send.people.contact_history import copies_of
-from entrenous.send.recall import recall_message
+from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import Sent, sealed_copies, sent_messages
 from entrenous.terminal.output import hint_problems, print_line, put_json, rfc3339_utc
 from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
@@ -53,7 +53,7 @@ def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
         put_json({"schema": "entrenous/recall/1", "message": message, "copies": copies})
         return
     for one in recalls:
-        print_line(_outcome(who[one.to], one))
+        print_line(recall_in_words(who[one.to], one))
 
 
 def sent(
@@ -137,16 +137,6 @@ def _called_now(name: str, device: Device) -> Mapping[str, str]:
     """Map the recipients' names when the message was sent to their current names."""
     call, copies = current_names(device), sealed_copies(device.ledger.find(name), device)
     return {copy.to: call(copy.person, copy.to) for copy in copies}
-
-
-def _outcome(who: str, one: Recall) -> str:
-    if one.opened is False:
-        return f"{who}: had not opened it, and by cryptography nobody can open that copy any more."
-    known = "had opened it" if one.opened else "whether it was opened is not known"
-    way = "can't be reached to forget it"
-    if one.asked:
-        way = "is asked to forget it, which no cryptography enforces"
-    return f"{who}: {known}. Their program {way}; they may have kept it."
 
 
 def _shown(

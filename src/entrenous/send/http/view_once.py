@@ -62,7 +62,7 @@ def show_once(message: str, sender: str, device: Device) -> None:
         if not look.asked.is_set() or look.over.is_set():
             raise NotLookedAt(name=message)
         try:
-            _open(message, look, device)
+            open_into(message, look, device)
         except BaseException as why:
             look.fail(why if isinstance(why, EntrenousError) else NotSeen(name=message))
             raise
@@ -70,7 +70,11 @@ def show_once(message: str, sender: str, device: Device) -> None:
     hint(f"{message} was opened, and nothing of it was kept.")
 
 
-def _open(message: str, look: ViewSession, device: Device) -> None:
+def open_into(message: str, look: ViewSession, device: Device) -> None:
+    """Open a message into a view; it counts once the page has requested every file.
+
+    Raises NotSeen, UnsafeToShow, and the errors of :func:`.open_message_to`.
+    """
     files = list[ContentFile]()
 
     def show(_number: int, file: FrameFile, fill: Fill) -> None:

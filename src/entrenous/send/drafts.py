@@ -1,0 +1,72 @@
+"""Messages that were written and not sent yet, kept in the vault until they are sent or
+discarded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from entrenous.base.errors import NotFound
+from entrenous.base.identifiers import ID_BYTES, BlobId
+from entrenous.base.limits import DAYS_TO_OPEN
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import DRAFT, load_record, load_records, store_record
+
+
+class NoSuchDraft(NotFound):
+    """This message was sent or discarded already. Nothing was changed. Write a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDraft:
+    """What a person wrote and chose. ``to`` are names of people and circles as typed, ``files`` the
+    sealed files in the vault, ``reply`` the name of the message that it answers.
+    """
+
+    id: bytes
+    written_at: datetime
+    files: tuple[BlobId, ...] = ()
+    text: str = ""
+    to: tuple[str, ...] = ()
+    days: int = DAYS_TO_OPEN
+    once: bool = False
+    may_export: bool = False
+    reply: str = ""
+
+
+def keep_draft(draft: KeptDraft, files: tuple[bytes, ...], device: Device) -> KeptDraft:
+    """Store a draft and its files; an empty ``id`` makes a new one.
+
+    ``files`` are added to those that it has. Raises DiskFull.
+    """
+    with device.vault.together():
+        blobs = (*draft.files, *(device.vault.keep(data) for data in files))
+        number = draft.id or device.dice.token(ID_BYTES)
+        kept = replace(draft, id=number, files=blobs)
+        store_record(kept, DRAFT, number.hex(), device.vault)
+    return kept
+
+
+def kept_drafts(device: Device) -> tuple[KeptDraft, ...]:
+    """Return all drafts, newest first."""
+    found: Iterator[KeptDraft] = load_records(KeptDraft, DRAFT, device.vault)
+    return tuple(sorted(found, key=lambda draft: draft.written_at, reverse=True))
+
+
+def find_draft(number: bytes, device: Device) -> KeptDraft:
+    """Return a draft; raises NoSuchDraft."""
+    draft = load_record(KeptDraft, DRAFT, number.hex(), device.vault)
+    if draft is None:
+        raise NoSuchDraft
+    return draft
+
+
+def discard_draft(number: bytes, device: Device) -> None:
+    """Delete a draft and its files; a missing one is no error."""
+    draft = load_record(KeptDraft, DRAFT, number.hex(), device.vault)
+    if draft is None:
+        return
+    with device.vault.together():
+        device.vault.drop(DRAFT, number.hex())
+        for blob in draft.files:
+            device.vault.forget(blob)
