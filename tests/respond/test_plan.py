@@ -144,6 +144,17 @@ def test_somebody_who_acts_for_another_is_told_who_has_to_file() -> None:
     assert "prepare it together" not in by_id["uk-osa-20a"].why
 
 
+def test_no_letter_to_a_sender_whom_nobody_knows_and_no_step_without_its_routes() -> None:
+    unknown = [one.route for one in _plan(posted=Posted.GROUP, recipient_known=False).steps]
+    known = [one.route for one in _plan(posted=Posted.GROUP, recipient_known=True).steps]
+    assert "ladder-chat-step_06" in known
+    assert "ladder-chat-step_06" not in unknown
+    assert "ladder-chat-step_07" not in known  # no court of this place is in the tables
+    austria = Situation((Place("AT"),), posted=Posted.GROUP, recipient_known=True)
+    ids = [one.route for one in plan_for(austria, DAY, DAY).steps]
+    assert ids.index("ladder-chat-step_07") == ids.index("at-mandatsverfahren") - 1
+
+
 START = datetime(2026, 11, 25, tzinfo=UTC)
 
 

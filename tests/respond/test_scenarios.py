@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.law.law_tables import shipped_routes
+from entrenous.respond.law.legal_route import DocumentKind, RouteId, RouteKind
 from entrenous.respond.law.plan import HELP, Plan, plan_for
 from entrenous.respond.law.scenario import Scenario, scenario_from
 from entrenous.respond.situation import Posted
@@ -26,6 +27,7 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 ROWS = dict(rows())
+KINDS = {route.family: route.kind for route in shipped_routes()}
 
 
 def scenario(row: dict[str, Any]) -> Scenario:
@@ -81,6 +83,12 @@ def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
         assert first.to
         assert asked.situation.posted in (Posted.PUBLIC, None)
     assert first.verified
+    letters = [step for step in plan.steps if step.kind == DocumentKind.LETTER]
+    if asked.situation.posted is Posted.THREAT:
+        assert not letters
+    if letters and asked.situation.posted in (Posted.GROUP, Posted.PRIVATE):
+        named = letters[0].platform or KINDS[RouteId(letters[0].route)] is RouteKind.SENDER
+        assert named, letters[0]
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -26,7 +26,8 @@ class LadderStep:
     """One step. ``what`` is the fact and ``says`` what a person reads; without it, they read the
     fact. ``words`` are for a message that they may send. ``kinds`` are the kinds of route that
     follow it, ``platform`` and ``help`` whether the platform's record and help lines do.
-    ``if_demanded``: it holds for any demand.
+    ``if_demanded``: it holds for any demand. ``only_with_routes``: it is nothing without a route
+    of its kinds. ``sender_known``: it goes to whoever passed the picture on.
     """
 
     id: str
@@ -44,6 +45,8 @@ class LadderStep:
     platform: bool
     help: bool
     if_demanded: bool
+    only_with_routes: bool
+    sender_known: bool
     do_not: tuple[str, ...]
     why_first: str
     caution: str
@@ -85,6 +88,8 @@ class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     platform: bool = False
     help: bool = False
     if_demanded: bool = False
+    only_with_routes: bool = False
+    sender_known: bool = False
     do_not: tuple[str, ...] = ()
     why_first: str = ""
     caution: str = ""

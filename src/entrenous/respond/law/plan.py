@@ -126,13 +126,17 @@ def _by_ladder(
 ) -> Iterator[PlanStep]:
     """Yield each step of a ladder, with the platform, the routes and the people that it is for."""
     for step in ladder.steps:
+        routes = [_route_step(one, said) for one in ranked if one.route.kind in step.kinds]
+        nobody = step.sender_known and said.recipient_known is False
+        if nobody or (step.only_with_routes and not routes):
+            continue
         people = list(_people(said, today)) if step.help else []
         yield from (one for one in people if one.verified)
         yield _ladder_step(step, _police(ladder, step, said), today)
         yield from (one for one in people if not one.verified)
         if step.platform:
             yield from _platform_steps(said, ranked, today)
-        yield from (_route_step(one, said) for one in ranked if one.route.kind in step.kinds)
+        yield from routes
 
 
 def _by_rank(said: Situation, ranked: tuple[RankedRoute, ...], today: date) -> tuple[PlanStep, ...]:
