@@ -1,6 +1,7 @@
 """Working days of a place: its weekend and its public holidays, from the package ``holidays``."""
 
 import calendar
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -107,7 +108,9 @@ def _of_parts(place: Place, year: int, *, most: bool) -> dict[date, str]:
 def _listed(country: str, part: str | None, year: int) -> dict[date, str]:
     import holidays  # noqa: PLC0415 - slow to load; most deadlines are hours
 
-    found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
+    with warnings.catch_warnings():  # it warns of years that it knows in part
+        warnings.simplefilter("ignore")
+        found = holidays.country_holidays(country, subdiv=part, years=year, language="en_US")
     own = dict(_more(f"{country}-{part}" if part else country, year))
     return {day: str(name) for day, name in found.items()} | own
 
