@@ -1,5 +1,6 @@
 # These commands set everything up on a machine that has only Python 3.11+:
 #     make demo     send, leak, trace and stop one picture, and open a case: PHOTO=path for your own
+#     make app      the pages of a person, in the browser: everything without a terminal
 #     make check    before each commit: imports, ruff, mypy, shipped facts and the fast tests
 #     make test     every check that guards a change, real servers included
 #     make nightly  all tests at full size under fresh seeds, fifty kills, fuzzing, benches: some hours
@@ -20,11 +21,14 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
 unexport PYTHONDONTWRITEBYTECODE
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
-SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light pg_ctlcluster:postgresql strace:strace \
+SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light desktop-file-validate:desktop-file-utils pg_ctlcluster:postgresql strace:strace \
   swift-proxy-server:swift-proxy swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object
 
 demo: .venv/.run
 	@$(BIN)/python -m entrenous demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+app: .venv/.run
+	@$(BIN)/python -m entrenous app
 
 check: .venv/.dev
 	$(STATIC)
@@ -120,4 +124,4 @@ endef
 changelog:
 	@$(PYTHON) -m tests.house.changelog
 
-.PHONY: demo check test nightly system lock dist changelog house
+.PHONY: demo app check test nightly system lock dist changelog house

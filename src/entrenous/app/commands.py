@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from entrenous.app.login import Login
+from entrenous.app.menu import add_to_menu, remove_from_menu
 from entrenous.app.server import person_pages
 from entrenous.serving.http_server import listening, serve_on
 from entrenous.serving.private_pages import open_browser
@@ -27,12 +28,24 @@ def open_app(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where to serve: this machine alone.")
     ] = "127.0.0.1:0",
+    to_menu: Annotated[
+        bool, typer.Option("--add-to-menu", help="Put it into this desktop's menu, and end.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="With --add-to-menu: a name that says nothing.")
+    ] = False,
+    from_menu: Annotated[
+        bool, typer.Option("--remove-from-menu", help="Take it out of the menu, and end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Open your pages in the browser: everything here, without a terminal.
 
     The link works once, in one browser. Stop it with Ctrl-C.
     """
+    if to_menu or from_menu:
+        _change_menu(add=to_menu, quiet=quiet)
+        return
     settings = session_of(context).settings
     host, port = host_and_port(listen)
     if host not in _LOOPBACK:
@@ -50,3 +63,13 @@ def open_app(
 
     with listening(host, port) as taken:
         serve_on(taken, person_pages(settings, login, taken), announce)
+
+
+def _change_menu(*, add: bool, quiet: bool) -> None:
+    if add:
+        print_line(f"It is in your menu now: {add_to_menu(quiet=quiet)}")
+        print_line("To take it out again: entrenous app --remove-from-menu")
+    elif remove_from_menu():
+        print_line("It is not in your menu any more.")
+    else:
+        print_line("It was not in your menu.")

@@ -1,0 +1,72 @@
+"""An entry in the desktop's menu: valid, started by the desktop's own parser, and removed again."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrenous.app.menu import add_to_menu, remove_from_menu
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a Linux desktop")
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["python3", 'odd $`"\\ %f name'])
+def test_the_entry_is_valid_and_starts_the_app(
+    name: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", f"/opt/{name}")
+    text = add_to_menu(quiet=True).read_text()
+    assert "Name=Page\n" in text
+    assert "Entrenous" not in text
+    assert _arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
+    assert (data / "icons/hicolor/scalable/apps/entrenous.svg").is_file()
+
+
+@pytest.mark.real
+def test_freedesktops_own_program_accepts_the_entry(data: Path) -> None:
+    program = shutil.which("desktop-file-validate")
+    if program is None:
+        pytest.skip("needs Debian's desktop-file-utils")
+    checked = subprocess.run(
+        [program, str(add_to_menu(quiet=False))], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "")
+    assert data.exists()
+
+
+def test_removing_leaves_nothing(data: Path) -> None:
+    add_to_menu(quiet=False)
+    assert remove_from_menu()
+    assert [
+        place for place in data.rglob("*") if place.is_file() and "cache" not in place.name
+    ] == []
+    assert not remove_from_menu()
+
+
+def _arguments(text: str) -> list[str]:
+    """Undo the two levels of quoting as a desktop does (Desktop Entry 1.5, sections 4 and 7)."""
+    (line,) = [line for line in text.splitlines() if line.startswith("Exec=")]
+    value = line.removeprefix("Exec=").replace("\\\\", "\\")
+    found, word, at, inside = list[str](), "", 0, False
+    while at < len(value):
+        sign = value[at]
+        if sign == '"':
+            inside = not inside
+            if not inside:
+                found.append(word)
+                word = ""
+        elif inside and sign == "\\":
+            at += 1
+            word += value[at]
+        elif inside:
+            word += sign
+        at += 1
+    return [one.replace("%%", "%") for one in found]
