@@ -121,10 +121,9 @@ def _show(name: str, watched: tuple[Watched, ...], *, as_json: bool) -> None:
     if not watched:
         print_line(f"Nothing of {name} is watched. To begin: entrenous case watch {name} --on 1")
     else:
-        print_line(
-            f"Next look: {min(one.due_at for one in watched):%d %B %Y, %H:%M} UTC, or later."
-        )
-        print_line("It needs: entrenous case watch --once")
+        first = min(one.due_at for one in watched)
+        print_line(f"The next look is due on {first:%d %B %Y, %H:%M} UTC. To make it:")
+        print_line("  entrenous case watch --once")
 
 
 def _line(one: Watched) -> str:
