@@ -251,3 +251,20 @@ def test_a_case_in_a_chat_is_shown_people_before_any_law(
     assert lines[1].endswith("[ladder-chat-step_01]")
     assert any(line.endswith("[platform-whatsapp]") for line in lines)
     assert any(line.endswith("[de-stgb-201a]") for line in lines)
+
+
+def test_what_is_said_about_sender_and_platform_decides_the_routes_of_a_case(ask: Ask) -> None:
+    given = ("--adults", "--intimate", "--place", "NG", "--platform-in", "US", "--taken-by-me")
+    name = str(ask("case", "open", *given)["case"])
+    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+
+    def routes() -> list[str]:
+        return [str(one["route"]) for one in ask("law", "routes", name)["routes"]]
+
+    assert {"us-tida-removal", "us-dmca-512c", "ng-cybercrimes-24"} <= set(routes())
+    assert "us-6851" not in routes()  # a court where the person lives, not where the platform is
+    ask("case", "about", name, "--place", "US", "--sender-known")
+    assert "us-6851" in routes()
+    ask("case", "about", name, "--sender-unknown", "--shows-somebody-else")
+    assert not {"us-6851", "us-tida-removal"} & set(routes())
+    assert "us-dmca-512c" in routes()

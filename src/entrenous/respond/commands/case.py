@@ -43,11 +43,14 @@ from entrenous.respond.commands.situation_options import (
     HideMyName,
     Intimate,
     Places,
+    PlatformIn,
+    SenderKnown,
+    ShowsMe,
     TakenByMe,
     Under18,
 )
 from entrenous.respond.commands.watch import watch
-from entrenous.respond.law.places import parse_place
+from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
 from entrenous.respond.on_behalf import noted_consent, record_representative
 from entrenous.respond.open_case import (
@@ -127,6 +130,9 @@ def open_(
     posted: PostedTo = None,
     demand: Demanded = None,
     platform: Platform = "",
+    platform_in: PlatformIn = "",
+    shows_me: ShowsMe = None,
+    sender: SenderKnown = None,
     for_somebody_else: ForSomebodyElse = None,
     consent: Consent = "",
     safe: Safe = None,
@@ -147,6 +153,8 @@ def open_(
     refuse_two_stdin_options(platform=platform, consent=consent)
     situation = _situation(place, intimate, altered, taken_by_me, hide_my_name=hide_my_name)
     situation = replace(situation, posted=posted, demand=demand)
+    situation = replace(situation, depicts_me=shows_me, recipient_known=sender)
+    situation = replace(situation, platform_in=_place_or_none(platform_in))
     if name is None:  # before the vault is opened, so that help is shown in any case
         answers = SafetyAnswers(safe, watched, posted)
         try:
@@ -190,6 +198,9 @@ def about(
     posted: PostedTo = None,
     demand: Demanded = None,
     platform: Platform = "",
+    platform_in: PlatformIn = "",
+    shows_me: ShowsMe = None,
+    sender: SenderKnown = None,
     for_somebody_else: ForSomebodyElse = None,
     consent: Consent = "",
     as_json: Json = False,
@@ -201,6 +212,9 @@ def about(
         posted=posted,
         demand=demand,
         platform=read_typed_line(platform, "The platform", context),
+        platform_in=_place_or_none(platform_in),
+        depicts_me=shows_me,
+        recipient_known=sender,
     )
     acting = None if under_18 else _acting(for_somebody_else, consent, context)
     with opened_device(context) as device:
@@ -408,6 +422,10 @@ def _situation(
         taken_by=_MAKER[taken_by_me],
         name_must_stay_hidden=hide_my_name,
     )
+
+
+def _place_or_none(typed: str) -> Place | None:
+    return parse_place(typed) if typed else None
 
 
 def _age(*, adults: bool, under_18: bool) -> AgeAnswer:

@@ -13,6 +13,9 @@ from entrenous.respond.commands.situation_options import (
     HideMyName,
     Intimate,
     Places,
+    PlatformIn,
+    SenderKnown,
+    ShowsMe,
     TakenByMe,
     Under18,
 )
@@ -55,16 +58,6 @@ _Where = Annotated[
 _Kind = Annotated[
     PlatformKind | None, typer.Option("--platform-kind", help="What sort of site or app it is.")
 ]
-_PlatformIn = Annotated[
-    str, typer.Option("--platform-in", metavar="PLACE", help="Where the platform has its seat.")
-]
-_ShowsMe = Annotated[
-    bool | None, typer.Option("--shows-me/--shows-somebody-else", help="Who is in the picture.")
-]
-_Sender = Annotated[
-    bool | None,
-    typer.Option("--sender-known/--sender-unknown", help="Whether you know who passed it on."),
-]
 _Demand = Annotated[Demand | None, typer.Option(help="What somebody demands from you.")]
 _File = Annotated[
     Path | None,
@@ -82,12 +75,12 @@ def routes(
     what: _What = None,
     platform: _Where = "",
     platform_kind: _Kind = None,
-    platform_in: _PlatformIn = "",
+    platform_in: PlatformIn = "",
     intimate: Intimate = None,
     altered: Altered = None,
-    shows_me: _ShowsMe = None,
+    shows_me: ShowsMe = None,
     taken_by_me: TakenByMe = None,
-    sender: _Sender = None,
+    sender: SenderKnown = None,
     demand: _Demand = None,
     hide_my_name: HideMyName = False,
     under_18: Under18 = False,

@@ -32,3 +32,13 @@ ForSomebodyElse = Annotated[
     Role | None,
     typer.Option("--for-somebody-else", help="You act for the person shown, as their ..."),
 ]
+PlatformIn = Annotated[
+    str, typer.Option("--platform-in", metavar="PLACE", help="Where the platform has its seat.")
+]
+ShowsMe = Annotated[
+    bool | None, typer.Option("--shows-me/--shows-somebody-else", help="Who is in the picture.")
+]
+SenderKnown = Annotated[
+    bool | None,
+    typer.Option("--sender-known/--sender-unknown", help="Whether you know who passed it on."),
+]
