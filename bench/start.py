@@ -25,19 +25,19 @@ HELP_RATIO_MAX: Final = 4.0
 HELP_MB_MAX: Final = 60.0
 SENT_S_MAX: Final = 0.5  # beyond argon2id
 
-_PASSPHRASE: Final = "four or five unrelated words"  # noqa: S105 - of a vault that is thrown away
-_PROGRAM: Final = (sys.executable, "-m", "entrenous")
+PASSPHRASE: Final = "four or five unrelated words"  # noqa: S105 - of a vault that is thrown away
+PROGRAM: Final = (sys.executable, "-m", "entrenous")
 _COMMANDS: Final = {
     "typer": (sys.executable, "-c", "import typer"),
-    "help": (*_PROGRAM, "--help"),
-    "sent": (*_PROGRAM, "sent"),
+    "help": (*PROGRAM, "--help"),
+    "sent": (*PROGRAM, "sent"),
 }
-_ARGON2ID: Final = f"""
+ARGON2ID: Final = f"""
 import time
 from entrenous.crypto.vault_key import stretch
 from entrenous.base.secret import Secret
 
-passphrase = Secret({_PASSPHRASE.encode()!r})
+passphrase = Secret({PASSPHRASE.encode()!r})
 began_s, began_cpu_s = time.perf_counter(), time.process_time()
 stretch(passphrase, bytes(16))
 print(time.perf_counter() - began_s, time.process_time() - began_cpu_s)
@@ -87,12 +87,12 @@ def measure(runs: int) -> dict[str, Any]:
 
 
 def _turn(surroundings: dict[str, str]) -> dict[str, Cost]:
-    costs = {name: _cost(command, surroundings) for name, command in _COMMANDS.items()}
-    told = _output([sys.executable, "-c", _ARGON2ID], surroundings)
+    costs = {name: cost_of(command, surroundings) for name, command in _COMMANDS.items()}
+    told = output_of([sys.executable, "-c", ARGON2ID], surroundings)
     return costs | {"argon2id": Cost(*map(float, told.split()))}
 
 
-def _cost(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
+def cost_of(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
     began_s = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - one of _COMMANDS
         command, env=surroundings, stdout=subprocess.DEVNULL
@@ -105,7 +105,7 @@ def _cost(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
     return Cost(took_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
-def _output(command: Sequence[str], surroundings: dict[str, str]) -> str:
+def output_of(command: Sequence[str], surroundings: dict[str, str]) -> str:
     return subprocess.run(  # noqa: S603 - our own interpreter with our own words
         command, env=surroundings, check=True, capture_output=True, text=True
     ).stdout
@@ -113,14 +113,14 @@ def _output(command: Sequence[str], surroundings: dict[str, str]) -> str:
 
 def _small_vault(folder: Path) -> dict[str, str]:
     """The environment of a device that marked a few pictures for two people."""
-    home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": _PASSPHRASE}
+    home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
     surroundings = os.environ | home
     picture = str(folder / "picture.png")
-    _output([sys.executable, "-c", _PICTURE, picture], surroundings)
-    _output([*_PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
+    output_of([sys.executable, "-c", _PICTURE, picture], surroundings)
+    output_of([*PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
     for number in range(_MESSAGES):
         people = ["--to", "ben", "--to", "caro", "--out", str(folder / str(number))]
-        _output([*_PROGRAM, "mark", picture, *people], surroundings)
+        output_of([*PROGRAM, "mark", picture, *people], surroundings)
     return surroundings
 
 

@@ -13,7 +13,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DoesNotOpen
 from entrenous.device.device import Device
 from entrenous.respond.case_file import (
-    all_cases,
+    case_summaries,
     find_case,
     find_item,
     find_open_case,
@@ -93,7 +93,7 @@ def cases_to_stamp(device: Device) -> tuple[CaseName, ...]:
     """Return the names of open cases that wait for a stamp, the one that waits longest first."""
     waiting = [
         (case.stamp_wanted_at, case.name)
-        for case in all_cases(device)
+        for case in case_summaries(device)
         if case.stamp_wanted_at is not None and case.state is CaseState.OPEN
     ]
     return tuple(name for _, name in sorted(waiting))
@@ -105,6 +105,19 @@ def stamp_waits_text(case: Case) -> str:
         return ""
     since = f"{case.stamp_wanted_at:%d %B %Y, %H:%M} UTC"
     return f"To be stamped since {since}, when online: entrenous evidence stamp {case.name}"
+
+
+def kept_roots_text(name: str, *, in_bundle: bool) -> str:
+    """Say what the roots that are kept with a case's stamps are worth."""
+    if in_bundle:
+        return (
+            "All of these certificates are also in this system's bundle of public authorities, so "
+            "nobody put them into the case."
+        )
+    return (
+        "These certificates are the ones kept in the case. Compare them with what the authority "
+        f"publishes, or check with its own: entrenous evidence verify {name} --ca FILE"
+    )
 
 
 def _remember_wish(name: str, device: Device) -> None:

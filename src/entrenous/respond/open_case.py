@@ -10,14 +10,13 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import not_all_adults, pass_age_gate
 from entrenous.respond.case_file import (
-    all_cases,
     edit_case,
     find_case,
     find_open_case,
     refuse_file_of_minor,
     save_case,
 )
-from entrenous.respond.custody import CustodyAct
+from entrenous.respond.custody import CASES, CustodyAct
 from entrenous.respond.nouns import (
     SALT_BYTES,
     AgeAnswer,
@@ -83,7 +82,7 @@ def open_case(
 
 
 def _new_name(device: Device) -> CaseName:
-    taken = {case.name.removeprefix("case-") for case in all_cases(device)}
+    taken = {name.removeprefix("case-") for name in device.vault.keys(CASES)}
     return CaseName(f"case-{message_name(device.dice.token(3), taken)}")
 
 

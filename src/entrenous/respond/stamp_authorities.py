@@ -4,10 +4,11 @@ A root is never taken from the authority: it has to be in the platform's certifi
 the SHA-256 that the table gives (facts/stamp-authorities.toml, docs/spec/case.md section 3).
 """
 
-import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -102,15 +103,17 @@ def certificate_bundle(settings: Settings) -> bytes:
 
 def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
     """Return the authority's root certificate, PEM, if the bundle (PEM) has it."""
+    return bundled_certificates(bundle).get(authority.root_sha256)
+
+
+def bundled_certificates(bundle: bytes) -> dict[str, bytes]:
+    """Return each certificate of a bundle (PEM) by the SHA-256 of its DER, in hex."""
+    found = {}
     for block in bundle.decode(errors="replace").split(_END):
         pem = block[block.find("-----BEGIN CERTIFICATE-----") :].strip() + "\n" + _END + "\n"
-        try:
-            der = ssl.PEM_cert_to_DER_cert(pem)
-        except ValueError:
-            continue  # what follows the last certificate
-        if sha256(der).hex() == authority.root_sha256:
-            return pem.encode()
-    return None
+        with suppress(ValueError):  # what follows the last certificate
+            found[sha256(PEM_cert_to_DER_cert(pem)).hex()] = pem.encode()
+    return found
 
 
 def _authority(id_: str, row: _Row, read_on: date) -> StampAuthority:

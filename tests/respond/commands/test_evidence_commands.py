@@ -52,6 +52,22 @@ def test_verify_shows_what_each_stamp_was_proven_with_and_takes_the_authoritys_o
     assert f"entrenous evidence verify {case} --ca FILE" in said
 
 
+@pytest.mark.real
+def test_verify_says_when_the_kept_root_is_in_the_systems_bundle(
+    ask: Ask,
+    case: str,
+    stamp: Stamped,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ca = stamp(case)
+    assert not ask("evidence", "verify", case)["stamped"][0]["in_bundle"]
+    monkeypatch.setenv("ENTRENOUS_CA_BUNDLE", str(ca))
+    assert ask("evidence", "verify", case)["stamped"][0]["in_bundle"]
+    assert run(["evidence", "verify", case], {}) == 0
+    assert "also in this system's bundle" in capsys.readouterr().out
+
+
 def test_exported_item_equals_the_stored_one(ask: Ask, case: str, tmp_path: Path) -> None:
     before = ask("evidence", "verify", case)["links"]
     out = str(tmp_path / "out")

@@ -16,7 +16,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
-from entrenous.respond.case_file import all_cases, find_case
+from entrenous.respond.case_file import all_cases, case_summaries, find_case
 from entrenous.respond.case_status import (
     close_case,
     erase_case,
@@ -229,15 +229,13 @@ def about(
 def list_cases(context: typer.Context, as_json: Json = False) -> None:
     """Every case, newest first."""
     with opened_device(context) as device:
-        known = all_cases(device)
         if as_json:
-            shown = [case_json(case, device) for case in known]
+            shown = [case_json(case, device) for case in all_cases(device)]
             put_json({"schema": "entrenous/cases/1", "cases": shown})
             return
-    for case in known:
-        print_line(f"{case.name}  {case.state}, opened on {case.opened_at:%d %B %Y}")
-    if not known:
-        print_line("No cases. Open one with: entrenous case open")
+        known = case_summaries(device)
+    rows = [f"{one.name}  {one.state}, opened on {one.opened_at:%d %B %Y}" for one in known]
+    print_line("\n".join(rows) or "No cases. Open one with: entrenous case open")
 
 
 def show(context: typer.Context, name: str, as_json: Json = False) -> None:

@@ -1,7 +1,7 @@
 """``entrenous evidence ...``: stamp, verify, and export an item with the proofs of its time."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,12 @@ from entrenous.respond.evidence import (
     authorities_pem,
     cases_to_stamp,
     export_item,
+    kept_roots_text,
     stamp_or_wait,
     verify_case,
 )
 from entrenous.respond.nouns import Case
+from entrenous.respond.stamp_authorities import bundled_certificates, certificate_bundle
 from entrenous.respond.timestamps import Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
@@ -125,6 +127,7 @@ def verify(
     given = None if ca is None else read_file(ca)
     with opened_device(context) as device:
         case = verify_case(name, device, partial(check_stamp, authorities=given))
+    bundled = bundled_certificates(certificate_bundle(session_of(context).settings))
     if as_json:
         put_json(
             {
@@ -134,7 +137,7 @@ def verify(
                 "stamps": len(case.stamps),
                 "links": case.links,
                 "ca": "kept" if given is None else "given",
-                "stamped": [_proven(stamp, given) for stamp in case.stamps],
+                "stamped": [_proven(stamp, given, bundled) for stamp in case.stamps],
             }
         )
         return
@@ -147,18 +150,17 @@ def verify(
         for root in _roots(stamp, given):
             print_line(f"    Proven with the certificate whose SHA-256 is {root.hex(':').upper()}")
     if case.stamps and given is None:
-        print_line(
-            "  These certificates are the ones kept in the case. Compare them with what the "
-            f"authority publishes, or check with its own: entrenous evidence verify {case.name} "
-            "--ca FILE"
-        )
+        known = all(root.hex() in bundled for one in case.stamps for root in _roots(one, None))
+        print_line(f"  {kept_roots_text(case.name, in_bundle=known)}")
 
 
-def _proven(stamp: Stamp, given: bytes | None) -> dict[str, object]:
+def _proven(stamp: Stamp, given: bytes | None, bundled: Mapping[str, bytes]) -> dict[str, object]:
+    roots = [root.hex() for root in _roots(stamp, given)]
     return {
         "at": rfc3339_utc(stamp.at),
         "authority": stamp.authority_url,
-        "ca_sha256": [root.hex() for root in _roots(stamp, given)],
+        "ca_sha256": roots,
+        "in_bundle": all(root in bundled for root in roots),
     }
 
 

@@ -1,0 +1,44 @@
+"""Lists of cases: quick because nothing in a case is decoded, and the same as the cases."""
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.errors import BadRecord
+from entrenous.respond.case_file import all_cases, case_summaries, save_case
+from entrenous.respond.case_status import close_case
+from entrenous.respond.custody import CASES, CustodyAct
+from entrenous.respond.nouns import AgeAnswer, CaseState
+from entrenous.respond.open_case import add_sighting
+from tests.respond.room import START, Room, seen
+
+
+def test_summaries_tell_what_the_cases_tell_newest_first(room: Room) -> None:
+    for _ in range(3):
+        opened = room.opens()
+        add_sighting(opened.name, seen(), room.device)
+        room.clock.wind(hours=1)
+    close_case(opened.name, room.device)
+    waiting = replace(room.opens(), stamp_wanted_at=START, age=AgeAnswer.UNSURE)
+    save_case(waiting, room.device, CustodyAct.CHANGED, "a test")
+    told = case_summaries(room.device)
+    whole = all_cases(room.device)
+    assert [one.name for one in told] == [one.name for one in whole]
+    for one, case in zip(told, whole, strict=True):
+        for field in ("name", "opened_at", "state", "age", "stamp_wanted_at"):
+            assert getattr(one, field) == getattr(case, field), field
+    assert {one.state for one in told} == {CaseState.OPEN, CaseState.CLOSED}
+    assert told[0].opened_at.utcoffset() == START.utcoffset()
+
+
+@pytest.mark.parametrize("record", [b"", b"\x80", b"\xc1", b"\x81\xa4name\x01"])
+def test_a_damaged_record_is_told_and_not_passed_over(room: Room, record: bytes) -> None:
+    room.opens()
+    room.vault.put(CASES, "case-damaged", record)
+    with pytest.raises(BadRecord):
+        case_summaries(room.device)
+
+
+def test_a_name_that_is_taken_is_not_given_again(room: Room) -> None:
+    names = {room.opens().name for _ in range(60)}
+    assert len(names) == 60
