@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
-from entrenous.app.pages import copies, door, found, home, messages, people, send
+from entrenous.app.pages import copies, door, found, home, learn, messages, people, send
 from entrenous.app.preferences import read_preferences
 from entrenous.app.vault_session import IDLE_S, VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, show
@@ -30,7 +30,7 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_PAGES: Final = (door, home, send, copies, found, messages, people)
+_PAGES: Final = (door, home, send, copies, found, messages, people, learn)
 _FAULT: Final = (
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )

@@ -1,0 +1,136 @@
+"""The check-up, one question a page, and the lessons with their printable sheets."""
+
+import asyncio
+from pathlib import Path
+
+from markupsafe import Markup
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import file_response
+from entrenous.app.forms import read_form, typed
+from entrenous.app.web import ResultGone, show, state_of
+from entrenous.app.wording import without_commands
+from entrenous.base.environment import SystemClock
+from entrenous.learn.check_up import CheckUp, Seen, check_up
+from entrenous.learn.lesson import Lesson, all_lessons, is_right, lesson, verdict_in_words
+from entrenous.learn.markdown import as_html
+from entrenous.learn.picture_places import NoSuchFolder, PicturesFound, pictures_with_place
+from entrenous.learn.questions import all_questions
+from entrenous.learn.sheet import Paper, write_sheet
+from entrenous.learn.this_machine import inspect_machine
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/100", lessons, name="lessons"),
+        Route("/101/{lesson}", read, name="lesson", methods=["GET"]),
+        Route("/101/{lesson}", answer, methods=["POST"]),
+        Route("/101/{lesson}/{paper}", sheet, name="sheet"),
+        Route("/102", begin, name="check_up", methods=["GET"]),
+        Route("/102", go_on, methods=["POST"]),
+    ]
+
+
+async def lessons(request: Request) -> Response:
+    login = state_of(request).login
+    every = [(login.handle("lesson", one.name), one) for one in all_lessons()]
+    return show(request, "lessons.html", lessons=every)
+
+
+async def read(request: Request) -> Response:
+    return _show_lesson(request, _lesson(request))
+
+
+async def answer(request: Request) -> Response:
+    """Say whether the answer to the lesson's question is right, and why; nothing is kept."""
+    found, chosen = _lesson(request), typed(await read_form(request), "choice")
+    number = int(chosen) if chosen.isdigit() else 0
+    if not 0 < number <= len(found.question.choices):
+        return _show_lesson(request, found)
+    verdict = verdict_in_words(found.question, number)
+    right = is_right(found.question, number)
+    return _show_lesson(request, found, verdict=verdict, right=right, number=number)
+
+
+def _show_lesson(
+    request: Request, found: Lesson, verdict: str = "", number: int = 0, *, right: bool = False
+) -> Response:
+    return show(
+        request,
+        "lesson.html",
+        lesson=found,
+        handle=request.path_params["lesson"],
+        text=Markup(as_html(found.text)),  # noqa: S704 - rendered and escaped by our Markdown
+        try_now=without_commands(found.try_now),
+        verdict=verdict,
+        number=number,
+        right=right,
+    )
+
+
+async def sheet(request: Request) -> Response:
+    """Hand the lesson's sheet to the browser: one page, A4 or Letter."""
+    kind = request.path_params["paper"]
+    if kind not in set(Paper):
+        raise ResultGone
+    found, paper = _lesson(request), Paper(kind)
+    data = await asyncio.to_thread(write_sheet, found, paper)
+    return file_response(request, data, f"page-{found.order}-{paper.value}.pdf")
+
+
+def _lesson(request: Request) -> Lesson:
+    name = state_of(request).login.named("lesson", request.path_params["lesson"])
+    if name is None:
+        raise ResultGone
+    return lesson(name)
+
+
+async def begin(request: Request) -> Response:
+    return show(request, "check_up.html", count=len(all_questions()))
+
+
+async def go_on(request: Request) -> Response:
+    """Ask the next question, or show what was found. The answers travel in the form: no server and
+    no file keeps them.
+    """
+    form = await read_form(request)
+    at = int(typed(form, "at") or 0)
+    every = all_questions()
+    if typed(form, "do") == "stop" or at >= len(every):
+        return await _result(request, form)
+    return show(
+        request,
+        "question.html",
+        asked=every[at],
+        at=at + 1,
+        count=len(every),
+        given=_answers(form),
+        folder=typed(form, "folder"),
+    )
+
+
+async def _result(request: Request, form: FormData) -> Response:
+    folder = typed(form, "folder")
+    words = ""
+    pictures: PicturesFound | None = None
+    if folder:
+        try:
+            pictures = await asyncio.to_thread(pictures_with_place, Path(folder))
+        except NoSuchFolder as why:
+            words = str(why)
+    found = await asyncio.to_thread(_judge, request, pictures, _answers(form))
+    return show(request, "checked.html", found=found, words=words, count=len(found.advice))
+
+
+def _judge(request: Request, pictures: PicturesFound | None, answers: dict[str, str]) -> CheckUp:
+    facts = inspect_machine(state_of(request).settings.home)
+    return check_up(Seen(facts, SystemClock().now().date(), None, pictures, answers))
+
+
+def _answers(form: FormData) -> dict[str, str]:
+    known = {one.id: {answer.key for answer in one.answers} for one in all_questions()}
+    given = {name: typed(form, name) for name in known}
+    return {name: key for name, key in given.items() if key in known[name]}
