@@ -60,7 +60,7 @@ def test_the_questions_come_in_their_order_and_each_says_why() -> None:
 
 def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_crisis() -> None:
     text = list(when_not_safe((Place("US"),), NOW, UTC))
-    assert text[0].startswith("In danger in United States: call 911")
+    assert text[0].startswith("In danger (United States): call 911")
     joined = "\n".join(text)
     order = ["go to a place where you are safe", "National Sexual Assault Hotline", "FBI", "988"]
     assert [joined.index(words) for words in order] == sorted(joined.index(w) for w in order)

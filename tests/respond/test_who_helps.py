@@ -159,9 +159,9 @@ def test_hours_that_are_not_certain_are_shown_as_written() -> None:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("DE", "In danger in Germany: call 112 (police: 110)"),
-        ("NG", "In danger in Nigeria: call 112"),
-        ("AU-NSW", "In danger in Australia: call 000"),
+        ("DE", "In danger (Germany): call 112 (police: 110)"),
+        ("NG", "In danger (Nigeria): call 112"),
+        ("AU-NSW", "In danger (Australia): call 000"),
     ],
 )
 def test_the_emergency_number_is_that_of_the_country(place: str, words: str) -> None:
@@ -194,7 +194,7 @@ def test_a_place_without_a_line_of_its_own_says_so() -> None:
 
 def test_in_danger_the_people_come_before_the_steps() -> None:
     text = list(help_in_words(help_for((Place("US"),), Need(danger=True)), NOW, UTC))
-    assert text[0].startswith("In danger in United States: call 911")
+    assert text[0].startswith("In danger (United States): call 911")
     assert text.index("People who help:") < text.index("You are in danger now:")
 
 

@@ -48,10 +48,10 @@ def advice_in_words(one: Advice, today: date) -> Iterator[str]:
 
 
 def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
-    """Format emergency numbers: "In danger in Germany: call 112 (police: 110)"."""
+    """Format emergency numbers: "In danger (Germany): call 112 (police: 110)"."""
     own = [number for number in numbers.police if number not in numbers.any_service]
     main, police = (numbers.any_service, own) if numbers.any_service else (numbers.police, [])
-    words = f"In danger in {place_name(numbers.place)}: call {' or '.join(main)}"
+    words = f"In danger ({place_name(numbers.place)}): call {' or '.join(main)}"
     words += f" (police: {' or '.join(police)})" if police else ""
     said = numbers.cautions(today)
     return f"{words}; {'; '.join(said)}" if said else words

@@ -32,8 +32,8 @@ NO_LINE: Final = (
     " more."
 )
 _COMMANDS: Final = (
-    "Next, if you like: which legal routes there are, with entrenous law routes; or a file of your"
-    " own about this, with entrenous case open."
+    "Next, if you like: what to do in which order, and which laws there are: entrenous law routes"
+    "{places} --what {what}. Or a file of your own about this: entrenous case open"
 )
 
 
@@ -70,7 +70,10 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
     notes = [NO_LINE.format(place=place_name(place)) for place in places if not _has_line(place)]
     if any(line.kind is HelpKind.POLICE for line in contacts):
         notes.append(ABOUT_POLICE)
-    notes.append(_COMMANDS if places else ABOUT_PLACES)
+    if places and not need.under_18:
+        notes.append(_next_commands(places, need))
+    if not places:
+        notes.append(ABOUT_PLACES)
     emergency = emergency_numbers(places)
     return Help(places, need, emergency, contacts, _first_steps(need), tuple(notes))
 
@@ -104,6 +107,11 @@ def emergency_numbers(places: tuple[Place, ...]) -> tuple[EmergencyNumbers, ...]
 def is_public_holiday(place: str, day: date) -> bool:
     """Return whether a day is a public holiday in a place."""
     return day in holidays_of(Place(place), day.year)
+
+
+def _next_commands(places: tuple[Place, ...], need: Need) -> str:
+    named = "".join(f" --place {place}" for place in places)
+    return _COMMANDS.format(places=named, what="threat" if need.threat else "public")
 
 
 def _first_steps(need: Need) -> tuple[Advice, ...]:

@@ -18,7 +18,7 @@ def test_help_needs_no_vault_and_makes_none(
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
     assert run(["help", "--place", "Nigeria", "--threat"], {}) == 0
     out = capsys.readouterr().out
-    assert "In danger in Nigeria: call 112" in out
+    assert "In danger (Nigeria): call 112" in out
     assert out.index("Do not pay") < out.index("NAPTIP")
     assert "627" in out
     assert not home.exists()

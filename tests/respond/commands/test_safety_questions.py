@@ -69,7 +69,7 @@ def test_who_is_not_safe_sees_people_of_the_place_first(
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     status, _, err = at_terminal("case", "open", answers=["no", "Deutschland", "stop"])
     assert status == 0
-    assert "In danger in Germany: call 112 (police: 110)" in err
+    assert "In danger (Germany): call 112 (police: 110)" in err
     assert "Hilfetelefon Gewalt gegen Frauen" in err
     assert err.index("call 112") < err.index("Go on with the case now?")
 
