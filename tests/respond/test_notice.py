@@ -11,6 +11,7 @@ from entrenous.respond.case_status import NoticeEvent, close_case, record_notice
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.routes import UnknownRoute
 from entrenous.respond.letters.draft import draft_notice, write_notice
+from entrenous.respond.letters.elements import is_the_laws
 from entrenous.respond.letters.preview import preview
 from entrenous.respond.letters.sightings import ChatNotReached, NowhereToPoint, OnlyInChats
 from entrenous.respond.nouns import AgeAnswer, Case, NoSuchCase, NothingThere, NoticeState, Reach
@@ -31,7 +32,7 @@ def test_every_element_the_law_wants_is_there_or_marked_as_missing(id_: str) -> 
     notice = draft_notice(KNOWN, route, START, language="en")
     assert [element.required for element in notice.elements] == list(route.elements)
     for element in notice.elements:
-        assert element.required in notice.letter
+        assert element.required in notice.letter or not is_the_laws(element.required)
         assert element.text in notice.letter
         assert element.text
     for gap in notice.missing:

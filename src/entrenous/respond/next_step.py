@@ -143,23 +143,18 @@ def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
             yield draft.drafted_at, _about_draft(draft, case)
 
 
-def _about_draft(draft: Notice, case: Case) -> str:
-    words = _NOT_YET.get(draft.route.document, _NOT_SENT).format(number=draft.number)
-    return f"{words}, then note the day: entrenous case notice {case.name} --sent {draft.number}"
-
-
-_NOT_SENT: Final = (
-    "You have not sent notice {number} yet: fill in what is missing, send it yourself"
-)
-_TO_A_DESK: Final = (
-    "You have not taken notice {number} along yet: print it or have it on your phone, and go, or"
-    " let somebody go with you"
-)
-_NOT_YET: Final = {
-    DocumentKind.HASH_BANK: "The steps of notice {number} are still to do: take them on that page",
-    DocumentKind.POLICE_SHEET: _TO_A_DESK,
-    DocumentKind.COURT_SHEET: _TO_A_DESK,
+_DRAFTED: Final = {
+    DocumentKind.POLICE_SHEET: "take page {number} to the police if you like, then note the day",
+    DocumentKind.COURT_SHEET: "take page {number} to the court if you like, then note the day",
+    DocumentKind.HASH_BANK: "the steps of notice {number} are on the bank's own page; then note it",
 }
+_LETTER: Final = "fill in what is missing, send it yourself, then note the day"
+
+
+def _about_draft(draft: Notice, case: Case) -> str:
+    number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
+    what = _DRAFTED.get(draft.route.document, _LETTER).format(number=number)
+    return f"You have not sent notice {number} yet: {what}: {command}"
 
 
 def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:

@@ -143,7 +143,8 @@ class Notice:
     picture.
 
     ``route`` is the law as of the draft. ``letter`` is the text to send, ``parts`` the same in
-    parts, and ``told`` are the sightings named in it. ``to`` names the addressee. ``reference`` is
+    parts, and ``told`` are the sightings named in it. ``other_gaps`` are missing parts that the law
+    does not ask for, e.g. who goes to the police. ``to`` names the addressee. ``reference`` is
     the number that the addressee gave, e.g. a hash bank's case number. ``asked_at`` is when they
     first asked for more, ``supplied_at`` when she first gave it. ``answered_at`` is when they first
     answered, be it at ``partly_at``, ``removed_at`` or ``refused_at``.
@@ -168,11 +169,12 @@ class Notice:
     language: str = "en"
     parts: tuple[Part, ...] = ()
     reference: str = ""
+    other_gaps: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
         """All gaps that have to be filled in by hand."""
-        return tuple(gap for element in self.elements for gap in element.gaps)
+        return (*(gap for element in self.elements for gap in element.gaps), *self.other_gaps)
 
 
 class Role(StrEnum):

@@ -50,7 +50,7 @@ def test_a_police_sheet_is_a_page_for_a_desk_filled_from_the_case() -> None:
         "What I ask for",
         "What to bring",
     ]
-    assert len(sheet.missing) == 0  # what this law asks for is there; her name is hers to say
+    assert [gap[:11] for gap in sheet.missing] == ["[your name,"]  # the rest is in the case
     assert "item 1, a screenshot or file of mine" in sheet.letter
     assert "- account @shadow" in sheet.letter
     assert "To:" not in sheet.letter
@@ -70,7 +70,13 @@ def test_the_time_line_of_a_sheet_is_in_order() -> None:
 
 def test_what_the_case_does_not_say_is_a_gap_on_the_sheet() -> None:
     sheet = drafted(replace(BARE, sightings=()), "us-tida-crime")
-    assert [gap.split()[0] for gap in sheet.missing] == ["[what", "[where", "[what", "[who"]
+    assert [gap.split()[0] for gap in sheet.missing] == [
+        "[what",
+        "[where",
+        "[what",
+        "[who",
+        "[your",
+    ]
 
 
 def test_a_penalty_that_was_not_read_is_not_put_before_the_police() -> None:
@@ -148,8 +154,18 @@ def test_a_form_has_its_fields_in_the_forms_order_with_what_to_paste() -> None:
 def test_the_head_names_the_platform_and_its_form() -> None:
     page = replace(seen("https://x.com/a/status/1"), number=1)
     notice = drafted(replace(FULL, sightings=(page,)), "us-tida-removal")
-    assert "To: X (Twitter) (the platform" in notice.letter
+    assert "To: X (Twitter)\n" in notice.letter
     assert "Form: https://help.x.com/" in notice.letter
+
+
+def test_no_note_about_our_own_reading_reaches_an_addressee() -> None:
+    for route in FILED:
+        for language in ("en", "de"):
+            letter = draft_notice(FULL, route, LATER, language=language).letter
+            assert "re-verify" not in letter, route.id
+            assert "datenanfragen" not in letter, route.id
+            head = next((line for line in letter.splitlines() if line[:3] in {"To:", "An:"}), "")
+            assert len(head) < 90, head
 
 
 def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> None:

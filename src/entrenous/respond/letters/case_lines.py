@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.respond.evidence import stamps_of
 from entrenous.respond.history import HistoryEvent, HistoryLine, history
 from entrenous.respond.law.legal_route import Route, RouteKind
-from entrenous.respond.letters.wordings import law_in, words_in
+from entrenous.respond.letters.wordings import law_in, without_notes, words_in
 from entrenous.respond.nouns import Case, Evidence, Notice, NoticeState, Reach, Sighting
 from entrenous.respond.situation import Demand, Posted
 
@@ -214,6 +214,6 @@ def _law(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
     yield f"- {law_in(route, language)}"
     if language == "en":
-        yield frame["law_scope"].format(scope=route.scope.strip())
+        yield frame["law_scope"].format(scope=without_notes(route.scope.strip()))
         if route.penalty and not _UNREAD.search(route.penalty):
             yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)

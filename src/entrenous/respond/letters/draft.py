@@ -98,9 +98,10 @@ def draft_notice(
         elements=tuple(one.element for one in worded),
         letter=render_text(parts),
         told=told,
-        to=addressee_of(case, route, told).name or route.addressee,
+        to=addressee_of(case, route, told, spoken).name or route.addressee,
         language=spoken,
         parts=parts,
+        other_gaps=_other_gaps(parts, worded),
     )
 
 
@@ -116,6 +117,13 @@ def _refuse_stranger(case: Case, route: Route) -> None:
     page = route.document in _SHEETS or route.document is DocumentKind.HASH_BANK
     if acts and route.representative is Reaches.NO and not page:
         raise NotYoursToFile(law=law_in(route, "en"), name=case.name)
+
+
+def _other_gaps(parts: tuple[Part, ...], worded: tuple[WordedElement, ...]) -> tuple[str, ...]:
+    """Return the gaps of a page's own sections; the elements of the law have theirs."""
+    known = {gap for one in worded for gap in one.element.gaps}
+    lines = (line for part in parts for line in part.lines if line not in known)
+    return tuple(line for line in lines if line.startswith("[") and line.endswith("]"))
 
 
 def _parts(

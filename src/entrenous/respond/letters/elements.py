@@ -2,6 +2,7 @@
 said it.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +80,14 @@ def _gap(name: str, draft: DraftContext) -> str:
     if name == "places" and chats:
         return draft.frame["gap_chat"].format(number=chats[0])
     return draft.frame[_GAPS[name]]
+
+
+_OUR_NOTE: Final = re.compile(r"re-verify|per one|press:")
+
+
+def is_the_laws(fact: str) -> bool:
+    """Whether a fact is told without a note of ours on how it was read."""
+    return _OUR_NOTE.search(fact) is None
 
 
 def speaks_for_somebody(case: Case, route: Route) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from entrenous.respond.law.deadlines import Due, time_for
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
 from entrenous.respond.letters.case_lines import DraftContext
-from entrenous.respond.letters.elements import WordedElement, speaks_for_somebody
+from entrenous.respond.letters.elements import WordedElement, is_the_laws, speaks_for_somebody
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT, Addressee, addressee_of
 from entrenous.respond.letters.wordings import law_in, words_in
 from entrenous.respond.nouns import Part
@@ -36,7 +36,7 @@ def letter_parts(draft: DraftContext, worded: tuple[WordedElement, ...]) -> tupl
     A form's fields come first, if the platform's record has them.
     """
     route, frame = draft.route, draft.frame
-    to = addressee_of(draft.case, route, draft.told)
+    to = addressee_of(draft.case, route, draft.told, draft.language)
     to_person = route.kind is RouteKind.SENDER
     kind = "sender_letter" if to_person else _TITLES.get(route.document, "letter_under")
     title = frame[kind].format(law=law_in(route, draft.language))
@@ -59,25 +59,19 @@ def opening_lines(draft: DraftContext) -> Iterator[str]:
 
 
 def _head(draft: DraftContext, to: Addressee) -> Iterator[str]:
-    yield draft.frame["to"].format(addressee=_named(to, draft.route, draft.language))
+    yield draft.frame["to"].format(addressee=_named(to, draft))
     if to.form:
         yield draft.frame["form_address"].format(address=to.form)
     yield from opening_lines(draft)
 
 
-def _named(to: Addressee, route: Route, language: str) -> str:
-    """Return the addressee; what the law calls it stands beside a name in English."""
-    if route.kind is RouteKind.SENDER:
-        return to.name or words_in(language).frame["gap_sender"]
-    if not to.name:
-        return route.addressee
-    if to.name == route.addressee or language != "en":
-        return to.name
-    return f"{to.name} ({route.addressee})"
+def _named(to: Addressee, draft: DraftContext) -> str:
+    return ", ".join(filter(None, (to.name, to.office))) or draft.frame["gap_sender"]
 
 
 def _heading(one: WordedElement, language: str) -> str:
-    return one.element.required if language == "en" else one.title
+    own_words = language == "en" and is_the_laws(one.element.required)
+    return one.element.required if own_words else one.title
 
 
 def _closing(route: Route, language: str) -> Iterator[str]:
@@ -92,7 +86,8 @@ def _closing(route: Route, language: str) -> Iterator[str]:
 
 def _time_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in(language).frame
-    since = (route.deadline_from if language == "en" else "") or frame["since_receipt"]
+    own_words = language == "en" and is_the_laws(route.deadline_from)
+    since = (route.deadline_from if own_words else "") or frame["since_receipt"]
     for due, key in ((Due.REMOVE, "time_remove"), (Due.ANSWER, "time_answer")):
         if time := _time_in(time_for(route, due), language):
             yield frame[key].format(time=time, since=since)
@@ -140,7 +135,8 @@ def _fields(draft: DraftContext, platform: PlatformRecord) -> Part:
         for one, paste in zip(answers, pasted, strict=True)
     )
     numbered = (f"{number}. {item}" for number, item in enumerate(items, start=1))
-    return Part(frame["fields"], (asked, *(row for item in numbered for row in item.splitlines())))
+    rows = (row.rstrip() for item in numbered for row in item.splitlines())
+    return Part(frame["fields"], (asked, *rows))
 
 
 def _pasted(answer: FormAnswer, paste: Paste, language: str) -> str:

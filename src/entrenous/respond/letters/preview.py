@@ -43,8 +43,8 @@ _PERHAPS: Final = (
     "It is unclear whether this law lets somebody else file it. Ask a help line before you send it."
 )
 _IN: Final = (
-    "It is written in {name}, which is what is read there. To read it in your own language, add"
-    " --language en."
+    "It is written in {name}. To have it in another language, draft it again with --language: en,"
+    " de, fr, es or pt."
 )
 
 
@@ -77,7 +77,7 @@ def _notes(notice: Notice, case: Case) -> Iterator[str]:
 
 def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     """Yield what the platform's record says about its form."""
-    record = addressee_of(case, notice.route, notice.told).platform
+    record = addressee_of(case, notice.route, notice.told, notice.language).platform
     if record is None:
         return
     if record.account_needed is True:

@@ -5,7 +5,7 @@ from typing import Final
 
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
-from entrenous.respond.letters.elements import WordedElement, WordedKey, word_key
+from entrenous.respond.letters.elements import WordedElement, WordedKey, is_the_laws, word_key
 from entrenous.respond.letters.letter import opening_lines
 from entrenous.respond.letters.wordings import law_in, sections_of, words_in
 from entrenous.respond.nouns import Part
@@ -48,7 +48,7 @@ def bank_parts(
 def _sections(element: WordedElement, language: str) -> tuple[Part, ...]:
     """Return the sections for an element of the law, with the law's words for it in English."""
     first, *others = map(_part, element.keys)
-    if language != "en":
+    if language != "en" or not is_the_laws(element.element.required):
         return (first, *others)
     asks = words_in("en").frame["law_asks"].format(required=element.element.required)
     return (replace(first, lines=(asks, *first.lines)), *others)

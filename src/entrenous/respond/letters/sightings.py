@@ -6,9 +6,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
-from entrenous.respond.law.legal_route import Reaches, Route, RouteKind
+from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route, RouteKind
 from entrenous.respond.letters.case_lines import notices_about
-from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
+from entrenous.respond.letters.wordings import (
+    Wording,
+    keys_for,
+    office_in,
+    placeholders,
+    words_in,
+)
 from entrenous.respond.nouns import Case, NothingThere, NoticeState, Reach, Sighting
 from entrenous.respond.platforms import PlatformRecord, platform_named
 from entrenous.respond.report_steps import platform_of
@@ -54,17 +60,21 @@ class NoAccount(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Who gets a document: a name, the address of a form if one is known, and the record of the
-    platform.
+    """Who gets a document.
+
+    ``name`` is a platform, a person's account or an authority; ``office`` is whom at a platform.
+    ``form`` is the address of its form, if one is known.
     """
 
     name: str
+    office: str = ""
     form: str = ""
     platform: PlatformRecord | None = None
 
 
 _ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
 _NEED_A_PLACE: Final = _ONE_HOST | {RouteKind.SEARCH, RouteKind.HELPER}
+_DESKS: Final = {DocumentKind.POLICE_SHEET: "to_police", DocumentKind.COURT_SHEET: "to_court"}
 ACCOUNT_THREAT: Final = "account-threat"
 
 
@@ -124,19 +134,23 @@ def lists_places(route: Route) -> bool:
     )
 
 
-def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...]) -> Addressee:
+def addressee_of(case: Case, route: Route, told: tuple[Sighting, ...], language: str) -> Addressee:
     """Return who gets a document: the platform by its record, a site by its host, an authority."""
+    frame, office = words_in(language).frame, office_in(route, language)
+    if route.document in _DESKS:
+        return Addressee(frame[_DESKS[route.document]])
     if route.kind is RouteKind.SENDER:
         handles = [seen.handle for seen in told if seen.handle]
         return Addressee(handles[0] if handles else _next_sender(case, route))
-    if route.kind is RouteKind.ESCALATION and route.family == "eu-dsa-20":
-        return Addressee(next((notice.to for notice in notices_about(case, route)), ""))
+    if route.family == "eu-dsa-20":  # the platform's own system; other complaints go elsewhere
+        return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
     if route.kind not in _NEED_A_PLACE or route.kind is RouteKind.HELPER:
-        return Addressee(route.addressee)
+        return Addressee(office or route.addressee)
     record = _record(case, route, told)
     if record is not None:
-        return Addressee(record.name, _form(record, route), record)
-    return Addressee(next((_host(seen) for seen in told if seen.reach is Reach.PUBLIC), ""))
+        return Addressee(record.name, office, _form(record, route), record)
+    host = next((_host(seen) for seen in told if seen.reach is Reach.PUBLIC), "")
+    return Addressee(host or route.addressee, office if host else "")
 
 
 def left_out(told: tuple[Sighting, ...], case: Case, route: Route) -> tuple[Sighting, ...]:

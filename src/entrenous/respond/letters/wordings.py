@@ -2,6 +2,7 @@
 in respond/facts/wordings/.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from string import Formatter
@@ -48,6 +49,7 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class _PlanRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     says: tuple[str, ...]
+    to: dict[str, str] = {}
     cited: dict[str, str] = {}
 
 
@@ -113,6 +115,7 @@ def sections_of(document: DocumentKind) -> tuple[str, ...]:
     return row.sections if row else ()
 
 
+_NOTES: Final = re.compile(r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)")
 #: The language that an addressee under this jurisdiction reads, where it is one of ours.
 _READ_IN: Final[Mapping[str, str]] = {
     **dict.fromkeys(("DE", "AT", "CH"), "de"),
@@ -149,7 +152,23 @@ def language_for(route: Route, spoken: str, wished: str = "") -> str:
 def law_in(route: Route, language: str) -> str:
     """Return how the law is cited in a language."""
     row = shipped_plans().route.get(route.family)
-    return (row.cited.get(language) if row else None) or f"{route.law}, {route.provision}"
+    own = row.cited.get(language) if row else None
+    return own or without_notes(f"{route.law}, {route.provision}")
+
+
+def without_notes(fact: str) -> str:
+    """Return a fact without our own notes on how it was read.
+
+    >>> without_notes("s.162.1; 164.1 removal warrant (re-verify)")
+    's.162.1; 164.1 removal warrant'
+    """
+    return _NOTES.sub("", fact)
+
+
+def office_in(route: Route, language: str) -> str:
+    """Return who gets it, in a language: an authority, or whom at a platform; "" if not said."""
+    row = shipped_plans().route.get(route.family)
+    return (row.to.get(language) or row.to.get("en", "")) if row else ""
 
 
 def placeholders(text: str) -> frozenset[str]:
