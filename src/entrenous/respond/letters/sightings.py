@@ -28,33 +28,31 @@ class ChatNotReached(Refused):
 
 class NowhereToPoint(Refused):
     """Nothing was drafted: case {name} has no place yet where it can be seen, and whoever gets this
-    letter would have nothing to look at. Add the web address of the page: entrenous case add {name}
-    --url -
-    If it is in a chat only, whoever has the message can report it in the app; for the steps, type:
-    entrenous law routes {name}
+    letter would have nothing to look at. Add the web address of the page (entrenous case add {name}
+    --url -). If it is in a chat only, whoever has the message can report it in the app; these are
+    the steps: entrenous law routes {name}
     """
 
 
 class OnlyInChats(Refused):
     """Nothing was drafted: case {name} has it in a chat only, and nobody outside of a chat can look
     it up. First, let somebody who has the message report it in the app. If you know the chat's
-    invite link or the number of the message, draft this letter with that sighting: --sighting
-    {number}
-    The other steps for a chat: entrenous law routes {name}
+    invite link, or the number of the message, draft this letter again with that sighting by adding
+    --sighting {number}. These are the other steps for a chat: entrenous law routes {name}
     """
 
 
 class NobodyToWriteTo(Refused):
     """Nothing was drafted: this letter goes to a person, and case {name} does not say who that is.
-    Add the account that it came from: entrenous case add {name} --chat - --handle -
-    If you do not know who it was, the police can find out: entrenous law routes {name}
+    Add the account that it came from (entrenous case add {name} --chat TEXT --handle -). If you do
+    not know who it was, the police may find out; these are the routes: entrenous law routes {name}
     """
 
 
 class NoAccount(Refused):
     """Nothing was drafted: this letter tells a platform about an account that threatens, and case
-    {name} does not say which. Add both: entrenous case add {name} --chat - --handle -
-    Then name the platform: entrenous case about {name} --platform NAME
+    {name} does not say which. Name the platform and the account, for example: entrenous case add
+    {name} --chat "message on Instagram" --handle -
     """
 
 
