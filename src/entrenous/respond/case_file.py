@@ -49,16 +49,14 @@ class CaseSummary:
     stamp_wanted_at: datetime | None = None
 
 
-_SUMMARY: Final = msgspec.msgpack.Decoder(CaseSummary)
-
-
 def case_summaries(device: Device) -> tuple[CaseSummary, ...]:
     """Return all cases on this device, newest first, without decoding what is in them.
 
     Raises BadRecord.
     """
+    decoder = msgspec.msgpack.Decoder(CaseSummary)
     try:
-        found = [_SUMMARY.decode(record) for _, record in device.vault.items(CASES)]
+        found = [decoder.decode(record) for _, record in device.vault.items(CASES)]
     except msgspec.MsgspecError:
         raise BadRecord(kind=Case.__name__) from None
     return tuple(sorted(found, key=lambda case: case.opened_at, reverse=True))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ssl import DER_cert_to_PEM_cert
 from typing import Final
 
 from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
@@ -280,4 +279,6 @@ def authorities_pem(stamp: Stamp) -> bytes:
     """Return what a stamp was proven with as PEM, as openssl needs it; one may be stored as DER."""
     if b"-----BEGIN" in stamp.authorities:
         return stamp.authorities
+    from ssl import DER_cert_to_PEM_cert  # noqa: PLC0415 - slow to load, and rarely needed
+
     return DER_cert_to_PEM_cert(stamp.authorities).encode()

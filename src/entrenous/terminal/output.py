@@ -45,6 +45,8 @@ def without_control_characters(text: str) -> str:
     """Replace characters that act on a terminal instead of being shown: others may have chosen the
     text.
     """
+    if text.replace("\n", "").isprintable():  # most text; none of its characters can act
+        return text
     return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
 
 
