@@ -185,7 +185,8 @@ def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
     notice = drafted(case, "civil-letter", "en", 1)
     text = preview(notice, case, LATER.date())
     assert "To: @tom" in notice.letter
-    assert "Sign the enclosed undertaking" in notice.letter
+    assert "differs from country" not in notice.letter
+    assert "Send me a signed undertaking" in notice.letter
     assert text.index("A letter warns the sender") < text.index("To: @tom")
     unknown = replace(
         case,
