@@ -120,8 +120,12 @@ umask $(2) && git clone --quiet --no-local . dist/$(1) && cd dist/$(1) && \
 TZ=$(3) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(abspath $(BIN))/hatchling build -d out >/dev/null 2>out.log || { cat out.log; exit 1; }
 endef
 
+# Gathers what people read into the catalogues of src/entrenous/locale (docs/translating.md).
+messages: .venv/.dev
+	@$(BIN)/python -m tests.house.messages
+
 # Moves the fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
 changelog:
 	@$(PYTHON) -m tests.house.changelog
 
-.PHONY: demo app check test nightly system lock dist changelog house
+.PHONY: demo app check test nightly system lock dist messages changelog house

@@ -21,6 +21,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
+os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine speaks
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -1,18 +1,26 @@
 """The languages of the pages: translated sentences, dates, numbers and plurals."""
 
-import gettext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 import jinja2
-from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_decimal
 
-LANGUAGES: Final = ("en",)
+from entrenous.base.catalogue import Catalogue
+from entrenous.base.language import (
+    ENGLISH,
+    LANGUAGES,
+    PSEUDO,
+    catalogue_of,
+    language_of_person,
+    locale_of,
+)
+
+__all__ = ["LANGUAGES", "Language", "language_for"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +29,7 @@ class Language:
 
     tag: str
     direction: str
-    sentences: gettext.NullTranslations
+    sentences: Catalogue
 
     def template(self, name: str) -> jinja2.Template:
         """Return a template that speaks this language."""
@@ -42,22 +50,28 @@ class Language:
 
     @property
     def locale(self) -> Locale:
-        return Locale.parse(self.tag, sep="-")
+        return locale_of(self.tag)
 
 
 def language_for(wanted: str) -> Language:
-    """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4)."""
+    """Return the best language for a tag or an Accept-Language header (RFC 9110, 12.5.4).
+
+    If none of them is there, it is the language of the environment.
+    """
+    if wanted == PSEUDO:
+        return _language(PSEUDO)
     asked = [part.partition(";")[0].strip().replace("-", "_") for part in wanted.split(",")]
     try:
         best = negotiate_locale([tag for tag in asked if tag], LANGUAGES)
-    except (UnknownLocaleError, ValueError):
+    except ValueError:
         best = None
-    return _language(best or LANGUAGES[0])
+    return _language(best or language_of_person())
 
 
 @cache
 def _language(tag: str) -> Language:
-    return Language(tag, Locale.parse(tag).text_direction, gettext.NullTranslations())
+    sentences = Catalogue({}) if tag == ENGLISH else catalogue_of(tag)
+    return Language(tag, locale_of(tag).text_direction, sentences)
 
 
 @cache

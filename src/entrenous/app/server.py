@@ -20,9 +20,10 @@ from entrenous.app.mail import MailWatch
 from entrenous.app.pages import copies, door, found, home, learn, messages, people, send
 from entrenous.app.preferences import read_preferences
 from entrenous.app.vault_session import IDLE_S, VaultSession
-from entrenous.app.web import AppState, answer_error, is_ours, show
+from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import speaking, translatable, translated
 from entrenous.serving.private_pages import PrivatePages
 
 _ASSETS: Final = {
@@ -31,7 +32,7 @@ _ASSETS: Final = {
     "icon.svg": "image/svg+xml",
 }
 _PAGES: Final = (door, home, send, copies, found, messages, people, learn)
-_FAULT: Final = (
+_FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
 
@@ -81,6 +82,10 @@ class _OnlyThisBrowser:
         if scope["type"] == "http" and not (_is_entrance(request) or is_ours(request)):
             await show(request, "closed.html", status=403)(scope, receive, send)
             return
+        with speaking(language_of(request).tag):
+            await self._answer(request, scope, receive, send)
+
+    async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except HTTPException:
@@ -88,9 +93,8 @@ class _OnlyThisBrowser:
         except Exception as bug:
             if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would show what is private
                 raise
-            await show(
-                request, "error.html", status=500, words=_FAULT.format(kind=type(bug).__name__)
-            )(scope, receive, send)
+            words = translated(_FAULT).format(kind=type(bug).__name__)
+            await show(request, "error.html", status=500, words=words)(scope, receive, send)
 
 
 def _is_entrance(request: Request) -> bool:
@@ -100,7 +104,8 @@ def _is_entrance(request: Request) -> bool:
 async def _no_such_page(request: Request, _: Exception) -> Response:
     if not is_ours(request):
         return Response(status_code=404)
-    return show(request, "error.html", status=404, words="There is no such page.")
+    words = language_of(request).sentences.gettext("There is no such page.")
+    return show(request, "error.html", status=404, words=words)
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Response]:

@@ -5,12 +5,14 @@ another, as commands do.
 """
 
 import contextlib
+import contextvars
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from entrenous.base.environment import Settings
@@ -74,7 +76,7 @@ class VaultSession:
         return self._start(made)
 
     def run(self, work: Callable[[Device], T]) -> "Future[T]":
-        """Have the vault's thread call ``work`` with the device.
+        """Have the vault's thread call ``work`` with the device, in the caller's language.
 
         Raises VaultLocked at once, or through the future if the vault is locked meanwhile.
         """
@@ -82,7 +84,7 @@ class VaultSession:
         with self._guard:
             if self._work is None:
                 raise VaultLocked
-            self._work.put((work, future))
+            self._work.put((partial(_in_context, contextvars.copy_context(), work), future))
         return future
 
     def touch(self) -> None:
@@ -163,6 +165,12 @@ class VaultSession:
                 future.set_exception(VaultLocked())
         if was_open:
             self.on_lock()
+
+
+def _in_context(
+    context: contextvars.Context, do: Callable[[Device], Any], device: Device
+) -> object:
+    return context.run(do, device)
 
 
 def _answer(do: Callable[[Device], Any], future: Future[Any], device: Device) -> None:

@@ -1,6 +1,7 @@
 """What every page uses: the state of the app, its templates, forms, and answers to errors."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -95,8 +96,8 @@ def go_to(request: Request, name: str, **parts: object) -> Response:
 
 
 def language_of(request: Request) -> Language:
-    """Return the language that the person chose, or else her browser's."""
-    chosen = state_of(request).preferences.language
+    """Return the language that the person chose here or for every command, else her browser's."""
+    chosen = state_of(request).preferences.language or os.environ.get("ENTRENOUS_LANGUAGE")
     return language_for(chosen or request.headers.get("accept-language", ""))
 
 

@@ -3,8 +3,10 @@
 import re
 from typing import Final
 
-_SENTENCE: Final = re.compile(r"(?<=[.?])\s+(?=[A-Z\"“])")
-_COMMAND_AT_END: Final = re.compile(r"(?::| with:?| by:?)\s+entrenous [a-z][^.?]*(?=[.?]|$)")
+_SENTENCE: Final = re.compile(r"(?<=[.?~\]])\s+(?=[^\W\d_a-zà-öø-ÿ]|[\"“„«¿\[])")
+_COMMAND_AT_END: Final = re.compile(
+    r"(?::| with:?| by:?| mit:?| con:?)\s+entrenous [a-z][^.?]*(?=[.?]|$)"
+)
 _COMMAND: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar, Final
 
+from entrenous.base.language import moment_in_words, translatable, translated
+
 
 class EntrenousError(Exception):
     """Something went wrong."""
@@ -24,8 +26,7 @@ class EntrenousError(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
-        words = inspect.cleandoc(type(self).__doc__ or type(self).__name__)
-        return fill_message(words, **{"update": UPDATE, **self.facts})
+        return fill_message(_message_of(type(self)), **{"update": translated(UPDATE), **self.facts})
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the facts as keyword arguments; the default would pass them by position."""
@@ -316,7 +317,9 @@ class ProtocolTooOld(Refused):
     """
 
 
-UPDATE: Final = "in the folder it was installed from, git pull and then make .venv/.run"
+UPDATE: Final = translatable(
+    "in the folder it was installed from, git pull and then make .venv/.run"
+)
 """How to update, as every message says (docs/start.md); no package index has Entrenous."""
 
 
@@ -343,7 +346,15 @@ def fill_message(words: str, **facts: object) -> str:
 
 def _in_words(fact: object) -> object:
     """Format a time for people, with its zone, since a relay may have chosen it."""
-    return f"{fact:%d %B %Y, %H:%M %Z}" if isinstance(fact, datetime) else fact
+    return moment_in_words(fact) if isinstance(fact, datetime) else fact
+
+
+def _message_of(kind: type[EntrenousError]) -> str:
+    """Return an error's docstring, in the person's language if it is translated."""
+    words = inspect.cleandoc(kind.__doc__ or kind.__name__)
+    key = " ".join(words.split())
+    found = translated(key)
+    return words if found == key else found
 
 
 def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousError:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import ENGLISH, speaking
 
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS_BY_FAMILY: Final[Mapping[str, int]] = {
@@ -46,7 +47,9 @@ def write_problem(error: EntrenousError, status: int) -> bytes:
     """Encode an error as a problem document; only facts that are numbers or times are included."""
     facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, int | datetime)}
     title = _kebab(type(error)).replace("-", " ").capitalize()
-    return msgspec.json.encode(_Problem(urn_of(type(error)), title, status, str(error), facts))
+    with speaking(ENGLISH):
+        detail = str(error)
+    return msgspec.json.encode(_Problem(urn_of(type(error)), title, status, detail, facts))
 
 
 def read_problem(

@@ -13,15 +13,16 @@ from entrenous.app.login import COOKIE
 from entrenous.app.passphrases import is_weak, suggestion
 from entrenous.app.web import go_to, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import guesses_log10
 
 _BLANK: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
-_WEAK: Final = (
+_WEAK: Final = translatable(
     "A computer can guess this passphrase if somebody gets hold of this device. Choose another one,"
     " or use it anyway. Nothing was set up yet."
 )
-_AGAIN: Final = "Type the passphrase twice in the same way. Nothing was set up."
+_AGAIN: Final = translatable("Type the passphrase twice in the same way. Nothing was set up.")
 
 
 def routes() -> list[Route]:
@@ -59,7 +60,7 @@ async def set_up_page(request: Request, words: str = "", status: int = 200) -> R
         request,
         "setup.html",
         status=status,
-        words=words,
+        words=translated(words),
         form=form,
         suggestion=suggestion(),
         may_be_weak=words == _WEAK,

@@ -1,0 +1,124 @@
+"""A language's sentences: a reader of its .po file, and a pseudo-language for tests.
+
+The files are gettext's (GNU gettext manual, "The Format of PO Files"), as ``make messages`` writes
+them; what that never writes is refused. There are no .mo files: reading the text takes a few
+milliseconds (docs/decisions/0043-one-catalogue.md).
+"""
+
+import gettext
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+DOMAIN: Final = "entrenous"
+CONTEXT_END: Final = "\x04"  # between context and sentence, as in gettext's own keys
+_LINES: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
+_SKIPPED: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
+_ENTRY: Final = re.compile(
+    rf"{_SKIPPED}(?:msgctxt (?P<context>{_LINES})\n)?"
+    rf"msgid (?P<one>{_LINES})\n"
+    rf"(?:msgstr (?P<said>{_LINES})\n"
+    rf"|msgid_plural {_LINES}\nmsgstr\[0\] (?P<first>{_LINES})\nmsgstr\[1\] (?P<second>{_LINES})\n)"
+)
+_END: Final = re.compile(rf"{_SKIPPED}\Z")
+_ESCAPE: Final = re.compile(r"\\(.)")
+_ESCAPED: Final = {"n": "\n", "t": "\t"}
+
+
+class Catalogue(gettext.NullTranslations):
+    """Sentences of one language by the English ones. A language here has two forms: for one thing,
+    and for any other number.
+    """
+
+    def __init__(self, sentences: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self.sentences = sentences
+
+    def gettext(self, message: str) -> str:
+        return self._said(message, 0) or message
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self._said(msgid1, int(n != 1)) or (msgid1 if n == 1 else msgid2)
+
+    def pgettext(self, context: str, message: str) -> str:
+        return self._said(f"{context}{CONTEXT_END}{message}", 0) or message
+
+    def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
+        said = self._said(f"{context}{CONTEXT_END}{msgid1}", int(n != 1))
+        return said or (msgid1 if n == 1 else msgid2)
+
+    def _said(self, key: str, form: int) -> str:
+        forms = self.sentences.get(key, ("",))
+        return forms[min(form, len(forms) - 1)]
+
+
+def read_catalogue(tag: str) -> Catalogue:
+    """Return the sentences of a language of this package; English has none."""
+    file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{DOMAIN}.po")
+    return Catalogue(parse_po(file.read_text(encoding="utf-8")) if file.is_file() else {})
+
+
+def parse_po(text: str) -> dict[str, tuple[str, ...]]:
+    """Return each sentence's translation, or its two forms; raises ValueError.
+
+    A sentence with a context has the key of gettext: the context, CONTEXT_END, the sentence.
+    """
+    found, at = dict[str, tuple[str, ...]](), 0
+    while entry := _ENTRY.match(text, at):
+        at = entry.end()
+        context, one, said, first, second = entry.groups()
+        key = _unquoted(one)
+        if context is not None:
+            key = _unquoted(context) + CONTEXT_END + key
+        found[key] = (_unquoted(said),) if first is None else (_unquoted(first), _unquoted(second))
+    if not _END.match(text, at):
+        raise ValueError(f"not the text of a catalogue: {text[at : at + 80]!r}")
+    found.pop("", None)  # the header
+    return found
+
+
+def _unquoted(lines: str) -> str:
+    text = lines[1:-1].replace('"\n"', "")
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+
+
+_ACCENTS: Final = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "åƀçđéƒĝĥîĵķļɱñöþǫŕšţûṽŵẋýžÅƁÇĐÉƑĜĤÎĴĶĻṀÑÖÞǪŔŠŢÛṼŴẊÝŽ",
+)
+_KEPT: Final = re.compile(
+    r"\{[^{}]*\}|%\([a-z_]+\)[sd]|%%|<[^<>]*>|&\w+;|https?://\S+|entrenous(?: [\w-]+)*|--[\w-]+"
+)
+
+
+class _PseudoCatalogue(Catalogue):
+    """Makes every sentence from the English one: accented, a third longer, in brackets."""
+
+    def _said(self, key: str, form: int) -> str:
+        del form  # its one form is for any number
+        return pseudo_text(key.rpartition(CONTEXT_END)[2])
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return pseudo_text(msgid1 if n == 1 else msgid2)
+
+
+def pseudo_catalogue() -> Catalogue:
+    """Return the sentences of the pseudo-language."""
+    return _PseudoCatalogue({})
+
+
+def pseudo_text(text: str) -> str:
+    """Return a sentence accented and in brackets; placeholders, tags and commands stay.
+
+    >>> pseudo_text("Save {name}")
+    '[Šåṽé {name} ~~~]'
+    """
+    if not text.strip():
+        return text
+    kept = _KEPT.findall(text)
+    pieces = [piece.translate(_ACCENTS) for piece in _KEPT.split(text)]
+    said = "".join(piece + mark for piece, mark in zip(pieces, [*kept, ""], strict=True))
+    return f"[{said} {'~' * (len(text) // 3)}]"

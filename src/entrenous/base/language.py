@@ -1,0 +1,129 @@
+"""The language that the person reads, and its words for sentences, days and numbers.
+
+English is what the code says, so nothing is read for it. Every other language has a catalogue in
+``entrenous/locale``; it is read when its first sentence is wanted. A page's request chooses its
+language with :func:`speaking`; everywhere else the environment decides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+    from entrenous.base.catalogue import Catalogue
+
+ENGLISH: Final = "en"
+LANGUAGES: Final = (ENGLISH, "es", "de")
+PSEUDO: Final = "ar-XB"
+"""Right-to-left, and every sentence is marked: with it, tests find sentences that nobody can
+translate. It is not offered to people.
+"""
+
+_SETTINGS: Final = ("ENTRENOUS_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+_chosen: ContextVar[str] = ContextVar("language", default="")
+
+
+def language_of_person(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the tag of the language in which the person reads what is shown now."""
+    return _chosen.get() or _language_of_environment(environment)
+
+
+def _language_of_environment(environment: Mapping[str, str]) -> str:
+    """Return the language of the first setting that names any; "C" means none, so English."""
+    wanted = next((told for name in _SETTINGS if (told := environment.get(name))), ENGLISH)
+    if wanted == PSEUDO:
+        return PSEUDO
+    tag = wanted.replace("_", "-").partition("-")[0].partition(".")[0].lower()
+    return tag if tag in LANGUAGES else ENGLISH
+
+
+@contextmanager
+def speaking(tag: str) -> Iterator[None]:
+    """Show everything inside the block in one language, whatever the environment says."""
+    before = _chosen.set(tag)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
+def translated(text: str) -> str:
+    """Return a sentence in the person's language; English if nobody has translated it.
+
+    The text is a literal, so that ``make messages`` finds it, or one that :func:`translatable`
+    marks where it is written.
+    """
+    tag = language_of_person()
+    return text if tag == ENGLISH else catalogue_of(tag).gettext(text)
+
+
+def plural(one: str, many: str, count: int) -> str:
+    """Return the sentence for ``count`` things, with ``{count}`` filled in."""
+    tag = language_of_person()
+    if tag == ENGLISH:
+        said = one if count == 1 else many
+    else:
+        said = catalogue_of(tag).ngettext(one, many, count)
+    return said.replace("{count}", number_in_words(count))
+
+
+def translatable(text: str) -> str:
+    """Return the text as it is: it marks a sentence in a table, to be translated when shown."""
+    return text
+
+
+def day_in_words(day: date) -> str:
+    """Return a day for people, such as "5 June 2026"; a time keeps its own zone's day."""
+    if language_of_person() == ENGLISH:
+        return f"{day.day} {day:%B %Y}"
+    from babel.dates import format_date  # noqa: PLC0415 - slow to import; English needs none of it
+
+    return format_date(day, "long", locale=locale_now())
+
+
+def moment_in_words(at: datetime) -> str:
+    """Return a time for people, with its zone: "05 June 2026, 14:30 UTC"."""
+    if language_of_person() == ENGLISH:
+        return f"{at:%d %B %Y, %H:%M %Z}"
+    from babel.dates import format_time  # noqa: PLC0415 - as above
+
+    return f"{day_in_words(at)}, {format_time(at, 'HH:mm', locale=locale_now())} {at:%Z}"
+
+
+def number_in_words(value: float) -> str:
+    """Return a number with the language's separators; English keeps Python's plain digits."""
+    if language_of_person() == ENGLISH or (isinstance(value, int) and abs(value) < 1000):
+        return str(value)
+    from babel.numbers import format_decimal  # noqa: PLC0415 - as above
+
+    return format_decimal(value, locale=locale_now())
+
+
+def locale_now() -> Locale:
+    """Return Babel's locale of the person's language."""
+    return locale_of(language_of_person())
+
+
+@cache
+def locale_of(tag: str) -> Locale:
+    """Return Babel's locale of a language; the pseudo-language is laid out as Arabic."""
+    from babel import Locale  # noqa: PLC0415 - as above
+
+    return Locale.parse(tag.partition("-")[0])
+
+
+@cache
+def catalogue_of(tag: str) -> Catalogue:
+    """Return a language's sentences; English has none, because the code is written in it."""
+    from entrenous.base.catalogue import pseudo_catalogue, read_catalogue  # noqa: PLC0415 - for
+    # English nothing of it is needed
+
+    return pseudo_catalogue() if tag == PSEUDO else read_catalogue(tag)

@@ -1,0 +1,208 @@
+"""Gathers every sentence that people read into the catalogues of ``src/entrenous/locale``.
+
+``python -m tests.house.messages`` (``make messages``) does it: it adds what is new, removes what is
+gone, and prints how many sentences each language still lacks. What is in a catalogue already stays.
+"""
+
+import ast
+import inspect
+import io
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po, write_po
+
+from entrenous.base.language import ENGLISH, LANGUAGES
+
+SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
+_WIDTH: Final = 100
+_HEADER: Final = """\
+# Entrenous in {name}. Sentences: make messages; how they are worded: docs/translating.md
+msgid ""
+msgstr ""
+"Language: {tag}\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\\n"
+
+"""
+_NAMES: Final = {"es": "Spanish", "de": "German"}
+_KEYWORDS: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
+    **dict.fromkeys(("_", "gettext", "translated", "translatable")),
+    **dict.fromkeys(("plural", "ngettext"), (1, 2)),
+    "pgettext": ((1, "c"), 2),
+}
+#: Whose errors stay English, and why. What the wire carries is English too (wire/problem_details).
+ENGLISH_ERRORS: Final[Mapping[str, str]] = {
+    "carry/": "read by those who run a relay",
+    "connectors/": "read by those who run a platform",
+    "demo/": "the demonstration is English as a whole",
+    "serving/": "read by those who run a relay or a platform",
+    "stop/audit.py": "read by those who run a gate",
+    "stop/client/uploaded_files.py": "read by those who run a gate",
+    "stop/commands/gate": "read by those who run a gate",
+    "stop/exchange_nouns.py": "read by those who run a gate",
+    "stop/nouns.py": "read by those who run a gate",
+    "stop/upload_record.py": "read by those who run a gate",
+}
+#: The columns of shipped facts that people read; a name in a path may be * for any.
+FACTS: Final[Mapping[str, tuple[str, ...]]] = {}
+
+
+class Found(NamedTuple):
+    """A sentence; ``many`` is its other form in English if it counts something."""
+
+    file: str
+    one: str
+    many: str = ""
+    context: str = ""
+
+
+def messages() -> Iterator[Found]:
+    """Every sentence that people read, by file."""
+    for file in sorted(SOURCE.rglob("*.html")):
+        yield from _by_babel(file, "jinja2", {"silent": "false", "trimmed": "false"})
+    for file in sorted(SOURCE.rglob("*.py")):
+        yield from _by_babel(file, "python", {})
+    yield from error_messages()
+    for pattern, columns in FACTS.items():
+        for file in sorted(SOURCE.glob(pattern)):
+            yield from _facts(file, columns)
+
+
+def _by_babel(file: Path, method: str, options: dict[str, str]) -> Iterator[Found]:
+    text = file.read_bytes()
+    if method == "python" and not re.search(rb"\b(translat|plural\(|say\(|gettext)", text):
+        return
+    keywords = {**_KEYWORDS, "say": None} if file.is_relative_to(SOURCE / "app") else _KEYWORDS
+    for _, told, _, context in extract(method, io.BytesIO(text), keywords, (), options):
+        one, many = (told[0], told[1]) if isinstance(told, tuple) else (told, "")
+        if one.strip():
+            yield Found(_where(file), one, many, context or "")
+
+
+def error_messages() -> Iterator[Found]:
+    """The docstrings of errors, which are their messages; those for operators stay English."""
+    trees = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
+    classes = [
+        (file, node)
+        for file, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    errors = _descendants([node for _, node in classes], "EntrenousError")
+    for file, node in classes:
+        where = _where(file)
+        if node.name in errors and not where.startswith(tuple(ENGLISH_ERRORS)):
+            yield Found(where, " ".join(inspect.cleandoc(ast.get_docstring(node) or "").split()))
+
+
+def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
+    """The names of a class and of all that inherit from it, however far."""
+    bases = {
+        one.name: {base.id for base in one.bases if isinstance(base, ast.Name)} for one in classes
+    }
+    found, before = {root}, set[str]()
+    while found != before:
+        before = set(found)
+        found |= {name for name, above in bases.items() if above & found}
+    return found
+
+
+def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
+    table = tomllib.loads(file.read_text())
+    for column in columns:
+        for value in _values(table, column.split(".")):
+            if value.strip():
+                yield Found(_where(file), value)
+
+
+def _values(value: object, path: list[str]) -> Iterator[str]:
+    """The texts at a path of a table, of all its tables where the path has a star."""
+    if isinstance(value, str) and not path:
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _values(part, path)
+    elif isinstance(value, dict) and path:
+        name, *rest = path
+        for part in value.values() if name == "*" else [value.get(name)]:
+            yield from _values(part, rest)
+
+
+def _where(file: Path) -> str:
+    return file.relative_to(SOURCE).as_posix()
+
+
+def template() -> Catalog:
+    """All sentences, with the files that have them, and no translation."""
+    made = Catalog()
+    for one in messages():
+        made.add(
+            (one.one, one.many) if one.many else one.one,
+            locations=[(one.file, 1)],
+            context=one.context or None,
+        )
+    return made
+
+
+def file_of(tag: str) -> Path:
+    return SOURCE / "locale" / tag / "LC_MESSAGES" / "entrenous.po"
+
+
+def known(tag: str) -> Catalog:
+    """The catalogue of a language as it is in the repository."""
+    file = file_of(tag)
+    return read_po(io.BytesIO(file.read_bytes() if file.exists() else _header(tag)))
+
+
+def _header(tag: str) -> bytes:
+    return _HEADER.format(name=_NAMES[tag], tag=tag).encode()
+
+
+def updated(tag: str, wanted: Catalog) -> Catalog:
+    """A language's catalogue with exactly the wanted sentences."""
+    made, before = read_po(io.BytesIO(_header(tag))), known(tag)
+    for one in wanted:
+        if one.id:
+            old = before.get(one.id if isinstance(one.id, str) else one.id[0], one.context)
+            fits = old is not None and old.pluralizable == one.pluralizable
+            said = old.string if old is not None and fits else None
+            made.add(one.id, said, locations=one.locations, context=one.context)
+    return made
+
+
+def written(tag: str, catalogue: Catalog) -> bytes:
+    out = io.BytesIO()
+    write_po(
+        out, catalogue, _WIDTH, omit_header=True, sort_by_file=True, ignore_obsolete=True,
+        include_lineno=False,
+    )  # fmt: skip
+    return _header(tag) + out.getvalue().lstrip()
+
+
+def is_translated(message: Message) -> bool:
+    said = message.string
+    return bool(said) if isinstance(said, str) else bool(said) and all(said)
+
+
+def main() -> int:
+    """Write every catalogue, and say what it lacks."""
+    wanted = template()
+    for tag in LANGUAGES:
+        if tag != ENGLISH:
+            made = updated(tag, wanted)
+            file_of(tag).write_bytes(written(tag, made))
+            lacks = sum(not is_translated(one) for one in made if one.id)
+            sys.stdout.write(f"{tag}: {len(made)} sentences, {lacks} to translate\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
