@@ -111,6 +111,10 @@ class Jobs:
         """Forget what has ended; locking calls this."""
         self._jobs = {handle: job for handle, job in self._jobs.items() if not job.is_over}
 
+    def drop(self, handle: str) -> None:
+        """Forget one job, and its result."""
+        self._jobs.pop(handle, None)
+
     def _forget_old(self) -> None:
         ended = [handle for handle, job in self._jobs.items() if job.is_over]
         for handle in ended[:-_ENDED_KEPT]:

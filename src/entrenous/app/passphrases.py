@@ -1,16 +1,50 @@
-"""How strong a passphrase is, in one honest line, and a suggestion of five words."""
+"""Passphrases that a person types or chooses: how strong one is, and a suggestion of five words."""
 
 import secrets
+import unicodedata
 from functools import cache
 from typing import Final
 
+from starlette.datastructures import FormData
 from xkcdpass import xkcd_password
 
+from entrenous.app.forms import typed
+from entrenous.base.errors import Refused
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import GUESSES_LOG10_MIN, guesses_log10
 
 _WORDS: Final = 5  # of 7,776: 64 bits
 _LETTERS: Final = (3, 9)
+
+
+class TypedDifferently(Refused):
+    """Type the passphrase twice in the same way. Nothing was changed."""
+
+
+class EasilyGuessed(Refused):
+    """A computer can guess this passphrase if somebody gets hold of what it locks. Choose another
+    one, or use it anyway. Nothing was changed yet.
+    """
+
+
+def passphrase_in(form: FormData, name: str) -> Secret:
+    """Return the passphrase in a field, in NFC: keyboards encode accents differently."""
+    value = form.get(name, "")
+    text = value if isinstance(value, str) else ""
+    return Secret(unicodedata.normalize("NFC", text).encode(errors="surrogateescape"))
+
+
+def chosen_passphrase(form: FormData) -> Secret:
+    """Return the new passphrase that was typed into the fields of ``new_passphrase.html``.
+
+    Raises TypedDifferently; EasilyGuessed, unless the person wants it anyway.
+    """
+    words = passphrase_in(form, "passphrase")
+    if words.reveal() != passphrase_in(form, "again").reveal():
+        raise TypedDifferently
+    if is_weak(words) and not typed(form, "anyway"):
+        raise EasilyGuessed
+    return words
 
 
 def suggestion() -> str:

@@ -17,7 +17,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
-from entrenous.app.pages import copies, door, found, home, learn, messages, people, send
+from entrenous.app.pages import (
+    copies,
+    devices,
+    door,
+    found,
+    home,
+    learn,
+    messages,
+    own_lock,
+    people,
+    send,
+)
 from entrenous.app.preferences import read_preferences
 from entrenous.app.vault_session import IDLE_S, VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
@@ -31,7 +42,7 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_PAGES: Final = (door, home, send, copies, found, messages, people, learn)
+_PAGES: Final = (door, home, send, copies, found, messages, people, learn, devices, own_lock)
 _FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )

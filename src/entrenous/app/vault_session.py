@@ -19,12 +19,16 @@ from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.open_device import create_device, open_device
-from entrenous.send.set_up import set_up
+from entrenous.device.identities import MailboxAddress
+from entrenous.device.open_device import create_lockable_device, open_unlocked
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.device.store.vault_folder import Unlocked
 
 IDLE_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.5
 T = TypeVar("T")
+#: Gives a new vault its lock at a mailbox.
+Lock = Callable[[MailboxAddress], None]
 
 
 class VaultLocked(Refused):
@@ -42,36 +46,42 @@ class VaultSession:
 
     Any thread may call its methods. ``on_open`` and ``on_lock`` are called each time the vault has
     been opened and closed. After ``idle_s`` seconds without :meth:`touch` it locks by itself.
+    ``settings`` count from the next opening. ``unlocked`` has the parts of the vault's key, for
+    work in the vault's thread that changes its lock.
     """
 
     def __init__(self, settings: Settings, idle_s: float = IDLE_S) -> None:
         self.on_open: Callable[[], None] = lambda: None
         self.on_lock: Callable[[], None] = lambda: None
-        self._settings = settings
+        self.settings = settings
+        self.unlocked: Unlocked | None = None
         self._idle_s = idle_s
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
         self._touched_at = 0.0
         self._ends: list[Callable[[], None]] = []
         self._guard = threading.Lock()
+        self._locks = 0  # how often it was locked: an opening under way then does not open it
 
     @property
     def is_open(self) -> bool:
         return self._work is not None
 
-    def unlock(self, passphrase: Secret) -> Future[None]:
-        """Open the vault; the future raises the errors of :func:`.open_device`."""
-        return self._start(lambda: open_device(self._settings, lambda: passphrase))
+    def unlock(self, passphrase: Secret, sheet: RecoverySheet | None = None) -> Future[None]:
+        """Open the vault; the future raises the errors of :func:`.open_unlocked`."""
+        return self._start(lambda: open_unlocked(self.settings, lambda: passphrase, sheet))
 
-    def create(self, name: str, passphrase: Secret, relay: str | None) -> Future[None]:
-        """Make a device, set it up and open it; the future raises the errors of
-        :func:`.create_device` and :func:`.set_up`.
+    def create(self, passphrase: Secret, fill: Callable[[Device, Lock], object]) -> Future[None]:
+        """Make a device, have ``fill`` set it up, and open it.
+
+        ``fill`` also gets the function that locks the device at a mailbox. The future raises the
+        errors of :func:`.create_lockable_device` and of ``fill``.
         """
 
-        def made() -> AbstractContextManager[Device]:
-            with create_device(self._settings, lambda: passphrase) as device:
-                set_up(name, relay, device)
-            return open_device(self._settings, lambda: passphrase)
+        def made() -> AbstractContextManager[tuple[Device, Unlocked]]:
+            with create_lockable_device(self.settings, lambda: passphrase) as (device, lock):
+                fill(device, lock)
+            return open_unlocked(self.settings, lambda: passphrase)
 
         return self._start(made)
 
@@ -104,6 +114,7 @@ class VaultSession:
         """Accept no more work, and close the vault as soon as the work under way lets go of it."""
         with self._guard:
             self._work = None
+            self._locks += 1
             ends, self._ends = self._ends, []
         for end in ends:
             end()
@@ -111,28 +122,31 @@ class VaultSession:
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _start(self, enter: Callable[[], AbstractContextManager[Device]]) -> Future[None]:
+    def _start(
+        self, enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]]
+    ) -> Future[None]:
         opened: Future[None] = Future()
-        before = self._thread
+        before, locks = self._thread, self._locks
 
         def hold() -> None:
             if before is not None:
                 before.join()  # it may still be closing the vault
-            self._hold(enter, opened)
+            self._hold(enter, opened, locks)
 
         self._thread = threading.Thread(target=hold, daemon=True)
         self._thread.start()
         return opened
 
     def _hold(
-        self, enter: Callable[[], AbstractContextManager[Device]], opened: Future[None]
+        self,
+        enter: Callable[[], AbstractContextManager[tuple[Device, Unlocked]]],
+        opened: Future[None],
+        locks: int,
     ) -> None:
         work = queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]()
         try:
-            with enter() as device:
-                with self._guard:
-                    self._work = work
-                self.touch()
+            with enter() as (device, self.unlocked):
+                self._begin(work, locks)
                 opened.set_result(None)
                 self.on_open()
                 self._serve(work, device)
@@ -140,13 +154,25 @@ class VaultSession:
             if not opened.done():
                 opened.set_exception(why)
         finally:
+            self.unlocked = None
             self._close(work)
+
+    def _begin(
+        self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", locks: int
+    ) -> None:
+        """Accept work; raises VaultLocked if it was locked while it was being opened."""
+        with self._guard:
+            if self._locks != locks:
+                raise VaultLocked
+            self._work = work
+        self.touch()
 
     def _serve(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", device: Device
     ) -> None:
         while self._work is work:
             if time.monotonic() - self._touched_at > self._idle_s:
+                self.lock()
                 return
             with contextlib.suppress(queue.Empty):
                 do, future = work.get(timeout=_LOOK_EVERY_S)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from entrenous.app.jobs import Events, Jobs, Report
 from entrenous.app.language import Language, language_for
+from entrenous.app.linking import Linking
 from entrenous.app.login import COOKIE, Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.preferences import Preferences, read_preferences
@@ -45,6 +46,7 @@ class AppState:
     mail: MailWatch
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
+    linking: Linking | None = None  # of another device, on either side
     notices: list[str] = field(default_factory=list)  # what the person has yet to read
 
     @property
@@ -62,7 +64,8 @@ def state_of(request: Request) -> AppState:
 async def in_vault(request: Request, work: Callable[[Device], T]) -> T:
     """Call ``work`` with the device in the vault's thread; raises VaultLocked and its errors."""
     state = state_of(request)
-    state.vault.touch()
+    if "x-live" not in request.headers:  # the page itself looks for news, not the person
+        state.vault.touch()
     return await asyncio.wrap_future(state.vault.run(work))
 
 

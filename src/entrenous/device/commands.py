@@ -11,14 +11,14 @@ from typing import Final
 
 import typer
 
-from entrenous.base.errors import shell_quoted
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
+from entrenous.device.failed_tries import take_warning_of_tries
 from entrenous.device.identities import MailboxAddress, own_name
 from entrenous.device.lock_errors import NoPassphrase, NoSuchDescriptor, PassphrasesDiffer
 from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.store.vault_folder import Unlocked, forget_freed, was_freed
+from entrenous.device.store.vault_folder import Unlocked
 from entrenous.terminal.interrupts import terminate_like_interrupt
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import session_of
@@ -48,10 +48,8 @@ def unlocked_device(
     ask = partial(ask_passphrase, session.passphrase_fd)
     with open_unlocked(session.settings, ask, sheet) as opened:
         device, unlocked = opened
-        freed = was_freed(unlocked.home)
-        if freed or unlocked.missed:
-            _warn_of_failed_tries(unlocked.missed, own_name(device), freed=freed)
-            forget_freed(unlocked.home)
+        for line in take_warning_of_tries(unlocked, own_name(device)):
+            hint(line)
         yield opened
 
 
@@ -74,28 +72,6 @@ def new_lockable_device(
     ask = partial(new_passphrase, session.passphrase_fd)
     with terminate_like_interrupt(), create_lockable_device(session.settings, ask) as new:
         yield new
-
-
-def _warn_of_failed_tries(tries: int, name: str, *, freed: bool) -> None:
-    """Warn about failed unlock attempts.
-
-    With ``freed``, a recovery sheet has reset the tries, so the number before that is unknown.
-    """
-    if freed:
-        hint(
-            "Since you last opened this device, its recovery sheet allowed ten more tries. Before "
-            "that, up to ten tries at its passphrase had failed."
-        )
-    if tries:
-        count = "1 try" if tries == 1 else f"{tries} tries"
-        since = "after that" if freed else "since you last opened it"
-        hint(f"{count} at this device's passphrase failed {since}.")
-    hint("A mistyped word counts, and so does a command that was cut short.")
-    hint(
-        "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
-        "shuts every older copy: entrenous passphrase change. If the device itself is gone, "
-        f"revoke it from another one of yours: entrenous device revoke {shell_quoted(name)} --lost"
-    )
 
 
 _DEVICES: Final = "--passphrase-fd N, or, in scripts, by ENTRENOUS_PASSPHRASE"

@@ -1,7 +1,6 @@
 """Come in by the one-time link, set up, unlock, lock, and leave quickly."""
 
 import asyncio
-import unicodedata
 from typing import Final
 
 from starlette.requests import Request
@@ -10,19 +9,19 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed
 from entrenous.app.login import COOKIE
-from entrenous.app.passphrases import is_weak, suggestion
-from entrenous.app.web import go_to, kept_form, show, state_of
+from entrenous.app.passphrases import (
+    EasilyGuessed,
+    chosen_passphrase,
+    is_weak,
+    passphrase_in,
+    suggestion,
+)
+from entrenous.app.web import error_words, go_to, kept_form, show, state_of
 from entrenous.base.errors import EntrenousError
-from entrenous.base.language import translatable, translated
-from entrenous.base.secret import Secret
 from entrenous.learn.check_up import guesses_log10
+from entrenous.send.set_up import set_up as set_up_device
 
 _BLANK: Final = '<!doctype html><html lang="en"><title>Page</title></html>'
-_WEAK: Final = translatable(
-    "A computer can guess this passphrase if somebody gets hold of this device. Choose another one,"
-    " or use it anyway. Nothing was set up yet."
-)
-_AGAIN: Final = translatable("Type the passphrase twice in the same way. Nothing was set up.")
 
 
 def routes() -> list[Route]:
@@ -51,7 +50,9 @@ async def enter(request: Request) -> Response:
     return response
 
 
-async def set_up_page(request: Request, words: str = "", status: int = 200) -> Response:
+async def set_up_page(
+    request: Request, why: EntrenousError | None = None, status: int = 200
+) -> Response:
     state = state_of(request)
     if state.has_device:
         return go_to(request, "unlock")
@@ -60,32 +61,30 @@ async def set_up_page(request: Request, words: str = "", status: int = 200) -> R
         request,
         "setup.html",
         status=status,
-        words=translated(words),
+        words="" if why is None else error_words(why),
         form=form,
         suggestion=suggestion(),
-        may_be_weak=words == _WEAK,
+        may_be_weak=isinstance(why, EasilyGuessed),
     )
 
 
 async def set_up(request: Request) -> Response:
     form = await read_form(request)
-    words = _passphrase(form.get("passphrase", ""))
-    if words.reveal() != _passphrase(form.get("again", "")).reveal():
-        return await set_up_page(request, _AGAIN, 409)
-    if is_weak(words) and not typed(form, "anyway"):
-        return await set_up_page(request, _WEAK, 409)
-    relay = typed(form, "relay") if typed(form, "where") == "relay" else None
-    opening = state_of(request).vault.create(typed(form, "name"), words, relay)
+    name, relay = typed(form, "name"), typed(form, "relay")
+    url = relay if typed(form, "where") == "relay" else None
     try:
+        opening = state_of(request).vault.create(
+            chosen_passphrase(form), lambda device, _: set_up_device(name, url, device)
+        )
         await asyncio.wrap_future(opening)
     except EntrenousError as why:
-        return await set_up_page(request, str(why), 409)
+        return await set_up_page(request, why, 409)
     return go_to(request, "home")
 
 
 async def strength(request: Request) -> Response:
     """Say how strong the passphrase is that is being typed."""
-    words = _passphrase((await read_form(request)).get("passphrase", ""))
+    words = passphrase_in(await read_form(request), "passphrase")
     return show(request, "strength.html", tries=round(guesses_log10(words)), weak=is_weak(words))
 
 
@@ -103,11 +102,11 @@ async def unlock(request: Request) -> Response:
     state = state_of(request)
     form = await read_form(request)
     if not state.vault.is_open:
-        opening = state.vault.unlock(_passphrase(form.get("passphrase", "")))
+        opening = state.vault.unlock(passphrase_in(form, "passphrase"))
         try:
             await asyncio.wrap_future(opening)
         except EntrenousError as why:
-            return await unlock_page(request, str(why), 409)
+            return await unlock_page(request, error_words(why), 409)
     wanted, state.wanted = state.wanted, "/"
     return RedirectResponse(wanted, status_code=303)
 
@@ -126,9 +125,3 @@ async def leave(request: Request) -> Response:
     state.vault.lock()
     state.login.forget()
     return HTMLResponse(_BLANK)
-
-
-def _passphrase(value: object) -> Secret:
-    """Normalise to NFC, since keyboards encode accents differently."""
-    text = value if isinstance(value, str) else ""
-    return Secret(unicodedata.normalize("NFC", text).encode(errors="surrogateescape"))

@@ -42,11 +42,11 @@ for (const form of document.querySelectorAll("form")) {
 // What changes by itself is fetched again when the server says that something changed.
 const source = document.body.dataset.events && document.querySelector("[data-live]") && new EventSource(document.body.dataset.events);
 if (source) source.onmessage = async () => {
-  const answer = await fetch(document.querySelector("[data-live]").dataset.live);
+  const answer = await fetch(document.querySelector("[data-live]").dataset.live, { headers: { "x-live": "1" } });
   if (answer.redirected) { location.replace(answer.url); return; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
   const shown = document.getElementById("live");
-  if (!fresh) location.reload();
+  if (!fresh || fresh.dataset.stage !== shown.dataset.stage) location.reload();
   else if (!shown.contains(document.activeElement) || shown === document.activeElement) shown.replaceWith(fresh);
 };
 
@@ -90,4 +90,49 @@ for (const veil of document.querySelectorAll(".veil")) {
 for (const slider of document.querySelectorAll("[data-slides]")) {
   const both = slider.closest("[data-compare]").querySelector(".over-each-other");
   slider.addEventListener("input", () => both.style.setProperty("--shown", `${slider.value}%`));
+}
+
+// A page that is to be printed.
+for (const print of document.querySelectorAll("[data-print]")) {
+  print.hidden = false;
+  print.addEventListener("click", () => window.print());
+}
+
+// A code is read from a still of the camera, by the server: the form is posted with it.
+for (const field of document.querySelectorAll("[data-camera]")) {
+  if (!navigator.mediaDevices) continue;
+  const says = (words, act) => {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", textContent: words });
+    button.addEventListener("click", act);
+    return button;
+  };
+  const start = says(field.dataset.camera, async () => {
+    const video = document.createElement("video");
+    Object.assign(video, { autoplay: true, muted: true, playsInline: true });
+    try {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } } });
+    } catch {
+      start.replaceWith(Object.assign(document.createElement("p"), { textContent: field.dataset.none, role: "alert" }));
+      return;
+    }
+    const take = says(field.dataset.takes, () => {
+      const still = document.createElement("canvas");
+      Object.assign(still, { width: video.videoWidth, height: video.videoHeight }).getContext("2d").drawImage(video, 0, 0);
+      still.toBlob((blob) => {
+        const all = new DataTransfer();
+        all.items.add(new File([blob], "still.png", { type: "image/png" }));
+        field.files = all.files;
+        for (const track of video.srcObject.getTracks()) track.stop();
+        video.remove();
+        take.replaceWith(start);
+        start.focus();
+        if ("posts" in field.dataset) field.form.requestSubmit();
+      }, "image/png");
+    });
+    video.setAttribute("aria-label", field.dataset.camera);
+    start.replaceWith(video, take);
+    take.focus();
+  });
+  field.closest("label").before(start);
 }

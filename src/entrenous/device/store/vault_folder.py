@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hmac import compare_digest
 from pathlib import Path
 from typing import Final
 
@@ -122,6 +123,13 @@ def refuse_weak(passphrase: Secret) -> None:
     """Raise WeakPassphrase if the passphrase is too short for a vault."""
     if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_LEAST:
         raise WeakPassphrase(least=PASSPHRASE_LEAST)
+
+
+def is_passphrase(words: Secret, unlocked: Unlocked) -> bool:
+    """Return whether these are the words that open this vault now."""
+    terms = unlocked.terms
+    stretched = stretch(words, terms.salt, terms.cost)
+    return compare_digest(stretched.reveal(), unlocked.stretched.reveal())
 
 
 def discard_vault(home: Path) -> None:

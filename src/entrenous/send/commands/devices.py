@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from entrenous.base.errors import Unreachable, shell_quoted
-from entrenous.base.limits import OFFLINE_HOURS_MAX
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.lock_errors import NoVaultHere
@@ -18,13 +17,18 @@ from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import catch_up
 from entrenous.send.commands.setup import link_on_old_device
 from entrenous.send.commands.vault_lock import read_optional_sheet, read_sheet_file
+from entrenous.send.devices.device_wording import (
+    describe_move,
+    describe_revocation,
+    describe_shut_alone,
+    not_shut_in_words,
+)
 from entrenous.send.devices.move_device import Moved, cancel_move, move_device
 from entrenous.send.devices.own_devices import (
     LOST,
     LOST_ALONE,
     ChecklistItem,
     DeviceOverview,
-    Revoked,
     ShutState,
     overview,
     revoke_device,
@@ -34,11 +38,6 @@ from entrenous.terminal.output import key_fingerprint, print_line, put_json, rfc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import Json
 
-_NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again by every command."
-_NOT_TAKEN: Final = (
-    "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
-    "another device of yours, or a recovery sheet that was written on it, may have a newer one."
-)
 Sheet = Annotated[
     Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
 ]
@@ -90,8 +89,7 @@ def _lines(shown: DeviceOverview) -> Iterator[str]:
         yield f"{one.name}  ({', '.join(about)})"
     where = "on this device" if shown.master_here else "on your recovery sheet"
     yield f"Your master key is {where}."
-    for name in shown.to_close:
-        yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
+    yield from not_shut_in_words(shown)
     if shown.moves_to is not None:
         unready = ", ".join(shown.not_ready)
         wait = (
@@ -158,7 +156,8 @@ def move(
     if as_json:
         put_json(_move_as_json(moved))
         return
-    _tell_moved(moved)
+    for line in describe_move(moved):
+        print_line(line)
 
 
 def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
@@ -166,18 +165,6 @@ def _tell_stayed(relay_url: str, called_off: str, *, as_json: bool) -> None:
         put_json({"schema": "entrenous/stayed/1", "relay": relay_url, "called_off": called_off})
         return
     print_line(f"The move to {called_off} is cancelled. You are at {relay_url}, as before.")
-
-
-def _tell_moved(moved: Moved) -> None:
-    print_line(f"This device is at {moved.relay_url} now.")
-    if moved.letters:
-        print_line("Not everybody has been told yet; the next commands do the rest.")
-    else:
-        print_line("People were told, and write to you there.")
-    print_line(f"What still comes to {moved.before} is fetched until {rfc3339_utc(moved.until)}.")
-    print_line("Links from before lead there; make new ones: entrenous invite")
-    print_line("A recovery sheet from before no longer opens this device; write a new one:")
-    print_line("entrenous device recovery --out FILE")
 
 
 def _move_as_json(moved: Moved) -> dict[str, object]:
@@ -188,44 +175,6 @@ def _move_as_json(moved: Moved) -> dict[str, object]:
         "old_mailbox_until": rfc3339_utc(moved.until),
         "letters_waiting": moved.letters,
     }
-
-
-_WINDOW: Final = (
-    "If you had allowed it to open without its relay (entrenous device offline), the right",
-    f"passphrase opens it until that time is over, at most {OFFLINE_HOURS_MAX} hours after you",
-    "allowed it; a thief's own program need not keep to that.",
-)
-_WAITS: Final = (
-    "Your relay has not confirmed yet that its vault is shut; it is asked again by every",
-    "command. To see its state: entrenous device list",
-)
-_ELSEWHERE: Final = (
-    "Its vault is NOT shut: this device never learned the code that deletes its part at the relay.",
-    "The device of yours that linked it has the code, and shuts it as soon as it hears of this. On",
-    "that one, now: entrenous inbox",
-)
-_REFUSED: Final = (
-    "Its vault is NOT shut: your relay does not accept the code that this device has for it. The",
-    "code was replaced, and the lost device had no time to tell this one. Another device of yours",
-    "may have the newest, and shuts it as soon as it hears. On each of them, now: entrenous inbox",
-    "If you have a recovery sheet that was written on it, the newest one shuts it too:",
-    "entrenous device revoke --lost --recovery FILE",
-)
-_NOT_DONE: Final = {
-    ShutState.WAITS: _WAITS,
-    ShutState.REFUSED: _REFUSED,
-    ShutState.ELSEWHERE: _ELSEWHERE,
-}
-_ALONE: Final = (
-    "The device that this recovery sheet was written on is shut: no passphrase opens its vault any",
-    "more, unless it had an offline window.",
-)
-_UNTOLD: Final = (
-    "People are NOT told: the sheet knows neither them nor your list of devices. What they send to",
-    "it is refused from now on, and their programs still list that device as yours.",
-    "If that device had moved to another relay after the sheet was written, it is not shut: repeat",
-    "this with the sheet that was written after the move.",
-)
 
 
 def revoke(
@@ -273,7 +222,7 @@ def revoke(
         shut = {"shut": revoked.shut is ShutState.DONE, "how": revoked.shut.value}
         put_json({"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do})
         return
-    for line in describe_revocation(revoked, lost=lost):
+    for line in (*describe_revocation(revoked), *(_to_do(LOST) if lost else ())):
         print_line(line)
 
 
@@ -284,22 +233,8 @@ def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None
         told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}
         put_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
-    for line in (*_ALONE, *_WINDOW, *_UNTOLD, *_to_do(LOST_ALONE)):
+    for line in (*describe_shut_alone(), *_to_do(LOST_ALONE)):
         print_line(line)
-
-
-def describe_revocation(revoked: Revoked, *, lost: bool) -> Iterator[str]:
-    """Yield what the user reads about a revoked device."""
-    name = revoked.name
-    if revoked.shut is ShutState.DONE:
-        yield f"{name} is revoked: no passphrase opens its vault any more, unless it had an offline"
-        yield "window."
-    else:
-        yield f"{name} is off your list, and people are told as soon as their relays answer."
-        yield from _NOT_DONE[revoked.shut]
-    yield from _WINDOW
-    if lost:
-        yield from _to_do(LOST)
 
 
 def _to_do(every: tuple[ChecklistItem, ...]) -> Iterator[str]:

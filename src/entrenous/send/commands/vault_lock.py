@@ -4,7 +4,7 @@ the lock of this device's vault.
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,12 @@ from entrenous.device.commands import another_passphrase, unlocked_device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import allow_offline, change_passphrase, forbid_offline
-from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.commands.catch_up import catch_up
+from entrenous.send.devices.device_wording import (
+    NOT_YOUR_TRIES,
+    are_copies_shut,
+    describe_passphrase_change,
+)
 from entrenous.send.devices.own_devices import delete_master_key, make_recovery_sheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
@@ -33,28 +37,6 @@ def read_optional_sheet(path: Path | None) -> RecoverySheet | None:
 def read_sheet_file(path: Path) -> RecoverySheet:
     """Read a recovery sheet; raises NotASheet, NoSuchFile, UnreadableFile."""
     return read_sheet(read_file(path).decode(errors="replace"))
-
-
-_SHUT: Final = (
-    "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except",
-    "those that were made while it had an offline window.",
-)
-_NOT_YET: Final = (
-    "Older copies of its folder, as in a backup, still open with the old one, to read. They are",
-    "shut when this device opens next and reaches its relay: entrenous inbox",
-)
-_MOVING: Final = (
-    "Older copies of its folder, as in a backup, still open with the old one, to read, for up to",
-    "30 days: the relay that you move away from answers for them.",
-)
-_NEVER: Final = (
-    "Older copies of its folder, as in a backup, still open with the old one, because no relay has",
-    "a part of its lock.",
-)
-_NOT_YOURS: Final = (
-    "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open,",
-    "a new passphrase shuts all older copies: entrenous passphrase change",
-)
 
 
 def commands() -> typer.Typer:
@@ -145,8 +127,7 @@ def unlock(
         return
     which = f"in {settings.home}" if here else "that this sheet was written on"
     print_line(f"The relay allows ten more tries for the device {which}.")
-    for line in _NOT_YOURS:
-        print_line(line)
+    print_line(NOT_YOUR_TRIES)
 
 
 def change(
@@ -168,26 +149,10 @@ def change(
     with unlocked_device(context) as (device, unlocked):
         words = another_passphrase(descriptor, "--new-passphrase-fd")
         changed = change_passphrase(unlocked, words, device)
-    sheet = changed.terms.lock is not None
-    copies = _copies(unlocked, changed)
     if as_json:
-        said = {"copies_shut": copies is _SHUT, "new_sheet_needed": sheet}
+        sheet = changed.terms.lock is not None
+        said = {"copies_shut": are_copies_shut(unlocked, changed), "new_sheet_needed": sheet}
         put_json({"schema": "entrenous/passphrase/1", **said})
         return
-    print_line("From now on the new passphrase opens this device.")
-    for line in copies:
+    for line in describe_passphrase_change(unlocked, changed):
         print_line(line)
-    if sheet:
-        print_line(
-            "An earlier recovery sheet no longer opens it without the relay; write a new one:"
-        )
-        print_line("entrenous device recovery --out FILE")
-
-
-def _copies(before: Unlocked, after: Unlocked) -> tuple[str, ...]:
-    """Return what the passphrase change means for older copies of the folder."""
-    if after.terms.lock is None:
-        return _NEVER
-    if after.terms.lock == before.terms.lock:
-        return _MOVING
-    return _NOT_YET if after.part.outdated else _SHUT

@@ -171,6 +171,13 @@ class LinkNotProven(Unproven):
     """
 
 
+class LinkStoppedHere(LinkOver):
+    """
+    You stopped this linking, so nothing was linked. To begin again on your other device: entrenous
+    device add
+    """
+
+
 class StoppedAfterGrant(EntrenousError):
     """
     Stopped, but {name} is on your list already: people are told of it, and linking continues by

@@ -19,7 +19,7 @@ from entrenous.device.identities import NEXT_CLOSE, own_device
 from entrenous.device.open_device import open_device
 from entrenous.device.store.vault_folder import KeyTerms, RelayShare, Unlocked
 from entrenous.device.vault_tables import SELF
-from entrenous.send.commands.vault_lock import _copies
+from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import BY_FAMILY, USAGE, YES
 from entrenous.wire.relay_nouns import RelayLock
@@ -186,4 +186,4 @@ def test_passphrase_change_reports_what_opens_older_copies(
         terms, part = KeyTerms(bytes(16), Cost(), lock), RelayShare(outdated=outdated)
         return Unlocked(Path(), cast("Any", None), terms, Secret(b""), part)
 
-    assert said in " ".join(_copies(unlocked(before), unlocked(after)))
+    assert said in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))

@@ -22,7 +22,7 @@ from entrenous.device.open_device import (
 from entrenous.device.store.vault_folder import has_vault, no_relay, read_head, unlock
 from entrenous.send.commands import setup
 from entrenous.send.commands.catch_up import describe_change
-from entrenous.send.commands.devices import describe_revocation
+from entrenous.send.devices.device_wording import describe_revocation
 from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
 from entrenous.send.devices.own_devices import LOST, Revoked, ShutState
@@ -183,7 +183,7 @@ def test_link_code_is_read_from_standard_input(
 
 @pytest.mark.parametrize("shut", list(ShutState))
 def test_only_a_shut_vault_is_reported_as_shut(shut: ShutState) -> None:
-    said = "\n".join(describe_revocation(Revoked("phone", shut), lost=False))
+    said = "\n".join(describe_revocation(Revoked("phone", shut)))
     assert ("no passphrase opens" in said) == (shut is ShutState.DONE)
     assert ("NOT shut" in said) == (shut in {ShutState.ELSEWHERE, ShutState.REFUSED})
     assert "168 hours" in said

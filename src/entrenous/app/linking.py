@@ -1,0 +1,260 @@
+"""Linking another device of the same person, from either side, while pages show how far it is."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from functools import partial
+from typing import Final, TypeVar
+
+from entrenous.app.jobs import Events
+from entrenous.app.vault_session import Lock, StoppedByLock, VaultLocked, VaultSession
+from entrenous.base.errors import EntrenousError, Unreachable
+from entrenous.base.secret import Secret
+from entrenous.crypto.short_auth_string import ShortString
+from entrenous.device.device import Device, courier_of
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.send.devices.link_new_device import (
+    NewDeviceLink,
+    confirm_on_new_device,
+    end_on_new_device,
+    poll_new_device,
+    reject_on_new_device,
+    start_on_new_device,
+)
+from entrenous.send.devices.link_nouns import LinkOver, LinkStoppedHere
+from entrenous.send.devices.link_old_device import (
+    OldDeviceLink,
+    close_link_mailbox,
+    confirm_on_old_device,
+    end_on_old_device,
+    is_granted,
+    poll_old_device,
+    reject_on_old_device,
+    start_on_old_device,
+)
+from entrenous.send.devices.link_steps import LinkState
+from entrenous.send.devices.linked_devices import linked_device_by_id
+from entrenous.send.fetch import fetch_messages
+
+_WAKE_S: Final = 5  # so long at most until a stop is noticed
+_LOOK_EVERY_S: Final = 1.0
+_ACT_S: Final = 2
+T = TypeVar("T")
+
+
+class Answer(StrEnum):
+    """What the person says about the short string, or that she stops."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    STOP = "stop"
+
+
+class Linking:
+    """How far a linking is.
+
+    ``stage`` is None at first; ``string`` is there while and after both
+    devices show it; ``error`` says why it ended without a new device.
+
+    ``name`` is what the new device is called, once it is on the list, and ``answered`` is whether
+    it has written since.
+    """
+
+    is_new = False
+
+    def __init__(self, vault: VaultSession, events: Events) -> None:
+        self._vault, self._events = vault, events
+        self._answers = queue.SimpleQueue[Answer]()
+        self._stopped = False
+        self.stage: LinkState | None = None
+        self.code = ""
+        self.string: ShortString | None = None
+        self.error: BaseException | None = None
+        self.is_over = False
+        self.name = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the person is to say if both devices show the same."""
+        return self.stage in {LinkState.COMPARING, LinkState.SHOWN} and not self.is_over
+
+    @property
+    def answered(self) -> bool:
+        return self.stage is LinkState.LINKED
+
+    def answer(self, given: Answer) -> None:
+        """Take the person's answer, or stop the linking."""
+        if given is Answer.STOP:
+            self._stopped = True
+        self._answers.put(given)
+
+    def stop(self) -> None:
+        self.answer(Answer.STOP)
+
+    async def acted(self) -> None:
+        """Wait a moment until the answer has had its effect, so that the page shows that."""
+        before = (self.stage, self.is_over)
+        for _ in range(_ACT_S * 20):
+            if (self.stage, self.is_over) != before:
+                return
+            await asyncio.sleep(0.05)
+
+    def _show(self, stage: LinkState) -> None:
+        self.stage = stage
+        self._events.publish()
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self.error = StoppedByLock() if isinstance(error, VaultLocked) else error
+        self.is_over = True
+        self._events.publish()
+
+    def _refuse_stopped(self) -> None:
+        if self._stopped:
+            raise LinkStoppedHere
+
+    def _asked(self, refuse_late: Callable[[], None]) -> bool:
+        """Wait for the person's answer; raises LinkOver, LinkStoppedHere."""
+        while True:
+            refuse_late()
+            self._refuse_stopped()
+            with contextlib.suppress(queue.Empty):
+                return self._answers.get(timeout=_LOOK_EVERY_S) is Answer.SAME
+
+
+class LinkingOnOld(Linking):
+    """This device shows the code, and takes the new one into its list."""
+
+    def start(self, sheet: RecoverySheet | None) -> None:
+        threading.Thread(target=self._run, args=(sheet,), daemon=True).start()
+
+    def _run(self, sheet: RecoverySheet | None) -> None:
+        side: OldDeviceLink | None = None
+        try:
+            side = self._in_vault(lambda device: start_on_old_device(sheet, device))
+            self.code = side.code
+            side = self._until(LinkState.COMPARING, side)
+            self.string = side.string
+            self._show(side.state)
+            side = self._decided(side)
+            self._show(side.state)
+            self._await_first_letter(side)
+        except EntrenousError as why:
+            self._give_up(side)
+            self._end(why)
+        else:
+            self._end()
+
+    def _decided(self, side: OldDeviceLink) -> OldDeviceLink:
+        def check() -> None:
+            self._in_vault(side.box.refuse_late)
+
+        if not self._asked(check):
+            self._in_vault(lambda device: reject_on_old_device(side, device))
+
+        def confirm(device: Device) -> OldDeviceLink:
+            fetch_messages(device)  # another device may have changed the list meanwhile
+            granted = confirm_on_old_device(side, device)
+            self.name = _called(granted, device)
+            return granted
+
+        return self._in_vault(confirm)
+
+    def _await_first_letter(self, side: OldDeviceLink) -> None:
+        """The new device is on the list by now; its letter is fetched with all others."""
+        try:
+            side = self._until(LinkState.LINKED, side)
+        except LinkOver as why:
+            if type(why) not in {LinkOver, LinkStoppedHere}:  # anything but time or the person
+                raise
+        self._in_vault(lambda device: close_link_mailbox(side, device))
+
+    def _until(self, state: LinkState, side: OldDeviceLink) -> OldDeviceLink:
+        with courier_of(self._vault.settings) as courier:
+            while side.state is not state:
+                self._refuse_stopped()
+                before = side
+                with _until_it_answers():
+                    side = self._in_vault(partial(_polled, side))
+                    if side == before:
+                        courier.wake(side.box.relay_url, side.box.mailbox, side.box.owner, _WAKE_S)
+                self._show(side.state)
+        return side
+
+    def _in_vault(self, work: Callable[[Device], T]) -> T:
+        self._vault.touch()  # the person is at the other device
+        return self._vault.run(work).result()
+
+    def _give_up(self, side: OldDeviceLink | None) -> None:
+        """Tell the other device, unless this one is locked or the other is on the list already."""
+
+        def end(device: Device) -> None:
+            if side is not None and not is_granted(side, device):
+                end_on_old_device(side, device)
+
+        with contextlib.suppress(EntrenousError):
+            self._in_vault(end)
+
+
+@contextlib.contextmanager
+def _until_it_answers() -> Iterator[None]:
+    """Wait a moment if a relay does not answer: it is asked again until time runs out."""
+    try:
+        yield
+    except Unreachable:
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _polled(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+    side.box.refuse_late(device)
+    return poll_old_device(side, device)
+
+
+def _called(side: OldDeviceLink, device: Device) -> str:
+    known = None if side.offer is None else linked_device_by_id(side.offer.device, device)
+    return "" if known is None else known.name
+
+
+class LinkingHere(Linking):
+    """This device is new, and becomes one of the person's."""
+
+    is_new = True
+
+    def start(self, code: str, name: str | None, passphrase: Secret) -> None:
+        """Begin; ``name`` is what the person calls this device."""
+
+        def fill(device: Device, lock: Lock) -> None:
+            side = start_on_new_device(code, name, device)
+            try:
+                lock(side.home)
+                self._link(side, device)
+            except BaseException:
+                end_on_new_device(side, device)
+                raise
+
+        opening = self._vault.create(passphrase, fill)
+        self._vault.call_at_lock(self.stop)
+        opening.add_done_callback(lambda done: self._end(done.exception()))
+
+    def _link(self, side: NewDeviceLink, device: Device) -> None:
+        side = self._until(LinkState.SHOWN, side, device)
+        self.string = side.string
+        self._show(side.state)
+        if not self._asked(lambda: side.box.refuse_late(device)):
+            reject_on_new_device(side, device)
+        self._until(LinkState.LINKED, confirm_on_new_device(side), device)
+
+    def _until(self, state: LinkState, side: NewDeviceLink, device: Device) -> NewDeviceLink:
+        box, before = side.box, side
+        while side.state is not state:
+            self._refuse_stopped()
+            self._show(side.state)
+            with _until_it_answers():
+                before, side = side, poll_new_device(side, device)
+                if side == before:
+                    device.courier.wake(box.relay_url, box.mailbox, box.owner, _WAKE_S)
+        self._show(side.state)
+        return side

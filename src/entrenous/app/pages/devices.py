@@ -1,0 +1,274 @@
+"""My devices: their state, linking another one (on both sides), and one that was lost."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import shown_file
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.linking import Answer, Linking, LinkingHere, LinkingOnOld
+from entrenous.app.passphrases import EasilyGuessed, chosen_passphrase, suggestion
+from entrenous.app.web import (
+    ResultGone,
+    error_words,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.app.wording import without_commands
+from entrenous.base.errors import EntrenousError
+from entrenous.base.limits import LINK_MINUTES
+from entrenous.device.device import Device
+from entrenous.device.identities import has_relay, own_device
+from entrenous.device.recovery_sheet import RecoverySheet
+from entrenous.send.devices.device_wording import describe_revocation, not_shut_in_words
+from entrenous.send.devices.own_devices import (
+    LOST,
+    ChecklistItem,
+    DeviceOverview,
+    overview,
+    revoke_device,
+)
+from entrenous.send.formats.identity_formats import read_sheet
+from entrenous.send.formats.linking import read_link_code
+from entrenous.send.people.qr_codes import qr_picture, read_qr
+from entrenous.terminal.output import key_fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What became of a device that was taken off the list, and what else to do."""
+
+    said: tuple[str, ...]
+    to_do: tuple[ChecklistItem, ...]
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/60", devices, name="devices"),
+        Route("/61", link_another, name="link_another", methods=["POST"]),
+        Route("/61", linking, name="linking", methods=["GET"]),
+        Route("/61/answer", answer, name="link_answer", methods=["POST"]),
+        Route("/61/code", link_code, name="link_code"),
+        Route("/62", link_here, name="link_here", methods=["GET"]),
+        Route("/62", take_code, methods=["POST"]),
+        Route("/62/{handle}", choose_lock, name="link_lock", methods=["GET"]),
+        Route("/62/{handle}", begin_here, methods=["POST"]),
+        Route("/63", linking_here, name="linking_here", methods=["GET"]),
+        Route("/63", answer_here, methods=["POST"]),
+        Route("/64/{device}", lost, name="lost", methods=["GET"]),
+        Route("/64/{device}", revoke, methods=["POST"]),
+        Route("/65/{handle}", revoked, name="revoked"),
+    ]
+
+
+async def devices(request: Request) -> Response:
+    """List the devices, and what the relay or other people have yet to hear about them."""
+
+    def read(device: Device) -> tuple[DeviceOverview, str] | None:
+        if not has_relay(device):
+            return None
+        return overview(device), key_fingerprint(own_device(device).person.id)
+
+    found = await in_vault(request, read)
+    if found is None:
+        return show(request, "devices.html", shown=None)
+    shown, keys = found
+    login = state_of(request).login
+    return show(
+        request,
+        "devices.html",
+        shown=shown,
+        keys=keys,
+        listed=[(login.handle("device", one.name), one) for one in shown.devices],
+        not_shut=list(not_shut_in_words(shown)),
+    )
+
+
+async def sheet_in(form: FormData) -> RecoverySheet | None:
+    """Return the recovery sheet that was typed, or whose code was photographed, if any.
+
+    Raises NotASheet, NoCode, and the errors of reading a picture.
+    """
+    if text := typed(form, "sheet"):
+        return read_sheet(text)
+    photos = await chosen_files(form, "sheet_photo")
+    if not photos:
+        return None
+    return read_sheet(await asyncio.to_thread(read_qr, photos[0].data))
+
+
+async def link_another(request: Request) -> Response:
+    """Begin to link: a code is shown as soon as the relay has made a mailbox for it."""
+    sheet = await sheet_in(await read_form(request))
+    state = state_of(request)
+    await in_vault(request, lambda _: None)
+    if state.linking is None or state.linking.is_over:
+        begun = LinkingOnOld(state.vault, state.events)
+        state.linking = begun
+        begun.start(sheet)
+    return go_to(request, "linking")
+
+
+async def linking(request: Request) -> Response:
+    await in_vault(request, lambda _: None)
+    side = state_of(request).linking
+    if side is None or side.is_new:
+        return go_to(request, "devices")
+    return _show_side(request, side)
+
+
+def _show_side(request: Request, side: Linking) -> Response:
+    return show(
+        request,
+        "linking_here.html" if side.is_new else "linking.html",
+        side=side,
+        words="" if side.error is None else error_words(side.error),
+        minutes=LINK_MINUTES,
+    )
+
+
+async def answer(request: Request) -> Response:
+    """Take what the person says: the same on both devices, different, or stop."""
+    await _answered(request)
+    return go_to(request, "linking")
+
+
+async def _answered(request: Request) -> None:
+    given, side = typed(await read_form(request), "do"), state_of(request).linking
+    if side is not None and given in set(Answer):
+        side.answer(Answer(given))
+        await side.acted()
+
+
+async def link_code(request: Request) -> Response:
+    await in_vault(request, lambda _: None)
+    side = state_of(request).linking
+    if side is None or not side.code:
+        raise ResultGone
+    return shown_file(request, qr_picture(side.code), "image/png")
+
+
+async def link_here(request: Request, words: str = "", status: int = 200) -> Response:
+    """Ask for the code of the other device: this one is new."""
+    if state_of(request).has_device:
+        return go_to(request, "home")
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(request, "link_here.html", status=status, words=words, form=form)
+
+
+async def take_code(request: Request) -> Response:
+    """Read the code, typed or photographed, and keep it in memory for the next page."""
+    form = await read_form(request)
+    try:
+        photos = await chosen_files(form, "photo")
+        code = typed(form, "code")
+        if photos and not code:
+            code = await asyncio.to_thread(read_qr, photos[0].data)
+        read_link_code(code)
+    except EntrenousError as why:
+        return await link_here(request, error_words(why), 409)
+    return go_to(request, "link_lock", handle=state_of(request).login.handle("link", code))
+
+
+async def choose_lock(
+    request: Request, why: EntrenousError | None = None, status: int = 200
+) -> Response:
+    """Ask for the passphrase of this new device."""
+    _code(request)
+    form = getattr(request.state, "form", None) or FormData()
+    return show(
+        request,
+        "link_lock.html",
+        status=status,
+        words="" if why is None else error_words(why),
+        form=form,
+        suggestion=suggestion(),
+        may_be_weak=isinstance(why, EasilyGuessed),
+    )
+
+
+def _code(request: Request) -> str:
+    code = state_of(request).login.named("link", request.path_params["handle"])
+    if code is None:
+        raise ResultGone
+    return code
+
+
+async def begin_here(request: Request) -> Response:
+    state, form, code = state_of(request), await read_form(request), _code(request)
+    try:
+        passphrase = chosen_passphrase(form)
+    except EntrenousError as why:
+        return await choose_lock(request, why, 409)
+    if state.linking is None or state.linking.is_over:
+        begun = LinkingHere(state.vault, state.events)
+        state.linking = begun
+        begun.start(code, typed(form, "name") or None, passphrase)
+    return go_to(request, "linking_here")
+
+
+async def linking_here(request: Request) -> Response:
+    side = state_of(request).linking
+    if side is None or not side.is_new:
+        return go_to(request, "home")
+    return _show_side(request, side)
+
+
+async def answer_here(request: Request) -> Response:
+    await _answered(request)
+    return go_to(request, "linking_here")
+
+
+async def lost(request: Request, words: str = "", status: int = 200) -> Response:
+    """Say what taking a device off the list does, and ask whether it was lost."""
+    name = _device_name(request)
+    shown = await in_vault(request, overview)
+    return show(
+        request,
+        "lost.html",
+        status=status,
+        words=words,
+        name=name,
+        needs_sheet=not shown.master_here,
+    )
+
+
+async def revoke(request: Request) -> Response:
+    """Take the device off the list for good: the relay deletes its part of the lock."""
+    form, name = await read_form(request), _device_name(request)
+    is_lost = typed(form, "do") == "lost"
+    try:
+        sheet = await sheet_in(form)
+    except EntrenousError as why:
+        return await lost(request, error_words(why), 409)
+    say = language_of(request).sentences.gettext
+
+    def work(device: Device, _: object) -> Lost:
+        done = revoke_device(name, lost=is_lost, sheet=sheet, device=device)
+        return Lost(tuple(describe_revocation(done)), LOST if is_lost else ())
+
+    return start_job(request, say("Taking it off your list"), work, "revoked")
+
+
+async def revoked(request: Request) -> Response:
+    done = result_of(request, Lost)
+    said = [without_commands(one) for one in done.said]
+    to_do = [(one.what, without_commands(one.why)) for one in done.to_do]
+    return show(request, "revoked.html", said=said, to_do=to_do)
+
+
+def _device_name(request: Request) -> str:
+    name = state_of(request).login.named("device", request.path_params["device"])
+    if name is None:
+        raise ResultGone
+    return name

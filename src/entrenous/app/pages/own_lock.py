@@ -1,0 +1,329 @@
+"""The lock of this device: the recovery sheet, another passphrase, opening without the relay, and
+moving to another relay.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import shown_file
+from entrenous.app.forms import read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.pages.devices import Lost, sheet_in
+from entrenous.app.passphrases import (
+    EasilyGuessed,
+    chosen_passphrase,
+    passphrase_in,
+    suggestion,
+)
+from entrenous.app.vault_session import VaultLocked, VaultSession
+from entrenous.app.web import (
+    error_words,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.app.wording import without_commands
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import EntrenousError, Refused, Unreachable
+from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.device.device import Device
+from entrenous.device.identities import own_device
+from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries, shut_by_sheet
+from entrenous.device.relay_lock_client import (
+    allow_offline,
+    change_passphrase,
+    forbid_offline,
+    lock_at_new_relay,
+    when_in_words,
+)
+from entrenous.device.store.vault_folder import Unlocked, has_window, is_passphrase
+from entrenous.send.devices.device_wording import (
+    NOT_YOUR_TRIES,
+    describe_move,
+    describe_passphrase_change,
+    describe_shut_alone,
+)
+from entrenous.send.devices.move_device import cancel_move, move_device
+from entrenous.send.devices.own_devices import (
+    LOST_ALONE,
+    delete_master_key,
+    make_recovery_sheet,
+    overview,
+)
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.formats.identity_formats import write_sheet
+from entrenous.send.people.qr_codes import qr_picture
+from entrenous.send.set_up import relay_address
+
+
+class NoSheetGiven(Refused):
+    """Type what is on your recovery sheet, or choose a photo of its code. Nothing was changed."""
+
+
+class NotThePassphrase(Refused):
+    """That is not the passphrase that opens this device now. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A recovery sheet, in memory until it is on paper; ``device`` is what it opens and shuts."""
+
+    text: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the person reads after a change: a heading, and paragraphs."""
+
+    heading: str
+    said: tuple[str, ...]
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/66", sheet, name="sheet", methods=["GET"]),
+        Route("/66", make_sheet, methods=["POST"]),
+        Route("/66/{handle}", show_sheet, name="sheet_made", methods=["GET"]),
+        Route("/66/{handle}", sheet_is_on_paper, methods=["POST"]),
+        Route("/66/{handle}/code", sheet_code, name="sheet_code"),
+        Route("/67", use_sheet, name="use_sheet", methods=["GET"]),
+        Route("/67", by_sheet, methods=["POST"]),
+        Route("/68", passphrase, name="passphrase", methods=["GET"]),
+        Route("/68", change, methods=["POST"]),
+        Route("/68/hours", offline, name="offline", methods=["GET"]),
+        Route("/68/hours", set_offline, methods=["POST"]),
+        Route("/68/{handle}", told, name="told"),
+        Route("/69", move, name="move", methods=["GET"]),
+        Route("/69", move_on, methods=["POST"]),
+    ]
+
+
+async def sheet(request: Request, words: str = "", status: int = 200) -> Response:
+    """Say what a recovery sheet is for, and offer to make one."""
+    shown = await in_vault(request, overview)
+    return show(
+        request, "sheet.html", status=status, words=words, needs_sheet=not shown.master_here
+    )
+
+
+async def make_sheet(request: Request) -> Response:
+    try:
+        old = await sheet_in(await read_form(request))
+    except EntrenousError as why:
+        return await sheet(request, error_words(why), 409)
+    vault, say = state_of(request).vault, language_of(request).sentences.gettext
+
+    def work(device: Device, _: Report) -> Sheet:
+        with suppress(Unreachable):
+            fetch_messages(device)  # news of a lost device changes what belongs on the sheet
+        made = make_recovery_sheet(_unlocked(vault).part.output, old, device)
+        return Sheet(write_sheet(made), overview(device).devices[0].name)
+
+    return start_job(request, say("Making the sheet"), work, "sheet_made")
+
+
+async def show_sheet(request: Request) -> Response:
+    made, handle = result_of(request, Sheet), request.path_params["handle"]
+    return show(request, "sheet_made.html", made=made, handle=handle, now=SystemClock().now())
+
+
+async def sheet_code(request: Request) -> Response:
+    return shown_file(request, qr_picture(result_of(request, Sheet).text), "image/png")
+
+
+async def sheet_is_on_paper(request: Request) -> Response:
+    """The person has it on paper: the master key leaves this device, and the page its memory."""
+    result_of(request, Sheet)
+    await in_vault(request, delete_master_key)
+    state_of(request).jobs.drop(request.path_params["handle"])
+    return go_to(request, "devices")
+
+
+async def use_sheet(request: Request, words: str = "", status: int = 200) -> Response:
+    """Offer what a recovery sheet can do without a vault: more tries, or shutting a lost device."""
+    return show(request, "use_sheet.html", status=status, words=words)
+
+
+async def by_sheet(request: Request) -> Response:
+    """Allow more tries, shut a lost device, or open this one while its relay is gone."""
+    form = await read_form(request)
+    try:
+        given = await sheet_in(form)
+        if given is None:
+            raise NoSheetGiven
+        match typed(form, "do"):
+            case "tries":
+                return await _more_tries(request, given)
+            case "shut":
+                return await _shut(request, given)
+            case _:
+                words = passphrase_in(form, "passphrase")
+                await asyncio.wrap_future(state_of(request).vault.unlock(words, given))
+    except EntrenousError as why:
+        return await use_sheet(request, error_words(why), 409)
+    return go_to(request, "move")
+
+
+async def _more_tries(request: Request, given: RecoverySheet) -> Response:
+    await asyncio.to_thread(allow_more_tries, state_of(request).settings, given)
+    say = language_of(request).sentences.gettext
+    return show(
+        request,
+        "told.html",
+        heading=say("Ten more tries"),
+        said=[without_commands(NOT_YOUR_TRIES)],
+        back="unlock",
+    )
+
+
+async def _shut(request: Request, given: RecoverySheet) -> Response:
+    await asyncio.to_thread(shut_by_sheet, state_of(request).settings, given)
+    done = Lost(tuple(describe_shut_alone()), LOST_ALONE)
+    to_do = [(without_commands(one.what), without_commands(one.why)) for one in done.to_do]
+    return show(request, "revoked.html", said=done.said, to_do=to_do)
+
+
+async def passphrase(
+    request: Request, why: EntrenousError | None = None, status: int = 200
+) -> Response:
+    await in_vault(request, lambda _: None)
+    return show(
+        request,
+        "passphrase.html",
+        status=status,
+        words="" if why is None else error_words(why),
+        suggestion=suggestion(),
+        may_be_weak=isinstance(why, EasilyGuessed),
+    )
+
+
+async def change(request: Request) -> Response:
+    """Choose another passphrase, once the present one was typed: an open app may be found."""
+    form, vault = await read_form(request), state_of(request).vault
+    say = language_of(request).sentences.gettext
+    now = passphrase_in(form, "now")
+
+    def check(_: Device) -> None:
+        if not is_passphrase(now, _unlocked(vault)):
+            raise NotThePassphrase
+
+    try:
+        words = chosen_passphrase(form)
+        await in_vault(request, check)
+    except VaultLocked:
+        raise
+    except EntrenousError as why:
+        return await passphrase(request, why, 409)
+
+    def work(device: Device, _: Report) -> Told:
+        before = _unlocked(vault)
+        vault.unlocked = change_passphrase(before, words, device)
+        said = tuple(describe_passphrase_change(before, vault.unlocked))
+        return Told(say("Your passphrase was changed"), said)
+
+    return start_job(request, say("Locking this device with the new passphrase"), work, "told")
+
+
+async def told(request: Request) -> Response:
+    done = result_of(request, Told)
+    said = [without_commands(one) for one in done.said]
+    return show(request, "told.html", heading=done.heading, said=said, back="devices")
+
+
+async def offline(request: Request, words: str = "", status: int = 200) -> Response:
+    home = state_of(request).settings.home
+    is_open = await in_vault(request, lambda _: has_window(home))
+    return show(
+        request,
+        "offline.html",
+        status=status,
+        words=words,
+        has_window=is_open,
+        most=OFFLINE_HOURS_MAX,
+    )
+
+
+async def set_offline(request: Request) -> Response:
+    """Let this device open without its relay for some hours, or no longer."""
+    form, vault = await read_form(request), state_of(request).vault
+    hours = max(1, min(OFFLINE_HOURS_MAX, int(typed(form, "hours") or 1)))
+    say = language_of(request).sentences.gettext
+
+    def act(device: Device) -> str:
+        if typed(form, "do") == "off":
+            forbid_offline(_unlocked(vault))
+            return say("This device opens only with its relay.")
+        until = when_in_words(allow_offline(_unlocked(vault), hours, device.clock))
+        return say("Until {time} this device opens without its relay.").format(time=until)
+
+    try:
+        said = await in_vault(request, act)
+    except VaultLocked:
+        raise
+    except EntrenousError as why:
+        return await offline(request, error_words(why), 409)
+    return show(
+        request, "told.html", heading=say("Open without the relay"), said=[said], back="devices"
+    )
+
+
+async def move(request: Request, words: str = "", status: int = 200) -> Response:
+    def read(device: Device) -> tuple[str, str, bool]:
+        shown = overview(device)
+        return own_device(device).home.relay_url, shown.moves_to or "", shown.master_here
+
+    relay, moves_to, master_here = await in_vault(request, read)
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(
+        request,
+        "move.html",
+        status=status,
+        words=words,
+        relay=relay,
+        wanted=typed(form, "relay") or moves_to,
+        moves_to=moves_to,
+        needs_sheet=not master_here,
+    )
+
+
+async def move_on(request: Request) -> Response:
+    """Begin a move to another relay, go on with it, or cancel it."""
+    form, vault = await read_form(request), state_of(request).vault
+    say = language_of(request).sentences.gettext
+    try:
+        paper, url = await sheet_in(form), relay_address(typed(form, "relay"))
+        if typed(form, "do") == "cancel":
+            await in_vault(request, cancel_move)
+            return go_to(request, "devices")
+    except VaultLocked:
+        raise
+    except EntrenousError as why:
+        return await move(request, error_words(why), 409)
+
+    def work(device: Device, _: Report) -> Told:
+        with suppress(Unreachable):
+            fetch_messages(device)
+        moved = move_device(url, paper, device)
+        with suppress(Unreachable):  # the next opening does it
+            vault.unlocked = lock_at_new_relay(_unlocked(vault), device)
+        return Told(say("You moved"), tuple(describe_move(moved)))
+
+    return start_job(request, say("Moving to the other relay"), work, "told")
+
+
+def _unlocked(vault: VaultSession) -> Unlocked:
+    """Return the parts of the vault's key; raises VaultLocked."""
+    if vault.unlocked is None:
+        raise VaultLocked
+    return vault.unlocked

@@ -1,0 +1,154 @@
+"""What a person reads about their devices: their state, a revocation, a move, a new passphrase."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from entrenous.base.limits import OFFLINE_HOURS_MAX
+from entrenous.device.relay_lock_client import when_in_words
+from entrenous.device.store.vault_folder import Unlocked
+from entrenous.send.devices.move_device import Moved
+from entrenous.send.devices.own_devices import DeviceOverview, Revoked, ShutState
+
+_NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
+_NOT_TAKEN: Final = (
+    "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
+    "another device of yours, or a recovery sheet that was written on it, may have a newer one."
+)
+
+
+def not_shut_in_words(shown: DeviceOverview) -> Iterator[str]:
+    """Yield a sentence for each revoked device that the relay has not shut yet."""
+    for name in shown.to_close:
+        yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
+
+
+_SHUT: Final = (
+    "{name} is revoked: no passphrase opens its vault any more, unless it had an offline window."
+)
+_OFF_LIST: Final = "{name} is off your list, and people are told as soon as their relays answer."
+_WINDOW: Final = (
+    "If you had allowed it to open without its relay, the right passphrase opens it until that "
+    f"time is over, at most {OFFLINE_HOURS_MAX} hours after you allowed it; a thief's own program "
+    "need not keep to that."
+)
+_NOT_DONE: Final = {
+    ShutState.WAITS: (
+        (
+            "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
+            "this device fetches. To see its state: entrenous device list"
+        ),
+    ),
+    ShutState.REFUSED: (
+        (
+            "Its vault is NOT shut: your relay does not accept the code that this device has for "
+            "it. The code was replaced, and the lost device had no time to tell this one. Another "
+            "device of yours may have the newest, and shuts it as soon as it hears. Fetch on each "
+            "of them, now: entrenous inbox"
+        ),
+        (
+            "If you have a recovery sheet that was written on it, the newest one shuts it too: "
+            "entrenous device revoke --lost --recovery FILE"
+        ),
+    ),
+    ShutState.ELSEWHERE: (
+        (
+            "Its vault is NOT shut: this device never learned the code that deletes its part at "
+            "the relay. The device of yours that linked it has the code, and shuts it as soon as "
+            "it hears of this. Fetch on that one, now: entrenous inbox"
+        ),
+    ),
+}
+_ALONE: Final = (
+    (
+        "The device that this recovery sheet was written on is shut: no passphrase opens its vault "
+        "any more, unless it had an offline window."
+    ),
+    _WINDOW,
+    (
+        "People are NOT told: the sheet knows neither them nor your list of devices. What they "
+        "send to it is refused from now on, and their programs still list that device as yours."
+    ),
+    (
+        "If that device had moved to another relay after the sheet was written, it is not shut: "
+        "repeat this with the sheet that was written after the move."
+    ),
+)
+
+
+def describe_revocation(revoked: Revoked) -> Iterator[str]:
+    """Yield what the user reads about a revoked device, a paragraph at a time."""
+    if revoked.shut is ShutState.DONE:
+        yield _SHUT.format(name=revoked.name)
+    else:
+        yield _OFF_LIST.format(name=revoked.name)
+        yield from _NOT_DONE[revoked.shut]
+    yield _WINDOW
+
+
+def describe_shut_alone() -> Iterator[str]:
+    """Yield what the user reads about a device that was shut with its recovery sheet alone."""
+    yield from _ALONE
+
+
+def describe_move(moved: Moved) -> Iterator[str]:
+    """Yield what the user reads after this device moved to another relay."""
+    yield f"This device is at {moved.relay_url} now."
+    yield _UNTOLD if moved.letters else _TOLD
+    yield f"What still comes to {moved.before} is fetched until {when_in_words(moved.until)}."
+    yield "Links from before lead there; make new ones: entrenous invite"
+    yield (
+        "A recovery sheet from before no longer opens this device; write a new one: entrenous "
+        "device recovery --out FILE"
+    )
+
+
+_UNTOLD: Final = "Not everybody has been told yet; the rest happens whenever this device fetches."
+_TOLD: Final = "People were told, and write to you there."
+
+
+def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[str]:
+    """Yield what a changed passphrase means for this device and for older copies of its folder."""
+    yield "From now on the new passphrase opens this device."
+    yield _older_copies(before, after)
+    if after.terms.lock is not None:
+        yield (
+            "An earlier recovery sheet no longer opens it without the relay; write a new one: "
+            "entrenous device recovery --out FILE"
+        )
+
+
+def are_copies_shut(before: Unlocked, after: Unlocked) -> bool:
+    """Return whether no passphrase opens older copies of the folder after a passphrase change."""
+    return _older_copies(before, after) == _COPIES_SHUT
+
+
+_COPIES_SHUT: Final = (
+    "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except "
+    "those that were made while it had an offline window."
+)
+_COPIES_NOT_YET: Final = (
+    "Older copies of its folder, as in a backup, still open with the old one, to read. They are "
+    "shut when this device opens next and reaches its relay: entrenous inbox"
+)
+_COPIES_MOVING: Final = (
+    "Older copies of its folder, as in a backup, still open with the old one, to read, for up to "
+    "30 days: the relay that you move away from answers for them."
+)
+_COPIES_NEVER: Final = (
+    "Older copies of its folder, as in a backup, still open with the old one, because no relay has "
+    "a part of its lock."
+)
+
+
+def _older_copies(before: Unlocked, after: Unlocked) -> str:
+    if after.terms.lock is None:
+        return _COPIES_NEVER
+    if after.terms.lock == before.terms.lock:
+        return _COPIES_MOVING
+    return _COPIES_NOT_YET if after.part.outdated else _COPIES_SHUT
+
+
+NOT_YOUR_TRIES: Final = (
+    "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open, a "
+    "new passphrase shuts all older copies: entrenous passphrase change"
+)
