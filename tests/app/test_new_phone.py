@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.served import PASSPHRASE, Served, no_violations, opened_page, served_app, set_up, unlock
+from tests.app.served import (
+    PASSPHRASE,
+    Served,
+    no_violations,
+    opened_page,
+    served_app,
+    set_up,
+    unlock,
+)
 from tests.real.stage import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

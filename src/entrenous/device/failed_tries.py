@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import plural, translatable, translated
 from entrenous.device.store.vault_folder import Unlocked, forget_freed, was_freed
 
-_FREED: Final = (
+_FREED: Final = translatable(
     "Since you last opened this device, its recovery sheet allowed ten more tries. Before that, up "
     "to ten tries at its passphrase had failed."
 )
-_COUNTS: Final = "A mistyped word counts, and so does a command that was cut short."
-_IF_NOT_YOU: Final = (
+_COUNTS: Final = translatable("A mistyped word counts, and so does a command that was cut short.")
+_IF_NOT_YOU: Final = translatable(
     "If that was not you, somebody may have a copy of this device's folder. Another passphrase "
     "shuts every older copy: entrenous passphrase change"
 )
-_REVOKE: Final = (
+_REVOKE: Final = translatable(
     "If the device itself is gone, revoke it from another one of yours: entrenous device revoke "
     "{name} --lost"
 )
@@ -35,11 +36,19 @@ def take_warning_of_tries(unlocked: Unlocked, name: str) -> tuple[str, ...]:
 def _warning(tries: int, name: str, *, freed: bool) -> Iterator[str]:
     """With ``freed``, a recovery sheet has reset the tries, so those before it are unknown."""
     if freed:
-        yield _FREED
-    if tries:
-        count = "1 try" if tries == 1 else f"{tries} tries"
-        since = "after that" if freed else "since you last opened it"
-        yield f"{count} at this device's passphrase failed {since}."
-    yield _COUNTS
-    yield _IF_NOT_YOU
-    yield _REVOKE.format(name=shell_quoted(name))
+        yield translated(_FREED)
+    if tries and freed:
+        yield plural(
+            "{count} try at this device's passphrase failed after that.",
+            "{count} tries at this device's passphrase failed after that.",
+            tries,
+        )
+    elif tries:
+        yield plural(
+            "{count} try at this device's passphrase failed since you last opened it.",
+            "{count} tries at this device's passphrase failed since you last opened it.",
+            tries,
+        )
+    yield translated(_COUNTS)
+    yield translated(_IF_NOT_YOU)
+    yield translated(_REVOKE).format(name=shell_quoted(name))

@@ -26,6 +26,7 @@ from entrenous.app.web import (
 )
 from entrenous.app.wording import without_commands
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
 from entrenous.base.limits import LINK_MINUTES
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, own_device
@@ -263,8 +264,14 @@ async def revoke(request: Request) -> Response:
 async def revoked(request: Request) -> Response:
     done = result_of(request, Lost)
     said = [without_commands(one) for one in done.said]
-    to_do = [(one.what, without_commands(one.why)) for one in done.to_do]
+    to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=said, to_do=to_do)
+
+
+def checklist_in_words(done: Lost) -> list[tuple[str, str]]:
+    """Return what to do, and why, as the pages show it."""
+    texts = [(translated(one.what), translated(one.why)) for one in done.to_do]
+    return [(without_commands(what), without_commands(why)) for what, why in texts]
 
 
 def _device_name(request: Request) -> str:

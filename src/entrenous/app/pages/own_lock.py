@@ -13,7 +13,7 @@ from starlette.routing import Route
 from entrenous.app.files import shown_file
 from entrenous.app.forms import read_form, typed
 from entrenous.app.jobs import Report
-from entrenous.app.pages.devices import Lost, sheet_in
+from entrenous.app.pages.devices import Lost, checklist_in_words, sheet_in
 from entrenous.app.passphrases import (
     EasilyGuessed,
     chosen_passphrase,
@@ -35,6 +35,7 @@ from entrenous.app.web import (
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
+from entrenous.base.language import moment_in_words, translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
@@ -44,7 +45,6 @@ from entrenous.device.relay_lock_client import (
     change_passphrase,
     forbid_offline,
     lock_at_new_relay,
-    when_in_words,
 )
 from entrenous.device.store.vault_folder import Unlocked, has_window, is_passphrase
 from entrenous.send.devices.device_wording import (
@@ -182,7 +182,7 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
         request,
         "told.html",
         heading=say("Ten more tries"),
-        said=[without_commands(NOT_YOUR_TRIES)],
+        said=[without_commands(translated(NOT_YOUR_TRIES))],
         back="unlock",
     )
 
@@ -190,7 +190,7 @@ async def _more_tries(request: Request, given: RecoverySheet) -> Response:
 async def _shut(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(shut_by_sheet, state_of(request).settings, given)
     done = Lost(tuple(describe_shut_alone()), LOST_ALONE)
-    to_do = [(without_commands(one.what), without_commands(one.why)) for one in done.to_do]
+    to_do = checklist_in_words(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
 
@@ -264,7 +264,7 @@ async def set_offline(request: Request) -> Response:
         if typed(form, "do") == "off":
             forbid_offline(_unlocked(vault))
             return say("This device opens only with its relay.")
-        until = when_in_words(allow_offline(_unlocked(vault), hours, device.clock))
+        until = moment_in_words(allow_offline(_unlocked(vault), hours, device.clock))
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:

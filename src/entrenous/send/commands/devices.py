@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.errors import Unreachable, shell_quoted
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device, unlocked_device
 from entrenous.device.identities import is_confirmed, own_device
 from entrenous.device.lock_errors import NoVaultHere
@@ -241,7 +242,7 @@ def _to_do(every: tuple[ChecklistItem, ...]) -> Iterator[str]:
     yield ""
     yield "What else to do:"
     for number, one in enumerate(every, 1):
-        yield f"{number}. {one.what} {one.why}"
+        yield f"{number}. {translated(one.what)} {translated(one.why)}"
 
 
 def _revoke_as_json(every: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:

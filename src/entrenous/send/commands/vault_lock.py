@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from entrenous.base.language import translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX, UNLOCK_TRIES
 from entrenous.device.commands import another_passphrase, unlocked_device
 from entrenous.device.lock_errors import OfflineDevice
@@ -127,7 +128,7 @@ def unlock(
         return
     which = f"in {settings.home}" if here else "that this sheet was written on"
     print_line(f"The relay allows ten more tries for the device {which}.")
-    print_line(NOT_YOUR_TRIES)
+    print_line(translated(NOT_YOUR_TRIES))
 
 
 def change(

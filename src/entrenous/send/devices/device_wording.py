@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
+from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.base.limits import OFFLINE_HOURS_MAX
-from entrenous.device.relay_lock_client import when_in_words
 from entrenous.device.store.vault_folder import Unlocked
 from entrenous.send.devices.move_device import Moved
 from entrenous.send.devices.own_devices import DeviceOverview, Revoked, ShutState
 
-_NOT_YET: Final = "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
-_NOT_TAKEN: Final = (
+_NOT_YET: Final = translatable(
+    "Not shut yet: {name}. Your relay is asked again whenever this device fetches."
+)
+_NOT_TAKEN: Final = translatable(
     "NOT shut: {name}. Your relay does not accept the code with which this device would shut it; "
     "another device of yours, or a recovery sheet that was written on it, may have a newer one."
 )
@@ -19,39 +21,42 @@ _NOT_TAKEN: Final = (
 def not_shut_in_words(shown: DeviceOverview) -> Iterator[str]:
     """Yield a sentence for each revoked device that the relay has not shut yet."""
     for name in shown.to_close:
-        yield (_NOT_TAKEN if name in shown.refused else _NOT_YET).format(name=name)
+        words = _NOT_TAKEN if name in shown.refused else _NOT_YET
+        yield translated(words).format(name=name)
 
 
-_SHUT: Final = (
+_SHUT: Final = translatable(
     "{name} is revoked: no passphrase opens its vault any more, unless it had an offline window."
 )
-_OFF_LIST: Final = "{name} is off your list, and people are told as soon as their relays answer."
-_WINDOW: Final = (
+_OFF_LIST: Final = translatable(
+    "{name} is off your list, and people are told as soon as their relays answer."
+)
+_WINDOW: Final = translatable(
     "If you had allowed it to open without its relay, the right passphrase opens it until that "
-    f"time is over, at most {OFFLINE_HOURS_MAX} hours after you allowed it; a thief's own program "
+    "time is over, at most {hours} hours after you allowed it; a thief's own program "
     "need not keep to that."
 )
 _NOT_DONE: Final = {
     ShutState.WAITS: (
-        (
+        translatable(
             "Your relay has not confirmed yet that its vault is shut; it is asked again whenever "
             "this device fetches. To see its state: entrenous device list"
         ),
     ),
     ShutState.REFUSED: (
-        (
+        translatable(
             "Its vault is NOT shut: your relay does not accept the code that this device has for "
             "it. The code was replaced, and the lost device had no time to tell this one. Another "
             "device of yours may have the newest, and shuts it as soon as it hears. Fetch on each "
             "of them, now: entrenous inbox"
         ),
-        (
+        translatable(
             "If you have a recovery sheet that was written on it, the newest one shuts it too: "
             "entrenous device revoke --lost --recovery FILE"
         ),
     ),
     ShutState.ELSEWHERE: (
-        (
+        translatable(
             "Its vault is NOT shut: this device never learned the code that deletes its part at "
             "the relay. The device of yours that linked it has the code, and shuts it as soon as "
             "it hears of this. Fetch on that one, now: entrenous inbox"
@@ -59,59 +64,67 @@ _NOT_DONE: Final = {
     ),
 }
 _ALONE: Final = (
-    (
+    translatable(
         "The device that this recovery sheet was written on is shut: no passphrase opens its vault "
         "any more, unless it had an offline window."
     ),
-    _WINDOW,
-    (
+    translatable(
         "People are NOT told: the sheet knows neither them nor your list of devices. What they "
         "send to it is refused from now on, and their programs still list that device as yours."
     ),
-    (
+    translatable(
         "If that device had moved to another relay after the sheet was written, it is not shut: "
         "repeat this with the sheet that was written after the move."
     ),
 )
 
 
+def _window() -> str:
+    return translated(_WINDOW).format(hours=OFFLINE_HOURS_MAX)
+
+
 def describe_revocation(revoked: Revoked) -> Iterator[str]:
     """Yield what the user reads about a revoked device, a paragraph at a time."""
     if revoked.shut is ShutState.DONE:
-        yield _SHUT.format(name=revoked.name)
+        yield translated(_SHUT).format(name=revoked.name)
     else:
-        yield _OFF_LIST.format(name=revoked.name)
-        yield from _NOT_DONE[revoked.shut]
-    yield _WINDOW
+        yield translated(_OFF_LIST).format(name=revoked.name)
+        yield from map(translated, _NOT_DONE[revoked.shut])
+    yield _window()
 
 
 def describe_shut_alone() -> Iterator[str]:
     """Yield what the user reads about a device that was shut with its recovery sheet alone."""
-    yield from _ALONE
+    first, *others = map(translated, _ALONE)
+    yield from (first, _window(), *others)
 
 
 def describe_move(moved: Moved) -> Iterator[str]:
     """Yield what the user reads after this device moved to another relay."""
-    yield f"This device is at {moved.relay_url} now."
-    yield _UNTOLD if moved.letters else _TOLD
-    yield f"What still comes to {moved.before} is fetched until {when_in_words(moved.until)}."
-    yield "Links from before lead there; make new ones: entrenous invite"
-    yield (
+    yield translated("This device is at {relay} now.").format(relay=moved.relay_url)
+    yield translated(_UNTOLD if moved.letters else _TOLD)
+    yield translated("What still comes to {relay} is fetched until {time}.").format(
+        relay=moved.before, time=moment_in_words(moved.until)
+    )
+    yield translated("Links from before lead there; make new ones: entrenous invite")
+    yield translated(
         "A recovery sheet from before no longer opens this device; write a new one: entrenous "
         "device recovery --out FILE"
     )
 
 
-_UNTOLD: Final = "Not everybody has been told yet; the rest happens whenever this device fetches."
-_TOLD: Final = "People were told, and write to you there."
+_UNTOLD: Final = translatable(
+    "Not everybody has been told yet; the rest happens whenever this device fetches."
+)
+_TOLD: Final = translatable("People were told, and write to you there.")
 
 
 def describe_passphrase_change(before: Unlocked, after: Unlocked) -> Iterator[str]:
     """Yield what a changed passphrase means for this device and for older copies of its folder."""
-    yield "From now on the new passphrase opens this device."
-    yield _older_copies(before, after)
+    yield translated("From now on the new passphrase opens this device.")
+    yield translated(_older_copies(before, after))
     if after.terms.lock is not None:
-        yield (
+        yield translated(
             "An earlier recovery sheet no longer opens it without the relay; write a new one: "
             "entrenous device recovery --out FILE"
         )
@@ -122,19 +135,19 @@ def are_copies_shut(before: Unlocked, after: Unlocked) -> bool:
     return _older_copies(before, after) == _COPIES_SHUT
 
 
-_COPIES_SHUT: Final = (
+_COPIES_SHUT: Final = translatable(
     "Older copies of its folder, as in a backup, are shut: no passphrase opens them now, except "
     "those that were made while it had an offline window."
 )
-_COPIES_NOT_YET: Final = (
+_COPIES_NOT_YET: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, to read. They are "
     "shut when this device opens next and reaches its relay: entrenous inbox"
 )
-_COPIES_MOVING: Final = (
+_COPIES_MOVING: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, to read, for up to "
     "30 days: the relay that you move away from answers for them."
 )
-_COPIES_NEVER: Final = (
+_COPIES_NEVER: Final = translatable(
     "Older copies of its folder, as in a backup, still open with the old one, because no relay has "
     "a part of its lock."
 )
@@ -148,7 +161,7 @@ def _older_copies(before: Unlocked, after: Unlocked) -> str:
     return _COPIES_NOT_YET if after.part.outdated else _COPIES_SHUT
 
 
-NOT_YOUR_TRIES: Final = (
+NOT_YOUR_TRIES: Final = translatable(
     "If the wrong tries were not yours, somebody may have a copy of its folder. Once it is open, a "
     "new passphrase shuts all older copies: entrenous passphrase change"
 )

@@ -10,6 +10,7 @@ from typing import Final
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.identity import RevokedAs
+from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -220,70 +221,94 @@ class ChecklistItem:
 
 _ANY: Final = (
     ChecklistItem(
-        "Change the passphrase wherever else you use it.",
-        "Once the lost device is shut it opens nothing there any more, unless you had allowed that "
-        "device to open without its relay; somewhere else it still may.",
+        translatable("Change the passphrase wherever else you use it."),
+        translatable(
+            "Once the lost device is shut it opens nothing there any more, unless you had allowed "
+            "that device to open without its relay; somewhere else it still may."
+        ),
     ),
     ChecklistItem(
-        "Have the SIM card locked by your provider.",
-        "Who has it gets the codes that other accounts send you by text message.",
+        translatable("Have the SIM card locked by your provider."),
+        translatable("Who has it gets the codes that other accounts send you by text message."),
     ),
     ChecklistItem(
-        "Sign the device out of your other accounts, mail first.",
-        "Mail resets the passwords of nearly everything else.",
+        translatable("Sign the device out of your other accounts, mail first."),
+        translatable("Mail resets the passwords of nearly everything else."),
     ),
     ChecklistItem(
-        "Use the maker's way to find, lock or wipe the device.",
-        "It may hold what other programs kept, and what you exported yourself.",
+        translatable("Use the maker's way to find, lock or wipe the device."),
+        translatable("It may hold what other programs kept, and what you exported yourself."),
     ),
     ChecklistItem(
-        "Report it to the police, and keep the number of the report.",
-        "Insurers and platforms ask for it.",
+        translatable("Report it to the police, and keep the number of the report."),
+        translatable("Insurers and platforms ask for it."),
     ),
 )
 LOST: Final = (
     *_ANY,
     ChecklistItem(
-        "Ask people to send again what only that device had received.",
-        "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
+        translatable("Ask people to send again what only that device had received."),
+        translatable(
+            "What waited for it at the relay is gone: entrenous sent, on their side, shows it."
+        ),
     ),
     ChecklistItem(
-        "If it was open when it was taken, tell the people you write to.",
-        "What it showed can have been copied. If a picture turns up: entrenous case open",
+        translatable("If it was open when it was taken, tell the people you write to."),
+        translatable(
+            "What it showed can have been copied. If a picture turns up: entrenous case open"
+        ),
     ),
     ChecklistItem(
-        "If you had written a recovery sheet, write a new one and destroy the old one.",
-        "The code that can shut this device with has changed: entrenous device recovery --out FILE "
-        "--recovery OLD",
+        translatable(
+            "If you had written a recovery sheet, write a new one and destroy the old one."
+        ),
+        translatable(
+            "The code that can shut this device with has changed: entrenous device recovery --out "
+            "FILE --recovery OLD"
+        ),
     ),
 )
 #: For a device that was shut with its recovery sheet alone, where nobody could be told.
 LOST_ALONE: Final = (
     ChecklistItem(
-        "Tell the people you write to, by another way, and ask them to remove your keys: entrenous "
-        "person forget YOU, on their side.",
-        "Their programs still take the lost device for yours: if somebody opened it before it was "
-        "shut, what is written there comes to them in your name until they do.",
+        translatable(
+            "Tell the people you write to, by another way, and ask them to remove your keys: "
+            "entrenous person forget YOU, on their side."
+        ),
+        translatable(
+            "Their programs still take the lost device for yours: if somebody opened it before it "
+            "was shut, what is written there comes to them in your name until they do."
+        ),
     ),
     *_ANY,
     ChecklistItem(
-        "If you have another device, take the lost one off your list there: entrenous device "
-        "revoke NAME --lost --recovery FILE",
-        "Then people are told after all, and nobody has to remove your keys.",
+        translatable(
+            "If you have another device, take the lost one off your list there: entrenous device "
+            "revoke NAME --lost --recovery FILE"
+        ),
+        translatable("Then people are told after all, and nobody has to remove your keys."),
     ),
     ChecklistItem(
-        "If you have none, begin anew, in an empty folder: entrenous setup --name YOU --relay URL, "
-        "then give people new links: entrenous invite",
-        "You have new keys then, so people add you again; what they send to the ones before is "
-        "refused. An archive that you had made is taken in by: entrenous archive import DIR",
+        translatable(
+            "If you have none, begin anew, in an empty folder: entrenous setup --name YOU --relay "
+            "URL, then give people new links: entrenous invite"
+        ),
+        translatable(
+            "You have new keys then, so people add you again; what they send to the ones before is "
+            "refused. An archive that you had made is taken in by: entrenous archive import DIR"
+        ),
     ),
     ChecklistItem(
-        "Ask people to send again what only that device had received.",
-        "What waited for it at the relay is gone: entrenous sent, on their side, shows it.",
+        translatable("Ask people to send again what only that device had received."),
+        translatable(
+            "What waited for it at the relay is gone: entrenous sent, on their side, shows it."
+        ),
     ),
     ChecklistItem(
-        "Destroy the recovery sheet once all of this is done.",
-        "Whoever has it can still sign in your name, and with a copy of the lost device's folder "
-        "guess its passphrase as fast as a computer can.",
+        translatable("Destroy the recovery sheet once all of this is done."),
+        translatable(
+            "Whoever has it can still sign in your name, and with a copy of the lost device's "
+            "folder guess its passphrase as fast as a computer can."
+        ),
     ),
 )
