@@ -1,6 +1,6 @@
 """A case's one next step in words: the first applicable rule, in a fixed order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -14,12 +14,14 @@ from entrenous.respond.reappearance import returned_steps
 from entrenous.respond.situation import Posted
 from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.time_words import duration_in_words
+from entrenous.respond.unasked import unasked_step
 
 _ANSWERS: Final = {
     NoticeState.REFUSED: "They refused",
     NoticeState.PARTLY: "They removed only part of it",
 }
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
+_IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE)
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
@@ -40,6 +42,8 @@ def next_step(case: Case, now: datetime) -> str:
         breach_step(case, now)
         or _her_turn(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
+        or _about_places(case)
+        or _latest(_drafts(case, _SHEETS))
         or _about_waiting(case, clocks)
         or _about_removal(case)
         or _about_evidence(case)
@@ -48,13 +52,18 @@ def next_step(case: Case, now: datetime) -> str:
 
 def _her_turn(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
     """Return the latest matter for her: a missed deadline, a refusal, a question, a return ..."""
+    everything = frozenset(DocumentKind)
     calls = [
         *_unanswered_notices(case, clocks, now),
         *_questions(case),
-        *_drafts(case),
+        *_drafts(case, everything if is_threat_only(case) else everything - _SHEETS),
         *returned_steps(case),
     ]
-    return max(calls, key=lambda call: call[0])[1] if calls else ""
+    return _latest(calls)
+
+
+def _latest(calls: Iterable[tuple[datetime, str]]) -> str:
+    return max(calls, key=lambda call: call[0], default=(None, ""))[1]
 
 
 def _unanswered_notices(
@@ -76,9 +85,7 @@ def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> st
     late = f"Their time ended {duration_in_words(now - since)} ago"
     said = f"{_ANSWERS.get(notice.state, late)} (notice {notice.number})."
     draft = f"entrenous case notice {case.name} --route {ready.family}"
-    return (
-        f"{words} {said} The draft for it is ready, with what happened so far: {draft}. {reached}"
-    )
+    return f"{words} {said} To draft it, with what happened so far: {draft}. {reached}"
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
@@ -137,9 +144,9 @@ def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
             yield notice.asked_at, f"{words} note that you did: {done}"
 
 
-def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
+def _drafts(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
     for draft in case.notices:
-        if draft.state is NoticeState.DRAFTED:
+        if draft.state is NoticeState.DRAFTED and draft.route.document in kinds:
             yield draft.drafted_at, _about_draft(draft, case)
 
 
@@ -148,6 +155,7 @@ _DRAFTED: Final = {
     DocumentKind.COURT_SHEET: "take page {number} to the court if you like, then note the day",
     DocumentKind.HASH_BANK: "the steps of notice {number} are on the bank's own page; then note it",
 }
+_SHEETS: Final = frozenset(_DRAFTED)  # hers to take along if she likes: nobody waits for them
 _LETTER: Final = "fill in what is missing, send it yourself, then note the day"
 
 
@@ -166,6 +174,13 @@ def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
     return ""
 
 
+def _about_places(case: Case) -> str:
+    """Return what to do about a page that nobody was asked about, or to say where it is at all."""
+    if case.notices and not case.sightings and situation_of(case).posted is not None:
+        return _about_evidence(case)
+    return unasked_step(case)
+
+
 def _about_removal(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
         words = "They removed it. Look once more in a few days, then close the case if you like"
@@ -176,6 +191,9 @@ def _about_removal(case: Case) -> str:
 def _about_evidence(case: Case) -> str:
     name = case.name
     if not case.sightings:
+        if situation_of(case).posted in _IN_CHATS:
+            words = "Add the chat in your own words: its app, its name, who sent it there. Type"
+            return f"{words}: entrenous case add {name} --chat -"
         words = "Add where you saw it: a web address, or a chat in your own words (--chat)."
         return f"{words} Type: entrenous case add {name} --url -"
     if not case.evidence:
@@ -190,7 +208,7 @@ def _about_evidence(case: Case) -> str:
 def _chat_hint(case: Case) -> str:
     """Name the steps for a chat, if it was passed on there only: their order is another one."""
     posted = situation_of(case).posted
-    if posted not in (Posted.GROUP, Posted.PRIVATE):
+    if posted not in _IN_CHATS:
         return ""
     where = "".join(f" --place {place}" for place in case.situation.places)
     return f"In a chat, the steps come in this order: entrenous law routes{where} --what {posted}. "

@@ -25,7 +25,10 @@ _BANK: Final = (
 )
 _ACCOUNT: Final = (
     "Note which account threatens, so that its platform can be told: entrenous case add {name}"
-    " --chat - --handle ACCOUNT, and the platform: entrenous case about {name} --platform NAME"
+    " --chat - --handle ACCOUNT"
+)
+_ACCOUNT_WHERE: Final = (
+    f"{_ACCOUNT}, and the platform: entrenous case about {{name}} --platform NAME"
 )
 _REPORT: Final = (
     "Report the account that threatens to its platform, then block it everywhere; not before the"
@@ -77,7 +80,8 @@ def _steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
     if RouteKind.BANK in first:
         yield _BANK, first[RouteKind.BANK]
     if letter is not None:
-        yield _REPORT if knows_account else _ACCOUNT, letter
+        ask = _ACCOUNT if case.situation.platform else _ACCOUNT_WHERE
+        yield _REPORT if knows_account else ask, letter
     if RouteKind.POLICE in first:
         yield _POLICE, first[RouteKind.POLICE]
 

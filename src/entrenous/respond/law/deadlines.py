@@ -51,7 +51,13 @@ class Deadline:
     here: Place | None = None
     yours: bool = False
 
+    @property
+    def silent(self) -> bool:
+        """Whether the law says nothing about the time, not even in words."""
+        return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
 
+
+_SILENT: Final = frozenset({"none", "none published", "authority"})
 _BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
 _CONFIRMS: Final = re.compile(r"\bconfirm")
 _REPORTS: Final = re.compile(r"\bstatus\b")
@@ -182,7 +188,8 @@ def deadline_in_words(deadline: Deadline) -> str:
         DeadlineState.RUNNING: f"{who} {have} until {until}",
         DeadlineState.MET: f"done in time; {who} had until {until}",
         DeadlineState.MISSED: f"{whose} time ran out on {until}",
-        DeadlineState.NO_FIXED_TIME: f"the law sets no date here, but says: {deadline.rule}",
+        DeadlineState.NO_FIXED_TIME: "the law sets no date here"
+        + ("" if deadline.silent else f", but says: {deadline.rule}"),
     }
     return f"{said[deadline.state]} {ground}"
 
