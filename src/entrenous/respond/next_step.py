@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.breach import breach_step
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
@@ -17,9 +18,10 @@ from entrenous.respond.time_words import duration_in_words
 from entrenous.respond.unasked import unasked_step
 
 _ANSWERS: Final = {
-    NoticeState.REFUSED: "They refused",
-    NoticeState.PARTLY: "They removed only part of it",
+    NoticeState.REFUSED: translatable("They refused (notice {number})."),
+    NoticeState.PARTLY: translatable("They removed only part of it (notice {number})."),
 }
+_LATE: Final = translatable("Their time ended {duration} ago (notice {number}).")
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
 _IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE)
 
@@ -34,9 +36,13 @@ def next_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if case.age is not AgeAnswer.ADULTS:
-        return f"These people can help: {child_help_text(case.situation.places, now.date())}."
+        return translated("These people can help: {child_help_text}.").format(
+            child_help_text=child_help_text(case.situation.places, now.date())
+        )
     if case.state is CaseState.CLOSED:
-        return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
+        return translated(
+            "This case is closed. Open it again at any time: entrenous case open {name}"
+        ).format(name=case.name)
     clocks = _most_urgent(case, now)
     return (
         breach_step(case, now)
@@ -77,15 +83,20 @@ def _unanswered_notices(
 
 def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
     """Return the complaint that can be drafted at once, or else where she could go next."""
-    words = f"Next you could go to: {notice.route.escalation}."
+    words = translated("Next you could go to: {escalation}.").format(
+        escalation=notice.route.escalation
+    )
     ready = next_route(notice, case, now)
-    reached = f"What reaches this case: {_routes(case)}"
+    reached = translated("What reaches this case: {routes}").format(routes=_routes(case))
     if ready is None:
         return f"{words} {reached}"
-    late = f"Their time ended {duration_in_words(now - since)} ago"
-    said = f"{_ANSWERS.get(notice.state, late)} (notice {notice.number})."
-    draft = f"entrenous case notice {case.name} --route {ready.family}"
-    return f"{words} {said} To draft it, with what happened so far: {draft}. {reached}"
+    said = translated(_ANSWERS.get(notice.state, _LATE)).format(
+        number=notice.number, duration=duration_in_words(now - since)
+    )
+    draft = translated(
+        "To draft it, with what happened so far: entrenous case notice {name} --route {route}."
+    ).format(name=case.name, route=ready.family)
+    return f"{words} {said} {draft} {reached}"
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
@@ -139,9 +150,11 @@ def _name(notice: Notice) -> str:
 def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
-            words = f"They asked for more about notice {notice.number}: give it if you like, then"
-            done = f"entrenous case notice {case.name} --supplied {notice.number}"
-            yield notice.asked_at, f"{words} note that you did: {done}"
+            words = translated(
+                "They asked for more about notice {number}: give it if you like, then note that you"
+                " did: entrenous case notice {name} --supplied {number}"
+            )
+            yield notice.asked_at, words.format(number=notice.number, name=case.name)
 
 
 def _drafts(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
@@ -151,18 +164,30 @@ def _drafts(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[dateti
 
 
 _DRAFTED: Final = {
-    DocumentKind.POLICE_SHEET: "take page {number} to the police if you like, then note the day",
-    DocumentKind.COURT_SHEET: "take page {number} to the court if you like, then note the day",
-    DocumentKind.HASH_BANK: "the steps of notice {number} are on the bank's own page; then note it",
+    DocumentKind.POLICE_SHEET: translatable(
+        "You have not sent notice {number} yet: take page {number} to the police if you like, then"
+        " note the day: {command}"
+    ),
+    DocumentKind.COURT_SHEET: translatable(
+        "You have not sent notice {number} yet: take page {number} to the court if you like, then"
+        " note the day: {command}"
+    ),
+    DocumentKind.HASH_BANK: translatable(
+        "You have not sent notice {number} yet: the steps of notice {number} are on the bank's own"
+        " page; then note it: {command}"
+    ),
 }
 _SHEETS: Final = frozenset(_DRAFTED)  # hers to take along if she likes: nobody waits for them
-_LETTER: Final = "fill in what is missing, send it yourself, then note the day"
+_LETTER: Final = translatable(
+    "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
+    " the day: {command}"
+)
 
 
 def _about_draft(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
-    what = _DRAFTED.get(draft.route.document, _LETTER).format(number=number)
-    return f"You have not sent notice {number} yet: {what}: {command}"
+    words = translated(_DRAFTED.get(draft.route.document, _LETTER))
+    return words.format(number=number, command=command)
 
 
 def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
@@ -170,7 +195,9 @@ def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in clocks.items():
         if number in sent and clock.state is not DeadlineState.MISSED:
-            return f"Nothing to do now: {deadline_in_words(clock)}."
+            return translated("Nothing to do now: {deadline}.").format(
+                deadline=deadline_in_words(clock)
+            )
     return ""
 
 
@@ -183,8 +210,11 @@ def _about_places(case: Case) -> str:
 
 def _about_removal(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
-        words = "They removed it. Look once more in a few days, then close the case if you like"
-        return f"{words}: entrenous case close {case.name}"
+        words = translated(
+            "They removed it. Look once more in a few days, then close the case if you like:"
+            " entrenous case close {name}"
+        )
+        return words.format(name=case.name)
     return ""
 
 
@@ -192,17 +222,26 @@ def _about_evidence(case: Case) -> str:
     name = case.name
     if not case.sightings:
         if situation_of(case).posted in _IN_CHATS:
-            words = "Add the chat in your own words: its app, its name, who sent it there. Type"
-            return f"{words}: entrenous case add {name} --chat -"
-        words = "Add where you saw it: a web address, or a chat in your own words (--chat)."
-        return f"{words} Type: entrenous case add {name} --url -"
+            words = translated(
+                "Add the chat in your own words: its app, its name, who sent it there. Type:"
+                " entrenous case add {name} --chat -"
+            )
+            return words.format(name=name)
+        words = translated(
+            "Add where you saw it: a web address, or a chat in your own words (--chat). Type:"
+            " entrenous case add {name} --url -"
+        )
+        return words.format(name=name)
     if not case.evidence:
-        words = "Keep a screenshot of it before you notify anybody"
-        return f"{words}: entrenous case add {name} FILE. {_skip_hint(case)}"
+        words = translated(
+            "Keep a screenshot of it before you notify anybody: entrenous case add {name} FILE."
+        )
+        return f"{words.format(name=name)} {_skip_hint(case)}"
     if not case.stamps:
-        words = f"Have the evidence stamped: entrenous evidence stamp {name}"
-        return f"{words}. {_skip_hint(case)}"
-    return f"{_chat_hint(case)}Choose a route and draft its notice: {_routes(case)}"
+        words = translated("Have the evidence stamped: entrenous evidence stamp {name}.")
+        return f"{words.format(name=name)} {_skip_hint(case)}"
+    words = translated("Choose a route and draft its notice: {command}")
+    return _chat_hint(case) + words.format(command=_routes(case))
 
 
 def _chat_hint(case: Case) -> str:
@@ -211,11 +250,12 @@ def _chat_hint(case: Case) -> str:
     if posted not in _IN_CHATS:
         return ""
     where = "".join(f" --place {place}" for place in case.situation.places)
-    return f"In a chat, the steps come in this order: entrenous law routes{where} --what {posted}. "
+    words = translated("In a chat, the steps come in this order: {command}.")
+    return words.format(command=f"entrenous law routes{where} --what {posted}") + " "
 
 
 def _skip_hint(case: Case) -> str:
-    return f"Or skip this and choose a route: {_routes(case)}"
+    return translated("Or skip this and choose a route: {routes}").format(routes=_routes(case))
 
 
 def _routes(case: Case) -> str:

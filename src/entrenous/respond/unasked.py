@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.nouns import Case, Notice, NoticeState, Reach, Sighting
 from entrenous.respond.platforms import host_of
@@ -17,12 +18,12 @@ _ASKS: Final = frozenset(
     }
 )
 _FOR_ANY_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
-_LETTER: Final = (
+_LETTER: Final = translatable(
     "No letter asks yet to remove it at sighting {number} ({where}). The same letter for there:"
     " entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous law"
     " routes {name}"
 )
-_CHOOSE: Final = (
+_CHOOSE: Final = translatable(
     "No letter asks yet to remove it at sighting {number} ({where}). Choose a route and draft its"
     " notice: entrenous law routes {name}"
 )
@@ -45,7 +46,7 @@ def unasked_step(case: Case) -> str:
         return ""
     seen, route = left[0], _route_to_repeat(case)
     words = _CHOOSE if route is None else _LETTER
-    return words.format(
+    return translated(words).format(
         number=seen.number,
         where=_where(seen, case),
         name=case.name,
