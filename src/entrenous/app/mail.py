@@ -22,12 +22,15 @@ _OWN_ROUNDS: Final = 6  # without news, look this seldom: what waits in the outb
 
 
 class MailWatch:
-    """Keeps the inbox up to date. ``problem`` says why the last fetch failed, if it did."""
+    """Keeps the inbox up to date. ``problem`` says why the last fetch failed, if it did, and
+    ``others`` why something for other people's relays could not leave.
+    """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
         self._settings, self._vault, self._events = settings, vault, events
         self._closed = threading.Event()
         self.problem: EntrenousError | None = None
+        self.others: tuple[EntrenousError, ...] = ()
 
     def start(self) -> None:
         """Begin to watch; call it when the vault was opened."""
@@ -59,7 +62,7 @@ class MailWatch:
 
     def _fetch(self, device: Device) -> None:
         try:
-            fetch_messages(device)
+            self.others = fetch_messages(device).problems
             sent_messages(device)  # asks what became of our copies
             self.problem = None
         except OfflineDevice:

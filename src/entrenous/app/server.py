@@ -18,6 +18,7 @@ from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.pages import (
+    compose,
     copies,
     devices,
     door,
@@ -25,11 +26,14 @@ from entrenous.app.pages import (
     home,
     learn,
     messages,
+    opening,
     own_lock,
     people,
+    review,
     send,
 )
 from entrenous.app.preferences import read_preferences
+from entrenous.app.slots import Slots
 from entrenous.app.vault_session import IDLE_S, VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
 from entrenous.base.environment import Settings
@@ -42,7 +46,10 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_PAGES: Final = (door, home, send, copies, found, messages, people, learn, devices, own_lock)
+_PAGES: Final = (
+    *(door, home, compose, review, send, copies, found, messages, opening),
+    *(people, learn, devices, own_lock),
+)
 _FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
 )
@@ -71,7 +78,10 @@ def _state(settings: Settings, login: Login, events: Events, idle_s: float) -> A
     vault = VaultSession(settings, idle_s)
     jobs, mail = Jobs(vault, events), MailWatch(settings, vault, events)
 
+    slots = Slots()
+
     def locked() -> None:
+        slots.forget()
         mail.stop()
         login.forget_handles()
         jobs.forget()
@@ -79,7 +89,7 @@ def _state(settings: Settings, login: Login, events: Events, idle_s: float) -> A
 
     vault.on_open, vault.on_lock = mail.start, locked
     preferences = read_preferences(settings.home)
-    return AppState(settings, vault, login, events, jobs, mail, preferences)
+    return AppState(settings, vault, login, events, jobs, mail, preferences, slots=slots)
 
 
 class _OnlyThisBrowser:

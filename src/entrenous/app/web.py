@@ -16,6 +16,7 @@ from entrenous.app.linking import Linking
 from entrenous.app.login import COOKIE, Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.preferences import Preferences, read_preferences
+from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultLocked, VaultSession
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
@@ -48,6 +49,7 @@ class AppState:
     wanted: str = "/"  # the page to show after unlocking
     linking: Linking | None = None  # of another device, on either side
     notices: list[str] = field(default_factory=list)  # what the person has yet to read
+    slots: Slots = field(default_factory=Slots)
 
     @property
     def has_device(self) -> bool:

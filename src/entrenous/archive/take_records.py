@@ -44,6 +44,7 @@ from entrenous.device.vault_tables import (
 from entrenous.respond.nouns import Case
 from entrenous.send.inbox import free_message_name, inbox_names, index_message_name, is_message_name
 from entrenous.send.message.states import Received
+from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
 from entrenous.wire.key_bundle import read_card
 from entrenous.wire.receipt import read_receipt_proof, read_receipt_statement, write_commitments
@@ -151,11 +152,13 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Import the records needed to recall copies and query their status, also for messages from an
     earlier archive that was written before the copy left.
     """
-    known = {message.id for message in device.ledger.messages()}
+    known = {message.id: message.sent_at for message in device.ledger.messages()}
     for item in records_in(SENT, items):
-        key = item.noun.envelope.hex()
-        if item.noun.message in known and device.vault.get(SEALED, key) is None:
+        copy: SealedCopy = item.noun
+        key = copy.envelope.hex()
+        if copy.message in known and device.vault.get(SEALED, key) is None:
             device.vault.put(SEALED, key, item.data)
+            index_copy(copy, known[copy.message], device.vault)
     import_receipts(items, device)
 
 
@@ -175,6 +178,7 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
         taken.add(received.name)
         store_record(received, INBOX, key, device.vault)
         index_message_name(received, device)
+        index_received(received, device.vault)
         new.append(received)
     return tuple(new)
 

@@ -44,6 +44,17 @@ def medium_of(untrusted_data: bytes) -> MediaKind:
     return MediaKind.CLIP if is_clip else MediaKind.PICTURE
 
 
+_TRACKS: Final = b"\x16\x54\xae\x6b"  # RFC 9559, 5.1.4
+_HEAD_BYTES: Final = 4096
+
+
+def is_voice_recording(untrusted_data: bytes) -> bool:
+    """Whether a Matroska or WebM file announces sound alone, as browsers record it."""
+    head = untrusted_data[:_HEAD_BYTES]
+    tracks = head[head.find(_TRACKS) :] if _TRACKS in head else b""
+    return head.startswith(_EBML) and b"A_OPUS" in tracks and b"V_" not in tracks[:1024]
+
+
 def _is_old_quicktime(untrusted_data: bytes) -> bool:
     """Whether this is a QuickTime file older than the ftyp box.
 

@@ -1,4 +1,4 @@
-"""Whether a picture file tells where it was taken: GPS numbers in Exif or XMP.
+"""The metadata in a picture file, and whether it tells where the picture was taken.
 
 Only the containers' own structure is walked; no pixel is decoded. Exif 3.0 (CIPA DC-008), TIFF 6.0,
 ISO/IEC 14496-12 and 23008-12 (HEIF), W3C PNG, RFC 9649 (WebP).
@@ -7,6 +7,7 @@ ISO/IEC 14496-12 and 23008-12 (HEIF), W3C PNG, RFC 9649 (WebP).
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.picture import PictureFormat
@@ -32,14 +33,86 @@ def has_place(untrusted_data: bytes) -> bool | None:
     parts = _PARTS.get(kind_of(untrusted_data), _nothing)
     try:
         return any(
-            _in_exif(part) if name == _EXIF else _XMP_NAME in part
+            _in_exif(part) if name == _EXIF else name == _XMP_PART and _XMP_NAME in part
             for name, part in parts(untrusted_data)
         )
     except (struct.error, IndexError, zlib.error):
         return None
 
 
+def metadata_parts(untrusted_data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each part of a picture's metadata: "exif", "xmp", "iptc" or "text", and its bytes.
+
+    Raises:
+        NotAPicture: the bytes announce no supported format.
+        struct.error, IndexError, zlib.error: the metadata is damaged.
+    """
+    yield from _PARTS.get(kind_of(untrusted_data), _nothing)(untrusted_data)
+
+
+@dataclass(frozen=True, slots=True)
+class TiffValue:
+    """The value of one TIFF entry; ``order`` is "<" or ">", as in ``struct``."""
+
+    raw: bytes
+    order: str
+
+    @property
+    def text(self) -> str:
+        """The value as text, up to its end; an Exif comment without its character code."""
+        plain = self.raw.removeprefix(b"ASCII\0\0\0").removeprefix(b"\0" * 8)
+        return plain.partition(b"\0")[0].decode("utf-8", "replace")
+
+    @property
+    def degrees(self) -> float:
+        """Degrees, minutes and seconds as degrees. Raises ZeroDivisionError, struct.error."""
+        numbers: tuple[int, ...] = struct.unpack_from(f"{self.order}6I", self.raw)
+        whole, minutes, seconds = (
+            numbers[at] / numbers[at + 1] if at == 0 or numbers[at] else 0.0 for at in (0, 2, 4)
+        )
+        return whole + minutes / 60.0 + seconds / 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exif:
+    """The entries of all directories of a TIFF structure; ``gps`` are those about the place."""
+
+    values: tuple[tuple[int, TiffValue], ...]
+    gps: Mapping[int, TiffValue]
+
+
+def read_exif(tiff: bytes) -> Exif:
+    """Read a TIFF structure; raises struct.error where it is damaged."""
+    order = "<" if tiff.startswith(b"II") else ">"
+    values, gps = list[tuple[int, TiffValue]](), dict[int, TiffValue]()
+    for tag, value_at in _directory_entries(tiff, order):
+        if tag in {_GPS, _EXIF_IFD}:
+            (inner,) = struct.unpack_from(f"{order}I", tiff, value_at)
+            found = [(one, _value(tiff, at, order)) for one, at in _entries(tiff, inner, order)]
+            if tag == _GPS:
+                gps.update(found)
+            else:
+                values += found
+        else:
+            values.append((tag, _value(tiff, value_at, order)))
+    return Exif(tuple(values), gps)
+
+
+def _value(tiff: bytes, value_at: int, order: str) -> TiffValue:
+    """Return an entry's value: four bytes in place, or elsewhere (TIFF 6.0, section 2)."""
+    kind, count = struct.unpack_from(f"{order}HI", tiff, value_at - 6)
+    size = min(_SIZES.get(kind, 1) * count, _VALUE_BYTES_MAX)
+    if size <= len(b"four"):
+        return TiffValue(tiff[value_at : value_at + size], order)
+    (offset,) = struct.unpack_from(f"{order}I", tiff, value_at)
+    return TiffValue(tiff[offset : offset + size], order)
+
+
+_EXIF_IFD: Final = 0x8769
+_SIZES: Final = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_VALUE_BYTES_MAX: Final = 4096
 _EXIF: Final = "exif"
+_XMP_PART: Final = "xmp"
 _Parts = Iterator[tuple[str, bytes]]
 
 
@@ -110,6 +183,10 @@ def _jpeg(data: bytes) -> _Parts:
             yield _EXIF, body[6:]
         elif marker == 0xFFE1 and body.startswith(b"http://ns.adobe.com/x"):
             yield "xmp", body
+        elif marker == 0xFFED and body.startswith(b"Photoshop 3.0\0"):
+            yield "iptc", body
+        elif marker == 0xFFFE:
+            yield "text", body
         at += 2 + size
 
 
@@ -124,6 +201,8 @@ def _png(data: bytes) -> _Parts:
             yield _EXIF, body
         elif name == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
             yield "xmp", _itxt(body)
+        elif name in {b"tEXt", b"iTXt", b"zTXt"}:
+            yield "text", _png_text(name, body)
         at += 12 + size
 
 
@@ -133,6 +212,17 @@ def _itxt(body: bytes) -> bytes:
     del keyword
     text = rest[2:].split(b"\0", 2)[2]
     return zlib.decompressobj().decompress(text, _TEXT_MAX) if rest[0] else text
+
+
+def _png_text(name: bytes, body: bytes) -> bytes:
+    """Return keyword and text of a textual chunk (PNG, third edition, 11.3.3)."""
+    keyword, _, rest = body.partition(b"\0")
+    if name == b"iTXt":
+        text = _itxt(body)
+    else:
+        packed = name == b"zTXt"
+        text = zlib.decompressobj().decompress(rest[1:], _TEXT_MAX) if packed else rest
+    return keyword + b": " + text
 
 
 def _webp(data: bytes) -> _Parts:

@@ -1,13 +1,16 @@
 """The people in a conversation, found from one of its messages; record what was sent to whom."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
+from entrenous.base.copies import join_names
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.identity import Contact
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
-from entrenous.send.inbox import received_messages
+from entrenous.send.inbox import received_named
 from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import Received
 from entrenous.send.people.circles import Conversation, circles, circles_by_id, store_circle
@@ -30,10 +33,10 @@ def conversation_of(name: str, device: Device) -> Conversation:
     Raises:
         UnknownMessage, OfflineDevice.
     """
-    for received in received_messages(device):
-        if received.name == name:
-            people = audience_of(received) - {own_device(device).person.id}
-            return Conversation(received.name, people | {received.sender}, received.sender)
+    received = received_named(name, device)
+    if received is not None:
+        people = audience_of(received) - {own_device(device).person.id}
+        return Conversation(received.name, people | {received.sender}, received.sender)
     sent = device.ledger.find(name)
     copies = sealed_copies(sent, device)
     if not copies:  # marked for another channel, so it has no conversation
@@ -62,6 +65,24 @@ def audience_of(received: Received) -> frozenset[PersonId]:
     if received.manifest is None:
         return frozenset()
     return frozenset(person for person, _ in received.manifest.audience)
+
+
+STRANGER: Final = "somebody"
+
+
+def other_recipients(received: Received, me: PersonId, names: Mapping[PersonId, str]) -> list[str]:
+    """The names of a message's further recipients, as its sender says, known people first."""
+    others = audience_of(received) - {me, received.sender}
+    called = [names.get(person, STRANGER) for person in others]
+    return sorted(called, key=lambda name: (name == STRANGER, name))
+
+
+def others_in_words(names: Sequence[str]) -> str:
+    """Say who else has a message; a reply goes to them too."""
+    known = [name for name in names if name != STRANGER]
+    strangers = len(names) - len(known)
+    people = "1 person" if strangers == 1 else f"{strangers} people"
+    return f"also to {join_names(known, strangers) if known else f'{people} whom you do not know'}"
 
 
 def record_sent(message: Message, draft: Draft, device: Device) -> None:

@@ -5,12 +5,15 @@ discarded.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from entrenous.base.errors import NotFound
 from entrenous.base.identifiers import ID_BYTES, BlobId
 from entrenous.base.limits import DAYS_TO_OPEN
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, load_record, load_records, store_record
+
+Item = TypeVar("Item")
 
 
 class NoSuchDraft(NotFound):
@@ -20,7 +23,8 @@ class NoSuchDraft(NotFound):
 @dataclass(frozen=True, slots=True)
 class KeptDraft:
     """What a person wrote and chose. ``to`` are names of people and circles as typed, ``files`` the
-    sealed files in the vault, ``reply`` the name of the message that it answers.
+    sealed files in the vault, ``names`` what they were called, ``reply`` the name of the message
+    that it answers.
     """
 
     id: bytes
@@ -32,6 +36,7 @@ class KeptDraft:
     once: bool = False
     may_export: bool = False
     reply: str = ""
+    names: tuple[str, ...] = ()
 
 
 def keep_draft(draft: KeptDraft, files: tuple[bytes, ...], device: Device) -> KeptDraft:
@@ -59,6 +64,25 @@ def find_draft(number: bytes, device: Device) -> KeptDraft:
     if draft is None:
         raise NoSuchDraft
     return draft
+
+
+def remove_draft_file(number: bytes, place: int, device: Device) -> KeptDraft:
+    """Delete the file at this place, from 0, of a draft; a missing one is no error.
+
+    Raises NoSuchDraft.
+    """
+    draft = find_draft(number, device)
+    if not 0 <= place < len(draft.files):
+        return draft
+    rest = replace(draft, files=_without(draft.files, place), names=_without(draft.names, place))
+    with device.vault.together():
+        store_record(rest, DRAFT, number.hex(), device.vault)
+        device.vault.forget(draft.files[place])
+    return rest
+
+
+def _without(several: tuple[Item, ...], place: int) -> tuple[Item, ...]:
+    return (*several[:place], *several[place + 1 :])
 
 
 def discard_draft(number: bytes, device: Device) -> None:

@@ -30,6 +30,7 @@ from entrenous.send.letter.receipts_owed import note_opened
 from entrenous.send.message.blob_transfer import forget_parts
 from entrenous.send.message.draft import SentByYou
 from entrenous.send.message.states import InboxState, Received, check_transition
+from entrenous.send.message_index import index_received
 
 ENDED: Final = (
     *(InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP),
@@ -41,12 +42,23 @@ def received_messages(device: Device) -> tuple[Received, ...]:
     """All received messages, by sending time and then in the order in which the relay accepted
     them. Messages that have expired, by the trusted clock reading, are first marked as expired.
     """
-    messages, now = tuple(load_records(Received, INBOX, device.vault)), trusted_time(device)
-    for received in messages:
-        if received.state not in ENDED and _has_ended_by(now, received):
-            store_message_state(received, InboxState.EXPIRED, device)
-    messages = tuple(load_records(Received, INBOX, device.vault))
+    now = trusted_time(device)
+    messages = [
+        _as_of(now, one, device) for one in tuple(load_records(Received, INBOX, device.vault))
+    ]
     return tuple(sorted(messages, key=lambda received: (received.sent_at, received.sequence)))
+
+
+def received_at(key: str, device: Device) -> Received | None:
+    """The message under this key, marked as expired if it is; None if there is none."""
+    received = load_record(Received, INBOX, key, device.vault)
+    return None if received is None else _as_of(trusted_time(device), received, device)
+
+
+def _as_of(now: datetime, received: Received, device: Device) -> Received:
+    if received.state in ENDED or not _has_ended_by(now, received):
+        return received
+    return store_message_state(received, InboxState.EXPIRED, device)
 
 
 def find_received(name: str, device: Device) -> Received:
@@ -55,12 +67,23 @@ def find_received(name: str, device: Device) -> Received:
     Raises:
         SentByYou, UnknownMessage.
     """
-    for received in received_messages(device):
-        if received.name == name:
-            return received
-    if any(message.name == name for message in device.ledger.messages()):
+    received = received_named(name, device)
+    if received is not None:
+        return received
+    if name in device.ledger.names_alike(name):
         raise SentByYou(name=name)
     raise UnknownMessage(name=name)
+
+
+def received_named(name: str, device: Device) -> Received | None:
+    """The received message with this name, or None."""
+    _complete_index(device)
+    start = name_index_key(name, "")
+    for key in device.vault.keys(INBOX_NAME, start):
+        received = received_at(key.removeprefix(start), device)
+        if received is not None and received.name == name:
+            return received
+    return None
 
 
 def remove_received(name: str, device: Device) -> Received:
@@ -71,13 +94,14 @@ def remove_received(name: str, device: Device) -> Received:
         SentByYou, UnknownMessage.
     """
     received = find_received(name, device)
-    if received.state not in ENDED:
-        store_message_state(received, InboxState.REMOVED, device)
-    return find_received(name, device)
+    if received.state in ENDED:
+        return received
+    return store_message_state(received, InboxState.REMOVED, device)
 
 
-def store_message_state(received: Received, state: InboxState, device: Device) -> None:
-    """Store a message in a new state; one that ends loses its keys and its files.
+def store_message_state(received: Received, state: InboxState, device: Device) -> Received:
+    """Store a message in a new state; one that ends loses its keys and its files. Return it as it
+    is stored.
 
     Raises:
         KeyError: the transition is not in the table, which is a bug.
@@ -94,6 +118,8 @@ def store_message_state(received: Received, state: InboxState, device: Device) -
             # orphaned file.
             device.vault.forget(blob)
     store_record(updated, INBOX, inbox_key(received.sender, received.id), device.vault)
+    index_received(updated, device.vault)
+    return updated
 
 
 def inbox_names(device: Device) -> frozenset[MessageName]:
@@ -169,9 +195,9 @@ def message_named(name: str, device: Device) -> ReplyTo:
     Raises:
         UnknownMessage, OfflineDevice.
     """
-    for received in received_messages(device):
-        if received.name == name:
-            return ReplyTo(received.sender, received.id)
+    received = received_named(name, device)
+    if received is not None:
+        return ReplyTo(received.sender, received.id)
     return ReplyTo(own_device(device).person.id, device.ledger.find(name).id)
 
 

@@ -52,6 +52,7 @@ from entrenous.send.message.states import (
     OddClock,
     OpenedElsewhere,
     Received,
+    UnsafeToShow,
 )
 from entrenous.send.message.transfer_progress import UNWATCHED, TransferWatch
 
@@ -136,6 +137,40 @@ def open_message(name: str, device: Device) -> Content:
 
     frame = open_message_to(name, show, device)
     return Content(tuple(files), frame.text)
+
+
+def kept_frame(name: str, device: Device) -> Frame:
+    """Return the list of files, and the text, of an opened message that is kept here.
+
+    Raises:
+        UnknownMessage: it is not kept here.
+    """
+    return _kept(name, device).frame
+
+
+def kept_file(name: str, number: int, device: Device) -> ContentFile:
+    """Return one file, numbered from 1, of an opened message that is kept here.
+
+    Raises:
+        UnknownMessage: it is not kept here.
+        UnsafeToShow: it is not a picture, clip or sound as Entrenous writes them.
+    """
+    kept, buffer = _kept(name, device), io.BytesIO()
+    if not 0 < number <= len(kept.frame.files):
+        raise UnknownMessage(name=name)
+    file, fill = kept.frame.files[number - 1], _fill(kept, number, device)
+    fill(buffer)
+    if not _is_copy(file, fill, device):
+        raise UnsafeToShow(name=name)
+    return ContentFile(file.media_type, buffer.getvalue(), file.role)
+
+
+def _kept(name: str, device: Device) -> _Unlocked:
+    received = find_received(name, device)
+    if received.key is None or not received.kept:
+        raise UnknownMessage(name=name)
+    frame = _frame(received.kept[0], received.key, device)
+    return _Unlocked(received, received.kept, received.key, frame)
 
 
 def download_message(name: str, device: Device, watch: TransferWatch = UNWATCHED) -> None:
@@ -274,15 +309,20 @@ def _frame(blob: BlobId, key: Secret, device: Device) -> Frame:
 
 def _show(unlocked: _Unlocked, show: Show, device: Device) -> None:
     for place, file in enumerate(unlocked.frame.files, 1):
+        show(place, file, _fill(unlocked, place, device))
 
-        def fill(writer: BinaryIO, place: int = place, size: int = file.size) -> None:
-            inner = Unpadding(writer, size)
-            with device.vault.reading(unlocked.blobs[place]) as untrusted_file:
-                key = blob_key(unlocked.key, place)
-                decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
-            inner.insist()
 
-        show(place, file, fill)
+def _fill(unlocked: _Unlocked, place: int, device: Device) -> Fill:
+    """Return what writes the file at this place, numbered from 1."""
+
+    def fill(writer: BinaryIO) -> None:
+        inner = Unpadding(writer, unlocked.frame.files[place - 1].size)
+        with device.vault.reading(unlocked.blobs[place]) as untrusted_file:
+            key = blob_key(unlocked.key, place)
+            decrypt_stream(key, untrusted_file, cast("BinaryIO", inner))
+        inner.insist()
+
+    return fill
 
 
 def _keep(unlocked: _Unlocked, device: Device) -> None:

@@ -12,7 +12,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed
 from entrenous.device.sent_messages import Departure, Message, SealedCopy, UnknownMessage
-from entrenous.device.vault_tables import COVERED, SEALED, load_records
+from entrenous.device.vault_tables import COVERED, SEALED
 from entrenous.send.conversations import undo_record_sent
 from entrenous.send.flush import Flushed, flush
 from entrenous.send.guard import require_answers
@@ -34,6 +34,7 @@ from entrenous.send.message.file_plan import plan_of
 from entrenous.send.message.make import Sending, make_message
 from entrenous.send.message.states import can_be_cancelled
 from entrenous.send.message.transfer_progress import UNWATCHED, ByteCounter, Stage, TransferWatch
+from entrenous.send.message_index import copies_of_message, drop_copy
 from entrenous.send.outbox import drop_outbox_items, release_message, waiting_bytes
 from entrenous.send.people.keep_contacts import contacts_named
 from entrenous.send.people.people_nouns import TwoLists
@@ -112,8 +113,7 @@ def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> lis
     Raises:
         NotToAll, HeldHere, WaitsInOutbox: no copy for some person left.
     """
-    every = load_records(SealedCopy, SEALED, device.vault)
-    copies = [copy for copy in every if copy.message == sending.message]
+    copies = copies_of_message(sending.message, device.vault)
     left = [copy for copy in copies if copy.acknowledged]
     ended = (*left, *(copy for copy in copies if copy.departure is Departure.REFUSED))
     stayed = [copy for copy in copies if copy not in ended]
@@ -180,8 +180,7 @@ def cancel_sending(message: MessageId, device: Device) -> None:
 
 
 def _undo_message(message: MessageId, device: Device) -> None:
-    every = load_records(SealedCopy, SEALED, device.vault)
-    copies = [copy for copy in every if copy.message == message]
+    copies = copies_of_message(message, device.vault)
     try:
         sent = device.ledger.read(message)
     except UnknownMessage:
@@ -193,6 +192,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
         for copy in copies:
             for table in (SEALED, COVERED):
                 device.vault.drop(table, copy.envelope.hex())
+            drop_copy(copy, sent.sent_at, device.vault)
         device.ledger.forget(message)
         undo_record_sent(message, device)
         for kept in _ledger_blobs(sent):

@@ -8,14 +8,15 @@ from functools import partial
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope
-from entrenous.base.identifiers import EnvelopeId, MessageId
+from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy
 from entrenous.device.vault_tables import SEALED, load_records, store_record
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
-from entrenous.send.outbox import outbox_items
+from entrenous.send.message_index import copies_of_message
+from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 #: The relay's final states of a copy (carry/envelope_states.py).
@@ -46,6 +47,30 @@ class Sent:
     problems: tuple[EntrenousError, ...] = ()
 
 
+def departures_of(name: str, device: Device) -> frozenset[Departure]:
+    """Return whether the copies of a message have left; raises UnknownMessage."""
+    copies = copies_of_message(device.ledger.find(name).id, device.vault)
+    return frozenset(copy.departure for copy in copies)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A message of which a copy still waits on this device, and the people that it is for."""
+
+    message: Message
+    to: tuple[PersonId, ...]
+
+
+def waiting_to_leave(device: Device) -> tuple[Unsent, ...]:
+    """Return the messages in the outbox; each leaves by itself once its relay answers."""
+    waiting = dict[MessageId, dict[PersonId, None]]()
+    for item in outbox_items(device):
+        copy = copy_in_envelope(item.envelope.id, device)
+        if copy is not None:
+            waiting.setdefault(copy.message, {})[copy.person] = None
+    return tuple(Unsent(device.ledger.read(one), tuple(to)) for one, to in waiting.items())
+
+
 @dataclass(slots=True)
 class _StatusCheck:
     """Copies with their new status, and why others could not be asked about."""
@@ -68,8 +93,7 @@ def sent_messages(device: Device) -> tuple[Sent, ...]:
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
     """The copies of a message that went, or will go, through a relay."""
-    every = load_records(SealedCopy, SEALED, device.vault)
-    return tuple(copy for copy in every if copy.message == message.id)
+    return copies_of_message(message.id, device.vault)
 
 
 def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:

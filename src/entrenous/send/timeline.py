@@ -1,18 +1,40 @@
-"""What went to and fro between this person and another, as one list; no relay is asked."""
+"""What went to and fro between this person and others, a page at a time; no relay is asked."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from entrenous.base.identifiers import MessageId, MessageName, PersonId
 from entrenous.device.device import Device
-from entrenous.device.identities import own_device
+from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_copies import copy_state
-from entrenous.device.sent_messages import Message, SealedCopy
-from entrenous.send.inbox import name_of_message, received_messages
+from entrenous.device.sent_messages import Departure, UnknownMessage
+from entrenous.device.vault_tables import inbox_key
+from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.conversations import other_recipients
+from entrenous.send.inbox import name_of_message, received_at
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
-from entrenous.send.status import copies_by_message
+from entrenous.send.message_index import (
+    Place,
+    copies_of_message,
+    every_place,
+    hide,
+    places_with,
+    unopened,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondent:
+    """A person with whom there are messages: when the newest was sent, and how many of theirs wait
+    to be opened.
+    """
+
+    person: PersonId
+    at: datetime
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +42,15 @@ class Entry:
     """One message between two people. ``person`` is the other one.
 
     ``state`` is in words. ``text`` of a received message is known once it was opened. ``reply`` is
-    the name of the message that it answers, and ``reactions`` are who reacted, and how.
+    the name of the message that it answers, and ``reactions`` are each sign with the names of those
+    who gave it. ``also`` are the names of further people who have a copy; "somebody" are people
+    whom we do not know. ``marked``: a file carries a mark that stands for this person's copy, or
+    for ours. ``leaves``: not every copy of it has left this device yet; ``refused``: a relay has
+    refused one.
     """
 
     name: MessageName
-    person: PersonId
-    at: datetime
-    mine: bool
+    place: Place
     state: str
     text: str | None
     files: int
@@ -34,77 +58,144 @@ class Entry:
     opens: int | None = None
     waiting: bool = False
     can_show: bool = False
+    marked: bool = False
+    leaves: bool = False
+    refused: bool = False
     reply: MessageName | None = None
-    reactions: tuple[tuple[PersonId, str], ...] = ()
+    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def person(self) -> PersonId:
+        return self.place.person
+
+    @property
+    def at(self) -> datetime:
+        return self.place.at
+
+    @property
+    def mine(self) -> bool:
+        return self.place.mine
 
 
-def timeline(device: Device, person: PersonId | None = None) -> tuple[Entry, ...]:
-    """Return everything sent and received, oldest first; with ``person``, what was between us.
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """Some messages, oldest first, and how many older ones there are."""
+
+    entries: tuple[Entry, ...]
+    older: int
+
+
+def correspondents(device: Device) -> tuple[Correspondent, ...]:
+    """Return everybody that something went to or came from, whoever wrote last first."""
+    waiting = _waiting(device)
+    last = {place.person: place.at for place in every_place(device.vault)}
+    found = (Correspondent(person, at, waiting[person]) for person, at in last.items())
+    return tuple(sorted(found, key=lambda one: one.at, reverse=True))
+
+
+def _waiting(device: Device) -> Counter[PersonId]:
+    """Count unopened messages by sender; those that have ended are first marked as expired."""
+    now, found = trusted_time(device), Counter[PersonId]()
+    for key, ends_at in unopened(device.vault):
+        received = None if ends_at is None or ends_at > now else received_at(key, device)
+        if received is None or received.state is InboxState.WAITING:
+            found[PersonId(bytes.fromhex(key.partition(" ")[0]))] += 1
+    return found
+
+
+def timeline(person: PersonId, device: Device, skip: int, count: int) -> TimelinePage:
+    """Return up to ``count`` messages to and from one person, without the newest ``skip``.
 
     Raises:
         OfflineDevice.
     """
+    places = places_with(person, device.vault)
+    shown = places.newest(skip, count)
+    names = names_for(device)
+    entries = (_entry(place, names, device) for place in shown)
+    older = max(0, len(places) - skip - len(shown))
+    return TimelinePage(tuple(one for one in entries if one is not None), older)
+
+
+def hide_sent(name: str, person: PersonId, device: Device) -> None:
+    """Remove a message that we sent from the timeline with one person. It stays in the ledger, so
+    that a leak of it can be traced. Raises UnknownMessage.
+    """
+    message = device.ledger.find(name)
+    places = places_with(person, device.vault)
+    for place in places.newest(0, len(places)):
+        if place.mine and place.message == message.id:
+            hide(place, device.vault)
+
+
+def names_for(device: Device) -> Mapping[PersonId, str]:
+    """Return what to call each person whom we know, and ourselves."""
+    known = {one.person.id: one.name for one in contacts(device)}
+    return known | {own_device(device).person.id: "you"}
+
+
+def _entry(place: Place, names: Mapping[PersonId, str], device: Device) -> Entry | None:
+    if place.mine:
+        return _sent(place, names, device)
+    received = received_at(inbox_key(place.person, place.message), device)
+    return None if received is None else _received(place, received, names, device)
+
+
+def _received(place: Place, one: Received, names: Mapping[PersonId, str], device: Device) -> Entry:
     me = own_device(device).person.id
-    entries = [*_received(device, person), *_sent(me, device, person)]
-    return tuple(sorted(entries, key=lambda entry: entry.at))
+    return Entry(
+        name=one.name,
+        place=place,
+        state=one.state.value,
+        text=one.text,
+        files=_file_count(one),
+        expires_at=one.expires_at,
+        opens=one.opens,
+        waiting=one.state is InboxState.WAITING,
+        can_show=one.state is InboxState.OPENED and one.key is not None,
+        marked=one.manifest is not None and any(one.manifest.marks),
+        reply=None if one.reply is None else name_of_message(one.reply, device),
+        reactions=_reactions(one.sender, one.id, names, device),
+        also=tuple(other_recipients(one, me, names)),
+    )
 
 
-def _received(device: Device, person: PersonId | None) -> Iterator[Entry]:
-    for one in received_messages(device):
-        if person in {None, one.sender}:
-            yield Entry(
-                name=one.name,
-                person=one.sender,
-                at=one.sent_at,
-                mine=False,
-                state=one.state.value,
-                text=one.text,
-                files=max(0, len(one.kept) - 1),
-                expires_at=one.expires_at,
-                opens=one.opens,
-                waiting=one.state is InboxState.WAITING,
-                can_show=_is_kept(one),
-                reply=None if one.reply is None else name_of_message(one.reply, device),
-                reactions=_reactions(one.sender, one.id, device) if person else (),
-            )
+def _file_count(received: Received) -> int:
+    """Count the files; the first blob of a message lists them."""
+    sealed = received.manifest.blobs if received.manifest is not None else received.kept
+    return max(0, len(sealed) - 1)
 
 
-def _is_kept(received: Received) -> bool:
-    return received.state is InboxState.OPENED and received.key is not None
-
-
-def _sent(me: PersonId, device: Device, person: PersonId | None) -> Iterator[Entry]:
-    copies = copies_by_message(device)
-    for message in device.ledger.messages():
-        for to in dict.fromkeys(copy.person for copy in copies[message.id]):
-            if person in {None, to}:
-                yield _entry(message, to, copies, device, me if person else None)
-
-
-def _entry(
-    message: Message,
-    to: PersonId,
-    copies: Mapping[MessageId, list[SealedCopy]],
-    device: Device,
-    me: PersonId | None,
-) -> Entry:
-    theirs = [copy for copy in copies[message.id] if copy.person == to]
-    states = dict.fromkeys(copy_state(copy, message, device).state for copy in theirs)
+def _sent(place: Place, names: Mapping[PersonId, str], device: Device) -> Entry | None:
+    try:
+        message = device.ledger.read(place.message)
+    except UnknownMessage:
+        return None
+    copies = copies_of_message(message.id, device.vault)
+    theirs = [copy for copy in copies if copy.person == place.person]
+    others = dict.fromkeys(copy.person for copy in copies if copy.person != place.person)
+    labels = {copy.person: copy.to for copy in copies}
     return Entry(
         name=message.name,
-        person=to,
-        at=message.sent_at,
-        mine=True,
-        state=", ".join(states),
+        place=place,
+        state=", ".join(dict.fromkeys(copy_state(one, message, device).state for one in theirs)),
         text=message.caption,
         files=len(message.pictures) + len(message.clips) + len(message.sounds),
         expires_at=message.expires_at,
-        reactions=() if me is None else _reactions(me, message.id, device),
+        marked=bool(message.pictures or message.clips or message.sounds),
+        refused=any(copy.departure is Departure.REFUSED for copy in theirs),
+        leaves=any(copy.departure is Departure.WAITING for copy in theirs),
+        reactions=_reactions(own_device(device).person.id, message.id, names, device),
+        also=tuple(names.get(one, labels[one]) for one in others),
     )
 
 
 def _reactions(
-    sender: PersonId, message: MessageId, device: Device
-) -> tuple[tuple[PersonId, str], ...]:
-    found = reactions_to(sender, message, device)
-    return tuple((one.by, one.reaction.text or "") for one in found if one.reaction.text)
+    sender: PersonId, message: MessageId, names: Mapping[PersonId, str], device: Device
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    by_sign = dict[str, list[str]]()
+    for one in reactions_to(sender, message, device):
+        if one.reaction.text:
+            by_sign.setdefault(one.reaction.text, []).append(names.get(one.by, ""))
+    return tuple((sign, tuple(filter(None, by))) for sign, by in by_sign.items())

@@ -2,16 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from entrenous.app.pages.messages import notices
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import go_to, in_vault, show, state_of
+from entrenous.app.web import AppState, go_to, in_vault, show, state_of
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
 from entrenous.send.drafts import kept_drafts
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether this device has a relay, its drafts, and the notices that were not dismissed."""
+
+    has_relay: bool = False
+    drafts: tuple[bytes, ...] = ()
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 def routes() -> list[Route]:
@@ -25,16 +36,21 @@ def routes() -> list[Route]:
 async def home(request: Request) -> Response:
     """Show the doors; the vault need not be open."""
     state = state_of(request)
-    with_relay, drafts = False, list[str]()
+    found = Waiting()
     with suppress(VaultLocked):
-        with_relay, found = await in_vault(request, _waiting)
-        drafts = [state.login.handle("draft", one.hex()) for one in found]
-    return show(request, "home.html", has_relay=with_relay, drafts=drafts)
+        found = await in_vault(request, lambda device: _waiting(state, device))
+    return show(
+        request,
+        "home.html",
+        has_relay=found.has_relay,
+        drafts=[state.login.handle("draft", one.hex()) for one in found.drafts],
+        notices=found.notices,
+    )
 
 
-def _waiting(device: Device) -> tuple[bool, list[bytes]]:
-    """Return whether this device has a relay, and its drafts."""
-    return has_relay(device), [draft.id for draft in kept_drafts(device)]
+def _waiting(state: AppState, device: Device) -> Waiting:
+    drafts = tuple(draft.id for draft in kept_drafts(device))
+    return Waiting(has_relay(device), drafts, notices(state, device))
 
 
 async def progress(request: Request) -> Response:

@@ -1,222 +1,159 @@
-"""Messages: who wrote, a conversation, opening, seeing once, reacting, and taking back."""
+"""Messages: notices, who wrote, what waits to leave, a conversation, reacting, taking back."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.files import shown_file
 from entrenous.app.forms import read_form, typed
-from entrenous.app.jobs import Report
 from entrenous.app.web import (
+    AppState,
     ResultGone,
+    error_words,
     go_to,
     in_vault,
-    language_of,
-    result_of,
     show,
-    start_job,
     state_of,
 )
-from entrenous.base.errors import EntrenousError, Refused
+from entrenous.app.wording import without_commands
 from entrenous.base.identifiers import MessageName, PersonId
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.device.sent_messages import Recall, UnknownMessage
-from entrenous.send.http.view_once import open_into
-from entrenous.send.http.view_pages import ViewSession
-from entrenous.send.inbox import find_received, remove_received
+from entrenous.device.sent_messages import Recall
+from entrenous.send.conversations import others_in_words
+from entrenous.send.inbox import remove_received
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.react import react
-from entrenous.send.message.transfer_progress import Stage, TransferWatch
-from entrenous.send.open import download_message, open_message
+from entrenous.send.open import kept_frame
+from entrenous.send.people.unread_notices import dismiss_notice, unread_notices
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.timeline import Entry, timeline
+from entrenous.send.status import Unsent, waiting_to_leave
+from entrenous.send.timeline import (
+    Correspondent,
+    TimelinePage,
+    correspondents,
+    hide_sent,
+    timeline,
+)
 
-_SIGNS = ("❤️", "👍", "😂", "😮", "😢")
-_SHOWN = 40  # entries of a conversation on one page
+_SIGNS: Final = ("❤️", "👍", "😂", "😮", "😢")
+_SHOWN: Final = 40  # entries of a conversation on one page
+_PEOPLE: Final = 100  # of the inbox on one page
+_KINDS: Final = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An opened message: the person it came from, to go back to her page."""
+class Inbox:
+    """What the messages page shows: people, their names, and what has not left yet."""
 
-    name: str
-    person: str
+    people: tuple[Correspondent, ...]
+    names: Mapping[PersonId, str]
+    unsent: tuple[Unsent, ...]
+    notices: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenOnce:
-    """A message that is shown once, in memory until it was left."""
+class Conversation:
+    """A page of a conversation; ``kinds`` are those of the files that are kept here."""
 
     name: str
-    person: str
-    look: ViewSession
-
-
-class ShownAlready(Refused):
-    """This was shown already. What opens once is not kept, so it cannot be shown again."""
+    page: TimelinePage
+    kinds: Mapping[MessageName, tuple[str, ...]]
 
 
 def routes() -> list[Route]:
     return [
         Route("/40", inbox, name="inbox"),
         Route("/41/{person}", conversation, name="conversation"),
-        Route("/42/{message}", open_it, name="open", methods=["POST"]),
-        Route("/42/{handle}/back", opened, name="opened"),
-        Route("/43/{message}/{number:int}", file, name="file"),
-        Route("/44/{message}", see_once, name="see_once", methods=["POST"]),
-        Route("/45/{handle}", seen, name="seen", methods=["GET"]),
-        Route("/45/{handle}", show_once, methods=["POST"]),
-        Route("/45/{handle}/{number:int}", seen_file, name="seen_file"),
-        Route("/45/{handle}/end", end_seen, name="end_seen", methods=["POST"]),
+        Route("/41/{person}/{skip:int}", conversation, name="older"),
         Route("/46/{message}", answer, name="answer", methods=["POST"]),
+        Route("/47/{notice}", dismiss, name="dismiss", methods=["POST"]),
     ]
 
 
 async def inbox(request: Request) -> Response:
     """List everybody that something went to or came from, the newest first."""
+    state = state_of(request)
 
-    def read(device: Device) -> list[tuple[str, str, Entry, int]]:
-        names = _names(device)
-        last, waiting = dict[PersonId, Entry](), defaultdict[PersonId, int](int)
-        for entry in timeline(device):
-            last[entry.person] = entry
-            waiting[entry.person] += entry.waiting
-        newest = sorted(last.values(), key=lambda entry: entry.at, reverse=True)
-        return [
-            (
-                _handle_of(request, one.person),
-                names.get(one.person, ""),
-                one,
-                waiting[one.person],
-            )
-            for one in newest
-        ]
+    def read(device: Device) -> Inbox:
+        return Inbox(
+            correspondents(device), _names(device), waiting_to_leave(device), notices(state, device)
+        )
 
-    people = await in_vault(request, read)
-    problem = state_of(request).mail.problem
-    return show(request, "inbox.html", people=people, problem=problem)
+    found = await in_vault(request, read)
+    return show(
+        request,
+        "inbox.html",
+        found=found,
+        people=[(_handle_of(request, one.person), one) for one in found.people[:_PEOPLE]],
+        problem=state.mail.problem,
+        others=[error_words(why) for why in state.mail.others],
+    )
+
+
+def notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
+    """Return stand-ins and words of the notices that were not dismissed."""
+    return tuple(
+        (state.login.handle("notice", one.id), without_commands(one.words))
+        for one in unread_notices(device)
+    )
+
+
+async def dismiss(request: Request) -> Response:
+    """Dismiss a notice that was read, and go back to the page that showed it."""
+    page = typed(await read_form(request), "page")
+    named = state_of(request).login.named("notice", request.path_params["notice"])
+    if named is not None:
+        await in_vault(request, lambda device: dismiss_notice(named, device))
+    return go_to(request, "inbox" if page == "inbox" else "home")
 
 
 async def conversation(request: Request) -> Response:
     """Show what went to and fro with one person, oldest first."""
-    person = _person(request)
+    person, skip = _person(request), int(request.path_params.get("skip", 0))
+    state = state_of(request)
 
-    def read(device: Device) -> tuple[str, tuple[Entry, ...], dict[MessageName, list[str]], int]:
-        entries = timeline(device, person)
-        names = _names(device)
-        shown = entries[-_SHOWN:]
-        kinds = {one.name: _kinds(one, device) for one in shown if one.can_show}
-        return names.get(person, ""), shown, kinds, len(entries) - len(shown)
+    def read(device: Device) -> Conversation:
+        page = timeline(person, device, skip, _SHOWN)
+        kinds = {one.name: _kinds(one.name, state, device) for one in page.entries if one.can_show}
+        return Conversation(_names(device).get(person, ""), page, kinds)
 
-    name, entries, kinds, older = await in_vault(request, read)
-    login = state_of(request).login
+    found = await in_vault(request, read)
+    entries = found.page.entries
     return show(
         request,
         "conversation.html",
-        name=name,
+        name=found.name,
         person=request.path_params["person"],
-        entries=[(login.handle("message", one.name), one) for one in entries],
-        kinds=kinds,
-        older=older,
+        entries=[(state.login.handle("message", one.name), one) for one in entries],
+        texts={one.name: one.text for one in entries if one.text},
+        kinds=found.kinds,
+        older=found.page.older,
+        skip=skip,
+        step=_SHOWN,
+        also={one.name: others_in_words(one.also) for one in entries if one.also},
         signs=_SIGNS,
     )
 
 
-def _kinds(entry: Entry, device: Device) -> list[str]:
+def _kinds(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
     """Return the kind of each file of a message that is kept here: picture, clip or voice."""
-    roles = (one.role for one in open_message(entry.name, device).files)
-    words = {FileRole.PICTURE: "picture", FileRole.CLIP: "clip", FileRole.VOICE: "voice"}
-    return [words[role] for role in roles]
-
-
-async def open_it(request: Request) -> Response:
-    """Open a message: the relay is asked for its half of the key."""
-    name, say = _message(request), language_of(request).sentences.gettext
-    login = state_of(request).login
-
-    def work(device: Device, report: Report) -> Opened:
-        received = find_received(name, device)
-        download_message(name, device, TransferWatch(_step(report)))
-        open_message(name, device)
-        return Opened(name, login.handle("person", received.sender.hex()))
-
-    return start_job(request, say("Opening it"), work, "opened")
-
-
-async def opened(request: Request) -> Response:
-    return go_to(request, "conversation", person=result_of(request, Opened).person)
-
-
-async def file(request: Request) -> Response:
-    """Show one file of an opened message, from the vault."""
-    name, number = _message(request), int(request.path_params["number"])
-    files = await in_vault(request, lambda device: open_message(name, device).files)
-    if not 0 < number <= len(files):
-        raise UnknownMessage(name=name)
-    return shown_file(request, files[number - 1].data, files[number - 1].media_type)
-
-
-async def see_once(request: Request) -> Response:
-    """Fetch a message that opens once; nothing of it is opened yet."""
-    name, say = _message(request), language_of(request).sentences.gettext
-    login = state_of(request).login
-
-    def work(device: Device, report: Report) -> SeenOnce:
-        received = find_received(name, device)
-        download_message(name, device, TransferWatch(_step(report)))
-        person = login.handle("person", received.sender.hex())
-        return SeenOnce(name, person, ViewSession(received.sender_name))
-
-    return start_job(request, say("Fetching it"), work, "seen")
-
-
-async def seen(request: Request) -> Response:
-    return show(request, "see_once.html", once=_once(request), handle=_handle(request), shown=None)
-
-
-async def show_once(request: Request) -> Response:
-    """Open it and show it: it counts once the page has loaded all of it."""
-    once = _once(request)
-    if not once.look.ask():
-        raise ShownAlready
-    opening = state_of(request).vault.run(partial(open_into, once.name, once.look))
-    state_of(request).vault.call_at_lock(once.look.end)
-    opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
-    shown = await asyncio.wrap_future(once.look.answer)
-    return show(request, "see_once.html", once=once, handle=_handle(request), shown=shown)
-
-
-def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
-    why = opening.exception()
-    if why is not None:
-        look.fail(why if isinstance(why, EntrenousError) else ShownAlready())
-
-
-async def seen_file(request: Request) -> Response:
-    found = _once(request).look.file(int(request.path_params["number"]) - 1)
+    found = state.slots.kinds.get(name)
     if found is None:
-        raise ShownAlready
-    return shown_file(request, found.data, found.media_type)
-
-
-async def end_seen(request: Request) -> Response:
-    once = _once(request)
-    once.look.end()
-    return go_to(request, "conversation", person=once.person)
+        found = tuple(_KINDS[one.role] for one in kept_frame(name, device).files)
+        state.slots.kinds[name] = found
+    return found
 
 
 async def answer(request: Request) -> Response:
-    """React, take back, or remove from this device."""
+    """React, take back, or hide on this device."""
     form = await read_form(request)
-    name, what, sign = _message(request), typed(form, "do"), typed(form, "sign")
+    name, what, sign = message_in(request), typed(form, "do"), typed(form, "sign")
+    handle = typed(form, "person")
+    person = state_of(request).login.named("person", handle) or ""
 
     def act(device: Device) -> tuple[Recall, ...]:
         match what:
@@ -224,31 +161,22 @@ async def answer(request: Request) -> Response:
                 return recall_message(name, device)
             case "remove":
                 remove_received(name, device)
+            case "hide":
+                hide_sent(name, PersonId(bytes.fromhex(person)), device)
             case _:
                 react(name, sign or None, device)
         return ()
 
     recalls = await in_vault(request, act)
-    person = typed(form, "person")
+    state_of(request).slots.drop(name)
     if recalls:
         outcomes = [recall_in_words(one.to, one) for one in recalls]
-        return show(request, "recalled.html", outcomes=outcomes, person=person)
-    return go_to(request, "conversation", person=person)
+        return show(request, "recalled.html", outcomes=outcomes, person=handle)
+    return go_to(request, "conversation", person=handle)
 
 
-def _step(report: Report) -> Callable[[Stage, int, int], None]:
-    return lambda stage, done, total: report(stage.value, done, total)
-
-
-def _handle(request: Request) -> str:
-    return str(request.path_params["handle"])
-
-
-def _once(request: Request) -> SeenOnce:
-    return result_of(request, SeenOnce)
-
-
-def _message(request: Request) -> str:
+def message_in(request: Request) -> str:
+    """Return the name of the message that the address stands for; raises ResultGone."""
     name = state_of(request).login.named("message", request.path_params["message"])
     if name is None:
         raise ResultGone

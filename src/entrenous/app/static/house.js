@@ -47,8 +47,18 @@ if (source) source.onmessage = async () => {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
   const shown = document.getElementById("live");
   if (!fresh || fresh.dataset.stage !== shown.dataset.stage) location.reload();
-  else if (!shown.contains(document.activeElement) || shown === document.activeElement) shown.replaceWith(fresh);
+  else if (!shown.isEqualNode(fresh) && mayReplace(shown)) {
+    // What was opened stays open.
+    for (const box of shown.querySelectorAll("input:checked[id]")) { const same = fresh.querySelector(`#${CSS.escape(box.id)}`); if (same) same.checked = true; }
+    for (const more of shown.querySelectorAll("details[open][id]")) { const same = fresh.querySelector(`#${CSS.escape(more.id)}`); if (same) same.open = true; }
+    shown.replaceWith(fresh);
+  }
 };
+function mayReplace(shown) {
+  const isPlaying = [...shown.querySelectorAll("audio, video")].some((media) => !media.paused);
+  const active = document.activeElement;
+  return !isPlaying && (!shown.contains(active) || shown === active || active.tagName === "H1");
+}
 
 // The strength of a passphrase, while it is typed.
 const strength = document.querySelector("[data-strength]");
@@ -80,10 +90,45 @@ for (const drop of document.querySelectorAll(".drop")) {
 }
 
 // A veil is lifted while it is held down.
-for (const veil of document.querySelectorAll(".veil")) {
-  const lift = (open) => () => veil.classList.toggle("open", open);
-  for (const name of ["pointerdown", "keydown"]) veil.addEventListener(name, lift(true));
-  for (const name of ["pointerup", "pointerleave", "keyup", "blur"]) veil.addEventListener(name, lift(false));
+addEventListener("pointerdown", (event) => {
+  const veil = event.target.closest(".veil");
+  if (veil && event.target.closest("img, video, .text")) veil.classList.add("open");
+});
+for (const name of ["pointerup", "pointercancel", "blur"]) addEventListener(name, () => {
+  for (const veil of document.querySelectorAll(".veil.open")) veil.classList.remove("open");
+});
+
+// A voice is recorded, listened to, and added to the files.
+for (const recorder of window.MediaRecorder ? document.querySelectorAll(".recorder") : []) {
+  const button = recorder.querySelector("button"), says = recorder.querySelector("[role=status]"), start = button.textContent;
+  const field = recorder.closest(".drop").querySelector("input[type=file]");
+  let recording = null;
+  recorder.hidden = false;
+  button.addEventListener("click", async () => {
+    if (recording) { recording.stop(); return; }
+    let sound;
+    try { sound = await navigator.mediaDevices.getUserMedia({ audio: true }); }
+    catch { says.textContent = recorder.dataset.refused; return; }
+    const parts = [], begun = Date.now();
+    recording = new MediaRecorder(sound);
+    const clock = setInterval(() => { const s = Math.round((Date.now() - begun) / 1000); says.textContent = `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`; }, 250);
+    recording.addEventListener("dataavailable", (event) => parts.push(event.data));
+    recording.addEventListener("stop", () => {
+      for (const track of sound.getTracks()) track.stop();
+      clearInterval(clock);
+      const kind = recording.mimeType.split(";")[0], all = new DataTransfer(), player = document.createElement("audio");
+      for (const file of field.files) all.items.add(file);
+      all.items.add(new File(parts, `${recorder.dataset.name}.${kind.split("/")[1]}`, { type: kind }));
+      field.files = all.files;
+      Object.assign(player, { controls: true, src: URL.createObjectURL(new Blob(parts, { type: kind })) });
+      player.setAttribute("aria-label", recorder.dataset.name);
+      recorder.append(player);
+      button.textContent = start;
+      recording = null;
+    });
+    recording.start();
+    button.textContent = recorder.dataset.stop;
+  });
 }
 
 // A slider between two pictures.

@@ -123,9 +123,10 @@ class VaultLedger:
 
     def find(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
-        written = name.encode()
-        for _, record in self._vault.items(_MESSAGES):
-            if written in record and unpack(Message, record).name == name:
+        start = name_index_key(name, "")
+        for key in self._vault.keys(_NAMES, start):
+            record = self._vault.get(_MESSAGES, key.removeprefix(start))
+            if record is not None and unpack(Message, record).name == name:
                 return self._with_copies(record)
         raise UnknownMessage(name=name)
 

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from entrenous.base.environment import SystemClock
-from entrenous.base.language import translated
 from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.safety import (
@@ -84,13 +83,13 @@ def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
 def _yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.why)
-    reply = read_reply(_prompt(f"{question.asks} {translated(YES_NO)}"))
+    reply = read_reply(_prompt(f"{question.asks} {YES_NO}"))
     _stop_if(reply is Reply.STOP)
     return reply if isinstance(reply, bool) else None
 
 
 def _place() -> tuple[Place, ...]:
-    typed = _prompt(translated(WHERE)).strip()
+    typed = _prompt(WHERE).strip()
     try:
         return (parse_place(typed),) if typed and read_reply(typed) is not Reply.STOP else ()
     except UnknownPlace as unknown:
@@ -100,7 +99,7 @@ def _place() -> tuple[Place, ...]:
 
 def _go_on(*, ask: bool) -> None:
     if ask:
-        _stop_if(read_reply(_prompt(translated(GO_ON))) is not True)
+        _stop_if(read_reply(_prompt(GO_ON)) is not True)
 
 
 def _prompt(question: str) -> str:
@@ -116,5 +115,5 @@ def _say(lines: Iterable[str]) -> None:
 
 def _stop_if(stopped: bool) -> None:
     if stopped:
-        hint(translated(STOPPED))
+        hint(STOPPED)
         raise typer.Exit

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from entrenous.base.language import translated
 from entrenous.respond.law.plan import HandOver, Plan, PlanStep
 
 
@@ -50,9 +49,7 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
 
     ``in_full``: every step, and what was looked at in vain.
     """
-    yield translated(
-        "Facts with a source, not advice. Every step is your choice; you can stop at any time."
-    )
+    yield "Facts with a source, not advice. Every step is your choice; you can stop at any time."
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
@@ -63,10 +60,10 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
         else:
             yield f"{number}. {step.title} [{step.route}]"
     if in_full and plan.refused:
-        yield translated("Looked at, and not for this:")
+        yield "Looked at, and not for this:"
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
     if not in_full and (len(plan.steps) > _SHOWN or plan.refused):
-        yield translated("To see every step, and what was looked at and does not fit, add --all.")
+        yield "To see every step, and what was looked at and does not fit, add --all."
 
 
 _SHOWN: Final = 3
@@ -75,13 +72,10 @@ _SHOWN: Final = 3
 def _step(number: int, step: PlanStep) -> Iterator[str]:
     yield f"{number}. {step.title} [{step.route}]"
     yield f"   {step.why[:1].upper()}{step.why[1:]}" + ("" if step.why.endswith('"') else ".")
-    yield f"   {translated('To: {to}').format(to=step.to)}"
+    yield f"   To: {step.to}"
     if step.platform:
-        asks = translated("What it asks, in its order: entrenous case platform {platform}")
-        yield f"   {asks.format(platform=step.platform)}"
+        yield f"   What it asks, in its order: entrenous case platform {step.platform}"
     if step.expected:
-        back = translated("What comes back: {expected}")
-        yield f"   {back.format(expected=step.expected)}"
+        yield f"   What comes back: {step.expected}"
     if step.source:
-        cited = translated("Source: {source}, read on {read_on}")
-        yield f"   {cited.format(source=step.source, read_on=step.read_on)}"
+        yield f"   Source: {step.source}, read on {step.read_on}"

@@ -11,7 +11,11 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import take_link_notices
-from entrenous.send.people.notices import describe_change, describe_link_notice
+from entrenous.send.people.notices import (
+    describe_change,
+    describe_link_notice,
+    describe_undecryptable,
+)
 from entrenous.terminal.output import hint, hint_problems
 
 
@@ -39,11 +43,7 @@ def catch_up(device: Device) -> EntrenousError | None:
 
 def _hint_at_unreadable(count: int) -> None:
     if count:
-        letters = "1 letter" if count == 1 else f"{count} letters"
-        hint(
-            f"{letters} could not be opened. If you miss something, ask its sender to send it "
-            "again."
-        )
+        hint(describe_undecryptable(count))
 
 
 #: Shown to senders, and in lists of sent messages.

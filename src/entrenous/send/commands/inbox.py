@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -28,29 +28,17 @@ from entrenous.send.commands.message_list import (
     shown_messages,
 )
 from entrenous.send.inbox import find_received, received_messages, remove_received
-from entrenous.send.letter.letter_nouns import Frame, FrameFile
+from entrenous.send.letter.letter_nouns import SUFFIXES, Frame, FrameFile
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import InboxState, LookedAtOnly, Received, UnsafeFiles
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import Fill, open_message_to, unsafe_files
 from entrenous.send.people.block import set_receipts, undecided_about_receipts
+from entrenous.send.people.notices import have_told, without_receipts
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import bars
 from entrenous.terminal.typed_input import Json
-
-_SUFFIX: Final = {
-    "image/jpeg": ".jpg",
-    "image/png": ".png",
-    "image/webp": ".webp",
-    "video/mp4": ".mp4",
-    "audio/mp4": ".m4a",
-    "audio/amr": ".amr",
-    "audio/mpeg": ".mp3",
-    "audio/ogg": ".ogg",
-    "audio/flac": ".flac",
-    "audio/wav": ".wav",
-}
 
 
 def join(app: typer.Typer) -> None:
@@ -236,14 +224,14 @@ def _ask_about_receipts(message: Received, device: Device) -> None:
     sender = undecided_about_receipts(message.sender, device)
     if sender is None:
         return
-    asked = f"{sender.name} is known to you by link only, so {sender.name}'s program is not told"
+    known = without_receipts(sender.name)
     if not sys.stdin.isatty():
         set_receipts(sender.name, device, wanted=False)
         command = f"entrenous person receipts {shell_quoted(sender.name)} --on"
-        hint(f"{asked} when you get and open what they send. To have it told: {command}")
+        hint(f"{known} To have it told: {command}")
         return
-    hint(f"{asked} when you get and open what they send. This is asked once.")
-    wanted = typer.confirm(f"Have {sender.name} told?", default=False, err=True)
+    hint(f"{known} This is asked once.")
+    wanted = typer.confirm(have_told(sender.name), default=False, err=True)
     set_receipts(sender.name, device, wanted=wanted)
 
 
@@ -273,7 +261,7 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
     Raises:
         UnknownMessage: the name would lead out of the folder, so no message is called that.
     """
-    plain = f"{message}-{number}{_SUFFIX.get(media_type, '.bin')}"
+    plain = f"{message}-{number}{SUFFIXES.get(media_type, '.bin')}"
     if Path(plain).name != plain:
         raise UnknownMessage(name=message)
     return out / plain

@@ -10,11 +10,10 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import typer
 
-from entrenous.base.copies import join_names
 from entrenous.base.identifiers import PersonId
 from entrenous.device.device import Device
 from entrenous.device.identities import Call, contacts, current_names, lookalike_form, own_device
-from entrenous.send.conversations import audience_of
+from entrenous.send.conversations import STRANGER, other_recipients, others_in_words
 from entrenous.send.inbox import ENDED, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, Received
@@ -90,9 +89,6 @@ def select_messages(
     return MessageList((*before, *every[start:]), start - len(before))
 
 
-_STRANGER: Final = "somebody"
-
-
 def shown_messages(messages: Iterable[Received], device: Device) -> Iterator[dict[str, object]]:
     """Yield these messages as JSON objects; names are read once for all of them."""
     names = None
@@ -118,13 +114,11 @@ class Names:
 
     def whose(self, person: PersonId) -> str:
         """Return what to call a person beside a message."""
-        return "you" if person == self.me else self.known.get(person, _STRANGER)
+        return "you" if person == self.me else self.known.get(person, STRANGER)
 
     def also(self, message: Received) -> list[str]:
         """Return the names of the other recipients, known people first."""
-        others = audience_of(message) - {self.me, message.sender}
-        names = [self.whose(person) for person in others]
-        return sorted(names, key=lambda name: (name == _STRANGER, name))
+        return other_recipients(message, self.me, self.known)
 
 
 def current_name_table(device: Device) -> Names:
@@ -170,11 +164,7 @@ def print_other_recipients(message: dict[str, object], indent: str = "") -> None
     also = message["also"]
     if not isinstance(also, list) or not also:
         return
-    known = [name for name in also if name != _STRANGER]
-    strangers = len(also) - len(known)
-    people = "1 person" if strangers == 1 else f"{strangers} people"
-    words = join_names(known, strangers) if known else f"{people} whom you do not know"
-    print_line(f"{indent}also to {words}")
+    print_line(f"{indent}{others_in_words(also)}")
 
 
 def print_reply_and_reactions(message: dict[str, object], indent: str = "") -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Final
 
 from entrenous.base.copies import Receipts
 from entrenous.base.errors import Malformed, NotFound, Refused
@@ -229,6 +230,21 @@ class FileRole(IntEnum):
     PICTURE = 1
     CLIP = 2
     VOICE = 3
+
+
+#: The suffix of a written file, by its media type.
+SUFFIXES: Final = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "audio/mp4": ".m4a",
+    "audio/amr": ".amr",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/wav": ".wav",
+}
 
 
 @dataclass(frozen=True, slots=True)

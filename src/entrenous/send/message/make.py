@@ -49,6 +49,7 @@ from entrenous.send.letter.write import Addressee, Outer, write_letter
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.message.file_plan import Plan
 from entrenous.send.message.transfer_progress import ByteCounter, Stage, TransferWatch
+from entrenous.send.message_index import index_copy
 from entrenous.wire.receipt import write_mark
 from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
 
@@ -162,9 +163,9 @@ class _Making:
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
             write_letter(one.sealed.manifest, one.to, outer, device)
-            store_record(
-                _sealed_copy(one, self.sending), SEALED, outer.envelope.hex(), device.vault
-            )
+            copy = _sealed_copy(one, self.sending)
+            store_record(copy, SEALED, outer.envelope.hex(), device.vault)
+            index_copy(copy, message.sent_at, device.vault)
         return release_at
 
     def _message(self) -> Message:

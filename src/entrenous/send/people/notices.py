@@ -5,6 +5,7 @@ from typing import Final
 from entrenous.base.copies import join_names
 from entrenous.base.errors import fill_message, shell_quoted
 from entrenous.base.identity import Trust
+from entrenous.base.language import plural, translated
 from entrenous.send.people.people_nouns import (
     ContactChange,
     Contradiction,
@@ -59,6 +60,29 @@ def describe_link_notice(notice: InviteNotice) -> str:
     if notice.alike:
         said += fill_message(_ALIKE, name=notice.name, others=join_names(notice.alike))
     return said
+
+
+def describe_undecryptable(count: int) -> str:
+    """Return the notice of letters that could not be opened."""
+    return plural(
+        "1 letter could not be opened. If you miss something, ask its sender to send it again.",
+        "{count} letters could not be opened. If you miss something, ask its sender to send it "
+        "again.",
+        count,
+    )
+
+
+def without_receipts(name: str) -> str:
+    """Say that somebody known by link gets no receipts, before asking whether they should."""
+    return translated(
+        "{name} is known to you by link only, so {name}'s program is not told when you get and "
+        "open what they send."
+    ).format(name=name)
+
+
+def have_told(name: str) -> str:
+    """Ask whether somebody is to get receipts."""
+    return translated("Have {name} told?").format(name=name)
 
 
 def _device(notice: InviteNotice) -> str:

@@ -1,0 +1,130 @@
+"""Write something to send: what, to whom, for how long; it is kept as a draft."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import all_typed, chosen_files, read_form, typed
+from entrenous.app.pages.review import beginning_of
+from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.limits import DAYS_TO_OPEN
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.send.drafts import KeptDraft, find_draft, keep_draft
+from entrenous.send.people.circles import circles
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class NothingWritten(Refused):
+    """There is nothing to send yet. Choose a picture, a clip or a recording, or write something."""
+
+
+class NobodyChosen(Refused):
+    """Nobody is chosen, so nothing was sent. Say who gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Who can get something, the draft that is changed, and whom or what a message answers."""
+
+    people: tuple[str, ...]
+    circles: tuple[str, ...]
+    draft: KeptDraft | None = None
+    to: tuple[str, ...] = ()
+    answers: str = ""
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/10", write, name="send", methods=["GET"]),
+        Route("/10", keep, methods=["POST"]),
+    ]
+
+
+async def write(request: Request, words: str = "", status: int = 200) -> Response:
+    """Show the form: empty, as it was typed before an error, or with the draft to change."""
+    form = getattr(request.state, "form", None) or kept_form(request)
+    choices = await in_vault(request, lambda device: _choices(request, form, device))
+    kept = choices.draft
+    return show(
+        request,
+        "send.html",
+        status=status,
+        words=words,
+        choices=choices,
+        draft=typed(form, "draft") or request.query_params.get("draft", ""),
+        reply=typed(form, "reply") or request.query_params.get("reply", ""),
+        chosen={*all_typed(form, "to"), *choices.to},
+        text=typed(form, "text") or (kept.text if kept else ""),
+        days=typed(form, "days") or (kept.days if kept else DAYS_TO_OPEN),
+        once=bool(typed(form, "once") or (kept and kept.once)),
+        may_export=bool(typed(form, "may_export") or (kept and kept.may_export)),
+    )
+
+
+def _choices(request: Request, form: FormData, device: Device) -> Choices:
+    login, asked = state_of(request).login, request.query_params
+    known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
+    named = login.named("draft", typed(form, "draft") or asked.get("draft", ""))
+    draft = find_draft(bytes.fromhex(named), device) if named else None
+    reply = login.named("message", typed(form, "reply") or asked.get("reply", "")) or ""
+    person = login.named("person", asked.get("with", "")) or ""
+    to = (known[person],) if person in known else ()
+    return Choices(
+        tuple(known.values()),
+        tuple(one.name for one in circles(device.vault)),
+        draft,
+        draft.to if draft and not form else to,
+        beginning_of(reply or (draft.reply if draft else ""), device),
+    )
+
+
+async def keep(request: Request) -> Response:
+    """Keep what was written in the vault, and show it once more before it goes."""
+    form = await read_form(request)
+    chosen = await chosen_files(form, "file")
+    login = state_of(request).login
+
+    def store(device: Device) -> KeptDraft:
+        named = login.named("draft", typed(form, "draft"))
+        before = find_draft(bytes.fromhex(named), device) if named else KeptDraft(b"", _LONG_AGO)
+        has_files = bool(chosen or before.files)
+        written = _written(form, before, device.clock.now(), has_files=has_files)
+        reply = login.named("message", typed(form, "reply"))
+        written = replace(
+            written,
+            reply=reply or before.reply,
+            names=(*before.names, *(one.name for one in chosen)),
+        )
+        return keep_draft(written, tuple([one.data for one in chosen]), device)
+
+    try:
+        draft = await in_vault(request, store)
+    except EntrenousError as why:
+        return await write(request, error_words(why), 409)
+    return go_to(request, "review", draft=login.handle("draft", draft.id.hex()))
+
+
+def _written(form: FormData, before: KeptDraft, at: datetime, *, has_files: bool) -> KeptDraft:
+    text, to = typed(form, "text"), tuple(all_typed(form, "to"))
+    if not has_files and not text:
+        raise NothingWritten
+    if not to:
+        raise NobodyChosen
+    days, once = typed(form, "days"), bool(typed(form, "once"))
+    return replace(
+        before,
+        written_at=at,
+        text=text,
+        to=to,
+        days=max(1, min(30, int(days))) if days.isdecimal() else DAYS_TO_OPEN,
+        once=once,
+        may_export=once and bool(typed(form, "may_export")),
+    )

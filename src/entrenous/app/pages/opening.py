@@ -1,0 +1,225 @@
+"""Opening messages: the question about receipts, files from the vault, and what is seen once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import file_response, shown_file
+from entrenous.app.forms import read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.pages.messages import message_in
+from entrenous.app.slots import Shown
+from entrenous.app.web import (
+    ResultGone,
+    go_to,
+    in_vault,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.identity import Contact
+from entrenous.device.device import Device
+from entrenous.send.http.view_once import open_into
+from entrenous.send.http.view_pages import ViewSession
+from entrenous.send.inbox import find_received
+from entrenous.send.letter.letter_nouns import SUFFIXES, ContentFile, FileRole
+from entrenous.send.message.states import Received
+from entrenous.send.message.transfer_progress import Stage, TransferWatch
+from entrenous.send.open import download_message, kept_file, open_message_to
+from entrenous.send.people.block import set_receipts, undecided_about_receipts
+from entrenous.send.people.notices import have_told, without_receipts
+
+PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened message: the person it came from, to go back to their page."""
+
+    name: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOnce:
+    """A message that is shown once, in memory until it was left."""
+
+    name: str
+    person: str
+    look: ViewSession
+
+
+class ShownAlready(Refused):
+    """This was shown already. What opens once is not kept, so it cannot be shown again."""
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/42/{message}", open_it, name="open", methods=["POST"]),
+        Route("/42/{handle}/back", opened, name="opened"),
+        Route("/43/{message}/{number:int}", file, name="file"),
+        Route("/43/{message}/{number:int}/save", save_file, name="save_file"),
+        Route("/44/{message}", see_once, name="see_once", methods=["POST"]),
+        Route("/45/{handle}", seen, name="seen", methods=["GET"]),
+        Route("/45/{handle}", show_once, methods=["POST"]),
+        Route("/45/{handle}/{number:int}", seen_file, name="seen_file"),
+        Route("/45/{handle}/end", end_seen, name="end_seen", methods=["POST"]),
+    ]
+
+
+async def open_it(request: Request) -> Response:
+    """Open a message: the relay is asked for its half of the key."""
+    question = await _receipts_question(request)
+    if question is not None:
+        return question
+    name, say = message_in(request), language_of(request).sentences.gettext
+    login = state_of(request).login
+
+    def work(device: Device, report: Report) -> Opened:
+        received = find_received(name, device)
+        download_message(name, device, TransferWatch(_step(report, say)))
+        open_message_to(name, _not_read, device)
+        return Opened(name, login.handle("person", received.sender.hex()))
+
+    return start_job(request, say("Opening it"), work, "opened")
+
+
+def _not_read(_number: int, _file: object, _fill: object) -> None:
+    """Leave the files sealed; the page asks for each."""
+
+
+async def _receipts_question(request: Request) -> Response | None:
+    """Ask once, before the first opening, whether somebody known by link gets receipts; store the
+    answer. Return the question, or None once it is answered.
+    """
+    name, answer = message_in(request), typed(await read_form(request), "receipts")
+
+    def undecided(device: Device) -> Contact | None:
+        sender = undecided_about_receipts(find_received(name, device).sender, device)
+        if sender is not None and answer in {"yes", "no"}:
+            set_receipts(sender.name, device, wanted=answer == "yes")
+            return None
+        return sender
+
+    sender = await in_vault(request, undecided)
+    if sender is None:
+        return None
+    return show(
+        request,
+        "receipts.html",
+        known=without_receipts(sender.name),
+        question=have_told(sender.name),
+        person=state_of(request).login.handle("person", sender.person.id.hex()),
+    )
+
+
+async def opened(request: Request) -> Response:
+    return go_to(request, "conversation", person=result_of(request, Opened).person)
+
+
+async def file(request: Request) -> Response:
+    """Show one file of an opened message: a picture in the size of its place, others as sent."""
+    name, number = message_in(request), int(request.path_params["number"])
+    slots, key = state_of(request).slots, ("message", name, number)
+
+    def read(device: Device) -> ContentFile | None:
+        if find_received(name, device).key is None:  # it has ended meanwhile
+            slots.drop(name)
+        return None if slots.find(key) else kept_file(name, number, device)
+
+    kept = await in_vault(request, read)
+    found = slots.find(key)
+    if found is None and kept is not None:
+        found = await slots.get(key, partial(_for_page, kept, slots.picture))
+    if found is None:
+        raise ResultGone
+    return shown_file(request, found.data, found.media_type)
+
+
+def _for_page(kept: ContentFile, small: Callable[[bytes, int], Shown]) -> Shown:
+    if kept.role is FileRole.PICTURE:
+        return small(kept.data, PICTURE_PX)
+    return Shown(kept.data, kept.media_type)
+
+
+async def save_file(request: Request) -> Response:
+    """Hand one file of an opened message to the browser to save; its name says nothing."""
+    name, number = message_in(request), int(request.path_params["number"])
+    kept = await in_vault(request, lambda device: kept_file(name, number, device))
+    return file_response(
+        request, kept.data, f"{name}-{number}{SUFFIXES.get(kept.media_type, '.bin')}"
+    )
+
+
+async def see_once(request: Request) -> Response:
+    """Fetch a message that opens once; nothing of it is opened yet."""
+    question = await _receipts_question(request)
+    if question is not None:
+        return question
+    name, say = message_in(request), language_of(request).sentences.gettext
+    login = state_of(request).login
+
+    def work(device: Device, report: Report) -> SeenOnce:
+        received: Received = find_received(name, device)
+        download_message(name, device, TransferWatch(_step(report, say)))
+        person = login.handle("person", received.sender.hex())
+        return SeenOnce(name, person, ViewSession(received.sender_name))
+
+    return start_job(request, say("Fetching it"), work, "seen")
+
+
+async def seen(request: Request) -> Response:
+    return show(request, "see_once.html", once=_once(request), handle=_handle(request), shown=None)
+
+
+async def show_once(request: Request) -> Response:
+    """Open it and show it: it counts once the page has loaded all of it."""
+    once = _once(request)
+    if not once.look.ask():
+        raise ShownAlready
+    opening = state_of(request).vault.run(partial(open_into, once.name, once.look))
+    state_of(request).vault.call_at_lock(once.look.end)
+    opening.add_done_callback(lambda done: _end_if_failed(once.look, done))
+    shown = await asyncio.wrap_future(once.look.answer)
+    return show(request, "see_once.html", once=once, handle=_handle(request), shown=shown)
+
+
+def _end_if_failed(look: ViewSession, opening: Future[None]) -> None:
+    why = opening.exception()
+    if why is not None:
+        look.fail(why if isinstance(why, EntrenousError) else ShownAlready())
+
+
+async def seen_file(request: Request) -> Response:
+    found = _once(request).look.file(int(request.path_params["number"]) - 1)
+    if found is None:
+        raise ShownAlready
+    return shown_file(request, found.data, found.media_type)
+
+
+async def end_seen(request: Request) -> Response:
+    once = _once(request)
+    once.look.end()
+    return go_to(request, "conversation", person=once.person)
+
+
+def _step(report: Report, say: Callable[[str], str]) -> Callable[[Stage, int, int], None]:
+    return lambda stage, done, total: report(say(stage.value), done, total)
+
+
+def _handle(request: Request) -> str:
+    return str(request.path_params["handle"])
+
+
+def _once(request: Request) -> SeenOnce:
+    return result_of(request, SeenOnce)

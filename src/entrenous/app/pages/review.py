@@ -1,0 +1,249 @@
+"""Look at a draft before it goes: who gets it, what does not travel, and what their copy is."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import shown_file
+from entrenous.app.jobs import Report
+from entrenous.app.web import (
+    ResultGone,
+    go_to,
+    in_vault,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.app.world_map import map_around
+from entrenous.base.environment import SystemClock
+from entrenous.base.identity import Contact
+from entrenous.base.picture import MediaKind
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.media.file_kind import is_voice_recording, medium_of
+from entrenous.media.metadata import Metadata, read_metadata
+from entrenous.send.clock_sanity import rounded_expiry
+from entrenous.send.conversations import conversation_of, names_in
+from entrenous.send.drafts import (
+    KeptDraft,
+    NoSuchDraft,
+    discard_draft,
+    find_draft,
+    remove_draft_file,
+)
+from entrenous.send.guard import unanswered_doubts
+from entrenous.send.inbox import message_named, received_named
+from entrenous.send.message.draft import Doubt, Draft, Policy
+from entrenous.send.people.circle_members import recipients
+from entrenous.send.people.contact_history import messages_sent_to
+from entrenous.send.people.notices import TRUST_WORDS
+
+if TYPE_CHECKING:
+    from entrenous.send.preview import CopyPreview
+
+_QUOTED: Final = 120  # characters of an answered message that are shown
+_SMALL_PX: Final = 480
+_LARGE_PX: Final = 900
+_WORDS: Final = {
+    MediaKind.PICTURE: "picture",
+    MediaKind.CLIP: "clip",
+    MediaKind.SOUND: "sound",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody who is to get it, and when we last sent them something."""
+
+    contact: Contact
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFile:
+    """A file of a draft: its name, its kind in words, what it tells, and land around its place."""
+
+    name: str
+    kind: str
+    told: Metadata
+    land: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person sees before she sends: who gets it, its files, and what the guard finds odd."""
+
+    draft: KeptDraft
+    people: tuple[Recipient, ...]
+    files: tuple[DraftFile, ...]
+    doubts: tuple[Doubt, ...]
+    answers: str
+
+
+@dataclass(frozen=True, slots=True)
+class TheirCopy:
+    """A copy to look at, in memory, of the draft behind this stand-in."""
+
+    draft: str
+    factor: int
+    preview: "CopyPreview"
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/11/{draft}", review, name="review", methods=["GET"]),
+        Route("/14/{draft}/{number:int}", small, name="draft_file", methods=["GET"]),
+        Route("/14/{draft}/{number:int}", remove, methods=["POST"]),
+        Route("/15/{draft}/{number:int}", make_copy, name="make_copy", methods=["POST"]),
+        Route("/16/{handle}", their_copy, name="their_copy"),
+        Route("/16/{handle}/{picture}", copy_picture, name="copy_picture"),
+    ]
+
+
+async def review(request: Request, words: str = "", status: int = 200) -> Response:
+    """Show who gets it, what does not travel, and what the guard asks."""
+
+    def read(device: Device) -> Review:
+        kept = draft_in(request, device)
+        draft = as_draft(kept, frozenset(), device)
+        known = {one.name: one for one in contacts(device)}
+        people = tuple(_recipient(known[name], device) for name in draft.to)
+        files = tuple(_look_at(name, data) for name, data in zip_longest(kept.names, draft.files))
+        doubts = tuple(unanswered_doubts(draft, device))
+        return Review(kept, people, files, doubts, beginning_of(kept.reply, device))
+
+    found = await in_vault(request, read)
+    return show(
+        request,
+        "review.html",
+        status=status,
+        words=words,
+        found=found,
+        trust=TRUST_WORDS,
+        until=SystemClock().now() + timedelta(days=found.draft.days),
+        handle=request.path_params["draft"],
+    )
+
+
+def _recipient(contact: Contact, device: Device) -> Recipient:
+    sent = messages_sent_to(contact.person.id, device)
+    return Recipient(contact, sent[-1].at if sent else None)
+
+
+def _look_at(name: str | None, data: bytes) -> DraftFile:
+    """Read what a file tells and what it is; its name does not travel either."""
+    told = read_metadata(data)
+    land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
+    kind = MediaKind.SOUND if is_voice_recording(data) else medium_of(data)
+    return DraftFile(name or "", _WORDS[kind], told, land)
+
+
+async def small(request: Request) -> Response:
+    """Show a file of a draft, made small from its decoded pixels or samples."""
+    number, slots = int(request.path_params["number"]), state_of(request).slots
+
+    def read(device: Device) -> tuple[str, bytes | None]:
+        kept = draft_in(request, device)
+        if not 0 < number <= len(kept.files):
+            raise NoSuchDraft
+        blob = kept.files[number - 1]
+        found = slots.find(("draft", blob.hex(), 0))
+        return blob.hex(), None if found else device.vault.kept(blob)
+
+    blob, data = await in_vault(request, read)
+    made = await slots.get(("draft", blob, 0), lambda: slots.preview(data or b"", _SMALL_PX))
+    return shown_file(request, made.data, made.media_type)
+
+
+async def remove(request: Request) -> Response:
+    """Take one file out of the draft; without any file or words, the draft goes too."""
+    place = int(request.path_params["number"]) - 1
+
+    def take_out(device: Device) -> bool:
+        kept = remove_draft_file(draft_in(request, device).id, place, device)
+        if kept.files or kept.text:
+            return True
+        discard_draft(kept.id, device)
+        return False
+
+    if await in_vault(request, take_out):
+        return go_to(request, "review", draft=request.path_params["draft"])
+    return go_to(request, "send")
+
+
+async def make_copy(request: Request) -> Response:
+    """Make a copy as they will get it, in memory, to look at."""
+    say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
+    draft = request.path_params["draft"]
+
+    def work(device: Device, _: Report) -> TheirCopy:
+        from entrenous.send.preview import FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
+
+        kept = draft_in(request, device)
+        if not 0 <= place < len(kept.files):
+            raise NoSuchDraft
+        made = preview_copy(device.vault.kept(kept.files[place]), _LARGE_PX, device)
+        return TheirCopy(draft, FACTOR, made)
+
+    return start_job(request, say("Marking a copy to look at"), work, "their_copy")
+
+
+async def their_copy(request: Request) -> Response:
+    made = result_of(request, TheirCopy)
+    return show(request, "their_copy.html", made=made, handle=request.path_params["handle"])
+
+
+async def copy_picture(request: Request) -> Response:
+    made = result_of(request, TheirCopy).preview
+    pictures = {"original": made.original, "copy": made.copy, "difference": made.difference}
+    found = pictures.get(request.path_params["picture"])
+    if found is None:
+        raise ResultGone
+    return shown_file(request, found, "image/jpeg")
+
+
+def beginning_of(reply: str, device: Device) -> str:
+    """Return the beginning of the message that is answered, or its name; "" if there is none."""
+    if not reply:
+        return ""
+    received = received_named(reply, device)
+    text = device.ledger.find(reply).caption if received is None else received.text
+    return (text or reply)[:_QUOTED]
+
+
+def draft_in(request: Request, device: Device) -> KeptDraft:
+    """Return the draft that the address stands for; raises NoSuchDraft."""
+    named = state_of(request).login.named("draft", request.path_params["draft"]) or ""
+    return find_draft(bytes.fromhex(named), device)
+
+
+def as_draft(kept: KeptDraft, confirmed: frozenset[str], device: Device) -> Draft:
+    """Return a draft as it would be sent now; ``confirmed`` are names typed for the guard.
+
+    Raises UnknownPerson, UnknownMessage and what makes a draft invalid.
+    """
+    within = conversation_of(kept.reply, device) if kept.reply else None
+    going = recipients(list(kept.to) or names_in(within, device), device)
+    files = tuple(device.vault.kept(blob) for blob in kept.files)
+    return Draft(
+        files=files,
+        to=going.people,
+        policy=Policy(
+            rounded_expiry(kept.days, device),
+            1 if kept.once else None,
+            may_export=kept.may_export,
+        ),
+        caption=(kept.text or None) if files else None,
+        confirmed=confirmed,
+        circles=going.circles,
+        within=within,
+        text=None if files else (kept.text or None),
+        reply=message_named(kept.reply, device) if kept.reply else None,
+    )

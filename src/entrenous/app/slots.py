@@ -1,0 +1,126 @@
+"""Pictures and sounds in the size of their place on a page, in memory until the app is locked."""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from entrenous.base.audio_video import ClipBroken, FrameSelection, NoFrames
+from entrenous.base.picture import MediaKind, Picture
+from entrenous.media.file_kind import medium_of
+from entrenous.media.sandbox.decoder_pool import DecoderPool
+from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
+
+#: The kind of place, the message or file that it belongs to, and its number.
+Key = tuple[str, str, int]
+_BYTES_MAX: Final = 96 << 20
+_LISTEN_HZ: Final = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A file as a page shows it."""
+
+    data: bytes
+    media_type: str
+
+
+class Slots:
+    """Files made for pages; when there are too many bytes, those not used for longest go.
+
+    ``kinds`` are the kinds of the files of messages that pages showed.
+    """
+
+    def __init__(self) -> None:
+        self.kinds = dict[str, tuple[str, ...]]()
+        self._kept: OrderedDict[Key, Shown] = OrderedDict()
+        self._pool: DecoderPool | None = None
+        self._lock = threading.Lock()
+
+    async def get(self, key: Key, make: Callable[[], Shown]) -> Shown:
+        """Return the file under this key; ``make`` is called in a thread if it is not here."""
+        found = self.find(key)
+        if found is not None:
+            return found
+        made = await asyncio.to_thread(make)
+        self.keep(key, made)
+        return made
+
+    def find(self, key: Key) -> Shown | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def keep(self, key: Key, made: Shown) -> None:
+        with self._lock:
+            self._kept[key] = made
+            while sum(len(one.data) for one in self._kept.values()) > _BYTES_MAX:
+                self._kept.popitem(last=False)
+
+    def drop(self, message: str) -> None:
+        """Forget the files of one message."""
+        with self._lock:
+            self.kinds.pop(message, None)
+            for key in [one for one in self._kept if one[1] == message]:
+                del self._kept[key]
+
+    def forget(self) -> None:
+        """Forget every file, and end the processes that decode; locking calls this."""
+        with self._lock:
+            self.kinds.clear()
+            self._kept.clear()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def picture(self, untrusted_data: bytes, side_px: int) -> Shown:
+        """Decode a picture in the sandbox, and make it small; raises what reading it raises."""
+        from entrenous.media.previews import small_jpeg  # noqa: PLC0415 - loads NumPy
+
+        picture = self._decoder().read(untrusted_data, at_least_px=side_px)
+        return Shown(small_jpeg(picture, side_px), "image/jpeg")
+
+    def preview(self, untrusted_data: bytes, side_px: int) -> Shown:
+        """Return a picture, the first frame of a clip, or a sound to listen to.
+
+        Raises what reading it raises.
+        """
+        medium = medium_of(untrusted_data)
+        if medium is MediaKind.PICTURE:
+            return self.picture(untrusted_data, side_px)
+        if medium is MediaKind.CLIP:
+            try:
+                return _first_frame(untrusted_data, side_px)
+            except NoFrames:
+                pass
+        return _sound(untrusted_data)
+
+    def decode(self, untrusted_data: bytes) -> Picture:
+        """Decode a picture in the sandbox, in full size; raises what reading it raises."""
+        return self._decoder().read(untrusted_data)
+
+    def _decoder(self) -> DecoderPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = DecoderPool()
+            return self._pool
+
+
+def _first_frame(untrusted_data: bytes, side_px: int) -> Shown:
+    from entrenous.media.previews import frame_jpeg  # noqa: PLC0415 - loads NumPy
+
+    with decode_clip_untrusted(untrusted_data, FrameSelection(side_px=side_px)) as clip:
+        frame = next(clip.frames, None)
+    if frame is None:
+        raise ClipBroken
+    return Shown(frame_jpeg(frame), "image/jpeg")
+
+
+def _sound(untrusted_data: bytes) -> Shown:
+    from entrenous.media.previews import wav_of  # noqa: PLC0415 - loads NumPy
+
+    return Shown(wav_of(decode_sound_untrusted(untrusted_data, _LISTEN_HZ)), "audio/wav")

@@ -1,0 +1,106 @@
+"""A small map around a place, drawn as SVG from outlines that come with the program; no network.
+
+The outlines are Natural Earth's land at 1:110 million (public domain), as TopoJSON from the npm
+package world-atlas 2.0.2 (``land/LICENSE.txt``).
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+
+Point = tuple[float, float]
+Ring = tuple[Point, ...]
+_HALF_WIDTH, _HALF_HEIGHT = 36.0, 22.0  # degrees around the place
+_LONGITUDES: Final = (-360.0, 0.0, 360.0)  # the same land again on either side
+_DRAWN: Final = 10.0  # drawing units in a degree
+
+
+def map_around(latitude: float, longitude: float) -> str:
+    """Return the path data of the land around a place, for ``viewBox="0 0 720 440"``, with the
+    place in the middle; latitudes near a pole are drawn as they come.
+    """
+    parts = []
+    for ring in _rings():
+        for shift in _LONGITUDES:
+            moved = tuple((x + shift - longitude, latitude - y) for x, y in ring)
+            clipped = _clipped(moved)
+            if clipped:
+                parts.append(_path(clipped))
+    return "".join(parts)
+
+
+def _path(ring: Sequence[Point]) -> str:
+    points = (
+        f"{(x + _HALF_WIDTH) * _DRAWN:.0f} {(y + _HALF_HEIGHT) * _DRAWN:.0f}" for x, y in ring
+    )
+    return f"M{'L'.join(points)}Z"
+
+
+def _clipped(ring: Ring) -> Sequence[Point]:
+    """Clip a polygon to the map, one side after the other (Sutherland and Hodgman, 1974)."""
+    found: Sequence[Point] = ring
+    for axis, limit, sign in (
+        (0, -_HALF_WIDTH, 1.0),
+        (0, _HALF_WIDTH, -1.0),
+        (1, -_HALF_HEIGHT, 1.0),
+        (1, _HALF_HEIGHT, -1.0),
+    ):
+        found = tuple(_beyond(found, axis, limit, sign))
+    return found
+
+
+def _beyond(ring: Sequence[Point], axis: int, limit: float, sign: float) -> Iterator[Point]:
+    for number, end in enumerate(ring):
+        start = ring[number - 1]
+        inside = [(point[axis] - limit) * sign >= 0.0 for point in (start, end)]
+        if inside[0] is not inside[1]:
+            share = (limit - start[axis]) / (end[axis] - start[axis])
+            yield (
+                start[0] + share * (end[0] - start[0]),
+                start[1] + share * (end[1] - start[1]),
+            )
+        if inside[1]:
+            yield end
+
+
+@cache
+def _rings() -> tuple[Ring, ...]:
+    """Return the outlines of all land, as longitude and latitude in degrees."""
+    data = files(__package__).joinpath("land", "land-110m.json").read_bytes()
+    topology: dict[str, Any] = msgspec.json.decode(data)
+    arcs = _arcs(topology)
+    polygons = (
+        polygon
+        for geometry in topology["objects"]["land"]["geometries"]
+        for polygon in geometry["arcs"]
+    )
+    return tuple(_ring(outline, arcs) for polygon in polygons for outline in polygon)
+
+
+def _arcs(topology: dict[str, Any]) -> list[Ring]:
+    """Decode the arcs: differences of whole numbers (TopoJSON 1.0, 2.1.3)."""
+    (across, along), (left, low) = (
+        topology["transform"]["scale"],
+        topology["transform"]["translate"],
+    )
+    found = []
+    for arc in topology["arcs"]:
+        x = y = 0
+        points = list[Point]()
+        for step_x, step_y in arc:
+            x, y = x + step_x, y + step_y
+            points.append((x * across + left, y * along + low))
+        found.append(tuple(points))
+    return found
+
+
+def _ring(outline: Sequence[int], arcs: Sequence[Ring]) -> Ring:
+    """Join arcs; a negative number is an arc backwards, and neighbours share a point."""
+    points = list[Point]()
+    for number in outline:
+        arc = arcs[number] if number >= 0 else arcs[~number][::-1]
+        points += arc[1:] if points else arc
+    return tuple(points)

@@ -1,0 +1,214 @@
+"""The metadata of clips and sounds: QuickTime and ISO/IEC 14496-12 user data, ID3v2.3 and 2.4,
+Vorbis comments, Matroska (RFC 9559). Structure is walked in bounds; nothing is decoded.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from entrenous.base.language import translatable
+
+
+class FieldKind(StrEnum):
+    """What a piece of metadata is about, in words."""
+
+    PLACE = translatable("Place")
+    TIME = translatable("Time")
+    CAMERA = translatable("Camera")
+    NUMBER = translatable("Number of the camera or phone")
+    PERSON = translatable("Name of a person")
+    PROGRAM = translatable("Program")
+    WORDS = translatable("Words")
+    SMALL_PICTURE = translatable("A small picture inside, perhaps of the uncut one")
+    MAKER = translatable("Notes of the camera's maker")
+    OTHER = translatable("Further data")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was taken, in degrees; north and east are positive."""
+
+    latitude: float
+    longitude: float
+
+    def __post_init__(self) -> None:
+        if not (-90.0 <= self.latitude <= 90.0 and -180.0 <= self.longitude <= 180.0):
+            raise ValueError("latitude is within 90 degrees, longitude within 180")
+
+
+Field = tuple[FieldKind, str]
+
+
+def track_fields(untrusted_data: bytes, places: list[Place]) -> Iterator[Field]:
+    """Yield what a clip or sound tells; places are added to ``places``.
+
+    Raises ValueError, IndexError or struct.error where it is damaged.
+    """
+    if untrusted_data[:3] == b"ID3":
+        yield from _id3(untrusted_data)
+    elif untrusted_data[:4] in {b"OggS", b"fLaC"}:
+        yield from _vorbis(untrusted_data)
+    elif untrusted_data[:4] == b"\x1aE\xdf\xa3":
+        yield from _matroska(untrusted_data)
+    elif untrusted_data[:4] != b"RIFF":
+        yield from _movie(untrusted_data, places)
+
+
+_BOXES_MAX: Final = 10_000
+_NESTED: Final = frozenset({b"moov", b"udta", b"trak", b"meta", b"ilst", b"mdia"})
+_USER_DATA: Final = {
+    b"\xa9mak": FieldKind.CAMERA, b"\xa9mod": FieldKind.CAMERA, b"\xa9swr": FieldKind.PROGRAM,
+    b"\xa9too": FieldKind.PROGRAM, b"\xa9day": FieldKind.TIME, b"\xa9nam": FieldKind.WORDS,
+    b"\xa9cmt": FieldKind.WORDS, b"\xa9ART": FieldKind.PERSON, b"\xa9aut": FieldKind.PERSON,
+}  # fmt: skip
+_ISO6709: Final = re.compile(rb"([+-]\d{2}(?:\.\d{1,8})?)([+-]\d{3}(?:\.\d{1,8})?)")
+_APPLE: Final = {
+    b"make": FieldKind.CAMERA, b"model": FieldKind.CAMERA, b"software": FieldKind.PROGRAM,
+    b"creationdate": FieldKind.TIME, b"author": FieldKind.PERSON, b"artist": FieldKind.PERSON,
+    b"title": FieldKind.WORDS, b"comment": FieldKind.WORDS, b"description": FieldKind.WORDS,
+}  # fmt: skip
+
+
+def _movie(data: bytes, places: list[Place]) -> Iterator[Field]:
+    """QuickTime File Format, user data and metadata; ISO/IEC 14496-12, 8.2.2 (``mvhd``)."""
+    keys = list[bytes]()
+    for name, body in _boxes_within(data):
+        if name == b"mvhd" and _made_at(body):
+            yield FieldKind.TIME, _made_at(body)
+        elif name in {b"\xa9xyz", b"loci"}:
+            places += _iso6709(body)
+        elif name in _USER_DATA:
+            yield _USER_DATA[name], _user_text(body)
+        elif name == b"keys":
+            keys = _keys(body)
+        elif len(name) == len(b"mdta") and 0 < int.from_bytes(name, "big") <= len(keys):
+            key = keys[int.from_bytes(name, "big") - 1].rpartition(b".")
+            text = body[16:]
+            if key[2] == b"ISO6709":
+                places += _iso6709(text)
+            elif key[2] in _APPLE:
+                yield _APPLE[key[2]], text.decode("utf-8", "replace")
+
+
+def _boxes_within(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of boxes, outer ones first; media data is skipped."""
+    waiting, seen = [(0, len(data))], 0
+    while waiting:
+        at, end = waiting.pop(0)
+        while at + 8 <= end and seen < _BOXES_MAX:
+            size, name = struct.unpack_from(">I4s", data, at)
+            head = 8
+            if size == 1:
+                (size,) = struct.unpack_from(">Q", data, at + 8)
+                head = 16
+            stop = end if size == 0 else min(end, at + size)
+            seen += 1
+            if name in _NESTED:
+                full = name == b"meta" and data[at + head + 4 : at + head + 8] != b"hdlr"
+                waiting.append((at + head + (4 if full else 0), stop))
+            elif name != b"mdat":
+                yield name, data[at + head : stop]
+            at = max(stop, at + head)
+
+
+def _made_at(mvhd: bytes) -> str:
+    (seconds,) = struct.unpack_from(">Q" if mvhd[:1] == b"\1" else ">I", mvhd, 4)
+    if not seconds:
+        return ""
+    with suppress(OverflowError):
+        made = datetime(1904, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        return f"{made:%Y-%m-%d %H:%M} UTC"
+    return ""
+
+
+def _iso6709(text: bytes) -> Iterator[Place]:
+    found = _ISO6709.search(text)
+    if found is not None:
+        with suppress(ValueError):
+            yield Place(float(found[1]), float(found[2]))
+
+
+def _user_text(body: bytes) -> str:
+    """Return the text of a user data item: in a ``data`` box, or after its length and language."""
+    text = body[16:] if body[4:8] == b"data" else body[4:]
+    return text.decode("utf-8", "replace")
+
+
+def _keys(body: bytes) -> list[bytes]:
+    found, at = list[bytes](), 8
+    while at + 8 <= len(body):
+        (size,) = struct.unpack_from(">I", body, at)
+        found.append(body[at + 8 : at + size])
+        at += max(size, 8)
+    return found
+
+
+_ID3: Final = {
+    b"TPE1": FieldKind.PERSON, b"TCOM": FieldKind.PERSON, b"TOWN": FieldKind.PERSON,
+    b"TIT2": FieldKind.WORDS, b"TALB": FieldKind.WORDS, b"COMM": FieldKind.WORDS,
+    b"TDRC": FieldKind.TIME, b"TYER": FieldKind.TIME, b"TSSE": FieldKind.PROGRAM,
+    b"TENC": FieldKind.PROGRAM, b"APIC": FieldKind.SMALL_PICTURE,
+}  # fmt: skip
+_ID3_TEXT: Final = ("latin-1", "utf-16", "utf-16-be", "utf-8")
+
+
+def _id3(data: bytes) -> Iterator[Field]:
+    """ID3v2.4.0, section 4; sizes of 2.4 have 7 bits a byte."""
+    end, at, newer = 10 + _seven_bits(data[6:10]), 10, data[3] == len(b"2.4.")
+    while at + 10 <= min(end, len(data)) and data[at]:
+        name, raw = data[at : at + 4], data[at + 4 : at + 8]
+        size = _seven_bits(raw) if newer else int.from_bytes(raw, "big")
+        body = data[at + 10 : at + 10 + size]
+        if name == b"APIC":
+            yield FieldKind.SMALL_PICTURE, ""
+        elif name in _ID3 and body and body[0] < len(_ID3_TEXT):
+            yield _ID3[name], body[1:].decode(_ID3_TEXT[body[0]], "replace").strip("\0")
+        at += 10 + size
+
+
+def _seven_bits(raw: bytes) -> int:
+    return sum((byte & 0x7F) << shift for byte, shift in zip(raw, (21, 14, 7, 0), strict=True))
+
+
+_VORBIS: Final = {
+    b"artist": FieldKind.PERSON, b"performer": FieldKind.PERSON, b"contact": FieldKind.PERSON,
+    b"title": FieldKind.WORDS, b"comment": FieldKind.WORDS, b"description": FieldKind.WORDS,
+    b"date": FieldKind.TIME, b"encoder": FieldKind.PROGRAM, b"location": FieldKind.PLACE,
+}  # fmt: skip
+_HEAD_BYTES: Final = 1 << 16
+
+
+def _vorbis(data: bytes) -> Iterator[Field]:
+    """Xiph's comment header, in the first page or block that holds it."""
+    head = data[:_HEAD_BYTES]
+    for name, kind in _VORBIS.items():
+        for found in re.finditer(rb"(?i)(?<=[\0-\x20])" + name + rb"=([^\0]{1,200})", head):
+            size = int.from_bytes(head[found.start() - 4 : found.start()], "little")
+            text = head[found.start() : found.start() + size].partition(b"=")[2]
+            if text:
+                yield kind, text.decode("utf-8", "replace")
+
+
+_MATROSKA: Final = (
+    (b"\x4d\x80", FieldKind.PROGRAM),
+    (b"\x57\x41", FieldKind.PROGRAM),
+    (b"\x7b\xa9", FieldKind.WORDS),
+)
+
+
+def _matroska(data: bytes) -> Iterator[Field]:
+    """RFC 9559, 5.1.2: the Info element's writing program, title and date."""
+    at = data.find(b"\x15\x49\xa9\x66", 0, _HEAD_BYTES)
+    info = data[at : at + 1024] if at >= 0 else b""
+    for number, kind in _MATROSKA:
+        place = info.find(number)
+        size = info[place + 2] & 0x7F if 0 <= place < len(info) - 2 else 0
+        if size and info[place + 2] & 0x80:
+            yield kind, info[place + 3 : place + 3 + size].decode("utf-8", "replace")
+    if b"\x44\x61\x88" in info:
+        yield FieldKind.TIME, ""

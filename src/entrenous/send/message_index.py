@@ -1,0 +1,133 @@
+"""Indexes of messages by person and of copies by message, so that a page of a conversation reads
+that page alone.
+
+Call the functions that store in the transaction that stores the message itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from entrenous.base.identifiers import MessageId, PersonId
+from entrenous.device.device import Vault
+from entrenous.device.sent_messages import SealedCopy
+from entrenous.device.vault_tables import (
+    SEALED,
+    SEALED_OF,
+    TIMELINE,
+    UNOPENED,
+    inbox_key,
+    load_record,
+)
+from entrenous.send.message.states import InboxState, Received
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINE, _THEIRS = "out", "in"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """The place of one message in the timeline with one person; places sort as the messages do."""
+
+    person: PersonId
+    at: datetime
+    sequence: int
+    mine: bool
+    message: MessageId
+
+
+def index_received(received: Received, vault: Vault) -> None:
+    """Index a received message in its present state."""
+    place = Place(
+        received.sender, received.sent_at, received.sequence, mine=False, message=received.id
+    )
+    vault.put(TIMELINE, _key(place), b"")
+    key = inbox_key(received.sender, received.id)
+    if received.state is InboxState.WAITING:
+        ends_at = received.expires_at
+        vault.put(UNOPENED, key, b"" if ends_at is None else str(int(ends_at.timestamp())).encode())
+    else:
+        vault.drop(UNOPENED, key)
+
+
+def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
+    """Index a copy of a message that we sent."""
+    vault.put(TIMELINE, _key(_place_of(copy, sent_at)), b"")
+    vault.put(SEALED_OF, _copy_key(copy), b"")
+
+
+def drop_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
+    """Remove a copy that was never sent from the indexes."""
+    vault.drop(TIMELINE, _key(_place_of(copy, sent_at)))
+    vault.drop(SEALED_OF, _copy_key(copy))
+
+
+def hide(place: Place, vault: Vault) -> None:
+    """Remove a message from the timeline; the message itself stays, to find a leak of it."""
+    vault.drop(TIMELINE, _key(place))
+
+
+def every_place(vault: Vault) -> Iterator[Place]:
+    """Yield the places of all messages, by person, then oldest first."""
+    return map(_parsed, vault.keys(TIMELINE))
+
+
+def places_with(person: PersonId, vault: Vault) -> "PlacesWith":
+    """Return the places of the messages to and from one person, oldest first."""
+    return PlacesWith(vault.keys(TIMELINE, f"{person.hex()} "))
+
+
+class PlacesWith:
+    """Places that are read when they are asked for."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def newest(self, skip: int, count: int) -> tuple[Place, ...]:
+        """Return up to ``count`` places, oldest first, without the newest ``skip``."""
+        end = max(0, len(self._keys) - skip)
+        return tuple(map(_parsed, self._keys[max(0, end - count) : end]))
+
+
+def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...]:
+    """Return the copies of a message that went, or will go, through a relay."""
+    start = f"{message.hex()} "
+    envelopes = (key.removeprefix(start) for key in vault.keys(SEALED_OF, start))
+    found = (load_record(SealedCopy, SEALED, envelope, vault) for envelope in envelopes)
+    return tuple(copy for copy in found if copy is not None)
+
+
+def unopened(vault: Vault) -> Iterator[tuple[str, datetime | None]]:
+    """Yield the inbox keys of messages that wait to be opened, and when each ends."""
+    for key, ends in vault.items(UNOPENED):
+        yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
+
+
+def _place_of(copy: SealedCopy, sent_at: datetime) -> Place:
+    return Place(copy.person, sent_at, 0, mine=True, message=copy.message)
+
+
+def _copy_key(copy: SealedCopy) -> str:
+    return f"{copy.message.hex()} {copy.envelope.hex()}"
+
+
+def _key(place: Place) -> str:
+    microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
+    side = _MINE if place.mine else _THEIRS
+    head = f"{place.person.hex()} {microseconds:018d} {place.sequence:012d}"
+    return f"{head} {side} {place.message.hex()}"
+
+
+def _parsed(key: str) -> Place:
+    person, microseconds, sequence, side, message = key.split(" ")
+    return Place(
+        PersonId(bytes.fromhex(person)),
+        _EPOCH + timedelta(microseconds=int(microseconds)),
+        int(sequence),
+        side == _MINE,
+        MessageId(bytes.fromhex(message)),
+    )

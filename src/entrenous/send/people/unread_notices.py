@@ -1,0 +1,66 @@
+"""Notices that stay until they are dismissed: links that were used, keys that changed, and letters
+that could not be opened.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import (
+    KEY_CHANGE,
+    LINK_NOTICE,
+    UNDECRYPTABLE,
+    load_record,
+)
+from entrenous.send.letter.arrivals import take_undecryptable
+from entrenous.send.people.notices import (
+    describe_change,
+    describe_link_notice,
+    describe_undecryptable,
+)
+from entrenous.send.people.people_nouns import ContactChange, InviteNotice
+
+_LETTERS = "letters"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadNotice:
+    """A notice in words; ``id`` dismisses it."""
+
+    id: str
+    words: str
+
+
+def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
+    """Return the notices that were not dismissed, links first; nothing is removed."""
+    return (*_links(device), *_changes(device), *_letters(device))
+
+
+def dismiss_notice(number: str, device: Device) -> None:
+    """Remove a notice that was read; a missing one is no error."""
+    if number == _LETTERS:
+        take_undecryptable(device)
+        return
+    table, _, key = number.partition(" ")
+    if table in {LINK_NOTICE, KEY_CHANGE}:
+        device.vault.drop(table, key)
+
+
+def _links(device: Device) -> Iterator[UnreadNotice]:
+    for key in device.vault.keys(LINK_NOTICE):
+        notice = load_record(InviteNotice, LINK_NOTICE, key, device.vault)
+        if notice is not None:
+            yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_link_notice(notice))
+
+
+def _changes(device: Device) -> Iterator[UnreadNotice]:
+    for key in device.vault.keys(KEY_CHANGE):
+        changed = load_record(ContactChange, KEY_CHANGE, key, device.vault)
+        if changed is not None:
+            yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_change(changed))
+
+
+def _letters(device: Device) -> Iterator[UnreadNotice]:
+    count = len(device.vault.keys(UNDECRYPTABLE))
+    if count:
+        yield UnreadNotice(_LETTERS, describe_undecryptable(count))

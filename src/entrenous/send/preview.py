@@ -1,0 +1,46 @@
+"""What a recipient's copy of a picture looks like, in memory, before anything is sent: nothing is
+recorded, and the mark is nobody's.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from entrenous.device.device import Device
+from entrenous.media.previews import jpeg_of, small_jpeg, stronger_difference
+from entrenous.send.copies.picture_copies import new_seed, prepare_original, write_copy
+
+FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPreview:
+    """JPEGs of one size: the original, a really marked copy, and their difference, made
+    :data:`FACTOR` times stronger.
+    """
+
+    width_px: int
+    height_px: int
+    original: bytes
+    copy: bytes
+    difference: bytes
+
+
+def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) -> CopyPreview:
+    """Mark a reduced picture as for a recipient, and compare it with the original.
+
+    Raises:
+        NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
+    """
+    original = prepare_original(untrusted_data, longest_side_px, device)
+    copy = device.read_picture(write_copy(original, new_seed(device)))
+    apart = stronger_difference(np.asarray(original.picture), np.asarray(copy), FACTOR)
+    return CopyPreview(
+        copy.width_px,
+        copy.height_px,
+        small_jpeg(original.picture, longest_side_px),
+        small_jpeg(copy, longest_side_px),
+        jpeg_of(Image.fromarray(apart)),
+    )
