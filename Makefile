@@ -14,8 +14,9 @@ UV     := $(BIN)/uv
 PIP     = $(BIN)/pip --quiet --disable-pip-version-check
 HASHED  = --no-deps --only-binary :all: --require-hashes -r
 INSTALL = VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode
-STATIC  = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
+QUICK   = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff format --check . && \
           $(BIN)/python -m tests.respond.facts_lint
+STATIC  = $(QUICK) && $(BIN)/mypy
 PYTEST  = $(BIN)/python -m pytest -q
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
@@ -30,9 +31,10 @@ demo: .venv/.run
 app: .venv/.run
 	@$(BIN)/python -m entrenous app
 
+# Mypy looks at the types while the tests run: it takes one core for half a minute when it starts afresh.
 check: .venv/.dev
-	$(STATIC)
-	$(PYTEST) -m "not real and not slow"
+	$(QUICK)
+	@$(BIN)/mypy & mypy=$$!; $(PYTEST) -m "not real and not slow"; tests=$$?; wait $$mypy && exit $$tests
 
 test: .venv/.dev .venv-synapse/.done system
 	$(STATIC)

@@ -23,7 +23,7 @@ os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
 os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine speaks
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +38,16 @@ settings.register_profile("gate", derandomize=True)
 settings.load_profile("gate")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected: almost nothing of what that makes is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Allow sockets to real tests alone, choose those of this run, and let long ones begin."""
@@ -45,9 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("real") is not None:
             item.add_marker(pytest.mark.enable_socket)
     if not NIGHTLY:
-        kept = [item for item in items if item.get_closest_marker("nightly") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
     items[:] = _long_ones_first(items)
 
 

@@ -48,11 +48,17 @@ ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "stop/client/uploaded_files.py": "read by those who run a gate",
     "stop/commands/gate": "read by those who run a gate",
     "stop/exchange_nouns.py": "read by those who run a gate",
+    "stop/http/": "read by those who run a gate, and by programs that upload",
+    "stop/index/": "read by those who run a gate",
     "stop/nouns.py": "read by those who run a gate",
     "stop/upload_record.py": "read by those who run a gate",
 }
 #: The columns of shipped facts that people read; a name in a path may be * for any.
-FACTS: Final[Mapping[str, tuple[str, ...]]] = {}
+FACTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "respond/facts/safety.toml": (
+        *("question.*.asks", "question.*.why", "advice.*.title", "advice.*.steps.says"),
+    ),
+}
 
 
 class Found(NamedTuple):

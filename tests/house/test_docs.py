@@ -49,6 +49,7 @@ def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
             yield " ".join((*words, name)), command
 
 
+@cache
 def options() -> set[str]:
     """Every option of every command, and those of the program itself."""
     every = [command for _, command in _below(program(), ())]

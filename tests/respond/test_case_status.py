@@ -228,3 +228,62 @@ def test_a_running_clock_is_told_before_a_notice_without_a_date(room: Room) -> N
     case = drafted(room, "us-tida-removal", "eu-dsa-16")
     sends(room, case, 1)
     assert "they have until Friday 27 November" in next_step(sends(room, case, 2), START)
+
+
+REDDIT = "https://www.reddit.com/r/x/comments/1abcd/title/"
+ELSEWHERE = "https://pics.example.net/a/7"
+
+
+def on_two_sites(room: Room) -> Case:
+    case = room.opens()
+    for where in (REDDIT, ELSEWHERE):
+        add_sighting(case.name, seen(where), room.device)
+    write_notice(case.name, "us-tida-removal", room.device)
+    return sends(room, case, 1)
+
+
+def test_after_one_site_removed_it_the_next_step_is_the_site_that_nobody_asked(room: Room) -> None:
+    case = on_two_sites(room)
+    gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
+    same = f"entrenous case notice {case.name} --route us-tida-removal --sighting 2"
+    said = next_step(gone, START)
+    assert said.startswith("No letter asks yet to remove it at sighting 2 (pics.example.net)")
+    assert same in said
+    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    sends(room, case, 2)
+    both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, room.device)
+    assert next_step(both, START).startswith("They removed it")
+
+
+def test_a_page_for_the_police_hides_neither_a_missed_deadline_nor_an_unasked_site(
+    room: Room,
+) -> None:
+    case = on_two_sites(room)
+    room.clock.wind(hours=49)
+    write_notice(case.name, "us-tida-crime", room.device)
+    late = find_case(case.name, room.device)
+    assert next_step(late, room.clock.now()).startswith("Next you could go to: FTC")
+    assert "sighting 2" in next_step(late, START)
+    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    asked = sends(room, case, 3)
+    assert next_step(asked, START).startswith("You have not sent notice 2 yet: take page 2 to")
+
+
+def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
+    room: Room,
+) -> None:
+    case = on_two_sites(room)
+    record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
+    write_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
+    sends(room, case, 2)
+    room.clock.wind(hours=49)
+    letter = write_notice(case.name, "us-tida-ftc", room.device).letter
+    assert ELSEWHERE in letter
+    assert REDDIT not in letter
+
+
+def test_a_clock_that_the_law_leaves_open_is_not_said_to_say_none(room: Room) -> None:
+    case = drafted(room, "us-tida-crime")
+    (clock,) = deadlines(case, START)
+    assert clock.silent
+    assert "none" not in next_step(sends(room, case, 1), START)

@@ -153,7 +153,7 @@ def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> Non
     route = ROUTES["us-tida-removal"]  # type: ignore[index]
     text = preview(draft_notice(TWO_HOSTS, route, START), TWO_HOSTS, TODAY)
     assert "names nobody who passed it on" in text
-    assert "sighting 2 https://b.example/2; sighting 3 (a chat)" in text
+    assert "sighting 2: https://b.example/2; sighting 3: a chat" in text
     assert "Tom Miller" not in text
     text = preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
     assert "names nobody" not in text

@@ -121,3 +121,22 @@ def step_when_stamped(case: Case, room: Room) -> str:
     stored = find_case(case.name, room.device)
     stamp = Stamp(b"manifest", b"token", START, "http://stamps.test", b"ca")
     return next_step(replace(stored, stamps=(stamp,)), START)
+
+
+def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_the_threat(
+    room: Room,
+) -> None:
+    case = room.opens(replace(HERS, places=(Place("NG"),), platform="instagram"))
+    add_statement(case.name, "he wants 500 euros", room.device)
+    for route in ("hash-stopncii", "ng-cybercrimes-24"):
+        files(case, route, room)
+    assert "--platform NAME" not in step(case, room)  # it is known: no need to say it twice
+    describe_case(case.name, Situation((), posted=Posted.PUBLIC), room.device)
+    assert step(case, room).startswith("Add where you saw it")
+    add_sighting(case.name, seen("https://www.instagram.com/p/abc/"), room.device)
+    assert "No letter asks yet to remove it at sighting 1 (Instagram)" in step(case, room)
+
+
+def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> None:
+    case = room.opens(Situation((), posted=Posted.GROUP))
+    assert f"entrenous case add {case.name} --chat -" in step(case, room)

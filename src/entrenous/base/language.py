@@ -81,12 +81,36 @@ def translatable(text: str) -> str:
 
 
 def day_in_words(day: date) -> str:
-    """Return a day for people, such as "5 June 2026"; a time keeps its own zone's day."""
+    """Return a day for people, such as "05 June 2026"; a time keeps its own zone's day."""
     if language_of_person() == ENGLISH:
-        return f"{day.day} {day:%B %Y}"
+        return f"{day:%d %B %Y}"
     from babel.dates import format_date  # noqa: PLC0415 - slow to import; English needs none of it
 
     return format_date(day, "long", locale=locale_now())
+
+
+def weekday_in_words(day: date) -> str:
+    """Return the name of a day of the week, such as "Monday"."""
+    return _formatted(day, "%A", "EEEE")
+
+
+def month_day_in_words(day: date) -> str:
+    """Return a day without its year, such as "05 June"."""
+    return _formatted(day, "%d %B", "MMMMd")
+
+
+def long_day_in_words(day: date) -> str:
+    """Return a day with its weekday, such as "Friday 05 June 2026"."""
+    return _formatted(day, "%A %d %B %Y", "yMMMMEEEEd")
+
+
+def _formatted(day: date, english: str, skeleton: str) -> str:
+    if language_of_person() == ENGLISH:
+        return day.strftime(english)
+    from babel.dates import format_skeleton  # noqa: PLC0415 - as above
+
+    words: str = format_skeleton(skeleton, day, locale=locale_now())
+    return words
 
 
 def moment_in_words(at: datetime) -> str:

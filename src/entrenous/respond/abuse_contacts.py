@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from entrenous.base.errors import Malformed, shell_quoted
+from entrenous.base.language import translatable, translated
 from entrenous.base.screen_text import acts_on_screen
 
 
@@ -44,7 +45,7 @@ class AbuseContact:
     def text(self) -> str:
         """The contact as one line of plain text."""
         reached = ", ".join((*self.emails, *self.phones, *self.web))
-        return f"{ROLES[self.role]}{f' ({self.name})' if self.name else ''}: {reached}"
+        return f"{translated(ROLES[self.role])}{f' ({self.name})' if self.name else ''}: {reached}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +64,26 @@ def host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...]:
 def how_to_find_the_host(typed: str) -> str:
     """Say how to find out who hosts a site that has no record."""
     site = shell_quoted(typed)
-    return (
+    return translated(
         "Who hosts the site can be looked up; you are told first who will see what: "
-        f"entrenous case platform {site} --look-up. Or look it up yourself, for example at "
-        "https://lookup.icann.org, and paste what it says: "
-        f"entrenous case platform {site} --pasted -"
-    )
+        "entrenous case platform {site} --look-up. Or look it up yourself, for example at "
+        "https://lookup.icann.org, and paste what it says: entrenous case platform {site} "
+        "--pasted -"
+    ).format(site=site)
 
 
-NO_ABUSE_ADDRESS: Final = (
-    "There is no abuse address in this text. Look for a line with the word abuse in it, or paste "
-    "more of it."
+NO_ABUSE_ADDRESS: Final = translatable(
+    "There is no abuse address in this text. Look for a line with the word abuse in "
+    "it, or paste more of it."
 )
-WRITE_TO_THE_HOST: Final = (
-    "Write to the web host first: it can take away the page. A registrar can only take away the "
-    "whole name. What to say: entrenous case platform generic_host"
+WRITE_TO_THE_HOST: Final = translatable(
+    "Write to the web host first: it can take away the page. A registrar can only take "
+    "away the whole name. What to say: entrenous case platform generic_host"
 )
 ROLES: Final[Mapping[ContactRole, str]] = {
-    ContactRole.HOST: "Web host, who can take away the page",
-    ContactRole.UNKNOWN: "Abuse contact",
-    ContactRole.REGISTRAR: "Registrar, who can only take away the whole name",
+    ContactRole.HOST: translatable("Web host, who can take away the page"),
+    ContactRole.UNKNOWN: translatable("Abuse contact"),
+    ContactRole.REGISTRAR: translatable("Registrar, who can only take away the whole name"),
 }
 
 

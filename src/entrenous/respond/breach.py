@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.errors import NotFound, Refused
+from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.law.deadlines import (
@@ -23,7 +24,7 @@ from entrenous.respond.law.deadlines import (
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place, reaches
-from entrenous.respond.law.zones import moment_in_words
+from entrenous.respond.law.zones import moment_in_words as moment_at
 from entrenous.respond.nouns import Breach, Case, TimesDoNotFit
 from entrenous.respond.situation import Situation
 
@@ -118,21 +119,32 @@ def breach_in_words(case: Case, now: datetime) -> tuple[str, ...]:
 
 def _lines(breach: Breach, own: list[Deadline]) -> Iterator[str]:
     route = breach.route
-    yield f"Aware of it since {breach.aware_at:%d %B %Y, %H:%M} UTC: from then on the time runs."
+    aware = moment_in_words(breach.aware_at)
+    yield translated("Aware of it since {when}: from then on the time runs.").format(when=aware)
     for clock in own:
         words = deadline_in_words(clock)
         yield f"{words[:1].upper()}{words[1:]}."
-    yield f"It goes to {route.addressee}, and says:"
+    yield translated("It goes to {addressee}, and says:").format(addressee=route.addressee)
     for element in route.elements:
         yield f"- {element}"
     yield route.caution
-    yield _done_words("The authority was notified", breach.notified_at)
-    yield _done_words("The people concerned were told", breach.told_at)
-    yield f"Source: {route.source}, read on {route.read_on:%d %B %Y}. No legal advice."
-
-
-def _done_words(what: str, at: datetime | None) -> str:
-    return f"{what} on {at:%d %B %Y, %H:%M} UTC." if at else f"{what}: not noted yet."
+    yield (
+        translated("The authority was notified on {when}.").format(
+            when=moment_in_words(breach.notified_at)
+        )
+        if breach.notified_at
+        else translated("The authority was notified: not noted yet.")
+    )
+    yield (
+        translated("The people concerned were told on {when}.").format(
+            when=moment_in_words(breach.told_at)
+        )
+        if breach.told_at
+        else translated("The people concerned were told: not noted yet.")
+    )
+    yield translated("Source: {source}, read on {day}. No legal advice.").format(
+        source=route.source, day=day_in_words(route.read_on)
+    )
 
 
 def breach_step(case: Case, now: datetime) -> str:
@@ -142,11 +154,21 @@ def breach_step(case: Case, now: datetime) -> str:
         return ""
     clock = next(one for one in deadlines(case, now) if one.yours and one.due_at)
     late = clock.state is DeadlineState.MISSED
-    reasons = " Say why it is later: the law asks for the reasons." if late else ""
-    return (
-        f"Tell {breach.route.addressee}, unless a risk to people is unlikely:"
-        f" {deadline_in_words(clock)}.{reasons} What is not known yet may follow. Then note it:"
-        f" entrenous case breach {case.name} --notified"
+    reasons = translated("Say why it is later: the law asks for the reasons.") if late else ""
+    return " ".join(
+        filter(
+            None,
+            (
+                translated(
+                    "Tell {addressee}, unless a risk to people is unlikely: {deadline}."
+                ).format(addressee=breach.route.addressee, deadline=deadline_in_words(clock)),
+                reasons,
+                translated(
+                    "What is not known yet may follow. Then note it: entrenous case breach {name}"
+                    " --notified"
+                ).format(name=case.name),
+            ),
+        )
     )
 
 
@@ -158,8 +180,14 @@ def breach_without_case(places: tuple[Place, ...], aware_at: datetime) -> str:
     route = breach_law(places, aware_at)
     place = addressee_place(route, Situation(places))
     until = due(aware_at, route.deadline_rule)  # the earlier end, as in deadlines.py
-    shown = moment_in_words(until, place, None) if until else route.deadline_rule
-    return (
-        f"Your organisation has until {shown} to tell {route.addressee} ({route.law},"
-        f" {route.provision}). Nothing about it is stored here. {route.caution}"
+    shown = moment_at(until, place, None) if until else route.deadline_rule
+    return translated(
+        "Your organisation has until {shown} to tell {addressee} ({law}, {provision}). "
+        "Nothing about it is stored here. {caution}"
+    ).format(
+        shown=shown,
+        addressee=route.addressee,
+        law=route.law,
+        provision=route.provision,
+        caution=route.caution,
     )

@@ -7,6 +7,7 @@ from typing import Final
 
 from entrenous.base.errors import NoSuchBlob, StampDoesNotHold, Unproven
 from entrenous.base.identifiers import CaseName
+from entrenous.base.language import translated
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import DoesNotOpen
@@ -103,20 +104,23 @@ def stamp_waits_text(case: Case) -> str:
     if case.stamp_wanted_at is None or case.state is CaseState.CLOSED:
         return ""
     since = f"{case.stamp_wanted_at:%d %B %Y, %H:%M} UTC"
-    return f"To be stamped since {since}, when online: entrenous evidence stamp {case.name}"
+    return translated(
+        "To be stamped since {since}, when online: entrenous evidence stamp {name}"
+    ).format(since=since, name=case.name)
 
 
 def kept_roots_text(name: str, *, in_bundle: bool) -> str:
     """Say what the roots that are kept with a case's stamps are worth."""
     if in_bundle:
-        return (
-            "All of these certificates are also in this system's bundle of public authorities, so "
-            "nobody put them into the case."
+        return translated(
+            "All of these certificates are also in this system's bundle of public authorities, "
+            "so nobody put them into the case."
         )
-    return (
-        "These certificates are the ones kept in the case. Compare them with what the authority "
-        f"publishes, or check with its own: entrenous evidence verify {name} --ca FILE"
-    )
+    return translated(
+        "These certificates are the ones kept in the case. Compare them with what the "
+        "authority publishes, or check with its own: entrenous evidence verify {name} --ca "
+        "FILE"
+    ).format(name=name)
 
 
 def _remember_wish(name: str, device: Device) -> None:
@@ -182,7 +186,11 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
 def level_in_words(item: Evidence, case: Case) -> str:
     """Describe what one item proves, and since when it provably existed."""
     stamps = stamps_of(item, case)
-    since = f"; stamped {stamps[0].at:%Y-%m-%d %H:%M:%S} UTC" if stamps else "; not stamped yet"
+    since = (
+        f"; stamped {stamps[0].at:%Y-%m-%d %H:%M:%S} UTC"
+        if stamps
+        else translated("; not stamped yet")
+    )
     return f"{item.level.value}, {item.level.proves}{since}"
 
 
@@ -242,11 +250,11 @@ def _is_too_early(stamp: Stamp, manifest: EvidenceManifest) -> bool:
 def _refuse_too_early(stamp: Stamp, manifest: EvidenceManifest) -> None:
     """Raise StampDoesNotHold if the stamp is older than its manifest."""
     if _is_too_early(stamp, manifest):
-        why = (
-            f"it says {stamp.at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
-            f"{manifest.written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check "
-            "this device's first"
-        )
+        why = translated(
+            "it says {at:%Y-%m-%d %H:%M} UTC, but what it is over was written here at "
+            "{written_at:%Y-%m-%d %H:%M} UTC, so one of the two clocks is wrong; check this "
+            "device's first"
+        ).format(at=stamp.at, written_at=manifest.written_at)
         raise StampDoesNotHold(why=why)
 
 

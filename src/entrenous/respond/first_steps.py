@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from entrenous.base.language import translated
 from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.legal_route import cautions
 
@@ -81,8 +82,8 @@ def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
     other = "adults" if under_18 else "under-18"
     return Advice(
         id=id_,
-        title=row.title,
-        steps=tuple(step.says for step in row.steps if step.only != other),
+        title=translated(row.title),
+        steps=tuple(translated(step.says) for step in row.steps if step.only != other),
         sources=row.sources,
         read_on=row.read_on,
         verified=row.verified,
@@ -92,7 +93,10 @@ def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
 
 def safety_questions() -> Mapping[str, Question]:
     """Return the questions of safety by name, in the order in which to ask them."""
-    return {name: Question(row.asks, row.why) for name, row in _table().question.items()}
+    return {
+        name: Question(translated(row.asks), translated(row.why))
+        for name, row in _table().question.items()
+    }
 
 
 @cache

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import UNVERIFIED_CONTACT, cautions
 from entrenous.respond.law.places import Place
 from entrenous.respond.opening_hours import OpeningHours, parse_hours
 
 TABLES: Final = ("africa", "americas", "asia", "europe", "oceania", "worldwide")
-_UNVERIFIED_PHONE: Final = "check the number first"
+_UNVERIFIED_PHONE: Final = translatable("check the number first")
 
 
 class HelpKind(StrEnum):
@@ -74,9 +75,9 @@ class HelpLine:
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """What must be said beside this contact: not verified, read long ago."""
-        said = () if self.verified else (UNVERIFIED_CONTACT,)
+        said = () if self.verified else (translated(UNVERIFIED_CONTACT),)
         if self.verified and self.phone and not self.phone_verified:
-            said = (_UNVERIFIED_PHONE,)
+            said = (translated(_UNVERIFIED_PHONE),)
         return (*said, *cautions(self.read_on, today, verified=True))
 
 
@@ -94,7 +95,7 @@ class EmergencyNumbers:
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """What must be said beside these numbers."""
-        said = () if self.verified else ("from a public list of numbers",)
+        said = () if self.verified else (translated("from a public list of numbers"),)
         return (*said, *cautions(self.read_on, today, verified=True))
 
 

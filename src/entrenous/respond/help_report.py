@@ -5,6 +5,12 @@ from datetime import date, datetime, tzinfo
 from typing import Final
 from urllib.parse import urlsplit
 
+from entrenous.base.language import (
+    day_in_words,
+    language_of_person,
+    translatable,
+    translated,
+)
 from entrenous.respond.first_steps import Advice
 from entrenous.respond.help_lines import EmergencyNumbers, HelpKind, HelpLine
 from entrenous.respond.law.places import WORLDWIDE, place_name
@@ -13,7 +19,7 @@ from entrenous.respond.who_helps import Help, is_public_holiday
 
 _HOSTS_MAX: Final = 3  # sources named in text; all are in JSON
 SCHEMA: Final = "entrenous/help/1"
-_ABOUT_CHILDREN: Final = "made for people under 18; ask whether they help adults too"
+_ABOUT_CHILDREN: Final = translatable("made for people under 18; ask whether they help adults too")
 
 
 def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[str]:
@@ -27,7 +33,7 @@ def help_in_words(found: Help, now: datetime, here: tzinfo | None) -> Iterator[s
     for numbers in found.emergency:
         yield emergency_in_words(numbers, now.date())
     steps = [line for one in found.advice for line in advice_in_words(one, now.date())]
-    people = ["", "People who help:"]
+    people = ["", translated("People who help:")]
     for line in found.contacts:
         name, *about = contact_in_words(line, now, here, under_18=found.need.under_18)
         people += [f"  {name}", *(f"    {row}" for row in about)]
@@ -42,8 +48,10 @@ def advice_in_words(one: Advice, today: date) -> Iterator[str]:
     yield f"{one.title}:"
     yield from (f"  {number}. {step}" for number, step in enumerate(one.steps, 1))
     hosts = list(dict.fromkeys(map(_host, one.sources)))
-    more = f" and {len(hosts) - _HOSTS_MAX} more" if len(hosts) > _HOSTS_MAX else ""
-    yield f"  (read on {one.read_on:%d %B %Y} at {', '.join(hosts[:_HOSTS_MAX])}{more})"
+    more = translated("and {number} more").format(number=len(hosts) - _HOSTS_MAX)
+    where = ", ".join(hosts[:_HOSTS_MAX]) + (f" {more}" if len(hosts) > _HOSTS_MAX else "")
+    read = translated("read on {day} at {where}")
+    yield f"  ({read.format(day=day_in_words(one.read_on), where=where)})"
     yield from (f"  ({caution})" for caution in one.cautions(today))
 
 
@@ -51,8 +59,12 @@ def emergency_in_words(numbers: EmergencyNumbers, today: date) -> str:
     """Format emergency numbers: "In danger (Germany): call 112 (police: 110)"."""
     own = [number for number in numbers.police if number not in numbers.any_service]
     main, police = (numbers.any_service, own) if numbers.any_service else (numbers.police, [])
-    words = f"In danger ({place_name(numbers.place)}): call {' or '.join(main)}"
-    words += f" (police: {' or '.join(police)})" if police else ""
+    either = f" {translated('or')} "
+    words = translated("In danger ({place}): call {numbers}").format(
+        place=place_name(numbers.place, language_of_person()), numbers=either.join(main)
+    )
+    if police:
+        words += " " + translated("(police: {numbers})").format(numbers=either.join(police))
     said = numbers.cautions(today)
     return f"{words}; {'; '.join(said)}" if said else words
 
@@ -73,13 +85,17 @@ def contact_in_words(
     hours = line.hours if state is None else opening_in_words(state, now, here)
     if state is not None and (state.changes_at or "(" in line.hours):
         hours += f" ({line.hours})"
-    free = "free of charge" if line.cost == "free" else ""
-    confidential = "confidential" if line.confidential else ""
+    free = translated("free of charge") if line.cost == "free" else ""
+    confidential = translated("confidential") if line.confidential else ""
     about = [line.who, free, confidential, hours, _languages(line)]
-    for_whom = _ABOUT_CHILDREN if line.kind is HelpKind.CHILDREN and not under_18 else ""
+    for_whom = (
+        translated(_ABOUT_CHILDREN) if line.kind is HelpKind.CHILDREN and not under_18 else ""
+    )
     cautions = "; ".join(filter(None, [for_whom, *line.cautions(now.date())]))
-    read = f"read on {line.read_on:%d %B %Y} at {_host(line.source)}"
-    where = "" if line.place == WORLDWIDE else f" ({place_name(line.place)})"
+    read = translated("read on {day} at {where}").format(
+        day=day_in_words(line.read_on), where=_host(line.source)
+    )
+    where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
     rows = [f"{line.name}{where}: {', '.join(reach)}", "; ".join(filter(None, about))]
     return tuple(filter(None, [*rows, line.note, cautions, read]))
 
@@ -170,6 +186,6 @@ def _iso(moment: datetime) -> str:
 def _languages(line: HelpLine) -> str:
     from babel.core import Locale  # noqa: PLC0415 -- takes a moment to import
 
-    english = Locale("en").languages
-    names = [english.get(language, language) for language in line.languages]
-    return f"speaks {', '.join(names)}" if names else ""
+    known = Locale(language_of_person().partition("-")[0]).languages
+    names = [known.get(language, language) for language in line.languages]
+    return translated("speaks {languages}").format(languages=", ".join(names)) if names else ""

@@ -1,9 +1,10 @@
 """A case's one next step in words: the first applicable rule, in a fixed order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.age_gate import child_help_text
 from entrenous.respond.breach import breach_step
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadline_in_words, deadlines
@@ -14,12 +15,15 @@ from entrenous.respond.reappearance import returned_steps
 from entrenous.respond.situation import Posted
 from entrenous.respond.threat import is_threat_only, threat_step
 from entrenous.respond.time_words import duration_in_words
+from entrenous.respond.unasked import unasked_step
 
 _ANSWERS: Final = {
-    NoticeState.REFUSED: "They refused",
-    NoticeState.PARTLY: "They removed only part of it",
+    NoticeState.REFUSED: translatable("They refused (notice {number})."),
+    NoticeState.PARTLY: translatable("They removed only part of it (notice {number})."),
 }
+_LATE: Final = translatable("Their time ended {duration} ago (notice {number}).")
 _OVER: Final = frozenset({NoticeState.WITHDRAWN})
+_IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE)
 
 _SETTLED: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
@@ -32,14 +36,20 @@ def next_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if case.age is not AgeAnswer.ADULTS:
-        return f"These people can help: {child_help_text(case.situation.places, now.date())}."
+        return translated("These people can help: {child_help_text}.").format(
+            child_help_text=child_help_text(case.situation.places, now.date())
+        )
     if case.state is CaseState.CLOSED:
-        return f"This case is closed. Open it again at any time: entrenous case open {case.name}"
+        return translated(
+            "This case is closed. Open it again at any time: entrenous case open {name}"
+        ).format(name=case.name)
     clocks = _most_urgent(case, now)
     return (
         breach_step(case, now)
         or _her_turn(case, clocks, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
+        or _about_places(case)
+        or _latest(_drafts(case, _SHEETS))
         or _about_waiting(case, clocks)
         or _about_removal(case)
         or _about_evidence(case)
@@ -48,13 +58,18 @@ def next_step(case: Case, now: datetime) -> str:
 
 def _her_turn(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
     """Return the latest matter for her: a missed deadline, a refusal, a question, a return ..."""
+    everything = frozenset(DocumentKind)
     calls = [
         *_unanswered_notices(case, clocks, now),
         *_questions(case),
-        *_drafts(case),
+        *_drafts(case, everything if is_threat_only(case) else everything - _SHEETS),
         *returned_steps(case),
     ]
-    return max(calls, key=lambda call: call[0])[1] if calls else ""
+    return _latest(calls)
+
+
+def _latest(calls: Iterable[tuple[datetime, str]]) -> str:
+    return max(calls, key=lambda call: call[0], default=(None, ""))[1]
 
 
 def _unanswered_notices(
@@ -68,17 +83,20 @@ def _unanswered_notices(
 
 def _next_rung(notice: Notice, case: Case, since: datetime, now: datetime) -> str:
     """Return the complaint that can be drafted at once, or else where she could go next."""
-    words = f"Next you could go to: {notice.route.escalation}."
+    words = translated("Next you could go to: {escalation}.").format(
+        escalation=notice.route.escalation
+    )
     ready = next_route(notice, case, now)
-    reached = f"What reaches this case: {_routes(case)}"
+    reached = translated("What reaches this case: {routes}").format(routes=_routes(case))
     if ready is None:
         return f"{words} {reached}"
-    late = f"Their time ended {duration_in_words(now - since)} ago"
-    said = f"{_ANSWERS.get(notice.state, late)} (notice {notice.number})."
-    draft = f"entrenous case notice {case.name} --route {ready.family}"
-    return (
-        f"{words} {said} The draft for it is ready, with what happened so far: {draft}. {reached}"
+    said = translated(_ANSWERS.get(notice.state, _LATE)).format(
+        number=notice.number, duration=duration_in_words(now - since)
     )
+    draft = translated(
+        "To draft it, with what happened so far: entrenous case notice {name} --route {route}."
+    ).format(name=case.name, route=ready.family)
+    return f"{words} {said} {draft} {reached}"
 
 
 def next_route(notice: Notice, case: Case, now: datetime) -> Route | None:
@@ -132,29 +150,44 @@ def _name(notice: Notice) -> str:
 def _questions(case: Case) -> Iterator[tuple[datetime, str]]:
     for notice in case.notices:
         if notice.state is NoticeState.ASKED and notice.asked_at is not None:
-            words = f"They asked for more about notice {notice.number}: give it if you like, then"
-            done = f"entrenous case notice {case.name} --supplied {notice.number}"
-            yield notice.asked_at, f"{words} note that you did: {done}"
+            words = translated(
+                "They asked for more about notice {number}: give it if you like, then note that you"
+                " did: entrenous case notice {name} --supplied {number}"
+            )
+            yield notice.asked_at, words.format(number=notice.number, name=case.name)
 
 
-def _drafts(case: Case) -> Iterator[tuple[datetime, str]]:
+def _drafts(case: Case, kinds: frozenset[DocumentKind]) -> Iterator[tuple[datetime, str]]:
     for draft in case.notices:
-        if draft.state is NoticeState.DRAFTED:
+        if draft.state is NoticeState.DRAFTED and draft.route.document in kinds:
             yield draft.drafted_at, _about_draft(draft, case)
 
 
 _DRAFTED: Final = {
-    DocumentKind.POLICE_SHEET: "take page {number} to the police if you like, then note the day",
-    DocumentKind.COURT_SHEET: "take page {number} to the court if you like, then note the day",
-    DocumentKind.HASH_BANK: "the steps of notice {number} are on the bank's own page; then note it",
+    DocumentKind.POLICE_SHEET: translatable(
+        "You have not sent notice {number} yet: take page {number} to the police if you like, then"
+        " note the day: {command}"
+    ),
+    DocumentKind.COURT_SHEET: translatable(
+        "You have not sent notice {number} yet: take page {number} to the court if you like, then"
+        " note the day: {command}"
+    ),
+    DocumentKind.HASH_BANK: translatable(
+        "You have not sent notice {number} yet: the steps of notice {number} are on the bank's own"
+        " page; then note it: {command}"
+    ),
 }
-_LETTER: Final = "fill in what is missing, send it yourself, then note the day"
+_SHEETS: Final = frozenset(_DRAFTED)  # hers to take along if she likes: nobody waits for them
+_LETTER: Final = translatable(
+    "You have not sent notice {number} yet: fill in what is missing, send it yourself, then note"
+    " the day: {command}"
+)
 
 
 def _about_draft(draft: Notice, case: Case) -> str:
     number, command = draft.number, f"entrenous case notice {case.name} --sent {draft.number}"
-    what = _DRAFTED.get(draft.route.document, _LETTER).format(number=number)
-    return f"You have not sent notice {number} yet: {what}: {command}"
+    words = translated(_DRAFTED.get(draft.route.document, _LETTER))
+    return words.format(number=number, command=command)
 
 
 def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
@@ -162,42 +195,67 @@ def _about_waiting(case: Case, clocks: dict[int, Deadline]) -> str:
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
     for number, clock in clocks.items():
         if number in sent and clock.state is not DeadlineState.MISSED:
-            return f"Nothing to do now: {deadline_in_words(clock)}."
+            return translated("Nothing to do now: {deadline}.").format(
+                deadline=deadline_in_words(clock)
+            )
     return ""
+
+
+def _about_places(case: Case) -> str:
+    """Return what to do about a page that nobody was asked about, or to say where it is at all."""
+    if case.notices and not case.sightings and situation_of(case).posted is not None:
+        return _about_evidence(case)
+    return unasked_step(case)
 
 
 def _about_removal(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
-        words = "They removed it. Look once more in a few days, then close the case if you like"
-        return f"{words}: entrenous case close {case.name}"
+        words = translated(
+            "They removed it. Look once more in a few days, then close the case if you like:"
+            " entrenous case close {name}"
+        )
+        return words.format(name=case.name)
     return ""
 
 
 def _about_evidence(case: Case) -> str:
     name = case.name
     if not case.sightings:
-        words = "Add where you saw it: a web address, or a chat in your own words (--chat)."
-        return f"{words} Type: entrenous case add {name} --url -"
+        if situation_of(case).posted in _IN_CHATS:
+            words = translated(
+                "Add the chat in your own words: its app, its name, who sent it there. Type:"
+                " entrenous case add {name} --chat -"
+            )
+            return words.format(name=name)
+        words = translated(
+            "Add where you saw it: a web address, or a chat in your own words (--chat). Type:"
+            " entrenous case add {name} --url -"
+        )
+        return words.format(name=name)
     if not case.evidence:
-        words = "Keep a screenshot of it before you notify anybody"
-        return f"{words}: entrenous case add {name} FILE. {_skip_hint(case)}"
+        words = translated(
+            "Keep a screenshot of it before you notify anybody: entrenous case add {name} FILE."
+        )
+        return f"{words.format(name=name)} {_skip_hint(case)}"
     if not case.stamps:
-        words = f"Have the evidence stamped: entrenous evidence stamp {name}"
-        return f"{words}. {_skip_hint(case)}"
-    return f"{_chat_hint(case)}Choose a route and draft its notice: {_routes(case)}"
+        words = translated("Have the evidence stamped: entrenous evidence stamp {name}.")
+        return f"{words.format(name=name)} {_skip_hint(case)}"
+    words = translated("Choose a route and draft its notice: {command}")
+    return _chat_hint(case) + words.format(command=_routes(case))
 
 
 def _chat_hint(case: Case) -> str:
     """Name the steps for a chat, if it was passed on there only: their order is another one."""
     posted = situation_of(case).posted
-    if posted not in (Posted.GROUP, Posted.PRIVATE):
+    if posted not in _IN_CHATS:
         return ""
     where = "".join(f" --place {place}" for place in case.situation.places)
-    return f"In a chat, the steps come in this order: entrenous law routes{where} --what {posted}. "
+    words = translated("In a chat, the steps come in this order: {command}.")
+    return words.format(command=f"entrenous law routes{where} --what {posted}") + " "
 
 
 def _skip_hint(case: Case) -> str:
-    return f"Or skip this and choose a route: {_routes(case)}"
+    return translated("Or skip this and choose a route: {routes}").format(routes=_routes(case))
 
 
 def _routes(case: Case) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from entrenous.base.errors import NotFound, Refused
 from entrenous.base.identifiers import BlobId, CaseName
+from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.situation import Situation
@@ -34,15 +35,15 @@ class Level(StrEnum):
     @property
     def proves(self) -> str:
         """What an item of this level proves, in words."""
-        return LEVELS[self]
+        return translated(LEVELS[self])
 
 
 LEVELS: Final[Mapping[Level, str]] = {
-    Level.A0: "a statement: the person says so",
-    Level.A1: "the person's own screenshot or file: unchanged since it was hashed",
-    Level.A2: "captured by this program: these bytes existed by then on this machine",
-    Level.A3: "captured a second time by somebody else: the same content seen twice",
-    Level.A4: "the platform's own receipt or answer: the addressee admits it",
+    Level.A0: translatable("a statement: the person says so"),
+    Level.A1: translatable("the person's own screenshot or file: unchanged since it was hashed"),
+    Level.A2: translatable("captured by this program: these bytes existed by then on this machine"),
+    Level.A3: translatable("captured a second time by somebody else: the same content seen twice"),
+    Level.A4: translatable("the platform's own receipt or answer: the addressee admits it"),
 }
 
 

@@ -5,6 +5,7 @@ from typing import Final, NoReturn
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import CaseName, message_name
+from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
@@ -41,11 +42,13 @@ class TooLargeToKeep(Refused):
 
 
 BEFORE_CAPTURE = (
-    "Keep the original messages and files as they are; nothing has to be deleted first.",
-    "Leave screenshots unedited.",
-    "Nobody has to pay or to negotiate.",
-    "Stay out of other people's accounts, also when the password is known.",
-    "Helpers can work without seeing the picture: no need to send it to them.",
+    translatable(
+        "Keep the original messages and files as they are; nothing has to be deleted first."
+    ),
+    translatable("Leave screenshots unedited."),
+    translatable("Nobody has to pay or to negotiate."),
+    translatable("Stay out of other people's accounts, also when the password is known."),
+    translatable("Helpers can work without seeing the picture: no need to send it to them."),
 )
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from entrenous.base.language import month_day_in_words, translated, weekday_in_words
+
 Span = tuple[time, time]  # from the first moment to the last; an end of 00:00 is midnight
 IsHoliday = Callable[[str, date], bool]
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -89,16 +91,19 @@ def opening_in_words(found: Opening, now: datetime, here: tzinfo | None) -> str:
         here: the person's time zone; None means this machine's.
     """
     if found.changes_at is None:
-        return "open day and night" if found.is_open else "closed now"
+        return translated("open day and night") if found.is_open else translated("closed now")
     there, mine = found.changes_at, found.changes_at.astimezone(here)
+    at = f"{there:%H:%M}"
+    if there.utcoffset() != mine.utcoffset():
+        my_day = "" if there.date() == mine.date() else f"{weekday_in_words(mine)} "
+        at = translated("{there} there, {mine} your time").format(
+            there=at, mine=f"{my_day}{mine:%H:%M}"
+        )
     if found.is_open:
-        verb = "open now, until"
-    else:
-        verb = f"closed now, opens {_day_in_words(there, now)}at"
-    if there.utcoffset() == mine.utcoffset():
-        return f"{verb} {there:%H:%M}"
-    my_day = "" if there.date() == mine.date() else f"{mine:%A} "
-    return f"{verb} {there:%H:%M} there, {my_day}{mine:%H:%M} your time"
+        return translated("open now, until {time}").format(time=at)
+    return _opens(there, now).format(
+        time=at, weekday=weekday_in_words(there), day=month_day_in_words(there)
+    )
 
 
 def _spans_from(
@@ -117,11 +122,16 @@ def _spans_from(
             yield start, datetime.combine(until, last, zone).astimezone(UTC)
 
 
-def _day_in_words(there: datetime, now: datetime) -> str:
+def _opens(there: datetime, now: datetime) -> str:
+    """Return when a line opens, in words, with {time}, {weekday} and {day} to fill in."""
     days = (there.date() - now.astimezone(there.tzinfo).date()).days
     if days == 0:
-        return ""
-    return "tomorrow " if days == 1 else f"on {there:%A} " if days < 7 else f"on {there:%d %B} "
+        return translated("closed now, opens at {time}")
+    if days == 1:
+        return translated("closed now, opens tomorrow at {time}")
+    if days < len(_DAYS):
+        return translated("closed now, opens on {weekday} at {time}")
+    return translated("closed now, opens on {day} at {time}")
 
 
 def _span(text: str) -> Span:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from entrenous.base.environment import Proxy
+from entrenous.base.language import translated
 
 IANA: Final = "https://data.iana.org/rdap/"
 NAMES_MAX: Final = 3
@@ -25,14 +26,22 @@ def who_sees(
 
     ``address`` is what the person typed as the site's address; ``lists`` where the lists are.
     """
-    sees = "your network address" if proxy is None else f"the address of the proxy at {proxy}"
-    keeper = f"{urlsplit(lists).hostname}, which has the lists of servers: {sees}, not the site."
-    names = " or ".join(names_to_ask(host))
-    registry = f"The registry of the name, or whom it names: {names}, and {sees}."
-    resolver = f"The name server of your own network: {host}."
-    network = (
-        f"The registry of the site's network, or whom it names: the site's address, and {sees}."
+    sees = (
+        translated("your network address")
+        if proxy is None
+        else translated("the address of the proxy at {proxy}").format(proxy=proxy)
     )
+    keeper = translated("{hostname}, which has the lists of servers: {sees}, not the site.").format(
+        hostname=urlsplit(lists).hostname, sees=sees
+    )
+    names = " or ".join(names_to_ask(host))
+    registry = translated(
+        "The registry of the name, or whom it names: {names}, and {sees}."
+    ).format(names=names, sees=sees)
+    resolver = translated("The name server of your own network: {host}.").format(host=host)
+    network = translated(
+        "The registry of the site's network, or whom it names: the site's address, and {sees}."
+    ).format(sees=sees)
     resolves = proxy is None and not address and bool(names)
     knows = resolves or bool(address) or not names
     return (

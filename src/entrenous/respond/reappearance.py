@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from entrenous.base.language import day_in_words, translated
 from entrenous.respond.nouns import Case, Notice, NoticeState, Reappearance
 from entrenous.respond.watch.states import Look, Watched, WatchEvent, Why
 
@@ -56,20 +57,26 @@ def _was_asked_again(case: Case, one: Reappearance) -> bool:
 
 def returned_text(one: Reappearance) -> str:
     """Say what came back, and when it was found."""
-    day = f"{one.at:%d %B %Y}"
+    day = day_in_words(one.at)
     if one.compared:
-        return f"The picture is back at sighting {one.sighting}: it was found there on {day}."
-    words = f"The page of sighting {one.sighting} answers again since {day}"
-    return f"{words}: look whether the picture is back."
+        return translated(
+            "The picture is back at sighting {sighting}: it was found there on {day}."
+        ).format(sighting=one.sighting, day=day)
+    return translated(
+        "The page of sighting {sighting} answers again since {day}: look whether the picture is"
+        " back."
+    ).format(sighting=one.sighting, day=day)
 
 
 def _in_words(case: Case, one: Reappearance) -> str:
     first = returned_text(one)
     route = _last_route(case, one.sighting)
     if route is None:
-        return f"{first} To ask for its removal, choose a route: entrenous law routes {case.name}"
+        words = translated("To ask for its removal, choose a route: entrenous law routes {name}")
+        return f"{first} {words.format(name=case.name)}"
     again = f"entrenous case notice {case.name} --route {route} --sighting {one.sighting}"
-    return f"{first} Ask again, along the route that you used: {again}"
+    words = translated("Ask again, along the route that you used: {command}")
+    return f"{first} {words.format(command=again)}"
 
 
 def _last_route(case: Case, sighting: int) -> str | None:

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.platforms import (
     HashProgramme,
@@ -64,16 +65,27 @@ class ReportSteps:
     def text(self) -> tuple[str, ...]:
         """The steps as lines of plain text; deeper lines are indented."""
         record = self.platform
-        form = f"Form or page: {record.report_url}" if record.report_url else ""
+        form = (
+            translated("Form or page: {report_url}").format(report_url=record.report_url)
+            if record.report_url
+            else ""
+        )
         generic = record.kind is PlatformKind.GENERIC
-        lead = SAY if generic else ASKED if self.answers_known else READY
+        lead = translated(SAY if generic else ASKED if self.answers_known else READY)
         return (
-            f"{record.name}: how to report it",
-            f"  First: {record.first_step}",
-            *_indented(form, f"In the app: {record.in_app}" if record.in_app else ""),
+            translated("{name}: how to report it").format(name=record.name),
+            f"  {translated('First: {step}').format(step=record.first_step)}",
+            *_indented(
+                form,
+                translated("In the app: {in_app}").format(in_app=record.in_app)
+                if record.in_app
+                else "",
+            ),
             *((f"  {lead}",) if self.answers else ()),
             *(line for number, one in enumerate(self.answers, 1) for line in _lines(number, one)),
-            *_indented(*self.before, self.in_chats, *self.after, NO_PICTURE, MINOR),
+            *_indented(
+                *self.before, self.in_chats, *self.after, translated(NO_PICTURE), translated(MINOR)
+            ),
             *_indented(*_other_ways(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
@@ -97,10 +109,14 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
         answers_known=bool(asked),
         before=_before(record, on_behalf=situation.on_behalf),
         after=_afterwards(record),
-        in_chats="" if record.private_messages is None else _CHATS[record.private_messages],
+        in_chats=translated(_CHATS[record.private_messages])
+        if record.private_messages is not None
+        else "",
         cautions=record.cautions(today),
-        cited=f"Source: {record.source}, read on {record.read_on}"
-        + ("; verified" if record.verified else ""),
+        cited=translated("Source: {source}, read on {read_on}").format(
+            source=record.source, read_on=record.read_on
+        )
+        + (f"; {translated('verified')}" if record.verified else ""),
     )
 
 
@@ -127,10 +143,14 @@ def destinations(case: Case) -> tuple[PlatformRecord, ...]:
 def destination_text(record: PlatformRecord, case: Case) -> str:
     """Say where sightings go, and the command that shows all steps."""
     numbers = [str(seen.number) for seen in sightings_at(record, case)]
-    which = f"sighting{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
-    name = UNKNOWN_SITE if record.kind is PlatformKind.GENERIC else record.name
+    which = (
+        translated("sightings {numbers}") if len(numbers) > 1 else translated("sighting {numbers}")
+    ).format(numbers=", ".join(numbers))
+    name = translated(UNKNOWN_SITE) if record.kind is PlatformKind.GENERIC else record.name
     command = f"entrenous case platform {record.id} --case {shell_quoted(case.name)}"
-    return f"Where it goes ({which}): {name}. The steps: {command}"
+    return translated("Where it goes ({which}): {name}. The steps: {command}").format(
+        which=which, name=name, command=command
+    )
 
 
 def _destination(seen: Sighting, situation: Situation) -> PlatformRecord | None:
@@ -148,42 +168,49 @@ def platform_of(seen: Sighting, situation: Situation) -> PlatformRecord | None:
 
 
 GENERIC_SITE: Final = "generic_site"
-NO_RECORD: Final = "There is no record of this site here. What goes for any site:"
-UNKNOWN_SITE: Final = "a site without a record here"
-ASKED: Final = "It asks, in this order:"
-SAY: Final = "Say this, in this order:"
-READY: Final = "What the form asks was not read. Have this ready:"
-NO_PICTURE: Final = "The picture itself is not needed: links, accounts and dates are enough."
-MINOR: Final = (
+NO_RECORD: Final = translatable("There is no record of this site here. What goes for any site:")
+UNKNOWN_SITE: Final = translatable("a site without a record here")
+ASKED: Final = translatable("It asks, in this order:")
+SAY: Final = translatable("Say this, in this order:")
+READY: Final = translatable("What the form asks was not read. Have this ready:")
+NO_PICTURE: Final = translatable(
+    "The picture itself is not needed: links, accounts and dates are enough."
+)
+MINOR: Final = translatable(
     "If anybody in it was under 18, do not copy or forward it. People who help: "
     "entrenous help --under-18"
 )
 _ACCOUNT: Final[Mapping[bool | None, str]] = {
-    True: "You need an account there, or somebody who has one.",
-    False: "You need no account there.",
-    None: "Whether you need an account there is not known.",
+    True: translatable("You need an account there, or somebody who has one."),
+    False: translatable("You need no account there."),
+    None: translatable("Whether you need an account there is not known."),
 }
 _FOR_HER: Final[Mapping[bool | None, str]] = {
-    True: "Somebody else may report it for you.",
-    False: "Somebody else cannot report it for you.",
-    None: "Whether somebody else may report it for you is not known.",
+    True: translatable("Somebody else may report it for you."),
+    False: translatable("Somebody else cannot report it for you."),
+    None: translatable("Whether somebody else may report it for you is not known."),
 }
 _ON_BEHALF: Final[Mapping[bool | None, str]] = {
-    True: "You may report it for the person shown.",
-    False: "Only the person who has it there can report it, not somebody else.",
-    None: "Whether you may report it for the person shown is not known.",
+    True: translatable("You may report it for the person shown."),
+    False: translatable("Only the person who has it there can report it, not somebody else."),
+    None: translatable("Whether you may report it for the person shown is not known."),
 }
 _CHATS: Final[Mapping[str, str]] = {
-    "reachable": "In a chat there: its staff can act on a report with the link of the message.",
-    "report in the app": "In a chat there: only somebody who has the message can report it, in the "
-    "app.",
-    "not moderated": "In a chat there: nobody looks at messages, so nobody there can remove one.",
+    "reachable": translatable(
+        "In a chat there: its staff can act on a report with the link of the message."
+    ),
+    "report in the app": translatable(
+        "In a chat there: only somebody who has the message can report it, in the app."
+    ),
+    "not moderated": translatable(
+        "In a chat there: nobody looks at messages, so nobody there can remove one."
+    ),
 }
 _BANKS: Final[Mapping[HashProgramme, str]] = {
-    HashProgramme.STOPNCII: "StopNCII (everybody in it was 18 or older)",
-    HashProgramme.TAKE_IT_DOWN: "Take It Down (somebody in it was under 18)",
+    HashProgramme.STOPNCII: translatable("StopNCII (everybody in it was 18 or older)"),
+    HashProgramme.TAKE_IT_DOWN: translatable("Take It Down (somebody in it was under 18)"),
 }
-_NO_RECEIPT: Final = (
+_NO_RECEIPT: Final = translatable(
     "What comes back was not read. Keep a screenshot of the last page, and every email from them."
 )
 
@@ -192,7 +219,7 @@ def _before(record: PlatformRecord, *, on_behalf: bool) -> tuple[str, ...]:
     if not _takes_reports(record):
         return ()
     others = _ON_BEHALF if on_behalf else _FOR_HER
-    return (_ACCOUNT[record.account_needed], others[record.on_behalf])
+    return (translated(_ACCOUNT[record.account_needed]), translated(others[record.on_behalf]))
 
 
 def _takes_reports(record: PlatformRecord) -> bool:
@@ -205,11 +232,23 @@ def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
     """Say what comes back, how long it takes, and what stops new uploads."""
     if not _takes_reports(record):
         return ()
-    banks = " and ".join(_BANKS[one] for one in record.hash_programme)
+    banks = f" {translated('and')} ".join(translated(_BANKS[one]) for one in record.hash_programme)
     return (
-        f"What comes back: {record.receipt}." if record.receipt else _NO_RECEIPT,
-        f"Time: {record.time}." if record.time else "How long it takes was not read.",
-        *((f"It stops new uploads of pictures registered at: {banks}.",) if banks else ()),
+        translated("What comes back: {receipt}.").format(receipt=record.receipt)
+        if record.receipt
+        else translated(_NO_RECEIPT),
+        translated("Time: {time}.").format(time=record.time)
+        if record.time
+        else translated("How long it takes was not read."),
+        *(
+            (
+                translated("It stops new uploads of pictures registered at: {banks}.").format(
+                    banks=banks
+                ),
+            )
+            if banks
+            else ()
+        ),
     )
 
 
@@ -217,9 +256,17 @@ def _other_ways(record: PlatformRecord) -> tuple[str, ...]:
     """Name the other channels of a platform, and those that a law gives it."""
     us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
     return (
-        f"Other ways: {record.other_channel}" if record.other_channel else "",
-        f"In the United States, under the TAKE IT DOWN Act: {us_page}" if us_page else "",
-        f"In the European Union, its contact point: {record.dsa_contact}"
+        translated("Other ways: {other_channel}").format(other_channel=record.other_channel)
+        if record.other_channel
+        else "",
+        translated("In the United States, under the TAKE IT DOWN Act: {us_page}").format(
+            us_page=us_page
+        )
+        if us_page
+        else "",
+        translated("In the European Union, its contact point: {dsa_contact}").format(
+            dsa_contact=record.dsa_contact
+        )
         if record.dsa_contact
         else "",
     )
@@ -228,14 +275,22 @@ def _other_ways(record: PlatformRecord) -> tuple[str, ...]:
 def _ready(seen: tuple[Sighting, ...]) -> tuple[tuple[str, Paste], ...]:
     """Return what to have ready for a form whose questions were not read."""
     private = bool(seen) and all(one.reach is Reach.PRIVATE for one in seen)
-    where = ("the chat", Paste.CHAT) if private else ("the link of each place", Paste.LINKS)
-    return (where, ("the account that showed it", Paste.ACCOUNT), ("what happened", Paste.WHY))
+    where = (
+        (translated("the chat"), Paste.CHAT)
+        if private
+        else (translated("the link of each place"), Paste.LINKS)
+    )
+    return (
+        where,
+        (translated("the account that showed it"), Paste.ACCOUNT),
+        (translated("what happened"), Paste.WHY),
+    )
 
 
 def _answer(
     asks: str, paste: Paste, situation: Situation, seen: tuple[Sighting, ...]
 ) -> FormAnswer:
-    words = _WORDS[paste](situation, seen) if paste in _WORDS else _FIXED.get(paste, "")
+    words = _WORDS[paste](situation, seen) if paste in _WORDS else translated(_FIXED.get(paste, ""))
     return FormAnswer(asks, words or f"[{asks}]", gap=not words)
 
 
@@ -264,47 +319,61 @@ def _countries(situation: Situation, _: tuple[Sighting, ...]) -> str:
 def _kind(situation: Situation, _: tuple[Sighting, ...]) -> str:
     if situation.altered is None:
         return ""
-    return "It was made or changed by software." if situation.altered else "It is real."
+    return (
+        translated("It was made or changed by software.")
+        if situation.altered
+        else translated("It is real.")
+    )
 
 
 def _whose(situation: Situation, _: tuple[Sighting, ...]) -> str:
     if situation.on_behalf:
-        return "I act for the person shown, with their consent."
-    return "It shows me." if situation.depicts_me else ""
+        return translated("I act for the person shown, with their consent.")
+    return translated("It shows me.") if situation.depicts_me else ""
 
 
 def _why(situation: Situation, seen: tuple[Sighting, ...]) -> str:
     """Say what happened in the first person; only what she said is claimed."""
-    what = "An intimate picture" if situation.intimate else "A private picture"
-    whom = "the person I act for" if situation.on_behalf else "me"
-    if situation.depicts_me is False and not situation.on_behalf:
-        whom = "another person"
-    if situation.posted is Posted.THREAT:
-        first = f"Somebody threatens to share {what.lower()} of {whom}."
-    else:
-        first = f"{what} of {whom} was shared here without consent."
-    kind = "It was made or changed by software." if situation.altered else ""
+    whom = translated("me")
+    if situation.on_behalf:
+        whom = translated("the person I act for")
+    elif situation.depicts_me is False:
+        whom = translated("another person")
+    first = translated(_FIRST[situation.posted is Posted.THREAT, bool(situation.intimate)])
+    first = first.format(whom=whom)
+    kind = translated("It was made or changed by software.") if situation.altered else ""
     days = "\n".join(_day(one) for one in seen)
-    return "\n".join(filter(None, (first, kind, _DEMANDS.get(situation.demand, ""), days)))
+    return "\n".join(
+        filter(None, (first, kind, translated(_DEMANDS.get(situation.demand, "")), days))
+    )
 
 
 def _day(seen: Sighting) -> str:
-    return f"I saw it on {seen.first_seen_at:%d %B %Y, %H:%M} UTC."
+    return translated("I saw it on {moment}.").format(moment=moment_in_words(seen.first_seen_at))
 
 
 def _message(situation: Situation, seen: tuple[Sighting, ...]) -> str:
-    return f"{_why(situation, seen)}\n{_links(situation, seen) or '[the link of each place]'}"
+    links = _links(situation, seen) or translated("[the link of each place]")
+    return f"{_why(situation, seen)}\n{links}"
 
 
+_FIRST: Final = {  # whether it is a threat, and whether the picture is intimate
+    (True, True): translatable("Somebody threatens to share an intimate picture of {whom}."),
+    (True, False): translatable("Somebody threatens to share a private picture of {whom}."),
+    (False, True): translatable("An intimate picture of {whom} was shared here without consent."),
+    (False, False): translatable("A private picture of {whom} was shared here without consent."),
+}
 _DEMANDS: Final[Mapping[Demand | None, str]] = {
-    Demand.MONEY: "Money is demanded so that it is not shared.",
-    Demand.PICTURES: "More pictures are demanded so that it is not shared.",
-    Demand.OTHER: "Something is demanded so that it is not shared.",
+    Demand.MONEY: translatable("Money is demanded so that it is not shared."),
+    Demand.PICTURES: translatable("More pictures are demanded so that it is not shared."),
+    Demand.OTHER: translatable("Something is demanded so that it is not shared."),
 }
 _FIXED: Final[Mapping[Paste, str]] = {
-    Paste.PROOF: "a screenshot with the picture covered, or nothing; do not send the picture again",
-    Paste.CONFIRM: "confirm it only if it is true",
-    Paste.CHOOSE: "choose what the form offers for this",
+    Paste.PROOF: translatable(
+        "a screenshot with the picture covered, or nothing; do not send the picture again"
+    ),
+    Paste.CONFIRM: translatable("confirm it only if it is true"),
+    Paste.CHOOSE: translatable("choose what the form offers for this"),
 }
 _WORDS: Final[Mapping[Paste, Callable[[Situation, tuple[Sighting, ...]], str]]] = {
     Paste.LINKS: _links,

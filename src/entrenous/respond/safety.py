@@ -10,18 +10,29 @@ from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.first_steps import AdviceId, advice
 from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
 from entrenous.respond.law.places import Place
 from entrenous.respond.situation import Posted
 from entrenous.respond.who_helps import ABOUT_PLACES, Need, emergency_numbers, who_helps
 
-STOPPED: Final = (
+STOPPED: Final = translatable(
     "Stopped. Nothing was asked for or stored. You can go on at any time, and: entrenous help"
 )
-GO_ON: Final = "Go on with the case now? (yes, stop)"
-WHERE: Final = "Which country do you live in? (skip)"
-YES_NO: Final = "(yes, no, skip, stop)"
+GO_ON: Final = translatable("Go on with the case now? (yes, stop)")
+WHERE: Final = translatable("Which country do you live in? (skip)")
+YES_NO: Final = translatable("(yes, no, skip, stop)")
+_YES: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})  # in every language that we speak
+_NO: Final = frozenset({"no", "n", "nein"})
+_STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
+_POSTED: Final = {
+    **{one.value: one for one in Posted},
+    **dict.fromkeys(("público", "publico", "öffentlich"), Posted.PUBLIC),
+    **dict.fromkeys(("grupo", "gruppe"), Posted.GROUP),
+    **dict.fromkeys(("privado", "privat"), Posted.PRIVATE),
+    **dict.fromkeys(("amenaza", "drohung"), Posted.THREAT),
+}
 _LINES: Final = 4  # people who help, shown between two questions; entrenous help has all
 
 
@@ -57,19 +68,19 @@ def read_reply(typed: str) -> bool | Reply:
     (True, False, <Reply.STOP: 'stop'>, 'skip')
     """
     word = typed.strip().casefold()
-    if word in ("yes", "y"):
+    if word in _YES:
         return True
-    if word in ("no", "n"):
+    if word in _NO:
         return False
-    return Reply.STOP if word in ("stop", "quit") else Reply.SKIP
+    return Reply.STOP if word in _STOP else Reply.SKIP
 
 
 def read_posted(typed: str) -> Posted | Reply:
     """Parse how far the picture has spread; anything unclear skips the question."""
     word = typed.strip().casefold()
-    if word in ("stop", "quit"):
+    if word in _STOP:
         return Reply.STOP
-    return Posted(word) if word in set(Posted) else Reply.SKIP
+    return _POSTED.get(word, Reply.SKIP)
 
 
 def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
@@ -88,7 +99,7 @@ def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None)
     for line in who_helps(places, need)[:_LINES]:
         yield from contact_in_words(line, now, here)[:2]
     if not places:
-        yield ABOUT_PLACES
+        yield translated(ABOUT_PLACES)
 
 
 def when_watched(now: datetime) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.letters.own_letters import own_letter
@@ -15,36 +16,39 @@ from entrenous.respond.letters.sightings import ACCOUNT_THREAT
 from entrenous.respond.nouns import Case
 from entrenous.respond.situation import Posted
 
-_KEEP: Final = (
+_KEEP: Final = translatable(
     "Do not pay, and send nothing more. Save the demand before anything else: a screenshot of every"
     " message, with the account and the time. Keep it here: entrenous case add {name} FILE"
 )
-_BANK: Final = (
+_BANK: Final = translatable(
     "Before anything appears, let platforms refuse it: make fingerprints on your device, the"
     " picture stays there. The steps: entrenous case notice {name} --route {route}"
 )
-_ACCOUNT: Final = (
+_ACCOUNT: Final = translatable(
     "Note which account threatens, so that its platform can be told: entrenous case add {name}"
-    " --chat - --handle ACCOUNT, and the platform: entrenous case about {name} --platform NAME"
+    " --chat - --handle ACCOUNT"
 )
-_REPORT: Final = (
+_ACCOUNT_WHERE: Final = (
+    f"{_ACCOUNT}, and the platform: entrenous case about {{name}} --platform NAME"
+)
+_REPORT: Final = translatable(
     "Report the account that threatens to its platform, then block it everywhere; not before the"
     " demand is saved. A letter about it: entrenous case notice {name} --route {route}"
 )
-_POLICE: Final = (
+_POLICE: Final = translatable(
     "A threat like this is an offence in many places; whether you report it is your choice, and a"
     " help line can be asked first. A page for the desk: entrenous case notice {name} --route"
     " {route}"
 )
-_DONE: Final = (
+_DONE: Final = translatable(
     "What can be done from here before anything appears is done.{police} If something does appear:"
     " entrenous case about {name} --posted public. To talk to somebody: entrenous help --threat"
 )
-_ASK_POLICE: Final = (
-    " A demand with a threat is an offence nearly everywhere; whether you report it to the police"
+_ASK_POLICE: Final = translatable(
+    "A demand with a threat is an offence nearly everywhere; whether you report it to the police"
     " is your choice."
 )
-_SKIP: Final = ". Or skip this; all steps: entrenous law routes {name}"
+_SKIP: Final = translatable("Or skip this; all steps: entrenous law routes {name}")
 
 
 def is_threat_only(case: Case) -> bool:
@@ -60,12 +64,19 @@ def threat_step(case: Case, now: datetime) -> str:
         now: aware, UTC.
     """
     if not case.evidence:
-        return (_KEEP + _SKIP).format(name=case.name)
+        return _with_skip(_KEEP, case.name)
     for words, route in _steps(case, now):
         if not any(_is_same_step(notice.route, route) for notice in case.notices):
-            return (words + _SKIP).format(name=case.name, route=route.family)
+            return _with_skip(words, case.name, route.family)
     tried = any(notice.route.kind is RouteKind.POLICE for notice in case.notices)
-    return _DONE.format(name=case.name, police="" if tried else _ASK_POLICE)
+    police = "" if tried else f" {translated(_ASK_POLICE)}"
+    return translated(_DONE).format(name=case.name, police=police)
+
+
+def _with_skip(words: str, name: str, route: str = "") -> str:
+    """Return a step in words, and that it can be skipped."""
+    said = f"{translated(words)}. {translated(_SKIP)}"
+    return said.format(name=name, route=route)
 
 
 def _steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
@@ -77,7 +88,8 @@ def _steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
     if RouteKind.BANK in first:
         yield _BANK, first[RouteKind.BANK]
     if letter is not None:
-        yield _REPORT if knows_account else _ACCOUNT, letter
+        ask = _ACCOUNT if case.situation.platform else _ACCOUNT_WHERE
+        yield _REPORT if knows_account else ask, letter
     if RouteKind.POLICE in first:
         yield _POLICE, first[RouteKind.POLICE]
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+from entrenous.base.language import plural, translated
+
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 
@@ -15,6 +17,13 @@ def duration_in_words(late: timedelta) -> str:
     """
     days, rest = divmod(late, _DAY)
     hours, rest = divmod(rest, _HOUR)
-    parts = (("day", days), ("hour", hours), ("minute", rest // timedelta(minutes=1)))
-    said = [f"{number} {unit}{'' if number == 1 else 's'}" for unit, number in parts if number]
-    return " and ".join(said[:2]) or "less than a minute"
+    minutes = rest // timedelta(minutes=1)
+    parts = (
+        (days, plural("{count} day", "{count} days", days)),
+        (hours, plural("{count} hour", "{count} hours", hours)),
+        (minutes, plural("{count} minute", "{count} minutes", minutes)),
+    )
+    said = [words for number, words in parts if number][:2]
+    if len(said) < 2:
+        return said[0] if said else translated("less than a minute")
+    return translated("{first} and {second}").format(first=said[0], second=said[1])

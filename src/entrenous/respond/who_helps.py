@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from entrenous.base.language import language_of_person, translatable, translated
 from entrenous.respond.first_steps import Advice, AdviceId, advice
 from entrenous.respond.help_lines import (
     EmergencyNumbers,
@@ -19,19 +20,19 @@ from entrenous.respond.help_lines import (
 from entrenous.respond.law.places import EU, WORLDWIDE, Place, place_name, reaches
 from entrenous.respond.law.working_days import holidays_of
 
-ABOUT_POLICE: Final = (
+ABOUT_POLICE: Final = translatable(
     "A police line may start a criminal case, and may tell the parents of somebody under 18. You"
     " can ask a help line first."
 )
-ABOUT_PLACES: Final = (
+ABOUT_PLACES: Final = translatable(
     "For the people who help where you live, name the place: entrenous help --place Germany. A"
     " country's name in any language will do, or its two letters."
 )
-NO_LINE: Final = (
+NO_LINE: Final = translatable(
     "No help line of {place} is known here. Those listed help everywhere; the local police may know"
     " more."
 )
-_COMMANDS: Final = (
+_COMMANDS: Final = translatable(
     "Next, if you like: what to do in which order, and which laws there are: entrenous law routes"
     "{places} --what {what}. Or a file of your own about this: entrenous case open"
 )
@@ -67,13 +68,17 @@ _DANGER: Final = (HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS, HelpKind.
 def help_for(places: tuple[Place, ...], need: Need) -> Help:
     """Return who helps in these places, and the first steps; worldwide help always."""
     contacts = who_helps(places, need)
-    notes = [NO_LINE.format(place=place_name(place)) for place in places if not _has_line(place)]
+    notes = [
+        translated(NO_LINE).format(place=place_name(place, language_of_person()))
+        for place in places
+        if not _has_line(place)
+    ]
     if any(line.kind is HelpKind.POLICE for line in contacts):
-        notes.append(ABOUT_POLICE)
+        notes.append(translated(ABOUT_POLICE))
     if places and not need.under_18:
         notes.append(_next_commands(places, need))
     if not places:
-        notes.append(ABOUT_PLACES)
+        notes.append(translated(ABOUT_PLACES))
     emergency = emergency_numbers(places)
     return Help(places, need, emergency, contacts, _first_steps(need), tuple(notes))
 
@@ -111,7 +116,7 @@ def is_public_holiday(place: str, day: date) -> bool:
 
 def _next_commands(places: tuple[Place, ...], need: Need) -> str:
     named = "".join(f" --place {place}" for place in places)
-    return _COMMANDS.format(places=named, what="threat" if need.threat else "public")
+    return translated(_COMMANDS).format(places=named, what="threat" if need.threat else "public")
 
 
 def _first_steps(need: Need) -> tuple[Advice, ...]:

@@ -12,6 +12,7 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
@@ -182,7 +183,7 @@ def open_(
         if not case.situation.places:
             print_line(f"  {how_to_name_a_place(case)}")
         print_line()
-        for advice in () if is_threat_only(case) else BEFORE_CAPTURE:
+        for advice in () if is_threat_only(case) else map(translated, BEFORE_CAPTURE):
             print_line(f"  {advice}")
 
 

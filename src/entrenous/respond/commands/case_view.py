@@ -97,9 +97,12 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     if waits := stamp_waits_text(case):
         print_line(f"  {waits}")
     for one in case.notices:
-        print_line(f"  Notice {one.number}: {one.route.law}, {one.state}")
+        to = f" to {one.to}" if one.to else ""
+        print_line(f"  Notice {one.number}{to}: {one.route.law}, {one.state}")
     for clock in deadlines(case, now):
-        print_line(f"  Clock: {deadline_in_words(clock)}")
+        if not clock.silent:
+            which = f" of notice {clock.notice}" if clock.notice else ""
+            print_line(f"  Clock{which}: {deadline_in_words(clock)}")
     for record in steps_for:
         _print_steps(report_steps(record, case, now.date()))
     print_line(f"next: {next_step(case, now)}")

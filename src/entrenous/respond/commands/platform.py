@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.environment import SystemClock
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.respond.abuse_contacts import (
     NO_ABUSE_ADDRESS,
@@ -80,7 +81,7 @@ def platform(
     if as_json:
         put_json(_shown(steps, found, known=record is not None))
         return
-    for line in (*(() if record else (NO_RECORD,)), *steps.text):
+    for line in (*(() if record else (translated(NO_RECORD),)), *steps.text):
         print_line(line)
     _print_contacts(found, typed, known=record is not None)
 
@@ -96,7 +97,7 @@ def _pasted_contacts(pasted: str | None) -> LookUp | None:
     if pasted is None:
         return None
     contacts = contacts_in_text(pasted)
-    return LookUp(contacts, () if contacts else (NO_ABUSE_ADDRESS,))
+    return LookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS),))
 
 
 def _looked_up(context: typer.Context, host: str, address: str, lists: str, *, yes: bool) -> LookUp:
@@ -124,7 +125,7 @@ def _print_contacts(found: LookUp | None, typed: str, *, known: bool) -> None:
     for line in (*(contact.text for contact in found.contacts), *found.notes):
         print_line(single_line(line))
     if found.contacts:
-        print_line(WRITE_TO_THE_HOST)
+        print_line(translated(WRITE_TO_THE_HOST))
 
 
 def _about(context: typer.Context, case: str | None) -> Case | Situation:

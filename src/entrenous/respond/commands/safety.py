@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from entrenous.base.environment import SystemClock
+from entrenous.base.language import translated
 from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
 from entrenous.respond.safety import (
@@ -83,13 +84,13 @@ def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
 def _yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.why)
-    reply = read_reply(_prompt(f"{question.asks} {YES_NO}"))
+    reply = read_reply(_prompt(f"{question.asks} {translated(YES_NO)}"))
     _stop_if(reply is Reply.STOP)
     return reply if isinstance(reply, bool) else None
 
 
 def _place() -> tuple[Place, ...]:
-    typed = _prompt(WHERE).strip()
+    typed = _prompt(translated(WHERE)).strip()
     try:
         return (parse_place(typed),) if typed and read_reply(typed) is not Reply.STOP else ()
     except UnknownPlace as unknown:
@@ -99,7 +100,7 @@ def _place() -> tuple[Place, ...]:
 
 def _go_on(*, ask: bool) -> None:
     if ask:
-        _stop_if(read_reply(_prompt(GO_ON)) is not True)
+        _stop_if(read_reply(_prompt(translated(GO_ON))) is not True)
 
 
 def _prompt(question: str) -> str:
@@ -115,5 +116,5 @@ def _say(lines: Iterable[str]) -> None:
 
 def _stop_if(stopped: bool) -> None:
     if stopped:
-        hint(STOPPED)
+        hint(translated(STOPPED))
         raise typer.Exit

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from entrenous.base.language import language_of_person, long_day_in_words, translatable, translated
 from entrenous.respond.law.counting_rules import CountingRule, Hours, MonthEnd
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.working_days import (
@@ -39,6 +40,15 @@ class Unit(StrEnum):
     YEARS = "years"
 
 
+_PERIODS: Final = {
+    Unit.HOURS: (translatable("one hour"), translatable("{count} hours")),
+    Unit.DAYS: (translatable("one day"), translatable("{count} days")),
+    Unit.WORKING: (translatable("one working day"), translatable("{count} working days")),
+    Unit.MONTHS: (translatable("one calendar month"), translatable("{count} calendar months")),
+    Unit.YEARS: (translatable("one year"), translatable("{count} years")),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A number of units, e.g. 48 hours."""
@@ -47,9 +57,8 @@ class Period:
     unit: Unit
 
     def __str__(self) -> str:
-        if self.number == 1:
-            return f"one {self.unit.removesuffix('s')}"
-        return f"{self.number} {self.unit}"
+        one, many = _PERIODS[self.unit]
+        return translated(one if self.number == 1 else many).format(count=self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,9 @@ def count(start: datetime, period: Period, rule: CountingRule, place: Place) -> 
     ends = [_Count(start.astimezone(zone), zone, period, rule, place).end() for zone in zones]
     end = max(ends, key=lambda one: one.due_at or start)
     if len({one.due_at for one in ends}) > 1:
-        said = f"There are several time zones in {place_in_words(place)}: the latest end is taken."
+        said = translated(
+            "There are several time zones in {place}: the latest end is taken."
+        ).format(place=place_in_words(place))
         return Ending(end.due_at, (*end.working, said))
     return end
 
@@ -112,7 +123,9 @@ class _Count:
     def end(self) -> Ending:
         if self.period.unit is Unit.HOURS:
             return self._hours()
-        last, working = _end_of_days(self.start.date(), self.period, self.rule, self.place)
+        last, working = _end_of_days(
+            self.start.date(), self.period, self.rule, self.place, language_of_person()
+        )
         return Ending(datetime.combine(last, _LAST, self.zone).astimezone(UTC), working)
 
     def _hours(self) -> Ending:
@@ -122,7 +135,9 @@ class _Count:
             said = f"Only the hours of working days count{cited}."
             return Ending(self._through_working_days(length).astimezone(UTC), (said,))
         if self.rule.hours is Hours.ELAPSED:
-            said = f"{_capital(self.period)} without a break, weekends and holidays too{cited}."
+            said = translated("{period} without a break, weekends and holidays too{cited}.").format(
+                period=_capital(self.period), cited=cited
+            )
             return Ending(start + length, (said,))
         begun = timedelta(
             minutes=self.start.minute,
@@ -131,8 +146,10 @@ class _Count:
         )
         first = start - begun + _HOUR
         local = f"{first.astimezone(self.zone):%H:%M}"
-        said = f"The hour of the event does not count{cited}: the time starts at {local}."
-        return Ending(first + length, (said, "Hours run on weekends and holidays too."))
+        said = translated(
+            "The hour of the event does not count{cited}: the time starts at {local}."
+        ).format(cited=cited, local=local)
+        return Ending(first + length, (said, translated("Hours run on weekends and holidays too.")))
 
     def _through_working_days(self, left: timedelta) -> datetime:
         moment = self.start
@@ -152,9 +169,10 @@ class _Count:
 
 @lru_cache(maxsize=8192)
 def _end_of_days(
-    event: date, period: Period, rule: CountingRule, place: Place
+    event: date, period: Period, rule: CountingRule, place: Place, language: str
 ) -> tuple[date, tuple[str, ...]]:
     """Return the last day of a period in days or longer units, and the working."""
+    del language  # what is cached is said in it
     return _DayCount(event, period, rule, place).end()
 
 
@@ -170,17 +188,23 @@ class _DayCount:
     def end(self) -> tuple[date, tuple[str, ...]]:
         last, working = self._last_day()
         moved, moves = self._rolled(last)
-        said = f"The last day counts to its end, 24:00{self.rule.cited(self.rule.cite_end)}."
+        said = translated("The last day counts to its end, 24:00{cited}.").format(
+            cited=self.rule.cited(self.rule.cite_end)
+        )
         return moved, (*working, *moves, *self._about_holidays(moved), said)
 
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
-        first = f"The day of the event, {_said(event)}, does not count{rule.cited(rule.cite_day)}."
+        first = translated("The day of the event, {said}, does not count{cited}.").format(
+            said=_said(event), cited=rule.cited(rule.cite_day)
+        )
         if self._counts_working_days():
             return self._working_days(first)
         if self.period.unit is Unit.DAYS:
             last = event + self.period.number * _DAY
-            said = f"{_capital(self.period)} after it: {_said(last)}."
+            said = translated("{period} after it: {day}.").format(
+                period=_capital(self.period), day=_said(last)
+            )
             return self._with_enough_working_days(last, (first, said))
         return self._with_enough_working_days(*self._months())
 
@@ -196,7 +220,11 @@ class _DayCount:
         left_out = [f"{_said(day)} ({self._off(day)})" for day in between if self._off(day)]
         short = self.period.unit is Unit.DAYS and rule.days != "working"
         cited = rule.cited(rule.cite_short if short else rule.cite_working)
-        skipped = f" Left out: {', '.join(left_out)}." if left_out else ""
+        skipped = (
+            " " + translated("Left out: {days}.").format(days=", ".join(left_out))
+            if left_out
+            else ""
+        )
         said = f"Only working days count{cited}: number {self.period.number} is {_said(last)}."
         return last, (first, said + skipped)
 
@@ -219,8 +247,16 @@ class _DayCount:
             return last, (f"{_capital(self.period)} from {_said(event)}: {_said(last)}{cited}.",)
         last = _last_of_month(begins, number)
         last = last + _DAY if rule.missing_day == "next" else last
-        said = f"{_capital(self.period)} from {_said(event)}: that month has no day {begins.day},"
-        return last, (f"{said} so {_said(last)}{cited}.",)
+        said = translated(
+            "{period} from {event}: that month has no day {number}, so {last}{cited}."
+        ).format(
+            period=_capital(self.period),
+            event=_said(event),
+            number=begins.day,
+            last=_said(last),
+            cited=cited,
+        )
+        return last, (said,)
 
     def _with_enough_working_days(
         self, last: date, working: tuple[str, ...]
@@ -244,7 +280,9 @@ class _DayCount:
         if not why:
             return moved, ()
         cited = self.rule.cited(self.rule.cite_roll)
-        said = f"No working day: {', '.join(why)}. The end moves to {_said(moved)}{cited}."
+        said = translated("No working day: {names}. The end moves to {said}{cited}.").format(
+            names=", ".join(why), said=_said(moved), cited=cited
+        )
         return moved, (said,)
 
     def _about_holidays(self, last: date) -> tuple[str, ...]:
@@ -253,17 +291,24 @@ class _DayCount:
             return ()
         where = place_in_words(self.place)
         if not has_holidays(self.place):
-            return (f"No list of holidays is known for {where}: a holiday may make the end later.",)
+            return (
+                translated(
+                    "No list of holidays is known for {where}: a holiday may make the end later."
+                ).format(where=where),
+            )
         name = holiday_in_some_parts(last, self.place)
-        some = f"In some parts of {where}, {_said(last)} is a holiday ({name}): there the end is"
-        return (f"{some} later. Name the region to see it.",) if name else ()
+        some = translated(
+            "In some parts of {place}, {day} is a holiday ({name}): there the end is later. Name"
+            " the region to see it."
+        )
+        return (some.format(place=where, day=_said(last), name=name),) if name else ()
 
     def _off(self, day: date) -> str:
         return day_off(day, self.place, self.rule.off)
 
 
 def _said(day: date) -> str:
-    return f"{day:%A %d %B %Y}"
+    return long_day_in_words(day)
 
 
 def _capital(period: Period) -> str:

@@ -9,6 +9,7 @@ from enum import Enum, StrEnum, auto
 from functools import lru_cache
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.law.counting import count, read_period
 from entrenous.respond.law.counting_rules import NONE, CountingRule, counting_rules, rule_for
 from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
@@ -51,7 +52,13 @@ class Deadline:
     here: Place | None = None
     yours: bool = False
 
+    @property
+    def silent(self) -> bool:
+        """Whether the law says nothing about the time, not even in words."""
+        return self.state is DeadlineState.NO_FIXED_TIME and self.rule in _SILENT
 
+
+_SILENT: Final = frozenset({"none", "none published", "authority"})
 _BETWEEN: Final = re.compile(r";(?![^()]*\))")  # a semicolon in brackets ends no clause
 _CONFIRMS: Final = re.compile(r"\bconfirm")
 _REPORTS: Final = re.compile(r"\bstatus\b")
@@ -171,20 +178,30 @@ def hours_to_remove(route: Route) -> int | None:
     return route.deadline_hours if time_for(route, Due.REMOVE) else None
 
 
+_THEIRS: Final = {
+    DeadlineState.RUNNING: translatable("they have until {until}"),
+    DeadlineState.MET: translatable("done in time; they had until {until}"),
+    DeadlineState.MISSED: translatable("their time ran out on {until}"),
+}
+_YOURS: Final = {
+    DeadlineState.RUNNING: translatable("your organisation has until {until}"),
+    DeadlineState.MET: translatable("done in time; your organisation had until {until}"),
+    DeadlineState.MISSED: translatable("its time ran out on {until}"),
+}
+_NO_DATE: Final = translatable("the law sets no date here")
+_NO_DATE_BUT: Final = translatable("the law sets no date here, but says: {rule}")
+
+
 def deadline_in_words(deadline: Deadline) -> str:
     """Describe one deadline in a sentence, with its law."""
     ground = f"({deadline.law}, {deadline.provision})"
     until = deadline.due_at and moment_in_words(deadline.due_at, deadline.place, deadline.here)
-    who, whose = ("your organisation", "its") if deadline.yours else ("they", "their")
-    have = "has" if deadline.yours else "have"
-    said = {
-        DeadlineState.NOT_STARTED: deadline.starts,
-        DeadlineState.RUNNING: f"{who} {have} until {until}",
-        DeadlineState.MET: f"done in time; {who} had until {until}",
-        DeadlineState.MISSED: f"{whose} time ran out on {until}",
-        DeadlineState.NO_FIXED_TIME: f"the law sets no date here, but says: {deadline.rule}",
-    }
-    return f"{said[deadline.state]} {ground}"
+    if deadline.state is DeadlineState.NOT_STARTED:
+        return f"{deadline.starts} {ground}"
+    words = _YOURS if deadline.yours else _THEIRS
+    no_date = _NO_DATE if deadline.silent else _NO_DATE_BUT
+    said = translated(words.get(deadline.state, no_date)).format(until=until, rule=deadline.rule)
+    return f"{said} {ground}"
 
 
 def _deadline(notice: Notice, clause: str, situation: Situation, now: datetime) -> Deadline:
@@ -274,12 +291,16 @@ def pauses(route: Route, rule: CountingRule) -> bool:
 
 
 def _start_in_words(notice: Notice, clause: str) -> str:
-    since = notice.route.deadline_from or "receipt"
+    since = notice.route.deadline_from or translated("receipt")
     if not span(clause):
         return ""
     if notice.route.clock is ClockStart.RECEIPT:
-        return f"starts when you send it: {span(clause)} after {since}"
-    return f"does not start with what you send: {span(clause)} after {since}"
+        return translated("starts when you send it: {span} after {since}").format(
+            span=span(clause), since=since
+        )
+    return translated("does not start with what you send: {span} after {since}").format(
+        span=span(clause), since=since
+    )
 
 
 def _state(notice: Notice, clause: str, due_at: datetime | None, now: datetime) -> DeadlineState:

@@ -8,13 +8,14 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final, NewType
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.situation import Posted
 
 RouteId = NewType("RouteId", str)  # as in facts/laws/, e.g. "us-tida-removal"
 FRESH_DAYS: Final = 180  # older facts carry a caution; docs/spec/case.md section 4
-STALE: Final = "read more than {days} days ago: it may have changed"
-UNVERIFIED: Final = "check with a help line"
-UNVERIFIED_CONTACT: Final = "check first that this is still right"
+STALE: Final = translatable("read more than {days} days ago: it may have changed")
+UNVERIFIED: Final = translatable("check with a help line")
+UNVERIFIED_CONTACT: Final = translatable("check first that this is still right")
 
 
 class RouteKind(StrEnum):
@@ -137,7 +138,9 @@ class Route:
 
     def cited(self) -> str:
         """Format the source and the day of reading, which are shown with every fact."""
-        return f"{self.law}, {self.provision}; source {self.source}, read on {self.read_on}"
+        return translated("{law}, {provision}; source {source}, read on {read_on}").format(
+            law=self.law, provision=self.provision, source=self.source, read_on=self.read_on
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,6 @@ def cautions(read_on: date, today: date, *, verified: bool) -> tuple[str, ...]:
     >>> cautions(date(2026, 1, 1), date(2026, 12, 1), verified=False)
     ('check with a help line', 'read more than 180 days ago: it may have changed')
     """
-    said = () if verified else (UNVERIFIED,)
+    said = () if verified else (translated(UNVERIFIED),)
     old = today - read_on > timedelta(days=FRESH_DAYS)
-    return (*said, STALE.format(days=FRESH_DAYS)) if old else said
+    return (*said, translated(STALE).format(days=FRESH_DAYS)) if old else said

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from entrenous.base.errors import NotFound, Refused
+from entrenous.base.language import day_in_words, long_day_in_words, translated
 from entrenous.respond.law.counting import Ending, Unit, count, read_period
 from entrenous.respond.law.counting_rules import CountingRule, rule_for
 from entrenous.respond.law.deadlines import (
@@ -112,7 +113,9 @@ def one_deadline(
     if where == place:
         return counted
     asked, own = place_in_words(place), place_in_words(where)
-    elsewhere = f"The clocks and holidays of {own} count, whose law it is, not those of {asked}."
+    elsewhere = translated(
+        "The clocks and holidays of {own} count, whose law it is, not those of {asked}."
+    ).format(own=own, asked=asked)
     return replace(counted, working=(elsewhere, *counted.working))
 
 
@@ -139,12 +142,16 @@ def _nearest(versions: list[Route], day: date) -> Route:
 
 def _not_in_force(route: Route, day: date, place: Place) -> OneDeadline:
     first, last = route.in_force_from, route.in_force_until
-    begins = f" It began on {first:%d %B %Y}." if first and first > day else ""
-    ended = f" It ended on {last:%d %B %Y}." if last and last < day else ""
-    there = f"The event was on {day:%A %d %B %Y} in {place_in_words(place)}."
-    not_then = f"{_cited(route)} was not in force on that day.{begins}{ended}"
+    not_then = [translated("{law} was not in force on that day.").format(law=_cited(route))]
+    if first and first > day:
+        not_then.append(translated("It began on {day}.").format(day=day_in_words(first)))
+    if last and last < day:
+        not_then.append(translated("It ended on {day}.").format(day=day_in_words(last)))
+    there = translated("The event was on {day} in {place}.").format(
+        day=long_day_in_words(day), place=place_in_words(place)
+    )
     clauses = tuple(ClauseDue(clause, None) for clause in clauses_of(route))
-    return OneDeadline(route, place, False, None, clauses, (there, not_then))
+    return OneDeadline(route, place, False, None, clauses, (there, " ".join(not_then)))
 
 
 def _counted(
@@ -194,28 +201,47 @@ def _about_start(
 ) -> Iterator[str]:
     known = Event.RECEIVED if Event.RECEIVED in events else Event.SENT
     when = moment_in_words(events[known], place)
-    yield f"The request was {known.value} on {when}."
+    said = (
+        translated("The request was received on {when}.")
+        if known is Event.RECEIVED
+        else translated("The request was sent on {when}.")
+    )
+    yield said.format(when=when)
     if known is Event.SENT:
-        yield "When it was received is not known: if that was later, their time ends later."
+        yield translated(
+            "When it was received is not known: if that was later, their time ends later."
+        )
         if rule.receipt:
             yield f"{rule.receipt} ({rule.receipt_source})"
     if route.deadline_from:
-        yield f"By this law their time runs from: {route.deadline_from}."
-    since = f", in force from {route.in_force_from:%d %B %Y}" if route.in_force_from else ""
-    until = f", in force until {route.in_force_until:%d %B %Y}" if route.in_force_until else ""
-    there = f"{day:%A %d %B %Y} in {place_in_words(place)}"
-    yield f"The law of that day, {there}: {_cited(route)}{since}{until}."
+        yield translated("By this law their time runs from: {deadline_from}.").format(
+            deadline_from=route.deadline_from
+        )
+    bounds = [_cited(route)]
+    if route.in_force_from:
+        since = translated("in force from {day}")
+        bounds.append(since.format(day=day_in_words(route.in_force_from)))
+    if route.in_force_until:
+        until = translated("in force until {day}")
+        bounds.append(until.format(day=day_in_words(route.in_force_until)))
+    yield translated("The law of that day, {day} in {place}: {law}.").format(
+        day=long_day_in_words(day), place=place_in_words(place), law=", ".join(bounds)
+    )
 
 
 def _about_clause(clause: str, end: Ending | None, place: Place, several: bool) -> Iterator[str]:  # noqa: FBT001
     if end is None:
-        yield f"The law names no duration here, but says: {clause}."
+        yield translated("The law names no duration here, but says: {clause}.").format(
+            clause=clause
+        )
         return
     if several:
         yield f"Clause: {clause}."
     yield from end.working
     if end.due_at:
-        yield f"They have until {moment_in_words(end.due_at, place)}."
+        yield translated("They have until {moment}.").format(
+            moment=moment_in_words(end.due_at, place)
+        )
 
 
 def _about_answers(
@@ -227,21 +253,25 @@ def _about_answers(
 ) -> Iterator[str]:
     asked, answered = events.get(Event.ASKED), events.get(Event.ANSWERED)
     if asked and pauses(route, rule):
-        yield f"They asked for more on {moment_in_words(asked, place)}. {rule.cite_asked}."
+        yield translated("They asked for more on {moment}. {cite_asked}.").format(
+            moment=moment_in_words(asked, place), cite_asked=rule.cite_asked
+        )
         pause = _pause(route, rule, events)
         yield (
-            f"The pause of {duration_in_words(pause)} is added."
+            translated("The pause of {duration} is added.").format(
+                duration=duration_in_words(pause)
+            )
             if pause
-            else "Until they have what they asked for, their time may stand still."
+            else translated("Until they have what they asked for, their time may stand still.")
         )
     elif asked:
-        yield "That they asked for more moves nothing here: this law names no pause."
+        yield translated("That they asked for more moves nothing here: this law names no pause.")
     if answered and due_at:
         late = answered - due_at
         yield (
-            f"They answered {duration_in_words(late)} late."
+            translated("They answered {duration} late.").format(duration=duration_in_words(late))
             if late > timedelta()
-            else "They answered in time."
+            else translated("They answered in time.")
         )
 
 
@@ -254,8 +284,13 @@ def _where_the_text_is_silent(clauses: tuple[str, ...], rule: CountingRule) -> I
 
 
 def _about_order(rule: CountingRule) -> str:
-    checked = "" if rule.verified else " (not checked at an official text)"
-    return f"Counted by {rule.law}{checked}: {rule.source}, read on {rule.read_on}."
+    if rule.verified:
+        words = translated("Counted by {law}: {source}, read on {day}.")
+    else:
+        words = translated(
+            "Counted by {law} (not checked at an official text): {source}, read on {day}."
+        )
+    return words.format(law=rule.law, source=rule.source, day=rule.read_on)
 
 
 def _cited(route: Route) -> str:

@@ -83,7 +83,7 @@ def name_of_code(code: str, language: str = "en") -> str:
     if part:
         known = _table().parts.get(country, {}).get(part, ())
         return known[0] if known else code
-    return _territories(language).get(code, code)
+    return _territories(language.partition("-")[0]).get(code, code)
 
 
 def fold_name(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NewType
 
 from entrenous.base.errors import Refused
+from entrenous.base.language import language_of_person, translated
 from entrenous.respond.law.place_names import (
     closest_codes,
     code_of_three_letters,
@@ -94,8 +95,8 @@ def place_name(place: Place, language: str = "en") -> str:
 
 
 def _choices(places: tuple[Place, ...]) -> str:
-    named = [f"{place_name(place)} ({place})" for place in places]
-    return " or ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
+    named = [f"{place_name(place, language_of_person())} ({place})" for place in places]
+    return f" {translated('or')} ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
 
 
 def _code(text: str) -> tuple[Place, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.help_lines import HelpKind, HelpLine
 from entrenous.respond.law.deadlines import Due, span, time_for
 from entrenous.respond.law.ladders import CHAT, THREAT, Ladder, LadderStep, shipped_ladder
@@ -81,9 +82,10 @@ class Plan:
     hand_over: HandOver | None = None
 
 
-_UNDER_18: Final = (
-    "Somebody in the picture was under 18 when it was taken. Nothing is captured or stored here;"
-    " these people help free of charge, do not judge, and need no copy of the picture."
+_UNDER_18: Final = translatable(
+    "Somebody in the picture was under 18 when it was taken. Nothing is captured or "
+    "stored here; these people help free of charge, do not judge, and need no copy of "
+    "the picture."
 )
 _LADDERS: Final = {Posted.GROUP: CHAT, Posted.PRIVATE: CHAT, Posted.THREAT: THREAT}
 
@@ -113,12 +115,14 @@ def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = Fa
 def _handed_over(said: Situation, on_date: date) -> Plan:
     contacts = who_helps(said.places, Need(under_18=True, threat=said.posted is Posted.THREAT))
     routes = routes_for_minors(said, on_date)
-    banks = tuple(_route_step(RankedRoute(route, _BANK_FOR_MINORS), said) for route in routes)
+    banks = tuple(
+        _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), said) for route in routes
+    )
     first = banks[0].route if banks else contacts[0].id
-    return Plan(first, banks, (), HandOver(_UNDER_18, contacts))
+    return Plan(first, banks, (), HandOver(translated(_UNDER_18), contacts))
 
 
-_BANK_FOR_MINORS: Final = "it stops the picture on the platforms that take part"
+_BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms that take part")
 
 
 def _by_ladder(
@@ -170,7 +174,11 @@ def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> t
 
 def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
     said = (step.says,) if step.says else (step.what, step.caution)
-    words = f'Words that you may use: "{step.words}"' if step.words else ""
+    words = (
+        translated('Words that you may use: "{words}"').format(words=step.words)
+        if step.words
+        else ""
+    )
     parts = [*(text.rstrip(".") for text in said), words, *step.cautions(today)]
     return PlanStep(
         route=step.id,
@@ -241,13 +249,17 @@ def _has_route_of_its_own(record: PlatformRecord, ranked: tuple[RankedRoute, ...
 
 
 _IN_CHATS: Final = {
-    PrivateMessages.REACHABLE: "In its chats, staff can act on a report with a link",
-    PrivateMessages.IN_APP: "In its chats, only somebody who has the message can report it",
-    PrivateMessages.NOT_MODERATED: "In its chats, nobody there can see or remove a message",
+    PrivateMessages.REACHABLE: translatable("In its chats, staff can act on a report with a link"),
+    PrivateMessages.IN_APP: translatable(
+        "In its chats, only somebody who has the message can report it"
+    ),
+    PrivateMessages.NOT_MODERATED: translatable(
+        "In its chats, nobody there can see or remove a message"
+    ),
 }
 
 
-_ACCOUNT: Final = (
+_ACCOUNT: Final = translatable(
     "Report the account that threatens there, once the demand is saved; a picture is not needed"
 )
 
@@ -272,11 +284,11 @@ def _platform_step(record: PlatformRecord, said: Situation, today: date) -> Plan
 
 def _what_to_report(record: PlatformRecord, said: Situation) -> Iterator[str]:
     if said.posted is Posted.THREAT:
-        yield _ACCOUNT
+        yield translated(_ACCOUNT)
         return
     yield record.first_step.rstrip(".")
     if said.posted in (Posted.GROUP, Posted.PRIVATE) and record.private_messages is not None:
-        yield _IN_CHATS[record.private_messages]
+        yield translated(_IN_CHATS[record.private_messages])
 
 
 def _route_step(one: RankedRoute, said: Situation) -> PlanStep:
@@ -315,26 +327,30 @@ def _address(route: Route, said: Situation) -> str:
 
 
 _COMES_BACK: Final = {
-    DocumentKind.FORM: "an answer",
-    DocumentKind.LETTER: "an answer",
-    DocumentKind.POLICE_SHEET: "a case number",
-    DocumentKind.COURT_SHEET: "a decision",
-    DocumentKind.HASH_BANK: "a case number; platforms that take part then refuse the picture",
-    DocumentKind.COMPLAINT: "an answer",
-    DocumentKind.NONE: "an answer",
+    DocumentKind.FORM: translatable("an answer"),
+    DocumentKind.LETTER: translatable("an answer"),
+    DocumentKind.POLICE_SHEET: translatable("a case number"),
+    DocumentKind.COURT_SHEET: translatable("a decision"),
+    DocumentKind.HASH_BANK: translatable(
+        "a case number; platforms that take part then refuse the picture"
+    ),
+    DocumentKind.COMPLAINT: translatable("an answer"),
+    DocumentKind.NONE: translatable("an answer"),
 }
 
 
 def expected(route: Route) -> str:
     """Return what comes back along a route, and when, in words."""
-    since = route.deadline_from or "receipt"
+    since = route.deadline_from or translated("receipt")
     if time := time_for(route, Due.REMOVE):
-        return f"removal within {time} of {since}"
+        return translated("removal within {time} of {since}").format(time=time, since=since)
     if time := time_for(route, Due.ANSWER):
-        return f"an answer within {time} of {since}"
+        return translated("an answer within {time} of {since}").format(time=time, since=since)
     if time := time_for(route, Due.CONFIRM):
-        return f"a confirmation within {time} of {since}"
-    what = _COMES_BACK[route.document]
+        return translated("a confirmation within {time} of {since}").format(time=time, since=since)
+    what = translated(_COMES_BACK[route.document])
     if route.clock is ClockStart.ELSEWHERE and (time := span(route.deadline_rule)):
-        return f"{what}; the law gives {time} from: {route.deadline_from}"
-    return f"{what}; no fixed time"
+        return translated("{what}; the law gives {time} from: {deadline_from}").format(
+            what=what, time=time, deadline_from=route.deadline_from
+        )
+    return translated("{what}; no fixed time").format(what=what)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from entrenous.base.language import translated
 from entrenous.respond.law.plan import HandOver, Plan, PlanStep
 
 
@@ -49,7 +50,9 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
 
     ``in_full``: every step, and what was looked at in vain.
     """
-    yield "Facts with a source, not advice. Every step is your choice; you can stop at any time."
+    yield translated(
+        "Facts with a source, not advice. Every step is your choice; you can stop at any time."
+    )
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
@@ -60,10 +63,10 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
         else:
             yield f"{number}. {step.title} [{step.route}]"
     if in_full and plan.refused:
-        yield "Looked at, and not for this:"
+        yield translated("Looked at, and not for this:")
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
     if not in_full and (len(plan.steps) > _SHOWN or plan.refused):
-        yield "To see every step, and what was looked at and does not fit, add --all."
+        yield translated("To see every step, and what was looked at and does not fit, add --all.")
 
 
 _SHOWN: Final = 3
@@ -72,10 +75,13 @@ _SHOWN: Final = 3
 def _step(number: int, step: PlanStep) -> Iterator[str]:
     yield f"{number}. {step.title} [{step.route}]"
     yield f"   {step.why[:1].upper()}{step.why[1:]}" + ("" if step.why.endswith('"') else ".")
-    yield f"   To: {step.to}"
+    yield f"   {translated('To: {to}').format(to=step.to)}"
     if step.platform:
-        yield f"   What it asks, in its order: entrenous case platform {step.platform}"
+        asks = translated("What it asks, in its order: entrenous case platform {platform}")
+        yield f"   {asks.format(platform=step.platform)}"
     if step.expected:
-        yield f"   What comes back: {step.expected}"
+        back = translated("What comes back: {expected}")
+        yield f"   {back.format(expected=step.expected)}"
     if step.source:
-        yield f"   Source: {step.source}, read on {step.read_on}"
+        cited = translated("Source: {source}, read on {read_on}")
+        yield f"   {cited.format(source=step.source, read_on=step.read_on)}"

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Final
 
 from entrenous.base.errors import NotFound
+from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
@@ -50,17 +51,18 @@ _NO_HOURS: Final = 10**6  # ranks a route without a deadline behind every one wi
 _BY_THE_DAY_OF_THE_EVENT: Final = frozenset({RouteKind.COURT, RouteKind.POLICE})
 _CHATS: Final = frozenset({Posted.GROUP, Posted.PRIVATE})
 _NOT_BY_A_CHAT: Final = _CHATS | {Posted.THREAT}  # said, and no chat makes it otherwise
-_NONE_VERIFIED: Final = (
-    "A help line comes first here, because no route for this case has been checked at its official"
-    " text yet; it can tell you which of these holds."
+_NONE_VERIFIED: Final = translatable(
+    "A help line comes first here, because no route for this case has been checked at "
+    "its official text yet; it can tell you which of these holds."
 )
-_ONLY_COPYRIGHT: Final = (
-    "A help line comes first here, because the only route for this case that has been checked is"
-    " copyright: it needs that you took the picture, and your name may reach the uploader."
+_ONLY_COPYRIGHT: Final = translatable(
+    "A help line comes first here, because the only route for this case that has been "
+    "checked is copyright: it needs that you took the picture, and your name may reach "
+    "the uploader."
 )
-_NO_ROUTE: Final = (
-    "A help line comes first here, because none of the routes we know reaches this case; it may"
-    " know more about the place you are in."
+_NO_ROUTE: Final = translatable(
+    "A help line comes first here, because none of the routes we know reaches this "
+    "case; it may know more about the place you are in."
 )
 
 
@@ -100,13 +102,15 @@ def routes_for(
         for route in sorted(fitting, key=lambda route: rank_key(route, said))
     )
     if not ranked:
-        return RouteChoice(None, (), _NO_ROUTE)
+        return RouteChoice(None, (), translated(_NO_ROUTE))
     if not ranked[0].route.verified or only_prevents(ranked[0].route, said):
-        return RouteChoice(None, ranked, _NONE_VERIFIED)
+        return RouteChoice(None, ranked, translated(_NONE_VERIFIED))
     if unsure_copyright(ranked[0].route, said):
-        return RouteChoice(None, ranked, _ONLY_COPYRIGHT)
+        return RouteChoice(None, ranked, translated(_ONLY_COPYRIGHT))
     first = ranked[0]
-    why = f"{first.route.law} ({first.route.provision}) comes first because {first.why}."
+    why = translated("{law} ({provision}) comes first because {why}.").format(
+        law=first.route.law, provision=first.route.provision, why=first.why
+    )
     return RouteChoice(first, ranked[1:], why)
 
 
@@ -119,7 +123,7 @@ def refusals(
     taken = {route.family for route, why in reasons.items() if not why}
     refused: dict[RouteId, str] = {}
     for route, why in reasons.items():
-        if why and why != _ELSEWHERE and route.family not in taken:
+        if why and why != translated(_ELSEWHERE) and route.family not in taken:
             refused.setdefault(route.family, why)
     return tuple(Refusal(family, why) for family, why in refused.items())
 
@@ -196,7 +200,7 @@ def day_of_event(case: Case) -> date:
 def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
     """Return why a route does not apply, in words; "" if it may. Arguments as above."""
     if not _reaches_place(route, said):
-        return _ELSEWHERE
+        return translated(_ELSEWHERE)
     # Today's law decides about duties, that of the event's day about offences.
     day = on_date if route.kind in _BY_THE_DAY_OF_THE_EVENT else today
     if not route.in_force(day):
@@ -204,7 +208,7 @@ def why_not(route: Route, said: Situation, on_date: date, today: date) -> str:
     return next(filter(None, (rule(route, said) for rule in _RULES)), "")
 
 
-_ELSEWHERE: Final = "it is the law of another place"
+_ELSEWHERE: Final = translatable("it is the law of another place")
 
 
 def _reaches_place(route: Route, said: Situation) -> bool:
@@ -214,59 +218,79 @@ def _reaches_place(route: Route, said: Situation) -> bool:
 
 def _out_of_force(route: Route, day: date) -> str:
     if route.in_force_from and day < route.in_force_from:
-        return f"it is in force from {route.in_force_from:%d %B %Y} only"
-    return f"it was in force until {route.in_force_until:%d %B %Y}"
+        return translated("it is in force from {day} only").format(
+            day=day_in_words(route.in_force_from)
+        )
+    return translated("it was in force until {day}").format(
+        day=day_in_words(route.in_force_until or day)
+    )
 
 
 def _by_age(route: Route, _: Situation) -> str:
-    return "only if somebody in it was under 18 when it was taken" if route.for_children else ""
+    return (
+        translated("only if somebody in it was under 18 when it was taken")
+        if route.for_children
+        else ""
+    )
 
 
 def _by_duty(route: Route, _: Situation) -> str:
     owed = route.kind is RouteKind.DUTY
-    return "it is what the platform owes to the uploader; you file nothing" if owed else ""
+    return (
+        translated("it is what the platform owes to the uploader; you file nothing") if owed else ""
+    )
 
 
 def _by_picture(route: Route, said: Situation) -> str:
     if route.intimate_only and said.intimate is False:
-        return "only for an intimate picture"
+        return translated("only for an intimate picture")
     if route.altered_only and said.altered is False:
-        return "only for a picture that software made or changed"
+        return translated("only for a picture that software made or changed")
     return ""
 
 
 def _by_maker(route: Route, said: Situation) -> str:
     other = route.maker_only and said.taken_by is TakenBy.SOMEBODY_ELSE
-    return "only for whoever took the picture" if other else ""
+    return translated("only for whoever took the picture") if other else ""
 
 
 def _by_subject(route: Route, said: Situation) -> str:
     stranger = route.depicted_only and said.depicts_me is False and not said.on_behalf
-    return "only for the person in the picture, or who acts for them" if stranger else ""
+    return (
+        translated("only for the person in the picture, or who acts for them") if stranger else ""
+    )
 
 
 _NOT_WHERE: Final = {
-    Posted.PUBLIC: "it does not reach what is public",
-    Posted.GROUP: "it does not reach a copy in a chat",
-    Posted.PRIVATE: "it does not reach a copy that was sent to one person",
-    Posted.THREAT: "nothing was shared yet, and it does not reach a threat",
+    Posted.PUBLIC: translatable("it does not reach what is public"),
+    Posted.GROUP: translatable("it does not reach a copy in a chat"),
+    Posted.PRIVATE: translatable("it does not reach a copy that was sent to one person"),
+    Posted.THREAT: translatable("nothing was shared yet, and it does not reach a threat"),
 }
 
 
 def _by_spread(route: Route, said: Situation) -> str:
     missed = said.posted is not None and said.posted not in route.posted
-    return _NOT_WHERE[said.posted] if missed and said.posted is not None else ""
+    return translated(_NOT_WHERE[said.posted]) if missed and said.posted is not None else ""
 
 
 def _by_platform_kind(route: Route, said: Situation) -> str:
     kind = platform_kind(said)
     missed = bool(kind and route.platform_kinds) and kind not in route.platform_kinds
-    return f"it does not reach this kind of platform ({kind})" if missed else ""
+    return (
+        translated("it does not reach this kind of platform ({kind})").format(kind=kind)
+        if missed
+        else ""
+    )
 
 
 def _by_sender(route: Route, said: Situation) -> str:
     unknown = route.sender_known and said.recipient_known is False
-    return "it goes against a person, and it is not known who passed it on" if unknown else ""
+    return (
+        translated("it goes against a person, and it is not known who passed it on")
+        if unknown
+        else ""
+    )
 
 
 _RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
@@ -320,36 +344,49 @@ def _record_id(said: Situation) -> str:
     return record.id if record else ""
 
 
-_HERS: Final = "you took the picture, so you may ask as its copyright owner, and"
-_IF_HERS: Final = "if you took the picture yourself, you may ask as its copyright owner;"
-_STUDY: Final = (
-    " in a study of one large platform all of 25 such notices were honoured within 25 hours, while"
-    " none of 25 reports of non-consensual nudity was within 21 days (arXiv:2409.12138)"
+_HERS: Final = translatable(
+    "you took the picture, so you may ask as its copyright owner, and in a study of one large"
+    " platform all of 25 such notices were honoured within 25 hours, while none of 25 reports of"
+    " non-consensual nudity was within 21 days (arXiv:2409.12138)"
+)
+_IF_HERS: Final = translatable(
+    "if you took the picture yourself, you may ask as its copyright owner; in a study of one large"
+    " platform all of 25 such notices were honoured within 25 hours, while none of 25 reports of"
+    " non-consensual nudity was within 21 days (arXiv:2409.12138)"
 )
 _WHY: Final = {
-    RouteKind.PLATFORM: "it obliges the platform itself",
-    RouteKind.REGULATOR: "an authority asks the platform for you",
-    RouteKind.DATA: "a picture of you is personal data, whoever took it",
-    RouteKind.SEARCH: "it makes the picture harder to find, though the page itself stays",
-    RouteKind.BANK: "it can stop the next upload on the platforms that take part",
-    RouteKind.HELPER: "an organisation whose notices have priority files it for you",
-    RouteKind.SENDER: "whoever passed it on can be made to stop and to delete every copy",
-    RouteKind.COURT: "a court or tribunal can order removal or compensation; it takes longer",
-    RouteKind.POLICE: "it may be an offence; reporting it is your choice",
-    RouteKind.ESCALATION: "it is for later, when somebody did not act",
+    RouteKind.PLATFORM: translatable("it obliges the platform itself"),
+    RouteKind.REGULATOR: translatable("an authority asks the platform for you"),
+    RouteKind.DATA: translatable("a picture of you is personal data, whoever took it"),
+    RouteKind.SEARCH: translatable(
+        "it makes the picture harder to find, though the page itself stays"
+    ),
+    RouteKind.BANK: translatable("it can stop the next upload on the platforms that take part"),
+    RouteKind.HELPER: translatable("an organisation whose notices have priority files it for you"),
+    RouteKind.SENDER: translatable(
+        "whoever passed it on can be made to stop and to delete every copy"
+    ),
+    RouteKind.COURT: translatable(
+        "a court or tribunal can order removal or compensation; it takes longer"
+    ),
+    RouteKind.POLICE: translatable("it may be an offence; reporting it is your choice"),
+    RouteKind.ESCALATION: translatable("it is for later, when somebody did not act"),
 }
 _ABOUT_CHATS: Final = {
-    Reaches.UNCLEAR: ("it is unclear whether this reaches a copy inside a chat",),
-    Reaches.NO: ("this does not reach the copy inside a chat",),
+    Reaches.UNCLEAR: (translatable("it is unclear whether this reaches a copy inside a chat"),),
+    Reaches.NO: (translatable("this does not reach the copy inside a chat"),),
 }
 
 
 def reason_for_route(route: Route, said: Situation) -> str:
     """Return why to take this route, with the hours to removal if the law sets them."""
     if route.maker_only:
-        return (_HERS if said.taken_by is TakenBy.ME else _IF_HERS) + _STUDY
+        return translated(_HERS if said.taken_by is TakenBy.ME else _IF_HERS)
     hours = hours_to_remove(route)
-    return f"{_WHY[route.kind]}, within {hours} hours" if hours else _WHY[route.kind]
+    why = translated(_WHY[route.kind])
+    if not hours:
+        return why
+    return translated("{why}, within {hours} hours").format(why=why, hours=hours)
 
 
 def unsure_copyright(route: Route, said: Situation) -> bool:
@@ -368,26 +405,31 @@ def open_questions(route: Route, said: Situation) -> tuple[str, ...]:
     depends = (
         (
             route.intimate_only and said.intimate is None,
-            "only for an intimate picture; you have not said whether this one is",
+            translated("only for an intimate picture; you have not said whether this one is"),
         ),
         (
             route.altered_only and said.altered is None,
-            "only for a picture that software made or changed; you have not said whether this was",
+            translated(
+                "only for a picture that software made or changed; you have not said whether this "
+                "was"
+            ),
         ),
         (
             route.maker_only and said.taken_by is TakenBy.UNSAID,
-            "only if you took the picture yourself; you have not said whether you did",
+            translated("only if you took the picture yourself; you have not said whether you did"),
         ),
         (
             route.sender_known and said.recipient_known is None,
-            "only if you know who passed it on; you have not said whether you do",
+            translated("only if you know who passed it on; you have not said whether you do"),
         ),
     )
     return tuple(words for open_, words in depends if open_)
 
 
-_ONLY_HERSELF: Final = "only the person in the picture can file this: prepare it together"
-_MAYBE_FOR_HER: Final = (
+_ONLY_HERSELF: Final = translatable(
+    "only the person in the picture can file this: prepare it together"
+)
+_MAYBE_FOR_HER: Final = translatable(
     "whether you may file this for somebody else is not certain: ask a help line"
 )
 
@@ -396,12 +438,12 @@ def notes(route: Route, said: Situation, today: date, *, in_chats: bool = False)
     """Return the notes beside a route: unverified, outdated, open questions, not covering chats."""
     texts = [*route.cautions(today), *open_questions(route, said), *later_words(route, today)]
     if route.maker_only and said.name_must_stay_hidden:
-        texts.append("your name may reach the uploader, which you want to avoid")
+        texts.append(translated("your name may reach the uploader, which you want to avoid"))
     if said.on_behalf and route.representative is not Reaches.YES:
         only = route.representative is Reaches.NO
-        texts.append(_ONLY_HERSELF if only else _MAYBE_FOR_HER)
+        texts.append(translated(_ONLY_HERSELF if only else _MAYBE_FOR_HER))
     if in_chats:
-        texts.extend(_ABOUT_CHATS.get(route.covers_private_sharing, ()))
+        texts.extend(map(translated, _ABOUT_CHATS.get(route.covers_private_sharing, ())))
     return (*texts, *filter(None, [route.caution]))
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from entrenous.base.language import weekday_in_words
 from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.places import Place
 
@@ -58,7 +59,7 @@ def day_off(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
     weekday = day.weekday()
     named = {_SATURDAY: DayOff.SATURDAY, _SUNDAY: DayOff.SUNDAY}.get(weekday)
     if named in kinds or (DayOff.WEEKEND in kinds and weekday in _weekend(place.partition("-")[0])):
-        return _DAYS[weekday]
+        return weekday_in_words(day)
     return holidays_of(place, day.year).get(day, "") if DayOff.HOLIDAY in kinds else ""
 
 

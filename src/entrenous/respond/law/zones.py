@@ -10,6 +10,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from entrenous.base.language import (
+    ENGLISH,
+    language_of_person,
+    long_day_in_words,
+    translated,
+)
 from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.places import WORLDWIDE, Place, place_name
 
@@ -74,40 +80,51 @@ def moment_in_words(moment: datetime, place: Place, here: Place | None = None) -
     zone = zone_at(place, moment)
     local = moment.astimezone(zone or UTC)
     if not local.utcoffset():
-        return f"{local:%A %d %B %Y, %H:%M} UTC"
+        return f"{long_day_in_words(local)}, {local:%H:%M} UTC"
     beside, name = _beside(moment, local, here)
     aside = f"{beside:%H:%M} {name}{_day_aside(beside.date(), local.date())}"
-    return f"{local:%A %d %B %Y, %H:%M} in {place_in_words(place)} ({aside})"
+    return translated("{day}, {time} in {place} ({beside})").format(
+        day=long_day_in_words(local),
+        time=f"{local:%H:%M}",
+        place=place_in_words(place),
+        beside=aside,
+    )
 
 
-@lru_cache(maxsize=512)
 def place_in_words(place: Place) -> str:
-    """Return a place's English name, as it stands behind "in".
+    """Return a place's name, in English as it stands behind "in".
 
     >>> place_in_words(Place("US")), place_in_words(Place("US-CA")), place_in_words(Place("DE-BY"))
     ('the United States', 'California', 'Germany (BY)')
     """
+    return _place_in(place, language_of_person())
+
+
+@lru_cache(maxsize=512)
+def _place_in(place: Place, language: str) -> str:
     if place == _ENGLAND_AND_WALES:
-        return "England and Wales"
+        return translated("England and Wales")
     country, _, part = place.partition("-")
-    name = place_name(place)
+    name = place_name(place, language)
     if part and name == place:
-        return f"{place_in_words(Place(country))} ({part})"
-    return f"the {name}" if _WITH_ARTICLE.fullmatch(place) else name
+        return f"{_place_in(Place(country), language)} ({part})"
+    with_article = language == ENGLISH and _WITH_ARTICLE.fullmatch(place)
+    return f"the {name}" if with_article else name
 
 
 def _beside(moment: datetime, local: datetime, here: Place | None) -> tuple[datetime, str]:
     """Return the time where the person is, if it is another, or else in UTC; and its name."""
     there = zone_at(here, moment) if here else None
     if here and there and moment.astimezone(there).utcoffset() != local.utcoffset():
-        return moment.astimezone(there), f"in {place_in_words(here)}"
+        return moment.astimezone(there), translated("in {place}").format(place=place_in_words(here))
     return moment.astimezone(UTC), "UTC"
 
 
 def _day_aside(beside: date, local: date) -> str:
     if beside == local:
         return ""
-    return " the day before" if beside == local - timedelta(days=1) else " the day after"
+    before = beside == local - timedelta(days=1)
+    return f" {translated('the day before') if before else translated('the day after')}"
 
 
 @cache

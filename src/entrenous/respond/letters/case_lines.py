@@ -85,13 +85,15 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     """Return the sent notices that a document along this route is about.
 
     A complaint that follows a notice is about one addressee under the same law: the first that no
-    such complaint has named, else the first. An authority is told of every sent notice.
+    such complaint has named, else the first. Those who removed it come in only if all of them did.
+    An authority is told of every sent notice.
     """
     sent = tuple(notice for notice in case.notices if notice.sent_at is not None)
     if route.kind is not RouteKind.ESCALATION:
         return sent
     same = tuple(notice for notice in sent if _act(notice.route) == _act(route)) or sent
-    asked = tuple(notice for notice in same if notice.route.kind is not RouteKind.ESCALATION)
+    first_asked = tuple(notice for notice in same if notice.route.kind is not RouteKind.ESCALATION)
+    asked = tuple(one for one in first_asked if one.state not in _DONE) or first_asked
     named = {
         sighting
         for notice in case.notices
@@ -101,6 +103,9 @@ def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
     fresh = (notice.to for notice in asked if not named.issuperset(notice.told))
     first = next(fresh, next((notice.to for notice in asked), ""))
     return tuple(notice for notice in asked if notice.to == first)
+
+
+_DONE: Final = frozenset({NoticeState.REMOVED, NoticeState.WITHDRAWN})
 
 
 def _act(route: Route) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.errors import Refused
+from entrenous.base.language import ENGLISH, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
@@ -88,9 +89,10 @@ def draft_notice(
     spoken = language_for(route, case.situation.language, language)
     told = told_sightings(case, route, sightings)
     draft = DraftContext(case, route, told, spoken, now)
-    lines = case_lines(draft)
-    worded = word_elements(draft, lines)
-    parts = _parts(draft, worded, lines)
+    with speaking(ENGLISH):  # a letter has words of its own in its own language
+        lines = case_lines(draft)
+        worded = word_elements(draft, lines)
+        parts = _parts(draft, worded, lines)
     return Notice(
         number=len(case.notices) + 1,
         route=route,

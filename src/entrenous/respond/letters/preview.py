@@ -4,19 +4,22 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.respond.law.legal_route import DocumentKind, Reaches
 from entrenous.respond.letters.sightings import addressee_of, left_out
 from entrenous.respond.letters.wordings import words_in
 from entrenous.respond.nouns import Case, Notice, NoticeState, Reach
 
-NOT_SENT: Final = "You have not sent it yet."
-_SAFER: Final = (
+NOT_SENT: Final = translatable("You have not sent it yet.")
+_SAFER: Final = translatable(
     "It holds no picture and names nobody who passed it on; it is stronger and safer that way."
 )
-_READ: Final = "It holds no picture, but {what}: read whether that says more than you want."
-_LEFT_OUT: Final = (
-    "Left out, so that nobody learns more than they need: {places}. To choose yourself, add"
-    " --sighting NUMBER, once for each."
+_READ: Final = translatable(
+    "It holds no picture, but {what}: read whether that says more than you want."
+)
+_LEFT_OUT: Final = translatable(
+    "Left out, so that nobody learns more than they need: {places}. To choose "
+    "yourself, add --sighting NUMBER, once for each."
 )
 _PREVIEW: Final = """\
 {sent}
@@ -25,26 +28,36 @@ _PREVIEW: Final = """\
 {notes}{cautions}----
 {letter}
 ----
-{leave_out}Ground: {ground}.
-What comes after: {escalation}.
+{leave_out}{ground}
+{after}
 """
 _KINDS: Final = {
-    DocumentKind.FORM: "This is for the addressee's own form: paste it there, field by field.",
-    DocumentKind.POLICE_SHEET: "This is a page to bring to the police. You decide whether you go.",
-    DocumentKind.COURT_SHEET: "This is a page for the court's form or clerk. It files nothing.",
-    DocumentKind.HASH_BANK: "These are steps on the bank's own page. Nothing is sent from here.",
-    DocumentKind.COMPLAINT: "This complaint tells what you asked before, and what came of it.",
+    DocumentKind.FORM: translatable(
+        "This is for the addressee's own form: paste it there, field by field."
+    ),
+    DocumentKind.POLICE_SHEET: translatable(
+        "This is a page to bring to the police. You decide whether you go."
+    ),
+    DocumentKind.COURT_SHEET: translatable(
+        "This is a page for the court's form or clerk. It files nothing."
+    ),
+    DocumentKind.HASH_BANK: translatable(
+        "These are steps on the bank's own page. Nothing is sent from here."
+    ),
+    DocumentKind.COMPLAINT: translatable(
+        "This complaint tells what you asked before, and what came of it."
+    ),
 }
-_ONLY_SHE: Final = (
-    "Under this law only the person shown can file it, so it speaks in that person's own name. Let"
-    " them read it, change it and bring it."
+_ONLY_SHE: Final = translatable(
+    "Under this law only the person shown can file it, so it speaks in that person's "
+    "own name. Let them read it, change it and bring it."
 )
-_PERHAPS: Final = (
+_PERHAPS: Final = translatable(
     "It is unclear whether this law lets somebody else file it. Ask a help line before you send it."
 )
-_IN: Final = (
-    "It is written in {name}. To have it in another language, draft it again with --language: en,"
-    " de, fr, es or pt."
+_IN: Final = translatable(
+    "It is written in {name}. To have it in another language, draft it again with "
+    "--language: en, de, fr, es or pt."
 )
 
 
@@ -58,20 +71,26 @@ def preview(notice: Notice, case: Case, today: date) -> str:
         holds=_holds(notice),
         notes=notes,
         letter=notice.letter,
-        leave_out=_lines("Not needed", route.leave_out),
-        cautions=_lines("Know first", (*route.cautions(today), *filter(None, [route.caution]))),
-        ground=route.cited(),
-        escalation=route.escalation.rstrip("."),
+        leave_out=_lines(translated("Not needed"), route.leave_out),
+        cautions=_lines(
+            translated("Know first"), (*route.cautions(today), *filter(None, [route.caution]))
+        ),
+        ground=translated("Ground: {ground}.").format(ground=route.cited()),
+        after=translated("What comes after: {escalation}.").format(
+            escalation=route.escalation.rstrip(".")
+        ),
     )
 
 
 def _notes(notice: Notice, case: Case) -> Iterator[str]:
-    yield from filter(None, [_KINDS.get(notice.route.document), _left_out(notice, case)])
+    kind = _KINDS.get(notice.route.document)
+    yield from filter(None, [kind and translated(kind), _left_out(notice, case)])
     if notice.language != "en":
-        yield _IN.format(name=words_in(notice.language).name)
+        yield translated(_IN).format(name=words_in(notice.language).name)
     if case.representative is not None or case.situation.on_behalf:
         about = {Reaches.NO: _ONLY_SHE, Reaches.UNCLEAR: _PERHAPS}
-        yield from filter(None, [about.get(notice.route.representative)])
+        said = about.get(notice.route.representative)
+        yield from filter(None, [said and translated(said)])
     yield from _about_platform(notice, case)
 
 
@@ -81,44 +100,57 @@ def _about_platform(notice: Notice, case: Case) -> Iterator[str]:
     if record is None:
         return
     if record.account_needed is True:
-        yield f"{record.name} asks for an account there before it takes a report."
+        yield translated("{name} asks for an account there before it takes a report.").format(
+            name=record.name
+        )
     if record.account_needed is False:
-        yield f"{record.name} takes a report without an account."
+        yield translated("{name} takes a report without an account.").format(name=record.name)
     if record.in_app:
-        yield f"In the app: {record.in_app}."
+        yield translated("In the app: {in_app}.").format(in_app=record.in_app)
     if record.time:
-        yield f"How long {record.name} takes: {record.time}."
+        yield translated("How long {name} takes: {time}.").format(
+            name=record.name, time=record.time
+        )
 
 
 def _sent(notice: Notice) -> str:
     if notice.sent_at is None:
         ended = notice.state is NoticeState.WITHDRAWN
-        return "You withdrew this draft; it was not sent." if ended else NOT_SENT
-    return f"You sent it on {notice.sent_at:%Y-%m-%d %H:%M} UTC."
+        return (
+            translated("You withdrew this draft; it was not sent.")
+            if ended
+            else translated(NOT_SENT)
+        )
+    return translated("You sent it on {when} UTC.").format(when=f"{notice.sent_at:%Y-%m-%d %H:%M}")
 
 
 def _gaps(notice: Notice) -> str:
     if not notice.missing:
-        return "Nothing is missing. Read it once more: it speaks in your name."
-    return "Still missing, for you to fill in: " + " ".join(notice.missing)
+        return translated("Nothing is missing. Read it once more: it speaks in your name.")
+    missing = translated("Still missing, for you to fill in: {gaps}")
+    return missing.format(gaps=" ".join(notice.missing))
 
 
 def _holds(notice: Notice) -> str:
     what = []
     if any(sighting.reach is Reach.PRIVATE for sighting in notice.told):
-        what.append("your own words for a chat")
+        what.append(translated("your own words for a chat"))
     if any(sighting.handle for sighting in notice.told):
-        what.append("the name of an account")
-    return _READ.format(what=" and ".join(what)) if what else _SAFER
+        what.append(translated("the name of an account"))
+    if not what:
+        return translated(_SAFER)
+    return translated(_READ).format(what=f" {translated('and')} ".join(what))
 
 
 def _left_out(notice: Notice, case: Case) -> str:
     places = "; ".join(
-        f"sighting {sighting.number} "
-        + ("(a chat)" if sighting.reach is Reach.PRIVATE else sighting.where)
+        translated("sighting {number}: {where}").format(
+            number=sighting.number,
+            where=translated("a chat") if sighting.reach is Reach.PRIVATE else sighting.where,
+        )
         for sighting in left_out(notice.told, case, notice.route)
     )
-    return _LEFT_OUT.format(places=places) if places else ""
+    return translated(_LEFT_OUT).format(places=places) if places else ""
 
 
 def _lines(title: str, texts: tuple[str, ...]) -> str:

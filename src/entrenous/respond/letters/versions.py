@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case
 from entrenous.respond.letters.wordings import words_in
 from entrenous.respond.nouns import Case, NothingThere, Notice
 
-SAME: Final = "Notices {first} and {second} have the same text."
-NO_NOTICES: Final = (
+SAME: Final = translatable("Notices {first} and {second} have the same text.")
+NO_NOTICES: Final = translatable(
     "There are no notices yet. See which routes there are: entrenous law routes {name}"
 )
-_SHOW: Final = "To read one again: entrenous case notice {name} --show NUMBER"
+_SHOW: Final = translatable("To read one again: entrenous case notice {name} --show NUMBER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def list_lines(case: Case) -> Iterator[str]:
             f" ({notice.route.document}, {words_in(notice.language).name})"
         )
         yield f"   {'; '.join(_days(notice))}"
-    yield (_SHOW if case.notices else NO_NOTICES).format(name=case.name)
+    yield translated(_SHOW if case.notices else NO_NOTICES).format(name=case.name)
 
 
 def find_notice(case: Case, number: int) -> Notice:
@@ -67,7 +68,7 @@ def compare(case: Case, first: int, second: int) -> str:
     before, after = old.letter.splitlines(), new.letter.splitlines()
     changes = list(difflib.unified_diff(before, after, _name(old), _name(new), n=1, lineterm=""))
     if not changes:
-        return SAME.format(first=first, second=second)
+        return translated(SAME).format(first=first, second=second)
     return "\n".join(line for line in changes if not line.startswith("@@"))
 
 

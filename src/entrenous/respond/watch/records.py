@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
+from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import load_record, store_record, unpack
 from entrenous.respond.case_file import find_open_case
@@ -53,31 +54,33 @@ class HostRest:
     until: datetime
 
 
-_SEEN: Final = (
-    "Looking at a page is a request to its site, as when you open it in a browser. The site, and "
-    "other sites that its pictures come from, see:"
+_SEEN: Final = translatable(
+    "Looking at a page is a request to its site, as when you open it in a browser. The "
+    "site, and other sites that its pictures come from, see:"
 )
-_KEPT: Final = (
-    "They can keep that for as long as they like. If somebody you fear runs the site, they can see "
-    "it too."
+_KEPT: Final = translatable(
+    "They can keep that for as long as they like. If somebody you fear runs the site, "
+    "they can see it too."
 )
 
 
 def what_the_site_sees(*, by_proxy: bool) -> tuple[str, ...]:
     """Say what a request from here shows, before the first one is made."""
     address = (
-        "an IP address: that of the way out of your proxy, not yours"
+        translated("an IP address: that of the way out of your proxy, not yours")
         if by_proxy
-        else "your IP address, which can show roughly where you are (if a proxy is set in "
-        "ENTRENOUS_PROXY, the proxy's instead)"
+        else translated(
+            "your IP address, which can show roughly where you are (if a proxy is set in "
+            "ENTRENOUS_PROXY, the proxy's instead)"
+        )
     )
     return (
-        _SEEN,
-        "- that this address was opened, and when;",
+        translated(_SEEN),
+        translated("- that this address was opened, and when;"),
         f"- {address};",
-        '- that the program is called "Entrenous".',
-        _KEPT,
-        "Nothing about you or your case is sent: no name, no picture, no fingerprint.",
+        translated('- that the program is called "Entrenous".'),
+        translated(_KEPT),
+        translated("Nothing about you or your case is sent: no name, no picture, no fingerprint."),
     )
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.base.identifiers import CaseName
+from entrenous.base.language import moment_in_words, translatable, translated
 
 
 class WatchState(StrEnum):
@@ -72,22 +73,37 @@ class Why(StrEnum):
     SILENT = "silent"
 
 
+_STATES: Final = {
+    WatchState.UNKNOWN: translatable("unknown"),
+    WatchState.THERE: translatable("still there"),
+    WatchState.GONE: translatable("gone"),
+    WatchState.MOVED: translatable("moved"),
+    WatchState.UNREACHABLE: translatable("unreachable"),
+}
 SENTENCES: Final[Mapping[Why, str]] = {
-    Why.NOT_YET: "nobody has looked yet",
-    Why.PICTURE: "the picture was found there",
-    Why.ANSWERS: "the page answers; the case has no picture to compare it with",
-    Why.NOT_FOUND: "the site says that there is no such page",
-    Why.WITHHELD: "the site says that it withholds the page for legal reasons",
-    Why.ELSEWHERE: "the address leads to another page, and the picture was not found there",
-    Why.PICTURE_ELSEWHERE: "the address leads to another page, and the picture was found there",
-    Why.NO_PICTURE: "the page answers, but the picture was not found on it; look yourself, because "
-    "a page may show programs less than people",
-    Why.SIGN_IN: "the site shows this page only to people who are signed in, or not to programs",
-    Why.ROBOTS: "the site asks not to be looked at by programs",
-    Why.NOT_PUBLIC: "the address leads to a place that is not on the public web",
-    Why.ODD: "the answer cannot be read by this program",
-    Why.BUSY: "the site asked to be left alone for a while",
-    Why.SILENT: "the site did not answer",
+    Why.NOT_YET: translatable("nobody has looked yet"),
+    Why.PICTURE: translatable("the picture was found there"),
+    Why.ANSWERS: translatable("the page answers; the case has no picture to compare it with"),
+    Why.NOT_FOUND: translatable("the site says that there is no such page"),
+    Why.WITHHELD: translatable("the site says that it withholds the page for legal reasons"),
+    Why.ELSEWHERE: translatable(
+        "the address leads to another page, and the picture was not found there"
+    ),
+    Why.PICTURE_ELSEWHERE: translatable(
+        "the address leads to another page, and the picture was found there"
+    ),
+    Why.NO_PICTURE: translatable(
+        "the page answers, but the picture was not found on it; look yourself, because a "
+        "page may show programs less than people"
+    ),
+    Why.SIGN_IN: translatable(
+        "the site shows this page only to people who are signed in, or not to programs"
+    ),
+    Why.ROBOTS: translatable("the site asks not to be looked at by programs"),
+    Why.NOT_PUBLIC: translatable("the address leads to a place that is not on the public web"),
+    Why.ODD: translatable("the answer cannot be read by this program"),
+    Why.BUSY: translatable("the site asked to be left alone for a while"),
+    Why.SILENT: translatable("the site did not answer"),
 }
 
 
@@ -240,5 +256,6 @@ def meaning_of_content(
 
 def in_words(record: Watched) -> str:
     """Say what is known about a watched sighting, and why; never its address."""
-    when = "" if record.looked_at is None else f" ({record.looked_at:%d %B %Y, %H:%M} UTC)"
-    return f"{record.state}: {SENTENCES[record.why]}{when}"
+    when = "" if record.looked_at is None else f" ({moment_in_words(record.looked_at)})"
+    state, why = translated(_STATES[record.state]), translated(SENTENCES[record.why])
+    return f"{state}: {why}{when}"

@@ -1,0 +1,73 @@
+"""Pages of a case whose platform was not asked yet to remove the picture: the step to do so."""
+
+from typing import Final
+
+from entrenous.base.language import translatable, translated
+from entrenous.respond.law.legal_route import Route, RouteKind
+from entrenous.respond.nouns import Case, Notice, NoticeState, Reach, Sighting
+from entrenous.respond.platforms import host_of
+from entrenous.respond.report_steps import platform_of
+
+_ASKS: Final = frozenset(
+    {
+        RouteKind.COPYRIGHT,
+        RouteKind.PLATFORM,
+        RouteKind.DATA,
+        RouteKind.REGULATOR,
+        RouteKind.HELPER,
+    }
+)
+_FOR_ANY_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
+_LETTER: Final = translatable(
+    "No letter asks yet to remove it at sighting {number} ({where}). The same letter for there:"
+    " entrenous case notice {name} --route {route} --sighting {number}. Other routes: entrenous law"
+    " routes {name}"
+)
+_CHOOSE: Final = translatable(
+    "No letter asks yet to remove it at sighting {number} ({where}). Choose a route and draft its"
+    " notice: entrenous law routes {name}"
+)
+
+
+def unasked(case: Case) -> tuple[Sighting, ...]:
+    """Return the pages that no notice names which asks for removal where the picture is.
+
+    A search engine or the police were perhaps told of them; the page stays.
+    """
+    named = {seen.number for notice in _asking(case) for seen in notice.told}
+    public = (seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
+    return tuple(seen for seen in public if seen.number not in named)
+
+
+def unasked_step(case: Case) -> str:
+    """Return what to do about the first of them; "" if there is none, or nothing was drafted."""
+    left = unasked(case)
+    if not case.notices or not left:
+        return ""
+    seen, route = left[0], _route_to_repeat(case)
+    words = _CHOOSE if route is None else _LETTER
+    return translated(words).format(
+        number=seen.number,
+        where=_where(seen, case),
+        name=case.name,
+        route="" if route is None else route.family,
+    )
+
+
+def _asking(case: Case) -> tuple[Notice, ...]:
+    return tuple(
+        notice
+        for notice in case.notices
+        if notice.route.kind in _ASKS and notice.state is not NoticeState.WITHDRAWN
+    )
+
+
+def _route_to_repeat(case: Case) -> Route | None:
+    """Return the route of the newest notice that another platform can be asked along, too."""
+    routes = (notice.route for notice in reversed(_asking(case)))
+    return next((one for one in routes if one.kind in _FOR_ANY_HOST and not one.platform), None)
+
+
+def _where(seen: Sighting, case: Case) -> str:
+    record = platform_of(seen, case.situation)
+    return record.name if record else host_of(seen.where) or seen.where
