@@ -133,7 +133,7 @@ def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire:
 def test_on_a_terminal_it_leaves_after_the_second_yes(ana: Shell, wire: Wire) -> None:
     before = registered(ana)
     with on_screen(ana, "--gate", wire.url, "--whole-only") as screen:
-        assert "--whole-only leaves" not in screen.until(OF_AGE)
+        assert "--whole-only" not in screen.until(OF_AGE)
         screen.types("y")
         screen.until(SEND)
         assert wire.connections == []

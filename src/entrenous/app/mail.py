@@ -27,7 +27,8 @@ class MailWatch:
     """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: Events) -> None:
-        self._settings, self._vault, self._events = settings, vault, events
+        self._vault, self._events = vault, events
+        self.settings = settings
         self._closed = threading.Event()
         self.problem: EntrenousError | None = None
         self.others: tuple[EntrenousError, ...] = ()
@@ -55,7 +56,7 @@ class MailWatch:
     def _watch(self, closed: threading.Event) -> None:
         with contextlib.suppress(VaultLocked, StoppedByLock, OfflineDevice):
             home = self._vault.run(_own_mailbox).result()
-            with courier_of(self._settings) as courier:
+            with courier_of(self.settings) as courier:
                 while not closed.is_set():
                     self._vault.run(self._fetch).result()
                     self._wait_for_news(home, courier, closed)

@@ -9,18 +9,20 @@ import msgspec
 from entrenous.base.files import write_private
 
 _FILE: Final = "app.json"
+ICONS: Final = ("icon", "icon-lines", "icon-dot")
 TEXT_SIZES: Final = (100, 125, 150, 200)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Language (a tag, or "" for the browser's), size of text in per cent, and the
-    neutral title.
+    """Language (a tag, or "" for the browser's), size of text in per cent, and the neutral title
+    and icon.
     """
 
     language: str = ""
     text_size: int = 100
     title: str = "Page"
+    icon: str = "icon"
 
 
 def read_preferences(home: Path) -> Preferences:

@@ -18,6 +18,7 @@ from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.pages import (
+    archives,
     compose,
     copies,
     devices,
@@ -29,26 +30,32 @@ from entrenous.app.pages import (
     opening,
     own_lock,
     people,
+    protect,
     review,
     send,
+    settings,
 )
-from entrenous.app.preferences import read_preferences
+from entrenous.app.preferences import ICONS, read_preferences
 from entrenous.app.slots import Slots
 from entrenous.app.vault_session import IDLE_S, VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
+from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import speaking, translatable, translated
+from entrenous.device.device import Device
+from entrenous.device.failed_tries import take_warning_of_tries
+from entrenous.device.identities import own_name
 from entrenous.serving.private_pages import PrivatePages
 
 _ASSETS: Final = {
     "house.css": "text/css",
     "house.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
+    **{f"{name}.svg": "image/svg+xml" for name in ICONS},
 }
 _PAGES: Final = (
     *(door, home, compose, review, send, copies, found, messages, opening),
-    *(people, learn, devices, own_lock),
+    *(people, learn, devices, own_lock, settings, archives, protect),
 )
 _FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
@@ -56,14 +63,14 @@ _FAULT: Final = translatable(
 
 
 def person_pages(
-    settings: Settings, login: Login, taken: socket.socket, idle_s: float = IDLE_S
+    chosen: Settings, login: Login, taken: socket.socket, idle_s: float = IDLE_S
 ) -> ASGIApp:
     """Return the application for one browser on the socket ``taken``.
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
     """
     events = Events()
-    state = _state(settings, login, events, idle_s)
+    state = _state(chosen, login, events, idle_s)
     routes = [route for page in _PAGES for route in page.routes()]
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
@@ -74,22 +81,37 @@ def person_pages(
     return PrivatePages(app, taken)
 
 
-def _state(settings: Settings, login: Login, events: Events, idle_s: float) -> AppState:
-    vault = VaultSession(settings, idle_s)
-    jobs, mail = Jobs(vault, events), MailWatch(settings, vault, events)
+def _state(chosen: Settings, login: Login, events: Events, idle_s: float) -> AppState:
+    vault = VaultSession(chosen, idle_s)
+    jobs, mail = Jobs(vault, events), MailWatch(chosen, vault, events)
+
+    def opened() -> None:
+        mail.start()
+        vault.run(lambda device: state.notices.extend(_warnings(vault, device)))
 
     slots = Slots()
 
     def locked() -> None:
         slots.forget()
         mail.stop()
+        state.notices.clear()
         login.forget_handles()
         jobs.forget()
         events.publish()
 
-    vault.on_open, vault.on_lock = mail.start, locked
-    preferences = read_preferences(settings.home)
-    return AppState(settings, vault, login, events, jobs, mail, preferences, slots=slots)
+    vault.on_open, vault.on_lock = opened, locked
+    preferences = read_preferences(chosen.home)
+    archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # of a process that was killed
+    state = AppState(chosen, vault, login, events, jobs, mail, preferences, slots=slots)
+    return state
+
+
+def _warnings(vault: VaultSession, device: Device) -> tuple[str, ...]:
+    """Return what to say about wrong passphrases that were tried since the last opening."""
+    if vault.unlocked is None:
+        return ()
+    said = take_warning_of_tries(vault.unlocked, own_name(device))
+    return tuple(without_commands(one) for one in said)
 
 
 class _OnlyThisBrowser:

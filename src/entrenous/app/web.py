@@ -55,6 +55,12 @@ class AppState:
     def has_device(self) -> bool:
         return has_vault(self.settings.home)
 
+    def use(self, settings: Settings) -> None:
+        """Use other settings from the next opening of the vault."""
+        self.settings = settings
+        self.vault.settings = settings
+        self.mail.settings = settings
+
     def reread(self) -> None:
         self.preferences = read_preferences(self.settings.home)
 
@@ -120,6 +126,7 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
         url=request.app.url_path_for,
         under_way=state.jobs.under_way() if state.vault.is_open else (),
         here=request.url.path,
+        notices=tuple(state.notices) if state.vault.is_open else (),
         **context,
     )
     return HTMLResponse(text, status_code=status)

@@ -105,6 +105,13 @@ class NoArchiveHere(NotFound):
     """
 
 
+class NotAnArchive(Malformed):
+    """
+    This file is no archive of Entrenous, or not all of it arrived, so nothing was changed. Choose
+    the file that the other device saved.
+    """
+
+
 class WrongArchivePassphrase(Refused):
     """
     That passphrase does not open the key of this archive, and nothing was changed. Type the one

@@ -1,14 +1,20 @@
 """``entrenous archive export`` and ``archive import``: take what is yours to another device."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from entrenous.archive.archive_format import ImportReport
+from entrenous.archive.archive_wording import (
+    counts_of,
+    describe_export,
+    describe_import,
+    describe_left_out,
+)
 from entrenous.archive.export import export_archive, import_archive
 from entrenous.base.errors import shell_quoted
-from entrenous.base.identifiers import PersonId
+from entrenous.base.language import number_in_words, plural, translated
 from entrenous.device.commands import another_passphrase, archive_passphrase, opened_device
 from entrenous.terminal.output import hint, print_line, put_json, rfc3339_utc
 from entrenous.terminal.progress_bars import bar
@@ -22,16 +28,6 @@ Descriptor = Annotated[
         help="Read the archive's passphrase from this file descriptor.",
     ),
 ]
-_OF_ONE: Final = {
-    "people": "person",
-    "circles": "circle",
-    "traces": "trace",
-    "cases": "case",
-    "protections": "protection",
-    "files": "file",
-    "messages": "message",
-    "parts": "part",
-}
 
 
 def join(app: typer.Typer) -> None:
@@ -70,23 +66,14 @@ def export(
         }
         put_json({"schema": "entrenous/archive-export/1", **told, **left})
         return
+    parts = plural("{count} part", "{count} parts", len(index.parts))
     print_line(
-        f"Your archive is in {out}: {counted('parts', len(index.parts))}, {index.size:,} bytes."
+        translated("Your archive is in {folder}: {parts}, {bytes} bytes.").format(
+            folder=out, parts=parts, bytes=number_in_words(index.size)
+        )
     )
-    if written.unopened:
-        print_line(
-            f"  Not in it, since still to be opened here: {counted('messages', written.unopened)}."
-        )
-    if written.left_of_cases:
-        hint(
-            f"{counted('files', written.left_of_cases)} of cases in which somebody was, or may have"
-            " been, under 18 stayed here. Where it was seen, and what you said, is in the archive."
-        )
-    if written.lost:
-        hint(
-            f"{counted('files', written.lost)} could not be put into it: missing or damaged on this"
-            " device."
-        )
+    for line in describe_export(written):
+        hint(line)
     print_line(f"On the other device: entrenous archive import {shell_quoted(out)}")
 
 
@@ -108,27 +95,10 @@ def import_(
     if as_json:
         put_json({"schema": "entrenous/archive-import/1", **_counts(taken)})
         return
-    if taken.person is not None:
-        print_line(f"This archive was made by {_person_label(taken.person, taken.made_by)}.")
-    if taken.nothing:
-        print_line("Nothing in it is new here.")
-    else:
-        counts = (counted(name, count) for name, count in _new(taken).items() if count)
-        print_line(f"Imported: {', '.join(counts)}.")
-    for name in taken.other_cases:
-        hint(f"{name} was left out: a different case of that name is here.")
-    for name in taken.erased_cases:
-        hint(
-            f"{name} was left out: you erased it here, and somebody in it was, or may have been,"
-            " under 18."
-        )
-
-
-def _person_label(person: PersonId, known: str | None) -> str:
-    """Describe a person as far as this device can; on a new device, its owner is unknown too."""
-    number = person.hex()[:16]
-    spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))
-    return f"{known or 'somebody this device does not know'} (person {spaced})"
+    for line in describe_import(taken):
+        print_line(line)
+    for line in describe_left_out(taken):
+        hint(line)
 
 
 def _counts(taken: ImportReport) -> dict[str, object]:
@@ -137,24 +107,7 @@ def _counts(taken: ImportReport) -> dict[str, object]:
         "made_at": rfc3339_utc(taken.made_at),
         "person": person,
         "made_by": taken.made_by,
-        **_new(taken),
+        **counts_of(taken),
         "other_cases": list(taken.other_cases),
         "erased_cases": list(taken.erased_cases),
-    }
-
-
-def counted(name: str, count: int) -> str:
-    """Return a count in words, given its name in the JSON answer."""
-    return f"1 {_OF_ONE.get(name, name)}" if count == 1 else f"{count:,} {name}"
-
-
-def _new(taken: ImportReport) -> dict[str, int]:
-    return {
-        "people": taken.people,
-        "circles": taken.circles,
-        "sent": taken.sent,
-        "received": taken.received,
-        "traces": taken.traces,
-        "cases": taken.cases,
-        "protections": taken.protections,
     }

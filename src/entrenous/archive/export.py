@@ -1,13 +1,15 @@
 """Write an encrypted archive into a folder, and import one."""
 
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from entrenous.archive.archive_format import (
     DamagedArchive,
     ExportReport,
     ImportReport,
     NoArchiveHere,
+    NotAnArchive,
     decrypt_key,
     decrypting,
     encrypt_key,
@@ -69,6 +71,55 @@ def import_archive(
             raise DamagedArchive(name=TAR) from None
         except FileNotFoundError:
             raise NoArchiveHere(path=folder) from None
+
+
+def export_to_file(
+    place: Path, passphrase: Secret, device: Device, progress: Progress
+) -> ExportReport:
+    """Write this device's archive into one file, for a browser to save: a ZIP of the two files.
+
+    Raises WeakPassphrase, DiskFull, BadRecord, TooMuchForArchive.
+    """
+    refuse_weak(passphrase)
+    key = Secret(device.dice.token(_KEY_BYTES))
+    made: list[ExportReport] = []
+
+    def fill(file: BinaryIO) -> None:
+        with ZipFile(file, "w", ZIP_STORED) as both:
+            with (
+                both.open(ZipInfo(TAR), "w", force_zip64=True) as part,
+                encrypting(key, cast("BinaryIO", part)) as sealed,
+            ):
+                made.append(write_archive(sealed, device, progress))
+            noise = device.dice.token(NOISE_BYTES)
+            both.writestr(ZipInfo(KEY), encrypt_key(key, passphrase, noise))
+
+    with folder_errors(place.parent):
+        fill_private(place, fill)
+    return made[0]
+
+
+def import_from_file(
+    untrusted_file: BinaryIO, passphrase: Secret, device: Device, progress: Progress
+) -> ImportReport:
+    """Import an archive in one file, as :func:`export_to_file` makes it.
+
+    Raises:
+        NotAnArchive, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
+            changed.
+    """
+    try:
+        with ZipFile(untrusted_file) as both:
+            if any(both.getinfo(name).compress_type != ZIP_STORED for name in (TAR, KEY)):
+                raise NotAnArchive
+            with both.open(KEY) as part:
+                key = decrypt_key(part.read(_KEY_FILE_MAX + 1), passphrase)
+            with both.open(TAR) as part:
+                return read_archive(decrypting(key, cast("BinaryIO", part)), device, progress)
+    except DoesNotOpen:
+        raise DamagedArchive(name=TAR) from None
+    except (BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        raise NotAnArchive from None
 
 
 def _write(place: Path, key: Secret, device: Device, progress: Progress) -> ExportReport:

@@ -96,15 +96,22 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read settings from variables that begin with ENTRENOUS_; the rest are defaults."""
-    home = environment.get("ENTRENOUS_HOME")
+    """Read settings from variables that begin with ENTRENOUS_; the rest are defaults.
+
+    A proxy that was chosen in the app is in the folder of the device; the variable outweighs it.
+
+    Raises:
+        BadSetting: also for a proxy there that cannot be read, so that nothing goes past it.
+    """
+    named = environment.get("ENTRENOUS_HOME")
+    home = Path(named) if named else _data_folder()
     return Settings(
-        home=Path(home) if home else _data_folder(),
+        home=home,
         patience_s=_seconds("ENTRENOUS_PATIENCE", environment.get("ENTRENOUS_PATIENCE", "20")),
         receipts=_switch("ENTRENOUS_RECEIPTS", environment.get("ENTRENOUS_RECEIPTS", "on")),
         relay_ca=_path(environment, "ENTRENOUS_RELAY_CA"),
         pause_s=_seconds("ENTRENOUS_PAUSE", environment.get("ENTRENOUS_PAUSE", str(PAUSE_S))),
-        proxy=_proxy("ENTRENOUS_PROXY", environment.get("ENTRENOUS_PROXY", "")),
+        proxy=_chosen_proxy(home, environment.get("ENTRENOUS_PROXY", "")),
         ca_bundle=_path(environment, "ENTRENOUS_CA_BUNDLE"),
         stamp_authorities=_path(environment, "ENTRENOUS_STAMP_AUTHORITIES"),
     )
@@ -125,7 +132,26 @@ def _seconds(name: str, written: str) -> float:
     return seconds
 
 
-def _proxy(name: str, written: str) -> Proxy | None:
+PROXY_FILE: Final = "proxy"
+
+
+def _chosen_proxy(home: Path, written: str) -> Proxy | None:
+    if written:
+        return parse_proxy("ENTRENOUS_PROXY", written)
+    place = home / PROXY_FILE
+    try:
+        kept = place.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise BadSetting(name=place, wanted=_PROXY_FORM) from None
+    return parse_proxy(str(place), kept)
+
+
+_PROXY_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
+
+
+def parse_proxy(name: str, written: str) -> Proxy | None:
     """Parse a proxy address; None if it is empty.
 
     Only "socks5h" is accepted: some programs take "socks5" to mean that they resolve names
@@ -139,7 +165,7 @@ def _proxy(name: str, written: str) -> Proxy | None:
     except ValueError:
         host = port = None
     if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":
-        raise BadSetting(name=name, wanted="socks5h://HOST:PORT, as socks5h://127.0.0.1:9050")
+        raise BadSetting(name=name, wanted=_PROXY_FORM)
     return Proxy(host, port)
 
 

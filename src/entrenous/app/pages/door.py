@@ -33,6 +33,7 @@ def routes() -> list[Route]:
         Route("/1", unlock, methods=["POST"]),
         Route("/2", lock, name="lock", methods=["POST"]),
         Route("/3", leave, name="leave", methods=["POST"]),
+        Route("/7", notices_read, name="notices_read", methods=["POST"]),
         Route("/6", strength, name="strength", methods=["POST"]),
     ]
 
@@ -113,6 +114,11 @@ async def unlock(request: Request) -> Response:
 
 async def lock(request: Request) -> Response:
     state_of(request).vault.lock()
+    return go_to(request, "home")
+
+
+async def notices_read(request: Request) -> Response:
+    state_of(request).notices.clear()
     return go_to(request, "home")
 
 

@@ -20,6 +20,7 @@ from entrenous.app.web import (
     result_of,
     show,
     start_job,
+    state_of,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
@@ -40,6 +41,7 @@ class Found:
     name: str
     account: Account | None = None
     error: str = ""
+    data: bytes = b""
 
     @property
     def names_a_copy(self) -> bool:
@@ -90,9 +92,13 @@ async def look(request: Request) -> Response:
 def _trace(file: ChosenFile, device: Device, originals: Originals) -> Found:
     try:
         traced = with_current_names(trace_file(file.data, device, originals), device)
-        return Found(file.name, account_of_file(traced, file.data, file.name, device, Choices()))
+        return Found(
+            file.name,
+            account_of_file(traced, file.data, file.name, device, Choices()),
+            data=file.data,
+        )
     except EntrenousError as why:
-        return Found(file.name, error=error_words(why))
+        return Found(file.name, error=error_words(why), data=file.data)
 
 
 async def verdicts(request: Request) -> Response:
@@ -132,6 +138,15 @@ async def picture(request: Request) -> Response:
     if pictures is None or name not in {"original", "outlined", "laid", "found"}:
         raise ResultGone
     return shown_file(request, getattr(pictures, name).jpeg, "image/jpeg")
+
+
+def found_file(request: Request, handle: str, number: int) -> bytes:
+    """Return a file that was found, by the job that looked at it; raises ResultGone."""
+    job = state_of(request).jobs.find(handle)
+    result = job.future.result() if job is not None and job.is_over else None
+    if not isinstance(result, FoundFiles) or not 0 < number <= len(result.files):
+        raise ResultGone
+    return result.files[number - 1].data
 
 
 def _account(request: Request) -> Account:

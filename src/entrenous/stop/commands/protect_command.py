@@ -13,16 +13,12 @@ import typer
 
 from entrenous.base.environment import Proxy
 from entrenous.base.errors import EntrenousError, Unreachable, about_file
+from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.fingerprint.nouns import (
-    PICTURE_KIND,
-    SOUND_KIND,
-    VIDEO_KIND,
-    ClipPrint,
-    Print,
     SoundTooQuiet,
     TooFlat,
     VideoTooFlat,
@@ -40,6 +36,13 @@ from entrenous.stop.protect import (
 )
 from entrenous.stop.protect import protect as protect_protect
 from entrenous.stop.protect import unprotect as withdraw
+from entrenous.stop.protect_wording import (
+    WHAT_EMBEDDINGS_BETRAY,
+    describe_video,
+    kind_in_words,
+    state_in_words,
+    what_leaves,
+)
 from entrenous.stop.registration import (
     ClaimState,
     Consent,
@@ -54,54 +57,6 @@ from entrenous.stop.registration import (
 from entrenous.terminal.media_files import name_file_on_error, read_media
 from entrenous.terminal.output import hint, print_line, put_json, unwrapped
 from entrenous.terminal.session import session_of
-
-_PICTURE: Final = (
-    "Only fingerprints leave this device, never the picture. A fingerprint betrays a little: "
-    "somebody who has the picture can check that it is listed, and a likeness of it, not the "
-    "picture, can be guessed."
-)
-_PARTS: Final = (
-    " To find cut-outs as well, about 500 fingerprints of parts go along, which betray more; "
-    "--whole-only leaves them out."
-)
-_EMBEDDING: Final = (
-    "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
-    "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
-    "what is around them) and a fuller likeness can be guessed from them. They find more, also "
-    "pictures that only look alike; a person decides. Only this platform keeps them, until you "
-    "take this back."
-)
-_VIDEO: Final = (
-    "Only fingerprints leave this device, never the video: of up to 1,200 of its moments, with "
-    "their times. They betray more than those of one picture do: somebody who has the video, or a "
-    "moment of it, can check that it is listed, and blurred likenesses of its moments, and how it "
-    "goes on, can be guessed."
-)
-_EDGES: Final = (
-    " To find it with its edges cut off as well, a second fingerprint of each moment goes along; "
-    "--whole-only leaves these out."
-)
-_ITS_SOUND: Final = (
-    " Its sound is registered too: a song that is in it can be named, and a tune guessed; as far "
-    "as we know, nobody can tell from it what was said. If others have that song in their videos, "
-    "theirs are held as well, until a person has looked; --no-sound leaves the sound out."
-)
-_SOUND: Final = (
-    "Only a fingerprint leaves this device, never the sound. It betrays a little: somebody who has "
-    "the sound, or a song that is in it, can check that it is listed, and a tune can be guessed. "
-    "As far as we know, nobody can tell from it what was said. If others have that song too, what "
-    "they upload is held as well, until a person has looked."
-)
-
-
-def show_what_leaves(medium: MediaKind, consent: Consent) -> str:
-    """Explain what the fingerprints of such a file reveal, before they leave."""
-    if medium is MediaKind.PICTURE:
-        return _PICTURE + (_PARTS if consent.parts else "")
-    if medium is MediaKind.SOUND:
-        return _SOUND
-    edges = _EDGES if consent.parts else ""
-    return _VIDEO + edges + (_ITS_SOUND if consent.sound else "")
 
 
 def ask_adults() -> bool:
@@ -121,7 +76,7 @@ def ask_to_send_embedding() -> bool:
     """Explain what an embedding reveals, and ask whether it may leave; without a terminal, the
     option --embedding itself agrees.
     """
-    hint(_EMBEDDING)
+    hint(translated(WHAT_EMBEDDINGS_BETRAY))
     return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
 
 
@@ -189,7 +144,7 @@ class FileRegistrar:
         with about_file(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is MediaKind.CLIP:
-            hint(_describe_video(what))
+            hint(describe_video(what))
         before = find_active_registration(what, self.gate, self.device)
         if before is not None:
             hint(
@@ -201,7 +156,7 @@ class FileRegistrar:
     def _agreed(self, medium: MediaKind) -> bool:
         """Explain and ask once for each kind of file."""
         if medium not in self.answers:
-            hint(show_what_leaves(medium, self.consent))
+            hint(what_leaves(medium, self.consent))
             if not self.answers and not ask_adults():
                 raise TooYoung
             self.answers[medium] = not self.asks or ask_to_send(self.gate.url)
@@ -217,17 +172,6 @@ class FileRegistrar:
                 hint(f"File {number} of the message was left out.")
 
 
-def _describe_video(what: Print) -> str:
-    match what:
-        case ClipPrint(video, None):
-            return f"Fingerprints of {len(video.frames)} moments, and nothing of its sound."
-        case ClipPrint(video):
-            return f"Fingerprints of {len(video.frames)} moments, and of its sound."
-        case _:
-            return "It has no moments that can be recognized: only a fingerprint of its sound."
-
-
-_KINDS: Final = {PICTURE_KIND: "picture", VIDEO_KIND: "video", SOUND_KIND: "sound"}
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -377,7 +321,7 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
         return
     for one in known:
         print_line(
-            f"{one.claim}  {_KINDS.get(one.kind, one.kind)}, {_state(one)}  at {one.gate_url}"
+            f"{one.claim}  {kind_in_words(one.kind)}, {state_in_words(one)}  at {one.gate_url}"
         )
     if not known:
         print_line("Nothing registered yet.")
@@ -416,10 +360,6 @@ def _answer(
     return one
 
 
-def _state(one: Protection) -> str:
-    return "asked, no answer yet" if one.state is None else one.state.value
-
-
 def _shown(one: Protection) -> dict[str, object]:
     state = "asked" if one.state is None else one.state.value
     return {"claim": one.claim, "kind": one.kind, "state": state, "gate": one.gate_url}
@@ -429,7 +369,9 @@ def _tell(protection: Protection, *, as_json: bool) -> None:
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection)})
     else:
-        print_line(f"claim {protection.claim} at {protection.gate_url}: {_state(protection)}")
+        print_line(
+            f"claim {protection.claim} at {protection.gate_url}: {state_in_words(protection)}"
+        )
         if protection.state is not ClaimState.WITHDRAWN:
             print_line(f"take it back at any time: entrenous unprotect {protection.claim}")
 

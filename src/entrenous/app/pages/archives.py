@@ -1,0 +1,156 @@
+"""An archive: take what is yours to another device, under a passphrase of its own."""
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.passphrases import (
+    EasilyGuessed,
+    chosen_passphrase,
+    passphrase_in,
+    suggestion,
+)
+from entrenous.app.web import (
+    error_words,
+    in_vault,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.archive.archive_wording import describe_export, describe_import, describe_left_out
+from entrenous.archive.export import export_to_file, import_archive, import_from_file
+from entrenous.base.errors import EntrenousError
+from entrenous.device.device import Device
+
+#: In the device's folder until the app is locked: a browser fetches it in pieces.
+ARCHIVE_FILE: Final = "archive.zip"
+_MB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An archive that was made, and what is not in it."""
+
+    size: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken in from an archive."""
+
+    said: tuple[str, ...]
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/112", archive, name="archive", methods=["GET"]),
+        Route("/112", make, methods=["POST"]),
+        Route("/112/{handle}", made, name="archive_made"),
+        Route("/112/{handle}/file", save, name="archive_file"),
+        Route("/113", take, name="take_archive", methods=["GET"]),
+        Route("/113", read, methods=["POST"]),
+        Route("/113/{handle}", taken, name="archive_taken"),
+    ]
+
+
+async def archive(
+    request: Request, why: EntrenousError | None = None, status: int = 200
+) -> Response:
+    await in_vault(request, lambda _: None)
+    return show(
+        request,
+        "archive.html",
+        status=status,
+        words="" if why is None else error_words(why),
+        suggestion=suggestion(),
+        may_be_weak=isinstance(why, EasilyGuessed),
+    )
+
+
+async def make(request: Request) -> Response:
+    """Write an encrypted archive into the device's folder, for the browser to save."""
+    try:
+        words = chosen_passphrase(await read_form(request))
+    except EntrenousError as why:
+        return await archive(request, why, 409)
+    place, say = _place(request), language_of(request).sentences.gettext
+    vault = state_of(request).vault
+
+    def work(device: Device, report: Report) -> Made:
+        def reached(done: int, total: int) -> None:
+            report(say("Writing"), done // _MB, max(1, total // _MB))
+
+        vault.call_at_lock(lambda: forget_archive(place))
+        written = export_to_file(place, words, device, reached)
+        return Made(place.stat().st_size, tuple(describe_export(written)))
+
+    return start_job(request, say("Making the archive"), work, "archive_made")
+
+
+async def made(request: Request) -> Response:
+    found, handle = result_of(request, Made), request.path_params["handle"]
+    size = language_of(request).number(max(1, round(found.size / 1000)))
+    return show(request, "archive_made.html", found=found, handle=handle, size_kb=size)
+
+
+async def save(request: Request) -> Response:
+    """Hand the archive to the browser; its name says nothing."""
+    result_of(request, Made)
+    await in_vault(request, lambda _: None)
+    return FileResponse(_place(request), filename="page.zip", media_type="application/zip")
+
+
+async def take(request: Request, words: str = "", status: int = 200) -> Response:
+    await in_vault(request, lambda _: None)
+    form = getattr(request.state, "form", None)
+    folder = typed(form, "folder") if form else ""
+    return show(request, "take_archive.html", status=status, words=words, folder=folder)
+
+
+async def read(request: Request) -> Response:
+    """Take in an archive: a file that the browser sends, or a folder on this machine."""
+    form = await read_form(request)
+    files, folder = await chosen_files(form, "file"), typed(form, "folder")
+    words, say = passphrase_in(form, "passphrase"), language_of(request).sentences.gettext
+    if not files and not folder:
+        return await take(request, error_words(NothingChosen()), 409)
+
+    def work(device: Device, report: Report) -> Taken:
+        def reached(done: int, total: int) -> None:
+            report(say("Reading"), done // _MB, max(1, total // _MB))
+
+        if files:
+            told = import_from_file(io.BytesIO(files[0].data), words, device, reached)
+        else:
+            told = import_archive(Path(folder), words, device, reached)
+        return Taken((*describe_import(told), *describe_left_out(told)))
+
+    return start_job(request, say("Reading the archive"), work, "archive_taken")
+
+
+async def taken(request: Request) -> Response:
+    said = result_of(request, Taken).said
+    say = language_of(request).sentences.gettext
+    return show(request, "told.html", heading=say("The archive was read"), said=said, back="home")
+
+
+def forget_archive(place: Path) -> None:
+    """Delete an archive that the browser fetched, or never did."""
+    with suppress(OSError):
+        place.unlink(missing_ok=True)
+
+
+def _place(request: Request) -> Path:
+    return state_of(request).settings.home / ARCHIVE_FILE

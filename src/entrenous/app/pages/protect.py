@@ -1,0 +1,218 @@
+"""Ask a platform to stop a picture, a video or a sound; and withdraw that. Fingerprints leave."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import chosen_files, read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.pages.found import found_file
+from entrenous.app.web import (
+    ResultGone,
+    error_words,
+    in_vault,
+    language_of,
+    result_of,
+    show,
+    start_job,
+    state_of,
+)
+from entrenous.app.wording import without_commands
+from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
+from entrenous.base.picture import MediaKind
+from entrenous.device.device import Device
+from entrenous.media.file_kind import medium_of
+from entrenous.stop.client.registration_client import bank_client
+from entrenous.stop.protect import (
+    delete_protection,
+    find_active_registration,
+    find_protection,
+    fingerprint_file,
+    protections,
+    refresh_protection,
+    unprotect,
+)
+from entrenous.stop.protect import protect as register
+from entrenous.stop.protect_wording import kind_in_words, state_in_words, what_leaves
+from entrenous.stop.registration import (
+    ClaimState,
+    Consent,
+    Protection,
+    TooYoung,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A file to register, in memory until it was registered or the app is locked."""
+
+    data: bytes
+    medium: MediaKind
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registration, and whether it was there before, so that nothing was sent."""
+
+    protection: Protection
+    was_there: bool
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/36", ask_age, name="protect", methods=["GET"]),
+        Route("/36", choose, methods=["POST"]),
+        Route("/37", keep, name="protect_file", methods=["POST"]),
+        Route("/38/{handle}", ask, name="protect_this", methods=["GET"]),
+        Route("/38/{handle}", send, methods=["POST"]),
+        Route("/38/{handle}/done", done, name="protected"),
+        Route("/39", registered, name="protections", methods=["GET"]),
+        Route("/39", ask_how_they_stand, methods=["POST"]),
+        Route("/39/{claim}", withdraw, name="unprotect", methods=["POST"]),
+        Route("/39/{handle}/withdrawn", withdrawn, name="unprotected"),
+    ]
+
+
+async def ask_age(request: Request) -> Response:
+    """Ask first whether everybody was 18: otherwise nothing is chosen, stored or sent here."""
+    await in_vault(request, lambda _: None)
+    found, number = request.query_params.get("found", ""), request.query_params.get("number", "")
+    return show(request, "protect.html", found=found, number=number)
+
+
+async def choose(request: Request) -> Response:
+    """Go on to the file, or, if somebody was under 18, to who helps then."""
+    form = await read_form(request)
+    if typed(form, "adult") != "yes":
+        return show(request, "protect_young.html", words=error_words(TooYoung()))
+    if typed(form, "found"):
+        number = int(typed(form, "number") or 0)
+        return _chosen(request, found_file(request, typed(form, "found"), number))
+    return show(request, "protect_file.html")
+
+
+async def keep(request: Request) -> Response:
+    files = await chosen_files(await read_form(request), "file")
+    if not files:
+        raise NothingChosen
+    return _chosen(request, files[0].data)
+
+
+def _chosen(request: Request, data: bytes) -> Response:
+    """Keep a file in memory, for the page that says what would leave."""
+    say = language_of(request).sentences.gettext
+    medium = medium_of(data)
+    return start_job(request, say("One moment"), lambda _, __: Chosen(data, medium), "protect_this")
+
+
+async def ask(request: Request, words: str = "", status: int = 200) -> Response:
+    """Say what would leave, and ask for the platform."""
+    chosen = result_of(request, Chosen)
+    whole = Consent(adult=True, parts=True)
+    form = getattr(request.state, "form", None)
+    return show(
+        request,
+        "protect_this.html",
+        status=status,
+        words=words,
+        leaves=without_commands(what_leaves(chosen.medium, whole)),
+        medium=chosen.medium.value,
+        handle=request.path_params["handle"],
+        platform=typed(form, "platform") if form else "",
+    )
+
+
+async def send(request: Request) -> Response:
+    """Register the fingerprints with the platform that was named."""
+    form, chosen = await read_form(request), result_of(request, Chosen)
+    url, proxy = typed(form, "platform"), state_of(request).settings.proxy
+    say = language_of(request).sentences.gettext
+    consent = Consent(
+        adult=True, parts=not typed(form, "whole_only"), sound=not typed(form, "no_sound")
+    )
+    try:
+        with bank_client(url, proxy):
+            pass  # refuses an address that is none before anything is computed
+    except EntrenousError as why:
+        return await ask(request, error_words(why), 409)
+
+    def work(device: Device, report: Report) -> Registered:
+        report(say("Computing fingerprints"), 0, 2)
+        what = fingerprint_file(chosen.data, consent, device)
+        report(say("Asking the platform"), 1, 2)
+        with bank_client(url, proxy) as gate:
+            before = find_active_registration(what, gate, device)
+            return Registered(before or register(what, gate, device), before is not None)
+
+    return start_job(request, say("Asking a platform to stop it"), work, "protected")
+
+
+async def done(request: Request) -> Response:
+    made = result_of(request, Registered)
+    return show(request, "protected.html", made=made, platform=made.protection.gate_url)
+
+
+async def registered(request: Request, words: str = "", status: int = 200) -> Response:
+    """List what was registered, the newest first."""
+    every = await in_vault(request, protections)
+    login = state_of(request).login
+    return show(
+        request,
+        "protections.html",
+        status=status,
+        words=words,
+        every=[
+            (login.handle("claim", one.claim), one, kind_in_words(one.kind), state_in_words(one))
+            for one in reversed(every)
+        ],
+        withdrawn=ClaimState.WITHDRAWN,
+    )
+
+
+async def ask_how_they_stand(request: Request) -> Response:
+    """Ask each platform how its registrations stand now."""
+    proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
+
+    def work(device: Device, report: Report) -> str:
+        every = protections(device)
+        for number, one in enumerate(every):
+            report(one.gate_url, number, len(every))
+            try:
+                with bank_client(one.gate_url, proxy) as gate:
+                    refresh_protection(one, gate, device)
+            except EntrenousError:
+                continue  # it is shown as it stood before
+        return ""
+
+    return start_job(request, say("Asking each platform"), work, "unprotected")
+
+
+async def withdraw(request: Request) -> Response:
+    """Withdraw a registration, or take one off the list that no platform ever confirmed."""
+    claim = state_of(request).login.named("claim", request.path_params["claim"])
+    if claim is None:
+        raise ResultGone
+    forget = typed(await read_form(request), "do") == "forget"
+    proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
+
+    def work(device: Device, _: Report) -> str:
+        protection = find_protection(claim, device)
+        if forget and protection.state is None:
+            delete_protection(protection, device)
+            return say(
+                "It is off your list. If the platform heard of it after all, write to them and "
+                "name {claim}."
+            ).format(claim=claim)
+        with bank_client(protection.gate_url, proxy) as gate:
+            unprotect(protection, gate, device)
+        return translated("It is withdrawn. The platform forgets its fingerprints.")
+
+    return start_job(request, say("Withdrawing it"), work, "unprotected")
+
+
+async def withdrawn(request: Request) -> Response:
+    return await registered(request, result_of(request, str))

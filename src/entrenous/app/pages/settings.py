@@ -1,0 +1,184 @@
+"""Settings: few, with the safe default; erase everything; close the app."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from babel import Locale
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.language import LANGUAGES
+from entrenous.app.preferences import ICONS, TEXT_SIZES, change_preferences
+from entrenous.app.vault_session import VaultLocked
+from entrenous.app.web import (
+    error_words,
+    go_to,
+    in_vault,
+    kept_form,
+    language_of,
+    show,
+    state_of,
+)
+from entrenous.base.environment import PROXY_FILE, parse_proxy
+from entrenous.base.errors import EntrenousError, Refused
+from entrenous.base.files import folder_errors, write_private
+from entrenous.device.device import Device
+from entrenous.device.erase_device import close_own_mailboxes, erase_folder
+from entrenous.device.identities import has_relay, own_device
+
+_PAGE_COMES_S = 1.0  # for the last page and its style sheet to arrive
+
+
+class WordNotTyped(Refused):
+    """The word was not typed, so nothing was erased."""
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/110", settings, name="settings", methods=["GET"]),
+        Route("/110", save, methods=["POST"]),
+        Route("/111", proxy, name="proxy", methods=["GET"]),
+        Route("/111", save_proxy, methods=["POST"]),
+        Route("/114", erase_page, name="erase", methods=["GET"]),
+        Route("/114", erase, methods=["POST"]),
+        Route("/115", close_page, name="close", methods=["GET"]),
+        Route("/115", close, methods=["POST"]),
+    ]
+
+
+async def settings(request: Request) -> Response:
+    """Show the settings; the vault need not be open, but then the relay is not known."""
+    state = state_of(request)
+    return show(
+        request,
+        "settings.html",
+        languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
+        sizes=TEXT_SIZES,
+        icons=ICONS,
+        folder=state.settings.home,
+        proxy=state.settings.proxy,
+        relay=await _relay(request),
+    )
+
+
+async def _relay(request: Request) -> str:
+    def read(device: Device) -> str:
+        return own_device(device).home.relay_url if has_relay(device) else ""
+
+    try:
+        return await in_vault(request, read)
+    except (VaultLocked, EntrenousError):
+        return ""
+
+
+async def save(request: Request) -> Response:
+    """Store what was chosen; anything that is not offered is the default."""
+    state, form = state_of(request), await read_form(request)
+    language, size, icon = typed(form, "language"), typed(form, "size"), typed(form, "icon")
+    with folder_errors(state.settings.home):
+        change_preferences(
+            state.settings.home,
+            language=language if language in LANGUAGES else "",
+            text_size=int(size) if size in map(str, TEXT_SIZES) else TEXT_SIZES[0],
+            icon=icon if icon in ICONS else ICONS[0],
+            title=typed(form, "title")[:40] or "Page",
+        )
+    state.reread()
+    return go_to(request, "settings")
+
+
+async def proxy(request: Request, words: str = "", status: int = 200) -> Response:
+    form = getattr(request.state, "form", None) or kept_form(request)
+    state = state_of(request)
+    now = f"socks5h://{state.settings.proxy}" if state.settings.proxy else ""
+    return show(
+        request,
+        "proxy.html",
+        status=status,
+        words=words,
+        address=typed(form, "address") or now,
+        by_variable=bool(os.environ.get("ENTRENOUS_PROXY")),
+    )
+
+
+async def save_proxy(request: Request) -> Response:
+    """Keep a proxy in the device's folder, or none; the app locks, so that nothing goes past it."""
+    state, form = state_of(request), await read_form(request)
+    address = typed(form, "address") if typed(form, "do") != "none" else ""
+    say = language_of(request).sentences.gettext
+    try:
+        chosen = parse_proxy(say("Proxy"), address)
+    except EntrenousError as why:
+        return await proxy(request, error_words(why), 409)
+    home = state.settings.home
+    with folder_errors(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if chosen is None:
+            (home / PROXY_FILE).unlink(missing_ok=True)
+        else:
+            write_private(home / PROXY_FILE, f"{address}\n".encode())
+    await asyncio.to_thread(lambda: state.vault.lock(wait=True))
+    state.use(replace(state.settings, proxy=chosen))
+    return go_to(request, "settings")
+
+
+async def erase_page(request: Request, words: str = "", status: int = 200) -> Response:
+    say = language_of(request).sentences.gettext
+    return show(
+        request,
+        "erase.html",
+        status=status,
+        words=words,
+        word=say("erase"),
+        folder=state_of(request).settings.home,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What became of the mailbox (None: not known, since it was locked), and what is not ours."""
+
+    mailbox_gone: bool | None
+    left: tuple[str, ...]
+
+
+async def erase(request: Request) -> Response:
+    """Close the mailbox at the relay, if that can be, and empty the folder."""
+    state, form = state_of(request), await read_form(request)
+    if typed(form, "word").casefold() != language_of(request).sentences.gettext("erase").casefold():
+        return await erase_page(request, error_words(WordNotTyped()), 409)
+    try:
+        gone = await in_vault(request, close_own_mailboxes)
+    except VaultLocked:
+        gone = None
+    await asyncio.to_thread(lambda: state.vault.lock(wait=True))
+    state.login.forget()
+    state.jobs.forget()
+    state.linking = None
+    left = await asyncio.to_thread(erase_folder, state.settings.home)
+    state.reread()
+    return show(request, "erased.html", it=Erased(gone, left))
+
+
+async def close_page(request: Request) -> Response:
+    return show(request, "close.html", jobs=state_of(request).jobs.under_way())
+
+
+async def close(request: Request) -> Response:
+    """Lock, show a last page, and end this process."""
+    state = state_of(request)
+    await asyncio.to_thread(state.vault.lock)
+    answer = show(request, "ended.html")
+    answer.background = BackgroundTask(_end_soon, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return answer
+
+
+async def _end_soon(end: Callable[[], None]) -> None:
+    await asyncio.sleep(_PAGE_COMES_S)
+    end()

@@ -1,0 +1,89 @@
+"""What a person reads about an archive that was made or read."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from entrenous.archive.archive_format import ExportReport, ImportReport
+from entrenous.base.identifiers import PersonId
+from entrenous.base.language import plural, translated
+
+_COUNTED: Final[Mapping[str, Callable[[int], str]]] = MappingProxyType(
+    {
+        "people": lambda count: plural("{count} person", "{count} people", count),
+        "circles": lambda count: plural("{count} circle", "{count} circles", count),
+        "sent": lambda count: plural("{count} sent", "{count} sent", count),
+        "received": lambda count: plural("{count} received", "{count} received", count),
+        "traces": lambda count: plural("{count} trace", "{count} traces", count),
+        "cases": lambda count: plural("{count} case", "{count} cases", count),
+        "protections": lambda count: plural("{count} protection", "{count} protections", count),
+    }
+)
+
+
+def in_words(name: str, count: int) -> str:
+    """Return a count in words, given its name in the JSON answer."""
+    return _COUNTED[name](count)
+
+
+def counts_of(taken: ImportReport) -> dict[str, int]:
+    """Return how much was new, by the names of the JSON answer."""
+    return {name: getattr(taken, name) for name in _COUNTED}
+
+
+def describe_export(written: ExportReport) -> Iterator[str]:
+    """Yield what is not in an archive."""
+    if written.unopened:
+        yield plural(
+            "{count} message is not in it, since it is still to be opened here.",
+            "{count} messages are not in it, since they are still to be opened here.",
+            written.unopened,
+        )
+    if written.left_of_cases:
+        yield plural(
+            "{count} file of cases in which somebody was, or may have been, under 18 stayed here. "
+            "Where it was seen, and what you said, is in the archive.",
+            "{count} files of cases in which somebody was, or may have been, under 18 stayed here. "
+            "Where they were seen, and what you said, is in the archive.",
+            written.left_of_cases,
+        )
+    if written.lost:
+        yield plural(
+            "{count} file could not be put into it: missing or damaged on this device.",
+            "{count} files could not be put into it: missing or damaged on this device.",
+            written.lost,
+        )
+
+
+def describe_import(taken: ImportReport) -> Iterator[str]:
+    """Yield who made an archive, and what of it was new here."""
+    if taken.person is not None:
+        yield translated("This archive was made by {person}.").format(
+            person=_person_label(taken.person, taken.made_by)
+        )
+    if taken.nothing:
+        yield translated("Nothing in it is new here.")
+        return
+    new = [in_words(name, count) for name, count in counts_of(taken).items() if count]
+    yield translated("Imported: {what}.").format(what=", ".join(new))
+
+
+def describe_left_out(taken: ImportReport) -> Iterator[str]:
+    """Yield which cases were not taken in, and why."""
+    for name in taken.other_cases:
+        yield translated("{name} was left out: a different case of that name is here.").format(
+            name=name
+        )
+    for name in taken.erased_cases:
+        yield translated(
+            "{name} was left out: you erased it here, and somebody in it was, or may have been, "
+            "under 18."
+        ).format(name=name)
+
+
+def _person_label(person: PersonId, known: str | None) -> str:
+    """Describe a person as far as this device can; on a new device, its owner is unknown too."""
+    number = person.hex()[:16]
+    spaced = " ".join(number[start : start + 4] for start in range(0, len(number), 4))
+    name = known or translated("somebody this device does not know")
+    return translated("{name} (person {number})").format(name=name, number=spaced)

@@ -1,0 +1,104 @@
+"""What a person reads before and after she registers something with a platform."""
+
+from typing import Final
+
+from entrenous.base.language import plural, translatable, translated
+from entrenous.base.picture import MediaKind
+from entrenous.fingerprint.nouns import PICTURE_KIND, SOUND_KIND, VIDEO_KIND, ClipPrint, Print
+from entrenous.stop.registration import ClaimState, Consent, Protection
+
+_PICTURE: Final = translatable(
+    "Only fingerprints leave this device, never the picture. A fingerprint betrays a little: "
+    "somebody who has the picture can check that it is listed, and a likeness of it, not the "
+    "picture, can be guessed."
+)
+_PARTS: Final = translatable(
+    "To find cut-outs as well, about 500 fingerprints of parts go along, which betray more. To "
+    "leave them out: --whole-only."
+)
+#: An embedding leaves only if the person agreed to that apart.
+WHAT_EMBEDDINGS_BETRAY: Final = translatable(
+    "With --embedding, 512 numbers go along that say how the picture looks to a network. They "
+    "betray more than its fingerprints do: what is in it (how many people, how they are placed, "
+    "what is around them) and a fuller likeness can be guessed from them. They find more, also "
+    "pictures that only look alike; a person decides. Only this platform keeps them, until you "
+    "take this back."
+)
+_VIDEO: Final = translatable(
+    "Only fingerprints leave this device, never the video: of up to 1,200 of its moments, with "
+    "their times. They betray more than those of one picture do: somebody who has the video, or a "
+    "moment of it, can check that it is listed, and blurred likenesses of its moments, and how it "
+    "goes on, can be guessed."
+)
+_EDGES: Final = translatable(
+    "To find it with its edges cut off as well, a second fingerprint of each moment goes along. To "
+    "leave these out: --whole-only."
+)
+_ITS_SOUND: Final = translatable(
+    "Its sound is registered too: a song that is in it can be named, and a tune guessed; as far as "
+    "we know, nobody can tell from it what was said. If others have that song in their videos, "
+    "theirs are held as well, until a person has looked. To leave the sound out: --no-sound."
+)
+_SOUND: Final = translatable(
+    "Only a fingerprint leaves this device, never the sound. It betrays a little: somebody who has "
+    "the sound, or a song that is in it, can check that it is listed, and a tune can be guessed. "
+    "As far as we know, nobody can tell from it what was said. If others have that song too, what "
+    "they upload is held as well, until a person has looked."
+)
+
+
+def what_leaves(medium: MediaKind, consent: Consent) -> str:
+    """Explain what the fingerprints of such a file reveal, before they leave."""
+    if medium is MediaKind.PICTURE:
+        said = [_PICTURE, *([_PARTS] if consent.parts else [])]
+    elif medium is MediaKind.SOUND:
+        said = [_SOUND]
+    else:
+        edges, sound = [_EDGES] if consent.parts else [], [_ITS_SOUND] if consent.sound else []
+        said = [_VIDEO, *edges, *sound]
+    return " ".join(map(translated, said))
+
+
+def describe_video(what: Print) -> str:
+    """Say what of a video was found to register."""
+    match what:
+        case ClipPrint(video, None):
+            return plural(
+                "Fingerprints of {count} moment, and nothing of its sound.",
+                "Fingerprints of {count} moments, and nothing of its sound.",
+                len(video.frames),
+            )
+        case ClipPrint(video):
+            return plural(
+                "Fingerprints of {count} moment, and of its sound.",
+                "Fingerprints of {count} moments, and of its sound.",
+                len(video.frames),
+            )
+        case _:
+            return translated(
+                "It has no moments that can be recognized: only a fingerprint of its sound."
+            )
+
+
+_KINDS: Final = {
+    PICTURE_KIND: translatable("picture"),
+    VIDEO_KIND: translatable("video"),
+    SOUND_KIND: translatable("sound"),
+}
+_STATES: Final = {
+    None: translatable("asked, no answer yet"),
+    ClaimState.WAITING: translatable("waiting"),
+    ClaimState.CONFIRMED: translatable("confirmed"),
+    ClaimState.SUSPENDED: translatable("suspended"),
+    ClaimState.WITHDRAWN: translatable("withdrawn"),
+}
+
+
+def kind_in_words(kind: str) -> str:
+    """Return what a registration is of: a picture, a video or a sound."""
+    return translated(_KINDS.get(kind, kind))
+
+
+def state_in_words(protection: Protection) -> str:
+    """Return a registration's state as the platform last gave it."""
+    return translated(_STATES[protection.state])

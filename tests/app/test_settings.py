@@ -1,0 +1,142 @@
+"""Settings persist; an archive goes out and comes in; erasing leaves nothing; closing ends it."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+from skimage import data
+
+from tests.app.served import PASSPHRASE, no_violations, opened_page, served_app, set_up
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+CANARY = "Zelda-canary-7731"
+ARCHIVES = "copper lantern orchid bicycle fjord"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    place = tmp_path / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((700, 700)).save(place, quality=92)
+    return place
+
+
+def settings(page: Page) -> None:
+    page.get_by_role("link", name="Start", exact=True).click()
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_role("heading", name="Settings").wait_for()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> None:
+    home = tmp_path / "device"
+    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+        settings(page)
+        no_violations(page)
+        page.get_by_label("Size of text").select_option("150 %")
+        page.get_by_label("What the browser's tab is called").fill("Recipes")
+        page.get_by_label("Dot").check()
+        page.get_by_role("button", name="Save").click()
+        assert page.title() == "Recipes"
+        page.get_by_role("link", name="Change the proxy").click()
+        no_violations(page)
+        page.get_by_label("Address").fill("socks5://127.0.0.1:9050")
+        page.get_by_role("button", name="Use it").click()
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_label("Address").input_value() == "socks5://127.0.0.1:9050"
+        page.get_by_label("Address").fill("socks5h://127.0.0.1:9050")
+        page.get_by_role("button", name="Use it").click()
+        page.get_by_text("127.0.0.1:9050").wait_for()
+    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+        settings(page)
+        assert page.title() == "Recipes"
+        assert page.get_by_label("Size of text").input_value() == "150"
+        assert page.get_by_label("Dot").is_checked()
+        page.get_by_text("127.0.0.1:9050").wait_for()
+        no_violations(page)
+
+
+def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, photo: Path) -> None:
+    saved = tmp_path / "saved.zip"
+    with (
+        served_app(tmp_path / "old") as app,
+        opened_page(browser, app.link) as page,
+    ):
+        set_up(page)
+        _make_copies(page, photo)
+        settings(page)
+        page.get_by_role("link", name="Make an archive").click()
+        no_violations(page)
+        page.get_by_label("A passphrase for the archive").fill(ARCHIVES)
+        page.get_by_label("Once more").fill(ARCHIVES)
+        page.get_by_role("button", name="Make the archive").click()
+        page.get_by_role("heading", name="The archive is ready").wait_for(timeout=60_000)
+        no_violations(page)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Save it").click()
+        download.value.save_as(saved)
+        assert CANARY.encode() not in saved.read_bytes()
+        page.get_by_role("button", name="Lock").click()
+        page.get_by_role("link", name="Unlock").wait_for()
+        page.wait_for_timeout(1000)
+        assert not (tmp_path / "old" / "archive.zip").exists()
+    with served_app(tmp_path / "new") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        settings(page)
+        page.get_by_role("link", name="Read an archive").click()
+        no_violations(page)
+        page.get_by_label("The archive").set_input_files(photo)
+        page.get_by_label("Its passphrase").fill(ARCHIVES)
+        page.get_by_role("button", name="Read it").click()
+        page.get_by_text("This file is no archive of Entrenous").wait_for()
+        page.go_back()
+        settings(page)
+        page.get_by_role("link", name="Read an archive").click()
+        page.get_by_label("The archive").set_input_files(saved)
+        page.get_by_label("Its passphrase").fill(ARCHIVES)
+        page.get_by_role("button", name="Read it").click()
+        page.get_by_text("Imported: 1 sent.").wait_for(timeout=60_000)
+        no_violations(page)
+
+
+def _make_copies(page: Page, photo: Path) -> None:
+    page.get_by_role("link", name="Send something").click()
+    page.get_by_label("Picture, clip or recording").set_input_files(photo)
+    page.get_by_label("Who gets a copy? One name a line").fill(CANARY)
+    page.get_by_role("button", name="Make the copies").click()
+    page.get_by_role("heading", name="The copies are ready").wait_for(timeout=60_000)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_erasing_leaves_nothing_and_closing_ends_the_app(
+    *, script: bool, browser: Browser, tmp_path: Path, photo: Path
+) -> None:
+    home = tmp_path / "device"
+    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+        set_up(page, name=CANARY)
+        _make_copies(page, photo)
+        (home / "diary.txt").write_text("not of this app")
+        keys = (home / "device.key").read_bytes()
+        settings(page)
+        page.get_by_role("link", name="Erase everything").click()
+        no_violations(page)
+        page.get_by_label("To go on, type the word").fill("no")
+        page.get_by_role("button", name="Erase everything now").click()
+        page.get_by_text("nothing was erased").wait_for()
+        assert (home / "vault.json").exists()
+        page.get_by_label("To go on, type the word").fill("erase")
+        page.get_by_role("button", name="Erase everything now").click()
+        page.get_by_role("heading", name="Everything was erased").wait_for()
+        no_violations(page)
+        assert [place.name for place in home.rglob("*")] == ["diary.txt"]
+        assert keys not in (home / "diary.txt").read_bytes()
+        page.get_by_role("link", name="Close the app").click()
+        no_violations(page)
+        page.get_by_role("button", name="Close now").click()
+        page.get_by_role("heading", name="The app is closed").wait_for()
+        no_violations(page)
+        assert app.process.wait(20) == 0
+
+
+def test_after_two_minutes_it_locks_and_keeps_what_was_typed() -> None:
+    assert PASSPHRASE
