@@ -37,7 +37,7 @@ from entrenous.app.pages import (
 )
 from entrenous.app.preferences import ICONS, read_preferences
 from entrenous.app.slots import Slots
-from entrenous.app.vault_session import IDLE_S, VaultSession
+from entrenous.app.vault_session import VaultSession
 from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
@@ -62,15 +62,13 @@ _FAULT: Final = translatable(
 )
 
 
-def person_pages(
-    chosen: Settings, login: Login, taken: socket.socket, idle_s: float = IDLE_S
-) -> ASGIApp:
+def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIApp:
     """Return the application for one browser on the socket ``taken``.
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
     """
     events = Events()
-    state = _state(chosen, login, events, idle_s)
+    state = _state(chosen, login, events)
     routes = [route for page in _PAGES for route in page.routes()]
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
@@ -81,8 +79,8 @@ def person_pages(
     return PrivatePages(app, taken)
 
 
-def _state(chosen: Settings, login: Login, events: Events, idle_s: float) -> AppState:
-    vault = VaultSession(chosen, idle_s)
+def _state(chosen: Settings, login: Login, events: Events) -> AppState:
+    vault = VaultSession(chosen)
     jobs, mail = Jobs(vault, events), MailWatch(chosen, vault, events)
 
     def opened() -> None:

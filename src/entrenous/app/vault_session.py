@@ -24,7 +24,6 @@ from entrenous.device.open_device import create_lockable_device, open_unlocked
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.store.vault_folder import Unlocked
 
-IDLE_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.5
 T = TypeVar("T")
 #: Gives a new vault its lock at a mailbox.
@@ -45,17 +44,17 @@ class VaultSession:
     """The device of this process while it is unlocked.
 
     Any thread may call its methods. ``on_open`` and ``on_lock`` are called each time the vault has
-    been opened and closed. After ``idle_s`` seconds without :meth:`touch` it locks by itself.
+    been opened and closed. After ``settings.lock_after_s`` without :meth:`touch` it locks by
+    itself.
     ``settings`` count from the next opening. ``unlocked`` has the parts of the vault's key, for
     work in the vault's thread that changes its lock.
     """
 
-    def __init__(self, settings: Settings, idle_s: float = IDLE_S) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.on_open: Callable[[], None] = lambda: None
         self.on_lock: Callable[[], None] = lambda: None
         self.settings = settings
         self.unlocked: Unlocked | None = None
-        self._idle_s = idle_s
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
         self._touched_at = 0.0
@@ -171,7 +170,7 @@ class VaultSession:
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", device: Device
     ) -> None:
         while self._work is work:
-            if time.monotonic() - self._touched_at > self._idle_s:
+            if time.monotonic() - self._touched_at > self.settings.lock_after_s:
                 self.lock()
                 return
             with contextlib.suppress(queue.Empty):

@@ -82,7 +82,7 @@ class Settings:
     own requests and what it sends to others; ``proxy`` the proxy for everything beyond this
     machine; ``ca_bundle`` the certificates (PEM) that public stamp authorities must prove
     themselves by, instead of certifi's; ``stamp_authorities`` a table of authorities instead of
-    this release's.
+    this release's; ``lock_after_s`` after how long without use the app locks.
     """
 
     home: Path
@@ -93,6 +93,7 @@ class Settings:
     proxy: Proxy | None = None
     ca_bundle: Path | None = None
     stamp_authorities: Path | None = None
+    lock_after_s: float = 120.0
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -114,6 +115,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         proxy=_chosen_proxy(home, environment.get("ENTRENOUS_PROXY", "")),
         ca_bundle=_path(environment, "ENTRENOUS_CA_BUNDLE"),
         stamp_authorities=_path(environment, "ENTRENOUS_STAMP_AUTHORITIES"),
+        lock_after_s=_seconds("ENTRENOUS_LOCKAFTER", environment.get("ENTRENOUS_LOCKAFTER", "120")),
     )
 
 

@@ -1,0 +1,92 @@
+"""The camera reads a code from a screen: a still is posted, and the server reads it."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from tests.app.served import no_violations, opened_page, served_app, set_up
+from tests.real.stage import Server
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@contextmanager
+def seeing(browser: Browser, picture: Path) -> Iterator[Browser]:
+    """Run a Chromium whose camera looks at a picture."""
+    film = picture.with_suffix(".y4m")
+    Image.open(picture).convert("RGB").resize((420, 420)).save(picture)
+    pad = "pad=640:480:(ow-iw)/2:(oh-ih)/2:white,format=yuv420p"
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("needs Debian's ffmpeg")
+    reads = [program, "-v", "error", "-loop", "1", "-i", str(picture)]
+    subprocess.run([*reads, "-vf", pad, "-t", "1", "-r", "10", str(film)], check=True)
+    sees = browser.browser_type.launch(
+        executable_path=shutil.which("chromium"),
+        args=[
+            "--no-sandbox",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-video-capture={film}",
+        ],
+    )
+    try:
+        yield sees
+    finally:
+        sees.close()
+
+
+def test_the_code_of_another_device_is_read_by_the_camera(browser: Browser, tmp_path: Path) -> None:
+    relay = Server(tmp_path / "relay", ("relay", "run"))
+    relay.start()
+    try:
+        with (
+            served_app(tmp_path / "old", ENTRENOUS_PAUSE="0") as at_old,
+            served_app(tmp_path / "phone") as at_phone,
+            opened_page(browser, at_old.link) as old,
+        ):
+            set_up(old, "Ana", relay.url)
+            code = _code_picture(old, tmp_path / "code.png")
+            with seeing(browser, code) as sees, opened_page(sees, at_phone.link) as phone:
+                phone.get_by_role("link", name="Set up this device").click()
+                phone.get_by_role("link", name="This is another device of mine").click()
+                phone.get_by_role("button", name="Use the camera").click()
+                phone.get_by_role("button", name="Take the picture").wait_for()
+                phone.wait_for_function("document.querySelector('video').videoWidth > 0")
+                no_violations(phone)
+                phone.get_by_role("button", name="Take the picture").click()
+                phone.get_by_role("heading", name="Lock this device").wait_for()
+                no_violations(phone)
+    finally:
+        relay.stop()
+
+
+def _code_picture(page: Page, place: Path) -> Path:
+    page.get_by_role("link", name="Your devices").click()
+    page.get_by_role("button", name="Link another device").click()
+    page.get_by_role("heading", name="Show this to your other device").wait_for()
+    source = page.get_by_role("img", name="The code as a QR code").get_attribute("src")
+    address = page.url.split("/61")[0]
+    place.write_bytes(page.request.get(f"{address}{source}").body())
+    return place
+
+
+def test_without_script_there_is_a_file_field_and_no_button(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with (
+        served_app(tmp_path / "phone") as app,
+        opened_page(browser, app.link, script=False) as page,
+    ):
+        page.get_by_role("link", name="Set up this device").click()
+        page.get_by_role("link", name="This is another device of mine").click()
+        assert page.get_by_label("Photo of that code").is_visible()
+        assert page.get_by_role("button", name="Use the camera").count() == 0
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("alert").wait_for()

@@ -1,0 +1,77 @@
+"""Asking a platform's gate to stop a picture: only after the question of age, and taken back."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+from skimage import data
+
+from tests.app.served import no_violations, opened_page, served_app, set_up
+from tests.real.stage import Server
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_found_picture_is_registered_and_withdrawn(
+    *, script: bool, browser: Browser, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((700, 700)).save(photo, quality=92)
+    gate = Server(tmp_path / "gate", ("gate", "run"))
+    gate.start()
+    try:
+        with (
+            served_app(tmp_path / "device") as app,
+            opened_page(browser, app.link, script=script) as page,
+        ):
+            set_up(page)
+            _find(page, photo)
+            page.get_by_role("link", name="Ask a platform to stop it").click()
+            no_violations(page)
+            page.get_by_role("button", name="Yes, everybody").click()
+            page.get_by_text("Only fingerprints leave this device, never the picture.").wait_for()
+            assert page.get_by_text("--whole-only").count() == 0
+            no_violations(page)
+            page.get_by_label("Address of the platform's gate").fill("gate.example")
+            page.get_by_role("button", name="Send the fingerprints").click()
+            page.get_by_role("alert").wait_for()
+            assert (
+                page.get_by_label("Address of the platform's gate").input_value() == "gate.example"
+            )
+            page.get_by_label("Address of the platform's gate").fill(gate.url)
+            page.get_by_role("button", name="Send the fingerprints").click()
+            page.get_by_role("heading", name="It is registered").wait_for(timeout=60_000)
+            no_violations(page)
+            page.get_by_role("link", name="What you registered").click()
+            page.get_by_text("picture · waiting").wait_for()
+            no_violations(page)
+            page.get_by_role("button", name="Ask how they stand now").click()
+            page.get_by_role("heading", name="What you registered").wait_for(timeout=60_000)
+            page.get_by_role("button", name="Withdraw it at").click()
+            page.get_by_text("It is withdrawn.").wait_for(timeout=60_000)
+            page.get_by_text("picture · withdrawn").wait_for()
+            no_violations(page)
+    finally:
+        gate.stop()
+
+
+def _find(page: Page, photo: Path) -> None:
+    page.get_by_role("link", name="I found something of mine").click()
+    page.get_by_label("Pictures, clips or recordings that you found").set_input_files(photo)
+    page.get_by_role("button", name="Look whose copy it is").click()
+    page.get_by_role("heading", name="What was found").wait_for(timeout=60_000)
+    no_violations(page)
+
+
+def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        page.get_by_role("link", name="I found something of mine").click()
+        page.get_by_role("link", name="Ask a platform to stop something").click()
+        page.get_by_role("button", name="No, or I do not know").click()
+        page.get_by_text("takeitdown.ncmec.org").wait_for()
+        no_violations(page)
