@@ -85,14 +85,14 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
 
     def opened() -> None:
         mail.start()
-        vault.run(lambda device: state.notices.extend(_warnings(vault, device)))
+        vault.run(lambda device: state.warnings.extend(_warnings(vault, device)))
 
     slots = Slots()
 
     def locked() -> None:
         slots.forget()
         mail.stop()
-        state.notices.clear()
+        state.warnings.clear()
         login.forget_handles()
         jobs.forget()
         events.publish()

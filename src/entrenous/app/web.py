@@ -48,7 +48,7 @@ class AppState:
     preferences: Preferences
     wanted: str = "/"  # the page to show after unlocking
     linking: Linking | None = None  # of another device, on either side
-    notices: list[str] = field(default_factory=list)  # what the person has yet to read
+    warnings: list[str] = field(default_factory=list)  # what the person has yet to read
     slots: Slots = field(default_factory=Slots)
 
     @property
@@ -126,7 +126,7 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
         url=request.app.url_path_for,
         under_way=state.jobs.under_way() if state.vault.is_open else (),
         here=request.url.path,
-        notices=tuple(state.notices) if state.vault.is_open else (),
+        warnings=tuple(state.warnings) if state.vault.is_open else (),
         **context,
     )
     return HTMLResponse(text, status_code=status)

@@ -33,7 +33,7 @@ def routes() -> list[Route]:
         Route("/1", unlock, methods=["POST"]),
         Route("/2", lock, name="lock", methods=["POST"]),
         Route("/3", leave, name="leave", methods=["POST"]),
-        Route("/7", notices_read, name="notices_read", methods=["POST"]),
+        Route("/7", warnings_read, name="warnings_read", methods=["POST"]),
         Route("/6", strength, name="strength", methods=["POST"]),
     ]
 
@@ -117,8 +117,8 @@ async def lock(request: Request) -> Response:
     return go_to(request, "home")
 
 
-async def notices_read(request: Request) -> Response:
-    state_of(request).notices.clear()
+async def warnings_read(request: Request) -> Response:
+    state_of(request).warnings.clear()
     return go_to(request, "home")
 
 
