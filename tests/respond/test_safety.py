@@ -54,7 +54,7 @@ def test_how_far_it_has_come_may_be_skipped_too(typed: str, answer: object) -> N
 
 def test_the_questions_come_in_their_order_and_each_says_why() -> None:
     questions = safety_questions()
-    assert list(questions) == ["safe", "watched", "posted"]
+    assert list(questions) == ["safe", "watched", "age", "posted"]
     assert all(question.why and question.asks.count("?") == 1 for question in questions.values())
 
 

@@ -1,7 +1,7 @@
 """The languages of the pages: translated sentences, dates, numbers and plurals."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 
@@ -38,6 +38,9 @@ class Language:
     def day(self, at: datetime) -> str:
         """Return a day in words, in the machine's own time zone."""
         return format_date(at.astimezone(), "long", locale=self.locale)
+
+    def calendar_day(self, day: date) -> str:
+        return format_date(day, "long", locale=self.locale)
 
     def time(self, at: datetime) -> str:
         return format_time(at.astimezone(), "short", locale=self.locale)

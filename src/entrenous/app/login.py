@@ -1,5 +1,6 @@
 """Who may use the pages: whoever opens the one-time link; and what one browser has under way."""
 
+import base64
 import hmac
 import secrets
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ class Login:
     _forms: dict[str, FormData] = field(default_factory=dict)
     _handles: dict[tuple[str, str], str] = field(default_factory=dict)
     _named: dict[tuple[str, str], str] = field(default_factory=dict)
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(_TOKEN_BYTES))
+    #: What was answered about what happened, by question, before there is a case.
+    answers: dict[str, str] = field(default_factory=dict)
+    _set_aside: dict[str, str] = field(default_factory=dict)
 
     def enter(self, link: str) -> str | None:
         """Return the cookie of the session if ``link`` is right and used for the first time."""
@@ -49,6 +54,14 @@ class Login:
         """Return the name behind a stand-in, or None."""
         return self._named.get((kind, handle))
 
+    def stand_in(self, kind: str, name: str) -> str:
+        """Return a stand-in for a name that means the same after the app was locked and opened.
+
+        Nothing of it is kept: whoever has the names finds the one that it stands for.
+        """
+        made = hmac.digest(self._key, f"{kind}/{name}".encode(), "sha256")
+        return base64.urlsafe_b64encode(made[:9]).decode()
+
     def keep_form(self, path: str, form: FormData) -> None:
         """Keep what was typed, in memory, until the page at ``path`` is shown again."""
         self._forms[path] = form
@@ -62,8 +75,25 @@ class Login:
         self._handles.clear()
         self._named.clear()
 
+    def set_answers_aside(self) -> None:
+        """Show nobody the answers until :meth:`take_answers_up`: the app is locked."""
+        self._set_aside |= self.answers
+        self.answers.clear()
+
+    def take_answers_up(self) -> None:
+        """Go on with the answers that were set aside; newer ones count."""
+        for question, answer in self._set_aside.items():
+            self.answers.setdefault(question, answer)
+        self._set_aside.clear()
+
+    def forget_answers(self) -> None:
+        self.answers.clear()
+        self._set_aside.clear()
+
     def forget(self) -> None:
         """Forget everything typed and every stand-in."""
+        self.forget_answers()
+        self._key = secrets.token_bytes(_TOKEN_BYTES)
         self._forms.clear()
         self._handles.clear()
         self._named.clear()

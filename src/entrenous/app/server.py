@@ -14,16 +14,23 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from entrenous.app.case_index import CaseIndex
 from entrenous.app.jobs import Events, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.pages import (
     archives,
+    case_ends,
+    case_evidence,
+    case_letters,
+    case_routes,
+    cases,
     compose,
     copies,
     devices,
     door,
     found,
+    help_lines,
     home,
     learn,
     messages,
@@ -31,6 +38,7 @@ from entrenous.app.pages import (
     own_lock,
     people,
     protect,
+    questions,
     review,
     send,
     settings,
@@ -53,9 +61,14 @@ _ASSETS: Final = {
     "house.js": "text/javascript",
     **{f"{name}.svg": "image/svg+xml" for name in ICONS},
 }
+_CASES: Final = (
+    *(help_lines, questions, cases, case_routes),
+    *(case_letters, case_evidence, case_ends),
+)
 _PAGES: Final = (
     *(door, home, compose, review, send, copies, found, messages, opening),
     *(people, learn, devices, own_lock, settings, archives, protect),
+    *_CASES,
 )
 _FAULT: Final = translatable(
     "This is a fault in Entrenous ({kind}), not something you did. Nothing that was stored is lost."
@@ -85,22 +98,27 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
 
     def opened() -> None:
         mail.start()
+        login.take_answers_up()
         vault.run(lambda device: state.warnings.extend(_warnings(vault, device)))
 
-    slots = Slots()
+    slots, index = Slots(), CaseIndex()
 
     def locked() -> None:
         slots.forget()
         mail.stop()
         state.warnings.clear()
         login.forget_handles()
+        login.set_answers_aside()
+        index.forget()
         jobs.forget()
         events.publish()
 
     vault.on_open, vault.on_lock = opened, locked
     preferences = read_preferences(chosen.home)
     archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # of a process that was killed
-    state = AppState(chosen, vault, login, events, jobs, mail, preferences, slots=slots)
+    state = AppState(
+        chosen, vault, login, events, jobs, mail, preferences, slots=slots, cases=index
+    )
     return state
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from entrenous.app.case_index import CaseIndex
 from entrenous.app.jobs import Events, Jobs, Report
 from entrenous.app.language import Language, language_for
 from entrenous.app.linking import Linking
@@ -50,6 +51,7 @@ class AppState:
     linking: Linking | None = None  # of another device, on either side
     warnings: list[str] = field(default_factory=list)  # what the person has yet to read
     slots: Slots = field(default_factory=Slots)
+    cases: CaseIndex = field(default_factory=CaseIndex)
 
     @property
     def has_device(self) -> bool:

@@ -1,6 +1,7 @@
 """Sentences of rules as the pages show them: what is said to people who have no terminal."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _SENTENCE: Final = re.compile(r"(?<=[.?~\]])\s+(?=[^\W\d_a-zà-öø-ÿ]|[\"“„«¿\[])")
@@ -11,13 +12,41 @@ _COMMAND: Final = re.compile(r"\bentrenous [a-z]|(?<![\w-])--[a-z]")
 
 
 def without_commands(text: str) -> str:
-    """Return a message without what it tells to type: a command at the end of a sentence goes, and
-    any other sentence with a command goes whole.
+    """Return a message without what it tells to type: a command at the end of a sentence and an
+    option in brackets go, and any other sentence with a command goes whole.
 
     >>> without_commands("It is closed. Open it again: entrenous case open X")
     'It is closed. Open it again.'
     """
     sentences = _SENTENCE.split(" ".join(text.split()))
-    cut = [_COMMAND_AT_END.sub("", one) for one in sentences]
-    kept = [one for one in cut if not _COMMAND.search(one)]
+    cut = [(one, _COMMAND_AT_END.sub("", _OPTION.sub("", one))) for one in sentences]
+    kept = [short for whole, short in cut if not (_COMMAND.search(short) or _is_bare(whole, short))]
     return " ".join(one if one[-1:] in {".", "?"} else f"{one}." for one in kept) or text
+
+
+def _is_bare(whole: str, short: str) -> bool:
+    """Whether a sentence said no more than to type its command: "Type: entrenous help"."""
+    return short != whole and len(short.split()) < _WORDS_MIN
+
+
+_OPTION: Final = re.compile(r"\s\(--[a-z-]+\)")
+_WORDS_MIN: Final = 3
+
+
+def for_pages(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return texts without commands; a text of which nothing is left is left out."""
+    cut = map(without_commands, filter(None, texts))
+    return tuple(text for text in cut if not _COMMAND.search(text))
+
+
+def command_in(text: str) -> str:
+    """Return the first command that a sentence names, or "".
+
+    >>> command_in("Keep it: entrenous case add case-owl FILE. Or skip this: entrenous help")
+    'entrenous case add case-owl FILE'
+    """
+    found = _WHOLE_COMMAND.search(text)
+    return found[0] if found else ""
+
+
+_WHOLE_COMMAND: Final = re.compile(r"\bentrenous [a-z].*?(?=\.(?:\s|$)|; |$)", re.DOTALL)

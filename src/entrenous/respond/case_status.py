@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from entrenous.base.errors import Refused
+from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import edit_case, find_case, save_case
@@ -149,6 +150,9 @@ def erasure_receipt(device: Device) -> dict[str, object]:
     """
     number = device.dice.token(_NUMBER_BYTES).hex()
     return {"schema": RECEIPT_SCHEMA, "erased_at": write_time(device.clock.now()), "number": number}
+
+
+ARCHIVE_KEEPS: Final = translatable("An archive that you made before still holds it.")
 
 
 def _transition(name: str, event: CaseEvent, device: Device) -> Case:

@@ -1,7 +1,7 @@
 """What to do first: under threat, in danger, when watched. Facts with sources, in safety.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -45,10 +45,11 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that may be skipped, and why it is asked."""
+    """A question that may be skipped, why it is asked, and what each of several answers means."""
 
     asks: str
     why: str
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Step(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -68,11 +69,12 @@ class _AdviceRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _QuestionRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     asks: str
     why: str
+    answers: dict[str, str] = {}
 
 
 class _Safety(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
-    question: dict[Literal["safe", "watched", "posted"], _QuestionRow]
+    question: dict[Literal["safe", "watched", "age", "posted"], _QuestionRow]
     advice: dict[AdviceId, _AdviceRow]
 
 
@@ -94,7 +96,11 @@ def advice(id_: AdviceId, *, under_18: bool = False) -> Advice:
 def safety_questions() -> Mapping[str, Question]:
     """Return the questions of safety by name, in the order in which to ask them."""
     return {
-        name: Question(translated(row.asks), translated(row.why))
+        name: Question(
+            translated(row.asks),
+            translated(row.why),
+            {answer: translated(means) for answer, means in row.answers.items()},
+        )
         for name, row in _table().question.items()
     }
 

@@ -32,7 +32,7 @@ from entrenous.respond.nouns import (
 )
 from entrenous.respond.on_behalf import represented
 from entrenous.respond.situation import Situation
-from entrenous.watermark.verdict import Trace
+from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 
 class TooLargeToKeep(Refused):
@@ -50,6 +50,9 @@ BEFORE_CAPTURE = (
     translatable("Stay out of other people's accounts, also when the password is known."),
     translatable("Helpers can work without seeing the picture: no need to send it to them."),
 )
+
+
+CAPTURE_PURPOSE: Final = "to keep what the page shows"  # unless the person says another one
 
 
 def open_case(
@@ -82,6 +85,14 @@ def open_case(
         if representative is not None:
             case, step = represented(case, representative), f"{step}, for somebody else"
         return save_case(case, device, CustodyAct.OPENED, step)
+
+
+def find_trace(number: int, device: Device) -> Trace:
+    """Return a stored trace by its number; raises NoSuchTrace."""
+    for trace in device.ledger.traces():
+        if trace.number == number:
+            return trace
+    raise NoSuchTrace(number=number)
 
 
 def _new_name(device: Device) -> CaseName:

@@ -86,7 +86,7 @@ class ReportSteps:
             *_indented(
                 *self.before, self.in_chats, *self.after, translated(NO_PICTURE), translated(MINOR)
             ),
-            *_indented(*_other_ways(record)),
+            *_indented(*other_ways(record)),
             f"  {'; '.join((self.cited, *self.cautions))}",
         )
 
@@ -252,7 +252,7 @@ def _afterwards(record: PlatformRecord) -> tuple[str, ...]:
     )
 
 
-def _other_ways(record: PlatformRecord) -> tuple[str, ...]:
+def other_ways(record: PlatformRecord) -> tuple[str, ...]:
     """Name the other channels of a platform, and those that a law gives it."""
     us_page = record.tida_process_url if record.tida_process_url != record.report_url else ""
     return (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from entrenous.base.errors import Refused, Unproven, Unreachable
+from entrenous.base.language import translatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class NoAuthorityAnswered(Unreachable):
     """None of the stamp authorities gave a stamp: {why}. Your evidence is safe without one. Try
     again when this device is online.
     """
+
+
+PROVES: Final = translatable(
+    "This proves that the evidence existed by then, not that what it shows is true."
+)
+AUTHORITY_SEES: Final = translatable(
+    "The stamp authority sees one number, made from your evidence, and the address of your internet"
+    " connection. It sees neither the evidence nor who you are."
+)
 
 
 class StampWaits(Unreachable):

@@ -80,7 +80,7 @@ async def set_up(request: Request) -> Response:
         await asyncio.wrap_future(opening)
     except EntrenousError as why:
         return await set_up_page(request, why, 409)
-    return go_to(request, "home")
+    return _to_wanted(request)
 
 
 async def strength(request: Request) -> Response:
@@ -108,6 +108,12 @@ async def unlock(request: Request) -> Response:
             await asyncio.wrap_future(opening)
         except EntrenousError as why:
             return await unlock_page(request, error_words(why), 409)
+    return _to_wanted(request)
+
+
+def _to_wanted(request: Request) -> Response:
+    """Show the page that was asked for before the vault was open."""
+    state = state_of(request)
     wanted, state.wanted = state.wanted, "/"
     return RedirectResponse(wanted, status_code=303)
 

@@ -180,4 +180,17 @@ for (const field of document.querySelectorAll("[data-camera]")) {
     take.focus();
   });
   field.closest("label").before(start);
+
+// What is to be pasted elsewhere is copied with a button; without script, it is selected by hand.
+for (const field of document.querySelectorAll("[data-copied]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = field.dataset.copied;
+  button.addEventListener("click", async () => {
+    field.select();
+    await navigator.clipboard.writeText(field.value).catch(() => document.execCommand("copy"));
+    button.textContent = field.dataset.done;
+  });
+  field.closest("label").after(button);
 }

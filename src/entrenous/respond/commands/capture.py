@@ -11,6 +11,7 @@ from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.commands.case_view import answer_case
 from entrenous.respond.commands.watch import agree_first
+from entrenous.respond.open_case import CAPTURE_PURPOSE
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import SAFER, Json, read_typed_line
 
@@ -21,7 +22,7 @@ def capture(
     sighting: Annotated[int, typer.Option(metavar="NUMBER", help="The sighting whose page it is.")],
     why: Annotated[
         str, typer.Option(metavar="-|TEXT", help=f"{SAFER} What for; it is kept in the capture.")
-    ] = "to keep what the page shows",
+    ] = CAPTURE_PURPOSE,
     yes: Annotated[
         bool, typer.Option("--yes", help="You agree to what the site sees; do not ask.")
     ] = False,

@@ -19,6 +19,7 @@ from entrenous.respond.age_gate import ForYoungPeople, pass_age_gate
 from entrenous.respond.breach import NoBreachLaw, breach_without_case, record_breach
 from entrenous.respond.case_file import all_cases, case_summaries, find_case
 from entrenous.respond.case_status import (
+    ARCHIVE_KEEPS,
     close_case,
     erase_case,
     erasure_receipt,
@@ -51,6 +52,7 @@ from entrenous.respond.commands.situation_options import (
     Under18,
 )
 from entrenous.respond.commands.watch import watch
+from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
 from entrenous.respond.on_behalf import noted_consent, record_representative
@@ -60,6 +62,7 @@ from entrenous.respond.open_case import (
     add_sighting,
     add_statement,
     describe_case,
+    find_trace,
     open_case,
     record_minor,
 )
@@ -77,7 +80,6 @@ from entrenous.terminal.typed_input import (
     refuse_two_stdin_options,
     time_option,
 )
-from entrenous.watermark.verdict import NoSuchTrace, Trace
 from entrenous.wire.encodings import canonical_json
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -170,7 +172,7 @@ def open_(
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach_ else None
         if name is None:
-            trace = None if from_trace is None else _trace(from_trace, device)
+            trace = None if from_trace is None else find_trace(from_trace, device)
             with device.vault.together():
                 case = open_case(trace, situation, age, device, acting)
                 case = record_breach(case.name, since, device) if since else case
@@ -354,9 +356,7 @@ def erase(
         if receipt is not None:
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)
-    print_line(
-        f"{name} is erased from this device. An archive that you made before still holds it."
-    )
+    print_line(f"{name} is erased from this device. {translated(ARCHIVE_KEEPS)}")
     if receipt is not None:
         print_line(f"wrote {receipt}: a time and a random number, and nothing about the case")
 
@@ -399,13 +399,6 @@ def _open_again(name: str, more: Situation, device: Device, *, under_18: bool) -
         return case if more == Situation(()) else describe_case(name, more, device)
 
 
-def _trace(number: int, device: Device) -> Trace:
-    for trace in device.ledger.traces():
-        if trace.number == number:
-            return trace
-    raise NoSuchTrace(number=number)
-
-
 def _situation(
     place: list[str] | None,
     intimate: bool | None,
@@ -434,7 +427,7 @@ def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
         return AgeAnswer.ADULTS
     if not sys.stdin.isatty():
         raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
-    question = "Was everybody in the picture 18 or older when it was taken? (yes, no, unsure)"
-    answer = typer.prompt(question, err=True).strip().casefold()
+    question = safety_questions()["age"].asks
+    answer = typer.prompt(f"{question} (yes, no, unsure)", err=True).strip().casefold()
     known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
     return known.get(answer, AgeAnswer.UNSURE)

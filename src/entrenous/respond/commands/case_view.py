@@ -2,7 +2,7 @@
 
 from entrenous.base.errors import shell_quoted
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import trace_here
+from entrenous.respond.case_words import fits_text, named_copies
 from entrenous.respond.evidence import level_in_words, stamp_waits_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines
 from entrenous.respond.next_step import next_step
@@ -18,13 +18,12 @@ from entrenous.respond.report_steps import (
     report_steps,
 )
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
-from entrenous.watermark.verdict import Trace
 
 
 def case_json(case: Case, device: Device) -> dict[str, object]:
     """A case as JSON, without its secrets: no hash of an item, no key, no content."""
     now = device.clock.now()
-    trace, named = _named_copies(case, device)
+    trace, named = named_copies(case, device)
     return {
         "case": case.name,
         "state": case.state.value,
@@ -88,9 +87,9 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
     if case.representative is not None:
         print_line(f"  {acting_words(case.representative)}")
-    _, named = _named_copies(case, device)
-    if named:
-        print_line(f"  The leak fits the copy of {', '.join(named)}; it says no more.")
+    _, named = named_copies(case, device)
+    if fits := fits_text(named):
+        print_line(f"  {fits}")
     _print_seen(case)
     for item in case.evidence:
         print_line(f"  Kept, item {item.number}: {item.what} ({level_in_words(item, case)})")
@@ -123,13 +122,6 @@ def _print_steps(steps: ReportSteps) -> None:
     for line in steps.text:
         print_line(line)
     print_line()
-
-
-def _named_copies(case: Case, device: Device) -> tuple[Trace | None, tuple[str, ...]]:
-    """Return the trace as stored here, if it is, and whose copies it names."""
-    here = trace_here(case.trace, device)
-    known = here or case.trace
-    return here, () if known is None else known.verdict.named
 
 
 def _breach(breach: Breach | None) -> dict[str, object] | None:

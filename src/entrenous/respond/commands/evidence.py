@@ -9,6 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from entrenous.base.language import translated
 from entrenous.crypto.rfc3161 import certificate_fingerprints
 from entrenous.device.commands import opened_device
 from entrenous.respond.capture.saved_page import file_suffix
@@ -30,7 +31,7 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.nouns import Case
 from entrenous.respond.stamp_authorities import bundled_certificates, certificate_bundle
-from entrenous.respond.timestamps import Stamp
+from entrenous.respond.timestamps import PROVES, Stamp
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
@@ -111,7 +112,7 @@ def _tell_stamped(case: Case) -> None:
     newest = case.stamps[-1]
     at = f"{newest.at:%d %B %Y, %H:%M:%S} UTC"
     print_line(f"{case.name}: stamped at {at} by {newest.authority_url}.")
-    print_line("This proves that the evidence existed by then, not that what it shows is true.")
+    print_line(translated(PROVES))
 
 
 def verify(

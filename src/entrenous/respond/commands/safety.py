@@ -73,7 +73,9 @@ def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
     if posted is None and ask:
         question = safety_questions()["posted"]
         hint(question.why)
-        reply = read_posted(_prompt(f"{question.asks} (skip, stop)"))
+        hint(". ".join(f"{word}: {means}" for word, means in question.answers.items()) + ".")
+        words = ", ".join(question.answers)
+        reply = read_posted(_prompt(f"{question.asks} ({words}, skip, stop)"))
         _stop_if(reply is Reply.STOP)
         posted = reply if isinstance(reply, Posted) else None
     if posted is Posted.THREAT:

@@ -3,6 +3,7 @@
 Babel has the countries' names; places.toml has other names and the parts that laws need.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -129,16 +130,19 @@ def _names_in(language: str) -> Names:
 
 @cache
 def _names_anywhere() -> Names:
-    from babel.core import Locale  # noqa: PLC0415 -- two letters need no Babel
-    from babel.localedata import locale_identifiers  # noqa: PLC0415
+    from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- as below
 
     names = {
         (name, code)
         for language in locale_identifiers()
-        if Locale.parse(language).territory is None
-        for code, name in _territories(language).items()
+        if not _OF_A_TERRITORY.search(language)
+        for code, name in load(language)["territories"].items()
+        if len(code) == len("DE")
     }
     return _by_folded_name(names)
+
+
+_OF_A_TERRITORY: Final = re.compile(r"_([A-Z]{2}|\d{3})(_|$)")
 
 
 def _territories(language: str) -> Mapping[str, str]:

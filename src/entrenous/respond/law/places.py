@@ -74,7 +74,7 @@ def parse_place(typed: str) -> Place:
     """
     text = typed.strip()
     found = _code(text) or _known(codes_named(text)) or _known(code_of_three_letters(text))
-    found = found or _known(codes_named_anywhere(text)) or _in_its_country(text)
+    found = found or _in_its_country(text) or _known(codes_named_anywhere(text))
     if not found:
         closest = _known(closest_codes(text))
         if closest:

@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from entrenous.base.language import translated
+from entrenous.base.language import translatable, translated
 from entrenous.respond.law.plan import HandOver, Plan, PlanStep
+
+NOT_ADVICE: Final = translatable(
+    "Facts with a source, not advice. Every step is your choice; you can stop at any time."
+)
 
 
 def plan_json(plan: Plan) -> dict[str, object]:
@@ -50,9 +54,7 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
 
     ``in_full``: every step, and what was looked at in vain.
     """
-    yield translated(
-        "Facts with a source, not advice. Every step is your choice; you can stop at any time."
-    )
+    yield translated(NOT_ADVICE)
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:

@@ -21,16 +21,6 @@ _LEFT_OUT: Final = translatable(
     "Left out, so that nobody learns more than they need: {places}. To choose "
     "yourself, add --sighting NUMBER, once for each."
 )
-_PREVIEW: Final = """\
-{sent}
-{gaps}
-{holds}
-{notes}{cautions}----
-{letter}
-----
-{leave_out}{ground}
-{after}
-"""
 _KINDS: Final = {
     DocumentKind.FORM: translatable(
         "This is for the addressee's own form: paste it there, field by field."
@@ -63,20 +53,25 @@ _IN: Final = translatable(
 
 def preview(notice: Notice, case: Case, today: date) -> str:
     """Format a draft with what to know before sending it."""
+    before, after = know_first(notice, case, today), know_after(notice)
+    return "\n".join((*before, "----", notice.letter, "----", *after, ""))
+
+
+def know_first(notice: Notice, case: Case, today: date) -> tuple[str, ...]:
+    """Return what to know before sending it, in sentences."""
     route = notice.route
-    notes = "".join(f"{line}\n" for line in _notes(notice, case))
-    return _PREVIEW.format(
-        sent=_sent(notice),
-        gaps=_gaps(notice),
-        holds=_holds(notice),
-        notes=notes,
-        letter=notice.letter,
-        leave_out=_lines(translated("Not needed"), route.leave_out),
-        cautions=_lines(
-            translated("Know first"), (*route.cautions(today), *filter(None, [route.caution]))
-        ),
-        ground=translated("Ground: {ground}.").format(ground=route.cited()),
-        after=translated("What comes after: {escalation}.").format(
+    know = (*route.cautions(today), *filter(None, [route.caution]))
+    lines = (_sent(notice), _gaps(notice), _holds(notice), *_notes(notice, case))
+    return (*lines, *_line(translated("Know first"), know))
+
+
+def know_after(notice: Notice) -> tuple[str, ...]:
+    """Return what is not needed in it, its legal ground, and what comes after it."""
+    route = notice.route
+    return (
+        *_line(translated("Not needed"), route.leave_out),
+        translated("Ground: {ground}.").format(ground=route.cited()),
+        translated("What comes after: {escalation}.").format(
             escalation=route.escalation.rstrip(".")
         ),
     )
@@ -153,5 +148,5 @@ def _left_out(notice: Notice, case: Case) -> str:
     return translated(_LEFT_OUT).format(places=places) if places else ""
 
 
-def _lines(title: str, texts: tuple[str, ...]) -> str:
-    return f"{title}: {'; '.join(text.rstrip('.') for text in texts)}.\n" if texts else ""
+def _line(title: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return (f"{title}: {'; '.join(text.rstrip('.') for text in texts)}.",) if texts else ()

@@ -47,6 +47,11 @@ def recipient_line(typed: str) -> str:
     text = typed
     if not typed.startswith(("age1", "ssh-")) and place.is_file():
         text = place.read_text(errors="replace")[:_KEY_CHARS_MAX]
+    return recipient_key(text)
+
+
+def recipient_key(text: str) -> str:
+    """Return the first public key in a text; raises NotARecipient if there is none that works."""
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
     if not keys:
         raise NotARecipient

@@ -1,0 +1,62 @@
+"""Which cases there are, what is due first: read again only where a case has changed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from entrenous.base.identifiers import CaseName
+from entrenous.device.device import Device
+from entrenous.device.vault_tables import unpack
+from entrenous.respond.custody import CASES
+from entrenous.respond.law.deadlines import DeadlineState, deadlines
+from entrenous.respond.nouns import Case, CaseState, NoticeState
+
+_DATED: Final = (DeadlineState.RUNNING, DeadlineState.MISSED)
+_SETTLED: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDue:
+    """A case, and when the first time that is not settled ends or ended; None if none runs."""
+
+    name: CaseName
+    opened_at: datetime
+    is_open: bool
+    due_at: datetime | None
+
+    @property
+    def order(self) -> tuple[bool, float, float]:
+        """Sort key: open ones first, then what is due first, then the newest."""
+        due = self.due_at.timestamp() if self.due_at else float("inf")
+        return not self.is_open, due, -self.opened_at.timestamp()
+
+
+@dataclass(slots=True, eq=False)
+class CaseIndex:
+    """What is due in every case of the opened vault; :meth:`forget` it when the vault is locked."""
+
+    _known: dict[str, tuple[int, CaseDue]] = field(default_factory=dict)
+
+    def by_due(self, device: Device) -> list[CaseDue]:
+        """Return all cases, what is due first."""
+        now, found = device.clock.now(), dict[str, tuple[int, CaseDue]]()
+        for name, record in device.vault.items(CASES):
+            mark, known = hash(record), self._known.get(name)
+            is_same = known is not None and known[0] == mark
+            found[name] = known if known and is_same else (mark, _due(unpack(Case, record), now))
+        self._known = found
+        return sorted((due for _, due in found.values()), key=lambda due: due.order)
+
+    def forget(self) -> None:
+        self._known.clear()
+
+
+def _due(case: Case, now: datetime) -> CaseDue:
+    settled = {one.number for one in case.notices if one.state in _SETTLED}
+    ends = [
+        clock.due_at
+        for clock in deadlines(case, now)
+        if clock.due_at and clock.state in _DATED and clock.notice not in settled
+    ]
+    is_open = case.state is CaseState.OPEN
+    return CaseDue(case.name, case.opened_at, is_open, min(ends, default=None))

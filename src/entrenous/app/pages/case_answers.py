@@ -1,0 +1,81 @@
+"""What was answered about what happened, as the rules take it; and the case that is opened from
+it.
+"""
+
+from typing import Final
+
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_case
+from entrenous.respond.law.places import Place
+from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
+from entrenous.respond.on_behalf import noted_consent
+from entrenous.respond.open_case import add_sighting, find_trace, open_case
+from entrenous.respond.platforms import find_platform, host_of
+from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+
+_YES_NO: Final = {"yes": True, "no": False}
+_IN_CHATS: Final = (Posted.GROUP, Posted.PRIVATE, Posted.THREAT)
+
+
+def situation_in(answers: dict[str, str]) -> Situation:
+    """Return what the answers say; what was skipped is unanswered."""
+    said = {name: answer for name, answer in answers.items() if answer not in ("", "skip")}
+    demand, posted = said.get("demand"), said.get("posted")
+    platform = find_platform(said.get("told_platform") or said.get("platform", ""))
+    where = said.get("platform", "") if host_of(said.get("platform", "")) else ""
+    return Situation(
+        places=(Place(said["place"]),) if "place" in said else (),
+        posted=Posted(posted) if posted else None,
+        demand=Demand(demand) if demand else None,
+        platform=platform.id if platform else where if "." in where else "",
+        platform_kind=said.get("kind", ""),
+        intimate=_YES_NO.get(said.get("intimate", "")),
+        altered=_YES_NO.get(said.get("altered", "")),
+        taken_by=TakenBy(said.get("maker", TakenBy.UNSAID)),
+        recipient_known=_YES_NO.get(said.get("sender", "")),
+        on_behalf=said.get("for") == "other",
+    )
+
+
+def role_in(answers: dict[str, str]) -> Role:
+    role = answers.get("role", "")
+    return Role(role) if role in set(Role) else Role.OTHER
+
+
+def sighting_in(answers: dict[str, str], device: Device) -> Sighting | None:
+    """Return where it was seen, if that was said; a chat where a threat was made counts as one."""
+    where, account = answers.get("where", ""), answers.get("account", "")
+    if where in ("", "skip"):
+        return None
+    reach = Reach.PRIVATE if answers.get("posted") in _IN_CHATS else Reach.PUBLIC
+    return Sighting(where, reach, device.clock.now(), account)
+
+
+def opened_case(answers: dict[str, str], device: Device) -> Case:
+    """Open a case from the answers, with where it was seen.
+
+    Raises the errors of :func:`.open_case` and :func:`.add_sighting`; NoConsent, NoSuchTrace.
+    """
+    number = answers.get("trace", "")
+    trace = find_trace(int(number), device) if number.isdigit() else None
+    with device.vault.together():
+        case = open_case(
+            trace, situation_in(answers), AgeAnswer.ADULTS, device, _acting(answers, device)
+        )
+        seen = sighting_in(answers, device)
+        if seen is not None:
+            add_sighting(case.name, seen, device)
+        return find_case(case.name, device)
+
+
+def _acting(answers: dict[str, str], device: Device) -> Representative | None:
+    if answers.get("for") != "other":
+        return None
+    return noted_consent(role_in(answers), answers.get("consent", ""), device.clock.now())
+
+
+def valid_address(typed: str) -> str:
+    """Return a web address as it is typed, with https:// if that was left out; "" if it is none."""
+    address = typed if "://" in typed else f"https://{typed}"
+    host = host_of(address)
+    return address if "." in host or host == "localhost" else ""

@@ -1,0 +1,252 @@
+"""What follows: watching pages, capturing one, handing over, closing and erasing a case."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import all_typed, read_form, typed
+from entrenous.app.jobs import Report
+from entrenous.app.pages.case_evidence import Outcome
+from entrenous.app.pages.help_lines import shown_lines
+from entrenous.app.pages.one_case import case_handle, case_name, in_case
+from entrenous.app.web import error_words, go_to, language_of, show, start_job, state_of
+from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable, translated
+from entrenous.device.device import Device
+from entrenous.device.open_device import for_many_pictures
+from entrenous.respond.age_gate import NotAllAdults
+from entrenous.respond.case_file import find_case, find_open_case
+from entrenous.respond.case_status import ARCHIVE_KEEPS, close_case, erase_case, reopen_case
+from entrenous.respond.client.stamp_authority import check_stamp
+from entrenous.respond.nouns import AgeAnswer, Case
+from entrenous.respond.open_case import CAPTURE_PURPOSE, record_minor
+from entrenous.respond.packs.hand_over import recipient_key, sealed_for
+from entrenous.respond.packs.make_pack import Pack, pack_for_court, pack_for_platform
+from entrenous.respond.situation import Situation
+from entrenous.respond.watch.records import (
+    agree,
+    has_agreed,
+    host_of,
+    watch_off,
+    watch_on,
+    watched_in,
+    what_the_site_sees,
+)
+from entrenous.respond.watch.states import Watched, in_words
+from entrenous.respond.who_helps import Need, who_helps
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/92/{case}", watching, name="watching", methods=["GET"]),
+        Route("/92/{case}", watch, methods=["POST"]),
+        Route("/93/{case}", packs, name="packs", methods=["GET"]),
+        Route("/93/{case}", pack, methods=["POST"]),
+        Route("/94/{case}", ending, name="ending", methods=["GET"]),
+        Route("/94/{case}", end, methods=["POST"]),
+        Route("/95/{case}", under_18_later, name="under_18_later", methods=["GET"]),
+        Route("/95/{case}", said_under_18, methods=["POST"]),
+    ]
+
+
+async def watching(request: Request, words: str = "") -> Response:
+    """Show which pages are watched, and what their sites see of it."""
+    by_proxy = _by_proxy(request)
+
+    def found(name: str, device: Device) -> tuple[Case, dict[int, Watched], bool]:
+        watched = {one.sighting: one for one in watched_in(name, device)}
+        return find_open_case(name, device), watched, has_agreed(device, by_proxy=by_proxy)
+
+    case, watched, agreed = await in_case(request, found)
+    return show(
+        request,
+        "watching.html",
+        status=409 if words else 200,
+        words=words,
+        case=case_handle(request),
+        pages=[seen for seen in case.sightings if host_of(seen.where)],
+        watched={number: in_words(one) for number, one in watched.items()},
+        agreed=agreed,
+        sees=what_the_site_sees(by_proxy=by_proxy),
+    )
+
+
+async def watch(request: Request) -> Response:
+    """Switch watching on or off, look now, or capture a page; each only after she agreed."""
+    form, by_proxy = await read_form(request), _by_proxy(request)
+    on, off = typed(form, "on"), typed(form, "off")
+
+    def agreed(name: str, device: Device) -> bool:
+        find_open_case(name, device)
+        if typed(form, "agree"):
+            agree(device, by_proxy=by_proxy)
+        if off.isdigit():
+            watch_off(name, int(off), device)
+        if on.isdigit() and has_agreed(device, by_proxy=by_proxy):
+            watch_on(name, int(on), device, by_proxy=by_proxy)
+        return has_agreed(device, by_proxy=by_proxy)
+
+    may = await in_case(request, agreed)
+    if not may and not off:
+        return await watching(request, translated(_AGREE_FIRST))
+    if typed(form, "look"):
+        return await _start_look(request)
+    if typed(form, "capture").isdigit():
+        return await _start_capture(request, int(typed(form, "capture")))
+    return go_to(request, "watching", case=case_handle(request))
+
+
+_AGREE_FIRST: Final = translatable(
+    "Read what the site sees first. If that is fine with you, tick the box."
+)
+
+
+async def _start_look(request: Request) -> Response:
+    from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
+    from entrenous.respond.watch.look import look_at_due  # noqa: PLC0415 -- loads NumPy
+    from entrenous.respond.watch.polite import PoliteWeb  # noqa: PLC0415 -- as above
+
+    name, handle = await case_name(request), case_handle(request)
+    proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
+
+    def work(device: Device, report: Report) -> Outcome:
+        web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
+        with for_many_pictures(device) as decoding:
+            for one in look_at_due(decoding, web, by_proxy=proxy is not None, name=name):
+                lines.append(in_words(one.record))
+                report(say("Looking at the pages"), len(lines), 0)
+        words = tuple(lines) or (say("Nothing is due to be looked at yet."),)
+        return Outcome(say("What was seen"), words, handle, "watching")
+
+    return start_job(request, say("Looking at the pages"), work, "outcome")
+
+
+async def _start_capture(request: Request, sighting: int) -> Response:
+    from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
+        Asking,
+        capture_page,
+    )
+    from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
+
+    name, handle = await case_name(request), case_handle(request)
+    proxy, say = state_of(request).settings.proxy, language_of(request).sentences.gettext
+
+    def work(device: Device, report: Report) -> Outcome:
+        report(say("Fetching the page"), 0, 0)
+        web = PublicWeb(proxy, records=True)
+        offset = device.clock.now().astimezone().utcoffset() or timedelta()
+        asking = Asking(web, time.monotonic, time.sleep, offset, proxy is not None)
+        case = capture_page(name, sighting, CAPTURE_PURPOSE, asking, device)
+        return Outcome(say("The page is kept"), (case.evidence[-1].what,), handle, "evidence")
+
+    return start_job(request, say("Keeping the page"), work, "outcome")
+
+
+async def packs(request: Request, words: str = "") -> Response:
+    """Ask for whom to pack: a platform, without pictures, or a court, sealed for its key."""
+    case = await in_case(request, find_case)
+    return show(
+        request,
+        "packs.html",
+        status=409 if words else 200,
+        words=words,
+        it=case,
+        case=case_handle(request),
+        form=getattr(request.state, "form", None) or {},
+    )
+
+
+async def pack(request: Request) -> Response:
+    form = await read_form(request)
+    name, handle = await case_name(request), case_handle(request)
+    say = language_of(request).sentences.gettext
+    key = typed(form, "key")
+    if typed(form, "for") == "court":
+        try:
+            key = recipient_key(key)
+        except EntrenousError as why:
+            return await packs(request, error_words(why))
+    letters = tuple(int(one) for one in all_typed(form, "letter") if one.isdigit())
+
+    def work(device: Device, report: Report) -> Outcome:
+        report(say("Packing"), 0, 0)
+        made, data, file = _packed(name, key, letters, device)
+        told = say("Its fingerprint, to give by another way: {fingerprint}")
+        words = (told.format(fingerprint=made.fingerprint.hex()),)
+        return Outcome(say("The pack is ready"), words, handle, "packs", data, file)
+
+    return start_job(request, say("Packing"), work, "outcome")
+
+
+def _packed(
+    name: str, key: str, letters: tuple[int, ...], device: Device
+) -> tuple[Pack, bytes, str]:
+    """Make a pack for a court if there is a key, else for a platform."""
+    kept = list[bytes]()
+    if key:
+        seal: Callable[[Pack], object] = lambda made: kept.append(sealed_for(key, made.zipped()))  # noqa: E731
+        return pack_for_court(name, key, device, check_stamp, seal), kept[0], "pack.zip.age"
+    made = pack_for_platform(name, letters, (), device, lambda one: kept.append(one.zipped()))
+    return made, kept[0], "pack.zip"
+
+
+async def ending(request: Request) -> Response:
+    """Ask whether to close, open again, or erase the case, and say what each means."""
+    return show(
+        request,
+        "ending.html",
+        it=await in_case(request, find_case),
+        case=case_handle(request),
+        archive_keeps=translated(ARCHIVE_KEEPS),
+    )
+
+
+async def end(request: Request) -> Response:
+    act = typed(await read_form(request), "act")
+    done = {"close": close_case, "open": reopen_case, "erase": erase_case}.get(act)
+    if done is not None:
+        await in_case(request, done)
+    return (
+        go_to(request, "cases")
+        if act == "erase"
+        else go_to(request, "case", case=case_handle(request))
+    )
+
+
+async def under_18_later(request: Request) -> Response:
+    """Show who helps, before it is noted in the case that somebody was under 18."""
+    case = await in_case(request, find_case)
+
+    def lines(_: str, device: Device) -> object:
+        found = who_helps(case.situation.places, Need(under_18=True))
+        return shown_lines(found, device.clock.now(), under_18=True)
+
+    return show(
+        request,
+        "under_18_later.html",
+        case=case_handle(request),
+        lines=await in_case(request, lines),
+        noted=case.age is not AgeAnswer.ADULTS,
+    )
+
+
+async def said_under_18(request: Request) -> Response:
+    """Note it, which closes the case for good."""
+
+    def note(name: str, device: Device) -> None:
+        record_minor(name, Situation(()), device)
+
+    try:
+        await in_case(request, note)
+    except NotAllAdults:
+        return go_to(request, "under_18_later", case=case_handle(request))
+    return go_to(request, "cases")
+
+
+def _by_proxy(request: Request) -> bool:
+    return state_of(request).settings.proxy is not None

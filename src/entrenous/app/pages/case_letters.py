@@ -1,0 +1,149 @@
+"""A letter of a case: read before it leaves, filled in, saved, and what became of it."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.files import file_response
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.cases import moment_typed
+from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.web import error_words, go_to, kept_form, show, state_of
+from entrenous.app.wording import for_pages
+from entrenous.base.errors import EntrenousError
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_status import NOTICE_TABLE, NoticeEvent, record_notice_event
+from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.letters.fill_gaps import fill_gaps
+from entrenous.respond.letters.preview import know_after, know_first
+from entrenous.respond.letters.sightings import addressee_of
+from entrenous.respond.letters.versions import compare, find_notice, keep_reference, versions
+from entrenous.respond.letters.wordings import LANGUAGES, words_in
+from entrenous.respond.nouns import Case, Notice, NoticeState
+
+_BROUGHT: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/85/{case}/{number:int}", letter, name="letter", methods=["GET"]),
+        Route("/85/{case}/{number:int}", change, methods=["POST"]),
+        Route("/85/{case}/{number:int}/pdf", pdf, name="letter_pdf"),
+        Route("/85/{case}/{number:int}/text", text, name="letter_text"),
+        Route("/87/{case}/{first:int}/{second:int}", compared, name="letters_compared"),
+    ]
+
+
+async def letter(request: Request, words: str = "") -> Response:
+    """Show a letter with what to know before it leaves."""
+    number = request.path_params["number"]
+
+    def found(name: str, device: Device) -> tuple[Case, Notice, tuple[str, ...]]:
+        case = find_case(name, device)
+        notice = find_notice(case, number)
+        return case, notice, know_first(notice, case, device.clock.now().date())
+
+    case, notice, know = await in_case(request, found)
+    record = addressee_of(case, notice.route, notice.told, notice.language).platform
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(
+        request,
+        "letter.html",
+        status=409 if words else 200,
+        words=words,
+        it=notice,
+        case=case_handle(request),
+        know=for_pages(know[2:]),
+        after=for_pages(know_after(notice)),
+        gaps=list(dict.fromkeys(notice.missing)),
+        is_draft=notice.state is NoticeState.DRAFTED,
+        brought=notice.route.document in _BROUGHT,
+        events=[event for state, event in NOTICE_TABLE if state is notice.state],
+        earlier=_earlier(case, notice),
+        languages=[(one, words_in(one).name) for one in LANGUAGES],
+        platform=state_of(request).login.stand_in("platform", record.id) if record else "",
+        form_address=addressee_of(case, notice.route, notice.told, notice.language).form,
+        form=form,
+    )
+
+
+async def change(request: Request) -> Response:
+    """Fill in gaps, write it anew in another language, keep their number, or note what happened."""
+    form, number = await read_form(request), request.path_params["number"]
+    act = typed(form, "act")
+
+    def changed(name: str, device: Device) -> None:
+        notice = find_notice(find_case(name, device), number)
+        if act == "fill":
+            gaps = dict.fromkeys(notice.missing)
+            given = {gap: typed(form, f"gap-{at}") for at, gap in enumerate(gaps)}
+            fill_gaps(name, number, given, device)
+        elif act == "language":
+            told = tuple(seen.number for seen in notice.told)
+            write_notice(name, notice.route.family, device, told, typed(form, "language"))
+        elif act == "number":
+            keep_reference(name, number, typed(form, "reference"), device)
+        elif act in set(NoticeEvent):
+            moment = moment_typed(typed(form, "day"), typed(form, "time"), device.clock.now())
+            record_notice_event(name, number, NoticeEvent(act), moment, device)
+
+    def newest(name: str, device: Device) -> int:
+        return len(find_case(name, device).notices)
+
+    try:
+        await in_case(request, changed)
+        shown = await in_case(request, newest) if act == "language" else number
+    except EntrenousError as why:
+        if not state_of(request).vault.is_open:
+            raise
+        return await letter(request, error_words(why))
+    return go_to(request, "letter", case=case_handle(request), number=shown)
+
+
+async def pdf(request: Request) -> Response:
+    """Hand the letter over as a PDF; its name says nothing."""
+    from entrenous.respond.letters.render_pdf import render_pdf  # noqa: PLC0415 - fpdf2 is slow
+
+    notice = await in_case(request, lambda name, device: _notice(request, name, device))
+    data = await asyncio.to_thread(render_pdf, notice)
+    return file_response(request, data, f"letter-{notice.number}.pdf")
+
+
+async def text(request: Request) -> Response:
+    notice = await in_case(request, lambda name, device: _notice(request, name, device))
+    return file_response(request, f"{notice.letter}\n".encode(), f"letter-{notice.number}.txt")
+
+
+async def compared(request: Request) -> Response:
+    """Show what changed from one version of a letter to another."""
+    first, second = request.path_params["first"], request.path_params["second"]
+    changes = await in_case(
+        request, lambda name, device: compare(find_case(name, device), first, second)
+    )
+    return show(
+        request,
+        "letters_compared.html",
+        lines=changes.splitlines(),
+        case=case_handle(request),
+        second=second,
+    )
+
+
+def _notice(request: Request, name: str, device: Device) -> Notice:
+    return find_notice(find_case(name, device), request.path_params["number"])
+
+
+def _earlier(case: Case, notice: Notice) -> int | None:
+    """Return the number of the version before this one, or None."""
+    key = (notice.route.family, notice.to)
+    same = [
+        one.notice.number
+        for one in versions(case)
+        if (one.notice.route.family, one.notice.to) == key and one.notice.number < notice.number
+    ]
+    return same[-1] if same else None

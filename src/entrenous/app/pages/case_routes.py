@@ -1,0 +1,180 @@
+"""What can be done, the first step large: for what was answered, or for a case; and how to report
+to a platform.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.case_answers import situation_in
+from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.web import ResultGone, error_words, go_to, show, state_of
+from entrenous.app.wording import for_pages
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
+from entrenous.device.device import Device
+from entrenous.respond.case_file import find_open_case
+from entrenous.respond.law.ladders import CHAT, THREAT, shipped_ladder
+from entrenous.respond.law.legal_route import DocumentKind
+from entrenous.respond.law.plan import HELP, Plan, PlanStep, plan_for
+from entrenous.respond.law.plan_view import NOT_ADVICE
+from entrenous.respond.law.routes import day_of_event, situation_of
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.open_case import add_statement
+from entrenous.respond.platforms import PlatformRecord, shipped_platforms
+from entrenous.respond.report_steps import NO_PICTURE, ReportSteps, other_ways, report_steps
+
+#: Letters of our own that belong to a step of a ladder.
+_LETTERS: Final = {
+    "ladder-threat-step_05": "account-threat",
+    "ladder-chat-step_06": "civil-letter",
+}
+_WRITTEN: Final = frozenset(DocumentKind) - {DocumentKind.NONE}
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/74/{platform}", report_alone, name="report_alone"),
+        Route("/84/{case}", case_routes, name="case_routes", methods=["GET"]),
+        Route("/84/{case}", draft, methods=["POST"]),
+        Route("/88/{case}/{platform}", report, name="report", methods=["GET"]),
+        Route("/88/{case}/{platform}", keep_number, methods=["POST"]),
+    ]
+
+
+def show_plan(
+    request: Request, plan: Plan, case: str = "", more: int | None = None, words: str = ""
+) -> Response:
+    """Show a plan; ``case`` is the stand-in of a case in which its letters are drafted."""
+    login = state_of(request).login
+    return show(
+        request,
+        "routes.html",
+        status=409 if words else 200,
+        plan=plan,
+        case=case,
+        words=words,
+        more=more,
+        not_advice=translated(NOT_ADVICE),
+        to_send=_words_to_send(),
+        letters={step.route: _letter_of(step) for step in plan.steps},
+        platforms={
+            step.platform: login.stand_in("platform", step.platform)
+            for step in plan.steps
+            if step.platform
+        },
+        help_kind=HELP,
+    )
+
+
+async def case_routes(request: Request, words: str = "") -> Response:
+    """Show the routes of a case, best first."""
+    plan = await in_case(request, plan_of)
+    return show_plan(request, plan, case_handle(request), words=words)
+
+
+async def draft(request: Request) -> Response:
+    """Draft the letter of a route, and show it; if that cannot be, say what is missing."""
+    form = await read_form(request)
+    route = typed(form, "route")
+    sightings = (int(typed(form, "sighting")),) if typed(form, "sighting").isdigit() else ()
+    try:
+        notice = await in_case(
+            request,
+            lambda name, device: write_notice(
+                name, route, device, sightings, typed(form, "language")
+            ),
+        )
+    except EntrenousError as why:
+        if not state_of(request).vault.is_open:
+            raise
+        return await case_routes(request, error_words(why))
+    return go_to(request, "letter", case=case_handle(request), number=notice.number)
+
+
+async def report(request: Request, words: str = "") -> Response:
+    """Show how to report at one platform, with the fields to paste."""
+    record = _platform(request)
+
+    def steps(name: str, device: Device) -> ReportSteps:
+        return report_steps(record, find_open_case(name, device), device.clock.now().date())
+
+    found = await in_case(request, steps)
+    return _show_steps(request, found, case_handle(request), words)
+
+
+async def keep_number(request: Request) -> Response:
+    """Keep what came back, in the case."""
+    record = _platform(request)
+    number = typed(await read_form(request), "number")
+    if number:
+        text = f"{record.name}: {number}"
+        await in_case(request, lambda name, device: add_statement(name, text, device))
+    return go_to(request, "case", case=case_handle(request))
+
+
+async def report_alone(request: Request) -> Response:
+    """Show how to report at one platform, without a case and without a vault."""
+    situation = situation_in(state_of(request).login.answers)
+    today = SystemClock().now().date()
+    return _show_steps(request, report_steps(_platform(request), situation, today), "", "")
+
+
+def _show_steps(request: Request, steps: ReportSteps, case: str, words: str) -> Response:
+    return show(
+        request,
+        "report.html",
+        steps=steps,
+        case=case,
+        words=words,
+        no_picture=translated(NO_PICTURE),
+        others=for_pages(other_ways(steps.platform)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLetter:
+    """The first letter that a plan leads to: its route, and its title."""
+
+    route: str
+    title: str
+
+
+def first_letter(name: str, device: Device) -> FirstLetter | None:
+    """Return the first verified step that has a letter; raises the errors of :func:`plan_of`."""
+    for step in plan_of(name, device).steps:
+        if step.verified and (route := _letter_of(step)):
+            return FirstLetter(route, step.title)
+    return None
+
+
+def plan_of(name: str, device: Device) -> Plan:
+    """Return the plan of an open case; raises NoSuchCase, NotAllAdults, CaseClosed."""
+    case, today = find_open_case(name, device), device.clock.now().date()
+    return plan_for(situation_of(case), day_of_event(case), today)
+
+
+def _words_to_send() -> dict[str, str]:
+    ladders = (shipped_ladder(CHAT), shipped_ladder(THREAT))
+    return {step.id: step.words for one in ladders for step in one.steps if step.words}
+
+
+def _letter_of(step: PlanStep) -> str:
+    """Return the route to draft for a step, or ""."""
+    if step.route in _LETTERS:
+        return _LETTERS[step.route]
+    is_route = step.kind in _WRITTEN and not step.route.startswith("platform-")
+    return step.route if is_route else ""
+
+
+def _platform(request: Request) -> PlatformRecord:
+    login, wanted = state_of(request).login, request.path_params["platform"]
+    for record in shipped_platforms():
+        if login.stand_in("platform", record.id) == wanted:
+            return record
+    raise ResultGone

@@ -1,0 +1,285 @@
+"""The cases of this device, and one of them: one next step, what runs, what was kept."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.case_index import CaseDue
+from entrenous.app.files import file_response
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.case_answers import role_in, valid_address
+from entrenous.app.pages.case_routes import FirstLetter, first_letter
+from entrenous.app.pages.help_lines import guesses, place_typed
+from entrenous.app.pages.next_page import NextPage, next_page
+from entrenous.app.pages.one_case import case_handle, in_case
+from entrenous.app.vault_session import VaultLocked
+from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.wording import for_pages
+from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable, translated
+from entrenous.device.device import Device
+from entrenous.respond.calendar_file import calendar_file, running_deadlines
+from entrenous.respond.case_file import find_case
+from entrenous.respond.case_words import fits_text, named_copies
+from entrenous.respond.evidence import stamp_waits_text
+from entrenous.respond.law.deadlines import (
+    Deadline,
+    deadline_in_words,
+    deadlines,
+)
+from entrenous.respond.law.places import Place
+from entrenous.respond.letters.versions import versions
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import (
+    AgeAnswer,
+    Case,
+    CaseState,
+    Reach,
+    Role,
+    Sighting,
+)
+from entrenous.respond.on_behalf import acting_words, noted_consent, record_representative
+from entrenous.respond.open_case import add_sighting, describe_case
+from entrenous.respond.platforms import find_platform
+from entrenous.respond.reappearance import returned_text
+from entrenous.respond.report_steps import destinations
+from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+
+_NO_ADDRESS: Final = translatable(
+    "This is no web address. Copy it from the top of the browser, or choose a chat."
+)
+_LISTED: Final = 50  # cases on one page
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/80", cases, name="cases"),
+        Route("/80/{page:int}", cases, name="more_cases"),
+        Route("/83/{case}", show_case, name="case"),
+        Route("/83/{case}/days", days, name="calendar"),
+        Route("/86/{case}", seen, name="seen", methods=["GET"]),
+        Route("/86/{case}", add_seen, methods=["POST"]),
+        Route("/89/{case}", about, name="about", methods=["GET"]),
+        Route("/89/{case}", add_about, methods=["POST"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One case in the list, with its next step in words."""
+
+    handle: str
+    due: CaseDue
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """A case as its page shows it."""
+
+    case: Case
+    next: NextPage
+    said: tuple[str, ...]
+    clocks: tuple[tuple[str, Deadline], ...]
+    under_18: bool
+    letter: FirstLetter | None
+
+
+async def cases(request: Request) -> Response:
+    """Show the cases, what is due first; or, without any, the ways to begin."""
+    page, total, lines = request.path_params.get("page", 0), 0, list[CaseLine]()
+    with suppress(VaultLocked):
+        total, lines = await in_vault(request, lambda device: _listed(request, page, device))
+    more = page + 1 if total > (page + 1) * _LISTED else None
+    return show(request, "cases.html", cases=lines, page=page, more=more)
+
+
+def _listed(request: Request, page: int, device: Device) -> tuple[int, list[CaseLine]]:
+    """Return how many cases there are, and one page of them."""
+    state, now = state_of(request), device.clock.now()
+    found = state.cases.by_due(device)
+    shown = found[page * _LISTED : (page + 1) * _LISTED]
+    return len(found), [
+        CaseLine(
+            state.login.stand_in("case", due.name),
+            due,
+            next_page(next_step(find_case(due.name, device), now), due.name).words,
+        )
+        for due in shown
+    ]
+
+
+async def show_case(request: Request) -> Response:
+    """Show one case, with one next step."""
+    found = await in_case(request, _case_page)
+    login = state_of(request).login
+    goes_to = [
+        (record, login.stand_in("platform", record.id)) for record in destinations(found.case)
+    ]
+    return show(
+        request,
+        "case.html",
+        it=found,
+        case=case_handle(request),
+        goes_to=goes_to,
+        versions=versions(found.case),
+    )
+
+
+def _case_page(name: str, device: Device) -> CasePage:
+    case, now = find_case(name, device), device.clock.now()
+    acting = case.representative
+    _, named = named_copies(case, device)
+    said = (
+        acting_words(acting) if acting else "",
+        fits_text(named),
+        *(returned_text(back) for back in case.returned),
+        stamp_waits_text(case),
+    )
+    clocks = tuple((deadline_in_words(one), one) for one in deadlines(case, now))
+    step = next_page(next_step(case, now), case.name)
+    begun = bool(case.notices) or case.state is CaseState.CLOSED or step.route
+    return CasePage(
+        case,
+        step,
+        for_pages(said),
+        clocks,
+        case.age is not AgeAnswer.ADULTS,
+        None if begun else first_letter(name, device),
+    )
+
+
+async def days(request: Request) -> Response:
+    """Hand the running deadlines to the person's calendar; the file says Reminder, no more."""
+
+    def made(name: str, device: Device) -> bytes:
+        case, now = find_case(name, device), device.clock.now()
+        return calendar_file(running_deadlines(case, deadlines(case, now)), now)
+
+    return file_response(request, await in_case(request, made), "reminders.ics")
+
+
+async def seen(request: Request, words: str = "") -> Response:
+    """Ask where it was seen: a page, or a chat in words."""
+    case = await in_case(request, find_case)
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(
+        request,
+        "seen.html",
+        status=409 if words else 200,
+        words=words,
+        it=case,
+        case=case_handle(request),
+        form=form,
+    )
+
+
+async def add_seen(request: Request) -> Response:
+    form = await read_form(request)
+    where, in_chat = typed(form, "where"), typed(form, "kind") == "chat"
+    address = where if in_chat else valid_address(where) if where else ""
+    if not address:
+        return await seen(request, translated(_NO_ADDRESS))
+    reach = Reach.PRIVATE if in_chat else Reach.PUBLIC
+
+    def add(name: str, device: Device) -> Case:
+        at = _day(typed(form, "day"), device.clock.now())
+        return add_sighting(name, Sighting(address, reach, at, typed(form, "account")), device)
+
+    return await _changed(request, add, seen)
+
+
+async def about(request: Request, words: str = "") -> Response:
+    """Ask for more about what happened; the choice of routes depends on it."""
+    case = await in_case(request, find_case)
+    form = getattr(request.state, "form", None) or kept_form(request)
+    return show(
+        request,
+        "about.html",
+        status=409 if words else 200,
+        words=words,
+        it=case,
+        case=case_handle(request),
+        form=form,
+        guesses=guesses(request, words),
+        postings=tuple(Posted),
+        demands=tuple(Demand),
+        roles=tuple(Role),
+    )
+
+
+async def add_about(request: Request) -> Response:
+    form = await read_form(request)
+    if typed(form, "under_18"):
+        return go_to(request, "under_18_later", case=case_handle(request))
+    place, words = await place_typed(typed(form, "place"))
+    if words:
+        return await about(request, words)
+    more = _more({name: typed(form, name) for name in form}, place)
+
+    def add(name: str, device: Device) -> Case:
+        with device.vault.together():
+            case = describe_case(name, more, device)
+            if typed(form, "role"):
+                who = role_in({"role": typed(form, "role")})
+                acting = noted_consent(who, typed(form, "consent"), device.clock.now())
+                case = record_representative(name, acting, device)
+            return case
+
+    return await _changed(request, add, about)
+
+
+def _more(said: dict[str, str], place: Place | None) -> Situation:
+    yes = {"yes": True, "no": False}
+    platform = find_platform(said.get("platform", ""))
+    more = Situation(
+        places=(place,) if place else (),
+        intimate=yes.get(said.get("intimate", "")),
+        altered=yes.get(said.get("altered", "")),
+        depicts_me=yes.get(said.get("shows_me", "")),
+        recipient_known=yes.get(said.get("sender", "")),
+        platform=platform.id if platform else "",
+        name_must_stay_hidden=said.get("hide") == "yes",
+    )
+    return replace(
+        more,
+        posted=Posted(said["posted"]) if said.get("posted") in set(Posted) else None,
+        demand=Demand(said["demand"]) if said.get("demand") in set(Demand) else None,
+        taken_by=TakenBy(said["maker"]) if said.get("maker") in set(TakenBy) else TakenBy.UNSAID,
+    )
+
+
+async def _changed(
+    request: Request, change: Callable[[str, Device], Case], again: Callable[..., object]
+) -> Response:
+    """Change a case and show it; a refusal is shown above what was typed."""
+    try:
+        await in_case(request, change)
+    except EntrenousError as why:
+        if not state_of(request).vault.is_open:
+            raise
+        answer: Response = await again(request, error_words(why))  # type: ignore[misc]
+        return answer
+    return go_to(request, "case", case=case_handle(request))
+
+
+def _day(text: str, now: datetime) -> datetime:
+    """Return noon of the day that was typed, as the machine's clock has it; now for today."""
+    return moment_typed(text, "", now)
+
+
+def moment_typed(day: str, time: str, now: datetime) -> datetime:
+    """Return a typed day and time in the machine's zone; now for today, noon without a time."""
+    here = now.astimezone()
+    if not day or (day == here.date().isoformat() and not time):
+        return now
+    try:
+        return datetime.fromisoformat(f"{day}T{time or '12:00'}").replace(tzinfo=here.tzinfo)
+    except ValueError:
+        return now + timedelta(days=1)  # refused as a time in the future

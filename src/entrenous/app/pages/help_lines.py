@@ -1,0 +1,237 @@
+"""Who helps, and what to do first: no vault, no passphrase, nothing stored but the answers."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.web import error_words, go_to, show, state_of
+from entrenous.base.environment import SystemClock
+from entrenous.respond.first_steps import Advice
+from entrenous.respond.help_lines import EmergencyNumbers, HelpLine
+from entrenous.respond.help_report import advice_in_words, contact_in_words, emergency_in_words
+from entrenous.respond.law.places import COUNTRIES, Place, UnknownPlace, parse_place, place_name
+from entrenous.respond.safety import SafetyAnswers, read_reply
+from entrenous.respond.situation import Posted
+from entrenous.respond.telephone import Telephone, telephones
+from entrenous.respond.who_helps import Need, emergency_numbers, help_for, who_helps
+
+_GUESSES: Final = 2
+_CODE: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
+_SHOWN_AT_ONCE: Final = 4
+NEEDS: Final = ("danger", "threat", "watched")
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/70", people, name="help", methods=["GET"]),
+        Route("/70", choose, methods=["POST"]),
+        Route("/71", under_18, name="under_18", methods=["GET"]),
+        Route("/71", under_18_there, methods=["POST"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A help line as it is shown: how to reach it, and what to know, in sentences."""
+
+    line: HelpLine
+    phones: tuple[Telephone, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """Emergency numbers in a sentence, and each as a number to call."""
+
+    words: str
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """First steps, and where they were read."""
+
+    title: str
+    steps: tuple[str, ...]
+    read: tuple[str, ...]
+
+
+async def people(request: Request, words: str = "", tried: str = "") -> Response:
+    """Show who helps, according to what was answered so far."""
+    answers = state_of(request).login.answers
+    places, need, now = places_in(answers), need_in(answers), SystemClock().now()
+    found = await asyncio.to_thread(help_for, places, need)
+    return show(
+        request,
+        "help.html",
+        status=409 if words else 200,
+        words=words,
+        tried=tried,
+        need=need,
+        place=", ".join(place_name(one, _language(request)) for one in places),
+        guesses=guesses(request, words),
+        emergency=emergencies(found.emergency, now.date()),
+        steps=[first_steps(one, now.date()) for one in found.advice],
+        lines=shown_lines(found.contacts, now),
+        at_once=_SHOWN_AT_ONCE,
+        notes=_notes(found.notes),
+    )
+
+
+async def choose(request: Request) -> Response:
+    """Keep country and need for the next pages; about somebody under 18, nothing is kept."""
+    form, answers = await read_form(request), state_of(request).login.answers
+    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    if typed(form, "under_18"):
+        return await _other_door(request, place, words)
+    if words:
+        return await people(request, words, typed(form, "place"))
+    answers["place"] = place or ("" if typed(form, "asked") else answers.get("place", ""))
+    if not typed(form, "guess"):
+        answers["safe"] = "no" if typed(form, "danger") else ""
+        answers["watched"] = "yes" if typed(form, "watched") else ""
+        answers["posted"] = _posted(answers.get("posted", ""), threat=bool(typed(form, "threat")))
+    return go_to(request, "help")
+
+
+async def under_18(request: Request) -> Response:
+    """Show who helps somebody under 18; what was answered before is forgotten."""
+    place = state_of(request).login.answers.get("place", "")
+    return await _other_door(request, Place(place) if place else None, "")
+
+
+async def under_18_there(request: Request) -> Response:
+    form = await read_form(request)
+    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    return await _other_door(request, place, words)
+
+
+async def _other_door(request: Request, place: Place | None, words: str) -> Response:
+    state_of(request).login.forget_answers()
+    places = (place,) if place else ()
+    now = SystemClock().now()
+    found = await asyncio.to_thread(help_for, places, Need(under_18=True))
+    return show(
+        request,
+        "under_18.html",
+        status=409 if words else 200,
+        words=words,
+        place=place_name(place, _language(request)) if place else "",
+        guesses=guesses(request, words),
+        emergency=emergencies(found.emergency, now.date()),
+        steps=[first_steps(one, now.date()) for one in found.advice],
+        lines=shown_lines(found.contacts, now, under_18=True),
+        at_once=_SHOWN_AT_ONCE,
+        notes=_notes(found.notes),
+    )
+
+
+async def place_typed(text: str) -> tuple[Place | None, str]:
+    """Return the place that was typed, or why it is none; rare languages take seconds."""
+    if not text:
+        return None, ""
+    try:
+        return await asyncio.to_thread(parse_place, text), ""
+    except UnknownPlace as why:
+        return None, error_words(why)
+
+
+def places_in(answers: dict[str, str]) -> tuple[Place, ...]:
+    place = answers.get("place", "")
+    return (Place(place),) if place else ()
+
+
+def need_in(answers: dict[str, str]) -> Need:
+    """Return what the person needs help with, according to the answers."""
+    yes = {name: read_reply(answers.get(name, "")) for name in ("safe", "watched")}
+    posted = answers.get("posted", "")
+    return SafetyAnswers(
+        safe=False if yes["safe"] is False else None,
+        watched=True if yes["watched"] is True else None,
+        posted=Posted(posted) if posted else None,
+    ).need()
+
+
+def near_lines(answers: dict[str, str], now: datetime) -> list[Line]:
+    """Return the first people to turn to."""
+    found = who_helps(places_in(answers), need_in(answers))
+    return shown_lines(found[:_SHOWN_AT_ONCE], now)
+
+
+def numbers_there(answers: dict[str, str], today: date) -> list[Emergency]:
+    return emergencies(emergency_numbers(places_in(answers)), today)
+
+
+def shown_lines(lines: Sequence[HelpLine], now: datetime, *, under_18: bool = False) -> list[Line]:
+    return [
+        Line(
+            one,
+            telephones(one.phone),
+            contact_in_words(one, now, None, under_18=under_18)[1:],
+        )
+        for one in lines
+    ]
+
+
+def emergencies(found: Sequence[EmergencyNumbers], today: date) -> list[Emergency]:
+    return [
+        Emergency(
+            emergency_in_words(one, today),
+            tuple(dict.fromkeys((*one.any_service, *one.police))),
+        )
+        for one in found
+    ]
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    """Return the notes that name no command: what they lead to is on the page itself."""
+    return [note for note in notes if "entrenous " not in note]
+
+
+def first_steps(one: Advice, today: date) -> Steps:
+    lines = [line.strip() for line in advice_in_words(one, today)]
+    return Steps(one.title, one.steps, tuple(line for line in lines if line.startswith("(")))
+
+
+def guesses(request: Request, words: str = "") -> list[tuple[str, str]]:
+    """Return places to offer, code and name: those that ``words``, the refusal of a place, names;
+    or else countries from the browser's languages. None is assumed.
+    """
+    named = [Place(code) for code in _CODE.findall(words)]
+    if named:
+        return [(one, place_name(one, _language(request))) for one in named]
+    header = request.headers.get("accept-language", "")
+    tags = [part.partition(";")[0].strip().replace("-", "_") for part in header.split(",")]
+    codes = dict.fromkeys(filter(None, map(_country_of, tags)))
+    return [(one, place_name(Place(one), _language(request))) for one in list(codes)[:_GUESSES]]
+
+
+def _country_of(tag: str) -> str:
+    try:
+        country = Locale.parse(tag).territory
+    except (UnknownLocaleError, ValueError):
+        return ""
+    likely = get_global("likely_subtags").get(tag, "")
+    found = country or likely.rpartition("_")[2]
+    return found if found in COUNTRIES else ""
+
+
+def _language(request: Request) -> str:
+    chosen = state_of(request).preferences.language
+    return (chosen or "en").partition("-")[0]
+
+
+def _posted(known: str, *, threat: bool) -> str:
+    if threat:
+        return Posted.THREAT
+    return "" if known == Posted.THREAT else known

@@ -1,0 +1,38 @@
+"""The case that an address stands for."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from entrenous.app.web import ResultGone, in_vault, state_of
+from entrenous.device.device import Device
+from entrenous.respond.custody import CASES
+
+T = TypeVar("T")
+
+
+async def in_case(request: Request, work: Callable[[str, Device], T]) -> T:
+    """Call ``work`` with the name of the case and the device, in the vault's thread.
+
+    Raises VaultLocked; ResultGone if there is no such case any more; and the errors of ``work``.
+    """
+    login, wanted = state_of(request).login, case_handle(request)
+
+    def named(device: Device) -> T:
+        for name in device.vault.keys(CASES):
+            if login.stand_in("case", name) == wanted:
+                return work(name, device)
+        raise ResultGone
+
+    return await in_vault(request, named)
+
+
+async def case_name(request: Request) -> str:
+    """Return the name of the case; raises VaultLocked, ResultGone."""
+    return await in_case(request, lambda name, _: name)
+
+
+def case_handle(request: Request) -> str:
+    handle: str = request.path_params["case"]
+    return handle

@@ -1,0 +1,328 @@
+"""The questions about what happened: one a page, each may be skipped, and stop always.
+
+Two ways lead through them: to the legal routes, which needs no vault, and to a case of one's own.
+Answers are in memory alone until a case is opened; about somebody under 18, nothing is kept.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from entrenous.app.forms import read_form, typed
+from entrenous.app.pages.case_answers import (
+    opened_case,
+    role_in,
+    situation_in,
+    valid_address,
+)
+from entrenous.app.pages.case_routes import show_plan
+from entrenous.app.pages.help_lines import (
+    first_steps,
+    guesses,
+    near_lines,
+    numbers_there,
+    place_typed,
+    places_in,
+)
+from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
+from entrenous.app.wording import without_commands
+from entrenous.base.environment import SystemClock
+from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translatable, translated
+from entrenous.respond.first_steps import AdviceId, advice, safety_questions
+from entrenous.respond.law.plan import plan_for
+from entrenous.respond.nouns import Role
+from entrenous.respond.on_behalf import noted_consent
+from entrenous.respond.platforms import PlatformKind, find_platform, host_of
+from entrenous.respond.safety import STOPPED
+from entrenous.respond.situation import Demand, Posted, TakenBy
+
+#: The number that stands for a question in an address; a browser's history shows addresses.
+NUMBERS: Final = {
+    "safe": 1,
+    "watched": 2,
+    "age": 3,
+    "posted": 4,
+    "place": 5,
+    "consent": 6,
+    "where": 7,
+    "platform": 8,
+    "intimate": 9,
+    "altered": 10,
+    "maker": 11,
+    "sender": 12,
+    "demand": 13,
+}
+_NAMES: Final = {number: name for name, number in NUMBERS.items()}
+_TO_CASE: Final = ("safe", "watched", "age", "posted", "place", "consent", "where")
+_TO_ROUTES: Final = (
+    *("age", "posted", "demand", "place", "platform"),
+    *("intimate", "altered", "maker", "sender"),
+)
+_YES_NO: Final = frozenset({"yes", "no"})
+_CHOICES: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("safe", "watched", "intimate", "altered", "sender"), _YES_NO),
+    "age": frozenset({"yes", "no", "unsure"}),
+    "posted": frozenset(Posted),
+    "maker": frozenset(TakenBy) - {TakenBy.UNSAID},
+    "demand": frozenset(Demand),
+}
+_SAID_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
+_CASE, _LEGAL = "case", "legal"
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/72", legal, name="legal"),
+        Route("/72/{number:int}", ask_legal, name="legal_question", methods=["GET"]),
+        Route("/72/{number:int}", answer_legal, methods=["POST"]),
+        Route("/73", legal_routes, name="legal_routes"),
+        Route("/81", begin, name="begin_case", methods=["POST"]),
+        Route("/81/{number:int}", ask_case, name="case_question", methods=["GET"]),
+        Route("/81/{number:int}", answer_case, methods=["POST"]),
+        Route("/82/{number:int}", first, name="first", methods=["GET"]),
+        Route("/82/{number:int}", first_there, methods=["POST"]),
+        Route("/82", stop, name="stop", methods=["POST"]),
+    ]
+
+
+async def legal(request: Request) -> Response:
+    """Go on with the first question that was not answered yet, or to the routes."""
+    return _next(request, _LEGAL, "")
+
+
+async def ask_legal(request: Request) -> Response:
+    return _ask(request, _LEGAL)
+
+
+async def answer_legal(request: Request) -> Response:
+    return await _answer(request, _LEGAL)
+
+
+async def ask_case(request: Request) -> Response:
+    return _ask(request, _CASE)
+
+
+async def answer_case(request: Request) -> Response:
+    return await _answer(request, _CASE)
+
+
+async def begin(request: Request) -> Response:
+    """Begin the questions that lead to a case; a trace comes along from its verdict."""
+    form, answers = await read_form(request), state_of(request).login.answers
+    answers.update({name: typed(form, name) for name in ("trace", "for")})
+    return _next(request, _CASE, "")
+
+
+async def stop(request: Request) -> Response:
+    """Forget the answers, and say that nothing was stored."""
+    state_of(request).login.forget_answers()
+    return show(request, "stopped.html", words=without_commands(translated(STOPPED)))
+
+
+async def first_there(request: Request) -> Response:
+    """Keep the country, and show its numbers."""
+    form = await read_form(request)
+    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    if place:
+        state_of(request).login.answers["place"] = place
+    return await first(request, words, typed(form, "place"))
+
+
+async def first(request: Request, words: str = "", tried: str = "") -> Response:
+    """Show what an answer asks for before anything else: in danger, watched, or under threat."""
+    name = _name(request)
+    answers, now = state_of(request).login.answers, SystemClock().now()
+    ids = {"safe": (AdviceId.DANGER,), "watched": (AdviceId.WATCHED,)}
+    steps = ids.get(name, (AdviceId.THREAT, AdviceId.DEMAND))
+    return show(
+        request,
+        "first.html",
+        status=409 if words else 200,
+        words=words,
+        tried=tried,
+        asks_place=name == "safe" and not places_in(answers),
+        guesses=guesses(request, words),
+        name=name,
+        steps=[first_steps(advice(one), now.date()) for one in steps],
+        emergency=numbers_there(answers, now.date()) if name == "safe" else (),
+        lines=near_lines(answers, now) if name == "safe" else (),
+        onward=request.app.url_path_for("case_question", number=_number_after(name, answers)),
+    )
+
+
+async def legal_routes(request: Request) -> Response:
+    """Show the steps for what was answered, the first one large."""
+    answers = state_of(request).login.answers
+    if answers.get("age") != "yes":
+        return go_to(request, "legal_question", number=NUMBERS["age"])
+    today = SystemClock().now().date()
+    plan = plan_for(situation_in(answers), today, today)
+    asked = _asked(_LEGAL, answers)
+    unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
+    more = NUMBERS[unasked[0]] if unasked else None
+    return show_plan(request, plan, more=more)
+
+
+def _ask(request: Request, way: str, words: str = "", form: FormData | None = None) -> Response:
+    name, answers = _name(request), state_of(request).login.answers
+    asked = _asked(way, answers)
+    if name not in asked:
+        return go_to(request, way if way == _LEGAL else "cases")
+    before = asked[: asked.index(name)]
+    question = safety_questions()[name] if name in _SAID_BY_RULES else None
+    return show(
+        request,
+        "what_happened.html",
+        status=409 if words else 200,
+        words=words,
+        name=name,
+        question=question,
+        answer=answers.get(name, ""),
+        answers=answers,
+        form=form or kept_form(request),
+        way=way,
+        back=NUMBERS[before[-1]] if before else None,
+        guesses=guesses(request, words) if name == "place" else (),
+        roles=tuple(Role),
+        kinds=tuple(PlatformKind),
+        step=len(before) + 1,
+        steps=len(asked),
+    )
+
+
+async def _answer(request: Request, way: str) -> Response:
+    name, answers = _name(request), state_of(request).login.answers
+    form = await read_form(request)
+    if name == "age" and typed(form, "answer") in ("no", "unsure"):
+        return go_to(request, "under_18")
+    words = await _take(name, form, answers)
+    if words:
+        return _ask(request, way, words, form)
+    if way == _CASE and _needs_a_word(name, answers):
+        return go_to(request, "first", number=NUMBERS[name])
+    if way == _CASE and name == _asked(way, answers)[-1]:
+        return await _open(request, form)
+    return _next(request, way, name)
+
+
+async def _open(request: Request, form: FormData) -> Response:
+    """Open the case; what was answered is in it then, and nowhere else."""
+    login = state_of(request).login
+    answers = dict(login.answers)
+    if answers.get("age") != "yes":
+        return go_to(request, "case_question", number=NUMBERS["age"])
+    try:
+        case = await in_vault(request, lambda device: opened_case(answers, device))
+    except EntrenousError as why:
+        if why.family == "refused" and not state_of(request).vault.is_open:
+            raise  # the vault is locked
+        return _ask(request, _CASE, error_words(why), form)
+    login.forget_answers()
+    login.answers["place"] = answers.get("place", "")
+    return go_to(request, "case", case=login.stand_in("case", case.name))
+
+
+async def _take(name: str, form: FormData, answers: dict[str, str]) -> str:
+    """Keep an answer; returns why it cannot be one, or ""."""
+    if typed(form, "skip"):
+        answers[name] = "skip"
+        return ""
+    if name in _CHOICES:
+        given = typed(form, "answer")
+        answers[name] = given if given in _CHOICES[name] else "skip"
+        return ""
+    return await _TAKEN[name](form, answers)
+
+
+async def _take_place(form: FormData, answers: dict[str, str]) -> str:
+    place, words = await place_typed(typed(form, "guess") or typed(form, "place"))
+    answers["place"] = place or "skip"
+    return words
+
+
+async def _take_platform(form: FormData, answers: dict[str, str]) -> str:
+    where, kind = typed(form, "platform"), typed(form, "kind")
+    record = find_platform(where) if where else None
+    answers["platform"] = record.id if record else where or kind or "skip"
+    answers["kind"] = "" if record or kind not in set(PlatformKind) else kind
+    if where and record is None and not (host_of(where) and "." in where) and not kind:
+        return translated(_NO_SUCH_PLATFORM)
+    return ""
+
+
+async def _take_consent(form: FormData, answers: dict[str, str]) -> str:
+    answers["role"], answers["consent"] = typed(form, "role"), typed(form, "consent")
+    try:
+        noted_consent(role_in(answers), answers["consent"], SystemClock().now())
+    except EntrenousError as why:
+        return error_words(why)
+    return ""
+
+
+async def _take_where(form: FormData, answers: dict[str, str]) -> str:
+    where = typed(form, "where")
+    public = answers.get("posted") not in (Posted.GROUP, Posted.PRIVATE, Posted.THREAT)
+    address = valid_address(where) if where and public else where
+    answers["where"], answers["account"] = address or "skip", typed(form, "account")
+    answers["told_platform"] = typed(form, "told_platform")
+    return translated(_NO_ADDRESS) if where and not address else ""
+
+
+_TAKEN: Final = {
+    "place": _take_place,
+    "platform": _take_platform,
+    "consent": _take_consent,
+    "where": _take_where,
+}
+_NO_ADDRESS: Final = translatable(
+    "This is no web address. Copy it from the top of the browser: it begins with https. If it is in"
+    " a chat, or if you do not have it, skip this."
+)
+_NO_SUCH_PLATFORM: Final = translatable(
+    "There is no record of this one here. Give its web address, or choose what kind it is."
+)
+
+
+def _needs_a_word(name: str, answers: dict[str, str]) -> bool:
+    said = (name, answers.get(name))
+    return said in (("safe", "no"), ("watched", "yes"), ("posted", Posted.THREAT))
+
+
+def _asked(way: str, answers: dict[str, str]) -> list[str]:
+    """Return the questions of this way, in order; some are asked only after certain answers."""
+    posted = answers.get("posted")
+    left_out = set()
+    if answers.get("for") != "other":
+        left_out.add("consent")
+    if posted != Posted.THREAT:
+        left_out.add("demand")
+    else:
+        left_out.add("altered")
+    return [name for name in (_TO_CASE if way == _CASE else _TO_ROUTES) if name not in left_out]
+
+
+def _next(request: Request, way: str, name: str) -> Response:
+    """Show the first question after this one that was not answered, or the end of the way."""
+    answers = state_of(request).login.answers
+    asked = _asked(way, answers)
+    rest = asked[asked.index(name) + 1 :] if name in asked else asked
+    open_ = [one for one in rest if not answers.get(one) or one == "where"]
+    if open_:
+        page = "legal_question" if way == _LEGAL else "case_question"
+        return go_to(request, page, number=NUMBERS[open_[0]])
+    return go_to(request, "legal_routes" if way == _LEGAL else "cases")
+
+
+def _number_after(name: str, answers: dict[str, str]) -> int:
+    asked = _asked(_CASE, answers)
+    rest = asked[asked.index(name) + 1 :]
+    return NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
+
+
+def _name(request: Request) -> str:
+    return _NAMES.get(request.path_params["number"], "")

@@ -1,0 +1,73 @@
+"""Fill in what a draft leaves open: the gaps in brackets that only the person can give."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from entrenous.base.errors import Refused
+from entrenous.device.device import Device
+from entrenous.respond.case_file import edit_case
+from entrenous.respond.letters.versions import find_notice
+from entrenous.respond.nouns import Case, Element, Notice, NoticeState, Part
+
+
+class AlreadySent(Refused):
+    """Notice {number} of case {name} is not a draft any more, so it stays as it was. Draft it anew
+    to write something else.
+    """
+
+
+def fill_gaps(name: str, number: int, given: Mapping[str, str], device: Device) -> Case:
+    """Write what the person gave into a draft, in the place of its gaps, and store it.
+
+    Args:
+        name: the case.
+        number: the notice.
+        given: what to write for each gap of ``Notice.missing``; empty texts leave the gap.
+        device: its vault stores the case.
+
+    Raises:
+        NoSuchCase, NotAllAdults, CaseClosed, NothingThere.
+        AlreadySent: it was sent or withdrawn.
+    """
+
+    def filled_in(case: Case) -> Case:
+        notice = find_notice(case, number)
+        if notice.state is not NoticeState.DRAFTED:
+            raise AlreadySent(name=name, number=number)
+        after = with_gaps_filled(notice, given)
+        return replace(
+            case, notices=tuple(after if one.number == number else one for one in case.notices)
+        )
+
+    return edit_case(name, device, filled_in, f"notice {number}: filled in what was missing")
+
+
+def with_gaps_filled(notice: Notice, given: Mapping[str, str]) -> Notice:
+    """Return the notice with its gaps replaced everywhere: elements, parts and letter."""
+    words = {gap: text.strip() for gap, text in given.items() if text.strip()}
+    known = {gap: words[gap] for gap in notice.missing if gap in words}
+    return replace(
+        notice,
+        elements=tuple(_element(one, known) for one in notice.elements),
+        parts=tuple(_part(one, known) for one in notice.parts),
+        letter=_replaced(notice.letter, known),
+    )
+
+
+def _element(element: Element, known: Mapping[str, str]) -> Element:
+    left = tuple(gap for gap in element.gaps if gap not in known)
+    return replace(element, text=_replaced(element.text, known), gaps=left)
+
+
+def _part(part: Part, known: Mapping[str, str]) -> Part:
+    lines = (_replaced(line, known).split("\n") for line in part.lines)
+    return replace(part, lines=tuple(row for rows in lines for row in rows))
+
+
+def _replaced(text: str, known: Mapping[str, str]) -> str:
+    """Replace each gap once found; what was filled in is not searched again."""
+    for gap in sorted(known, key=len, reverse=True):
+        before, found, after = text.partition(gap)
+        if found:
+            return _replaced(before, known) + known[gap] + _replaced(after, known)
+    return text

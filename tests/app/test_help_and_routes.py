@@ -1,0 +1,170 @@
+"""Who helps, and the legal routes: without a vault, and for somebody under 18 without a trace."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.app.served import PASSPHRASE, opened_page, served_app, set_up, unlock
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@MODE_PARAMETERS
+def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
+    mode: Mode, browser: Browser, tmp_path: Path
+) -> None:
+    home = tmp_path / "device"
+    with (
+        served_app(home) as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        ana = Walker(page, mode)
+        ana.press("People who help, now", "link")
+        assert page.get_by_role("link", name="Call 112").count() == 0  # no country is assumed
+        ana.fill("Which country do you live in?", "Germny")
+        ana.press("Show who helps")
+        assert page.get_by_role("alert").get_by_text("Did you mean Germany").is_visible()
+        ana.exactly("Germany")
+        numbers = page.get_by_role("link", name="Call 112")
+        assert numbers.get_attribute("href") == "tel:112"
+        first = page.get_by_role("heading", level=3).first.inner_text()
+        ana.unfold("You said: Germany")
+        ana.tick("I am not safe right now")
+        ana.press("Show who helps")
+        assert page.get_by_role("heading", level=3).first.inner_text() != first
+        lines = page.locator("a[href^='tel:']").all()
+        assert len(lines) >= 4
+        assert not home.exists()
+
+
+def test_the_browsers_language_offers_a_country_and_assumes_none(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
+        page = context.new_page()
+        page.goto(app.link)
+        page.get_by_role("link", name="People who help, now").click()
+        assert page.get_by_label("Which country do you live in?").input_value() == ""
+        page.get_by_role("button", name="Austria").click()
+        assert page.locator("a[href='tel:133']").is_visible()
+
+
+@MODE_PARAMETERS
+def test_routes_open_without_a_vault_the_first_step_large(
+    mode: Mode, browser: Browser, tmp_path: Path
+) -> None:
+    home = tmp_path / "device"
+    with (
+        served_app(home) as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        ana = Walker(page, mode)
+        ana.press("Something happened", "link")
+        ana.press("What can be done", "link")
+        ana.exactly("Yes")
+        ana.press("It is in a group chat")
+        ana.exactly("Skip")
+        ana.fill("Its name or web address", "Whats App")
+        ana.press("Next")
+        ana.press("Show what there is", "link")
+        assert page.get_by_role("heading", level=2).first.inner_text().startswith("Keep proof")
+        ana.unfold("Ask the sender, the members")
+        words = page.get_by_label("Words that you may send")
+        assert words.input_value().startswith("This picture was shared without consent.")
+        ana.press("Answer more, for a better answer", "link")
+        assert page.get_by_role("heading", level=1).inner_text() == "Which country do you live in?"
+        ana.press("Stop")
+        assert not home.exists()
+
+
+def test_words_to_paste_are_copied_with_a_button(browser: Browser, tmp_path: Path) -> None:
+    with (
+        served_app(tmp_path / "device") as app,
+        browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context,
+    ):
+        page = context.new_page()
+        page.goto(app.link)
+        for link in ("Something happened", "What can be done"):
+            page.get_by_role("link", name=link).click()
+        page.get_by_role("button", name="Yes").click()
+        page.get_by_role("button", name="It is in a group chat").click()
+        page.get_by_role("link", name="Show what there is").click()
+        page.locator("summary").filter(has_text="Ask the sender").click()
+        page.get_by_role("button", name="Copy", exact=True).first.click()
+        page.get_by_role("button", name="Copied").wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("This picture was shared without consent.")
+
+
+@MODE_PARAMETERS
+def test_under_18_leads_to_the_other_door_and_nothing_stays(
+    mode: Mode, browser: Browser, tmp_path: Path
+) -> None:
+    with (
+        served_app(tmp_path / "device") as app,
+        opened_page(browser, app.link, script=mode != "no-script") as page,
+    ):
+        set_up(page)
+        ana = Walker(page, mode)
+        ana.press("People who help, now", "link")
+        ana.fill("Which country do you live in?", "Spain")
+        ana.press("Show who helps")
+        page.get_by_role("link", name="Start", exact=True).click()
+        ana.press("Something happened", "link")
+        ana.press("Begin: it is about me")
+        ana.exactly("Yes")
+        ana.exactly("No")
+        ana.press("I am not sure")
+        assert ana.pages[-1] == "It is good that you said so"
+        assert page.get_by_text("Tell an adult you trust").first.is_visible()
+        assert page.get_by_text("takeitdown.ncmec.org").first.is_visible()
+        assert page.locator("a[href='tel:112']").is_visible()
+        page.goto(f"{app.address}/71")  # the country is forgotten, too
+        ana.fill("Which country do you live in?", "Spain")
+        ana.press("Show who helps there")
+        assert page.locator("a[href='tel:112']").is_visible()
+        page.goto(f"{app.address}/70")
+        assert page.get_by_label("Which country do you live in?").input_value() == ""
+        page.goto(f"{app.address}/81/7")  # the question after that about age
+        page.get_by_label("Web address of the page").fill("https://x.example/1")
+        page.get_by_role("button", name="Open my case").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            "Was everybody in the picture 18 or older when it was taken?"
+        )
+        page.goto(f"{app.address}/80")
+        assert page.get_by_text("case-").count() == 0
+
+
+def test_a_lock_in_the_middle_loses_nothing_and_shows_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        ana = Walker(page)
+        ana.press("Something happened", "link")
+        ana.press("Begin: it is about me")
+        for answer in ("Yes", "No", "Yes"):
+            ana.exactly(answer)
+        ana.press("It is in a group chat")
+        ana.exactly("Skip")
+        ana.fill("The chat: which app, who is in it", "the class on WhatsApp")
+        ana.fill("The account that showed it, if you know it", "Max")
+        page.context.request.post(
+            f"{app.address}/2", headers={"origin": app.address, "sec-fetch-site": "same-origin"}
+        )
+        ana.press("Open my case")
+        assert ana.pages[-1] == "Unlock"
+        page.goto(f"{app.address}/81/4")
+        assert page.get_by_text("You said").count() == 0
+        page.goto(f"{app.address}/90/x")  # leads to unlocking
+        page.goto(f"{app.address}/81/7")
+        page.goto(f"{app.address}/1")
+        unlock(page)
+        page.get_by_role("heading").first.wait_for()
+        page.goto(f"{app.address}/81/7")
+        assert page.get_by_label("The chat: which app, who is in it").input_value() != ""
+        ana.press("Open my case")
+        assert page.get_by_text("the class on WhatsApp").is_visible()
+        assert PASSPHRASE not in page.content()

@@ -1,0 +1,100 @@
+"""Walk through pages as a person does, with the mouse or by keyboard alone, and count them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Locator, Page
+
+from tests.app.served import no_violations
+
+Mode = Literal["mouse", "keyboard", "no-script"]
+MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
+_TABS_MAX = 150
+
+
+@dataclass
+class Walker:
+    """One person at one page. ``pages`` has the heading of every page that asked for something."""
+
+    page: Page
+    mode: Mode = "mouse"
+    pages: list[str] = field(default_factory=list)
+
+    def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
+        """Press a button or a link, and look at the page that comes."""
+        self._use(self.page.get_by_role(role, name=name).first)
+        self.look()
+
+    def exactly(self, name: str) -> None:
+        """Press the button of exactly this name."""
+        self._use(self.page.get_by_role("button", name=name, exact=True))
+        self.look()
+
+    def fill(self, label: str, text: str) -> None:
+        where = self.page.get_by_label(label)
+        if self.mode != "keyboard":
+            where.fill(text)
+            return
+        self._tab_to(where)
+        self.page.keyboard.type(text)
+
+    def tick(self, label: str) -> None:
+        where = self.page.get_by_label(label)
+        if self.mode != "keyboard":
+            where.check()
+            return
+        self._tab_to(where)
+        self.page.keyboard.press("Space")
+
+    def choose(self, label: str, file: Path) -> None:
+        where = self.page.get_by_label(label)
+        if self.mode != "keyboard":
+            where.set_input_files(file)
+            return
+        self._tab_to(where)
+        with self.page.expect_file_chooser() as chooser:
+            self.page.keyboard.press("Enter")
+        chooser.value.set_files(file)
+
+    def unfold(self, words: str) -> None:
+        self._use(self.page.locator("summary").filter(has_text=words).first)
+
+    def saved(self, name: str) -> tuple[str, bytes]:
+        """Press a link that saves a file; returns its name and its bytes."""
+        with self.page.expect_download() as saving:
+            self._use(self.page.get_by_role("link", name=name).first)
+        return saving.value.suggested_filename, saving.value.path().read_bytes()
+
+    def begin(self, name: str) -> None:
+        """Press a button that begins long work."""
+        self._use(self.page.get_by_role("button", name=name).first)
+
+    def arrives(self, heading: str) -> None:
+        """Wait for a page that comes by itself, after work that takes a while."""
+        self.page.get_by_role("heading", name=heading).first.wait_for()
+        self.look()
+
+    def look(self) -> None:
+        self.page.wait_for_load_state()
+        heading = self.page.get_by_role("heading", level=1)
+        heading.wait_for()
+        if not self.pages or self.pages[-1] != heading.inner_text():
+            self.pages.append(heading.inner_text())
+        no_violations(self.page)
+
+    def _use(self, target: Locator) -> None:
+        if self.mode != "keyboard":
+            target.click()
+            return
+        self._tab_to(target)
+        self.page.keyboard.press("Enter")
+
+    def _tab_to(self, target: Locator) -> None:
+        target.wait_for()
+        for _ in range(_TABS_MAX):
+            if target.evaluate("one => one === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"the keyboard does not reach {target}")
