@@ -180,6 +180,7 @@ for (const field of document.querySelectorAll("[data-camera]")) {
     take.focus();
   });
   field.closest("label").before(start);
+}
 
 // What is to be pasted elsewhere is copied with a button; without script, it is selected by hand.
 for (const field of document.querySelectorAll("[data-copied]")) {
