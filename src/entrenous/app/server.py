@@ -75,6 +75,11 @@ _FAULT: Final = translatable(
 )
 
 
+def all_routes() -> list[Route]:
+    """Return every page's address."""
+    return [route for page in _PAGES for route in page.routes()]
+
+
 def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIApp:
     """Return the application for one browser on the socket ``taken``.
 
@@ -82,10 +87,9 @@ def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIAp
     """
     events = Events()
     state = _state(chosen, login, events)
-    routes = [route for page in _PAGES for route in page.routes()]
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
-        + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
+        + [Mount("/", routes=all_routes(), middleware=[Middleware(_OnlyThisBrowser)])],
         exception_handlers={EntrenousError: answer_error, 404: _no_such_page},
     )
     app.state.entrenous = state

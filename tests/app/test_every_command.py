@@ -1,0 +1,55 @@
+"""Every command of the person's side has its page in docs/app.md, or a sentence why it has none."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from entrenous.app.server import all_routes
+from entrenous.cli import program
+
+TABLE = Path(__file__).parents[2] / "docs" / "app.md"
+OPERATORS: Final = {"relay", "gate"}
+_ROW: Final = re.compile(r"^\| `([a-z-]+(?: [a-z-]+)?)` \| ([^|]+) \| ([^|]*)\|$", re.MULTILINE)
+_ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
+#: Their pages are under way in the same issue, and take these addresses.
+COMING: Final = frozenset({"/70", "/72", "/80"})
+
+
+def commands(group: Any, *before: str) -> Iterator[str]:
+    """Yield every command, with its groups; the lessons of ``learn`` are one."""
+    for name in group.list_commands(None):
+        found = group.get_command(None, name)
+        words = (*before, name)
+        if words == ("learn",):
+            yield from ("learn", "learn export")
+        elif hasattr(found, "list_commands"):
+            yield from commands(found, *words)
+        else:
+            yield " ".join(words)
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, tuple[str, str]]:
+    found = _ROW.findall(TABLE.read_text())
+    assert len({name for name, _, _ in found}) == len(found)
+    return {name: (page.strip(), why.strip()) for name, page, why in found}
+
+
+def test_every_command_has_its_row(rows: dict[str, tuple[str, str]]) -> None:
+    there = {name for name in commands(program()) if name.split()[0] not in OPERATORS}
+    assert set(rows) == there
+
+
+def test_a_command_without_a_page_says_why(rows: dict[str, tuple[str, str]]) -> None:
+    for name, (page, why) in rows.items():
+        assert _ADDRESS.search(page) or (page == "none" and len(why) > 20), name
+
+
+def test_every_address_is_one_of_the_app() -> None:
+    there = {re.sub(r"/\{.*", "", route.path) for route in all_routes()} | {"/"}
+    there |= {route.path for route in all_routes()}
+    named = set(_ADDRESS.findall(TABLE.read_text()))
+    assert named - there <= COMING
