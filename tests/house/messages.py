@@ -58,6 +58,15 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "respond/facts/safety.toml": (
         *("question.*.asks", "question.*.why", "advice.*.title", "advice.*.steps.says"),
     ),
+    "respond/facts/*-ladder.toml": (
+        *("step.*.name", "step.*.says", "step.*.to", "step.*.words"),
+        *("step.*.what", "step.*.caution"),  # only where a step has no "says"
+    ),
+    "learn/questions.toml": (
+        *("question.question", "question.why", "question.closes", "question.step"),
+        *("question.undo", "question.answers.says"),
+    ),
+    "learn/facts/systems.toml": ("system.note",),
 }
 
 
@@ -72,7 +81,7 @@ class Found(NamedTuple):
 
 def messages() -> Iterator[Found]:
     """Every sentence that people read, by file."""
-    for file in sorted(SOURCE.rglob("*.html")):
+    for file in sorted((*SOURCE.rglob("*.html"), SOURCE / "trace" / "explain" / "page.html.j2")):
         yield from _by_babel(file, "jinja2", {"silent": "false", "trimmed": "false"})
     for file in sorted(SOURCE.rglob("*.py")):
         yield from _by_babel(file, "python", {})
@@ -123,6 +132,9 @@ def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
 
 def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
     table = tomllib.loads(file.read_text())
+    for step in table.get("step", {}).values():
+        if "says" in step:  # a person reads that instead
+            step.pop("what", None), step.pop("caution", None)
     for column in columns:
         for value in _values(table, column.split(".")):
             if value.strip():

@@ -12,7 +12,6 @@ from babel.numbers import format_decimal
 
 from entrenous.base.catalogue import Catalogue
 from entrenous.base.language import (
-    ENGLISH,
     LANGUAGES,
     PSEUDO,
     catalogue_of,
@@ -73,8 +72,7 @@ def language_for(wanted: str) -> Language:
 
 @cache
 def _language(tag: str) -> Language:
-    sentences = Catalogue({}) if tag == ENGLISH else catalogue_of(tag)
-    return Language(tag, locale_of(tag).text_direction, sentences)
+    return Language(tag, locale_of(tag).text_direction, catalogue_of(tag))
 
 
 @cache

@@ -54,7 +54,7 @@ class Catalogue(gettext.NullTranslations):
 
 
 def read_catalogue(tag: str) -> Catalogue:
-    """Return the sentences of a language of this package; English has none."""
+    """Return the sentences of a language of this package; a language without a file has none."""
     file = files("entrenous").joinpath("locale", tag, "LC_MESSAGES", f"{DOMAIN}.po")
     return Catalogue(parse_po(file.read_text(encoding="utf-8")) if file.is_file() else {})
 

@@ -13,6 +13,7 @@ from typing import Final
 from entrenous.base.errors import Malformed, Refused
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId, RecipientId
 from entrenous.base.identity import BatchPosition, SignedBatch
+from entrenous.base.language import translated
 from entrenous.base.limits import LABEL_CHARS_MAX, LABELS_MAX
 from entrenous.base.screen_text import acts_on_screen
 from entrenous.base.secret import Secret
@@ -238,4 +239,6 @@ NAMES_SHOWN: Final = 5
 def join_names(names: Sequence[str], unnamed: int = 0) -> str:
     """Join the first five names, and count the others; ``unnamed`` others have no name here."""
     more = max(0, len(names) - NAMES_SHOWN) + unnamed
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more else "")
+    return ", ".join(names[:NAMES_SHOWN]) + (
+        " " + translated("and {number} more").format(number=more) if more else ""
+    )

@@ -144,6 +144,11 @@ def locale_of(tag: str) -> Locale:
     return Locale.parse(tag.partition("-")[0])
 
 
+def sentences_now() -> Catalogue:
+    """Return the catalogue of the person's language, for templates; that of English is empty."""
+    return catalogue_of(language_of_person())
+
+
 @cache
 def catalogue_of(tag: str) -> Catalogue:
     """Return a language's sentences; English has none, because the code is written in it."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from entrenous.base.environment import Clock, RandomSource, Settings
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, WrongToken
+from entrenous.base.language import moment_in_words, translated
 from entrenous.base.limits import OPENING_BYTES, OPENINGS_MAX, TOKEN_BYTES, UNLOCK_TRIES
 from entrenous.base.secret import Secret
 from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
@@ -65,7 +66,7 @@ from entrenous.wire.relay_nouns import Evaluation, NoLock, RelayLock, RolledBack
 
 
 def when_in_words(moment: datetime | None) -> str:
-    return "an earlier day" if moment is None else moment.strftime("%d %B %Y, %H:%M UTC")
+    return translated("an earlier day") if moment is None else moment_in_words(moment)
 
 
 @dataclass(frozen=True, slots=True)

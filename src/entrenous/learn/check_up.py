@@ -12,6 +12,7 @@ from typing import Final
 from zxcvbn import zxcvbn
 
 from entrenous.base.errors import UPDATE
+from entrenous.base.language import day_in_words, translated
 from entrenous.base.secret import Secret
 from entrenous.learn.facts import (
     STALE_DAYS,
@@ -116,62 +117,92 @@ def _place(check: str) -> int:
 
 
 def _passphrase(seen: Seen) -> Advice:
-    say = _finding("passphrase", "somebody who gets hold of the vault guesses its passphrase")
+    say = _finding(
+        "passphrase", translated("somebody who gets hold of the vault guesses its passphrase")
+    )
     if seen.passphrase is None:
-        return say(LeakPath.UNKNOWN, "The passphrase was not looked at.")
+        return say(LeakPath.UNKNOWN, translated("The passphrase was not looked at."))
     power = guesses_log10(seen.passphrase)
-    found = f"A clever guesser would need about 10 to the power of {power:.0f} tries."
+    found = translated(
+        "A clever guesser would need about 10 to the power of {power:.0f} tries."
+    ).format(power=power)
     if power >= GUESSES_LOG10_MIN:
         return say(LeakPath.CLOSED, found)
     return say(
         LeakPath.OPEN,
         found,
-        "Choose four or five words that have nothing to do with each other or with you, then type:"
-        " entrenous passphrase change",
-        "The same command changes it again.",
+        translated(
+            "Choose four or five words that have nothing to do with each other or with you, "
+            "then type: entrenous passphrase change"
+        ),
+        translated("The same command changes it again."),
     )
 
 
 def _program(seen: Seen) -> Advice:
-    say = _finding("program", "an error of this program that is known by now lets somebody in")
-    is_this = f"This is {seen.facts.program}"
-    newer = "Whether there is a newer one cannot be seen from here, because nothing leaves this"
+    say = _finding(
+        "program", translated("an error of this program that is known by now lets somebody in")
+    )
+    newer = translated(
+        "Whether there is a newer one cannot be seen from here, because nothing leaves this"
+        " machine."
+    )
     updated = seen.facts.updated_on
     if updated is None:
-        return say(LeakPath.UNKNOWN, f"{is_this}. {newer} machine.")
-    found = f"{is_this}, last updated here on {updated:%d %B %Y}. {newer} machine."
+        this = translated("This is {program}.").format(program=seen.facts.program)
+        return say(LeakPath.UNKNOWN, f"{this} {newer}")
+    this = translated("This is {program}, last updated here on {day}.").format(
+        program=seen.facts.program, day=day_in_words(updated)
+    )
+    found = f"{this} {newer}"
     if (seen.today - updated).days <= STALE_DAYS:
         return say(LeakPath.UNKNOWN, found)
-    undo = "git checkout with the commit above brings the old one back."
-    return say(LeakPath.OPEN, found, f"Update it: {UPDATE}.", undo)
+    undo = translated("git checkout with the commit above brings the old one back.")
+    return say(
+        LeakPath.OPEN,
+        found,
+        translated("Update it: {update}.").format(update=translated(UPDATE)),
+        undo,
+    )
 
 
 def _system(seen: Seen) -> Advice:
-    say = _finding("system", "a known error of a system without updates lets somebody in")
+    say = _finding(
+        "system", translated("a known error of a system without updates lets somebody in")
+    )
     version, table = seen.facts.version, shipped_systems()
     if version is None:
-        return say(LeakPath.UNKNOWN, "This system does not say which version it is.")
+        return say(LeakPath.UNKNOWN, translated("This system does not say which version it is."))
     known = _end_of(version, table.system)
     if known is None:
         return say(
             LeakPath.UNKNOWN,
-            f"This is {version.shown}. Until when it gets security updates is not known here.",
-            "Look up on the maker's page until when your version gets security updates.",
-            "Looking changes nothing.",
+            translated(
+                "This is {shown}. Until when it gets security updates is not known here."
+            ).format(shown=version.shown),
+            translated(
+                "Look up on the maker's page until when your version gets security updates."
+            ),
+            translated("Looking changes nothing."),
         )
     ends = known.ends_enterprise if version.enterprise and known.ends_enterprise else known.ends
     where = source_in_words(known.source, table.read_on, seen.today)
     say = _finding("system", say(LeakPath.UNKNOWN, "").closes, (known.source, table.read_on))
     if seen.today <= ends:
-        found = f"{known.name} gets security updates until {ends:%d %B %Y} ({where})."
+        found = translated("{name} gets security updates until {day} ({where}).").format(
+            name=known.name, day=day_in_words(ends), where=where
+        )
         return say(LeakPath.CLOSED, found)
     return say(
         LeakPath.OPEN,
-        f"The updates for everybody ended for {known.name} on {ends:%d %B %Y} ({where})."
-        f" {known.note}".rstrip(),
-        "Make a backup, then move to a version that still gets updates. Until then keep private"
-        " pictures off this computer.",
-        "The backup brings the old system back.",
+        translated("The updates for everybody ended for {name} on {day} ({where}). {note}")
+        .format(name=known.name, day=day_in_words(ends), where=where, note=translated(known.note))
+        .rstrip(),
+        translated(
+            "Make a backup, then move to a version that still gets updates. Until then keep "
+            "private pictures off this computer."
+        ),
+        translated("The backup brings the old system back."),
     )
 
 
@@ -181,84 +212,110 @@ def _end_of(version: SystemVersion, known: tuple[SystemEnd, ...]) -> SystemEnd |
 
 
 def _permissions(seen: Seen) -> Advice:
-    say = _finding("vault files", "another account on this computer reads the vault's files")
+    say = _finding(
+        "vault files", translated("another account on this computer reads the vault's files")
+    )
     loose, home = seen.facts.open_to_others, seen.facts.home
     if loose is None:
-        step = f"Look at who may open this folder: {home}"
-        found = "Who may read the vault's files cannot be seen here."
-        return say(LeakPath.UNKNOWN, found, step, "Looking changes nothing.")
+        step = translated("Look at who may open this folder: {home}").format(home=home)
+        found = translated("Who may read the vault's files cannot be seen here.")
+        return say(LeakPath.UNKNOWN, found, step, translated("Looking changes nothing."))
     if loose:
         return say(
             LeakPath.OPEN,
-            f"Others may open: {_named(loose)}.",
-            f'Close them: chmod -R go-rwx "{home}"',
-            f'Open them again: chmod -R go+rX "{home}"',
+            translated("Others may open: {named}.").format(named=_named(loose)),
+            translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
+            translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
-    return say(LeakPath.CLOSED, "Only your own account may read the vault's files.")
+    return say(LeakPath.CLOSED, translated("Only your own account may read the vault's files."))
 
 
 def _synced(seen: Seen) -> Advice:
     services = shipped_services().service
-    say = _finding("synced folders", "a copy of the vault or of an export goes to a cloud")
+    say = _finding(
+        "synced folders", translated("a copy of the vault or of an export goes to a cloud")
+    )
     places = seen.facts.synced
     if places is None:
-        return say(LeakPath.UNKNOWN, "Synchronized folders were not looked at.")
+        return say(LeakPath.UNKNOWN, translated("Synchronized folders were not looked at."))
     if not places:
         *most, last = (one.name for one in services)
-        known = f"{', '.join(most)} and {last}"
-        return say(LeakPath.CLOSED, f"In the folders of {known} neither was seen.")
+        known = translated("{first} and {second}").format(first=", ".join(most), second=last)
+        return say(
+            LeakPath.CLOSED,
+            translated("In the folders of {known} neither was seen.").format(known=known),
+        )
     first = places[0]
     return say(
         LeakPath.OPEN,
-        f"In a folder of {first.service} there is {_named(tuple(one.at for one in places))}.",
-        f"Take it out of what {first.service} copies, or move it to a folder of your own. Move the"
-        " vault while no command runs, and set ENTRENOUS_HOME to its new place.",
-        "Move it back to where it was.",
+        translated("In a folder of {service} there is {named}.").format(
+            service=first.service, named=_named(tuple(one.at for one in places))
+        ),
+        translated(
+            "Take it out of what {service} copies, or move it to a folder of your own. Move "
+            "the vault while no command runs, and set ENTRENOUS_HOME to its new place."
+        ).format(service=first.service),
+        translated("Move it back to where it was."),
     )
 
 
 def _disk(seen: Seen) -> Advice:
-    say = _finding("disk encryption", "somebody who has the disk reads what programs left on it")
+    say = _finding(
+        "disk encryption", translated("somebody who has the disk reads what programs left on it")
+    )
     encrypted = seen.facts.disk_encrypted
     if encrypted is None:
         return say(
             LeakPath.UNKNOWN,
-            "Whether the disk is encrypted cannot be seen from here.",
-            f"Look in the settings of {seen.facts.system} whether the disk is encrypted.",
-            "Looking changes nothing.",
+            translated("Whether the disk is encrypted cannot be seen from here."),
+            translated("Look in the settings of {system} whether the disk is encrypted.").format(
+                system=seen.facts.system
+            ),
+            translated("Looking changes nothing."),
         )
     if encrypted:
-        return say(LeakPath.CLOSED, "The disk that the vault is on is encrypted.")
+        return say(LeakPath.CLOSED, translated("The disk that the vault is on is encrypted."))
     return say(
         LeakPath.OPEN,
-        "No encryption was seen on the disk that the vault is on.",
-        "This is not urgent. When you have a quiet day, make a backup and turn on disk encryption;"
-        " on some systems that means installing anew.",
-        "The same settings turn it off again, where the system offers that.",
+        translated("No encryption was seen on the disk that the vault is on."),
+        translated(
+            "This is not urgent. When you have a quiet day, make a backup and turn on disk "
+            "encryption; on some systems that means installing anew."
+        ),
+        translated("The same settings turn it off again, where the system offers that."),
     )
 
 
 def _pictures(seen: Seen) -> Advice | None:
     if seen.pictures is None:
         return None
-    say = _finding("pictures with a place", "a picture tells where it was taken")
+    say = _finding("pictures with a place", translated("a picture tells where it was taken"))
     looked = seen.pictures
-    told = f"{len(looked.with_place)} of {looked.read} pictures tell where they were taken."
-    rest = f" {looked.unread} could not be read." if looked.unread else ""
-    rest += (
-        "" if looked.whole else f" There are more than {FILES_MAX} files; the rest was left out."
+    told = translated("{count} of {read} pictures tell where they were taken.").format(
+        count=len(looked.with_place), read=looked.read
     )
+    rest = ""
+    if looked.unread:
+        rest += " " + translated("{count} could not be read.").format(count=looked.unread)
+    if not looked.whole:
+        left = translated("There are more than {count} files; the rest was left out.")
+        rest += " " + left.format(count=FILES_MAX)
     if looked.with_place:
         return say(
             LeakPath.OPEN,
             f"{told}{rest}",
-            "Send copies without the place: entrenous send and entrenous mark write none. For new"
-            " photos, take the camera's permission for your location away.",
-            "Give the camera the permission again.",
+            translated(
+                "Send copies without the place: entrenous send and entrenous mark write none. For "
+                "new photos, take the camera's permission for your location away."
+            ),
+            translated("Give the camera the permission again."),
         )
     if rest:
         return say(LeakPath.UNKNOWN, f"{told}{rest}")
-    return say(LeakPath.CLOSED, f"None of {looked.read} pictures tells where it was taken.")
+    return say(
+        LeakPath.CLOSED,
+        translated("None of {read} pictures tells where it was taken.").format(read=looked.read),
+    )
 
 
 def _answered(asked: CheckUpQuestion, seen: Seen) -> Advice | None:
@@ -282,8 +339,11 @@ def _answered(asked: CheckUpQuestion, seen: Seen) -> Advice | None:
 
 
 def _named(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    if len(names) <= _NAMES_SHOWN:
+        return shown
+    more = translated("and {number} more").format(number=len(names) - _NAMES_SHOWN)
+    return f"{shown} {more}"
 
 
 def _finding(

@@ -14,6 +14,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from entrenous.base.errors import Malformed
+from entrenous.base.language import day_in_words, translated
 
 STALE_DAYS: Final = 180
 QUESTIONS_MAX: Final = 12
@@ -153,8 +154,14 @@ def is_stale(read_on: date, today: date) -> bool:
 
 def source_in_words(source: str, read_on: date, today: date) -> str:
     """Return where and when a fact was read, and that this is long ago if it is."""
-    late = "; that is more than 180 days ago, so look there" if is_stale(read_on, today) else ""
-    return f"{source}, read on {read_on:%d %B %Y}{late}"
+    late = (
+        translated("; that is more than 180 days ago, so look there")
+        if is_stale(read_on, today)
+        else ""
+    )
+    return translated("{source}, read on {day}{late}").format(
+        source=source, day=day_in_words(read_on), late=late
+    )
 
 
 def _shipped(name: str, kind: type[_Table]) -> _Table:

@@ -3,6 +3,7 @@
 """
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from entrenous.base.errors import Malformed, NotFound
+from entrenous.base.language import language_of_person, translated
 from entrenous.learn.markdown import Block, NotInSubset, as_plain_text, read_blocks
 
 
@@ -86,12 +88,25 @@ def lesson_names() -> tuple[str, ...]:
     return tuple(one.name for one in all_lessons())
 
 
-@cache
 def all_lessons() -> tuple[Lesson, ...]:
-    """Return all lessons, in their own order."""
-    files = [file for file in _lessons_folder().iterdir() if file.name.endswith(_SUFFIX)]
-    read = [read_lesson(file.name.removesuffix(_SUFFIX), file.read_bytes()) for file in files]
+    """Return all lessons in the person's language, in their own order."""
+    return lessons_in(language_of_person())
+
+
+@cache
+def lessons_in(language: str) -> tuple[Lesson, ...]:
+    """Return all lessons in a language; those that nobody has translated are English."""
+    files = {file.name: file for file in _markdown(_lessons_folder())}
+    files |= {file.name: file for file in _markdown(_lessons_folder() / language)}
+    read = [
+        read_lesson(name.removesuffix(_SUFFIX), file.read_bytes()) for name, file in files.items()
+    ]
     return tuple(sorted(read, key=lambda one: one.order))
+
+
+def _markdown(folder: Traversable) -> Iterator[Traversable]:
+    if folder.is_dir():
+        yield from (file for file in folder.iterdir() if file.name.endswith(_SUFFIX))
 
 
 def lesson(name: str) -> Lesson:
@@ -133,22 +148,27 @@ def verdict_in_words(question: Question, answer: int) -> str:
     if is_right(question, answer):
         return f"Yes. {question.why}"
     right = question.choices[question.right - 1]
-    return f"Not quite. It is: {right}. {question.why}"
+    return translated("Not quite. It is: {right}. {why}").format(right=right, why=question.why)
 
 
 def lesson_as_text(lesson: Lesson, width: int) -> str:
     """Return a whole lesson as plain text for a terminal of ``width`` columns, but its question."""
     after = (
-        f"This closes: {lesson.closes}.",
-        f"One thing to try: {lesson.try_now}",
-        f"To undo it: {lesson.undo}",
+        translated("This closes: {closes}.").format(closes=lesson.closes),
+        translated("One thing to try: {try_now}").format(try_now=lesson.try_now),
+        translated("To undo it: {undo}").format(undo=lesson.undo),
     )
-    sources = [f"- {one.title}: {one.url} (read on {one.read_on})" for one in lesson.sources]
+    sources = [
+        translated("- {title}: {url} (read on {read_on})").format(
+            title=one.title, url=one.url, read_on=one.read_on
+        )
+        for one in lesson.sources
+    ]
     parts = (
         lesson.title,
         as_plain_text(lesson.blocks, width),
         *(fill(line, width) for line in after),
-        "\n".join(["Where this comes from:", *sources]),
+        "\n".join([translated("Where this comes from:"), *sources]),
     )
     return "\n\n".join(parts)
 

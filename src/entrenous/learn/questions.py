@@ -3,11 +3,14 @@
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from entrenous.base.errors import Malformed
+from entrenous.base.language import language_of_person, speaking, translatable, translated
 from entrenous.learn.facts import Answer, CheckUpQuestion, shipped_questions
 
 THREAT: Final = "threat"
@@ -15,9 +18,12 @@ THREAT: Final = "threat"
 HELP: Final = "entrenous help --threat"
 SKIP: Final = "skip"
 HELP_FIRST: Final = (
-    "Then help comes first, and no setting has to be changed now: somebody who watches may see it.",
-    f"Type: {HELP}",
-    "You can come back to the check-up at any time.",
+    translatable(
+        "Then help comes first, and no setting has to be changed now: somebody who watches may"
+        " see it."
+    ),
+    translatable("Type: {help}"),
+    translatable("You can come back to the check-up at any time."),
 )
 
 
@@ -34,7 +40,28 @@ class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def all_questions() -> tuple[CheckUpQuestion, ...]:
     """Return the questions in the order in which they are asked; the threat is the last."""
-    return shipped_questions().question
+    return _questions_in(language_of_person())
+
+
+@cache
+def _questions_in(language: str) -> tuple[CheckUpQuestion, ...]:
+    with speaking(language):
+        return tuple(map(_translated, shipped_questions().question))
+
+
+def _translated(asked: CheckUpQuestion) -> CheckUpQuestion:
+    """Return a question in the person's language."""
+    words = {name: translated(getattr(asked, name)) for name in _WORDS}
+    answers = tuple(replace(one, says=translated(one.says)) for one in asked.answers)
+    return replace(asked, **words, answers=answers)
+
+
+_WORDS: Final = ("question", "why", "closes", "step", "undo")
+
+
+def help_first() -> tuple[str, ...]:
+    """Return what is said under a threat."""
+    return tuple(translated(line).format(help=HELP) for line in HELP_FIRST)
 
 
 def read_answers(data: bytes) -> dict[str, str]:

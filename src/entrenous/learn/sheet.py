@@ -11,6 +11,7 @@ from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
 from entrenous import base
+from entrenous.base.language import day_in_words, translated
 from entrenous.learn.lesson import Lesson
 from entrenous.learn.markdown import Block, BlockKind, Span
 
@@ -56,26 +57,32 @@ class _Sheet:
         self.pdf = _empty(lesson, paper)
         self._size = size
         self._line(lesson.title, size * 1.6, bold=True)
-        self._line(f"This closes: {lesson.closes}.", size, colour=_SOFT)
+        self._line(
+            translated("This closes: {closes}.").format(closes=lesson.closes), size, colour=_SOFT
+        )
         self._gap(0.4)
         for before, block in zip([None, *lesson.blocks], lesson.blocks, strict=False):
             if before is not None and _is_apart(before, block):
                 self._gap(0.3)
             self._block(block)
-        self._part("One thing to try", lesson.try_now)
-        self._line(f"To undo it: {lesson.undo}", size, colour=_SOFT)
-        self._part("One question", lesson.question.ask)
+        self._part(translated("One thing to try"), lesson.try_now)
+        self._line(translated("To undo it: {undo}").format(undo=lesson.undo), size, colour=_SOFT)
+        self._part(translated("One question"), lesson.question.ask)
         for number, choice in enumerate(lesson.question.choices, 1):
             self._block(Block(BlockKind.NUMBERED, (Span(choice),), number))
         self._sources(lesson)
-        answer = f"Answer to the question: {lesson.question.right}. {lesson.question.why}"
+        answer = translated("Answer to the question: {right}. {why}").format(
+            right=lesson.question.right, why=lesson.question.why
+        )
         self._gap(0.4)
         self._line(answer, size * _SMALL, colour=_SOFT)
 
     def _sources(self, lesson: Lesson) -> None:
         self._gap(0.6)
         for one in lesson.sources:
-            words = f"{one.title}. {one.url} (read on {one.read_on:%d %B %Y})"
+            words = translated("{title}. {url} (read on {day})").format(
+                title=one.title, url=one.url, day=day_in_words(one.read_on)
+            )
             self._line(words, self._size * _SMALL * 0.9, colour=_SOFT)
 
     def close(self) -> None:

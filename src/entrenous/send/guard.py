@@ -7,6 +7,7 @@ from entrenous.base.copies import join_names
 from entrenous.base.errors import shell_quoted
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Contact
+from entrenous.base.language import plural, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, lookalike_form
 from entrenous.send.message.draft import ConfirmsNobody, Doubt, Draft, GuardSaysStop
@@ -148,14 +149,20 @@ def _circle_doubt(circle: Circle, context: DraftContext) -> Doubt | None:
     each = [text for one in present for reason in _MEMBER_CHECKS for text in reason(one, context)]
     why += each[:_MEMBER_REASONS_MAX]
     if len(each) > _MEMBER_REASONS_MAX:
-        why.append(f"there are {len(each) - _MEMBER_REASONS_MAX} more reasons of this kind")
+        why.append(
+            plural(
+                "there is {count} more reason of this kind",
+                "there are {count} more reasons of this kind",
+                len(each) - _MEMBER_REASONS_MAX,
+            )
+        )
     return _doubt(circle, why, context)
 
 
 def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doubt | None:
     if not why:
         return None
-    return Doubt(RecipientId(who.name), ", and ".join(why), _answer(who, context))
+    return Doubt(RecipientId(who.name), translated(", and ").join(why), _answer(who, context))
 
 
 def _answers(context: DraftContext) -> set[str]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from entrenous.base.errors import ClocksDiffer, EntrenousError, Expired, TooFarAhead, WaitedTooLong
 from entrenous.base.identifiers import BlobId, EnvelopeId, MessageId
+from entrenous.base.language import translated
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
@@ -203,9 +204,9 @@ def clock_difference(
     """The error for a relay that accepts none of our dates. ``then``: our clock was wrong when the
     letter was written, and has been corrected since.
     """
-    differs = "is behind" if isinstance(why, Expired) else "is ahead of"
+    differs = translated("is behind") if isinstance(why, Expired) else translated("is ahead of")
     if then:
-        differs = "was, when this was written, ahead of"
+        differs = translated("was, when this was written, ahead of")
     return kind(differs=differs, host=urlsplit(relay_url).netloc, now=device.clock.now())
 
 

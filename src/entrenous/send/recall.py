@@ -9,6 +9,7 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope, Refused, Unreachable
 from entrenous.base.identifiers import EnvelopeId, RecipientId
+from entrenous.base.language import translatable, translated
 from entrenous.base.limits import ON_ITS_WAY_HOURS, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import is_confirmed
@@ -71,12 +72,29 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
 def recall_in_words(who: str, one: Recall) -> str:
     """Say what taking back one copy did; ``who`` is what its recipient is called."""
     if one.opened is False:
-        return f"{who}: had not opened it, and by cryptography nobody can open that copy any more."
-    known = "had opened it" if one.opened else "whether it was opened is not known"
-    way = "can't be reached to forget it"
-    if one.asked:
-        way = "is asked to forget it, which no cryptography enforces"
-    return f"{who}: {known}. Their program {way}; they may have kept it."
+        return translated(
+            "{who}: had not opened it, and by cryptography nobody can open that copy any more."
+        ).format(who=who)
+    return translated(_RECALLED[bool(one.opened), one.asked]).format(who=who)
+
+
+_RECALLED: Final = {  # whether it is known to have been opened, and whether they are asked
+    (True, True): translatable(
+        "{who}: had opened it. Their program is asked to forget it, which no cryptography"
+        " enforces; they may have kept it."
+    ),
+    (True, False): translatable(
+        "{who}: had opened it. Their program can't be reached to forget it; they may have kept it."
+    ),
+    (False, True): translatable(
+        "{who}: whether it was opened is not known. Their program is asked to forget it, which no"
+        " cryptography enforces; they may have kept it."
+    ),
+    (False, False): translatable(
+        "{who}: whether it was opened is not known. Their program can't be reached to forget it;"
+        " they may have kept it."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

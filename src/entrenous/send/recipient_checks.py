@@ -15,6 +15,7 @@ from entrenous.base.copies import join_names
 from entrenous.base.errors import about_file
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Contact, Trust
+from entrenous.base.language import plural, translatable, translated
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS, STALE_DAYS
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
@@ -57,7 +58,7 @@ class DraftContext:
 
 def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str]:
     if not context.talks_with(contact):
-        yield f"this is the first message to {contact.name}"
+        yield translated("this is the first message to {name}").format(name=contact.name)
 
 
 def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
@@ -69,14 +70,18 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
     """
     name = contact.name
     if contact.trust is Trust.UNKNOWN:
-        yield f"{name}'s keys are unknown: compare them before you send anything private"
+        yield translated(
+            "{name}'s keys are unknown: compare them before you send anything private"
+        ).format(name=name)
     is_first = bool(context.draft.files) and not had_media_at_this_trust(
         contact, context.talks_with(contact)
     )
     if contact.trust is Trust.BY_LINK and is_first:
         yield (
-            f"you know {name} by link only, and whoever read or changed that link on its way may "
-            f"be in {name}'s place"
+            translated(
+                "you know {name} by link only, and whoever read or changed that link on its way "
+                "may be in {name}'s place"
+            ).format(name=name)
         )
 
 
@@ -95,9 +100,11 @@ def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]
         return
     last = talks[-1]
     if {key.device for key in contact.person.devices} - last.devices:
-        yield f"{contact.name} has a device that you have not sent anything to"
+        yield translated("{name} has a device that you have not sent anything to").format(
+            name=contact.name
+        )
     if last.trust is Trust.COMPARED and not contact.compared:
-        yield f"{contact.name}'s keys no longer count as compared"
+        yield translated("{name}'s keys no longer count as compared").format(name=contact.name)
 
 
 _STALE: Final = timedelta(days=STALE_DAYS)
@@ -114,7 +121,9 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
             query_prekey_date(contact, key, context.device)
     silent = longest_silence(contact, context.talks_with(contact), context.now, context.device)
     if silent is not None:
-        yield f"a device of {contact.name} has been silent for {silent.days} days"
+        yield translated("a device of {name} has been silent for {days} days").format(
+            name=contact.name, days=silent.days
+        )
 
 
 def longest_silence(
@@ -128,7 +137,7 @@ def longest_silence(
     return None if asked or silent <= _STALE else silent
 
 
-_RENAME_HINT: Final = "to tell them apart: entrenous person rename"
+_RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename")
 
 
 def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
@@ -141,7 +150,9 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
         return
     for other in context.known:
         if other.person.id != contact.person.id and is_similar(contact.name, other.name):
-            yield f"{contact.name} is easily taken for {other.name} ({_RENAME_HINT})"
+            yield translated("{name} is easily taken for {other} ({hint})").format(
+                name=contact.name, other=other.name, hint=translated(_RENAME_HINT)
+            )
 
 
 def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
@@ -149,7 +160,9 @@ def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[s
     perhaps of somebody we do not know yet.
     """
     if not _had_message_in_conversation(contact, context) and mixes_alphabets(contact.name):
-        yield f"{contact.name} is written in letters of two alphabets ({_RENAME_HINT})"
+        yield translated("{name} is written in letters of two alphabets ({hint})").format(
+            name=contact.name, hint=translated(_RENAME_HINT)
+        )
 
 
 def _had_message_in_conversation(contact: Contact, context: DraftContext) -> bool:
@@ -167,18 +180,26 @@ def check_circle_size(circle: Circle, context: DraftContext) -> Iterator[str]:
     if within is not None and within.people == _members_present(circle, context):
         return
     count = len(_members_present(circle, context))
-    people = "1 person" if count == 1 else f"{count} people"
-    yield f"{circle.name} is a circle: this goes to {people}"
+    yield plural(
+        "{name} is a circle: this goes to {count} person",
+        "{name} is a circle: this goes to {count} people",
+        count,
+    ).format(name=circle.name)
     if within is not None:
-        yield f"{circle.name} is not the conversation of {within.message}"
+        yield translated("{name} is not the conversation of {message}").format(
+            name=circle.name, message=within.message
+        )
 
 
 def check_unknown_members(circle: Circle, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for members that another device of ours added and this one does not know."""
     unknown = set(circle.people) - {one.person.id for one in context.known}
     if unknown:
-        who = "1 person in it is" if len(unknown) == 1 else f"{len(unknown)} people in it are"
-        yield f"{who} not known on this device yet, and will get nothing"
+        yield plural(
+            "{count} person in it is not known on this device yet, and will get nothing",
+            "{count} people in it are not known on this device yet, and will get nothing",
+            len(unknown),
+        )
 
 
 def check_new_members(circle: Circle, context: DraftContext) -> Iterator[str]:
@@ -187,7 +208,9 @@ def check_new_members(circle: Circle, context: DraftContext) -> Iterator[str]:
         return
     for contact in context.to:
         if contact.person.id in set(circle.people) - circle.sent_to:
-            yield f"{contact.name} is new in {circle.name}"
+            yield translated("{name} is new in {circle}").format(
+                name=contact.name, circle=circle.name
+            )
 
 
 def _members_present(circle: Circle, context: DraftContext) -> frozenset[bytes]:
@@ -198,7 +221,9 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
     """Yield a doubt for recipients who have not seen the message that the draft belongs to."""
     within = context.draft.within
     if within is not None and contact.person.id not in within.people:
-        yield f"{contact.name} is not in the conversation of {within.message}"
+        yield translated("{name} is not in the conversation of {message}").format(
+            name=contact.name, message=within.message
+        )
 
 
 def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
@@ -208,9 +233,12 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
         return
     shown = join_names([one.name for one in context.claimed])
     sender = next(
-        (one.name for one in context.known if one.person.id == within.told_by), "its sender"
+        (one.name for one in context.known if one.person.id == within.told_by),
+        translated("its sender"),
     )
-    yield f"this also goes to {shown}, who got {within.message} according to {sender}"
+    yield translated("this also goes to {shown}, who got {message} according to {sender}").format(
+        shown=shown, message=within.message, sender=sender
+    )
 
 
 def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
@@ -237,7 +265,9 @@ def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str
     else.
     """
     for other in context.named_in_text:
-        yield f"the words name {other.name}, who got this picture; this goes to {contact.name}"
+        yield translated(
+            "the words name {other}, who got this picture; this goes to {name}"
+        ).format(other=other.name, name=contact.name)
 
 
 def former_recipients_named(

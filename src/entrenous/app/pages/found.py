@@ -23,12 +23,13 @@ from entrenous.app.web import (
     state_of,
 )
 from entrenous.base.errors import EntrenousError
+from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import for_many_pictures
 from entrenous.trace.explain.pdf import write_pdf
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.sections import Account, Choices, account_of_file
-from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 from entrenous.trace.originals import Originals
 from entrenous.trace.trace_file import trace_file, with_current_names
 from entrenous.watermark.verdict import Finding
@@ -105,7 +106,9 @@ async def verdicts(request: Request) -> Response:
     """Show one sentence of verdict, one of chance, and one of what it does not say."""
     found = result_of(request, FoundFiles)
     handle = request.path_params["handle"]
-    return show(request, "verdicts.html", files=found.files, handle=handle, not_who=NOT_WHO)
+    return show(
+        request, "verdicts.html", files=found.files, handle=handle, not_who=translated(NOT_WHO)
+    )
 
 
 async def how(request: Request) -> Response:
@@ -118,8 +121,8 @@ async def how(request: Request) -> Response:
         handle=request.path_params["handle"],
         number=request.path_params["number"],
         plot=Markup(svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
-        limits=LIMITS,
-        not_who=NOT_WHO,
+        limits=limits(),
+        not_who=translated(NOT_WHO),
         check=how_to_check(account.number),
     )
 

@@ -22,6 +22,7 @@ from entrenous.app.web import (
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identity import Contact
+from entrenous.base.language import translated
 from entrenous.base.limits import INVITE_DAYS
 from entrenous.crypto.short_auth_string import ShortString
 from entrenous.device.device import Device
@@ -96,7 +97,7 @@ async def everybody(request: Request, words: str = "", status: int = 200) -> Res
         status=status,
         words=words,
         form=form,
-        people=[(_handle(request, one), one, TRUST_WORDS[one.trust]) for one in known],
+        people=[(_handle(request, one), one, translated(TRUST_WORDS[one.trust])) for one in known],
         circles=groups,
     )
 
@@ -142,7 +143,7 @@ async def person(request: Request) -> Response:
         request,
         "person.html",
         contact=contact,
-        trust=TRUST_WORDS[contact.trust],
+        trust=translated(TRUST_WORDS[contact.trust]),
         person=request.path_params["person"],
         number=number.split(),
     )

@@ -24,6 +24,7 @@ from entrenous.app.web import (
 from entrenous.app.world_map import map_around
 from entrenous.base.environment import SystemClock
 from entrenous.base.identity import Contact
+from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
@@ -126,7 +127,7 @@ async def review(request: Request, words: str = "", status: int = 200) -> Respon
         status=status,
         words=words,
         found=found,
-        trust=TRUST_WORDS,
+        trust={trust: translated(words) for trust, words in TRUST_WORDS.items()},
         until=SystemClock().now() + timedelta(days=found.draft.days),
         handle=request.path_params["draft"],
     )

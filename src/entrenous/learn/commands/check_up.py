@@ -15,7 +15,7 @@ from entrenous.learn.check_up import Advice, CheckUp, Seen
 from entrenous.learn.check_up import check_up as judge
 from entrenous.learn.facts import CheckUpQuestion
 from entrenous.learn.picture_places import PicturesFound, pictures_with_place
-from entrenous.learn.questions import HELP_FIRST, all_questions, read_answers
+from entrenous.learn.questions import all_questions, help_first, read_answers
 from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_line, put_json
 from entrenous.terminal.output_files import read_file
@@ -120,7 +120,7 @@ def _ask_one(asked: CheckUpQuestion, place: str) -> str | None:
 
 def _print(found: CheckUp, named: tuple[str, ...] | None) -> None:
     if found.help is not None:
-        for line in HELP_FIRST:
+        for line in help_first():
             print_line(line)
         return
     for one in found.advice:

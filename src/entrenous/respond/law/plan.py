@@ -173,9 +173,9 @@ def _with_demand(steps: tuple[PlanStep, ...], said: Situation, today: date) -> t
 
 
 def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
-    said = (step.says,) if step.says else (step.what, step.caution)
+    said = map(translated, (step.says,) if step.says else (step.what, step.caution))
     words = (
-        translated('Words that you may use: "{words}"').format(words=step.words)
+        translated('Words that you may use: "{words}"').format(words=translated(step.words))
         if step.words
         else ""
     )
@@ -183,9 +183,9 @@ def _ladder_step(step: LadderStep, to: str, today: date) -> PlanStep:
     return PlanStep(
         route=step.id,
         kind=STEP,
-        title=step.name,
+        title=translated(step.name),
         why=". ".join(filter(None, parts)),
-        to=to or step.to,
+        to=to or translated(step.to),
         expected="",
         verified=step.verified,
         source=step.sources[0],

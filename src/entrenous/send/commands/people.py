@@ -7,6 +7,7 @@ import typer
 
 from entrenous.base.errors import UPDATE, shell_quoted
 from entrenous.base.identity import Contact
+from entrenous.base.language import translated
 from entrenous.base.limits import INVITE_DAYS, INVITE_PEOPLE_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
@@ -284,7 +285,7 @@ def _speaks(contact: Contact, device: Device) -> str:
 
 
 def _keys(contact: Contact) -> str:
-    said = TRUST_WORDS[contact.trust]
+    said = translated(TRUST_WORDS[contact.trust])
     if contact.changed_at is not None:
         said += f", devices changed on {contact.changed_at:%d %B %Y}"
     return f"blocked, {said}" if contact.blocked else said

@@ -1,11 +1,12 @@
 """What people are told about links that were used, and about keys and lists that changed."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from entrenous.base.copies import join_names
-from entrenous.base.errors import fill_message, shell_quoted
+from entrenous.base.errors import fill_message
 from entrenous.base.identity import Trust
-from entrenous.base.language import plural, translated
+from entrenous.base.language import day_in_words, moment_in_words, plural, translatable, translated
 from entrenous.send.people.people_nouns import (
     ContactChange,
     Contradiction,
@@ -16,9 +17,9 @@ from entrenous.send.people.people_nouns import (
 
 #: What is known about somebody's keys.
 TRUST_WORDS: Final = {
-    Trust.UNKNOWN: "unknown: compare keys before you send anything private",
-    Trust.BY_LINK: "by link, keys not compared yet",
-    Trust.COMPARED: "keys compared",
+    Trust.UNKNOWN: translatable("unknown: compare keys before you send anything private"),
+    Trust.BY_LINK: translatable("by link, keys not compared yet"),
+    Trust.COMPARED: translatable("keys compared"),
 }
 
 
@@ -26,39 +27,55 @@ def describe_change(changed: ContactChange) -> str:
     """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
         words = _OF_OTHERS if changed.name else _OF_OURS
-        return fill_message(words[changed.lists], name=changed.name)
+        return fill_message(translated(words[changed.lists]), name=changed.name)
     if changed.moving is not None:
-        return fill_message(_MOVING[changed.moving], relay=changed.name)
+        return fill_message(translated(_MOVING[changed.moving]), relay=changed.name)
     if changed.was is not None:
-        return _RENAMED.format(was=changed.was, name=changed.name)
-    at = changed.at.strftime(_TIME)
-    parts = [_devices(changed.came, "new"), _devices(changed.went, "gone")]
-    what = " and ".join(part for part in parts if part)
-    said = f"{changed.name}'s devices changed on {at}: {what}." if what else ""
+        return translated(_RENAMED).format(was=changed.was, name=changed.name)
+    return " ".join(_about_devices(changed))
+
+
+def _about_devices(changed: ContactChange) -> Iterator[str]:
+    at = moment_in_words(changed.at)
+    what = [
+        plural("{count} is new", "{count} are new", changed.came) if changed.came else "",
+        plural("{count} is gone", "{count} are gone", changed.went) if changed.went else "",
+    ]
+    if any(what):
+        yield translated("{name}'s devices changed on {at}: {what}.").format(
+            name=changed.name, at=at, what=f" {translated('and')} ".join(filter(None, what))
+        )
     if changed.in_doubt:
-        said += f" Seen on {at}: {changed.name}'s keys count as unknown now."
-    return (
-        f"{said.strip()} A new phone does this; so does somebody who took over their keys. If you "
-        f"did not expect it, ask {changed.name} in another way, and compare: "
-        f"entrenous person verify {shell_quoted(changed.name)}"
+        yield translated("Seen on {at}: {name}'s keys count as unknown now.").format(
+            name=changed.name, at=at
+        )
+    yield fill_message(
+        translated(
+            "A new phone does this; so does somebody who took over their keys. If you did not"
+            " expect it, ask {name} in another way, and compare: entrenous person verify {name}"
+        ),
+        name=changed.name,
     )
 
 
 def describe_link_notice(notice: InviteNotice) -> str:
     """Return the notice of a link event: who, when, with which device, and what to do."""
     said = fill_message(
-        _LINKS[notice.event],
-        at=notice.at.strftime(_TIME),
+        translated(_LINKS[notice.event]),
+        at=moment_in_words(notice.at),
         name=notice.name,
         called=notice.called,
         device=_device(notice),
-        link=f"the link that you made for {notice.meant_for}" if notice.meant_for else "your link",
-        before=f", by {join_names(notice.before)}" if notice.before else "",
+        link=_link(notice),
+        before=translated(", by {names}").format(names=join_names(notice.before))
+        if notice.before
+        else "",
     )
     if notice.for_one and notice.before:
-        said += fill_message(_IN_TWO_HANDS, who=notice.before[0])
+        said += " " + fill_message(translated(_IN_TWO_HANDS), who=notice.before[0])
     if notice.alike:
-        said += fill_message(_ALIKE, name=notice.name, others=join_names(notice.alike))
+        others = join_names(notice.alike)
+        said += " " + fill_message(translated(_ALIKE), name=notice.name, others=others)
     return said
 
 
@@ -85,97 +102,99 @@ def have_told(name: str) -> str:
     return translated("Have {name} told?").format(name=name)
 
 
+def _link(notice: InviteNotice) -> str:
+    if not notice.meant_for:
+        return translated("your link")
+    return translated("the link that you made for {name}").format(name=notice.meant_for)
+
+
 def _device(notice: InviteNotice) -> str:
     """Describe a device so that others can tell it apart: its number, and when it says it was set
     up.
     """
     if notice.device is None or notice.made_at is None:
-        return "a device"
-    made = notice.made_at.strftime("%d %B %Y")
-    return f"a device set up on {made} (device {notice.device.hex()[:8]})"
+        return translated("a device")
+    return translated("a device set up on {day} (device {number})").format(
+        day=day_in_words(notice.made_at), number=notice.device.hex()[:8]
+    )
 
 
-def _devices(count: int, what: str) -> str:
-    if not count:
-        return ""
-    return f"1 is {what}" if count == 1 else f"{count} are {what}"
-
-
-_TIME: Final = "%d %B %Y, %H:%M UTC"
 _LINKS: Final = {
-    InviteEvent.JOINED: (
+    InviteEvent.JOINED: translatable(
         'Somebody who calls themselves "{called}" joined by {link} on {at}, with {device}. You '
         "call them {name}, and know them by link only: others may have read it on its way. "
         "Compare keys: entrenous person verify {name}"
     ),
-    InviteEvent.ELSEWHERE: (
+    InviteEvent.ELSEWHERE: translatable(
         "Another device of yours added {name} on {at}, by link; they call themselves "
         '"{called}" and use {device}. Compare keys: entrenous person verify {name}'
     ),
-    InviteEvent.REFUSED: (
+    InviteEvent.REFUSED: translatable(
         'Somebody who calls themselves "{called}" came by {link} on {at}, with {device}, and was '
         "not added: it had been used already{before}."
     ),
-    InviteEvent.TOO_LATE: (
+    InviteEvent.TOO_LATE: translatable(
         "{name}'s link had been used before you used it, so {name}'s device did not add you, and "
         "{name} is not in your list any more. What you sent to {name} meanwhile cannot be opened "
         "there. If it was not you who used the link before, somebody else has it: tell {name} in "
         "another way, and ask for a new one."
     ),
 }
-_IN_TWO_HANDS: Final = (
-    " So two people have had a link that was for one, and {who} may not be who you mean: {who} "
+_IN_TWO_HANDS: Final = translatable(
+    "So two people have had a link that was for one, and {who} may not be who you mean: {who} "
     "counts as unknown unless you compared keys. Ask in another way, and compare: "
     "entrenous person verify {who}. If {who} is not who you mean, make a new link after this: "
     "entrenous person forget {who}"
 )
-_ALIKE: Final = " The name {name} is easily mistaken for {others}: entrenous person rename"
-_RENAMED: Final = (
+_ALIKE: Final = translatable(
+    "The name {name} is easily mistaken for {others}: entrenous person rename"
+)
+_RENAMED: Final = translatable(
     "Two of your devices called two different people or circles {was}. So that a name means the "
     "same on all of them, one is now called {name}. Check which is which before you send anything: "
     "entrenous person list, entrenous circle list"
 )
 _MOVING: Final = {
-    FollowState.READY: (
+    FollowState.READY: translatable(
         "Another device of yours is about to move to {relay}, and this one is ready to follow. "
         "Continue there: entrenous device move --relay {relay}"
     ),
-    FollowState.MOVED: (
+    FollowState.MOVED: translatable(
         "This device is at {relay} now: it followed another one of yours. Links from before "
         "lead elsewhere; make new ones: entrenous invite. A recovery sheet from before no longer "
         "opens this device; write a new one: entrenous device recovery --out FILE"
     ),
 }
 _OF_OTHERS: Final = {
-    Contradiction.FORKED: (
+    Contradiction.FORKED: translatable(
         "There are two lists of {name}'s devices that contradict each other, so nothing is sent to "
         "{name} any more. Either somebody stands in between, or somebody else has {name}'s keys. "
         "Meet, or call a number that you know, and compare: entrenous person verify {name} --sas"
     ),
-    Contradiction.SPLIT: (
+    Contradiction.SPLIT: translatable(
         "Somebody who wrote to you knows another list of {name}'s devices than you do, and "
         "{name}'s relay does not show it. One of you was shown something false, or they claim "
         "something false. Ask {name}, and compare: entrenous person verify {name} --sas"
     ),
-    Contradiction.HELD_BACK: (
+    Contradiction.HELD_BACK: translatable(
         "A letter names a newer list of {name}'s devices than {name}'s relay shows, and it did so "
         "three times. The relay may be slow, or it is hiding the list. If {name} has lost a "
         "device, do not send anything private before you have asked in another way."
     ),
 }
 _OF_OURS: Final = {
-    Contradiction.FORKED: (
+    Contradiction.FORKED: translatable(
         "There is a second list of your own devices that contradicts the one here. If you did not "
         "link or revoke on two devices at once, whoever made it has your master key. Tell the "
         "people you write to by other means, and start over in another folder: "
         "ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL"
     ),
-    Contradiction.SPLIT: (
+    Contradiction.SPLIT: translatable(
         "Somebody who wrote to you knows another list of your devices than this one. If you did "
         "not make it, their program is at fault, or somebody has your master key. Compare keys "
         "with them: entrenous person verify NAME --sas"
     ),
-    Contradiction.HELD_BACK: (
+    Contradiction.HELD_BACK: translatable(
         "A letter names a newer list of your devices than this device knows. If you linked or "
         "revoked one on another device, its letter is on the way; if you did not, look there: "
         "entrenous device list"

@@ -6,11 +6,12 @@ from typing import Final
 
 import jinja2
 
+from entrenous.base.language import language_of_person, sentences_now, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.trace.explain.plots import svg
 from entrenous.trace.explain.report_pictures import Shown
 from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 
 _PICTURES: Final = ("original", "outlined", "laid", "found")
 
@@ -18,15 +19,19 @@ _PICTURES: Final = ("original", "outlined", "laid", "found")
 def write_page(account: Account, *, veiled: bool = False) -> str:
     """Render the page. Text chosen by others (a label, a file name) is escaped."""
     style = _read("page.css")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
+    )
+    environment.install_gettext_translations(sentences_now(), newstyle=True)  # type: ignore[attr-defined]
     shown = account.pictures
     data = {name: _data_url(getattr(shown, name)) for name in _PICTURES} if shown else {}
     return environment.from_string(_read("page.html.j2")).render(
         it=account,
+        lang=language_of_person(),
         style=style,
         policy=_policy(style),
-        not_who=NOT_WHO,
-        limits=LIMITS,
+        not_who=translated(NOT_WHO),
+        limits=limits(),
         check=how_to_check(account.number),
         plot=svg(account.plot) if account.plot else "",
         tone=svg(account.tone) if account.tone else "",

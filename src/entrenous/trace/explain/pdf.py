@@ -10,12 +10,13 @@ from fpdf import FPDF
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
+from entrenous.base.language import translatable, translated
 from entrenous.media.pdf_fonts import FAMILY, add_fonts, drawable
 from entrenous.trace.explain.plots import Anchor, Dot, Drawing, Tone, Words
 from entrenous.trace.explain.plots import Path as PlotsPath
 from entrenous.trace.explain.report_pictures import Pictures, Shown
 from entrenous.trace.explain.sections import Account
-from entrenous.trace.explain.wording import LIMITS, NOT_WHO, how_to_check
+from entrenous.trace.explain.wording import NOT_WHO, how_to_check, limits
 
 MARGIN_MM: Final = 23.0
 WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
@@ -225,7 +226,10 @@ def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
 
 
 _COLUMNS: Final = (46.0, 16.0, 27.0, 31.0, 44.0)
-_HEAD: Final = ("Copy made for", "Score", "Chance", "Likelihood ratio", "Support")
+_HEAD: Final = (
+    *(translatable("Copy made for"), translatable("Score"), translatable("Chance")),
+    *(translatable("Likelihood ratio"), translatable("Support")),
+)
 _TERM_MM: Final = 40.0
 _TONE_MM: Final = 58.0
 _GUTTER_MM: Final = 6.0
@@ -234,14 +238,14 @@ _HALF_MM: Final = (WIDTH_MM - _GUTTER_MM) / 2
 
 def write_pdf(account: Account, *, veiled: bool = False) -> bytes:
     """Render the PDF; the same account gives the same bytes."""
-    title = f"Trace report {account.number}"
+    title = translated("Trace report {number}").format(number=account.number)
     sheet = new_sheet(title, account.at, _every_text(account))
     _finding(sheet, account)
     if account.plot is not None:
         _scores(sheet, account, account.plot)
     if account.undone:
         _undone(sheet, account)
-    sheet.heading("How this was found")
+    sheet.heading(translated("How this was found"))
     sheet.paragraphs(account.method)
     _limits(sheet)
     _check(sheet, account)
@@ -255,10 +259,10 @@ def _finding(sheet: Sheet, account: Account) -> None:
     sheet.gap(1.0)
     sheet.text(account.headline, 20.0, bold=True)
     sheet.gap(1.5)
-    about = (
-        f"About the file {account.file_name}, traced on {account.made_at}. It answers one "
-        "question: from whose copy was this file made?"
-    )
+    about = translated(
+        "About the file {file_name}, traced on {made_at}. It answers one question: from "
+        "whose copy was this file made?"
+    ).format(file_name=account.file_name, made_at=account.made_at)
     sheet.text(about, 10.5, tone=Tone.SOFT)
     sheet.gap(6.0)
     top, page = sheet.pdf.get_y(), sheet.pdf.page
@@ -269,30 +273,33 @@ def _finding(sheet: Sheet, account: Account) -> None:
     for remark in account.remarks:
         sheet.text(remark, 10.5)
         sheet.gap(2.1)
-    sheet.text(NOT_WHO, 10.0, bold=True)
+    sheet.text(translated(NOT_WHO), 10.0, bold=True)
     if sheet.pdf.page == page:
         sheet.bar(top)
 
 
 def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
-    sheet.heading("How strongly each copy's mark was found")
+    sheet.heading(translated("How strongly each copy's mark was found"))
     sheet.gap(sheet.drawing(plot, WIDTH_MM) + 1.0)
     sheet.caption(
-        "Each copy's score. The shaded area is where copies that had no part in the file score; a "
-        "copy right of the dashed line is named.",
+        translated(
+            "Each copy's score. The shaded area is where copies that had no part in the file "
+            "score; a copy right of the dashed line is named."
+        ),
         MARGIN_MM,
         WIDTH_MM,
     )
     sheet.gap(4.0)
     rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in account.rows]
     strong = [place for place, row in enumerate(account.rows) if row.named]
-    sheet.table(Table(_HEAD, rows, _COLUMNS, strong, numbers=(1, 2, 3)))
+    sheet.table(Table(tuple(map(translated, _HEAD)), rows, _COLUMNS, strong, numbers=(1, 2, 3)))
     sheet.gap(1.6)
-    note = (
-        "Bold: named. Chance: how often the best of all compared copies would score as high if "
-        "none of them had a part in the file; rounded up. Likelihood ratio: how many times "
-        "likelier this score is if the copy was used than if it was not; rounded down; among many "
-        "copies small ones arise by accident. 1e-30 is 1 divided by 1e30, a 1 with 30 zeros."
+    note = translated(
+        "Bold: named. Chance: how often the best of all compared copies would score as "
+        "high if none of them had a part in the file; rounded up. Likelihood ratio: how "
+        "many times likelier this score is if the copy was used than if it was not; "
+        "rounded down; among many copies small ones arise by accident. 1e-30 is 1 divided "
+        "by 1e30, a 1 with 30 zeros."
     )
     further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
     sheet.room(16.0)
@@ -301,12 +308,12 @@ def _scores(sheet: Sheet, account: Account, plot: Drawing) -> None:
 
 def _undone(sheet: Sheet, account: Account) -> None:
     if account.tone is None:
-        sheet.heading("What was found")
+        sheet.heading(translated("What was found"))
         sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM))
         return
     tall = account.tone.height * _TONE_MM / account.tone.width
     sheet.room(tall + 24.0)
-    sheet.heading("How the file was changed")
+    sheet.heading(translated("How the file was changed"))
     top = sheet.pdf.get_y()
     sheet.drawing(account.tone, _TONE_MM, MARGIN_MM + WIDTH_MM - _TONE_MM)
     sheet.facts(account.undone, (_TERM_MM, WIDTH_MM - _TERM_MM - _TONE_MM - _GUTTER_MM))
@@ -314,8 +321,8 @@ def _undone(sheet: Sheet, account: Account) -> None:
 
 
 def _limits(sheet: Sheet) -> None:
-    sheet.heading("What this does not say")
-    for term, words in LIMITS:
+    sheet.heading(translated("What this does not say"))
+    for term, words in limits():
         sheet.room(16.0)
         sheet.text(term, bold=True)
         sheet.text(words)
@@ -323,28 +330,43 @@ def _limits(sheet: Sheet) -> None:
 
 
 def _check(sheet: Sheet, account: Account) -> None:
-    sheet.heading("How to check it")
+    sheet.heading(translated("How to check it"))
     sheet.paragraphs([how_to_check(account.number)])
     sheet.facts((*account.identity, *account.versions), (_TERM_MM, WIDTH_MM - _TERM_MM))
     if account.pictures is not None:
         sheet.gap(2.0)
         last = sheet.pdf.page
-        words = "This page holds" if last == 1 else f"Pages 1 to {last} hold"
-        sheet.text(f"{words} no picture and can be handed over alone.", bold=True)
+        words = (
+            translated("This page holds no picture and can be handed over alone.")
+            if last == 1
+            else translated("Pages 1 to {last} hold no picture and can be handed over alone.")
+        )
+        sheet.text(words.format(last=last), bold=True)
 
 
 def _pictures(sheet: Sheet, shown: Pictures, *, veiled: bool) -> None:
     sheet.page()
-    sheet.text("Annex: the pictures", 16.0, bold=True)
+    sheet.text(translated("Annex: the pictures"), 16.0, bold=True)
     sheet.gap(1.0)
     if veiled:
-        sheet.text("They are left out; only their frames and colours are shown.", tone=Tone.SOFT)
+        sheet.text(
+            translated("They are left out; only their frames and colours are shown."),
+            tone=Tone.SOFT,
+        )
     sheet.gap(4.0)
-    left = (shown.outlined, "The original. The line goes around the part that the found file shows")
-    _side_by_side(sheet, left, (shown.found, "The found file, as it was found"))
-    left = (shown.laid, "The found file in its place on the original. Grey: it shows nothing there")
+    left = (
+        shown.outlined,
+        translated("The original. The line goes around the part that the found file shows"),
+    )
+    _side_by_side(sheet, left, (shown.found, translated("The found file, as it was found")))
+    left = (
+        shown.laid,
+        translated("The found file in its place on the original. Grey: it shows nothing there"),
+    )
     _side_by_side(
-        sheet, left, (shown.halves, "Left half: the original. Right half: the found file on it")
+        sheet,
+        left,
+        (shown.halves, translated("Left half: the original. Right half: the found file on it")),
     )
 
 

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from entrenous.base.language import plural, translated
+
 Point = tuple[float, float]
 
 
@@ -200,7 +202,9 @@ def _frame(axis: _Axis) -> Iterator[Shape]:
             yield Words((at, _BASE + 17), _signed(tick), anchor=Anchor.MIDDLE)
             last = at if tick >= 0 else last
     middle = 0.5 * (_LEFT + _RIGHT)
-    about = "score, in standard deviations of an innocent copy's score (compressed further out)"
+    about = translated(
+        "score, in standard deviations of an innocent copy's score (compressed further out)"
+    )
     yield Words((middle, _BASE + 35), about, anchor=Anchor.MIDDLE)
 
 
@@ -214,7 +218,9 @@ def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
 
 def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Words:
     about = (
-        "innocent copies lie here" if as_dots else f"line: expected of {copies:,} innocent copies"
+        translated("innocent copies lie here")
+        if as_dots
+        else translated("line: expected of {copies:,} innocent copies").format(copies=copies)
     )
     above = _CURVE_HIGH_WITH_DOTS + 8 if as_dots else _CURVE_HIGH_WITH_COLUMNS * _COLUMN_MAX + 8
     return Words((axis.x(0.0), _BASE - above), about, anchor=Anchor.MIDDLE)
@@ -230,7 +236,12 @@ def _threshold(needed: float, axis: _Axis) -> Iterator[Shape]:
     yield line((at, _TOP - 16), (at, _BASE), Tone.INK, dashed=True)
     anchor = Anchor.START if at < 0.62 * WIDTH else Anchor.END
     aside = 5.0 if anchor is Anchor.START else -5.0
-    yield Words((at + aside, _TOP + 62), f"named from {needed:.1f}", Tone.INK, anchor)
+    yield Words(
+        (at + aside, _TOP + 62),
+        translated("named from {needed:.1f}").format(needed=needed),
+        Tone.INK,
+        anchor,
+    )
 
 
 def _dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
@@ -305,15 +316,31 @@ def _label(group: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone:
     at = 0.5 * (axis.x(scores[group[0]]) + axis.x(scores[group[-1]]))
     if len(group) == 1:
         return _Label(at, f"{_shortened(group[0])}  {low}", tone)
-    return _Label(at, f"{len(group)} copies, {low} to {high}", tone)
+    return _Label(
+        at,
+        translated("{number} copies, {low} to {high}").format(
+            number=len(group), low=low, high=high
+        ),
+        tone,
+    )
 
 
 def _alt_text(scores: Mapping[str, float], named: Sequence[str], needed: float) -> str:
-    count = "one copy" if len(scores) == 1 else f"{len(scores)} copies"
-    best = ", ".join(f"{who} at {scores[who]:.1f}" for who in named) or "no copy"
+    count = plural("{count} copy", "{count} copies", len(scores))
+    best = ", ".join(
+        translated("{who} at {score:.1f}").format(who=who, score=scores[who]) for who in named
+    ) or translated("no copy")
     rest = [score for who, score in scores.items() if who not in named]
-    others = f"; the others lie between {min(rest):.1f} and {max(rest):.1f}" if rest else ""
-    return f"Scores of {count}. Named from {needed:.1f} on: {best}{others}."
+    others = (
+        translated("; the others lie between {low:.1f} and {high:.1f}").format(
+            low=min(rest), high=max(rest)
+        )
+        if rest
+        else ""
+    )
+    return translated("Scores of {count}. Named from {needed:.1f} on: {best}{others}.").format(
+        count=count, needed=needed, best=best, others=others
+    )
 
 
 def _shortened(label: str) -> str:
@@ -370,18 +397,18 @@ def tone_curve(
 
 def in_words(curve: ToneCurve) -> str:
     """Describe the changes of brightness, contrast and colour in a few words."""
-    done = ["its colours are gone"] if curve.colours_gone else []
+    done = [translated("its colours are gone")] if curve.colours_gone else []
     if len(curve.points) > 2:
         before, after = np.array(curve.points).T
         slope = float(np.polyfit(before, after, 1)[0])
         shift = float(np.mean(after - before))
         if slope < 0.0:
-            return ", ".join(["light and dark are exchanged", *done])
+            return ", ".join([translated("light and dark are exchanged"), *done])
         if abs(slope - 1.0) > 0.12:
-            done.append("more contrast" if slope > 1.0 else "less contrast")
+            done.append(translated("more contrast") if slope > 1.0 else translated("less contrast"))
         if abs(shift) > 6.0:
             done.append("brighter" if shift > 0.0 else "darker")
-    return ", ".join(done) if done else "brightness and colours as sent"
+    return ", ".join(done) if done else translated("brightness and colours as sent")
 
 
 def tone_plot(curve: ToneCurve) -> Drawing:
@@ -399,7 +426,12 @@ def tone_plot(curve: ToneCurve) -> Drawing:
     middle = _TONE_LEFT + _SIZE / 2
     inner.append(Words((middle, _TONE_TOP + _SIZE + 32), about, anchor=Anchor.MIDDLE, size=10))
     wide, tall = _TONE_LEFT + _SIZE + _MARGIN[0], _TONE_TOP + _SIZE + _MARGIN[1]
-    return Drawing(wide, tall, tuple(inner), f"Tone curve: {in_words(curve)}.")
+    return Drawing(
+        wide,
+        tall,
+        tuple(inner),
+        translated("Tone curve: {in_words}.").format(in_words=in_words(curve)),
+    )
 
 
 def _at(before: float, after: float) -> tuple[float, float]:

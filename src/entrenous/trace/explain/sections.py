@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from entrenous.base.identifiers import RecipientId
+from entrenous.base.language import plural, translated
 from entrenous.base.limits import ALPHA
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
@@ -144,7 +145,7 @@ def account_of_picture(
     )
     source = device.vault.kept(fit.picture.original)
     detail = Detail(
-        undone=(*_undone(fit, investigation), ("Light and colour", in_words(curve))),
+        undone=(*_undone(fit, investigation), (translated("Light and colour"), in_words(curve))),
         files=_files(untrusted_data, investigation.found, source, original),
         tone=tone_plot(curve),
         plotted=plotted,
@@ -189,10 +190,15 @@ def account_of(trace: Trace, name: str, choices: Choices, detail: Detail | None 
 
 def _identity(trace: Trace) -> Facts:
     return (
-        ("Trace", f"number {trace.number}, {trace.at:%Y-%m-%d %H:%M:%S} UTC"),
-        ("Message", str(trace.message or "none that this device sent")),
-        ("Copies compared", f"{trace.compared or len(trace.verdict.score):,}"),
-        ("Found file, SHA-256", trace.leak_sha256.hex()),
+        (
+            translated("Trace"),
+            translated("number {number}, {at} UTC").format(
+                number=trace.number, at=f"{trace.at:%Y-%m-%d %H:%M:%S}"
+            ),
+        ),
+        (translated("Message"), str(trace.message or translated("none that this device sent"))),
+        (translated("Copies compared"), f"{trace.compared or len(trace.verdict.score):,}"),
+        (translated("Found file, SHA-256"), trace.leak_sha256.hex()),
     )
 
 
@@ -208,7 +214,7 @@ def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:
         score=_signed(verdict.score[who]),
         chance=in_digits(verdict.chance[who]),
         ratio=ratio_in_digits(ratio),
-        support=support(ratio) if who in verdict.named else "not named",
+        support=support(ratio) if who in verdict.named else translated("not named"),
         named=who in verdict.named,
     )
 
@@ -216,8 +222,11 @@ def _row(who: RecipientId, label: str, verdict: Verdict) -> Row:
 def _unlisted(scores: Sequence[float]) -> str:
     if not scores:
         return ""
-    count = "one further copy is" if len(scores) == 1 else f"{len(scores):,} further copies are"
-    return f"{count} not listed; the highest of their scores is {_signed(max(scores))}."
+    return plural(
+        "{count} further copy is not listed; its score is {score}.",
+        "{count} further copies are not listed; the highest of their scores is {score}.",
+        len(scores),
+    ).format(score=_signed(max(scores)))
 
 
 def _signed(score: float) -> str:
@@ -227,22 +236,36 @@ def _signed(score: float) -> str:
 def _undone(fit: Fit, investigation: Investigation) -> Facts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
-        f"{registration.inliers:,} points of both pictures agree"
+        translated("{inliers:,} points of both pictures agree").format(inliers=registration.inliers)
         if registration.inliers
-        else "placed as a whole, without matching points"
+        else translated("placed as a whole, without matching points")
     )
     alike = 100.0 * (1.0 - registration.misfit)
     tables = investigation.found.encoding.tables
     saved = investigation.found.encoding.format.value.upper()
     if tables and 0 in tables:
-        saved += f", quality about {_jpeg_quality(tables[0])}"
-    bent = (("Bent", f"by up to {warp.bent_px:.1f} pixels: a lens, a wave or curled paper"),)
+        saved += translated(", quality about {jpeg_quality}").format(
+            jpeg_quality=_jpeg_quality(tables[0])
+        )
+    bent = (
+        (
+            translated("Bent"),
+            translated("by up to {bent_px:.1f} pixels: a lens, a wave or curled paper").format(
+                bent_px=warp.bent_px
+            ),
+        ),
+    )
     return (
-        ("Crop, turn, mirror", describe_alignment(warp)),
+        (translated("Crop, turn, mirror"), describe_alignment(warp)),
         *(bent if warp.bent_px >= _BENT_PX else ()),
-        ("Size", describe_size(warp.scale)),
-        ("Saved as", saved),
-        ("How sure the position is", f"{placed}; {alike:.0f} % of the fine detail is the same"),
+        (translated("Size"), describe_size(warp.scale)),
+        (translated("Saved as"), saved),
+        (
+            translated("How sure the position is"),
+            translated("{placed}; {alike:.0f} % of the fine detail is the same").format(
+                placed=placed, alike=alike
+            ),
+        ),
     )
 
 
@@ -254,16 +277,23 @@ def _jpeg_quality(table: Sequence[int]) -> int:
 
 
 def _which_part(trace: Trace) -> Facts:
-    return () if trace.span is None else (("Which part", describe_part(trace.span)),)
+    return () if trace.span is None else ((translated("Which part"), describe_part(trace.span)),)
 
 
 def _files(leak: bytes, found: Picture, source: bytes, original: Picture) -> Facts:
     return (
-        ("Found file", f"{len(leak):,} bytes, {found.width_px} x {found.height_px} pixels"),
+        (
+            translated("Found file"),
+            translated("{count:,} bytes, {width_px} x {height_px} pixels").format(
+                count=len(leak), width_px=found.width_px, height_px=found.height_px
+            ),
+        ),
         ("Original, SHA-256", sha256(source).hex()),
         (
             "Original",
-            f"{len(source):,} bytes, marked at {original.width_px} x {original.height_px} pixels",
+            translated("{count:,} bytes, marked at {width_px} x {height_px} pixels").format(
+                count=len(source), width_px=original.width_px, height_px=original.height_px
+            ),
         ),
     )
 
@@ -280,4 +310,7 @@ def _versions() -> Facts:
     }
     versions = made_with()
     listed = ", ".join(f"{plotted} {versions[name]}" for name, plotted in names.items())
-    return (("Program", listed), ("Its source, SHA-256", versions["program"]))
+    return (
+        (translated("Program"), listed),
+        (translated("Its source, SHA-256"), versions["program"]),
+    )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from entrenous.base.copies import join_names
+from entrenous.base.language import plural, translatable, translated
 from entrenous.watermark.verdict import Finding, Part, Span, Verdict, Warp
 
 _STRAIGHT_DEG: Final = 0.5
@@ -17,14 +18,14 @@ _POWER_MAX: Final = 15  # beyond this, model error outweighs the arithmetic
 # Example scale of the ENFSI guideline for evaluative reporting in forensic science (2015): the
 # least likelihood ratio for each degree of support, largest first.
 SCALE: Final = (
-    (1e6, "extremely strong support"),
-    (1e4, "very strong support"),
-    (1e3, "strong support"),
-    (1e2, "moderately strong support"),
-    (1e1, "moderate support"),
-    (2.0, "weak support"),
+    (1e6, translatable("extremely strong support")),
+    (1e4, translatable("very strong support")),
+    (1e3, translatable("strong support")),
+    (1e2, translatable("moderately strong support")),
+    (1e1, translatable("moderate support")),
+    (2.0, translatable("weak support")),
 )
-NO_SUPPORT: Final = "no support either way"
+NO_SUPPORT: Final = translatable("no support either way")
 _FORECAST_MARGIN: Final = 2.0  # standard deviations that a score may lie below its forecast
 
 
@@ -32,42 +33,57 @@ def describe_alignment(warp: Warp) -> str:
     """Describe crop, mirroring and rotation in a few words, e.g. "cropped to 71 %, mirrored"."""
     done = []
     if warp.kept < _WHOLE:
-        done.append(f"cropped to {100 * warp.kept:.0f} %")
+        done.append(translated("cropped to {percent:.0f} %").format(percent=100 * warp.kept))
     if warp.mirrored:
-        done.append("mirrored")
+        done.append(translated("mirrored"))
     if abs(warp.turned_deg) > _STRAIGHT_DEG:
-        done.append(f"turned by {abs(warp.turned_deg):.0f} degrees")
-    return ", ".join(done) if done else "the whole of it"
+        done.append(
+            translated("turned by {degrees:.0f} degrees").format(degrees=abs(warp.turned_deg))
+        )
+    return ", ".join(done) if done else translated("the whole of it")
 
 
 def describe_size(scale: float) -> str:
     """Describe the size in the found file compared with the sent one."""
     if abs(scale - 1.0) <= _SAME_SCALE:
-        return "the same size as sent"
-    return f"shown at {100 * scale:.0f} % of the size it was sent in"
+        return translated("the same size as sent")
+    return translated("shown at {percent:.0f} % of the size it was sent in").format(
+        percent=100 * scale
+    )
 
 
 def describe_part(span: Span) -> str:
-    at = f"{span.start_s:.1f} s after its start"
+    at = translated("{start_s:.1f} s after its start").format(start_s=span.start_s)
     if span.length_s == 0.0:
-        return f"one frame, {at}"
+        return translated("one frame, {at}").format(at=at)
     off = abs(span.speed - 1.0)
     if off <= _SAME_SPEED or off * span.length_s <= _SAME_TIME_S:
-        return f"{span.length_s / span.speed:.1f} s of it, from {at}"  # its playing time
-    part = f"{span.length_s:.1f} s of it, from {at}"
-    faster = "faster" if span.speed > 1.0 else "slower"
-    return f"{part}, played {100 * off:.1f} % {faster}"
+        return translated("{length_s:.1f} s of it, from {at}").format(
+            length_s=span.length_s / span.speed, at=at
+        )  # its playing time
+    part = translated("{length_s:.1f} s of it, from {at}").format(length_s=span.length_s, at=at)
+    if span.speed > 1.0:
+        words = translated("{part}, played {percent:.1f} % faster")
+    else:
+        words = translated("{part}, played {percent:.1f} % slower")
+    return words.format(part=part, percent=100 * off)
 
 
 def odds(chance: float) -> str:
     """A small chance as a sentence; rounding the power of ten down keeps it from overstating."""
     power = math.floor(-math.log10(max(chance, 1e-300)))
-    return f"Any other copy would fit this well less than once in {_count(power)} tries."
+    return translated("Any other copy would fit this well less than once in {count} tries.").format(
+        count=_count(power)
+    )
 
 
 def in_digits(chance: float) -> str:
     """A chance for a table: two digits, rounded up, with a lower limit."""
-    return f"{rounded_up(chance, 2):g}" if chance >= _SMALL else f"below {_SMALL:g}"
+    return (
+        f"{rounded_up(chance, 2):g}"
+        if chance >= _SMALL
+        else translated("below {number}").format(number=f"{_SMALL:g}")
+    )
 
 
 def rounded_up(chance: float, digits: int) -> float:
@@ -79,27 +95,29 @@ def rounded_up(chance: float, digits: int) -> float:
 
 def support(ratio: float) -> str:
     """A likelihood ratio on the verbal scale of the ENFSI guideline (2015)."""
-    return next((words for least, words in SCALE if ratio >= least), NO_SUPPORT)
+    return translated(next((words for least, words in SCALE if ratio >= least), NO_SUPPORT))
 
 
 def times_likelier(ratio: float) -> str:
     """A likelihood ratio as a sentence, rounded down."""
     if ratio < SCALE[-1][0]:
-        return "What was found is about as likely with this copy as with one that was not used."
+        return translated(
+            "What was found is about as likely with this copy as with one that was not used."
+        )
     power = math.floor(math.log10(ratio))
     count = _count(power) if power >= 1 else f"{math.floor(ratio)}"
-    return (
-        f"What was found is more than {count} times likelier if this copy was used than if it was "
-        "not."
-    )
+    return translated(
+        "What was found is more than {count} times likelier if this copy was used than if "
+        "it was not."
+    ).format(count=count)
 
 
 def ratio_in_digits(ratio: float) -> str:
     """A likelihood ratio for a table: two digits, rounded down, with an upper limit."""
     if ratio < SCALE[-1][0]:
-        return "below 2"
+        return translated("below {number}").format(number=2)
     if ratio > 1.0 / _SMALL:
-        return f"above {1.0 / _SMALL:g}".replace("e+", "e")
+        return translated("above {number}").format(number=f"{1.0 / _SMALL:g}".replace("e+", "e"))
     step = 10.0 ** (math.floor(math.log10(ratio)) - 1)
     return f"{math.floor(ratio / step) * step:.2g}".replace("e+", "e")
 
@@ -111,98 +129,115 @@ def explain_nobody(forecast: float, needed: float) -> str:
     computed without any key; ``needed`` is the score that names a copy. Neither clears anybody.
     """
     if forecast >= needed + _FORECAST_MARGIN:
-        return (
+        return translated(
             "Enough seems to be left in this file to find a copy's mark, but none was found. "
-            "It may be your own original, a version that was made to hide its mark, or come from "
-            "a copy that this device does not know. This clears nobody."
+            "It may be your own original, a version that was made to hide its mark, or come "
+            "from a copy that this device does not know. This clears nobody."
         )
     more = (
         (needed + _FORECAST_MARGIN) / max(forecast, 0.1)
     ) ** 2  # a score grows with the square root of the area
     if more > 100.0:
-        return (
+        return translated(
             "Next to nothing of any mark could be left in this file, so it can't tell. A much "
             "larger or less compressed version may tell. This clears nobody."
         )
     times = max(2, math.ceil(more))
-    return (
-        "There is too little left in this file to tell. It would take a version that shows about "
-        f"{times} times as many pixels of the picture or more, or one that was compressed or "
-        "blurred less. This clears nobody."
-    )
+    return translated(
+        "There is too little left in this file to tell. It would take a version that shows "
+        "about {times} times as many pixels of the picture or more, or one that was "
+        "compressed or blurred less. This clears nobody."
+    ).format(times=times)
 
 
 def missing_messages_line(messages: Sequence[str]) -> str:
     """Say which messages' copies could not be compared, why, and what may help."""
-    return (
-        f"The files of {join_names(messages)} on this device are missing or damaged, so these "
-        "copies were not compared. An archive that you made before may still have them: read it "
-        "in on a new device, and trace there."
-    )
+    return translated(
+        "The files of {names} on this device are missing or damaged, so these copies were "
+        "not compared. An archive that you made before may still have them: read it in on "
+        "a new device, and trace there."
+    ).format(names=join_names(messages))
 
 
 def _count(power: int) -> str:
     if power > _POWER_MAX:
-        return "a million billion"
-    names = {
-        3: "thousand",
-        6: "million",
-        9: "billion",
-        12: "thousand billion",
-        15: "million billion",
-    }
+        return translated("a million billion")
     step = 3 * (power // 3)
-    return f"{10 ** (power - step)} {names[step]}" if step else str(10**power)
+    count = 10 ** (power - step)
+    names = {
+        0: str(count),
+        3: plural("{count} thousand", "{count} thousand", count),
+        6: plural("{count} million", "{count} million", count),
+        9: plural("{count} billion", "{count} billion", count),
+        12: plural("{count} thousand billion", "{count} thousand billion", count),
+        15: plural("{count} million billion", "{count} million billion", count),
+    }
+    return names[step]
 
 
 _AT_LENGTH_MAX: Final = 3  # named copies
-NOT_WHO: Final = "This says whose copy got out, not who passed it on."
+NOT_WHO: Final = translatable("This says whose copy got out, not who passed it on.")
 LIMITS: Final = (
     (
-        "Who passed it on.",
+        translatable("Who passed it on."),
         (
-            "The finding names a copy. A device can be lost, stolen or read from outside, a "
-            "screen can be photographed by somebody else, and a copy can be passed on by whoever "
-            "got it next."
+            translatable(
+                "The finding names a copy. A device can be lost, stolen or read from outside, a "
+                "screen can be photographed by somebody else, and a copy can be passed on by "
+                "whoever got it next."
+            )
         ),
     ),
     (
-        "That anybody is cleared.",
+        translatable("That anybody is cleared."),
         (
-            "A copy that is not named may still be part of what happened: its mark may have been "
-            "drowned by other copies or by damage to the file."
+            translatable(
+                "A copy that is not named may still be part of what happened: its mark may have "
+                "been drowned by other copies or by damage to the file."
+            )
         ),
     ),
     (
-        "That it was not the sender.",
+        translatable("That it was not the sender."),
         (
-            "The sender's device holds the secrets of all copies and could make each of them "
-            "anew. So this report convinces a sender who knows what she did herself; against a "
-            "sender who wants to put blame on somebody, it is no proof. What can speak to that "
-            "lies outside of it: the recipient's own copy, records of when copies were made and "
-            "received."
+            translatable(
+                "The sender's device holds the secrets of all copies and could make each of them "
+                "anew. So this report convinces a sender who knows what she did herself; against a "
+                "sender who wants to put blame on somebody, it is no proof. What can speak to that "
+                "lies outside of it: the recipient's own copy, records of when copies were made "
+                "and received."
+            )
         ),
     ),
     (
-        "What the picture shows.",
-        "Nothing here says whether the picture is genuine, when it was taken, or who is in it.",
+        translatable("What the picture shows."),
+        translatable(
+            "Nothing here says whether the picture is genuine, when it was taken, or who is in it."
+        ),
     ),
     (
-        "More than the figures support.",
+        translatable("More than the figures support."),
         (
-            "The chance counts accidents, not faults: an error in the program, a wrong label in "
-            "the sender's list or a stolen secret is not in it. Beyond one in a million billion "
-            "such doubts outweigh the arithmetic."
+            translatable(
+                "The chance counts accidents, not faults: an error in the program, a wrong label "
+                "in the sender's list or a stolen secret is not in it. Beyond one in a million "
+                "billion such doubts outweigh the arithmetic."
+            )
         ),
     ),
 )
 
 
+def limits() -> tuple[tuple[str, str], ...]:
+    """Return what a finding does not say: each limit, and its sentences."""
+    return tuple((translated(title), translated(words)) for title, words in LIMITS)
+
+
 def finding_line(finding: Finding) -> str:
     return {
-        Finding.ONE: "The found file was made from one copy",
-        Finding.SEVERAL: "The found file was made from several copies",
-        Finding.NOBODY: "No copy stands out",
+        Finding.ONE: translated("The found file was made from one copy"),
+        Finding.SEVERAL: translated("The found file was made from several copies"),
+        Finding.NOBODY: translated("No copy stands out"),
     }[finding]
 
 
@@ -214,7 +249,7 @@ def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[
     say = _at_length if len(verdict.named) <= _AT_LENGTH_MAX else _in_short
     return [
         (
-            f"Its hidden marks fit the copy made for {label}.",
+            translated("Its hidden marks fit the copy made for {label}.").format(label=label),
             say(verdict.chance[who], verdict.likelihood_ratio[who]),
         )
         for who, label in zip(verdict.named, shown, strict=True)
@@ -223,11 +258,18 @@ def named_lines(verdict: Verdict, shown: Sequence[str]) -> list[tuple[str, list[
 
 def _at_length(chance: float, ratio: float) -> list[str]:
     return [
-        f"{odds(chance)} (Chance: {in_digits(chance)}, all copies that were compared counted.)",
+        translated("{odds} (Chance: {chance}, all copies that were compared counted.)").format(
+            odds=odds(chance), chance=in_digits(chance)
+        ),
         (
-            f"{times_likelier(ratio)} (Likelihood ratio: {ratio_in_digits(ratio)}. On the scale of "
-            f"the European forensic institutes: {support(ratio)} for \u201cthis copy was "
-            "used\u201d.)"
+            translated(
+                "{times_likelier} (Likelihood ratio: {ratio}. On the scale of the "
+                "European forensic institutes: {support} for “this copy was used”.)"
+            ).format(
+                times_likelier=times_likelier(ratio),
+                ratio=ratio_in_digits(ratio),
+                support=support(ratio),
+            )
         ),
     ]
 
@@ -235,8 +277,9 @@ def _at_length(chance: float, ratio: float) -> list[str]:
 def _in_short(chance: float, ratio: float) -> list[str]:
     return [
         (
-            f"Chance: {in_digits(chance)}. Likelihood ratio: {ratio_in_digits(ratio)} "
-            f"({support(ratio)})."
+            translated("Chance: {chance}. Likelihood ratio: {ratio} ({support}).").format(
+                chance=in_digits(chance), ratio=ratio_in_digits(ratio), support=support(ratio)
+            )
         )
     ]
 
@@ -244,9 +287,14 @@ def _in_short(chance: float, ratio: float) -> list[str]:
 def other_lines(others: Sequence[Part]) -> list[str]:
     """Sentences about further messages: a collage, or merged copies of two messages."""
     return [
-        f"A part of it also fits copies of message {part.message}: {', '.join(part.verdict.named)} "
-        f"(chance {in_digits(max(part.verdict.chance[who] for who in part.verdict.named))} or "
-        "less). Disclose and check that message by a trace of that part alone."
+        translated(
+            "A part of it also fits copies of message {message}: {names} (chance {chance} "
+            "or less). Disclose and check that message by a trace of that part alone."
+        ).format(
+            message=part.message,
+            names=", ".join(part.verdict.named),
+            chance=in_digits(max(part.verdict.chance[who] for who in part.verdict.named)),
+        )
         for part in others
     ]
 
@@ -254,24 +302,28 @@ def other_lines(others: Sequence[Part]) -> list[str]:
 def nobody_lines(forecast: float | None, needed: float) -> list[str]:
     """After "nobody": say why that clears nobody, and how much more is needed."""
     if forecast is None:
-        return ["This clears nobody: too little of the file may be left to tell."]
+        return [translated("This clears nobody: too little of the file may be left to tell.")]
     return [explain_nobody(forecast, needed)]
 
 
 def _picture_method(chips: int) -> list[str]:
     return [
         (
-            f"Before it left the sender's device, each copy was given a mark of its own: {chips:,} "
-            "faint steps of brightness, up or down, spread over the picture. A fair coin decided "
-            "each step. The coins come from a secret number of that copy, which was drawn at "
-            "random and is kept on the sender's device."
+            translated(
+                "Before it left the sender's device, each copy was given a mark of its own: "
+                "{chips:,} faint steps of brightness, up or down, spread over the picture. A fair "
+                "coin decided each step. The coins come from a secret number of that copy, which "
+                "was drawn at random and is kept on the sender's device."
+            ).format(chips=chips)
         ),
         (
-            "The found file is placed on the sender's original: crop, size, turn and mirror are "
-            "reversed. Then everything that the original explains is taken away: the picture "
-            "itself, changes of brightness and colour, the errors of JPEG coding. What is left "
-            "is evidence for each step, up or down, strong or weak. No copy's secret is used up "
-            "to this point, so none can bias it."
+            translated(
+                "The found file is placed on the sender's original: crop, size, turn and mirror "
+                "are reversed. Then everything that the original explains is taken away: the "
+                "picture itself, changes of brightness and colour, the errors of JPEG coding. What "
+                "is left is evidence for each step, up or down, strong or weak. No copy's secret "
+                "is used up to this point, so none can bias it."
+            )
         ),
     ]
 
@@ -279,65 +331,91 @@ def _picture_method(chips: int) -> list[str]:
 def _clip_and_sound_method() -> list[str]:
     return [
         (
-            "Before it left the sender's device, each copy was given a mark of its own: thousands "
-            "of faint steps, brighter or darker, louder or softer, spread over all of it. A fair "
-            "coin decided each step. The coins come from a secret number of that copy, which was "
-            "drawn at random and is kept on the sender's device."
+            translated(
+                "Before it left the sender's device, each copy was given a mark of its own: "
+                "thousands of faint steps, brighter or darker, louder or softer, spread over all "
+                "of it. A fair coin decided each step. The coins come from a secret number of that "
+                "copy, which was drawn at random and is kept on the sender's device."
+            )
         ),
         (
-            "The found file is placed on the sender's original: which part it is, its speed, size "
-            "and crop are found and reversed. Then everything that the original explains is taken "
-            "away. What is left is evidence for each step, one way or the other, strong or weak. "
-            "No copy's secret is used up to this point, so none can bias it."
+            translated(
+                "The found file is placed on the sender's original: which part it is, its speed, "
+                "size and crop are found and reversed. Then everything that the original explains "
+                "is taken away. What is left is evidence for each step, one way or the other, "
+                "strong or weak. No copy's secret is used up to this point, so none can bias it."
+            )
         ),
     ]
 
 
-def _chance_method(copies: str, needed: float, *, rounds: bool) -> list[str]:
-    all_of_them = f"{copies.capitalize()} of all compared messages count in the chance: "
-    once = "1 \u2212 (1 \u2212 P)^N with N the number of copies (\u0160id\u00e1k 1967)"
-    named = f"A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
-    if not rounds:
-        return [f"{all_of_them}{once}. {named}"]
-    return [
-        (
-            f"{all_of_them}twice {once}. {named} Twice, because copies may have been merged: the "
-            "evidence of named copies is removed, and the others are scored again, in rounds whose "
-            "chances are counted 2, 4, 8 fold and so on. So all rounds together name an innocent "
-            "copy at most once in a million traces."
+def _chance_method(compared: int, needed: float, *, rounds: bool) -> list[str]:
+    formula = "1 \u2212 (1 \u2212 P)^N"
+    if rounds:
+        said = plural(
+            "{count} copy of all compared messages counts in the chance: twice {formula} with N the"
+            " number of copies (Šidák 1967).",
+            "{count} copies of all compared messages count in the chance: twice {formula} with"
+            " N the number of copies (Šidák 1967).",
+            compared,
         )
-    ]
+    else:
+        said = plural(
+            "{count} copy of all compared messages counts in the chance: {formula} with N the"
+            " number of copies (Šidák 1967).",
+            "{count} copies of all compared messages count in the chance: {formula} with N the"
+            " number of copies (Šidák 1967).",
+            compared,
+        )
+    named = translated(
+        "A copy is named when it is at most one in a million: from a score of {needed:.1f} on."
+    )
+    lines = [said.format(formula=formula), named.format(needed=needed)]
+    if rounds:
+        lines.append(
+            translated(
+                "Twice, because copies may have been merged: the evidence of named copies is"
+                " removed, and the others are scored again, in rounds whose chances are counted"
+                " 2, 4, 8 fold and so on. So all rounds together name an innocent copy at most"
+                " once in a million traces."
+            )
+        )
+    return [" ".join(lines)]
 
 
 def method(chips: int | None, compared: int, needed: float) -> list[str]:
     """The method in half a page; ``chips`` is None for clips and sounds."""
-    copies = "one copy" if compared == 1 else f"{compared:,} copies"
     return [
         *(_clip_and_sound_method() if chips is None else _picture_method(chips)),
         (
-            "Only now each copy's own steps are compared with this. The score is their agreement, "
-            "divided so that a copy which had no part in the file scores 0 on average with a "
-            "standard deviation of 1. For such a copy the steps are still fair coins, whatever "
-            "was done to the file. Therefore a theorem, not a fitted curve, bounds how often it "
-            "scores t or more: P(t) \u2264 min(exp(\u2212t\u00b2/2), 3.17866 Q(t)), with Q the "
-            "upper tail of the normal law (Hoeffding 1963; Bentkus and Dzindzalieta 2015)."
+            translated(
+                "Only now each copy's own steps are compared with this. The score is their "
+                "agreement, divided so that a copy which had no part in the file scores 0 on "
+                "average with a standard deviation of 1. For such a copy the steps are still fair "
+                "coins, whatever was done to the file. Therefore a theorem, not a fitted curve, "
+                "bounds how often it scores t or more: P(t) \u2264 min(exp(\u2212t²/2), 3.17866"
+                " Q(t)), with Q the upper tail of the normal law (Hoeffding 1963; Bentkus and"
+                " Dzindzalieta 2015)."
+            )
         ),
-        *_chance_method(copies, needed, rounds=chips is not None),
+        *_chance_method(compared, needed, rounds=chips is not None),
         (
-            "The likelihood ratio compares two explanations of one score: this copy was used, or "
-            "it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of the mark "
-            "survived, with chance 1/2 it has a strength t of 1 to 300, weighted by "
-            "1/t. On average over copies that were not used it is at most 1, so it reaches x for "
-            "at most one of them in x. The verbal scale follows the ENFSI guideline for "
-            "evaluative reporting (2015)."
+            translated(
+                "The likelihood ratio compares two explanations of one score: this copy was used, "
+                "or it was not. Its alternative is fixed beforehand: with chance 1/2 nothing of "
+                "the mark survived, with chance 1/2 it has a strength t of 1 to 300, weighted by "
+                "1/t. On average over copies that were not used it is at most 1, so it reaches x "
+                "for at most one of them in x. The verbal scale follows the ENFSI guideline for "
+                "evaluative reporting (2015)."
+            )
         ),
     ]
 
 
 def how_to_check(number: int) -> str:
-    return (
-        "The sender can disclose the marks of this one message, and of no other, in a file: "
-        f"entrenous verdict disclose {number}. With that file, the found file and the original, "
-        "anybody can repeat the registration, the evidence, every score and the finding: entrenous "
-        "verdict check. The hashes below say which files these are."
-    )
+    return translated(
+        "The sender can disclose the marks of this one message, and of no other, in a "
+        "file: entrenous verdict disclose {number}. With that file, the found file and the "
+        "original, anybody can repeat the registration, the evidence, every score and the "
+        "finding: entrenous verdict check. The hashes below say which files these are."
+    ).format(number=number)

@@ -9,6 +9,7 @@ import typer
 
 from entrenous.base.copies import Proofs, ReceiptEvent
 from entrenous.base.errors import shell_quoted
+from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import current_names
@@ -161,7 +162,7 @@ def _tell(repeated: Repeated) -> None:
     else:
         print_line(f"It is signed with the device key {repeated.signed_by.hex()}.")
         print_line("  Compare it with the sender's card to know whether it is hers.")
-    print_line(f"{NOT_WHO} {SENDER}")
+    print_line(f"{translated(NOT_WHO)} {SENDER}")
 
 
 def _tell_copy(repeated: Repeated) -> None:
