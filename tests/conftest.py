@@ -4,9 +4,10 @@ Three marks choose what a run does. ``real`` starts servers or programs, ``slow`
 moment: ``make check`` leaves both out. ``nightly`` runs in ``make nightly`` alone, which sets
 ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
 
-Hypothesis tries the same examples in every run, so that a gate says the same twice; with
-``--hypothesis-profile=default`` it tries new ones. The order of the tests and their random numbers
-follow from one seed, for the same reason; ``--randomly-seed=default`` draws another one.
+Hypothesis tries the same fifty examples in every run, so that a gate says the same twice; with
+``--hypothesis-profile=default`` it tries a hundred new ones. The order of the tests and their
+random numbers follow from one seed, for the same reason; ``--randomly-seed=default`` draws another
+one.
 
 A test that asks public vectors says how many with the fixture ``judged``; the counts of those that
 passed stand in the line ``judges:`` at the end of a run.
@@ -34,7 +35,7 @@ from tests.sizes import NIGHTLY
 if TYPE_CHECKING:
     from tests.postgres import Cluster
 
-settings.register_profile("gate", derandomize=True)
+settings.register_profile("gate", derandomize=True, max_examples=50)
 settings.load_profile("gate")
 
 
