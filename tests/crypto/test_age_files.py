@@ -99,6 +99,7 @@ def test_a_key_of_another_length_is_refused() -> None:
         age_identity(Secret(bytes(33)))
 
 
+@pytest.mark.slow
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
     """C2SP/CCTV: every file that should fail does; every one for an X25519 identity opens.
 

@@ -288,6 +288,7 @@ class Chains(RuleBasedStateMachine):
             proven(newest_lists(self.lists))
 
 
+@pytest.mark.slow
 @pytest.mark.threat("server-adds-device")
 def test_rolling_back_and_forking_are_found_out_and_honest_changes_are_not() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]

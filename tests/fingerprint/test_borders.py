@@ -99,6 +99,7 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
         around = box
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # a large picture takes a moment on a busy machine
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -37,6 +37,7 @@ def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
     return np.asarray(meme)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bar", "ink"), [("white", "black"), ("black", "white")])
 def test_a_soft_picture_is_found_among_hundreds(bar: str, ink: str) -> None:
     layouts = Layouts.of([layout_of(soft(seed)) for seed in range(STRANGERS)])

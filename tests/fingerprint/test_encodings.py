@@ -11,6 +11,8 @@ from PIL import Image
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 
+pytestmark = pytest.mark.slow
+
 ORIENTATION = 0x0112  # Exif 2.32, table 4
 # The inverse of each orientation, applied to upright samples before storing.
 STORED = {

@@ -20,6 +20,7 @@ def met(one: Points, other: Points) -> float:
     return float((near & (one.looks @ other.looks.T > 0.9)).any(axis=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("change", "known"),

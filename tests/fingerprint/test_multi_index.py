@@ -54,6 +54,7 @@ def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
     assert together == apart == brute_force(bank(), queries, 31)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=4), st.integers(0, 31), st.data())
 def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.DataObject) -> None:

@@ -46,6 +46,7 @@ def test_what_is_registered_is_the_reference_bit_for_bit(file: tuple[str, int, i
     assert apart(saved(*file)) == 0
 
 
+@pytest.mark.slow
 def test_luma_and_shrunk_decoding_change_few_bits() -> None:
     """A gate reads only luma, at full size if that is small, else shrunk."""
     files = [saved(*file) for file in FILES]

@@ -45,6 +45,7 @@ def test_all_eight_equal_the_reference(
             assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (name, how)
 
 
+@pytest.mark.slow
 def test_sixty_pictures_of_many_sizes_equal_the_reference(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:

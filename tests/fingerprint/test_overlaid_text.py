@@ -40,6 +40,7 @@ def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fill", "around"), [(WHITE, BLACK), (BLACK, WHITE), (WHITE, None)])
 def test_picture_without_text_is_nearly_the_original(
     photographs: dict[str, Any], fill: Any, around: Any

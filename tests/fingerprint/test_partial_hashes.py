@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 
 from entrenous.base.limits import PARTS_MAX
 from entrenous.base.picture import Picture
@@ -32,6 +33,7 @@ def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None
         assert (inside & close).any(), (first, last)
 
 
+@pytest.mark.slow
 def test_each_window_is_the_hash_of_what_it_shows(
     photographs: dict[str, Any], picture_of: MakePicture
 ) -> None:
@@ -44,10 +46,12 @@ def test_each_window_is_the_hash_of_what_it_shows(
         assert index.near([fingerprint(picture_of(cut)).bits]), (top, bottom, left, right)
 
 
+@pytest.mark.slow
 def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
     assert part_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
 
 
+@pytest.mark.slow
 def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
     """PDQ would divide a side of less than 64 pixels into 64 blocks."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)

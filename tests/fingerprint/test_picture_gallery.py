@@ -13,6 +13,8 @@ from entrenous.fingerprint.keypoints import WORDS, Vocabulary
 from entrenous.fingerprint.picture_gallery import Gallery
 from entrenous.fingerprint.picture_record import ENTRY, packed
 
+pytestmark = pytest.mark.slow
+
 ASKED = ("astronaut", "china", "rocket")
 STRANGERS = 250
 

@@ -71,6 +71,7 @@ def test_every_step_is_finer_or_sharper(files: dict[str, bytes]) -> None:
         assert nearness[-1] > 48.0
 
 
+@pytest.mark.slow
 def test_bands_suffice_for_a_large_picture(astronaut: NDArray[np.uint8], write: Write) -> None:
     tiled = np.tile(astronaut, (4, 4, 1))
     picture = read_picture(write(Image.fromarray(tiled), "JPEG", quality=60))

@@ -42,6 +42,7 @@ def test_shrunk_picture_is_large_enough_and_looks_the_same(
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", range(1, 9))
 @pytest.mark.parametrize("size", [(1999, 1537), (1541, 2300), (1200, 834), (777, 1003)])
 def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
@@ -58,6 +59,7 @@ def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 4
 
 
+@pytest.mark.slow
 def test_unshrunk_picture_has_no_full_size() -> None:
     assert read_picture(saved(photo(300, 200)), at_least_px=WHOLE_SIDE_PX).shrunk_from is None
     assert read_picture(saved(photo(900, 900), "PNG"), at_least_px=10).shrunk_from is None
@@ -119,11 +121,13 @@ def test_cmyk_and_profiles_to_apply_are_decoded_in_full() -> None:
     assert read_picture(ink, luma=True) == read_picture(ink)
 
 
+@pytest.mark.slow
 def test_other_formats_come_whole() -> None:
     data = saved(photo(1400, 1200), "PNG")
     assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
 
 
+@pytest.mark.slow
 def test_sandboxed_child_shrinks_equally() -> None:
     data = saved(photo(2048, 1536))
     assert decode_untrusted(data, at_least_px=NEEDED_PX) == read_picture(

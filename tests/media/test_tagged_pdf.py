@@ -4,6 +4,7 @@ import re
 import zlib
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
     assert body.count(b"BDC") + body.count(b"BMC") == body.count(b"EMC")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_any_text_can_be_printed(text: str) -> None:

@@ -45,6 +45,7 @@ def nothing_was_begun(who: Person) -> bool:
     return not any(drawers) and not list(who.device.ledger.messages()) and who.vault._files == {}
 
 
+@pytest.mark.slow
 def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     for trick in (stopped, heard_and_stopped):
@@ -80,6 +81,7 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: 
     assert caro.received() == 0
 
 
+@pytest.mark.slow
 def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     three.silence(HERE)

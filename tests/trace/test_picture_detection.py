@@ -41,6 +41,7 @@ def heard_of_a_cut_out(sent: Prepared) -> ChipEvidence:
     return detect_evidence(found, registration, sent)
 
 
+@pytest.mark.slow
 def test_area_outside_a_crop_gives_no_evidence(sent: Prepared) -> None:
     finest = sent.layout.bands[0]
     per_chip = np.abs(heard_of_a_cut_out(sent).per_chip[: finest.stop]).reshape(finest.cells)
@@ -56,6 +57,7 @@ def test_area_outside_a_crop_gives_no_evidence(sent: Prepared) -> None:
     assert per_chip[beyond].mean() < 0.02 * per_chip[inside].mean()
 
 
+@pytest.mark.slow
 def test_number_of_threads_does_not_change_the_evidence(sent: Prepared) -> None:
     before = cv2.getNumThreads()
     try:

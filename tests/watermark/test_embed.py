@@ -34,6 +34,7 @@ def test_every_photograph_keeps_its_psnr(photographs: dict[str, Any]) -> None:
         assert least - 0.05 <= psnr_db(sent.copy, sent.pixels) <= 55.0
 
 
+@pytest.mark.slow
 def test_an_enlarged_photograph_keeps_its_higher_psnr(chelsea: Any) -> None:
     large = np.ascontiguousarray(chelsea.pixels.repeat(6, axis=0).repeat(6, axis=1))
     dice = np.random.default_rng(1)

@@ -57,6 +57,7 @@ def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     assert change[~plain].mean() > 0.5
 
 
+@pytest.mark.slow
 def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
     pixels = chat(2)
     file = io.BytesIO()

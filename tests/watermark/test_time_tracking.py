@@ -27,6 +27,7 @@ def laid(attack: Attack) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attack", "speed", "pitch"),
     [
@@ -49,6 +50,7 @@ def test_speed_is_measured_to_a_hundred_thousandth(
     assert np.abs(late).max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [0.95, 1.02])
 def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
     path = laid(tempo(speed))
@@ -56,6 +58,7 @@ def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
     assert path.speed == pytest.approx(speed, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
     path = laid(room())
     found = path.place(np.arange(6.0, 11.0) * 16_000) / 16_000

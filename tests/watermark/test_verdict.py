@@ -83,6 +83,7 @@ def test_more_people_never_make_anyone_stand_out_more(
     assert all(after[who] >= before[who] for who in given_scores)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("innocent-named")
 def test_innocent_crowds_are_named_no_more_often_than_promised() -> None:
     crowds = np.random.default_rng(7).normal(size=(4000, 20))

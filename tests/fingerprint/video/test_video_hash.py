@@ -59,6 +59,7 @@ def test_an_hour_has_no_more_frames_than_ten_minutes() -> None:
     assert [frame.at_s for frame in registered(quick, 0.0)][-1] == 149.875  # no announced length
 
 
+@pytest.mark.slow
 def test_a_frame_hashes_like_a_screenshot_of_it(
     photographs: dict[str, Any], picture_of: Callable[[Any], Picture], frames_of: MakeFrames
 ) -> None:
@@ -80,6 +81,7 @@ def test_blocks_are_on_the_scale_of_pictures() -> None:
     assert (blocks_of(np.full((4, 160), 90, np.uint8)) == 0.0).all()
 
 
+@pytest.mark.slow
 def test_neighbours_differ_and_times_rise(scene: Any, frames_of: MakeFrames) -> None:
     registered = video_print(frames_of(scene, 12.0))
     assert 16 <= len(registered.frames) <= 64
@@ -93,6 +95,7 @@ def test_a_still_scene_is_one_frame(scene: Any, frames_of: MakeFrames) -> None:
     assert len(video_print(frames_of([scene[0]] * 60, 12.0)).frames) == 1
 
 
+@pytest.mark.slow
 def test_flat_frames_are_left_out_and_nothing_else_is_refused(
     scene: Any, frames_of: MakeFrames
 ) -> None:

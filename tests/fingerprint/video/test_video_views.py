@@ -40,6 +40,7 @@ EDITS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", EDITS)
 def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> None:
     registered = video_print(frames_of(scene, 12.0))
@@ -50,6 +51,7 @@ def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> Non
     assert sorted(shares.values())[-2] <= 0.5
 
 
+@pytest.mark.slow
 def test_another_video_matches_in_no_view(
     scene: Any, another_scene: Any, frames_of: MakeFrames
 ) -> None:
@@ -96,6 +98,7 @@ def test_any_small_frame_is_looked_at(planes: bytes, size: tuple[int, int]) -> N
     assert len(look.at_ms) in (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.07])
 def test_cut_edges_are_found_by_the_inner_hashes(
     scene: Any, frames_of: MakeFrames, share: float
@@ -119,6 +122,7 @@ def test_cut_edges_are_found_by_the_inner_hashes(
     assert len(fitting) >= 4
 
 
+@pytest.mark.slow
 def test_the_moments_of_cut_edges_are_few_and_spread(scene: Any, frames_of: MakeFrames) -> None:
     look = video_look(frames_of(scene, 12.0), len(scene) / 12.0)
     moments = sorted({view.at_ms // 500 for view in look.trimmed})

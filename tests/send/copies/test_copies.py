@@ -39,6 +39,7 @@ def samples(data: bytes) -> np.ndarray:
     return np.asarray(read_picture(data)).astype(int)
 
 
+@pytest.mark.slow
 def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> None:
     device = room["ana"].device
     original = prepare_original(SMALL, None, device)
@@ -94,6 +95,7 @@ def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> N
     assert kept.fingerprint == fingerprint(original.picture)
 
 
+@pytest.mark.slow
 def test_ledger_records_what_was_sent(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
@@ -109,6 +111,7 @@ def test_ledger_records_what_was_sent(friends: Room) -> None:
     assert received.manifest.marks == (mark_commitment(write_mark(received.id, 1, copy)),)
 
 
+@pytest.mark.slow
 def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     file = io.BytesIO()

@@ -53,6 +53,7 @@ def everybody(home: Room) -> tuple[Person, ...]:
     return home["ana"], home["tablet"], home["ben"]
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
@@ -94,6 +95,7 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
@@ -119,6 +121,7 @@ def test_any_device_can_revoke_any_other(home: Room) -> None:
     assert home["ben"].sends(SMALL, home["ana"]).devices == {"ana": 2}
 
 
+@pytest.mark.slow
 def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.silence(HERE)
@@ -159,6 +162,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
         fetch_messages(phone.device)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
     """The watch was lost before it told the laptop its close token."""
@@ -179,6 +183,7 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     assert pending_deletions(phone.device) == ()
 
 
+@pytest.mark.slow
 def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     sheet = sheet_of(phone)
@@ -242,6 +247,7 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     assert overview(ana.device).to_close == overview(tablet.device).to_close == ()
 
 
+@pytest.mark.slow
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
     """The phone links it; the laptop and the tablet get its close token from itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
@@ -260,6 +266,7 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     assert told == Revoked("watch", ShutState.DONE)
 
 
+@pytest.mark.slow
 def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
     ana = home["ana"]
     sheet = sheet_of(ana)
@@ -279,6 +286,7 @@ def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
         revoke_device("watch", lost=False, sheet=None, device=home["ana"].device)
 
 
+@pytest.mark.slow
 def test_queued_letters_for_a_revoked_device_block_nothing(home: Room) -> None:
     """Ben sealed a copy for the phone while its relay was away; it was revoked meanwhile."""
     ana, tablet, ben = home["ana"], home["tablet"], home["ben"]

@@ -197,6 +197,7 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
     assert ben.received() == 1
 
 
+@pytest.mark.slow
 def test_person_added_again_keeps_valid_tokens(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +289,7 @@ def test_adding_again_keeps_compared_keys(
     assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
 
 
+@pytest.mark.slow
 def test_person_forgotten_and_added_again_can_write(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
@@ -301,6 +303,7 @@ def test_person_forgotten_and_added_again_can_write(friends: Room) -> None:
     assert (ben.received(), ana.received()) == (before[0] + 1, before[1] + 1)
 
 
+@pytest.mark.slow
 def test_person_who_forgot_us_and_added_us_again_can_write(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ben.sends(SMALL, ana)
@@ -492,6 +495,7 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
     assert contact_named("ben", ana.device) == known
 
 
+@pytest.mark.slow
 def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
     add_person(make_invite(ben.device), "ben", caro.device)

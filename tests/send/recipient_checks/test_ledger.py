@@ -27,12 +27,14 @@ def three(friends: Room) -> Room:
     return friends
 
 
+@pytest.mark.slow
 def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Room) -> None:
     """Also after the picture was scaled."""
     for words in ("For you, Ben!", "ben: as promised", "dear BEN"):
         assert asked(three["ana"], "caro", words)
 
 
+@pytest.mark.slow
 def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Room) -> None:
     ana = three["ana"]
     assert not asked(ana, "caro", "on a bench, being bendable")

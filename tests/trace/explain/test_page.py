@@ -10,6 +10,8 @@ from entrenous.trace.explain.page import write_page
 from entrenous.trace.explain.sections import Account, Choices, account_of_picture
 from tests.trace.report_desk import Desk
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
 

@@ -281,6 +281,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_any_value_in_any_place_is_refused_or_harmless(data: st.DataObject) -> None:

@@ -54,6 +54,7 @@ def test_the_nearest_time_is_found() -> None:
     assert nearest(times[:1], np.array([3.0])).tolist() == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start_s", "speed"), [(1.2, 1.0), (0.7, 1.1), (2.0, 0.85)])
 def test_start_and_speed_are_found(start_s: float, speed: float) -> None:
     rng = np.random.default_rng(3)

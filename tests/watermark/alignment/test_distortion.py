@@ -81,6 +81,7 @@ def smooth(shape: tuple[int, int]) -> NDArray[np.float32]:
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_warping_there_and_back_changes_nothing(cat: NDArray[np.uint8]) -> None:
     exact = register(cat, cat)
     assert exact is not None
