@@ -96,11 +96,14 @@ NOTICED: dict[Sabotage, str] = {
     repeats_not_recognised: "refused",
     halves_of_transactions: "could not be opened",
 }
+#: Where another seed than the first notices it: this one is tried first, to save whole runs.
+NOTICED_BY = {answered_before_it_is_durable: 1, repeats_not_recognised: 4}
 
 
 @pytest.mark.parametrize("sabotage", NOTICED, ids=lambda one: one.__name__)
 def test_what_is_missing_is_noticed(sabotage: Sabotage) -> None:
-    assert any(NOTICED[sabotage] in report_under(sabotage, seed) for seed in SEEDS)
+    seeds = (NOTICED_BY.get(sabotage, 0), *SEEDS)
+    assert any(NOTICED[sabotage] in report_under(sabotage, seed) for seed in seeds)
 
 
 def report_under(sabotage: Sabotage, seed: int) -> str:
