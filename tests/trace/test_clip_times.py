@@ -41,7 +41,13 @@ def by_sound(name: str) -> Trace:
     return trace_sound(coded(heard, RATE_HZ, "libopus", "ogg", 24_000), device)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("picture late", "two gaps"),
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("sound late", "one gap")),
+    ],
+)
 def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
     device, copy = marked(name)
     assert trace_clip(copy, device).verdict.named == ("caro",)

@@ -75,7 +75,13 @@ def room() -> Room:
     return room
 
 
-@pytest.mark.parametrize(("who", "apart"), [("ana", 7), ("phone", 13)])
+@pytest.mark.parametrize(
+    ("who", "apart"),
+    [
+        *(("ana", 13), ("phone", 25)),
+        *(pytest.param(*one, marks=pytest.mark.nightly) for one in (("ana", 7), ("phone", 13))),
+    ],
+)
 def test_one_of_them_dies_at_moments_so_far_apart(room: Room, who: str, apart: int) -> None:
     """The one that leads, as it gets ready and as it signs; the one that follows, likewise."""
     town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
