@@ -25,7 +25,7 @@ from entrenous.base.identity import (
     SignedPrekey,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.hashing import inclusion_proof, merkle_root
+from entrenous.crypto.hashing import inclusion_proofs, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
@@ -245,7 +245,8 @@ def signed_by(
 
 def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
     """One of these, with its path in the batch of these, or in another ``tree``."""
-    place = BatchPosition(index, inclusion_proof(tree or [prekey_leaf(one) for one in said], index))
+    leaves = tree or [prekey_leaf(one) for one in said]
+    place = BatchPosition(index, inclusion_proofs(leaves)[index])
     return read_prekey(write_prekey(said[index], place, None))
 
 
@@ -364,7 +365,7 @@ def receipts_of(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
 )
 def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object]) -> None:
     leaves, batch = receipts_of(SAID, replace(SAID, event=ReceiptEvent.DELIVERED))
-    proof = ReceiptProof(BatchPosition(0, inclusion_proof(leaves, 0)), batch)
+    proof = ReceiptProof(BatchPosition(0, inclusion_proofs(leaves)[0]), batch)
     verify_receipts(leaves, batch, BY)
     verify_receipt(write_receipt_statement(SAID), proof, BY)
     other = write_receipt_statement(replace(SAID, **change))  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ Work runs to its end without a pause, so it is alone; what it did is undone if i
 
 from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from entrenous.base.identifiers import MailboxId
@@ -51,16 +52,24 @@ class _Desk:
         return cast("Row | None", self._rows[kind].get(key))
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        rows = self._rows[kind]
-        found = [rows[key] for key in sorted(rows, key=tuple) if _matches(rows[key], fields)]
-        return found[:limit]
+        found = self._those_with(kind, fields)
+        return [found[key] for key in sorted(found, key=tuple)[:limit]]
 
     def count(self, kind: type[object], **fields: object) -> int:
-        return sum(_matches(row, fields) for row in self._rows[kind].values())
+        return len(self._those_with(kind, fields))
 
     def weigh(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        rows = [row for row in self._rows[kind].values() if _matches(row, fields)]
-        return len(rows), sum(getattr(row, what) for row in rows)
+        rows = self._those_with(kind, fields)
+        return len(rows), sum(getattr(row, what) for row in rows.values())
+
+    def _those_with(
+        self, kind: type[object], fields: dict[str, object]
+    ) -> dict[tuple[object, ...], Any]:
+        """The rows whose fields have these values, by their keys."""
+        if not fields:
+            return self._rows[kind]
+        read, wanted = attrgetter("__class__", *fields), (kind, *fields.values())
+        return {key: row for key, row in self._rows[kind].items() if read(row) == wanted}
 
     def letters(
         self, mailbox: MailboxId, after: int, at: datetime, limit: int, full_bytes: int
@@ -93,10 +102,6 @@ class _Desk:
             self._rows[kind].pop(key, None)
         else:
             self._rows[kind][key] = row
-
-
-def _matches(row: object, fields: dict[str, object]) -> bool:
-    return all(getattr(row, name) == wanted for name, wanted in fields.items())
 
 
 def _is_due(row: Any, at: datetime) -> bool:

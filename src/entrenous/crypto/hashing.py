@@ -88,16 +88,27 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     return _node(merkle_root(leaves[:split]), merkle_root(leaves[split:]))
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """Return the inclusion proof of leaf number ``index`` (section 2.1.3.1), lowest hash first."""
-    if not 0 <= index < len(leaves):
-        raise ValueError("there is no such leaf")
+def inclusion_proofs(leaves: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
+    """Return each leaf's inclusion proof (section 2.1.3.1), lowest hash first.
+
+    Every node of the tree is hashed once.
+    """
+    if not leaves:
+        raise ValueError("a tree has at least one leaf")
+    return _root_and_proofs(leaves)[1]
+
+
+def _root_and_proofs(leaves: Sequence[bytes]) -> tuple[bytes, tuple[tuple[bytes, ...], ...]]:
     if len(leaves) == 1:
-        return ()
+        return leaves[0], ((),)
     split = _split(len(leaves))
-    if index < split:
-        return (*inclusion_proof(leaves[:split], index), merkle_root(leaves[split:]))
-    return (*inclusion_proof(leaves[split:], index - split), merkle_root(leaves[:split]))
+    left, left_proofs = _root_and_proofs(leaves[:split])
+    right, right_proofs = _root_and_proofs(leaves[split:])
+    proofs = (
+        *((*proof, right) for proof in left_proofs),
+        *((*proof, left) for proof in right_proofs),
+    )
+    return _node(left, right), proofs
 
 
 def root_from_proof(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

@@ -27,7 +27,7 @@ from entrenous.base.identity import (
 from entrenous.base.limits import GONE_DAYS, PROTOCOL_VERSION, SHOWN_CARD_SIZES
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
-from entrenous.crypto.hashing import inclusion_proof, merkle_root
+from entrenous.crypto.hashing import inclusion_proofs, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     identity_key,
@@ -177,9 +177,9 @@ def sign_batch(
     return SignedBatch(batch, statement, mldsa65_key(signer), sign(signer, statement))
 
 
-def place_in(leaves: Sequence[bytes], index: int) -> BatchPosition:
-    """Return the position and Merkle path of the statement with this index."""
-    return BatchPosition(index, inclusion_proof(leaves, index))
+def places_in(leaves: Sequence[bytes]) -> tuple[BatchPosition, ...]:
+    """Return the position and Merkle path of each statement of a batch, given their leaves."""
+    return tuple(BatchPosition(*place) for place in enumerate(inclusion_proofs(leaves)))
 
 
 _ASK_AGAIN: Final = timedelta(hours=1)

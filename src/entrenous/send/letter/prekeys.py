@@ -21,7 +21,7 @@ from entrenous.send.clock_sanity import (
     this_second,
     trusted_time,
 )
-from entrenous.send.devices.own_key_bundle import place_in, sign_batch
+from entrenous.send.devices.own_key_bundle import places_in, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
 from entrenous.send.letter.letter_nouns import OwnKey, XWingKey
 from entrenous.wire.relay_nouns import Prekeys
@@ -160,7 +160,7 @@ def _signed(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Pre
     batch = sign_batch(leaves, me.home.mailbox, sign_prekeys, device)
     last = len(statements) - 1
     *one_time, fallback, xwing = (
-        write_prekey(statement, place_in(leaves, index), batch if index == last else None)
-        for index, statement in enumerate(statements)
+        write_prekey(statement, place, batch if index == last else None)
+        for index, (statement, place) in enumerate(zip(statements, places_in(leaves), strict=False))
     )
     return Prekeys(tuple(one_time), fallback, xwing)

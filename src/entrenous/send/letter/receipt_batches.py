@@ -24,7 +24,7 @@ from entrenous.device.vault_tables import (
     load_record,
     store_record,
 )
-from entrenous.send.devices.own_key_bundle import place_in, sign_batch
+from entrenous.send.devices.own_key_bundle import places_in, sign_batch
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.letter.receipts_owed import MAX_RECEIPT_DELAY, OwedReceipt, may_get_receipts
 from entrenous.send.letter.sessions import ensure_session
@@ -90,11 +90,11 @@ def store_receipts(several: Receipts, header: Header, sender: Contact, device: D
     key = next(key for key in sender.person.devices if key.device == header.from_device)
     leaves = tuple(one.leaf for one in several.receipts)
     verify_receipts(leaves, several.batch, key)
-    for index, one in enumerate(several.receipts):
+    for one, place in zip(several.receipts, places_in(leaves), strict=True):
         copy = load_record(SealedCopy, SEALED, one.envelope.hex(), device.vault)
         expected = load_record(ReceiptCoverage, COVERED, one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
-            proof = write_receipt_proof(ReceiptProof(place_in(leaves, index), several.batch))
+            proof = write_receipt_proof(ReceiptProof(place, several.batch))
             _store_receipt(
                 (one, proof), copy, expected, (sender.person, key, header.from_head), device
             )
