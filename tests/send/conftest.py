@@ -5,6 +5,9 @@ import pytest
 
 from tests.send.commands.test_letters import Street
 from tests.send.send_device import Room
+from tests.village.features import features_once
+
+__all__ = ["features_once"]
 
 
 @pytest.fixture

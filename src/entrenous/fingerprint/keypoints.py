@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Self
 
@@ -142,6 +143,7 @@ class Vocabulary:
         return np.packbits(rotated > 0, axis=1).view("<u8").ravel()
 
 
+@cache
 def _rotation() -> Floats:
     """64 columns of an orthogonal matrix: Hadamard's, with fixed signs before and between."""
     hadamard = np.ones((1, 1), np.float32)

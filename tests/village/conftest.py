@@ -1,0 +1,3 @@
+from tests.village.features import features_once
+
+__all__ = ["features_once"]

@@ -1,0 +1,28 @@
+"""The features of one picture are computed once, however often it is sent in tests."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.fingerprint.picture_record import record_of
+from entrenous.send.copies import picture_copies
+
+_ANY = Encoding(PictureFormat.PNG)
+_records: dict[Picture, bytes] = {}
+
+
+def _remembered(picture: Picture) -> bytes:
+    bare = replace(picture, encoding=_ANY)
+    if bare not in _records:
+        _records[bare] = record_of(picture)
+    return _records[bare]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def features_once() -> Iterator[None]:
+    """Most tests send the same photo, and its record follows from its pixels alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_copies, "record_of", _remembered)
+        yield
