@@ -42,6 +42,7 @@ def test_every_distance_from_0_to_32(substrings: int) -> None:
     assert told(built(substrings).pairs(as_words(queries), 31).near()) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
 def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 20]]

@@ -109,6 +109,7 @@ def inputs(target: Target, count: int) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.threat("broken-formats")
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found_in_a_short_run(name: str) -> None:

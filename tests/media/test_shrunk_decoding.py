@@ -28,6 +28,7 @@ def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
     return held.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(2048, 1536), (1100, 3000), (1023, 1024), (512, 900)])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
 def test_shrunk_picture_is_large_enough_and_looks_the_same(

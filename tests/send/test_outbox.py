@@ -122,6 +122,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
     assert departures(ana) == [Departure.REFUSED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", NOT_NOW, ids=named)
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     apart: Room, error: EntrenousError
@@ -148,6 +149,7 @@ def refusing_at(url: str, error: EntrenousError) -> Trick:
     return trick
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=named)
 def test_a_request_not_understood_blocks_only_its_mailbox(
     three: Room, error: EntrenousError
@@ -243,6 +245,7 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
     assert ben.opens_newest().files
 
 
+@pytest.mark.slow
 def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> None:
     ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
     apart.silence(THERE)
@@ -281,6 +284,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
     assert flush(ana.device).left == 2
 
 
+@pytest.mark.slow
 def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     three: Room,
 ) -> None:
@@ -301,6 +305,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     assert ana.received() == 1
 
 
+@pytest.mark.slow
 def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     three.silence(HERE)

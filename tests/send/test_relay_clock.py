@@ -29,6 +29,7 @@ def sweeps(room: Room) -> None:
         asyncio.run(expire_due(room.relays[HERE]))
 
 
+@pytest.mark.slow
 def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)
@@ -43,6 +44,7 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
     assert (ana.received(), ben.received()) == (1, 2)
 
 
+@pytest.mark.slow
 def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
     """The devices' own clocks are right, and they do not trust the relay's."""
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment

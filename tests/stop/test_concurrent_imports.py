@@ -37,6 +37,7 @@ class Meeting(SqlBankStore):
         return there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_concurrent_imports_add_each_hash_once(
     kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path

@@ -45,6 +45,7 @@ def talking() -> bytes:
     return with_sound(SILENT, voice(6.0)[:, None])
 
 
+@pytest.mark.slow
 def test_picture_is_hashed_with_parts_only_by_consent(hers: Any) -> None:
     whole = fingerprint(picture(hers))
     agreed = of(png(hers))
@@ -53,6 +54,7 @@ def test_picture_is_hashed_with_parts_only_by_consent(hers: Any) -> None:
     assert of(png(hers), replace(ALL, parts=False)) == PicturePrint(whole)
 
 
+@pytest.mark.slow
 def test_video_is_hashed_with_sound_and_inner_frames_by_consent(talking: bytes) -> None:
     agreed = of(talking)
     assert isinstance(agreed, ClipPrint)
@@ -65,6 +67,7 @@ def test_video_is_hashed_with_sound_and_inner_frames_by_consent(talking: bytes) 
     assert less.video.hashes == agreed.video.hashes
 
 
+@pytest.mark.slow
 def test_silent_video_gets_no_sound_fingerprint() -> None:
     agreed = of(SILENT)
     assert isinstance(agreed, ClipPrint)

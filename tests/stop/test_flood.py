@@ -39,6 +39,7 @@ def test_confirming_one_upload_of_a_flood_confirms_all(room: Room, hers: Any) ->
         assert room.platform.reviews.review(case).state is ReviewState.CONFIRMED
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, another: Any) -> None:
     for pixels in (hers, another):
         room.protect(pixels, parts=False)
@@ -49,6 +50,7 @@ def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, ano
     assert room.platform.reviews.upload(case) == jpeg(another)
 
 
+@pytest.mark.slow
 def test_many_claims_on_one_picture_make_one_flood(room: Room, hers: Any) -> None:
     for _ in range(3):
         room.protect(hers, parts=False)
@@ -57,6 +59,7 @@ def test_many_claims_on_one_picture_make_one_flood(room: Room, hers: Any) -> Non
     assert room.platform.reviews.waiting() == 1
 
 
+@pytest.mark.slow
 def test_cut_outs_and_unreadable_uploads_are_held_too(room: Room, hers: Any) -> None:
     room.protect(hers, parts=True)
     for _ in range(2):

@@ -14,6 +14,7 @@ from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import Room, jpeg
 
 
+@pytest.mark.slow
 @pytest.mark.threat("withdrawal-ignored")
 def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
@@ -23,11 +24,13 @@ def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> No
     assert room.platform.bank.counts().hashes == 0
 
 
+@pytest.mark.slow
 def test_withdrawing_again_changes_nothing(room: Room, hers: Any) -> None:
     protection = unprotect(room.protect(hers), room.gate, room.device)
     assert unprotect(protection, room.gate, room.device) == protection
 
 
+@pytest.mark.slow
 def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -> None:
     first, second = room.protect(hers), room.protect(hers)
     unprotect(first, room.gate, room.device)
@@ -35,6 +38,7 @@ def test_one_persons_withdrawal_leaves_the_others_claim(room: Room, hers: Any) -
     assert match.claim == second.claim
 
 
+@pytest.mark.slow
 def test_registration_after_a_withdrawal_matches(room: Room, hers: Any) -> None:
     unprotect(room.protect(hers), room.gate, room.device)
     again = room.protect(hers)
@@ -42,6 +46,7 @@ def test_registration_after_a_withdrawal_matches(room: Room, hers: Any) -> None:
     assert match.claim == again.claim
 
 
+@pytest.mark.slow
 def test_somebody_elses_token_is_refused(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     for wrong in (Secret(b""), Secret(bytes(32)), Secret(protection.token.reveal()[:31])):

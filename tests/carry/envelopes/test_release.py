@@ -52,6 +52,7 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
     assert any(isinstance(outcome, TakenBack) for outcome in two)
 
 
+@pytest.mark.slow
 def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
     relay, post = new_relay(), Post()
     run(arrive(relay, post))

@@ -100,6 +100,7 @@ def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> Non
     assert not works(post, 1, relay)
 
 
+@pytest.mark.slow
 def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> None:
     for start in range(0, TOKENS_MAX, TOKEN_BATCH_MAX):
         held = told(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))

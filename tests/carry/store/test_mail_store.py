@@ -468,6 +468,7 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
     run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.slow
 def test_sqlite_agrees_with_the_in_memory_model() -> None:
     _runs(AgainstMemory, 25)
 

@@ -25,6 +25,7 @@ from tests.clips import beside, wander, written
 from tests.trace.test_clip import PEOPLE, offline_device
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [0, 1])
 def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
     device = offline_device()
@@ -43,6 +44,7 @@ def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("a_second")
 def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)

@@ -2,6 +2,8 @@
 
 from contextlib import suppress
 
+import pytest
+
 from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.device.sent_messages import Departure
 from entrenous.device.vault_tables import OUTBOX
@@ -15,6 +17,7 @@ from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
 
 
+@pytest.mark.slow
 def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     """Nobody deleted its mailbox yet, so a thief could open it. Sending was tried and got no
     answer, so it is not reported as refused.

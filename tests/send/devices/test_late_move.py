@@ -73,6 +73,7 @@ def all_is_well(*people: Person) -> bool:
     return [take_undecryptable(one.device) for one in people] == [0] * len(people)
 
 
+@pytest.mark.slow
 def test_two_contacts_move_at_once(town: Room) -> None:
     """Each late device learns of its own list and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
@@ -88,6 +89,7 @@ def test_two_contacts_move_at_once(town: Room) -> None:
     assert all_is_well(ana, phone, ben, tablet)
 
 
+@pytest.mark.slow
 def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
     """The phone has used up its lent tokens while Ben was away."""
     town = town_of_three()
@@ -119,6 +121,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     assert not device.vault.keys(OUTBOX)
 
 
+@pytest.mark.slow
 def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
@@ -136,6 +139,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     assert len(circles(phone.device.vault)) == WINDOW_TOKENS + 6
 
 
+@pytest.mark.slow
 def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
@@ -148,6 +152,7 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     assert in_touch(ana, phone, tablet)
 
 
+@pytest.mark.slow
 def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     """The phone moves them while the pictures are compared beside the laptop, which fetches before
     it signs anything.
@@ -171,6 +176,7 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     links(town, ana, "second tablet", "tablet")
 
 
+@pytest.mark.slow
 def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
@@ -182,6 +188,7 @@ def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
     assert in_touch(phone, tablet)
 
 
+@pytest.mark.slow
 def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
@@ -199,6 +206,7 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     assert in_touch(ana, phone, ben)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("turned", [False, True])
 def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bool) -> None:
@@ -218,6 +226,7 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
         phone.device.courier.waiting(THERE, new.home.mailbox, new.home.owner, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
@@ -236,6 +245,7 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
     assert ana.device.courier.waiting(here.relay_url, here.mailbox, here.owner, 0) == []
 
 
+@pytest.mark.slow
 def test_abandoned_move_makes_devices_unready(town: Room) -> None:
     """She changes her mind twice: mailboxes announced before the move are not used in a list."""
     ana, phone = town["ana"], town["phone"]
@@ -250,6 +260,7 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
     assert phone.home[0] == ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", [False, True])
 def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
     """The phone announced it before the laptop revoked the tablet; the letter arrives later."""
@@ -276,6 +287,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
     assert in_touch(ana, phone)
 
 
+@pytest.mark.slow
 def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> None:
     """The phone is closed before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
@@ -290,6 +302,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     assert phone.home[0] == THERE
 
 
+@pytest.mark.slow
 def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
@@ -302,6 +315,7 @@ def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
     assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
 
 
+@pytest.mark.slow
 def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
@@ -319,6 +333,7 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     assert all_is_well(ana, phone, ben)
 
 
+@pytest.mark.slow
 def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     """The phone lacked tokens for Ben's tablet when it learned that Ben had moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
@@ -336,6 +351,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     assert in_touch(third, tablet)
 
 
+@pytest.mark.slow
 def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
     """A contact that an archive brought comes without tokens."""
     ana, phone = town["ana"], town["phone"]
@@ -348,6 +364,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
     assert move_device(THERE, None, ana.device).letters == 0
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
     """After a loss, that is the token that deletes the old mailbox."""

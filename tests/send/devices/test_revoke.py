@@ -74,6 +74,7 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     assert [take_undecryptable(one.device) for one in everybody(home)] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
     take_contact_changes(ben.device)
@@ -113,6 +114,7 @@ def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
     assert sibling.close == own_device(tablet.device).home.close
 
 
+@pytest.mark.slow
 def test_any_device_can_revoke_any_other(home: Room) -> None:
     revoke_device("device 1", lost=True, sheet=None, device=home["tablet"].device)
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -137,6 +139,7 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
     assert len(contact_named("ana", ben.device).person.devices) == 2
 
 
+@pytest.mark.slow
 def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
     told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
@@ -146,6 +149,7 @@ def test_reported_vault_state_is_true(home: Room) -> None:
     assert told == Revoked("tablet", ShutState.WAITS)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("database-changed")
 def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
     """It runs on another database for a while; with the first one the lost device unlocks again."""
@@ -193,6 +197,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     assert revoked == Revoked("phone", ShutState.DONE)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
     """That command changes its close token, and is the last one typed there."""
@@ -208,6 +213,7 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
         fetch_messages(phone.device)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newer", ["the sheet", "what was told"])
 def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> None:
     ana, phone = home["ana"], home["phone"]
@@ -223,6 +229,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
     assert pending_deletions(ana.device) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
     """The phone's close token has been replaced since, and nobody was told."""
@@ -279,6 +286,7 @@ def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
     assert not overview(ana.device).master_here
 
 
+@pytest.mark.slow
 def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
     with pytest.raises(ThisDevice):
         revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)

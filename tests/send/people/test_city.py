@@ -32,6 +32,7 @@ def city() -> tuple[Room, Person, list[Person]]:
     return room, ana, people
 
 
+@pytest.mark.slow
 def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text only: marking pictures is measured by `python -m bench.send`."""
     monkeypatch.setattr(

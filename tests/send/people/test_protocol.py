@@ -62,6 +62,7 @@ def test_one_protocol_in_common_is_enough(friends: Room, said: ProtocolRange) ->
     assert friends["ben"].received() == 1
 
 
+@pytest.mark.slow
 def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     ana.adds(caro)

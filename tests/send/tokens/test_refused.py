@@ -122,6 +122,7 @@ def test_a_long_token_range_is_replaced(friends: Room) -> None:
     assert given(ben).first == end
 
 
+@pytest.mark.slow
 @pytest.mark.threat("tokens-used-up")
 def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     friends: Room, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +179,7 @@ def given_to(who: Person, by: Person) -> IssuedRange:
     return window
 
 
+@pytest.mark.slow
 def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):

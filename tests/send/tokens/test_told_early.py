@@ -61,6 +61,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     return window.seed
 
 
+@pytest.mark.slow
 def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
@@ -79,6 +80,7 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     assert ben.received() == 1
 
 
+@pytest.mark.slow
 def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     before = held(phone, ana)

@@ -71,6 +71,7 @@ def _saved(picture: Image.Image, kind: str, **more: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", pictures())
 def test_every_kind_that_pillow_writes(kind: str) -> None:
     assert is_media(pictures()[kind])

@@ -58,6 +58,7 @@ def registered(all_media: Platform) -> Platform:
     return all_media
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
     sent = {**OPERATOR, "Content-Type": "video/mp4"}
@@ -74,6 +75,7 @@ def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
     assert again.json()["decision"] == "refuse"
 
 
+@pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_clips_get_the_same_answer(
     clip_web: httpx.Client, registered: Platform
@@ -89,6 +91,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
     assert set(told[0]) == set(told[1])
 
 
+@pytest.mark.slow
 def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
     """While as many slow clips are judged as allowed at once."""
     begun, done = anyio.Event(), threading.Event()

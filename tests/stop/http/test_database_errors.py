@@ -57,6 +57,7 @@ def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
     assert "hash of her picture" not in str(seen.value)
 
 
+@pytest.mark.slow
 def test_failure_after_the_answer_logs_only_its_class(
     web: httpx.Client,
     device_gate: HttpBankClient,

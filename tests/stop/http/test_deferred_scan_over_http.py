@@ -44,6 +44,7 @@ def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
     return web.post("/v1/uploads", headers=who, **form).json()  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_published_list_has_references(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:
@@ -68,6 +69,7 @@ def test_published_list_has_references(
     assert upload(web, jpeg(on_a_page(hers)), OPERATOR)["decision"] == "hold"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
 def test_case_tells_why_it_left_the_published_list(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any, became: str
@@ -92,6 +94,7 @@ def test_case_tells_why_it_left_the_published_list(
         assert asked["decision"] == "let through"
 
 
+@pytest.mark.slow
 def test_published_list_is_paged(web: httpx.Client, platform: Platform, device_gate: HttpBankClient,
     hers: Any) -> None:  # fmt: skip
     claim = platform.bank.claim(protect(device_gate, hers))

@@ -54,6 +54,7 @@ def test_ipv6_network_is_one_household() -> None:
     assert household("") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.threat("claims-flood")
 @pytest.mark.parametrize(
     ("network", "most"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]

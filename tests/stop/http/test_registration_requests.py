@@ -51,6 +51,7 @@ def decision(web: httpx.Client, data: bytes) -> str:
     return str(answer.json()["decision"])
 
 
+@pytest.mark.slow
 def test_register_query_and_withdraw(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:
@@ -63,6 +64,7 @@ def test_register_query_and_withdraw(
     unprotect(protection, device_gate, a_device())
 
 
+@pytest.mark.slow
 def test_wrong_token_or_claim_is_refused(device_gate: HttpBankClient, hers: Any) -> None:
     protection = protect(hers, device_gate)
     with pytest.raises(NotTheHolder):

@@ -13,6 +13,7 @@ from entrenous.stop.store.bank_store import SqlBankStore
 from tests.stop.platform_for_tests import a_device, jpeg, picture
 
 
+@pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_upload_runs_few_identical_statements(
     platform: Platform, device_gate: HttpBankClient, hers: Any, another: Any

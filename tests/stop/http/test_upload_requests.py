@@ -30,6 +30,7 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
     return answer.json()
 
 
+@pytest.mark.slow
 def test_match_is_held_with_bank_distance_and_kind(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
 ) -> None:
@@ -51,6 +52,7 @@ def test_upload_without_a_form(web: httpx.Client, another: Any) -> None:
         assert answer.json()["decision"] == "let through"
 
 
+@pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_uploads_get_the_same_answer(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any, another: Any
@@ -64,6 +66,7 @@ def test_quarantined_and_accepted_uploads_get_the_same_answer(
     assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
 
 
+@pytest.mark.slow
 def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
     web: httpx.Client, device_gate: HttpBankClient, platform: Platform, hers: Any
 ) -> None:

@@ -64,6 +64,7 @@ def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: Sql
     agrees(again, bank)
 
 
+@pytest.mark.slow
 def test_large_bank_is_indexed_with_tables(folder: Path, bank: SqlBankStore) -> None:
     register(bank, "many", *fresh(12_000, 5))
     index = FileIndex(folder, bank)
@@ -104,6 +105,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: SqlBankStore) -> N
     agrees(index, bank)
 
 
+@pytest.mark.slow
 def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: SqlBankStore) -> None:
     secret = fresh(1, 8)[0]
     claim = register(bank, "private", secret)
@@ -156,6 +158,7 @@ def test_damaged_base_is_made_again(folder: Path, bank: SqlBankStore, harm: str)
     assert read_base(base).count == 70
 
 
+@pytest.mark.slow
 def test_damage_while_it_runs_is_not_merged(folder: Path, bank: SqlBankStore) -> None:
     """A damaged page of the mapped file must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)

@@ -24,6 +24,7 @@ FORMS: dict[str, Callable[[Any], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.threat("claim-censors")
 def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
     room: Room, hers: Any
@@ -50,6 +51,7 @@ def crafted(looks_like: Any, fits: Any) -> Any:
     return np.clip(128 + fine + 0.4 * (shades - shades.mean()), 0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     room: Room, hers: Any, another: Any
@@ -71,6 +73,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     assert room.platform.bank.claim(claim).disputes == 0  # it only resembles what she registered
 
 
+@pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_person(
     room: Room, hers: Any, another: Any

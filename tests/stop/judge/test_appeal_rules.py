@@ -92,6 +92,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> 
     assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
 
 
+@pytest.mark.slow
 def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
     """The order of decisions counts, not the clock, which runs backwards here."""
     claim = room.protect(hers, parts=False).claim
@@ -108,6 +109,7 @@ def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, ano
     assert judged(room, jpeg(another))[0].outcome is Outcome.HOLD
 
 
+@pytest.mark.slow
 def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     room: Room, hers: Any
 ) -> None:
@@ -121,6 +123,7 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
 
 
+@pytest.mark.slow
 def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
     room.protect(hers)
     release(judged(room, jpeg(hers))[0].case, room.platform)

@@ -45,6 +45,7 @@ def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) 
     assert match.distance <= 31
 
 
+@pytest.mark.slow
 def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> None:
     upload = screenshot_crop(hers)
     room.protect(hers, parts=False)
@@ -78,6 +79,7 @@ class Counting:
         return self.index.parts()
 
 
+@pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_the_bank_alone_decides_whether_there_is_a_second_look(
     room: Room, hers: Any, another: Any
@@ -97,6 +99,7 @@ def test_the_bank_alone_decides_whether_there_is_a_second_look(
         assert asked == [expected] * 3
 
 
+@pytest.mark.slow
 def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any) -> None:
     room = Room(limits=GateLimits(second_look_hashes=1))
     room.protect(hers, parts=True)
@@ -107,6 +110,7 @@ def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any)
     assert (review.case, review.found) == (decision.case, Found.SLOW_LOOK)
 
 
+@pytest.mark.slow
 def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     decision = judge_upload(jpeg(another), room.platform)
@@ -114,6 +118,7 @@ def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any
     assert room.platform.reviews.waiting() == 0
 
 
+@pytest.mark.slow
 def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     room.platform.bank.move(claim, ClaimEvent.CONFIRM)
@@ -130,6 +135,7 @@ def test_each_bank_has_its_own_radius(room: Room, hers: Any) -> None:
     assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
 
 
+@pytest.mark.slow
 def test_two_claims_on_one_picture_give_two_matches(room: Room, hers: Any) -> None:
     claims = {room.protect(hers).claim, room.protect(hers).claim}
     matches = judge_upload(jpeg(hers), room.platform).matches
@@ -147,6 +153,7 @@ def test_file_that_is_not_a_picture_raises(room: Room) -> None:
         judge_upload(b"MZ this is a program", room.platform)
 
 
+@pytest.mark.slow
 def test_flat_upload_gets_a_decision(room: Room, hers: Any) -> None:
     room.protect(hers)
     fog = np.full((300, 400, 3), 120, dtype=np.uint8)
@@ -158,6 +165,7 @@ def test_each_upload_gets_its_own_case_number(room: Room, another: Any) -> None:
     assert len(cases) == 3
 
 
+@pytest.mark.slow
 def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> None:
     room.protect(hers)
     seen: list[bytes] = []

@@ -42,6 +42,7 @@ def of(room: Room, case: str) -> Review:
     return room.platform.reviews.review(case)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("publishes", [Publishes.HELD, Publishes.ALL])
 def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
@@ -62,6 +63,7 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     assert (published(room), of(room, decision.case).reference) == ({}, "")
 
 
+@pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, hers: Any) -> None:
     room.protect(hers)
@@ -75,6 +77,7 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, her
     assert published(room) == {decision.case: ReviewState.CONFIRMED}
 
 
+@pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     room: Room, hers: Any
@@ -91,6 +94,7 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     assert of(room, first.case).reference == "post 17"
 
 
+@pytest.mark.slow
 def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     held = judge_upload(jpeg(hers), room.platform)
@@ -110,6 +114,7 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
     assert published(room) == {broken.case: ReviewState.WAITING}
 
 
+@pytest.mark.slow
 def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -> None:
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, publishes=Publishes.HELD).case
@@ -118,6 +123,7 @@ def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
+@pytest.mark.slow
 def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 17", Publishes.HELD).case
@@ -132,6 +138,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
     assert of(room, case).found is Found.LOOK_BACK
 
 
+@pytest.mark.slow
 @pytest.mark.threat("released-first")
 def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     room: Room, hers: Any
@@ -150,6 +157,7 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     assert published(room) == {case: ReviewState.WAITING}
 
 
+@pytest.mark.slow
 def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
     room.protect(hers)
@@ -165,6 +173,7 @@ def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
     assert of(room, cases[-1]).reference == "post 66"
 
 
+@pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another: Any) -> None:
     """This covers claims, cut-outs, unreadable uploads, and confirmed claims."""

@@ -96,6 +96,7 @@ def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.Monkey
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
 
 
+@pytest.mark.slow
 def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
     """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)

@@ -45,6 +45,7 @@ def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> N
     assert decision.matches[0].distance <= 4
 
 
+@pytest.mark.slow
 def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=False)
@@ -96,6 +97,7 @@ def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
     assert whole == [jpeg(large)]
 
 
+@pytest.mark.slow
 def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
     room: Room, large: Any
 ) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from bench.sounds.attacks import OPUS_24
 from bench.sounds.material import music, voice
@@ -19,6 +20,7 @@ def claim(name: str) -> Claim:
     return Claim(ClaimId(name), PEOPLE, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
 
 
+@pytest.mark.slow
 def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
     hers, rest = voice(12.0, seed=1), music(12.0, seed=2)
     index = SoundIndex.of([sound_print(rest, 16_000), sound_print(hers, 16_000)])
