@@ -17,6 +17,12 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 PASSPHRASE = "lunar pepper goat window tulip"
 PHONE: ViewportSize = {"width": 390, "height": 844}
+#: A microphone and a camera that Chromium makes up, and that pages may use.
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
 _WITHOUT_SCRIPT = WeakSet[Page]()
 
 
@@ -56,7 +62,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("needs Debian's chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         try:
             yield browser
         finally:

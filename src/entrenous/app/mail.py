@@ -4,6 +4,7 @@ something came.
 
 import contextlib
 import threading
+from functools import partial
 from typing import Final
 
 from entrenous.app.jobs import Events
@@ -15,9 +16,10 @@ from entrenous.device.device import Courier, Device, courier_of
 from entrenous.device.identities import MailboxAddress, own_device
 from entrenous.device.lock_errors import OfflineDevice
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.status import sent_messages
+from entrenous.send.status import answers_about, copies_due, record_answers
 
 _AGAIN_S: Final = 20.0  # after a relay that did not answer
+_ASKED_ABOUT: Final = 100  # of our newest messages; receipts tell about older ones
 _OWN_ROUNDS: Final = 6  # without news, look this seldom: what waits in the outbox leaves then
 
 
@@ -59,17 +61,24 @@ class MailWatch:
             with courier_of(self.settings) as courier:
                 while not closed.is_set():
                     self._vault.run(self._fetch).result()
+                    self._ask_about_copies(courier)
                     self._wait_for_news(home, courier, closed)
 
     def _fetch(self, device: Device) -> None:
         try:
             self.others = fetch_messages(device).problems
-            sent_messages(device)  # asks what became of our copies
             self.problem = None
         except OfflineDevice:
             raise
         except EntrenousError as why:
             self.problem = why
+        self._events.publish()
+
+    def _ask_about_copies(self, courier: Courier) -> None:
+        """Ask what became of our newest messages; pages can use the vault while relays answer."""
+        due = self._vault.run(partial(copies_due, _ASKED_ABOUT)).result()
+        answers = tuple(answers_about(due, courier))
+        self._vault.run(partial(record_answers, answers)).result()
         self._events.publish()
 
     def _wait_for_news(

@@ -12,10 +12,10 @@ from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.sent_messages import Departure, Message, SealedCopy
-from entrenous.device.vault_tables import SEALED, load_records, store_record
+from entrenous.device.vault_tables import SEALED, load_record, load_records, store_record
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
-from entrenous.send.message_index import copies_of_message
+from entrenous.send.message_index import copies_of_message, every_place
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
@@ -89,6 +89,41 @@ def sent_messages(device: Device) -> tuple[Sent, ...]:
     messages, copies = tuple(device.ledger.messages()), copies_by_message(device)
     check = _check_statuses(messages, copies, device)
     return tuple(_sent(message, copies[message.id], check) for message in messages)
+
+
+def copies_due(newest: int, device: Device) -> tuple[SealedCopy, ...]:
+    """Return the copies of our newest messages whose status can still change, to ask their relays
+    with :func:`answers_about`.
+    """
+    places = sorted((one for one in every_place(device.vault) if one.mine), key=lambda one: one.at)
+    recent = dict.fromkeys(place.message for place in places[-newest:])
+    copies = {one: list(copies_of_message(one, device.vault)) for one in recent}
+    reposted = _to_be_reposted(copies, device)
+    return tuple(
+        copy
+        for message in recent
+        for copy in _changeable(device.ledger.read(message), copies[message], device)
+        if copy.envelope not in reposted
+    )
+
+
+def answers_about(
+    copies: Iterable[SealedCopy], courier: Courier
+) -> Iterator[tuple[SealedCopy, "Answer"]]:
+    """Ask relays about copies, one after the other; this needs no vault."""
+    return _each(list(copies), partial(_state, courier=courier))
+
+
+def record_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Device) -> None:
+    """Record what relays said about copies; no answer, or one about a copy that has changed
+    meanwhile, changes nothing.
+    """
+    for asked, answer in answers:
+        copy = load_record(SealedCopy, SEALED, asked.envelope.hex(), device.vault)
+        if copy != asked or isinstance(answer, EntrenousError):
+            continue
+        if answer is not None or copy.acknowledged:
+            _record_status(copy, answer, device)
 
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:

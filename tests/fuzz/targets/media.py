@@ -31,6 +31,7 @@ from entrenous.media.completeness import clip_container_of as clip_container
 from entrenous.media.copies.copy_check import FORMS, check_form
 from entrenous.media.file_kind import is_animated, kind_of, medium_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
+from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.media.picture_place import has_place
 from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
 from entrenous.media.sandbox.confinement import Confinement
@@ -214,6 +215,11 @@ def _placed() -> Iterable[bytes]:
 
 TARGETS: Final = (
     Target("picture-place", holds(has_place, lambda told: told in (True, False, None)), _placed),
+    Target(
+        "metadata",
+        holds(read_metadata, lambda told: isinstance(told, Metadata)),
+        lambda: [*_placed(), *_clips(), b"ID3\x04\0\0\0\0\0\x10TPE1\0\0\0\x04\0\0\x03Ana"],
+    ),
     Target("picture-walk", holds(_walk, lambda _: True), _pictures),
     Target("copy-form", holds(_form, lambda _: True), _copies, longest=100_000),
     Target("picture-moves", holds(is_animated, lambda told: told in (True, False)), _moving),

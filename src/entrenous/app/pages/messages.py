@@ -19,6 +19,7 @@ from entrenous.app.web import (
     state_of,
 )
 from entrenous.app.wording import without_commands
+from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import MessageName, PersonId
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
@@ -84,13 +85,16 @@ async def inbox(request: Request) -> Response:
         )
 
     found = await in_vault(request, read)
+    problem, others = state.mail.problem, state.mail.others
+    if problem is not None and not isinstance(problem, Unreachable):
+        others = (problem, *others)
     return show(
         request,
         "inbox.html",
         found=found,
         people=[(_handle_of(request, one.person), one) for one in found.people[:_PEOPLE]],
-        problem=state.mail.problem,
-        others=[error_words(why) for why in state.mail.others],
+        is_silent=isinstance(problem, Unreachable),
+        others=[error_words(why) for why in others],
     )
 
 

@@ -1,0 +1,273 @@
+"""How quickly the messages page and a conversation answer when a device has very many messages.
+
+    python -m bench.conversations [--runs 40] [--messages 5000]
+
+A vault on disk is filled: fifty people joined by their links, the newest forty messages came
+through a real relay and were opened, and the earlier ones are stored by the same rules, at once.
+Then the real program serves its pages, and each is asked for again and again over HTTP, while the
+program fetches and asks what became of its copies as it always does. Each figure is the 95th
+percentile in milliseconds, and its ratio to a bare page of the same framework from another process.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+import httpx
+
+from bench.send import _a_device, _photograph, _relay
+from entrenous.base.environment import read_settings
+from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, RecipientId
+from entrenous.base.identity import Contact
+from entrenous.base.secret import Secret
+from entrenous.device.client.http_courier import HttpCourier, new_client
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts, own_device
+from entrenous.device.open_device import create_device, open_device
+from entrenous.device.sent_messages import Departure, Message, SealedCopy
+from entrenous.device.vault_tables import SEALED, store_record
+from entrenous.send.clock_sanity import this_second
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import (
+    index_message_name,
+    new_name,
+    received_messages,
+    store_message_state,
+)
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.states import InboxState, Received
+from entrenous.send.message_index import index_copy
+from entrenous.send.open import open_message
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.send import send_message
+from entrenous.send.set_up import set_up
+from entrenous.wire.relay_nouns import EnvelopeState
+from tests.app.served import PASSPHRASE, served_app
+from tests.in_memory.vault import MemoryVault
+
+SCHEMA: Final = "entrenous/bench-conversations/1"
+PAGE_MS_MAX: Final = 100.0
+_PEOPLE: Final = 50
+_REAL: Final = 40  # messages that come through the relay
+_BARE: Final = """
+import sys, socket, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+taken = socket.create_server(("127.0.0.1", 0))
+print(taken.getsockname()[1], flush=True)
+app = Starlette(routes=[Route("/", lambda _: HTMLResponse("<p>bare</p>" * 100))])
+uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[taken])
+"""
+
+
+def fill(home: Path, url: str, messages: int) -> None:
+    """Make a device with so many messages, half of them its own; the first of fifty people has the
+    most, and the newest messages with that person came through the relay and were opened.
+    """
+    settings = read_settings({"ENTRENOUS_HOME": str(home)})
+    secret = Secret(PASSPHRASE.encode())
+    with create_device(settings, lambda: secret) as ana:
+        set_up("Ana", url, ana)
+    with open_device(settings, lambda: secret) as ana, closing(new_client()) as client:
+        friends = [_a_device(MemoryVault(), HttpCourier(client, 20.0)) for _ in range(_PEOPLE)]
+        for number, friend in enumerate(friends):
+            set_up(f"Friend {number}", url, friend)
+            add_person(make_invite(friend), f"Friend {number}", ana)
+        fetch_messages(ana)
+        _fill(messages - _REAL, ana)
+        fetch_messages(friends[0])
+        for number in range(_REAL):
+            _text(friends[0], "Ana", number)
+        fetch_messages(ana)
+        for received in received_messages(ana)[-_REAL:]:
+            open_message(received.name, ana)
+
+
+def _fill(messages: int, ana: Device) -> None:
+    """Store earlier messages as sending and fetching do, in one transaction."""
+    known = contacts(ana)
+    began = this_second(ana) - timedelta(days=300)
+    until = this_second(ana) + timedelta(days=7)
+    with ana.vault.together():
+        for number in range(messages):
+            contact = known[0 if number % 5 == 0 else number % len(known)]
+            at = began + timedelta(minutes=number)
+            (_sent if number % 2 else _received)(number, contact, at, until, ana)
+
+
+def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
+    message = MessageId(ana.dice.token(ID_BYTES))
+    text = f"what I wrote, number {number}"
+    ana.ledger.record(Message(message, new_name(ana), at, (), text, until))
+    copy = SealedCopy(
+        message,
+        RecipientId(contact.name),
+        contact.person.id,
+        contact.person.devices[0].device,
+        own_device(ana).home.relay_url,
+        EnvelopeId(ana.dice.token(ID_BYTES)),
+        Secret(ana.dice.token(32)),
+        EnvelopeState.OPENED,
+        Departure.ACKNOWLEDGED,
+        opened=True,
+    )
+    store_record(copy, SEALED, copy.envelope.hex(), ana.vault)
+    index_copy(copy, at, ana.vault)
+
+
+def _received(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
+    received = Received(
+        id=MessageId(ana.dice.token(ID_BYTES)),
+        name=new_name(ana),
+        sender=contact.person.id,
+        sender_name=contact.name,
+        sent_at=at,
+        envelope=EnvelopeId(ana.dice.token(ID_BYTES)),
+        relay_url=own_device(ana).home.relay_url,
+        expires_at=until,
+        opens=None,
+        state=InboxState.OPENED if number % 10 else InboxState.WAITING,
+        text=f"what they wrote, number {number}",
+        sequence=number,
+    )
+    store_message_state(received, received.state, ana)
+    index_message_name(received, ana)
+
+
+def _text(device: Device, to: str, number: int) -> None:
+    until = device.clock.now() + timedelta(days=7)
+    words = f"message number {number}"
+    send_message(
+        Draft((), (RecipientId(to),), Policy(until), confirmed=frozenset({to}), text=words), device
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to ask for, and how many milliseconds 95 of 100 answers took at most."""
+
+    name: str
+    p95_ms: float
+    kilobytes: float
+
+
+def measure(runs: int, messages: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, _relay(Path(folder) / "relay") as url:
+        home = Path(folder) / "ana"
+        began = time.perf_counter()
+        fill(home, url, messages)
+        built_s = time.perf_counter() - began
+        with served_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
+            browser.get(app.link)
+            _unlock(browser)
+            addresses = _addresses(browser)
+            time.sleep(3.0)  # so long fetching may take
+            pages = [_timed(name, browser, at, runs) for name, at in addresses.items()]
+            progress_ms = _time_to_progress_ms(browser, _photograph(12.0))
+        with _bare() as bare:
+            floor = _timed("bare", bare, "/", runs)
+    return {
+        "schema": SCHEMA,
+        "messages": messages,
+        "people": _PEOPLE,
+        "built_s": round(built_s, 1),
+        "photo_to_progress_ms": round(progress_ms),
+        "bare_p95_ms": round(floor.p95_ms, 2),
+        **{f"{one.name}_p95_ms": round(one.p95_ms, 1) for one in pages},
+        **{f"{one.name}_over_bare": round(one.p95_ms / floor.p95_ms, 1) for one in pages},
+        **{f"{one.name}_kb": round(one.kilobytes, 1) for one in pages},
+    }
+
+
+def _unlock(browser: httpx.Client) -> None:
+    here = {"sec-fetch-site": "same-origin"}
+    answer = browser.post("/1", data={"passphrase": PASSPHRASE}, headers=here)
+    while "/5/" in answer.headers.get("location", "") or answer.status_code == 303:
+        answer = browser.get(answer.headers["location"])
+        time.sleep(0.1)
+
+
+def _addresses(browser: httpx.Client) -> dict[str, str]:
+    """Find the pages to measure by following links, as a person does."""
+    inbox = browser.get("/40").text
+    first = inbox.partition('href="/41/')[2].partition('"')[0]
+    return {
+        "first_page": "/",
+        "messages": "/40",
+        "conversation": f"/41/{first}",
+        "older": f"/41/{first}/400",
+        "write": "/10",
+    }
+
+
+def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
+    """Send a photograph, and measure from pressing Send to the page that shows progress."""
+    here = {"sec-fetch-site": "same-origin"}
+    form = {"to": "Friend 0", "days": "7", "text": ""}
+    kept = browser.post("/10", data=form, files={"file": ("a.jpg", photo)}, headers=here)
+    review = kept.headers["location"]
+    asked = re.findall(r"Type (.+?) to send it all the same", browser.get(review).text)
+    began = time.perf_counter()
+    started = browser.post(review, data={"confirm": asked}, headers=here)
+    shown = browser.get(started.headers["location"])
+    took_ms = (time.perf_counter() - began) * 1000.0
+    if "<progress" not in shown.text:
+        raise RuntimeError("the page after Send shows no progress")
+    return took_ms
+
+
+def _timed(name: str, browser: httpx.Client, address: str, runs: int) -> Page:
+    took, size = list[float](), 0
+    for _ in range(runs):
+        began = time.perf_counter()
+        answer = browser.get(address)
+        took.append((time.perf_counter() - began) * 1000.0)
+        answer.raise_for_status()
+        size = len(answer.content)
+    return Page(name, quantiles(took, n=20)[-1], size / 1024)
+
+
+@contextmanager
+def _bare() -> Iterator[httpx.Client]:
+    with subprocess.Popen(  # noqa: S603 - our own program
+        (sys.executable, "-c", _BARE), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            port = "" if process.stdout is None else process.stdout.readline().strip()
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as browser:
+                yield browser
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--messages", type=int, default=5_000)
+    chosen = parser.parse_args()
+    found = measure(chosen.runs, chosen.messages)
+    names = [key.removesuffix("_p95_ms") for key in found if key.endswith("_p95_ms")]
+    lines = [
+        f"{name}: {found[f'{name}_p95_ms']} ms, at most {PAGE_MS_MAX:.0f}; "
+        f"{found[f'{name}_over_bare']} x a bare page; {found[f'{name}_kb']} KB"
+        for name in names
+        if name != "bare"
+    ]
+    sys.stdout.write("\n".join([*lines, json.dumps(found)]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Send: what does not travel, their copy, a voice that is recorded, drafts, replies and notices."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from skimage import data
+
+from entrenous.demo.sample_photos import with_position
+from tests.app.friends import Friends, introduce, start, two_friends
+from tests.app.served import no_violations
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photograph that tells where it was taken, when, and with what."""
+    file = io.BytesIO()
+    Image.fromarray(data.astronaut()).resize((900, 900)).save(file, "JPEG", quality=92)
+    place = tmp_path / "IMG_2026_at_home.jpg"
+    place.write_bytes(with_position(file.getvalue()))
+    return place
+
+
+def _write(page: Page, to: str, photo: Path | None, text: str) -> None:
+    start(page, "Send something Copies that only the right people open")
+    if photo is not None:
+        page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
+    page.get_by_label("Words that go with it").fill(text)
+    page.get_by_role("checkbox", name=to).check()
+
+
+def _review(page: Page) -> None:
+    page.get_by_role("button", name="Look at it once more").click()
+    page.get_by_role("heading", name="Before it goes").wait_for()
+
+
+def _send(page: Page, to: str) -> None:
+    for box in page.get_by_label("to send it all the same").all():
+        box.fill(to)
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
+
+
+def _shot(page: Page, name: str) -> None:
+    """Keep a picture of the page for somebody who looks at it, if asked to."""
+    folder = os.environ.get("ENTRENOUS_SHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def test_what_does_not_travel_voice_replies_and_notices(
+    browser: Browser, tmp_path: Path, photo: Path
+) -> None:
+    with two_friends(tmp_path, browser) as friends:
+        introduce(friends)
+        _a_notice_stays_until_it_is_read(friends.ana)
+        _write(friends.ben, "Ana", photo, "from the lake")
+        _record_a_voice(friends.ben)
+        _review(friends.ben)
+        _nothing_hidden_travels(friends.ben)
+        _their_copy_and_the_difference(friends.ben)
+        _send(friends.ben, "Ana")
+        _opened_with_picture_and_voice(friends)
+        _answered(friends)
+
+
+def _a_notice_stays_until_it_is_read(page: Page) -> None:
+    start(page, "Messages")
+    page.get_by_text("joined by").wait_for()
+    no_violations(page)
+    page.reload()
+    page.get_by_text("joined by").wait_for()
+    page.get_by_role("button", name="I have read this").click()
+    expect(page.get_by_text("joined by")).to_have_count(0)
+
+
+def _record_a_voice(page: Page) -> None:
+    page.get_by_role("button", name="Record your voice").click()
+    page.get_by_role("button", name="Stop recording").wait_for()
+    page.get_by_text("0:02").wait_for()
+    _shot(page, "recording")
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Record your voice").wait_for()
+    page.get_by_label("Voice").wait_for()
+    no_violations(page)
+    _shot(page, "recorded")
+
+
+def _nothing_hidden_travels(page: Page) -> None:
+    for told in ("IMG_2026_at_home.jpg", "30.00° N, 40.02° W", "Example Camera", "2026:11:25"):
+        struck = page.get_by_role("deletion").filter(has_text=told)
+        assert "line-through" in struck.evaluate("one => getComputedStyle(one).textDecoration")
+    page.get_by_role("img", name="Map of where it was taken: 30.00° N, 40.02° W").wait_for()
+    page.get_by_label("Listen to it").wait_for()
+    page.get_by_label("Show it").check()
+    small = page.get_by_alt_text("What you chose, file 1")
+    assert small.evaluate("one => one.decode().then(() => one.naturalWidth)") <= 480
+    no_violations(page)
+    _shot(page, "review")
+
+
+def _their_copy_and_the_difference(page: Page) -> None:
+    page.get_by_role("button", name="See their copy of picture 1").click()
+    page.get_by_role("heading", name="Their copy").wait_for(timeout=60_000)
+    page.get_by_text("The difference, made 20 times stronger").click()
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    no_violations(page)
+    page.wait_for_timeout(400)
+    _shot(page, "their-copy")
+    page.get_by_role("link", name="Back to the message").click()
+
+
+def _opened_with_picture_and_voice(friends: Friends) -> None:
+    ana = friends.ana
+    start(ana, "Messages")
+    ana.get_by_text("1 to open").wait_for(timeout=60_000)
+    _shot(ana, "inbox")
+    ana.get_by_role("link", name="Ben", exact=True).click()
+    ana.get_by_role("button", name="Open").click()
+    ana.get_by_role("button", name="No, open it without telling").click()
+    ana.get_by_text("from the lake").wait_for()
+    ana.get_by_label("Voice").wait_for()
+    picture = ana.get_by_alt_text("A picture in this message")
+    picture.scroll_into_view_if_needed()
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 900
+    assert "blur" in picture.evaluate("one => getComputedStyle(one).filter")
+    ana.get_by_label("Show the picture").check()
+    assert picture.evaluate("one => getComputedStyle(one).filter") == "none"
+    playing = "one => { one.preload = 'auto'; one.load(); return new Promise((done) => "
+    playing += "one.addEventListener('loadedmetadata', () => done(one.duration))); }"
+    assert ana.get_by_label("Voice").evaluate(playing) > 1
+    no_violations(ana)
+    _shot(ana, "conversation")
+
+
+def _answered(friends: Friends) -> None:
+    ana, ben = friends.ana, friends.ben
+    ana.get_by_text("More").last.click()
+    ana.get_by_role("link", name="Reply").click()
+    ana.get_by_text("from the lake").wait_for()
+    assert ana.get_by_role("checkbox", name="Ben").is_checked()
+    ana.get_by_label("Words that go with it").fill("how lovely")
+    no_violations(ana)
+    _review(ana)
+    ana.get_by_text("Your reply to:").wait_for()
+    ana.get_by_role("link", name="Change it").click()
+    ana.get_by_label("Words that go with it").fill("how very lovely")
+    _review(ana)
+    _send(ana, "Ben")
+    start(ben, "Messages")
+    ben.get_by_text("1 to open").wait_for(timeout=60_000)
+    ben.get_by_role("link", name="Ana", exact=True).click()
+    ben.get_by_role("button", name="Open").click()
+    ben.get_by_role("button", name="Yes, let them know").click()
+    ben.get_by_text("how very lovely").wait_for()
+    expect(ben.get_by_role("blockquote")).to_have_text("from the lake")
+    no_violations(ben)
+    _shot(ben, "answered")
+    ben.get_by_text("More").first.click()
+    ben.get_by_role("button", name="Hide on this device").first.click()
+    expect(ben.get_by_text("from the lake")).to_have_count(0)

@@ -1,0 +1,113 @@
+"""What files tell beside their picture or sound, read by name."""
+
+import io
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from entrenous.demo.sample_photos import with_position
+from entrenous.media.metadata import FieldKind, Metadata, Place, degrees, read_metadata
+
+
+def _exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x013B], exif[0x0132] = "Example", "Ana Example", "2026:01:02 03:04:05"
+    inner = exif.get_ifd(0x8769)
+    inner[0xA431], inner[0x927C] = "SN123", b"notes of the maker"
+    return exif
+
+
+def _picture(form: str, **more: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, form, **more)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_exif_is_read_by_name_in_each_format(form: str) -> None:
+    told = dict(read_metadata(_picture(form, exif=_exif())).fields)
+    assert told[FieldKind.CAMERA] == "Example"
+    assert told[FieldKind.PERSON] == "Ana Example"
+    assert told[FieldKind.TIME] == "2026:01:02 03:04:05"
+    assert told[FieldKind.NUMBER] == "SN123"
+    assert FieldKind.MAKER in told
+
+
+def test_a_place_comes_first_and_is_rounded() -> None:
+    told = read_metadata(with_position(_picture("JPEG")))
+    assert told.place is not None
+    assert told.place.longitude == pytest.approx(-40.0158, abs=1e-3)
+    assert told.fields[0] == (FieldKind.PLACE, "30.00° N, 40.02° W")
+
+
+def test_comments_and_texts_are_words() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Comment", "at the lake", zip=True)
+    assert read_metadata(_picture("PNG", pnginfo=info)).fields == (
+        (FieldKind.WORDS, "Comment: at the lake"),
+    )
+    told = read_metadata(_picture("JPEG", comment=b"hello"))
+    assert (FieldKind.WORDS, "hello") in told.fields
+
+
+def test_xmp_tells_place_and_person() -> None:
+    packet = (
+        b'<x exif:GPSLatitude="52,31.2N" exif:GPSLongitude="13,24.6E"><dc:creator><rdf:Seq>'
+        b"<rdf:li>Ana</rdf:li></rdf:Seq></dc:creator></x>"
+    )
+    told = read_metadata(_picture("JPEG", xmp=packet))
+    assert told.fields[0] == (FieldKind.PLACE, "52.52° N, 13.41° E")
+    assert (FieldKind.PERSON, "Ana") in told.fields
+
+
+def _sound(form: str, codec: str) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as out:
+        out.metadata["artist"], out.metadata["title"] = "Ana", "note"
+        stream: Any = out.add_stream(codec, rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 960 * 4), np.float32), format="flt", layout="mono"
+        )
+        frame.sample_rate = 48_000
+        packed = av.AudioResampler(format=stream.format.name, layout="mono", rate=48_000)
+        for one in packed.resample(frame):
+            out.mux(stream.encode(one))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("form", "codec"), [("ogg", "libopus"), ("mp3", "libmp3lame")])
+def test_a_sounds_person_and_title_are_read(form: str, codec: str) -> None:
+    told = read_metadata(_sound(form, codec)).fields
+    assert (FieldKind.PERSON, "Ana") in told
+    assert (FieldKind.WORDS, "note") in told
+
+
+def test_a_clips_place_and_camera_are_read() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"movflags": "use_metadata_tags"}) as out:
+        out.metadata["com.apple.quicktime.location.ISO6709"] = "+52.5200+013.4050/"
+        out.metadata["make"] = "Example"
+        stream: Any = out.add_stream("libx264", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        grey = np.zeros((64, 64, 3), np.uint8)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        out.mux(stream.encode(None))
+    told = read_metadata(file.getvalue())
+    assert told.place == Place(52.52, 13.405)
+    assert (FieldKind.CAMERA, "Example") in told.fields
+
+
+def test_damage_and_unknown_files_tell_what_was_read() -> None:
+    whole = _picture("JPEG", exif=_exif())
+    for size in range(0, len(whole), 7):
+        assert isinstance(read_metadata(whole[:size]), Metadata)
+    assert read_metadata(b"neither picture nor sound") == Metadata(())
+
+
+def test_degrees_name_the_side() -> None:
+    assert degrees(Place(-33.868, 151.209)) == "33.87° S, 151.21° E"

@@ -1,0 +1,70 @@
+"""What went to and fro with one person, a page at a time."""
+
+import pytest
+
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.inbox import received_messages
+from entrenous.send.open import open_message
+from entrenous.send.recall import recall_message
+from entrenous.send.timeline import correspondents, hide_sent, timeline
+from tests.send.send_device import SMALL, Room, town_of_three
+
+
+@pytest.fixture
+def town() -> Room:
+    return town_of_three()
+
+
+def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) -> None:
+    ana, ben = town["ana"], town["ben"]
+    names = []
+    for _ in range(5):
+        town.clock.wind(minutes=1)
+        names.append(ana.sends(SMALL, ben).name)
+    page = timeline(ben.id, ana.device, 0, 2)
+    assert [one.name for one in page.entries] == names[3:]
+    assert page.older == 3
+    older = timeline(ben.id, ana.device, 2, 40)
+    assert [one.name for one in older.entries] == names[:3]
+    assert older.older == 0
+
+
+def test_people_are_listed_by_their_newest_message_with_what_waits(town: Room) -> None:
+    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+    ana.sends(SMALL, ben)
+    town.clock.wind(minutes=1)
+    cleo.sends(SMALL, ana)
+    fetch_messages(ana.device)
+    assert [(one.person, one.waiting) for one in correspondents(ana.device)] == [
+        (cleo.id, 1),
+        (ben.id, 0),
+    ]
+    open_message(received_messages(ana.device)[0].name, ana.device)
+    assert correspondents(ana.device)[0].waiting == 0
+
+
+def test_what_has_expired_no_longer_waits(town: Room) -> None:
+    ana, cleo = town["ana"], town["cleo"]
+    cleo.sends(SMALL, ana, days=1)
+    fetch_messages(ana.device)
+    town.clock.wind(days=2)
+    assert correspondents(ana.device)[0].waiting == 0
+    assert timeline(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
+
+
+def test_other_recipients_and_a_recall_are_shown(town: Room) -> None:
+    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+    name = ana.sends(SMALL, ben, cleo).name
+    entry = timeline(ben.id, ana.device, 0, 1).entries[0]
+    assert (entry.also, entry.marked, entry.mine) == (("cleo",), True, True)
+    recall_message(name, ana.device)
+    assert timeline(ben.id, ana.device, 0, 1).entries[0].state == "taken back"
+
+
+def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Room) -> None:
+    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+    name = ana.sends(SMALL, ben, cleo).name
+    hide_sent(name, ben.id, ana.device)
+    assert timeline(ben.id, ana.device, 0, 9).entries == ()
+    assert len(timeline(cleo.id, ana.device, 0, 9).entries) == 1
+    assert ana.device.ledger.find(name).name == name
