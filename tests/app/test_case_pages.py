@@ -1,0 +1,130 @@
+"""One case from its letter to its end: filled in, sent, counted, stamped, packed, erased."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from entrenous.demo.stamp_authority import server_for
+from tests.app.served import opened_page, served_app, set_up
+from tests.app.walker import Walker
+from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def _open_case(page: Page) -> Walker:
+    ana = Walker(page)
+    ana.press("Something happened", "link")
+    ana.press("Begin: it is about me")
+    for answer in ("Yes", "No", "Yes"):
+        ana.exactly(answer)
+    ana.press("Anybody can see it")
+    ana.fill("Its name, in any language", "United States")
+    ana.press("Next")
+    ana.fill("Web address of the page", "www.instagram.com/p/123")
+    ana.press("Open my case")
+    return ana
+
+
+def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        ana = _open_case(page)
+        ana.press("Or write the first letter now")
+        letter = page.get_by_role("region")
+        assert "[your signature; a typed name is one]" in letter.inner_text()
+        ana.fill("your signature; a typed name is one", "Ana Ruiz")
+        ana.press("Write it into the letter")
+        assert "Ana Ruiz" in letter.inner_text()
+        assert ana.saved("Save as text")[1].decode().count("Ana Ruiz") == 1
+        ana.unfold("Another language")
+        page.get_by_label("Language of the letter").select_option("de")
+        ana.press("Write a new version")
+        ana.press("What changed since the version before", "link")
+        ana.press("Back to the letter", "link")
+        ana.unfold("It was not just now")
+        page.get_by_label("Which day").fill("2040-01-01")
+        ana.press("I sent it")
+        assert page.get_by_role("alert").get_by_text("cannot be in the future").is_visible()
+        ana.press("I sent it")
+        ana.fill("The number that they gave you", "case 77")
+        ana.press("Keep the number")
+        assert page.get_by_label("The number that they gave you").input_value() == "case 77"
+        ana.press("Their form, and what to paste", "link")
+        assert page.get_by_label("the link of each place").input_value().endswith("/p/123")
+        ana.press("Back", "link")
+        name, dates = ana.saved("Save as calendar reminders")
+        assert name == "reminders.ics"
+        assert b"Reminder 1" in dates
+        assert not any(word in dates.lower() for word in (b"act", b"instagram", b"entrenous"))
+
+
+@needs_openssl
+def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with server_for(local_authority(tmp_path), "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        there = settings_for(tmp_path, url)
+        environment = {
+            "ENTRENOUS_STAMP_AUTHORITIES": str(there.stamp_authorities),
+            "ENTRENOUS_CA_BUNDLE": str(there.ca_bundle),
+        }
+        with (
+            served_app(tmp_path / "device", **environment) as app,
+            opened_page(browser, app.link) as page,
+        ):
+            set_up(page)
+            ana = _open_case(page)
+            ana.press("Keep evidence", "link")
+            ana.fill("Or note something in your own words", "I saw it on Monday")
+            ana.exactly("Keep it")
+            table = tmp_path / "table.toml"
+            good = table.read_text()
+            table.write_text(good.replace(url, "http://127.0.0.1:9/"))
+            ana.begin("Have all of it stamped")
+            ana.arrives("It waits for a stamp")
+            ana.press("Back to the case", "link")
+            assert page.get_by_text("To be stamped since").is_visible()
+            table.write_text(good)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            ana.press("Look at it", "link")
+            ana.begin("Have all of it stamped")
+            ana.arrives("It is stamped")
+            assert page.get_by_text("existed by then").is_visible()
+        server.shutdown()
+
+
+def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+        set_up(page)
+        ana = _open_case(page)
+        ana.press("Watch the pages", "link")
+        ana.press("Watch page 1")
+        assert page.get_by_role("alert").is_visible()
+        ana.tick("I have read it, and it is fine with me")
+        ana.press("Watch page 1")
+        assert page.get_by_text("nobody has looked yet").is_visible()
+        ana.press("Stop watching page 1")
+        ana.press("Back to the case", "link")
+        ana.press("Or write the first letter now")
+        ana.press("Back to the case", "link")
+        ana.press("Hand it over", "link")
+        ana.begin("Make the pack for a platform")
+        ana.arrives("The pack is ready")
+        name, pack = ana.saved("Save it")
+        assert (name, pack[:2]) == ("pack.zip", b"PK")
+        ana.press("Back to the case", "link")
+        ana.press("Say more about it", "link")
+        ana.tick("Somebody in the picture was, or may have been, under 18")
+        ana.exactly("Keep it")
+        ana.press("Note it, and close the case")
+        assert page.get_by_text("This case takes in nothing more").is_visible()
+        ana.press("Erase it", "link")
+        ana.unfold("I want to erase it")
+        ana.press("Erase it for good")
+        assert page.get_by_text("case-").count() == 0

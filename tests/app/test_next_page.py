@@ -1,0 +1,72 @@
+"""Every next step has its page, and the list of cases knows what is due."""
+
+import pytest
+
+from entrenous.app.case_index import CaseIndex
+from entrenous.app.pages.next_page import next_page
+from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
+from entrenous.respond.letters.draft import write_notice
+from entrenous.respond.next_step import next_step
+from entrenous.respond.nouns import CaseName
+from entrenous.respond.open_case import add_sighting, add_statement
+from tests.respond.room import Room, lived_in, seen
+
+CASE = CaseName("case-owl")
+
+
+def test_a_case_leads_from_page_to_page() -> None:
+    room = Room()
+    name = room.opens(lived_in("US")).name
+
+    def page() -> tuple[str, int, str]:
+        from entrenous.respond.case_file import find_case
+
+        step = next_page(next_step(find_case(name, room.device), room.clock.now()), name)
+        assert "entrenous " not in step.words
+        assert "--" not in step.words
+        assert len(step.words.split()) > 3
+        return step.page, step.number, step.route
+
+    assert page() == ("seen", 0, "")
+    add_sighting(name, seen(), room.device)
+    assert page() == ("evidence", 0, "")
+    add_statement(name, "seen on Monday", room.device)
+    assert page() == ("evidence", 0, "")  # to have it stamped
+    write_notice(name, "us-tida-removal", room.device)
+    assert page() == ("letter", 1, "")
+    record_notice_event(name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
+    assert page() == ("", 0, "")  # nothing to do now
+    room.clock.wind(days=3)
+    assert page() == ("case_routes", 0, "us-tida-ftc")
+    close_case(name, room.device)
+    assert page() == ("ending", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("step", "page"),
+    [
+        ("Choose a route: entrenous law routes case-owl", "case_routes"),
+        ("Note it: entrenous case about case-owl --platform NAME", "about"),
+        ("To talk to somebody: entrenous help --threat", "help"),
+        ("Note that you did: entrenous case notice case-owl --supplied 3", "letter"),
+        ("They have until Friday.", ""),
+    ],
+)
+def test_a_command_is_a_page(step: str, page: str) -> None:
+    assert next_page(step, CASE).page == page
+
+
+def test_what_is_due_first_comes_first_and_is_read_again_when_it_changes() -> None:
+    room, index = Room(), CaseIndex()
+    names = [room.opens(lived_in("US")).name for _ in range(3)]
+    for name in names[:2]:
+        add_sighting(name, seen(), room.device)
+        write_notice(name, "us-tida-removal", room.device)
+    record_notice_event(names[1], 1, NoticeEvent.SEND, room.clock.now(), room.device)
+    assert index.by_due(room.device)[0].name == names[1]
+    room.clock.wind(hours=1)
+    record_notice_event(names[0], 1, NoticeEvent.SEND, room.clock.now(), room.device)
+    close_case(names[1], room.device)
+    assert [due.name for due in index.by_due(room.device)] == [names[0], names[2], names[1]]
+    index.forget()
+    assert [due.name for due in index.by_due(room.device)] == [names[0], names[2], names[1]]
