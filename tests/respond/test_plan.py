@@ -180,6 +180,30 @@ def test_where_a_case_was_seen_counts_before_what_was_said(
     assert situation_of(case).posted is posted
 
 
+def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() -> None:
+    for posted in (Posted.GROUP, Posted.THREAT):
+        asked = {
+            intimate: " ".join(
+                step.to
+                for step in plan_for(
+                    Situation((), posted=posted, intimate=intimate), DAY, DAY
+                ).steps
+            )
+            for intimate in (True, False, None)
+        }
+        assert ["StopNCII" in to for to in asked.values()] == [True, False, True]
+
+
+def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_for() -> None:
+    said = Situation((Place("NE"),), posted=Posted.THREAT)  # a slip for Nigeria would be seen
+    lines = list(plan_text(plan_for(said, DAY, DAY), case="case-1"))
+    assert lines[1] == "For: Niger (NE)"
+    assert lines[-1].endswith("entrenous case notice case-1 --route WORD")
+    without = list(plan_text(plan_for(Situation((), posted=Posted.THREAT), DAY, DAY)))
+    assert without[1].startswith("No place was named")
+    assert without[-1].endswith("entrenous case open")
+
+
 def test_every_route_that_a_ladder_names_exists() -> None:
     ids = {str(family) for family in KINDS}
     for name in (CHAT, THREAT):

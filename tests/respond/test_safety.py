@@ -29,7 +29,9 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
         (" no ", False),
         ("", Reply.SKIP),
         ("skip", Reply.SKIP),
-        ("I do not know", Reply.SKIP),
+        ("I don\N{RIGHT SINGLE QUOTATION MARK}t know", Reply.UNSURE),
+        ("Maybe", Reply.UNSURE),
+        ("yess", Reply.UNCLEAR),
         ("stop", Reply.STOP),
         ("QUIT", Reply.STOP),
     ],
@@ -44,7 +46,7 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
         ("threat", Posted.THREAT),
         ("Group ", Posted.GROUP),
         ("", Reply.SKIP),
-        ("?", Reply.SKIP),
+        ("somebody threatens me", Reply.UNCLEAR),
         ("stop", Reply.STOP),
     ],
 )
@@ -79,8 +81,9 @@ def test_who_is_watched_hears_of_a_safer_device_before_any_change() -> None:
 
 
 def test_who_is_threatened_hears_what_to_do_and_what_to_keep() -> None:
-    text = "\n".join(when_threatened(NOW))
+    text = "\n".join(when_threatened((Place("NG"),), NOW))
     assert text.index("Do not pay") < text.index("What to keep of the demand")
+    assert text.endswith("entrenous help --place NG --threat")
 
 
 def test_answers_say_what_somebody_needs() -> None:

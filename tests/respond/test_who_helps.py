@@ -46,6 +46,18 @@ def lines(*places: str, need: Need = Need()) -> list[HelpLine]:  # noqa: B008 --
     return list(who_helps(tuple(map(Place, places)), need))
 
 
+def test_a_line_is_not_named_where_it_does_not_exist() -> None:
+    named = {place: who_helps((Place(place),), Need(under_18=True)) for place in ("ES", "PT")}
+    assert [place for place, lines in named.items() if any(x.id == "eu-116006" for x in lines)] == [
+        "PT"
+    ]
+
+
+def test_without_a_word_about_what_happened_the_other_words_are_named() -> None:
+    assert "--threat if somebody only threatens" in help_for((), Need()).notes[0]
+    assert "--threat --under-18" in "".join(help_for((Place("NG"),), Need(threat=True)).notes)
+
+
 def test_at_least_75_countries_answer_with_a_line_that_is_really_theirs() -> None:
     theirs = {
         country

@@ -70,8 +70,8 @@ class OfflineDevice(Refused):
 
 
 class NoVaultHere(NotFound):
-    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --relay URL,
-    or without a relay: entrenous setup --name YOU --offline
+    """There is no Entrenous device in {home} yet. Make one: entrenous setup --name YOU --offline,
+    or to send and receive, too: entrenous setup --name YOU --relay URL
     """
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.errors import Refused
+from entrenous.base.language import translatable, translated
 from entrenous.respond.help_lines import HelpLine
 from entrenous.respond.law.places import WORLDWIDE, Place
 from entrenous.respond.nouns import AgeAnswer, Case
@@ -20,7 +21,9 @@ _FAR_MAX: Final = 2
 class ForYoungPeople(Refused):
     """Thank you for saying so. Because somebody in the picture was, or may have been, under 18 when
     it was taken, nothing was captured or stored here: there are people whose work this is, who help
-    free of charge and do not judge. {help}
+    free of charge and do not judge.
+
+    {help}
     """
 
 
@@ -28,7 +31,9 @@ class NotAllAdults(Refused):
     """
     Case {name} takes in nothing more, because somebody in the picture was, or may have been, under
     18 when it was taken. It is good that you said so: there are people whose work this is, who help
-    free of charge and do not judge. {help}
+    free of charge and do not judge.
+
+    {help}
 
     What was kept before is still on this device; those who help need to know where it was seen, not
     the picture. You can erase all of it from this device, for good: entrenous case erase {name}
@@ -44,7 +49,7 @@ def help_line_text(line: HelpLine, today: date) -> str:
 def pass_age_gate(age: AgeAnswer, places: tuple[Place, ...], today: date) -> None:
     """Raise ForYoungPeople, with the help lines of these places, unless all were adults."""
     if age is not AgeAnswer.ADULTS:
-        raise ForYoungPeople(help=child_help_text(places, today))
+        raise ForYoungPeople(help=_child_help_lines(places, today))
 
 
 def refuse_unless_adults(case: Case, today: date) -> None:
@@ -55,12 +60,27 @@ def refuse_unless_adults(case: Case, today: date) -> None:
 
 def not_all_adults(case: Case, today: date) -> NotAllAdults:
     """Return the error with the help lines of the case's places."""
-    return NotAllAdults(name=case.name, help=child_help_text(case.situation.places, today))
+    return NotAllAdults(name=case.name, help=_child_help_lines(case.situation.places, today))
 
 
 def child_help_text(places: tuple[Place, ...], today: date) -> str:
     """Format the help lines for people under 18 in one line: of these places, then everywhere."""
+    return "; ".join(_child_help(places, today))
+
+
+def _child_help_lines(places: tuple[Place, ...], today: date) -> str:
+    """Format them one a paragraph, with the command that shows all, and what to do first."""
+    named = "".join(f" --place {place}" for place in places)
+    return "\n\n".join((*_child_help(places, today), translated(_ALL).format(places=named)))
+
+
+_ALL: Final = translatable(
+    "All of them, with their hours, and what to do first: entrenous help{places} --under-18"
+)
+
+
+def _child_help(places: tuple[Place, ...], today: date) -> tuple[str, ...]:
     lines = who_helps(places, Need(under_18=True))
     near = [line for line in lines if line.place != WORLDWIDE][:_NEAR_MAX]
     everywhere = [line for line in lines if line.place == WORLDWIDE]
-    return "; ".join(help_line_text(line, today) for line in (*near, *everywhere[:_FAR_MAX]))
+    return tuple(help_line_text(line, today) for line in (*near, *everywhere[:_FAR_MAX]))

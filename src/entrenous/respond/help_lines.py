@@ -49,6 +49,7 @@ class HelpLine:
         hours: as written; ``opening`` is the same where that is unambiguous.
         confidential: None if that was not read.
         note: what else to know.
+        not_in: countries of its place that it does not serve.
     """
 
     id: str
@@ -72,6 +73,7 @@ class HelpLine:
     cost: str = ""
     confidential: bool | None = None
     note: str = ""
+    not_in: tuple[Place, ...] = ()
 
     def cautions(self, today: date) -> tuple[str, ...]:
         """What must be said beside this contact: not verified, read long ago."""
@@ -122,6 +124,7 @@ class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     closed_on_holidays_of: str = ""
     cost: str = ""
     note: str = ""
+    not_in: tuple[Place, ...] = ()
 
 
 class _HelpTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -204,6 +207,7 @@ def _help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> HelpLin
 _SAME_NAMES: Final = (
     *("kind", "for_children", "name", "who", "languages", "phone", "phone_verified", "chat"),
     *("web", "email", "hours", "cost", "note", "source", "verified", "verified_by"),
+    "not_in",
 )
 
 

@@ -9,7 +9,13 @@ from datetime import date
 from typing import Final
 
 from entrenous.base.errors import shell_quoted
-from entrenous.base.language import moment_in_words, translatable, translated
+from entrenous.base.language import (
+    language_of_person,
+    moment_in_words,
+    translatable,
+    translated,
+)
+from entrenous.respond.law.places import Place, place_name
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Sighting
 from entrenous.respond.platforms import (
     HashProgramme,
@@ -43,6 +49,7 @@ class ReportSteps:
 
     Attributes:
         platform: its record, with the source of each fact.
+        first: the first step; before anything was shared, it is about the account.
         answers: the form's questions in its order, or what to have ready if they were not read.
         answers_known: whether the questions were read.
         before: what to know before reporting: account, who may report.
@@ -53,6 +60,7 @@ class ReportSteps:
     """
 
     platform: PlatformRecord
+    first: str
     answers: tuple[FormAnswer, ...]
     answers_known: bool
     before: tuple[str, ...]
@@ -74,7 +82,7 @@ class ReportSteps:
         lead = translated(SAY if generic else ASKED if self.answers_known else READY)
         return (
             translated("{name}: how to report it").format(name=record.name),
-            f"  {translated('First: {step}').format(step=record.first_step)}",
+            f"  {translated('First: {step}').format(step=self.first)}",
             *_indented(
                 form,
                 translated("In the app: {in_app}").format(in_app=record.in_app)
@@ -105,6 +113,7 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
     asked_or_ready = asked or (_ready(seen) if _takes_reports(record) else ())
     return ReportSteps(
         platform=record,
+        first=translated(_THREATENS) if situation.posted is Posted.THREAT else record.first_step,
         answers=tuple(_answer(asks, paste, situation, seen) for asks, paste in asked_or_ready),
         answers_known=bool(asked),
         before=_before(record, on_behalf=situation.on_behalf),
@@ -121,7 +130,12 @@ def report_steps(record: PlatformRecord, about: Case | Situation, today: date) -
 
 
 def sightings_at(record: PlatformRecord, case: Case) -> tuple[Sighting, ...]:
-    """Return the case's sightings at this platform; for a generic record, all pages elsewhere."""
+    """Return the case's sightings at this platform.
+
+    For a generic record these are all pages elsewhere, for a search engine all pages.
+    """
+    if record.kind is PlatformKind.SEARCH:
+        return tuple(seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
     if record.kind is PlatformKind.GENERIC:
         pages = (seen for seen in case.sightings if seen.reach is Reach.PUBLIC)
         return tuple(seen for seen in pages if platform_of(seen, case.situation) is None)
@@ -179,6 +193,13 @@ NO_PICTURE: Final = translatable(
 MINOR: Final = translatable(
     "If anybody in it was under 18, do not copy or forward it. People who help: "
     "entrenous help --under-18"
+)
+_THREATENS: Final = translatable(
+    "Save the demand, then report the account that threatens, and its messages; a picture is not"
+    " needed. Block it after that."
+)
+_BY_ADDRESS: Final = translatable(
+    "Who runs or hosts such a site: entrenous case platform ADDRESS --look-up"
 )
 _ACCOUNT: Final[Mapping[bool | None, str]] = {
     True: translatable("You need an account there, or somebody who has one."),
@@ -259,6 +280,7 @@ def other_ways(record: PlatformRecord) -> tuple[str, ...]:
         translated("Other ways: {other_channel}").format(other_channel=record.other_channel)
         if record.other_channel
         else "",
+        translated(_BY_ADDRESS) if record.kind is PlatformKind.GENERIC else "",
         translated("In the United States, under the TAKE IT DOWN Act: {us_page}").format(
             us_page=us_page
         )
@@ -313,7 +335,8 @@ def _domains(_: Situation, seen: tuple[Sighting, ...]) -> str:
 
 
 def _countries(situation: Situation, _: tuple[Sighting, ...]) -> str:
-    return ", ".join(situation.places)
+    countries = dict.fromkeys(Place(place.partition("-")[0]) for place in situation.places)
+    return ", ".join(place_name(country, language_of_person()) for country in countries)
 
 
 def _kind(situation: Situation, _: tuple[Sighting, ...]) -> str:
@@ -339,13 +362,12 @@ def _why(situation: Situation, seen: tuple[Sighting, ...]) -> str:
         whom = translated("the person I act for")
     elif situation.depicts_me is False:
         whom = translated("another person")
-    first = translated(_FIRST[situation.posted is Posted.THREAT, bool(situation.intimate)])
-    first = first.format(whom=whom)
+    is_threat = situation.posted is Posted.THREAT
+    first = translated(_FIRST[is_threat, bool(situation.intimate)]).format(whom=whom)
     kind = translated("It was made or changed by software.") if situation.altered else ""
+    demand = translated((_DEMANDS if is_threat else _DEMANDED).get(situation.demand, ""))
     days = "\n".join(_day(one) for one in seen)
-    return "\n".join(
-        filter(None, (first, kind, translated(_DEMANDS.get(situation.demand, "")), days))
-    )
+    return "\n".join(filter(None, (first, kind, demand, days)))
 
 
 def _day(seen: Sighting) -> str:
@@ -367,6 +389,11 @@ _DEMANDS: Final[Mapping[Demand | None, str]] = {
     Demand.MONEY: translatable("Money is demanded so that it is not shared."),
     Demand.PICTURES: translatable("More pictures are demanded so that it is not shared."),
     Demand.OTHER: translatable("Something is demanded so that it is not shared."),
+}
+_DEMANDED: Final[Mapping[Demand | None, str]] = {
+    Demand.MONEY: translatable("Money was demanded from me."),
+    Demand.PICTURES: translatable("More pictures were demanded from me."),
+    Demand.OTHER: translatable("Something was demanded from me."),
 }
 _FIXED: Final[Mapping[Paste, str]] = {
     Paste.PROOF: translatable(

@@ -22,10 +22,20 @@ STOPPED: Final = translatable(
 )
 GO_ON: Final = translatable("Go on with the case now? (yes, stop)")
 WHERE: Final = translatable("Which country do you live in? (skip)")
-YES_NO: Final = translatable("(yes, no, skip, stop)")
+YES_NO: Final = translatable("(yes, no, unsure, skip, stop)")
+YES_NO_UNSURE: Final = translatable("(yes, no, unsure, stop)")
+WHAT_TO_TYPE: Final = translatable(
+    "This answer was not understood. Choose one of the words in brackets."
+)
 _YES: Final = frozenset({"yes", "y", "sí", "si", "s", "ja", "j"})  # in every language that we speak
 _NO: Final = frozenset({"no", "n", "nein"})
+_SKIP: Final = frozenset({"", "skip", "saltar", "omitir", "überspringen", "weiter"})
 _STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
+_UNSURE: Final = frozenset(
+    {"unsure", "not sure", "maybe", "perhaps", "i don't know", "don't know", "dont know", "?"}
+    | {"i do not know", "i dont know", "no sé", "no se", "quizás", "quizas", "tal vez"}
+    | {"no estoy seguro", "no estoy segura", "unsicher", "vielleicht", "weiß nicht", "weiss nicht"}
+)
 _POSTED: Final = {
     **{one.value: one for one in Posted},
     **dict.fromkeys(("público", "publico", "öffentlich"), Posted.PUBLIC),
@@ -40,6 +50,8 @@ class Reply(StrEnum):
     """What may be answered instead of an answer."""
 
     SKIP = "skip"
+    UNSURE = "unsure"
+    UNCLEAR = "unclear"
     STOP = "stop"
 
 
@@ -62,25 +74,34 @@ class SafetyAnswers:
 
 
 def read_reply(typed: str) -> bool | Reply:
-    """Parse an answer to a question of yes or no; anything unclear skips it.
+    """Parse an answer to a question of yes or no.
 
-    >>> read_reply(" Yes "), read_reply("N"), read_reply("stop"), read_reply("?").value
+    >>> read_reply(" Yes "), read_reply("N"), read_reply("stop"), read_reply("").value
     (True, False, <Reply.STOP: 'stop'>, 'skip')
     """
-    word = typed.strip().casefold()
+    word = typed.strip().casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if word in _YES:
         return True
     if word in _NO:
         return False
-    return Reply.STOP if word in _STOP else Reply.SKIP
+    return Reply.UNSURE if word in _UNSURE else _no_answer(word)
 
 
 def read_posted(typed: str) -> Posted | Reply:
-    """Parse how far the picture has spread; anything unclear skips the question."""
+    """Parse how far the picture has spread."""
     word = typed.strip().casefold()
+    return _POSTED.get(word) or _no_answer(word)
+
+
+def _no_answer(word: str) -> Reply:
     if word in _STOP:
         return Reply.STOP
-    return _POSTED.get(word, Reply.SKIP)
+    return Reply.SKIP if word in _SKIP else Reply.UNCLEAR
+
+
+def in_doubt(question: str) -> bool:
+    """Return the answer that somebody unsure is helped by: not safe, and perhaps watched."""
+    return question != "safe"
 
 
 def when_not_safe(places: tuple[Place, ...], now: datetime, here: tzinfo | None) -> Iterator[str]:
@@ -107,7 +128,16 @@ def when_watched(now: datetime) -> Iterator[str]:
     yield from advice_in_words(advice(AdviceId.WATCHED), now.date())
 
 
-def when_threatened(now: datetime) -> Iterator[str]:
-    """Yield what to do about a threat, and what to keep of the demand."""
+def when_threatened(places: tuple[Place, ...], now: datetime) -> Iterator[str]:
+    """Yield what to do about a threat, what to keep of the demand, and where people who help are.
+
+    Args:
+        places: where the person lives, if that is known.
+        now: aware.
+    """
     yield from advice_in_words(advice(AdviceId.THREAT), now.date())
     yield from advice_in_words(advice(AdviceId.DEMAND), now.date())
+    yield ""
+    named = "".join(f" --place {place}" for place in places) or " --place Germany"
+    words = translated("People who help where you live: entrenous help{places} --threat")
+    yield words.format(places=named)

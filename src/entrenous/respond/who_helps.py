@@ -32,6 +32,15 @@ NO_LINE: Final = translatable(
     "No help line of {place} is known here. Those listed help everywhere; the local police may know"
     " more."
 )
+ABOUT_NEEDS: Final = translatable(
+    "More about what happened to you: --threat if somebody only threatens, --under-18 if somebody"
+    " in the picture was under 18, --danger if you are not safe, --watched if somebody may watch"
+    " this device. For example: entrenous help{places} --threat"
+)
+ABOUT_MINORS: Final = translatable(
+    "If somebody in the picture was under 18, other people help, and other steps are right:"
+    " entrenous help{places} --threat --under-18"
+)
 _COMMANDS: Final = translatable(
     "Next, if you like: what to do in which order, and which laws there are: entrenous law routes"
     "{places} --what {what}. Or a file of your own about this: entrenous case open"
@@ -77,6 +86,10 @@ def help_for(places: tuple[Place, ...], need: Need) -> Help:
         notes.append(translated(ABOUT_POLICE))
     if places and not need.under_18:
         notes.append(_next_commands(places, need))
+    if need == Need():
+        notes.append(translated(ABOUT_NEEDS).format(places=_named(places)))
+    if need.threat and not need.under_18:
+        notes.append(translated(ABOUT_MINORS).format(places=_named(places)))
     if not places:
         notes.append(translated(ABOUT_PLACES))
     emergency = emergency_numbers(places)
@@ -90,7 +103,7 @@ def who_helps(places: tuple[Place, ...], need: Need) -> tuple[HelpLine, ...]:
     children are for adults only where their place has none about pictures; somebody under 18 gets
     only lines that may be used by them.
     """
-    near = [line for line in shipped_help_lines() if _is_for(line.place, places)]
+    near = [line for line in shipped_help_lines() if _serves(line, places)]
     if need.under_18:
         kept = [line for line in near if line.for_children]
     else:
@@ -115,8 +128,13 @@ def is_public_holiday(place: str, day: date) -> bool:
 
 
 def _next_commands(places: tuple[Place, ...], need: Need) -> str:
-    named = "".join(f" --place {place}" for place in places)
-    return translated(_COMMANDS).format(places=named, what="threat" if need.threat else "public")
+    return translated(_COMMANDS).format(
+        places=_named(places), what="threat" if need.threat else "public"
+    )
+
+
+def _named(places: tuple[Place, ...]) -> str:
+    return "".join(f" --place {place}" for place in places)
 
 
 def _first_steps(need: Need) -> tuple[Advice, ...]:
@@ -142,6 +160,10 @@ def _fit(kind: HelpKind, need: Need) -> int:
         return 0
     order = _DANGER if need.danger else _THREAT if need.threat or need.under_18 else _ADULT
     return 1 + (*order, HelpKind.LEGAL, HelpKind.LGBT, HelpKind.CHILDREN).index(kind)
+
+
+def _serves(line: HelpLine, places: tuple[Place, ...]) -> bool:
+    return _is_for(line.place, tuple(place for place in places if place not in line.not_in))
 
 
 def _is_for(where: Place, places: tuple[Place, ...]) -> bool:

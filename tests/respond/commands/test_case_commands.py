@@ -149,7 +149,8 @@ def test_questions_are_asked_beside_the_answer(
     assert ask_adults()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
-    assert len(asked) == 5 + 1 + 1  # safe, watched, go on, age, how far; adults; erase
+    # safe, watched, go on, age, how far (not by yes: asked three times); adults; erase
+    assert len(asked) == 4 + 3 + 1 + 1
 
 
 def test_a_file_without_a_byte_is_no_evidence(ask: Ask, case: str, tmp_path: Path) -> None:
@@ -248,9 +249,11 @@ def test_a_case_in_a_chat_is_shown_people_before_any_law(
     capsys.readouterr()
     assert run(["law", "routes", name], {}) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].endswith("[ladder-chat-step_01]")
-    assert any(line.endswith("[platform-whatsapp]") for line in lines)
+    assert lines[1] == "For: Germany (DE)"
+    assert lines[2] == "1. Keep proof before anything vanishes"
+    assert any(line.endswith(". WhatsApp (chats, groups, channels)") for line in lines)
     assert any(line.endswith("[de-stgb-201a]") for line in lines)
+    assert lines[-1].endswith(f"entrenous case notice {name} --route WORD")
 
 
 def test_what_is_said_about_sender_and_platform_decides_the_routes_of_a_case(ask: Ask) -> None:

@@ -10,6 +10,13 @@ import pytest
 from entrenous.cli import COMMANDS, run
 
 
+def test_the_country_alone_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["New", "Zealand"], ["--place", "NZ"]):
+        assert run(["help", *words, "--threat"], {}) == 0
+    first, second = capsys.readouterr().out.split("In danger (New Zealand)")[1:]
+    assert first == second
+
+
 def test_help_needs_no_vault_and_makes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

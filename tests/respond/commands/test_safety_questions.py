@@ -63,6 +63,18 @@ def test_stop_ends_it_before_the_vault_is_touched(
     assert not (tmp_path / "home").exists()
 
 
+def test_somebody_unsure_is_helped_as_if_so_and_a_slip_of_the_pen_is_asked_again(
+    at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
+    answers = ["yess", "yes", "maybe", "yes", "ye", "stop"]
+    status, _, err = at_terminal("case", "open", answers=answers)
+    assert status == 0
+    assert err.count("This answer was not understood") == 2
+    assert "Your phone or accounts may be watched" in err
+    assert "may have been, under 18" not in err  # nobody said so
+
+
 def test_who_is_not_safe_sees_people_of_the_place_first(
     at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

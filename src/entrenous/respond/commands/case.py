@@ -36,6 +36,7 @@ from entrenous.respond.commands.safety import (
     Safe,
     Watched,
     ask_about_safety,
+    ask_age,
     ask_how_far,
 )
 from entrenous.respond.commands.saved_files import read_saved
@@ -52,7 +53,6 @@ from entrenous.respond.commands.situation_options import (
     Under18,
 )
 from entrenous.respond.commands.watch import watch
-from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.nouns import AgeAnswer, Case, Reach, Representative, Role, Sighting
 from entrenous.respond.on_behalf import noted_consent, record_representative
@@ -377,7 +377,7 @@ def _safety_first(
     answers, places = ask_about_safety(answers, said.places, ask=ask)
     age = _age(adults=adults, under_18=under_18)
     pass_age_gate(age, places, SystemClock().now().date())
-    return replace(said, places=places, posted=ask_how_far(answers.posted, ask=ask)), age
+    return replace(said, places=places, posted=ask_how_far(answers.posted, places, ask=ask)), age
 
 
 def _acting(role: Role | None, consent: str, context: typer.Context) -> Representative | None:
@@ -427,7 +427,4 @@ def _age(*, adults: bool, under_18: bool) -> AgeAnswer:
         return AgeAnswer.ADULTS
     if not sys.stdin.isatty():
         raise typer.BadParameter("say --adults or --under-18: was everybody in it 18 or older?")
-    question = safety_questions()["age"].asks
-    answer = typer.prompt(f"{question} (yes, no, unsure)", err=True).strip().casefold()
-    known = {"yes": AgeAnswer.ADULTS, "y": AgeAnswer.ADULTS, "no": AgeAnswer.CHILD}
-    return known.get(answer, AgeAnswer.UNSURE)
+    return ask_age()

@@ -16,6 +16,10 @@ def join(app: typer.Typer) -> None:
 
 
 def help_(
+    country: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PLACE]", help="Where you live; the same as --place."),
+    ] = None,
     place: Annotated[
         list[str] | None,
         typer.Option(metavar="PLACE", help="Where you live: Germany, DE, Ontario."),
@@ -35,7 +39,8 @@ def help_(
     """Show who helps where you live, and what to do first: no set-up, nothing leaves this
     device.
     """
-    places = tuple(dict.fromkeys(parse_place(typed) for typed in place or ()))
+    said = (" ".join(country),) if country else ()
+    places = tuple(dict.fromkeys(parse_place(typed) for typed in (*said, *(place or ()))))
     need = Need(under_18=under_18, threat=threat, danger=danger, watched=watched)
     found, now = help_for(places, need), SystemClock().now()
     if as_json:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
@@ -16,6 +16,11 @@ from entrenous.terminal.output import print_line, put_json
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import NO, YES
 
+_ONE_KEY: Final = (
+    "a pack for a court or the police needs --to RECIPIENT, their key, so that nobody else can open"
+    " it; one for a platform does not. Without a key of theirs, write single items instead, to show"
+    " or hand over: entrenous evidence export CASE NUMBER --out DIR"
+)
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -24,6 +29,7 @@ class Reader(StrEnum):
 
     PLATFORM = "platform"
     COURT = "court"
+    POLICE = "police"  # the same pack as for a court
 
 
 def pack(
@@ -35,7 +41,9 @@ def pack(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write it to.")],
     to: Annotated[
         str | None,
-        typer.Option(metavar="RECIPIENT", help="For a court: its age or SSH key, or a file."),
+        typer.Option(
+            metavar="RECIPIENT", help="For a court or the police: their age or SSH key, or a file."
+        ),
     ] = None,
     notice: Annotated[
         list[int] | None, typer.Option(metavar="NUMBER", help="For a platform: a letter to it.")
@@ -49,15 +57,15 @@ def pack(
     """Write a case's evidence to one file that whoever gets it can check, and note that in the
     case.
     """
-    if (reader is Reader.COURT) != (to is not None):
-        raise typer.BadParameter("a pack for a court needs --to RECIPIENT; one for a platform not")
-    if reader is Reader.COURT and (notice or sighting):
-        raise typer.BadParameter("--notice and --sighting are for a platform; a court gets all")
+    if (reader is Reader.PLATFORM) == (to is not None):
+        raise typer.BadParameter(_ONE_KEY)
+    if to is not None and (notice or sighting):
+        raise typer.BadParameter("--notice and --sighting are for a platform; others get all")
     written = FileGroup()
     with opened_device(context) as device, written.unless(lambda: False):
         if to is not None:
             key = recipient_line(to)
-            place = out / f"{name}-for-court.zip.age"
+            place = out / f"{name}-for-{reader}.zip.age"
             made = pack_for_court(
                 name, key, device, check_stamp, partial(_seal, written, place, key)
             )
@@ -72,7 +80,7 @@ def pack(
         return
     print_line(f"wrote {place}")
     print_line(f"Its fingerprint, to give by another way: {fingerprint}")
-    if reader is Reader.COURT:
+    if to is not None:
         print_line("Only the holder of that key can open it. cover.pdf in it says what it proves.")
     else:
         print_line("No picture is in it. README.txt in it says what it proves.")

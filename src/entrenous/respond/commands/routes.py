@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.environment import SystemClock
+from entrenous.base.errors import shell_quoted
 from entrenous.respond.age_gate import help_line_text, refuse_unless_adults
 from entrenous.respond.commands.situation_options import (
     Altered,
@@ -21,7 +22,7 @@ from entrenous.respond.commands.situation_options import (
 )
 from entrenous.respond.law.legal_route import RankedRoute
 from entrenous.respond.law.plan import Plan, plan_for
-from entrenous.respond.law.plan_view import plan_json, plan_text
+from entrenous.respond.law.plan_view import how_to_draft, plan_json, plan_text
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.law.scenario import (
     SCENARIO_BYTES_MAX,
@@ -145,8 +146,8 @@ def _answer(asked: Scenario, *, as_json: bool, in_full: bool) -> None:
     _print_plan(plan, in_full=in_full)
 
 
-def _print_plan(plan: Plan, *, in_full: bool) -> None:
-    for line in plan_text(plan, in_full=in_full):
+def _print_plan(plan: Plan, *, in_full: bool, case: str = "") -> None:
+    for line in plan_text(plan, case=case, in_full=in_full):
         print_line(line)
 
 
@@ -176,7 +177,9 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool
         Posted.PRIVATE,
         Posted.THREAT,
     ):  # a ladder, not a law, is first
-        _print_plan(plan_for(said, day_of_event(case), today), in_full=in_full)
+        _print_plan(
+            plan_for(said, day_of_event(case), today), in_full=in_full, case=shell_quoted(name)
+        )
         return
     print_line(choice.why)
     for record in destinations(case):
@@ -186,6 +189,8 @@ def _for_case(context: typer.Context, name: str, *, as_json: bool, in_full: bool
         print_line(f"    {one.route.cited()}")
         for note in one.notes:
             print_line(f"    {note}")
+    if choice.ranked:
+        print_line(how_to_draft(shell_quoted(name), choice.ranked[0].route))
     if not case.situation.places:
         print_line(how_to_name_a_place(case))
     need = Need(threat=case.situation.posted is Posted.THREAT)

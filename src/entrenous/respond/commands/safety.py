@@ -1,7 +1,7 @@
 """The questions of safety at a terminal: one at a time, each may be skipped, and stop always."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -9,13 +9,17 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.respond.first_steps import safety_questions
 from entrenous.respond.law.places import Place, UnknownPlace, parse_place
+from entrenous.respond.nouns import AgeAnswer
 from entrenous.respond.safety import (
     GO_ON,
     STOPPED,
+    WHAT_TO_TYPE,
     WHERE,
     YES_NO,
+    YES_NO_UNSURE,
     Reply,
     SafetyAnswers,
+    in_doubt,
     read_posted,
     read_reply,
     when_not_safe,
@@ -25,6 +29,8 @@ from entrenous.respond.safety import (
 from entrenous.respond.situation import Demand, Posted
 from entrenous.terminal.output import hint, unwrapped
 
+Answer = TypeVar("Answer")
+_AGAIN: Final = 2  # then the question is skipped
 Safe = Annotated[
     bool | None, typer.Option("--safe/--not-safe", help="Whether you are safe right now.")
 ]
@@ -65,7 +71,7 @@ def ask_about_safety(
     return SafetyAnswers(safe, watched, answers.posted), places
 
 
-def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
+def ask_how_far(posted: Posted | None, places: tuple[Place, ...], *, ask: bool) -> Posted | None:
     """Return how far it has spread, asked for if that is missing; says what to do about a threat.
 
     Raises typer.Exit on "stop".
@@ -75,20 +81,43 @@ def ask_how_far(posted: Posted | None, *, ask: bool) -> Posted | None:
         hint(question.why)
         hint(". ".join(f"{word}: {means}" for word, means in question.answers.items()) + ".")
         words = ", ".join(question.answers)
-        reply = read_posted(_prompt(f"{question.asks} ({words}, skip, stop)"))
-        _stop_if(reply is Reply.STOP)
+        reply = _reply(read_posted, f"{question.asks} ({words}, skip, stop)")
         posted = reply if isinstance(reply, Posted) else None
     if posted is Posted.THREAT:
-        _say(when_threatened(SystemClock().now()))
+        _say(when_threatened(places, SystemClock().now()))
     return posted
+
+
+def ask_age() -> AgeAnswer:
+    """Return whether everybody was an adult; a skipped question is answered "unsure".
+
+    Raises typer.Exit on "stop".
+    """
+    question = safety_questions()["age"].asks
+    reply = _reply(read_reply, f"{question} {translated(YES_NO_UNSURE)}")
+    known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
+    return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
 
 def _yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
-    hint(question.why)
-    reply = read_reply(_prompt(f"{question.asks} {translated(YES_NO)}"))
-    _stop_if(reply is Reply.STOP)
+    hint(question.asks)
+    reply = _reply(read_reply, f"{question.why} {translated(YES_NO)}")
+    if reply is Reply.UNSURE:
+        return in_doubt(name)
     return reply if isinstance(reply, bool) else None
+
+
+def _reply(read: Callable[[str], Answer], question: str) -> Answer:
+    """Ask again if the answer is not understood, a few times; raises typer.Exit on "stop"."""
+    reply = read(_prompt(question))
+    for _ in range(_AGAIN):
+        if reply is not Reply.UNCLEAR:
+            break
+        hint(translated(WHAT_TO_TYPE))
+        reply = read(_prompt(question))
+    _stop_if(reply is Reply.STOP)
+    return reply
 
 
 def _place() -> tuple[Place, ...]:

@@ -74,12 +74,16 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps in their order, what was looked at and does not apply, and a hand-over if any."""
+    """The steps in their order, what was looked at and does not apply, and a hand-over if any.
+
+    ``places`` are those whose laws and people were looked at.
+    """
 
     first: str
     steps: tuple[PlanStep, ...]
     refused: tuple[Refusal, ...]
     hand_over: HandOver | None = None
+    places: tuple[Place, ...] = ()
 
 
 _UNDER_18: Final = translatable(
@@ -109,7 +113,7 @@ def plan_for(said: Situation, on_date: date, today: date, *, under_18: bool = Fa
         steps = tuple(_by_ladder(shipped_ladder(ladder), said, ranked, today))
     steps = _with_demand(steps, said, today)
     first = steps[0].route if steps else ""
-    return Plan(first, steps, refusals(said, on_date, today))
+    return Plan(first, steps, refusals(said, on_date, today), places=said.places)
 
 
 def _handed_over(said: Situation, on_date: date) -> Plan:
@@ -119,7 +123,7 @@ def _handed_over(said: Situation, on_date: date) -> Plan:
         _route_step(RankedRoute(route, translated(_BANK_FOR_MINORS)), said) for route in routes
     )
     first = banks[0].route if banks else contacts[0].id
-    return Plan(first, banks, (), HandOver(translated(_UNDER_18), contacts))
+    return Plan(first, banks, (), HandOver(translated(_UNDER_18), contacts), said.places)
 
 
 _BANK_FOR_MINORS: Final = translatable("it stops the picture on the platforms that take part")

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from entrenous.base.language import translatable, translated
-from entrenous.respond.law.plan import HandOver, Plan, PlanStep
+from entrenous.base.language import language_of_person, translatable, translated
+from entrenous.respond.law.legal_route import Route
+from entrenous.respond.law.places import place_name
+from entrenous.respond.law.plan import HELP, STEP, HandOver, Plan, PlanStep
 
 NOT_ADVICE: Final = translatable(
     "Facts with a source, not advice. Every step is your choice; you can stop at any time."
@@ -49,12 +51,14 @@ def _hand_over(hand_over: HandOver) -> dict[str, object]:
     }
 
 
-def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
+def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[str]:
     """Yield a plan line by line: the first steps as they are, the later ones by name.
 
-    ``in_full``: every step, and what was looked at in vain.
+    ``case`` is the name of the case that it is for, if any. ``in_full``: every step, and what was
+    looked at in vain.
     """
     yield translated(NOT_ADVICE)
+    yield _for_whom(plan)
     if plan.hand_over is not None:
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
@@ -63,19 +67,56 @@ def plan_text(plan: Plan, *, in_full: bool = False) -> Iterator[str]:
         if in_full or number <= _SHOWN:
             yield from _step(number, step)
         else:
-            yield f"{number}. {step.title} [{step.route}]"
+            yield _title(number, step)
     if in_full and plan.refused:
         yield translated("Looked at, and not for this:")
         yield from (f"  {one.route}: {one.why}" for one in plan.refused)
     if not in_full and (len(plan.steps) > _SHOWN or plan.refused):
         yield translated("To see every step, and what was looked at and does not fit, add --all.")
+    if any(_is_drafted(step) for step in plan.steps):
+        yield translated(_DRAFT if case else _DRAFT_WITHOUT).format(case=case)
 
 
 _SHOWN: Final = 3
+_NO_PLACE: Final = translatable(
+    "No place was named, so this is only what holds everywhere. For more, add --place Germany; in a"
+    " case: entrenous case about NAME --place Germany"
+)
+_DRAFT: Final = translatable(
+    "To draft what a step is filed with, use the word in brackets: entrenous case notice {case}"
+    " --route WORD"
+)
+_DRAFT_WITHOUT: Final = translatable(
+    "What a step with a word in brackets is filed with can be drafted in a case: entrenous case"
+    " open"
+)
+
+
+def how_to_draft(case: str, route: Route) -> str:
+    """Say how to draft what a route of a case is filed with, by example."""
+    command = f"entrenous case notice {case} --route {route.id}"
+    words = translated("To draft what a route is filed with, give its name, for example: {command}")
+    return words.format(command=command)
+
+
+def _for_whom(plan: Plan) -> str:
+    language = language_of_person()
+    named = ", ".join(f"{place_name(place, language)} ({place})" for place in plan.places)
+    return translated("For: {places}").format(places=named) if named else translated(_NO_PLACE)
+
+
+def _is_drafted(step: PlanStep) -> bool:
+    """Whether a letter, form or page is drafted for it; a platform's own report is not."""
+    return step.kind not in (STEP, HELP) and not step.route.startswith("platform-")
+
+
+def _title(number: int, step: PlanStep) -> str:
+    word = f" [{step.route}]" if _is_drafted(step) else ""
+    return f"{number}. {step.title}{word}"
 
 
 def _step(number: int, step: PlanStep) -> Iterator[str]:
-    yield f"{number}. {step.title} [{step.route}]"
+    yield _title(number, step)
     yield f"   {step.why[:1].upper()}{step.why[1:]}" + ("" if step.why.endswith('"') else ".")
     yield f"   {translated('To: {to}').format(to=step.to)}"
     if step.platform:

@@ -29,8 +29,9 @@ from entrenous.respond.situation import Posted, Situation, TakenBy
 
 
 class UnknownRoute(NotFound):
-    """There is no route called {route} that reaches this case on {on}. See which ones do: entrenous
-    law routes CASE
+    """There is no route called {route} that reaches this case on {on}, so nothing was drafted. See
+    which ones do: entrenous law routes {name}. A report at a platform needs no letter: entrenous
+    case platform NAME
     """
 
 
@@ -182,7 +183,7 @@ def find_route(
     for ranked in routes_for_case(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
             return ranked.route
-    raise UnknownRoute(route=id_, on=today.isoformat())
+    raise UnknownRoute(route=id_, on=today.isoformat(), name=case.name)
 
 
 @cache
