@@ -140,3 +140,12 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
 def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> None:
     case = room.opens(Situation((), posted=Posted.GROUP))
     assert f"entrenous case add {case.name} --chat -" in step(case, room)
+
+
+def test_a_page_about_a_threat_does_not_say_where_it_was_seen(room: Room) -> None:
+    said = Situation((Place("NG"),), intimate=True, posted=Posted.THREAT, demand=Demand.MONEY)
+    case = room.opens(said)
+    page = write_notice(case.name, "ng-cybercrimes-24", room.device)
+    assert "nothing has been posted so far" in page.letter
+    assert "It was seen here" not in page.letter
+    assert not any("where it can be seen" in gap for gap in page.missing)

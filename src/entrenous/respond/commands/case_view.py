@@ -17,6 +17,7 @@ from entrenous.respond.report_steps import (
     platform_of,
     report_steps,
 )
+from entrenous.respond.situation_words import said_in_words
 from entrenous.terminal.output import print_line, put_json, rfc3339_utc
 
 
@@ -87,6 +88,8 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     print_line(f"{case.name}, opened on {case.opened_at:%d %B %Y}, {case.state}")
     if case.representative is not None:
         print_line(f"  {acting_words(case.representative)}")
+    if said := said_in_words(case.situation):
+        print_line(f"  {said}")
     _, named = named_copies(case, device)
     if fits := fits_text(named):
         print_line(f"  {fits}")

@@ -10,7 +10,7 @@ from entrenous.respond.law.legal_route import DocumentKind, Reaches, Route
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.wordings import Wording, keys_for, placeholders, words_in
 from entrenous.respond.nouns import Case, Element, Reach
-from entrenous.respond.situation import Situation, TakenBy
+from entrenous.respond.situation import Posted, Situation, TakenBy
 
 _AS_ONE_TEXT: Final = frozenset({DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT})
 #: The gap that stands where the case says nothing.
@@ -59,9 +59,21 @@ def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement,
         return tuple(_unworded(need) for need in route.elements)
     headed = route.document not in _AS_ONE_TEXT
     return tuple(
-        _element(need, tuple(word_key(key, draft, lines) for key in some), headed=headed)
+        _element(
+            need, tuple(word_key(key, draft, lines) for key in shown(some, draft)), headed=headed
+        )
         for need, some in zip(route.elements, keys, strict=True)
     )
+
+
+def shown(keys: tuple[str, ...], draft: DraftContext) -> tuple[str, ...]:
+    """Return the wordings that fit: before anything was shared, none says where it was seen.
+
+    One that stands alone for what a law asks stays, with its gap.
+    """
+    if draft.case.situation.posted is not Posted.THREAT or draft.told:
+        return keys
+    return tuple(key for key in keys if key != "places") or keys
 
 
 def word_key(key: str, draft: DraftContext, lines: CaseLines) -> WordedKey:

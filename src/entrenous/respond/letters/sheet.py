@@ -5,7 +5,13 @@ from typing import Final
 
 from entrenous.respond.law.legal_route import DocumentKind
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
-from entrenous.respond.letters.elements import WordedElement, WordedKey, is_the_laws, word_key
+from entrenous.respond.letters.elements import (
+    WordedElement,
+    WordedKey,
+    is_the_laws,
+    shown,
+    word_key,
+)
 from entrenous.respond.letters.letter import opening_lines
 from entrenous.respond.letters.wordings import law_in, sections_of, words_in
 from entrenous.respond.nouns import Part
@@ -24,7 +30,8 @@ def sheet_parts(
     opening = (frame[f"{kind}_purpose"], *opening_lines(draft))
     standard = sections_of(route.document)
     asked = {one.key for element in worded for one in element.keys}
-    rest = [word_key(key, draft, lines) for key in standard if key not in asked]
+    own = tuple(key for key in standard if key not in asked)
+    rest = [word_key(key, draft, lines) for key in shown(own, draft)]
     placed = [(_place(one.keys, standard), _sections(one, draft.language)) for one in worded]
     placed += [(_place((one,), standard), (_part(one),)) for one in rest]
     ordered = sorted(placed, key=lambda pair: pair[0])

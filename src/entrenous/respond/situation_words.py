@@ -1,0 +1,67 @@
+"""What a person said about what happened, in one sentence: to check it, and to change it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from entrenous.base.language import language_of_person, translatable, translated
+from entrenous.respond.law.places import place_name
+from entrenous.respond.platforms import find_platform
+from entrenous.respond.situation import Demand, Posted, Situation, TakenBy
+
+_POSTED: Final[Mapping[Posted | None, str]] = {
+    Posted.PUBLIC: translatable("anybody can see it"),
+    Posted.GROUP: translatable("it is in a group chat"),
+    Posted.PRIVATE: translatable("it was sent from person to person"),
+    Posted.THREAT: translatable("nothing was shared yet"),
+}
+_DEMAND: Final[Mapping[Demand | None, str]] = {
+    Demand.MONEY: translatable("money is demanded"),
+    Demand.PICTURES: translatable("more pictures are demanded"),
+    Demand.OTHER: translatable("something is demanded"),
+}
+_TAKEN: Final[Mapping[TakenBy, str]] = {
+    TakenBy.ME: translatable("you took it"),
+    TakenBy.SOMEBODY_ELSE: translatable("somebody else took it"),
+}
+_SENDER: Final[Mapping[bool | None, str]] = {
+    True: translatable("you know who passed it on or threatens"),
+    False: translatable("you do not know who passed it on or threatens"),
+}
+_INTIMATE: Final[Mapping[bool | None, str]] = {
+    True: translatable("it is intimate"),
+    False: translatable("it is not intimate"),
+}
+_ALTERED: Final[Mapping[bool | None, str]] = {
+    True: translatable("software made or changed it"),
+    False: translatable("it is real"),
+}
+_HIDE: Final = translatable("the uploader must not learn your name")
+
+
+def said_in_words(said: Situation) -> str:
+    """Return what was said, with its places and platform by name; "" if nothing was.
+
+    >>> said_in_words(Situation((), intimate=True, posted=Posted.THREAT, platform="instagram"))
+    'You said: nothing was shared yet; Instagram; it is intimate.'
+    """
+    facts = "; ".join(filter(None, _facts(said)))
+    return translated("You said: {facts}.").format(facts=facts) if facts else ""
+
+
+def _facts(said: Situation) -> Iterator[str]:
+    language = language_of_person()
+    yield ", ".join(place_name(place, language) for place in said.places)
+    yield from _known(_POSTED.get(said.posted), _DEMAND.get(said.demand))
+    record = find_platform(said.platform) if said.platform else None
+    yield record.name if record else said.platform
+    yield from _known(
+        _INTIMATE.get(said.intimate),
+        _ALTERED.get(said.altered),
+        _TAKEN.get(said.taken_by),
+        _SENDER.get(said.recipient_known),
+        _HIDE if said.name_must_stay_hidden else None,
+    )
+
+
+def _known(*facts: str | None) -> Iterator[str]:
+    yield from (translated(fact) for fact in facts if fact)
