@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from entrenous.base.limits import ONE_TIME_KEYS
-from entrenous.crypto.hashing import inclusion_proof, leaf_hash, merkle_root
+from entrenous.crypto.hashing import inclusion_proofs, leaf_hash, merkle_root
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     add_one_time_keys,
@@ -73,7 +73,7 @@ def _batch(signer: DeviceSigner) -> object:
     """All that a device does for one set of prekeys."""
     leaves = [leaf_hash(b"bench", said) for said in _SET]
     signed = sign_both_as_device(signer, b"bench", merkle_root(leaves))
-    return signed, mldsa65_key(signer), [inclusion_proof(leaves, at) for at in range(len(leaves))]
+    return signed, mldsa65_key(signer), inclusion_proofs(leaves)
 
 
 def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:
