@@ -162,6 +162,7 @@ def test_import_into_a_vault_on_disk_restores_the_files(told: Told, tmp_path: Pa
     assert imported(again, told.anew).received == 2
 
 
+@pytest.mark.slow
 def test_second_import_adds_nothing(told: Told) -> None:
     anew = told.anew
     imported(told.tar, anew)

@@ -94,6 +94,7 @@ def test_writer_errors_are_propagated() -> None:
         raise KeyError
 
 
+@pytest.mark.slow
 def test_key_is_recovered_with_its_passphrase() -> None:
     locked = encrypt_key(KEY, WORDS, bytes(range(48)))
     assert decrypt_key(locked, WORDS) == KEY

@@ -16,6 +16,7 @@ def town() -> Room:
     return town_of_three()
 
 
+@pytest.mark.slow
 def test_earlier_archive_restores_a_device_linked_again(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")

@@ -42,6 +42,7 @@ def test_typed_labels_can_also_be_read_from_a_file(typed: list[str], end: str) -
     assert parse_label_file(end.join(labels).encode()) == labels
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_label_list_or_a_named_error(data: bytes) -> None:
     try:

@@ -264,6 +264,7 @@ def found_in(folder: Path, planted: list[bytes]) -> int:
     return sum(any(secret in file for file in files) for secret in planted)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("account-takeover")
 def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
     clock = WoundClock()
@@ -301,6 +302,7 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
         assert found_in(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)
 
 
+@pytest.mark.slow
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     """Small rows share pages: the gaps left by half of them must be empty."""
     dice = CountingDice()

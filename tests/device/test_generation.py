@@ -68,6 +68,7 @@ def sends(device: Device, to: Person) -> str:
     return Villager("somebody", device, MemoryVault()).sends(SMALL, to).name
 
 
+@pytest.mark.slow
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("first", ["the original", "the copy"])
 def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
@@ -92,6 +93,7 @@ def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
     assert ben.received() == 2
 
 
+@pytest.mark.slow
 def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     sent = sends(ana.device, ben)

@@ -17,6 +17,7 @@ def flipped(bits: bytes, places: list[int]) -> bytes:
     return number.to_bytes(32, "big")
 
 
+@pytest.mark.slow
 @given(hashes, hashes, st.integers(0, 40), st.data())
 def test_search_equals_brute_force(
     known: list[bytes], others: list[bytes], radius: int, data: st.DataObject

@@ -18,6 +18,7 @@ from entrenous.fingerprint.picture_record import (
 )
 
 
+@pytest.mark.slow
 def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     photographs: dict[str, Any], picture_of: Callable[[Any], Any]
 ) -> None:

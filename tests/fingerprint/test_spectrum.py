@@ -27,6 +27,7 @@ def test_averaged_pixels_weigh_as_much_as_their_originals(
     assert axis @ means == pytest.approx(reference_axis(length) @ every, abs=1e-2)
 
 
+@pytest.mark.slow
 @given(length=st.integers(5, 3000), by=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
 def test_spans_contain_every_weight(length: int, by: int, *, from_end: bool) -> None:
     axis = reference_axis(length, by, from_end=from_end)

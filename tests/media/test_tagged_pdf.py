@@ -65,6 +65,7 @@ def test_the_same_text_makes_the_same_bytes() -> None:
     assert written(SHORT) == written(SHORT)
 
 
+@pytest.mark.slow
 def test_a_long_paragraph_goes_on_over_pages_with_a_tag_on_each() -> None:
     pdf = written([Block(Tag.TITLE, "Long"), Block(Tag.PARAGRAPH, "word " * 3000)])
     pages = len(re.findall(rb"/Type /Page\b(?!s)", pdf))

@@ -36,6 +36,7 @@ def room(pocket: Pocket) -> Room:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_a_flood_and_what_waits_are_told_once_an_hour(
     room: Room, pocket: Pocket, hers: Any

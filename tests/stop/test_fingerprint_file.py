@@ -82,6 +82,7 @@ def test_only_the_sound_of_a_black_video_is_fingerprinted() -> None:
             of(nothing, consent)
 
 
+@pytest.mark.slow
 def test_sound_is_fingerprinted_in_any_container() -> None:
     note = of(NOTE)
     assert isinstance(note, SoundPrint)

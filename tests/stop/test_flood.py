@@ -16,6 +16,7 @@ def room() -> Room:
     return Room(limits=GateLimits(held_per_hash=3))
 
 
+@pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_above_the_limit_they_are_one_item_and_released_together(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
@@ -31,6 +32,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     assert judge_upload(jpeg(hers, 50), room.platform).outcome is Outcome.LET_THROUGH
 
 
+@pytest.mark.slow
 def test_confirming_one_upload_of_a_flood_confirms_all(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]

@@ -19,6 +19,7 @@ from tests.new_bank import busy_at
 from tests.stop.platform_for_tests import Room, jpeg, screenshot_crop
 
 
+@pytest.mark.slow
 def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
     room.protect(hers)
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in (40, 50)]
@@ -31,6 +32,7 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
     assert next_review(room.platform) is None
 
 
+@pytest.mark.slow
 def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     confirm(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
@@ -45,6 +47,7 @@ def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) ->
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
+@pytest.mark.slow
 @pytest.mark.threat("claim-censors")
 def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> None:
     room.protect(hers)
@@ -54,6 +57,7 @@ def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> N
     assert room.platform.reviews.waiting() == 0
 
 
+@pytest.mark.slow
 def test_new_claim_after_a_release_holds_the_upload(room: Room, hers: Any) -> None:
     room.protect(hers)
     release(judge_upload(jpeg(hers), room.platform).case, room.platform)
@@ -62,6 +66,7 @@ def test_new_claim_after_a_release_holds_the_upload(room: Room, hers: Any) -> No
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
+@pytest.mark.slow
 @pytest.mark.threat("claim-censors")
 def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
@@ -72,6 +77,7 @@ def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
     assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
+@pytest.mark.slow
 def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     release(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
@@ -80,6 +86,7 @@ def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [0, 30])
 def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) -> None:
     """What look-backs need of a released upload is kept for the given days."""
@@ -96,6 +103,7 @@ def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) 
     assert kept.reference == ("" if days == 0 else "post 1")
 
 
+@pytest.mark.slow
 def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
@@ -116,6 +124,7 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
     assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
 
 
+@pytest.mark.slow
 def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
     upload = jpeg(hers)
     release(judge_upload(upload, unable(room)).case, unable(room))
@@ -136,6 +145,7 @@ def unable(room: Room) -> Platform:
     return replace(room.platform, read_picture=give_up, read_luma=give_up)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decide", [confirm, release])
 def test_upload_stays_undecided_if_the_database_is_busy(
     hers: Any, decide: Callable[[str, Platform], Review]

@@ -69,6 +69,7 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
     assert confirm(case, room.platform, "ben").first_confirmer == "ben"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("claim")
 def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]

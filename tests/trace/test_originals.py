@@ -50,6 +50,7 @@ def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
     assert reader.read[4:] == [b"333", b"333"]
 
 
+@pytest.mark.slow
 def test_features_and_masks_are_computed_once() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (200, 300, 3), np.uint8)

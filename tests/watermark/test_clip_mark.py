@@ -45,6 +45,7 @@ def test_squared_node_shares_sum_to_one(at_s: float) -> None:
     assert min(one, other) >= 0.0
 
 
+@pytest.mark.slow
 def test_the_power_never_pulses_and_a_frame_hardly_differs_from_the_next() -> None:
     marks = [copy_of(1, at_s).astype(float) - LUMA for at_s in np.arange(0.0, 2.0, 0.04)]
     power = np.array([np.mean(mark**2) for mark in marks])

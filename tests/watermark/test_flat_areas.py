@@ -94,6 +94,7 @@ def test_copies_of_a_picture_that_is_all_flat_differ(grey: int) -> None:
     assert (copy_of(blank, 1) != copy_of(blank, 2)).any()
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 12), st.integers(0)
 )

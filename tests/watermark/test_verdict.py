@@ -74,6 +74,7 @@ def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[Recipient
     assert loudness == sorted(loudness, reverse=True)
 
 
+@pytest.mark.slow
 @given(scores, st.floats(0, 30))
 def test_more_people_never_make_anyone_stand_out_more(
     given_scores: dict[RecipientId, float], extra: float

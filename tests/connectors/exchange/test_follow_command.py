@@ -110,6 +110,7 @@ def test_follow_never_fetches_a_source_twice_at_once(
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
 
 
+@pytest.mark.slow
 def test_follow_is_off_by_default(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))

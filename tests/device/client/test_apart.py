@@ -144,6 +144,7 @@ def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyP
         assert len(world.pauses) == pauses
 
 
+@pytest.mark.slow
 def test_a_device_pauses_as_its_settings_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

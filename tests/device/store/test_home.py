@@ -67,6 +67,7 @@ def changed(home: Path, **fields: object) -> None:
     (home / "vault.json").write_text(json.dumps(head))
 
 
+@pytest.mark.slow
 def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path) -> None:
     home = tmp_path / "some" / "where"
     assert not has_vault(home)
@@ -88,6 +89,7 @@ def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path)
     assert (head["memory_kib"], head["passes"], head["lanes"]) == (65_536, 3, 4)
 
 
+@pytest.mark.slow
 def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
     with contextlib.closing(create(tmp_path, WORDS).vault) as vault:
         assert vault.get("drawer", "key") is None
@@ -101,6 +103,7 @@ def test_empty_vault_is_no_device_and_is_created_again(tmp_path: Path) -> None:
         create(tmp_path, WORDS)
 
 
+@pytest.mark.slow
 def test_two_vaults_with_one_passphrase_have_nothing_in_common(tmp_path: Path) -> None:
     for name in ("one", "two"):
         create_vault(tmp_path / name, WORDS).close()
@@ -211,6 +214,7 @@ def test_the_cost_that_the_head_names_is_used(home: Path) -> None:
         assert vault.get("drawer", "key") == b"value"
 
 
+@pytest.mark.slow
 def test_a_set_up_that_was_interrupted_is_begun_anew(home: Path) -> None:
     """The head is written last: without it, what lies there is nobody's device."""
     (home / "vault.json").unlink()
@@ -230,6 +234,7 @@ def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
     create_vault(home, WORDS).close()
 
 
+@pytest.mark.slow
 def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
     def begin(words: Secret) -> str:
         try:

@@ -103,6 +103,7 @@ def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Ho
         reads(home, OTHERS, relay)
 
 
+@pytest.mark.slow
 def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder) -> None:
     said = list[object]()
     for _ in range(11):

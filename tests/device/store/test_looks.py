@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from entrenous.base.identifiers import MessageId
@@ -30,6 +31,7 @@ def message(number: int) -> MessageId:
     return MessageId(number.to_bytes(16, "big"))
 
 
+@pytest.mark.slow
 def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -> None:
     records = [
         (f"{message(number).hex()} 0000", record_of(picture(soft(number))))

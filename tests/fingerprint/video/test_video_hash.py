@@ -31,6 +31,7 @@ def frame_at(at_s: float) -> Frame:
     return Frame(at_s, 2, 2, SMALL)
 
 
+@pytest.mark.slow
 @given(st.floats(0.1, 400.0), st.floats(0.5, 5.0))
 def test_there_is_one_frame_for_each_stretch_of_time(fps: float, apart_s: float) -> None:
     frames = [frame_at(number / fps) for number in range(min(2000, int(20 * fps)))]

@@ -66,6 +66,7 @@ def test_silent_child_times_out(ends: Ends) -> None:
         pipes.read(1)
 
 
+@pytest.mark.slow
 def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
     """There is always something to read, so no single wait times out."""
     pipes, _, answered = ends

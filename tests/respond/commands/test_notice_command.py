@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Any]
 PAGE = "https://pictures.example/p/1"
 

@@ -114,6 +114,7 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
     assert [status for status, _ in answers] == [200, 409, 200, 409]
 
 
+@pytest.mark.slow
 def test_flood_is_one_review_over_http(
     web: httpx.Client, device_gate: HttpBankClient, hers: Any
 ) -> None:

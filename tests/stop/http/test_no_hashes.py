@@ -76,6 +76,7 @@ def gives_away(answer: httpx.Response, bits: bytes) -> bool:
     return any(one in said for one in written)
 
 
+@pytest.mark.slow
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
 def test_no_route_reveals_a_hash_to_a_stranger(

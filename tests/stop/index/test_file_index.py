@@ -251,6 +251,7 @@ def sqlite(tmp_path: Path) -> Iterator[SqlBankStore]:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_reader_during_merges_never_misses(folder: Path, sqlite: SqlBankStore) -> None:
     """A look-up finds all earlier registrations while bases are written all the time."""
     register(sqlite, "first", *fresh(200, 1))

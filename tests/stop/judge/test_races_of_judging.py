@@ -81,6 +81,7 @@ def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: An
     )
 
 
+@pytest.mark.slow
 def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
     room: Room, hers: Any
 ) -> None:

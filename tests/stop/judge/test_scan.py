@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.scan import describe_edits, fast_views, part_views
@@ -41,6 +42,7 @@ def test_flat_upload_has_no_windows() -> None:
     assert part_views(flat, fast_views(flat)) == ()
 
 
+@pytest.mark.slow
 def test_windows_inside_a_border_are_scanned(hers: Any) -> None:
     framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
     bare = picture(hers)

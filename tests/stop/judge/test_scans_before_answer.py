@@ -37,6 +37,7 @@ def noted(room: Room) -> Reads:
     return replace(room.platform, read_luma=read_luma), sides
 
 
+@pytest.mark.slow
 def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=False)
@@ -62,6 +63,7 @@ def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
     assert sides == [WHOLE_SIDE_PX]
 
 
+@pytest.mark.slow
 def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=True)
@@ -71,6 +73,7 @@ def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     assert (decision.outcome, sides) == (Outcome.HOLD, [GATE_SIDE_PX])
 
 
+@pytest.mark.slow
 def test_parts_registered_while_judging_are_scanned_with_more_pixels(
     room: Room, large: Any
 ) -> None:
@@ -84,6 +87,7 @@ def test_parts_registered_while_judging_are_scanned_with_more_pixels(
     assert review.reference == "post 17"
 
 
+@pytest.mark.slow
 def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     whole: list[bytes] = []

@@ -151,6 +151,7 @@ facts = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(words, words, facts), min_size=1, max_size=8),
     st.integers(0, 7),

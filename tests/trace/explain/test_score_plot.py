@@ -21,6 +21,7 @@ def inside(drawing: Drawing) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(st.lists(finite, min_size=1, max_size=12), st.floats(4.5, 8.0), st.integers(0, 12))
 def test_everything_lies_inside(scores: list[float], needed: float, named: int) -> None:
     by_label = {f"person {n}": score for n, score in enumerate(scores)}

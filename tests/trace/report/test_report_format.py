@@ -116,6 +116,7 @@ def written(report: Report, signed: Signature | None = None) -> bytes:
     return seal_report(plain, digest, signed)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(reports(), st.none() | st.builds(Signature, hashes, st.binary(min_size=64, max_size=64)))
 def test_written_report_is_read_back(report: Report, signed: Signature | None) -> None:
