@@ -174,7 +174,7 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
             browser.get(app.link)
             _unlock(browser)
             addresses = _addresses(browser)
-            time.sleep(3.0)  # so long fetching may take
+            time.sleep(20.0)  # the first fetch answers everybody who joined
             pages = [_timed(name, browser, at, runs) for name, at in addresses.items()]
             progress_ms = _time_to_progress_ms(browser, _photograph(12.0))
         with _bare() as bare:

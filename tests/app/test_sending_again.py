@@ -119,6 +119,7 @@ def test_sending_and_opening_work_without_script(
         set_up(ana, "Ana", relay.url)
         set_up(ben, "Ben", relay.url)
         introduce(Friends(ana, ben, relay))
+        _nobody_chosen_loses_nothing(ben, photo)
         _write(ben, "without any script", photo)
         assert ben.get_by_role("button", name="Record your voice").count() == 0
         ben.get_by_label("Show it").check()
@@ -139,3 +140,19 @@ def test_sending_and_opening_work_without_script(
         ben.get_by_text("More").click()
         ben.get_by_role("button", name="Take back for everyone").click()
         ben.get_by_text("Their program is asked to forget it").wait_for()
+
+
+def _nobody_chosen_loses_nothing(page: Page, photo: Path) -> None:
+    """Words and files stay when it was forgotten to say who gets them."""
+    start(page, "Send something Copies that only the right people open")
+    page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
+    page.get_by_label("Words that go with it").fill("to nobody yet")
+    page.get_by_role("button", name="Look at it once more").click()
+    page.get_by_role("alert").wait_for()
+    page.get_by_text("1 file is in it already.").wait_for()
+    assert page.get_by_label("Words that go with it").input_value() == "to nobody yet"
+    page.get_by_role("link", name="Start", exact=True).click()
+    page.get_by_role("link", name="Look at it").click()
+    page.get_by_text("1 file is in it already.").wait_for()
+    page.get_by_role("link", name="Start", exact=True).click()
+    page.get_by_role("button", name="Discard it").click()

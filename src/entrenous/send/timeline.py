@@ -112,8 +112,8 @@ def timeline(person: PersonId, device: Device, skip: int, count: int) -> Timelin
     """
     places = places_with(person, device.vault)
     shown = places.newest(skip, count)
-    names = names_for(device)
-    entries = (_entry(place, names, device) for place in shown)
+    names, me = names_for(device), own_device(device).person.id
+    entries = (_entry(place, names, me, device) for place in shown)
     older = max(0, len(places) - skip - len(shown))
     return TimelinePage(tuple(one for one in entries if one is not None), older)
 
@@ -135,15 +135,18 @@ def names_for(device: Device) -> Mapping[PersonId, str]:
     return known | {own_device(device).person.id: "you"}
 
 
-def _entry(place: Place, names: Mapping[PersonId, str], device: Device) -> Entry | None:
+def _entry(
+    place: Place, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> Entry | None:
     if place.mine:
-        return _sent(place, names, device)
+        return _sent(place, names, me, device)
     received = received_at(inbox_key(place.person, place.message), device)
-    return None if received is None else _received(place, received, names, device)
+    return None if received is None else _received(place, received, names, me, device)
 
 
-def _received(place: Place, one: Received, names: Mapping[PersonId, str], device: Device) -> Entry:
-    me = own_device(device).person.id
+def _received(
+    place: Place, one: Received, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> Entry:
     return Entry(
         name=one.name,
         place=place,
@@ -167,7 +170,9 @@ def _file_count(received: Received) -> int:
     return max(0, len(sealed) - 1)
 
 
-def _sent(place: Place, names: Mapping[PersonId, str], device: Device) -> Entry | None:
+def _sent(
+    place: Place, names: Mapping[PersonId, str], me: PersonId, device: Device
+) -> Entry | None:
     try:
         message = device.ledger.read(place.message)
     except UnknownMessage:
@@ -186,7 +191,7 @@ def _sent(place: Place, names: Mapping[PersonId, str], device: Device) -> Entry 
         marked=bool(message.pictures or message.clips or message.sounds),
         refused=any(copy.departure is Departure.REFUSED for copy in theirs),
         leaves=any(copy.departure is Departure.WAITING for copy in theirs),
-        reactions=_reactions(own_device(device).person.id, message.id, names, device),
+        reactions=_reactions(me, message.id, names, device),
         also=tuple(names.get(one, labels[one]) for one in others),
     )
 

@@ -48,10 +48,11 @@ def routes() -> list[Route]:
     ]
 
 
-async def write(request: Request, words: str = "", status: int = 200) -> Response:
+async def write(request: Request, words: str = "", status: int = 200, draft: str = "") -> Response:
     """Show the form: empty, as it was typed before an error, or with the draft to change."""
     form = getattr(request.state, "form", None) or kept_form(request)
-    choices = await in_vault(request, lambda device: _choices(request, form, device))
+    draft = draft or typed(form, "draft") or request.query_params.get("draft", "")
+    choices = await in_vault(request, lambda device: _choices(request, form, draft, device))
     kept = choices.draft
     return show(
         request,
@@ -59,7 +60,7 @@ async def write(request: Request, words: str = "", status: int = 200) -> Respons
         status=status,
         words=words,
         choices=choices,
-        draft=typed(form, "draft") or request.query_params.get("draft", ""),
+        draft=draft,
         reply=typed(form, "reply") or request.query_params.get("reply", ""),
         chosen={*all_typed(form, "to"), *choices.to},
         text=typed(form, "text") or (kept.text if kept else ""),
@@ -69,10 +70,10 @@ async def write(request: Request, words: str = "", status: int = 200) -> Respons
     )
 
 
-def _choices(request: Request, form: FormData, device: Device) -> Choices:
+def _choices(request: Request, form: FormData, handle: str, device: Device) -> Choices:
     login, asked = state_of(request).login, request.query_params
     known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
-    named = login.named("draft", typed(form, "draft") or asked.get("draft", ""))
+    named = login.named("draft", handle)
     draft = find_draft(bytes.fromhex(named), device) if named else None
     reply = login.named("message", typed(form, "reply") or asked.get("reply", "")) or ""
     person = login.named("person", asked.get("with", "")) or ""
@@ -109,15 +110,16 @@ async def keep(request: Request) -> Response:
         draft = await in_vault(request, store)
     except EntrenousError as why:
         return await write(request, error_words(why), 409)
-    return go_to(request, "review", draft=login.handle("draft", draft.id.hex()))
+    handle = login.handle("draft", draft.id.hex())
+    if not draft.to:  # the files stay, since a browser cannot choose them again
+        return await write(request, str(NobodyChosen()), 409, handle)
+    return go_to(request, "review", draft=handle)
 
 
 def _written(form: FormData, before: KeptDraft, at: datetime, *, has_files: bool) -> KeptDraft:
     text, to = typed(form, "text"), tuple(all_typed(form, "to"))
     if not has_files and not text:
         raise NothingWritten
-    if not to:
-        raise NobodyChosen
     days, once = typed(form, "days"), bool(typed(form, "once"))
     return replace(
         before,

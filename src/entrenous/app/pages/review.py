@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from entrenous.app.files import shown_file
@@ -109,10 +109,14 @@ def routes() -> list[Route]:
 
 
 async def review(request: Request, words: str = "", status: int = 200) -> Response:
-    """Show who gets it, what does not travel, and what the guard asks."""
+    """Show who gets it, what does not travel, and what the guard asks; without anybody to get it,
+    go on writing.
+    """
 
-    def read(device: Device) -> Review:
+    def read(device: Device) -> Review | None:
         kept = draft_in(request, device)
+        if not kept.to:
+            return None
         draft = as_draft(kept, frozenset(), device)
         known = {one.name: one for one in contacts(device)}
         people = tuple(_recipient(known[name], device) for name in draft.to)
@@ -121,6 +125,9 @@ async def review(request: Request, words: str = "", status: int = 200) -> Respon
         return Review(kept, people, files, doubts, beginning_of(kept.reply, device))
 
     found = await in_vault(request, read)
+    if found is None:
+        write = request.app.url_path_for("send")
+        return RedirectResponse(f"{write}?draft={request.path_params['draft']}", 303)
     return show(
         request,
         "review.html",
