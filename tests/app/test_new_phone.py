@@ -17,6 +17,7 @@ from tests.app.served import (
     set_up,
     unlock,
 )
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 from tests.real.stage import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -49,39 +50,32 @@ def both(folder: Path, browser: Browser, *, script: bool = True) -> Iterator[Bot
         relay.stop()
 
 
-def link(both: Both) -> None:
+def link(both: Both, mode: Mode = "mouse") -> None:
     """Link the phone by the code as text; the pictures are the same on both."""
-    old, phone = both.old, both.phone
-    old.get_by_role("link", name="Your devices").click()
-    no_violations(old)
-    old.get_by_role("button", name="Link another device").click()
-    old.get_by_role("heading", name="Show this to your other device").wait_for()
-    no_violations(old)
-    code = old.get_by_label("Or type or paste this there:").input_value()
-    phone.get_by_role("link", name="Set up this device").click()
-    phone.get_by_role("link", name="This is another device of mine").click()
-    no_violations(phone)
-    phone.get_by_label("Or the code itself").fill(code)
-    phone.get_by_role("button", name="Go on").click()
-    phone.get_by_label("What you call this device").fill("phone")
-    phone.get_by_label("A passphrase for this device").fill(PASSPHRASE)
-    phone.get_by_label("Once more").fill(PASSPHRASE)
-    no_violations(phone)
-    phone.get_by_role("button", name="Link", exact=True).click()
-    for page in (phone, old):
-        page.get_by_role("heading", name="Do both devices show the same?").wait_for()
-        no_violations(page)
-        page.reload()
-        page.get_by_role("button", name="They are the same").wait_for()
-    assert signs(old) == signs(phone)
-    phone.get_by_role("button", name="They are the same").click()
-    phone.get_by_role("heading", name="Waiting for your other device").wait_for()
-    no_violations(phone)
-    old.get_by_role("button", name="They are the same").click()
-    phone.get_by_role("heading", name="This device is linked").wait_for(timeout=60_000)
-    no_violations(phone)
-    old.get_by_role("heading", name="Linked: phone").wait_for(timeout=60_000)
-    no_violations(old)
+    old, phone = Walker(both.old, mode), Walker(both.phone, mode)
+    old.press("Your devices", "link")
+    old.begin("Link another device")
+    old.arrives("Show this to your other device")
+    code = both.old.get_by_label("Or type or paste this there:").input_value()
+    phone.press("Set up this device", "link")
+    phone.press("This is another device of mine", "link")
+    phone.fill("Or the code itself", code)
+    phone.begin("Go on")
+    phone.arrives("Lock this device")
+    phone.fill("What you call this device", "phone")
+    phone.fill("A passphrase for this device", PASSPHRASE)
+    phone.fill("Once more", PASSPHRASE)
+    phone.exactly("Link")
+    for walker in (phone, old):
+        walker.arrives("Do both devices show the same?")
+        walker.page.reload()
+        walker.page.get_by_role("button", name="They are the same").wait_for()
+    assert signs(both.old) == signs(both.phone)
+    phone.begin("They are the same")
+    phone.arrives("Waiting for your other device")
+    old.begin("They are the same")
+    phone.arrives("This device is linked")
+    old.arrives("Linked: phone")
 
 
 def signs(page: Page) -> list[str]:
@@ -90,21 +84,75 @@ def signs(page: Page) -> list[str]:
     return shown
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-def test_a_new_phone_is_linked_lost_and_shut(
-    *, script: bool, browser: Browser, tmp_path: Path
-) -> None:
-    with both(tmp_path, browser, script=script) as devices:
-        link(devices)
-        old, phone = devices.old, devices.phone
-        old.get_by_role("link", name="Your devices").click()
-        old.get_by_role("link", name="Remove phone").click()
-        no_violations(old)
-        old.get_by_role("button", name="It was lost or stolen: shut it").click()
-        old.get_by_text("phone is revoked: no passphrase opens its vault any more").wait_for()
-        no_violations(old)
-        phone.get_by_role("button", name="Lock").click()
-        phone.get_by_role("link", name="Unlock").click()
-        unlock(phone)
-        phone.get_by_text("no passphrase opens it any more").wait_for()
-        no_violations(phone)
+@MODE_PARAMETERS
+def test_a_new_phone_is_linked_lost_and_shut(mode: Mode, browser: Browser, tmp_path: Path) -> None:
+    with both(tmp_path, browser, script=mode != "no-script") as devices:
+        link(devices, mode)
+        old, phone = Walker(devices.old, mode), Walker(devices.phone, mode)
+        old.press("Your devices", "link")
+        old.press("Remove phone", "link")
+        old.begin("It was lost or stolen: shut it")
+        old.arrives("It is off your list")
+        devices.old.get_by_text("phone is revoked: no passphrase opens its vault").wait_for()
+        phone.exactly("Lock")
+        phone.press("Unlock", "link")
+        phone.fill("Your passphrase", PASSPHRASE)
+        phone.begin("Unlock")
+        devices.phone.get_by_text("no passphrase opens it any more").wait_for()
+        no_violations(devices.phone)
+
+
+def test_different_pictures_link_nothing(browser: Browser, tmp_path: Path) -> None:
+    with both(tmp_path, browser) as devices:
+        old, phone = Walker(devices.old), Walker(devices.phone)
+        old.press("Your devices", "link")
+        old.begin("Link another device")
+        old.arrives("Show this to your other device")
+        code = devices.old.get_by_label("Or type or paste this there:").input_value()
+        phone.press("Set up this device", "link")
+        phone.press("This is another device of mine", "link")
+        phone.fill("Or the code itself", code[:-3])
+        phone.begin("Go on")
+        devices.phone.get_by_role("alert").wait_for()
+        phone.fill("Or the code itself", code)
+        phone.begin("Go on")
+        phone.arrives("Lock this device")
+        phone.fill("A passphrase for this device", PASSPHRASE)
+        phone.fill("Once more", PASSPHRASE)
+        phone.exactly("Link")
+        phone.arrives("Do both devices show the same?")
+        phone.begin("They are different")
+        phone.arrives("This device was not linked")
+        old.arrives("Nothing was linked")
+        assert not (devices.app.home / "vault.json").exists()
+
+
+def test_a_recovery_sheet_is_made_printed_and_used(browser: Browser, tmp_path: Path) -> None:
+    with both(tmp_path, browser) as devices:
+        old, phone = Walker(devices.old), Walker(devices.phone)
+        old.press("Your devices", "link")
+        old.press("Recovery sheet to print", "link")
+        old.begin("Make the sheet")
+        devices.old.get_by_role("button", name="I have it on paper").wait_for()
+        old.look()
+        text = devices.old.locator("pre").inner_text()
+        assert devices.old.get_by_role("button", name="Print").is_visible()
+        address = devices.old.url
+        old.begin("I have it on paper")
+        old.arrives("Your devices")
+        devices.old.get_by_text("Your master key is on your recovery sheet.").wait_for()
+        devices.old.goto(address)
+        devices.old.get_by_text("not in memory any more").wait_for()
+        kept = [file for file in (tmp_path / "old").rglob("*") if file.is_file()]
+        assert all(text[30:60].encode() not in file.read_bytes() for file in kept)
+        phone.press("Set up this device", "link")
+        phone.press("I lost my only device", "link")
+        phone.fill("The letters and digits on your recovery sheet", text)
+        phone.tick("Shut the device on which this sheet was made")
+        phone.begin("Go on")
+        phone.arrives("It is off your list")
+        devices.phone.get_by_text("People are NOT told").wait_for()
+        devices.old.get_by_role("button", name="Lock").click()
+        devices.old.get_by_role("link", name="Unlock").click()
+        unlock(devices.old)
+        devices.old.get_by_text("no passphrase opens it any more").wait_for()

@@ -150,7 +150,8 @@ class LinkingOnOld(Linking):
 
     def _decided(self, side: OldDeviceLink) -> OldDeviceLink:
         def check() -> None:
-            self._in_vault(side.box.refuse_late)
+            with _until_it_answers():
+                self._in_vault(partial(_polled, side))  # the other device may end it meanwhile
 
         if not self._asked(check):
             self._in_vault(lambda device: reject_on_old_device(side, device))
