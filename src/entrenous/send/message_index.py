@@ -68,9 +68,16 @@ def hide(place: Place, vault: Vault) -> None:
     vault.drop(TIMELINE, _key(place))
 
 
-def every_place(vault: Vault) -> Iterator[Place]:
-    """Yield the places of all messages, by person, then oldest first."""
-    return map(_parsed, vault.keys(TIMELINE))
+def newest_places(vault: Vault) -> tuple[Place, ...]:
+    """Return the place of the newest message with each person."""
+    by_person = {key.partition(" ")[0]: key for key in vault.keys(TIMELINE)}
+    return tuple(map(_parsed, by_person.values()))
+
+
+def newest_sent(count: int, vault: Vault) -> tuple[Place, ...]:
+    """Return the places of our newest messages, oldest first; one message may have several."""
+    mine = [key for key in vault.keys(TIMELINE) if f" {_MINE} " in key]
+    return tuple(map(_parsed, sorted(mine, key=lambda key: key.split(" ")[1])[-count:]))
 
 
 def places_with(person: PersonId, vault: Vault) -> "PlacesWith":

@@ -15,7 +15,7 @@ from entrenous.device.sent_messages import Departure, Message, SealedCopy
 from entrenous.device.vault_tables import SEALED, load_record, load_records, store_record
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_departure
-from entrenous.send.message_index import copies_of_message, every_place
+from entrenous.send.message_index import copies_of_message, newest_sent
 from entrenous.send.outbox import copy_in_envelope, outbox_items
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
@@ -95,8 +95,7 @@ def copies_due(newest: int, device: Device) -> tuple[SealedCopy, ...]:
     """Return the copies of our newest messages whose status can still change, to ask their relays
     with :func:`answers_about`.
     """
-    places = sorted((one for one in every_place(device.vault) if one.mine), key=lambda one: one.at)
-    recent = dict.fromkeys(place.message for place in places[-newest:])
+    recent = dict.fromkeys(place.message for place in newest_sent(newest, device.vault))
     copies = {one: list(copies_of_message(one, device.vault)) for one in recent}
     reposted = _to_be_reposted(copies, device)
     return tuple(

@@ -19,8 +19,8 @@ from entrenous.send.message.states import InboxState, Received
 from entrenous.send.message_index import (
     Place,
     copies_of_message,
-    every_place,
     hide,
+    newest_places,
     places_with,
     unopened,
 )
@@ -89,8 +89,10 @@ class TimelinePage:
 def correspondents(device: Device) -> tuple[Correspondent, ...]:
     """Return everybody that something went to or came from, whoever wrote last first."""
     waiting = _waiting(device)
-    last = {place.person: place.at for place in every_place(device.vault)}
-    found = (Correspondent(person, at, waiting[person]) for person, at in last.items())
+    found = (
+        Correspondent(place.person, place.at, waiting[place.person])
+        for place in newest_places(device.vault)
+    )
     return tuple(sorted(found, key=lambda one: one.at, reverse=True))
 
 
