@@ -7,7 +7,6 @@ gone, and prints how many sentences each language still lacks. What is in a cata
 import ast
 import inspect
 import io
-import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,11 +32,13 @@ msgstr ""
 
 """
 _NAMES: Final = {"es": "Spanish", "de": "German"}
-_KEYWORDS: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
-    **dict.fromkeys(("_", "gettext", "translated", "translatable")),
-    **dict.fromkeys(("plural", "ngettext"), (1, 2)),
+_IN_TEMPLATES: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
+    **dict.fromkeys(("_", "gettext")),
+    "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
 }
+_COUNTS: Final = frozenset({"plural", "ngettext"})
+_IN_CODE: Final = _COUNTS | {"translated", "translatable", "gettext", "say"}
 #: Whose errors stay English, and why. What the wire carries is English too (wire/problem_details).
 ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "carry/": "read by those who run a relay",
@@ -82,24 +83,34 @@ class Found(NamedTuple):
 def messages() -> Iterator[Found]:
     """Every sentence that people read, by file."""
     for file in sorted((*SOURCE.rglob("*.html"), SOURCE / "trace" / "explain" / "page.html.j2")):
-        yield from _by_babel(file, "jinja2", {"silent": "false", "trimmed": "false"})
+        yield from _by_babel(file)
     for file in sorted(SOURCE.rglob("*.py")):
-        yield from _by_babel(file, "python", {})
+        yield from _calls(file)
     yield from error_messages()
     for pattern, columns in FACTS.items():
         for file in sorted(SOURCE.glob(pattern)):
             yield from _facts(file, columns)
 
 
-def _by_babel(file: Path, method: str, options: dict[str, str]) -> Iterator[Found]:
-    text = file.read_bytes()
-    if method == "python" and not re.search(rb"\b(translat|plural\(|say\(|gettext)", text):
-        return
-    keywords = {**_KEYWORDS, "say": None} if file.is_relative_to(SOURCE / "app") else _KEYWORDS
-    for _, told, _, context in extract(method, io.BytesIO(text), keywords, (), options):
+def _by_babel(file: Path) -> Iterator[Found]:
+    """The sentences of a template."""
+    text, options = io.BytesIO(file.read_bytes()), {"silent": "false", "trimmed": "false"}
+    for _, told, _, context in extract("jinja2", text, _IN_TEMPLATES, (), options):
         one, many = (told[0], told[1]) if isinstance(told, tuple) else (told, "")
         if one.strip():
             yield Found(_where(file), one, many, context or "")
+
+
+def _calls(file: Path) -> Iterator[Found]:
+    """The sentences that code hands to translated, translatable or plural, f-strings included."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+        words = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        texts = [one for one in words if isinstance(one, str)]
+        if name in _IN_CODE and texts:
+            yield Found(_where(file), texts[0], texts[1] if name in _COUNTS else "")
 
 
 def error_messages() -> Iterator[Found]:

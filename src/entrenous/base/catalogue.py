@@ -2,7 +2,7 @@
 
 The files are gettext's (GNU gettext manual, "The Format of PO Files"), as ``make messages`` writes
 them; what that never writes is refused. There are no .mo files: reading the text takes a few
-milliseconds (docs/decisions/0043-one-catalogue.md).
+milliseconds (docs/decisions/0045-one-catalogue.md).
 """
 
 import gettext

@@ -1,0 +1,62 @@
+"""The catalogues have every sentence that people read, translated, and nothing else."""
+
+import re
+from collections import Counter
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+
+from entrenous.base.catalogue import read_catalogue
+from entrenous.base.language import ENGLISH, LANGUAGES
+from tests.house.messages import is_translated, known, template, updated, written
+
+pytestmark = pytest.mark.slow
+
+OTHERS = [tag for tag in LANGUAGES if tag != ENGLISH]
+_FIELD = re.compile(r"\{[^{}]*\}|%\(\w+\)s|<[^<>]*>|--[\w-]+|entrenous [\w-]+|https?://[\w./-]+")
+
+
+@pytest.fixture(scope="module")
+def wanted() -> Catalog:
+    return template()
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_catalogue_has_every_sentence_and_no_other(tag: str, wanted: Catalog) -> None:
+    have, want = (
+        {(one.id, one.context) for one in made if one.id} for made in (known(tag), wanted)
+    )
+    assert (have - want, want - have) == (set(), set()), "type: make messages"
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_every_sentence_is_translated(tag: str) -> None:
+    assert [one.id for one in known(tag) if one.id and not is_translated(one)] == []
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_what_is_filled_in_and_typed_is_the_same(tag: str) -> None:
+    differing = [
+        (one.id, form)
+        for one in known(tag)
+        if one.id and is_translated(one)
+        for form in _forms(one)
+        if _fields(form) - _fields(one.id if isinstance(one.id, str) else one.id[1])
+    ]
+    assert differing == []
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_program_reads_a_catalogue_as_babel_does(tag: str, wanted: Catalog) -> None:
+    made, read = known(tag), read_catalogue(tag)
+    assert written(tag, updated(tag, wanted)) == written(tag, made)
+    said = {one.id for one in made if isinstance(one.id, str) and one.id and not one.context}
+    assert all(read.sentences[text] == (made[text].string,) for text in said)
+
+
+def _forms(one: Message) -> tuple[str, ...]:
+    return (one.string,) if isinstance(one.string, str) else tuple(one.string)
+
+
+def _fields(text: str) -> Counter[str]:
+    return Counter(_FIELD.findall(text))
