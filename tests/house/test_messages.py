@@ -8,12 +8,14 @@ from babel.messages.catalog import Catalog, Message
 
 from entrenous.base.catalogue import read_catalogue
 from entrenous.base.language import ENGLISH, LANGUAGES
-from tests.house.messages import is_translated, known, template, updated, written
+from tests.house.messages import is_translated, known, template
 
 pytestmark = pytest.mark.slow
 
 OTHERS = [tag for tag in LANGUAGES if tag != ENGLISH]
-_FIELD = re.compile(r"\{[^{}]*\}|%\(\w+\)s|<[^<>]*>|--[\w-]+|entrenous [\w-]+|https?://[\w./-]+")
+_FIELD = re.compile(
+    r"\{[^{}]*\}|%\(\w+\)s|<[^<>]*>|--[\w-]+|entrenous [\w-]+|https?://\w[\w./-]*\w"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +49,8 @@ def test_what_is_filled_in_and_typed_is_the_same(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", OTHERS)
-def test_program_reads_a_catalogue_as_babel_does(tag: str, wanted: Catalog) -> None:
+def test_program_reads_a_catalogue_as_babel_does(tag: str) -> None:
     made, read = known(tag), read_catalogue(tag)
-    assert written(tag, updated(tag, wanted)) == written(tag, made)
     said = {one.id for one in made if isinstance(one.id, str) and one.id and not one.context}
     assert all(read.sentences[text] == (made[text].string,) for text in said)
 

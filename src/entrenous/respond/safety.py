@@ -34,7 +34,15 @@ _STOP: Final = frozenset({"stop", "quit", "parar", "stopp"})
 _UNSURE: Final = frozenset(
     {"unsure", "not sure", "maybe", "perhaps", "i don't know", "don't know", "dont know", "?"}
     | {"i do not know", "i dont know", "no sé", "no se", "quizás", "quizas", "tal vez"}
-    | {"no estoy seguro", "no estoy segura", "unsicher", "vielleicht", "weiß nicht", "weiss nicht"}
+    | {
+        "no estoy seguro",
+        "no estoy segura",
+        "unsicher",
+        "duda",
+        "vielleicht",
+        "weiß nicht",
+        "weiss nicht",
+    }
 )
 _POSTED: Final = {
     **{one.value: one for one in Posted},
