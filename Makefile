@@ -1,6 +1,7 @@
 # These commands set everything up on a machine that has only Python 3.11+:
 #     make demo     send, leak, trace and stop one picture, and open a case: PHOTO=path for your own
 #     make app      the pages of a person, in the browser: everything without a terminal
+#     make screens  draw every page anew: docs/screens/
 #     make check    before each commit: imports, ruff, mypy, shipped facts and the fast tests
 #     make test     every check that guards a change, real servers included
 #     make nightly  all tests at full size under fresh seeds, fifty kills, fuzzing, benches: some hours
@@ -30,6 +31,10 @@ demo: .venv/.run
 
 app: .venv/.run
 	@$(BIN)/python -m entrenous app
+
+# Every page in both colour schemes, as docs/screens/ shows them.
+screens: .venv/.dev system
+	@$(BIN)/python -m tests.app.screens
 
 # Mypy looks at the types while the tests run: it takes one core for half a minute when it starts afresh.
 check: .venv/.dev
@@ -130,4 +135,4 @@ messages: .venv/.dev
 changelog:
 	@$(PYTHON) -m tests.house.changelog
 
-.PHONY: demo app check test nightly system lock dist messages changelog house
+.PHONY: demo app screens check test nightly system lock dist messages changelog house

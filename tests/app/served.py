@@ -23,7 +23,7 @@ _ARGUMENTS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-_WITHOUT_SCRIPT = WeakSet[Page]()
+WITHOUT_SCRIPT = WeakSet[Page]()
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,17 @@ class Served:
 
 
 @contextmanager
-def served_app(home: Path, **more: str) -> Iterator[Served]:
-    """Run ``entrenous app`` for a device in ``home``."""
+def served_app(home: Path, inside: tuple[str, ...] = (), **more: str) -> Iterator[Served]:
+    """Run ``entrenous app`` for a device in ``home``; its command begins with ``inside``."""
+    with serving([*inside, sys.executable, "-m", "entrenous"], home, **more) as app:
+        yield app
+
+
+@contextmanager
+def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
+    """Run the app of this program for a device in ``home``."""
     environment = {**os.environ, "ENTRENOUS_HOME": str(home), **more}
-    command = [sys.executable, "-m", "entrenous", "app", "--no-browser", "--json"]
+    command = [*program, "app", "--no-browser", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
@@ -82,11 +89,11 @@ def opened_page(browser: Browser, link: str, *, script: bool = True) -> Iterator
         page.on("pageerror", lambda why: faults.append(str(why)))
         page.on(
             "request",
-            lambda asked: None if _is_here(asked.url, address) else faults.append(asked.url),
+            lambda asked: None if is_here(asked.url, address) else faults.append(asked.url),
         )
         page.goto(link)
         if not script:
-            _WITHOUT_SCRIPT.add(page)
+            WITHOUT_SCRIPT.add(page)
         yield page
         assert faults == []
 
@@ -113,13 +120,13 @@ def _is_policy(text: str) -> bool:
     return "Content Security Policy" in text or "Permissions policy" in text
 
 
-def _is_here(url: str, address: str) -> bool:
+def is_here(url: str, address: str) -> bool:
     return url.startswith((f"{address}/", "blob:", "about:"))
 
 
 def no_violations(page: Page) -> None:
     """Fail if axe finds anything on the page; it cannot look where scripts are disabled."""
-    if page in _WITHOUT_SCRIPT:
+    if page in WITHOUT_SCRIPT:
         return
     found = Axe().run(page).response["violations"]
     assert found == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.app.presentations import for_everybody
 from tests.app.served import (
     PASSPHRASE,
     Served,
-    no_violations,
     opened_page,
     served_app,
     set_up,
@@ -99,7 +99,7 @@ def test_a_new_phone_is_linked_lost_and_shut(mode: Mode, browser: Browser, tmp_p
         phone.fill("Your passphrase", PASSPHRASE)
         phone.begin("Unlock")
         devices.phone.get_by_text("no passphrase opens it any more").wait_for()
-        no_violations(devices.phone)
+        for_everybody(devices.phone)
 
 
 def test_different_pictures_link_nothing(browser: Browser, tmp_path: Path) -> None:

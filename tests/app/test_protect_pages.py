@@ -7,7 +7,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from tests.app.served import no_violations, opened_page, served_app, set_up
+from tests.app.presentations import for_everybody
+from tests.app.served import opened_page, served_app, set_up
 from tests.real.stage import Server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -29,11 +30,11 @@ def test_a_found_picture_is_registered_and_withdrawn(
             set_up(page)
             _find(page, photo)
             page.get_by_role("link", name="Ask a platform to stop it").click()
-            no_violations(page)
+            for_everybody(page)
             page.get_by_role("button", name="Yes, everybody").click()
             page.get_by_text("Only fingerprints leave this device, never the picture.").wait_for()
             assert page.get_by_text("--whole-only").count() == 0
-            no_violations(page)
+            for_everybody(page)
             page.get_by_label("Address of the platform's gate").fill("gate.example")
             page.get_by_role("button", name="Send the fingerprints").click()
             page.get_by_role("alert").wait_for()
@@ -43,16 +44,16 @@ def test_a_found_picture_is_registered_and_withdrawn(
             page.get_by_label("Address of the platform's gate").fill(gate.url)
             page.get_by_role("button", name="Send the fingerprints").click()
             page.get_by_role("heading", name="It is registered").wait_for(timeout=60_000)
-            no_violations(page)
+            for_everybody(page)
             page.get_by_role("link", name="What you registered").click()
             page.get_by_text("picture · waiting").wait_for()
-            no_violations(page)
+            for_everybody(page)
             page.get_by_role("button", name="Ask how they stand now").click()
             page.get_by_role("heading", name="What you registered").wait_for(timeout=60_000)
             page.get_by_role("button", name="Withdraw it at").click()
             page.get_by_text("It is withdrawn.").wait_for(timeout=60_000)
             page.get_by_text("picture · withdrawn").wait_for()
-            no_violations(page)
+            for_everybody(page)
     finally:
         gate.stop()
 
@@ -62,7 +63,7 @@ def _find(page: Page, photo: Path) -> None:
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(photo)
     page.get_by_role("button", name="Look whose copy it is").click()
     page.get_by_role("heading", name="What was found").wait_for(timeout=60_000)
-    no_violations(page)
+    for_everybody(page)
 
 
 def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
@@ -74,4 +75,4 @@ def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
         page.get_by_role("link", name="Ask a platform to stop something").click()
         page.get_by_role("button", name="No, or I do not know").click()
         page.get_by_text("takeitdown.ncmec.org").wait_for()
-        no_violations(page)
+        for_everybody(page)

@@ -7,7 +7,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from tests.app.served import no_violations, opened_page, served_app, set_up
+from tests.app.presentations import for_everybody
+from tests.app.served import opened_page, served_app, set_up
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 CANARY = "Zelda-canary-7731"
@@ -32,14 +33,14 @@ def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> 
     home = tmp_path / "device"
     with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
         settings(page)
-        no_violations(page)
+        for_everybody(page)
         page.get_by_label("Size of text").select_option("150 %")
         page.get_by_label("What the browser's tab is called").fill("Recipes")
         page.get_by_label("Dot").check()
         page.get_by_role("button", name="Save").click()
         assert page.title() == "Recipes"
         page.get_by_role("link", name="Change the proxy").click()
-        no_violations(page)
+        for_everybody(page)
         page.get_by_label("Address").fill("socks5://127.0.0.1:9050")
         page.get_by_role("button", name="Use it").click()
         page.get_by_role("alert").wait_for()
@@ -53,7 +54,7 @@ def test_settings_persist(*, script: bool, browser: Browser, tmp_path: Path) -> 
         assert page.get_by_label("Size of text").input_value() == "150"
         assert page.get_by_label("Dot").is_checked()
         page.get_by_text("127.0.0.1:9050").wait_for()
-        no_violations(page)
+        for_everybody(page)
 
 
 def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, photo: Path) -> None:
@@ -66,12 +67,12 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         _make_copies(page, photo)
         settings(page)
         page.get_by_role("link", name="Make an archive").click()
-        no_violations(page)
+        for_everybody(page)
         page.get_by_label("A passphrase for the archive").fill(ARCHIVES)
         page.get_by_label("Once more").fill(ARCHIVES)
         page.get_by_role("button", name="Make the archive").click()
         page.get_by_role("heading", name="The archive is ready").wait_for(timeout=60_000)
-        no_violations(page)
+        for_everybody(page)
         with page.expect_download() as download:
             page.get_by_role("link", name="Save it").click()
         download.value.save_as(saved)
@@ -84,7 +85,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         set_up(page)
         settings(page)
         page.get_by_role("link", name="Read an archive").click()
-        no_violations(page)
+        for_everybody(page)
         page.get_by_label("The archive").set_input_files(photo)
         page.get_by_label("Its passphrase").fill(ARCHIVES)
         page.get_by_role("button", name="Read it").click()
@@ -96,7 +97,7 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         page.get_by_label("Its passphrase").fill(ARCHIVES)
         page.get_by_role("button", name="Read it").click()
         page.get_by_text("Imported: 1 sent.").wait_for(timeout=60_000)
-        no_violations(page)
+        for_everybody(page)
 
 
 def _make_copies(page: Page, photo: Path) -> None:
@@ -119,7 +120,7 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         keys = (home / "device.key").read_bytes()
         settings(page)
         page.get_by_role("link", name="Erase everything").click()
-        no_violations(page)
+        for_everybody(page)
         page.get_by_label("To go on, type the word").fill("no")
         page.get_by_role("button", name="Erase everything now").click()
         page.get_by_text("nothing was erased").wait_for()
@@ -127,12 +128,12 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         page.get_by_label("To go on, type the word").fill("erase")
         page.get_by_role("button", name="Erase everything now").click()
         page.get_by_role("heading", name="Everything was erased").wait_for()
-        no_violations(page)
+        for_everybody(page)
         assert [place.name for place in home.rglob("*")] == ["diary.txt"]
         assert keys not in (home / "diary.txt").read_bytes()
         page.get_by_role("link", name="Close the app").click()
-        no_violations(page)
+        for_everybody(page)
         page.get_by_role("button", name="Close now").click()
         page.get_by_role("heading", name="The app is closed").wait_for()
-        no_violations(page)
+        for_everybody(page)
         assert app.process.wait(20) == 0

@@ -32,6 +32,7 @@ def _web(app: Served) -> HTTPConnection:
     return HTTPConnection(there.hostname or "", there.port or 0, timeout=10)
 
 
+@pytest.mark.threat("page-other-user")
 def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
         assert _ask(app, "GET", "/")[0] == 403
@@ -57,6 +58,7 @@ def test_another_name_or_another_page_is_refused(headers: dict[str, str], tmp_pa
         assert _ask(app, "GET", "/", cookie=cookie, **headers)[0] == 403
 
 
+@pytest.mark.threat("page-other-site")
 def test_a_form_from_elsewhere_changes_nothing(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
         cookie = _cookie(app)
@@ -75,6 +77,7 @@ def test_no_path_leads_out_of_the_pages(path: str, tmp_path: Path) -> None:
         assert "import" not in text
 
 
+@pytest.mark.threat("page-loses-nothing")
 def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         set_up(page)
@@ -89,6 +92,7 @@ def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> Non
         assert page.get_by_label("Who gets a copy? One name a line").input_value() == "Zelda"
 
 
+@pytest.mark.threat("page-seen-by-somebody")
 def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         set_up(page)

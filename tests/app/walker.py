@@ -7,7 +7,10 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page
 
+from tests.app.page_walker import route_of
+from tests.app.presentations import for_everybody
 from tests.app.served import no_violations
+from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
 MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
@@ -82,7 +85,10 @@ class Walker:
         heading.wait_for()
         if not self.pages or self.pages[-1] != heading.inner_text():
             self.pages.append(heading.inner_text())
-        no_violations(self.page)
+        if route_of(self.page.url) in WALKED_ELSEWHERE:
+            for_everybody(self.page)
+        else:
+            no_violations(self.page)
 
     def _use(self, target: Locator) -> None:
         if self.mode != "keyboard":

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from starlette.datastructures import FormData
+
 from entrenous.app.vault_session import VaultSession
 from entrenous.device.device import Device
 
@@ -63,6 +65,8 @@ class Job:
     done: int = 0
     total: int = 0
     future: "Future[Any]" = field(default_factory=Future)
+    form: FormData | None = None  # what was typed to begin it, and the page of that form
+    form_page: str = "/"
 
     @property
     def is_over(self) -> bool:

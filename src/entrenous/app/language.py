@@ -1,9 +1,11 @@
 """The languages of the pages: translated sentences, dates, numbers and plurals."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import jinja2
 from babel import Locale, negotiate_locale
@@ -20,6 +22,9 @@ from entrenous.base.language import (
 )
 
 __all__ = ["LANGUAGES", "Language", "language_for"]
+
+_FORM: Final = '<form autocomplete="off" '
+_STORED: Final = re.compile(r'autocomplete="(?:new|current)-password"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,4 +95,11 @@ def _templates(language: Language) -> jinja2.Environment:
 
 
 def _read(name: str) -> str:
-    return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    """Return a template's source, with what makes browsers forget what is typed.
+
+    They write the fields of forms into their profile, and into what they restore after a crash,
+    unless each form forbids it. They offer to store a password with the name beside it, and keep
+    that name even if they may not, unless it is called a code for one time.
+    """
+    text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    return _STORED.sub('autocomplete="one-time-code"', text.replace("<form ", _FORM))

@@ -46,7 +46,15 @@ from entrenous.app.pages import (
 from entrenous.app.preferences import ICONS, read_preferences
 from entrenous.app.slots import Slots
 from entrenous.app.vault_session import VaultSession
-from entrenous.app.web import AppState, answer_error, is_ours, language_of, show
+from entrenous.app.web import (
+    AppState,
+    answer_error,
+    is_ours,
+    language_of,
+    posted,
+    show,
+    show_error,
+)
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import Settings
 from entrenous.base.errors import EntrenousError
@@ -85,14 +93,14 @@ def person_pages(chosen: Settings, login: Login, taken: socket.socket) -> ASGIAp
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.
     """
-    events = Events()
+    events, routes = Events(), all_routes()
     state = _state(chosen, login, events)
     app = Starlette(
         routes=[Route(f"/static/{name}", _asset(name, kind)) for name, kind in _ASSETS.items()]
-        + [Mount("/", routes=all_routes(), middleware=[Middleware(_OnlyThisBrowser)])],
+        + [Mount("/", routes=routes, middleware=[Middleware(_OnlyThisBrowser)])],
         exception_handlers={EntrenousError: answer_error, 404: _no_such_page},
     )
-    app.state.entrenous = state
+    app.state.entrenous, state.pages = state, tuple(routes)
     return PrivatePages(app, taken)
 
 
@@ -157,7 +165,7 @@ class _OnlyThisBrowser:
             if os.environ.get("ENTRENOUS_DEBUG"):  # otherwise a log would show what is private
                 raise
             words = translated(_FAULT).format(kind=type(bug).__name__)
-            await show(request, "error.html", status=500, words=words)(scope, receive, send)
+            await show_error(request, words, 500, posted(request))(scope, receive, send)
 
 
 def _is_entrance(request: Request) -> bool:
@@ -168,7 +176,7 @@ async def _no_such_page(request: Request, _: Exception) -> Response:
     if not is_ours(request):
         return Response(status_code=404)
     words = language_of(request).sentences.gettext("There is no such page.")
-    return show(request, "error.html", status=404, words=words)
+    return show_error(request, words, 404)
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Response]:

@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match, Route
 
 from entrenous.app.case_index import CaseIndex
 from entrenous.app.jobs import Events, Jobs, Report
@@ -50,6 +52,8 @@ class AppState:
     wanted: str = "/"  # the page to show after unlocking
     linking: Linking | None = None  # of another device, on either side
     warnings: list[str] = field(default_factory=list)  # what the person has yet to read
+    shown: str = "/"  # the page that was shown last
+    pages: tuple[Route, ...] = ()
     slots: Slots = field(default_factory=Slots)
     cases: CaseIndex = field(default_factory=CaseIndex)
 
@@ -87,6 +91,7 @@ def start_job(
     Raises VaultLocked.
     """
     job = state_of(request).jobs.start(title, work, page)
+    job.form, job.form_page = posted(request), page_of_form(request)
     return go_to(request, "progress", handle=job.handle)
 
 
@@ -117,6 +122,8 @@ def language_of(request: Request) -> Language:
 def show(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
     """Render a page. A template gets the language, the state, and ``url`` to link to routes."""
     state = state_of(request)
+    if request.method == "GET" and status == HTTPStatus.OK:
+        state.shown = request.url.path
     language = language_of(request)
     text = language.template(template).render(
         lang=language.tag,
@@ -135,11 +142,29 @@ def show(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 async def answer_error(request: Request, why: Exception) -> Response:
-    """Show an error of ours as a page; a locked vault leads to the page that opens it."""
+    """Show an error of ours as a page; a locked vault leads to the page that opens it.
+
+    What was typed is kept for the page of the form, to which the error's page leads back.
+    """
     if isinstance(why, VaultLocked):
         return _ask_to_unlock(request)
-    status = _STATUS.get(why.family, 500) if isinstance(why, EntrenousError) else 500
-    return show(request, "error.html", status=status, words=error_words(why))
+    return show_error(request, error_words(why), status_of(why), posted(request))
+
+
+def status_of(why: BaseException) -> int:
+    """Return the HTTP status of an error."""
+    return _STATUS.get(why.family, 500) if isinstance(why, EntrenousError) else 500
+
+
+def show_error(
+    request: Request, words: str, status: int, form: FormData | None = None, page: str = ""
+) -> Response:
+    """Show an error, and lead back to the ``page`` whose ``form`` was not accepted."""
+    page = page or page_of_form(request)
+    if form is not None:
+        state_of(request).login.keep_form(page, form)
+    back = "" if form is None else page
+    return show(request, "error.html", status=status, words=words, back=back)
 
 
 def error_words(why: BaseException) -> str:
@@ -148,12 +173,25 @@ def error_words(why: BaseException) -> str:
 
 
 def _ask_to_unlock(request: Request) -> Response:
-    state = state_of(request)
-    form = getattr(request.state, "form", None)
+    state, form = state_of(request), posted(request)
     if form is not None:
-        state.login.keep_form(request.url.path, form)
-    state.wanted = request.url.path
+        state.login.keep_form(page_of_form(request), form)
+    state.wanted = page_of_form(request)
     return go_to(request, "unlock" if state.has_device else "setup")
+
+
+def posted(request: Request) -> FormData | None:
+    """Return what was typed into the form that this request posts, once it was read."""
+    return getattr(request.state, "form", None)
+
+
+def page_of_form(request: Request) -> str:
+    """Return the address of the page that has the form: the form's own, or else the page that was
+    shown last.
+    """
+    asked = {**request.scope, "method": "GET"}
+    is_page = any(page.matches(asked)[0] is Match.FULL for page in state_of(request).pages)
+    return request.url.path if is_page else state_of(request).shown
 
 
 def is_ours(request: Request) -> bool:

@@ -63,7 +63,7 @@ def routes() -> list[Route]:
         Route("/80/{page:int}", cases, name="more_cases"),
         Route("/83/{case}", show_case, name="case"),
         Route("/83/{case}/days", days, name="calendar"),
-        Route("/86/{case}", seen, name="seen", methods=["GET"]),
+        Route("/86/{case}", seen, name="place_seen", methods=["GET"]),
         Route("/86/{case}", add_seen, methods=["POST"]),
         Route("/89/{case}", about, name="about", methods=["GET"]),
         Route("/89/{case}", add_about, methods=["POST"]),

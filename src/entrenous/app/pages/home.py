@@ -10,7 +10,16 @@ from starlette.routing import Route
 
 from entrenous.app.pages.messages import notices
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import AppState, go_to, in_vault, show, state_of
+from entrenous.app.web import (
+    AppState,
+    error_words,
+    go_to,
+    in_vault,
+    show,
+    show_error,
+    state_of,
+    status_of,
+)
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
 from entrenous.send.drafts import kept_drafts
@@ -59,7 +68,9 @@ async def progress(request: Request) -> Response:
     if job is None:
         return go_to(request, "home")
     if job.is_over and job.error is not None:
-        raise job.error
+        return show_error(
+            request, error_words(job.error), status_of(job.error), job.form, job.form_page
+        )
     if job.is_over:
         return go_to(request, job.page, handle=job.handle)
     return show(request, "progress.html", job=job)

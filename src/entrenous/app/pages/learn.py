@@ -28,7 +28,7 @@ def routes() -> list[Route]:
         Route("/100", lessons, name="lessons"),
         Route("/101/{lesson}", read, name="lesson", methods=["GET"]),
         Route("/101/{lesson}", answer, methods=["POST"]),
-        Route("/101/{lesson}/{paper}", sheet, name="sheet"),
+        Route("/101/{lesson}/{paper}", sheet, name="lesson_sheet"),
         Route("/102", begin, name="check_up", methods=["GET"]),
         Route("/102", go_on, methods=["POST"]),
     ]

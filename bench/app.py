@@ -1,0 +1,229 @@
+"""How quickly the person's pages answer in a large vault, and how soon they are seen.
+
+    python -m bench.app [--messages 5000] [--cases 500] [--runs 40]
+
+A relay, Ana's device and Ben's are made, and filled by the rules: texts to and fro, cases with
+sightings. Then the real app opens Ana's vault. Every page that its links lead to is asked for
+``runs`` times; between two pages a bare Starlette page on the same server program is asked for as
+often. ``p95`` is the slowest but one of 20 answers; the ratio is that to the bare page's median.
+Chromium then shows each page once in a phone's window: when it first paints, and how many bytes it
+loads before pictures. The last line is JSON.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final
+
+import httpx
+
+from bench.cases import fill as open_cases
+from entrenous.base.environment import read_settings
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.device.open_device import create_device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.send import send_message
+from entrenous.send.set_up import set_up
+from tests.app.client import Client, entered
+from tests.app.page_walker import route_of
+from tests.app.served import PASSPHRASE, PHONE, chromium, served_app
+from tests.real.stage import Server
+
+SCHEMA: Final = "entrenous/bench-app/1"
+P95_MS_MAX: Final = 100.0
+PAINT_MS_MAX: Final = 300.0
+BYTES_MAX: Final = 120_000
+_TOGETHER: Final = 20  # messages between two looks into the mailbox
+_BARE: Final = """
+import sys
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from entrenous.serving.http_server import serve
+
+page = HTMLResponse("<!doctype html><title>Page</title><p>" + "bare " * 500)
+app = Starlette(routes=[Route("/", lambda _: page)])
+serve(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+"""
+_PAINT: Final = """() => {
+  const files = performance.getEntriesByType("resource").filter(
+    (one) => one.initiatorType !== "img" && !one.name.endsWith(".svg"));
+  const all = [...performance.getEntriesByType("navigation"), ...files];
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  return [paint ? paint.startTime : 0, all.reduce((sum, one) => sum + one.transferSize, 0)];
+}"""
+
+
+def fill(ana: Device, ben: Device, messages: int) -> None:
+    """Let them write to each other: Ben nine texts of ten."""
+    add_person(make_invite(ben), "Ben", ana)
+    flush(ana)
+    for device in (ben, ana, ben):
+        fetch_messages(device)
+        flush(device)
+    for start in range(0, messages, _TOGETHER):
+        for number in range(start, min(start + _TOGETHER, messages)):
+            _write(f"Text number {number}, about the weekend", ana if number % 10 == 0 else ben)
+        for device in (ana, ben):
+            fetch_messages(device)
+            flush(device)
+
+
+def _write(text: str, device: Device) -> None:
+    to = (contacts(device)[0].name,)
+    until = device.clock.now() + timedelta(days=20)
+    send_message(Draft((), to, Policy(until), text=text, confirmed=frozenset(to)), device)
+
+
+def crawl(ana: Client, first: str) -> dict[str, str]:
+    """Follow links to every page; returns an address for each route."""
+    found, queue = dict[str, str](), [first]
+    while queue:
+        path = queue.pop(0)
+        answer = ana.get(path)
+        if not answer.headers["content-type"].startswith("text/html"):
+            continue
+        found[route_of(path)] = path
+        for link in re.findall(r'href="(/[^"#?]*)', answer.text):
+            name = route_of(link)
+            if name and name not in found and name not in map(route_of, queue):
+                queue.append(link)
+    return found
+
+
+def timed(ask: Callable[[], object]) -> float:
+    began_s = time.perf_counter()
+    ask()
+    return (time.perf_counter() - began_s) * 1000
+
+
+@contextmanager
+def bare_page() -> Iterator[httpx.Client]:
+    """Serve one page by the same server program, without anything of ours in the way."""
+    command = [sys.executable, "-c", _BARE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        if process.stdout is None:
+            raise RuntimeError
+        try:
+            with httpx.Client(base_url=process.stdout.readline().strip(), trust_env=False) as web:
+                yield web
+        finally:
+            process.terminate()
+
+
+def measure_pages(ana: Client, pages: dict[str, str], runs: int) -> tuple[dict[str, float], float]:
+    """Return each page's p95 in milliseconds, and the bare page's median."""
+    bare, p95 = list[float](), dict[str, float]()
+    with bare_page() as other:
+        other.get("/")
+        for name, path in pages.items():
+            ana.get(path)
+            took = list[float]()
+            for _ in range(runs):
+                took.append(timed(lambda path=path: ana.get(path)))  # type: ignore[misc]
+                bare.append(timed(lambda: other.get("/")))
+            p95[name] = round(quantiles(took, n=20)[-1], 1)
+    return p95, round(median(bare), 2)
+
+
+def measure_paint(
+    address: str, cookies: dict[str, str], pages: dict[str, str]
+) -> dict[str, tuple[float, int]]:
+    """Return when each page is first painted, and its bytes before pictures."""
+    found = {}
+    with chromium() as browser, browser.new_context(viewport=PHONE) as context:
+        context.add_cookies(
+            [{"name": name, "value": value, "url": address} for name, value in cookies.items()]
+        )
+        page = context.new_page()
+        page.goto(address)
+        for name, path in pages.items():
+            page.goto(address + path)
+            page.wait_for_function(
+                "() => performance.getEntriesByName('first-contentful-paint').length"
+            )
+            paint, size = page.evaluate(_PAINT)
+            found[name] = (round(paint, 1), int(size))
+    return found
+
+
+def measure(messages: int, cases: int, runs: int) -> dict[str, Any]:
+    words = Secret(PASSPHRASE.encode())
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
+        folder = Path(place)
+        relay = Server(folder / "relay", ("relay", "run"))
+        relay.start()
+        stack.callback(relay.stop)
+        began_s = time.perf_counter()
+        with ExitStack() as devices:
+            ana, ben = (
+                devices.enter_context(create_device(_settings(folder / name), lambda: words))
+                for name in ("ana", "ben")
+            )
+            for name, device in (("Ana", ana), ("Ben", ben)):
+                set_up(name, relay.url, device)
+            open_cases(ana, cases)
+            fill(ana, ben, messages)
+        built_s = time.perf_counter() - began_s
+        app = stack.enter_context(served_app(folder / "ana", ENTRENOUS_PAUSE="0"))
+        with entered(app) as client:
+            unlock_ms = timed(client.unlock)
+            pages = crawl(client, "/")
+            p95, bare = measure_pages(client, pages, runs)
+            painted = measure_paint(app.address, dict(client.web.cookies), pages)
+    return {
+        "schema": SCHEMA,
+        "messages": messages,
+        "cases": cases,
+        "runs": runs,
+        "built_s": round(built_s, 1),
+        "unlock_ms": round(unlock_ms),
+        "bare_ms": bare,
+        "pages": {
+            name: {
+                "p95_ms": took,
+                "over_bare": round(took / bare, 1),
+                "paint_ms": painted[name][0],
+                "bytes": painted[name][1],
+            }
+            for name, took in p95.items()
+        },
+    }
+
+
+def _settings(home: Path) -> Any:
+    return read_settings({"ENTRENOUS_HOME": str(home), "ENTRENOUS_PAUSE": "0"})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=5_000)
+    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--runs", type=int, default=40)
+    chosen = parser.parse_args()
+    found = measure(chosen.messages, chosen.cases, chosen.runs)
+    lines = [
+        f"{name}: p95 {one['p95_ms']} ms (at most {P95_MS_MAX:.0f}), {one['over_bare']} x a bare "
+        f"page; first paint {one['paint_ms']} ms (at most {PAINT_MS_MAX:.0f}), "
+        f"{one['bytes'] // 1000} KB (at most {BYTES_MAX // 1000})"
+        for name, one in found["pages"].items()
+    ]
+    sys.stdout.write("\n".join([*lines, json.dumps(found)]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""A browser's requests without a browser: one cookie, one origin."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from tests.app.served import PASSPHRASE, Served
+
+Files = list[tuple[str, tuple[str, bytes, str]]]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks the app as its own pages do."""
+
+    web: httpx.Client
+
+    def get(self, path: str) -> httpx.Response:
+        return self.web.get(path)
+
+    def post(
+        self, path: str, data: dict[str, str] | None = None, files: Files | None = None
+    ) -> httpx.Response:
+        return self.web.post(path, data=data or {}, files=files)
+
+    def set_up(self, relay: str = "") -> None:
+        """Set the device up, and leave it open."""
+        where = {"where": "relay", "relay": relay} if relay else {"where": "none"}
+        words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
+        assert self.post("/0", words | where).url.path == "/"
+
+    def unlock(self) -> httpx.Response:
+        return self.post("/1", {"passphrase": PASSPHRASE})
+
+
+@contextmanager
+def entered(app: Served) -> Iterator[Client]:
+    """Open the one-time link."""
+    origin = {"origin": app.address}
+    with httpx.Client(
+        base_url=app.address, headers=origin, follow_redirects=True, timeout=60, trust_env=False
+    ) as web:
+        assert web.get(app.link).status_code == 200
+        yield Client(web)
+
+
+def ended(client: Client, answer: httpx.Response) -> httpx.Response:
+    """Follow a job's progress until it shows its result, or why there is none."""
+    while answer.url.path.startswith("/5/") and answer.status_code == HTTPStatus.OK:
+        time.sleep(0.1)
+        answer = client.get(answer.url.path)
+    return answer

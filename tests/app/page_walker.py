@@ -1,0 +1,127 @@
+"""Goes through the pages by the names of their routes, whatever the pages say."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page
+from starlette.routing import Match, Route, Router
+
+from entrenous.app import server
+
+_HERE = re.compile(r"https?://[^/]+(/[^?#]*)")
+
+
+def page_routes() -> tuple[Route, ...]:
+    """Return the routes of all pages, as the server puts them together."""
+    return tuple(server.all_routes())
+
+
+def gets() -> dict[str, str]:
+    """Return the address pattern of each GET route, by its name."""
+    return {
+        route.name: route.path for route in page_routes() if "GET" in (route.methods or {"GET"})
+    }
+
+
+def route_of(address: str, method: str = "GET") -> str:
+    """Return the name of the route that answers at ``address``, or ""."""
+    found = _HERE.match(address)
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": found[1] if found else address,
+        "headers": [],
+    }
+    for route in page_routes():
+        if route.matches(scope)[0] is Match.FULL:
+            return _named(route)
+    return ""
+
+
+def _named(route: Route) -> str:
+    """Return a route's name; one that only takes a form has the name of its page."""
+    if "GET" in (route.methods or ()):
+        return route.name
+    return next(
+        (one.name for one in page_routes() if one.path == route.path and "GET" in one.methods),
+        route.name,
+    )
+
+
+@dataclass
+class Walker:
+    """One browser's page, and the ways that lead on from it."""
+
+    page: Page
+    address: str
+    relay: str = ""
+    _router: Router = field(default_factory=lambda: Router(page_routes()))
+
+    def go(self, name: str) -> None:
+        """Open a page that has no parts in its address."""
+        self.page.goto(self.address + self._router.url_path_for(name))
+
+    def follow(self, name: str, number: int = 0) -> None:
+        """Open the page that the ``number``-th link to this route leads to."""
+        links = self.page.locator("a[href]").evaluate_all("links => links.map(link => link.href)")
+        there = [link for link in links if route_of(link) == name]
+        assert there[number:], (name, self.page.url, links)
+        self.page.goto(there[number])
+
+    def send(
+        self, name: str, /, press: str = "", files: dict[str, Path] | None = None, **fields: str
+    ) -> None:
+        """Fill in the form that is posted to this route, and post it.
+
+        ``press`` is the value of the button; without it, the form's first one is pressed.
+        """
+        form = self.form(name, press, *fields, *(files or {}))
+        for field_name, value in fields.items():
+            _fill(form, field_name, value)
+        for field_name, file in (files or {}).items():
+            form.locator(f"input[type=file][name={field_name}]").set_input_files(file)
+        button = f"button[value={quoted(press)}]" if press else "button:not([type=button])"
+        with self.page.expect_navigation():
+            form.locator(button).first.evaluate("button => button.click()")
+
+    def form(self, name: str, press: str = "", *names: str) -> Locator:
+        """Return the form that is posted to this route and has those fields and that button."""
+        has = [f"[name={quoted(one)}]" for one in names]
+        has += [f"button[value={quoted(press)}]"] if press else []
+        for form in self.page.locator("form").all():
+            at, method = form.evaluate("it => [it.action, it.method]")
+            is_there = method == "post" and route_of(at, "POST") == name
+            if is_there and all(form.locator(one).count() for one in has):
+                return form
+        raise AssertionError((name, press, names, self.page.url))
+
+    def wait_for(self, name: str) -> None:
+        """Wait until the page of this route is shown: its work is over."""
+        self.page.wait_for_url(lambda url: route_of(url) == name)
+        self.page.wait_for_load_state()
+
+
+def quoted(text: str) -> str:
+    """Return a string of a CSS selector."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _fill(form: Locator, name: str, value: str) -> None:
+    found = form.locator(f"[name={quoted(name)}]")
+    kind = found.first.evaluate("it => it.type")
+    if kind in {"radio", "checkbox"}:
+        form.locator(f"[name={quoted(name)}][value={quoted(value)}]").first.check()
+    elif kind.startswith("select"):
+        found.first.select_option(value)
+    else:
+        found.first.fill(value)
+
+
+def walked(states: Iterator[str], walker: Walker) -> Iterator[tuple[str, str]]:
+    """Yield each state and the route that shows it, once its page has loaded."""
+    for state in states:
+        walker.page.wait_for_load_state()
+        yield state, route_of(walker.page.url) or route_of(walker.page.url, "POST")

@@ -1,0 +1,79 @@
+"""The five ways in which every page has to work for everybody, and what is asked of each."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+from tests.app.served import WITHOUT_SCRIPT
+
+#: WCAG 2.2 AA, and axe's best practice.
+_TAGS: Final = (
+    *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
+)
+_RUN: Final = "options => axe.run(options).then(found => found.violations)"
+_OPTIONS: Final = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}}
+_MEASURE: Final = """() => {
+  const faults = [], root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} px wide`);
+  const headings = document.querySelectorAll("h1").length;
+  if (headings !== 1) faults.push(`${headings} h1`);
+  for (const one of document.querySelectorAll("button, .button, summary, select, textarea,"
+      + " input:not([type=hidden], [type=checkbox], [type=radio], [type=range]), label.choice")) {
+    const box = one.getBoundingClientRect();
+    if (box.width && (box.height < 43.9 || box.width < 43.9))
+      faults.push(`${box.width.toFixed()} x ${box.height.toFixed()}: ${one.outerHTML}`);
+  }
+  return faults;
+}"""
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How a page is shown: colours, the size of text, and the direction of writing."""
+
+    color_scheme: Literal["light", "dark"] = "light"
+    forced_colors: Literal["none", "active"] = "none"
+    text_size: int = 100
+    direction: str = "ltr"
+
+
+PRESENTATIONS: Final = {
+    "light": Presentation(),
+    "dark": Presentation("dark"),
+    "forced colours": Presentation("dark", "active"),
+    "200 % text": Presentation(text_size=200),
+    "right to left": Presentation(direction="rtl"),
+}
+
+
+def present(page: Page, how: Presentation) -> None:
+    """Show the page so, as the preferences and the system would."""
+    page.emulate_media(
+        color_scheme=how.color_scheme, forced_colors=how.forced_colors, reduced_motion="reduce"
+    )
+    page.evaluate(
+        "([size, dir]) => { document.documentElement.className = `size-${size}`;"
+        " document.documentElement.dir = dir; }",
+        [how.text_size, how.direction],
+    )
+
+
+def for_everybody(page: Page) -> None:
+    """Fail if a page has faults in one of the presentations; without script axe cannot look."""
+    if page in WITHOUT_SCRIPT:
+        return
+    for name, how in PRESENTATIONS.items():
+        present(page, how)
+        assert (name, faults_of(page)) == (name, [])
+    present(page, PRESENTATIONS["light"])
+
+
+def faults_of(page: Page) -> list[str]:
+    """Return what axe finds, and what is too wide, too small, or has not one heading."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found: list[dict[str, Any]] = page.evaluate(_RUN, _OPTIONS)
+    named = [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
+    return [*named, *page.evaluate(_MEASURE)]

@@ -1,0 +1,89 @@
+"""Draw every page in every state, in both colour schemes, as a phone shows it: docs/screens/.
+
+    python -m tests.app.screens [STATE ...]
+
+The pictures are WebP; their names are those of ``states.STATES``, and ``README.md`` lists them.
+"""
+
+import io
+import sys
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from tests.app.page_walker import walked
+from tests.app.presentations import PRESENTATIONS, present
+from tests.app.served import PHONE, chromium
+from tests.app.states import STATES, a_world, all_states
+
+FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
+SCHEMES: Final = ("light", "dark")
+BYTES_MAX: Final = 3_000_000  # of all pictures together
+_LONGEST_PX: Final = 3 * PHONE["height"] // 2
+_HEAD: Final = """\
+# Every page, in every state
+
+As a phone of 390 x 844 points shows them; of long pages, one and a half times that height. The
+people and the pictures are examples: the photograph is NASA's, in the public domain. `make screens`
+draws all of this anew from the running program, and `tests/app/test_every_page.py` holds the list.
+
+| page | light | dark |
+| --- | --- | --- |
+"""
+
+
+def file_of(state: str, scheme: str) -> str:
+    return f"{state}-{scheme}.webp"
+
+
+def index() -> str:
+    """Return the page that lists all screens."""
+    rows = (
+        f"| {state.replace('-', ' ')} | "
+        + " | ".join(
+            f'<img src="{file_of(state, scheme)}" width="260" alt="{state}, {scheme}">'
+            for scheme in SCHEMES
+        )
+        + " |"
+        for state in STATES
+    )
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def draw(chosen: Collection[str], folder: Path) -> None:
+    """Walk through all states, and draw those that are chosen."""
+    folder.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        chromium() as browser,
+        a_world(browser, Path(place)) as world,
+    ):
+        page = world.ana.page
+        for state, _ in walked(all_states(world), world.ana):
+            for scheme in SCHEMES if state in chosen else ():
+                present(page, PRESENTATIONS[scheme])
+                _save(page.screenshot(full_page=True), folder / file_of(state, scheme))
+            present(page, PRESENTATIONS["light"])
+
+
+def _save(png: bytes, to: Path) -> None:
+    with Image.open(io.BytesIO(png)) as drawn:
+        shown = drawn.convert("RGB").crop((0, 0, drawn.width, min(drawn.height, _LONGEST_PX)))
+        shown.save(to, quality=20, method=6)
+
+
+def main(arguments: list[str]) -> None:
+    chosen = arguments or list(STATES)
+    draw(chosen, FOLDER)
+    wanted = {file_of(state, scheme) for state in STATES for scheme in SCHEMES}
+    for file in FOLDER.glob("*.webp"):
+        if file.name not in wanted:
+            file.unlink()
+    (FOLDER / "README.md").write_text(index())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

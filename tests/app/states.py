@@ -1,0 +1,557 @@
+"""Every page in every state that a person meets: one story, walked from the first page on.
+
+A new page is one more line in ``STATES`` and one more ``yield`` below, or a line in ``NO_PAGE``;
+``test_every_page.py`` fails until it is. ``python -m tests.app.screens`` draws the same states.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+from playwright.sync_api import Browser
+from skimage import data
+
+from entrenous.base.environment import read_settings
+from entrenous.base.errors import EntrenousError
+from entrenous.base.secret import Secret
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.device.open_device import create_device
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.people.compare_keys import compare_keys, confirm_match
+from entrenous.send.people.invite import make_invite
+from entrenous.send.send import send_message
+from entrenous.send.set_up import set_up
+from tests.app.page_walker import Walker
+from tests.app.served import PASSPHRASE, opened_page, served_app
+from tests.real.stage import Server, wait_until
+
+#: Each state that is walked, and the route of its page, in the order of the story.
+STATES: Final = {
+    "first-page": "home",
+    "closed": "home",
+    "no-such-page": "",
+    "lessons": "lessons",
+    "lesson": "lesson",
+    "lesson-answered": "lesson",
+    "check-up": "check_up",
+    "check-up-question": "check_up",
+    "check-up-result": "check_up",
+    "check-up-threat": "check_up",
+    "help": "help",
+    "help-lines": "help",
+    "under-18": "under_18",
+    "something-happened": "cases",
+    "legal-question": "legal_question",
+    "legal-routes": "legal_routes",
+    "report-a-platform": "report_alone",
+    "link-here": "link_here",
+    "link-here-refused": "link_here",
+    "recovery-sheet-first": "use_sheet",
+    "set-up": "setup",
+    "set-up-weak": "setup",
+    "home": "home",
+    "devices": "devices",
+    "linking": "linking",
+    "recovery-sheet": "sheet",
+    "recovery-sheet-made": "sheet_made",
+    "passphrase": "passphrase",
+    "without-relay": "offline",
+    "move": "move",
+    "settings": "settings",
+    "proxy": "proxy",
+    "archive": "archive",
+    "archive-taken-from": "take_archive",
+    "erase-everything": "erase",
+    "close": "close",
+    "platforms": "protect",
+    "platforms-none": "protections",
+    "people-none": "people",
+    "invited": "invited",
+    "person": "person",
+    "compare": "compare",
+    "compare-waiting": "compare",
+    "compare-signs": "compare",
+    "compare-agreed": "compare",
+    "compared": "compare",
+    "face-to-face": "face_to_face",
+    "people": "people",
+    "people-refused": "add_person",
+    "send": "send",
+    "send-refused": "send",
+    "review": "review",
+    "their-copy": "their_copy",
+    "review-refused": "review",
+    "home-draft": "home",
+    "sealing": "progress",
+    "sealed": "sealed",
+    "undone": "sealed",
+    "inbox": "inbox",
+    "conversation": "conversation",
+    "conversation-opened": "conversation",
+    "see-once": "seen",
+    "see-once-shown": "seen",
+    "taken-back": "answer",
+    "person-blocked": "person",
+    "copies": "copies",
+    "copies-made": "copies_made",
+    "found": "found",
+    "looking": "progress",
+    "verdicts": "verdicts",
+    "how-do-we-know": "how",
+    "refused": "found",
+    "case-question": "case_question",
+    "first-steps": "first",
+    "case-where": "case_question",
+    "case": "case",
+    "case-routes": "case_routes",
+    "case-report": "report",
+    "letter": "letter",
+    "case-place": "place_seen",
+    "case-evidence": "evidence",
+    "case-evidence-kept": "evidence",
+    "case-about": "about",
+    "case-watching": "watching",
+    "case-packs": "packs",
+    "case-under-18": "under_18_later",
+    "case-ending": "ending",
+    "cases": "cases",
+    "home-locked": "home",
+    "unlock": "unlock",
+    "unlock-wrong": "unlock",
+}
+
+#: GET routes that show no page of their own, and why.
+NO_PAGE: Final = {
+    "enter": "leads on to the first page",
+    "events": "server-sent events",
+    "opened": "leads on to the conversation",
+    "lesson_sheet": "a PDF to save",
+    "draft_file": "a picture, clip or sound",
+    "copy_picture": "a picture",
+    "older": "the page of the conversation, further back",
+    "save_file": "a file to save",
+    "link_code": "a picture",
+    "sheet_code": "a picture",
+    "archive_file": "a file to save",
+    "legal": "leads on to the first question",
+    "more_cases": "the page of the cases, further on",
+    "calendar": "a file to save",
+    "letter_pdf": "a file to save",
+    "letter_text": "a file to save",
+    "outcome_file": "a file to save",
+    "invite_code": "a picture",
+    "own_code": "a picture",
+    "file": "a file in a conversation",
+    "seen_file": "a file that is seen once",
+    "save_copy": "a file to save",
+    "overlay": "a picture",
+    "paper": "a PDF to save",
+}
+
+
+#: Routes that need a second device, and the tests that look at them in all presentations.
+WALKED_ELSEWHERE: Final = {
+    "link_lock": "test_new_phone.py",
+    "linking_here": "test_new_phone.py",
+    "lost": "test_new_phone.py",
+    "revoked": "test_new_phone.py",
+    "told": "test_new_phone.py",
+    "archive_made": "test_settings.py",
+    "archive_taken": "test_settings.py",
+    "letters_compared": "walker.py",
+    "outcome": "walker.py",
+    "protect_this": "test_protect_pages.py",
+    "protected": "test_protect_pages.py",
+    "unprotected": "test_protect_pages.py",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What people type in the story: names and texts."""
+
+    ana: str = "Ana"
+    ben: str = "Ben"
+    caro: str = "Caro"
+    ben_himself: str = "Ben"  # the name that he chose
+    circle: str = "Swimming"
+    sent: str = "From the beach"
+    received: str = "The view from our tent"
+    once: str = "Only for you"
+    file: str = "leak"
+    secret: str = "C0ffee"  # in the address where it was seen
+    account: str = "@somebody"
+    note: str = "A friend told me about it on Friday."
+
+
+@dataclass(frozen=True)
+class World:
+    """Ana at her pages, Ben as rules alone, and what they have to show each other."""
+
+    ana: Walker
+    ben: Device
+    words: Words
+    photo: Path
+    folder: Path
+
+    def write(self, text: str, *, opens: int | None = None) -> None:
+        """Ben sends Ana a photograph with words."""
+        to = tuple(one.name for one in contacts(self.ben))
+        until = self.ben.clock.now() + timedelta(days=7)
+        photo = (self.photo.read_bytes(),)
+        send_message(
+            Draft(photo, to, Policy(until, opens), text, confirmed=frozenset(to)), self.ben
+        )
+        flush(self.ben)
+
+
+@contextmanager
+def a_world(browser: Browser, folder: Path, words: Words | None = None) -> Iterator[World]:
+    """Run a relay and Ana's app, and make Ben's device."""
+    words = words or Words()
+    with (
+        ben_at_a_relay(folder, words) as (ben, relay),
+        served_app(folder / "ana", ENTRENOUS_PAUSE="0") as app,
+        opened_page(browser, app.link) as page,
+    ):
+        yield World(Walker(page, app.address, relay.url), ben, words, photograph(folder), folder)
+
+
+@contextmanager
+def ben_at_a_relay(folder: Path, words: Words) -> Iterator[tuple[Device, Server]]:
+    """Run a relay, and make a device of Ben's at it: rules without pages."""
+    relay = Server(folder / "relay", ("relay", "run"))
+    relay.start()
+    settings = read_settings({"ENTRENOUS_HOME": str(folder / "ben"), "ENTRENOUS_PAUSE": "0"})
+    try:
+        with create_device(settings, lambda: Secret(PASSPHRASE.encode())) as ben:
+            set_up(words.ben_himself, relay.url, ben)
+            yield ben, relay
+    finally:
+        relay.stop()
+
+
+def photograph(folder: Path) -> Path:
+    """Write NASA's photograph of Eileen Collins, in the public domain."""
+    photo = folder / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((700, 700)).save(photo, quality=90)
+    return photo
+
+
+def all_states(world: World) -> Iterator[str]:
+    """Walk through every state; its page is shown when its name is given."""
+    yield from _without_a_vault(world.ana)
+    yield from _set_up(world.ana, world.words)
+    yield from _devices(world.ana)
+    yield from _people(world)
+    yield from _sending(world)
+    yield from _messages(world)
+    yield from _copies_and_found(world)
+    yield from _case(world)
+    yield from _locked(world.ana)
+
+
+def _without_a_vault(ana: Walker) -> Iterator[str]:
+    yield "first-page"
+    cookies = ana.page.context.cookies()
+    ana.page.context.clear_cookies()
+    ana.go("home")
+    yield "closed"
+    ana.page.context.add_cookies(cookies)  # type: ignore[arg-type] - as they were given
+    ana.page.goto(f"{ana.address}/9999")
+    yield "no-such-page"
+    ana.go("lessons")
+    yield "lessons"
+    ana.follow("lesson")
+    yield "lesson"
+    ana.send("lesson", choice="1")
+    yield "lesson-answered"
+    ana.go("check_up")
+    yield "check-up"
+    ana.send("check_up")
+    yield "check-up-question"
+    ana.send("check_up", "no")
+    ana.send("check_up", "stop")
+    yield "check-up-result"
+    ana.go("check_up")
+    ana.send("check_up")
+    while ana.page.locator('button[value="stop"]').count():
+        ana.send("check_up", "yes")
+    yield "check-up-threat"
+    yield from _help(ana)
+
+
+def _help(ana: Walker) -> Iterator[str]:
+    ana.go("help")
+    yield "help"
+    ana.send("help", place="Germany")
+    yield "help-lines"
+    ana.go("under_18")
+    yield "under-18"
+    ana.go("cases")
+    yield "something-happened"
+    ana.go("legal")
+    yield "legal-question"
+    ana.send("legal_question", "yes")
+    ana.send("legal_question", "group")
+    ana.send("legal_question", place="USA")
+    ana.send("legal_question", platform="WhatsApp")
+    ana.go("legal_routes")
+    yield "legal-routes"
+    ana.follow("report_alone")
+    yield "report-a-platform"
+    ana.go("legal_routes")
+    ana.send("stop")
+
+
+def _set_up(ana: Walker, words: Words) -> Iterator[str]:
+    ana.go("link_here")
+    yield "link-here"
+    ana.send("link_here", code="entrenous-link:2:nothing")
+    yield "link-here-refused"
+    ana.go("use_sheet")
+    yield "recovery-sheet-first"
+    ana.go("setup")
+    yield "set-up"
+    typed = {"name": words.ana, "where": "relay", "relay": ana.relay}
+    ana.send("setup", passphrase="beach", again="beach", **typed)
+    yield "set-up-weak"
+    ana.send("setup", passphrase=PASSPHRASE, again=PASSPHRASE)
+    ana.wait_for("home")
+    yield "home"
+
+
+def _devices(ana: Walker) -> Iterator[str]:
+    ana.go("devices")
+    yield "devices"
+    ana.send("linking")
+    ana.page.locator("img.code").wait_for()
+    yield "linking"
+    ana.send("link_answer")
+    ana.go("sheet")
+    yield "recovery-sheet"
+    ana.send("sheet")
+    ana.wait_for("sheet_made")
+    yield "recovery-sheet-made"
+    for name, state in (("passphrase", "passphrase"), ("offline", "without-relay")):
+        ana.go(name)
+        yield state
+    others = ("move", "settings", "proxy", "archive", "take_archive", "erase", "close")
+    for name in (*others, "protect", "protections"):
+        ana.go(name)
+        yield next(state for state, route in STATES.items() if route == name)
+
+
+def _people(world: World) -> Iterator[str]:
+    ana, ben, words = world.ana, world.ben, world.words
+    ana.go("people")
+    yield "people-none"
+    ana.send("invite", **{"for": words.caro})
+    ana.wait_for("invited")
+    yield "invited"
+    link = make_invite(ben)
+    ana.go("people")
+    ana.send("add_person", link=link, name=words.ben)
+    yield "person"
+    assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 20)
+    ana.follow("compare")
+    yield "compare"
+    ana.send("compare")
+    yield "compare-waiting"
+    _until_ben(ben, lambda: compare_keys(contacts(ben)[0].name, ben))
+    ana.page.locator('button[value="same"]').wait_for()
+    yield "compare-signs"
+    ana.send("compare", "same")
+    yield "compare-agreed"
+    _until_ben(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
+    ana.page.locator('button[value="same"]').wait_for(state="detached")
+    ana.page.reload()
+    yield "compared"
+    ana.go("people")
+    ana.follow("person")
+    ana.follow("face_to_face")
+    yield "face-to-face"
+    ana.go("people")
+    ana.send("circle", circle=words.circle, person=words.ben)
+    yield "people"
+    ana.send("add_person", link="entrenous:nothing", name=words.ben)
+    yield "people-refused"
+
+
+def _until_ben(ben: Device, step: Callable[[], object]) -> None:
+    """Fetch for Ben until what Ana did has come, and his step is possible."""
+
+    def is_done() -> bool:
+        fetch_messages(ben)
+        try:
+            step()
+        except EntrenousError:
+            return False
+        return True
+
+    assert wait_until(is_done, 20)
+    flush(ben)
+
+
+def _sending(world: World) -> Iterator[str]:
+    ana, words = world.ana, world.words
+    ana.go("send")
+    yield "send"
+    ana.send("send", to=words.ben)
+    yield "send-refused"
+    ana.send("send", text=words.sent, to=words.ben, files={"file": world.photo})
+    yield "review"
+    ana.send("make_copy")
+    ana.wait_for("their_copy")
+    yield "their-copy"
+    ana.follow("review")
+    ana.send("review")
+    yield "review-refused"
+    ana.go("home")
+    yield "home-draft"
+    ana.follow("review")
+    _hold_still(ana)
+    ana.send("review", confirm=words.ben)
+    yield "sealing"
+    _go_on(ana)
+    ana.wait_for("sealed")
+    yield "sealed"
+    ana.send("sealed")
+    yield "undone"
+
+
+def _hold_still(ana: Walker) -> None:
+    """Let the next page stay as it is, for its progress is over in a moment."""
+    ana.page.route("**/4", lambda route: route.abort())
+
+
+def _go_on(ana: Walker) -> None:
+    ana.page.unroute("**/4")
+    ana.page.reload()
+
+
+def _messages(world: World) -> Iterator[str]:
+    ana, words = world.ana, world.words
+    world.write(words.received)
+    world.write(words.once, opens=1)
+    ana.go("inbox")
+    ana.page.locator(".badge").wait_for()
+    yield "inbox"
+    ana.follow("conversation")
+    yield "conversation"
+    ana.send("open")
+    ana.wait_for("conversation")
+    ana.send("answer", "👍")
+    yield "conversation-opened"
+    ana.send("see_once")
+    ana.wait_for("seen")
+    yield "see-once"
+    ana.send("seen")
+    yield "see-once-shown"
+    ana.send("end_seen")
+    ana.go("send")
+    ana.send("send", text=words.sent, to=words.ben)
+    if ana.page.locator('[name="confirm"]').count():
+        ana.send("review", confirm=words.ben)
+    else:
+        ana.send("review")
+    ana.wait_for("sealed")
+    ana.go("inbox")
+    ana.follow("conversation")
+    ana.send("answer", "recall")
+    yield "taken-back"
+    ana.go("people")
+    ana.follow("person")
+    ana.send("person", "block")
+    yield "person-blocked"
+
+
+def _copies_and_found(world: World) -> Iterator[str]:
+    ana, words = world.ana, world.words
+    leak = world.folder / f"{words.file}.jpg"
+    ana.go("copies")
+    yield "copies"
+    ana.send("copies", names=f"{words.ben}\n{words.caro}", files={"file": world.photo})
+    ana.wait_for("copies_made")
+    yield "copies-made"
+    saved = (
+        ana.page.locator("a[download]")
+        .nth(1)
+        .evaluate("async link => [...new Uint8Array(await (await fetch(link.href)).arrayBuffer())]")
+    )
+    cut = Image.open(io.BytesIO(bytes(saved))).crop((40, 30, 660, 680))
+    cut.save(leak, quality=75)
+    ana.go("found")
+    yield "found"
+    _hold_still(ana)
+    ana.send("found", files={"file": leak})
+    yield "looking"
+    _go_on(ana)
+    ana.wait_for("verdicts")
+    yield "verdicts"
+    ana.follow("how")
+    yield "how-do-we-know"
+    ana.go("found")
+    (world.folder / "empty.jpg").write_bytes(b"")
+    ana.send("found", files={"file": world.folder / "empty.jpg"})
+    yield "refused"
+
+
+def _case(world: World) -> Iterator[str]:
+    ana, words = world.ana, world.words
+    ana.go("cases")
+    ana.send("begin_case", "me")
+    yield "case-question"
+    ana.send("case_question", "no")
+    yield "first-steps"
+    ana.follow("case_question")
+    for answer in ("no", "yes", "public"):
+        ana.send("case_question", answer)
+    ana.send("case_question", place="USA")
+    yield "case-where"
+    seen = f"https://www.instagram.com/p/{words.secret}"
+    ana.send("case_question", where=seen, account=words.account)
+    yield "case"
+    case = ana.page.url
+    ana.follow("case_routes")
+    yield "case-routes"
+    ana.page.goto(case)
+    ana.follow("report")
+    yield "case-report"
+    ana.page.goto(case)
+    ana.send("case_routes")
+    yield "letter"
+    for name in ("place_seen", "evidence"):
+        ana.page.goto(case)
+        ana.follow(name)
+        yield "case-place" if name == "place_seen" else "case-evidence"
+    ana.send("evidence", note=words.note, files={"file": world.photo})
+    yield "case-evidence-kept"
+    for name in ("about", "watching", "packs"):
+        ana.page.goto(case)
+        ana.follow(name)
+        yield f"case-{name}"
+    ana.page.goto(case.replace("/83/", "/95/"))
+    yield "case-under-18"
+    ana.page.goto(case)
+    ana.follow("ending")
+    yield "case-ending"
+    ana.go("cases")
+    yield "cases"
+
+
+def _locked(ana: Walker) -> Iterator[str]:
+    ana.send("lock")
+    yield "home-locked"
+    ana.go("unlock")
+    yield "unlock"
+    ana.send("unlock", passphrase="not this one")
+    yield "unlock-wrong"

@@ -1,0 +1,57 @@
+"""The wheel, installed by uv as a tool, has all that the pages need."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.app.client import entered
+from tests.app.served import serving
+
+ROOT = Path(__file__).parents[2]
+BIN = ROOT / ".venv" / "bin"
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: no commit to build"),
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from what is here, and install it into a home of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    build = [str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    home = {
+        **os.environ,
+        "UV_TOOL_DIR": str(folder / "tools"),
+        "UV_TOOL_BIN_DIR": str(folder / "bin"),
+    }
+    home.pop("VIRTUAL_ENV", None)
+    locked = ["--constraints", str(folder / "constraints.txt")]
+    (folder / "constraints.txt").write_text(_without_hashes(ROOT / "locks" / "run.txt"))
+    python = str((BIN / "python").resolve())
+    command = [str(BIN / "uv"), "tool", "install", "--python", python, *locked, str(wheel)]
+    subprocess.run(command, env=home, cwd=folder, check=True, capture_output=True)
+    return folder / "bin" / "entrenous"
+
+
+def _without_hashes(lock: Path) -> str:
+    lines = (line.partition("\\")[0].strip() for line in lock.read_text().splitlines())
+    return "\n".join(line for line in lines if "==" in line and not line.startswith("--hash"))
+
+
+def test_an_installed_wheel_serves_pages_lessons_and_facts(program: Path, tmp_path: Path) -> None:
+    with serving([str(program)], tmp_path / "device") as app, entered(app) as ana:
+        for asset in ("house.css", "house.js", "icon.svg"):
+            assert ana.get(f"/static/{asset}").status_code == 200
+        assert "112" in ana.post("/70", {"asked": "yes", "place": "Germany"}).text
+        assert ana.get("/100").text.count("<li>") > 10
+        spanish = ana.web.get("/", headers={"accept-language": "es"}).text
+        assert 'lang="es"' in spanish
+        ana.set_up()
+        assert ana.get("/20").status_code == 200

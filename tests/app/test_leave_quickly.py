@@ -1,0 +1,79 @@
+"""*Leave quickly* blanks the page within 100 ms, from any page, with script and without."""
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.app.client import entered
+from tests.app.page_walker import Walker, gets
+from tests.app.served import PHONE, opened_page, served_app, set_up
+from tests.app.states import NO_PAGE, photograph
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+BLANK_MS_MAX = 100
+_WATCH = """
+addEventListener("keydown", () => { window.pressedAt = performance.now(); }, true);
+new MutationObserver(() => {
+  if (document.documentElement.classList.contains("gone"))
+    sessionStorage.setItem(location.pathname, performance.now() - pressedAt);
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["class"] });
+"""
+_TOOK = "() => Object.values(sessionStorage).map(Number)"
+
+
+@pytest.mark.threat("page-seen-by-somebody")
+def test_three_shifts_blank_every_page(browser: Browser, tmp_path: Path) -> None:
+    pages = {name for name, path in gets().items() if "{" not in path}
+    with (
+        served_app(tmp_path / "device") as app,
+        browser.new_context(viewport=PHONE) as context,
+    ):
+        page = context.new_page()
+        page.add_init_script(_WATCH)
+        page.goto(app.link)
+        set_up(page)
+        page.route("**/3", lambda route: route.fulfill(status=204))  # so that it stays unlocked
+        walker, left = Walker(page, app.address), set[str]()
+        for name in sorted(pages - NO_PAGE.keys()):
+            walker.go(name)
+            page.wait_for_load_state()
+            left.add(page.url)
+            for _ in range(3):
+                page.keyboard.press("Shift")
+            expect(page).to_have_url("about:blank")
+        walker.go("home")
+        took = page.evaluate(_TOOK)
+    assert len(took) == len(left)
+    assert max(took) < BLANK_MS_MAX
+
+
+@pytest.mark.threat("page-seen-by-somebody")
+def test_without_script_a_form_blanks_it(browser: Browser, tmp_path: Path) -> None:
+    with (
+        served_app(tmp_path / "device") as app,
+        opened_page(browser, app.link, script=False) as page,
+    ):
+        set_up(page)
+        page.get_by_role("link", name="I found something of mine").click()
+        page.get_by_role("button", name="Leave quickly").click()
+        page.wait_for_url("**/3")
+        assert page.locator("body").inner_text() == ""
+        assert page.title() == "Page"
+        page.goto(app.address)
+        assert page.get_by_role("link", name="Unlock").is_visible()
+
+
+def test_the_server_does_not_wait_for_work_under_way(tmp_path: Path) -> None:
+    upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        ana.post("/20", {"names": "\n".join(f"Person {number}" for number in range(30))}, upload)
+        began = time.perf_counter()
+        answer = ana.post("/3")
+        took_ms = (time.perf_counter() - began) * 1000
+        assert answer.text.startswith("<!doctype html>")
+        assert "<body" not in answer.text
+        assert took_ms < BLANK_MS_MAX

@@ -1,0 +1,55 @@
+"""The walk of a page stays short: small templates, one sheet, one script, a file for each group."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.app.page_walker import page_routes
+
+APP = Path(__file__).parents[2] / "src" / "entrenous" / "app"
+SIZES = {"static/house.css": 500, "static/house.js": 200}
+TEMPLATE_MAX = 150
+_PART = re.compile(r'(?:include|import|from) "([^"]+)"')
+
+
+def _lines(file: Path) -> int:
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_sheet_and_the_script_are_small_and_the_only_ones() -> None:
+    for name, most in SIZES.items():
+        assert _lines(APP / name) < most
+    assets = {file.name for file in APP.rglob("*") if file.suffix in {".css", ".js"}}
+    assert assets == {"house.css", "house.js"}
+
+
+def test_no_template_is_long() -> None:
+    long = {file.name: _lines(file) for file in APP.rglob("*.html") if _lines(file) > TEMPLATE_MAX}
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    "word", ["style=", "onclick=", "onload=", "onsubmit=", "<style", "<script>"]
+)
+def test_no_template_has_style_or_script_inside(word: str) -> None:
+    assert [file.name for file in APP.rglob("*.html") if word in file.read_text()] == []
+
+
+def test_every_page_can_be_left_quickly() -> None:
+    """Each template continues the base page or is a part of others; three have nothing to leave."""
+    texts = {file.name: file.read_text() for file in APP.rglob("*.html")}
+    parts = {part for text in texts.values() for part in _PART.findall(text)}
+    bare = {
+        name for name, text in texts.items() if not text.startswith('{% extends "base.html" %}')
+    }
+    assert bare - parts == {"base.html", "closed.html", "ended.html", "strength.html"}
+    assert all("<h1" not in texts[name] for name in parts)
+
+
+def test_a_page_is_one_route_in_one_file() -> None:
+    """Its function has a name of its own, so that a search for it finds the page."""
+    files = {route.endpoint.__module__ for route in page_routes()}
+    assert all(name.startswith("entrenous.app.pages.") for name in files)
+    names = [route.name for route in page_routes() if "GET" in (route.methods or ())]
+    assert len(names) == len(set(names))

@@ -1,0 +1,201 @@
+"""What other sites, other names, other users and other people's files try on the pages."""
+
+import io
+import os
+import shutil
+import subprocess
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+from playwright.sync_api import Error as PageError
+from skimage import data
+
+from tests.app.client import ended, entered
+from tests.app.served import served_app, set_up
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+_ASK: Final = """
+import http.client, sys
+web = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=10)
+web.request("GET", sys.argv[2], headers={"cookie": sys.argv[3]} if sys.argv[3] else {})
+answer = web.getresponse()
+print(answer.status, len(answer.read()))
+"""
+_OTHER: Final = """<!doctype html><title>Other</title>
+<iframe id="frame" src="{app}/"></iframe>
+<img id="image" src="{app}/static/icon.svg">
+<form id="form" method="post" action="{app}/3" target="answer"></form>
+<iframe name="answer"></iframe>
+<a id="link" href="{app}/">Go</a>
+<script>
+  let read = "not read", beacon = navigator.sendBeacon("{app}/3", "x=1");
+  fetch("{app}/", {{credentials: "include"}}).then(r => r.text()).then(t => read = t, () => 0);
+  fetch("{app}/3", {{method: "POST", credentials: "include", mode: "no-cors"}}).catch(() => 0);
+  document.getElementById("form").submit();
+</script>
+<script src="{app}/static/house.js" id="script" onerror="window.refused = true"></script>
+"""
+
+
+@contextmanager
+def another_site(app: str) -> Iterator[str]:
+    """Serve a page that does to the app what a page can do to another."""
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(_OTHER.format(app=app).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.threat("page-other-site")
+def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_path: Path) -> None:
+    """It is the same site by the rules of cookies, since ports do not count there."""
+    with (
+        served_app(tmp_path / "device") as app,
+        browser.new_context() as context,
+        another_site(app.address) as other,
+    ):
+        page = context.new_page()
+        page.goto(app.link)
+        set_up(page)
+        elsewhere = context.new_page()
+        elsewhere.goto(other)
+        elsewhere.wait_for_load_state("networkidle")
+        assert elsewhere.evaluate("() => read") == "not read"
+        assert elsewhere.evaluate("() => window.refused")
+        assert elsewhere.locator("#image").evaluate("it => it.naturalWidth") == 0
+        assert not any("Leave quickly" in frame.content() for frame in elsewhere.frames[1:])
+        with elsewhere.expect_response(f"{app.address}/") as answered:
+            elsewhere.get_by_role("link", name="Go").click()
+        assert answered.value.status == HTTPStatus.FORBIDDEN
+        page.reload()
+        assert page.get_by_role("button", name="Lock").is_visible(), "no post was accepted"
+
+
+@pytest.mark.threat("page-other-site")
+def test_a_name_that_leads_here_is_refused(browser: Browser, tmp_path: Path) -> None:
+    """DNS rebinding, in a browser that resolves a stranger's name to this machine."""
+    program = shutil.which("chromium")
+    rules = "--host-resolver-rules=MAP pages.example 127.0.0.1"
+    arguments = ["--no-sandbox", rules]
+    with (
+        served_app(tmp_path / "device") as app,
+        closing(browser.browser_type.launch(executable_path=program, args=arguments)) as fooled,
+    ):
+        port = app.address.rpartition(":")[2]
+        for path in ("/", f"/enter/{app.link.rpartition('/')[2]}", "/static/house.js"):
+            page = fooled.new_page()
+            with (
+                page.expect_response(lambda answer: port in answer.url) as answered,
+                suppress(PageError),  # an answer without content is no page
+            ):
+                page.goto(f"http://pages.example:{port}{path}")
+            assert answered.value.status == HTTPStatus.FORBIDDEN
+            assert "set-cookie" not in answered.value.headers
+        page = fooled.new_page()
+        page.goto(app.link)
+        page.get_by_role("heading", name="What would you like to do?").wait_for()
+        browser.close()
+
+
+@pytest.mark.threat("page-other-user")
+def test_another_user_of_this_machine_gets_nothing(tmp_path: Path) -> None:
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or pytest.skip("no python3")
+    with served_app(tmp_path / "device") as app:
+        address, port = app.address, app.address.rpartition(":")[2]
+
+        def ask(path: str, cookie: str = "") -> str:
+            return subprocess.check_output(
+                [python, "-I", "-c", _ASK, port, path, cookie], user="nobody", cwd="/", text=True
+            )
+
+        assert ask(app.link.removeprefix(address)) == "403 0\n"
+        with entered(app) as ana:  # the link was not used up by somebody else's try
+            cookie = "; ".join(f"{name}={value}" for name, value in ana.web.cookies.items())
+        assert cookie
+        assert ask("/", cookie) == "403 0\n"
+
+
+def _picture(kind: str) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(data.astronaut()).resize((256, 256)).save(out, kind)
+    return out.getvalue()
+
+
+def _huge_png() -> bytes:
+    """A PNG of a few hundred bytes that says it is 60,000 x 60,000."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+        )
+
+    size = (60_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    pixels = zlib.compress(bytes(100_000))
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size)
+    return head + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+_SCRIPT: Final = b"<script>window.hit=1</script>"
+_POISONED: Final = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" onload="hit=1">' + _SCRIPT + b"</svg>",
+    "html": b"<!doctype html>" + _SCRIPT,
+    "half": _picture("JPEG")[:4000],
+    "behind": _picture("JPEG") + _SCRIPT,
+    "huge": _huge_png(),
+    "gif-that-is-script": b"GIF89a/*" + bytes(20) + b"*/=1;hit=1//" + _SCRIPT,
+}
+
+
+@pytest.mark.threat("page-poisoned-file")
+def test_no_poisoned_file_is_shown_run_or_ends_the_app(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        for name, poison in _POISONED.items():
+            upload = [("file", (f"{name}.jpg", poison, "image/jpeg"))]
+            for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
+                began = time.monotonic()
+                answer = ended(ana, ana.post(path, fields, upload))
+                assert time.monotonic() - began < 60
+                assert _SCRIPT not in answer.content, (name, path)
+                assert answer.headers["content-type"] == "text/html; charset=utf-8"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert answer.status_code in {200, 400, 409}, (name, path, answer.text)
+        assert ana.get("/").status_code == 200
+
+
+def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
+    """A copy that is made of a file with a script behind it has no script."""
+    upload = [("file", ("photo.jpg", _POISONED["behind"], "image/jpeg"))]
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        answer = ended(ana, ana.post("/20", {"names": "Ben"}, upload))
+        if answer.url.path.startswith("/21/"):
+            saved = ana.get(f"{answer.url.path}/1")
+            assert saved.headers["content-disposition"].startswith("attachment")
+            assert _SCRIPT not in saved.content

@@ -1,0 +1,106 @@
+"""What somebody typed is there again after a lock, a refusal, a stopped relay and a full disk."""
+
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrenous.device.device import Device
+from entrenous.device.identities import contacts
+from entrenous.send.fetch import fetch_messages
+from entrenous.send.flush import flush
+from entrenous.send.inbox import received_messages
+from entrenous.send.people.invite import make_invite
+from tests.app.client import Client, ended, entered
+from tests.app.served import served_app
+from tests.app.states import Words, ben_at_a_relay, photograph
+from tests.real.small_disk import small_disk
+from tests.real.stage import wait_until
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        refused = ana.post("/20", {"names": "Zelda"})
+        assert refused.status_code == 409
+        assert 'href="/20"' in refused.text
+        assert "Zelda" in ana.get("/20").text
+
+
+def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
+    with served_app(tmp_path / "device") as app, entered(app) as ana:
+        ana.set_up()
+        upload = [("file", ("note.txt", b"not a picture", "text/plain"))]
+        failed = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+        assert failed.status_code == 400
+        assert 'href="/20"' in failed.text
+        assert "Zelda" in ana.get("/20").text
+
+
+def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
+    """Some forms are sent to an address that shows no page of its own."""
+    with (
+        ben_at_a_relay(tmp_path, Words()) as (_, relay),
+        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
+        entered(app) as ana,
+    ):
+        ana.set_up(relay.url)
+        ana.get("/50")
+        ana.web.post("/2", follow_redirects=False)  # as if two minutes were over
+        assert ana.post("/52", {"link": "entrenous:some", "name": "Zelda"}).url.path == "/1"
+        unlocked = ana.unlock()
+        assert unlocked.url.path == "/50"
+        assert "Zelda" in unlocked.text
+
+
+@pytest.mark.threat("page-loses-nothing")
+def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
+    words = Words()
+    with (
+        ben_at_a_relay(tmp_path, words) as (ben, relay),
+        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0", ENTRENOUS_PATIENCE="2") as app,
+        entered(app) as ana,
+    ):
+        ana.set_up(relay.url)
+        ana.post("/52", {"link": make_invite(ben), "name": "Ben"})
+        assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 30)
+        flush(ben)
+        relay.stop()
+        sealed = _sends(ana, words.sent)
+        assert sealed.url.path.startswith("/13/")
+        assert wait_until(lambda: "Waiting to leave" in ana.get("/40").text, 60)
+        relay.start()
+        assert wait_until(lambda: _has_come(ana, ben), 120)
+
+
+@pytest.mark.threat("page-loses-nothing")
+def test_a_full_disk_loses_nothing_that_was_typed(tmp_path: Path) -> None:
+    upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
+    with small_disk(tmp_path / "disk", 12) as disk:
+        filler = str(disk.folder / "filler")
+        with served_app(disk.folder / "device", disk.inside) as app, entered(app) as ana:
+            ana.set_up()
+            fill = 'dd if=/dev/zero of="$1" bs=4k 2>/dev/null; true'
+            subprocess.run([*disk.inside, "sh", "-c", fill, "sh", filler], check=True)
+            failed = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+            assert failed.status_code >= 400
+            assert "disk" in failed.text
+            assert "Zelda" in ana.get("/20").text
+            subprocess.run([*disk.inside, "rm", filler], check=True)
+            made = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+            assert made.url.path.startswith("/21/")
+
+
+def _sends(ana: Client, text: str) -> httpx.Response:
+    draft = ana.post("/10", {"text": text, "to": "Ben", "days": "7"})
+    return ended(ana, ana.post(draft.url.path, {"confirm": "Ben"}))
+
+
+def _has_come(ana: Client, ben: Device) -> bool:
+    """Look as a person does who opens the app now and then."""
+    ana.get("/40")
+    fetch_messages(ben)
+    return bool(received_messages(ben))
