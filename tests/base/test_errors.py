@@ -34,8 +34,8 @@ def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
 
 
 def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
-    said = str(YouBlocked(name="Ben Okri"))
-    assert said.startswith("You blocked Ben Okri, so")
+    said = " ".join(str(YouBlocked(name="Ben Okri")).split())
+    assert said.startswith("You blocked Ben Okri.")
     assert said.endswith("entrenous person unblock 'Ben Okri'")
 
 

@@ -108,7 +108,7 @@ def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
 def test_file_without_a_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
     place = tmp_path / "operator.token"
     place.write_bytes(found)
-    with pytest.raises(BadKeptToken, match=r"operator\.token does not hold a token"):
+    with pytest.raises(BadKeptToken, match=r"operator\.token does not contain a token"):
         read_or_create_token(place)
     assert place.read_bytes() == found
 

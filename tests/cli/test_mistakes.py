@@ -50,7 +50,7 @@ def test_file_in_place_of_a_folder_is_reported(
         ("gate", "bank", "import", str(listed), "--bank", "lists", "--data", folder),
     ):
         assert (arguments, command(*arguments)) == (arguments, 3)
-        assert f"Nothing can be kept in {folder}" in capsys.readouterr().err
+        assert f"{folder} cannot be used as a folder" in capsys.readouterr().err
     assert in_the_way.read_text() == "mine"
     assert command("sent") == 4
 
@@ -71,4 +71,4 @@ def test_unusable_listen_host_is_refused(
 ) -> None:
     data = ("--data", str(tmp_path / "data"), "--listen", f"{host}:0")
     assert run(["relay", "run", *data], {"relay": lambda _: None}) == 6
-    assert "Nothing can be served at" in capsys.readouterr().err
+    assert "cannot listen at" in capsys.readouterr().err

@@ -126,9 +126,9 @@ def test_form_of_a_real_client_is_checked() -> None:
         "type": "urn:entrenous:refused:stopped-upload",
         "title": "Stopped upload",
         "status": 422,
-        "detail": "This upload was not accepted, because somebody asked for it to be stopped. If "
-        "you think that is a mistake, ask for a person to look at it, and give the case number "
-        f"{CASE}.",
+        "detail": "This upload was not accepted, because somebody asked this site to stop it. "
+        "Nothing was published. If you think that is a mistake, ask for a person to look at it. "
+        f"Give them the case number {CASE}.",
         "case": CASE,
     }
 

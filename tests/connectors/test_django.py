@@ -87,7 +87,10 @@ def test_user_is_sent_as_a_hash(answers: dict[str, Any], gate: tuple[str, Path])
 def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
     answers = project(("http://127.0.0.1:9", gate[1]), tmp_path)
     ((error,),) = answers["validator another"]["errors"].values()
-    assert (error["code"], "could not be checked just now" in error["message"]) == ("held", True)
+    assert (error["code"], "could not be checked at the moment" in error["message"]) == (
+        "held",
+        True,
+    )
     assert answers["handler another"] == {"files": [], "said": ["hold"]}
 
 

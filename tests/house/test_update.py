@@ -56,7 +56,7 @@ def test_every_message_that_names_a_way_names_the_same() -> None:
     assert len(named) >= 5
     assert set(named) == {"{update}"}
     told = str(ProtocolTooOld(floor=3, newest=4, ours=2))
-    assert " ".join(told.split()).endswith(f"Update it: {UPDATE}. Nothing was sent in the old way.")
+    assert " ".join(told.split()).endswith(f"Nothing was sent to it. Update Entrenous: {UPDATE}")
 
 
 def test_the_first_steps_say_the_same_and_the_makefile_has_it() -> None:

@@ -82,7 +82,7 @@ def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
     (data / "held.key").unlink()
     with running(data, "--no-slow-look") as gate:
         lost = shown(gate, case)
-        assert (lost.status_code, "sealed with a key" in lost.json()["detail"]) == (404, True)
+        assert (lost.status_code, "encrypted with a key" in lost.json()["detail"]) == (404, True)
         assert decides(gate, case, "confirm") == 200
         assert gate.bring(HERS).json()["decision"] == "refuse"
 
@@ -149,7 +149,7 @@ def test_keys_that_are_not_there_start_nothing(
     (tmp_path / "gate.toml").write_text(f'held_key = "{place}"\n')
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3
     said = " ".join(capsys.readouterr().err.split())
-    assert f"The keys in {place}" in said
+    assert f"{place} should contain the keys" in said
     assert "it is not there" in said
     assert not (tmp_path / "bank.db").exists()
 

@@ -95,7 +95,7 @@ def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
         # no address is fetched, whoever asks
         for path in ("/h/hash", "/m/lookup"):
             answer = hma.get(path, params={"url": gate.url, "content_type": "photo"})
-            assert "fetches nothing" in ok(answer, 400)["message"]
+            assert "does not download" in ok(answer, 400)["message"]
         # off in shadow, and for good
         ok(hma.put("/c/bank/TEST", json={"enabled": False}))
         assert ok(hma.get("/m/lookup", params=query)) == {}

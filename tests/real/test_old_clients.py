@@ -79,7 +79,7 @@ def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
     assert known["protocol"] == "newer"
     assert UPDATE in flat(ana.does("person", "list").out)
     done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
-    assert "ben speaks protocol 3 to 4; this Entrenous speaks 2. Update it: " in flat(done.err)
+    assert "ben's program speaks protocol 3 to 4; this Entrenous speaks 2." in flat(done.err)
     assert UPDATE in flat(done.err)
     assert ana.does("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

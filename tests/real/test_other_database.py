@@ -188,7 +188,7 @@ def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres:
         attempt = opened.attempt()
         courier.open_share(house.url, opened.id, opened.open, attempt)
         courier.finish(house.url, opened.id, opened.open, attempt)
-        assert "still answers" in house.operator("restored", status=3)
+        assert "still running" in house.operator("restored", status=3)
     postgres.run("pg_restore", "--clean", "-d", str(name), *where, str(dump))
     house.uses(postgres.fresh())
     assert "is empty" in house.operator("restored", status=3)

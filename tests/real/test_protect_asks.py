@@ -124,7 +124,7 @@ def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire:
                 screen.types(answer)
             status, rest = screen.ends()
         assert status == 3
-        why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint of this file was"
+        why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint was sent"
         assert why in rest
     assert wire.connections == []
     assert registered(ana) == before

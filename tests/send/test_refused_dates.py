@@ -297,7 +297,7 @@ def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -
         send_message(draft(ana, DAYS_TO_OPEN), ana.device)
     said = unwrapped(str(told.value))
     assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in said
-    assert "this device has 27 November 2026, 12:00 UTC" in said
+    assert "it shows 27 November 2026, 12:00 UTC" in said
     assert "--days" not in said
 
 
@@ -308,8 +308,8 @@ def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
         send_message(draft(ana, 2), ana.device)
     said = unwrapped(str(told.value))
     assert "This device's clock is behind that of the relay" in said
-    assert "this device has 22 November 2026, 12:00 UTC" in said
-    assert "key is gone" not in said
+    assert "it shows 22 November 2026, 12:00 UTC" in said
+    assert "key was deleted" not in said
 
 
 def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
@@ -333,7 +333,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
     clock = off(ana, friends, by)
     with (
         ana.courier.playing(bring_blob=failing(RelayUnreachable(host="x"))),
-        pytest.raises(Exception, match="has not left yet"),
+        pytest.raises(Exception, match="has not been sent yet"),
     ):
         send_message(draft(ana, 2 if by else 7), ana.device)
     friends.clock.wind(days=wound.days)

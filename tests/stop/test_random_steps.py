@@ -189,7 +189,7 @@ def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -
     look_back_due(room.platform)
     withdraw_claim(mine.id, TOKEN, room.platform)
     appeal(refused.case, refused.secret, upload, room.platform)
-    with pytest.raises(FitsMore, match="Look at it again"):
+    with pytest.raises(FitsMore, match="look at the case again"):
         release(refused.case, room.platform)
     review = room.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING

@@ -82,14 +82,14 @@ def test_unreadable_file_is_named_whatever_its_kind(
     found.mkdir()
     (found / "empty.jpg").write_bytes(b"")
     (found / "notes.txt").write_text("no picture")
-    for name, told in (("empty.jpg", "not one byte"), ("notes.txt", "no picture, clip or sound")):
+    for name, told in (("empty.jpg", "has no bytes"), ("notes.txt", "no picture, clip or sound")):
         capsys.readouterr()
         assert run(["trace", str(found / name)], {}) == 7
         err = capsys.readouterr().err
         assert (str(found / name) in err, told in err) == (True, True)
     assert run(["trace", str(found)], {}) == 7
     out, err = capsys.readouterr()
-    assert ("not one byte" in out, "no picture, clip or sound" in out, err) == (True, True, "")
+    assert ("has no bytes" in out, "no picture, clip or sound" in out, err) == (True, True, "")
 
 
 def test_exit_status_of_several_files_is_the_best_one(

@@ -36,7 +36,7 @@ def test_nobody_stands_out_among_ordinary_scores() -> None:
 
 
 def test_no_scores_raise_nothing_to_weigh() -> None:
-    with pytest.raises(NothingToWeigh, match="no copy to compare") as refusal:
+    with pytest.raises(NothingToWeigh, match="no sent copy to compare") as refusal:
         weigh({})
     assert isinstance(refusal.value, NotFound)
 

@@ -73,7 +73,7 @@ def test_unknown_problem_type_is_none(body: bytes) -> None:
 
 
 def test_problem_detail_text_is_not_used() -> None:
-    body = write_problem(UsedUp(), 409).replace(b"limited number", b"<b>phish</b>")
+    body = write_problem(UsedUp(), 409).replace(b"as its sender", b"<b>phish</b>")
     assert b"phish" in body
     assert "phish" not in str(read_problem(body, KNOWN))
 

@@ -1,1 +1,1 @@
-"""Archives: what a person takes to another device, or keeps (docs/spec/archive.md)."""
+"""Archives: a user's data, to take to another device or to keep (docs/spec/archive.md)."""

@@ -1,5 +1,5 @@
-"""The format of an archive: a tar with its index, in two age files (docs/spec/archive.md, sections
-1 and 2); with the errors of reading one.
+"""The format of an archive, a tar and its key in two age files (docs/spec/archive.md, sections 1
+and 2), and the errors of reading it.
 """
 
 import io
@@ -57,9 +57,9 @@ class Index:
 class ExportReport:
     """What an export wrote and left out.
 
-    ``lost`` counts files that a record names and that are missing or damaged, ``unopened`` messages
-    that stay on the device, and ``left_of_cases`` files of cases in which somebody was, or may have
-    been, under 18; they stay too.
+    ``lost`` counts missing or damaged files that a record names; ``unopened`` counts messages that
+    stay on the device; ``left_of_cases`` counts files of cases in which somebody was, or may have
+    been, under 18, which stay too.
     """
 
     index: Index
@@ -92,16 +92,17 @@ class ImportReport:
 
     @property
     def nothing(self) -> bool:
-        """Whether all of it was here already."""
+        """Whether everything was already on this device."""
         counts = (self.people, self.circles, self.sent, self.received, self.traces)
         return not any((*counts, self.cases, self.protections))
 
 
 class NoArchiveHere(NotFound):
     """
-    {path} holds no whole archive: that is a folder with archive.tar.age and archive.key.age in it,
-    and an interrupted export lacks the second. Nothing was changed. Make an archive on the device
-    that has your things: entrenous archive export --out DIR
+    {path} does not contain a complete archive. An archive is a folder with the files
+    archive.tar.age and archive.key.age; an interrupted export lacks the second one. Nothing was
+    changed. Make an archive on the device that has your messages and cases: entrenous archive
+    export --out DIR
     """
 
 
@@ -114,30 +115,29 @@ class NotAnArchive(Malformed):
 
 class WrongArchivePassphrase(Refused):
     """
-    That passphrase does not open the key of this archive, and nothing was changed. Type the one
-    that was chosen for the archive, which may differ from your device's. Try again.
+    That passphrase does not open this archive. Nothing was changed. Type the passphrase that was
+    chosen when the archive was made; it may differ from your device's. Then try again.
     """
 
 
 class TooMuchForArchive(Refused):
     """
-    There is more on this device than an archive of this version can hold, or one thing in it is
-    too large. No archive was made, and everything here stays as it is. A newer version of Entrenous
-    may hold more.
+    This device has more data than an archive can hold, or one item is too large. No archive was
+    made, and nothing on this device was changed. A newer version of Entrenous may be able to do it.
     """
 
 
 class BadArchive(Malformed):
     """
-    This archive is damaged, or a newer version of Entrenous wrote it, so this version cannot read
-    it. Nothing was changed. Update Entrenous and try again, or use another archive.
+    Entrenous cannot read this archive: it is damaged, or a newer version wrote it. Nothing was
+    changed. Update Entrenous and try again, or use another archive.
     """
 
 
 class DamagedArchive(Unproven):
     """
-    In this archive, {name} is not what was put there, so nothing was imported and nothing was
-    changed. Copy the archive again from where it was made, or use another one.
+    In this archive, {name} was changed or damaged after the archive was made. Nothing was imported
+    or changed. Copy the archive again from the place where it was made, or use another one.
     """
 
 
@@ -181,7 +181,7 @@ def decrypt_key(untrusted_file: bytes, passphrase: Secret) -> Secret:
 def encrypting(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
     """Yield a file whose content is encrypted into ``writer``, complete when the context ends.
 
-    If it ends by an error, discard what ``writer`` got.
+    If it ends with an error, discard what was written.
 
     Raises:
         OSError: from ``writer``.
@@ -200,10 +200,10 @@ def encrypting(key: Secret, writer: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextmanager
 def decrypting(key: Secret, untrusted_reader: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield a file to read what :func:`sealing` encrypted.
+    """Yield a file to read what :func:`encrypting` wrote.
 
-    Whether all of it is authentic is known only when the context ends, so until then nothing that
-    was read may have an effect that cannot be undone.
+    The content is known to be authentic only when the context ends. Until then, do nothing with it
+    that cannot be undone.
 
     Raises:
         DoesNotOpen: the key is wrong, or bytes were changed, removed or added.

@@ -1,4 +1,4 @@
-"""``entrenous archive export`` and ``archive import``: take what is yours to another device."""
+"""``entrenous archive export`` and ``archive import``: take your data to another device."""
 
 from pathlib import Path
 from typing import Annotated

@@ -56,7 +56,7 @@ def export_archive(
 def import_archive(
     folder: Path, passphrase: Secret, device: Device, progress: Progress
 ) -> ImportReport:
-    """Import what an archive holds and this device does not have.
+    """Import what is in an archive and not yet on this device.
 
     Raises:
         NoArchiveHere, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was

@@ -54,7 +54,7 @@ from entrenous.wire.text import is_name
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was new, and the files that it names; ``sealed`` are those that are ciphertext."""
+    """The new records, and the files that they name; ``sealed`` files are ciphertext."""
 
     told: ImportReport
     files: frozenset[BlobId]
@@ -90,7 +90,7 @@ def import_records(items: Sequence[ArchiveRecord], made_at: datetime, device: De
 
 
 def _take_people(items: Sequence[ArchiveRecord], device: Device) -> int:
-    """Store new people, with the proven history of their lists, against rollback by a relay."""
+    """Store new people with the proven history of their lists, against rollback by a relay."""
     known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
     fresh = [item.noun for item in records_in(CONTACTS, items) if item.noun.person.id not in known]
     taken = taken_names(device)
@@ -139,7 +139,7 @@ def _take_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
 def read_archive(
     opened: AbstractContextManager[BinaryIO], device: Device, progress: Progress
 ) -> ImportReport:
-    """Import what an archive holds and this device does not have.
+    """Import what is in an archive and not yet on this device.
 
     ``opened`` yields its tar, and raises on exit if that was not authentic; only then is the import
     committed.

@@ -1,4 +1,4 @@
-"""Import an archive's messages, receipts and cases; what is here already stays as it is."""
+"""Import an archive's messages, receipts and cases; what is already here is not changed."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ from entrenous.wire.text import is_name
 
 
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
-    """Store what receipts cover, and the receipts that verify, with their key bundles."""
+    """Store valid receipts, what they cover, and their key bundles."""
     for item in records_in(COVERS, items):
         known = device.vault.get(SEALED, item.key) is not None
         if known and device.vault.get(COVERED, item.key) is None:
@@ -80,7 +80,7 @@ def _verified(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
 def _is_valid(
     key: str, receipt: ProvenReceipt, people: Mapping[bytes, Person], device: Device
 ) -> bool:
-    """Check that the device that a copy went to signed exactly this about it."""
+    """Check that a receipt was signed by the device that the copy was sent to."""
     envelope, _, event = key.partition(" ")
     copy = load_record(SealedCopy, SEALED, envelope, device.vault)
     covered = load_record(ReceiptCoverage, COVERED, envelope, device.vault)
@@ -109,7 +109,7 @@ _LOOK: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 @dataclass(frozen=True, slots=True)
 class ImportedLedger:
-    """Sent messages that were new, and the local name of each of the archive's messages."""
+    """New sent messages, and the local name of each message in the archive."""
 
     new: tuple[Message, ...]
     names: Mapping[MessageName, MessageName]
@@ -209,7 +209,7 @@ def _renamed(trace: Trace, names: Mapping[MessageName, MessageName]) -> Trace:
 
 @dataclass(frozen=True, slots=True)
 class ImportedCases:
-    """Cases that were new or more advanced, and the names of those left out: ``others`` because a
+    """Cases that were new or newer than here, and the names of those left out: ``others`` because a
     different case of that name is here, ``erased`` because they were erased here as cases of
     somebody under 18.
     """
@@ -220,7 +220,7 @@ class ImportedCases:
 
 
 def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCases:
-    """Store cases that are new, or more advanced than they are here.
+    """Store cases that are new, or newer than the versions here.
 
     Raises:
         BadArchive: a case is under another's name, or a custody entry under another's number.
@@ -253,7 +253,7 @@ def _chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRecord]]:
 
 
 def _was_erased(links: Sequence[ArchiveRecord], device: Device) -> bool:
-    """Check whether a chain begins like one that must not return (docs/spec/case.md section 1)."""
+    """Check whether a case was erased here and must not return (docs/spec/case.md section 1)."""
     first = sha256(links[0].data).hex() if links else ""
     return device.vault.get(ERASED_TABLE, first) is not None
 
@@ -271,7 +271,7 @@ def _is_other(case: Case, links: Sequence[ArchiveRecord], device: Device) -> boo
 def _stored(
     item: ArchiveRecord, links: Sequence[ArchiveRecord], device: Device
 ) -> tuple[Case, ...]:
-    """Store a case and return it, unless the one here is as advanced."""
+    """Store a case and return it, unless the one here is at least as new."""
     case: Case = item.noun
     here = device.vault.get(CASES, case.name)
     if here is not None and unpack(Case, here).links >= case.links:

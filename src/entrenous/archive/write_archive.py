@@ -1,5 +1,5 @@
 """Collect the records and files of an archive, and write it (docs/spec/archive.md, sections 3 and
-4): every record, then every file, with a few chunks in memory at a time.
+4): every record, then every file, in chunks.
 """
 
 from collections.abc import Callable, Iterator
@@ -137,7 +137,7 @@ def _received(device: Device) -> Iterator[Record]:
 
 
 def _keys(received: Received) -> Iterator[Record]:
-    """Yield the key of each file, which stays encrypted, so that it opens without this program."""
+    """Yield the key of each encrypted file, so that it can be decrypted without this program."""
     if received.key is not None:
         for place, blob in enumerate(received.kept):
             identity = age_identity(blob_key(received.key, place))
@@ -145,7 +145,7 @@ def _keys(received: Received) -> Iterator[Record]:
 
 
 def _worth_keeping(device: Device) -> Iterator[Received]:
-    """Yield messages that were opened and may be opened for ever, or that have ended."""
+    """Yield messages that were opened without an opening limit, or that have ended."""
     for received in load_records(Received, INBOX, device.vault):
         opened = received.state is InboxState.OPENED and received.key is not None
         if received.state in ENDED or (opened and received.opens is None):
@@ -153,7 +153,7 @@ def _worth_keeping(device: Device) -> Iterator[Received]:
 
 
 def _cases(device: Device) -> Iterator[Record]:
-    """Yield cases as they were hashed, and their custody chains."""
+    """Yield cases in the form that was hashed, and their custody chains."""
     yield from _as_they_are(CASES, CASES, device)
     yield from _as_they_are(CUSTODY, CUSTODY, device)
 

@@ -1,1 +1,1 @@
-"""What every room shares: identifiers, errors, secrets, and the nouns that several skills need."""
+"""Shared by all packages: identifiers, errors, secrets, and types that several packages need."""

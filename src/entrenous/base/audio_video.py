@@ -1,8 +1,8 @@
-"""Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger keeps
-of a sent clip. No metadata, by construction.
+"""Clips and sounds: decoded frames and samples, how the file was encoded, and what the ledger
+stores of a sent clip. They have no fields for metadata.
 
-The decoders' protocols are here because the simulated world of the tests passes decoders that start
-no process; the defaults refuse.
+The decoders' protocols are here because simulated tests pass decoders that start no process; the
+defaults refuse.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from entrenous.base.picture import DecoderDidNotStart
 
 @dataclass(frozen=True, slots=True)
 class FrameSelection:
-    """Which frames of a clip to decode: from ``start_s``, before ``stop_s``, every ``each``th,
-    reduced until no side is longer than ``side_px`` (0: not reduced).
+    """Selects the frames of a clip to decode.
 
-    Of these, the first in each interval of ``apart_s`` seconds (0: all); intervals are longer where
-    the clip's announced length would give more than ``frames_max`` frames (0: no limit).
+    From ``start_s``, before ``stop_s``, every ``each``-th, reduced to at most ``side_px`` on the
+    longest side (0: not reduced). Of these, the first in each interval of ``apart_s`` seconds is
+    selected (0: all). The intervals become longer if the clip's announced length would give more
+    than ``frames_max`` frames (0: no limit).
     """
 
     start_s: float = 0.0
@@ -50,7 +51,7 @@ class FrameSelection:
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """How a clip's values become light: the code points of ITU-T H.273, 2 where unknown."""
+    """A clip's colour space, as code points of ITU-T H.273; 2 means unknown."""
 
     matrix: int = 2
     primaries: int = 2
@@ -193,8 +194,8 @@ class Silence:
 class SoundTiming:
     """How a clip's sound aligns with its picture, in samples (docs/spec/clip.md, section 5).
 
-    ``ahead`` samples are heard before the picture begins. ``silences`` are in order of position,
-    and are not part of the sound's samples.
+    ``ahead`` samples are heard before the picture begins. ``silences`` are ordered by position, and
+    are not part of the sound's samples.
     """
 
     ahead: int = 0
@@ -207,7 +208,7 @@ class SoundTiming:
 
     @property
     def silent(self) -> int:
-        """Samples of all silences."""
+        """Total length of all silences, in samples."""
         return sum(silence.length for silence in self.silences)
 
 
@@ -242,7 +243,7 @@ class Sound:
         }
 
     def __len__(self) -> int:
-        """Samples of one channel."""
+        """Number of samples per channel."""
         return len(self.samples) // (4 * self.channels)
 
     @property
@@ -266,7 +267,7 @@ def no_sounds(_untrusted_data: bytes, _mono_hz: int = 0) -> Sound:
 
 
 class CheckCopy(Protocol):
-    """Checks a received file, which ``fill`` writes, before anything else reads it."""
+    """Checks a received file, written by ``fill``, before anything else reads it."""
 
     def __call__(self, media_type: str, size: int, fill: Callable[[BinaryIO], None], /) -> None:
         """Raises NotACopy, DecoderDidNotStart; what ``fill`` raises."""
@@ -344,102 +345,105 @@ class ClipMeasurements:
 
 class NoFrames(Malformed):
     """
-    There are no moving pictures in this file that Entrenous can read. It reads MP4, MOV, WebM and
-    AVI with H.264, HEVC, VP8, VP9, AV1 or MPEG-4 inside. Nothing was changed or sent. If it plays
-    in another program, save it from there as MP4 and try again.
+    Entrenous found no video in this file that it can read. It reads MP4, MOV, WebM and AVI with
+    H.264, HEVC, VP8, VP9, AV1 or MPEG-4 inside. Nothing was changed or sent. If the file plays in
+    another program, save it from there as MP4 and try again.
     """
 
 
 class FramesUnknown(NoFrames):
     """
-    The moving pictures in this file have an encoding that Entrenous does not read. It reads H.264,
-    HEVC, VP8, VP9, AV1 and MPEG-4. Nothing was changed or sent. If it plays in another program,
-    save it from there as MP4 and try again.
+    Entrenous cannot read the encoding of this video. It reads H.264, HEVC, VP8, VP9, AV1 and
+    MPEG-4. Nothing was changed or sent. If the file plays in another program, save it from there as
+    MP4 and try again.
     """
 
 
 class ClipCutShort(Malformed):
     """
-    This clip ends before it should: the file was cut short, perhaps by a broken download. Get the
-    whole file again; nothing was changed or sent.
+    This clip is incomplete: its end is missing, perhaps because a download was interrupted. Nothing
+    was changed or sent. Get the whole file and try again.
     """
 
 
 class ClipTooLong(Malformed):
     """
-    This clip is longer than the {limit_minutes} minutes that Entrenous works on. Nothing was
-    changed or sent. Cut it into parts and give it those.
+    This clip is longer than {limit_minutes} minutes, the most that Entrenous accepts. Nothing was
+    changed or sent. Cut it into shorter parts and use those.
     """
 
 
 class ClipTooLongWithSound(ClipTooLong):
     """
-    This clip has sound and is longer than {limit_minutes} minutes, the most that Entrenous works
-    on. Nothing was changed or sent. Cut it into parts and give it those. Without its sound it may
-    be as long as {silent_minutes} minutes.
+    This clip has sound and is longer than {limit_minutes} minutes, the most that Entrenous accepts
+    with sound. Nothing was changed or sent. Cut it into shorter parts, or remove its sound: without
+    sound it may last {silent_minutes} minutes.
     """
 
 
 class FramesTooLarge(Malformed):
     """
-    This clip's frames claim {width_px} x {height_px} pixels, more than the {limit_mp} megapixels
-    that Entrenous opens. Nothing was changed or sent. Make it smaller in another program first.
+    The frames of this clip have {width_px} x {height_px} pixels, more than the {limit_mp}
+    megapixels that Entrenous accepts. Nothing was changed or sent. Make the clip smaller in another
+    program first.
     """
 
 
 class ClipBroken(Malformed):
     """
-    The part of Entrenous that opens clips from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it again from another program.
+    Entrenous could not read this clip: the file is broken, or reading it took too much time or
+    memory. Nothing was changed or sent. Open the clip in another program, save it again and use the
+    new file.
     """
 
 
 class ClipTooSmallToMark(Refused):
     """
-    The frames of this clip are {width_px} x {height_px} pixels: too small to carry a hidden mark.
+    The frames of this clip are {width_px} x {height_px} pixels, too small to carry a hidden mark.
     Nothing was sent. Use a version with at least {limit_px} pixels on its shorter side.
     """
 
 
 class NotASound(Malformed):
     """
-    There is no sound in this file that Entrenous can read. It reads Opus, AAC, MP3, AMR, WAV, FLAC
-    and Vorbis, and the sound of MP4, MOV and WebM. Nothing was changed or sent. If it plays in
-    another program, save it from there as M4A or WAV and try again.
+    Entrenous found no sound in this file that it can read. It reads Opus, AAC, MP3, AMR, WAV, FLAC
+    and Vorbis, and the sound of MP4, MOV and WebM. Nothing was changed or sent. If the file plays
+    in another program, save it from there as M4A or WAV and try again.
     """
 
 
 class SoundUnknown(NotASound):
     """
-    The sound in this file has an encoding that Entrenous does not read. It reads AAC, Opus, Vorbis,
-    MP3, AMR, FLAC and WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another
-    program, save it from there again, a clip as MP4 with AAC and a sound as M4A, and try again.
+    Entrenous cannot read the encoding of this sound. It reads AAC, Opus, Vorbis, MP3, AMR, FLAC and
+    WAV, at 4 to 96 kHz. Nothing was changed or sent. If it plays in another program, save it from
+    there again and try that: a clip as MP4 with AAC, a sound as M4A.
     """
 
 
 class SoundBroken(Malformed):
     """
-    The part of Entrenous that opens sounds from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it again from another program.
+    Entrenous could not read this sound: the file is broken, or reading it took too much time or
+    memory. Nothing was changed or sent. Open the sound in another program, save it again and use
+    the new file.
     """
 
 
 class SoundTooLong(Malformed):
     """
-    This sound is longer than the {limit_minutes} minutes that Entrenous works on. Nothing was
-    changed or sent. Cut it into parts and give it those.
+    This sound is longer than {limit_minutes} minutes, the most that Entrenous accepts. Nothing was
+    changed or sent. Cut it into shorter parts and use those.
     """
 
 
 class SoundTooShortToMark(Refused):
     """
-    This sound plays {length_s} seconds: too short to carry a hidden mark. Nothing was sent. A voice
-    note needs at least {limit_s}.
+    This sound lasts {length_s} seconds, too short to carry a hidden mark. Nothing was sent. Use a
+    recording of at least {limit_s} seconds.
     """
 
 
 class TooQuietToMark(Refused):
     """
-    There is nothing to hear in this sound, so no mark can hide in it. Nothing was sent. Check that
-    it is the right file.
+    This sound is silent, so no mark can be hidden in it. Nothing was sent. Check that it is the
+    right file.
     """

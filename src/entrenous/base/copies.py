@@ -1,4 +1,4 @@
-"""One recipient's copy of a file: its label, and the receipts that prove what became of it.
+"""One recipient's copy of a file: its label, and the receipts that prove its delivery and opening.
 
 SEND makes copies and receipts; TRACE names copies and discloses receipts in a report.
 """
@@ -47,8 +47,7 @@ class SignedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class CopyProof:
-    """What one device was sent, except for the mark: the commitments in its letter, and its
-    receipts.
+    """The proof of what one device was sent: the commitments in its letter, and its receipts.
 
     ``place`` is the number of the picture in the message, from 1; ``nonce`` opens its commitment.
     """
@@ -64,7 +63,7 @@ class CopyProof:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What recipients of a message were sent and signed, and cards that prove who they are."""
+    """What the recipients of a message received and signed, and cards that prove who they are."""
 
     copies: tuple[CopyProof, ...] = ()
     cards: tuple[bytes, ...] = ()
@@ -122,7 +121,7 @@ def _lines(text: bytes) -> list[str]:
 
 
 def _label(words: str, where: str) -> RecipientId:
-    """Return one label, normalized (UAX #15, NFC), so that two that look alike are equal."""
+    """Return one label, normalized (UAX #15, NFC), so that equal-looking labels are equal."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(breaks_a_line, label)):
         raise BadLabel(where=where, limit=LABEL_CHARS_MAX)
@@ -130,42 +129,42 @@ def _label(words: str, where: str) -> RecipientId:
 
 
 def breaks_a_line(char: str) -> bool:
-    """Return whether a character cannot be inside a line: it ends it, or acts on the screen."""
+    """Return whether a character ends a line or acts on the screen."""
     return char == "\n" or acts_on_screen(char)
 
 
 class NotAList(Malformed):
     """
-    That file is not a list of names. It should be plain text, saved as UTF-8, with one name a line.
+    That file is not a list of names. It should be plain text in UTF-8, with one name on each line.
     Nothing was marked.
     """
 
 
 class BadLabel(Refused):
     """
-    {where} is not a valid name: a name has 1 to {limit} characters, and none that act on the
-    screen, like Escape, a tab or a change of direction. Nothing was marked.
+    {where} is not a valid name. A name has 1 to {limit} characters; control characters, such as
+    Escape, a tab or a change of direction, are not allowed. Nothing was marked.
     """
 
 
 class NamedTwice(Refused):
     """
-    {label} is on line {before} and again on line {line}. One copy is for one person: if these are
-    two, give them two names; if not, remove one line. Nothing was marked.
+    {label} is on line {before} and again on line {line}, but each copy is for one person. Nothing
+    was marked. If these are two people, give them different names; if not, remove one of the lines.
     """
 
 
 class TooManyLabels(Refused):
     """
-    One picture is marked for at most {limit} people at once, and these are {count}. Nothing was
-    marked. Mark it again for the others: a trace looks through all of them.
+    You named {count} people, but one command marks copies for at most {limit}. Nothing was marked.
+    Use several commands; a trace searches all of their copies.
     """
 
 
 class NobodyNamed(Refused):
     """
-    Nobody is named, so nothing was marked. Say who gets a copy: --to NAME, or --to-file FILE with
-    one name a line.
+    You named nobody, so nothing was marked. Say who gets a copy: use --to NAME, or --to-file FILE
+    with one name on each line.
     """
 
 
@@ -179,7 +178,7 @@ class ReceiptEvent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt as it travels; unproven until crypto/statements.py has verified it.
+    """One receipt as it is sent; unproven until crypto/statements.py has verified it.
 
     ``marks`` is the marks hash (docs/spec/content.md section 6); ``leaf`` the hash of the receipt's
     statement in its batch; 32 bytes each.
@@ -203,7 +202,7 @@ class Receipts:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptProof:
-    """What proves one receipt by itself: its place in the signed batch, and the batch."""
+    """The proof of a single receipt: its position in the signed batch, and the batch."""
 
     place: BatchPosition
     batch: SignedBatch
@@ -230,14 +229,17 @@ class ReceiptStatement:
 
 
 class BadReceipt(Malformed):
-    """Entrenous cannot read this receipt, so it proves nothing."""
+    """Entrenous cannot read this receipt, so it proves nothing. Nothing was changed."""
 
 
 NAMES_SHOWN: Final = 5
 
 
 def join_names(names: Sequence[str], unnamed: int = 0) -> str:
-    """Join the first five names, and count the others; ``unnamed`` others have no name here."""
+    """Join the first five names, and count the others.
+
+    ``unnamed`` counts others without a name here.
+    """
     more = max(0, len(names) - NAMES_SHOWN) + unnamed
     return ", ".join(names[:NAMES_SHOWN]) + (
         " " + translated("and {number} more").format(number=more) if more else ""

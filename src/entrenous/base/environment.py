@@ -1,8 +1,7 @@
-"""What this machine gives the rules: settings from ENTRENOUS_ variables, time and randomness.
+"""The environment of the rules: settings from ENTRENOUS_ variables, time and randomness.
 
-Clock and Dice stay protocols although production has one implementation of each: the simulated
-world of the tests winds the clock and loads the dice. Errors in how Entrenous is set up on this
-machine are here as well.
+Clock and RandomSource are protocols, although production has one implementation of each, because
+tests replace both. Errors in the configuration of Entrenous on this machine are here as well.
 """
 
 from __future__ import annotations
@@ -45,29 +44,32 @@ class Proxy:
 
 
 class BadSetting(Refused):
-    """The setting {name} should be {wanted}. Nothing was done. Correct it, or remove it."""
+    """
+    The setting {name} should be {wanted}. Nothing was changed. Correct the setting or remove it,
+    then try again.
+    """
 
 
 class AddressTaken(Unreachable):
     """
-    Nothing can be served at {listen}: another program uses this address, it is not one of this
-    machine's, or this account may not use it. Choose another one: --listen 127.0.0.1:0 takes a free
-    port.
+    The server cannot listen at {listen}. Another program uses this address, it does not belong to
+    this machine, or this account may not use it. Nothing was changed. Choose another address;
+    --listen 127.0.0.1:0 takes any free port.
     """
 
 
 class UnusableFolder(Refused):
     """
-    Nothing can be kept in {path}: a file is in the way, or its permissions do not allow it. Nothing
-    was changed. Choose a folder of your own, or run this as the account that owns it.
+    {path} cannot be used as a folder: a file has that name, or permissions do not allow it. Nothing
+    was changed. Choose a folder of your own, or use the account that owns this one.
     """
 
 
 class ReadOnlyDisk(Unreachable):
     """
-    The disk with {path} is read-only at the moment, so nothing could be stored there. Its contents
-    were left as they are, and nothing was lost. Some systems make a disk read-only after an error,
-    and some cards have a switch for it. Make it writable again, then try again.
+    The disk with {path} is read-only at the moment, so nothing was stored. Nothing was lost. Some
+    systems make a disk read-only after an error, and some memory cards have a switch for it. Make
+    the disk writable again, then try again.
     """
 
 
@@ -156,8 +158,8 @@ _PROXY_FORM: Final = "socks5h://HOST:PORT, as socks5h://127.0.0.1:9050"
 def parse_proxy(name: str, written: str) -> Proxy | None:
     """Parse a proxy address; None if it is empty.
 
-    Only "socks5h" is accepted: some programs take "socks5" to mean that they resolve names
-    themselves. Credentials are generated, so none may be given.
+    Only "socks5h" is accepted, since with "socks5" some programs resolve names themselves.
+    Credentials are generated, so none may be given.
     """
     if not written:
         return None
@@ -186,8 +188,9 @@ def _switch(name: str, written: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Return whether a URL's host, without brackets, is this machine: by number, or as "localhost".
 
-    RFC 6761 section 6.3; any other name may lead anywhere. Narrow, because it *allows* plain HTTP;
-    ``is_on_this_machine`` in wire/text.py is wide, because what it finds is refused.
+    RFC 6761 section 6.3; any other name may lead anywhere. This check is narrow, because it
+    *allows* plain HTTP; ``is_on_this_machine`` in wire/text.py is wide, because it refuses
+    addresses.
     """
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -213,10 +216,10 @@ class SystemRandomSource:
 def hide_memory() -> None:
     """Keep this process's memory out of core dumps and from other processes of this account.
 
-    A limit on core dumps alone does not bind a program that the kernel pipes them to (core(5)). So
+    A limit on core dumps does not apply if the kernel pipes them to a program (core(5)). So
     on Linux this process also stops being dumpable (PR_SET_DUMPABLE in prctl(2)): it is never
     dumped, and only root can trace it or read its memory, environment and open files in /proc. A
-    fork inherits both; a program that it executes inherits only the limit, and has to call this
+    forked process inherits both; an executed program inherits only the limit, and has to call this
     again.
     """
     if sys.platform == "win32":

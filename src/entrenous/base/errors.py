@@ -1,7 +1,7 @@
 """The five families of errors, and the errors that a relay answers with.
 
-Other errors are in the modules they concern. A relay's are here because the relay raises them, the
-wire carries them as problem documents, and the device raises them again.
+Other errors are in the modules that raise them. A relay's errors are here because the relay raises
+them, sends them as problem documents, and the device raises them again.
 """
 
 import inspect
@@ -41,136 +41,133 @@ class Unproven(EntrenousError):
 
 class StampDoesNotHold(Unproven):
     """
-    The time stamp was not accepted: {why}. Nothing was changed here. If you asked for it just now,
-    try again, or use another stamp authority. If it was saved before, do not rely on the time that
+    The time stamp was not accepted: {why}. Nothing was changed here. If you have just requested it,
+    try again, or use another stamp authority. If it was saved earlier, do not rely on the time that
     it states.
     """
 
 
 class Malformed(EntrenousError):
-    """These bytes are not what they claim to be."""
+    """This data is not in the expected format."""
 
     family = "malformed"
 
 
 class BadRecord(Malformed):
     """
-    A stored {kind} cannot be read: its bytes are damaged, or a newer version of Entrenous wrote
-    them. Nothing was changed. Update Entrenous and try again, or restore the vault from a backup.
+    A stored {kind} cannot be read: it is damaged, or a newer version of Entrenous wrote it. Nothing
+    was changed. Update Entrenous and try again, or restore the vault from a backup.
     """
 
 
 class NotFound(EntrenousError):
-    """There is no such thing here."""
+    """This was not found here."""
 
     family = "not-found"
 
 
 class NoSuchMailbox(NotFound):
     """
-    This relay has no such mailbox, or this token does not open it. Ask the person for a new
-    invite.
+    The relay does not know this mailbox, or did not accept the token for it. It stored nothing. Ask
+    the person for a new invite.
     """
 
 
 class NoSuchEnvelope(NotFound):
-    """The relay holds no such message any more."""
+    """The relay no longer has this message. Nothing on this device was changed."""
 
 
 class NoSuchBlob(NotFound):
-    """The relay does not hold this file any more."""
+    """The relay no longer has this file. Nothing on this device was changed."""
 
 
 class NoPrekeys(NotFound):
     """
-    That device has left no keys at its relay yet, so nothing can be sealed for it. Ask the
-    person to open Entrenous there once: entrenous inbox
+    The relay has no keys for that device yet, so nothing can be encrypted for it. Nothing was sent
+    to it. Ask the person to open Entrenous on that device once: entrenous inbox
     """
 
 
 class WrongToken(Unproven):
     """
-    The relay did not accept the token that was shown. An invite may have ended or been used
-    up, or the person no longer accepts letters from here. If you have just added them, wait until
-    they and then you have opened the inbox: entrenous inbox. Otherwise ask them for a new invite.
+    The relay did not accept the token for this mailbox. The invite may have ended or been used up,
+    or the person no longer accepts messages from you. If you have just added each other, the other
+    person runs this command first, then you do: entrenous inbox. Otherwise ask the person for a new
+    invite.
     """
 
 
 class Refused(EntrenousError):
-    """That was refused."""
+    """This was refused."""
 
     family = "refused"
 
 
 class IdInUse(Refused):
-    """
-    The relay already holds something else under this number, so nothing was stored. Send
-    again.
-    """
+    """The relay already has something else with this number, so it stored nothing. Send again."""
 
 
 class TakenBack(Refused):
     """
-    The person who sent this took it back, so it cannot be opened here any more. That happens:
-    it may have been meant for someone else, or they changed their mind.
+    The person who sent this took it back, so it can no longer be opened here. That happens: it may
+    have been meant for someone else, or they changed their mind.
     """
 
 
 class Expired(Refused):
     """
-    This message was meant to be opened until {when}. That time has passed and its key is
-    gone. If you still need it, ask the person to send it again.
+    This message could be opened until {when}. That time has passed, and its key was deleted. If you
+    still need it, ask the person to send it again.
     """
 
 
 class UsedUp(Refused):
     """
-    This message could be opened a limited number of times, and that has happened. Its key is
-    gone. Ask the person to send it again if you did not see it.
+    This message was opened as often as its sender allowed, and its key was deleted. If you did not
+    see it, ask the person to send it again.
     """
 
 
 class TooLarge(Refused):
     """
-    This is larger than the relay takes ({limit_bytes} bytes at most). Send a smaller version:
-    --size 2000
+    This is larger than the {limit_bytes} bytes that the relay accepts. It stored nothing. Send a
+    smaller version: --size 2000
     """
 
 
 class TooMany(Refused):
     """
-    The relay is asked too often right now. Try again in {retry_after_s} seconds; nothing was
-    lost.
+    The relay receives too many requests right now. Nothing was lost. Try again in {retry_after_s}
+    seconds.
     """
 
 
 class MailboxFull(TooMany):
     """
-    The relay holds as much for this person as it will for anyone, so it stored nothing more,
-    and nothing was lost. There is room again once they have fetched what waits for them, and
-    opened it or let it expire: ask them to open Entrenous, then send again.
+    This person's mailbox at the relay is full, so nothing more was stored. Nothing was lost. Ask
+    the person to open Entrenous and open what waits there. Then send again.
     """
 
 
 class TooManyRegistered(TooMany):
     """
-    Your relay has as many people and devices registered for your mailbox as it will keep
-    ({limit}), so it added nothing more, and nothing was lost. Let go of people you no longer
-    write with: entrenous person forget NAME. Invites that nobody uses end by themselves.
+    Your relay already stores {limit} people and devices that may write to you, and accepts no more.
+    Nothing was added, and nothing was lost. Remove people you no longer write with: entrenous
+    person forget NAME. Unused invites end by themselves.
     """
 
 
 class MailboxesClosed(Refused):
     """
-    This relay accepts no new mailboxes at the moment, so nothing was set up. Ask the people who run
+    This relay accepts no new mailboxes at the moment. Nothing was set up. Ask the people who run
     it, or choose another relay: --relay URL
     """
 
 
 class WrongOffset(Refused):
     """
-    The relay holds less of this file than expected, so nothing was stored. Send again; it continues
-    where the relay stopped.
+    The relay has less of this file than expected, so nothing more was stored. Send again: the
+    upload continues from the part that the relay has.
     """
 
 
@@ -182,23 +179,23 @@ class Unreachable(EntrenousError):
 
 class RelayUnreachable(Unreachable):
     """
-    The relay at {host} does not answer. Nothing was lost. Check your connection and the
-    relay's address, and try again.
+    The relay at {host} does not answer. Nothing was lost. Check your connection and the relay's
+    address, then try again.
     """
 
 
 class OnionNeedsProxy(RelayUnreachable):
     """
-    The relay at {host} is reached through Tor only, and no proxy is set, so nobody was asked and
-    nothing was lost. Start Tor, then set ENTRENOUS_PROXY to its address, for example
+    The relay at {host} can be reached through Tor only, and no proxy is set. Nothing was sent to
+    it, and nothing was lost. Start Tor, then set ENTRENOUS_PROXY to its address, for example
     socks5h://127.0.0.1:9050
     """
 
 
 class ProxySilent(RelayUnreachable):
     """
-    The proxy at {host}, which ENTRENOUS_PROXY names, does not answer. Nothing was sent past it, and
-    nothing was lost. Start it (for example Tor), and try again.
+    The proxy at {host}, set with ENTRENOUS_PROXY, does not answer. Nothing was sent without it, and
+    nothing was lost. Start the proxy (for example Tor), then try again.
     """
 
 
@@ -211,75 +208,76 @@ class DiskFull(Unreachable):
 
 class AnswerCut(Unreachable):
     """
-    The output could not be written completely: the disk is full, or reported an error. The command
-    itself may have completed. Free some space, or print to the terminal. To see what was sent:
-    entrenous sent
+    The output is incomplete: the disk is full, or reported an error. The command itself may have
+    completed. Free some space, or print to the terminal. To see what was sent: entrenous sent
     """
 
 
 class RelayFull(DiskFull):
     """
-    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell
-    the people who run the relay.
+    The relay's disk is full, so it stored nothing. Nothing was lost. Try again later, or tell the
+    people who run the relay.
     """
 
 
 class DiskFailed(Unreachable):
     """
-    The disk reported an error, so nothing was stored and nothing was lost. Try again later;
-    if it happens again, the disk needs to be looked at.
+    The disk reported an error, so nothing was stored. What was stored before was not changed. Try
+    again later; if it happens again, have the disk checked.
     """
 
 
 class DatabaseAway(Unreachable):
     """
-    The relay cannot reach its database, so nothing was stored and nothing was lost. Try again in
-    {retry_after_s} seconds; if this goes on, whoever runs the relay has to check the database.
+    The relay cannot reach its database, so nothing was stored. Nothing was lost. Try again in
+    {retry_after_s} seconds. If this goes on, tell the people who run the relay: they have to check
+    its database.
     """
 
 
 class RelayClockAhead(Unreachable):
     """
-    The relay's clock is {days} days ahead of its last clean-up: the clock is wrong, or the relay
-    was off for so long. So nothing was deleted, and nothing was lost. Try again in an hour; if this
-    goes on, whoever runs the relay has to set its clock.
+    The relay's clock is {days} days ahead of its last clean-up. Either the clock is wrong, or the
+    relay was off for that long. Nothing was deleted, and nothing was lost. Try again in an hour. If
+    this goes on, tell the people who run the relay: they have to set its clock.
     """
 
 
 class NotProven(RelayUnreachable):
     """
-    The server at {host} could not prove that it is that relay, so nothing was sent to it and
-    nothing was lost. On a network that is not yours somebody may be in between: try another one.
-    If the relay is your own, with certificates of its own, name their file in ENTRENOUS_RELAY_CA.
+    The server at {host} could not prove that it is the relay. Nothing was sent to it, and nothing
+    was lost. On a network that you do not control, somebody may be intercepting the connection: try
+    another network. If you run the relay with its own certificates, name their file in
+    ENTRENOUS_RELAY_CA.
     """
 
 
 class NotARelay(RelayUnreachable):
     """
-    Something answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
-    address, and whether this network wants you to sign in first.
+    A server answers at {host}, but it is not an Entrenous relay. Nothing was lost. Check the
+    address, and check whether this network wants you to sign in first.
     """
 
 
 class NotEncrypted(Refused):
     """
-    The relay's address {url} begins with http://, so everybody on the way could watch. Use
-    its https:// address. Plain http is only for a relay on this machine.
+    The relay's address {url} begins with http://, so everybody on the network could read along.
+    Nothing was sent. Use its https:// address. Plain http is only for a relay on this machine.
     """
 
 
 class TooFarAhead(Refused):
     """
-    A relay keeps a message for {limit_days} days at most, so nothing was stored. Choose fewer:
+    A relay stores a message for at most {limit_days} days. Nothing was stored. Choose fewer days:
     --days {limit_days}
     """
 
 
 class ClocksDiffer(Refused):
     """
-    This device's clock {differs} that of the relay at {host}, so the relay did not take this. Check
-    the date, the time and the time zone here: this device has {now}. If that is right, tell the
-    people who run the relay.
+    This device's clock {differs} that of the relay at {host}, so the relay did not accept this.
+    Check the date, the time and the time zone of this device: it shows {now}. If that is right,
+    tell the people who run the relay.
     """
 
 
@@ -293,27 +291,27 @@ class WaitsForClock(ClocksDiffer):
 
 
 class WaitedTooLong(Refused):
-    """A letter waited on this device until it expired, so it will not be sent."""
+    """A message waited on this device until it expired, so it will not be sent."""
 
 
 class NotUnderstood(Malformed):
     """
-    The relay and this device do not understand each other, so nothing was stored. One of them
-    is damaged or newer than the other. Update Entrenous: {update}
+    The relay and this device do not understand each other. Nothing was stored. One of them is
+    damaged, or newer than the other. Update Entrenous: {update}
     """
 
 
 class DamagedBlob(Malformed):
     """
-    A file was damaged on its way to the relay, so the relay did not store it. Send again; the
-    file on this device is unharmed.
+    A file was damaged on its way to the relay, so the relay did not store it. The file on this
+    device is not damaged. Send again.
     """
 
 
 class ProtocolTooOld(Refused):
     """
-    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
-    {update}. Nothing was sent in the old way.
+    This relay speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was sent
+    to it. Update Entrenous: {update}
     """
 
 
@@ -336,7 +334,10 @@ def shell_quoted(word: object) -> str:
 
 
 def fill_message(words: str, **facts: object) -> str:
-    """Fill a message's ``{fields}``; quote those that are part of a command (:func:`as_typed`)."""
+    """Fill a message's ``{fields}``.
+
+    Quote those that are part of a command (:func:`shell_quoted`).
+    """
     facts = {name: _in_words(fact) for name, fact in facts.items()}
     said = _COMMAND.sub(lambda command: _FIELD.sub(r"{typed \1}", command[0]), words)
     return said.format(
@@ -365,7 +366,7 @@ def _rebuild(kind: type[EntrenousError], facts: dict[str, object]) -> EntrenousE
 def about_file(place: int) -> Iterator[None]:
     """Mark an error raised inside the block as about one of the given files, counted from 0.
 
-    Only the caller that was given the files knows their names, and may show them.
+    Only the caller knows the names of the files, and may show them.
     """
     try:
         yield

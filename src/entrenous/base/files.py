@@ -1,4 +1,4 @@
-"""Files that only their owner can read, written completely or not at all; and empty folders.
+"""Write files that only their owner can read, completely or not at all; and ensure empty folders.
 
 folder_errors translates an OSError into an error that names the folder.
 """
@@ -20,7 +20,7 @@ from entrenous.base.errors import DiskFull, Refused
 
 class NotEmpty(Refused):
     """
-    {path} is not empty, so nothing was written, and its contents stay as they were. Name a folder
+    {path} is not empty. Nothing was written, and its contents were not changed. Choose a folder
     that is new or empty.
     """
 
@@ -109,7 +109,7 @@ def add_filled(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
 def sweep_unfinished(folder: Path) -> None:
     """Remove, durably, unfinished files that a killed process left in this folder.
 
-    Only for a caller that keeps everybody else from writing there meanwhile.
+    The caller must ensure that nobody else writes there meanwhile.
     """
     left = [place for place in folder.iterdir() if _UNFINISHED.fullmatch(place.name)]
     for place in left:
@@ -122,8 +122,8 @@ def ensure_private_file(place: Path) -> None:
     """Create ``place`` as an empty file, mode 0600; make a file that exists private if this account
     owns it.
 
-    An existing file is never opened: closing it would release this process's locks on it, and
-    SQLite has some. A link is followed, since its target is what will be written.
+    An existing file is never opened, since closing it would release this process's locks on it,
+    such as SQLite's. A link is followed, since its target is what will be written.
 
     Raises:
         OSError: it cannot be created.
@@ -166,7 +166,10 @@ def sync_folder(folder: Path) -> None:
 def _write(
     place: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path], object]
 ) -> None:
-    """Write under a name that nobody can guess and occupy, even in a shared folder; publish it."""
+    """Write under an unguessable temporary name, which nobody can occupy even in a shared folder.
+
+    Then publish it.
+    """
     fresh = place.with_name(f".entrenous-{secrets.token_hex(16)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
@@ -181,7 +184,7 @@ def _write(
 
 
 def _add(fresh: Path, place: Path) -> None:
-    """Create ``place`` as a second link, which atomically fails if it exists."""
+    """Create ``place`` as a second link, which fails atomically if it exists."""
     try:
         os.link(fresh, place)
     except OSError as why:
@@ -201,8 +204,9 @@ def _add_unless_same(fresh: Path, place: Path) -> bool:
 
 
 def _take_away(place: Path, added: list[os.stat_result]) -> None:
-    """Remove the file that was added before a later step failed (a sync of the folder, Ctrl-C), but
-    no other file: that has another inode.
+    """Remove the added file after a later step failed (a sync of the folder, Ctrl-C).
+
+    A file with another inode is not removed.
     """
     with suppress(FileNotFoundError):
         if any(os.path.samestat(one, place.lstat()) for one in added):

@@ -1,4 +1,4 @@
-"""Identifiers: a type for each kind of thing; and names that people can say: ``7-lunar-otter``."""
+"""Identifiers, with a type for each kind, and names that people can say: ``7-lunar-otter``."""
 
 from collections.abc import Container
 from typing import Final, NewType
@@ -37,8 +37,8 @@ MessageName = NewType("MessageName", str)  # what people type, e.g. "7-lunar-ott
 def message_name(randomness: bytes, taken: Container[str]) -> MessageName:
     """Return a name that is not in ``taken``, from at least 3 random bytes.
 
-    The bytes choose the words; the number is the smallest one, from 1 + the third byte modulo 9
-    upwards, that makes the name new.
+    The bytes choose the words; the number starts at 1 + the third byte modulo 9, and increases
+    until the name is new.
     """
     first = NAME_ADJECTIVES[randomness[0] % len(NAME_ADJECTIVES)]
     second = NAME_NOUNS[randomness[1] % len(NAME_NOUNS)]

@@ -15,7 +15,10 @@ from entrenous.base.secret import Secret
 
 
 class Trust(StrEnum):
-    """What is known about somebody's keys (people.md section 2); people see these words."""
+    """What is known about somebody's keys (people.md section 2).
+
+    These words are shown to people.
+    """
 
     UNKNOWN = "unknown"  # nothing vouches for them, or no longer
     BY_LINK = "by link"  # from an invite link, which others may have read or changed on its way
@@ -32,7 +35,7 @@ class MasterKey:
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """One device on its owner's list: its public keys, certified by her master key.
+    """One device on its owner's list: its public keys, certified by the owner's master key.
 
     ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key, which comes with what that key signed.
     ``mailbox`` is where it receives, ``enforces`` the limits that its program enforces
@@ -49,18 +52,19 @@ class DeviceKey:
 
     @property
     def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
-        """The device's identity: with another mailbox it is the same device, with another key it is
-        not, whatever its id.
+        """The device's identity.
+
+        A device with another mailbox is the same one, a device with another key is not.
         """
         return self.device, self.ed25519, self.curve25519, self.mldsa65_hash
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as she presents herself: keys, devices, and her relay.
+    """A person as their key bundle describes them: keys, devices, and relay.
 
-    Everything but ``name``, which she chose, is proven by the master keys. ``epoch`` counts her
-    device lists and ``head`` (32 bytes) names this one.
+    The master keys prove everything except ``name``, which the person chose. ``epoch`` counts the
+    person's device lists and ``head`` (32 bytes) names this one.
     """
 
     id: PersonId
@@ -74,7 +78,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody this device knows.
+    """A person that this device knows.
 
     ``name`` is what *we* call them; ``send_token`` allows a letter to their mailbox. ``changed_at``
     is when their devices last changed. Nothing is accepted from somebody ``blocked``; nothing is
@@ -103,14 +107,14 @@ class Contact:
 
     @property
     def gets_receipts(self) -> bool:
-        """Whether they get receipts, as far as that depends on their keys."""
+        """Whether they may get receipts, considering only their keys."""
         return self.compared or (self.trust is Trust.BY_LINK and self.receipts is True)
 
 
 class BadSignature(Unproven):
     """
-    A signature on this {what} is not valid, so it was not accepted. It was changed on the way, or
-    does not come from the person it names.
+    The signature on this {what} is not valid, so it was not accepted. Either it was changed on its
+    way, or the person it names did not make it.
     """
 
 
@@ -192,30 +196,34 @@ class HistoryRelation(Enum):
 
 class OldList(Unproven):
     """
-    The relay shows an older list of this person's devices than the one you have, so nothing was
-    changed. Somebody may be between you and the relay. Try again later, or ask the person for a new
-    link.
+    The relay shows an older list of this person's devices than the one you have. Nothing was
+    changed. Somebody may be intercepting the connection. Try again later, or ask the person for a
+    new link.
     """
 
 
 class ForkedList(Unproven):
     """
-    There are two lists of this person's devices that contradict each other, so nothing was changed
-    and nothing is sent to the new one. Either somebody is between you and the relay, or somebody
-    else has their keys. Talk to them over a channel you trust before you write to them again.
+    There are two lists of this person's devices that contradict each other. Nothing was changed,
+    and nothing is sent to the new list's devices. Either somebody intercepts your connection, or
+    somebody else has this person's keys. Talk to them another way that you trust before you write
+    to them again.
     """
 
 
 class HeldBackList(Unproven):
     """
-    A letter names a newer list of this person's devices than their relay shows. The relay may be
-    late, or it is withholding the list. It will be asked again; if this goes on, ask the person
-    for a new link.
+    A message from this person names a newer list of their devices than the one their relay shows.
+    The relay may be late, or somebody may be withholding the list. Entrenous will ask for it again.
+    If this goes on, ask the person for a new link.
     """
 
 
 class Enforces(IntEnum):
-    """Limits that a device's program enforces; wire numbers, to which more may be added."""
+    """Limits that a device's program enforces.
+
+    The numbers are part of the wire format, and more may be added.
+    """
 
     VIEW_ONCE = 1
     EXPIRY = 2
@@ -224,7 +232,7 @@ class Enforces(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a person's master key certifies about one of her devices.
+    """What a person's master key certifies about one of their devices.
 
     ``mldsa65_hash`` (32 bytes) names its ML-DSA-65 key. ``enforces`` are the numbers of
     :class:`Enforces`, and unknown ones, ascending.
@@ -280,8 +288,8 @@ class PrekeyKind(IntEnum):
 class Prekey:
     """A public key with which others may begin a session.
 
-    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when she
-    made it; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
+    ``id`` has 8 bytes; ``epoch`` and ``head`` (32 bytes) are those of the owner's list when the key
+    was made; ``public`` has 32 bytes, or 1,216 if ``kind`` is X-Wing.
     """
 
     kind: PrekeyKind
@@ -295,8 +303,9 @@ class Prekey:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a device signs about a batch of ``size`` statements with the Merkle root ``root`` (32
-    bytes). ``mailbox`` is where the prekeys are published, None for receipts.
+    """The statement that a device signs about a batch: its ``size`` and Merkle ``root`` (32 bytes).
+
+    ``mailbox`` is where the prekeys are published, None for receipts.
     """
 
     device: DeviceId
@@ -354,13 +363,14 @@ class SignedPrekey:
 
 class BadCard(Malformed):
     """
-    The card that the relay gave for this person is damaged or was made by another program, so it
-    was not used. Ask them to update Entrenous, or try again later.
+    The relay sent damaged keys for this person, or another program made them, so they were not
+    used. Try again later, or ask the person to update Entrenous.
     """
 
 
 class BadPrekey(Malformed):
     """
-    A key that the relay gave for one of this person's devices is damaged, so nothing was sealed to
-    it. Try again later; if it happens again, ask them to run: entrenous inbox
+    The relay sent a damaged key for one of this person's devices, so nothing was encrypted with it.
+    Nothing was sent to that device. Try again later. If it happens again, ask the person to run:
+    entrenous inbox
     """

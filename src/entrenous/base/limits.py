@@ -1,4 +1,4 @@
-"""Every number that a document fixes and that several modules need, with its source.
+"""Numbers that a document fixes and that several modules need, with their sources.
 
 A constant that only one algorithm uses stays in that algorithm's module.
 """

@@ -12,7 +12,7 @@ _AT_MOST: Final = 64  # threads; each uses one of the HTTP client's 100 connecti
 
 @dataclass(frozen=True, slots=True)
 class _Came(Generic[Item]):
-    """A thread's next item, or that it has no more iterables."""
+    """A thread's next item, or a sign that it has finished."""
 
     items: tuple[Item, ...]
     last: bool = False
@@ -20,10 +20,10 @@ class _Came(Generic[Item]):
 
 
 def merge_iterators(rows: Sequence[Iterable[Item]]) -> Iterator[Item]:
-    """Yield the items of all rows as they come; the items of one row keep their order.
+    """Yield the items of all rows as they arrive; the items of one row keep their order.
 
-    Each row is iterated in its own thread. Neither a caller that stops (Ctrl-C) nor a process that
-    ends waits for them.
+    Each row is iterated in its own thread. Neither an interrupted caller (Ctrl-C) nor the end of
+    the process waits for these threads.
 
     Raises:
         What a row raises.

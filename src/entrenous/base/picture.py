@@ -1,4 +1,4 @@
-"""Still pictures: decoded samples and how the file was encoded. No metadata, by construction."""
+"""Still pictures: decoded samples and how the file was encoded; no field is for metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ SHRINKS: Final = (1, 2, 4, 8)  # by which a JPEG decoder can reduce, by skipping
 class OriginalSize(NamedTuple):
     """The upright size of a picture in its file, if its decoder reduced it.
 
-    The decoder merges pixels from the left and the top; after a rotation that may be from the
-    right, or from below. What is left over at the other end is less than one reduced pixel.
+    The decoder merges pixels starting at the left and the top, before any rotation. The remainder
+    at the other end is smaller than one reduced pixel.
     """
 
     width_px: int
@@ -86,10 +86,10 @@ class Picture:
 
     ``samples`` are 8-bit R, G, B interleaved, row by row: ``height_px * width_px * 3`` bytes in the
     colour space of ``profile`` (an ICC profile reduced to its colour numbers; None means sRGB). A
-    grey picture may have one byte per pixel (``luma_alone``), if its reader was asked for no more.
+    grey picture may have one byte per pixel (``luma_alone``), if its reader asked for luma only.
     ``alpha`` is ``height_px * width_px`` bytes or None. ``shrunk_from`` is the size in the file if
-    a decoder reduced the picture, ``shrunk_by`` times. ``numpy.asarray(picture)`` is a read-only
-    (H, W, 3) uint8 view, without a copy.
+    the decoder reduced the picture by the factor ``shrunk_by``. ``numpy.asarray(picture)`` is a
+    read-only (H, W, 3) uint8 view, without a copy.
     """
 
     width_px: int
@@ -123,7 +123,10 @@ class Picture:
 
     @property
     def shrunk_by(self) -> int:
-        """How many pixels of the file, along either side, became one; 0 if the sizes differ."""
+        """The factor by which a decoder reduced each side.
+
+        0 if the sizes do not agree with any.
+        """
         if self.shrunk_from is None:
             return 1
         size, full = (self.width_px, self.height_px), self.shrunk_from[:2]
@@ -132,7 +135,7 @@ class Picture:
 
     @property
     def luma_alone(self) -> bool:
-        """Whether there is one sample per pixel, read three times."""
+        """Whether there is only one sample per pixel."""
         return self.encoding.grey and len(self.samples) == self.pixels
 
     @property
@@ -141,7 +144,7 @@ class Picture:
 
 
 class EmptyFolder(NotFound):
-    """There is no file in {path}, so there was nothing to trace. Name a file, or another folder."""
+    """There are no files in {path}, so nothing was traced. Name a file or another folder."""
 
 
 class NoSuchFile(NotFound):
@@ -153,79 +156,81 @@ class NoSuchFile(NotFound):
 
 class UnreadableFile(Refused):
     """
-    {path} cannot be read: it is a folder, or its permissions do not allow it. Nothing was changed.
-    Choose a file that you can open yourself.
+    {path} cannot be read: it is a folder, or permissions do not allow it. Nothing was changed.
+    Choose a file that you are able to open.
     """
 
 
 class NotAFile(Refused):
     """
     {path} is not a file but a pipe or a device, which may never end, so it was not read. Nothing
-    was changed or sent. Save what comes from it as a file, and name that.
+    was changed or sent. Save its data as a file, and use that file.
     """
 
 
 class UnwritableFolder(Refused):
     """
-    Nothing could be written in {path}: it cannot be made, or its permissions do not allow it.
+    Nothing could be written in {path}: the folder cannot be made, or permissions do not allow it.
     Choose a folder of your own: --out DIR
     """
 
 
 class AlreadyThere(Refused):
     """
-    There is something else at {path} already, and it was left as it is. Choose another name or
-    another folder.
+    Something else already has the name {path}. It was not changed, and nothing was written. Choose
+    another name or another folder.
     """
 
 
 class NotAPicture(Malformed):
     """
-    This file is not a picture that Entrenous can read. It reads JPEG, PNG, WebP, HEIC, AVIF, GIF,
-    TIFF and BMP. If it opens in another program, save it from there as JPEG or PNG and try again.
+    Entrenous cannot read this file as a picture. It reads JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF
+    and BMP. Nothing was changed or sent. If the file opens in another program, save it from there
+    as JPEG or PNG and try again.
     """
 
 
 class CutShort(Malformed):
     """
-    This picture ends before it should: the file was cut short, perhaps by a broken download. Get
-    the whole file again; nothing was changed or sent.
+    This picture is incomplete: its end is missing, perhaps because a download was interrupted.
+    Nothing was changed or sent. Get the whole file and try again.
     """
 
 
 class TooManyPixels(Malformed):
     """
-    This picture claims {width_px} x {height_px} pixels, more than the {limit_mp} megapixels that
-    Entrenous opens. Such files are often made to fill a computer's memory, so it was not opened.
+    This picture has {width_px} x {height_px} pixels, more than the {limit_mp} megapixels that
+    Entrenous opens. It was not opened, since such files are often made to fill a computer's memory.
+    Nothing was changed or sent.
     """
 
 
 class DecoderGaveUp(Malformed):
     """
-    The part of Entrenous that opens pictures from strangers stopped on this one (time or memory ran
-    out, or the file is broken), and nothing else was harmed. Save it again from another program.
+    Entrenous could not read this picture: the file is broken, or reading it took too much time or
+    memory. Nothing was changed or sent. Open the picture in another program, save it again and use
+    the new file.
     """
 
 
 class DecoderDidNotStart(Unreachable):
     """
-    The part of Entrenous that opens pictures from strangers did not start, so this one was not
-    opened. Close other programs in case memory is short and try again; if that does not help,
-    reinstall Entrenous.
+    The part of Entrenous that opens files did not start, so this file was not opened. Memory may be
+    short: close other programs and try again. If that does not help, reinstall Entrenous.
     """
 
 
 class TooSmallToMark(Refused):
     """
-    This picture is {width_px} x {height_px} pixels: too small to carry a hidden mark. Send a
-    version with at least {limit_px} pixels on its shorter side.
+    This picture is {width_px} x {height_px} pixels, too small to carry a hidden mark. Nothing was
+    sent. Use a version with at least {limit_px} pixels on its shorter side.
     """
 
 
 class OnlyPicturesHaveASize(Refused):
     """
-    --size makes a picture smaller, and this file is a clip or a sound: those are marked as they
-    are. Nothing was marked. Leave --size out.
+    The option --size is for pictures only, and this file is a clip or a sound. Nothing was marked.
+    Leave --size out.
     """
 
 
@@ -237,15 +242,15 @@ class MediaKind(StrEnum):
 
 class EmptyFile(Malformed):
     """
-    {path} is empty: there is not one byte in it. Nothing was changed or sent. Perhaps a download
-    was interrupted, or the disk was full: get the file again.
+    {path} is empty: it has no bytes. Nothing was changed or sent. A download may have been
+    interrupted, or the disk was full. Get the file again.
     """
 
 
 class NothingToSee(Malformed):
     """
-    There is no picture, clip or sound in {path} that Entrenous can read. It reads pictures in JPEG,
+    Entrenous found no picture, clip or sound in {path} that it can read. It reads pictures in JPEG,
     PNG, WebP, HEIC, AVIF, GIF, TIFF and BMP; clips in MP4, MOV, WebM and AVI; sounds in Opus, AAC,
-    MP3, AMR, WAV, FLAC and Vorbis. Nothing was changed or sent. If it opens in another program,
-    save it from there as JPEG, MP4 or M4A and try again.
+    MP3, AMR, WAV, FLAC and Vorbis. Nothing was changed or sent. If the file opens in another
+    program, save it from there as JPEG, MP4 or M4A and try again.
     """

@@ -63,7 +63,10 @@ def commit_of(package: Path) -> str:
 
 
 def _described(checkout: Path) -> str:
-    """What git calls the commit of a checkout, and of nothing above it; empty without git."""
+    """Return git's description of the checkout's commit.
+
+    Empty if there is no git or no checkout.
+    """
     surroundings = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CEILING_DIRECTORIES": str(checkout.parent),

@@ -1,4 +1,4 @@
-"""Text that other people wrote: what a message may contain, and which characters are invisible."""
+"""Text written by others: what a message may contain, and which characters are invisible."""
 
 import unicodedata
 from typing import Final
@@ -12,7 +12,7 @@ _ACTS: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 def acts_on_screen(char: str) -> bool:
-    """Return whether a character acts on a terminal instead of being seen on it.
+    """Return whether a character acts on a terminal instead of being visible.
 
     These are controls except for the line feed, surrogates, Unicode's own line ends and changes of
     direction. Unassigned characters are not among them: a newer Unicode may have made them visible,
@@ -49,22 +49,22 @@ def check_text(text: str | None) -> None:
 
 class CaptionTooLong(Refused):
     """
-    A caption has at most {limit} characters, and this one has {chars}. Nothing was sent. Shorten
-    it, or send the rest in a second message.
+    This caption has {chars} characters; the limit is {limit}. Nothing was sent. Shorten it, or send
+    the rest in a second message.
     """
 
 
 class TextTooLong(Refused):
     """
-    A message's text has at most {limit} characters, and this one has {chars}. Nothing was sent.
-    Shorten it, or send the rest in a second message.
+    This text has {chars} characters; the limit is {limit}. Nothing was sent. Shorten it, or send
+    the rest in a second message.
     """
 
 
 class CaptionActs(Refused):
     """
-    This text contains invisible characters that act on the screen, like Escape, a tab or a change
-    of direction. Nothing was sent. Type it again without them.
+    This text contains invisible control characters, such as Escape, a tab or a change of direction.
+    Nothing was sent. Type it again without them.
     """
 
 

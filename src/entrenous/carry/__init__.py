@@ -1,1 +1,1 @@
-"""CARRY, the relay: accept, hold, hand over, release, withdraw, expire. It reads nothing."""
+"""CARRY, the relay: accept, store, deliver, release, withdraw and expire sealed messages."""

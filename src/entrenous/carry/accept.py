@@ -52,8 +52,8 @@ _GRACE: Final = timedelta(hours=1)  # a sender's clock may be ahead of ours
 async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     """Store an envelope.
 
-    A repeat needs no token: whoever can repeat every byte posted it before, and that post may have
-    used up the token.
+    Repeating a post needs no token: only its sender can repeat every byte, and the first post may
+    have used up the token.
 
     Returns:
         False if the same envelope was accepted before.
@@ -162,7 +162,7 @@ def digest_of(envelope: Envelope) -> bytes:
 
 
 def refuse_date(expires_at: datetime, present: datetime, limits: Limits) -> None:
-    """Raise Expired or TooFarAhead unless the relay may keep something until ``expires_at``."""
+    """Raise Expired or TooFarAhead if ``expires_at`` is outside the time that this relay allows."""
     if expires_at <= present:
         raise Expired(when=expires_at)
     if expires_at > present + timedelta(days=limits.keep_days) + _GRACE:
@@ -197,7 +197,7 @@ def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
 
 
 def _link(tx: RowTransaction, blob: BlobId, envelope: Envelope, present: datetime) -> None:
-    """Bind a blob to its envelope; equal withdraw locks prove that one sender uploaded both."""
+    """Link a blob to its envelope; equal withdraw locks prove that one sender uploaded both."""
     held = tx.get(HeldBlob, blob)
     if held is None or held.due_at <= present or held.mailbox != envelope.mailbox:
         raise NoSuchBlob
@@ -238,7 +238,7 @@ async def waiting_envelopes(
 async def acknowledge(
     mailbox: MailboxId, token: Secret, envelope: EnvelopeId, relay: Relay
 ) -> None:
-    """Delete the sealed bytes, if this mailbox still has them: the owner has them on disk.
+    """Delete the sealed bytes, which the owner of the mailbox has stored by now.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.

@@ -64,15 +64,15 @@ class Restored:
 
 class NoBackupHere(NotFound):
     """
-    {path} holds no complete relay backup: it has no list of contents, as when making the backup was
-    interrupted. Nothing was changed.
+    {path} does not contain a complete relay backup: its list of contents is missing, perhaps
+    because the backup was interrupted. Nothing was changed. Use another backup.
     """
 
 
 class DamagedBackup(Unproven):
     """
-    In the backup {path}, {name} is damaged or is not what was saved, so nothing was restored and
-    nothing was changed. Use an older backup.
+    In the backup {path}, {name} is damaged or was changed. Nothing was restored or changed. Use an
+    older backup.
     """
 
 
@@ -94,8 +94,8 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
 
     Raises:
         NotEmpty: ``out`` is not empty.
-        BrokenDatabase: the relay's database is damaged. After this and the following, ``out`` is
-            empty again.
+        BrokenDatabase: the relay's database is damaged. After this error and the next ones, ``out``
+            is empty again.
         OSError, sqlite3.Error: the disk failed.
     """
     empty_folder(out)
@@ -142,8 +142,8 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
     """Copy a backup's files into a new folder, and verify each copy.
 
     Returns:
-        The names of the blobs that were left out because they are missing or altered. One bad file
-            does not cost all the others.
+        The names of the blobs that were left out because they are missing or altered. One damaged
+        file does not make the others unusable.
 
     Raises:
         DamagedBackup: the database is missing, altered, or was damaged when it was saved.
@@ -165,7 +165,7 @@ def copy_back(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
 
 
 def _empty_again(out: Path) -> None:
-    """Empty the folder, which was empty before, so that the command can be repeated."""
+    """Empty the folder again, so that the command can be repeated."""
     shutil.rmtree(out / BLOBS, ignore_errors=True)
     for path in out.iterdir():
         with contextlib.suppress(OSError):
@@ -173,7 +173,7 @@ def _empty_again(out: Path) -> None:
 
 
 def _copy_rows(source: Path, target: Path) -> None:
-    """Copy a snapshot of all rows while writers go on."""
+    """Copy a snapshot of all rows without stopping writers."""
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with open_read_only(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
         old.backup(new)
@@ -218,7 +218,7 @@ def _copy(source: Path, target: Path) -> bool:
 def _copy_checked(source: Path, target: Path, sha256: str) -> bool:
     """Copy a file and verify its hash; return False, and leave nothing, if that fails.
 
-    The copy is hashed and not the original: a file may be wrong on one of two disks only.
+    The copy is hashed, not the original: a disk error may affect only one of them.
     """
     if _copy(source, target) and _sha256(target) == sha256:
         return True
@@ -232,7 +232,7 @@ def _sha256(path: Path) -> str:
 
 
 def _is_name(untrusted_name: str) -> bool:
-    """Return whether a relay could generate this name: hexadecimal, so it stays in the folder."""
+    """Return whether the name is hexadecimal, so that it cannot lead out of the folder."""
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
@@ -267,8 +267,8 @@ def back_up_relay(data: Path, out: Path) -> Backup:
 def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
     """Restore a backup into a new or empty folder, which may be a disk of its own.
 
-    Everything is prepared and verified in a subfolder; the database, without which there is no
-    relay, is moved out of it last.
+    Everything is prepared and verified in a subfolder. The database is moved out last, since a
+    relay exists only if it has one.
 
     Raises:
         NoBackupHere, DamagedBackup: there is nothing to restore.
@@ -294,7 +294,7 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> Restored:
 
 
 def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
-    """Forget what may have ended since the backup, as :func:`restore_relay` does, after a
+    """Delete what may have ended since the backup, as :func:`restore_relay` does, after a
     PostgreSQL, bucket or folder was restored by its own tools. No relay may be running.
 
     Returns:
@@ -302,7 +302,7 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
 
     Raises:
         NoRelayHere, RelayStillRuns.
-        OtherDatabase: this is not the database that was restored; also what open_relay raises.
+        OtherDatabase: this is not the database that was restored. The errors of open_relay.
     """
     if settings.database is None and not (settings.data / MAIL).is_file():
         raise NoRelayHere(path=settings.data)
@@ -321,7 +321,10 @@ async def _close_restored(relay: Relay, *, with_shares: bool) -> tuple[int, int]
 
 
 async def _is_there(blob: HeldBlob, relay: Relay) -> bool:
-    """Return whether the last byte can be read; hashing would read every blob whole."""
+    """Return whether the last byte can be read.
+
+    Hashing would be slower, since it reads every byte.
+    """
     try:
         last = await relay.blobs.read(blob.name, blob.size - 1, blob.size)
         return bool([piece async for piece in last])

@@ -1,4 +1,4 @@
-"""Check what a relay needs, and count what it stores; counts never concern one person."""
+"""Check what a relay needs, and count what it stores, never for a single person."""
 
 import os
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def _disk(settings: RelaySettings, _: datetime) -> Finding:
 
 
 def _rewrite_bytes(settings: RelaySettings) -> int:
-    """Return the free space that SQLite needs to rewrite the database without deleted rows."""
+    """Return the free bytes that SQLite needs to rewrite the database without deleted rows."""
     mail = settings.data / MAIL
     if settings.database is not None or not is_there(mail):
         return 0
@@ -130,7 +130,7 @@ def _any_database(settings: RelaySettings) -> Finding:
 
 
 def _clock(settings: RelaySettings, now: datetime) -> Finding:
-    """Check the clock, by which things expire: a clock that was set back keeps them too long."""
+    """Check the clock: after it was set back, messages would expire too late."""
     mail = settings.data / MAIL
     is_old = is_there(mail)
     written_at = datetime.fromtimestamp(mail.stat().st_mtime, now.tzinfo) if is_old else now
@@ -203,7 +203,7 @@ def _fault(part: str, words: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class RelayStats:
-    """Counts of rows and bytes; they never concern one person.
+    """Counts of rows and bytes, never for a single person.
 
     ``envelopes`` includes tombstones; ``letters`` wait to be fetched; ``uploads`` are incomplete
     blobs, counted with their announced sizes; ``free_bytes`` is None if unknown; ``swept_at`` is

@@ -1,4 +1,4 @@
-"""Keep the relay's part of each device's lock, and count the tries (docs/spec/lock.md section 2;
+"""Store the relay's part of each device's lock, and count the tries (docs/spec/lock.md section 2;
 docs/machines/device.md).
 """
 
@@ -74,7 +74,7 @@ REFUSED: Final[Mapping[tuple[LockState, LockEvent], type[EntrenousError]]] = {
 
 
 def state_of(held: HeldLock | None) -> LockState:
-    """Return the state of a lock; None is one that was deleted or never made."""
+    """Return the state of a lock; None is a lock that was deleted or never made."""
     if held is None:
         return LockState.SHUT
     if held.tries >= UNLOCK_TRIES:
@@ -127,8 +127,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 async def evaluate_blinded(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
 ) -> Evaluation:
-    """Evaluate a blinded element, and count a try; a repeat of the last request is not counted
-    again.
+    """Evaluate a blinded element, and count a try. Repeating the last request is not counted.
 
     Raises:
         NotAPoint: this is no group element; no try was counted.
@@ -155,17 +154,16 @@ async def evaluate_blinded(
 async def note_opened(
     mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
 ) -> None:
-    """Restore all tries, because the vault opened; detect that another copy of it opened in
-    between.
+    """Restore all tries after the vault was unlocked; detect that another copy of it is in use.
 
     A higher generation is accepted. An equal one is accepted only if this vault made the last
-    unlock and missed the answer: another copy does not know the number of that unlock.
+    unlock and did not receive the answer: another copy does not know that unlock's number.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.
         NoLock: the key was deleted.
-        RolledBack: another copy of the vault opened already. Tries are restored all the same, since
-            whoever shows the owner's token has opened a vault.
+        RolledBack: another copy of the vault was unlocked since. Tries are restored anyway, since
+            the owner's token is known only to somebody who unlocked a vault.
     """
 
     def work(tx: RowTransaction) -> bool:
@@ -182,7 +180,7 @@ async def note_opened(
 
 
 async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
-    """Restore all tries for whoever may also delete the mailbox.
+    """Restore all tries; needs the token that may also delete the mailbox.
 
     Raises:
         NoSuchMailbox, WrongToken: this is not the close token, or there is no lock.
@@ -239,7 +237,7 @@ def _with_all_tries(view: RowView, mailbox: MailboxId, event: LockEvent) -> Held
 
 
 def _refuse_deleted(view: RowView, mailbox: MailboxId) -> None:
-    """Raise NoLock if the mailbox was deleted, and its lock with it."""
+    """Raise NoLock if the lock was deleted together with its mailbox."""
     if view.get(GoneMailbox, mailbox) is not None:
         raise NoLock
 

@@ -1,4 +1,4 @@
-"""Delete what is due: rows first, then the bytes of blobs that have no row (docs/spec/relay.md
+"""Delete expired data: rows first, then the bytes of blobs that have no row (docs/spec/relay.md
 section 8).
 """
 
@@ -49,14 +49,14 @@ EMPTYING: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
-    """Delete every row that is due, then scrub what the database keeps of deleted rows.
+    """Delete every row that is due, then overwrite what is left of deleted rows.
 
-    It waits for no blob, since an unreachable bucket must not keep deleted letters on a disk. Rows
-    that cannot be deleted do not keep the others from being scrubbed.
+    It does not wait for blobs: an unreachable bucket must not delay the deletion of letters. If
+    some rows cannot be deleted, the others are overwritten all the same.
 
     Raises:
-        DiskFailed, DiskFull, DatabaseAway: something is left for the next sweep.
-        RelayClockAhead: only what somebody had deleted was removed; nothing was expired.
+        DiskFailed, DiskFull, DatabaseAway: the next sweep deletes the rest.
+        RelayClockAhead: nothing was expired; only rows that somebody had deleted were removed.
     """
     present = now(relay)  # read once: the clock may be set meanwhile
     try:
@@ -72,10 +72,10 @@ async def expire_due(relay: Relay) -> None:
 
 
 async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
-    """Delete one envelope's content now if it is due, because somebody has just asked for it.
+    """Delete one envelope's content if it is due; called when somebody asks for the envelope.
 
     Raises:
-        RelayClockAhead: the clock may be wrong, so nobody knows whether it is due.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope is due.
     """
 
     def work(tx: RowTransaction) -> None:
@@ -88,10 +88,10 @@ async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
 
 
 def expire_if_due(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """Return the envelope as it is now, expired if it is due and its content was still there.
+    """Return the envelope in its present state, after expiring it if it is due.
 
     Raises:
-        RelayClockAhead: the clock may be wrong, so nobody knows whether it is due.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope is due.
     """
     if not _is_over(held, present):
         return held
@@ -104,14 +104,15 @@ def _is_over(held: HeldEnvelope, present: datetime) -> bool:
 
 
 def close(tx: RowTransaction, held: HeldEnvelope, event: Event, present: datetime) -> HeldEnvelope:
-    """Delete an envelope's content because of ``event``, and leave a tombstone."""
+    """Delete an envelope's content after ``event``, and leave a tombstone."""
     ended = replace(held, state=step(held.state, event, held.expires_at))
     return bury(tx, ended, present)
 
 
 def use_up(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> None:
-    """Delete a share that may no longer be opened; an unfetched letter stays, so that the device
-    can tell its person.
+    """Delete a share that may no longer be opened.
+
+    An unfetched letter stays, so that the device can tell its user.
     """
     if held.state is EnvelopeState.WAITING and tx.get(HeldLetter, held.envelope) is not None:
         _drop_content(tx, held, present)
@@ -138,13 +139,13 @@ def _drop_content(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> 
 
 
 def forget_blob(tx: RowTransaction, blob: HeldBlob, present: datetime) -> None:
-    """Delete a blob's row; its bytes become a leftover that is due at once."""
+    """Delete a blob's row, and schedule its bytes for deletion at once."""
     tx.drop(HeldBlob, blob.blob)
     tx.put(Leftover(blob.name, present))
 
 
 def forget_upload(tx: RowTransaction, upload: HeldUpload, present: datetime) -> None:
-    """Delete an incomplete blob's row; its bytes become a leftover that is due at once."""
+    """Delete an incomplete blob's row, and schedule its bytes for deletion at once."""
     tx.drop(HeldUpload, upload.blob)
     tx.put(Leftover(upload.name, present))
 
@@ -167,7 +168,7 @@ def empty_batch(tx: RowTransaction, gone: GoneMailbox, present: datetime) -> boo
 
 
 def _empty_any_mailbox(tx: RowTransaction, present: datetime) -> bool:
-    """Delete a batch of some mailbox that is not empty yet; return False if there is none."""
+    """Delete a batch of any deleted mailbox's contents; return False if nothing is left."""
     for gone in tx.find(GoneMailbox, 1, due_at=EMPTYING):
         empty_batch(tx, gone, present)
         return True
@@ -226,7 +227,7 @@ _WITH_MAILBOX: Final[tuple[tuple[type[Any], int, _End], ...]] = (
 
 
 def _sweep(tx: RowTransaction, present: datetime) -> int:
-    """End a batch of each kind of row; return how many rows that were."""
+    """Expire a batch of each kind of row; return the number of rows."""
     due = [(row, end) for kind, end in _WHEN_DUE.items() for row in tx.due(kind, present, _BATCH)]
     for row, end in due:
         end(tx, row, present)
@@ -242,7 +243,7 @@ _SOON_S: Final = 2.0  # for all leftovers of one request
 def with_leftovers(
     work: Callable[[RowTransaction], Answer],
 ) -> Callable[[RowTransaction], tuple[Answer, list[str]]]:
-    """Make ``work`` also return the names of orphaned blobs, for :func:`remove_soon`."""
+    """Wrap ``work`` to return the names of orphaned blobs too, for :func:`remove_soon`."""
 
     def wrapped(tx: RowTransaction) -> tuple[Answer, list[str]]:
         collector = _LeftoverCollector(tx)
@@ -252,7 +253,7 @@ def with_leftovers(
 
 
 async def remove_soon(names: Iterable[str], relay: Relay) -> None:
-    """Delete bytes that a request has orphaned, as far as the store can in two seconds."""
+    """Delete orphaned blob bytes after a request, for at most two seconds."""
     gone = list[str]()
     with suppress(EntrenousError, TimeoutError):
         async with wait_allowed(_SOON_S):

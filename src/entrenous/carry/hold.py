@@ -44,8 +44,7 @@ async def upload_blob(
     relay: Relay,
     start: int = 0,
 ) -> bool:
-    """Store a blob from ``chunks``, its bytes from ``start`` on; earlier calls brought those
-    before.
+    """Store a blob's bytes from ``start`` on, given in ``chunks``; earlier calls stored the rest.
 
     Returns:
         False if the same blob is stored already; ``chunks`` is then not read.
@@ -138,7 +137,7 @@ async def uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int
 
 
 def _is_crowded(size: int, relay: Relay) -> bool:
-    """Return whether the blob would take disk space reserved for letters (relay.md section 9)."""
+    """Return whether the blob would use disk space reserved for letters (relay.md section 9)."""
     room, least = relay.blobs.room(), relay.limits.free_bytes_min
     return bool(least) and room is not None and room - size < least
 
@@ -222,11 +221,10 @@ async def _abandon(upload: HeldUpload, relay: Relay) -> None:
 
 
 async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
-    """Keep the stored part of an upload for a resumption; delete it if its row is gone.
+    """Keep the stored part of an upload, so that it can be resumed; delete it if its row is gone.
 
-    The row is gone if the mailbox was deleted: the store then removed what there was, and more
-    bytes came after that. An unreachable database is ignored here: whoever resumes the upload meets
-    it.
+    The row is gone if the mailbox was deleted; bytes that arrived after that are left. An
+    unreachable database is ignored here, since the resumed upload reports it.
     """
 
     def work(tx: RowTransaction) -> None:
@@ -242,7 +240,7 @@ async def _keep_for_resumption(upload: HeldUpload, relay: Relay) -> None:
 async def _while_wanted(
     upload: HeldUpload, chunks: AsyncIterator[bytes], relay: Relay
 ) -> AsyncIterator[bytes]:
-    """Pass the bytes on while the upload's row exists; raises NoSuchBlob."""
+    """Yield the bytes while the upload's row exists; raises NoSuchBlob."""
     came, looked_at = 0, now(relay)
     async for chunk in chunks:
         came += len(chunk)
@@ -270,7 +268,7 @@ def _is_same(held: HeldBlob | HeldUpload, new: HeldUpload) -> bool:
 
 
 async def _exact_size(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass ``size`` bytes on; raise DamagedBlob as soon as there are more or fewer."""
+    """Yield exactly ``size`` bytes; raise DamagedBlob as soon as there are more or fewer."""
     seen = 0
     async for chunk in chunks:
         seen += len(chunk)

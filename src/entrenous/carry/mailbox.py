@@ -1,5 +1,5 @@
-"""Create a mailbox, keep its card and prekeys, and delete it with its contents (docs/spec/relay.md
-sections 2 and 10).
+"""Create a mailbox, store its key bundle and prekeys, and delete it with its contents
+(docs/spec/relay.md sections 2 and 10).
 """
 
 from dataclasses import replace
@@ -55,8 +55,9 @@ _RESERVED: Final = MailboxId(bytes(ID_BYTES))
 async def create_mailbox(
     mailbox: MailboxId, owner_lock: bytes, relay: Relay, close_lock: bytes | None = None
 ) -> bool:
-    """Create a mailbox for the holder of the token behind ``owner_lock``; that of ``close_lock``
-    may delete it.
+    """Create a mailbox.
+
+    ``owner_lock`` is the hash of its owner's token, ``close_lock`` of the token that may delete it.
 
     Returns:
         False if it existed before with the same locks.
@@ -133,8 +134,8 @@ async def add_prekeys(
     """Replace all keys of a device; return how many one-time keys are stored.
 
     Keys that are handed out together belong to one set, since one signature covers a set
-    (identity.md section 5). A key that was handed out before is not stored again, nor is one beyond
-    the fiftieth.
+    (identity.md section 5). A key that was handed out before is not stored again; at most fifty are
+    stored.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -247,9 +248,9 @@ async def set_close_lock(
 async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Delete a mailbox; repeating this is harmless.
 
-    When this returns, everything is gone except the name, which stays taken for 30 days, and blob
-    bytes that the store has not removed yet. The first of several transactions ends all access;
-    after a crash the next sweep deletes the rest.
+    When this returns, everything is deleted except the name, which cannot be used for 30 days, and
+    blob bytes that the store has not removed yet. The first of several transactions ends all
+    access; after a crash the next sweep deletes the rest.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is neither the owner's nor the close token.

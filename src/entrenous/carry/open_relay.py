@@ -1,7 +1,7 @@
 """Open a relay: its database and its blobs, in a folder, PostgreSQL or S3.
 
-A folder records which database it was used with: another one knows none of its mailboxes, so no
-device could unlock its vault (docs/spec/relay.md section 12). Nothing here leads to a key.
+A folder records its database: another database has none of its mailboxes, so no device could unlock
+its vault (docs/spec/relay.md section 12). Nothing here gives access to a key.
 """
 
 import asyncio
@@ -56,8 +56,7 @@ def open_relay(
 
     Raises:
         UnusableFolder, DiskFull, DiskFailed, NewerDatabase, OlderDatabase, UnusedDatabase.
-        BrokenDatabase: it is damaged; also raised if a disk failure inside the block turns out to
-            be that.
+        BrokenDatabase: the database is damaged, perhaps found out by a disk error inside the block.
         DatabaseAway: the ``database`` cannot be reached.
         BadDatabaseAddress: its address cannot be parsed.
         LacksPostgresql, LacksS3: a library is missing.
@@ -79,8 +78,7 @@ def open_relay(
 
 @contextmanager
 def explain_disk_failure(folder: Path) -> Iterator[None]:
-    """Replace DiskFailed by its cause if the database is damaged or its permissions are wrong, for
-    then trying again would not help.
+    """Replace DiskFailed by its cause: a damaged database, or wrong permissions.
 
     Raises:
         BrokenDatabase, UnusableFolder, DiskFailed.
@@ -99,7 +97,7 @@ def explain_disk_failure(folder: Path) -> Iterator[None]:
 
 
 def _in_bucket(url: str) -> BlobStore:
-    """Open a bucket; its library, imported here, is optional."""
+    """Open a bucket, importing its optional library."""
     try:
         from entrenous.carry.store.s3_blobs import open_s3  # noqa: PLC0415
     except ImportError:
@@ -108,7 +106,7 @@ def _in_bucket(url: str) -> BlobStore:
 
 
 def postgres_fault(url: str) -> str | None:
-    """Return why a relay cannot use that PostgreSQL, in words; None if it can."""
+    """Return in words why a relay cannot use that PostgreSQL database; None if it can."""
     try:
         with ExitStack() as opened:
             _in_postgresql(url, opened, WakeBounds(), create=False)
@@ -129,7 +127,7 @@ def _in_folder(
 def _in_postgresql(
     url: str, opened: ExitStack, wakes: WakeBounds, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
-    """Open rows and wake-ups in PostgreSQL; its library, imported here, is optional."""
+    """Open rows and wake-ups in PostgreSQL, importing its optional library."""
     try:
         from entrenous.carry.store.postgres_rows import connect_to, open_postgres  # noqa: PLC0415
         from entrenous.carry.store.postgres_wake_ups import PostgresWakeUps  # noqa: PLC0415
@@ -176,8 +174,9 @@ def contents_of(view: RowView) -> Contents:
 
 
 async def relay_id(relay: Relay) -> bytes:
-    """Return the 16 bytes that identify this relay's database, generated at its first start; its
-    copies, and all relays that share it, have the same.
+    """Return the 16 bytes that identify this relay's database.
+
+    They are generated at its first start. Copies of the database have the same.
     """
     fresh = HeldRelay(_ONLY, relay.dice.token(_NAME_BYTES))
 
@@ -196,7 +195,7 @@ _SCHEMA: Final = "entrenous/relay-database/1"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A database's relay id, and its address for people, without user and password."""
+    """A database's relay id, and its address without user and password."""
 
     relay: bytes
     address: str
@@ -227,7 +226,7 @@ _NEW = Contents(None, is_filled=False)
 
 
 def check_same_database(settings: RelaySettings) -> None:
-    """Check, before a relay starts, that the folder goes with this database; change nothing.
+    """Check, before a relay starts, that the folder belongs to this database; change nothing.
 
     Raises:
         OtherDatabase: the folder was used with another database, or contains a used one beside this
@@ -269,7 +268,7 @@ def note_database(relay: Relay, settings: RelaySettings) -> None:
 
 
 def _database_in_folder(settings: RelaySettings) -> Contents | None:
-    """Return None for an unreadable database: opening the relay says what is wrong with it."""
+    """Return None for an unreadable database; opening the relay then reports what is wrong."""
     mail = settings.data / MAIL
     try:
         if not mail.is_file():

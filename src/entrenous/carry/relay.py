@@ -1,8 +1,8 @@
-"""What the rules of CARRY get: rows, blobs, wake-ups, clock, randomness and limits.
+"""Everything that the rules of CARRY use: rows, blobs, wake-ups, clock, randomness and limits.
 
 The protocols have several implementations: rows in SQLite or PostgreSQL, blobs in files or S3,
-wake-ups in one process or many. Times are whole seconds, so that stored rows reveal no more than
-they must; a clock far ahead of the last sweep is not believed (docs/spec/relay.md section 8).
+wake-ups in one process or many. Times are whole seconds, so that stored rows reveal as little as
+possible. A clock far ahead of the last sweep is not trusted (docs/spec/relay.md section 8).
 """
 
 import asyncio
@@ -44,12 +44,12 @@ class RowView(Protocol):
         """Return letters with a sequence above ``after`` that expire later than ``at``, by
         sequence.
 
-        At most ``limit``, and none after the one whose sealed bytes bring the total to
+        Returns at most ``limit``, and stops after the letter with which the sealed bytes reach
         ``full_bytes``.
         """
 
     def due(self, kind: type[Row], at: datetime, limit: int) -> list[Row]:
-        """Return rows whose ``due_at`` is not after ``at``, the longest due first."""
+        """Return rows whose ``due_at`` is not after ``at``, the earliest first."""
 
 
 class RowTransaction(RowView, Protocol):
@@ -65,9 +65,8 @@ class RowTransaction(RowView, Protocol):
 class RowStore(Protocol):
     """The relay's database.
 
-    Work is a plain function, so that a rule is written once and runs on every store. It may run
-    more than once and is serializable against all other work, so it must decide only from what it
-    is given and have no side effects.
+    Work is a plain function, so that a rule runs on every store. Transactions are serializable, and
+    work may run more than once: it must depend on its arguments only and have no side effects.
     """
 
     async def together(
@@ -78,7 +77,7 @@ class RowStore(Protocol):
         """Run ``work`` in one transaction, which is durable when this returns.
 
         ``hint`` issues the reads that ``work`` will probably need, so that a store can prefetch
-        them for many transactions at once. What these reads return means nothing.
+        them for many transactions at once. The results of these reads have no meaning.
 
         Raises:
             DiskFull, DiskFailed: nothing was stored.
@@ -94,7 +93,7 @@ class RowStore(Protocol):
         returns or raises the error of ``work``. ``hint`` is as for :meth:`together`.
 
         Raises:
-            DiskFull, DiskFailed: what ``work`` saw may be gone after a crash.
+            DiskFull, DiskFailed: what ``work`` read may be lost after a crash.
             Exception: what ``work`` raised.
         """
 
@@ -115,13 +114,13 @@ class BlobStore(Protocol):
     ) -> None:
         """Store a stream; when this returns, the blob is complete and durable.
 
-        If it raises, the bytes so far stay as an incomplete blob: :meth:`size` returns its length,
-        a later ``keep`` resumes at any ``start`` up to that, :meth:`drop` removes it. Storing a
-        complete blob again is no error.
+        If it raises, the bytes so far remain as an incomplete blob: :meth:`size` returns its
+        length, a later ``keep`` resumes at any ``start`` up to that, :meth:`drop` removes it.
+        Storing a complete blob again is no error.
 
         ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
-        blob, and ``owner`` its mailbox: a store with few upload slots gives one owner only some of
-        them, and does not keep this.
+        blob, and ``owner`` its mailbox: a store with few upload slots gives each owner only some of
+            them. The owner is not stored.
 
         Raises:
             DamagedBlob: the whole has another hash, or fewer than ``start`` bytes are stored.
@@ -145,31 +144,31 @@ class BlobStore(Protocol):
 
 
 class WakeUps(Protocol):
-    """Wakes devices that wait at their mailbox; a wake-up says that something came, and no more."""
+    """Wakes devices that wait at their mailbox; a wake-up says only that something arrived."""
 
     def ring(self, mailbox: MailboxId) -> None:
-        """Wake whoever waits at the mailbox now, if anybody does."""
+        """Wake everybody who waits at the mailbox."""
 
     def listen(
         self, mailbox: MailboxId, network: bytes = b""
     ) -> AbstractContextManager[Callable[[float], Awaitable[bool]]]:
         """Register for wake-ups from now on.
 
-        The context's value waits for one: at most that many seconds, and returns whether there was
-        one. Where too many listen at the mailbox, from the ``network`` (b"" if unknown) or in all,
-        the oldest listener is dropped and gets False at once.
+        The context yields a function that waits at most that many seconds, and returns whether a
+        wake-up came. Where too many listen at the mailbox, from the ``network`` (b"" if unknown) or
+        in all, the oldest listener is dropped and gets False at once.
         """
 
     def make_room(self) -> bool:
         """Drop one listener, since a connection is needed; return False if nobody listens."""
 
     def hush(self) -> None:
-        """Wake everybody, and let nobody wait from now on: the relay stops."""
+        """Wake everybody, and accept no more listeners, since the relay stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Everything that CARRY may touch; without ``wake_ups`` nobody is woken, and all else works."""
+    """Everything that CARRY may use; without ``wake_ups`` nobody is woken."""
 
     mail: RowStore
     blobs: BlobStore
@@ -185,7 +184,10 @@ def now(relay: Relay) -> datetime:
 
 
 def wait_allowed(seconds: float) -> AbstractAsyncContextManager[object]:
-    """Limit a wait to that many seconds; no limit in the simulated world, without event loop."""
+    """Limit a wait to that many seconds.
+
+    Without an event loop, as in simulations, there is no limit.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -214,11 +216,11 @@ def note_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
 
 
 def refuse_clock_ahead(view: RowView, present: datetime) -> None:
-    """Refuse to call something expired while the clock may be wrong.
+    """Raise RelayClockAhead while the clock may be wrong, so that nothing expires by it.
 
     Raises:
-        RelayClockAhead: the clock is too far ahead of the last sweep; an hour later it may be
-            believed.
+        RelayClockAhead: the clock is too far ahead of the last sweep; after an hour it may be
+            trusted.
     """
     mark = last_sweep(view)
     if mark is not None:

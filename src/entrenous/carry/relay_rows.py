@@ -29,7 +29,10 @@ class HeldMailbox:
 
 @dataclass(frozen=True, slots=True)
 class GoneMailbox:
-    """A deleted mailbox, whose name nobody may take until everybody has heard of the deletion."""
+    """A deleted mailbox.
+
+    Its name cannot be used again until its correspondents know of the deletion.
+    """
 
     mailbox: MailboxId
     due_at: datetime
@@ -40,8 +43,8 @@ class HeldLock:
     """The relay's part of a device's vault key (docs/spec/lock.md section 2).
 
     ``key`` is an OPRF key of 32 bytes; ``tries`` the requests left; ``asked`` the last counted
-    request, whose repeat is free; ``generation`` that of the vault that unlocked last, and
-    ``opening`` the number of that unlock.
+    request, which may be repeated without another try; ``generation`` that of the vault that
+    unlocked last, and ``opening`` the number of that unlock.
     """
 
     mailbox: MailboxId
@@ -76,7 +79,7 @@ class HeldToken:
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """A one-time key that nobody has claimed yet; ``digest`` is its SHA-256."""
+    """An unclaimed one-time key; ``digest`` is its SHA-256."""
 
     mailbox: MailboxId
     device: DeviceId
@@ -86,7 +89,10 @@ class HeldKey:
 
 @dataclass(frozen=True, slots=True)
 class SpentKey:
-    """A one-time key that was handed out, so that publishing it again does not bring it back."""
+    """A one-time key that was handed out.
+
+    It is remembered, so that it cannot be published again.
+    """
 
     mailbox: MailboxId
     device: DeviceId
@@ -159,7 +165,7 @@ class HeldGroup:
 
 @dataclass(frozen=True, slots=True)
 class HeldAttempt:
-    """An attempt that was given a share; ``finished`` once its device has the content on disk."""
+    """An attempt that received a share; ``finished`` once its device has stored the content."""
 
     envelope: EnvelopeId
     attempt: bytes
@@ -199,7 +205,7 @@ class HeldUpload:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A name in the BlobStore without a blob's row; its bytes are deleted when due."""
+    """A stored blob without a row; its bytes are deleted when due."""
 
     name: str
     due_at: datetime
@@ -257,28 +263,28 @@ KEY_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
 
 class NewerDatabase(Refused):
     """
-    The relay's database was written by a newer Entrenous, so it was not touched. Update
-    Entrenous: {update}
+    A newer version of Entrenous wrote the relay's database, so it was not used. Nothing was
+    changed. Update Entrenous: {update}
     """
 
 
 class OlderDatabase(Refused):
     """
-    The relay's database was written by an earlier Entrenous, and this one cannot read it, so it
-    was not touched. Run it with the Entrenous that wrote it, or start with an empty database:
-    another "data" folder or another PostgreSQL.
+    An earlier version of Entrenous wrote the relay's database, and this version cannot read it.
+    Nothing was changed. Use the version that wrote it, or start with an empty database: choose
+    another "data" folder or another PostgreSQL database.
     """
 
 
 class UnusedDatabase(Refused):
     """
-    No relay has used this database yet, so there is nothing in it, and nothing was changed. Start
-    the relay, which creates its tables: entrenous relay run
+    No relay has used this database yet, so it is empty. Nothing was changed. Start the relay, which
+    creates its tables: entrenous relay run
     """
 
 
 class BrokenDatabase(Malformed):
     """
-    The relay's database {path} cannot be used: {why}. Nothing was saved or changed. Keep that file,
-    and restore the newest backup into a new folder: entrenous relay restore
+    The relay's database {path} cannot be used: {why}. Nothing was stored or changed. Keep that
+    file, and restore the newest backup into a new folder: entrenous relay restore
     """

@@ -1,7 +1,7 @@
 """The operator's settings, and the TOML file they are read from (docs/spec/relay.md section 11).
 
-Strict: a misspelled key or an impossible value is an error that names it. Relative paths start at
-the file's folder.
+A misspelled key or an invalid value is an error that names it. Paths are relative to the file's
+folder.
 """
 
 import re
@@ -31,7 +31,7 @@ _NETWORKS: Final = 16  # one network may take one in so many places
 
 @dataclass(frozen=True, slots=True)
 class WakeBounds:
-    """How many may wait for letters at once: at one mailbox, from one network, in all.
+    """Maximum numbers of waiting requests: for one mailbox, from one network, and in total.
 
     ``network`` is None if the relay sees only the address of a web server in front.
     """
@@ -42,7 +42,7 @@ class WakeBounds:
 
 
 def wake_bounds(connections: int, *, behind_proxy: bool) -> WakeBounds:
-    """Let three of four connections wait; the fourth is left for all other requests."""
+    """Reserve a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
     network = None if behind_proxy else max(total // _NETWORKS, _WAKES_FROM_NETWORK)
     return WakeBounds(_WAKES_AT_MAILBOX, network, total)
@@ -53,9 +53,10 @@ class Limits:
     """How much a relay accepts.
 
     ``keep_days`` is the farthest expiry; ``letters`` and ``mailbox_bytes`` bound one mailbox;
-    ``coming_bytes`` what one send token uploads at once; with less than ``free_bytes_min`` on its
-    disk a relay accepts no blobs. ``floor`` is the oldest protocol that it speaks; ``mailbox_open``
-    whether it makes new mailboxes. ``wakes`` follows from how many files the process may open.
+    ``coming_bytes`` bounds what one send token may upload at the same time; with less than
+    ``free_bytes_min`` on its disk a relay accepts no blobs. ``floor`` is the oldest protocol that
+    it speaks; ``mailbox_open`` whether it makes new mailboxes. ``wakes`` follows from how many
+    files the process may open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -77,7 +78,7 @@ class Limits:
 
     @property
     def loose_bytes(self) -> int:
-        """How many bytes of blobs that no envelope names yet one mailbox may hold."""
+        """The maximum size of a mailbox's blobs that no envelope names yet, in bytes."""
         return min(LOOSE_BYTES_MAX, self.mailbox_bytes)
 
 
@@ -87,8 +88,7 @@ class RelaySettings:
 
     ``database`` is a PostgreSQL, ``postgresql://...``, and ``blobs`` a bucket, ``s3://...``;
     without them both are in ``data``. With ``tls_cert`` and ``tls_key`` it speaks TLS itself;
-    ``behind_proxy`` says that a web server in front does so, over a connection that nobody else
-    sees.
+    ``behind_proxy`` says that a web server in front does so, over a private connection.
     """
 
     data: Path
@@ -109,59 +109,60 @@ class RelaySettings:
 
 class LacksPostgresql(Refused):
     """
-    The settings name a PostgreSQL, and its library is not installed, so the relay did not start.
-    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
+    The settings name a PostgreSQL database, but the library for it is not installed. The relay did
+    not start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
+    '.[postgresql]'
     """
 
 
 class LacksS3(Refused):
     """
-    The settings name a bucket, and its library is not installed, so the relay did not start.
-    Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
+    The settings name an S3 bucket, but the library for it is not installed. The relay did not
+    start. Install the library, in the folder of Entrenous: .venv/bin/pip install -e '.[s3]'
     """
 
 
 class NoBackupElsewhere(Refused):
     """
-    This relay keeps its rows in PostgreSQL or its blobs in a bucket. Those are backed up and
-    restored with their own tools, so nothing was done. After such a restore, and before the relay
+    This relay stores its rows in PostgreSQL or its blobs in a bucket. Back these up and restore
+    them with their own tools. Nothing was done. After you restore them, and before the relay
     starts, run: entrenous relay restored. For the other steps, see docs/operate.md.
     """
 
 
 class OtherDatabase(Refused):
     """
-    The relay in {data} was used with the database {before}, and its settings now name {now}, which
-    {held}. With that one no device of its people could open. So nothing was started, and nothing
-    was changed. Correct the setting `database`, or restore a backup of {before} there. To use the
-    new database on purpose, run once: entrenous relay run --other-database
+    The relay in {data} used the database {before} until now. Its settings now name {now}, which
+    {held}. With that database, no device of its people could be unlocked. So nothing was started or
+    changed. Correct the setting `database`, or restore a backup of {before} there. To use the new
+    database on purpose, run once: entrenous relay run --other-database
     """
 
 
 class RelayStillRuns(Refused):
     """
-    A relay still answers at {listen}, so nothing was changed: it would go on releasing what this
-    command ends. Stop every relay on this database, then run the command again.
+    A relay is still running at {listen}, and could still hand out what this command has to stop.
+    Nothing was changed. Stop every relay that uses this database, then run the command again.
     """
 
 
 class NoSettingsFile(NotFound):
     """
-    There are no relay settings at {path}. Write the default ones, which explain every setting, and
-    change what you need: entrenous relay init
+    There are no relay settings at {path}. Nothing was started. Write a file with the default
+    settings, which explains each of them, and change what you need: entrenous relay init
     """
 
 
 class NoRelayHere(NotFound):
     """
-    No relay keeps anything in {path}. Nothing was changed. Name the folder that the relay was
+    There is no relay's data in {path}. Nothing was changed. Name the folder that the relay was
     started with: --data DIR
     """
 
 
 class UnreadableSettings(Malformed):
     """
-    The relay settings in {path} cannot be read: {why}. The relay did not start. Correct the file,
+    The relay's settings in {path} cannot be read: {why}. The relay did not start. Correct the file,
     or write new settings: entrenous relay init
     """
 
@@ -175,15 +176,15 @@ class BadRelaySetting(Refused):
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is not a setting of a relay. The relay did not start, since a misspelled
-    setting would do nothing. To see all names, write the default settings: entrenous relay init
+    In {path}, {name} is not a relay setting. The relay did not start, since a misspelled setting
+    would have no effect. To see all names, write the default settings: entrenous relay init
     """
 
 
 class MetricsAddressTaken(Unreachable):
     """
-    The relay's metrics cannot be served at {listen}: another program or the relay itself uses this
-    address, it is not one of this machine's, or this account may not use it. The relay did not
+    The relay cannot serve its metrics at {listen}. Another program or the relay itself uses this
+    address, it does not belong to this machine, or this account may not use it. The relay did not
     start. Change metrics_listen in its settings.
     """
 
@@ -275,7 +276,7 @@ def read_relay_settings(path: Path) -> RelaySettings:
 
     Raises:
         NoSettingsFile: there is no such file.
-        UnreadableSettings: it is no TOML, or may not be read.
+        UnreadableSettings: it is not TOML, or cannot be read.
         UnknownRelaySetting, BadRelaySetting: a key or its value is wrong.
     """
     table = _table(path)

@@ -25,8 +25,8 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
     Raises:
         NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its open
             token.
-        TakenBack, Expired, UsedUp: there is nothing left to release, at least for this attempt.
-        RelayClockAhead: the clock may be wrong, so nobody knows whether it has expired.
+        TakenBack, Expired, UsedUp: the share can no longer be released to this attempt.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)
     try:
@@ -40,8 +40,9 @@ async def open_share(envelope: EnvelopeId, token: Secret, attempt: bytes, relay:
 
 
 async def finish_attempt(envelope: EnvelopeId, token: Secret, attempt: bytes, relay: Relay) -> None:
-    """Note that the device of that attempt has the content; the group's last one deletes the
-    shares.
+    """Record that the device of that attempt has the content.
+
+    After a group's last one, delete its shares.
 
     Raises:
         NoSuchEnvelope, WrongToken: the envelope is unknown here, or the token is not its open
@@ -95,7 +96,7 @@ def _opened_by(view: RowView, envelope: EnvelopeId, token: Secret) -> HeldEnvelo
 
 
 def _state_at(held: HeldEnvelope, present: datetime) -> EnvelopeState:
-    """Return the state after :func:`.expire.expire_if_due`, whose writes a refusal would undo."""
+    """Return the state after :func:`.expire.expire_if_due`; a later error would undo its writes."""
     over = held.closed_at is None and present >= held.expires_at
     return step(held.state, Event.EXPIRE, held.expires_at) if over else held.state
 
@@ -140,7 +141,7 @@ def count_opening(tx: RowTransaction, share: HeldShare) -> None:
 
 
 def settle_group(tx: RowTransaction, group: bytes | None, present: datetime) -> None:
-    """End all envelopes of a used-up group, once every device has the content it was given."""
+    """Close all envelopes of a used-up group, once every device has stored its content."""
     held = tx.get(HeldGroup, group) if group is not None else None
     if held is None or held.opened < held.opens:
         return

@@ -1,4 +1,4 @@
-"""Delete what a restored relay cannot trust any more (docs/spec/relay.md section 12)."""
+"""Delete rows that a restored relay can no longer trust (docs/spec/relay.md section 12)."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -32,11 +32,10 @@ _DOUBTFUL: Final[tuple[type[Any], ...]] = (HeldAttempt, HeldKey)
 
 
 async def close_after_restore(relay: Relay, missing: frozenset[str], *, with_shares: bool) -> int:
-    """Delete what may have ended since the backup of a relay that serves nobody yet.
+    """Delete what may have ended since the backup; the relay must not be serving yet.
 
-    ``missing`` names blobs that are not in the backup, for they were deleted while it was made.
-    ``with_shares`` keeps shares and one-time keys; what was taken back after the backup can then be
-    opened again.
+    ``missing`` names blobs that were deleted while the backup was made. ``with_shares`` keeps
+    shares and one-time keys; what was taken back after the backup can then be opened again.
 
     Returns:
         The number of lost copies.
@@ -73,7 +72,7 @@ def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
 
 
 def _end(tx: RowTransaction, present: datetime) -> int:
-    """End a batch of the envelopes that have a share; drop shares without an envelope."""
+    """Close a batch of envelopes that have a share; drop shares without an envelope."""
     shares = tx.find(HeldShare, _BATCH)
     for share in shares:
         held = tx.get(HeldEnvelope, share.envelope)
@@ -93,7 +92,7 @@ def _drop_doubtful(tx: RowTransaction) -> bool:
 
 
 async def _use_up_groups(relay: Relay) -> None:
-    """Use up every group of the backup, so that nothing that joins one later is released."""
+    """Mark every group of the backup as used up: shares that join one later are not released."""
     groups = await relay.mail.look(lambda view: view.find(HeldGroup))
     for start in range(0, len(groups), _BATCH):
         await relay.mail.together(partial(_use_up, groups=groups[start : start + _BATCH]))
@@ -105,7 +104,7 @@ def _use_up(tx: RowTransaction, groups: list[HeldGroup]) -> None:
 
 
 def _end_missing(tx: RowTransaction, missing: frozenset[str], present: datetime) -> int:
-    """End what names a missing blob: it was used up, taken back or expired after the rows' copy."""
+    """Close envelopes with a missing blob: they ended after the rows were copied."""
     ended = 0
     for blob in (blob for name in missing for blob in tx.find(HeldBlob, name=name)):
         held = tx.get(HeldEnvelope, blob.envelope) if blob.envelope else None

@@ -48,7 +48,7 @@ from entrenous.wire.relay_nouns import SendToken, TokenBatch
 async def register_token(
     mailbox: MailboxId, token: Secret, granted: SendToken, relay: Relay
 ) -> bool:
-    """Let holders of ``granted`` write to this mailbox.
+    """Allow holders of the token ``granted`` to write to this mailbox.
 
     A token that is registered again gets the new terms and keeps its count of uses.
 
@@ -113,7 +113,7 @@ async def add_tokens(mailbox: MailboxId, token: Secret, batch: TokenBatch, relay
 
 
 async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
-    """Stop holders of a token from writing; it need not be registered.
+    """Withdraw a token, so that its holders can no longer write; it need not be registered.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
@@ -215,7 +215,8 @@ def room_for_share(view: RowView, mailbox: MailboxId) -> None:
 def room_in_group(view: RowView, group: bytes) -> None:
     """Raise MailboxFull unless one more share may join a group.
 
-    Ending a group reads all its shares in one transaction, while everybody else waits.
+    The limit exists because ending a group reads all its shares in one transaction, while others
+    wait.
     """
     if view.count(HeldShare, group=group) >= GROUP_SHARES_MAX:
         raise MailboxFull(retry_after_s=_RETRY_S)
@@ -244,7 +245,7 @@ def room_for_tokens(held: int, more: int) -> None:
 
 
 def room_for_device(view: RowView, mailbox: MailboxId) -> None:
-    """Raise TooManyRegistered unless one more device may leave its keys at a mailbox."""
+    """Raise TooManyRegistered unless one more device may publish keys at a mailbox."""
     if view.count(LastingKeys, mailbox=mailbox) >= PREKEY_DEVICES_MAX:
         raise TooManyRegistered(limit=PREKEY_DEVICES_MAX, retry_after_s=_RETRY_S)
 
@@ -253,7 +254,7 @@ _QUOTA_RETRY_S: Final = 60
 
 
 class UploadsUnderWay:
-    """The bytes being uploaded now, by the lock of the send token that brings them."""
+    """The number of bytes being uploaded now, by the hash of the send token."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max

@@ -63,9 +63,7 @@ class LocalWakeUps:
             self._remove(listener)
 
     def make_room(self) -> bool:
-        """Drop the oldest listener of the source that has most, so that it cannot drive out
-        others.
-        """
+        """Drop the oldest listener of the source that has the most listeners."""
         if not self._all:
             return False
         self._end_oldest(max(self._from.values(), key=len))
@@ -113,8 +111,9 @@ def _discard(
 async def wait_for_envelope(
     mailbox: MailboxId, token: Secret, seconds: float, relay: Relay, network: bytes = b""
 ) -> bool:
-    """Return whether a letter waits or arrives within ``seconds``; False sooner if others need the
-    place.
+    """Return whether a letter waits or arrives within ``seconds``.
+
+    False earlier if others need the place.
 
     ``network`` is the client's network, b"" if unknown.
 

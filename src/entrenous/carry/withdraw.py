@@ -21,11 +21,12 @@ _NEVER_CAME: Final = b""  # in place of the hash of what was posted
 
 
 async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> EnvelopeStatus:
-    """Delete sealed bytes, share and blobs; return the status, which says whether it had been
-    opened.
+    """Delete sealed bytes, share and blobs.
 
-    This may be repeated. An expired envelope stays expired. The post of an unknown envelope may
-    still be under way, so its id is refused for as long as that can take.
+    Return the status, which says whether it was opened before.
+
+    This may be repeated. An expired envelope stays expired. An unknown envelope may still be on its
+    way, so its id is refused for as long as that can take.
 
     Raises:
         NoSuchEnvelope: it is unknown here; with the fact ``refused_until``, unless the relay was
@@ -58,7 +59,7 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
 
     Raises:
         NoSuchEnvelope, WrongToken: it is unknown here, or the token is not its sender's.
-        RelayClockAhead: the clock may be wrong, so nobody knows whether it has expired.
+        RelayClockAhead: the clock may be wrong, so it is unknown whether the envelope has expired.
     """
     present = now(relay)
     work = with_leftovers(lambda tx: _status(_sent_by(tx, envelope, token, present)))
@@ -68,7 +69,7 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
 
 
 def _lapsed(tx: RowTransaction, held: HeldEnvelope, present: datetime) -> HeldEnvelope:
-    """Expire the envelope if due; a doubtful clock does not stop its sender from taking it back."""
+    """Expire the envelope if due; an implausible clock does not prevent withdrawal."""
     try:
         return expire_if_due(tx, held, present)
     except RelayClockAhead:

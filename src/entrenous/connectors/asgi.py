@@ -243,7 +243,7 @@ class GateMiddleware:
 
 
 def _is_decision_header(name: bytes) -> bool:
-    """Whether a header has our name; some servers treat underscores as hyphens."""
+    """Return whether a header has our name; some servers treat underscores as hyphens."""
     return name.lower().replace(b"_", b"-") == NAME
 
 

@@ -31,7 +31,7 @@ _ASKED: Final = ContextVar[Any]("entrenous_request", default=None)
 
 @cache
 def gate_client() -> GateClient:
-    """The client of this process, configured in Django's settings; raises BadSetting."""
+    """Return the client of this process, configured in Django's settings; raises BadSetting."""
     given = getattr(settings, NAME, None)
     if given is None:
         raise BadSetting(name=NAME, wanted="set in settings.py, as docs/gate.md shows")

@@ -58,13 +58,13 @@ class About:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/status", 302)
 
     async def index_status(self, request: Request) -> Response:
-        """The number of hashes, and the time of the latest change."""
+        """Return the number of hashes, and the time of the latest change."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
         return json_answer({SIGNAL: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
-        """The same in another form: every stored hash is indexed."""
+        """Return the same in another form: every stored hash is indexed."""
         only_pdq(request)
         size, at = await run_in_threadpool(self._size)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
@@ -92,7 +92,7 @@ class About:
 
 
 def described(paths: dict[str, list[str]]) -> dict[str, Any]:
-    """An OpenAPI 3.1 description with paths, methods and authentication."""
+    """Return an OpenAPI 3.1 description with paths, methods and authentication."""
     bearer = {"operator": {"type": "http", "scheme": "bearer"}}
     done = {"responses": {"200": {"description": "docs/spec/hma.md"}}}
     return {

@@ -207,7 +207,7 @@ def name(one: Content, content_id: str, listings: ListingStore) -> None:
 
 
 def named(one: Content, listings: ListingStore) -> str:
-    """The platform's own id for the content, or ""."""
+    """Return the platform's own id for the content, or ""."""
     names = (known.content_id for known in _kept(one, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
@@ -223,7 +223,7 @@ def delete(one: Content, platform: Platform) -> int:
 
 
 def described(one: Content, listings: ListingStore) -> dict[str, Any]:
-    """A content in HMA's form; fields that we do not store are empty."""
+    """Return a content in HMA's form; fields that we do not store are empty."""
     notes = [claim.reason for claim in one.listed if claim.reason]
     until = None if one.on else _until(one, listings)
     return {
@@ -236,7 +236,7 @@ def described(one: Content, listings: ListingStore) -> dict[str, Any]:
 
 
 def bank_described(bank: Bank) -> dict[str, Any]:
-    """A bank in HMA's form; in shadow mode its ratio of enabled matches is 0."""
+    """Return a bank in HMA's form; in shadow mode its ratio of enabled matches is 0."""
     ratio = 0.0 if bank.shadow else 1.0
     return {"name": hma_name(bank.name), "matching_enabled_ratio": ratio}
 
@@ -252,7 +252,7 @@ def _own(one: Content) -> tuple[Claim, ...]:
 
 
 def _until(one: Content, listings: ListingStore) -> datetime | None:
-    """The time at which the last of its claims matches again."""
+    """Return the time at which the last of its claims matches again."""
     times = [known.on_at for known in _kept(one, listings).values() if known.on_at]
     return max(times, default=None)
 
@@ -262,13 +262,13 @@ def _kept(one: Content, listings: ListingStore) -> Mapping[ClaimId, Listing]:
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
-    """Matching claims on exactly this hash. (The index may return a deleted number.)"""
+    """Return matching claims on exactly this hash. (The index may return a deleted number.)"""
     near = platform.index.near([bits], part=False)
     return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
 
 
 def _bits_on(number: int, claim: Claim, platform: Platform) -> bytes | None:
-    """The claim's hash with that number; None if it is the hash of a part of a picture."""
+    """Return the claim's hash with that number; None if it is the hash of a part of a picture."""
     hashes = platform.bank.hashes_of(claim.id)
     near = platform.index.near(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))

@@ -79,7 +79,7 @@ class Exchanges:
     sources: SourceStore
 
     async def apis(self, _request: Request) -> Response:
-        """The kinds of sources that a gate can fetch from."""
+        """Return the kinds of sources that a gate can fetch from."""
         return json_answer(sorted(_APIS.values()))
 
     async def exchanges(self, _request: Request) -> Response:
@@ -87,7 +87,7 @@ class Exchanges:
         return json_answer(sorted(hma_name(one.name) for one in sources))
 
     async def exchange(self, request: Request) -> Response:
-        """A source's kind; its address may be private."""
+        """Return a source's kind; its address may be private."""
         source = await run_in_threadpool(self._called, request.path_params["exchange"])
         return json_answer(
             {"name": hma_name(source.name), "api": _APIS[source.kind], "enabled": True}
@@ -143,7 +143,7 @@ class Curation:
     listings: ListingStore
 
     async def banks(self, _request: Request) -> Response:
-        """All banks except the internal one of released uploads."""
+        """Return all banks except the internal one of released uploads."""
         banks = await run_in_threadpool(shown_banks, self.platform)
         return json_answer([bank_described(bank) for bank in banks])
 
@@ -192,7 +192,7 @@ class Curation:
         return await self._add(hashed.bits, bank, said_of_it)
 
     async def content(self, request: Request) -> Response:
-        """A content by its number."""
+        """Return a content by its number."""
         bank = await self._bank(request)
         one = await run_in_threadpool(content, _number(request), bank, self.platform)
         answer = await run_in_threadpool(described, one, self.listings)
@@ -269,7 +269,7 @@ def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | 
 
 
 def _number(request: Request) -> int:
-    """The content's number; raises NoSuchContent if it is malformed."""
+    """Return the content's number; raises NoSuchContent if it is malformed."""
     text = request.path_params["content"]
     if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX):
         raise NoSuchContent

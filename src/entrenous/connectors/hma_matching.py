@@ -104,7 +104,7 @@ class HashMatch:
 
 
 def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
-    """Claims with a whole picture's hash within their bank's radius, nearest first."""
+    """Return claims with a whole picture's hash within their bank's radius, nearest first."""
     closest: dict[int, int] = {}
     for one in platform.index.near([bits for _, bits in seen], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
@@ -118,7 +118,7 @@ def matches_near(seen: HashViews, platform: Platform) -> list[HashMatch]:
 
 
 def matches_in_banks(matches: list[HashMatch], wanted: Collection[str] | None) -> list[HashMatch]:
-    """Matches in the banks with these names, or in all; one per hash, acted on or not."""
+    """Return matches in the banks with these names, or in all; one per hash, acted on or not."""
     first: dict[int, HashMatch] = {}
     for match in _shown_in_banks(matches, wanted):
         first.setdefault(match.number, match)
@@ -150,7 +150,7 @@ def matches_acted_on(
 
 
 def described(match: HashMatch) -> dict[str, Any]:
-    """A match in HMA's form, where the distance is a string."""
+    """Return a match in HMA's form, where the distance is a string."""
     return {"bank_content_id": match.number, "distance": str(match.distance)}
 
 
@@ -180,13 +180,13 @@ class Pictures:
         return cls(platform, access.upload_bytes_max, places)
 
     async def fingerprint(self, request: Request) -> tuple[Fingerprint, Form]:
-        """The hash of the form's picture at full size, and the form."""
+        """Return the hash of the form's picture at full size, and the form."""
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hashed, form.untrusted_photo), form
 
     async def views(self, request: Request) -> HashViews:
-        """The gate's quick scan of the form's picture; nothing if the picture is flat."""
+        """Return the gate's quick scan of the form's picture; nothing if the picture is flat."""
         async with take_place(self.places, request):
             form = await read_form(request, self.limit_bytes)
             return await run_in_threadpool(self._seen, form.untrusted_photo)
@@ -212,14 +212,14 @@ class Matching:
         raise NoFetching
 
     async def hash_file(self, request: Request) -> Response:
-        """A picture's PDQ hash, or an empty one if it is too flat to compare."""
+        """Return a picture's PDQ hash, or an empty one if it is too flat to compare."""
         no_url(request)
         only_pdq(request)
         hashed, _ = await self.pictures.fingerprint(request)
         return json_answer({SIGNAL: hashed.hex if hashed.quality >= PDQ_QUALITY_MIN else ""})
 
     async def raw_lookup(self, request: Request) -> Response:
-        """All matches of a hash, including banks in shadow mode."""
+        """Return all matches of a hash, including banks in shadow mode."""
         seen = _signal(request)
         with_distance = flag(request.query_params.get("include_distance", ""), "include_distance")
         banks = request.query_params.get("banks", "")
@@ -228,14 +228,14 @@ class Matching:
         return json_answer({"matches": matches})
 
     async def lookup(self, request: Request) -> Response:
-        """Matches of a hash that the gate would act on, by bank."""
+        """Return matches of a hash that the gate would act on, by bank."""
         no_url(request)
         seen = _signal(request)
         banks = request.query_params.get("banks", "")
         return json_answer(await run_in_threadpool(self._acted_on, seen, banks))
 
     async def lookup_file(self, request: Request) -> Response:
-        """The same for a picture in all orientations; nothing for a flat one."""
+        """Return the same for a picture in all orientations; nothing for a flat one."""
         no_url(request)
         only_pdq(request)
         seen = await self.pictures.views(request)
@@ -261,7 +261,7 @@ class Matching:
 
 
 def json_answer(answer: Any, status: int = 200) -> JSONResponse:
-    """An uncacheable JSON answer."""
+    """Return an uncacheable JSON answer."""
     return JSONResponse(answer, status, PRIVATE)
 
 

@@ -24,32 +24,36 @@ from entrenous.wire.problem_details import status_of
 
 
 class BadParameter(Malformed):
-    """This request cannot be understood, so nothing was done: {why}."""
+    """This request is not valid: {why}. Nothing was changed."""
 
 
 class Missing(Malformed):
-    """This request lacks the parameter "{name}", so nothing was done."""
+    """
+    The parameter "{name}" is missing from this request. Nothing was changed. Add it and send the
+    request again.
+    """
 
 
 class NoFetching(Malformed):
     """
-    This gate fetches nothing from addresses, since a stranger could make it request pages in your
-    own network. Send the file itself: multipart/form-data, in a field "photo".
+    This gate does not download from addresses, since a stranger could make it request pages in your
+    own network. Nothing was checked. Send the file itself: multipart/form-data, in a field "photo".
     """
 
 
 class NoPhoto(Malformed):
     """
-    There is no picture in this request. Send it as multipart/form-data, in a field "photo".
+    This request contains no picture, so nothing was checked. Send it as multipart/form-data, in a
+    field "photo".
     """
 
 
 class NoSuchContent(NotFound):
-    """There is no content with this number in that bank."""
+    """There is no content with this number in that bank. Nothing was changed."""
 
 
 class BankThere(Refused):
-    """A bank of this name exists already, so none was created."""
+    """There is already a bank with this name, so no bank was created. Choose another name."""
 
 
 class NotYours(Refused):
@@ -58,13 +62,13 @@ class NotYours(Refused):
 
 class TwoBanks(Refused):
     """
-    Two of this gate's banks have this name when it is written in HMA's characters, so nothing was
-    changed. Use the command line: entrenous gate bank
+    Two of this gate's banks have the same name when it is written in HMA's characters, so it is
+    unclear which one you mean. Nothing was changed. Use the command line: entrenous gate bank
     """
 
 
 class NotOffered(Refused):
-    """This gate does not offer that here. {instead}"""
+    """This gate does not offer that here. Nothing was changed. {instead}"""
 
 
 _STATUS: Final[Mapping[type[EntrenousError], int]] = {
@@ -112,7 +116,7 @@ _T = TypeVar("_T")
 
 
 def needed(request: Request, name: str) -> str:
-    """A required query parameter; raises Missing."""
+    """Return a required query parameter; raises Missing."""
     value = request.query_params.get(name)
     if value is None:
         raise Missing(name=name)
@@ -163,7 +167,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 def member(said: dict[str, Any], name: str, kind: type[_T]) -> _T:
-    """A member of a JSON object; raises Missing, BadParameter."""
+    """Return a member of a JSON object; raises Missing, BadParameter."""
     if name not in said:
         raise Missing(name=name)
     value = said[name]
@@ -177,18 +181,18 @@ _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 def hma_name(name: str) -> str:
-    """The bank's name in HMA's characters: ``FROM_ALLY`` for ``from-ally``."""
+    """Return the bank's name in HMA's characters: ``FROM_ALLY`` for ``from-ally``."""
     said = re.sub(r"[^A-Z0-9_]", "_", name.upper())
     return said if _NAME.fullmatch(said) else f"_{said}"
 
 
 def shown_banks(platform: Platform) -> tuple[Bank, ...]:
-    """All banks except the internal one of released uploads."""
+    """Return all banks except the internal one of released uploads."""
     return tuple(bank for bank in platform.bank.banks() if bank.name != RELEASED)
 
 
 def bank_called(untrusted_name: str, platform: Platform) -> Bank:
-    """The bank with this HMA name; raises NoSuchBank, TwoBanks."""
+    """Return the bank with this HMA name; raises NoSuchBank, TwoBanks."""
     banks = [bank for bank in shown_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:
         raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
@@ -198,7 +202,7 @@ def bank_called(untrusted_name: str, platform: Platform) -> Bank:
 
 
 def new_name(untrusted_name: str, platform: Platform) -> BankName:
-    """The name in this gate for a new bank; raises BadParameter, BankThere."""
+    """Return the name in this gate for a new bank; raises BadParameter, BankThere."""
     if len(untrusted_name) > NAME_CHARS_MAX or not _NAME.fullmatch(untrusted_name):
         why = f"a name has at most {NAME_CHARS_MAX} of A-Z, 0-9 and _, and no digit first"
         raise BadParameter(why=why)

@@ -30,13 +30,13 @@ _LIMITS: Final = httpx.Limits(max_connections=256, keepalive_expiry=4)
 
 class UpstreamAway(Unreachable):
     """
-    The server behind this one does not answer. Nothing was stored here. Try again in a while.
+    The server behind this proxy does not answer. Nothing was stored here. Try again in a while.
     """
 
 
 class UpstreamSlow(Unreachable):
     """
-    The server behind this one took too long to answer. It may have acted on the request. Check
+    The server behind this proxy took too long to answer. It may have processed the request. Check
     before you try again.
     """
 
@@ -70,7 +70,7 @@ def _header_name(text: str) -> bytes:
 
 
 def _user_in(name: bytes, scope: MutableMapping[str, Any]) -> str:
-    """The value, or "" if the header is repeated: one of them may be the sender's own."""
+    """Return the value, or "" if the header is repeated: one of them may be the sender's own."""
     values = [value for own, value in scope["headers"] if own.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
@@ -131,7 +131,7 @@ class Upstream:
                 await answer.aclose()
 
     def _address(self, scope: MutableMapping[str, Any]) -> httpx.URL:
-        """The requested path and query, byte by byte, below the upstream's address."""
+        """Return the requested path and query, byte by byte, below the upstream's address."""
         path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + path + query)

@@ -171,7 +171,7 @@ def _hidden_by(transaction: Any) -> list[str]:
 
 
 def _sender(file_info: Any) -> str:
-    """The uploading user, such as @ana:house.example, or "" for another server's file.
+    """Return the uploading user, such as @ana:house.example, or "" for another server's file.
 
     Synapse does not pass the user to modules; it is in the context of the present request. For
     another server's file, that request comes from somebody who wants to view it.

@@ -19,51 +19,52 @@ _RETRY_S: Final = 30
 
 class StoppedUpload(Refused):
     """
-    This upload was not accepted, because somebody asked for it to be stopped. If you think that is
-    a mistake, ask for a person to look at it{where}, and give the case number {case}.
+    This upload was not accepted, because somebody asked this site to stop it. Nothing was
+    published. If you think that is a mistake, ask for a person to look at it{where}. Give them the
+    case number {case}.
     """
 
 
 class HeldUpload(Refused):
     """
-    This upload could not be read, so a person has to check it first; it was not accepted yet.
-    Nothing was published. Save it again as a new file and send that, or ask the people who run this
-    site{where}, and give the case number {case}.
+    This upload could not be read, so a person has to check it first. It was not accepted yet, and
+    nothing was published. Save it again as a new file and send that, or ask the people who run this
+    site{where}. Give them the case number {case}.
     """
 
 
 class UncheckedUpload(Unreachable):
     """
-    This upload could not be checked just now, so it was not accepted. Nothing was published. Try
-    again in a minute.
+    This upload could not be checked at the moment, so it was not accepted. Nothing was published.
+    Try again in a minute.
     """
 
 
 class ManyUploads(Unreachable):
     """
-    This account has made as many uploads as are checked in an hour, so this one was not accepted.
-    Nothing was published. Try again in {minutes} minutes, or ask the people who run this
+    This account has reached the number of uploads that are checked in one hour, so this one was not
+    accepted. Nothing was published. Try again in {minutes} minutes, or ask the people who run this
     site{where}.
     """
 
 
 class UncheckableUpload(Refused):
     """
-    Files of this kind cannot be checked here, so it was not accepted. Nothing was published. Send a
-    picture, as JPEG or PNG, or ask the people who run this site.
+    Files of this kind cannot be checked here, so this one was not accepted. Nothing was published.
+    Send a picture as JPEG or PNG, or ask the people who run this site.
     """
 
 
 class LargeUpload(Refused):
     """
-    This upload is larger than what can be checked here, so it was not accepted. Nothing was
-    published. Send fewer files at once, or smaller ones.
+    This upload is too large to be checked here, so it was not accepted. Nothing was published. Send
+    fewer files at once, or smaller ones.
     """
 
 
 class OddUpload(Malformed):
     """
-    This form can be read in more than one way, so the upload was not accepted. Nothing was
+    It is not clear which files this form contains, so the upload was not accepted. Nothing was
     published. Try again with another browser or app.
     """
 
@@ -96,7 +97,7 @@ _UNASKED: Final[dict[GateReason, tuple[type[EntrenousError], int]]] = {
 
 
 def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
-    """The error for the uploader of a file that was not accepted; None if it passes."""
+    """Return the error for the uploader of a file that was not accepted; None if it passes."""
     if answer.acts is GateVerdict.LET_THROUGH:
         return None
     facts = {"where": f" here: {appeal_url}" if appeal_url else "", "case": answer.case}
@@ -109,7 +110,7 @@ def error_for(answer: GateAnswer, appeal_url: str) -> EntrenousError | None:
 
 
 def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
-    """The reply to a request that is not accepted; None if the application is to receive it.
+    """Return the reply to a request that is not accepted; None if the application is to receive it.
 
     ``on_hold`` is that of :class:`entrenous.connectors.upload_rules.Rules`.
     """
@@ -127,13 +128,13 @@ def _again_s(answer: GateAnswer, status: int) -> int | None:
 
 
 def _appeal_members(answer: GateAnswer) -> dict[str, str]:
-    """The members with which the uploader can appeal."""
+    """Return the members with which the uploader can appeal."""
     named = {"case": answer.case, "secret": answer.secret}
     return {name: value for name, value in named.items() if value}
 
 
 def problem(error: EntrenousError, status: int, **more: str) -> Reply:
-    """A problem document (RFC 9457) with further members."""
+    """Return a problem document (RFC 9457) with further members."""
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in type(error).__name__)[1:]
     document = {
         "type": f"urn:entrenous:{error.family}:{name}",
@@ -152,7 +153,7 @@ def headers_of(reply: Reply) -> list[tuple[str, str]]:
 
 
 def reply_text(error: EntrenousError | None) -> str:
-    """The message in one line; "" for None."""
+    """Return the message in one line; "" for None."""
     return "" if error is None else " ".join(str(error).split())
 
 
@@ -206,7 +207,7 @@ class Rules:
         return self.on_hold == "publish"
 
     def look_at(self, method: str, path: str, untrusted_target: bytes = b"") -> bool:
-        """Whether a request may contain an upload; true in doubt.
+        """Return whether a request may contain an upload; true in doubt.
 
         Args:
             method: GET, POST, ...
@@ -233,7 +234,7 @@ def rules_of(paths: Iterable[str], on_hold: str) -> Rules:
 
 
 def limit_of(upload_bytes_max: int) -> int:
-    """How many bytes of a body are kept in memory until it is answered."""
+    """Return how many bytes of a body are kept in memory until it is answered."""
     return upload_bytes_max + _FORM_BYTES_MAX
 
 
@@ -292,8 +293,10 @@ def _plain(path: str) -> str:
 
 
 def _is_below(plain: str, own: str) -> bool:
-    """Whether ``plain`` is ``own`` or below it. Servers map "media", "media/", "media.json" and
-    "media:a" to one route, so anything may follow but the rest of a longer word.
+    """Return whether ``plain`` is ``own`` or below it.
+
+    Servers map "media", "media/", "media.json" and "media:a" to one route, so anything may follow
+    but the rest of a longer word.
     """
     own = own.rstrip("/")
     return plain.startswith(own) and _WORD.match(plain[len(own) :]) is None

@@ -91,7 +91,7 @@ class GateMiddleware:
         return cast("Iterable[bytes]", self._app(environ, start_response))
 
     def _answer(self, environ: dict[str, Any]) -> GateAnswer | None:
-        """The answer for the request's uploads; the body can be read again afterwards."""
+        """Return the answer for the request's uploads; the body can be read again afterwards."""
         body = _Body(environ)
         whole = body.read_up_to(limit_of(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
@@ -148,7 +148,7 @@ class _Body(io.RawIOBase):
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """The decoded path: WSGI passes its bytes as Latin-1."""
+    """Return the decoded path: WSGI passes its bytes as Latin-1."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     try:
         return cast("str", path).encode("latin-1").decode(errors="replace")
@@ -157,7 +157,7 @@ def _path(environ: Mapping[str, Any]) -> str:
 
 
 def _has_body(environ: Mapping[str, Any]) -> bool:
-    """Whether there is a body; without a length, only if the server marks its end."""
+    """Return whether there is a body; without a length, only if the server marks its end."""
     declared = environ.get("CONTENT_LENGTH", "")
     return declared.isdecimal() or bool(environ.get("wsgi.input_terminated"))
 

@@ -1,9 +1,9 @@
-"""Encryption at rest: age files under a key or a passphrase, and sealed values in a platform's
+"""Encryption at rest: age files under a key or a passphrase, and encrypted values in a platform's
 store.
 
 Each blob of a copy and each large file in the vault has a key of its own (docs/spec/content.md
 section 3). A file under a passphrase has a fixed cost (age-encryption.org/v1, recipient scrypt).
-The key of a platform's store is kept elsewhere.
+The key of a platform's store is not in the store.
 """
 
 import base64
@@ -69,7 +69,8 @@ def encrypt_blob(key: Secret, padded: bytes) -> bytes:
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
     """Decrypt what :func:`encrypt_blob` wrote, all or nothing.
 
-    Stricter than pyrage, which also accepts armored files, and stanzas without their last line.
+    It is stricter than pyrage, which also accepts armored files, and stanzas without their last
+    line.
 
     Raises:
         DoesNotOpen: the wrong key, or bytes that were changed, truncated or extended.
@@ -191,8 +192,9 @@ class _ReadAheadReader:
 
 
 class _ErrorKeepingWriter:
-    """Writes, and remembers the writer's error: pyrage raises the same type itself, and loses an
-    error of the last write.
+    """Passes writes on and remembers an error.
+
+    Pyrage raises errors of the same type, and loses one of the last write.
     """
 
     def __init__(self, writer: BinaryIO) -> None:
@@ -247,7 +249,7 @@ _CONTEXT: Final = b"entrenous/1 sealed file\x00"
 def seal_file(key: Secret, data: bytes, name: bytes = b"") -> bytes:
     """Encrypt to an age file under a derived key; ``name`` is bound to it.
 
-    The result is longer by about 200 bytes, and 16 for each 64 KiB.
+    The result is about 200 bytes longer, plus 16 bytes per 64 KiB.
     """
     return encrypt_blob(derive(key, _CONTEXT + name), data)
 
@@ -312,11 +314,11 @@ def encrypt_with_passphrase(passphrase: Secret, data: bytes, noise: bytes, price
 
 
 def decrypt_with_passphrase(passphrase: Secret, untrusted_file: bytes) -> bytes:
-    """Decrypt what :func:`seal_under` wrote, all or nothing.
+    """Decrypt what :func:`encrypt_with_passphrase` wrote, all or nothing.
 
     Raises:
         BadKey: the wrong passphrase.
-        DoesNotOpen: not such a file, a changed one, or one that requires more than 1 GiB of
+        DoesNotOpen: another kind of file, a changed file, or one that requires more than 1 GiB of
             memory.
     """
     found = _FILE.fullmatch(untrusted_file)

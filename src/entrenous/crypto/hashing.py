@@ -15,7 +15,7 @@ _LOCK: Final = b"entrenous/1 lock\x00"
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256 (FIPS 180-4), 32 bytes."""
+    """Return the SHA-256 (FIPS 180-4), 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
@@ -36,7 +36,7 @@ class HashingWriter:
         self._writer.flush()
 
     def digest(self) -> bytes:
-        """SHA-256 of what was written, 32 bytes."""
+        """Return the SHA-256 of what was written, 32 bytes."""
         return self._hash.digest()
 
 

@@ -1,7 +1,7 @@
-"""A person's master keys, and a device's own keys.
+"""A person's master keys and a device's keys.
 
-Master keys are Ed25519 and ML-DSA-65; both signatures must verify. A device has an Olm account,
-passed in and returned as a vodozemac pickle, and an ML-DSA-65 key.
+Master keys are Ed25519 and ML-DSA-65; both signatures must verify. A device has an ML-DSA-65 key
+and an Olm account, which is passed and returned as a vodozemac pickle.
 """
 
 import base64
@@ -23,7 +23,7 @@ _PERSON: Final = b"entrenous/1 person\x00"
 
 
 def person_id(master: MasterKey) -> PersonId:
-    """Return the person's id, 32 bytes, from her master keys (docs/spec/identity.md section 1).
+    """Return the person's id, 32 bytes, from their master keys (docs/spec/identity.md section 1).
 
     Raises:
         ValueError: a key has a wrong length, so that two pairs could hash alike.
@@ -125,7 +125,7 @@ def mldsa65_hash(public: bytes) -> bytes:
 
 
 def new_account() -> Secret:
-    """Create an Olm account, with the system's randomness by way of vodozemac."""
+    """Create an Olm account; vodozemac uses the system's random generator."""
     return pickled_account(vodozemac.Account())
 
 
@@ -140,9 +140,7 @@ def identity_key(account: Secret) -> bytes:
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
-    """Return the account with ``count`` (1 to 50) more one-time keys, and these: id (8 bytes) to
-    key.
-    """
+    """Return the account with ``count`` (1 to 50) new one-time keys, and these by id (8 bytes)."""
     if not 1 <= count <= ONE_TIME_KEYS:  # vodozemac remembers the newest 5,000
         raise ValueError("1 to 50 one-time keys at once")
     opened = unpickled_account(account)
@@ -155,7 +153,7 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
 def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
     """Return the account with a new fallback key, the key's id (8 bytes) and its public half (32).
 
-    The previous fallback key still opens letters; the one before it is gone.
+    The previous fallback key still decrypts letters; older ones are deleted.
     """
     opened = unpickled_account(account)
     opened.generate_fallback_key()  # type: ignore[attr-defined]  # missing in its .pyi

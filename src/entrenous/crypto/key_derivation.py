@@ -61,8 +61,8 @@ def blob_key(content: Secret, place: int) -> Secret:
 def share_group(groups: Secret, person: PersonId) -> bytes:
     """Return the group that counts one person's openings of one message (relay.md section 6).
 
-    ``groups`` are 32 random bytes per message, known only to its sender: who knows a group could
-    join it and use up its openings.
+    ``groups`` are 32 random bytes per message, known only to its sender, since anybody who knows a
+    group could use up its openings.
     """
     return derive(groups, _GROUP + person, ID_BYTES).reveal()
 

@@ -7,27 +7,32 @@ from entrenous.base.identifiers import BlobId
 
 
 class BadKey(Malformed):
-    """A key that a letter should be encrypted to is not valid, so nothing was encrypted to it. Ask
-    the person to update Entrenous and to write to you once.
+    """
+    The key of one of this person's devices is not valid, so nothing was encrypted with it. Nothing
+    was sent to that device. Ask the person to update Entrenous and to write to you once.
     """
 
 
 class DoesNotOpen(Unproven):
-    """The file did not open with the key that belongs to it, so nothing was written. The relay may
-    have given out a wrong half of the key. Try again; if it happens again, ask the person to send
-    it anew.
+    """
+    The file could not be decrypted with its key, so nothing was written. The relay may have sent
+    the wrong half of the key. Try again. If it happens again, ask the person to send the file
+    again.
     """
 
 
 class NotBound(Unproven):
-    """A letter that arrived does not belong where it was found ({what}). Somebody may have swapped
-    parts of it on the way, so it was not opened.
+    """
+    A message that arrived does not belong to this mailbox or conversation ({what}), so it was not
+    opened. Somebody may have exchanged parts of it on the way. Ask the person to send it again.
     """
 
 
 class BlobChanged(Unproven):
-    """The relay returned other bytes than those that were sent, so nothing was opened. Try again;
-    if it happens again, ask the person to send it anew, and tell whoever runs the relay.
+    """
+    The relay returned a file that differs from the one that was sent, so nothing was opened. Try
+    again. If it happens again, ask the person to send it again, and tell the people who run the
+    relay.
     """
 
 
@@ -41,18 +46,21 @@ class BlobRef:
 
 
 class BadLetter(Malformed):
-    """A letter that arrived is damaged or was made by another program. It was put aside; other
-    letters are not affected.
+    """
+    A message that arrived is damaged, or another program made it. It was not opened. Other messages
+    are not affected.
     """
 
 
 class LetterTooLong(Refused):
-    """A letter to one device holds at most {limit_bytes} bytes and this one would be longer.
-    Nothing was sent. Send to fewer people at a time, and the rest in a second message.
+    """
+    This message is too long: for each device, at most {limit_bytes} bytes can be sent. Nothing was
+    sent. Send it to fewer people at a time, then to the others in a second message.
     """
 
 
 class NotAPoint(Malformed):
-    """A message between this device and its relay was damaged while unlocking, so nothing was
-    opened and no try was used. Try again.
+    """
+    A message between this device and its relay was damaged, so the vault was not unlocked. No try
+    was used up. Try again.
     """

@@ -49,7 +49,7 @@ def scalar_from_random(uniform: bytes) -> Secret:
 def blind(private_input: Secret, scalar: Secret) -> bytes:
     """Return the blinded element, 32 bytes, which reveals nothing about ``private_input``.
 
-    ``scalar`` is a fresh :func:`draw_scalar`; :func:`finalize` needs it again.
+    ``scalar`` is a fresh one from :func:`scalar_from_random`; :func:`finalize` needs it again.
     """
     element = _group().crypto_core_ristretto255_from_hash(
         _expand(private_input.reveal(), _HASH_TO_GROUP, 64)
@@ -79,8 +79,8 @@ def evaluate(key: Secret, untrusted_blinded: bytes) -> bytes:
 def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) -> Secret:
     """Return the function's output, 64 bytes, from the evaluated element; raises NotAPoint.
 
-    A dishonest key holder can change the output undetected (RFC 9497 section 7.1), but then nothing
-    sealed under the true output opens.
+    A dishonest key holder can change the output undetected (RFC 9497 section 7.1); decryption with
+    that output then fails.
     """
     check_element(untrusted_evaluated)
     inverse = Secret(bytes(_group().crypto_core_ristretto255_scalar_invert(scalar.reveal())))
@@ -94,10 +94,10 @@ def finalize(private_input: Secret, scalar: Secret, untrusted_evaluated: bytes) 
 
 @cache
 def _group() -> Any:
-    """Load ``rbcl`` on first use, with a libsodium that nobody else could have written.
+    """Load ``rbcl`` on first use, with a libsodium that others cannot replace.
 
-    By itself, rbcl uses any ``_sodium.py`` on the path, or else unpacks libsodium into the folder
-    for temporary files (docs/decisions/0039-libsodium-in-memory.md).
+    By default, rbcl uses any ``_sodium.py`` on the path, or unpacks libsodium into the folder for
+    temporary files (docs/decisions/0039-libsodium-in-memory.md).
     """
     sodium = ModuleType(_SODIUM)
     vars(sodium)[_SODIUM] = _loaded(_bundled())

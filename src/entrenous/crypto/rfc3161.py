@@ -62,8 +62,8 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
     """Return the answer with its certificates in the order of DER (X.690, section 11.6).
 
     DigiCert, Sectigo and openssl write them in the order of the chain, which strict parsers refuse.
-    They are outside of the signature, so their order changes nothing that it proves. What cannot be
-    read is returned as it is.
+    The signature does not cover them, so sorting is safe. An unreadable answer is returned
+    unchanged.
     """
     try:
         fields = _parts(untrusted_token, 0, len(untrusted_token))
@@ -79,7 +79,9 @@ def _with_sorted_certificates(untrusted_token: bytes) -> bytes:
 
 
 def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
-    """Split DER into its elements: where each starts, where its content does, where it ends.
+    """Split DER into its elements.
+
+    Return for each its start, the start of its content, and its end.
 
     Raises ValueError or IndexError if they do not fill the bytes exactly.
     """
@@ -109,7 +111,7 @@ def _certificates(authorities: bytes) -> list[Certificate]:
 def _verifier(token: TimeStampResponse, trusted: list[Certificate], nonce: int | None) -> Verifier:
     """Build a verifier from trusted roots and any intermediate certificates.
 
-    A token without certificates can be verified if the trusted file has its signer's.
+    A token without certificates can be verified if the trusted certificates include its signer's.
     """
     roots = [certificate for certificate in trusted if certificate.issuer == certificate.subject]
     if not roots:

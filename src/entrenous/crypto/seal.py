@@ -30,7 +30,7 @@ class OuterLetter:
 
     @property
     def begins(self) -> bool:
-        """Whether it may begin a session, as it carries the necessary keys."""
+        """Whether it has the keys that are needed to begin a session."""
         return self.olm_type == _PREKEY_TYPE
 
 
@@ -103,10 +103,10 @@ def open_letter(session: Secret, around: OuterLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
-        NotBound: the letter is of another session, was opened before, was changed, or its
-            inside names another outside; or more than 40 later letters overtook it, as the
-            session stores only the newest 40 message keys.
-        BadLetter: the inside is not an Olm message.
+        NotBound: the letter is of another session, was opened before, was changed, or its inner
+            part does not match the outer one; or more than 40 later letters arrived before it,
+            since the session stores only 40 message keys.
+        BadLetter: the inner part is not an Olm message.
     """
     opened = _unpickled(session)
     message = _olm_message(around)
@@ -130,7 +130,7 @@ def open_first_letter(
 
     Raises:
         NotBound: made with another key or a used one-time key, or changed.
-        BadLetter: the inside is not an Olm message, or cannot begin a session.
+        BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
     opened = unpickled_account(account)
     prekey = _olm_message(around).to_pre_key()
@@ -169,7 +169,7 @@ def _framed(header: bytes, olm_type: int, olm: bytes) -> bytes:
 
 
 def _unframed(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Return header, Olm type and ciphertext of exactly what :func:`_framed` would have written."""
+    """Parse header, Olm type and ciphertext; accept only what :func:`_framed` writes."""
     frame = untrusted[4 : 4 + int.from_bytes(untrusted[:4], "big")]
     split = 4 + int.from_bytes(frame[:4], "big")
     header, olm_type, olm = frame[4:split], frame[split : split + 1], frame[split + 1 :]

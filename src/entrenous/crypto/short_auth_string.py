@@ -22,7 +22,10 @@ class NamedEmoji(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShortString:
-    """What both people compare: seven emoji, or three numbers for those who cannot see them."""
+    """The string that both people compare.
+
+    Seven emoji, or three numbers for those who cannot see them.
+    """
 
     signs: tuple[NamedEmoji, ...]
     numbers: tuple[int, int, int]
@@ -44,7 +47,7 @@ def key_commitment(public: bytes) -> bytes:
 
 
 def short_string(private: Secret, public: bytes, transcript: bytes) -> ShortString:
-    """Return what both sides compare, after ``transcript`` (send/formats/letter_format.py).
+    """Return the string that both sides compare; send/formats/letter_format.py has ``transcript``.
 
     Raises BadKey if the other side's key is invalid.
     """

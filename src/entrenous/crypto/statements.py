@@ -93,8 +93,9 @@ def verify_lists(
 def may_succeed(one: DeviceList, after: DeviceList) -> bool:
     """Return whether ``after`` may succeed ``one``.
 
-    Same person, next epoch, no older protocol. Remaining devices keep their certificates, removed
-    devices are listed as revoked, and revoked ones stay listed while there is room.
+    It must be of the same person, with the next epoch and no older protocol. Remaining devices keep
+    their certificates, removed devices are listed as revoked, and revoked ones stay listed while
+    there is room.
     """
     listed = {now.device for now in after.devices}
     revoked = {now.device for now in after.revoked}
@@ -151,7 +152,7 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
 def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
     """Compare a shown history that begins after the newest known list.
 
-    Only if it begins with the very next list does it prove what happened in between.
+    It proves what happened in between only if it begins with the very next list.
 
     Raises:
         ForkedList: the very next list names another predecessor.
@@ -249,8 +250,8 @@ def certificate_hash(signed: SignedCertificate) -> bytes:
 def verify_card(card: Card) -> Person:
     """Verify a key bundle, and return its person with all keys and devices.
 
-    The caller must check that she is the person expected, and compare her lists with the known ones
-    (:func:`extends`).
+    The caller must check that this is the expected person, and compare the lists with the known
+    ones (:func:`compare_heads`).
 
     Raises:
         BadSignature: the lists are no chain signed by both master keys, the lists name a person

@@ -23,8 +23,8 @@ NO_OUTPUT: Final = Secret(b"")  # of a vault without a relay's lock
 class Cost:
     """The cost of one guess at the passphrase, as parameters of argon2id (RFC 9106).
 
-    It is stored in clear beside the vault, so that it can be raised later. The bounds keep a
-    tampered file from requiring too much memory; reduced values give another key, which opens
+    It is stored unencrypted beside the vault, so that it can be raised later. The bounds keep a
+    tampered file from requiring too much memory; reduced values give another key, which decrypts
     nothing.
     """
 

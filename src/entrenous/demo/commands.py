@@ -23,8 +23,9 @@ from entrenous.terminal.session import NO, YES
 
 
 class NotOurs(Refused):
-    """{path} holds files, and no demonstration made it, so nothing in it was touched. Choose
-    another folder: entrenous demo --out DIR
+    """
+    {path} contains files that no demonstration made. Nothing was changed. Choose another folder:
+    entrenous demo --out DIR
     """
 
 

@@ -15,8 +15,9 @@ from entrenous.terminal.output_files import read_file
 
 
 class PhotoMissing(NotFound):
-    """The demonstration's photo comes with scikit-image, which is not installed here. Use your own:
-    entrenous demo --photo PATH, or run: make demo
+    """
+    The demonstration's photo comes with scikit-image, which is not installed here. Nothing was
+    changed. Use your own: entrenous demo --photo PATH, or run: make demo
     """
 
 

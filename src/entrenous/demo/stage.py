@@ -21,8 +21,8 @@ class DidNotStart(Unreachable):
 
 
 class NotAsItShouldBe(Unreachable):
-    """Step {step} of the demonstration did not end as it should: {what}. Nothing of yours is
-    affected.
+    """
+    Step {step} of the demonstration failed: {what}. Your own files and messages are not affected.
     """
 
 

@@ -23,7 +23,8 @@ from entrenous.base.errors import Unreachable
 
 
 class NoOpenssl(Unreachable):
-    """The stamp authority for tests needs the openssl program, and it is not installed here.
+    """
+    The demonstration's stamp authority needs the program openssl, which is not installed here.
     Install it (Debian: apt install openssl), or use a stamp authority on the web.
     """
 

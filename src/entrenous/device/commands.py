@@ -1,4 +1,4 @@
-"""Open this person's device for one command, and ask for its passphrase."""
+"""Open the user's device for one command, and ask for its passphrase."""
 
 import getpass
 import os
@@ -40,7 +40,7 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
 def unlocked_device(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, Unlocked]]:
-    """Like :func:`device_of`, with the parts of the vault's key, for commands that change its lock.
+    """Like :func:`opened_device`, with the parts of the vault's key, for changes of its lock.
 
     A recovery sheet also opens a vault whose relay does not answer.
     """
@@ -55,7 +55,7 @@ def unlocked_device(
 
 @contextmanager
 def new_device(context: typer.Context) -> Iterator[Device]:
-    """Create an empty device in ENTRENOUS_HOME; it is removed if setting it up fails.
+    """Create an empty device in ENTRENOUS_HOME; it is removed if the set-up fails.
 
     Raises VaultExists, WeakPassphrase, NoPassphrase, PassphrasesDiffer.
     """

@@ -1,10 +1,10 @@
-"""Everything that rules on a person's device use: vault, ledger, relays, clock, randomness,
+"""Everything that a rule on a user's device may use: vault, ledger, relays, clock, randomness,
 decoders.
 
 `Vault` and `Courier` are protocols so that rules import neither SQLCipher nor an HTTP client, and
 because the tests' simulated world replaces both: it crashes its vault, and cuts, delays and forges
-relay answers. The HTTP client loads at the first request, so that commands that need none start
-sooner.
+relay answers. The HTTP client is imported at the first request, so that commands without requests
+start faster.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Vault(Protocol):
         """Return the content of a file; raises KeptFileGone."""
 
     def keep_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        """Store a file under the name it has in another vault, reading it in chunks.
+        """Store a file under the name that it has in another vault, reading it in chunks.
 
         With ``sealed``, store ciphertext as it is, like ``keep_sealed``. Return False, without
         reading, if the name is taken.
@@ -95,7 +95,7 @@ class Vault(Protocol):
 
         Raises:
             KeptFileGone: there is no such file.
-            KeptFileDamaged: the file was changed or truncated. This may be known only at its
+            KeptFileDamaged: the file was changed or truncated. This may be detected only at its
                 end; discard what was written.
         """
 
@@ -115,9 +115,7 @@ class Vault(Protocol):
         """Delete a file; a missing one is no error. A rollback restores it."""
 
     def empty_journal(self) -> None:
-        """Leave nothing of records that were deleted, not even in the journal; outside of a
-        transaction.
-        """
+        """Remove deleted records from the journal too; call it outside of a transaction."""
 
 
 class SideBySide(Protocol):
@@ -128,7 +126,7 @@ class SideBySide(Protocol):
 
 
 def in_turn(rows: Sequence[Iterable[Item]], /) -> Iterator[Item]:
-    """Yield from one iterable after the other, without concurrency; the default in tests."""
+    """Yield from one iterable after the other, without concurrency."""
     return chain.from_iterable(rows)
 
 
@@ -136,7 +134,7 @@ class Courier(Protocol):
     """Relays as a device sees them. ``url`` is the relay's; docs/spec/relay.md has the semantics.
 
     Every method raises RelayUnreachable without an answer, ProtocolTooOld if the relay requires a
-    newer client, and the relay's own errors (base/errors.py) by name.
+    newer client, and the errors that the relay reports (base/errors.py).
     """
 
     # Mailboxes, their key bundles and send tokens (relay.md sections 2, 3).
@@ -209,7 +207,7 @@ class Courier(Protocol):
     def how_much_came(
         self, url: str, mailbox: MailboxId, blob: BlobId, withdraw_token: Secret
     ) -> int:
-        """Return how many bytes of an upload the relay has; 0 if none."""
+        """Return the number of bytes of an upload that the relay has."""
 
     def blob_to(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
@@ -272,8 +270,8 @@ class Device:
     ``read_picture``, ``read_clip`` (frame by frame while its context is open) and ``read_sound``
     decode untrusted files, and ``check_copy`` checks that a received file has a form that our
     writers make; outside of tests all four run in sandboxed processes. ``receipts``: whether
-    verified contacts get receipts for their messages. ``embedder`` is None without the extra
-    `embedding`. ``side_by_side`` queries several relays concurrently.
+    verified contacts get receipts for their messages. ``embedder`` is None if the extra `embedding`
+    is not installed. ``side_by_side`` queries several relays concurrently.
     """
 
     clock: Clock

@@ -1,7 +1,7 @@
 """This device's own keys and mailbox address, and the people it knows.
 
-People are found by name and by their newest key bundle. This module is below the verbs because
-`trace` shows people's current names.
+Contacts are found by name and by their newest key bundle. This module is below the verbs because
+`trace` shows contacts' current names.
 """
 
 import unicodedata
@@ -34,9 +34,9 @@ from entrenous.wire.text import is_on_this_machine
 
 
 class OnThisMachine(Refused):
-    """This person's address leads to a program on your own machine, but your own relay is
-    elsewhere, so that program was not contacted and nobody was added. Ask the person for a new
-    link.
+    """
+    This person's address points to a program on your own machine, but your own relay is elsewhere.
+    That program was not contacted, and nobody was added. Ask the person for a new link.
     """
 
 
@@ -77,8 +77,8 @@ def lookalike_form(name: str) -> str:
 class MailboxAddress:
     """This device's mailbox address: the relay, the mailbox there, and the token that opens it.
 
-    ``close`` is the token that deletes the mailbox, also held by her other devices and her recovery
-    sheet; None before there is one.
+    ``close`` is the token that deletes the mailbox, also known to the person's other devices and
+    recovery sheet; None if there is none yet.
     """
 
     relay_url: str
@@ -91,8 +91,8 @@ class MailboxAddress:
 class Identity:
     """This device and its owner.
 
-    ``home``, ``person`` and the rest are None on a device that was set up without a relay: it has
-    no correspondents, so it needs no keys. ``master`` is private.
+    All fields are None on a device that was set up without a relay, since it needs no keys.
+    ``master`` is private.
     """
 
     name: str
@@ -105,8 +105,10 @@ class Identity:
 
 
 class BadRelayAddress(Refused):
-    """This is not a relay's address, so nothing was set up. It looks like https://relay.example,
-    without a user, a question mark or anything after a #. Ask whoever runs the relay for it.
+    """
+    This is not the address of a relay. Nothing was set up. An address looks like
+    https://relay.example, without a user name, a question mark or a #. Ask the people who run the
+    relay for it.
     """
 
 
@@ -125,7 +127,7 @@ NEXT_CLOSE = "next-close"  # the token that shall delete our mailbox
 
 @dataclass(frozen=True, slots=True)
 class OwnIdentity:
-    """The parts of an identity that every device with a relay has."""
+    """The identity of a device that has a relay."""
 
     name: str
     person: Person
@@ -139,7 +141,7 @@ def own_device(device: Device) -> OwnIdentity:
 
     Raises:
         OfflineDevice: the device was set up without a relay, so it has no keys.
-        NobodysDevice: its set-up was interrupted.
+        UnfinishedDevice: its set-up was interrupted.
         RolledBack: a copy of this device is in use elsewhere.
     """
     _refuse_rolled_back(device)
@@ -159,7 +161,7 @@ def has_relay(device: Device) -> bool:
 
 
 def account_of(device: Device) -> Secret:
-    """Return the device's Olm account; after it advances, store it with :func:`keep_account`.
+    """Return the device's Olm account; after it advances, store it with :func:`store_account`.
 
     Raises OfflineDevice, RolledBack, NotConfirmed.
     """
@@ -179,7 +181,7 @@ def signer_of(device: Device) -> DeviceSigner:
 
 
 def refuse_unconfirmed(device: Device) -> None:
-    """Return only if ratchets may advance now (device/relay_lock_client.py).
+    """Check that ratchets may advance now (device/relay_lock_client.py).
 
     Raises:
         RolledBack: a copy of this device is in use elsewhere.
@@ -220,26 +222,24 @@ def store_next_lock(lock: RelayLock, device: Device) -> None:
 
 
 def next_lock(device: Device) -> RelayLock | None:
-    """Return the lock that the vault is to get at the new relay; None if it has it."""
+    """Return the lock that the vault still needs at the new relay; None if it has it."""
     return load_record(RelayLock, SELF, LOCK_TO_FOLLOW, device.vault)
 
 
 def clear_next_lock(device: Device) -> None:
-    """Record that the vault now opens with the new relay's lock; the old relay's can be deleted."""
+    """Record that the vault uses the new relay's lock, so that the old one can be deleted."""
     device.vault.drop(SELF, LOCK_TO_FOLLOW)
 
 
 def refuse_local_address(relay_url: str, device: Device) -> None:
-    """Raise OnThisMachine for a program's address on this machine, unless our relay is
-    local too.
-    """
+    """Raise OnThisMachine if the address is on this machine, unless our relay is local too."""
     if is_on_this_machine(relay_url) and not is_on_this_machine(own_device(device).home.relay_url):
         raise OnThisMachine
 
 
 @dataclass(frozen=True, slots=True)
 class KnownList:
-    """A person's newest verified key bundle, and all verified heads of her lists, oldest first."""
+    """A person's newest verified key bundle, and the verified heads of all lists, oldest first."""
 
     card: bytes
     heads: tuple[Head, ...]
@@ -277,7 +277,7 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
 
 
 def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
-    """Store a verified key bundle that is not older than the stored one (people.newest_card)."""
+    """Store a verified key bundle that is not older than the stored one."""
     known = load_record(KnownList, LIST, person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
     heads |= {head.epoch: head for head in list_heads(read_card(card).lists)}
@@ -286,7 +286,7 @@ def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
 
 
 def check_head(contact: Contact, named: Head, device: Device) -> None:
-    """Check that a head that somebody names agrees with the known heads; raises ForkedList."""
+    """Check that a head named by somebody agrees with the known heads; raises ForkedList."""
     check_heads_agree(known_heads(contact, device), [named])
 
 
@@ -302,7 +302,7 @@ def current_names(device: Device) -> Call:
     """Return a function that gives the current name for a copy's recipient.
 
     For people who are no longer known it returns the label, with a note if somebody else has that
-    name now. A label typed for another channel belongs to no contact.
+    name now. A label for another channel belongs to no contact.
     """
     names = {contact.person.id: contact.name for contact in contacts(device)}
     taken = {lookalike_form(name) for name in names.values()}

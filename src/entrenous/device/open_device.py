@@ -46,7 +46,7 @@ from entrenous.wire.relay_nouns import Locked
 
 @contextmanager
 def open_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Like :func:`open_unlocked`, for just the device."""
+    """Like :func:`open_unlocked`, but yield only the device."""
     with open_unlocked(settings, passphrase) as (device, _):
         yield device
 
@@ -101,7 +101,7 @@ def for_many_pictures(device: Device) -> Iterator[Device]:
 
 @contextmanager
 def create_device(settings: Settings, passphrase: Callable[[], Secret]) -> Iterator[Device]:
-    """Like :func:`create_to_link`, for just the device."""
+    """Like :func:`create_lockable_device`, but yield only the device."""
     with create_lockable_device(settings, passphrase) as (device, _):
         yield device
 
@@ -112,10 +112,10 @@ def create_lockable_device(
 ) -> Iterator[tuple[Device, Callable[[MailboxAddress], None]]]:
     """Create an empty device in ``settings.home``.
 
-    It exists only once something is stored, so one that is killed before does not block the next
-    attempt. Also yields a function that locks it at a mailbox it has created: devices that list it
-    can then shut it, whatever becomes of this command. Otherwise the relay gets its share of the
-    key on exit, if the device has a relay by then.
+    It exists only once something is stored, so that an interrupted set-up does not block the next
+    attempt. Also yields a function that locks the device at its new mailbox. From then on the
+    user's other devices can revoke it, even if this command is interrupted. Without that call, the
+    relay gets its share of the key on exit, if the device has a relay by then.
 
     Raises VaultExists, WeakPassphrase, VaultBusy, UnusableFolder, DiskFull, RelayUnreachable.
     """
@@ -149,7 +149,7 @@ def create_lockable_device(
 
 @contextmanager
 def _cleaned_up_on_error(home: Path, *, folder_too: bool) -> Iterator[None]:
-    """After an error, once the vault is closed, remove what the set-up left in the folder."""
+    """After an error, close the vault, then remove what the set-up left in the folder."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""Open, unlock or shut a device with its recovery sheet (docs/spec/lock.md, section 6)."""
+"""Open, unlock or revoke a device with its recovery sheet (docs/spec/lock.md, section 6)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ from entrenous.wire.relay_nouns import NoLock, RelayLock
 
 @dataclass(frozen=True, slots=True)
 class RecoverySheet:
-    """A person's master key, and what opens, unlocks or shuts one of her devices.
+    """A person's master key, and the secrets that open, unlock or revoke one of their devices.
 
     ``master`` has 64 bytes (crypto/identity_keys.py), ``output`` the 64 bytes of the relay's share.
     """
@@ -78,7 +78,8 @@ class RelayOrSheet:
         Raises:
             EarlierSheet: the relay does not answer, and this sheet is for another lock.
             Locked, DeviceShut, WrongPassphrase.
-            RelayUnreachable: the sheet was used, and a second lock's relay does not answer.
+            RelayUnreachable: the sheet was already used for one lock, and a second lock's relay
+                does not answer.
         """
         try:
             return self.ask(lock, stretched)
@@ -164,106 +165,117 @@ def shut_by_sheet(settings: Settings, sheet: RecoverySheet) -> None:
 
 
 def _is_of(home: Path, sheet: RecoverySheet) -> bool:
-    """Return whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
+    """Check whether this folder's vault is locked at the sheet's mailbox; raises BadRecord."""
     head = read_head(home)
     locks = (terms.lock for terms in (head.now, head.next) if terms is not None)
     return any(lock is not None and lock.mailbox == sheet.mailbox for lock in locks)
 
 
 class NotASheet(Malformed):
-    """This is no recovery sheet, or a character of it is wrong or missing. It begins with
-    entrenous-recovery:2: and nothing of what follows may be left out. Compare it with the paper,
-    then try again.
+    """
+    This is not a recovery sheet, or one of its characters is wrong or missing. Nothing was changed.
+    A recovery sheet begins with entrenous-recovery:2: and must be complete. Compare it with the
+    paper, then try again.
     """
 
 
 class MasterAway(Refused):
-    """Your master key is not on this device: it is on the recovery sheet that you wrote. Give that
-    one too: --recovery FILE
+    """
+    This needs your master key, which is not on this device but on your recovery sheet. Nothing was
+    changed. Add the sheet to the command: --recovery FILE
     """
 
 
 class OthersSheet(Refused):
-    """This recovery sheet belongs to somebody else, so nothing was changed."""
+    """This recovery sheet belongs to somebody else. Nothing was changed. Use your own sheet."""
 
 
 class EarlierSheet(Refused):
-    """The relay does not answer, and this recovery sheet cannot open this device: it is for another
-    relay or mailbox than this device has now. It belongs to another device, or was written before a
-    move. Nothing was changed. Try the newest sheet that was written on this device.
+    """
+    The relay does not answer, and this recovery sheet cannot unlock this device without it. The
+    sheet belongs to another device, or was written before this one moved to its present relay or
+    mailbox. Nothing was changed. Try the newest sheet that was written on this device.
     """
 
 
 class SheetDoesNotOpen(Refused):
-    """The relay does not answer, and this recovery sheet and that passphrase together do not open
-    the device. Nothing was changed. Either the passphrase was mistyped, or the sheet was written
-    before the passphrase was last changed. Mind Caps Lock and the keyboard's language; if that does
-    not help, try the newest sheet that was written on this device.
+    """
+    The relay does not answer, and this recovery sheet with that passphrase does not unlock the
+    device. Nothing was changed. Either the passphrase was mistyped, or it was changed after the
+    sheet was written. Check Caps Lock and the keyboard's language. If that does not help, try the
+    newest sheet that was written on this device.
     """
 
 
 class NothingToRecover(Refused):
-    """This device has no relay, so there is nothing that a recovery sheet could recover. Nothing
-    was written.
-    """
+    """This device has no relay, so a recovery sheet would be of no use. Nothing was written."""
 
 
 class CloseNotChangedYet(Unreachable):
-    """Your relay has not yet heard of the new token that shuts this device: the token changes when
-    another device of yours is lost. A sheet written now would not shut this device, so none was
-    written. Try again when the relay answers: entrenous device recovery --out FILE
+    """
+    Another device of yours was revoked as lost, so the token that can revoke this device has to
+    change. Your relay has not confirmed the new token yet, and a sheet with it would not work. No
+    sheet was written. Try again when the relay answers: entrenous device recovery --out FILE
     """
 
 
 class LockNotMovedYet(Unreachable):
-    """This device moved to another relay, and its lock has not followed yet. A sheet written now
-    would not open it there, so none was written. The lock follows when this device next opens and
-    that relay answers. Then type the same command again: entrenous device recovery --out FILE
+    """
+    This device moved to another relay, but its lock has not moved yet, so a sheet written now would
+    not unlock it there. No sheet was written. The lock moves when you next unlock this device and
+    the new relay answers. Then run the command again: entrenous device recovery --out FILE
     """
 
 
 class NoDeviceToRevokeOn(NotFound):
-    """There is no Entrenous device in {home}, and only another device of yours can look {name} up.
-    So nothing was changed. If that was your only one, its recovery sheet shuts it from any machine:
-    entrenous device revoke --lost --recovery FILE. That shuts the device which the sheet was
-    written on, whatever it is called.
+    """
+    There is no Entrenous device in {home}, and only another device of yours can find {name}.
+    Nothing was changed. If {name} was your only device, its recovery sheet revokes it from any
+    machine: entrenous device revoke --lost --recovery FILE. That revokes the device on which the
+    sheet was written, whatever its name is.
     """
 
 
 class SheetOfThisDevice(Refused):
-    """This recovery sheet was written on the device in {home}, which is here and not lost. So
-    nothing was changed. To shut it all the same, for good and with every copy of its folder, keep
-    what is in it first: entrenous archive export --out DIR, then shut it from an empty folder:
-    ENTRENOUS_HOME=DIR entrenous device revoke --lost --recovery FILE
+    """
+    This recovery sheet was written on the device in {home}, which is this one and not lost. Nothing
+    was changed. If you want to revoke it all the same, that cannot be undone, and every copy of its
+    folder stays locked for good. First export what is in it: entrenous archive export --out DIR.
+    Then revoke it with an empty folder: ENTRENOUS_HOME=DIR entrenous device revoke --lost
+    --recovery FILE
     """
 
 
 class SheetShutsNothing(Unproven):
-    """The relay does not accept this recovery sheet, so the lost device is not shut. The token on
-    the sheet was replaced when another device of yours was revoked as lost. Try the newest sheet
-    that was written on the lost device, or, on another device of yours: entrenous device revoke
+    """
+    The relay does not accept this recovery sheet, so the lost device is not revoked. The sheet's
+    token was replaced when another device of yours was revoked as lost. Try the newest sheet that
+    was written on the lost device, or run this on another device of yours: entrenous device revoke
     NAME --lost
     """
 
 
 class UnknownToRelay(NotFound):
-    """The relay that this recovery sheet names does not know the device which the sheet was written
-    on, so nothing was shut now. If that device was revoked more than 30 days ago, it is shut.
-    Otherwise the relay's operator may have started it with another database, or restored a backup
-    that is older than the device: tell the operator, and type the same command again later.
+    """
+    The relay named on this recovery sheet does not know the device that the sheet was written on,
+    so nothing was revoked now. If that device was revoked more than 30 days ago, it stays locked.
+    Otherwise the people who run the relay may have started it with another database, or restored a
+    backup that is older than the device: tell them, and run the same command again later.
     """
 
 
 class TokenOfBefore(Unproven):
-    """{name} is NOT shut: your relay does not accept the token that this device has for shutting
-    it. That token was replaced before {name} could tell this device. Another device of yours may
-    know the newest token, and shuts {name} as soon as it learns of this. On each of them, now:
-    entrenous inbox. The newest recovery sheet that was written on {name} shuts it too: entrenous
+    """
+    {name} is NOT revoked at your relay: the token that this device has for it was replaced by a
+    newer one, and {name} could not send the new one here. Another device of yours may have the new
+    token, and revokes {name} as soon as it learns of this. On each of your devices, run now:
+    entrenous inbox. The newest recovery sheet that was written on {name} revokes it too: entrenous
     device revoke --lost --recovery FILE
     """
 
 
 class NotShutYet(Unreachable):
-    """The lost device is not shut yet. {why} This will not happen later by itself: repeat the same
-    command, on this machine or any other, until it says that the device is shut.
+    """
+    The lost device is not revoked yet. {why} Entrenous does not repeat this by itself. Run the same
+    command again, on this machine or any other, until it says that the device is shut.
     """

@@ -1,7 +1,7 @@
-"""The relay's share of this vault's key: fetch it, and keep the lock up to date.
+"""Fetch the relay's share of this vault's key, and keep the lock up to date.
 
-The relay counts a vault's openings (its generation), so that a copy and the original cannot both
-continue (docs/spec/lock.md, section 5).
+The relay counts how often a vault was unlocked (its generation), so that a copy and the original
+cannot both continue (docs/spec/lock.md, section 5).
 """
 
 from collections.abc import Iterator
@@ -73,9 +73,9 @@ def when_in_words(moment: datetime | None) -> str:
 class FormerAddress:
     """A former mailbox address, at which mail may still arrive until ``until``.
 
-    After its relay did not answer, it is not asked before ``ask_after``. ``overtaken``: the relay
-    knows that no copy of this device may continue there. ``next_close`` is the new token that shall
-    delete the mailbox, since a lost device knew the previous one.
+    After its relay failed to answer, it is not asked before ``ask_after``. ``overtaken``: the relay
+    refuses copies of this device there. ``next_close`` is the new token for deleting the mailbox,
+    since a lost device knows the present one.
     """
 
     home: MailboxAddress
@@ -86,13 +86,13 @@ class FormerAddress:
 
 
 def former_addresses(device: Device) -> tuple[FormerAddress, ...]:
-    """Return the former addresses, the first to expire first."""
+    """Return the former addresses, ordered by when they expire."""
     found = load_records(FormerAddress, OLD_HOME, device.vault)
     return tuple(sorted(found, key=lambda one: one.until))
 
 
 def give_tries_back(device: Device) -> None:
-    """Report to old relays that the vault opened, since their locks counted a try."""
+    """Report the unlock to old relays, whose locks counted a try."""
     for old in former_addresses(device):
         with suppress(EntrenousError):
             note_opened_at(old.home, 1, device)
@@ -109,7 +109,7 @@ _OFFLINE_TIMEOUT_S: Final = 2.0  # request timeout in an offline window
 
 @dataclass(frozen=True, slots=True)
 class RelayShareClient:
-    """Gets the relay's share of a vault's key: from an offline window, or by request."""
+    """Gets the relay's share of a vault's key, from an offline window or from the relay."""
 
     home: Path
     courier: Courier
@@ -119,8 +119,8 @@ class RelayShareClient:
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
         """Return the relay's share for a stretched passphrase.
 
-        An expired window is closed only once the relay has answered: this device's clock may be
-        fast.
+        An expired window is closed only after the relay has answered, since this device's clock may
+        be fast.
 
         Raises:
             Locked, DeviceShut, RelayUnreachable, OfflineWindowOver.
@@ -179,10 +179,10 @@ def _evaluate(lock: RelayLock, blinded: bytes, courier: Courier) -> Evaluation:
 
 
 def complete_unlock(unlocked: Unlocked, device: Device, settings: Settings) -> Unlocked:
-    """Finish unlocking: make the vault's lock if it has none, and report the opening to the relay.
+    """Finish unlocking: create the vault's lock if it has none, and report the unlock to the relay.
 
-    The relay then restores all tries, so failed ones are counted here first. If the relay does not
-    answer, the device opens all the same; commands that need the relay say so.
+    The relay then restores all tries, so failed ones are counted here first. Without an answer the
+    device still opens; commands that need the relay report it.
 
     Raises:
         DeviceShut: the relay has deleted this device's lock.
@@ -250,8 +250,8 @@ def allow_offline(unlocked: Unlocked, hours: int, clock: Clock) -> datetime:
     """Let this vault open without its relay for ``hours``; returns the end of that time.
 
     Raises:
-        NoRelaysPart: it needs no relay anyway.
-        NotConfirmed: it was opened in such a window; only the relay may allow another.
+        NoRelaysPart: no relay has a share of its key.
+        NotConfirmed: it was unlocked in such a window, and only the relay may allow another.
     """
     if unlocked.terms.lock is None:
         raise NoRelaysPart
@@ -267,10 +267,10 @@ def forbid_offline(unlocked: Unlocked) -> None:
 
 
 def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlocked:
-    """Encrypt the vault under another passphrase, close its offline window, and shut older copies.
+    """Encrypt the vault under another passphrase, close its offline window, and lock older copies.
 
-    If the relay stops answering before it shuts them, the returned share is ``outdated``, and they
-    are shut when the vault is next opened.
+    If the relay fails before it locks them, the returned share is ``outdated``, and they are locked
+    when the vault is next opened.
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
@@ -288,7 +288,7 @@ def change_passphrase(unlocked: Unlocked, words: Secret, device: Device) -> Unlo
 
 
 def _ask_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
-    """Like :func:`ask_relay`, from an open vault: the try is not reported as somebody else's."""
+    """Like :func:`ask_relay`, from an open vault: the try counts as this vault's own."""
     count_own_tries(device.vault)
     return ask_relay(lock, stretched, device.courier, device.dice)
 
@@ -314,7 +314,7 @@ def _with_short_timeout(unlocked: Unlocked, device: Device, settings: Settings) 
 
 
 def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
-    """Make only the newest unlock token valid, so that older copies stay shut; safe to repeat.
+    """Invalidate all but the newest unlock token, so that older copies stay locked; safe to repeat.
 
     Raises RelayUnreachable.
     """
@@ -326,7 +326,7 @@ def revoke_earlier_tokens(unlocked: Unlocked, device: Device) -> Unlocked:
 
 
 def with_new_token(lock: RelayLock | None, device: Device) -> RelayLock | None:
-    """Return the lock with a new token, unless it is at a relay that the device is leaving."""
+    """Return the lock with a new token, unless the device is leaving its relay."""
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_at(lock, mail):
         return lock
@@ -355,7 +355,7 @@ def home_to_lock(device: Device) -> MailboxAddress | None:
 
 
 def begin_opening(vault: Vault, asked: int = 0) -> None:
-    """Stop ratchets until the relay confirms this opening, which used ``asked`` tries."""
+    """Stop ratchets until the relay confirms this unlock, which used ``asked`` tries."""
     with vault.together():
         vault.put(SELF, UNCONFIRMED, b"")
         count_own_tries(vault, asked)
@@ -378,7 +378,7 @@ def confirm_opening(device: Device) -> None:
     """Report this opening of the vault to the relay, unless it was confirmed.
 
     If a copy is in use elsewhere, this state is marked as rolled back and its ratchets are deleted;
-    what needs them then raises RolledBack.
+    functions that need them then raise RolledBack.
 
     Raises:
         DeviceShut: the mailbox was deleted.
@@ -402,8 +402,8 @@ def confirm_opening(device: Device) -> None:
 def _new_opening(device: Device) -> VaultUnlock:
     """Store this opening before it is reported, since the answer may be lost.
 
-    A rolled-back state reports generation 1, which is refused again, so that it never overtakes the
-    copy that continues; the relay still restores its tries.
+    A rolled-back state reports generation 1, which the relay always refuses, so that it never
+    overtakes the copy in use; the relay still restores its tries.
     """
     number = device.dice.token(OPENING_BYTES)
     if device.vault.get(SELF, ROLLED_BACK) is not None:

@@ -67,7 +67,7 @@ def current_labels(copies: Sequence[Copy], call: NameOf) -> Mapping[RecipientId,
 def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
     """Replace the labels that are not in ``named`` by "copy 1", "copy 2" and so on, by position.
 
-    If a named copy has such a label, a number behind all positions is used.
+    If a named copy already has such a label, a higher number is used.
     """
     known, shown = list(labels), {label.casefold() for label in named}
     further = (one for one in map(_pseudonym, count(len(known) + 1)) if one not in shown)
@@ -79,7 +79,7 @@ def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
 
 
 def _unique_labels(wanted: Sequence[RecipientId]) -> list[RecipientId]:
-    """Make labels unique without giving one person's device another person's name."""
+    """Make labels unique, without giving one person's device the name of another."""
     people, labels = set(wanted), dict[RecipientId, None]()
     for name in wanted:
         label, number = name, 2
@@ -96,7 +96,7 @@ def _pseudonym(number: int) -> str:
 def stored_trace(trace: Trace, device: Device) -> Trace | None:
     """Return the trace as stored on this device, or None.
 
-    After an archive import its number and the names of messages may differ.
+    After the import of an archive its number and the names of messages may differ.
     """
     wanted = trace.at, trace.leak_sha256
     kept = device.ledger.traces()
@@ -161,8 +161,9 @@ def trace_here(trace: Trace | None, device: Device) -> Trace | None:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCoverage:
-    """What a receipt for our copy covers: the hash of its manifest, and commitments to
-    its marks.
+    """The content of a receipt for our copy.
+
+    The hash of its manifest, and commitments to its marks.
     """
 
     manifest: bytes
@@ -197,7 +198,7 @@ class CopyState:
 
 
 def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
-    """Return the state of a copy: its device's receipts take precedence over the relay's word."""
+    """Return the state of a copy; its device's receipts take precedence over the relay's answer."""
     signed = {one.event: one for one in _receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)

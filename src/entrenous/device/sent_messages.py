@@ -26,7 +26,7 @@ class SentPicture:
 
     ``original`` names the source file in the vault; ``size_px`` is the longest side it was reduced
     to before marking (None: not reduced); ``dither`` is the secret that all copies share; ``finer``
-    is how many steps finer than the original's encoding they are written; ``place`` is its number
+    is how many quality steps finer than the original they are encoded; ``place`` is its number
     among the message's files, from 1 (None: marked for another channel).
     """
 
@@ -89,9 +89,10 @@ class Message:
 
 
 class UnknownMessage(NotFound):
-    """There is no message {name} on this device. See what there is: entrenous inbox, or entrenous
-    sent. A copy that was sent to somebody else opens on their device alone; ask the sender for one
-    of your own.
+    """
+    There is no message {name} on this device. To see what there is: entrenous inbox, or entrenous
+    sent. Messages sent to other people open only on their devices; ask the sender to send you one
+    too.
     """
 
 
@@ -132,7 +133,7 @@ class SealedCopy:
 
     @property
     def fate(self) -> str:
-        """How it ended, or how far it has come, in a few words."""
+        """The copy's present or final state, in a few words."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:
             return f"opened, then {self.state.value}"

@@ -149,7 +149,7 @@ def unpack(kind: type[Noun], untrusted_data: bytes) -> Noun:
 
 
 def _to_builtins(noun: object) -> Any:
-    """Convert to plain values; sets are sorted, since their iteration order may differ."""
+    """Convert to plain values; sets are sorted, so that equal sets give equal bytes."""
     return msgspec.to_builtins(
         noun, builtin_types=_NATIVE, enc_hook=_encode_secret, order="deterministic"
     )
@@ -181,7 +181,7 @@ def _children(plain: object) -> list[object]:
 
 
 def _nothing_lost(read: object, kept: object) -> bool:
-    """Return whether everything that was read is still in ``kept``."""
+    """Return whether ``kept`` has every value that was read."""
     rules: dict[type, Callable[[Any, Any], bool]] = {
         dict: _nothing_lost_in_map,
         list: _nothing_lost_in_list,

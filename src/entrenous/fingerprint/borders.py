@@ -62,7 +62,7 @@ def _may_be_plain(row: Floats) -> bool:
 
 
 def _first_row(pixels: Pixels) -> Floats:
-    """The thumbnail's first row (1, W), before rounding."""
+    """Return the thumbnail's first row (1, W), before rounding."""
     high, wide = pixels.shape[:2]
     shrinking = min(1.0, SIDE_PX / max(high, wide))
     small = [max(1, round(side * shrinking)) for side in (high, wide)]
@@ -77,7 +77,7 @@ def _first_row(pixels: Pixels) -> Floats:
 
 
 def boxes_inside_frames(grey: Floats) -> tuple[Box, ...]:
-    """The boxes inside the nested frames of a grey picture, at most three.
+    """Return the boxes inside the nested frames of a grey picture, at most three.
 
     A box of less than 30 % of a side is left out, because then the frame is part of the picture.
     """
@@ -110,7 +110,7 @@ def _without_one(grey: Floats, box: Box) -> Box:
 
 
 def _between(grey: Floats) -> tuple[int, int]:
-    """First and last row between the plain rows at both ends; all rows if all are plain."""
+    """Return first and last row between the plain rows at both ends; all rows if all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
     plain = plain_rows(grey)
@@ -126,7 +126,7 @@ def _between(grey: Floats) -> tuple[int, int]:
 
 
 def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
-    """Which of (N, W) rows have one brightness, apart from JPEG's ripples."""
+    """Return which of (N, W) rows have one brightness, apart from JPEG's ripples."""
     ends = np.linspace(0, rows.shape[1], min(_PARTS, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
     slope = parts.max(axis=1) - parts.min(axis=1)
@@ -134,13 +134,13 @@ def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
 
 
 def _sharpest(changes: Floats, place: int) -> int:
-    """The boundary near ``place`` with the largest change; seam i lies before row i + 1."""
+    """Return the boundary near ``place`` with the largest change; seam i lies before row i + 1."""
     first = max(0, place - 2)
     return first + 1 + int(np.argmax(changes[first : place + NEAR_PX]))
 
 
 def _run(plain: NDArray[np.bool_]) -> int:
-    """Length of the initial run of True."""
+    """Return the length of the initial run of True."""
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
@@ -148,7 +148,7 @@ SIDE_PX: Final = 512  # the longer side; measured: below this, hashes of windows
 
 
 def thumbnail(pixels: Pixels) -> Floats:
-    """Luma, 0 to 255, of (H, W, 3) or (H, W) pixels, at most 512 on the longer side."""
+    """Return the luma, 0 to 255, of (H, W, 3) or (H, W) pixels, at most 512 on the longer side."""
     height_px, width_px = pixels.shape[:2]
     shrinking = SIDE_PX / max(height_px, width_px)
     if shrinking < 1:

@@ -36,7 +36,7 @@ def to_rate(samples: Samples, rate_hz: int) -> Samples:
 
 
 def chroma(samples: Samples) -> Chroma:
-    """(T, 12) smoothed and normalised rows, from samples of :func:`to_rate`; T may be 0."""
+    """Return (T, 12) smoothed and normalised rows, from samples of :func:`to_rate`; T may be 0."""
     energies = _energies(samples)
     if len(energies) < len(SMOOTHING):
         return np.zeros((0, NOTES))
@@ -47,7 +47,7 @@ def chroma(samples: Samples) -> Chroma:
 
 
 def _energies(samples: Samples) -> Chroma:
-    """(F, 12): energy of each note in each frame of 4,096 samples."""
+    """Return (F, 12): energy of each note in each frame of 4,096 samples."""
     if len(samples) < FRAME:
         return np.zeros((0, NOTES))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP]
@@ -108,7 +108,7 @@ _COMPARISONS: Final = (
 
 
 def words_of(rows: Chroma) -> Words:
-    """One word for each sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
+    """Return one word for each sixteen successive rows of (T, 12) chroma: (max(0, T - 15),)."""
     count = len(rows) - WIDTH + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
@@ -140,7 +140,7 @@ _Corners = tuple[int, int, int, int]
 
 
 def _areas(one: _Comparison) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
-    """Bright and dark areas of a filter, each as first row and note, last row and note."""
+    """Return bright and dark areas of a filter, each as first row and note, last row and note."""
     low, high, width = one.note, one.note + one.height, one.width
     half, across = low + one.height // 2, width // 2
     third, along = one.height // 3, width // 3

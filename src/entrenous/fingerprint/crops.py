@@ -31,7 +31,7 @@ HALF_ACROSS: Final = 10  # the least length of the other side
 
 
 def part_hashes(picture: Picture) -> tuple[bytes, ...]:
-    """Hashes of a picture's windows for registration: at most 525, distinct, 32 bytes each.
+    """Return hashes of a picture's windows for registration: at most 525, distinct, 32 bytes each.
 
     Windows with very little detail, or with fewer pixels than PDQ has blocks, are left out, because
     they would match other pictures.
@@ -48,13 +48,13 @@ def part_hashes(picture: Picture) -> tuple[bytes, ...]:
 
 
 def grid_edges() -> Edges:
-    """(K, 2): first and last edges of windows along one axis, as shares of it."""
+    """Return (K, 2): first and last edges of windows along one axis, as shares of it."""
     pairs = [(first, last) for first in range(GRID) for last in range(first + HALF, GRID + 1)]
     return np.array(pairs, dtype=np.float64) / GRID
 
 
 def registered(down: Edges, across: Edges) -> NDArray[np.bool_]:
-    """(K, M): which windows with these rows (K, 2) and columns (M, 2) are registered."""
+    """Return (K, M): which windows with these rows (K, 2) and columns (M, 2) are registered."""
     high, wide = (np.rint(GRID * (one[:, 1] - one[:, 0])) for one in (down, across))
     shorter = np.minimum(high[:, None], wide[None, :])
     longer = np.maximum(high[:, None], wide[None, :])
@@ -91,7 +91,7 @@ def between(grey: Floats, down: Floats, across: Floats) -> Floats:
 
 
 def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
-    """The spectra (N, 16, 16) of the boxes with a PDQ quality of at least ``least``.
+    """Return the spectra (N, 16, 16) of the boxes with a PDQ quality of at least ``least``.
 
     Boxes are (B, 4): first and last row, first and last column, in pixels.
     """
@@ -110,7 +110,7 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], least: int) -> Floats:
 
 
 def waves(length_px: int, edges: Edges) -> Floats:
-    """(K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
+    """Return (K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
     waves = np.tensordot(window_axes(length_px, edges), cosines(), axes=([1], [1]))
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
@@ -140,7 +140,7 @@ def enlarged_spectra(grey: Floats, steps: int = WIDENS) -> Floats:
 
 
 def registered_window_spectra(grey: Floats) -> Floats:
-    """The spectra (525, 16, 16) of the windows that would be registered for this picture."""
+    """Return the spectra (525, 16, 16) of the windows that would be registered for this picture."""
     edges = grid_edges()
     return spectra(grey, edges, edges)[registered(edges, edges)]
 
@@ -166,14 +166,14 @@ def _cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
 
 
 def _between(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """The spectra (..., K * M, 16, 16) of windows with these rows (K, 16, H) and columns."""
+    """Return the spectra (..., K * M, 16, 16) of windows with these rows (K, 16, H) and columns."""
     found = between(grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1]))
     return found.reshape(*grey.shape[:-2], -1, KEPT, KEPT)
 
 
 @lru_cache(maxsize=16)  # an upload's longer side is nearly always 512
 def _cut_waves(length_px: int, cut: tuple[float, ...]) -> Floats:
-    """(K, 16, length_px): frequencies of an axis without one of these shares at each end."""
+    """Return (K, 16, length_px): frequencies of an axis without one of these shares at each end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: Edges = np.stack([first, last], axis=-1).reshape(-1, 2)
     made = waves(length_px, edges).reshape(-1, KEPT, length_px)

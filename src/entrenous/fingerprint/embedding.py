@@ -41,7 +41,7 @@ _ROWS: Final = 8_192  # rows converted to floats at a time: 16 MB
 
 
 def quantised(numbers: Floats) -> Embedding:
-    """An embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
+    """Return an embedding of (512,) numbers, scaled to 8 bits; only their direction is kept.
 
     Raises:
         ValueError: there are not 512 finite numbers, or all are zero.
@@ -53,13 +53,13 @@ def quantised(numbers: Floats) -> Embedding:
 
 
 def rows(embeddings: Sequence[Embedding]) -> Rows:
-    """The numbers of embeddings, (N, 512)."""
+    """Return the numbers of embeddings, (N, 512)."""
     joined = b"".join(one.numbers for one in embeddings)
     return np.frombuffer(joined, np.int8).reshape(-1, NUMBERS)
 
 
 def cosines(queries: Rows, kept: Rows) -> Floats:
-    """(Q, N): the cosine of each of (Q, 512) with each of (N, 512), exact up to rounding."""
+    """Return (Q, N): the cosine of each of (Q, 512) with each of (N, 512), exact up to rounding."""
     query_floats = queries.astype(np.float32)
     found = np.empty((len(queries), len(kept)), np.float32)
     for start in range(0, len(kept), _ROWS):
@@ -96,7 +96,7 @@ def square(pixels: Pixels) -> bytes:
 
 
 def level_share(one: bytes) -> float:
-    """The share of flat steps in a :func:`square`, reduced to 64 x 64 blocks.
+    """Return the share of flat steps in a :func:`square`, reduced to 64 x 64 blocks.
 
     A step between neighbours is flat below 1 % of full brightness. The share is near 1 in a drawing
     of flat areas, a half in most photographs.
@@ -123,7 +123,7 @@ def windows(pixels: Pixels) -> tuple[bytes, ...]:
 
 
 def _boxes(grey: PdqFloats) -> list[Box]:
-    """The likeliest boxes, as many as fit beside the fixed shares, then the fixed shares."""
+    """Return the likeliest boxes, as many as fit beside the fixed shares, then the fixed shares."""
     height, width = grey.shape
     shares = [
         (round(a * height), round(b * height), round(c * width), round(d * width))

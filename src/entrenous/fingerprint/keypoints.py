@@ -46,7 +46,7 @@ class Points:
     shape: tuple[float, float]
 
     def mirrored(self) -> "Points":
-        """The points of the picture flipped left to right."""
+        """Return the points of the picture flipped left to right."""
         places = np.column_stack([self.shape[0] - self.places[:, 0], self.places[:, 1]])
         angles = np.mod(0.5 - self.angles, 1.0).astype(np.float32)
         return Points(places, self.sizes, angles, self.looks[:, _MIRRORED], self.shape)
@@ -57,7 +57,7 @@ class Points:
 
 
 def points_of(pixels: Pixels, limit: int) -> Points:
-    """At most ``limit`` points of (H, W, 3) pixels."""
+    """Return at most ``limit`` points of (H, W, 3) pixels."""
     grey = _small(pixels)
     height, width = grey.shape
     longest = max(height, width)
@@ -79,7 +79,7 @@ def points_of(pixels: Pixels, limit: int) -> Points:
 
 
 def _small(pixels: Pixels) -> Pixels:
-    """Luma at the size that is analysed, with equalised contrast."""
+    """Return the luma at the size that is analysed, with equalised contrast."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     factor = min(max(longest, _SIDE_PX_MIN), SIDE_PX) / longest
@@ -127,7 +127,7 @@ class Vocabulary:
         return cls(numbers.astype(np.float32) / np.float32(_UNIT), _rotation())
 
     def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
-        """(N, count): the ``count`` nearest words of each row, nearest first."""
+        """Return (N, count): the ``count`` nearest words of each row, nearest first."""
         near = looks @ self.words.T
         np.subtract(np.square(self.words).sum(axis=1) / 2, near, out=near)
         nearest = np.empty((len(near), count), np.uint16)
@@ -138,7 +138,7 @@ class Vocabulary:
         return nearest
 
     def signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
-        """(N,): the 64 signs of each row relative to its word."""
+        """Return (N,): the 64 signs of each row relative to its word."""
         rotated = (looks - self.words[words]) @ self.rotation
         return np.packbits(rotated > 0, axis=1).view("<u8").ravel()
 

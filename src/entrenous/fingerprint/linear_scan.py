@@ -40,7 +40,7 @@ class Pairs:
         return Pairs(self.query + by, self.entry, self.distance) if by else self
 
     def distinct(self) -> "Pairs":
-        """Each pair of query and entry once."""
+        """Return each pair of query and entry once."""
         if self.query.size < 2:
             return self
         order = np.lexsort((self.entry, self.query))
@@ -73,7 +73,7 @@ class _Scratch:
         return cls(np.empty(shape, dtype=np.uint64), *counts)
 
     def differing(self, wanted: Words, words: Words) -> Counts:
-        """(Q, N): number of differing bits of 128 between (Q, 2) and (2, N) words."""
+        """Return (Q, N): number of differing bits of 128 between (Q, 2) and (2, N) words."""
         rows = slice(0, len(wanted))
         np.bitwise_xor(wanted[:, :1], words[:1], out=self.changed[rows])
         np.bitwise_count(self.changed[rows], out=self.total[rows])
@@ -101,7 +101,7 @@ class ScanIndex:
         return type(self)(np.concatenate([self.entries, more]), np.ascontiguousarray(words))
 
     def near(self, queries: Sequence[bytes], radius: int = PDQ_RADIUS) -> list[NearHash]:
-        """Every pair of a query and an entry that differ in at most ``radius`` bits."""
+        """Return every pair of a query and an entry that differ in at most ``radius`` bits."""
         return self.pairs(as_words(queries), radius).near()
 
     def pairs(self, wanted: Words, radius: int) -> Pairs:
@@ -129,7 +129,7 @@ class ScanIndex:
 
 
 def as_words(hashes: Sequence[bytes]) -> Words:
-    """Hashes of 32 bytes as an array (N, 4) of 64-bit words."""
+    """Return hashes of 32 bytes as an array (N, 4) of 64-bit words."""
     if set(map(len, hashes)) - {PDQ_BYTES}:
         raise ValueError("a PDQ hash has 32 bytes")
     return np.frombuffer(b"".join(hashes), dtype=np.uint64).reshape(-1, 4)

@@ -78,7 +78,7 @@ class Plan:
         return tuple(int(mask) + 1 >> self.is_folded for mask in self.mask)
 
     def cells(self, words: Words) -> Keys:
-        """The cell of each substring of each hash: (N, 4) words -> (N, substrings)."""
+        """Return the cell of each substring of each hash: (N, 4) words -> (N, substrings)."""
         after = np.minimum(self.word + 1, words.shape[1] - 1)
         low = words.take(self.word, axis=1) >> self.shift
         # For a substring within one word this only adds bits that the mask removes.
@@ -89,7 +89,7 @@ class Plan:
         return np.asarray(found.astype(np.int64) + self.first)
 
     def column(self, words: Words, place: int) -> NDArray[np.uint64]:
-        """The substring at index ``place`` of each hash: (N, 4) words -> (N,)."""
+        """Return the substring at index ``place`` of each hash: (N, 4) words -> (N,)."""
         word, shift = int(self.word[place]), self.shift[place]
         low = words[:, word] >> shift
         if int(shift) + int(self.mask[place]).bit_length() > _WORD:
@@ -100,7 +100,7 @@ class Plan:
         return np.asarray(low)
 
     def probes(self, cells: Keys) -> Keys:
-        """Every cell to look up: (Q, substrings) -> (Q, P)."""
+        """Return every cell to look up: (Q, substrings) -> (Q, P)."""
         keys = cells.take(self.which, axis=1)
         keys ^= self.flips
         return keys
@@ -108,12 +108,12 @@ class Plan:
 
 @cache
 def plan_of(substrings: int) -> Plan:
-    """A cached :meth:`Plan.of` for radius 31; the plan with 12 substrings is folded."""
+    """Return a cached :meth:`Plan.of` for radius 31; the plan with 12 substrings is folded."""
     return Plan.of(substrings, folded=substrings == _FOLDED)
 
 
 def substrings_for(hashes: int, *, inverted: bool = False) -> int:
-    """The number of substrings for a bank of this size; 0: compare with every hash.
+    """Return the number of substrings for a bank of this size; 0: compare with every hash.
 
     ``inverted`` means that most queries come with their complements.
     """
@@ -127,7 +127,7 @@ def substrings_for(hashes: int, *, inverted: bool = False) -> int:
 
 
 def _radii(substrings: int, radius: int) -> list[int]:
-    """The search radius in each substring; -1 for no search."""
+    """Return the search radius in each substring; -1 for no search."""
     each, rest = divmod(radius, substrings)
     return [each if place <= rest else each - 1 for place in range(substrings)]
 
@@ -280,7 +280,7 @@ class Segment:
 
 
 def _counted(changed: Words) -> NDArray[np.uint32]:
-    """(N, 4) -> (N,): number of set bits of 256, with 0 for 256.
+    """Return (N, 4) -> (N,): number of set bits of 256, with 0 for 256.
 
     One multiplication adds four bytes, three times as fast as summing along an axis. Without
     folding a substring nearly matches, so never all bits are set.
@@ -318,7 +318,7 @@ def _tables(plan: Plan) -> list[tuple[int, int]]:
 
 
 def _sorted(column: NDArray[np.uint64], size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """The end of each bucket of a table, and the rows by bucket.
+    """Return the end of each bucket of a table, and the rows by bucket.
 
     Substring and row are sorted as one number, which is several times faster in NumPy than argsort.
     """
@@ -347,7 +347,7 @@ Searchable = ScanIndex | Segment
 
 
 def searchable(entries: NDArray[np.int64], words: Words, *, inverted: bool = False) -> Searchable:
-    """An index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
+    """Return an index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
     ``inverted`` is as in :func:`substrings_for`. This takes about 0.8 s per million above some
     hundred thousand, and temporarily twice the memory.

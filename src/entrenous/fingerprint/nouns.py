@@ -34,7 +34,7 @@ class Embedding:
 
 class Embedder(Protocol):
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        """One embedding per square of 224 x 224 RGB samples, row by row."""
+        """Return one embedding per square of 224 x 224 RGB samples, row by row."""
         ...
 
 
@@ -52,7 +52,7 @@ class EmbeddingStore(Protocol):
     """The registered embeddings in a BankStore. Raises BankUnreachable."""
 
     def embeddings(self, after: int) -> tuple[KeptEmbedding, ...]:
-        """Those with a number above ``after``, in order; perhaps only the first of them."""
+        """Return those with a number above ``after``, in order; perhaps only the first of them."""
         ...
 
     def embedding_count(self) -> int: ...
@@ -74,7 +74,7 @@ class EmbeddingIndex(Protocol):
     def alike(
         self, queries: Sequence[Embedding], at_least: Sequence[float]
     ) -> Sequence[NearEmbedding]:
-        """All embeddings whose cosine with a query is at least that query's threshold."""
+        """Return all embeddings whose cosine with a query is at least that query's threshold."""
         ...
 
 
@@ -132,14 +132,13 @@ class Match:
 
 
 class BadFingerprint(Malformed):
-    """This is not a PDQ fingerprint: it should be 64 hexadecimal digits."""
+    """This is not a PDQ fingerprint, which has 64 hexadecimal digits. Nothing was changed."""
 
 
 class TooFlat(Refused):
     """
-    This picture has so little detail (quality {quality} of 100) that its fingerprint would match
-    many other pictures too, so it was not registered. Register a version with more of the scene
-    in it.
+    This picture has too little detail (quality {quality} of 100): its fingerprint would also match
+    many other pictures. It was not registered. Register a version that shows more of the scene.
     """
 
 
@@ -248,7 +247,7 @@ class VideoLook:
             raise ValueError("a view has one hash per frame")
 
     def moment(self, frame: int) -> int:
-        """The half second of the upload that contains this frame."""
+        """Return the half second of the upload that contains this frame."""
         return self.at_ms[frame] // MOMENT_MS
 
     @property
@@ -337,15 +336,15 @@ class Alike:
 
 class VideoTooFlat(Refused):
     """
-    No moment of this video has enough detail to distinguish it from other videos, so it was not
-    registered. Register a version with more of the scene in it.
+    This video has too little detail to tell it from other videos. It was not registered. Register a
+    version that shows more of the scene.
     """
 
 
 class SoundTooQuiet(Refused):
     """
-    This sound has less than {needed_s} seconds that differ enough from other sounds: it is
-    too short, too quiet, or one steady tone. It was not registered. Register more of it.
+    This sound has less than {needed_s} seconds that can be told from other sounds: it is too short,
+    too quiet, or one steady tone. It was not registered. Register a longer part of it.
     """
 
 
@@ -357,17 +356,17 @@ EMBEDDINGS_MAX: Final = 100_000  # per gate: 51 MB
 
 class LacksEmbedding(Refused):
     """
-    Finding pictures by how they look needs a network that is not installed here, so nothing was
-    sent. With Python 3.12 or newer, install it, in the folder of Entrenous:
-    .venv/bin/pip install -e '.[embedding]'. Or leave --embedding out: the picture's fingerprints
-    are found without it.
+    Comparing pictures by what they look like needs a network that is not installed here. Nothing
+    was sent. With Python 3.12 or newer, install it, in the folder of Entrenous: .venv/bin/pip
+    install -e '.[embedding]'. Or leave --embedding out: the picture is still found by its
+    fingerprints.
     """
 
 
 class TakesNoEmbedding(Refused):
     """
-    The platform at {url} does not compare pictures by how they look, or not by the same network, so
-    nothing was sent. Give the same command without --embedding.
+    The platform at {url} does not compare pictures by what they look like, or uses another network
+    for it. Nothing was sent. Give the same command without --embedding.
     """
 
 

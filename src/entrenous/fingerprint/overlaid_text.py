@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 def spectra_without_text(grey: Floats, least: int) -> Floats:
-    """The spectra (N, 16, 16) of a picture (H, W) without light or dark letters.
+    """Return the spectra (N, 16, 16) of a picture (H, W) without light or dark letters.
 
     There are at most four, those with a PDQ quality of at least ``least``.
     """
@@ -42,7 +42,7 @@ def spectra_without_text(grey: Floats, least: int) -> Floats:
 
 
 def letters(level: Grey, at_least: int) -> Mask:
-    """Mask of pixels in (H, W) of at least this level that form letters on a line."""
+    """Return the mask of pixels in (H, W) of at least this level that form letters on a line."""
     height_px, width_px = level.shape
     light = (level >= at_least).astype(np.uint8)
     _, label, statistics, _ = cv2.connectedComponentsWithStats(light, connectivity=8)
@@ -72,7 +72,7 @@ def _in_line(statistics: NDArray[Any]) -> Mask:
 
 
 def _painted(level: Grey) -> Iterator[Grey]:
-    """The picture with each kind of letters painted over."""
+    """Yield the picture with each kind of letters painted over."""
     around = max(2, round(OUTLINE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
     for shown in (level, 255 - level):

@@ -25,7 +25,7 @@ KEPT: Final = 16  # frequencies 1 to 16 of each axis; 0, the brightness, is left
 
 @cache
 def cosines() -> Floats:
-    """The read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
+    """Return the read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
     frequency = np.arange(1, KEPT + 1)[:, None]
     place = 2 * np.arange(BLOCKS)[None, :] + 1
     wave = np.cos(math.pi / 2 / BLOCKS * frequency * place)
@@ -83,7 +83,7 @@ def reference_spans(
 
 
 def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
-    """The tent filter and decimation for many windows of one axis at once.
+    """Return the tent filter and decimation for many windows of one axis at once.
 
     Args:
         length_px: pixels along the axis.
@@ -127,7 +127,7 @@ GRADIENT_PER_QUALITY: Final = 90  # PDQ's scale from summed gradients (per cent)
 
 
 def fingerprint(picture: Picture) -> Fingerprint:
-    """The PDQ hash and quality, from all pixels.
+    """Return the PDQ hash and quality, from all pixels.
 
     A picture with a side below 5 pixels gets quality 0 and an empty hash, as in the reference.
     Transparent parts count as white.
@@ -137,7 +137,7 @@ def fingerprint(picture: Picture) -> Fingerprint:
 
 
 def pixels_on_white(picture: Picture) -> Pixels:
-    """The (H, W, 3) pixels as a viewer shows them, with transparent parts on white."""
+    """Return the (H, W, 3) pixels as a viewer shows them, with transparent parts on white."""
     pixels: Pixels = np.asarray(picture)
     if picture.alpha is None:
         return pixels
@@ -181,14 +181,14 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
 
 
 def frequencies(blocks: Floats) -> Floats:
-    """The 16 x 16 low frequencies of 64 x 64 blocks; leading axes are kept."""
+    """Return the 16 x 16 low frequencies of 64 x 64 blocks; leading axes are kept."""
     across = np.tensordot(blocks, cosines(), axes=([-1], [1]))
     both = np.tensordot(across, cosines(), axes=([-2], [1]))
     return np.asarray(np.swapaxes(both, -1, -2), dtype=np.float32)
 
 
 def to_bits(spectrum: Floats) -> bytes:
-    """One 32-byte hash per 16 x 16 spectrum, concatenated.
+    """Return one 32-byte hash per 16 x 16 spectrum, concatenated.
 
     Bit 16 i + j says that frequency (i, j) is above the lower median; bit 255 comes first.
     """
@@ -214,14 +214,14 @@ def qualities(blocks: Floats) -> NDArray[np.int64]:
 
 
 def _blend(pixels: Pixels, weights: Floats) -> Floats:
-    """Rows of luma, (K, W): sums of R rows of pixels weighted by (K, R)."""
+    """Return rows of luma, (K, W): sums of R rows of pixels weighted by (K, R)."""
     slab = pixels.reshape(len(pixels), -1).astype(np.float32)
     rows: Floats = np.matmul(weights, slab)
     return rows if pixels.ndim == 2 else np.matmul(rows.reshape(len(rows), -1, 3), LUMA)
 
 
 def distance(one: Fingerprint, other: Fingerprint) -> int:
-    """The number of differing bits of 256; unrelated pictures differ in about 128."""
+    """Return the number of differing bits of 256; unrelated pictures differ in about 128."""
     return (int.from_bytes(one.bits, "big") ^ int.from_bytes(other.bits, "big")).bit_count()
 
 
@@ -231,7 +231,7 @@ _EVERY_BIT: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
 def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
-    """Eight fingerprints of an upload, by the change that the registered picture may have
+    """Return eight fingerprints of an upload, by the change that the registered picture may have
     undergone.
 
     ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture before mirroring.
@@ -254,7 +254,7 @@ def pixel_orientations(
 
 
 def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
-    """The spectra (..., 16, 16) of the eight orientations, from the spectrum of one."""
+    """Return the spectra (..., 16, 16) of the eight orientations, from the spectrum of one."""
     down, across = _FLIP[:, None], _FLIP[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
     return {
@@ -274,5 +274,5 @@ TURNS: Final = tuple(spectrum_orientations(np.zeros((KEPT, KEPT), np.float32)))
 
 
 def inverted(bits: bytes) -> bytes:
-    """The hash of the picture with inverted colours: all bits inverted."""
+    """Return the hash of the picture with inverted colours: all bits inverted."""
     return (int.from_bytes(bits) ^ _EVERY_BIT).to_bytes(PDQ_BYTES)

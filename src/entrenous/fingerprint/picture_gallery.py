@@ -50,7 +50,7 @@ class Pairs:
 
 
 def agreeing(pairs: Pairs, weight: NDArray[np.float32]) -> tuple[frozenset[int], float]:
-    """The cells of the found picture with agreeing pairs, and their total weight.
+    """Return the cells of the found picture with agreeing pairs, and their total weight.
 
     Each place counts once in either picture, because repeated texture, like grass, matches
     everywhere.
@@ -148,7 +148,7 @@ class Gallery:
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def votes(self, pixels: Pixels, vocabulary: Vocabulary) -> list[Vote]:
-        """Pictures that share points with (H, W, 3) pixels, the likeliest first.
+        """Return pictures that share points with (H, W, 3) pixels, the likeliest first.
 
         Mirrored pixels are tried too, and inverted colours if hardly anything is shared.
         """
@@ -183,7 +183,7 @@ class Gallery:
         ]
 
     def _pairs(self, points: Points, vocabulary: Vocabulary) -> tuple[Pairs, NDArray[np.float32]]:
-        """Pairs of found points and entries, with their weights."""
+        """Return pairs of found points and entries, with their weights."""
         words = vocabulary.nearest(points.looks, _ASSIGNED)
         query = np.repeat(np.arange(len(words)), _ASSIGNED)
         words = words.ravel()
@@ -210,7 +210,7 @@ class Gallery:
 def _consistent(
     rows: NDArray[np.int32], pairs: Pairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
-    """The pictures with the most weight in one class of rotation and scale, best first."""
+    """Return the pictures with the most weight in one class of rotation and scale, best first."""
     angle = pairs.turns.astype(np.int64) * _ANGLES // TURN
     scale = np.clip(pairs.octaves + _SCALES // 2, 0, _SCALES - 1).astype(np.int64)
     place = (rows.astype(np.int64) * _SCALES + scale) * _ANGLES + angle

@@ -45,7 +45,7 @@ class Alike:
         return cls((high, wide), np.asarray(rows, np.int64), cells, squares)
 
     def differences(self, views: Sequence[Pixels]) -> Floats:
-        """(N,): root of the smallest mean square difference of each layout from any view."""
+        """Return (N,): root of the smallest mean square difference of each layout from any view."""
         least = np.full(len(self.rows), np.inf, np.float32)
         for view in views:
             placements = list(_placements(view, self.shape))
@@ -125,7 +125,7 @@ def _inside(pixels: Pixels) -> tuple[int, int]:
 
 
 def _run(plain: NDArray[np.bool_]) -> int:
-    """The number of initial plain rows, plus one where bar and picture mix."""
+    """Return the number of initial plain rows, plus one where bar and picture mix."""
     limit = int(_BAR_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
     return min(run + 1, limit) if run else 0
@@ -169,7 +169,7 @@ _SIDE: Final = 255
 
 
 def packed(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
-    """The points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
+    """Return the points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
     return entries_of(points_of(pixels, KEPT), vocabulary).tobytes()
 
 
@@ -210,7 +210,7 @@ class PictureRecord:
 
 
 def record_of(picture: Picture) -> bytes:
-    """The record of a sent picture: about 7.6 kB at most."""
+    """Return the record of a sent picture: about 7.6 kB at most."""
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
     cells = layout_of(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()

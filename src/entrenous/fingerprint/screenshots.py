@@ -42,7 +42,7 @@ class _Page:
         )
 
     def jump_share(self, line: int, start: int, stop: int) -> float:
-        """The share of these columns with a jump at this line; 1 at the page's own edges."""
+        """Return the share of these columns with a jump at this line; 1 at the page's own edges."""
         if line in (0, len(self.grey)):
             return 1.0
         return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
@@ -68,7 +68,7 @@ class _Page:
         return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
     def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """The ends of plain rows, with the share of the rows between them."""
+        """Yield the ends of plain rows, with the share of the rows between them."""
         strip = self.grey[:, start:stop]
         has_ink = strip.max(axis=1) - strip.min(axis=1) > SPREAD
         ends = np.flatnonzero(np.diff(has_ink, prepend=False, append=False)).tolist()
@@ -78,7 +78,7 @@ class _Page:
 
 
 def boxes(grey: Floats) -> list[Box]:
-    """At most 64 boxes that may be pictures, the likeliest first, without the whole."""
+    """Return at most 64 boxes that may be pictures, the likeliest first, without the whole."""
     rows, columns = _Page.of(grey), _Page.of(grey.T)
     found: dict[Box, float] = {}
     for box, jump_share in _cut(rows, columns):
@@ -97,7 +97,7 @@ def _area(box: Box) -> int:
 
 
 def _filled(grey: Floats, box: Box) -> float:
-    """The product of the shares of rows and columns that are not plain page."""
+    """Return the product of the shares of rows and columns that are not plain page."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
     has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > SPREAD for axis in (0, 1))
     return float(np.prod([one.mean() for one in has_ink]))
@@ -126,7 +126,7 @@ def usual_boxes(grey: Floats) -> list[Box]:
 
 
 def _share(place: int, shares: int, length_px: int, plain: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last line of an even share, between seams and equal outer margins."""
+    """Return first and last line of an even share, between seams and equal outer margins."""
     seam = _run_at(plain, length_px // shares) if shares > 1 else 0
     margin = min(seam or length_px, _run_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares
@@ -135,7 +135,7 @@ def _share(place: int, shares: int, length_px: int, plain: NDArray[np.bool_]) ->
 
 
 def _run_at(plain: NDArray[np.bool_], place: int) -> int:
-    """The number of plain lines around ``place``, or 0 if too many for a seam."""
+    """Return the number of plain lines around ``place``, or 0 if too many for a seam."""
     if place >= len(plain) or not plain[place]:
         return 0
     not_plain = np.flatnonzero(~plain)

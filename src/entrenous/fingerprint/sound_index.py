@@ -97,7 +97,7 @@ class SoundIndex:
         return cls(words, ends, words[places][order], places[order])
 
     def near(self, views: Sequence[SoundView]) -> list[Alike]:
-        """The registered sounds that the upload resembles, each with its best view."""
+        """Return the registered sounds that the upload resembles, each with its best view."""
         best: dict[int, Alike] = {}
         for view in views:
             for one in self._in(view):
@@ -113,7 +113,7 @@ class SoundIndex:
                 yield _as_alike(found, shift - self._start(sound), sound, view)
 
     def _aligned(self, words: Words) -> Iterator[tuple[int, int]]:
-        """Sounds with offsets from the upload's words to ``words``, those with most votes."""
+        """Yield sounds with offsets from the upload's words to ``words``, those with most votes."""
         queried = np.flatnonzero(lively(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -132,7 +132,7 @@ class SoundIndex:
         return int(self.ends[sound - 1]) if sound else 0
 
     def _close(self, words: Words, queried: Places) -> tuple[Places, Places]:
-        """Pairs of one of these words and a place with a word at most two bits away."""
+        """Return pairs of one of these words and a place with a word at most two bits away."""
         probes = (words[queried, None] ^ _FLIPS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
         count = np.searchsorted(self.values, probes, side="right") - first
@@ -159,7 +159,7 @@ class SoundIndex:
         return query[near], place[near]
 
     def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
-        """The longest match: first word, number of words, share of errors."""
+        """Return the longest match: first word, number of words, share of errors."""
         first = max(0, self._start(sound) - shift)
         stop = min(len(words), int(self.ends[sound]) - shift)
         mine, theirs = words[first:stop], self.words[first + shift : stop + shift]
@@ -198,14 +198,14 @@ def lively(words: Words) -> Flags:
 
 
 def _most_voted(sound: Places, votes: NDArray[Any]) -> Places:
-    """Indices of the ALIGNED offsets with most votes per sound; ``sound`` is ascending."""
+    """Return indices of the ALIGNED offsets with most votes per sound; ``sound`` is ascending."""
     order = np.lexsort((-votes, sound))
     rank = np.arange(len(order)) - np.searchsorted(sound, sound[order])
     return np.sort(order[rank < ALIGNED])
 
 
 def _flips() -> Words:
-    """Zero, and every 32-bit number with one or two bits set."""
+    """Return zero, and every 32-bit number with one or two bits set."""
     ones = [
         sum(1 << bit for bit in bits)
         for n in range(_CLOSE + 1)
@@ -238,7 +238,7 @@ SPEEDS: Final = (
 
 
 def sound_look(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
-    """Every view of (N,) or (N, channels) samples, full scale 1."""
+    """Return every view of (N,) or (N, channels) samples, full scale 1."""
     plain = to_rate(samples, rate_hz)
     return tuple(
         SoundView(_speed_name(speed), words_of(chroma(_at_original_speed(plain, speed))))
@@ -247,7 +247,7 @@ def sound_look(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
 
 
 def _at_original_speed(samples: Samples, speed: float) -> Samples:
-    """The samples before they were played ``speed`` times as fast."""
+    """Return the samples before they were played ``speed`` times as fast."""
     if speed == 1.0:
         return samples
     from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
@@ -274,7 +274,7 @@ def sound_print(samples: Samples, rate_hz: int) -> SoundPrint:
 
 
 def is_too_quiet(sound: SoundPrint) -> bool:
-    """Whether the sound has less than five distinctive seconds."""
+    """Return whether the sound has less than five distinctive seconds."""
     return not lively(as_words(sound)).any()
 
 

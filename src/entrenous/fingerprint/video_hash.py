@@ -47,7 +47,7 @@ LOOKED_AT: Final = FrameSelection(side_px=SIDE_PX, apart_s=0.25, frames_max=LOOK
 
 
 def registered(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
-    """The frames to register: eight per second, fewer when longer than 150 seconds.
+    """Return the frames to register: eight per second, fewer when longer than 150 seconds.
 
     ``length_s`` is the announced length; if it is 0, the first 150 seconds are used.
     """
@@ -60,7 +60,7 @@ def looked_at(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
 
 
 def paced(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
-    """At most ``limit`` frames chosen by the pace; they must be in time order."""
+    """Return at most ``limit`` frames chosen by the pace; they must be in time order."""
     return islice((frame for frame in frames if pace.takes(frame.at_s)), limit)
 
 
@@ -141,7 +141,7 @@ class Trims:
 
 
 def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
-    """(K, K, 16, 16): spectra of windows with these cuts at top and bottom, left and right.
+    """Return (K, K, 16, 16): spectra of windows with these cuts at top and bottom, left and right.
 
     The scale and offset of limited-range luma do not change any bit.
     """
@@ -154,7 +154,7 @@ def _spectra(luma: Luma, edges: tuple[Edges, ...]) -> Floats:
 
 @lru_cache(maxsize=8)
 def _waves(length_px: int, edges: tuple[Edges, ...]) -> Floats:
-    """(K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
+    """Return (K * 16, length_px): maps the pixels of an axis to 16 frequencies of each window."""
     waves = []
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
@@ -170,7 +170,7 @@ NEIGHBOUR_BITS: Final = 10  # largest difference between successive frames of on
 def video_print(
     frames: Iterable[Frame], length_s: float = 0.0, *, parts: bool = False
 ) -> VideoPrint:
-    """The print to register for a video: at most 1,200 frames, with one or two hashes each.
+    """Return the print to register for a video: at most 1,200 frames, with one or two hashes each.
 
     Frames are sampled eight times per second. Flat frames are left out, because they resemble any
     flat frame, and so are frames within 10 bits of the previous one kept.
@@ -190,7 +190,7 @@ def video_print(
 
 
 def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
-    """Those that differ by more than 10 bits from the last one returned."""
+    """Yield those that differ by more than 10 bits from the last one returned."""
     before: FramePrint | None = None
     for one in prints:
         if before is None or differing_bits(one.bits, before.bits) > NEIGHBOUR_BITS:
@@ -199,7 +199,7 @@ def distinct(prints: Iterable[FramePrint]) -> Iterator[FramePrint]:
 
 
 def differing_bits(one: bytes, other: bytes) -> int:
-    """The number of differing bits of 256."""
+    """Return the number of differing bits of 256."""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
@@ -242,7 +242,7 @@ class Bars:
 
 
 def inside(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]:
-    """Rows from first to last and columns from first to last inside the bars, half-open.
+    """Return rows from first to last and columns from first to last inside the bars, half-open.
 
     This is the whole frame if there are no bars, or if too little would be left. A bar is
     everywhere as bright as at its outer edge, within 16 levels.
@@ -263,7 +263,7 @@ def _between(low: Luma, high: Luma) -> tuple[int, int]:
 
 
 def _run(low: Luma, high: Luma) -> int:
-    """The number of initial lines that are plain and as bright as the first."""
+    """Return the number of initial lines that are plain and as bright as the first."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
     plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= SPREAD
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
@@ -291,7 +291,7 @@ class _HashedFrame:
 
 
 def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
-    """Every view of an uploaded video; without detail, the views have no frames.
+    """Return every view of an uploaded video; without detail, the views have no frames.
 
     Frames are sampled four times per second. Frames with little detail are left out, and those
     within SAME_BITS of the previous one; with bars, the inside decides.
@@ -324,7 +324,7 @@ def video_look(frames: Iterable[Frame], length_s: float = 0.0) -> VideoLook:
 
 
 def _views(spectra: list[Floats], done: str) -> list[View]:
-    """The eight orientations of all frames; empty without frames."""
+    """Return the eight orientations of all frames; empty without frames."""
     if not spectra:
         return []
     views = []
@@ -336,5 +336,5 @@ def _views(spectra: list[Floats], done: str) -> list[View]:
 
 
 def _view_name(turned: str, done: str) -> str:
-    """A name like "mirror, bars removed"; "as it is" only if nothing was done."""
+    """Return a name like "mirror, bars removed"; "as it is" only if nothing was done."""
     return ", ".join(one for one in (turned if turned != UPRIGHT else "", done) if one) or UPRIGHT

@@ -69,7 +69,7 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _EVERYTHING) -> Itera
 
 
 def pictures_of(container: Any) -> Any:
-    """The first video stream of an open file; cover images do not count.
+    """Return the first video stream of an open file; cover images do not count.
 
     Raises:
         NoFrames, FramesUnknown.
@@ -178,7 +178,7 @@ def _turned(planes: NDArray[np.uint8], width: int, height: int, turns: int) -> b
 
 
 def _quarter_turns(raw: Any) -> int:
-    """The number of counter-clockwise quarter turns that put the frame upright."""
+    """Return the number of counter-clockwise quarter turns that put the frame upright."""
     return int(round(raw.rotation / 90) % 4)
 
 

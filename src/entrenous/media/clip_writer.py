@@ -163,7 +163,7 @@ class _SoundTrack:
 
 
 def _sound_parts(track: Track) -> Iterator[Samples]:
-    """The samples and the silences between them; long silences take no memory."""
+    """Yield the samples and the silences between them; long silences take no memory."""
     zeros = np.zeros((_SOUND_PART, track.samples.shape[1]), np.float32)
     at = 0
     for silence in track.timing.silences:
@@ -204,7 +204,7 @@ def copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
 
 
 def rate_factor(errors: tuple[float, float]) -> float:
-    """The constant rate factor for copies with a PSNR of 42 dB, including the mark.
+    """Return the constant rate factor for copies with a PSNR of 42 dB, including the mark.
 
     Finer than 10 is not worth it, coarser than 19 could be visible.
 

@@ -78,7 +78,7 @@ def _walk_picture_boxes(data: bytes) -> None:
 def _walk_boxes(
     data: bytes, names: frozenset[bytes], broken: type[EntrenousError]
 ) -> tuple[int, set[bytes]]:
-    """The end of the last box, and all names (ISO/IEC 14496-12, 4.2).
+    """Return the end of the last box, and all names (ISO/IEC 14496-12, 4.2).
 
     Size 1 means that 64 bits follow, size 0 that the box runs to the end of the file.
     """
@@ -164,7 +164,7 @@ class Outline:
 
 
 def complete_outline_of(untrusted_data: bytes) -> Outline:
-    """The outline of a JPEG, which must have its end marker and every scan it needs.
+    """Return the outline of a JPEG, which must have its end marker and every scan it needs.
 
     Raises:
         CutShort: the file, a segment or a component's scan is incomplete.
@@ -227,7 +227,7 @@ def load_whole(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
 
 
 def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
-    """Whether the scan of a baseline JPEG has at most 8 bytes after the picture's data.
+    """Return whether the scan of a baseline JPEG has at most 8 bytes after the picture's data.
 
     The file must end with its end marker. Libjpeg cannot distinguish fewer than 8 bytes from its
     read-ahead.
@@ -261,7 +261,7 @@ def _reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
 
 
 def _segment(data: bytes, at: int) -> bytes:
-    """A segment, starting with its length field."""
+    """Return a segment, starting with its length field."""
     size = int.from_bytes(data[at : at + 2], "big")
     if at + max(size, 2) > len(data):
         raise CutShort
@@ -271,7 +271,7 @@ def _segment(data: bytes, at: int) -> bytes:
 
 
 def _full_precision(scan: bytes) -> frozenset[int]:
-    """The components that get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
+    """Return the components that get the last bit of their DC values: Ss = 0 and Al = 0 (B.2.3)."""
     first, lowest_bit = scan[-3:-2], scan[-1:]
     if first != b"\0" or not lowest_bit or lowest_bit[0] & 0x0F:
         return frozenset()
@@ -299,7 +299,7 @@ _SEGMENT: Final = b"\x18S\x80g"
 
 
 def clip_container_of(untrusted_data: bytes) -> str:
-    """The name of the only FFmpeg demuxer that this file is given to.
+    """Return the name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
         NoFrames: it starts like no supported container.
@@ -336,7 +336,7 @@ def without_user_data(data: bytes) -> bytes:
 
 
 def _box(data: bytes, name: bytes, at: int) -> int:
-    """The position of the first box of that name from ``at`` on, or -1."""
+    """Return the position of the first box of that name from ``at`` on, or -1."""
     while at + 8 <= len(data) and (size := _size_of(data, at)) >= 8:
         if data[at + 4 : at + 8] == name:
             return at
@@ -369,7 +369,7 @@ def _walk_elements(data: bytes) -> None:
 
 
 def _element_size(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-size integer (RFC 8794, 4) and the position after it."""
+    """Return a variable-size integer (RFC 8794, 4) and the position after it."""
     if at >= len(data):
         raise ClipCutShort
     octets = 9 - data[at].bit_length()

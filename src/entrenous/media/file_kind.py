@@ -24,7 +24,7 @@ _EBML: Final = b"\x1aE\xdf\xa3"  # Matroska and WebM, RFC 8794
 
 
 def medium_of(untrusted_data: bytes) -> MediaKind:
-    """The medium to open these bytes as; unknown bytes are tried as a picture.
+    """Return the medium to open these bytes as; unknown bytes are tried as a picture.
 
     MP4, MOV and WebM may hold sound alone. They count as clips, and callers that find no frames
     open them as sound.
@@ -56,7 +56,7 @@ def is_voice_recording(untrusted_data: bytes) -> bool:
 
 
 def _is_old_quicktime(untrusted_data: bytes) -> bool:
-    """Whether this is a QuickTime file older than the ftyp box.
+    """Return whether this is a QuickTime file older than the ftyp box.
 
     Two of the box names are also words in texts; for these, the number before must be a possible
     box size.
@@ -67,7 +67,7 @@ def _is_old_quicktime(untrusted_data: bytes) -> bool:
 
 
 def kind_of(untrusted_data: bytes) -> PictureFormat:
-    """The format that the first bytes announce.
+    """Return the format that the first bytes announce.
 
     Raises:
         NotAPicture: they announce no supported format.
@@ -86,7 +86,7 @@ def kind_of(untrusted_data: bytes) -> PictureFormat:
 
 
 def _brands(untrusted_data: bytes) -> frozenset[bytes]:
-    """Major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    """Return major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
     if untrusted_data[4:8] != b"ftyp":
         return frozenset()
     box = untrusted_data[: min(int.from_bytes(untrusted_data[:4], "big"), 256)]
@@ -124,7 +124,7 @@ def _gif(data: bytes) -> bool:
 
 
 def _table_bytes(data: bytes, at: int) -> int:
-    """Size of the colour table that the flags at this position announce."""
+    """Return the size of the colour table that the flags at this position announce."""
     flags = data[at] if at < len(data) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 

@@ -42,7 +42,7 @@ class MatrixProfile:
 
 
 def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
-    """The colour numbers of a matrix profile; None for any other or broken profile."""
+    """Return the colour numbers of a matrix profile; None for any other or broken profile."""
     try:
         return _parse(untrusted_profile)
     except (struct.error, LookupError, ValueError):
@@ -50,7 +50,7 @@ def parse_profile(untrusted_profile: bytes) -> MatrixProfile | None:
 
 
 def write_profile(profile: MatrixProfile) -> bytes:
-    """A complete profile with these numbers; the same numbers give the same bytes."""
+    """Return a complete profile with these numbers; the same numbers give the same bytes."""
     tags = {
         b"desc": _title(profile.major),
         b"cprt": _copyright(profile.major),
@@ -67,7 +67,7 @@ def write_profile(profile: MatrixProfile) -> bytes:
 
 
 def is_srgb(profile: MatrixProfile) -> bool:
-    """Whether this space looks like sRGB: columns within 0.0015, curves within 0.0025."""
+    """Return whether this space looks like sRGB: columns within 0.0015, curves within 0.0025."""
     columns = [struct.unpack(">3i", xyz) for xyz in profile.columns]
     return all(
         abs(number / 65536 - wanted) <= _COLUMN_TOLERANCE
@@ -119,7 +119,7 @@ def _numbers(element: bytes, kind: bytes, count: int) -> bytes:
 
 
 def _curve(element: bytes) -> bytes:
-    """A ``curv`` (10.6) or ``para`` (10.18) element, cut to its exact length."""
+    """Return a ``curv`` (10.6) or ``para`` (10.18) element, cut to its exact length."""
     if element[:4] == b"curv":
         (count,) = struct.unpack_from(">I", element, 8)
         head, size = 12, 2 * count

@@ -45,7 +45,7 @@ _CUT_SHORT_WORDS: Final = ("truncated", "not enough", "end of file", "too short"
 
 
 def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
-    """The first picture in these bytes, upright, as 8-bit RGB and alpha, without metadata.
+    """Return the first picture in these bytes, upright, as 8-bit RGB and alpha, without metadata.
 
     Args:
         untrusted_data: the file.
@@ -110,7 +110,7 @@ class _Wanted:
         return image
 
     def is_luma(self, image: Any, colour: Colour) -> bool:
-        """Whether a loaded JPEG has one sample per pixel that may be returned as it is."""
+        """Return whether a loaded JPEG has one sample per pixel that may be returned as it is."""
         return self.luma and image.mode == "L" and colour.transform is None
 
 
@@ -193,7 +193,7 @@ _FROM_BELOW: Final = frozenset(_TURNS[orientation] for orientation in (3, 4, 7, 
 
 
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
-    """The full size of a picture that was decoded smaller and then turned."""
+    """Return the full size of a picture that was decoded smaller and then turned."""
     wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
     return OriginalSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
 
@@ -214,7 +214,7 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
 
 
 def _orientation(tiff: bytes) -> int:
-    """The orientation in the first directory (TIFF 6.0, section 2); 1 if there is none."""
+    """Return the orientation in the first directory (TIFF 6.0, section 2); 1 if there is none."""
     order = "<" if tiff.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
     (entries,) = struct.unpack_from(f"{order}H", tiff, directory)

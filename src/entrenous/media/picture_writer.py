@@ -92,7 +92,7 @@ def _options(encoding: Encoding, finer: int) -> dict[str, Any]:
 
 
 def _new_file() -> BinaryIO:
-    """An anonymous file in memory.
+    """Return an anonymous file in memory.
 
     Pillow releases the interpreter lock while it writes to a descriptor, so all processors can
     encode.
@@ -155,7 +155,7 @@ Pixels = NDArray[np.uint8]
 
 
 def finer_needed(picture: Picture, trial: Pixels) -> int:
-    """The fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
+    """Return the fewest steps with which a copy keeps ``PSNR_DB_LEAST`` to the original's pixels.
 
     Only bands of a large picture are encoded. If no step is fine enough (the mark alone may use up
     nearly all of the error allowed), the finest one is returned.
@@ -179,7 +179,7 @@ def finer_needed(picture: Picture, trial: Pixels) -> int:
 
 
 def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
-    """Evenly spread bands of whole rows, stacked."""
+    """Return evenly spread bands of whole rows, stacked."""
     rows = max(_BAND_PX, _SAMPLE_PX // picture.width_px)
     count = rows // _BAND_PX
     if picture.height_px <= rows:
@@ -195,7 +195,7 @@ def _bands(picture: Picture, trial: Pixels) -> tuple[Picture, Pixels]:
 
 
 def _on_white_rgb(image: Image.Image) -> Pixels:
-    """The colours, with white behind transparent areas."""
+    """Return the colours, with white behind transparent areas."""
     if image.mode not in ("RGBA", "LA"):
         return np.asarray(image.convert("RGB"))
     white = Image.new("RGBA", image.size, "white")

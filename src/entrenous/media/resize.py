@@ -50,7 +50,7 @@ SIDE_PX: Final = 256  # longer side of the preview
 
 
 def blurred_preview(pixels: NDArray[np.uint8]) -> bytes:
-    """A grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
+    """Return a grey PNG, 256 pixels on the longer side, of (H, W, 3) RGB or (H, W) grey pixels."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     coarse = cv2.resize(grey, _size(pixels, DETAIL_PX), interpolation=cv2.INTER_AREA)
     drawn = cv2.resize(coarse, _size(pixels, SIDE_PX), interpolation=cv2.INTER_CUBIC)

@@ -49,7 +49,7 @@ _SCALES: Final = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0*
 
 
 def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
-    """The first sound track of a file: at most two channels, its own rate, its timing.
+    """Return the first sound track of a file: at most two channels, its own rate, its timing.
 
     With ``mono_hz``, one channel, the mean of all, at that rate, which takes little memory.
 
@@ -185,7 +185,7 @@ def _mono(
 
 
 def _with_end(parts: Iterable[NDArray[np.float32]], rate_hz: int) -> Iterator[Any]:
-    """The mean of all channels as frames, then None, which flushes a resampler."""
+    """Yield the mean of all channels as frames, then None, which flushes a resampler."""
     any_sent = False
     for part in parts:
         if len(part):

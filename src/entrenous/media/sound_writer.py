@@ -32,7 +32,7 @@ _NO_METADATA: Final = {"fflags": "+bitexact", "id3v2_version": "0"}
 
 
 def written_as(encoding: SoundEncoding) -> SoundFormat:
-    """The format of copies: AMR becomes AAC if there is no AMR encoder."""
+    """Return the format of copies: AMR becomes AAC if there is no AMR encoder."""
     if encoding.format is SoundFormat.AMR and _AMR_ENCODER not in av.codecs_available:
         return SoundFormat.AAC
     return encoding.format
@@ -65,7 +65,7 @@ def write_sound(original: Sound, samples: NDArray[np.float32]) -> bytes:
 
 
 def _coding(kind: SoundFormat, original: Sound) -> tuple[str, str, int, str]:
-    """Encoder, container, rate in Hz and sample format."""
+    """Return encoder, container, rate in Hz and sample format."""
     rate = original.rate_hz
     deep = original.encoding.deep
     depth = "s32" if deep else "s16"
@@ -90,7 +90,7 @@ def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
 
 
 def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
-    """The lowest rate that loses nothing."""
+    """Return the lowest rate that loses nothing."""
     return next((one for one in rates if one >= rate), rates[-1])
 
 

@@ -1,3 +1,1 @@
-"""Messages between people: from a draft to the relay's disk, and from there to the recipient's
-screen.
-"""
+"""Messages between people: draft, send, fetch, open, recall; devices, contacts and send tokens."""

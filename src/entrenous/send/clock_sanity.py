@@ -15,7 +15,7 @@ MAX_TIME_IN_TRANSIT: Final = timedelta(days=EXPIRY_DAYS_MAX + 1)
 
 
 def this_second(device: Device) -> datetime:
-    """The current time in whole seconds, the resolution of the wire formats."""
+    """Return the current time in whole seconds, the resolution of the wire formats."""
     return device.clock.now().replace(microsecond=0)
 
 
@@ -50,8 +50,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SeenClock:
-    """The clock at the last fetch. ``odd_since`` is when it jumped implausibly. ``believed`` is its
-    reading before the jump, trusted meanwhile (None: no time is known to have passed).
+    """The clock at the last fetch.
+
+    ``odd_since`` is the time of an implausible jump. ``believed`` is the reading before the jump,
+    which is trusted meanwhile; None if no earlier reading is known.
     """
 
     at: datetime
@@ -59,7 +61,7 @@ class SeenClock:
     believed: datetime | None = None
 
     def at_last(self, now: datetime) -> "SeenClock":
-        """The next state, once the clock reads ``now``."""
+        """Return the next state when the clock reads ``now``."""
         odd, base = self.odd_since, self.at
         if odd is not None and odd <= now < odd + _TRUSTED_AFTER:
             return replace(self, at=now)
@@ -85,7 +87,7 @@ def record_clock(device: Device) -> None:
 
 def is_clock_implausible(device: Device) -> bool:
     """Whether the clock jumped by more than a month since the previous fetch, now or in the last
-    hour. A device that really was off for that long is trusted again after an hour.
+    hour. The clock of a device that was off for that long is trusted again after an hour.
     """
     return _current_reading(device).odd_since is not None
 
@@ -99,13 +101,15 @@ def trusted_time(device: Device) -> datetime:
 
 
 def is_recent(at: datetime, within: timedelta, device: Device) -> bool:
-    """Whether ``at`` is less than ``within`` ago. A future time is not recent: a clock that was
-    ahead recorded it, and it would otherwise stay recent until then.
+    """Return whether ``at`` is less than ``within`` ago.
+
+    A future time is not recent: a clock that was ahead recorded it, and it would otherwise stay
+    recent until then.
     """
     return timedelta() <= device.clock.now() - at < within
 
 
 def _current_reading(device: Device) -> SeenClock:
-    """The state after a fetch now; stores nothing."""
+    """Return the state that a fetch would record now; store nothing."""
     seen, now = load_record(SeenClock, SELF, _CLOCK, device.vault), device.clock.now()
     return SeenClock(now) if seen is None else seen.at_last(now)

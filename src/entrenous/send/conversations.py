@@ -1,4 +1,4 @@
-"""The people in a conversation, found from one of its messages; record what was sent to whom."""
+"""Find the people in a conversation from one of its messages; record sent messages per person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,8 +27,9 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def conversation_of(name: str, device: Device) -> Conversation:
-    """The conversation of a message that we sent or received. Once a received message has ended,
-    only its sender is still known.
+    """Return the conversation of a message that we sent or received.
+
+    Once a received message has ended, only its sender is still known.
 
     Raises:
         UnknownMessage, OfflineDevice.
@@ -45,7 +46,7 @@ def conversation_of(name: str, device: Device) -> Conversation:
 
 
 def names_in(conversation: Conversation | None, device: Device) -> list[str]:
-    """The names of the people in a conversation who are our contacts and not blocked."""
+    """Return the names of the people in a conversation who are our contacts and not blocked."""
     people = frozenset[PersonId]() if conversation is None else conversation.people
     known = [one for one in contacts(device) if one.person.id in people]
     return [one.name for one in known if not one.blocked]
@@ -99,8 +100,9 @@ def record_sent(message: Message, draft: Draft, device: Device) -> None:
 
 
 def undo_record_sent(message: MessageId, device: Device) -> None:
-    """Undo :func:`note_sent` for a message that never left: new people, and new circle members,
-    count as new again.
+    """Undo :func:`record_sent` for a message that was not sent.
+
+    New people and new circle members count as new again.
     """
     forget_cancelled_message(message, device)
     for circle in circles(device.vault):

@@ -51,19 +51,21 @@ _KEEP_AT_RELAY: Final = (RolledBack, OfflineDevice)
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The number of letters received, and why outgoing letters could not leave meanwhile."""
+    """The number of letters received, and the reasons why outgoing letters could not be sent."""
 
     came: int
     problems: tuple[EntrenousError, ...]
 
 
 def fetch_messages(device: Device) -> Fetched:
-    """Post the outbox, then fetch and process letters. A refusal or no answer from another person's
-    relay is reported as a problem and stops nothing.
+    """Post the outbox, then fetch and process letters.
+
+    If another person's relay refuses or does not answer, that is reported as a problem and stops
+    nothing.
 
     Raises:
         OfflineDevice; RelayUnreachable or a refusal from our own relay.
-        RolledBack, NotConfirmed: no ratchet of this device may move (any more, or yet).
+        RolledBack, NotConfirmed: ratchets of this device must not advance (any more, or yet).
     """
     me = own_device(device)
     refuse_unconfirmed(device)
@@ -99,7 +101,7 @@ def _fetched(home: MailboxAddress, problems: tuple[EntrenousError, ...], device:
 
 
 def _fetch_old(device: Device) -> tuple[int, list[EntrenousError]]:
-    """Fetch from our former mailboxes; their relays may be gone, or lie."""
+    """Fetch from our former mailboxes; their relays may be gone or dishonest."""
     count, problems = 0, list[EntrenousError]()
     for old in old_mailboxes_due(device):
         try:

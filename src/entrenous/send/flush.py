@@ -71,7 +71,7 @@ _UNDO_MAX: Final = timedelta(seconds=UNDO_S_MAX)
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """How many items left, why each of the others did not, and each problem once."""
+    """The number of items sent, the reason for each of the others, and the distinct problems."""
 
     left: int
     stayed: Mapping[EnvelopeId, EntrenousError]
@@ -92,10 +92,10 @@ class _Round:
 def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
     """Post every outbox item that is due; ``on_sent`` is told the number of blob bytes uploaded.
 
-    A relay that does not answer delays only its own items. An item that it does not understand
-    delays those for the same mailbox, since letters must arrive in order. An item that a relay
+    A relay that does not answer delays only its own items. An item that a relay does not understand
+    delays items for the same mailbox, since letters must arrive in order. An item that a relay
     refuses is dropped, so that it never blocks the ones behind it, and its copy is marked as
-    refused. A letter without content that is refused for its expiry stays until this clock and the
+    refused. A letter without content that is refused for its expiry waits until this clock and the
     relay's agree. Errors are returned, not raised.
     """
     try:
@@ -117,7 +117,7 @@ def flush(device: Device, on_sent: OnSent = ignore_sent_bytes) -> Flushed:
 def _blocked_by(
     item: OutboxItem, round_: _Round, task_problems: list[EntrenousError], device: Device
 ) -> EntrenousError | None:
-    """Why this item cannot be tried now; None if it can."""
+    """Return why this item cannot be sent now; None if it can."""
     if (conflict := _frozen(item, device)) is not None:
         return conflict  # delays nothing else: letters that compare keys overtake it
     mailbox = item.envelope.mailbox.hex()
@@ -137,15 +137,17 @@ def _blocked_by(
 
 
 def _can_be_undone(until: datetime, device: Device) -> bool:
-    """Whether the undo window that ends at ``until`` is still open. A window is at most an hour: a
-    later end was recorded by a clock that has since been set back, and counts as past.
+    """Return whether the undo window that ends at ``until`` is still open.
+
+    A window is at most an hour: a later end was recorded by a clock that has since been set back,
+    and counts as past.
     """
     now = device.clock.now()
     return now < until <= now + _UNDO_MAX
 
 
 def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
-    """The error for a message to a person whose device lists conflict."""
+    """Return the error for a message to somebody whose device lists contradict each other."""
     if item.peer is None or device.vault.get(FORK, item.peer.split(" ")[0]) is None:
         return None
     copy = copy_in_envelope(item.envelope.id, device)
@@ -153,7 +155,7 @@ def _frozen(item: OutboxItem, device: Device) -> TwoLists | None:
 
 
 def _try_item(item: OutboxItem, round_: _Round, device: Device) -> EntrenousError | None:
-    """Post one item; return None on success, else the reason, after recording what it delays."""
+    """Post one item; return None on success, else the reason, and record which items it delays."""
     current = item
     try:
         ready = _with_token(item, device)

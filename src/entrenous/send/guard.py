@@ -1,4 +1,6 @@
-"""The guard against the wrong recipient: silent for ordinary sends, else it asks for a name."""
+"""The guard against the wrong recipient: it says nothing about ordinary sends, and asks for a name
+otherwise.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -74,7 +76,7 @@ def doubts_about(draft: Draft, device: Device) -> tuple[Doubt, ...]:
 
 
 def _outside_circles(context: DraftContext) -> tuple[Contact, ...]:
-    """The recipients who are in none of the draft's circles."""
+    """Return the recipients who are in none of the draft's circles."""
     in_circles = {person for circle in context.circles for person in circle.people}
     return tuple(contact for contact in context.to if contact.person.id not in in_circles)
 
@@ -103,14 +105,14 @@ def require_answers(draft: Draft, device: Device) -> None:
 
 
 def unanswered_doubts(draft: Draft, device: Device) -> list[Doubt]:
-    """The doubts that no typed name answers; case is ignored."""
+    """Return the doubts that no typed name answers; case is ignored."""
     return [
         doubt for doubt in doubts_about(draft, device) if not answers_doubt(doubt, draft.confirmed)
     ]
 
 
 def answers_doubt(doubt: Doubt, typed: Iterable[str]) -> bool:
-    """Whether a typed name is the one that the doubt asks for, or the full name."""
+    """Return whether a typed name is the one that the doubt asks for, or the full name."""
     return not {lookalike_form(doubt.answer), lookalike_form(doubt.who)}.isdisjoint(
         map(lookalike_form, typed)
     )
@@ -166,13 +168,13 @@ def _doubt(who: Contact | Circle, why: list[str], context: DraftContext) -> Doub
 
 
 def _answers(context: DraftContext) -> set[str]:
-    """Every name that would answer a doubt about this draft, normalized by ``as_seen``."""
+    """Return every name that would answer a doubt about this draft, normalized by ``as_seen``."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
     return {lookalike_form(name) for one in asked for name in (one.name, _answer(one, context))}
 
 
 def _answer(who: Contact | Circle, context: DraftContext) -> str:
-    """The first name, or the full name if somebody else has the same first name."""
+    """Return the first name, or the full name if somebody else has the same first name."""
     every: list[Contact | Circle] = [*context.known, *circles(context.device.vault)]
     first = lookalike_form(who.first_name)
     alike = [

@@ -1,4 +1,4 @@
-"""The inbox: received messages, how they end, and the names of messages."""
+"""The inbox: received messages, their expiry and removal, and the names of messages."""
 
 import re
 from dataclasses import replace
@@ -62,7 +62,7 @@ def _as_of(now: datetime, received: Received, device: Device) -> Received:
 
 
 def find_received(name: str, device: Device) -> Received:
-    """The received message with this name.
+    """Return the received message with this name.
 
     Raises:
         SentByYou, UnknownMessage.
@@ -127,7 +127,7 @@ def inbox_names(device: Device) -> frozenset[MessageName]:
 
 
 def has_expired(received: Received, device: Device) -> bool:
-    """Whether a message has expired by this device's clock, which may be wrong."""
+    """Return whether a message has expired by this device's clock, which may be wrong."""
     return _has_ended_by(device.clock.now(), received)
 
 
@@ -140,13 +140,13 @@ _NAME_FORM: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 
 
 def new_name(device: Device) -> MessageName:
-    """A new message name such as "7-lunar-otter"."""
+    """Return a new message name such as "7-lunar-otter"."""
     randomness = device.dice.token(3)
     return message_name(randomness, _names_with_words(message_name(randomness, ()), device))
 
 
 def is_message_name(name: str) -> bool:
-    """Whether a name has the form of :func:`new_name`, which is safe as a file name."""
+    """Return whether a name has the form of :func:`new_name`, which is safe as a file name."""
     return _NAME_FORM.fullmatch(name) is not None
 
 
@@ -173,7 +173,7 @@ def index_message_name(received: Received, device: Device) -> None:
 
 
 def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageName]:
-    """The names on this device that are equal to ``name`` except for the number."""
+    """Return the names on this device that are equal to ``name`` except for the number."""
     _complete_index(device)
     indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
     return device.ledger.names_alike(name) | frozenset(map(name_from_index_key, indexed))
@@ -190,7 +190,7 @@ def _complete_index(device: Device) -> None:
 
 
 def message_named(name: str, device: Device) -> ReplyTo:
-    """The id of the message with this name that we sent or received.
+    """Return the id of the message with this name that we sent or received.
 
     Raises:
         UnknownMessage, OfflineDevice.
@@ -202,7 +202,7 @@ def message_named(name: str, device: Device) -> ReplyTo:
 
 
 def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
-    """The name of a message on this device; None if it is not here."""
+    """Return the name of a message on this device; None if it is not here."""
     key = inbox_key(meant.sender, meant.message)
     if (received := load_record(Received, INBOX, key, device.vault)) is not None:
         return received.name

@@ -98,8 +98,8 @@ def open_message_to(  # noqa: PLR0913, PLR0917 - who is shown what, and who look
 
     The relay is asked for its key share at the first opening, and at each opening if openings are
     limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
-    aborts may be repeated: it counts once everything was shown. A text that the caller shows only
-    after this returns is lost if the process dies in between. With ``export`` the shown data will
+    aborts may be repeated, since it counts only when everything was shown. A text must be shown by
+    ``tell``: after this returns, it is deleted. With ``export`` the shown data will
     be kept: for limited openings the sender must allow that, and is notified.
 
     Raises:
@@ -196,8 +196,9 @@ def _require_export_allowed(received: Received) -> None:
 
 
 def finish_openings(device: Device) -> None:
-    """Tell relays which openings are complete, so that they can delete their data; retry
-    unreachable ones later.
+    """Report completed openings to relays, so that they can delete their data.
+
+    Retry unreachable ones later.
     """
     for key, _ in list(device.vault.items(FINISH)):
         finishing = load_record(CompletedOpening, FINISH, key, device.vault)
@@ -245,7 +246,7 @@ def _unlocked(received: Received, device: Device, watch: TransferWatch, ready: R
 
 
 def _settle_used_up(received: Received, device: Device) -> None:
-    """Record that no openings are left; those not made here were made on another device."""
+    """Record that no openings are left; openings not made here were made on another device."""
     if received.opens is None or received.views >= received.opens:
         store_message_state(received, InboxState.USED_UP, device)
         return
@@ -254,9 +255,7 @@ def _settle_used_up(received: Received, device: Device) -> None:
 
 
 def _with_attempt(received: Received, device: Device) -> Received:
-    """Store an attempt id before asking for the share, so that a crash in between is not counted
-    twice.
-    """
+    """Store an attempt id before asking for the share, so that a crash costs no second opening."""
     if received.attempt is not None:
         return received
     named = replace(received, attempt=device.dice.token(ID_BYTES))
@@ -336,7 +335,7 @@ def _keep(unlocked: _Unlocked, device: Device) -> None:
 
 
 def _discard_opened(unlocked: _Unlocked, device: Device, *, export: bool) -> None:
-    """Keep nothing that was shown; after the last opening not even our half of the key."""
+    """Delete what was shown, and after the last opening our half of the key too."""
     received = unlocked.received
     shown = replace(received, views=received.views + 1, attempt=None)
     with device.vault.together():
@@ -375,8 +374,9 @@ _MEDIA_KINDS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRo
 def unsafe_files(
     files: Sequence[tuple[FrameFile, Callable[[BinaryIO], None]]], device: Device
 ) -> tuple[int, ...]:
-    """The numbers, from 1, of the files that Entrenous would not have written. Each file is read
-    once, as a whole, by a sandboxed process.
+    """Return the numbers, from 1, of the files that Entrenous would not have written.
+
+    Each file is read once, as a whole, by a sandboxed process.
 
     Raises:
         DecoderDidNotStart: the process could not start, so nothing is known about the files.

@@ -1,4 +1,4 @@
-"""The outbox: sealed letters leave in order and stay here until the relay has them on disk."""
+"""The outbox: sealed letters are sent in order, and stay here until the relay has stored them."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ from entrenous.wire.relay_nouns import BlobDeposit, Envelope
 class OutboxItem:
     """One envelope to post, with the blobs that it names.
 
-    ``order`` is the posting order. ``blobs`` pairs what the relay is told about a blob with the
-    sealed file in the vault. ``needs`` is the lock of a token of ours that must be registered
-    before this item leaves. The item stays until ``release_at``, the end of its undo window.
-    ``begun`` means that some blobs may already be at the relay, whole or in part. ``index`` is the
-    index of ``token`` in the token range from ``peer`` (``peer_key`` in device/vault_tables.py), or
-    None outside a range. ``recalls`` marks a recall letter, which is sent even to blocked people.
+    ``order`` is the posting order. ``blobs`` pairs the announcement of each blob with its sealed
+    file in the vault. ``needs`` is the lock of our token that must be registered before this item
+    is sent. The item stays until ``release_at``, the end of its undo window. ``begun`` means that
+    some blobs may already be at the relay, whole or in part. ``index`` is the index of ``token`` in
+    the token range from ``peer`` (``peer_key`` in device/vault_tables.py), or None outside a range.
+    ``recalls`` marks a recall letter, which is sent even to blocked people.
     """
 
     order: int
@@ -55,18 +55,19 @@ def add_to_outbox(item: OutboxItem, device: Device) -> None:
 
 
 def next_order(device: Device) -> int:
-    """The order number after all waiting items."""
+    """Return the order number after all waiting items."""
     return max(map(int, device.vault.keys(OUTBOX)), default=0) + 1
 
 
 def waiting_bytes(device: Device) -> int:
-    """The total size, in bytes, of blobs waiting to be uploaded."""
+    """Return the total size, in bytes, of blobs waiting to be uploaded."""
     return sum(item.blob_bytes for item in outbox_items(device))
 
 
 def release_message(message: MessageId, device: Device) -> None:
-    """Release a message after its undo window. The window was timed without the clock, which may
-    have been set back meanwhile.
+    """Release a message after its undo window.
+
+    The caller measured the window, since the clock may have been set back meanwhile.
     """
     with device.vault.together():
         for item in outbox_items(device):
@@ -105,7 +106,7 @@ def drop_items_with_token(lock: bytes, device: Device) -> None:
 
 
 def drop_items_with_any_token(device: Device) -> None:
-    """Drop all items that would hand out tokens; none of them is of use any more."""
+    """Drop all items that would hand out tokens, since these are no longer valid."""
     for item in outbox_items(device):
         if item.needs is not None:
             drop_outbox_item(item, device)
@@ -120,7 +121,7 @@ def outbox_items(device: Device) -> Iterator[OutboxItem]:
 
 
 def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
-    """The sealed copy that an envelope carries; None for a greeting, a recall or similar."""
+    """Return the sealed copy that an envelope carries; None for a greeting, a recall or similar."""
     return load_record(SealedCopy, SEALED, envelope.hex(), device.vault)
 
 
@@ -180,7 +181,7 @@ def with_new_expiry(
 def date_refusal(
     why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
 ) -> EntrenousError:
-    """The reason why the expiry of a copy was refused, as its sender should read it."""
+    """Return the reason why the expiry of a copy was refused, as its sender should read it."""
     until, now = item.envelope.expires_at, device.clock.now()
     if isinstance(why, Expired) and until <= now:
         return WaitedTooLong()
@@ -201,8 +202,9 @@ def clock_difference(
     *,
     then: bool = False,
 ) -> Kind:
-    """The error for a relay that accepts none of our dates. ``then``: our clock was wrong when the
-    letter was written, and has been corrected since.
+    """Return the error for a relay that accepts none of our dates.
+
+    ``then``: our clock was wrong when the letter was written, and has been corrected since.
     """
     differs = translated("is behind") if isinstance(why, Expired) else translated("is ahead of")
     if then:

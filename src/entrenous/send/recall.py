@@ -1,4 +1,4 @@
-"""Take a message back."""
+"""Recall a message: take back its copies."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,9 +36,9 @@ _REFUSED_IN_ADVANCE: Final = EnvelopeStatus(EnvelopeState.TAKEN_BACK, 0)
 def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
     """Recall every copy of a message; return the result per copy.
 
-    May be repeated: recalled copies stay recalled. Copies that still wait here no longer leave. A
-    relay that does not answer does not hold up the others and is asked again at each fetch. If
-    nothing has left, it is as if the message was never sent.
+    May be repeated: recalled copies stay recalled. Copies that still wait here are not sent. A
+    relay that does not answer does not delay the others, and is asked again at each fetch. If no
+    copy was sent, the message counts as never sent.
 
     Raises:
         UnknownMessage, SentToYou, NothingToTakeBack.
@@ -70,7 +70,7 @@ def recall_message(name: str, device: Device) -> tuple[Recall, ...]:
 
 
 def recall_in_words(who: str, one: Recall) -> str:
-    """Say what taking back one copy did; ``who`` is what its recipient is called."""
+    """Return a sentence on the result of recalling one copy; ``who`` is its recipient's name."""
     if one.opened is False:
         return translated(
             "{who}: had not opened it, and by cryptography nobody can open that copy any more."
@@ -115,7 +115,7 @@ def _outcome(one: _RecalledCopy, flushed: Flushed) -> Recall:
 def _withdraw_all(
     copies: tuple[SealedCopy, ...], device: Device
 ) -> Iterator[tuple[SealedCopy, Answer]]:
-    """Each copy with its relay's answer to the withdrawal."""
+    """Yield each copy with its relay's answer to the withdrawal."""
     for copy in copies:
         if not _has_left(copy):
             yield copy, None
@@ -152,8 +152,8 @@ def _take_back(message: Message, copy: SealedCopy, status: Answer, device: Devic
 def recall_late_copies(device: Device) -> None:
     """Retry recalls: of copies that were still in transit, and at relays that were unreachable.
 
-    A relay is no longer asked once it has not known a copy for an hour, or has been unreachable for
-    so long that it would have forgotten the copy.
+    A relay is no longer asked if it has not known the copy for an hour, or has been unreachable for
+    so long that the copy has expired there.
     """
     copies = list[SealedCopy]()
     for key in device.vault.keys(OVERTAKEN):
@@ -199,7 +199,7 @@ def _settle_late_copy(copy: SealedCopy, status: EnvelopeStatus | None, device: D
 
 
 def _withdraw(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
-    """The relay's answer; None if it does not know the copy (yet, or any more)."""
+    """Return the relay's answer; None if it does not know the copy yet, or no longer."""
     try:
         return courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope as why:
@@ -212,7 +212,7 @@ def _withdraw(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
 
 
 def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
-    """Whether a copy was opened; None if its relay no longer, or not yet, knows it."""
+    """Return whether a copy was opened; None if its relay no longer, or not yet, knows it."""
     if copy.opened or (status is not None and status.opened > 0):
         return True
     known = status is not None or copy.departure in (Departure.WAITING, Departure.REFUSED)

@@ -37,9 +37,10 @@ from entrenous.send.people.similar_names import is_similar, mixes_alphabets
 class DraftContext:
     """A draft and what its checks need to know.
 
-    ``known`` are all contacts; ``talks`` the latest messages to each recipient, oldest first;
-    ``named_in_text`` people outside the draft whom its text names and who got one of its pictures;
-    ``claimed`` recipients who have the message being answered only according to its sender.
+    ``known`` are all contacts; ``talks`` are the latest messages to each recipient, oldest first.
+    ``named_in_text`` are people who are not recipients, but are named in the text and got one of
+    the pictures before. ``claimed`` are recipients who, only according to the sender, have the
+    message that is answered.
     """
 
     draft: Draft
@@ -64,9 +65,8 @@ def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str
 def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for keys that are known by link only, or unknown.
 
-    Whoever had the link may be in the person's place: asked once, before the first picture, clip or
-    voice note. Unknown keys are rare and mean that something went wrong, so they are asked about
-    each time.
+    Somebody else may have used the link, so this asks once, before the first picture, clip or voice
+    note. Unknown keys are rare and a sign of trouble, so this asks about them each time.
     """
     name = contact.name
     if contact.trust is Trust.UNKNOWN:
@@ -141,10 +141,10 @@ _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename"
 
 
 def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for each contact with a similar name, except in a conversation in which they
-    already got something from us.
+    """Yield a doubt for each contact with a similar name.
 
-    How often somebody is written to proves nothing: slips produce the usual name.
+    There is none in a conversation in which they already got something from us. Frequent contacts
+    are not excepted, since people often type the usual name by mistake.
     """
     if _had_message_in_conversation(contact, context):
         return
@@ -156,9 +156,7 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
 
 
 def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield a doubt for a word in two look-alike alphabets: it is made to look like another name,
-    perhaps of somebody we do not know yet.
-    """
+    """Yield a doubt for a word that mixes look-alike alphabets: it may imitate another name."""
     if not _had_message_in_conversation(contact, context) and mixes_alphabets(contact.name):
         yield translated("{name} is written in letters of two alphabets ({hint})").format(
             name=contact.name, hint=translated(_RENAME_HINT)
@@ -227,7 +225,7 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
 
 
 def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
-    """Yield one doubt for all people who are in the conversation only by its sender's word."""
+    """Yield one doubt for all people who are in the conversation only according to its sender."""
     within = context.draft.within
     if within is None or not context.claimed or context.claimed[0] is not contact:
         return
@@ -242,8 +240,9 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
 
 
 def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
-    """The recipients who have the message being answered only according to its sender. No message
-    of ours went to both of them, and no circle of ours has both.
+    """Return the recipients who have the message being answered only according to its sender.
+
+    No message of ours went to both of them, and no circle of ours has both.
     """
     within = draft.within
     if within is None or within.told_by is None:
@@ -297,7 +296,7 @@ def _fingerprint_of(place: int, untrusted_data: bytes, device: Device) -> Finger
 
 
 def _is_named_in(words: str, contact: Contact) -> bool:
-    """Whether the text contains a person's name, or its first word, as a whole word."""
+    """Return whether the text contains a person's name, or its first word, as a whole word."""
     names = (lookalike_form(contact.name), lookalike_form(contact.first_name)) if words else ()
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) for name in names)
 

@@ -1,4 +1,4 @@
-"""Send a message, from the guard to the relay's acknowledgement, and cancel it while it is sent."""
+"""Send a message, from the guard to the relay's acknowledgement, or cancel it meanwhile."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ _RETRY_DOES_NOT_HELP: Final = (NotYetToBeSent, OutOfTokens, TwoLists, WaitsForCl
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A message that the relays have on disk, with the number of devices per recipient."""
+    """A message that the relays have stored, with the number of devices per recipient."""
 
     name: MessageName
     devices: Mapping[RecipientId, int]
@@ -105,10 +105,10 @@ def _refuse_without_promise(draft: Draft, to: tuple[Addressee, ...]) -> None:
 
 
 def _copies_that_left(sending: Sending, flushed: Flushed, device: Device) -> list[SealedCopy]:
-    """The copies of this message that their relays have.
+    """Return the copies of this message that their relays have.
 
-    Problems of other letters are ignored. So is one device that takes nothing more, if another
-    device of the same person has the message: it may just have been revoked.
+    Problems of other letters are ignored. A device that accepts nothing any more is ignored if
+    another device of the same person has the message, since it may just have been revoked.
 
     Raises:
         NotToAll, HeldHere, WaitsInOutbox: no copy for some person left.
@@ -163,12 +163,13 @@ def _heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:
-    """Undo a message whose sending was interrupted, if no letter of it can have left. Another
-    Ctrl-C restarts the undoing until it is complete.
+    """Undo a message whose sending was interrupted, if certainly none of its letters was sent.
+
+    Another Ctrl-C restarts this until it is complete.
 
     Raises:
-        StoppedWhileSending: a letter may have left. Then everything stays, so that the message
-            can be recalled by its name.
+        StoppedWhileSending: a letter may have been sent. Then nothing is undone, so that the
+            message can be recalled by its name.
     """
     undone = False
     while not undone:
@@ -200,7 +201,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
 
 
 def _ledger_blobs(sent: Message) -> Iterator[BlobId]:
-    """The blobs that the ledger keeps for a message."""
+    """Yield the blobs that the ledger keeps for a message."""
     for picture in sent.pictures:
         yield picture.original
     for clip in sent.clips:

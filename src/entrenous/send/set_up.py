@@ -81,7 +81,7 @@ def _with_relay(name: str, relay_url: str, device: Device) -> Identity:
 
 
 def finish_set_up(device: Device) -> None:
-    """Create the mailbox and publish what others need, unless that was done; may be repeated. The
+    """Create the mailbox and publish keys, unless that was done before; safe to repeat. The
     next command after an interrupted set-up calls it.
 
     Raises:

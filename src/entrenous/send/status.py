@@ -1,4 +1,4 @@
-"""Ask relays, several at a time, what became of sent messages."""
+"""Ask several relays at a time for the status of sent messages."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -73,14 +73,14 @@ def waiting_to_leave(device: Device) -> tuple[Unsent, ...]:
 
 @dataclass(slots=True)
 class _StatusCheck:
-    """Copies with their new status, and why others could not be asked about."""
+    """Copies with their new status, and the errors for the others."""
 
     changed: dict[EnvelopeId, SealedCopy] = field(default_factory=dict)
     problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
 def sent_messages(device: Device) -> tuple[Sent, ...]:
-    """All messages, oldest first, with the current status of their copies; posts nothing.
+    """Return all messages, oldest first, with the current status of their copies; posts nothing.
 
     If a relay does not answer or refuses, the last known status stays. Relays are not asked about
     copies that can no longer change (docs/spec/relay.md section 7). The copies are read once for
@@ -126,7 +126,7 @@ def record_answers(answers: Iterable[tuple[SealedCopy, "Answer"]], device: Devic
 
 
 def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
-    """The copies of a message that went, or will go, through a relay."""
+    """Return the copies of a message that went, or will go, through a relay."""
     return copies_of_message(message.id, device.vault)
 
 
@@ -166,7 +166,7 @@ def _check_statuses(
 def _to_be_reposted(
     copies: Mapping[MessageId, list[SealedCopy]], device: Device
 ) -> frozenset[EnvelopeId]:
-    """Copies posted without an answer that will be posted again."""
+    """Return copies posted without an answer that will be posted again."""
     every = (copy for some in copies.values() for copy in some)
     if not any(copy.departure is Departure.TRIED for copy in every):
         return frozenset()  # the usual case needs no look at the outbox
@@ -174,7 +174,7 @@ def _to_be_reposted(
 
 
 def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> Iterator[SealedCopy]:
-    """The copies whose status can still change.
+    """Yield the copies whose status can still change.
 
     An opened copy can until it expires, a refused one cannot. A copy posted without an answer may
     have arrived. A copy marked as expired, as by a clock that was ahead, is asked about again until
@@ -190,7 +190,7 @@ def _changeable(message: Message, copies: list[SealedCopy], device: Device) -> I
 
 
 def _state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
-    """The relay's status; None if it no longer knows the copy."""
+    """Return the relay's status; None if it no longer knows the copy."""
     try:
         return courier.state(copy.relay_url, copy.envelope, copy.withdraw_token)
     except NoSuchEnvelope:
@@ -229,8 +229,9 @@ def ask_relays_about(
     ask: Callable[[SealedCopy], EnvelopeStatus | None],
     device: Device,
 ) -> Iterator[tuple[SealedCopy, Answer]]:
-    """Each copy with its relay's answer, in order of arrival. ``ask`` may run in another thread, so
-    it may only use the courier.
+    """Return each copy with its relay's answer, in order of arrival.
+
+    ``ask`` may run in another thread, so it may only use the courier.
     """
     by_relay = dict[str, list[SealedCopy]]()
     for copy in copies:

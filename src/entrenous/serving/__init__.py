@@ -1,1 +1,1 @@
-"""What every server of ours shares: HTTP limits, TLS, logs, checks of the host."""
+"""Shared by all servers: HTTP limits, TLS, logs, checks of the host."""

@@ -40,11 +40,14 @@ class BufferedHandler(Protocol):
     """An application that can answer complete requests."""
 
     def answer_whole(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
-        """Call ``tell`` once, now or later in this thread; False leaves the request to ASGI."""
+        """Call ``tell`` once, now or later in this thread.
+
+        Return False to leave the request to ASGI.
+        """
 
 
 def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
-    """Parse bytes that are exactly one request in plain form; return None for anything else."""
+    """Parse bytes that are exactly one simple request; return None for anything else."""
     end = untrusted.find(b"\r\n\r\n", 0, _HEAD_MAX)
     found = _HEAD.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
     if found is None:
@@ -78,7 +81,10 @@ class BufferedProtocol(LimitedProtocol):
         self._pending = b""
 
     def data_received(self, data: bytes) -> None:
-        """Offer the data to the application, or parse it; data behind an open request waits."""
+        """Offer the data to the application, or parse it.
+
+        Data after an unanswered request waits.
+        """
         if self._is_asked:
             self._queue(data)
         elif self._answer_whole is None or not self._is_free() or not self._offer(data):
@@ -92,7 +98,10 @@ class BufferedProtocol(LimitedProtocol):
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; check the time, since buffered requests reset no timer."""
+        """Close an idle connection.
+
+        Check the time here, since buffered requests do not reset the timer.
+        """
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:
             self._start_timer(max(left, 1))

@@ -1,4 +1,4 @@
-"""Limit how long a server waits for an idle or slow connection, and how much it buffers for one.
+"""Limit how long a server waits for an idle or slow connection, and how much it buffers.
 
 TLS connections are written in portions, so that a peer that does not read is noticed.
 """
@@ -62,7 +62,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.end()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, unless the head of the request, or what looks like one, is too long."""
+        """Parse the data; refuse it if the head of the request is too long."""
         while data and self._stage != _OVER and not self.transport.is_closing():
             room = _HEAD_MAX - self._head
             if room <= 0:
@@ -100,7 +100,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._stage == _BETWEEN
 
     def waits_since(self, now_s: float) -> float | None:
-        """Return since when the server waits for a whole request, to the second, or None."""
+        """Return since when the server waits for a complete request, to the second, or None."""
         if self._is_asked or self.transport.is_closing():
             return None
         if self._is_answering() and (self._stage == _BETWEEN or self._came >= _LARGE_BODY):
@@ -110,7 +110,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._since
 
     def is_late(self, now_s: float) -> bool:
-        """Return whether the wait is over its limit. The reader of a body limits that itself."""
+        """Return whether the wait is over its limit. Bodies are limited by their readers."""
         since_s = self.waits_since(now_s)
         if since_s is None or self._is_answering():
             return self._is_unread(now_s)
@@ -157,7 +157,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class Connections(ServerState):
-    """The connections of a server: at most ``most`` at a time, as far as they can be ended."""
+    """The connections of a server, limited to ``most`` by ending waiting ones."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Connections(ServerState):
         """Return whether a new connection may stay, after ending the longest waiting ones if
         necessary.
 
-        If the server waits for none of them, a request that waits for something is asked to yield.
+        If there are none, a request that waits for an event is asked to end.
         """
         if len(self.connections) <= self._most:
             return True
@@ -189,9 +189,7 @@ class Connections(ServerState):
         self._end_unread()
 
     def _end_unread(self) -> None:
-        """Close those with most unread bytes while the total is too large; streams buffer
-        little.
-        """
+        """While the total of unread bytes is too large, close the connection with the most."""
         unread = [(size, id(one), one) for one in self._all() if (size := one.unread())]
         too_much = sum(size for size, _, _ in unread) - _UNREAD_MAX
         for size, _, one in sorted(unread, reverse=True):
@@ -218,7 +216,7 @@ class LimitedServer(uvicorn.Server):
 
 
 def connections_max() -> int:
-    """Return half of the files that this process may open, after its own: the others are for blobs.
+    """Return half of the number of files that this process may open; the rest is for blobs.
 
     Raises the process's limit, up to what the most connections need.
     """
@@ -240,7 +238,7 @@ PORTION_BYTES: Final = 65536
 
 
 class PortionedWriter:
-    """The part of a transport that uvicorn uses; ``is_full`` says whether it wants no more now."""
+    """The part of a transport that uvicorn uses; ``is_full`` says whether writing should pause."""
 
     def __init__(self, transport: Any, is_full: Callable[[], bool]) -> None:
         transport.set_write_buffer_limits(high=PORTION_BYTES)
@@ -253,7 +251,7 @@ class PortionedWriter:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Accept all of ``data``; what the transport does not want yet is written later."""
+        """Accept all of ``data``; write the rest later if the transport is full."""
         self._rest.append(memoryview(data))
         self.go_on()
 
@@ -267,7 +265,7 @@ class PortionedWriter:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes were not sent, except for a portion or two in the TLS layer."""
+        """Return how many bytes were not sent yet, without a portion or two in the TLS layer."""
         return sum(map(len, self._rest)) + int(self._transport.get_write_buffer_size())
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
-"""Check the machine that a server runs on, without disturbing it: folders, free space, addresses,
-and whether its clock can be right.
+"""Check the machine that a server runs on, without changing it: folders, free space, addresses, and
+whether its clock is plausible.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether this account sees the path; False, without an error, where it may not look."""
+    """Return whether this account can see the path; False if it has no permission."""
     return os.path.exists(path)  # noqa: PTH110 -- Path's own raises where it may not look
 
 
@@ -152,8 +152,8 @@ class ClockMark:
     """The time ``at`` up to which everything due was deleted.
 
     While the clock is far from ``at``, ``odd_at`` is what it said last, and ``odd_s`` for how many
-    seconds it has run from there without a jump. Servers that share a database share this: as long
-    as the clock of one agrees with ``at``, none that disagrees is believed.
+    seconds it has run from there without a jump. Servers that share a database share this mark: as
+    long as one server's clock agrees with ``at``, clocks that disagree are not trusted.
     """
 
     at: datetime
@@ -161,13 +161,13 @@ class ClockMark:
     odd_s: int = 0
 
     def is_ahead(self, now: datetime) -> bool:
-        """Return whether the clock is so far ahead that nothing may be deleted by it."""
+        """Return whether the clock is too far ahead to delete anything by it."""
         return now - self.at > CLOCK_TOLERANCE
 
     def seen(self, now: datetime, every: timedelta) -> "ClockMark":
-        """Return the mark after a check of the clock, which happens ``every`` so often.
+        """Return the mark after a check of the clock, which happens at the interval ``every``.
 
-        Of the time between two checks no more than twice ``every`` counts: the rest was a jump, or
+        At most twice ``every`` counts as the time since the last check: more means a jump, or that
         the server was off.
         """
         if abs(now - self.at) <= CLOCK_TOLERANCE:

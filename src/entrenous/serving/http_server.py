@@ -1,4 +1,4 @@
-"""Serve an ASGI application on our own socket, and announce it once it accepts connections."""
+"""Serve an ASGI application on a socket, and announce its address once it accepts connections."""
 
 import asyncio
 import signal
@@ -37,9 +37,10 @@ class SecondApp:
 class ServeOptions:
     """How an application is served.
 
-    With a ``certificate``, in TLS, which SIGHUP reloads (serving/tls.py). ``beside`` is served for
-    as long. ``stopping`` is called at a stop, so that waiting requests end; ``make_room`` when
-    there is no room for a connection, to end one waiting request: False if there is none.
+    With a ``certificate``, over TLS; SIGHUP reloads it (serving/tls.py). ``beside`` is a second
+    application, served for the same time. ``stopping`` is called when the server stops, to end
+    waiting requests. ``make_room`` is called when there are too many connections: it ends one
+    waiting request, or returns False.
     """
 
     certificate: Certificate | None = None
@@ -57,8 +58,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    ``host`` has no brackets; ``port`` 0 takes a free one. ``announce`` is called once with the URL,
-    when requests are answered. Without ``ways``, in plain HTTP and no second application.
+    ``host`` has no brackets; ``port`` 0 selects a free port. ``announce`` is called once with the
+    URL, when the server accepts requests. Without options, it serves plain HTTP and no second
+    application.
 
     Raises:
         AddressTaken: an address is not available.
@@ -85,7 +87,7 @@ def serve_on(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's, which costs half of asyncio's own; it does not exist for Windows."""
+    """Return uvloop's loop factory, which needs half of the time of asyncio's; None on Windows."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415
@@ -191,7 +193,7 @@ async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
 
 @contextmanager
 def _calm_stop() -> Iterator[None]:
-    """Let SIGTERM end the server and not the process: uvicorn raises it again when it is done."""
+    """Make SIGTERM end the server and not the process, since uvicorn raises it again at its end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Check that libpq can read a PostgreSQL address before anything connects to it."""
+"""Check that libpq can parse a PostgreSQL address before anything connects to it."""
 
 from typing import Final
 
@@ -10,9 +10,9 @@ from entrenous.base.errors import Refused
 
 class BadDatabaseAddress(Refused):
     """
-    The setting `database` is not an address that PostgreSQL can read, so nothing was started. It
-    has the form postgresql://user@host:port/name; characters such as / : @ % in a user name or a
-    password are written as %2F, %3A, %40 and %25. A password is better kept in ~/.pgpass.
+    The setting `database` is not a valid PostgreSQL address. Nothing was started. An address has
+    the form postgresql://user@host:port/name; characters such as / : @ % in a user name or a
+    password are written as %2F, %3A, %40 and %25. Store a password in ~/.pgpass rather than here.
     """
 
 
@@ -21,8 +21,7 @@ _PORT_DIGITS: Final = 5
 
 
 def refuse_unreadable(url: str) -> None:
-    """Check the address before libpq uses it: libpq's error messages repeat a part of it, maybe of
-    a password, and it would report an invalid port as an unreachable database.
+    """Check that libpq can parse the address.
 
     Raises:
         BadDatabaseAddress.

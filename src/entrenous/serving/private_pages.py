@@ -1,4 +1,4 @@
-"""Pages on the loopback for one user of this machine alone: who may ask, and what may be kept.
+"""Web pages on the loopback for a single user of this machine: access control and no caching.
 
 Another web page in the same browser, another name that leads here (DNS rebinding) and another user
 of this machine are refused.
@@ -56,9 +56,7 @@ _FROM_HERE: Final = frozenset({"same-origin", "none"})
 
 
 class PrivatePages:
-    """Answers only this user's browser at the address that ``taken`` listens on, and forbids
-    storing the answers.
-    """
+    """Answers only this user's browser at the socket ``taken``, and forbids storing answers."""
 
     def __init__(self, app: ASGIApp, taken: socket.socket) -> None:
         host, port = taken.getsockname()[:2]
@@ -89,8 +87,9 @@ class PrivatePages:
 
 
 def open_browser(address: str) -> bool:
-    """Ask a graphical browser to show the page; returns whether there is one. A text browser would
-    take over this terminal.
+    """Open the page in a graphical browser; return whether there is one.
+
+    Text browsers are not used, since they would take over this terminal.
     """
     has_screen = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, _SCREENS))
     if not has_screen:

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 
 class LogKind(StrEnum):
-    """What a relay writes to standard error: errors only, or also a line for each answer."""
+    """The log of a relay on standard error: errors only, or also a line for each answer."""
 
     ERRORS = "errors"
     TEXT = "text"
@@ -38,7 +38,7 @@ class TextLines(logging.Formatter):
 
 
 def start_log(kind: LogKind, stream: TextIO) -> None:
-    """Write this process's log records that matter to ``stream``."""
+    """Write this process's important log records to ``stream``."""
     to = logging.StreamHandler(stream)
     to.setFormatter(JsonLines() if kind is LogKind.JSON else TextLines())
     root = logging.getLogger()
@@ -52,7 +52,7 @@ def start_log(kind: LogKind, stream: TextIO) -> None:
 
 
 def start_hooks_log(stream: TextIO) -> None:
-    """Do the same for a gate's client, with each decision in the line that docs/gate.md shows."""
+    """Start the log of a gate's client, with one line per decision (docs/gate.md)."""
     start_log(LogKind.ERRORS, stream)
     to = logging.StreamHandler(stream)
     to.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
@@ -74,10 +74,10 @@ _OBJECTS_BETWEEN: Final = 50_000  # collections, counted as gc.set_threshold doe
 
 
 def tune_garbage_collection() -> None:
-    """Exclude long-lived objects from garbage collection, and collect seldom.
+    """Exclude long-lived objects from garbage collection, and collect rarely.
 
-    A request makes few cycles and many objects; searching these takes an eighth of a busy relay's
-    time.
+    Requests create many objects and few cycles, and searching for those takes an eighth of a busy
+    relay's time.
     """
     gc.collect()
     gc.freeze()

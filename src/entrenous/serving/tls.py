@@ -20,8 +20,9 @@ from entrenous.serving.server_process import RELAY_LOGGER
 
 class BadCertificate(Refused):
     """
-    The certificate in {cert} and the key in {key} cannot be used together: one is missing, may not
-    be read, or does not belong to the other. Check both files, and who may read them.
+    The certificate in {cert} and the key in {key} cannot be used. One of them is missing or may not
+    be read, or they do not belong together. Nothing was started. Check both files and their
+    permissions.
     """
 
 
@@ -54,13 +55,13 @@ class Certificate:
             raise BadCertificate(cert=self._cert, key=self._key) from None
 
     def holds(self) -> tuple[datetime, datetime]:
-        """Return from when until when the certificate is valid."""
+        """Return the start and the end of the certificate's validity."""
         first = x509.load_pem_x509_certificates(self._cert.read_bytes())[0]
         return first.not_valid_before_utc, first.not_valid_after_utc
 
 
 def _no_password() -> str:
-    """Refuse a key with a password: a server starts with nobody there to type it."""
+    """Refuse a key with a password, since nobody is there to type it when a server starts."""
     raise ValueError("this key has a password")
 
 
@@ -71,8 +72,8 @@ def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> N
     """Reload the certificate on SIGHUP, in the running loop; if it cannot be used, keep the old one
     and log that.
 
-    Without a certificate SIGHUP stops a server in a terminal, as SIGTERM does, and is ignored in a
-    service. Where the signal is ignored already, as under nohup, it stays ignored.
+    Without a certificate, SIGHUP stops a server in a terminal, as SIGTERM does; in a service it is
+    ignored. Where the signal is ignored already, as under nohup, it stays ignored.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return

@@ -1,6 +1,6 @@
 """Verify the hash chain of the gate's audit log from its start (docs/spec/gate.md, 5).
 
-This detects rows that were changed, deleted, moved or added.
+It detects rows that were changed, deleted, moved or added.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,8 +29,8 @@ def check_chain(rows: Iterable[AuditRow], start: Head = Head()) -> Head:  # noqa
 class LogChanged(Unproven):
     """
     The gate's log cannot be trusted from row {number} on: something other than the gate changed,
-    deleted, moved or added a row there. Keep a copy of the database as it is, and compare it with
-    your backups.
+    deleted, moved or added a row there. Nothing was changed now. Keep a copy of the database as it
+    is, and compare it with your backups.
     """
 
 

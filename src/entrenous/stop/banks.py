@@ -43,7 +43,7 @@ def prepare_banks(bank: BankStore) -> None:
 
 
 def effective_banks(platform: Platform) -> tuple[Bank, ...]:
-    """Return every bank, all of them in shadow if the gate is."""
+    """Return every bank; all of them are in shadow if the gate is."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
         return banks
@@ -85,7 +85,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
     Args:
         untrusted_csv: the list.
         name: the bank.
-        platform: has the bank.
+        platform: the platform that has the bank.
         confirmed: the platform stands behind the list: matching uploads are refused, not held.
         looks_back: None: a running gate, or the next one, compares accepted uploads with the new
             hashes. True: this call compares them with the whole list before it returns. False:
@@ -155,7 +155,7 @@ def _bits(text: str) -> bytes:
 
 
 def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool) -> Registration:
-    """Make a claim without a holder; its quality is 100, since a list does not state it."""
+    """Make a registration without a holder; its quality is 100, since lists state none."""
     state = ClaimState.CONFIRMED if confirmed else ClaimState.WAITING
     now = platform.clock.now()
     return Registration(Claim(new_claim_id(platform), name, state, "pdq", 100, now), (bits,))
@@ -163,7 +163,7 @@ def _listed(bits: bytes, name: BankName, platform: Platform, *, confirmed: bool)
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """The fields of a policy to change; None leaves a field as it is."""
+    """The changes to a policy; None leaves a field unchanged."""
 
     radius: int | None = None
     shadow: bool | None = None
@@ -197,7 +197,7 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
 def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
     """Suspend a claim that was made to harm others: it matches nothing from now on.
 
-    It may be repeated. The claim's owner may register again.
+    Safe to repeat. The claim's owner may register again.
 
     Raises:
         NoSuchClaim: there is no such claim.

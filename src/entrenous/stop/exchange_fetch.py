@@ -1,6 +1,6 @@
 """Fetch a source into its bank, merge each page, and remove a source (docs/spec/exchange.md, 6).
 
-Merging is a pure function (6.4, 6.5). A schedule says which source is due.
+Merging is a pure function (6.4, 6.5). A schedule determines which source is due.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _INCOMPLETE: Final = b"incomplete"
 
 
 def _generation_note(generation: int, live: int) -> KnownRecord:
-    """Make a pseudo-record that a generation began when ``live`` records had a claim.
+    """Make the pseudo-record of a new generation, at whose start ``live`` records had a claim.
 
     Its ``hashes_sha256`` becomes ``_INCOMPLETE`` when a record of the generation is unreadable.
     """
@@ -80,8 +80,8 @@ def merge(
 def promised(known: KnownRecord) -> KnownRecord:
     """Return the state to store while the record's claim is being registered.
 
-    It ranks below the record, so that the page, fetched again after a kill, registers what is
-    missing.
+    It counts as older than the record, so that after a crash the page is fetched again and missing
+    claims are registered.
     """
     return replace(known, hashes_sha256=_PROMISED)
 
@@ -167,7 +167,10 @@ def begin(at: Checkpoint, stale_after: timedelta | None, now: datetime) -> Check
 def _stale(
     at: Checkpoint, begun_at: datetime, stale_after: timedelta | None, now: datetime
 ) -> bool:
-    """An interrupted fetch can continue for at least a day, even if every fetch reads all."""
+    """Return whether the checkpoint is stale.
+
+    An interrupted fetch can continue for at least a day.
+    """
     if stale_after is None:
         return False
     if at.at_end and at.whole_at is not None:
@@ -188,8 +191,8 @@ class _Run:
     def take(self, page: SourcePage, at: Checkpoint) -> Checkpoint:
         """Store a page and return the checkpoint after it.
 
-        Wherever a kill interrupts this, each matching claim has a record by which it can be
-        withdrawn, and the page is fetched again.
+        After a crash at any point, each matching claim has a record by which it can be withdrawn,
+        and the page is fetched again.
         """
         name, sources = self.source.name, self.exchange.sources
         known = sources.known(name, {key_sha256(record.key) for record in page.records})
@@ -216,10 +219,10 @@ class _Run:
         return stored or _generation_note(at.generation, sources.live(name))
 
     def sweep(self, at: Checkpoint, *, accept: bool) -> bool:
-        """Withdraw the claims that this generation did not bring.
+        """Withdraw the claims that this generation did not contain.
 
-        Returns False, and withdraws none, if they are too many to believe, or if records were
-        unreadable and may be among them.
+        Return False, and withdraw none, if they are implausibly many, or if unreadable records may
+        be among them.
         """
         name, sources = self.source.name, self.exchange.sources
         unseen, note = sources.unseen(name, at.generation), self._note(at)
@@ -250,7 +253,7 @@ class FetchSchedule:
     _not_before: dict[str, datetime] = field(default_factory=dict)
 
     def is_due(self, name: str, at: Checkpoint, now: datetime) -> bool:
-        """Whether that source, read up to ``at``, is to be fetched now."""
+        """Return whether that source, read up to ``at``, is to be fetched now."""
         if now < self._not_before.get(name, now):
             return False
         # abs: a clock that was set back must not stop fetching; a slight lag must not hasten it.

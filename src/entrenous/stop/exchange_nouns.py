@@ -52,7 +52,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ServedClaim:
-    """The present state of a claim that some partner fetched by hash; ``hashes`` have 32 bytes."""
+    """The present state of a claim that a partner fetched by hash; ``hashes`` have 32 bytes."""
 
     claim: ClaimId
     bank: BankName
@@ -84,8 +84,8 @@ class SourceKind(StrEnum):
 class Source:
     """A source of claims, and the bank that they are fetched into.
 
-    ``place`` is an address or a file's path. ``part`` names what is fetched there, for kinds that
-    have parts: a privacy group of ThreatExchange, a bank of HMA. ``confirmed``: the platform stands
+    ``place`` is an address or a file's path. ``part`` names the part to fetch, for kinds that have
+    parts: a privacy group of ThreatExchange, a bank of HMA. ``confirmed``: the platform stands
     behind this source. ``credentials`` is the path of a file, "" if they are in the environment.
     """
 
@@ -151,11 +151,11 @@ class KnownRecord:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a source was read.
+    """The position up to which a source was read.
 
     ``begun_at`` is when its generation began, ``whole_at`` when the source was last read to its
-    end. While ``anew``, everything is read again, and records that are not seen are withdrawn at
-    the end.
+    end. With ``anew``, everything is read again, and records that are missing are withdrawn at the
+    end.
     """
 
     generation: int = 0
@@ -175,8 +175,8 @@ class Checkpoint:
 class Fetched:
     """The result of a fetch: records seen, claims made and withdrawn, records refused and why.
 
-    ``kept`` counts claims that are gone from the source but were not withdrawn, because they are
-    too many (section 6.5).
+    ``kept`` counts claims that the source no longer has and that were not withdrawn, because they
+    are too many (section 6.5).
     """
 
     records: int = 0
@@ -188,7 +188,9 @@ class Fetched:
 
 
 class WrongKey(Unproven):
-    """This name and key are not a partner's. Ask the platform's operator for them."""
+    """
+    No partner has this name and key. Nothing was changed. Ask the platform's operator for them.
+    """
 
 
 class MayNotSubmit(Refused):
@@ -200,111 +202,129 @@ class MayNotSubmit(Refused):
 
 class BadQuery(Malformed):
     """
-    This request is not in the form that docs/spec/exchange.md describes ({why}), so nothing was
+    This request does not have the form that docs/spec/exchange.md describes: {why}. Nothing was
     returned or changed.
     """
 
 
 class AheadOfTime(Malformed):
     """
-    Your request reaches {minutes} minutes into the future. This client sends local time as if it
-    were UTC, and would miss deletions permanently: set TZ=UTC where it runs, and ask again.
+    Your request asks for a time {minutes} minutes in the future. Your client sends local time as if
+    it were UTC, and would miss deletions for good. Nothing was changed. Set TZ=UTC on the client's
+    machine, and ask again.
     """
 
 
 class NotYet(Unreachable):
     """
-    You ask about a time that is still in the future here: your clock is slightly ahead of ours.
-    Nothing was lost; ask again in {seconds} s.
+    You ask for a time that is still in the future here: your clock is slightly ahead. Nothing was
+    lost. Ask again in {seconds} s.
     """
 
 
 class TooManyRequests(Unreachable):
-    """Those were too many requests. Nothing was lost; ask again in {seconds} s."""
+    """You sent too many requests. Nothing was lost. Ask again in {seconds} s."""
 
 
 class TooLong(Malformed):
-    """This is longer than the limit of {limit_bytes} bytes, so nothing was changed."""
+    """
+    This is longer than the limit of {limit_bytes} bytes. Nothing was changed. Send less at a time.
+    """
 
 
 class BadXml(Malformed):
-    """This is not XML in the expected form ({why})."""
+    """This is not XML in the expected form: {why}. Nothing was changed."""
 
 
 class BadPartnerName(Refused):
-    """A partner's name has 2 to 40 of the characters a-z, 0-9 and -. Nothing was changed."""
+    """
+    A partner's name has 2 to 40 characters: a-z, 0-9 and -. Nothing was changed. Choose another
+    name.
+    """
 
 
 class PartnerKnown(Refused):
     """
-    There is already a partner called {name}. Remove it first, which also ends its key:
-    entrenous gate exchange partner remove {name}
+    There is already a partner called {name}. Nothing was changed. To replace it, remove it first,
+    which also ends its key: entrenous gate exchange partner remove {name}
     """
 
 
 class NoSuchExchangePartner(NotFound):
-    """There is no partner called {name}. To list all: entrenous gate exchange partner list"""
+    """
+    There is no partner called {name}. Nothing was changed. To list all: entrenous gate exchange
+    partner list
+    """
 
 
 class SourceKnown(Refused):
     """
-    There is already a source called {name}, so nothing was changed. Choose another name, or remove
-    it first: entrenous gate exchange remove {name}
+    There is already a source called {name}. Nothing was changed. Choose another name, or remove it
+    first: entrenous gate exchange remove {name}
     """
 
 
 class BadSource(Refused):
-    """That source is not possible, so nothing was added: {why}."""
+    """This source cannot be added: {why}. Nothing was changed."""
 
 
 class SourceBrought(Refused):
     """
-    {claims} claims that {name} brought are here, so nothing was changed. Decide what to do with
-    them: --withdraw ends them; --keep leaves them, even if that source withdraws them later.
+    {claims} registrations from {name} are stored here. Nothing was changed. Decide what happens to
+    them: --withdraw ends them; --keep leaves them here, even if {name} withdraws them later.
     """
 
 
 class NoSuchSource(NotFound):
-    """There is no source called {name}. To list all: entrenous gate exchange list"""
+    """
+    There is no source called {name}. Nothing was changed. To list all: entrenous gate exchange list
+    """
 
 
 class FetchRuns(Refused):
     """
-    Another fetch of {name} is still running, so this one did nothing. Try again when it has ended.
+    Another fetch from {name} is still running. Nothing was fetched now. Try again when it has
+    ended.
     """
 
 
 class NoCredentials(Refused):
     """
-    There are no credentials for {name}: set {variable}, or name a file that you can read with
-    --credentials. The form is: {form}.
+    There are no credentials for {name}, so nothing was fetched. Set {variable}, or name a file that
+    you can read with --credentials. The form is: {form}.
     """
 
 
 class OddCredentials(Refused):
     """
-    The credentials for {name} are not in the right form, so they were not used. Give one line in
-    this form: {form}
+    The credentials for {name} are not in the right form. They were not used, and nothing was
+    fetched. Provide one line in this form: {form}
     """
 
 
 class OpenCredentials(Refused):
-    """Others can read {path}, so it was not used. Make it private: chmod 600 {path}"""
+    """
+    Other accounts can read {path}, so it was not used. Nothing was fetched. Make the file private:
+    chmod 600 {path}
+    """
 
 
 class SourceUnreachable(Unreachable):
-    """The source {name} does not answer ({why}). Earlier fetches are kept; try again later."""
+    """
+    The source {name} does not answer ({why}). What was fetched earlier is still here. Try again
+    later.
+    """
 
 
 class SourceRefused(Refused):
     """
-    The source {name} refused the request with status {status}. Check its credentials and address.
-    Earlier fetches are kept.
+    The source {name} refused the request with status {status}. What was fetched earlier is still
+    here. Check the source's credentials and address.
     """
 
 
 class BadPage(Malformed):
     """
-    The source {name} sent a page that is not in the expected form ({why}). Earlier pages are kept;
-    the next fetch continues from there.
+    The source {name} sent a page that is not in the expected form ({why}). Earlier pages are
+    stored. The next fetch continues from there.
     """

@@ -1,8 +1,8 @@
 """Serve partners and accept what they submit (docs/spec/exchange.md, 1 to 3, 5).
 
-Identify a partner by its key, make one page of what it may see (1.1, 1.2, 2.3), decide when it sees
-a change and when the change is deleted (2, 5.2), and accept its opinions and hashes (3.4, 3.5,
-5.1).
+Identify a partner by its key, make a page of the claims that it may see (1.1, 1.2, 2.3), decide
+when it sees a change and when the change is deleted (2, 5.2), and accept its opinions and hashes
+(3.4, 3.5, 5.1).
 """
 
 import hashlib
@@ -93,10 +93,10 @@ def time_of(at_s: int) -> datetime:
 
 
 def update_marks(exchange: Exchange) -> Mark:
-    """Return how far partners may see now.
+    """Return the mark up to which partners may see changes now.
 
-    New changes get a mark, at most one a second. Tombstones that no partner still has to read, or
-    that are too old, are deleted.
+    New changes get a mark, at most one per second. Tombstones are deleted once every partner has
+    read them or they are too old.
     """
     seen = follow(exchange)
     forget(exchange)
@@ -104,12 +104,15 @@ def update_marks(exchange: Exchange) -> Mark:
 
 
 def forget(exchange: Exchange) -> int:
-    """Delete claims withdrawn too long ago, read by partners or not; return how many."""
+    """Delete claims that were withdrawn too long ago, even if partners have not read them.
+
+    Return the number.
+    """
     return exchange.served.forget_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
 
 
 def follow(exchange: Exchange) -> Mark:
-    """Return how far partners may see now, and update the served claims to that change."""
+    """Update the served claims, and return the mark up to which partners may see changes now."""
     last = exchange.served.newest_mark()
     known = last or _NONE
     now_s = seconds_of(exchange.clock.now())
@@ -125,10 +128,10 @@ def follow(exchange: Exchange) -> Mark:
 def settle(to_s: int, seen: Mark, exchange: Exchange) -> Mark:
     """Ensure that no process dates a change before ``to_s`` any more, even if its clock is behind.
 
-    Call it before telling a partner everything up to that second.
+    Call it before answering a partner for the time up to that second.
 
     Returns:
-        How far partners may see now; ``seen`` is the answer of just before.
+        The mark up to which partners may see changes now; ``seen`` is that of just before.
     """
     if to_s <= seen.at_s + 1:  # the next mark comes later anyway
         return seen
@@ -170,15 +173,15 @@ def seconds_first_seen(numbers: Sequence[int], exchange: Exchange) -> list[int]:
 
 
 def _first(feed: Feed, newest: int, now_s: int) -> int:
-    """Date the first mark by its change: as nobody has asked before, it may lie in the past."""
+    """Date the first mark by its change; it may be in the past, since nobody has asked before."""
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
 
 
 def forget_expired(exchange: Exchange) -> int:
-    """Update served claims and delete those withdrawn too long ago; return how many.
+    """Update served claims, and delete those withdrawn too long ago; return the number.
 
-    Every request and fetch does this too. Call it for a gate that gets no requests.
+    Every request and fetch does this too; a gate without requests has to call it.
     """
     follow(exchange)
     return forget(exchange)
@@ -199,7 +202,7 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class HashStatus:
-    """What one partner is told of a hash (32 bytes): its claims, and when they changed."""
+    """A hash (32 bytes) as one partner sees it: its claims, and when they changed."""
 
     bits: bytes
     at_s: int
@@ -226,7 +229,7 @@ def changes_for(
 ) -> ChangePage:
     """Return at most ``size`` changes above ``after``, up to ``upto``, in the partner's banks.
 
-    There may be fewer, even none, although there are more to come.
+    There may be fewer, even none, although more follow.
     """
     found = list[Change]()
     for _ in range(_READS_MAX):
@@ -244,10 +247,10 @@ def changes_for(
 def by_hash(
     partner: ExchangePartner, page: ChangePage, seen: int, exchange: Exchange
 ) -> tuple[HashStatus, ...]:
-    """Group a page by hash, for protocols that know hashes and not claims.
+    """Group a page by hash, for protocols that have hashes instead of claims.
 
-    What is served is recorded, so that its withdrawal can be told (section 5.2). ``seen`` is the
-    number up to which changes were seen.
+    Served claims are recorded, so that their withdrawal can be served too (section 5.2). ``seen``
+    is the number up to which changes were seen.
     """
     live = [one for one in page.changes if one.state in MATCHING]
     exchange.served.remember(partner, live, seen)
@@ -268,7 +271,7 @@ def by_hash(
 def _touched(partner: ExchangePartner, page: ChangePage, exchange: Exchange) -> dict[bytes, int]:
     """Return the page's hashes, each with the second of its newest change.
 
-    Of claims that ended, only those served to this partner count.
+    Ended claims count only if they were served to this partner.
     """
     ended = [one.claim for one in page.changes if one.state not in MATCHING]
     told = exchange.served.told_of(partner, ended)
@@ -296,7 +299,7 @@ _CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 @dataclass(frozen=True, slots=True)
 class PartnerOpinions:
-    """Stores partners' opinions and suspends claims that three partners are against."""
+    """Stores partners' opinions, and suspends claims that three partners reject."""
 
     clock: Clock
     partners: PartnerStore
@@ -304,8 +307,8 @@ class PartnerOpinions:
     def give(self, partner: ExchangePartner, said: Mapping[ClaimId, Stance]) -> None:
         """Store opinions; each partner counts once for a claim, with its newest opinion.
 
-        Only a new opinion against a claim suspends it: neither three old ones nor one in favour
-        undo a reviewer's later confirmation.
+        Only a new opinion against a claim suspends it, so that three older ones do not undo a
+        reviewer's confirmation.
         """
 
         def suspend(
@@ -338,14 +341,20 @@ class PartnerSubmissions:
     platform: Platform
 
     def submit(self, partner: ExchangePartner, hashes: Collection[bytes]) -> None:
-        """Register hashes; a repeated hash is the same claim, even if it was withdrawn since."""
+        """Register hashes.
+
+        Repeating a hash gives the same claim, even if it was withdrawn since.
+        """
         claims = {claim_name(partner.name.encode(), bits): (bits,) for bits in hashes}
         ensure_bank(partner.own_bank, self.platform.bank)
         register_missing(claims, partner.own_bank, ClaimState.WAITING, self.platform)
 
 
 def claim_name(*of: bytes) -> ClaimId:
-    """Derive a claim's id from its origin: repeatable, and not reversible."""
+    """Derive a claim's id from its origin.
+
+    Equal origins give equal ids, which do not reveal the origin.
+    """
     parts = b"".join(len(part).to_bytes(4, "big") + part for part in of)
     return ClaimId(hashlib.sha256(_CONTEXT + parts).digest()[:CLAIM_ID_BYTES].hex())
 
@@ -370,7 +379,7 @@ def register_missing(
         How many were registered.
 
     Raises:
-        BankUnreachable: the store failed, and not because of another process.
+        BankUnreachable: the store failed for a reason other than a concurrent registration.
     """
     now = platform.clock.now()
     new = _missing(claims, platform.bank)

@@ -77,8 +77,8 @@ class PartnerStore(Protocol):
         """Store a partner's opinions of claims, each replacing its previous one; all or none.
 
         ``also`` applies their consequences in the same transaction: both take effect or neither.
-        It gets the opinions of these claims before and after, and the bank. Raises what ``also``
-        raises.
+        It gets the opinions of these claims before and after, and the bank.
+        Raises what ``also`` raises.
         """
 
     def said(self, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
@@ -86,7 +86,7 @@ class PartnerStore(Protocol):
 
 
 class ServedStore(Protocol):
-    """Marks, and what was served by hash to which partner (sections 2.1 and 5.2).
+    """Marks, and the claims that were served by hash to each partner (sections 2.1 and 5.2).
 
     Changes are durable on return.
     """
@@ -111,16 +111,16 @@ class ServedStore(Protocol):
         """
 
     def settle(self, before_s: int) -> None:
-        """Date no mark before that second from now on, even by a clock that is behind.
+        """From now on date no mark before that second, even by a clock that is behind.
 
-        Call it before telling a partner everything up to that second.
+        Call it before answering a partner for the time up to that second.
         """
 
     def remember(self, partner: ExchangePartner, changes: Iterable[Change], seen: int) -> None:
         """Record these changes, which have hashes, before they are served to that partner.
 
-        They were read when all changes up to number ``seen`` were known: later ends of the claims
-        are followed from there.
+        ``seen`` is the number of the newest change known when they were read; later changes are
+        followed from there.
         """
 
     def told_of(
@@ -142,7 +142,7 @@ class ServedStore(Protocol):
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
         """Record that a partner has read all changes up to this number.
 
-        Older tombstones no longer wait for it.
+        Tombstones up to there need not be kept for it.
         """
 
     def forget_tombstones(self, before: datetime) -> int:
@@ -150,7 +150,7 @@ class ServedStore(Protocol):
 
 
 class SourceStore(Protocol):
-    """Sources, how far they were read, and what is known of their records. Durable on return."""
+    """Sources, their checkpoints, and the states of their records. Durable on return."""
 
     def add(self, source: Source) -> None:
         """Add a source; raises SourceKnown."""
@@ -165,10 +165,10 @@ class SourceStore(Protocol):
         """Return the source of that name; raises NoSuchSource."""
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Return how far the source was read; a fresh checkpoint if it never was."""
+        """Return the source's checkpoint; a fresh one if it was never read."""
 
     def known(self, name: str, keys: Collection[bytes]) -> Mapping[bytes, KnownRecord]:
-        """Return what is known of records, by the SHA-256 of their keys."""
+        """Return the stored states of records, by the SHA-256 of their keys."""
 
     def keep(self, name: str, known: Collection[KnownRecord], checkpoint: Checkpoint) -> None:
         """Store a page's records and the checkpoint after it, both or neither."""
@@ -185,9 +185,9 @@ class Fetcher(Protocol):
 
     @property
     def stale_after(self) -> timedelta | None:
-        """How old a complete fetch may be before its checkpoint is stale.
+        """The age at which the checkpoint of a complete fetch becomes stale.
 
-        None: a checkpoint never goes stale. Zero: every fetch reads everything.
+        None: never. Zero: every fetch reads everything.
         """
 
     def pages(self, token: str) -> Iterator[SourcePage]:

@@ -30,8 +30,8 @@ class GateFront:
 
     With ``tls_cert`` and ``tls_key`` the gate speaks TLS itself. A client address is believed only
     from ``trusted_proxies``. ``appeal_url`` is the page for appeals. In a clock hour an account may
-    send ``uploads_per_account`` uploads, and none after ``refused_per_account`` of them were
-    refused; 0 is no limit.
+    send ``uploads_per_account`` uploads, and no more after ``refused_per_account`` of them were
+    refused; 0 means no limit.
     """
 
     tls_cert: Path | None = None
@@ -100,7 +100,8 @@ def read_form(toml: bytes, file: Path) -> SettingsForm:
     Raises:
         UnreadableGateSettings: this is not TOML.
         UnknownGateSetting: there is no setting of that name.
-        BadGateSettings: a value is of the wrong kind. It is not repeated: it may have a password.
+        BadGateSettings: a value is of the wrong kind. The message does not repeat it, since it may
+            contain a password.
     """
     table = _table(toml, file)
     kinds = {one.name: one.type for one in msgspec.structs.fields(SettingsForm)}
@@ -193,7 +194,7 @@ def read_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
 
     Raises:
         BadGateSettings: this is not TOML, a name is unknown, or a value is of the wrong kind or out
-            of range. The value is not repeated: it may have a password.
+            of range. The message does not repeat the value, since it may contain a password.
     """
     form = read_form(toml, folder / FILE)
     try:

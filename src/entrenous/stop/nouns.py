@@ -1,7 +1,7 @@
 """Nouns and errors that several rules of the gate share (docs/spec/gate.md, 5, 10).
 
-Banks and their policies, a gate's figures and limits, rows of its audit log, alerts, and errors
-between a gate and a device or its operator. Nothing here identifies a person.
+Banks and their policies, a gate's figures and limits, rows of its audit log, alerts, and errors.
+Nothing here identifies a person.
 """
 
 import hashlib
@@ -138,7 +138,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The size of a store: matching claims, and distinct hashes."""
+    """Counts of a store: matching claims, and distinct hashes."""
 
     claims: int
     hashes: int
@@ -159,66 +159,70 @@ class ImportResult:
 
 
 class NoSuchBank(NotFound):
-    """There is no bank called {bank} here."""
+    """
+    There is no bank called {bank} here. Nothing was changed. To list the banks: entrenous gate bank
+    list
+    """
 
 
 class NotForLists(Refused):
     """
-    Nothing was imported: the bank {bank} is not for lists. "people" holds what people registered
-    themselves, and uploads that match "released" are let through. Name a bank of your own.
+    Lists cannot be imported into the bank {bank}. Nothing was imported. "people" contains what
+    people registered themselves; uploads that match "released" are accepted. Choose another name
+    for your list's bank.
     """
 
 
 class BadBankName(Refused):
     """
-    A bank's name has 2 to 40 of the characters a-z, 0-9 and -, and neither begins nor ends with -.
-    Nothing was imported.
+    A bank's name has 2 to 40 characters: a-z, 0-9 and -. It does not begin or end with -. Nothing
+    was imported. Choose another name.
     """
 
 
 class NoHashes(Malformed):
     """
-    This list contains no hash, so nothing was imported: {lines} lines were read. A line needs 64
+    This list contains no hash; {lines} lines were read. Nothing was imported. Each line needs 64
     hexadecimal digits in its first column, and the file must be UTF-8 text.
     """
 
 
 class BankActs(Refused):
     """
-    The bank {bank} exists and is not in shadow, so nothing was added. Leave out --shadow, or put
-    the bank into shadow first: entrenous gate bank policy {bank} --shadow
+    The bank {bank} already exists and is not in shadow mode. Nothing was added. Leave out --shadow,
+    or set the bank to shadow mode first: entrenous gate bank policy {bank} --shadow
     """
 
 
 class BadPolicy(Refused):
-    """That policy is not possible, so nothing was changed: {why}."""
+    """That policy is not possible: {why}. Nothing was changed."""
 
 
 class UnusableBank(Malformed):
     """
     The gate's database {path} cannot be used: {why}. Nothing was accepted or changed. If it is
-    damaged, restore a backup. If this account may not read or write it, give the file to the
-    account that the gate runs as.
+    damaged, restore a backup. If permissions do not allow it, give the file to the account that
+    runs the gate.
     """
 
 
 class NewerBank(Refused):
     """
-    The gate's database was written by a newer Entrenous, so it was not touched. Update Entrenous:
-    {update}
+    A newer version of Entrenous wrote the gate's database, so it was not used. Nothing was changed.
+    Update Entrenous: {update}
     """
 
 
 class OlderBank(Refused):
     """
-    The gate's database was written by an earlier Entrenous, and this one cannot read it, so it was
-    not touched. Run it with the Entrenous that wrote it, or start with an empty database: another
-    "--data" folder or another PostgreSQL.
+    An earlier version of Entrenous wrote the gate's database, and this version cannot read it.
+    Nothing was changed. Use the version that wrote it, or start with an empty database: choose
+    another "--data" folder or another PostgreSQL database.
     """
 
 
 class BankUnreachable(Unreachable):
-    """The platform's database does not answer: {why}. Nothing was accepted; try again shortly."""
+    """The platform's database does not answer: {why}. Nothing was accepted. Try again shortly."""
 
 
 CONTENT_ID_CHARS_MAX: Final = 255
@@ -244,7 +248,7 @@ LATE: Final = timedelta(hours=24)  # half of the 48 hours that some notices give
 
 
 class ShadowCell(NamedTuple):
-    """What a bank in shadow would have done, and at which (even) distance in bits."""
+    """An outcome that a bank in shadow would have had, at an (even) distance in bits."""
 
     bank: BankName
     would: Outcome
@@ -297,11 +301,12 @@ def even_distance(distance: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """How much a gate takes and keeps (docs/spec/gate.md sections 4 and 5).
+    """The limits of a gate (docs/spec/gate.md sections 4 and 5).
 
     ``claims_per_hour``: claims per address; ``claims_of_all``: from everybody. ``held_per_hash``:
-    more uploads than this, held within an hour for one registered hash, are one item for the
-    reviewer. ``look_back_days``: how long the hash of an accepted upload is kept; 0 keeps none.
+    if more uploads than this are held within an hour for one registered hash, they become one item
+    for the reviewer. ``look_back_days``: how long the hash of an accepted upload is kept; 0 keeps
+    none.
     ``slow_looks``: how many uploads may wait for the deferred scan; 0 turns it off.
     ``second_look_hashes``: with more part hashes than this, the second scan is left to the
     deferred one. ``confirmers``: how many people have to confirm a case. ``page_after_hours``:
@@ -340,21 +345,19 @@ class GateLimits:
 
 class BadAnswer(Malformed):
     """
-    The platform at {url} gave an answer that Entrenous does not understand, so nothing was changed
+    The platform at {url} sent an answer that Entrenous does not understand. Nothing was changed
     here. Check the address; it may not be an Entrenous gate.
     """
 
 
 class GateBusy(Unreachable):
-    """
-    The platform has too much to do right now. Nothing was lost or published; try again shortly.
-    """
+    """The platform is too busy right now. Nothing was lost or published. Try again shortly."""
 
 
 class NoGateHere(NotFound):
     """
-    There is no gate in {path}, so nothing was done. Check the spelling of --data. A gate is made by
-    entrenous gate run, or by entrenous gate bank import.
+    There is no gate in {path}. Nothing was changed. Check the spelling of --data. To make a gate:
+    entrenous gate run, or entrenous gate bank import.
     """
 
 
@@ -366,9 +369,9 @@ class GateUnreachable(Unreachable):
 
 class NoConnection(GateUnreachable):
     """
-    No connection to the platform at {url} could be made: nothing answers there, or its certificate
-    is not one that this device trusts. Nothing was sent, so nothing was registered or changed.
-    Check the address and your connection, then try again.
+    No connection to the platform at {url} could be made: it does not answer, or this device does
+    not trust its certificate. Nothing was sent, so nothing was registered or changed. Check the
+    address and your connection, then try again.
     """
 
 
@@ -378,63 +381,62 @@ class GateRefused(Refused):
 
 class NotAGate(Refused):
     """
-    {url} is not the address of a platform, so nothing was sent. It looks like
+    {url} is not the address of a platform. Nothing was sent. An address looks like
     https://gate.example. Check the spelling.
     """
 
 
 class NotPrivate(Refused):
     """
-    The address {url} would send this unencrypted, so nothing was sent. Use the platform's https://
+    The address {url} would send this unencrypted. Nothing was sent. Use the platform's https://
     address.
     """
 
 
 class BadGateSettings(Malformed):
     """
-    In {file}, {why}. Nothing was started or changed. Correct it, or put a # in front of that line
-    to use the default.
+    There is a mistake in {file}: {why}. Nothing was started or changed. Correct it, or put a # in
+    front of that line to use the default.
     """
 
 
 class UnreadableGateSettings(BadGateSettings):
     """
-    The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct
-    the file, or give it to the account that the gate runs as.
+    The gate's settings in {file} cannot be read: {why}. Nothing was started or changed. Correct the
+    file, or give it to the account that runs the gate.
     """
 
 
 class UnknownGateSetting(BadGateSettings):
     """
     In {file}, {name} is not a gate setting. Nothing was started or changed, since a misspelled
-    setting would have no effect. The settings are
-    database, claims_per_hour, claims_of_all, held_per_hash, look_back_days,
-    slow_looks, second_look_hashes, index_shards, fetch_minutes,
-    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account,
-    refused_per_account, confirmers, page, page_after_hours,
-    slow_look_processes, free_mb_min, held_key and shadow.
+    setting would have no effect. The settings are: database, claims_per_hour, claims_of_all,
+    held_per_hash, look_back_days, slow_looks, second_look_hashes, index_shards, fetch_minutes,
+    tls_cert, tls_key, trusted_proxies, appeal_url, uploads_per_account, refused_per_account,
+    confirmers, page, page_after_hours, slow_look_processes, free_mb_min, held_key and shadow.
     """
 
 
 class BadHeldKeys(Refused):
     """
-    The keys in {file}, which encrypt the uploads that wait for review, cannot be used: {why}.
-    Nothing was started or changed. To make a key: openssl rand -base64 32
+    {file} should contain the keys that encrypt uploads waiting for review, but they cannot be used:
+    {why}. Nothing was started or changed. To make a key: openssl rand -base64 32
     """
 
 
 class BadKeptToken(Refused):
     """
-    {file} does not hold a token, which is 43 letters, digits, - and _. Nothing was started or
-    changed. Put the right one back, or delete the file: the gate then makes a new token, which
-    everybody who used the old one needs.
+    {file} does not contain a token, which is 43 letters, digits, - and _. Nothing was started or
+    changed. Put the right token back. Or delete the file: the gate then makes a new token, and
+    everybody who used the old one needs the new one.
     """
 
 
 class LacksPsycopg(Refused):
     """
-    The gate's settings name a PostgreSQL database, but its library is not installed, so nothing was
-    started. Install it, in the folder of Entrenous: .venv/bin/pip install -e '.[postgresql]'
+    The gate's settings name a PostgreSQL database, but the library for it is not installed. Nothing
+    was started. Install the library, in the folder of Entrenous: .venv/bin/pip install -e
+    '.[postgresql]'
     """
 
 
@@ -450,7 +452,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``count`` items of a kind; ``told`` is how many floods this alert reports."""
+    """An alert about ``count`` items; ``told`` is the number of floods that it reports."""
 
     kind: AlertKind
     count: int
@@ -459,6 +461,6 @@ class Alert:
 
 class PageFailed(Unreachable):
     """
-    The program that alerts somebody to {kind} {why}. Nothing else is affected; the gate tries
+    The program that alerts somebody to {kind} {why}. Nothing else is affected, and the gate tries
     again in an hour. See the setting "page" in gate.toml.
     """

@@ -69,8 +69,9 @@ def opinion_statement(opinion: Opinion) -> bytes:
 def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Claim:
     """Store a platform's opinion; three platforms against a claim suspend it.
 
-    An opinion in favour changes nothing by itself: a machine refuses only what a person here has
-    confirmed. A repeated or an older opinion changes nothing. The opinion and the suspension are
+    An opinion in favour changes nothing by itself, since uploads are refused only after a
+    confirmation here. A repeated or older opinion changes nothing. The opinion and the suspension
+    are
     stored in one transaction: after a failure neither is stored, and the opinion can be sent again.
 
     Raises:
@@ -97,9 +98,10 @@ def take_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Clai
 
 
 def _against(opinions: Iterable[Opinion]) -> set[bytes]:
-    """Return the keys of platforms against a claim.
+    """Return the keys of platforms that reject a claim.
 
-    Only a new one suspends: repeating three old opinions does not undo a later confirmation.
+    Only a new opinion suspends, so that repeating three old ones does not undo a later
+    confirmation.
     """
     return {one.key for one in opinions if one.stance in AGAINST}
 

@@ -33,8 +33,8 @@ class DueWork(Protocol):
     """Work that is due after answers (docs/spec/gate.md sections 5.2 and 5.4).
 
     Work is leased. Work that is not done when its lease ends can be taken again. A lease that ends
-    much later than its length allows was made by a clock that was ahead, and is void. Methods raise
-    BankUnreachable, like those of the stores.
+    implausibly late, because a clock was ahead, is void. Methods raise BankUnreachable, like those
+    of the stores.
     """
 
     def note_clock(self, every: timedelta) -> None:
@@ -44,7 +44,7 @@ class DueWork(Protocol):
         """Return the recorded time; None before the first record."""
 
     def keeps_bytes(self) -> bool:
-        """Whether the disk has room for bytes of uploads; otherwise none are kept."""
+        """Return whether the disk has room for bytes of uploads; otherwise none are kept."""
 
     def keep_for_slow_look(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Keep an upload's bytes until its deferred scan.
@@ -57,7 +57,7 @@ class DueWork(Protocol):
         """Lease the oldest upload whose deferred scan nobody has taken, or return None."""
 
     def slow_look_made(self, case: str) -> None:
-        """Delete an upload's bytes after a scan that found nothing, unless it waits for review."""
+        """Delete an upload's bytes after a scan without matches, unless it waits for review."""
 
     def skip_slow_looks(self, before: datetime) -> int:
         """Give up deferred scans that cannot be made; return how many.
@@ -69,7 +69,7 @@ class DueWork(Protocol):
     def take_look_backs(self, until: datetime, limit: int) -> Mapping[ClaimId, int]:
         """Lease claims whose look-back is due, until that time.
 
-        The newest come first: a person does not wait for an imported list of a million.
+        The newest come first, so that a person need not wait for an imported list of a million.
 
         Returns:
             By claim, the number of its newest change.
@@ -81,8 +81,8 @@ class DueWork(Protocol):
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
         """Record that the look-back for these claims, leased until then, is done.
 
-        A claim that changed meanwhile, or became due again, stays due: the look-back did not cover
-        its present state.
+        A claim that changed meanwhile stays due, since the look-back did not cover its present
+        state.
         """
 
     def due(self) -> DueCounts:
@@ -148,9 +148,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
         """Return the first waiting upload by arrival after that case, or None.
 
-        If there is no such case, the search begins with the first. Of uploads that wait as one
-        item, the first counts. Cases whose first confirmation is by ``but_confirmed_by`` are
-        skipped.
+        If there is no such case, start with the first upload. Of uploads that wait as one item, the
+        first counts. Cases whose first confirmation is by ``but_confirmed_by`` are skipped.
         """
 
     def review(self, case: str) -> Review:
@@ -175,8 +174,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
 
         Similar enough uploads of the same item are decided too, and named; the others stay one
         item. ``also`` applies the decision to the bank in the same transaction: both take effect or
-        neither. The log says who decided (``by``). With ``keeps``, what a look-back needs of a
-        released upload stays until :meth:`forget_accepted`; otherwise it is deleted.
+        neither. The log says who decided (``by``). With ``keeps``, the data of a released upload
+        that a look-back needs stays until :meth:`forget_accepted`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``also`` raises.
         """
@@ -200,12 +199,11 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
 
     def hold_late(self, find: LateMatch, held_per_hash: int) -> bool:
-        """Put an accepted or released upload into the review queue after all.
+        """Put an accepted or released upload into the review queue retroactively.
 
-        An upload that waits already gets the claims that it was not known to match: a second
-        claimant loses nothing when the first one withdraws. Many uploads of one registered hash
-        become one item. After a deferred scan the upload's bytes stay for the reviewer, under the
-        limits of :meth:`keep`.
+        For an upload that waits already, the new claims are added, so that it still waits if the
+        first claim is withdrawn. Many uploads of one registered hash become one item. After a
+        deferred scan the upload's bytes stay for the reviewer, under the limits of :meth:`keep`.
 
         Returns:
             False if the upload waits already, is no longer stored, or none of these claims matches
@@ -213,7 +211,7 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         """
 
     def published(self, after: str, limit: int) -> tuple[Review, ...]:
-        """Return published uploads that wait, or were confirmed since and are to be removed.
+        """Return published uploads that wait for review, or that have to be removed.
 
         They are ordered by arrival after that case, or from the first if there is no such case.
         """
@@ -231,7 +229,7 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
         """
 
     def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
-        """Whether this is the hash of that case's secret. Reads only, in constant time."""
+        """Return whether this is the hash of that case's secret. Reads only, in constant time."""
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
         """Put a refused upload into the review queue, once; for others, only record the appeal.
@@ -243,8 +241,8 @@ class ReviewQueue(DueWork, ReviewDesk, Protocol):
 class IndexStore(Protocol):
     """An index of registered hashes that follows a BankStore.
 
-    It finds everything registered before a call, in this process or another. It may still find
-    withdrawn hashes: ``BankStore.claims_on`` decides.
+    It finds everything that was registered before a call, in any process. It may still find
+    withdrawn hashes, so check with ``BankStore.claims_on``.
     """
 
     def near(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
@@ -282,12 +280,12 @@ class Platform:
     """Everything that a platform's gate uses.
 
     Decoders take a stranger's bytes and, outside of tests, run in a jailed subprocess.
-    ``read_picture`` decodes a picture. ``read_luma`` is the quicker way to decode only brightness,
-    and a JPEG at reduced size with at least the given pixels on its sides (None: there is none).
+    ``read_picture`` decodes a picture. ``read_luma`` is faster: it decodes only brightness, and a
+    JPEG at a reduced size with at least the given number of pixels per side (None: not available).
     ``read_clip`` decodes frame by frame while its context is open. ``read_sound`` decodes a sound,
     also that of a clip. ``sounds`` finds registered sounds. ``limits`` say how much the gate takes
-    and keeps. ``likeness`` is None without the extra `embedding`. ``page`` alerts a person (None:
-    nobody), and raises PageFailed.
+    and keeps. ``likeness`` is Return the network for embeddings; None without the extra
+    `embedding`. ``page`` alerts a person (None: nobody), and raises PageFailed.
     """
 
     clock: Clock

@@ -1,4 +1,4 @@
-"""Register a file with a platform from the person's own device: only fingerprints leave it.
+"""Register a file with a platform from a person's device, which sends only fingerprints.
 
 A file's content decides what is registered: a picture, a video with its sound, or a sound. The
 device's vault has a record of each registration, needed to query and to withdraw it.
@@ -76,7 +76,7 @@ def unprotect(protection: Protection, gate: GateClient, device: Device) -> Prote
 
 
 def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) -> Print:
-    """Compute the fingerprints of a file; its bytes decide its kind, not its name.
+    """Compute the fingerprints of a file; its content decides its kind, not its name.
 
     A GIF is registered as a picture, by its first frame. If all frames of a video are too flat,
     only its sound is registered.
@@ -106,7 +106,7 @@ def fingerprint_file(untrusted_data: bytes, consent: Consent, device: Device) ->
 
 
 def fingerprint_picture_file(picture: Picture, consent: Consent, device: Device) -> PicturePrint:
-    """Hash a picture, and its windows and an embedding of it as far as agreed to.
+    """Hash a picture, and if agreed to, its windows and an embedding.
 
     Raises:
         TooFlat: it has too little detail to be distinctive.
@@ -186,7 +186,7 @@ def save_protection(protection: Protection, device: Device) -> None:
 
 
 def delete_protection(protection: Protection, device: Device) -> None:
-    """Delete the record of a registration: there is nothing, or nowhere, to withdraw."""
+    """Delete the record of a registration that need not or cannot be withdrawn."""
     device.vault.drop(PROTECTION, protection.claim)
 
 
@@ -209,7 +209,7 @@ def protect_picture(
 
     Args:
         picture: only its fingerprints are sent.
-        adult: the person in the picture was 18 or older; ask, never guess.
+        adult: everybody in the picture was 18 or older; ask, never guess.
         parts: send hashes of windows too, so that cut-outs are held; each hash reveals a little
             more of the picture (docs/spec/gate.md section 8).
         gate: see :func:`protect`.

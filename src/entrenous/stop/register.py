@@ -1,7 +1,7 @@
 """Register fingerprints, list the platform's own hashes, and withdraw claims.
 
-Matching uploads are held for review; a claim alone never blocks one. With the holder's token a
-claim is withdrawn at once.
+Matching uploads are held for review; an unconfirmed claim never blocks one. The holder's token
+withdraws a claim at once.
 """
 
 import hmac
@@ -41,7 +41,7 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
     """Withdraw a claim: it matches nothing any more, and its hashes are deleted.
 
     Uploads that a look-back held for this claim alone are accepted again. Withdrawing again changes
-    nothing, so that a device may repeat a request that got no answer.
+    nothing, so a device may repeat a request that got no answer.
 
     Raises:
         NoSuchClaim: there is no such claim.
@@ -54,7 +54,7 @@ def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
 
 
 def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName = PEOPLE) -> Claim:
-    """Store a claim; the next upload is already compared with it.
+    """Store a claim; the next upload is compared with it.
 
     A repeated request, with the same holder's hash, returns the existing claim as it is now, even
     if it was withdrawn since: the first answer may have been lost.
@@ -77,7 +77,10 @@ def register_claim(request: ClaimRequest, platform: Platform, *, bank: BankName 
 
 
 def embedding_taken(platform: Platform) -> str | None:
-    """Return the network whose embeddings are compared here; None if there is none, or no room."""
+    """Return the network whose embeddings are compared here.
+
+    None if there is none, or no room for more.
+    """
     if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
     return MODEL
@@ -165,8 +168,8 @@ def relist(
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
-    It keeps the platform's name for them. Doing it twice is harmless: two claims on one hash act
-    as one.
+    It keeps the platform's name for them. Repeating it is harmless, since two claims on one hash
+    act as one.
     """
     made = list_hashes(hashes, old[0].bank, old[0].reason, platform)
     known = listings.listings([one.id for one in old])
@@ -178,15 +181,16 @@ def relist(
 
 
 def relist_due(platform: Platform, listings: ListingStore) -> int:
-    """List again claims whose time of suspension is over; return how many match again."""
+    """Relist claims whose suspension is over; return how many match again."""
     due = listings.due(platform.clock.now())
     return sum(_resume(platform.bank.claim(one), platform, listings) for one in due)
 
 
 def _resume(claim: Claim, platform: Platform, listings: ListingStore) -> bool:
-    """Return False for a claim that matches: the process that set the time died before suspending.
+    """Relist one suspended claim.
 
-    Its time is cleared.
+    Return False, and clear the time, for a claim that matches because suspending it was
+    interrupted.
     """
     added = platform.bank.added_to([claim.id]).get(claim.id, {})
     hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]

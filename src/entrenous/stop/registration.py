@@ -1,8 +1,8 @@
 """Claims: a person's registrations of pictures, videos and sounds to be stopped (gate.md, 4).
 
-A claim has fingerprints, a time and the hash of a token that only its holder has; it does not say
-who that is. Other platforms' signed opinions of claims (4.1) and the record on the holder's device
-are here too.
+A claim has fingerprints, a time and the hash of a token that only its holder has; it does not
+identify the holder. Other platforms' signed opinions of claims (4.1) and the record on the holder's
+device are here too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from entrenous.fingerprint.nouns import Embedding, Print, SoundPrint, VideoPrint
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What leaves a person's device: fingerprints, the hash of a token, a reason, a jurisdiction.
+    """The data that a person's device sends.
+
+    Fingerprints, the hash of a token, a reason, a jurisdiction.
 
     ``print`` has the fingerprints of a picture, a video or a sound.
     """
@@ -109,10 +111,10 @@ MATCHING: Final = frozenset({ClaimState.WAITING, ClaimState.CONFIRMED})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request to stop a picture, a video or a sound; it does not say whose.
+    """A request to stop a picture, a video or a sound; it does not identify anybody.
 
     ``holder_sha256`` is the hash of the token that withdraws it; None if the platform or a list
-    brought it in. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
+    registered it. ``disputes`` counts reviewers who released a matching upload. ``confirmed`` is
     the store's number of the change that last confirmed it; 0: it never was. ``added`` means that
     the claim was found by a hash that a reviewer added: ``state`` and ``confirmed`` then apply to
     that upload, not to what the owner registered.
@@ -173,24 +175,30 @@ class Change:
 
 class BadClaim(Malformed):
     """
-    This registration is not in the form that docs/spec/gate.md describes ({why}), so nothing was
+    This registration does not have the form that docs/spec/gate.md describes: {why}. Nothing was
     registered.
     """
 
 
 class NoSuchClaim(NotFound):
-    """This platform has no claim {claim}. It may have been made at another one."""
+    """
+    This platform has no registration {claim}. Nothing was changed. It may have been made at another
+    platform.
+    """
 
 
 class NotTheHolder(Unproven):
     """
-    This token does not belong to claim {claim}, so the claim was not withdrawn. Only the device
-    that registered it has the right token.
+    This token does not belong to registration {claim}. Nothing was withdrawn. Only the device that
+    registered it has the right token.
     """
 
 
 class AlreadyWithdrawn(Refused):
-    """Claim {claim} was withdrawn by its holder, so it can no longer be changed."""
+    """
+    The person or partner who made registration {claim} has withdrawn it, so it can no longer be
+    changed.
+    """
 
 
 ED25519_BYTES: Final = 32
@@ -219,7 +227,10 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """What a reviewer decides by: a claim as it is now, and how many platforms hold each view."""
+    """The facts for a reviewer.
+
+    A claim's present state, and the number of platforms with each view.
+    """
 
     claim: Claim
     opinions: Mapping[Stance, int]
@@ -241,7 +252,7 @@ class Partner:
 
 class BadOpinion(Malformed):
     """
-    This opinion is not in the form that docs/spec/gate.md describes ({why}), so nothing was
+    This opinion does not have the form that docs/spec/gate.md describes: {why}. Nothing was
     changed.
     """
 
@@ -249,21 +260,21 @@ class BadOpinion(Malformed):
 class BadPartner(Malformed):
     """
     A partner needs a name of 1 to 100 characters and an Ed25519 public key of 64 hexadecimal
-    digits. These are not valid, so nothing was changed.
+    digits. One of these is not valid. Nothing was changed.
     """
 
 
 class PartnerThere(Refused):
     """
-    {name} is already known here by the key {key}, so nothing was changed: each platform has one
-    key, and each key one platform. To replace it, drop it first: entrenous gate partner drop {key}
+    {name} already has the key {key} here, and each platform has one key. Nothing was changed. To
+    replace it, remove it first: entrenous gate partner drop {key}
     """
 
 
 class NoSuchPartner(NotFound):
     """
-    No platform with this key or name is known here. Ask its operator for the key, then add it:
-    entrenous gate partner add
+    No platform with this key or name is known here. Nothing was changed. Ask its operator for the
+    key, then add it: entrenous gate partner add
     """
 
 
@@ -282,7 +293,7 @@ def claim_id_of(holder_sha256: bytes) -> ClaimId:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What the person who registers something agreed to; ask, never guess.
+    """The consent of the person who registers something; ask, never guess.
 
     ``adult``: everybody in it was 18 or older. ``parts``: send hashes of windows too, which reveal
     a little more (docs/spec/gate.md section 8). ``sound``: register a video's sound too.
@@ -314,45 +325,45 @@ class Protection:
 
 class TooYoung(Refused):
     """
-    Pictures and videos of somebody under 18 are not registered here, because there is a service
-    that does more for you: NCMEC's Take It Down. It is free, works without your name and also
-    without sending the picture: https://takeitdown.ncmec.org
+    Nothing was registered: pictures and videos of somebody under 18 are not registered here,
+    because another service does more for you. NCMEC's Take It Down is free, and needs neither your
+    name nor the picture itself: https://takeitdown.ncmec.org
     """
 
 
 class NotAgreed(Refused):
-    """You did not say yes, so no fingerprint of this file was sent and nothing was registered."""
+    """You did not answer yes, so no fingerprint was sent and nothing was registered."""
 
 
 class NoSuchProtection(NotFound):
     """
-    This device registered nothing as claim {claim} (see: entrenous protect --list). Check the
-    spelling.
+    This device has no registration {claim}. Nothing was changed. Check the spelling; to list its
+    registrations: entrenous protect --list
     """
 
 
 class Unanswered(Unreachable):
     """
-    The platform at {url} did not answer, so it is not known whether this was registered. Give the
-    same command again: that repeats the request and does not register twice. Or withdraw it:
-    entrenous unprotect {claim}
+    The platform at {url} did not answer, so it is not known whether this was registered. To find
+    out, give the same command again: it does not register twice. To withdraw it: entrenous
+    unprotect {claim}
     """
 
 
 class OnlySound(Refused):
     """
-    This file contains only sound, and you asked to leave sound out, so nothing was registered. To
+    This file contains only sound, and you chose to leave sound out. Nothing was registered. To
     register the sound, give the same command without --no-sound.
     """
 
 
 class NothingToProtect(Refused):
-    """Message {name} contains no picture, video or sound, so nothing was registered."""
+    """Message {name} contains no picture, video or sound. Nothing was registered."""
 
 
 class NotKeptHere(Refused):
     """
-    This device does not keep the files of message {name}: either the message was not opened here
+    This device does not have the files of message {name}: either the message was not opened here
     yet, or it opens only a limited number of times. Nothing was registered. If you have one of its
     files, register that: entrenous protect FILE --gate URL
     """

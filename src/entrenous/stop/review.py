@@ -1,4 +1,4 @@
-"""Review quarantined uploads by a person (docs/spec/gate.md, 7).
+"""Human review of quarantined uploads (docs/spec/gate.md, 7).
 
 Reviewers and their tokens, the blurred view, and the decision. Many uploads that match one
 registered hash wait as one item (5.1). The operator's program alerts a person to such floods and
@@ -87,16 +87,16 @@ _DECIDED_WITHIN: Final = {
 
 
 def is_unread(review: Review) -> bool:
-    """Whether an upload was held because it could not be decoded, so that it has no hash."""
+    """Return whether an upload was held because it could not be decoded, so that it has no hash."""
     return review.entry is None and review.bits is None and review.found in _AS_IT_CAME
 
 
 def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
     """Whether an upload and ``others``, which wait singly for the same hash, become one item.
 
-    A look-back counts all others, since its uploads came at any time; an upload counts those of the
-    last hour. An unreadable file is one item from its second upload on: ``others`` are the same
-    file.
+    For a look-back, all others count, since its uploads arrived at any time; for an upload, those
+    of the last hour count. An unreadable file becomes one item with its second upload; ``others``
+    are then the same file.
     """
     if is_unread(review):
         return True
@@ -105,7 +105,7 @@ def wait_together(review: Review, others: Sequence[Review], held_per_hash: int) 
 
 
 def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASED_RADIUS) -> bool:
-    """Whether two uploads' hashes are at most ``radius`` bits apart."""
+    """Return whether two uploads' hashes are at most ``radius`` bits apart."""
     if bits is None or other is None:
         return False
     return (int.from_bytes(bits) ^ int.from_bytes(other)).bit_count() <= radius
@@ -114,9 +114,9 @@ def is_same_flood(bits: bytes | None, other: bytes | None, radius: int = RELEASE
 def decided_together(review: Review, waiting: Sequence[Review], state: ReviewState) -> list[Review]:
     """Return the uploads waiting with ``review`` that its decision covers too.
 
-    These are the same file and similar uploads. A similar one is not released with it if it matches
-    a further claim, or is nearer to a claim than to what the reviewer saw: the first upload of a
-    flood may be a picture with a part covered.
+    These are the same file and similar uploads. A similar upload is not released with it if it
+    matches a further claim, or is nearer to a claim than to the upload that the reviewer saw, which
+    may have a part covered.
     """
     return [one for one in waiting if _is_same_file(review, one) or _is_like(review, one, state)]
 
@@ -127,7 +127,7 @@ def _is_like(review: Review, other: Review, state: ReviewState) -> bool:
 
 
 def _release_covers(review: Review, other: Review) -> bool:
-    """Whether a release of ``review`` answers all matches of ``other``."""
+    """Return whether a release of ``review`` covers all matches of ``other``."""
     wholes = [match.distance for match in other.decision.matches if not match.part]
     claims = {match.claim for match in other.decision.matches}
     known = claims <= {match.claim for match in review.decision.matches}
@@ -148,7 +148,7 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
 
     Raises:
         NoSuchReview, UploadNotKept.
-        NoView: it has nothing to see, or cannot be decoded.
+        NoView: it has no picture, or cannot be decoded.
     """
     upload = platform.reviews.upload(case)
     try:
@@ -215,12 +215,12 @@ def next_review(platform: Platform, after: str = "", by: str = "") -> Review | N
 
 
 def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
-    """Confirm that the upload is what the claims say, and refuse it.
+    """Confirm that the upload shows what was registered, and refuse it.
 
-    A claim is confirmed if the upload is the very picture, video or sound that it registered. Each
-    matching claim gets the upload's own hash, so that the same cut-out is refused next time without
-    a person. If its picture was found inside a larger one, of which the person may have seen
-    another part, that hash only holds uploads. It is deleted when the holder withdraws.
+    A claim becomes confirmed if the upload is the registered picture, video or sound itself. The
+    upload's hash is added to each matching claim, so that the same cut-out is refused without a
+    reviewer next time. If the picture was found inside a larger one, that hash only holds uploads,
+    since the reviewer may have judged another part. It is deleted when the holder withdraws.
 
     If two people have to confirm, the first confirmation is recorded, and the upload waits for
     another person.
@@ -248,13 +248,13 @@ def confirm(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = No
 
 
 def release(case: str, platform: Platform, by: str = OPERATOR, shown: Shown = None) -> Review:
-    """Let the upload through because it is something else, and ask no more about similar ones.
+    """Accept the upload because it shows something else; similar ones are not reviewed again.
 
     Claims whose *whole* picture it matches are disputed; three disputes suspend a waiting claim.
-    Claims that it matches only in part are not, and a confirmed claim stays confirmed. No hash of a
-    refused upload was kept, so it is computed again from the file that came with an appeal. Without
-    that file, or for a clip, which has no such hash, this exact file is let through from now on.
-    One person is enough.
+    Claims that it matches only in part are not disputed, and a confirmed claim stays confirmed. The
+    hash of a refused upload was not stored, so it is computed again from the file that came with an
+    appeal. Without that file, or for a clip, only this exact file is accepted from now on. One
+    person is sufficient.
 
     Returns:
         The review with its new state.
@@ -322,8 +322,8 @@ def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
 def _require_all_named(case: str, recomputed: bytes | None, platform: Platform) -> None:
     """Raise FitsMore, and add them to the case, if newer claims match the upload.
 
-    A release counts against all earlier claims, so the reviewer has to be shown them first. The
-    look-back for a new claim may be due, or impossible: nothing of a refused upload is kept.
+    A release applies to all earlier claims, so the reviewer has to see them first. The look-back
+    for a new claim may still be due, or impossible, since no data of a refused upload is stored.
     """
     review = platform.reviews.review(case)
     bits = review.bits or recomputed
@@ -362,10 +362,10 @@ def _agree(review: Review, bank: BankStore) -> None:
 
 
 def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
-    """Whether the upload is what the claim registered, practically unchanged.
+    """Return whether the upload is what the claim registered, practically unchanged.
 
-    A picture that only resembles it may show something else. A video was matched by the order of
-    its frames too. A sound always counts, since sounds are at most held.
+    A picture that only resembles it may show something else. A video counts, since the order of its
+    frames matched too. A sound counts, since sounds are at most held.
     """
     if kinds[match.claim] == SOUND_KIND:
         return True
@@ -374,13 +374,13 @@ def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
 
 
 def _live(review: Review, bank: BankStore) -> list[Match]:
-    """Return the matches of banks that are not in shadow: the person was asked only about these."""
+    """Return the matches of banks that are not in shadow, which the reviewer was asked about."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
 
 
 def _dispute(claims: Sequence[ClaimId], bank: BankStore) -> None:
-    """Dispute claims in one go: one hash may have thousands, and uploads wait during the write."""
+    """Dispute claims in a single write: one hash may have thousands, and uploads wait meanwhile."""
     disputed = bank.dispute(*claims)
     waiting = [one for one in disputed if one.state is ClaimState.WAITING]
     suspended = [one.id for one in waiting if one.disputes >= DISPUTES_MAX]
@@ -406,7 +406,8 @@ WAIT_S: Final = 30.0
 def run_alert_program(command: Sequence[str], page: Alert, wait_s: float = WAIT_S) -> None:
     """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
-    It learns nothing about a case. Its output is discarded: it may have a secret of its own.
+    It gets no information about a case. Its output is discarded, since it may contain the program's
+    own secrets.
 
     Raises:
         PageFailed: it cannot be started, exits with a status other than 0, or takes too long.

@@ -51,7 +51,7 @@ class BankStore(EmbeddingStore, Protocol):
         """Store the registrations, each of one picture in the same bank, whose hash is not listed.
 
         A hash is listed if :meth:`listed` finds it with the states ``enough``. Look-up and storage
-        share one transaction, so of several concurrent imports of a hash one stores it. All new
+        share one transaction, so if several imports add the same hash, only one stores it. All new
         ones are stored, or none; raises NoSuchBank.
 
         Returns:
@@ -69,10 +69,10 @@ class BankStore(EmbeddingStore, Protocol):
         """Return the claim, even if it is withdrawn; raises NoSuchClaim."""
 
     def move(self, claim: ClaimId, event: ClaimEvent) -> Claim:
-        """Change a claim's state by CLAIM_MOVES; a withdrawn claim loses its hashes at once.
+        """Change a claim's state by CLAIM_TRANSITIONS; a withdrawn claim loses its hashes at once.
 
-        In the same transaction it is removed from uploads held by a look-back; those held for no
-        other claim are accepted again. A move to the present state changes nothing.
+        In the same transaction it is removed from uploads held by a look-back; uploads that match
+        no other claim are accepted again. A move to the present state changes nothing.
 
         Raises NoSuchClaim, AlreadyWithdrawn.
         """
@@ -80,8 +80,8 @@ class BankStore(EmbeddingStore, Protocol):
     def move_all(self, event: ClaimEvent, *claims: ClaimId) -> tuple[Claim, ...]:
         """Change the states of many claims at once and return them as they are now.
 
-        Missing claims, and those that may not move so, are skipped: a withdrawn claim stays
-        withdrawn.
+        Missing claims are skipped, and claims for which the change is not allowed: a withdrawn
+            claim stays withdrawn.
         """
 
     def withdraw(self, *claims: ClaimId) -> int:
@@ -93,7 +93,7 @@ class BankStore(EmbeddingStore, Protocol):
     def entries(self, after: int) -> tuple[Entry, ...]:
         """Return distinct hashes numbered above ``after``, in order, to update an index.
 
-        It may return only the first of them: ask again after the last.
+        It may return only the first ones: ask again after the last.
         """
 
     def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
@@ -105,7 +105,7 @@ class BankStore(EmbeddingStore, Protocol):
     def next_content(self, bank: BankName, after: int) -> int | None:
         """Return the lowest number above ``after`` of a whole picture's hash in that bank.
 
-        A claim on it matches or is suspended. None if there is no such hash.
+        The claim on it matches or is suspended. None if there is no such hash.
         """
 
     def places_on(self, entries: Collection[int]) -> tuple[ShownBy, ...]:
@@ -118,13 +118,14 @@ class BankStore(EmbeddingStore, Protocol):
     def sounds(self, after: int) -> tuple[tuple[int, SoundPrint], ...]:
         """Return distinct sounds numbered above ``after``, in order, to update an index.
 
-        It may return only the first of them: ask again after the last.
+        It may return only the first ones: ask again after the last.
         """
 
     def added_to(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, Mapping[bytes, Claim]]:
         """Return the hashes that :meth:`extend` added, by claim.
 
-        Each hash comes with the claim as it counts on that hash. Claims without any are left out.
+        Each hash comes with the claim's state for that hash. Claims without added hashes are left
+        out.
         """
 
     def sounds_of(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, tuple[int, SoundPrint]]:
@@ -181,7 +182,7 @@ class BankStore(EmbeddingStore, Protocol):
         """Return one opinion for each key, the oldest first."""
 
     def facts(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimFacts]:
-        """Return what a reviewer decides by, for the claims that exist."""
+        """Return the facts for a reviewer, for the claims that exist."""
 
     def add_partner(self, partner: Partner) -> None:
         """Add another platform, or change its name."""

@@ -1,4 +1,4 @@
-"""Judged uploads: the decision, what is kept for a review, and reviewers (gate.md, 5, 7)."""
+"""Judged uploads: the decision, the data stored for a review, and reviewers (gate.md, 5, 7)."""
 
 import re
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class Publishes(StrEnum):
 class Decision:
     """The outcome for an upload, with its reasons. ``case`` is the case number to refer to.
 
-    ``would`` is the outcome if banks in shadow acted, None if it is not stricter. ``secret`` is
-    needed to appeal; only its SHA-256 is kept. ``listed``: the platform publishes the upload
+    ``would`` is the outcome if no bank were in shadow; None if it is not stricter. ``secret`` is
+    needed to appeal; only its SHA-256 is stored. ``listed``: the platform publishes the upload
     although it waits for review, and the gate lists it as published.
     """
 
@@ -169,7 +169,7 @@ class DeferredScan:
 
 @dataclass(frozen=True, slots=True)
 class LateMatch:
-    """Matches of an upload that were found after it was let through.
+    """Matches of an upload that were found after it was accepted.
 
     ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and
     ``upload_sha256`` are given if they were computed again.
@@ -189,7 +189,7 @@ class LateMatch:
 
 @dataclass(frozen=True, slots=True)
 class DueCounts:
-    """How much work is due after answers, and how many deferred scans were skipped in a day."""
+    """Numbers of due work items, and of deferred scans skipped within a day."""
 
     slow_looks: int = 0
     slow_looks_skipped: int = 0
@@ -198,7 +198,7 @@ class DueCounts:
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An uploader's request for a person's review, with proof; the same file again, or None."""
+    """An uploader's request for human review: the proof, and the same file again, or None."""
 
     case: str
     secret_sha256: bytes
@@ -207,58 +207,63 @@ class Appeal:
 
 
 class NoSuchReview(NotFound):
-    """This gate has no upload with the case number {case}."""
+    """This gate has no upload with the case number {case}. Nothing was changed."""
 
 
 class UploadNotKept(NoSuchReview):
     """
-    The bytes of case {case} are not kept here: they are deleted with the decision, and not every
-    waiting upload has them. Look at the platform's own copy.
+    This gate does not have the file of case {case}: files are deleted after the decision, and some
+    uploads wait without their file. Look at the platform's own copy.
     """
 
 
 class NoView(NotFound):
     """
-    No view of case {case} can be made: it has nothing to see, or it cannot be read. You can ask for
-    its bytes.
+    Case {case} cannot be displayed: its file cannot be read, or has no picture in it. You can
+    download the file itself.
     """
 
 
 class UploadShut(UploadNotKept):
     """
-    The bytes of case {case} are sealed with a key that this gate no longer has. Look at the
-    platform's own copy; if you still have the key, add it to the gate's key file.
+    The file of case {case} is encrypted with a key that this gate no longer has. Look at the
+    platform's own copy. If you still have the key, add it to the gate's key file.
     """
 
 
 class AlreadyDecided(Refused):
-    """Somebody has already decided case {case}: it is {state}. Take the next one."""
+    """
+    Somebody has already decided case {case}: it is {state}. Nothing was changed. Continue with the
+    next case.
+    """
 
 
 class FitsMore(Refused):
     """
-    Case {case} matches claims that you were not shown. It names them now, and nothing was decided.
-    Look at it again.
+    Case {case} also matches registrations that you were not shown. Nothing was decided. They are
+    listed now: look at the case again.
     """
 
 
 class AlreadyAppealed(Refused):
     """
-    A person was already asked to review case {case}. Nothing was changed; wait for their answer.
+    A person has already been asked to review case {case}. Nothing was changed. Wait for their
+    answer.
     """
 
 
 class NotThatUpload(Unproven):
     """
-    This is not the file of case {case}, so nothing was changed. Send exactly the file that was
+    This is not the file of case {case}. Nothing was changed. Send exactly the file that was
     refused, or no file: the reviewer then looks at the platform's own copy, if there is one.
     """
 
 
 class BadReference(Malformed):
     """
-    A reference is the platform's own name for an upload, of at most {most} printable characters.
-    This one is not, so nothing was judged: publish nothing, and send the upload again.
+    A reference is the platform's own name for an upload, with at most {most} printable characters.
+    This one is not valid, so nothing was checked. Do not publish the upload; send it again with a
+    valid reference.
     """
 
 
@@ -279,39 +284,40 @@ class Reviewer:
 
 
 def is_reviewer_name(name: str) -> bool:
-    """Whether a reviewer may have this name."""
+    """Return whether a reviewer may have this name."""
     return NAME.fullmatch(name) is not None and name != OPERATOR
 
 
 class BadReviewerName(Malformed):
     """
-    A reviewer's name has 2 to 40 of the characters a-z, 0-9 and -, does not begin or end with -,
-    and is not "operator". This name does not qualify, so nothing was changed.
+    A reviewer's name has 2 to 40 characters: a-z, 0-9 and -. It does not begin or end with -, and
+    is not "operator". Nothing was changed. Choose another name.
     """
 
 
 class ReviewerKnown(Refused):
     """
-    There is already a reviewer called {name}, so nothing was changed. Choose another name; or, for
-    a new token, remove the reviewer first: entrenous gate reviewer remove {name}
+    There is already a reviewer called {name}. Nothing was changed. Choose another name. For a new
+    token, remove the reviewer first: entrenous gate reviewer remove {name}
     """
 
 
 class NoSuchReviewer(NotFound):
     """
-    There is no reviewer called {name} here. To list the reviewers: entrenous gate reviewer list
+    There is no reviewer called {name} here. Nothing was changed. To list the reviewers: entrenous
+    gate reviewer list
     """
 
 
 class WrongReviewToken(Unproven):
     """
-    The gate at {url} knows no reviewer by this token, and it is not the operator's. Nothing was
-    shown or changed. The operator can make a token: entrenous gate reviewer add
+    The gate at {url} does not accept this token: it is neither a reviewer's nor the operator's.
+    Nothing was shown or changed. The operator can make a token: entrenous gate reviewer add
     """
 
 
 class SecondPersonNeeded(Refused):
     """
-    Two people have to confirm, and {reviewer} is the first one for case {case}. Nothing was
-    changed: it waits for somebody else. You can release it, or go on to the next one.
+    Two people have to confirm case {case}, and {reviewer} is already the first one. Nothing was
+    changed: the case waits for somebody else. You can release it, or go on to the next one.
     """

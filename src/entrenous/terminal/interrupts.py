@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C that cannot get lost, and SIGTERM and SIGHUP handled like Ctrl-C."""
+"""Handle interrupts: Ctrl-C is not lost, and SIGTERM and SIGHUP act like Ctrl-C."""
 
 import signal
 import threading
@@ -12,8 +12,7 @@ _LIKE_CTRL_C: Final = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal wa
 
 @contextmanager
 def terminate_like_interrupt() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into KeyboardInterrupt inside the context; by default they end the
-    program without cleaning up.
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that the program can clean up.
 
     A signal that is ignored stays ignored, as under nohup.
 
@@ -39,11 +38,11 @@ def _stop(*_: object) -> None:
 
 @contextmanager
 def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
-    """Yield a check for long loops; it raises KeyboardInterrupt if an earlier one got lost.
+    """Yield a check for long loops; it raises KeyboardInterrupt if an earlier one was lost.
 
-    Python raises KeyboardInterrupt wherever the main thread happens to be. In a finalizer or a C
-    library's callback it is printed and dropped, and the loop would go on. If ``once``, Ctrl-C
-    after the first is ignored, so that undoing the work is not itself interrupted.
+    Python drops a KeyboardInterrupt that is raised in a finalizer or a C library's callback, and
+    the loop would continue. With ``once``, only the first Ctrl-C counts, so that undoing the work
+    is not interrupted.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # only the main thread is interrupted

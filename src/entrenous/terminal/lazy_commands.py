@@ -1,5 +1,5 @@
-"""Command groups that are listed without importing their commands: help is printed from a table,
-and a command's module is imported when that command runs or shows its own help.
+"""Command groups that print their help without importing their commands. A command's module is
+imported when that command runs or shows its own help.
 """
 
 import importlib

@@ -20,8 +20,7 @@ _IS_NONE: Final = (NotAPicture, NoFrames, NotASound)
 def read_media(path: Path) -> bytes:
     """Return a file's content.
 
-    Raises:
-        EmptyFile, and the errors of :func:`.output_files.read_file`.
+    Raises EmptyFile, and what :func:`.output_files.read_file` raises.
     """
     data = read_file(path)
     if not data:
@@ -60,7 +59,7 @@ def require_supported_kind(path: Path) -> Iterator[None]:
 
 @contextmanager
 def name_file_on_error(files: Sequence[Path]) -> Iterator[None]:
-    """Print to standard error, and to no log, which of these files an error is about.
+    """Print to standard error, never to a log, which of these files an error is about.
 
     Raises:
         NothingToSee: that file is not a supported picture, clip or sound.

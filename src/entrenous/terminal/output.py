@@ -1,4 +1,4 @@
-"""Print answers: one JSON object for scripts, sentences for people; hints go to standard error."""
+"""Print answers: one JSON object for scripts, or sentences for people; hints on standard error."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ def print_line(text: str = "") -> None:
 
 
 def hint(text: str) -> None:
-    """Print one line to standard error: for people, out of the way of scripts."""
+    """Print one line for people to standard error, where scripts do not read it."""
     _write_line(text, sys.stderr)
 
 
@@ -42,17 +42,16 @@ def hint_problems(problems: Iterable[EntrenousError]) -> None:
 
 
 def without_control_characters(text: str) -> str:
-    """Replace characters that act on a terminal instead of being shown: others may have chosen the
-    text.
-    """
+    """Replace control characters, since others may have chosen the text."""
     if text.replace("\n", "").isprintable():  # most text; none of its characters can act
         return text
     return "".join("\ufffd" if acts_on_screen(char) else char for char in text)
 
 
 def single_line(text: str) -> str:
-    """Make others' text safe inside a line of ours: mark line breaks, and collapse spaces, so that
-    it cannot begin a new line, not even by padding up to the terminal's width.
+    """Make other people's text safe inside one line.
+
+    Mark line breaks and collapse spaces, so that it cannot appear to begin a new line.
     """
     return " ".join(text.replace("\n", "\ufffd").split())
 

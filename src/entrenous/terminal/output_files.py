@@ -46,9 +46,7 @@ def read_file(path: Path) -> bytes:
 
 
 def _is_readable_kind(path: Path, mode: int) -> bool:
-    """Accept files, folders (reading them has its own error), and pipes that the caller has opened,
-    as a shell's ``<(...)`` does.
-    """
+    """Accept files, folders, and pipes that are open already, such as a shell's ``<(...)``."""
     was_opened = str(path) == "/dev/stdin" or path.parent in _OPENED
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (was_opened and stat.S_ISFIFO(mode))
 
@@ -59,7 +57,7 @@ def write_new(path: Path, data: bytes) -> None:
     A file that already has this content is left as it is; no other file is overwritten.
 
     Raises:
-        AlreadyThere: something else has this name; it was left alone.
+        AlreadyThere: something else has this name; it was not changed.
         DiskFull: nothing was written.
         UnwritableFolder: the folder cannot be created or written to.
     """
@@ -85,7 +83,7 @@ def fill_new(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[None]:
-    """Create the folder of a new file, and turn errors of writing the file into ours."""
+    """Create the folder of a new file, and translate errors of writing the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -107,10 +105,10 @@ def _is_copy(path: Path, data: bytes) -> bool:
 
 
 class FileGroup:
-    """Files to be written together, and those of them that this command has created.
+    """Files to be written together.
 
-    A view-once message is over only when all of it was shown. If a failed opening left part of it
-    behind, it could be viewed in parts, and opened again.
+    Created files are removed if one of them fails: a view-once message counts as opened only when
+    all of it was written, so its parts must not remain.
     """
 
     def __init__(self) -> None:
@@ -137,9 +135,7 @@ class FileGroup:
 
     @contextmanager
     def unless(self, over: Callable[[], bool]) -> Iterator[None]:
-        """On any failure, Ctrl-C included, remove the files created, unless ``over`` says that they
-        are all that is left of the message.
-        """
+        """On any failure, remove the created files unless ``over`` says that no opening is left."""
         try:
             yield
         except BaseException:
@@ -160,7 +156,7 @@ class FileGroup:
 
 
 def _refuse_taken(place: Path, size: int) -> None:
-    """Raise AlreadyThere if something is there that cannot be this file from an earlier opening."""
+    """Raise AlreadyThere if something other than this file has the name."""
     if os.path.lexists(place) and (
         place.is_symlink() or not place.is_file() or place.stat().st_size != size
     ):
@@ -168,8 +164,9 @@ def _refuse_taken(place: Path, size: int) -> None:
 
 
 def require_free_space(folder: Path, size: int) -> None:
-    """Check that ``folder`` can be created and written to, and has ``size`` bytes free; it is left
-    as it was.
+    """Check that ``folder`` can be created and written to, and has ``size`` bytes free.
+
+    Change nothing.
 
     Raises:
         UnwritableFolder, DiskFull.

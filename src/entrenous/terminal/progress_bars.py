@@ -41,7 +41,7 @@ class Bars:
         self._show(label, done, total, counts=False)
 
     def counted(self, label: str, done: int, total: int) -> None:
-        """Report a count done; two separate displays would erase each other."""
+        """Report a count in the same display, since two displays would erase each other."""
         self._show(label, done, total, counts=True)
 
     def _show(self, label: str, done: int, total: int, *, counts: bool) -> None:
@@ -65,7 +65,7 @@ class Steps:
         self.reached(self._done + 1, self._total)
 
     def reached(self, done: int, total: int) -> None:
-        """Set the count and the total, if the total is not known beforehand."""
+        """Set the count and the total, for a total that is not known at the start."""
         self._done, self._total = done, total
         self._shown.counted(self._label, done, total)
 

@@ -15,8 +15,9 @@ Apps = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Session:
-    """What every command gets: the file descriptor of the passphrase, and the applications that it
-    may serve, by name.
+    """Available to every command.
+
+    The file descriptor of the passphrase, and the applications that can be served, by name.
     """
 
     passphrase_fd: int | None
@@ -24,8 +25,7 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, read on first use, so that a bad one stops no command that does not need
-        it.
+        """The settings, read on first use, so that a bad one affects only commands that need it.
 
         Raises:
             BadSetting.
@@ -56,5 +56,5 @@ _STOPPED: Final = "interrupted"  # not a failure: the user stopped it
 
 
 def exit_of(error: EntrenousError) -> int:
-    """Return the exit status of an error's family; an error without a family is our bug."""
+    """Return the exit status of an error's family; an error without a family counts as a bug."""
     return INTERRUPTED if error.family == _STOPPED else BY_FAMILY.get(error.family, BUG)

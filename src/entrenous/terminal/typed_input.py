@@ -25,7 +25,7 @@ _TEXT_MAX: Final = 1 << 20  # characters; the sender refuses what is too long fo
 
 
 def read_typed_line(given: str, what: str, context: typer.Context) -> str:
-    """Return ``given``, or if that is ``-`` one line of standard input, not echoed on a terminal.
+    """Return ``given``, or for ``-`` one line of standard input, not echoed on a terminal.
 
     Raises:
         BadParameter: standard input already provides the passphrase, or is empty.
@@ -41,7 +41,7 @@ def read_typed_line(given: str, what: str, context: typer.Context) -> str:
 
 
 def read_typed_text(given: str | None, what: str, context: typer.Context) -> str | None:
-    """Return ``given``, or if that is ``-`` all of standard input without its last line end.
+    """Return ``given``, or for ``-`` all of standard input without its last line end.
 
     Raises:
         BadParameter: standard input already provides the passphrase, is empty, or is not text.

@@ -234,7 +234,7 @@ def _shown_index(sent: list[Frame], timing: Timing, probe: Frame) -> int:
 
 
 def _sample(found: list[Frame]) -> list[Frame]:
-    """A dozen frames spread over the whole length."""
+    """Return a dozen frames spread over the whole length."""
     indices = np.unique(np.linspace(0, len(found) - 1, _PROBES).round().astype(int))
     return [found[int(index)] for index in indices]
 
@@ -254,7 +254,7 @@ Pairs = Sequence[tuple[Grey, Frame]]
 def clip_verdicts(
     pairs: Pairs, registration: Registration, candidate: ClipCandidate, compared: int
 ) -> list[MessageVerdict]:
-    """Verdicts over the copies of each message that this clip was sent in.
+    """Return verdicts over the copies of each message that this clip was sent in.
 
     Each message is evaluated with its own dither and camera motion; messages with equal surveys
     share one pass over the frames. Every copy is scored once, and ``compared`` counts all of them.
@@ -310,7 +310,7 @@ def _verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int
 
 
 def _scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
-    """One score per copy, in standard deviations of an innocent copy's score."""
+    """Return one score per copy, in standard deviations of an innocent copy's score."""
     scores = []
     for copy in clip.copies:
         agreement = (
@@ -324,7 +324,7 @@ def _scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float
 
 
 def _warp(registration: Registration, clip: SentClip) -> Warp:
-    """The registration described at the size in which the clip was sent."""
+    """Return the registration described at the size in which the clip was sent."""
     size = (clip.width_px, clip.height_px)
     whole = registration.homography @ resizing(size, registration.sent_size)
     return replace(describe_warp(whole, size, registration.found_size), kept=registration.warp.kept)

@@ -76,7 +76,7 @@ class Anchor:
 
 
 def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
-    """Every clip that copies were sent of; clips with equal originals are merged.
+    """Return every clip that copies were sent of; clips with equal originals are merged.
 
     Originals are read only for clips with the same size and length.
     """
@@ -125,7 +125,7 @@ def count_clip_copies(device: Device) -> int:
 
 
 def count_all_copies(device: Device) -> int:
-    """The number of all copies sent from this device, which findings are corrected for."""
+    """Return the number of all copies sent from this device, which findings are corrected for."""
     return sum(
         sum(len(picture.copies) for picture in message.pictures)
         + sum(len(clip.copies) for clip in message.clips)

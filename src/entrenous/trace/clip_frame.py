@@ -95,7 +95,7 @@ def _mismatch(shown: _Shown) -> float:
 
 
 def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, int]) -> float:
-    """Penalty for the share of the picture that lies outside the frame.
+    """Return the penalty for the share of the picture that lies outside the frame.
 
     The frame that the picture shows covers all of it. A frame from shortly before or after, towards
     which the camera moved, matches as well but leaves a margin.
@@ -145,7 +145,7 @@ def _likenesses(luma: Pixels, anchor: Anchor, likely: list[Anchor]) -> list[tupl
 
 
 def _judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
-    """Mask (N,) of the thumbnails that this anchor judges.
+    """Return the mask (N,) of the thumbnails that this anchor judges.
 
     These are the ones to which it is the nearest anchor of its clip in time, or the one with most
     matches within reach. So the work grows with the clip, not with the number of anchors.
@@ -161,7 +161,7 @@ def _judged_by(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
 def _best_frame(
     luma: Pixels, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _Shown | None:
-    """The best-matching frame near this time, with the registration of the picture on it."""
+    """Return the best-matching frame near this time, with the registration of the picture on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)
     best: _Shown | None = None
     for _ in range(_ROUNDS):

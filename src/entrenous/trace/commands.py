@@ -73,7 +73,7 @@ _SCHEMA = "entrenous/trace/1"
 
 
 def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
-    """The object that ``--json`` promises (docs/trace.md).
+    """Return the object that ``--json`` promises (docs/trace.md).
 
     ``lost`` names the messages that could not be compared.
     """
@@ -91,7 +91,7 @@ def as_json(found: Trace, lost: Sequence[str] = ()) -> dict[str, object]:
 
 
 def error_as_json(error: EntrenousError) -> dict[str, object]:
-    """The object in place of a trace when one of several files could not be traced."""
+    """Return the object in place of a trace when one of several files could not be traced."""
     return {
         "schema": _SCHEMA,
         "trace": None,
@@ -198,7 +198,7 @@ class Wanted:
 
 
 def wanted_of(out: Path | None, choices: Choices, *, disclose: bool) -> Wanted | None:
-    """The options of ``--explain``; None if it was not given.
+    """Return the options of ``--explain``; None if it was not given.
 
     Raises:
         BadParameter: one of its options was given without it.
@@ -252,7 +252,7 @@ def write_explanation(
 
 
 def signing_account(device: Device) -> Secret | None:
-    """The keys that this device signs with; None when it was set up without a relay."""
+    """Return the keys that this device signs with; None when it was set up without a relay."""
     try:
         return keys_of(device)
     except OfflineDevice:

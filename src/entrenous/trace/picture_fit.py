@@ -38,7 +38,7 @@ from entrenous.watermark.verdict import Score, Verdict, weigh_in_rounds
 
 
 def detect_evidence(found: Picture, registration: Registration, prepared: Prepared) -> ChipEvidence:
-    """The mark evidence in a picture that is registered on ``prepared``."""
+    """Return the mark evidence in a picture that is registered on ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
         coding = executor.submit(_coefficient_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
@@ -49,7 +49,7 @@ def detect_evidence(found: Picture, registration: Registration, prepared: Prepar
 def _coefficient_evidence(
     found: Picture, registration: Registration, prepared: Prepared
 ) -> PartialEvidence | None:
-    """Evidence in the leak's JPEG coefficients; None when that would add nothing."""
+    """Return evidence in the leak's JPEG coefficients; None when that would add nothing."""
     table = table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
@@ -63,7 +63,7 @@ def _coefficient_evidence(
 
 
 def _at_working_size(registration: Registration, layout: Layout) -> Registration:
-    """The same registration for the sent picture at the size at which marks are embedded."""
+    """Return the same registration for the sent picture at the size at which marks are embedded."""
     rows, columns = layout.working
     size = (columns, rows)
     pose = registration.pose.resized(resizing(registration.sent_size, size), np.eye(3))

@@ -99,7 +99,7 @@ def _by_original(
 def _best_fit(
     found: FoundSound, likely: list[list[_Candidate]], compared: int, device: Device
 ) -> _Fit | None:
-    """The first sound with a named copy; else the first that the leak matches at all."""
+    """Return the first sound with a named copy; else the first that the leak matches at all."""
     first: _Fit | None = None
     for candidates_of_one in likely:
         fit = _fit(found, candidates_of_one, compared, device)

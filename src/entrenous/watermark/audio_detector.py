@@ -161,7 +161,7 @@ def _banded(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
 
 
 def _level(residual: NDArray[np.float32], sent_power: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smoothed power of the residual, always positive."""
+    """Return smoothed power of the residual, always positive."""
     smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
     least: NDArray[np.float64] = 1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _TINY
     level: NDArray[np.float64] = np.maximum(smooth, 0.0) + least
@@ -237,7 +237,7 @@ def _by_class(
 
 
 def _winsorised(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Values clipped at ``_TAIL`` standard deviations, and their mean square."""
+    """Return values clipped at ``_TAIL`` standard deviations, and their mean square."""
     clipped = change
     spread = float(np.mean(clipped**2)) + _TINY
     for _ in range(3):

@@ -22,7 +22,7 @@ _BLOCK: Final = 1024
 
 
 def contour(mono: NDArray[np.float32]) -> bytes:
-    """The contour of a sound at 16 kHz: one signed byte per step and band."""
+    """Return the contour of a sound at 16 kHz: one signed byte per step and band."""
     return write_contour(band_levels(step_powers(mono), 1.0))
 
 
@@ -111,7 +111,7 @@ def found_contour(mono: NDArray[np.float32]) -> FoundContour:
 
 
 def locate(found: FoundContour, sent: NDArray[np.float32]) -> tuple[Place, ...]:
-    """The best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
+    """Return the best places of a found sound on a sent one's (steps, CONTOUR_BANDS) contour.
 
     The best is first; others (a refrain, a beat) follow only if nearly as good.
     """
@@ -146,7 +146,7 @@ def _stretched(levels: NDArray[np.float32], tempo: float) -> NDArray[np.float32]
 
 
 def _vote(found: NDArray[np.float32], sent: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """A few (start in steps, fit): pieces add up their correlations for one tempo."""
+    """Return a few (start in steps, fit): pieces add up their correlations for one tempo."""
     starts = _piece_starts(len(found))
     size = min(_PIECE, len(found))
     low = -len(found) + _SHORTEST  # a found sound may begin before the sent one

@@ -27,7 +27,7 @@ BINS: Final = BANDS * TILE_BINS
 
 
 def samples_at_rate(count: int, rate_hz: int) -> int:
-    """Length at 16 kHz of ``count`` samples at ``rate_hz``."""
+    """Return the length at 16 kHz of ``count`` samples at ``rate_hz``."""
     return -(-count * RATE_HZ // rate_hz)
 
 
@@ -41,7 +41,7 @@ def chips_needed(count: int, rate_hz: int) -> int:
 
 
 def stream_bytes(count: int, rate_hz: int) -> int:
-    """Length of one copy's key stream in bytes."""
+    """Return the length of one copy's key stream in bytes."""
     return -(-chips_needed(count, rate_hz) // 8)
 
 
@@ -61,7 +61,7 @@ def at_working_rate(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.fl
 def from_working_rate(
     samples: NDArray[np.float32], rate_hz: int, count: int
 ) -> NDArray[np.float32]:
-    """The first ``count`` of (n, channels) samples at 16 kHz, converted to ``rate_hz``."""
+    """Return the first ``count`` of (n, channels) samples at 16 kHz, converted to ``rate_hz``."""
     up, down = _ratio(RATE_HZ, rate_hz)
     moved: NDArray[np.float32] = resample_poly(samples, up, down, axis=0)[:count]
     missing = count - len(moved)
@@ -77,7 +77,7 @@ class FractionalSamples:
         self._spline = spline_filter1d(dense, order=3, output=np.float32, mode="mirror")
 
     def read(self, places: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Samples at ``places`` (any shape), counted in samples at 16 kHz."""
+        """Return samples at ``places`` (any shape), counted in samples at 16 kHz."""
         at = np.asarray(places, np.float64).ravel() * _OVERSAMPLING
         found = map_coordinates(
             self._spline, at[None], np.float32, order=3, prefilter=False, mode="constant"
@@ -123,7 +123,7 @@ def whole_spectra(frames: NDArray[np.float32]) -> NDArray[np.complex64]:
 
 
 def sound_of(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """The least-squares inverse of :func:`spectra` (Griffin and Lim 1984).
+    """Return the least-squares inverse of :func:`spectra` (Griffin and Lim 1984).
 
     Returns: the samples from HALF before the first frame's centre to HALF after the last one's.
     """
@@ -234,7 +234,7 @@ SMOOTH: Final = (0.25, 0.5, 0.25)  # smooths the edges of tiles, in time and fre
 
 
 def embed(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
-    """The marked samples, (n, channels) at the sound's own rate.
+    """Return the marked samples, (n, channels) at the sound's own rate.
 
     The mark is linear in the chips, and the same share of every channel's own sound.
     """

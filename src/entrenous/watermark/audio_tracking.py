@@ -32,7 +32,7 @@ class Window:
 def lags_of(
     found_samples: FractionalSamples, sent: NDArray[np.float32], window: Window, finer: int = FINER
 ) -> NDArray[np.float32]:
-    """Correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
+    """Return the correlation at lags of -slack .. slack around the *rounded* ``window.sent``.
 
     Lags are in steps of 1 / ``finer`` sample, values in units of the root mean square of all lags.
     """
@@ -104,7 +104,7 @@ class Path:
 def follow(
     found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[Place]
 ) -> Path | None:
-    """The path of a found sound from one of ``places``; None if windows disagree."""
+    """Return the path of a found sound from one of ``places``; None if windows disagree."""
     lines = [line for place in places for line in _lines(found_samples, place)]
     probes = _probes(found_samples)
     line = max(lines, key=lambda one: one.weight * _agreement(found_samples, sent, one, probes))
@@ -167,7 +167,7 @@ def _agreement(
     line: _Line,
     probes: Sequence[float],
 ) -> float:
-    """The sum of the highest correlation peaks of windows around ``probes``."""
+    """Return the sum of the highest correlation peaks of windows around ``probes``."""
     slack = round(_SLACK_S * RATE_HZ)
     total = 0.0
     for centre in probes:
@@ -177,7 +177,7 @@ def _agreement(
 
 
 def _probes(found_samples: FractionalSamples) -> list[float]:
-    """Centres of the loudest windows near the middle."""
+    """Return centres of the loudest windows near the middle."""
     reach = min(found_samples.length / 2 - _SHORT / 2, _PROBES_WITHIN * RATE_HZ)
     if reach <= 0:
         return [found_samples.length / 2]
@@ -252,7 +252,7 @@ class _Tracker:
 
 
 def _path(knots: NDArray[np.float64], line: _Line) -> Path | None:
-    """The knots in order, without outliers."""
+    """Return the knots in order, without outliers."""
     if len(knots) < 2:
         return None
     found, sent = knots.T
@@ -288,7 +288,7 @@ def _smoothed(
 
 
 def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset by least squares over the nearest four fifths, three times."""
+    """Return the slope and offset by least squares over the nearest four fifths, three times."""
     slope = float(np.median(np.diff(sent) / np.diff(found)))
     offset = float(np.median(sent - slope * found))
     for _ in range(3):

@@ -95,7 +95,7 @@ def _kernel() -> NDArray[np.float64]:
 def _overall_slope(
     weight: NDArray[np.float64], sent: NDArray[np.float64], leak: NDArray[np.float64]
 ) -> float:
-    """Slope of the regression over all levels; 1 if there is only one level."""
+    """Return the slope of the regression over all levels; 1 if there is only one level."""
     share = weight / max(float(weight.sum()), 1e-9)
     centred = sent - float(share @ sent)
     spread = float(share @ centred**2)
@@ -166,7 +166,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
 
 
 def _regressed(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
-    """One gain per ring; a ring without power in the sent picture follows the ring below."""
+    """Return one gain per ring; a ring without power in the sent picture follows the ring below."""
     cross = np.bincount(ring, found * sent, _RINGS)
     power = np.bincount(ring, sent * sent, _RINGS)
     prior = _EMPTY * np.bincount(ring, minlength=_RINGS) + 1e-9
@@ -189,7 +189,7 @@ def _highs(plane: Plane) -> Plane:
 
 
 def _frequency_rings(shape: Shape) -> NDArray[np.float32]:
-    """Frequency of every cosine, in rings; the last ring is half a cycle per pixel."""
+    """Return the frequency of every cosine, in rings; the last ring is half a cycle per pixel."""
     down, across = (np.arange(side, dtype=np.float32) / np.float32(side) for side in shape)
     radius = np.minimum(np.hypot(down[:, None], across[None]), 1.0)
     return np.asarray(radius * np.float32(_RINGS - 1), np.float32)
@@ -219,7 +219,7 @@ class Evidence:
 
 
 def gather(leak: Plane, tone: Tone, covered: Plane, trial: list[Plane]) -> list[Evidence]:
-    """The evidence of a leak on the sent picture's working grid, finest octave first.
+    """Return the evidence of a leak on the sent picture's working grid, finest octave first.
 
     Args:
         leak: luma of the leak, grey levels.
@@ -255,7 +255,7 @@ def _weighed(found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Pl
 def _residual(
     found: Plane, sent: Plane, gain: Plane, weight: Plane, amount: Plane
 ) -> tuple[Plane, Plane]:
-    """The residual of the regression, clipped, and its variance around each pixel."""
+    """Return the residual of the regression, clipped, and its variance around each pixel."""
     residual = (found - gain * sent) * weight
     spread = np.sqrt(np.maximum(_mean(residual * residual) / amount, 0.0))
     residual = np.clip(residual, -_CLIP_SD * spread, _CLIP_SD * spread)

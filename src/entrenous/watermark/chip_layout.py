@@ -75,7 +75,7 @@ def chips_needed(width_px: int, height_px: int) -> int:
 
 
 def stream_bytes(width_px: int, height_px: int) -> int:
-    """Length of one copy's key stream in bytes."""
+    """Return the length of one copy's key stream in bytes."""
     return -(-chips_needed(width_px, height_px) // 8)
 
 

@@ -55,7 +55,7 @@ class ClipLayout:
         return own
 
     def pattern(self, copy_stream: bytes, pilot_stream: bytes) -> Plane:
-        """One node's pattern at the working size, before any frame's amplitude.
+        """Return one node's pattern at the working size, before any frame's amplitude.
 
         Args:
             copy_stream: ``stream_bytes`` uniform bytes, unique to this copy and node.
@@ -85,19 +85,19 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
 
 
 def stream_bytes(clip: ClipLayout) -> int:
-    """Length of one node's key stream."""
+    """Return the length of one node's key stream."""
     return -(-clip.plan.chips // 8)
 
 
 def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
-    """The two nodes that a frame blends, each with its share; the squares add up to 1."""
+    """Return the two nodes that a frame blends, each with its share; the squares add up to 1."""
     first = math.floor(at_s / NODE_S)
     phase = 0.5 * math.pi * (at_s / NODE_S - first)
     return (first, math.cos(phase)), (first + 1, math.sin(phase))
 
 
 def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
-    """A frame's limited-range luma (H, W) at the working size, in grey levels 0 to 255."""
+    """Return a frame's limited-range luma (H, W) at the working size, in grey levels 0 to 255."""
     small = luma
     if (luma.shape[1], luma.shape[0]) != clip.size:
         small = np.asarray(cv2.resize(luma, clip.size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -105,7 +105,7 @@ def working_luma(luma: Pixels, clip: ClipLayout) -> Plane:
 
 
 def amplitude(working: Plane, clip: ClipLayout) -> Plane:
-    """The factor of the nodes' patterns at each place of a frame.
+    """Return the factor of the nodes' patterns at each place of a frame.
 
     It is computed as in pictures, but as one plane for all bands, the geometric mean of the two
     finest octaves' masks, so that a copy costs one product per frame.
@@ -154,7 +154,7 @@ def warp_back(evidence: Plane, motion: Motion) -> Plane:
 def marked(
     luma: Pixels, strength: Plane, shown: Sequence[tuple[Plane, float]], dither: NDArray[np.int16]
 ) -> Pixels:
-    """A frame's luma with one copy's mark, (H, W) uint8.
+    """Return a frame's luma with one copy's mark, (H, W) uint8.
 
     Args:
         luma: (H, W), limited range.

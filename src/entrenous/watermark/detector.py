@@ -54,7 +54,7 @@ def join_partial_evidence(octaves: PartialEvidence, coding: PartialEvidence | No
 def by_octave(
     warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: Prepared
 ) -> PartialEvidence:
-    """Evidence in the leak's detail, octave by octave, at the working size."""
+    """Return evidence in the leak's detail, octave by octave, at the working size."""
     plan = prepared.layout
     inside = _fully_covered(covered, plan.working)
     leak = shrink(_luma_of(warped), plan.working)
@@ -77,7 +77,7 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
 
 
 def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
-    """Evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
+    """Return evidence in the leak's JPEG coefficients at its own size (see ``jpeg_evidence``)."""
     plan = prepared.layout
     sized = _sized(warped, plan.working)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
@@ -88,7 +88,7 @@ def by_coding(warped: Plane, prepared: Prepared) -> PartialEvidence:
 
 
 def scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.float64]:
-    """One score per key stream, in standard deviations of an innocent copy's score.
+    """Return one score per key stream, in standard deviations of an innocent copy's score.
 
     Raises:
         ValueError: a stream is too short.
@@ -148,7 +148,7 @@ def _sized(plane: Plane, shape: Shape) -> Plane:
 
 
 def _fully_covered(covered: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """1 for fully covered working pixels, else 0."""
+    """Return 1 for fully covered working pixels, else 0."""
     share = shrink(covered.astype(np.uint8) * np.uint8(255), shape)
     return np.asarray(share == 255, np.float32)
 

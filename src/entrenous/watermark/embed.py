@@ -27,7 +27,7 @@ _CUBIC: Final = -0.75  # the free parameter of Keys' kernel (1981), as OpenCV fi
 
 
 def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
-    """The mark that these chips form, in grey levels, at the layout's working size.
+    """Return the mark that these chips form, in grey levels, at the layout's working size.
 
     Args:
         signs: one chip per cell of all bands, finest band first.
@@ -43,7 +43,7 @@ def pattern(signs: Plane, layout: Layout, masks: Sequence[Plane]) -> Plane:
 
 
 def pattern_adjoint(evidence: Plane, layout: Layout, masks: Sequence[Plane]) -> list[Plane]:
-    """The adjoint of :func:`pattern`: one number per chip, as one flat array per band."""
+    """Return the adjoint of :func:`pattern`: one number per chip, as one flat array per band."""
     levels = add_up_adjoint(evidence, len(layout.bands))
     return [
         interleave_adjoint(level, mask, band.cells).ravel()
@@ -60,7 +60,7 @@ def enlarged(mark: Plane, shape: Shape) -> Plane:
 
 
 def interleave(cells: Plane, mask: Plane) -> Plane:
-    """The pattern of one band, in grey levels.
+    """Return the pattern of one band, in grey levels.
 
     Args:
         cells: chips on the band's grid (rows, columns).
@@ -127,11 +127,11 @@ class Prepared:
     masks: tuple[Plane, ...]
 
     def pattern(self, signs: Plane) -> Plane:
-        """The mark that these chips form in this picture, at the layout's working size."""
+        """Return the mark that these chips form in this picture, at the layout's working size."""
         return pattern(signs, self.layout, self.masks)
 
     def trial(self) -> Plane:
-        """The mark of trial chips at the picture's size, to measure how strong marks are."""
+        """Return the mark of trial chips at the picture's size, to measure how strong marks are."""
         return enlarged(self.pattern(trial_chips(self.layout)), self.layout.full)
 
 
@@ -158,7 +158,7 @@ def prepare(pixels_rgb: Pixels) -> Prepared:
 
 
 def psnr_db_least(longest_side_px: int) -> float:
-    """The least PSNR of a marked picture of this size."""
+    """Return the least PSNR of a marked picture of this size."""
     wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
 
@@ -182,7 +182,7 @@ def _cap(trial: Plane, psnr_db: float) -> float:
 
 
 def _error(sample: NDArray[np.floating[Any]]) -> float:
-    """Expected squared error after dithered rounding: linear between squares of integers."""
+    """Return expected squared error after dithered rounding: linear between squares of integers."""
     whole = np.floor(sample)
     return float(np.mean(whole**2 + (sample - whole) * (2.0 * whole + 1.0)))
 
@@ -250,7 +250,7 @@ def _strips(rows: int, columns: int) -> Iterator[slice]:
 
 
 def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixels:
-    """The picture with one copy's mark added to its luma, (H, W, 3) uint8.
+    """Return the picture with one copy's mark added to its luma, (H, W, 3) uint8.
 
     The same integer is added to R, G and B: the mark plus a uniform dither, rounded down. All
     copies of a message share the dither, so that averaging copies does not round their marks away
@@ -270,7 +270,7 @@ def embed(prepared: Prepared, copy_stream: bytes, dither_stream: bytes) -> Pixel
 
 
 def colours(prepared: Prepared) -> tuple[Pixels, ...]:
-    """The picture's red, green and blue, (H, W) uint8 each, split once for all copies."""
+    """Return the picture's red, green and blue, (H, W) uint8 each, split once for all copies."""
     return tuple(np.asarray(plane, np.uint8) for plane in cv2.split(prepared.pixels_rgb))
 
 

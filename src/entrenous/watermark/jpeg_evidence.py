@@ -61,7 +61,7 @@ def blocks(plane: Plane) -> Planes:
 
 
 def unblocks(coefficients: Planes, shape: Shape) -> Plane:
-    """The inverse of :func:`blocks`, cut to (rows, columns)."""
+    """Return the inverse of :func:`blocks`, cut to (rows, columns)."""
     _, tall, wide = coefficients.shape
     separated = coefficients.reshape(BLOCK, BLOCK, tall, wide).transpose(2, 0, 3, 1)
     cosines = _cosines()
@@ -71,7 +71,7 @@ def unblocks(coefficients: Planes, shape: Shape) -> Plane:
 
 
 def _cosines() -> Planes:
-    """The orthonormal cosine transform of eight numbers: row k is frequency k."""
+    """Return the orthonormal cosine transform of eight numbers: row k is frequency k."""
     at = np.arange(BLOCK)
     waves = np.cos(np.pi * (2 * at[None, :] + 1) * at[:, None] / (2 * BLOCK)) / 2
     waves[0] /= np.sqrt(2)
@@ -104,12 +104,12 @@ class Intervals:
     free: Planes
 
     def ends(self, sent: Planes, law: Law) -> tuple[Planes, Planes, Planes]:
-        """Both ends minus the centre, over twice the scale; and 1 over twice the scale."""
+        """Return both ends minus the centre, over twice the scale; and 1 over twice the scale."""
         centre, inverse = law.gain * sent, np.float32(0.5) / law.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
 
     def outside(self, sent: Planes) -> Planes:
-        """Distance of the sent picture's coefficients from the intervals."""
+        """Return the distance of the sent picture's coefficients from the intervals."""
         distance = np.maximum(self.low - sent, sent - self.high)
         return np.asarray(np.maximum(distance, np.float32(0)), np.float32)
 
@@ -131,7 +131,7 @@ def intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Inter
 
 
 def initial_law(observed: Intervals, sent: Planes, trial: Planes) -> Law:
-    """Initial deviations: those of a mark, plus what clearly lies outside the intervals."""
+    """Return initial deviations: those of a mark, plus what clearly lies outside the intervals."""
     mark = local_mean(trial * trial)
     spread = (
         mark * np.float32(1.5) + np.float32(_NOISE) + 2 * local_mean(observed.outside(sent) ** 2)
@@ -140,7 +140,7 @@ def initial_law(observed: Intervals, sent: Planes, trial: Planes) -> Law:
 
 
 def score_function(observed: Intervals, sent: Planes, law: Law) -> Planes:
-    """Derivative of the log-likelihood by what was added to each coefficient.
+    """Return the derivative of the log-likelihood by what was added to each coefficient.
 
     Twice the logistic function minus 1 is tanh of half its argument.
     """
@@ -222,7 +222,7 @@ def recoded(
     table: Sequence[int] = UNROUNDED,
     trial: Plane | None = None,
 ) -> Plane:
-    """Evidence per pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.
+    """Return evidence per pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.
 
     The second plane is what the trial mark would have added to the first.
 
@@ -242,7 +242,7 @@ def recoded(
 
 
 def _blocks_around(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest box of whole blocks around all covered pixels; at least one block."""
+    """Return the smallest box of whole blocks around all covered pixels; at least one block."""
     down, across = np.nonzero(covered.any(axis=1))[0], np.nonzero(covered.any(axis=0))[0]
     return _span(down), _span(across)
 
@@ -255,7 +255,7 @@ def _span(at: NDArray[np.intp]) -> slice:
 def _evidence(
     found: Plane, sent_rgb: Pixels, covered: NDArray[np.bool_], table: Sequence[int], trial: Plane
 ) -> list[Plane]:
-    """The evidence, and what the trial mark would add to it."""
+    """Return the evidence, and what the trial mark would add to it."""
     shape, steps = shape_of(found), np.asarray(table, np.float32)
     tone = fit_tone(found, sent_rgb, covered)
     marked = np.asarray(trial * tone.slope, np.float32)
@@ -294,7 +294,7 @@ def _most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
 
 
 def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes:
-    """The evidence, and what a mark changed by the channel would add to it."""
+    """Return the evidence, and what a mark changed by the channel would add to it."""
     law = limit_scale(fit_law(observed, sent, initial_law(observed, sent, remaining)))
     force = score_function(observed, sent, law) * law.gain
     return np.stack([force, local_mean(force * force) * remaining])

@@ -10,7 +10,7 @@ SMALLEST: Final = 2.0**-256
 
 
 def upper_tail(score: float) -> float:
-    """An upper bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
+    """Return an upper bound on P(an innocent copy scores at least this much), in [SMALLEST, 1].
 
     Args:
         score: in standard deviations of an innocent copy's score.
@@ -49,7 +49,7 @@ _EXPONENT_MAX: Final = 700.0  # its exp() is far above LARGEST and still finite
 
 
 def likelihood_ratio(score: float) -> float:
-    """The likelihood ratio for one copy's score, in [1/2, LARGEST].
+    """Return the likelihood ratio for one copy's score, in [1/2, LARGEST].
 
     Args:
         score: in standard deviations of an innocent copy's score.

@@ -27,7 +27,7 @@ def shrink(pixels: Samples, shape: Shape) -> Samples:
 
 
 def luma(pixels_rgb: Pixels) -> Plane:
-    """Unrounded luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255. Shape (H, W)."""
+    """Return unrounded luma (ITU-R BT.601, as in JPEG) in grey levels, 0 to 255. Shape (H, W)."""
     light = np.empty(pixels_rgb.shape[:2], np.float32)
     for top in range(0, len(light), _ROWS):  # in strips, to save memory
         rows = slice(top, top + _ROWS)
@@ -36,7 +36,7 @@ def luma(pixels_rgb: Pixels) -> Plane:
 
 
 def chroma(pixels_rgb: Pixels, of_luma: Plane) -> tuple[Plane, Plane]:
-    """Red and blue minus luma, in grey levels: Cr and Cb up to a factor."""
+    """Return red and blue minus luma, in grey levels: Cr and Cb up to a factor."""
     red = pixels_rgb[:, :, 0].astype(np.float32) - of_luma
     blue = pixels_rgb[:, :, 2].astype(np.float32) - of_luma
     return red, blue
@@ -64,7 +64,7 @@ def gaussian_pyramid(plane: Plane, levels: int) -> list[Plane]:
 
 
 def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
-    """The detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
+    """Return the detail of each of ``levels`` octaves beyond the next coarser one, finest first."""
     steps = gaussian_pyramid(plane, levels + 1)
     return [
         np.subtract(steps[level], _up(steps[level + 1], shape_of(steps[level])), dtype=np.float32)

@@ -118,15 +118,15 @@ class Trace:
 
 class NoSuchTrace(NotFound):
     """
-    There is no trace number {number} on this device. Trace the picture again with:
-    entrenous trace FILE
+    There is no trace number {number} on this device. Nothing was changed. To trace the picture
+    again: entrenous trace FILE
     """
 
 
 class NothingToWeigh(NotFound):
     """
-    There is no copy to compare this with: it was not sent from this device, or its record was
-    deleted. See what was sent with: entrenous sent
+    There is no sent copy to compare this file with: either it was not sent from this device, or its
+    record was deleted. To see what was sent: entrenous sent
     """
 
 
@@ -220,7 +220,7 @@ def _chance(score: float, total: int, round_number: int) -> float:
 def _named(
     best: Mapping[RecipientId, tuple[float, float]], before: Collection[RecipientId], alpha: float
 ) -> tuple[RecipientId, ...]:
-    """The newly named copies, from most to least likely."""
+    """Return the newly named copies, from most to least likely."""
     small = [who for who, (chance, _) in best.items() if chance <= alpha and who not in before]
     return tuple(sorted(small, key=lambda who: best[who][1], reverse=True))
 
@@ -230,7 +230,7 @@ _HALVINGS: Final = 60
 
 
 def naming_score(compared: int, *, alpha: float = ALPHA) -> float:
-    """The least score with a chance of at most ``alpha`` among ``compared`` copies.
+    """Return the least score with a chance of at most ``alpha`` among ``compared`` copies.
 
     Raises:
         ValueError: nobody was compared, or no score has so small a chance.

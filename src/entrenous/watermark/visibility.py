@@ -52,7 +52,7 @@ _DITHER_POWER: Final = 1.0 / 6.0  # added by dithered rounding, on average over 
 
 
 def masks(luma: Plane, bands: int) -> list[Plane]:
-    """Amplitude of each band in grey levels, finest first, before the overall cap.
+    """Return the amplitude of each band in grey levels, finest first, before the overall cap.
 
     The floor is 0.4 grey levels. It is lower where so much of the picture is flat that structural
     similarity (SSIM) would fall too low, and up to 0.6 in smooth pictures with high PSNR, which
@@ -92,7 +92,7 @@ def _gains(bands: int) -> tuple[float, ...]:
 
 
 def _floor(luma: Plane, octaves: list[_Octave]) -> float:
-    """The highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
+    """Return the highest floor that keeps the expected SSIM and, above 0.4, PSNR."""
     contrast = _variance(luma)[::_SAMPLE_PX, ::_SAMPLE_PX]
     sampled = [one.thinned(max(1, _SAMPLE_PX >> level)) for level, one in enumerate(octaves)]
     smooth_db = _SMOOTH_DB_AT_600_PX + _SMOOTH_DB_PER_OCTAVE * math.log2(max(luma.shape) / 600.0)
@@ -111,13 +111,13 @@ def _floor(luma: Plane, octaves: list[_Octave]) -> float:
 
 
 def _psnr_db(octaves: list[_Octave], floor: float) -> float:
-    """Expected PSNR including rounding, before the overall cap."""
+    """Return expected PSNR including rounding, before the overall cap."""
     power = sum(float(np.mean(octave.mask(floor) ** 2)) for octave in octaves)
     return 10.0 * math.log10(255.0**2 / (_DITHER_POWER + _BAND_POWER * power))
 
 
 def _ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> float:
-    """Expected SSIM; the mark is independent of the picture and has a mean of zero."""
+    """Return expected SSIM; the mark is independent of the picture and has a mean of zero."""
     shape = (contrast.shape[1], contrast.shape[0])
     power = np.full(contrast.shape, _DITHER_POWER, np.float32)
     for octave, share in zip(octaves, _CHIP_POWER, strict=False):
@@ -190,7 +190,7 @@ def _equal(pixels_rgb: Pixels) -> Pixels:
 
 
 def _away_from(touched: Plane, shape: Shape) -> Plane:
-    """1 for a level's pixels that neither contain nor touch a flat area, else 0.
+    """Return 1 for a level's pixels that neither contain nor touch a flat area, else 0.
 
     A pattern on a level spreads by about one of its pixels when it is enlarged.
     """
@@ -220,7 +220,7 @@ class _Scale:
     weight: float
 
     def visibility(self, reduction: float) -> float:
-        """The visibility after lowering smooth places; proportional to the mark's square."""
+        """Return the visibility after lowering smooth places; proportional to the mark's square."""
         return self.weight * float(np.mean(self.seen / (np.float32(1) + reduction * self.smooth)))
 
 
@@ -243,7 +243,7 @@ def reduce_where_visible(
 
 
 def _reduction(scales: Sequence[_Scale]) -> float:
-    """The smallest reduction with acceptable visibility, within its bound (bisection)."""
+    """Return the smallest reduction with acceptable visibility, within its bound (bisection)."""
     low, high = 0.0, _REDUCTION_MAX
     if _visibility(scales, low) <= _VISIBILITY_MAX:
         return low

@@ -1,1 +1,1 @@
-"""Bytes and JSON to nouns and back, strictly; every parser is a fuzz target."""
+"""Strict conversions between bytes or JSON and nouns; every parser is a fuzz target."""

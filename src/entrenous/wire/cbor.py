@@ -17,7 +17,7 @@ _NULL: Final = 0xF6
 
 
 class BadCbor(Malformed):
-    """These bytes are not in the agreed format, so nothing of them was used."""
+    """This data is not in the expected format (CBOR), so it was not used."""
 
 
 @contextlib.contextmanager
@@ -44,8 +44,7 @@ def encode(value: object) -> bytes:
 
 
 def encode_checked(value: object, read: Callable[[bytes], object]) -> bytes:
-    """Encode a value and check that ``read`` accepts it; writers use this, so that nothing else
-    leaves.
+    """Encode a value and check that ``read`` accepts it, so that writers send nothing else.
 
     Raises:
         ValueError: ``read`` would refuse it at the other end.

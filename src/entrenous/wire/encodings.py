@@ -1,6 +1,6 @@
 """Base64url without padding (RFC 4648), canonical JSON (RFC 8785), strict JSON, and times as text.
 
-Each value has one form; of JSON exactly the named members are accepted, and anything else raises
+Each value has one form. JSON objects must have exactly the named members; anything else raises
 NotUnderstood.
 """
 
@@ -70,7 +70,7 @@ def canonical_json(value: object) -> bytes:
 
     Raises:
         ValueError: a fraction, an integer beyond 2**53 - 1, a key that is not ASCII text, a lone
-            surrogate, or something that JSON does not have.
+            surrogate, or a type that JSON does not have.
 
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'

@@ -101,11 +101,7 @@ def plain_certificate(signed: SignedCertificate) -> list[object]:
 
 
 def as_signed_certificate(entry: Any) -> SignedCertificate:
-    """Parse a signed certificate in a card or a letter; unproven.
-
-    Raises:
-        BadCard, BadCbor: it is none.
-    """
+    """Parse a signed certificate in a card or a letter; unproven."""
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
     statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_MAX)
     return SignedCertificate(
@@ -268,7 +264,7 @@ def read_card(untrusted: bytes) -> Card:
 
 
 def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
-    """Return as many of the newest lists as a card may have."""
+    """Return the newest lists, as many as fit into a card."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-LISTS_MAX:]):
         size += len(one.statement)

@@ -38,7 +38,7 @@ class VaultUnlock:
 
     ``generation`` is one more than the last that the relay confirmed to this vault; ``number`` (16
     random bytes) identifies this unlock, ``before`` those of the same generation that this vault
-    reported without hearing an answer.
+    reported without an answer.
     """
 
     generation: int
@@ -54,41 +54,43 @@ class VaultUnlock:
 
 class LockExists(Refused):
     """
-    The relay already has a lock for this device, and another one may not replace it. Nothing was
-    changed.
+    The relay already has a lock for this device, which cannot be replaced. Nothing was changed.
     """
 
 
 class Locked(Refused):
     """
-    Ten wrong passphrases were tried in a row, so the relay answers no more questions about this
-    device's vault, and what is in it stays shut. With your recovery sheet you can allow ten more:
-    entrenous device unlock --recovery FILE. Without the sheet nobody can open this vault again;
-    another device of yours goes on as it is, and can link a new one: entrenous device add
+    There were ten wrong passphrases in a row, so the relay no longer helps to unlock this device's
+    vault. With your recovery sheet you can allow ten more tries: entrenous device unlock --recovery
+    FILE. Without the sheet, nobody can open this vault again. Your other devices are not affected,
+    and can link a new one: entrenous device add
     """
 
 
 class NoLock(NotFound):
-    """The relay deleted the lock of this device, together with its mailbox."""
+    """
+    The relay deleted this device's lock together with its mailbox, so this device can no longer be
+    unlocked.
+    """
 
 
 class RolledBack(Refused):
     """
-    This is an older copy of a device that went on elsewhere, for instance from a backup. To use
-    both would break the secrecy of its conversations, so this one no longer sends or receives;
-    what you sent, your originals and your cases are still here. To write again from here, link a
-    new device in another folder from the one that went on: entrenous device add. If you have none
-    any more: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
+    This is an older copy of a device that was used elsewhere since, for instance a restored backup.
+    Using both would make its conversations less secret, so this copy no longer sends or receives.
+    What you sent, your originals and your cases are still here. To write from here again, link a
+    new device in another folder, from the device in use: entrenous device add. If you no longer
+    have that one: ENTRENOUS_HOME=DIR entrenous setup --name YOU --relay URL
     """
 
 
 @dataclass(frozen=True, slots=True)
 class RelayLock:
-    """Where the relay's part of a vault's lock is; ``unlock_token`` permits requests to it and
-    nothing else.
+    """The location of the relay's part of a vault's lock.
 
-    ``earlier`` are the tokens before it, the newest first, for a relay that does not know the new
-    one yet, or no longer.
+    ``unlock_token`` permits requests to it and nothing else.
+
+    ``earlier`` are previous tokens, the newest first, for a relay that does not know the newest.
     """
 
     relay_url: str
@@ -204,7 +206,7 @@ class EnvelopeStatus:
 class Prekeys:
     """Prekeys of one device that were signed together, each opaque to the relay.
 
-    Once it has these, the relay hands out none of an earlier set (docs/spec/identity.md section 5).
+    After these, the relay hands out no keys of earlier sets (docs/spec/identity.md section 5).
     """
 
     one_time: tuple[bytes, ...]

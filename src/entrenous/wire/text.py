@@ -1,4 +1,4 @@
-"""Text that strangers chose: names, addresses, media types."""
+"""Checks of text chosen by strangers: names, addresses, media types."""
 
 import ipaddress
 import re

@@ -113,5 +113,5 @@ def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 6
-    assert f"metrics cannot be served at {taken}" in done.stderr
+    assert f"cannot serve its metrics at {taken}" in done.stderr
     assert "Change metrics_listen" in " ".join(done.stderr.split())

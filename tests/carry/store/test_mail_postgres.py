@@ -107,8 +107,8 @@ def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None
 @pytest.mark.parametrize(
     ("change", "refusal", "advice"),
     [
-        (f"UPDATE held_schema SET version = {VERSION - 1}", OlderDatabase, "the Entrenous that"),
-        ("DROP TABLE held_schema", OlderDatabase, "the Entrenous that"),
+        (f"UPDATE held_schema SET version = {VERSION - 1}", OlderDatabase, "Use the version that"),
+        ("DROP TABLE held_schema", OlderDatabase, "Use the version that"),
         (f"UPDATE held_schema SET version = {VERSION + 1}", NewerDatabase, "Update Entrenous"),
     ],
 )

@@ -184,7 +184,7 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
             "signed": False,
         }
     ]
-    assert f"Take it back with: entrenous recall {message['message']}" in said.err
+    assert f"To take it back: entrenous recall {message['message']}" in said.err
     assert street.does("ben", "inbox")["messages"] == []  # listing "sent" has sent nothing
 
 

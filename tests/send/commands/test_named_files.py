@@ -7,7 +7,7 @@ from tests.send.commands.test_letters import Street
 pytestmark = pytest.mark.slow
 
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-NONE = "There is no picture, clip or sound in in/{} that Entrenous can read."
+NONE = "Entrenous found no picture, clip or sound in in/{} that it can read."
 NOTHING = {
     "text.jpg": b"only words",
     "form.pdf": b"%PDF-1.7\n",
@@ -43,8 +43,8 @@ def test_unsupported_file_is_named(street: Street, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("clip.mp4", "This clip ends before it should"),
-        ("note.m4a", "The part of Entrenous that opens sounds"),
+        ("clip.mp4", "This clip is incomplete"),
+        ("note.m4a", "Entrenous could not read this sound"),
     ],
 )
 def test_damaged_clip_or_sound_is_named(street: Street, name: str, told: str) -> None:

@@ -234,7 +234,7 @@ def test_view_that_did_not_load_may_be_repeated(
     monkeypatch.setattr(view_once, "_LOAD_S", 0.1)
     name = once(street)
     said = Looking(street, name).meanwhile(lambda address: _shown(address, files=0))
-    assert (said.status, "this opening does not count" in " ".join(said.err.split())) == (3, True)
+    assert (said.status, "does not count as opened" in " ".join(said.err.split())) == (3, True)
     monkeypatch.setattr(view_once, "_LOAD_S", 60)
     assert Looking(street, name).meanwhile(lambda address: _shown(address, files=3)).status == 0
     assert "used up" in street.types("ben", "inbox").out

@@ -36,7 +36,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
     with pytest.raises(WeAreTooOld) as why:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
     said = " ".join(str(why.value).split())
-    assert said.startswith("ben speaks protocol 3 to 4; this Entrenous speaks 2. Update it: ")
+    assert said.startswith("ben's program speaks protocol 3 to 4; this Entrenous speaks 2. ")
     assert UPDATE in said
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
     assert list(ana.device.ledger.messages()) == []
@@ -49,7 +49,7 @@ def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.M
     ours = "entrenous.send.people.keep_contacts.SPEAKS"
     ana = friends["ana"]
     monkeypatch.setattr(ours, ProtocolRange(3, 4))
-    with pytest.raises(TheyAreTooOld, match="ben speaks protocol 2 to 2") as why:
+    with pytest.raises(TheyAreTooOld, match="ben's program speaks protocol 2 to 2") as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     assert UPDATE in str(why.value)
     assert friends["ben"].received() == 0

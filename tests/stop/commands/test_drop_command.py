@@ -89,7 +89,7 @@ def test_drop_refuses_a_quarantine_on_another_file_system(drop: Drop, tmp_path: 
     with TemporaryDirectory(dir=memory) as kept:
         status, said, hint = drop(str(file), "--quarantine", kept)
         assert (status, said, file.exists()) == (6, "", True)
-        assert "another file system" in hint
+        assert "different file systems" in hint
         assert not list(Path(kept).iterdir())
 
 

@@ -66,5 +66,5 @@ def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> 
 
 def is_newer(said: str) -> None:
     words = " ".join(said.split())
-    assert "The gate's database was written by a newer Entrenous, so it was not touched." in words
+    assert "A newer version of Entrenous wrote the gate's database, so it was not used." in words
     assert words.endswith(f"Update Entrenous: {UPDATE}")

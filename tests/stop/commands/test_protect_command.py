@@ -316,7 +316,7 @@ def test_protect_refuses_messages_without_files(street: Street) -> None:
 def test_protect_explains_a_flat_picture(street: Street) -> None:
     (street.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
     said = street.types("ana", "protect", "fog.png", *GATE)
-    assert (said.status, said.out, "so little detail" in said.err) == (3, "", True)
+    assert (said.status, said.out, "too little detail" in said.err) == (3, "", True)
 
 
 def _first(said: Said) -> Any:

@@ -95,7 +95,7 @@ def test_mismatched_certificate_stops_the_start(
     certificate(data)
     (data / "key.pem").write_text("no key")
     assert run(["gate", "run", "--data", str(data)], {}) == 3
-    assert "cannot be used together" in capsys.readouterr().err
+    assert "cannot be used" in capsys.readouterr().err
     assert not (data / "bank.db").exists()
 
 

@@ -89,7 +89,9 @@ def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
     review = queue.review("a")
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
     assert queue.upload("a") == b"bytes"
-    with pytest.raises(SecondPersonNeeded, match="ana is the first one for case a"):
+    with pytest.raises(
+        SecondPersonNeeded, match="confirm case a, and ana is already the first one"
+    ):
         queue.confirm_first("a", "ana")
     assert not queue.confirm_first("a", "ben")
     queue.close("a", ReviewState.CONFIRMED, nothing_else, "ben")

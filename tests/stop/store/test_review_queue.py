@@ -78,7 +78,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
         None,
         held("a").decision,
     )
-    with pytest.raises(UploadNotKept, match="with the decision"):
+    with pytest.raises(UploadNotKept, match="after the decision"):
         queue.upload("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
         queue.close("a", ReviewState.RELEASED, nothing_else)

@@ -95,7 +95,7 @@ def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
         capsys.readouterr()
         assert command(*disclosed) == code
         told = capsys.readouterr().err
-        assert "A file that this device kept is" in told
+        assert "A file that this device stored is" in told
         assert "elay" not in told
         assert not (desk / "new.json").exists()
 

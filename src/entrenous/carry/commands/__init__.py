@@ -1,4 +1,4 @@
-"""``entrenous relay ...``: carry sealed messages for others."""
+"""``entrenous relay ...``: run a relay, which carries sealed messages for others."""
 
 from typing import Final
 

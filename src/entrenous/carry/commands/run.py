@@ -85,7 +85,7 @@ def _name_taken_address(second: SecondApp | None) -> Iterator[None]:
 def _serve_options(
     certificate: Certificate | None, second: SecondApp | None, relay: Relay
 ) -> ServeOptions:
-    """Let waiting requests end when the server stops or others need their connections."""
+    """End waiting requests when the server stops, or when other requests need their connections."""
     if relay.wake_ups is None:
         return ServeOptions(certificate, second)
     return ServeOptions(certificate, second, relay.wake_ups.hush, relay.wake_ups.make_room)

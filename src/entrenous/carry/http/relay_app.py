@@ -38,7 +38,10 @@ Answer = TypeVar("Answer")
 
 
 class EagerCoroutine(Generic[Answer]):
-    """Runs a coroutine, which must not raise, without a task; ``tell`` gets its result."""
+    """Runs a coroutine that must not raise, without creating a task.
+
+    Passes its result to ``tell``.
+    """
 
     __slots__ = ("_coroutine", "_tell")
 
@@ -209,9 +212,10 @@ def relay_app(relay: Relay, watch: AnswerObserver = unwatched) -> ASGIApp:
 
 
 async def _sweep(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
-    """Delete what is due, every minute, whatever happened the minute before.
+    """Delete expired data every minute, even if the previous attempt failed.
 
-    Rows and bytes have tasks of their own, for an unreachable bucket takes minutes to fail.
+    Rows and bytes have separate tasks, since a request to an unreachable bucket takes minutes to
+    fail.
     """
     while True:
         log = logging.getLogger("entrenous.relay")

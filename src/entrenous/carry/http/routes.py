@@ -86,7 +86,7 @@ def range_of(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int
     (``If-Range``).
 
     Raises:
-        Beyond: it begins after the last byte.
+        RangeNotSatisfiable: it begins after the last byte.
     """
     found = _RANGE.fullmatch(headers.get("range", ""))
     if not found or headers.get("if-range", etag) != etag:
@@ -110,12 +110,12 @@ def _last(count: int, size: int) -> tuple[int, int]:
 async def at_minimum_pace(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
-    """Pass the bytes on while each minute of waiting brings at least PACE_BYTES_MIN, or the end.
+    """Yield the bytes; each minute of waiting must bring at least PACE_BYTES_MIN, or the end.
 
-    Time in which the bytes are stored is not counted.
+    The time for storing bytes is not counted.
 
     Raises:
-        ClientDisconnect: too few bytes arrived; the sender is as good as gone.
+        ClientDisconnect: too few bytes arrived, so the sender counts as disconnected.
     """
     came, left_s = 0, PACE_S
     while True:
@@ -149,7 +149,7 @@ async def put_blob(request: Request, relay: Relay) -> Response:
 
 
 async def look_at_upload(request: Request, relay: Relay) -> Response:
-    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: how much of it is stored, for its sender."""
+    """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: tell its sender how much of it is stored."""
     came, size = await uploaded_bytes(blob_of(request), token_of(request), relay)
     return Response(relay_json.write_upload(came, size), media_type=JSON)
 
@@ -175,7 +175,7 @@ async def get_blob(request: Request, relay: Relay) -> Response:
 
 
 def _deposit(request: Request, start: int) -> BlobDeposit:
-    """Parse the announced blob; the body is its rest from ``start`` on."""
+    """Parse the announcement of a blob; the body has its bytes from ``start`` on."""
     asked = request.headers
     try:
         length = number(asked["content-length"], _LENGTH_MAX)
@@ -278,7 +278,7 @@ def network_of(host: str) -> bytes:
 
 
 async def _while_there(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
-    """Return what ``waiting`` returns, but give the place back at once if the client hangs up.
+    """Return the result of ``waiting``; stop waiting at once if the client disconnects.
 
     Raises:
         ClientDisconnect: the client hung up.

@@ -1,6 +1,6 @@
 """Blobs as files in one folder, complete or still growing.
 
-Also what every blob store needs: exclusive uploads, and read sizes that follow the reader's pace.
+It also has exclusive uploads and adaptive read sizes, which every blob store uses.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ RETRY_S: Final = 10  # a broken connection is mostly noticed by then
 
 
 class ExclusiveUploads:
-    """The names being written, ``most`` at the same time and ``of_one`` of one owner."""
+    """Reserves the names of running uploads: at most ``most``, and ``of_one`` per owner."""
 
     def __init__(self, most: float = math.inf, of_one: float = math.inf) -> None:
         self._names: set[str] = set()
@@ -63,11 +63,11 @@ class ReadSize:
         self._since_s = now_s()
 
     def given(self) -> None:
-        """Note that a piece was handed to the reader."""
+        """Record that a piece was passed to the reader."""
         self._since_s = self._now_s()
 
     def taken(self) -> None:
-        """Note that the reader wants the next piece."""
+        """Record that the reader wants the next piece."""
         prompt = self._now_s() - self._since_s < _PROMPT_S
         self.bytes = min(2 * self.bytes, LONGEST_BYTES) if prompt else SHORTEST_BYTES
 
@@ -81,7 +81,7 @@ class PartialBlob:
     """One upload's lock and file at ``path``; every call may block on the disk.
 
     A request can be cancelled while a thread works for it, so :meth:`close` waits for that thread:
-    a descriptor must not be reused for another file in the middle of a write.
+    a descriptor must not be reused during a write.
 
     Raises:
         TooMany: another upload has locked the file.
@@ -248,7 +248,7 @@ class FileBlobs:
 async def _fill(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
     """Write in large pieces, each in a thread while the next one arrives.
 
-    What arrived is written even if the stream breaks.
+    What has arrived is written even if the stream ends with an error.
     """
     held, writing = bytearray(), None
     try:
@@ -264,7 +264,10 @@ async def _fill(part: PartialBlob, chunks: AsyncIterator[bytes]) -> None:
 
 
 async def _finish_write(writing: asyncio.Task[None] | None) -> None:
-    """Wait for a write, which goes on if the waiter is cancelled; raises what the write raised."""
+    """Wait for a write, which continues even if this wait is cancelled.
+
+    Raises the write's error.
+    """
     if writing is not None:
         await asyncio.wait({writing})
         writing.result()

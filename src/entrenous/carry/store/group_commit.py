@@ -1,6 +1,6 @@
 """Group commit: many requests share one transaction, which runs in the event loop.
 
-A thread waits for the disk meanwhile.
+Meanwhile a thread waits for the disk.
 """
 
 import asyncio
@@ -28,14 +28,15 @@ class GroupConnection(Protocol):
     shared: bool
 
     def wait_for_turn(self) -> None:
-        """Block until nobody else writes; meanwhile requests queue."""
+        """Block until no other process writes; requests queue meanwhile."""
 
     def ready(self) -> bool:
         """Return whether :meth:`begin` does not block, so that the event loop may call it."""
 
     def begin(self, hints: list[Hint], *, writes: bool = True) -> UnitOfWork:
-        """Begin a transaction and prefetch what the hints read; ``writes`` is False to only
-        read.
+        """Begin a transaction and prefetch what the hints read.
+
+        ``writes`` is False for read-only groups.
         """
 
     def commit(self, tx: UnitOfWork) -> None:
@@ -54,10 +55,13 @@ class GroupConnection(Protocol):
         """Run one statement outside of any transaction; return its rows."""
 
     def translate_error(self, why: Exception) -> Exception:
-        """Translate one of ``errors`` for people; an error in our own SQL stays as it is."""
+        """Translate one of ``errors`` into an error for people.
+
+        An error in our own SQL is not translated.
+        """
 
     def checkpoint(self) -> None:
-        """Run maintenance while nobody writes."""
+        """Run maintenance while no transaction writes."""
 
     def close(self) -> None:
         pass
@@ -198,8 +202,9 @@ class GroupCommit:
 
     @property
     def leaves_reads_alone(self) -> bool:
-        """Whether no group is under way: all is durable, or one statement runs between two groups,
-        beside which others may read.
+        """Whether reads need not wait for a group.
+
+        Everything is durable, or only a statement that allows reads is running.
         """
         return not self._busy or self._is_exclusive
 
@@ -234,7 +239,7 @@ class GroupCommit:
         return job.answer
 
     def _run_when_quiet(self, seen: int = 0) -> None:
-        """Wait as long as each round of the loop brings more jobs: a large group costs less."""
+        """Wait while the event loop brings more jobs, since a large group costs less per job."""
         waiting = len(self._jobs) + len(self._reads)
         if seen < waiting < GROUP_MAX:
             asyncio.get_running_loop().call_soon(self._run_when_quiet, waiting)
@@ -282,7 +287,7 @@ class GroupCommit:
             return [self._reads.popleft() for _ in range(min(len(self._reads), GROUP_MAX))]
 
     def _take(self, *, with_exclusive: bool) -> list[Job]:
-        """Dequeue jobs up to an exclusive one, or that one alone."""
+        """Dequeue the jobs before the next exclusive one, or that one alone."""
         group: list[Job] = []
         with self._lock:
             while self._jobs and len(group) < GROUP_MAX:
@@ -330,7 +335,7 @@ class GroupCommit:
                 return
 
     def _starter(self, first: Job) -> Callable[[], None]:
-        """Return how the next group starts; a shared database is locked first."""
+        """Return the function that starts the next group; a shared database is locked first."""
         if not self._connection.shared:
             return self._run_when_quiet
         if not first.exclusive:

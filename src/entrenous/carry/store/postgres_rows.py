@@ -100,8 +100,8 @@ class PostgresConnection:
     def sync(self, ticket: frozenset[_Flush]) -> None:
         """Flush the write-ahead log.
 
-        Each flushing connection is older than the commits that it flushes, so it cannot belong to a
-        server that crashed and restarted without them.
+        The flushing connection is older than the commits that it flushes. So a server that crashed
+        and lost them cannot confirm them.
         """
         for connection, position in ticket:
             if position is None:
@@ -132,10 +132,10 @@ class PostgresConnection:
         return why if isinstance(why, mistakes) else DiskFailed()
 
     def checkpoint(self) -> None:
-        """PostgreSQL does that by itself."""
+        """Do nothing: PostgreSQL checkpoints by itself."""
 
     def stop_waiting(self) -> None:
-        """Try an unreachable database only once from now on, since the relay stops."""
+        """From now on try an unreachable database only once, since the relay stops."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -192,8 +192,8 @@ class PostgresConnection:
     def _reconnected(self) -> psycopg.Connection[Any]:
         """Return the connection, reconnecting if it was lost.
 
-        This waits for a database that restarts, so it is for the thread, or for a connection that
-        is ready.
+        This waits for a restarting database, so call it in the thread, or when the connection is
+        ready.
         """
         if self._connection is not None and self._is_connected():
             return self._connection
@@ -294,7 +294,7 @@ def connect_to(url: str) -> psycopg.Connection[Any]:
 
 
 def open_postgres(url: str, *, create: bool = True) -> PostgresRows:
-    """Open a database by its libpq URI; a password is better kept in ~/.pgpass.
+    """Open a database by its libpq URI; passwords belong into ~/.pgpass.
 
     ``create`` allows creating the tables if no relay has used the database yet.
 

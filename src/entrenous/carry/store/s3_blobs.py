@@ -25,7 +25,7 @@ _PIECE: Final = re.compile(r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<
 
 
 class _Partial(NamedTuple):
-    """What is stored of an incomplete blob: its whole pieces, and the longest rest."""
+    """The stored parts of an incomplete blob: its complete pieces, and the longest partial one."""
 
     pieces: list[str]
     rest: str
@@ -90,7 +90,7 @@ class S3Blobs:
         return self._stretch(pieces, start, stop)
 
     async def drop(self, name: str) -> None:
-        """Delete the marker that makes the blob whole, then its pieces.
+        """Delete the marker that makes the blob complete, then its pieces.
 
         A bucket's listing may lag behind, so the marker's pieces are deleted without it.
         """
@@ -185,8 +185,9 @@ class S3Blobs:
         return [f"{name}/{one}" for one in named]
 
     async def _partial(self, name: str) -> _Partial:
-        """List what is stored; of two uploads of one piece either will do, since the hash
-        decides.
+        """List what is stored.
+
+        If a piece was uploaded twice, either is used, since the hash is checked.
         """
         whole, rests = dict[int, str](), dict[int, list[tuple[int, str]]]()
         for path, size in sorted(await self._listed(name)):

@@ -22,9 +22,9 @@ from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 class DurableLog:
     """The write-ahead log of a database; the file exists once something was committed.
 
-    After one failed sync nothing is called durable any more: what the kernel does with pages that
-    it could not write is unknown (danluu.com/fsyncgate), and a later sync that succeeds proves
-    nothing about them. The relay has to be restarted, and then reads what is there.
+    After one failed sync nothing counts as durable any more: a later successful sync proves nothing
+    about pages that the kernel could not write (danluu.com/fsyncgate). The relay has to be
+    restarted, and then reads what is on the disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -191,7 +191,10 @@ class SqliteConnection:
 
 
 def _pages_beyond(kind: type, rows: Sequence[Any]) -> int:
-    """Return how many pages rows take beyond one each; only letters are many and large."""
+    """Return the number of pages that rows need beyond one each.
+
+    Only letters are numerous and large.
+    """
     return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is HeldLetter else 0
 
 

@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 class SqliteReader:
-    """Reads snapshots beside the writer; the rows of a unit of work that writes nothing."""
+    """Reads snapshots while the writer works; serves as the rows of a read-only unit of work."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -157,11 +157,11 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
 
 
 def _keep_copies_in(folder: Path, connection: sqlite3.Connection) -> None:
-    """Let SQLite put its temporary files into ``folder``: a rewrite copies every row into one.
+    """Make SQLite put its temporary files into ``folder``.
 
-    Otherwise they lie in /var/tmp, maybe on a smaller disk, whose freed blocks nobody protects. The
-    setting holds for the process; the variable SQLITE_TMPDIR would be read too early. It is
-    deprecated, and a SQLite built without it ignores it.
+    A rewrite copies every row into one. The default, /var/tmp, may be on a smaller or less
+    protected disk. The setting holds for the process; the variable SQLITE_TMPDIR would be read too
+    early. The setting is deprecated, and a SQLite built without it ignores it.
     """
     quoted = str(folder.resolve()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory='{quoted}'")

@@ -18,7 +18,7 @@ from entrenous.carry.store.tables import (
 
 
 def cut_full_page(letters: Iterable[HeldLetter], full_bytes: int) -> list[HeldLetter]:
-    """Return letters up to the one that fills the page; no more are read from ``letters``."""
+    """Return letters up to the one that fills the page; the rest of ``letters`` is not read."""
     page, size = list[HeldLetter](), 0
     for one in letters:
         page.append(one)
@@ -37,9 +37,9 @@ class Query(NamedTuple):
     """One query.
 
     ``rows`` and ``counts`` select by ``names`` for many tuples of values, ``given``. For the others
-    ``given`` holds the arguments: of ``find`` the values and the limit; of ``letters`` mailbox,
-    sequence, time, limit and the bytes that fill a page; of ``due`` time and limit; of ``weigh``
-    the field to sum and the values.
+    ``given`` has the arguments. ``find``: values and limit. ``letters``: mailbox, sequence, time,
+    limit and the bytes that fill a page. ``due``: time and limit. ``weigh``: the field to sum and
+    the values.
     """
 
     how: How
@@ -74,8 +74,10 @@ class SqliteStatements:
             yield _many_listed(query.how, query.kind, query.names, len(part)), bound(given)
 
     def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
-        """Return the rows of one query: at once, but letters one by one, for they are large and the
-        first may fill the page. The next statement of the cursor ends that.
+        """Return the rows of one query.
+
+        All at once, but letters one by one, since the first may fill the page. The next statement
+        of the cursor ends that.
         """
         if query.how == "letters":
             ((text, given),) = self.selects(query)
@@ -99,9 +101,10 @@ class SqliteStatements:
 def bound(values: Iterable[object]) -> list[object]:
     """Convert values to the types that sqlite3 binds fastest.
 
-    For bytes and None it searches an adapter, which takes several times as long as a copy; for a
-    bytearray or a text it does not (``need_adapt`` in CPython's Modules/_sqlite/statement.c). So
-    None becomes an empty text, which :func:`_place` turns into NULL.
+    For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
+    copying; for a bytearray or a text it does not (``need_adapt`` in CPython's
+    Modules/_sqlite/statement.c). So None becomes an empty text, which :func:`_place` turns into
+    NULL.
     """
     return [
         bytearray(value) if type(value) is bytes else "" if value is None else value
@@ -294,7 +297,7 @@ def _flat(kind: type, names: tuple[str, ...], part: Sequence[tuple[object, ...]]
 
 
 def _exact(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Split into parts of a few fixed lengths, the largest first."""
+    """Split into parts that have one of a few fixed lengths, the largest first."""
     at = 0
     for length in _LENGTHS:
         while len(rows) - at >= length:

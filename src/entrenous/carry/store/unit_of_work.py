@@ -1,4 +1,5 @@
-"""The unit of work of a group of requests: every row is read once, and written once at the end.
+"""The unit of work of a group of requests: each row is read at most once, and written once at the
+end.
 
 What the requests will probably read is prefetched with one query for all of them.
 """
@@ -36,7 +37,7 @@ def key_of(kind: type, row: Any) -> Key:
 
 
 def known(undo: tuple[type, Key, Any], kind: type, key: Key, row: Any) -> tuple[type, Key, Any]:
-    """Return the undo entry, with the previous row once that has been read."""
+    """Return the undo entry, which has the previous row if it was read."""
     return (kind, key, row) if undo[2] is UNKNOWN and undo[:2] == (kind, key) else undo
 
 
@@ -98,7 +99,7 @@ class Prefetch:
         return None
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        """Record the query; a limited one depends on too much to be prefetched."""
+        """Record the query; a query with a limit cannot be prefetched."""
         if limit is None:
             self._add("rows", kind, tuple(fields), tuple(fields.values()))
         return []
@@ -138,7 +139,7 @@ class Rows(Protocol):
 
 
 class _Entry:
-    """A row as it is in the database, and as it will be."""
+    """A row's present value in the database, and its pending value."""
 
     __slots__ = ("kept", "now")
 
@@ -150,8 +151,7 @@ class _Entry:
 class UnitOfWork:
     """Implements :class:`entrenous.carry.relay.RowTransaction` for one transaction.
 
-    ``pages_ahead`` says whether reading the pages of many mailboxes together is fast enough to be
-    worth a prefetch.
+    ``pages_ahead`` says whether prefetching the pages of many mailboxes together is worthwhile.
     """
 
     def __init__(self, rows: Rows, *, pages_ahead: bool) -> None:
@@ -167,7 +167,7 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Read what the hints read and is not cached, with one query for all, before any work."""
+        """Before any work, read with one query everything in the hints that is not cached."""
         recorder = Prefetch(lambda kind, key: key in self._held[kind], pages=self._pages_ahead)
         for hint in hints:
             hint(recorder)
@@ -192,9 +192,7 @@ class UnitOfWork:
             self._write(kind)
 
     def settle(self, stay: Mapping[type, Callable[[Any], bool]]) -> None:
-        """After a commit, keep those cached rows that their kind's predicate in ``stay``
-        accepts.
-        """
+        """After a commit, keep the cached rows that their kind's predicate in ``stay`` accepts."""
         self._counts.clear()
         self._lists.clear()
         self._answers.clear()
@@ -357,7 +355,7 @@ class UnitOfWork:
             relist(lists, names, key, row, row)
 
     def _write_now(self, kind: type) -> None:
-        """Write in the middle of work: the replaced rows must be known, since it may be undone."""
+        """Write during work; the replaced rows must be known, since it may be undone."""
         if self._changed.get(kind):
             self._differing(kind)
             self._write(kind)

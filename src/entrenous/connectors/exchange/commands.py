@@ -326,7 +326,7 @@ def fetch_due(
 
 
 def _due(rounds: FetchSchedule, exchange: Exchange) -> list[Source]:
-    """The due sources; none while the database is unreachable."""
+    """Return the due sources; none while the database is unreachable."""
     sources, now = exchange.sources, exchange.clock.now()
     try:
         return [

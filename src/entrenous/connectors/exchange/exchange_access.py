@@ -38,19 +38,19 @@ NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 
 
 def element(name: str, text: str = "", /, *inside: str, **attributes: object) -> str:
-    """An XML element; ``text`` is escaped, ``inside`` are complete elements."""
+    """Return an XML element; ``text`` is escaped, ``inside`` are complete elements."""
     said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
     return f"<{name}{said}>{escape(text)}{''.join(inside)}</{name}>"
 
 
 def document(root: str, *inside: str) -> bytes:
-    """An XML document with these elements."""
+    """Return an XML document with these elements."""
     head = '<?xml version="1.0" encoding="UTF-8"?>'
     return f'{head}<{root} xmlns="{NAMESPACE}">{"".join(inside)}</{root}>'.encode()
 
 
 def answer(root: str, *inside: str, **headers: str) -> Response:
-    """A document as an uncacheable response."""
+    """Return a document as an uncacheable response."""
     sent = PRIVATE | headers
     return Response(document(root, *inside), 200, sent, media_type="application/xml")
 
@@ -72,12 +72,12 @@ _Say = Callable[[int, str], tuple[bytes, str]]
 
 
 def in_json() -> Handlers:
-    """Error handlers for StopNCII's protocol."""
+    """Return error handlers for StopNCII's protocol."""
     return _handlers(_json)
 
 
 def in_xml() -> Handlers:
-    """Error handlers for NCMEC's protocol."""
+    """Return error handlers for NCMEC's protocol."""
     return _handlers(_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
@@ -168,7 +168,7 @@ class PartnerAuth:
     async def partner(
         self, request: Request, key: Secret, name: str | None = None
     ) -> ExchangePartner:
-        """The partner with this key; raises WrongKey, TooManyRequests."""
+        """Return the partner with this key; raises WrongKey, TooManyRequests."""
         now = self.exchange.clock.now()
         try:
             partner = await run_in_threadpool(partner_with, key, self.exchange, name=name)
@@ -182,7 +182,7 @@ class PartnerAuth:
 
 
 def basic(request: Request) -> tuple[str, Secret]:
-    """Name and key from Basic authentication (RFC 7617); raises WrongKey."""
+    """Return name and key from Basic authentication (RFC 7617); raises WrongKey."""
     scheme, _, said = request.headers.get("authorization", "").partition(" ")
     try:
         pair = base64.b64decode(said.strip(), validate=True).decode("utf-8")
@@ -212,7 +212,7 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
 
 
 def number_in(request: Request, name: str, default: int | None = None) -> int:
-    """A whole number in the query; raises BadQuery."""
+    """Return a whole number in the query; raises BadQuery."""
     return whole_number(request.query_params.get(name, "" if default is None else str(default)))
 
 
@@ -224,7 +224,7 @@ def whole_number(untrusted_text: str) -> int:
 
 
 def _network(request: Request) -> str:
-    """The network whose wrong keys are counted together: an IPv4 address, or an IPv6 /64."""
+    """Return the network whose wrong keys are counted together: an IPv4 address, or an IPv6 /64."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)

@@ -43,12 +43,12 @@ _FORM: Final[Mapping[SourceKind, str]] = {
 
 
 def variable_of(source: Source) -> str:
-    """The environment variable for a source's credentials."""
+    """Return the environment variable for a source's credentials."""
     return f"ENTRENOUS_EXCHANGE_{source.name.upper().replace('-', '_')}"
 
 
 def headers_for(source: Source, environment: Mapping[str, str]) -> dict[str, str]:
-    """The headers with a source's credentials.
+    """Return the headers with a source's credentials.
 
     Raises:
         NoCredentials: there are none.
@@ -126,7 +126,7 @@ _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
 def exchange_client() -> httpx.Client:
-    """A client for TLS 1.2 or newer, without redirects and proxies.
+    """Return a client for TLS 1.2 or newer, without redirects and proxies.
 
     httpx logs every URL, and those of some exchanges contain cursors that give access, so its log
     is restricted to warnings.
@@ -150,7 +150,7 @@ def check_place(place: str) -> httpx.URL:
 
 
 def random_jitter() -> float:
-    """A factor from 0.5 to 1.5, so that many clients do not retry at the same time."""
+    """Return a factor from 0.5 to 1.5, so that many clients do not retry at the same time."""
     return 0.5 + randbelow(1001) / 1000
 
 
@@ -168,7 +168,7 @@ class ExchangeHttp:
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False
     ) -> bytes | None:
-        """The body of a response with status 200; with ``absent_ok``, None for 404.
+        """Return the body of a response with status 200; with ``absent_ok``, None for 404.
 
         ``path``, with its query, is appended to the base address.
 
@@ -236,7 +236,7 @@ class ExchangeHttp:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait (RFC 9110, section 10.2.3: a number or a date), at most a minute."""
+    """Return seconds to wait (RFC 9110, section 10.2.3: a number or a date), at most a minute."""
     said = headers.get("retry-after", "").strip()
     if said.isascii() and said.isdecimal():
         return float(min(int(said[:9]), _LONGEST_PAUSE_S))

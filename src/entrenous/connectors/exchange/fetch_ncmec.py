@@ -51,7 +51,7 @@ class Ncmec:
     stale_after: timedelta | None = None
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Pages up to five seconds ago."""
+        """Yield pages up to five seconds ago."""
         place = self._resumed(_Place.read(token))
         if place.to <= place.start:
             return

@@ -87,8 +87,9 @@ class StopNcii:
     stale_after: timedelta | None = timedelta(days=30)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Pages up to the newest. If an earlier fetch's page token is refused, start again from
-        its start time.
+        """Yield pages up to the newest.
+
+        If an earlier fetch's page token is refused, start again from its start time.
         """
         start, _, cursor = (token or _BEGINNING).partition(" ")
         said = self._resumed(start, cursor)
@@ -163,7 +164,7 @@ class ThreatExchange:
     stale_after: timedelta | None = timedelta(days=85)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Pages up to the newest update."""
+        """Yield pages up to the newest update."""
         newest = int(token or 0)
         query = {"start_time": str(newest), "limit": _LIMIT, "fields": _FIELDS, "types": "HASH_PDQ"}
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
@@ -299,8 +300,9 @@ class Missing:
     next: int | None = None
 
     def goes_on(self, number: int, missing: int) -> tuple[int, int]:
-        """The number to read next, and how many are missing in a row by then. It never goes back,
-        or a server could keep us reading forever.
+        """Return the number to read next, and how many are missing in a row by then.
+
+        It never goes back, or a server could keep us reading forever.
         """
         if not self.said or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
@@ -335,7 +337,7 @@ class HashFile:
     stale_after: timedelta | None = timedelta(0)
 
     def pages(self, token: str) -> Iterator[SourcePage]:
-        """Pages of a thousand lines, from the beginning."""
+        """Yield pages of a thousand lines, from the beginning."""
         del token
         try:
             with self.path.open("rb") as file:
@@ -401,7 +403,7 @@ def check_source(source: Source) -> None:
 def fetcher_of(
     source: Source, client: httpx.Client, clock: Clock, environment: Mapping[str, str]
 ) -> Fetcher:
-    """The fetcher for a source, with credentials from ``environment`` or the source's file.
+    """Return the fetcher for a source, with credentials from ``environment`` or the source's file.
 
     Raises:
         BadSource: its address is not private.

@@ -72,7 +72,7 @@ class Numbers:
         return sorted(known.items())
 
     def owner(self, bank: BankName) -> tuple[int, str]:
-        """The member who submitted what is in that bank."""
+        """Return the member who submitted what is in that bank."""
         one = self.by_bank.get(bank)
         return (OWN_NUMBER, self.ours) if one is None else (one.number, one.name)
 
@@ -82,7 +82,7 @@ def member(number: int, name: str) -> str:
 
 
 def entries(page: ChangePage, times: Sequence[int], numbers: Numbers, exchange: Exchange) -> str:
-    """The XML element with a page's entries, of which there is at least one."""
+    """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_of(at_s).strftime(_DATE) for at_s in times]
     claims = [one.claim for one in page.changes if one.state in MATCHING]
     said = dict[ClaimId, list[PartnerOpinion]]()
@@ -150,7 +150,7 @@ _WARNING: Final = '199 - "this looks like local time sent as UTC: set TZ=UTC whe
 
 
 def ncmec_app(door: PartnerAuth) -> Starlette:
-    """The API's application, to be mounted at any address."""
+    """Return the API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     feedback = "/v2/entries/{member:int}/{entry}/PDQ/feedback"
     routes = [
@@ -180,18 +180,18 @@ class _Api:
     exchange: Exchange
 
     async def status(self, request: Request) -> Response:
-        """The partner that is asking."""
+        """Return the partner that is asking."""
         partner = await self._partner(request)
         return answer("status", member(partner.number, partner.name))
 
     async def members(self, request: Request) -> Response:
-        """The members that entries may come from, and the one that is asking."""
+        """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
         numbers = await run_in_threadpool(Numbers.of, partner, self.exchange)
         return answer("members", *(member(*one) for one in numbers.members()))
 
     async def reasons(self, request: Request) -> Response:
-        """The reasons that negative feedback may give."""
+        """Return the reasons that negative feedback may give."""
         await self._partner(request)
         known = (
             element("feedbackReason", "", guid=guid, name=stance)
@@ -201,7 +201,7 @@ class _Api:
         return answer("feedbackReasons", inside)
 
     async def entries(self, request: Request) -> Response:
-        """A page of entries that changed within a range of time."""
+        """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
         wanted = self._range(request)
         headers = self._warning(partner, wanted)

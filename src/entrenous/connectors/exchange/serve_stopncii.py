@@ -89,7 +89,7 @@ class _Submission(msgspec.Struct):
 
 
 def stopncii_app(door: PartnerAuth) -> Starlette:
-    """The API's application, to be mounted at any address."""
+    """Return the API's application, to be mounted at any address."""
     api = _Api(door, door.exchange)
     routes = [
         Route("/FetchHashes", api.fetch),
@@ -107,7 +107,7 @@ class _Api:
     exchange: Exchange
 
     async def fetch(self, request: Request) -> Response:
-        """A page of hashes, in order of their latest change."""
+        """Return a page of hashes, in order of their latest change."""
         partner = await self._partner(request)
         start_s = number_in(request, "startTimestamp", 0)
         size = min(number_in(request, "pageSize", DEFAULT_PAGE), PAGE_MAX)

@@ -31,7 +31,7 @@ class Element:
         return (child for child in self.children if child.name == name)
 
     def one(self, *names: str) -> "Element | None":
-        """The first child of that name, and so on downwards; None if there is none."""
+        """Return the first child of that name, and so on downwards; None if there is none."""
         found: Element | None = self
         for name in names:
             found = next(found.all(name), None) if found is not None else None
@@ -135,7 +135,7 @@ def json_page(name: str, untrusted_body: bytes) -> dict[str, Any]:
 
 
 def list_in(name: str, page: dict[str, Any], key: str) -> list[Any]:
-    """The list of records in a page; raises BadPage."""
+    """Return the list of records in a page; raises BadPage."""
     found = page.get(key)
     if not isinstance(found, list) or len(found) > _RECORDS_MAX:
         raise BadPage(name=name, why="its records are not a list, or too many")
@@ -168,7 +168,7 @@ def whole(untrusted: object) -> int:
 
 
 def key(untrusted: object) -> str:
-    """The record's id at its source; raises BadRecord."""
+    """Return the record's id at its source; raises BadRecord."""
     text = str(untrusted) if isinstance(untrusted, int | str) else ""
     if not 0 < len(text) <= _KEY_MAX:
         raise BadRecord("its name is missing, or too long")
@@ -176,7 +176,7 @@ def key(untrusted: object) -> str:
 
 
 def word(untrusted: object) -> str:
-    """The record's type; raises BadRecord."""
+    """Return the record's type; raises BadRecord."""
     if not isinstance(untrusted, str):
         raise BadRecord("its type is missing")
     return untrusted

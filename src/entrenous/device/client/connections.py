@@ -121,7 +121,7 @@ def no_cookies() -> CookieJar:
 
 
 def _connection_key(request: httpx.Request) -> object:
-    """Return what may share a connection; a request without a token shares none."""
+    """Return the key of requests that may share a connection; None without a token."""
     token = request.headers.get("Authorization")
     return object() if token is None else (request.url.scheme, request.url.netloc, token)
 
@@ -161,7 +161,7 @@ class MinimumRate:
             self._moved, self._since_s = 0, self._now_s()
 
     def left_s(self) -> float:
-        """Return how many seconds the next bytes may take; 0 or less if they are late."""
+        """Return how many seconds the next bytes may take; 0 or less if they are overdue."""
         return self._since_s + self._each_s - self._now_s()
 
 
@@ -173,7 +173,7 @@ _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = Contex
 
 @contextmanager
 def keeping_rate(pace: MinimumRate) -> Iterator[None]:
-    """Make requests over :class:`PacedTransport` keep ``pace``, or time out."""
+    """Make requests over :class:`PacedTransport` time out if they are slower than ``pace``."""
     before = _CURRENT_PACE.set(pace)
     try:
         yield
@@ -191,7 +191,7 @@ class ProxyRoute:
 
 
 class PacedTransport(httpx.HTTPTransport):
-    """httpx's transport with paced sockets; outside :func:`keeping` without a minimum rate.
+    """httpx's transport with paced sockets; the minimum rate applies inside :func:`keeping_rate`.
 
     ``network`` opens the sockets instead of a :class:`PacedNetwork`.
     """

@@ -1,4 +1,4 @@
-"""A relay over HTTPS: mailboxes, envelopes, blobs a chunk at a time, shares, locks and wake-ups."""
+"""A relay over HTTPS: mailboxes, envelopes, blobs in chunks, shares, locks and wake-ups."""
 
 import ssl
 import time
@@ -68,7 +68,7 @@ class HttpCourier:
     """A :class:`entrenous.device.device.Courier`, which documents its methods, over one client.
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
-    ``pause_s``: the longest pause between two errands (:class:`PausedRequests`).
+    ``pause_s``: the longest pause between requests of two errands (:class:`PausedRequests`).
     """
 
     def __init__(
@@ -226,8 +226,8 @@ class HttpCourier:
     def wake(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether something waits; a relay answers 204 without a body for "nothing".
 
-        A full relay answers early. Asking again at once would take somebody else's place, and they
-        would do the same, so the rest of the time (up to ``patience_s``) passes here.
+        A full relay answers early. Asking again at once would displace another device, which would
+        do the same. So this waits for the rest of the time, up to ``patience_s``.
         """
         path, began_s = f"mailboxes/{to_base64url(mailbox)}/wake?seconds={seconds}", self._now_s()
         if self._ask(url, RelayCall("GET", path, owner), self._of_wakes):
@@ -315,7 +315,10 @@ def _blob_path(mailbox: MailboxId, blob: BlobId) -> str:
 
 
 def _length(deposit: BlobDeposit, data: bytes | BinaryIO) -> int:
-    """Return the blob's length; the actual one of bytes, so that the relay detects a wrong one."""
+    """Return the blob's length.
+
+    For bytes the actual length, so that the relay detects a wrong one.
+    """
     return len(data) if isinstance(data, bytes) else deposit.size
 
 

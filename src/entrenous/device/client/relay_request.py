@@ -49,8 +49,8 @@ _DISCONNECTED: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 class Patience:
     """Retries requests until ``seconds`` have passed since that relay last answered.
 
-    After that, and after a timeout, requests to the same relay fail at once: a command waits for a
-    relay only once.
+    After that, or after a timeout, requests to the same relay fail at once, so that a command waits
+    for a relay only once.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ def send_request(client: httpx.Client, url: str, what: RelayCall, patience: Pati
     """Send a request and return the body of the answer.
 
     Raises:
-        RelayUnreachable, NotARelay, NotEncrypted: no relay was asked, or none answered.
+        RelayUnreachable, NotARelay, NotEncrypted: no relay was reached, or none answered.
         NotProven: the server's certificate is not the relay's.
         EntrenousError: an error that the relay reports.
     """
@@ -165,7 +165,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
     unreachable.
 
     Raises:
-        The errors of :func:`ask` and of ``take``.
+        The errors of :func:`send_request` and of ``take``.
     """
     base = _address(url)
     host = base.netloc.decode()
@@ -216,8 +216,9 @@ def _headers(what: RelayCall) -> dict[str, str]:
 
 
 def _least_bytes(what: RelayCall) -> int:
-    """Return the required bytes per minute: few for large transfers, so that slow lines finish
-    them.
+    """Return the required bytes per minute.
+
+    Fewer for large transfers, so that they end on slow lines.
     """
     body = len(what.body) if isinstance(what.body, bytes) else 0
     is_small = what.limit <= SMALL_BYTES and body <= SMALL_BYTES // 2
@@ -253,7 +254,7 @@ def end_of(answer: httpx.Response) -> None:
 
 
 def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> EntrenousError:
-    """Return the relay's error, or that no relay answers there."""
+    """Return the error that the relay reports, or NotARelay if it is no relay's answer."""
     if answer.headers.get("content-type") == MEDIA_TYPE:
         error = read_problem(untrusted_body, _KNOWN)
         if isinstance(error, DiskFull):
@@ -272,9 +273,9 @@ _RANDOM_BYTES: Final = 8
 class PausedRequests:
     """Pauses for a random part of ``longest_s`` seconds between requests of different errands.
 
-    The n-th letter in a row waits up to 1/n of that, so that many recipients take little longer
-    than one. Before a pause, ``rest`` closes idle connections. A pause counts from the end of the
-    previous errand, so it includes the work in between.
+    The pause before the n-th letter in a row is at most 1/n of that, so that many recipients take
+    little longer than one. Before a pause, ``rest`` closes idle connections. A pause counts from
+    the end of the previous errand, so it includes the work in between.
     """
 
     def __init__(
@@ -328,6 +329,6 @@ class PausedRequests:
 
 
 def _errand_key(what: RelayCall) -> tuple[Errand, bytes]:
-    """Return the errand: own requests are all one, and so are those with the same letter token."""
+    """Return the errand's key: one for all own requests, and one for each letter token."""
     is_letter = what.errand is Errand.LETTER and what.token is not None
     return what.errand, what.token.reveal() if is_letter and what.token is not None else b""

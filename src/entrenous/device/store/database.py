@@ -55,7 +55,7 @@ class Database:
         self._connection.close()
 
     def before_first_change(self, do: Callable[[], object]) -> None:
-        """Call ``do`` once, before the next change; if it fails, nothing is changed."""
+        """Call ``do`` once before the next change; if it raises, nothing is changed."""
         self._before_change = do
 
     def rekey(self, key: Secret) -> None:
@@ -154,7 +154,10 @@ def _create_if_empty(connection: Any) -> bool:
 
 @contextlib.contextmanager
 def name_disk_errors() -> Iterator[None]:
-    """Turn errors of SQLite and the system into DiskFull and DiskFailed; damage is neither."""
+    """Translate errors of SQLite and the system into DiskFull and DiskFailed.
+
+    A damaged file is neither.
+    """
     try:
         yield
     except sqlcipher3.OperationalError as why:

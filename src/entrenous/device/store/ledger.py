@@ -53,7 +53,7 @@ class Batch:
 
 
 class VaultLedger:
-    """Which copy went to whom, and what finds the original of a leaked copy."""
+    """Records which copy went to whom, and the features that find a leaked copy's original."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -71,7 +71,7 @@ class VaultLedger:
     def add_copies(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
-        """Add copies to file number ``place`` of a recorded message, which has ``start`` so far.
+        """Add copies to file number ``place`` of a message; the file has ``start`` copies so far.
 
         Pictures count first, then clips, then sounds. Copies added before at the same ``start``
         are replaced, or deleted if ``copies`` is empty.
@@ -83,7 +83,7 @@ class VaultLedger:
             self._vault.drop(_COPIES, key)
 
     def forget(self, message: MessageId) -> None:
-        """Delete a message of which no copy has left; a missing one is no error."""
+        """Delete a message of which no copy was sent; a missing one is no error."""
         with self._vault.together():
             self._drop_copies_and_name(message)
             for key in self._vault.keys(_LOOKS, message.hex()):
@@ -107,7 +107,7 @@ class VaultLedger:
         )
 
     def with_clips(self) -> Iterator[Message]:
-        """Return all messages with a clip, oldest first; others are not fully decoded."""
+        """Return all messages with a clip, oldest first, without decoding the others fully."""
         return _oldest_first(
             self._with_copies(record)
             for _, record in self._vault.items(_MESSAGES)
@@ -137,7 +137,7 @@ class VaultLedger:
         return _with_batches(message, _by_file((key, one) for key, one in records if one))
 
     def names_alike(self, name: str) -> frozenset[MessageName]:
-        """Return the names of messages that differ from this one in their number at most.
+        """Return the names that equal this one except for the number.
 
         Called for each letter, so it reads no message.
         """

@@ -25,7 +25,7 @@ Place = tuple[MessageId, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureRecords:
-    """All distinct picture records, and the pictures that have them; ``hashes`` are (L, 4) words.
+    """All distinct picture records, with the pictures that have each; ``hashes`` are (L, 4) words.
 
     ``damaged`` are pictures whose record cannot be read.
     """
@@ -61,7 +61,7 @@ class PictureRecords:
     def near(self, found: Picture, limit: int) -> list[Candidate]:
         """Return the pictures with the ``limit`` likeliest records, the likeliest first.
 
-        If few keypoints agree with any, those with a similar colour layout are interleaved.
+        If few keypoints agree, records with a similar colour layout are interleaved.
         """
         bits = nearest_bits(self.hashes, found)
         worth = np.maximum(_UNRELATED_BITS - bits, 0) * _WEIGHT_PER_BIT
@@ -93,7 +93,7 @@ def _interleave(one: Counts, other: Counts) -> Counts:
 
 
 def nearest_bits(hashes: Words, found: Picture) -> Counts:
-    """Return each hash's Hamming distance to the found picture, least over its orientations."""
+    """Return each hash's smallest Hamming distance to any orientation of the found picture."""
     seen = [one.bits for one in orientations(found).values() if one.bits]
     if not seen:
         return np.full(len(hashes), 256, np.int64)
@@ -104,7 +104,7 @@ def nearest_bits(hashes: Words, found: Picture) -> Counts:
 def by_fingerprint(
     found: Picture, pictures: Sequence[tuple[Place, bytes]], first_look: int
 ) -> list[Candidate]:
-    """Return the pictures of which only the fingerprint is known, the nearest first."""
+    """Return the pictures without a record, the nearest fingerprint first."""
     if not pictures:
         return []
     bits = nearest_bits(as_words([hash_ for _, hash_ in pictures]), found)

@@ -59,7 +59,7 @@ class SqlcipherVault:
     def rekey(self, key: Secret) -> None:
         """Re-encrypt the database in one transaction; durable on return.
 
-        Pages under the old key are overwritten, as far as the disk does so.
+        Pages under the old key are overwritten, as far as the disk allows it.
         """
         self._database.rekey(key)
 
@@ -179,7 +179,7 @@ class SqlcipherVault:
         self._database.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _unlink_forgotten(self) -> None:
-        """Delete files after their rows; a crash in between leaves files that opening sweeps."""
+        """Delete files after their rows; files left by a crash are removed when the vault opens."""
         while self._forgotten:
             (self._folder / "files" / self._forgotten.pop()).unlink(missing_ok=True)
 
@@ -196,7 +196,7 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def _reading(self, blob: BlobId) -> Iterator[tuple[BinaryIO, bool]]:
-        """Yield the file, and whether it was sealed here, as its row says."""
+        """Yield the file, and whether it was encrypted here."""
         as_it_is = self._database.run(
             "SELECT 1 FROM file WHERE name = ?", blob.hex() + _UNSEALED_SUFFIX
         ).fetchone()
@@ -210,7 +210,7 @@ class SqlcipherVault:
 
     @contextlib.contextmanager
     def _open_unsealed(self, blob: BlobId, mode: Literal["rb", "r+b"]) -> Iterator[BinaryIO]:
-        """Open a file that was stored as it came."""
+        """Open a file that was stored without encrypting it again."""
         with name_disk_errors():
             try:
                 file = self._path_of(blob.hex() + _UNSEALED_SUFFIX).open(mode)

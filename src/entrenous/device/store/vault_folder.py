@@ -1,6 +1,6 @@
 """The folder of a device: create a vault, unlock it, change its key.
 
-It also holds the vault's head, its offline window, and a note that a recovery sheet unlocked it
+It also stores the vault's head, its offline window, and a note that a recovery sheet unlocked it
 (docs/spec/lock.md).
 """
 
@@ -70,7 +70,7 @@ AskRelay = Callable[[RelayLock, Secret], RelayShare]
 
 @dataclass(frozen=True, slots=True)
 class KeyTerms:
-    """How one key is derived; ``first`` is the first schema's way, without a relay."""
+    """How one key is derived; ``first`` means the first schema, without a relay."""
 
     salt: bytes
     cost: Cost
@@ -88,8 +88,8 @@ class KeyTerms:
 class Unlocked:
     """An open vault, and the parts of its key.
 
-    ``asked`` is how many tries opening it took, ``missed`` how many had failed since the previous
-    opening.
+    ``asked`` is the number of tries used, ``missed`` the number that had failed since the previous
+    unlock.
     """
 
     home: Path
@@ -105,7 +105,7 @@ class Unlocked:
 def create(home: Path, passphrase: Secret) -> Unlocked:
     """Create an empty vault in ``home``, which need not exist; no relay has a share of its key.
 
-    It becomes a device at its first change; until then, the next set-up may take its folder.
+    It becomes a device at its first change; until then, another set-up may use its folder.
 
     Raises VaultExists, WeakPassphrase, VaultBusy, DiskFull.
     """
@@ -160,12 +160,12 @@ def clear_away(home: Path, *, folder_too: bool) -> None:
 
 
 def no_relay(_: RelayLock, __: Secret) -> RelayShare:
-    """Answer without asking, so that only a vault without a relay's lock opens."""
+    """Return no share, so that only a vault without a relay's lock opens."""
     return RelayShare()
 
 
 def unlock(home: Path, passphrase: Secret, ask: AskRelay) -> Unlocked:
-    """Open the vault in ``home``; complete a change of its key that a crash interrupted.
+    """Open the vault in ``home``; complete an interrupted change of its key.
 
     Raises:
         NoVaultHere, WrongPassphrase, VaultBusy.
@@ -192,7 +192,10 @@ def new_terms(lock: RelayLock | None) -> KeyTerms:
 def change_key(
     unlocked: Unlocked, terms: KeyTerms, stretched: Secret, part: RelayShare
 ) -> Unlocked:
-    """Re-encrypt the vault under another key; it opens after a crash at any point (lock.md 3)."""
+    """Re-encrypt the vault under another key.
+
+    After a crash at any point it can still be opened (lock.md 3).
+    """
     home = unlocked.home
     write_head(home, VaultHead(unlocked.terms, terms))
     unlocked.vault.rekey(_derive_key(home, terms, stretched, part.output))
@@ -226,7 +229,7 @@ def _create_files(home: Path, passphrase: Secret, held: int) -> Unlocked:
 
 
 def _write_first_head(home: Path, terms: KeyTerms) -> None:
-    """Write the head before the first change: content of a vault without a head would be lost."""
+    """Write the head before the first change: without a head the vault's content would be lost."""
     if not has_vault(home):
         write_head(home, VaultHead(terms))
 
@@ -255,14 +258,14 @@ def _open_vault(home: Path, key: Secret, held: int, part: RelayShare) -> Sqlciph
 
 @dataclass(frozen=True, slots=True)
 class VaultHead:
-    """How the key is derived, and how after a pending change of it."""
+    """How the key is derived, now and after a pending change."""
 
     now: KeyTerms
     next: KeyTerms | None = None
 
 
 def _finish_key_change(unlocked: Unlocked, head: VaultHead) -> Unlocked:
-    """Drop the other key from the head, but keep the token of an unfinished first lock."""
+    """Remove the other key from the head, but keep the token of an unfinished first lock."""
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:
         return replace(unlocked, pending=head.next)
@@ -383,7 +386,10 @@ def open_window(home: Path, stretched: Secret, output: Secret, until: datetime) 
 
 
 def read_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
-    """Return the offline window's end and the relay's share; None if this passphrase opens none."""
+    """Return the offline window's end and the relay's share.
+
+    None if the passphrase is wrong or there is no window.
+    """
     try:
         plain = decrypt_blob(offline_key(stretched), (home / _OFFLINE_FILE).read_bytes())
         until, output = as_list(decode(plain), 2, 2)
@@ -408,10 +414,10 @@ def note_freed(home: Path) -> None:
 
 
 def was_freed(home: Path) -> bool:
-    """Return whether that is recorded and the person was not told yet."""
+    """Return whether that is recorded and the user was not notified yet."""
     return (home / _FREED_FILE).is_file()
 
 
 def forget_freed(home: Path) -> None:
-    """Record that the person was told."""
+    """Record that the user was notified."""
     (home / _FREED_FILE).unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def check_copy(untrusted_data: bytes, media_type: str) -> Beats:
 
 
 def load_decoder_module(decoders: Decoders) -> Callable[[bytes, str], Beats]:
-    """The decoder of such files; its libraries are loaded now."""
+    """Return the decoder of such files; its libraries are loaded now."""
     module = import_module(_MODULES[decoders])
     decode: Callable[[bytes, str], Beats] = module.decode
     return decode

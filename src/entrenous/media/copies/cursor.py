@@ -8,8 +8,8 @@ from entrenous.media.icc_profile import parse_profile, write_profile
 
 class NotACopy(Malformed):
     """
-    This file is not a picture, clip or sound as Entrenous writes it: it is damaged, or it holds
-    something else, or something more.
+    This file is not a picture, clip or sound as Entrenous writes it. It is damaged, or contains
+    something else as well. It was not opened.
     """
 
 

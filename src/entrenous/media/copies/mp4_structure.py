@@ -104,7 +104,7 @@ def check_m4a(untrusted_data: bytes) -> None:
 
 
 def _top_level(data: bytes, media_type: str) -> tuple[list[_Track], int, bytes]:
-    """The tracks, and the position and content of the media data."""
+    """Return the tracks, and the position and content of the media data."""
     boxes = _boxes(data)
     insist([name for name, _ in boxes] == [b"ftyp", b"free", b"mdat", b"moov"])
     (_, kind), (_, free), (_, media), (_, moov) = boxes
@@ -150,7 +150,7 @@ def _read_leaves(name: bytes, body: bytes, track: _Track) -> None:
 
 
 def _ordered(name: bytes, body: bytes, repeated: bytes = b"") -> Boxes:
-    """The boxes inside a box, which must be allowed, unique, and in the writer's order."""
+    """Return the boxes inside a box, which must be allowed, unique, and in the writer's order."""
     boxes, allowed, before = _boxes(body), _INSIDE[name], -1
     for inner, _ in boxes:
         insist(inner in allowed)
@@ -213,7 +213,7 @@ def _numbers(data: bytes, size: int) -> list[int]:
 
 
 def _samples(leaves: Mapping[bytes, bytes]) -> Iterator[tuple[int, int]]:
-    """Position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
+    """Yield position and size of each sample (ISO/IEC 14496-12, 8.7.3 to 8.7.5)."""
     fixed, count = _numbers(leaves[b"stsz"][4:12], 4)
     insist(count)
     sizes = [fixed] * count if fixed else _numbers(leaves[b"stsz"][12:], 4)

@@ -150,7 +150,7 @@ def _jpeg_profile(file: Cursor) -> int:
 
 
 def _is_wide_table(table: bytes, number: int) -> bool:
-    """Whether a quantisation table has 16-bit numbers (ITU-T T.81, B.2.4.1)."""
+    """Return whether a quantisation table has 16-bit numbers (ITU-T T.81, B.2.4.1)."""
     wide = len(table) == 129
     insist(len(table) in {65, 129} and table[0] == number + 16 * wide)
     step = 2 if wide else 1
@@ -182,7 +182,7 @@ def _jpeg_scan(file: Cursor, components: int) -> None:
 
 
 def _png_chunk(file: Cursor) -> tuple[bytes, bytes]:
-    """Name and body of the next chunk, whose CRC must be right."""
+    """Return name and body of the next chunk, whose CRC must be right."""
     size = file.number(4)
     name = file.take(4)
     body = file.take(size)
@@ -202,7 +202,7 @@ def _unpacked(packed: bytes, most: int) -> bytes:
 
 
 def _unpacked_size(packed: list[bytes]) -> int:
-    """The decompressed size of these pieces; the data must end with the last piece."""
+    """Return the decompressed size of these pieces; the data must end with the last piece."""
     stream, size = zlib.decompressobj(), 0
     try:
         for piece in packed:

@@ -27,7 +27,7 @@ def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
 
 
 def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
-    """The file with a few bytes removed at the end of each block of coded pixels."""
+    """Yield the file with a few bytes removed at the end of each block of coded pixels."""
     chunks = webp_chunks(untrusted_data)
     for place, (name, body) in enumerate(chunks):
         if name in {b"VP8 ", b"VP8L", b"ALPH"}:

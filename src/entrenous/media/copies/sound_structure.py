@@ -116,7 +116,7 @@ FLAC_HEAD: Final = 8 + 34 + len(_FLAC_COMMENT) + len(_FLAC_PADDING)
 
 
 def _ogg_page(file: Cursor, serial: bytes, number: int) -> tuple[int, bytes, bytes]:
-    """Flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
+    """Return flags, body and lacing values of page ``number`` (RFC 3533, 6), with its checksum
     verified.
     """
     start = file.at

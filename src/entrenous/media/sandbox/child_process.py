@@ -110,11 +110,11 @@ class Pipes:
                 self._wait(self._questions, select.POLLOUT, left_s)
 
     def is_ahead(self) -> bool:
-        """Whether unread bytes are buffered or waiting in the pipe."""
+        """Return whether unread bytes are buffered or waiting in the pipe."""
         return bool(self._ahead) or self._ready(self._answers, select.POLLIN, 0.0)
 
     def _read_some(self, most: int) -> bytes:
-        """The next bytes, at most ``most``.
+        """Return the next bytes, at most ``most``.
 
         Raises:
             EOFError, TimeoutError, OSError.
@@ -157,7 +157,7 @@ class Child(Pipes):
         self._open = (process.stdin, process.stdout)
 
     def quiet(self) -> bool:
-        """Whether it is alive and has written nothing unasked."""
+        """Return whether it is alive and has written nothing unasked."""
         return self._process.poll() is None and not self.is_ahead()
 
     def end(self) -> None:

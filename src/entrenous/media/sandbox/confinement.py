@@ -201,7 +201,7 @@ def libc() -> ctypes.CDLL:
 
 @cache
 def program(column: int, architecture: int, *, threads: bool) -> bytes:
-    """The filter as ``struct sock_filter`` instructions, 8 bytes each."""
+    """Return the filter as ``struct sock_filter`` instructions, 8 bytes each."""
     code = [
         _step(_LOAD, _ARCH_AT),
         _step(_IF_EQUAL, architecture, yes=1),

@@ -80,7 +80,7 @@ Read = Callable[[int], bytes]
 
 
 def write_ready(walls: Confinement) -> bytes:
-    """The child's first message: everything is loaded, and it is confined like this."""
+    """Return the child's first message: everything is loaded, and it is confined like this."""
     return _READY.pack(b"R", walls)
 
 
@@ -97,7 +97,7 @@ def read_ready(read: Read) -> Confinement:
 
 
 def write_picture_failure(failure: EntrenousError) -> bytes:
-    """One letter for the error; for TooManyPixels also the size."""
+    """Return one letter for the error; for TooManyPixels also the size."""
     if isinstance(failure, TooManyPixels):
         width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
         return b"M" + _SIZE.pack(width, height)
@@ -106,7 +106,7 @@ def write_picture_failure(failure: EntrenousError) -> bytes:
 
 
 def write_picture_answer(picture: Picture) -> Iterable[bytes]:
-    """The picture in three parts, to avoid another copy of its samples."""
+    """Yield the picture in three parts, to avoid another copy of its samples."""
     encoding = picture.encoding
     tables = [table for _, table in sorted((encoding.tables or {}).items())]
     profile = picture.profile or b""
@@ -207,13 +207,13 @@ _END: Final = b"E"
 
 
 def write_clip_question(untrusted_data: bytes, cut: FrameSelection) -> bytes:
-    """The header of a request; the file follows it."""
+    """Return the header of a request; the file follows it."""
     format_index = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
     return CLIP_QUESTION.pack(len(untrusted_data), *format_index)
 
 
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:
-    """The clip in parts: its properties, frame after frame, the end."""
+    """Yield the clip in parts: its properties, frame after frame, the end."""
     shown = clip.shown
     yield b"V" + _SHOWN.pack(
         shown.width_px,
@@ -233,7 +233,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
 
 
 def write_clip_failure(failure: EntrenousError) -> bytes:
-    """One letter for the error; for FramesTooLarge also the size."""
+    """Return one letter for the error; for FramesTooLarge also the size."""
     if isinstance(failure, FramesTooLarge):
         sides = (failure.facts["width_px"], failure.facts["height_px"])
         return b"M" + _SIZE.pack(*(min(int(str(side)), 0xFFFFFFFF) for side in sides))
@@ -305,7 +305,7 @@ _BITS_MAX: Final = 1_000_000
 
 
 def write_sound_answer(sound: Sound) -> Iterator[bytes]:
-    """The sound in parts, to avoid another copy of its samples."""
+    """Yield the sound in parts, to avoid another copy of its samples."""
     encoding = sound.encoding
     yield b"S" + _SOUND.pack(
         sound.rate_hz,
@@ -367,7 +367,7 @@ def read_sound_answer(read: Read, mono_hz: int = 0) -> Sound:
 
 
 def _timing(read: Read, count: int, most: int) -> SoundTiming:
-    """The timing of a sound of ``count`` samples; no silence may be longer than ``most``.
+    """Return the timing of a sound of ``count`` samples; no silence may be longer than ``most``.
 
     Raises:
         ValueError.
@@ -402,7 +402,7 @@ _BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split(
 
 
 def sound_container_of(untrusted_data: bytes) -> str:
-    """The name of the only FFmpeg demuxer that this file is given to.
+    """Return the name of the only FFmpeg demuxer that this file is given to.
 
     Raises:
         NotASound: it starts like no supported container.

@@ -41,11 +41,11 @@ class ForkServer:
             raise
 
     def alive(self) -> bool:
-        """Whether it can still fork; the system may have killed it while idle."""
+        """Return whether it can still fork; the system may have killed it while idle."""
         return self._process.poll() is None
 
     def child(self, wall_s: float) -> "ForkedChild":
-        """The child for the next picture.
+        """Return the child for the next picture.
 
         The same child is used until it has served its share or writes unasked; then the server
         forks another and waits until it is confined.
@@ -107,7 +107,7 @@ class ForkedChild(Pipes):
                     fcntl.fcntl(pipe, _SET_SIZE, PIPE_BYTES)
 
     def quiet(self) -> bool:
-        """Whether it has written nothing unasked and has not exited."""
+        """Return whether it has written nothing unasked and has not exited."""
         return not self.is_ahead()
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
-"""What most commands do first: send queued items, fetch, and report changed keys; with the limits
-of what taking back can promise.
+"""The start of most commands: send queued items, fetch, and report changed keys. It also has the
+text on the limits of recalls.
 """
 
 from typing import Final

@@ -228,7 +228,7 @@ def revoke(
 
 
 def _revoke_alone(context: typer.Context, sheet: Path, *, as_json: bool) -> None:
-    """Shut the device that the sheet was written on; a vault here is another's, and stays."""
+    """Revoke the device that the sheet was written on; a vault on this machine is not affected."""
     shut_by_sheet(session_of(context).settings, read_sheet_file(sheet))
     if as_json:
         told = {"shut": True, "people_told": False, "to_do": _revoke_as_json(LOST_ALONE)}

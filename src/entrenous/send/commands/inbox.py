@@ -200,7 +200,7 @@ def _write(
         told = True
 
     def over() -> bool:
-        """Whether it was shown whole, and cannot be opened again to see the rest."""
+        """Return whether it was shown whole, and cannot be opened again to see the rest."""
         kept = before.opens is None
         return told and (kept or find_received(message, device).views > before.views)
 
@@ -218,8 +218,9 @@ def _write(
 
 
 def _ask_about_receipts(message: Received, device: Device) -> None:
-    """Ask once whether a sender known by link gets receipts; without a terminal, hint how to say so
-    instead.
+    """Ask once whether a sender known by link gets receipts.
+
+    Without a terminal, print how to decide.
     """
     sender = undecided_about_receipts(message.sender, device)
     if sender is None:
@@ -245,7 +246,7 @@ def _refuse_unsafe(message: str, files: list[tuple[FrameFile, Fill]], device: De
 
 
 def _counts_as_opened(message: str, opens: int | None) -> str:
-    """Return the hint about an opening that the relay may have counted but that failed here."""
+    """Return the hint about a failed opening that the relay may have counted."""
     said = f"{message} counts as opened now, though you have not seen it: its relay gave the key."
     if opens is None:
         return f"{said} Once the reason is gone, type the same again."
@@ -259,7 +260,7 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
     """Return the path of a message's file.
 
     Raises:
-        UnknownMessage: the name would lead out of the folder, so no message is called that.
+        UnknownMessage: the name would lead out of the folder, so it is not a message's name.
     """
     plain = f"{message}-{number}{SUFFIXES.get(media_type, '.bin')}"
     if Path(plain).name != plain:
@@ -270,7 +271,7 @@ def file_path(message: str, number: int, media_type: str, out: Path) -> Path:
 def _tell_opened(
     text: str | None, places: list[Path], about: dict[str, object], *, as_json: bool
 ) -> None:
-    """Print it before the vault deletes it, so that a crash cannot lose it unseen."""
+    """Print the text before the vault deletes it, so that a crash does not lose it unread."""
     if as_json:
         files = [str(path) for path in places]
         answer = {"files": files, "text": text, "kept": about["opens"] is None}

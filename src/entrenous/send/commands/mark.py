@@ -96,7 +96,7 @@ def mark(
 
 
 def _forget_last(copies: Marked) -> None:
-    """Remove the copy that was not written from the ledger, if the disk has room for that."""
+    """Remove the unwritten copy from the ledger, if the disk has room for the change."""
     with suppress(NotWritten, EntrenousError):
         copies.throw(NotWritten())
 

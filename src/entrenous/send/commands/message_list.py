@@ -1,6 +1,6 @@
 """Choose which messages ``inbox`` and ``sent`` list, and print received ones.
 
-People get the waiting and the newest messages, scripts get all, unless they ask otherwise.
+By default, people get the waiting and the newest messages, and scripts get all.
 """
 
 import shlex
@@ -33,18 +33,18 @@ All = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class PersonFilter:
-    """The people that a list is filtered by: known ones, and others by the names in the list."""
+    """The people by which a list is filtered: contacts by id, others by the name in the list."""
 
     people: frozenset[PersonId]
     names: frozenset[str]
 
     def has(self, person: PersonId | None, name: str) -> bool:
-        """Check whether the person listed by this name is among them."""
+        """Check whether the person with this id or listed name is among them."""
         return person in self.people or lookalike_form(name) in self.names
 
 
 def person_filter(names: Sequence[str], listed: Iterable[str], device: Device) -> PersonFilter:
-    """Resolve names of people, circles, and people ``listed`` by a name but no longer known.
+    """Resolve names of people, of circles, and of people who are ``listed`` but no longer known.
 
     Raises:
         UnknownPerson: a name is none of these.
@@ -113,7 +113,7 @@ class Names:
         return self.call(message.sender, message.sender_name)
 
     def whose(self, person: PersonId) -> str:
-        """Return what to call a person beside a message."""
+        """Return the name under which to show a person beside a message."""
         return "you" if person == self.me else self.known.get(person, STRANGER)
 
     def also(self, message: Received) -> list[str]:
@@ -160,7 +160,7 @@ def print_message(message: dict[str, object]) -> None:
 
 
 def print_other_recipients(message: dict[str, object], indent: str = "") -> None:
-    """Print who else has it, as its sender says; a reply goes to them too."""
+    """Print the other recipients, according to the sender; a reply goes to them too."""
     also = message["also"]
     if not isinstance(also, list) or not also:
         return

@@ -274,7 +274,7 @@ def _shown(contact: Contact) -> dict[str, object]:
 
 
 def _speaks(contact: Contact, device: Device) -> str:
-    """Return whether their program is ``newer`` or ``older`` than ours can write to, or ""."""
+    """Return "newer" or "older" if their program is too new or too old for ours, else ""."""
     match no_common_protocol(contact, device):
         case None:
             return ""

@@ -116,7 +116,7 @@ def _to(names: list[str], every: tuple[Sent, ...], call: Call, device: Device) -
 
 
 def _recipients(one: Sent, call: Call) -> Iterator[tuple[PersonId | None, str]]:
-    """Yield who has a copy, with the name under which it is listed."""
+    """Yield each recipient, with the name under which the recipient is listed."""
     if one.copies:
         yield from ((copy.person, call(copy.person, copy.to)) for copy in one.copies)
     else:
@@ -160,7 +160,7 @@ def _shown(
 
 
 def describe_fate(fate: CopyState) -> str:
-    """Describe what became of a copy, and when, as far as known."""
+    """Describe the state of a copy and its time, as far as known."""
     if fate.at is None:
         return fate.state
     if fate.signed:  # whole minutes (docs/spec/receipts.md): as a time, the start of the minute
@@ -170,7 +170,7 @@ def describe_fate(fate: CopyState) -> str:
 
 
 def _precision_s(fate: CopyState) -> int | None:
-    """Return within how many seconds after ``at`` it happened; None if no time is known."""
+    """Return how precise the time ``at`` is, in seconds; None if no time is known."""
     if fate.at is None:
         return None
     return 60 if fate.signed else 1

@@ -1,4 +1,4 @@
-"""``entrenous send``, and the seconds in which it can be undone."""
+"""``entrenous send``, and the undo window."""
 
 import sys
 import time
@@ -245,7 +245,7 @@ def undo_window(
     """Return a function that waits until a time, with a bar that says how to undo; Ctrl-C or
     ``check`` ends it.
 
-    The system clock is read once, at the start: it may be set meanwhile.
+    The system clock is read only at the start, since it may be set meanwhile.
     """
 
     def wait(until: datetime) -> bool:

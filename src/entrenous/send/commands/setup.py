@@ -1,5 +1,5 @@
-"""``entrenous setup``: make a new device, or link this one to another; with the other side,
-``entrenous device add``.
+"""``entrenous setup``: make a new device, or link this one to another. It also has both sides of
+linking, which ``entrenous device add`` uses.
 """
 
 import sys
@@ -165,8 +165,8 @@ def link_on_new_device(
 ) -> None:
     """Run the new device's side, from the code to its first letters.
 
-    ``lock`` gives its vault the relay's part, before anybody can have it on a list, and before it
-    has the master key: whoever revokes it later is told that nothing opens the vault any more.
+    ``lock`` locks its vault at the relay. This happens before the device is on a list and before it
+    has the master key, so that revoking it later really makes the vault unreadable.
 
     Raises:
         BadLinkCode, BadName, LinkOver, DiffersHere, RelayUnreachable.
@@ -226,8 +226,9 @@ def _until(state: LinkState, side: Side, look: Callable[[Side], Side], device: D
 
 
 def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
-    """Fetch until the new device's first letter arrives or time runs out. The device is on the list
-    in any case, so errors are only hinted at.
+    """Fetch until the new device's first letter arrives or time runs out.
+
+    The device is already on the list, so errors are only printed as hints.
     """
     try:
         return _fetched_until_it_writes(side, device)
@@ -250,7 +251,7 @@ def _fetched_until_it_writes(side: OldDeviceLink, device: Device) -> OldDeviceLi
 
 
 def _is_same(shown: ShortString, other: str, *, as_json: bool) -> bool:
-    """Ask whether both devices show this; anything but yes means no."""
+    """Ask whether both devices show the same; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
         signs = [sign.name for sign in shown.signs]

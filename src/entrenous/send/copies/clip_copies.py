@@ -1,6 +1,6 @@
 """Marked copies of a clip: decoded once per batch, marked frame by frame, encoded one by one.
 
-A first pass surveys the clip: frame times, camera motion, key frames. Each pass reports progress.
+A first pass measures the clip: frame times, camera motion, key frames. Each pass reports progress.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ _SAME_S: Final = 0.05  # how long an amplitude is reused: its local minima allow
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipOriginal:
-    """A clip about to be sent, and what all of its copies share."""
+    """A clip to be sent, and the data that all of its copies share."""
 
     source: bytes
     shown: ClipFormat
@@ -76,8 +76,10 @@ class ClipOriginal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shot:
-    """A frame, and what all copies of it share: the mark's local strength, and for both nodes in
-    sight their weight and the motion from their grid to the frame's.
+    """A frame, and the data that all copies of it share.
+
+    The mark's local strength, and for both nodes their weight and the motion from their grid to the
+    frame's.
     """
 
     frame: Frame
@@ -96,7 +98,7 @@ class CopyOrder:
 
 @dataclass(slots=True, eq=False)
 class _Copy:
-    """One recipient's copy in progress; ``patterns`` are those of the nodes in sight."""
+    """One recipient's copy in progress; ``patterns`` are those of the current nodes."""
 
     seed: Secret
     writer: ClipWriter
@@ -108,7 +110,7 @@ def prepare_clip(
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
-    ``shown`` is from :func:`.shown_in`; ``reached`` gets the share done.
+    ``shown`` comes from :func:`frame_format`; ``reached`` gets the share done.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipBroken, ClipTooSmallToMark.

@@ -54,9 +54,9 @@ def mark_clip_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    Each pass through the original makes up to twelve copies, and no more are in memory. If the
+    Each pass through the original makes up to twelve copies, which are in memory together. If the
     caller stops early, the ledger has the copies that were yielded and no others; throwing
-    NotWritten in removes the last one too.
+    NotWritten into the generator removes the last one too.
 
     Raises:
         NoFrames, ClipCutShort, FramesTooLarge, ClipTooLong, ClipTooLongWithSound, ClipBroken,
@@ -96,7 +96,7 @@ def prepare_with_sound(
 ) -> tuple[ClipOriginal, ClipSound | None]:
     """Prepare a clip and its sound track (None if silent); ``reached`` gets the share done.
 
-    The sound comes first, so that a refusal because of it is known before the frames are decoded,
+    The sound is prepared first, so that an error in it is known before the frames are decoded,
     which may take an hour.
 
     Raises:
@@ -120,8 +120,8 @@ def clip_copies(  # noqa: PLR0913, PLR0917 - copies of a clip, and who watches t
 ) -> Generator[MadeCopy, None, None]:
     """Yield ``people`` copies, holding one batch in memory, of about ``room_bytes``.
 
-    ``begun`` is called before each pass with the number of copies that it makes, and returns the
-    function that gets that pass's progress.
+    ``begun`` is called before each pass with its number of copies, and returns the function that
+    gets the pass's progress.
     """
     size = _batch_size(original, room_bytes)
     for first in range(0, people, size):
@@ -177,8 +177,8 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
     """Read and prepare a clip's sound track; None if it is silent.
 
     Raises:
-        SoundUnknown: its codec is not supported; a copy would be silent without notice.
-        ClipTooLongWithSound: it is too long, counting the silences that keep it in time.
+        SoundUnknown: its codec is not supported, so that copies would be silent.
+        ClipTooLongWithSound: it is too long, including inserted silences.
         SoundBroken.
     """
     try:
@@ -199,6 +199,9 @@ def clip_sound(untrusted_data: bytes, device: Device) -> ClipSound | None:
 
 
 def _refuse_too_long(sound: Sound) -> None:
-    """Raise SoundTooLong, counting the silences: the copy has to be readable when it is found."""
+    """Raise SoundTooLong if it is too long including inserted silences.
+
+    A found copy must be readable.
+    """
     if len(sound) + sound.timing.silent > SOUND_LENGTH_S_MAX * sound.rate_hz:
         raise SoundTooLong(limit_minutes=round(SOUND_LENGTH_S_MAX / 60))

@@ -40,9 +40,9 @@ def mark_copies(
 ) -> Generator[tuple[MessageName, MarkedFile], None, None]:
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
-    All processors work, a little ahead of the caller, so memory does not grow with the number of
-    copies. If the caller stops early, the ledger has the copies that were yielded and no others;
-    throwing NotWritten in removes the last one too.
+    All processors work, a few copies ahead of the caller, so memory does not grow with the number
+    of copies. If the caller stops early, the ledger has the copies that were yielded and no others;
+    throwing NotWritten into the generator removes the last one too.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
@@ -157,7 +157,7 @@ def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device)
 
 
 def _lazy(place: str) -> Callable[..., Marked]:
-    """Import a function when needed: marking a picture does not wait for the video library."""
+    """Import a function when it is called: the video library is slow to load."""
     module, _, name = place.partition(":")
     found: Callable[..., Marked] = getattr(import_module(module), name)
     return found

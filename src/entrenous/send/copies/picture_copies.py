@@ -1,6 +1,4 @@
-"""Marked copies of a picture, all from one preparation of the original, and the features that find
-it again.
-"""
+"""Marked copies of a picture, made from one preparation of the original; its features."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -44,8 +42,8 @@ class Original:
     """A picture about to be sent: its samples, what marking needs, and the secret of its dither.
 
     ``dither_stream`` is expanded from that secret, and ``colours`` are the separated samples; every
-    copy needs all of both. ``look`` are the features by which the ledger finds a leak, computed
-    while the first copies are made.
+    copy needs all of both. ``look`` are the features by which the ledger finds a leak's original;
+    they are computed while the first copies are made.
     """
 
     source: bytes
@@ -60,14 +58,14 @@ class Original:
 
     @property
     def finer(self) -> int:
-        """How many quality steps finer than the original the copies are written."""
+        """The number of quality steps by which copies are encoded finer than the original."""
         return self.trial.finer
 
 
 class Trial:
-    """A trial copy, marked as strongly as all others, to find the quality that those need.
+    """A trial copy, marked as strongly as all others, to find the quality that they need.
 
-    The first thread with a free canvas makes it once, while the others paint already.
+    The first thread with a free canvas makes it, while other threads already paint copies.
     """
 
     def __init__(self, shape: Shape, judge: Callable[[Canvas], int]) -> None:
@@ -78,7 +76,7 @@ class Trial:
         self._lock = Lock()
 
     def make(self, onto: Canvas) -> None:
-        """Make it now, unless it is made, or another thread is making it."""
+        """Make the trial, unless it exists or another thread is making it."""
         if self._lock.acquire(blocking=False):
             try:
                 self._judged(lambda: onto)
@@ -109,9 +107,9 @@ class MadeCopy:
 def prepare_original(
     untrusted_data: bytes, size_px: int | None, device: Device, *, sparing: bool = False
 ) -> Original:
-    """Decode a picture in the sandbox, reduce it if asked, measure where a mark can hide.
+    """Decode a picture in the sandbox, reduce it if requested, and measure where marks can hide.
 
-    Its features are computed meanwhile, or first if ``sparing`` memory.
+    Its features are computed at the same time, or before with ``sparing``, to save memory.
 
     Raises:
         NotAPicture, CutShort, TooManyPixels, DecoderGaveUp, TooSmallToMark.
@@ -176,9 +174,9 @@ def write_copies_per_recipient(
 ) -> Generator[tuple[MadeCopy, ...], None, None]:
     """For each recipient, yield their copies of all pictures, made on all processors.
 
-    ``seeds`` has one seed per picture for each recipient. Memory is spared: beside the originals,
-    one copy per worker is in progress, and a few are finished. ``done`` is called with the original
-    of each finished copy.
+    ``seeds`` has one seed per picture for each recipient. Apart from the originals, memory has one
+    copy per worker in progress and a few finished ones. ``done`` is called with the original of
+    each finished copy.
     """
 
     def make(job: tuple[Original, Secret]) -> MadeCopy:

@@ -32,7 +32,7 @@ def mark_sound_copies(
     """Yield one marked copy per recipient; each is in the ledger before it is yielded.
 
     If the caller stops early, the ledger has the copies that were yielded and no others; throwing
-    NotWritten in removes the last one too.
+    NotWritten into the generator removes the last one too.
 
     Raises:
         NotASound, SoundUnknown, SoundTooLong, SoundBroken, SoundTooShortToMark, TooQuietToMark.

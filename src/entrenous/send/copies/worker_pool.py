@@ -1,4 +1,4 @@
-"""A pool of threads that works a little ahead, in order, within a memory limit."""
+"""A thread pool that works a few jobs ahead of its caller, in order, within a memory limit."""
 
 import os
 from collections import deque
@@ -35,7 +35,7 @@ def start_in_thread(work: Callable[[], Made]) -> Future[Made]:
 
 
 def run_now(work: Callable[[], Made]) -> Future[Made]:
-    """Do work now, and return a finished future; the alternative to :func:`begun`."""
+    """Do work now, and return a finished future; the alternative to :func:`start_in_thread`."""
     done = Future[Made]()
     done.set_result(work())
     return done
@@ -66,14 +66,14 @@ def ordered_batches(
 def ordered_results(
     work: Callable[[Job], Made], jobs: Iterable[Job], workers: int
 ) -> Generator[Made, None, None]:
-    """Yield the results one by one; like :func:`in_batches`, but working less far ahead."""
+    """Yield the results one by one; like :func:`ordered_batches`, but working less far ahead."""
     with closing(ordered_batches(work, jobs, workers, batch=1)) as batches:
         for batch in batches:
             yield from batch
 
 
 def _ready(waiting: deque[Future[Made]], batch: int) -> tuple[Made, ...]:
-    """Return the next result, with those behind it that have succeeded already."""
+    """Return the next result, and the results after it that are finished already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():
         made.append(waiting.popleft().result())

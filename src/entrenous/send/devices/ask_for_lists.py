@@ -1,4 +1,4 @@
-"""Fetch device lists that letters name and that we have not seen, three tries a day."""
+"""Fetch device lists that are named in letters and unknown here, at most three times a day."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,7 +33,7 @@ _NOT_THE_BUNDLES_FAULT: Final = (RolledBack, OfflineDevice)
 class NamedList:
     """The newest list head that was named for a person, and our tries to fetch that list.
 
-    ``own`` is whether one of the person's own devices named it, ``proven`` whether we know who did.
+    ``own``: one of the person's own devices named it. ``proven``: it is proven who named it.
     """
 
     head: Head
@@ -53,10 +53,10 @@ def note_named_list(
 ) -> None:
     """Record a list head that a letter names, in the letter's transaction.
 
-    ``own`` is whether a device of that very person named it. A head that is newer than what we
-    know, or contradicts it, is queried later: others may err or lie about a person's list, so what
-    the person's own devices name takes precedence. Without a ``proven`` author, a list that cannot
-    be found is not reported.
+    ``own`` is whether a device of that very person named it. A head that is newer than the known
+    one, or contradicts it, is queried later. Other people may err or lie about a person's list, so
+    heads named by the person's own devices take precedence. Without a ``proven`` author, a missing
+    list is not reported.
     """
     contact = contact_by_id(person, device)
     if contact is None:
@@ -73,8 +73,8 @@ def note_named_list(
 def fetch_named_lists(device: Device) -> None:
     """Fetch the lists that were named; retry next time if a relay does not answer.
 
-    A blocked person's relay is not queried, since that would tell them when and from where this
-    device is used; what was named is kept until they are unblocked.
+    A blocked person's relay is not queried, since that would reveal when and from where this device
+    is used. Named lists are kept until the person is unblocked.
     """
     for key in device.vault.keys(NAMED_HEAD):
         waiting = load_record(NamedList, NAMED_HEAD, key, device.vault)
@@ -144,7 +144,10 @@ def _judge(waiting: NamedList, heads: Sequence[Head], contact: Contact, device: 
 
 
 def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device: Device) -> None:
-    """Freeze the contact if both lists were shown; report one that was only named, once."""
+    """Freeze the contact if a relay showed both lists.
+
+    If one was only named in a letter, report that once.
+    """
     with device.vault.together():
         if fork.facts:
             freeze_contact(fork, device)
@@ -157,7 +160,7 @@ def _contradicted(fork: ForkedList, waiting: NamedList, contact: Contact, device
 
 
 def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
-    """Fetch the key bundle from the first of a contact's mailboxes that provides one, or None.
+    """Fetch the key bundle from the first of a contact's mailboxes that has one; None if none has.
 
     Raises:
         RelayUnreachable.
@@ -178,10 +181,10 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
 
 
 def _count_try(waiting: NamedList, contact: Contact, device: Device) -> None:
-    """Count a failed try. The last one is reported, and their next letter starts over.
+    """Count a failed try.
 
-    Our own devices have the newest list of ours, so another's claim alone does not mean that one
-    is held back.
+    The last failure is reported, and the person's next letter starts the count again. For our own
+    list, another person's claim alone is not reported.
     """
     tried = replace(waiting, asked_at=this_second(device), tries=waiting.tries + 1)
     with device.vault.together():

@@ -1,6 +1,7 @@
 """Device lists: accept a contact's newer list, and sign our own next one (docs/spec/identity.md).
 
-A person whose lists contradict each other is frozen; devices that left a list are forgotten.
+A person whose lists contradict each other is frozen; data about devices that left a list is
+deleted.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -111,7 +112,7 @@ class ForkEvidence:
 
 
 def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedList:
-    """Return the error for :func:`freeze` that says whose lists contradict each other."""
+    """Return the ForkedList error with the facts that :func:`freeze_contact` needs."""
     return ForkedList(person=person, head=head, card=card)
 
 
@@ -140,7 +141,7 @@ def freeze_contact(fork: ForkedList, device: Device) -> None:
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
-    """Lift the freeze of a contact who has compared these very lists with us."""
+    """Unfreeze a contact who has compared these lists with us."""
     device.vault.drop(FORK, contact.person.id.hex())
     return replace(contact, forked=False)
 
@@ -154,7 +155,7 @@ _ABOUT_A_DEVICE = (PEER, LAST_HEARD, FIRST_TOKEN, WINDOW_OUT, WINDOW_TOLD, GREET
 
 
 def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
-    """Return the devices, with these keys, that a person's newer list no longer has."""
+    """Return the devices that a person's newer list no longer has with the same keys."""
     listed = {key.keys for key in after.devices}
     return tuple(key.device for key in before.devices if key.keys not in listed)
 
@@ -162,9 +163,9 @@ def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
 def forget_devices(person: PersonId, gone: Iterable[DeviceId], device: Device) -> None:
     """Forget the sessions, keys, tokens and queued letters of devices that left a person's list.
 
-    Whoever has such a device now must get nothing. Counters go too: a revoked device is never
-    listed again (docs/spec/identity.md section 3), so nothing of it is ever read again. Call it in
-    a transaction.
+    Somebody else may have such a device, so it must receive nothing. Counters are deleted too,
+    since a revoked device is never listed again (docs/spec/identity.md section 3). Call it in a
+    transaction.
     """
     for one in gone:
         whose = peer_key(person, one)
@@ -181,13 +182,13 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     """Update a contact from a newer key bundle and store it; call it in a transaction.
 
     Devices that left the list are forgotten, and the change is reported once. Trust becomes
-    "unknown" if the bundle's history does not reach back to what we know. A contact frozen by a
+    "unknown" if the bundle's history does not include the list that we know. A contact frozen by a
     fork stays unchanged.
 
     Raises:
         BadCard, OldList, OnThisMachine.
         BadSignature: also for somebody else's bundle.
-        ForkedList: with the facts that :func:`freeze` needs.
+        ForkedList: with the facts that :func:`freeze_contact` needs.
     """
     card = read_card(untrusted_card)
     person = verify_card(card)
@@ -219,7 +220,7 @@ def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
     """Return the master key, which signs lists, from the vault or the recovery sheet.
 
     Raises:
-        MasterAway: it is on a sheet, and none was given.
+        MasterAway: the key is on a sheet, and no sheet was given.
         OthersSheet: the sheet is somebody else's.
         OfflineDevice, RolledBack.
     """
@@ -333,8 +334,9 @@ def _standing(card: Card, me: OwnIdentity) -> HistoryRelation:
 
 
 def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device) -> None:
-    """Have the mailboxes of revoked devices deleted by every device that knows the token; the one
-    that revoked them may not know it.
+    """Schedule the deletion of revoked devices' mailboxes, by every device that knows the token.
+
+    The revoking one may not know it.
     """
     for key in me.person.devices:
         one = linked_device_by_id(key.device, device) if key.device in gone else None
@@ -345,7 +347,10 @@ def _close_mailboxes(gone: Collection[DeviceId], me: OwnIdentity, device: Device
 def _update_siblings(
     listed: Collection[DeviceId], gone: Collection[DeviceId], device: Device
 ) -> None:
-    """Forget devices that are gone, and add those that another of our devices linked."""
+    """Remove our devices that are no longer listed.
+
+    Add those that another device of ours linked.
+    """
     for one in gone:
         device.vault.drop(SIBLING, one.hex())
     for one in sorted(listed):
@@ -385,6 +390,6 @@ def _signed(
 
 
 def _with_room(revoked: tuple[RevokedDevice, ...]) -> tuple[RevokedDevice, ...]:
-    """Return the latest revocations that fit in a list, in list order."""
+    """Return the latest revocations that fit into a list, in the order of lists."""
     newest = sorted(revoked, key=lambda one: one.at)[-REVOKED_MAX:]
     return tuple(sorted(newest, key=lambda one: one.device))

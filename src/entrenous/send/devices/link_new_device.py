@@ -84,7 +84,7 @@ class NewDeviceLink:
 
     @property
     def string(self) -> ShortString:
-        """The short string that both devices show unless there is an attacker in the middle.
+        """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
             LinkOver: the old device has not answered yet.
@@ -143,7 +143,7 @@ def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
 
 
 def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
-    """The user says that both devices show the same; a grant is accepted from now on.
+    """Record the user's answer that both devices show the same; accept a grant from now on.
 
     Raises:
         LinkOver.
@@ -154,7 +154,7 @@ def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
 
 
 def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
-    """The user says that the devices show different pictures.
+    """Record the user's answer that the devices show different pictures.
 
     The old device may not know: an attacker in the middle may already be on its list.
 
@@ -168,7 +168,8 @@ def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
 def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
     """End linking: tell the old device, and delete the mailbox, if the relay answers.
 
-    Does nothing if this device was granted meanwhile: it is on the list then, and receives there.
+    Does nothing if the grant has arrived meanwhile, since this device is then listed with that
+    mailbox.
     """
     if own_other_devices(device) is not None:
         return

@@ -95,79 +95,79 @@ class Grant:
 
 class BadLinkCode(Malformed):
     """
-    This is not a link code, or one of its characters is wrong or missing. A link code begins with
-    entrenous-link:2: and your other device shows it: entrenous device add
+    This is not a link code, or one of its characters is wrong or missing. Nothing was linked. A
+    link code begins with entrenous-link:2: and your other device shows it: entrenous device add
     """
 
 
 class BadLink(Malformed):
     """
-    The other device sent something invalid, so the linking ended and nothing was linked. Begin
-    again on your other device: entrenous device add
+    The other device sent invalid data, so linking was stopped and nothing was linked. Start again
+    on your other device: entrenous device add
     """
 
 
 class LinkOver(Refused):
     """
-    This linking has ended: it took longer than ten minutes, its code was used already, or a message
-    was out of order. Nothing was linked. Begin again on your other device: entrenous device add
+    Linking has ended: it took longer than ten minutes, its code was already used, or a message
+    arrived out of order. Nothing was linked. Start again on your other device: entrenous device add
     """
 
 
 class EndedThere(LinkOver):
     """
-    The other device ended this linking, so nothing was linked: somebody said there that the
-    pictures differ, or stopped it. If you did neither, somebody may stand between them. Begin again
-    with a new code: entrenous device add
+    Your other device ended the linking, so nothing was linked. Somebody answered there that the
+    pictures differ, or stopped it. If you did neither, somebody may be intercepting the connection.
+    Start again with a new code: entrenous device add
     """
 
 
 class MovedMeanwhile(LinkOver):
     """
-    You moved to another relay, on another device of yours, while you compared the pictures here.
-    The new device has no mailbox there yet, so nothing was linked. Begin again: entrenous device
-    add
+    While you compared the pictures here, another device of yours moved to another relay. The new
+    device has no mailbox there yet, so nothing was linked. Start again: entrenous device add
     """
 
 
 class EndedAfterGrant(LinkOver):
     """
-    The other device ended this linking after you said yes here: somebody said there that the
-    pictures differ, or stopped it. It is on your list all the same, and people are told of it.
-    Remove it now: entrenous device revoke NAME --lost
+    The other device ended the linking after you answered yes here: somebody answered there that the
+    pictures differ, or stopped it. The new device is already on your list, and the people you write
+    with are notified of it. Remove it now: entrenous device revoke NAME --lost
     """
 
 
 class LinkDiffers(Unproven):
     """
-    You said that the two devices show different pictures, so nothing was linked: somebody may stand
-    between them. If only one of them asked you, begin again on your other device: entrenous device
-    add
+    You answered that the two devices show different pictures, so nothing was linked: somebody may
+    be intercepting the connection. If only one of the devices asked you, start again on your other
+    device: entrenous device add
     """
 
 
 class DiffersHere(Unproven):
     """
-    You said that the two devices show different pictures, so this device was not linked: somebody
-    may stand between them. If you said yes on your other device, a device that is not this one may
-    be on your list. Look there: entrenous device list, and remove it: entrenous device revoke NAME
-    --lost. To begin again there: entrenous device add
+    You answered that the two devices show different pictures, so this device was not linked:
+    somebody may be intercepting the connection. If you answered yes on your other device, a
+    stranger's device may now be on your list. Check it there: entrenous device list. If it is on
+    the list, remove it: entrenous device revoke NAME --lost. To start again there: entrenous device
+    add
     """
 
 
 class NotLinkedHere(LinkOver):
     """
-    This linking has ended, and this device was not linked: your other device ended it, it took
-    longer than ten minutes, its code was used already, or a message was out of order. If your other
-    device has put this one on your list, remove it there: entrenous device revoke NAME. To begin
-    again there: entrenous device add
+    Linking has ended, and this device was not linked. Either your other device ended it, it took
+    longer than ten minutes, its code was already used, or a message arrived out of order. If your
+    other device already has this one on its list, remove it there: entrenous device revoke NAME. To
+    start again there: entrenous device add
     """
 
 
 class LinkNotProven(Unproven):
     """
-    What the other device sent does not match the pictures that both showed, so this device was not
-    linked. Begin again on your other device: entrenous device add
+    The other device's data does not match the pictures that both devices showed, so this device was
+    not linked. Start again on your other device: entrenous device add
     """
 
 
@@ -180,8 +180,8 @@ class LinkStoppedHere(LinkOver):
 
 class StoppedAfterGrant(EntrenousError):
     """
-    Stopped, but {name} is on your list already: people are told of it, and linking continues by
-    itself. If it never answers, remove it: entrenous device revoke NAME
+    Stopped, but {name} is already on your list. The people you write with are notified of it, and
+    linking continues by itself. If {name} never answers, remove it: entrenous device revoke NAME
     """
 
     family = "interrupted"  # none of the five: nothing failed, the user stopped it
@@ -189,8 +189,8 @@ class StoppedAfterGrant(EntrenousError):
 
 class StoppedAfterLinking(EntrenousError):
     """
-    Stopped, but this device is on your list already, so it stays. Linking continues with its next
-    command: entrenous inbox
+    Stopped, but this device is already on your list and stays there. Linking continues with the
+    next command here: entrenous inbox
     """
 
     family = "interrupted"

@@ -90,7 +90,7 @@ class OldDeviceLink:
 
     @property
     def string(self) -> ShortString:
-        """The short string that both devices show unless there is an attacker in the middle.
+        """The short string; it is the same on both devices unless somebody is in the middle.
 
         Raises:
             LinkOver: the new device has not shown its key yet.
@@ -101,8 +101,9 @@ class OldDeviceLink:
 
 
 def _refuse_if_devices_lag(device: Device) -> None:
-    """Raise ComesAlongFirst if a device of ours has not followed a move yet: it and the new device
-    could not be given tokens for each other.
+    """Raise ComesAlongFirst if a device of ours has not followed a move yet.
+
+    It and the new device could not get tokens for each other.
     """
     me = own_device(device).person.id
     late = [
@@ -159,7 +160,7 @@ def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 
 def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
-    """The user says that both devices show the same: put the new device on the list, and tell it.
+    """Record the user's answer that both devices show the same, list the new device, and notify it.
 
     Checks first that linking did not end on the new device and that we did not move meanwhile:
     only a revocation could undo the list.
@@ -191,7 +192,7 @@ def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 
 def reject_on_old_device(old: OldDeviceLink, device: Device) -> None:
-    """The user says that the devices show different pictures.
+    """Record the user's answer that the devices show different pictures.
 
     Raises:
         LinkDiffers: always.
@@ -263,7 +264,7 @@ def _compare(old: OldDeviceLink, show: LinkShow) -> OldDeviceLink:
 
 
 def _check_for_hello(old: OldDeviceLink, device: Device) -> OldDeviceLink:
-    """Finish linking if a fetch has accepted the new device's first letter."""
+    """Finish linking if the new device's first letter was fetched and accepted."""
     sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
     if sibling is None or not sibling.heard:
         _refuse_ended(old, device)
@@ -272,7 +273,10 @@ def _check_for_hello(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 
 def _refuse_ended(old: OldDeviceLink, device: Device) -> None:
-    """Check for a stop after the grant; the hello comes to our own mailbox instead."""
+    """Check whether the new device ended linking after the grant.
+
+    Its first letter goes to our own mailbox.
+    """
     try:
         came = next_message(old.box, device)
     except EntrenousError:

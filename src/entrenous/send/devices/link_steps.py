@@ -1,7 +1,5 @@
-"""The steps of linking: its states (docs/machines/link.md), its messages, and the grant.
-
-The grant is the step that only a revocation can undo: the new device joins the list and gets its
-identity.
+"""The steps of linking: its states (docs/machines/link.md), its messages, and the grant. With the
+grant the new device joins the list and gets its identity; only a revocation can undo that.
 """
 
 from collections.abc import Mapping
@@ -185,7 +183,7 @@ def post_message(  # noqa: PLR0913, PLR0917 - the address, and its time limit
 def post_stop(  # noqa: PLR0913, PLR0917 - as above
     url: str, mailbox: MailboxId, token: Secret, promise: bytes, until: datetime, device: Device
 ) -> None:
-    """Tell the other side that linking ended, if possible; otherwise it notices by the time."""
+    """Tell the other side that linking ended, if possible; otherwise its time runs out."""
     try:
         stop = write_link_message(LinkStop(promise))
         post_message(url, mailbox, token, stop, until, device)
@@ -274,10 +272,10 @@ OLD: Final = b"old"  # identifies the old device in its confirmation of the tran
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedLink:
-    """A linking whose pictures were the same on both devices.
+    """A link confirmed by both sides: their pictures were the same.
 
-    ``master`` signs the list; ``handed_on`` is the same key, or None if it is on a sheet.
-    ``private``, ``public`` and ``transcript`` are what the pictures were computed from.
+    ``master`` signs the list; ``handed_on`` is that key for the new device, or None if it is on a
+    sheet. ``private``, ``public`` and ``transcript`` are what the pictures were computed from.
     """
 
     offer: Offer

@@ -39,8 +39,8 @@ class LinkedDevice:
     """Another device of the same person.
 
     ``close`` is the token that deletes its mailbox, None if not known yet. ``heard`` is whether it
-    has written to this device. ``homes`` are its mailboxes, once it has announced more than one, in
-    a letter under the list of epoch ``told_under``.
+    has written to this device. ``homes`` are its mailboxes if it has announced several, in a letter
+    under the list of epoch ``told_under``.
     """
 
     device: DeviceId
@@ -82,22 +82,22 @@ class MailboxDeletion:
 
 class UnknownDevice(NotFound):
     """
-    You have no other device called {name}. Your other devices: {known}. All of them: entrenous
-    device list
+    You have no other device called {name}. Nothing was changed. Your other devices: {known}. To
+    list all of them: entrenous device list
     """
 
 
 class ThisDevice(Refused):
     """
-    That is this device, and a device can only be revoked from another one. On another device of
-    yours: entrenous device revoke NAME
+    That is the device you are using, and a device can only be revoked from another one. Nothing was
+    changed. On another device of yours: entrenous device revoke NAME
     """
 
 
 class TooManyDevices(Refused):
     """
-    You have 16 devices already, and a list holds no more. Revoke one that you do not use: entrenous
-    device revoke NAME
+    You already have 16 devices, the most that are possible. Nothing was changed. Revoke one that
+    you do not use: entrenous device revoke NAME
     """
 
 

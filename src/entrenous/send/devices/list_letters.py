@@ -24,7 +24,7 @@ from entrenous.wire.key_bundle import read_card
 
 
 def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) -> None:
-    """Queue our newest key bundle for our other devices, before anybody else can learn of it.
+    """Queue our newest key bundle for our other devices, which must get it before anybody else.
 
     Call it in the transaction that accepts the bundle.
     """
@@ -37,7 +37,7 @@ def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) ->
 def send_bundle_to_contacts(device: Device) -> None:
     """Queue our newest key bundle for every device of our contacts, in the same transaction.
 
-    Blocked contacts are left out, and those whose lists contradict each other. Devices without a
+    Leave out blocked contacts, and contacts whose lists contradict each other. Devices without a
     session see the list at our relay.
     """
     for contact in contacts(device):
@@ -64,7 +64,7 @@ def is_from_own_device(header: Header, device: Device) -> bool:
 
 
 def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> None:
-    """Accept the tokens of another device of ours; greet it back once."""
+    """Accept the tokens of another device of ours; send a greeting back once."""
     card = read_card(hello.card)
     with suppress(OldList):  # it does not have the newest list yet
         accept_own_bundle(card, device)
@@ -80,8 +80,9 @@ def accept_own_device_hello(hello: Hello, header: Header, device: Device) -> Non
 
 
 def queue_greeting_back(header: Header, device: Device) -> None:
-    """Queue a greeting to a device that has no tokens of ours, or lost them and began a new
-    session. Limited per device, since each greeting gives out tokens.
+    """Queue a greeting to a device that has no tokens of ours, or that lost them.
+
+    The number per device is limited, since each greeting hands out tokens.
     """
     whose = peer_key(header.from_person, header.from_device)
     anew = header.prekey is not None and header.counter > 1
@@ -91,11 +92,11 @@ def queue_greeting_back(header: Header, device: Device) -> None:
 
 
 def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
-    """Repeat our greeting to a person who writes to the mailbox we moved from: they may have
-    refused the first one, as while they had us blocked.
+    """Repeat our greeting to a person who writes to the mailbox we moved from.
 
-    At once if they greet us (``greets``), as after unblocking; otherwise once a day, since letters
-    may have crossed.
+    They may have refused the first one, for example while they had blocked us. Repeat at once if
+    they greet us (``greets``), as after unblocking; otherwise once a day, since letters may have
+    crossed.
     """
     whose = peer_key(header.from_person, header.from_device)
     greeted_at = int(device.vault.get(GREETED, whose) or 0)

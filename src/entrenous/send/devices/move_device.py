@@ -31,25 +31,24 @@ from entrenous.send.tokens.distribute import greet_devices, to_be_greeted
 
 class OtherDevicesFirst(Refused):
     """
-    All devices of one person are at one relay, and you have others: {names}. They can only be told
-    through the old relay, which does not answer now. Nothing was changed. If it is gone for good,
-    revoke those devices, move, then link them again, each in an empty folder: entrenous device
-    revoke NAME. Messages and originals that are only on them can then no longer be opened.
+    All your devices have to use the same relay, and you have others: {names}. They can only be
+    notified through the old relay, which does not answer now. Nothing was changed. If the old relay
+    is gone for good, revoke those devices, move this one, then link them again, each in an empty
+    folder: entrenous device revoke NAME. Messages and originals that are only on those devices can
+    then no longer be opened.
     """
 
 
 class ComesAlongFirst(Refused):
     """
-    You moved to another relay, and these devices of yours have not followed yet: {names}. Nothing
-    was linked. First, on each of them: entrenous inbox. If you no longer have one of them, revoke
-    it: entrenous device revoke NAME
+    You moved to another relay, and these devices of yours have not moved yet: {names}. Nothing was
+    linked. On each of them, run: entrenous inbox. If you no longer have one of them, revoke it:
+    entrenous device revoke NAME
     """
 
 
 class AlreadyThere(Refused):
-    """
-    This device is at that relay already, so there is nothing to move and nothing was changed.
-    """
+    """This device already uses that relay. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,13 @@ class Moved:
 
 
 def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> Moved:
-    """Move to another relay, and tell everybody how to write to us there. May be repeated.
+    """Move to another relay, and tell everybody how to write to us there.
 
-    Our other devices follow: each must first prepare a mailbox there, which takes a command on it;
-    then call this again. Until then the move can be cancelled (:func:`cancel_move`).
+    Safe to repeat. Our other devices move too: on each, a command must first prepare a mailbox
+    there; then call this again. Until then the move can be cancelled (:func:`cancel_move`).
 
-    With a ``sheet`` the old relay need not answer. It then cannot confirm that no copy of this
-    device is in use (lock.md section 5); the new relay will.
+    With a ``sheet`` the old relay need not answer. The new relay then confirms that no copy of this
+    device is in use (lock.md section 5).
 
     Raises:
         WaitsForDevices, OtherDevicesFirst, AlreadyThere, BadRelayAddress, MasterAway, OthersSheet,
@@ -100,7 +99,10 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
 
 
 def cancel_move(device: Device) -> str | None:
-    """Cancel a move begun on this device; returns the relay it led to, None if there was none."""
+    """Cancel a move that was started on this device.
+
+    Return its target relay, None if there was no move.
+    """
     led = move_target(device)
     cancel_next_mailbox(device)
     return led
@@ -117,7 +119,7 @@ def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _tell_everybody(old: FormerAddress, device: Device) -> Moved:
-    """Tell everybody who can be reached now; later commands tell the rest."""
+    """Notify everybody who can be reached now; later commands notify the others."""
     with suppress(Unreachable):
         confirm_opening(device)
     greet_devices(device)

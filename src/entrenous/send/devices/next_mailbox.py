@@ -1,4 +1,6 @@
-"""Mailboxes at relays we may move to: each of our devices prepares its own before any moves."""
+"""Mailboxes prepared for a move: each of our devices creates one at the new relay before any device
+moves.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -44,9 +46,9 @@ class PreparedMailbox:
     """A mailbox prepared at another relay; ``unlock`` is the token for the relay's part of the
     vault key.
 
-    ``made`` is whether the relay has it. ``leads`` is whether the user started the move on this
-    device, so that the others follow. ``idle_since`` is since when no device leads there, and
-    ``hushed_since`` since when we no longer announce it to the others.
+    ``made`` is whether the relay has it. ``leads``: the user started the move on this device.
+    ``idle_since`` is the time since which no device leads there, ``hushed_since`` the time since
+    which we no longer announce it.
     """
 
     home: MailboxAddress
@@ -59,17 +61,18 @@ class PreparedMailbox:
 
 class WaitsForDevices(Unreachable):
     """
-    Nothing has changed yet: your other devices move too, and these are not ready: {names}. Now type
-    on each of them: entrenous inbox. Then here once more: entrenous device move --relay {relay}. If
-    you no longer have one of them, revoke it first: entrenous device revoke NAME
+    Nothing has changed yet: your other devices have to move too, and these are not ready: {names}.
+    On each of them, run: entrenous inbox. Then repeat here: entrenous device move --relay {relay}.
+    If you no longer have one of them, revoke it first: entrenous device revoke NAME
     """
 
 
 class NotFollowed(Refused):
     """
-    Another device of yours is about to move to {relay}. Seen from here, that is a program on this
-    very machine, while your relay is elsewhere. So this device does not follow, and none of them
-    moves. Cancel it on that device: entrenous device move --relay {present}
+    Another device of yours wants to move to {relay}. That is the address of a program on the same
+    machine, while your present relay is elsewhere. So this device does not move, and neither do
+    your other devices. Cancel the move on the device where it was started: entrenous device move
+    --relay {present}
     """
 
 
@@ -92,7 +95,7 @@ def lock_at(new: PreparedMailbox) -> RelayLock:
 
 
 def prepare_to_lead(url: str, device: Device) -> PreparedMailbox:
-    """Prepare to move to a relay, and let our other devices know to do so; may be repeated.
+    """Prepare to move to a relay, and tell our other devices to do the same; safe to repeat.
 
     Raises:
         RelayUnreachable, NotEncrypted, ProtocolTooOld, MailboxesClosed.
@@ -107,8 +110,10 @@ def cancel_next_mailbox(device: Device) -> None:
 
 
 def _stop_leading(but: str | None, device: Device) -> None:
-    """Stop leading to relays other than ``but``. If we have other devices, keep the mailboxes for a
-    while: a list that moves us there may be under way.
+    """Stop leading moves, except to the relay ``but``.
+
+    If we have other devices, keep the mailboxes for a while, since a list that moves us there may
+    be on its way.
     """
     for new in prepared_mailboxes(device):
         if not new.leads or new.home.relay_url == but:
@@ -121,8 +126,9 @@ def _stop_leading(but: str | None, device: Device) -> None:
 
 
 def prepare_to_follow(device: Device) -> list[EntrenousError]:
-    """Prepare a mailbox at each relay that another device of ours leads to. If none has led to one
-    for long, stop announcing ours there, and delete it later.
+    """Prepare a mailbox at each relay to which another device of ours leads a move.
+
+    If no device has led there for long, stop announcing ours, and delete it later.
 
     Returns: the errors met; the next fetch tries again.
     """
@@ -155,8 +161,9 @@ def _follow(url: str, device: Device) -> None:
 
 
 def _update_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
-    """Delete an unused mailbox in two stages. A list that names it may be under way, and another
-    may follow while we announce it, so it is first no longer announced, then deleted.
+    """Delete an unused mailbox in two stages.
+
+    Stop announcing it, then delete it after a while, since a list that names it may be on its way.
     """
     now = this_second(device)
     if led:
@@ -183,14 +190,16 @@ def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
 
 
 def forget_other_prepared(moved: Person, device: Device) -> None:
-    """After a move, forget where else our other devices had prepared to move."""
+    """After a move, delete the records of other relays for which our devices had prepared."""
     device.vault.put(SELF, READY_SINCE, str(moved.epoch).encode())
     _forget_prepared(moved, device)
 
 
 def _forget_prepared(now: Person, device: Device) -> None:
-    """Forget our devices' prepared mailboxes, except listed ones: if a device is lost before it
-    follows, we need the token that deletes its mailbox.
+    """Delete the records of our devices' prepared mailboxes.
+
+    Listed ones stay: if a device is lost before it follows, we need the token that deletes its
+    mailbox.
     """
     for one in own_linked_devices(device):
         here = mailbox_of(one.device, now)
@@ -202,7 +211,7 @@ def _forget_prepared(now: Person, device: Device) -> None:
 
 
 def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> None:
-    """Have prepared mailboxes other than ``kept`` deleted; call it in a transaction."""
+    """Schedule the deletion of prepared mailboxes other than ``kept``; call it in a transaction."""
     for one in prepared_mailboxes(device):
         home = one.home
         if kept is None or home.mailbox != kept.home.mailbox:
@@ -216,7 +225,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
 def deletions_for(
     one: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
 ) -> tuple[MailboxDeletion, ...]:
-    """Return what deletes every mailbox of a revoked device, as far as it told us."""
+    """Return the deletions for all mailboxes of a revoked device that it announced to us."""
     told = [_closing(home, one, device) for home in one.homes]
     if key.mailbox in {closing.mailbox for closing in told} or one.close is None:
         return tuple(told)
@@ -247,7 +256,7 @@ def own_mailboxes(device: Device) -> tuple[LinkedMailbox, ...]:
 
 
 def move_target(device: Device) -> str | None:
-    """Return the relay of a move that the user started on this device and that is under way."""
+    """Return the target relay of an unfinished move that the user started on this device."""
     return next(
         (new.home.relay_url for new in prepared_mailboxes(device) if new.leads and new.made), None
     )
@@ -272,7 +281,7 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
 
 
 def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
-    """Count only mailboxes announced under the list of the last loss or move, or a newer one."""
+    """Accept only mailboxes announced since the list of the last loss or move."""
     since = int(device.vault.get(SELF, READY_SINCE) or 0)
     return {
         one.device: home.mailbox
@@ -283,8 +292,9 @@ def _ready(url: str, device: Device) -> dict[DeviceId, MailboxId]:
 
 
 def _closing(home: LinkedMailbox, one: LinkedDevice, device: Device) -> MailboxDeletion:
-    """Give up on a mailbox that was left after a while: it only unlocks copies of the folder from
-    before the move, and its relay may be gone.
+    """Limit how long we try to delete a former mailbox.
+
+    It only unlocks older copies of the folder, and its relay may be gone.
     """
     if home.what is MailboxUse.LEFT:
         give_up_at = this_second(device) + timedelta(days=OLD_HOME_DAYS)

@@ -51,7 +51,7 @@ def keep_old_mailbox(
 ) -> datetime:
     """Keep a mailbox as an old one; returns until when letters may arrive there.
 
-    ``next_close`` is the new close token that its relay has yet to be told. Call it in a
+    ``next_close`` is the new close token that its relay does not have yet. Call it in a
     transaction.
     """
     now = this_second(device)
@@ -67,7 +67,7 @@ def keep_old_mailbox(
 
 
 def our_relays(device: Device) -> frozenset[str]:
-    """Return the relays where letters and files for us may be."""
+    """Return the relays that may store letters and files for us."""
     left = {one.home.relay_url for one in former_addresses(device)}
     return frozenset({own_device(device).home.relay_url, *left})
 
@@ -91,13 +91,17 @@ def old_mailboxes_due(device: Device) -> tuple[FormerAddress, ...]:
 
 
 def _is_due(old: FormerAddress, now: datetime) -> bool:
-    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
+    """Check whether it is due.
+
+    A time more than an hour ahead counts as due, since a wrong clock recorded it.
+    """
     return old.ask_after is None or not now < old.ask_after <= now + _ASK_AGAIN
 
 
 def replace_close_tokens(device: Device) -> None:
-    """Generate new close tokens for old mailboxes, since a lost device knows the present ones; call
-    it in the transaction that revokes it.
+    """Generate new close tokens for old mailboxes, since a lost device knows the present ones.
+
+    Call it in the transaction that revokes that device.
     """
     for old in former_addresses(device):
         fresh = Secret(device.dice.token(TOKEN_BYTES))
@@ -120,8 +124,9 @@ def _change_close(old: FormerAddress, device: Device) -> FormerAddress:
 
 
 def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
-    """After a fetch, lock out copies of this device from before the move, and delete the mailbox
-    when its time is over. It stays while the vault still unlocks through it.
+    """After a fetch, lock out older copies of this device, and delete the old mailbox when due.
+
+    While the vault is unlocked through it, it stays.
 
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken.
@@ -148,8 +153,8 @@ def note_failed_fetch(
 ) -> EntrenousError | None:
     """Handle a failed fetch from an old mailbox; returns the error to report, or None.
 
-    Give up if the relay no longer accepts our token, or has failed for long. If it does not know
-    the mailbox, keep asking: it may run on another database for a while.
+    Give up if the relay no longer accepts our token, or has failed for a long time. If it does not
+    know the mailbox, keep trying: it may temporarily use another database.
     """
     key, now = old.home.mailbox.hex(), this_second(device)
     if isinstance(why, WrongToken) or trusted_time(device) >= old.until + _GIVE_UP:
@@ -163,7 +168,7 @@ def note_failed_fetch(
 def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Switch to the mailbox ``new`` after our list has moved there.
 
-    The old mailbox is read for some days more. Everybody will be greeted, our own devices at their
+    The old mailbox is read for some days more. Everybody gets a greeting, our own devices at their
     old mailboxes. The user is notified unless the move was ``led`` from here.
     """
     unsent = device.vault.get(SELF, NEXT_CLOSE)
@@ -190,8 +195,9 @@ def _queue_greetings(device: Device) -> None:
 
 
 def _greet_siblings(before: OwnIdentity, device: Device) -> None:
-    """Greet our devices at their old mailboxes, which they read before and after they follow; in
-    turn they send us tokens for their new ones.
+    """Greet our devices at their old mailboxes, which they read before and after the move.
+
+    In reply they send us tokens for their new ones.
     """
     us = own_other_devices(device)
     if us is None:

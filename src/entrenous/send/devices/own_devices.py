@@ -55,7 +55,7 @@ from entrenous.send.flush import flush
 
 @dataclass(frozen=True, slots=True)
 class OwnDevice:
-    """One of our devices; ``heard`` is whether this device has had a letter from it."""
+    """One of our devices; ``heard``: this device has received a letter from it."""
 
     name: str
     this: bool
@@ -108,13 +108,13 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
     """Return the content of a recovery sheet.
 
     ``output`` is the relay's part of this vault's key, 64 bytes; ``old`` is an earlier sheet, if
-    the master key is on one. The master key stays on the device until :func:`take_master_away`.
+    the master key is on one. The master key stays on the device until :func:`delete_master_key`.
 
     Raises:
         NothingToRecover: no relay has a part of this vault's key.
         MasterAway: the master key is on a sheet, and none was given.
         OthersSheet: the sheet given is somebody else's.
-        CloseNotChangedYet, LockNotMovedYet: what it would hold is about to be replaced.
+        CloseNotChangedYet, LockNotMovedYet: its content is about to be replaced.
     """
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is None or identity.person is None or identity.home is None:
@@ -135,7 +135,7 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
 
 
 def delete_master_key(device: Device) -> None:
-    """Delete the master key from the device; it is then on the sheet only."""
+    """Delete the master key from the device, so that only the sheet has it."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     if identity is not None and identity.master is not None:
         store_identity(replace(identity, master=None), device)
@@ -187,8 +187,9 @@ def revoke_device(name: str, *, lost: bool, sheet: RecoverySheet | None, device:
 def _close_by_sheet(
     one: LinkedDevice, mailbox: MailboxId | None, sheet: RecoverySheet | None, device: Device
 ) -> None:
-    """Also try the sheet's close token: it may be newer or older than the one the device told us,
-    and the relay accepts one of the two.
+    """Also try the sheet's close token.
+
+    Either it or the token that the device told us is the newest, which the relay accepts.
     """
     if sheet is None or sheet.mailbox != mailbox:
         return

@@ -1,5 +1,5 @@
 """This device's own key bundle: certify devices, sign lists and batches, publish it at the relay;
-with what our relay has yet to be told: a newer bundle, a new close token, deleted mailboxes.
+and update the relay: a newer bundle, a new close token, deleted mailboxes.
 """
 
 from collections.abc import Callable, Sequence
@@ -150,7 +150,10 @@ def open_bundle(untrusted_shown: bytes, person: PersonId, mailbox: MailboxId) ->
 
 
 def _unpadded(opened: bytes) -> bytes:
-    """Remove the padding; not trusted, since anybody with an invite could have sealed this."""
+    """Remove the padding.
+
+    The input is untrusted, since anybody with an invite could have encrypted it.
+    """
     end = _LENGTH_BYTES + int.from_bytes(opened[:_LENGTH_BYTES], "big")
     if len(opened) not in SHOWN_CARD_SIZES or end > len(opened) or opened[end:].strip(b"\0"):
         raise NotTheirKeys
@@ -200,7 +203,7 @@ def update_relay(device: Device) -> list[EntrenousError]:
 
 
 def schedule_deletion(closing: MailboxDeletion, device: Device) -> None:
-    """Have a mailbox deleted as soon as its relay answers, but not before ``not_before``."""
+    """Schedule the deletion of a mailbox once its relay answers, but not before ``not_before``."""
     store_record(closing, CLOSE, closing.mailbox.hex(), device.vault)
 
 
@@ -217,7 +220,7 @@ def repeat_deletions(relay_url: str, since: datetime, device: Device) -> None:
 
 
 def relays_with_deletions(since: datetime, device: Device) -> set[str]:
-    """Return the relays at which mailboxes were deleted since then."""
+    """Return the relays at which mailboxes were deleted since that time."""
     every = load_records(MailboxDeletion, CLOSED, device.vault)
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
@@ -230,7 +233,7 @@ def resend_close_token(device: Device) -> None:
 
 
 def record_deletion(closing: MailboxDeletion, device: Device) -> None:
-    """Record that a device's mailbox was deleted, for :func:`close_again`."""
+    """Record that a device's mailbox was deleted, for :func:`repeat_deletions`."""
     closed = replace(closing, closed_at=device.clock.now())
     store_record(closed, CLOSED, closing.mailbox.hex(), device.vault)
 
@@ -272,7 +275,10 @@ def _closings(device: Device) -> list[Callable[[Device], None]]:
 
 
 def _is_due(one: MailboxDeletion, now: datetime) -> bool:
-    """Check whether it is due, also by a time over an hour ahead, which is from a wrong clock."""
+    """Check whether it is due.
+
+    A time more than an hour ahead counts as due, since a wrong clock recorded it.
+    """
     return one.not_before is None or not now < one.not_before <= now + _ASK_AGAIN
 
 
@@ -299,8 +305,10 @@ def _close(one: MailboxDeletion, device: Device) -> None:
 
 
 def _ask_again(one: MailboxDeletion, device: Device) -> None:
-    """Retry later: a relay that knows neither the mailbox nor its deletion may run on another
-    database for a while, and has not shut a device.
+    """Retry later.
+
+    A relay that knows neither the mailbox nor its deletion may temporarily use another database, so
+    the device is not revoked there.
     """
     now = device.clock.now()
     give_up_at = one.give_up_at or now + timedelta(days=GONE_DAYS)
@@ -318,8 +326,9 @@ def _delete(one: MailboxDeletion, device: Device) -> None:
 
 
 def _note_refused(one: MailboxDeletion, name: str, device: Device) -> None:
-    """Report once that our token no longer deletes a mailbox, and retry later: another device may
-    yet delete it.
+    """Report once that our token no longer deletes a mailbox, and retry later.
+
+    Another device may still delete it.
 
     Raises:
         TokenOfBefore: the first time.

@@ -69,11 +69,12 @@ from entrenous.wire.key_bundle import read_card
 
 
 def resolve_name(wanted: str, before: str, of: PersonId | CircleId, device: Device) -> str:
-    """Resolve what to call a person or circle that another device of ours calls ``wanted``.
+    """Choose the name for a person or circle that another device of ours calls ``wanted``.
 
-    If two have one name, a person keeps it before a circle, and the lower id before the higher; the
-    other gets a free name, and the user is notified. All our devices decide alike. ``before`` is
-    the name used here so far. Call it in the transaction that stores the record, before storing.
+    If two have the same name, a person keeps it rather than a circle, and the lower id rather than
+    the higher one; the other gets a free name, and the user is notified. All our devices decide
+    alike. ``before`` is the name used here so far. Call it in the transaction that stores the
+    record, before storing.
     """
     others = [one for one in _called(wanted, device) if _id_of(one) != of]
     if any(_rank(_id_of(one)) < _rank(of) for one in others):
@@ -144,8 +145,9 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
 
 
 def _is_current(known: Stamp, said: Stamp, shared: Shared) -> bool:
-    """Check whether our record is at least as new. Records that one device alone writes arrive in
-    order.
+    """Check whether our record is at least as new.
+
+    Records written by a single device arrive in order.
     """
     if isinstance(shared, SharedClose | SharedHomes):
         return known.at > said.at or known == said
@@ -171,7 +173,7 @@ def _take(shared: Shared, epoch: int, device: Device) -> None:
 
 
 def _other_contact(person: bytes, device: Device) -> Contact | None:
-    """Return a contact, never ourselves."""
+    """Return the contact, or None if this is us."""
     return None if person == own_device(device).person.id else contact_by_id(person, device)
 
 
@@ -191,7 +193,7 @@ def _contact(shared: SharedContact, device: Device) -> None:
 
 
 def _take_lent(shared: SharedContact, device: Device) -> None:
-    """Store lent tokens, which may come later than the contact itself."""
+    """Store lent tokens, which may arrive after the contact."""
     kept = _other_contact(shared.person, device)
     listed = set() if kept is None else {key.device for key in kept.person.devices}
     for key, lent in shared.lent:
@@ -202,8 +204,9 @@ def _take_lent(shared: SharedContact, device: Device) -> None:
 
 
 def _meet_siblings(shared: Shared, device: Device) -> None:
-    """Accept a record about ourselves: it lends tokens for our devices that have sent us none yet.
-    Everything else in it, and its time, is ignored.
+    """Accept a record about ourselves.
+
+    Take its lent tokens for our devices that have sent us none yet. Ignore everything else in it.
     """
     if not isinstance(shared, SharedContact):
         raise NotBound(what="it is about yourself")
@@ -236,7 +239,7 @@ def _newer(known: Contact, shared: SharedContact, device: Device) -> Contact:
 
 
 def _block(shared: SharedBlock, device: Device) -> None:
-    """Apply a block; for an unknown person only the stamp is kept, until they are known."""
+    """Apply a block; for an unknown person, store only the stamp until they are known."""
     known = _other_contact(shared.person, device)
     if known is None or known.blocked == shared.blocked:
         return

@@ -45,14 +45,14 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When a record last changed, and the hash of its content then."""
+    """The time of a record's last change, and the hash of its content at that time."""
 
     at: datetime
     digest: bytes
 
     @property
     def rank(self) -> tuple[datetime, bytes]:
-        """Sort key: the greater one wins; within one second all devices choose the same."""
+        """Sort key: the greater stamp wins, and within one second all devices choose the same."""
         return self.at, self.digest
 
 
@@ -77,7 +77,7 @@ def contact_key(person: PersonId) -> str:
 
 
 def record_digest(shared: Shared) -> bytes:
-    """Return the hash that is the same for devices that know the same."""
+    """Return a hash that is equal on devices with equal records."""
     return sha256(comparable_form(shared))
 
 
@@ -96,8 +96,9 @@ def all_records(device: Device) -> dict[str, Shared]:
 
 
 def date_changes(device: Device) -> None:
-    """Date what was just changed here, in the transaction that changes it. A device that is closed
-    for days then sends it late, without undoing later changes made elsewhere.
+    """Date a change in the transaction that makes it.
+
+    So a device that sends it days later does not undo newer changes made elsewhere.
     """
     if own_linked_devices(device) and device.vault.get(SELF, ROLLED_BACK) is None:
         with device.vault.together():
@@ -113,7 +114,7 @@ def store_stamp(key: str, stamp: Stamp, device: Device) -> None:
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
-    """Check whether the latest known about a person, whether a contact or not, is a block."""
+    """Check whether the newest record about a person, who need not be a contact, is a block."""
     said = SharedBlock(person, _LONG_AGO, blocked=True)
     stamp = stamp_of(record_key(said), device)
     return stamp is not None and stamp.digest == record_digest(said)
@@ -128,7 +129,7 @@ def _stamped(key: str, shared: Shared, now: datetime, device: Device) -> Shared:
 
 
 def _changed_at(shared: Shared, before: Stamp | None, now: datetime) -> datetime:
-    """Return a time after the change that it replaces, even if that device's clock was ahead."""
+    """Return a time later than the replaced change, even if that device's clock was ahead."""
     if before is not None:
         after = before.at + timedelta(seconds=1) if before.at < _LAST else before.at
         return max(now, after)
@@ -166,8 +167,9 @@ def _contact(contact: Contact, now: datetime, device: Device) -> SharedContact:
 
 
 def _ourselves(us: Person, now: datetime) -> SharedContact:
-    """Return a record about ourselves, only to lend tokens, so that two devices of ours of which
-    neither linked the other can write to each other.
+    """Return a record about ourselves that lends tokens.
+
+    With it, two devices of ours can write to each other although neither linked the other.
     """
     return SharedContact(us.id, now, us.name, Trust.COMPARED, since=_LONG_AGO, card=b"")
 

@@ -24,7 +24,7 @@ _STAMP_BYTES: Final = 40  # time and digest; device ids follow
 def send_sync_letters(device: Device) -> None:
     """Queue a letter for each record that one of our other devices does not have yet.
 
-    A device that has not written to us is told once it has.
+    A device that has not written to us yet gets its letters after it has.
     """
     others = [one for one in own_linked_devices(device) if one.heard]
     if not others or not is_confirmed(device):
@@ -40,8 +40,10 @@ def send_sync_letters(device: Device) -> None:
 def note_synced(
     sibling: DeviceId, key: str, device: Device, lacks: Sequence[DeviceId] | None = None
 ) -> None:
-    """Record that another device of ours has this record as it is here; ``lacks`` are the contact's
-    devices it has been lent no tokens for yet (None: as recorded before).
+    """Record that another device of ours has the present version of this record.
+
+    ``lacks`` are the contact's devices for which it was lent no tokens yet (None: as recorded
+    before).
     """
     stamp = stamp_of(key, device)
     if stamp is not None:
@@ -51,8 +53,9 @@ def note_synced(
 
 
 def mark_contact_for_resync(person: PersonId, device: Device) -> None:
-    """Resend a contact to all our other devices, with tokens: they added us anew, and earlier
-    tokens may be invalid. Call it in a transaction.
+    """Resend a contact who added us again to all our other devices, with new tokens.
+
+    The earlier tokens may be invalid. Call it in a transaction.
     """
     for one in own_linked_devices(device):
         mark_for_resync(one.device, person, device)
@@ -106,7 +109,7 @@ def _lacked(told: bytes | None, shared: Shared, device: Device) -> list[DeviceId
 
 
 def _was_gone(told: bytes, shared: Shared) -> bool:
-    """Check whether a contact of ours was, by our other device's last record, forgotten."""
+    """Check whether our other device's last record says that this contact was forgotten."""
     if not isinstance(shared, SharedContact):
         return False
     gone = record_digest(SharedGone(shared.person, shared.at))
@@ -114,8 +117,9 @@ def _was_gone(told: bytes, shared: Shared) -> bool:
 
 
 def _is_encodable(shared: Shared) -> bool:
-    """Check whether a record is valid by the specification. An invalid one must not stop the
-    others, nor use up tokens each time.
+    """Check whether a record is valid.
+
+    An invalid one must neither stop the others nor use up tokens.
     """
     try:
         write_sync(shared)
@@ -125,7 +129,7 @@ def _is_encodable(shared: Shared) -> bool:
 
 
 def _with_tokens(shared: Shared, lacked: Sequence[DeviceId], device: Device) -> Shared:
-    """Add tokens for those devices, as far as we have some."""
+    """Add tokens for those devices, if we have any."""
     if not isinstance(shared, SharedContact):
         return shared
     lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()

@@ -47,7 +47,7 @@ _KEY_BYTES: Final = {PrekeyKind.ONE_TIME: 32, PrekeyKind.FALLBACK: 32, PrekeyKin
 
 
 def write_prekey_statement(prekey: Prekey) -> bytes:
-    """Encode the statement whose hash is a leaf of the batch that a device signs.
+    """Encode the statement whose hash is a leaf in the batch that a device signs.
 
     Raises:
         ValueError: a field does not have the length of its kind.
@@ -174,8 +174,9 @@ _LINE_CHARS: Final = 64  # characters per line, so that a person can compare and
 
 
 def write_sheet(sheet: RecoverySheet) -> str:
-    """Encode a recovery sheet in lines. It opens nothing by itself, but whoever has it is the
-    person.
+    """Encode a recovery sheet in lines.
+
+    It decrypts nothing by itself, but whoever has it can act as the person.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -224,5 +225,5 @@ def _sheet(fields: list[Any]) -> RecoverySheet:
 
 
 def _checksum(fields: list[Any]) -> bytes:
-    """A checksum against typing errors; it protects against nothing else."""
+    """Return a checksum that detects typing errors; it is no protection against attackers."""
     return hashlib.sha256(encode(fields)).digest()[:_CHECK_BYTES]

@@ -151,7 +151,7 @@ _INFO: Final = "entrenous/2 letter"
 
 
 def write_info(address: Address) -> bytes:
-    """Encode what HPKE binds; both ends know it before opening, so it is never decoded.
+    """Encode the data that HPKE binds; both ends know it, so it is never decoded.
 
     Raises:
         ValueError: a field does not have the length of its kind.

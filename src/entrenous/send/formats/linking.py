@@ -53,7 +53,7 @@ _SEALED_MAX: Final = 128 * 1024
 
 
 def write_link_code(code: LinkCode) -> str:
-    """Encode a link code. Whoever has it can ask to be linked, so nobody else may see it.
+    """Encode a link code. Anybody who has it can ask to be linked, so it must stay secret.
 
     Raises:
         ValueError: a field is not what the specification allows.
@@ -300,18 +300,19 @@ _GRANT_LABEL: Final = b"entrenous/2 link grant\x00"
 
 
 def link_commitment(public: bytes, offer: bytes) -> bytes:
-    """Commit to a key and an offer before the old device has shown its key; 32 bytes. The offer
-    holds a token of 32 random bytes, so it cannot be found from the hash.
+    """Return the commitment (32 bytes) to a key and an offer, for the first message.
+
+    The offer has a token of 32 random bytes, so it cannot be guessed from the hash.
     """
     return sha256(_COMMITMENT_LABEL + public + offer)
 
 
 def link_transcript(ask: bytes, answer: bytes) -> bytes:
-    """What both devices saw: the first two messages as they were sent.
+    """Return the transcript: the first two messages as they were sent.
 
-    The third message is left out. Its key and its offer were committed to in the first, but their
-    encryption was not: including it would give an attacker who seals the offer again and again any
-    number of guesses at the comparison strings.
+    The third message is left out: its key and offer were committed to in the first, but not their
+    encryption. With it, an attacker could encrypt the offer again and again until the comparison
+    strings match.
     """
     return _TRANSCRIPT_LABEL + sha256(ask) + sha256(answer)
 

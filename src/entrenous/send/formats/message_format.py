@@ -46,7 +46,10 @@ _MANIFEST_FIELDS: Final = (*range(1, 6), *range(11, 16))
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """Encode what a content key is bound to: the CBOR list of the fields 1 to 5 and 11 to 15."""
+    """Encode the manifest to which a content key is bound.
+
+    The CBOR list of the fields 1 to 5 and 11 to 15.
+    """
     fields = plain_message(manifest)
     return encode([fields[key] for key in _MANIFEST_FIELDS])
 
@@ -214,7 +217,7 @@ def _frame(encoded: bytes) -> Frame:
 
 
 def pad_file(data: bytes) -> bytes:
-    """The padded bytes of a file.
+    """Return the padded bytes of a file.
 
     Raises:
         ValueError: it is empty.
@@ -225,7 +228,7 @@ def pad_file(data: bytes) -> bytes:
 
 
 def padded_reader(data: bytes) -> BinaryIO:
-    """A reader of the padded bytes of a file, without a copy of it.
+    """Return a reader of the padded bytes of a file, without a copy of it.
 
     Raises:
         ValueError: it is empty.
@@ -267,7 +270,7 @@ class Unpadding:
 
 
 def padded_length(length: int) -> int:
-    """The Padmé length for ``length`` bytes, at least 4,096.
+    """Return the Padmé length for ``length`` bytes, at least 4,096.
 
     Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
     PETS 2019, algorithm 1: at most 12 % longer, and it reveals only O(log log length) bits.
@@ -279,7 +282,7 @@ def padded_length(length: int) -> int:
 
 
 class _PaddedReader(io.RawIOBase):
-    """The bytes of a file, followed by zeros."""
+    """Reads the bytes of a file, followed by zeros."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._end, self._at = memoryview(data), padded_length(len(data)), 0

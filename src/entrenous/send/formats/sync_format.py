@@ -104,8 +104,9 @@ Shared = SharedContact | SharedGone | SharedCircle | SharedClose | SharedBlock |
 
 
 class BadSync(Malformed):
-    """Something that another device of yours told this one could not be read, so it was ignored.
-    Update Entrenous on both: {update}
+    """
+    Another device of yours sent data that this one cannot read, so it was ignored. Update Entrenous
+    on both devices: {update}
     """
 
 
@@ -136,8 +137,9 @@ def read_sync(untrusted: SyncNote) -> Shared:
 
 
 def comparable_form(shared: Shared) -> bytes:
-    """Encode the part whose change requires another note. It leaves out the time, lent tokens, and
-    the key bundle, which people send themselves.
+    """Encode the part whose change requires another note.
+
+    It leaves out the time, lent tokens, and the key bundle, which contacts send themselves.
     """
     timeless = replace(shared, at=_NO_TIME)
     if isinstance(timeless, SharedContact):

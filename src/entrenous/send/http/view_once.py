@@ -44,7 +44,7 @@ _LOAD_S: Final = 60
 
 
 def show_once(message: str, sender: str, device: Device) -> None:
-    """Serve a page and wait; the relay is asked for its share once *Show* is pressed there.
+    """Serve a page and wait; the relay is asked for its share only after *Show* is pressed there.
 
     Raises:
         NotLookedAt: nobody pressed it, so nothing was opened.

@@ -1,6 +1,6 @@
 """The pages that show a message once, as an ASGI application for this user alone.
 
-The command that opens the message and the server that shows it share one session.
+The command that opens the message and the server that shows it share a :class:`ViewSession`.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class ViewSession:
         return self._was_shown and not self._unasked
 
     def end(self) -> None:
-        """Forget the content, and release everybody who waits."""
+        """Delete the content, and end all waits."""
         self._shown = None
         for one in (self.over, self.asked, self.loaded):
             one.set()

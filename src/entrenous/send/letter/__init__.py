@@ -1,1 +1,1 @@
-"""Letters: written, read, and what each kind of them does."""
+"""Letters: write and read them, and apply each kind."""

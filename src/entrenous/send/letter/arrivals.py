@@ -1,6 +1,6 @@
 """The effect of each kind of letter on arrival; ``ARRIVALS`` maps body types to handlers.
 
-Letters that cannot be decrypted are counted; letters that name an unknown device list are kept
+Letters that cannot be decrypted are counted. Letters that name an unknown device list are stored
 until the list is known.
 """
 
@@ -101,7 +101,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
 
 
 def sender_of(letter: Letter, device: Device) -> Contact:
-    """The contact who sent this letter.
+    """Return the contact who sent this letter.
 
     Raises:
         NotBound: no contact has these keys.
@@ -301,8 +301,9 @@ def keep_for_later(waiting: WaitingEnvelope, why: EntrenousError, device: Device
 
 
 def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
-    """The kept letters that can be opened now, in order of arrival at their mailbox. Letters kept
-    for too long are counted as undecryptable.
+    """Return the stored letters that can be opened now, in order of arrival at their mailbox.
+
+    Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
     for late in load_records(AwaitingLetter, AWAITING_LIST, device.vault):

@@ -282,8 +282,9 @@ class Content:
 
 
 class BadContent(Malformed):
-    """The message opened, but its content is damaged or was made by another program. Ask the person
-    to send it again.
+    """
+    The message was decrypted, but its content is damaged, or another program made it. Nothing of it
+    is shown. Ask the person to send it again.
     """
 
 
@@ -297,26 +298,29 @@ class KeptReaction:
 
 
 def is_visible_sign(text: str) -> bool:
-    """Whether a reaction is visible and harmless on one line. It has no control characters, line
-    breaks, or characters that look like the gap before the name.
+    """Return whether a reaction is visible and harmless on one line.
+
+    It has no control characters, line breaks, or characters that look like the gap before the name.
     """
     unsafe = (char.isspace() or char in DRAWN_AS_GAP or acts_on_screen(char) for char in text)
     return bool(visible_text(text)) and not any(unsafe)
 
 
 class BadReaction(Refused):
-    """A reaction is a sign or two without spaces, at most {limit} bytes. Nothing was sent. To say
-    more: entrenous send --text - --reply MESSAGE
+    """
+    A reaction is one or two characters without spaces, at most {limit} bytes. Nothing was sent. To
+    say more: entrenous send --text - --reply MESSAGE
     """
 
 
 class NobodyToAnswer(NotFound):
-    """You no longer know anybody who has {name}, so the reaction went to nobody."""
+    """Nobody who has {name} is among your people any more, so the reaction was not sent."""
 
 
 class NeedsUpdate(Malformed):
-    """Something arrived that this version of Entrenous cannot read, so it was discarded. Update it:
-    {update}. Then ask the person who wrote to you to send it again.
+    """
+    A message arrived that this version of Entrenous cannot read, so it was discarded. Update
+    Entrenous: {update}. Then ask the person who wrote to you to send it again.
     """
 
 

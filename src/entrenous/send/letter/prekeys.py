@@ -1,4 +1,4 @@
-"""Make, publish, top up and rotate this device's prekeys."""
+"""Generate, publish, top up and rotate this device's prekeys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,11 +46,11 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     """Publish a set of prekeys with fresh one-time keys; with ``lasting`` also a fresh fallback key
     and a fresh X-Wing key.
 
-    One signature covers a set, and the relay then discards the previous set. Private halves are
-    stored before the public ones leave. A set that the relay did not accept is sent again
-    unchanged, because an account keeps the private halves of only two fallback keys, and one of
-    them must be the one that the relay hands out. For the same reason the fallback key rotates
-    weekly, however often one-time keys run out.
+    One signature covers a set, and the relay then discards the previous set. Private keys are
+    stored before the public ones are sent. A set that the relay did not accept is sent again
+    unchanged: an account stores the private halves of only two fallback keys, and the one that the
+    relay hands out must be among them. For the same reason the fallback key rotates weekly, however
+    often one-time keys run out.
     """
     me = own_device(device)
     prekeys = load_record(Prekeys, SELF, _UNPUBLISHED_SET, device.vault)
@@ -109,7 +109,8 @@ def top_up_prekeys(device: Device) -> None:
 
 def _redate_future_keys(device: Device) -> None:
     """Mark prekeys dated far in the future as due for rotation, unless the clock may be behind now.
-    A clock that was ahead made them; otherwise they would count as the newest until that date.
+    They were made while the clock was ahead, and would otherwise count as the newest until that
+    date.
     """
     now = device.clock.now()
     for key in _public_keys(device):
@@ -119,13 +120,13 @@ def _redate_future_keys(device: Device) -> None:
 
 
 def _public_keys(device: Device) -> list[OwnKey]:
-    """Our X-Wing prekeys, oldest first."""
+    """Return our X-Wing prekeys, oldest first."""
     public = [key for key in load_records(OwnKey, OWN_KEY, device.vault) if key.peer is None]
     return sorted(public, key=lambda key: key.made_at)
 
 
 def _forget_old_prekeys(device: Device) -> None:
-    """Delete replaced prekeys after the days in which letters to them may still be written."""
+    """Delete replaced prekeys once no more letters to them can be written."""
     now = trusted_time(device)
     for key, successor in pairwise(_public_keys(device)):
         if now - successor.made_at >= _DELETE_AFTER:
@@ -153,8 +154,8 @@ def _statement(
 def _signed(statements: Sequence[bytes], me: OwnIdentity, device: Device) -> Prekeys:
     """The set as the relay hands it out; the last two statements are those of the lasting keys.
 
-    The Merkle tree is filled with leaves of no statement, so that all paths are equally long and an
-    answer's length does not reveal which keys it holds.
+    The Merkle tree is filled up with dummy leaves, so that all paths are equally long and an
+    answer's length does not reveal which keys it has.
     """
     leaves = [*map(prekey_leaf, statements), *[_FILLER_LEAF] * (BATCH_SIZE_MAX - len(statements))]
     batch = sign_batch(leaves, me.home.mailbox, sign_prekeys, device)

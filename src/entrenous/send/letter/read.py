@@ -48,7 +48,7 @@ from entrenous.wire.relay_nouns import WaitingEnvelope
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter proven to be from ``person``'s device, addressed to us, intact and new."""
+    """A letter that is proven to be from ``person``'s device, to us, unchanged and new."""
 
     header: Header
     body: Body
@@ -135,7 +135,7 @@ def _try_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
 
 
 def _proven_sender(body: Body, header: Header, device: Device) -> Person:
-    """The person whose master key certified the device of this session."""
+    """Return the person whose master key certified the device of this session."""
     contact = contact_by_id(header.from_person, device)
     if isinstance(body, Hello | RequestNote) or (isinstance(body, KeyBundleNote) and contact):
         person = _newer_person(verify_card(read_card(body.card)), contact)
@@ -199,8 +199,9 @@ def _check_ours(header: Header, me: OwnIdentity) -> None:
 
 
 def _check_sibling_list(header: Header) -> None:
-    """Check that a letter from another device of ours names one list. It may be newer than ours,
-    since the letter may be the one that announces it.
+    """Check that a letter from another device of ours names the same list twice.
+
+    The list may be newer than ours, since this letter may announce it.
     """
     to = header.to_epoch, header.to_head
     if to != (header.from_epoch, header.from_head):
@@ -218,7 +219,7 @@ def _check_new(header: Header, peer: Peer | None, device: Device) -> None:
 
 
 def _check_next_key(header: Header) -> None:
-    """Check the next key: an invalid one would leave us unable ever to write back."""
+    """Check the next key: with an invalid one we could never reply."""
     try:
         seal_to(header.next_key.public, b"", b"")
     except BadKey:
@@ -252,8 +253,10 @@ def _store_ratchet_state(
 
 
 def _drop_unneeded_keys(moved: Peer, own: OwnKey, peer: Peer, device: Device) -> Peer:
-    """Delete our keys that are older than the newest one used, once no letter to them can arrive. A
-    peer never returns to an older key, so only letters with lower counters can still use one.
+    """Delete our keys that are older than the newest one used, once no letter to them can arrive.
+
+    A peer never uses an older key again, so only letters with lower counters can be encrypted with
+    one.
     """
     used = _newer_used_key(own.id, peer)
     if used not in peer.mine:
@@ -271,7 +274,7 @@ def _newer_used_key(key: bytes, peer: Peer) -> bytes | None:
 
 
 def _is_one_missing(seen: frozenset[int]) -> bool:
-    """Whether a letter that would still be accepted has not arrived yet."""
+    """Return whether a letter is missing that would still be accepted."""
     newest = max(seen)
     return len(seen) < min(newest, COUNTER_WINDOW)
 

@@ -34,8 +34,10 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def send_receipts(device: Device) -> None:
-    """Put the receipts that are due into the outbox. Receipts for devices that cannot be written to
-    now are sent next time; for people who may no longer know, never.
+    """Put the receipts that are due into the outbox.
+
+    Receipts for devices that cannot be reached now are sent next time. Receipts for people who may
+    no longer get any are dropped.
     """
     for peer_id in sorted({key.rsplit(" ", 2)[0] for key in device.vault.keys(OWED_RECEIPT)}):
         with suppress(EntrenousError), device.vault.together():
@@ -139,7 +141,10 @@ def _store_receipt(
 
 
 def _keep_card(person: PersonId, head: bytes, device: Device) -> None:
-    """Keep the first card that proves this list; it has every device that signs under the list."""
+    """Store the first key bundle that proves this list.
+
+    It has every device that signs under the list.
+    """
     card = key_bundle_with_head(person, head, device)
     if card is not None and device.vault.get(RECEIPT_CARD, head.hex()) is None:
         device.vault.put(RECEIPT_CARD, head.hex(), card)

@@ -48,29 +48,33 @@ MAX_RECEIPT_DELAY: Final = timedelta(seconds=_LONGEST_S)
 
 
 def note_delivered(header: Header, received: Received, device: Device) -> None:
-    """Owe a receipt for a stored message; call it in the transaction that stores it."""
+    """Record that a receipt is owed for a stored message.
+
+    Call it in the transaction that stores it.
+    """
     key = inbox_key(received.sender, received.id)
     device.vault.put(SENT_FROM, key, header.from_device)
     _owe(ReceiptEvent.DELIVERED, received, device)
 
 
 def note_opened(received: Received, device: Device) -> None:
-    """Owe a receipt for an opening; call it in the transaction that records the opening, while the
-    manifest is still stored.
+    """Record that a receipt is owed for an opening.
+
+    Call it in the transaction that records the opening, while the manifest is still stored.
     """
     _owe(ReceiptEvent.OPENED, received, device)
 
 
 def note_exported(received: Received, device: Device) -> None:
-    """Owe a receipt for files written although openings are limited; call it like
-    :func:`note_opened`.
-    """
+    """Record that a receipt is owed for an export; call it like :func:`note_opened`."""
     _owe(ReceiptEvent.EXPORTED, received, device)
 
 
 def may_get_receipts(person: PersonId, device: Device) -> bool:
-    """Whether a person may learn what became of a message. Their keys must be compared, or known by
-    link with the user's consent, and their device lists must not conflict.
+    """Return whether a person may get receipts.
+
+    Their keys must be compared, or known by link with the user's consent, and their device lists
+    must not conflict.
     """
     contact = load_record(Contact, CONTACT, person.hex(), device.vault)
     if contact is None or contact.blocked or contact.forked:

@@ -1,5 +1,5 @@
-"""Tasks that wait until our own relay answers, and waiting for new letters. After a relay was
-restored from a backup, what it may have forgotten is repeated.
+"""Tasks that need our own relay, and waiting for new letters. After a relay was restored from a
+backup, requests that it may have lost are repeated.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def has_tokens_to_withdraw(device: Device) -> bool:
-    """Whether our relay has yet to be told that a token is withdrawn."""
+    """Return whether a withdrawal of tokens still has to be sent to our relay."""
     return bool(device.vault.keys(WITHDRAW))
 
 
@@ -64,7 +64,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
 
 
 def wait_for_letter(seconds: int, device: Device) -> bool:
-    """Whether a letter waits at our relay, or arrives within ``seconds``; it is not fetched.
+    """Return whether a letter waits at our relay, or arrives within ``seconds``; it is not fetched.
 
     Raises:
         OfflineDevice, RelayUnreachable.
@@ -82,10 +82,9 @@ _AFTER_SILENCE_S: Final = 3600  # a relay that does not answer blocks our open v
 
 
 def repeat_after_restore(device: Device) -> None:
-    """Ask our relays from time to time whether they were restored, and repeat what they may have
-    lost.
+    """Ask our relays sometimes whether they were restored, and repeat what they may have lost.
 
-    Only our own relay and those with something to repeat are asked, because a relay learns when and
+    Other relays are not asked unless there is something to repeat, because a relay learns when and
     from where we connect. One that does not answer is asked again an hour later.
     """
     home = own_device(device).home.relay_url
@@ -109,7 +108,7 @@ def _relays_with_repeats(device: Device) -> set[str]:
 
 
 def _is_due(record: bytes | None, device: Device) -> bool:
-    """Whether a relay is due to be asked, given the record of the last time."""
+    """Return whether a relay is due to be asked, given the record of the last time."""
     if record is None:
         return True
     return not 0 <= _now_s(device) - int(record.split(b" ")[0]) < _ASK_AGAIN_S
@@ -148,8 +147,9 @@ def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
 
 
 def _repeat_from(device: Device) -> datetime:
-    """The start of the period to repeat. A restore is noticed only once, so what an implausible
-    clock calls long ago is repeated too.
+    """Return the start of the period to repeat.
+
+    A restore is noticed only once, so with an implausible clock older requests are repeated too.
     """
     return trusted_time(device) - _REPEAT_PERIOD
 

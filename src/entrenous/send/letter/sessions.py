@@ -1,5 +1,5 @@
-"""Begin a session with another device from its prekeys, and repair one whose letters no longer
-open.
+"""Start a session with another device from its prekeys; repair one whose letters cannot be
+decrypted.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ def ensure_session(to: Addressee, device: Device) -> None:
 
 
 def has_session(to: Addressee, device: Device) -> bool:
-    """Whether a letter can be written to this device without asking its relay."""
+    """Return whether a letter can be written to this device without asking its relay."""
     known = load_record(Peer, PEER, peer_key(to.contact.person.id, to.key.device), device.vault)
     return known is not None and bool(known.sessions)
 
@@ -55,7 +55,7 @@ def has_session(to: Addressee, device: Device) -> bool:
 def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Addressee, ...]:
     """Ensure sessions with these devices; return the devices that have one.
 
-    A device that has left no keys yet, or has not told us yet how to write to it, is skipped if
+    A device that has published no keys yet, or for which we have no tokens yet, is skipped if
     another device of the same person can be reached.
 
     Raises:
@@ -79,7 +79,7 @@ def ensure_sessions(every: Iterable[Addressee], device: Device) -> tuple[Address
 
 def replace_session(to: Addressee, device: Device) -> None:
     """Begin a new session with this device on fresh prekeys, keeping the old ones for letters in
-    transit. Counters continue, since used numbers are refused.
+    transit. Counters continue, since the peer refuses used numbers.
 
     Raises:
         BadSignature, BadPrekey, BadKey, ForkedList, TooMany, RelayUnreachable, WrongToken.
@@ -117,7 +117,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> Peer:
 
 
 def batch_of_bundle(bundle: PrekeyBundle) -> SignedBatch:
-    """The batch to which all keys of one claim must belong; unproven.
+    """Return the batch to which all keys of one claim must belong; unproven.
 
     Raises:
         BadPrekey: the X-Wing prekey has no batch.

@@ -46,7 +46,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """The parts of a letter that the relay sees, and until when the letter is held back here."""
+    """The parts of a letter that the relay sees, and the time until which the letter waits here."""
 
     envelope: EnvelopeId
     expires_at: datetime
@@ -72,14 +72,14 @@ def _addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
 
 
 def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee | None:
-    """A contact's device; None if we no longer know the contact or the device."""
+    """Return a contact's device; None if we no longer know the contact or the device."""
     contact = contact_by_id(person, device)
     every = () if contact is None else addressees(contact, device)
     return next((one for one in every if one.key.device == key), None)
 
 
 def outer_without_content(device: Device) -> Outer:
-    """The outer parts of a letter without content, such as a hello or a recall."""
+    """Return the outer parts of a letter without content, such as a hello or a recall."""
     return Outer(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
         expires_at=default_letter_expiry(device),

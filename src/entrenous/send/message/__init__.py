@@ -1,1 +1,1 @@
-"""One message on its way: its draft, its files, its sealing, its blobs and its name."""
+"""A message being sent or received: its draft, files, encryption, blobs and states."""

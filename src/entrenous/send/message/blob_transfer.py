@@ -28,19 +28,21 @@ OnSent = Callable[[int], None]  # receives the number of further bytes sent
 
 
 def ignore_sent_bytes(_size: int) -> None:
-    """The :data:`OnSent` of an upload that nobody watches."""
+    """Ignore the progress of an upload; a no-op :data:`OnSent`."""
 
 
 def is_worth_resuming(item: OutboxItem) -> bool:
-    """Whether its blobs are too large to be sent again from the start."""
+    """Return whether its blobs are too large to be sent again from the start."""
     return item.blob_bytes >= RESUMED_BYTES_MIN
 
 
 def upload_blobs(item: OutboxItem, device: Device, on_sent: OnSent = ignore_sent_bytes) -> None:
-    """Upload all blobs of an item; each is durable at the relay before the next begins.
+    """Upload all blobs of an item, one after the other.
+
+    Each is durable at the relay before the next.
 
     Raises:
-        RelayUnreachable, or a refusal; what arrived stays at the relay for a day.
+        RelayUnreachable, or a refusal; the relay stores the arrived part for a day.
     """
     copy = load_record(SealedCopy, SEALED, item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
@@ -94,11 +96,11 @@ _IDLE_TRIES_MAX: Final = 3
 
 
 class _RestartRequestedError(Exception):
-    """The connection broke and the courier wants to start over: first ask how much arrived."""
+    """The connection was lost; before starting over, the courier must ask how much arrived."""
 
 
 class _CountedReader(io.BufferedIOBase):
-    """A file that reports how far it was read and may be repositioned only once."""
+    """A file that reports how much was read, and that may be repositioned only once."""
 
     def __init__(self, file: BinaryIO, on_sent: OnSent) -> None:
         self._file, self._on_sent, self._reported = file, on_sent, 0
@@ -186,7 +188,7 @@ def _download_blob(
 
 
 def _bytes_present(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
-    """The number of bytes present; None if the download cannot be continued."""
+    """Return the number of bytes present; None if the download cannot be continued."""
     try:
         present = None if part is None else vault.size(part.kept)
     except NoSuchBlob:

@@ -65,7 +65,7 @@ class Clip:
                 yield (made,)
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        """Keep the original, and the data that traces it when no picture is left."""
+        """Store the original, and the data for tracing it by its sound alone."""
         (made,) = copies
         kept = device.vault.keep(self.original.source)
         surveyed = device.vault.keep(pack(self.original.survey))
@@ -79,7 +79,7 @@ class Clip:
         return LedgerEntries(clips=(clip,), sounds=self._heard(kept, made, device))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
-        """Do nothing: its survey identifies it."""
+        """Do nothing: a clip is found by its measurements."""
 
     def _heard(self, kept: BlobId, made: tuple[Copy, ...], device: Device) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:
@@ -127,7 +127,7 @@ class Voice:
                 yield one
 
     def remember(self, copies: Sequence[tuple[Copy, ...]], device: Device) -> LedgerEntries:
-        """Keep the original, and the data that traces it."""
+        """Store the original, and the data for tracing it."""
         (made,) = copies
         kept = device.vault.keep(self.source)
         contour_blob = device.vault.keep(contour(self.prepared.mono))
@@ -135,7 +135,7 @@ class Voice:
         return LedgerEntries(sounds=(SentSound(kept, contour_blob, length_s, made, place),))
 
     def keep_looks(self, message: MessageId, device: Device) -> None:
-        """Do nothing: a sound has no appearance."""
+        """Do nothing: a sound is found by its contour."""
 
 
 def voice_of(place: int, untrusted_data: bytes, device: Device, reached: ShareCallback) -> Voice:

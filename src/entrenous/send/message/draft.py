@@ -70,7 +70,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What the guard finds odd about one recipient or circle, as a sentence. ``answer`` is the name
+    """The guard's doubt about one recipient or circle, as a sentence. ``answer`` is the name
     to type: the first name, or the full name if the first name is ambiguous.
     """
 
@@ -80,8 +80,9 @@ class Doubt:
 
 
 class SentByYou(Refused):
-    """You sent {name} yourself, so there is nothing to open here. See what became of it: entrenous
-    sent. To take it back: entrenous recall {name}
+    """
+    You sent {name} yourself, so there is nothing to open here. To see whether it was opened:
+    entrenous sent. To take it back: entrenous recall {name}
     """
 
 
@@ -90,32 +91,36 @@ class SentToYou(Refused):
 
 
 class GuardSaysStop(Refused):
-    """Please look again before this goes out: {reasons}. Nothing was sent. If that is who you
-    mean, type the name: {names}
+    """
+    Please check before this is sent: {reasons}. Nothing was sent. If this is the right person, type
+    the name: {names}
     """
 
 
 class WaitsInOutbox(Unreachable):
-    """{name} is sealed and kept safe on this device, but it has not left yet. {why} It leaves when
+    """
+    {name} is encrypted and stored on this device, but has not been sent yet. {why} It is sent when
     you next send something or open your inbox, or now with: entrenous send --resume
     """
 
 
 class HeldHere(WaitsInOutbox):
-    """{name} is sealed and kept safe on this device, but it has not left yet. {why}"""
+    """{name} is encrypted and stored on this device, but has not been sent yet. {why}"""
 
 
 class NotToAll(Refused):
-    """The relay refused {name} for {refused}. {why} It is not tried again for them. On its way:
+    """
+    The relay refused {name} for {refused}. {why} Entrenous does not try again for them. On its way:
     {has}. Still waiting here: {waits}. Once the reason is resolved, send it again to {refused}
     alone. To take back what is on its way: entrenous recall {name}
     """
 
 
 class CopyRefused(Refused):
-    """The copy of {name} for {to} waited here, and now its relay has refused it. {why} It is not
-    tried again; once the reason is resolved, send it again to {to}. What became of it: entrenous
-    sent
+    """
+    The copy of {name} for {to} waited here, and now its relay has refused it. {why} Entrenous does
+    not try again. Once the reason is resolved, send it again to {to}. To see the state of the
+    message: entrenous sent
     """
 
 
@@ -126,7 +131,8 @@ class Undone(EntrenousError):
 
 
 class StoppedWhileSending(EntrenousError):
-    """Stopped. {name} is sealed and may have left already. Take it back with: entrenous recall
+    """
+    Stopped. {name} is encrypted and may already have been sent. To take it back: entrenous recall
     {name}
     """
 
@@ -134,9 +140,10 @@ class StoppedWhileSending(EntrenousError):
 
 
 class StoppedWhileMarking(EntrenousError):
-    """Stopped after {count} of {total} copies. Those are complete, and your vault records whose
-    copy each one is, so a leak of one can be traced. To start over, type the same command again;
-    these copies stay as they are.
+    """
+    Stopped after {count} of {total} copies. These are complete, and your vault records whose copy
+    each one is, so a leak of one can be traced. To start over, type the same command again; these
+    copies are not changed.
     """
 
     family = "interrupted"
@@ -156,31 +163,35 @@ class TooManyPictures(Refused):
 
 
 class ConfirmsNobody(Refused):
-    """You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name
-    that was asked for, or choose somebody else with --to.
+    """
+    You confirmed {typed}, but this message goes to {to}. Nothing was sent. Type the name that you
+    were asked for, or choose somebody else with --to.
     """
 
 
 class NotTakenBackYet(Unreachable):
-    """{name} is not taken back from everybody yet: {who} may still open it. {why} Each command that
-    fetches messages tries again; or type the same command again.
+    """
+    {name} is not taken back from everybody yet: {who} may still open it. {why} Entrenous tries
+    again with each command that fetches messages. To try again now, type the same command again.
     """
 
 
 class NotYetToBeSent(Unreachable):
-    """It can still be undone, so it has not left yet: it leaves when you next send or fetch
+    """
+    You can still undo this, so it has not been sent yet. It is sent when you next send or fetch
     something after {until}. To take it back before then: entrenous recall {name}
     """
 
 
 class DoesNotPromise(Refused):
-    """{names}: the program there does not promise to show a message only once, so nothing was made
-    and nothing was sent. Ask them to update Entrenous and to write to you, or send it without
-    --once.
+    """
+    {names}: the program on their device does not promise to show a message only once. Nothing was
+    sent. Ask them to update Entrenous and to write to you, or send the message without --once.
     """
 
 
 class NothingToTakeBack(NotFound):
-    """{name} was made for another channel and is not held by a relay, so it cannot be taken back
-    from here. Ask the people who have it to delete it.
+    """
+    {name} was made for another channel, and no relay has it, so it cannot be taken back from here.
+    Nothing was changed. Ask the people who have it to delete it.
     """

@@ -52,7 +52,7 @@ class FilePart(Protocol):
     def copies(
         self, people: int, device: Device, marking: ByteCounter
     ) -> Generator[tuple["MadeCopy", ...], None, None]:
-        """Yield, for one recipient after the other, a copy of each file, made a little ahead.
+        """Yield a copy of each file for one recipient after the other, working a few copies ahead.
         ``marking`` counts each file's bytes once per recipient.
         """
         ...
@@ -145,7 +145,7 @@ def plan_of(
 
 
 def _next(part: FilePart, copies: Iterator[T]) -> T:
-    """The next copies of a part; a clip may turn out to be shorter when it is read again."""
+    """Return the next copies of a part; a clip may be shorter when it is read again."""
     with about_file(part.places[0]) if len(part.places) == 1 else nullcontext():
         return next(copies)
 

@@ -74,8 +74,9 @@ class _Made:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What all copies of one message share; ``groups`` is the secret from which share groups
-    derive.
+    """Data that all copies of one message share.
+
+    ``groups`` is the secret from which share groups are derived.
 
     ``sent_at`` has the clock's full precision, so that the ledger keeps the order of messages sent
     within one second; recipients get whole seconds.
@@ -100,8 +101,9 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     device: Device,
     watch: TransferWatch,
 ) -> datetime | None:
-    """Make all of a message; return when it may leave, or None if at once. Call it in one
-    transaction.
+    """Make all copies of a message; return when it may be sent, None for at once.
+
+    Call it in one transaction.
 
     Raises:
         TooLarge, LetterTooLong, OfflineDevice, RolledBack, NotConfirmed.
@@ -123,9 +125,7 @@ class _Making:
     made: list[_Made] = field(default_factory=list)
 
     def seal_all(self, to: tuple[Addressee, ...], watch: TransferWatch) -> None:
-        """Make and seal the copies for one device after the other, so that only one device's are in
-        memory.
-        """
+        """Make and encrypt the copies, one device after the other, to save memory."""
         size = sum(map(len, self.draft.files))
         marking = ByteCounter(Stage.MARKING, size * len(to), watch)
         sealing = ByteCounter(Stage.SEALING, size * len(to), watch)
@@ -153,7 +153,7 @@ class _Making:
         )
 
     def commit(self) -> datetime | None:
-        """Record the message and put its letters into the outbox; return when they may leave."""
+        """Record the message and put its letters into the outbox; return when they may be sent."""
         device, message = self.device, self._message()
         device.ledger.record(message)
         record_sent(message, self.draft, device)

@@ -1,4 +1,4 @@
-"""React to a message with a sign or two, and keep other people's reactions (docs/spec/letter.md,
+"""React to a message with an emoji, and store other people's reactions (docs/spec/letter.md,
 section 6).
 """
 
@@ -41,7 +41,7 @@ from entrenous.send.people.keep_contacts import (
 
 @dataclass(frozen=True, slots=True)
 class Reacted:
-    """Who will see a reaction, and who of them still has to get it from the outbox."""
+    """The people who get a reaction, and those to whom it could not be sent yet."""
 
     to: tuple[str, ...]
     waits: tuple[str, ...]
@@ -56,7 +56,7 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
     Raises:
         UnknownMessage, BadReaction, NobodyToAnswer, WeAreTooOld, TheyAreTooOld, OfflineDevice,
             RolledBack, NotConfirmed.
-        RelayUnreachable: a session with somebody has yet to be begun.
+        RelayUnreachable: a session with somebody could not be started.
     """
     refuse_unconfirmed(device)
     _check(sign)
@@ -82,7 +82,7 @@ def react(name: str, sign: str | None, device: Device) -> Reacted:
 
 
 def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
-    """Keep a reaction that was received, if both its author and we have the message. Call it in the
+    """Store a received reaction, if both its author and we have the message. Call it in the
     transaction that moves the ratchet.
     """
     if reaction.text is not None and not is_visible_sign(reaction.text):
@@ -92,7 +92,7 @@ def take_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
 
 
 def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
-    """Keep a person's latest reaction to a message."""
+    """Store a person's latest reaction to a message."""
     key = f"{inbox_key(reaction.sender, reaction.message)} {by.hex()}"
     if reaction.text is None:
         device.vault.drop(REACTION, key)
@@ -101,14 +101,14 @@ def keep_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
 
 
 def reactions_to(sender: PersonId, message: MessageId, device: Device) -> tuple[KeptReaction, ...]:
-    """The reactions to a message, oldest first."""
+    """Return the reactions to a message, oldest first."""
     keys = device.vault.keys(REACTION, inbox_key(sender, message))
     found = (load_record(KeptReaction, REACTION, key, device.vault) for key in keys)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
 def _who_has(meant: ReplyTo, device: Device) -> set[PersonId]:
-    """The people known to have a message; empty if it is not on this device."""
+    """Return the people known to have a message; empty if it is not on this device."""
     if meant.sender == own_device(device).person.id:
         sent = load_records(SealedCopy, SEALED, device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}

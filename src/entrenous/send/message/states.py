@@ -68,16 +68,17 @@ class Received:
 
 
 class UnsafeFiles(Malformed):
-    """{files} of {name}: no picture, clip or sound as Entrenous writes them, but broken, something
-    else, or with something added. Such a file can attack the program that shows it, so nothing of
+    """
+    {files} of {name}: not a picture, clip or sound as Entrenous writes it. It is damaged, or
+    contains something else as well. Such a file can attack the program that shows it, so nothing of
     the message was written. Ask the person what they sent. To write all of it unchanged, for a
-    program that you trust with it: entrenous open {name} --unchecked. A message that opens once
-    needs --export as well.
+    program that can open such files safely: entrenous open {name} --unchecked. If the message opens
+    a limited number of times, add --export.
     """
 
 
 class CopyEvent(StrEnum):
-    """What can happen to a sealed copy at its sender."""
+    """The events of a sealed copy at its sender."""
 
     TRY = "try"  # about to be posted: from now on it may have left
     HEAR = "hear"  # its relay has it on disk
@@ -86,7 +87,7 @@ class CopyEvent(StrEnum):
 
 
 class MessageEvent(StrEnum):
-    """What can happen to a message at its recipient."""
+    """The events of a message at its recipient."""
 
     OPEN = "open"  # both key shares were here, and the content can be seen
     USE_UP = "use up"  # opened here as often as allowed
@@ -142,9 +143,10 @@ MESSAGE_NEXT: Final[Mapping[tuple[InboxState, MessageEvent], InboxState]] = {
 
 
 class OpenedElsewhere(UsedUp):
-    """{name} was opened on another device of yours as often as allowed, so it no longer opens here.
-    If you did not do that, or have no other device, somebody may hold a copy of one. See which are
-    yours: entrenous device list
+    """
+    Another device of yours opened {name} as often as its sender allowed, so it no longer opens
+    here. If you did not do that, or have no other device, somebody may have a copy of one of your
+    devices. To list your devices: entrenous device list
     """
 
 
@@ -164,7 +166,7 @@ MESSAGE_REFUSED: Final[Mapping[tuple[InboxState, MessageEvent], type[EntrenousEr
 
 
 def next_departure(departure: Departure, event: CopyEvent) -> Departure:
-    """The state of a copy after ``event``.
+    """Return the state of a copy after ``event``.
 
     Raises:
         KeyError: the event is impossible in this state or ends the copy, which is a bug.
@@ -176,12 +178,12 @@ def next_departure(departure: Departure, event: CopyEvent) -> Departure:
 
 
 def can_be_cancelled(departure: Departure) -> bool:
-    """Whether a copy certainly has not left."""
+    """Return whether a copy certainly was not sent."""
     return (departure, CopyEvent.CALL_OFF) in COPY_NEXT
 
 
 def check_transition(state: InboxState, reached: InboxState) -> None:
-    """Check that a message can get from ``state`` to ``reached`` in one step, or stays.
+    """Check that a message may change from ``state`` to ``reached`` in one step or none.
 
     Raises:
         KeyError: it cannot, which is a bug.
@@ -201,7 +203,7 @@ class DownloadPart:
 
 @dataclass(frozen=True, slots=True)
 class CompletedOpening:
-    """A completed opening that its relay has yet to be told; ``attempt`` has 16 bytes."""
+    """A completed opening that was not reported to its relay yet; ``attempt`` has 16 bytes."""
 
     relay_url: str
     envelope: EnvelopeId
@@ -210,47 +212,54 @@ class CompletedOpening:
 
 
 class NotThereYet(Unreachable):
-    """The relay of {name} does not have it now: it may have lost its last minutes, and the sender's
-    program then sends it again by itself. Nothing is lost here. Try again later; if that goes on,
-    ask the person to send it again.
+    """
+    The relay does not have {name} now. It may have lost the messages of its last few minutes; the
+    sender's program then sends this one again by itself. Nothing on this device was lost. Try again
+    later. If this goes on, ask the person to send it again.
     """
 
 
 class NotLookedAt(Refused):
-    """Nobody pressed Show on the page of {name}, so it was not opened, and can still be taken back.
-    To look at it: entrenous open {name}
+    """
+    Nobody pressed Show on the page of {name}, so it was not opened, and its sender can still take
+    it back. To look at it: entrenous open {name}
     """
 
 
 class NotSeen(Refused):
-    """The page of {name} was closed, or did not load, before you could see it. Its relay has
-    already given out the key, so taking it back is no longer certain, but this opening does not
-    count: it opens here until it ends. To look at it: entrenous open {name}
+    """
+    The page of {name} was closed, or failed to load, before you could see it. This does not count
+    as opened, so you can open it again until it ends. But the relay has already sent the key, so
+    its sender may no longer be able to take it back. To look at it: entrenous open {name}
     """
 
 
 class UnsafeToShow(Malformed):
-    """Not every file of {name} is a picture, clip or sound as Entrenous writes them. Such a file
-    can attack the program that shows it, so nothing of the message was shown. Ask the person what
-    they sent, and to send it again.
+    """
+    A file of {name} is not a picture, clip or sound as Entrenous writes it. Such a file can attack
+    the program that shows it, so nothing of the message was shown. Ask the person what they sent,
+    and to send it again.
     """
 
 
 class LookedAtOnly(Refused):
-    """{name} may be opened a limited number of times, so it is shown on a page, and nothing of it
-    is written. To look at it: entrenous open {name}. If its sender allowed that, you can have its
-    files and its text written out, and the person is told: entrenous open {name} --export
+    """
+    {name} may be opened a limited number of times, so it is shown on a page and not written to
+    files. Nothing was opened. To look at it: entrenous open {name}. If its sender allows it, you
+    can have its files and text written, and the sender is notified: entrenous open {name} --export
     """
 
 
 class ExportForbidden(Refused):
-    """The person who sent {name} does not allow its files or its text to be written out. Nothing
-    was opened. To look at it: entrenous open {name}
+    """
+    The person who sent {name} does not allow its files or text to be written to this device.
+    Nothing was opened. To look at it: entrenous open {name}
     """
 
 
 class OddClock(Refused):
-    """By this device's clock {name} ended on {when}. But the clock is more than a month ahead of
-    its last use, so nothing was removed. Check the date of this device. If it is right, there is
-    nothing to do: the message ends an hour from now.
+    """
+    By this device's clock, {name} ended on {when}. But the clock is more than a month ahead of its
+    last use, so it may be wrong, and nothing was deleted. Check the date of this device. If it is
+    right, there is nothing to do: the message ends in an hour.
     """

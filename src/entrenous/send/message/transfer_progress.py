@@ -1,4 +1,4 @@
-"""Progress of making, sending or fetching a message, and whether to keep waiting."""
+"""Progress of making, sending or fetching a message."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Stage(StrEnum):
-    """A lengthy stage, as it is named before its progress bar."""
+    """A long stage, with the name for its progress bar."""
 
     PREPARING = "Preparing"
     MARKING = "Marking"
@@ -19,10 +19,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransferWatch:
-    """Callbacks of whoever watches a transfer.
+    """Callbacks for watching a transfer.
 
-    ``step`` receives a stage, the bytes done and the total. ``wait`` returns at the given time, and
-    lets the person cancel until then (KeyboardInterrupt); False: it did not wait.
+    ``step`` receives a stage, the bytes done and the total. ``wait`` waits until the given time,
+    and lets the person cancel until then (KeyboardInterrupt); it returns False if it did not wait.
     """
 
     step: Callable[[Stage, int, int], None] = lambda _stage, _done, _total: None
@@ -39,7 +39,7 @@ def ignore_share(_share: float) -> None:
 
 
 def share_of(done: float, whole: float) -> float:
-    """The share done, clamped to 0..1: ``whole`` may be a file's own, wrong claim."""
+    """Return the share done, limited to 0..1: the ``whole`` that a file claims may be wrong."""
     return min(max(done / whole, 0.0), 1.0) if whole > 0.0 else 0.0
 
 
@@ -49,7 +49,7 @@ def share_range(reached: ShareCallback, start: float, stop: float) -> ShareCallb
 
 
 def split_shares(reached: ShareCallback, parts: int) -> tuple[ShareCallback, ...]:
-    """Callbacks for ``parts`` equally long parts of the work, in order."""
+    """Return callbacks for ``parts`` equally long parts of the work, in order."""
     return tuple(share_range(reached, n / parts, (n + 1) / parts) for n in range(parts))
 
 
@@ -68,8 +68,9 @@ class ByteCounter:
         self.watch.step(self.stage, self.done, self.total)
 
     def piece(self, size: int) -> ShareCallback:
-        """A callback for ``size`` bytes that are done gradually, all of them at share 1. It reports
-        once immediately, before any of them is done, since they may take long.
+        """Return a callback for ``size`` bytes that are done gradually, all of them at share 1.
+
+        It reports once immediately, before any of them is done, since they may take long.
         """
         told = 0
 

@@ -1,4 +1,4 @@
-"""Block or rename somebody, and choose whether they get receipts."""
+"""Block or rename a contact, and choose whether they get receipts."""
 
 from dataclasses import replace
 
@@ -65,8 +65,9 @@ def is_blocked(person: bytes, device: Device) -> bool:
 
 
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
-    """Rename a contact. The ledger keeps the old name for earlier messages, which are shown under
-    the new one (called.py).
+    """Rename a contact.
+
+    The ledger keeps the old name for earlier messages, which are shown under the new name.
 
     Raises:
         UnknownPerson, BadName, NameTaken.
@@ -90,7 +91,7 @@ def undecided_about_receipts(sender: bytes, device: Device) -> Contact | None:
 
 
 def set_receipts(name: str, device: Device, *, wanted: bool) -> Contact:
-    """Store whether a contact gets receipts; the answer counts while they are known by link.
+    """Store whether a contact gets receipts; the answer applies while they are known by link.
 
     Raises:
         UnknownPerson.

@@ -24,7 +24,7 @@ from entrenous.send.people.people_nouns import NameTaken
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """The recipients that a list of names refers to: each person once, and the circles named.
+    """The recipients to whom a list of names refers: each person once, and the named circles.
 
     ``passed_over`` are the blocked members of these circles.
     """

@@ -19,7 +19,7 @@ class Circle:
     """A named group of 1 to 256 people, sorted by id. Its members do not learn of it.
 
     ``sent_to`` are the members who got the latest message to this circle, ``sent_last``. If that
-    message is called off, ``sent_before`` becomes ``sent_to`` again.
+    message is cancelled, ``sent_before`` becomes ``sent_to`` again.
 
     Raises:
         EmptyCircle, CircleFull.
@@ -62,8 +62,8 @@ class Conversation:
 
 class UnknownCircle(NotFound):
     """
-    You have no circle called {name}. Your circles: {known}. Make one: entrenous circle add NAME
-    --person NAME
+    You have no circle called {name}. Nothing was changed. Your circles: {known}. Make one:
+    entrenous circle add NAME --person NAME
     """
 
 
@@ -82,17 +82,15 @@ class EmptyCircle(Refused):
 
 
 class NotInCircle(NotFound):
-    """
-    {person} is not in {name}. Nothing was changed. See who is: entrenous circle list
-    """
+    """{person} is not in {name}. Nothing was changed. To see who is: entrenous circle list"""
 
 
 class NobodyInReach(Refused):
     """
-    Nobody in {name} can be sent to from this device, so nothing was sent. Either you blocked them,
-    or the device on which you added them has not passed them on to this one yet. Open Entrenous
-    there, then run here: entrenous inbox. To see who this device knows to be in it: entrenous
-    circle list
+    This device cannot send to anybody in {name}, so nothing was sent. Either you blocked them, or
+    the device on which you added them has not passed them on to this one yet. Open Entrenous on
+    that device, then run here: entrenous inbox. To see whom this device knows in the circle:
+    entrenous circle list
     """
 
 

@@ -93,7 +93,7 @@ def _transcript(comparing: Comparison, person: PersonId, device: Device) -> byte
 
 
 def compare_keys(name: str, device: Device) -> Comparison:
-    """Take our next step: begin a comparison, or answer theirs; otherwise return the current state.
+    """Take our next step: begin a comparison or answer theirs; return the current state.
 
     The letters leave with the next flush.
 
@@ -245,7 +245,10 @@ def process_step(step: CompareStep, header: Header, contact: Contact, device: De
 
 
 def _asked(step: CompareStep, header: Header, contact: Contact, device: Device) -> None:
-    """Step 1: they began. If we did too, both sides continue the one with the lower number."""
+    """Step 1: they began.
+
+    If we began too, both sides continue the comparison with the lower number.
+    """
     known = comparison_with(contact.person.id, device)
     busy = (
         known is not None

@@ -1,6 +1,6 @@
 """Each contact's history: when they were last heard from, recent messages to them, key changes.
 
-The guard learns from it what is usual. A key change is recorded when seen, and reported once
+The guard uses it. A key change is recorded when it is seen, and reported once
 (docs/spec/people.md, section 4).
 """
 
@@ -40,7 +40,7 @@ class SentRecord:
 
     ``devices`` got it, and ``trust`` is the contact's trust at the time. ``media`` says whether
     this message, or an earlier one at the same trust, had a picture, clip or voice note.
-    ``asked_at`` is when the guard last asked about a device of theirs that had not been heard from.
+    ``asked_at`` is when the guard last asked about a silent device of theirs.
     """
 
     at: datetime
@@ -128,13 +128,13 @@ def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
 
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
-    """Forget the messages sent to a person; if we meet again, they count as new."""
+    """Delete the records of messages to a person; if added again, the person counts as new."""
     for key in vault.keys(TALK, _key_of(person)):
         vault.drop(TALK, key)
 
 
 def forget_cancelled_message(message: MessageId, device: Device) -> None:
-    """Forget a message that was called off before any of it was sent."""
+    """Delete the record of a message that was cancelled before any of it was sent."""
     for key in device.vault.keys(TALK):
         if key.endswith(message.hex()):
             device.vault.drop(TALK, key)
@@ -203,7 +203,10 @@ def note_change(before: Contact, after: Contact, device: Device) -> Contact:
 
 
 def note_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
-    """Record, for one report, a contradiction in a contact's lists; in our own if name is None."""
+    """Record, for one report, that a contact's lists contradict each other.
+
+    Ours if the name is None.
+    """
     _note(ContactChange(name or "", this_second(device), 0, 0, in_doubt=False, lists=lists), device)
 
 

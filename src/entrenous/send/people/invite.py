@@ -1,5 +1,5 @@
 """Invites: make a link, add a person by their link, exchange greetings
-(docs/spec/identity.md, section 6); with notices of who joined by a link, and who came too late.
+(docs/spec/identity.md, section 6); and notices of people who joined by a link or came too late.
 """
 
 from contextlib import suppress
@@ -101,8 +101,8 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
 def add_person(link: str, name: str, device: Device) -> Contact:
     """Add the owner of an invite link as a contact known by link, and send them our tokens.
 
-    A contact whose device lists contradict each other must first be settled or forgotten: the link
-    could lead to the wrong one of the two.
+    If a contact's device lists contradict each other, compare keys with or forget the contact
+    first: the link could lead to the wrong list.
 
     Raises:
         BadInvite, BadName, NameTaken, ThatIsYou, TwoLists, NotTheirKeys, OldList, ForkedList,
@@ -169,7 +169,7 @@ def queue_hello(
 
 
 def _begin_again(contact: Contact, device: Device) -> None:
-    """Replace all sessions: a person who forgot us has no sessions left."""
+    """Replace all sessions, since a person who forgot us has deleted theirs."""
     for to in addressees(contact, device):
         if has_tokens_for(contact, to.key.device, device):
             replace_session(to, device)
@@ -204,7 +204,7 @@ def answer_greetings(device: Device) -> None:
     """Greet the people who used an invite of ours; retry next time if their relay is unavailable.
 
     Separate from the transaction that accepts their hello: a wrong relay address in it must not
-    keep the letters behind it from arriving.
+    delay the letters after it.
     """
     for person, _ in list(device.vault.items(GREET)):
         with suppress(Unreachable, TooMany, NoPrekeys):
@@ -264,7 +264,7 @@ def store_link(made: InviteLink, device: Device) -> None:
 
 
 def link_by_lock(lock: bytes, device: Device) -> InviteLink | None:
-    """Return this device's link with that lock, while a hello that used it in time may arrive."""
+    """Return this device's link with that lock, as long as a hello sent in time may arrive."""
     made = load_record(InviteLink, INVITE, lock.hex(), device.vault)
     return None if made is None or _is_over(made, device) else made
 
@@ -289,9 +289,9 @@ def refuse_joining(
 ) -> None:
     """Refuse a person whose link was used up, with one notice to each side.
 
-    Whoever used a link made for one person becomes "unknown", unless keys were compared: two
-    people had that link, and nobody can say who was meant. Call it in the transaction that opens
-    their hello.
+    If the link was for one person, the person who used it becomes "unknown" unless keys were
+    compared: two people had the link, and it is unclear who was meant. Call it in the transaction
+    that opens their hello.
     """
     if person.id in made.refused or len(made.refused) >= _REFUSED_MAX:
         return
@@ -307,7 +307,7 @@ def refuse_joining(
 
 
 def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> None:
-    """Forget a contact whose link was used up before our hello came, and record a notice.
+    """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
     Ignored if they have since sent us tokens.
     """
@@ -322,7 +322,7 @@ def handle_used_up_link(note: LinkUsed, contact: Contact, device: Device) -> Non
 
 
 def note_joined_elsewhere(contact: Contact, device: Device) -> None:
-    """Record a notice that another device of ours knows a person by a link."""
+    """Record a notice that another device of ours added a person by a link."""
     first = min(contact.person.devices, key=lambda key: key.created_at)
     notice = _about(InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device)
     add_notice(notice, LINK_NOTICE, device)
@@ -361,7 +361,7 @@ def _doubt(person: PersonId, device: Device) -> None:
 
 
 def _tell_refused(hello: Hello, person: Person, header: Header, device: Device) -> None:
-    """Answer in the session that their hello began, then forget their tokens."""
+    """Reply in the session that their hello began, then delete their tokens."""
     now, first = this_second(device), send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)

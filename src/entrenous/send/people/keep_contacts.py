@@ -78,7 +78,7 @@ def select_by_name(names: Sequence[str], known: Sequence[Contact]) -> tuple[Cont
 
 
 def _who_there_is(name: str, by_name: Mapping[str, Contact]) -> str:
-    """List a few known names, those spelt most like ``name`` first."""
+    """List a few known names, those most similar to ``name`` first."""
     near = get_close_matches(lookalike_form(name), by_name, NAMES_SHOWN)
     seen = dict.fromkeys((*near, *by_name))
     told = join_names([by_name[one].name for one in seen])
@@ -111,7 +111,7 @@ def store_contact(contact: Contact, device: Device) -> None:
 
 
 def free_name(wanted: str, device: Device, of: bytes | None = None) -> str:
-    """Return ``wanted``, or the first of "wanted 2", "wanted 3" ... that no person or circle has.
+    """Return ``wanted``, or the first free name of "wanted 2", "wanted 3" and so on.
 
     ``of`` is the person or circle to be named, whose own name counts as free. Long names are
     shortened. Leading dashes, which a command would take for an option, are dropped; a name with
@@ -184,8 +184,9 @@ def forget_contact(name: str, device: Device) -> Contact:
 
 
 def _forget_session(whose: str, device: Device) -> None:
-    """Forget a session, except the counters: if we meet again, the other device refuses numbers
-    that it has seen.
+    """Delete a session, except its counters.
+
+    In a later session, the other device refuses used numbers.
     """
     for table in (FIRST_TOKEN, GREETED, GREET_DEVICE):
         device.vault.drop(table, whose)

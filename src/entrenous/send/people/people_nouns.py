@@ -23,8 +23,8 @@ class Invite:
 
 class UnknownPerson(NotFound):
     """
-    You have nobody called {name} here. People you can write to: {known}. Add somebody with the link
-    they send you: entrenous person add - --as NAME
+    You have nobody called {name} here. Nothing was sent or changed. People you can write to:
+    {known}. To add somebody with the link they sent you: entrenous person add - --as NAME
     """
 
 
@@ -38,48 +38,53 @@ class NotTheirKeys(Unproven):
 
 class NameTaken(Refused):
     """
-    You already call somebody, or a circle, {name}. Choose another name.
+    You already use the name {name} for a person or a circle. Nothing was changed. Choose another
+    name.
     """
 
 
 class YouBlocked(Refused):
     """
-    You blocked {name}, so nothing is sent to them. Nothing was sent to anybody. To write to them
-    again: entrenous person unblock {name}
+    You blocked {name}. Nothing was sent to anybody. To write to them again: entrenous person
+    unblock {name}
     """
 
 
 class TwoLists(Refused):
     """
-    There are two lists of {name}'s devices that contradict each other, so nothing was sent to
-    anybody, and no link of theirs is accepted. Either somebody stands in between, or somebody else
-    has their keys. Meet, or call a number that you know, and compare: entrenous person verify
-    {name} --sas. If they give you a new link, first forget them: entrenous person forget {name}
+    There are two lists of {name}'s devices that contradict each other. Nothing was sent to anybody,
+    and no link of theirs is accepted. Either somebody intercepts your connection, or somebody else
+    has their keys. Meet {name}, or call a number that you know, and compare: entrenous person
+    verify {name} --sas. If {name} gives you a new link, first remove the old entry: entrenous
+    person forget {name}
     """
 
 
 class BadInvite(Malformed):
-    """This invite link is damaged or incomplete. Copy the whole link again, from "entrenous:" to
-    its last letter, or ask for a new one.
+    """
+    This invite link is damaged or incomplete. Nobody was added. Copy the whole link again, from
+    "entrenous:" to its last letter, or ask for a new one.
     """
 
 
 class BadName(Refused):
     """
-    A name has 1 to 64 visible characters, no space at either end, and no dash at its beginning,
-    which a command would take for an option. Choose another one.
+    A name has 1 to 64 visible characters, and no space at either end. It does not begin with a
+    dash, since a command would take that for an option. Nothing was changed. Choose another name.
     """
 
 
 class NotInvited(Refused):
-    """Somebody you do not know, without an invite of yours, tried to write to you. They were not
-    added. If you want to hear from them, give them a link: entrenous invite
+    """
+    Somebody you do not know tried to write to you without an invite of yours. They were not added.
+    If you want to hear from them, give them a link: entrenous invite
     """
 
 
 class ThatIsYou(Refused):
-    """This is your own invite link. Give it to the people who may write to you; to add somebody,
-    ask for their link.
+    """
+    This is your own invite link, so nobody was added. Give it to the people who may write to you.
+    To add somebody, ask for their link.
     """
 
 
@@ -126,38 +131,36 @@ class Comparison:
 
 
 class NothingToCompare(NotFound):
-    """
-    There is nothing to compare with {name} at the moment. Begin: entrenous person verify {name}
-    --sas
-    """
+    """No comparison with {name} is in progress. Start one: entrenous person verify {name} --sas"""
 
 
 class OtherKeys(Unproven):
     """
-    The code in this picture is not the one that {name}'s device shows to yours, so {name}'s keys do
-    not count as compared. Photograph the code again, from {name}'s own screen. If it is refused
-    again, somebody may stand between you: do not send {name} anything private.
+    The code in this picture is not the one that {name}'s device shows for yours, so {name}'s keys
+    do not count as compared. Photograph the code again, from {name}'s own screen. If it is refused
+    again, somebody may be intercepting the connection: do not send {name} anything private.
     """
 
 
 class OwnCode(Refused):
     """
-    This is the code that your own device shows to {name}, so nothing was noted. {name} reads it;
-    you photograph the one on {name}'s screen.
+    This is the code that your own device shows for {name}. Nothing was changed. {name} photographs
+    this one; you photograph the one on {name}'s screen.
     """
 
 
 class NoCode(Malformed):
     """
-    No code was found in this picture, so nothing was noted. Photograph it again: straight, sharp,
-    and with the light frame around it.
+    No code was found in this picture. Nothing was changed. Photograph the code again: straight,
+    sharp, and with the light frame around it.
     """
 
 
 class NotComparedYet(Refused):
     """
-    {name}'s part has not arrived yet, so there is nothing to agree to. They run: entrenous person
-    verify YOU --sas. Then look again: entrenous person verify {name} --sas
+    {name}'s part of the comparison has not arrived yet, so you cannot confirm anything. Nothing was
+    changed. Ask {name} to run: entrenous person verify YOU --sas. Then repeat here: entrenous
+    person verify {name} --sas
     """
 
 
@@ -166,7 +169,8 @@ class InviteLink:
     """A link that this device made (docs/spec/identity.md section 6).
 
     ``uses`` is how many people it lets in, and ``name`` what we call the person it is for.
-    ``used_by`` joined by it, in order; ``refused`` came after it was used up.
+    ``used_by`` are the people who joined by it, in order; ``refused`` those who came after it was
+    used up.
     """
 
     token: SendToken
@@ -210,7 +214,7 @@ class InviteNotice:
 
 
 class Contradiction(StrEnum):
-    """What is wrong with a device list that somebody named."""
+    """The kind of contradiction in a device list."""
 
     FORKED = "forked"  # it contradicts the list that we know
     SPLIT = "split"  # somebody else named a contradicting list that nobody has shown
@@ -218,7 +222,7 @@ class Contradiction(StrEnum):
 
 
 class FollowState(StrEnum):
-    """How far this device has followed another of ours to a new relay."""
+    """The progress of this device's move to a new relay, led by another device of ours."""
 
     READY = "ready"
     MOVED = "moved"
@@ -228,7 +232,7 @@ class FollowState(StrEnum):
 class ContactChange:
     """A change to a contact: devices added and removed, and whether trust became "unknown".
 
-    ``lists`` is what is wrong with their lists, or with ours if the name is empty. ``was`` is the
+    ``lists`` is the contradiction in their lists, or in ours if the name is empty. ``was`` is the
     former name of a person or circle, renamed because two of our devices had used one name twice.
     ``moving`` is about this device itself; the name is then a relay's.
     """
@@ -245,13 +249,13 @@ class ContactChange:
 
 class WeAreTooOld(Refused):
     """
-    {name} speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Update it:
-    {update}. Nothing was sent to anybody.
+    {name}'s program speaks protocol {floor} to {newest}; this Entrenous speaks {ours}. Nothing was
+    sent to anybody. Update Entrenous: {update}
     """
 
 
 class TheyAreTooOld(Refused):
     """
-    {name} speaks protocol {floor} to {newest}, which this Entrenous no longer supports; it speaks
-    {ours}. Nothing was sent to anybody. They have to update theirs: {update}
+    {name}'s program speaks protocol {floor} to {newest}, which this Entrenous no longer supports;
+    it speaks {ours}. Nothing was sent to anybody. Ask {name} to update Entrenous: {update}
     """

@@ -44,7 +44,7 @@ def qr_text(link: str) -> str:
     """Draw a QR code in half blocks for a dark terminal, two rows of squares a line, with a light
     frame.
 
-    Correction L: an invite then fits 80 columns, and a screen has no scratches.
+    It uses correction level L, so that an invite fits into 80 columns.
     """
     squares = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=4)]
     if len(squares) % 2:

@@ -118,9 +118,9 @@ def _words(name: str) -> list[str]:
 
 
 def _slips(seen: str) -> int:
-    """Return the number of typing errors within which another name is mistaken for this one.
+    """Return the number of typing errors up to which a name counts as similar to this one.
 
-    In a name of two syllabic characters, as in Chinese, another character is another name.
+    It is 0 for names of two syllabic characters, as in Chinese.
     """
     signs = (unicodedata.name(char, "") for char in seen)
     if len(seen) <= _TWO_SYLLABLES and any(sign.startswith(_SYLLABLES) for sign in signs):

@@ -1,1 +1,3 @@
-"""Send tokens: who may write to us, and with what we may write (docs/spec/letter.md, section 9)."""
+"""Send tokens: the permissions of others to write to us, and ours to write to others
+(docs/spec/letter.md, section 9).
+"""

@@ -1,5 +1,5 @@
-"""Give send tokens to devices that may write to us: new devices of contacts, and our own other
-devices. Issued ranges are topped up, and replaced in time.
+"""Give send tokens to devices that may write to us: new devices of contacts, and our other devices.
+Issued ranges are topped up, and replaced before they expire.
 """
 
 from collections.abc import Callable
@@ -54,8 +54,9 @@ _TRY_LATER = (Unreachable, TooMany, NoPrekeys)
 
 
 def greet_devices(device: Device) -> None:
-    """Put a hello into the outbox for each device that has not had one. A device whose relay is
-    unreachable, or that has left no keys yet, is greeted next time.
+    """Put a hello into the outbox for each device that has not had one.
+
+    A device whose relay is unreachable, or that has published no keys yet, is greeted next time.
     """
     for peer_id in device.vault.keys(GREET_DEVICE) if is_confirmed(device) else ():
         with suppress(*_TRY_LATER):
@@ -63,7 +64,7 @@ def greet_devices(device: Device) -> None:
 
 
 def to_be_greeted(device: Device) -> int:
-    """The number of devices still to be greeted that we can write to."""
+    """Return the number of devices still to be greeted that we can write to."""
     count = 0
     for peer_id in device.vault.keys(GREET_DEVICE):
         to = _addressee_for(peer_id, device)
@@ -106,15 +107,16 @@ def _greet_device(peer_id: str, device: Device, *, anew: bool = False) -> None:
 
 
 def _was_lent_again(peer_id: str, device: Device) -> bool:
-    """Whether another device of ours lent us tokens although we have a range. It met the person
-    anew, so they may have withdrawn our range.
+    """Return whether another device of ours lent us tokens although we have a range.
+
+    That device added the person again, who may have withdrawn our range.
     """
     held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
 def _still_invited_by(to: Addressee, device: Device) -> bytes | None:
-    """The lock of the invite to name, unless an earlier hello is known to have arrived."""
+    """Return the lock of the invite to name, unless an earlier hello is known to have arrived."""
     peer_id = peer_key(to.contact.person.id, to.key.device)
     held = load_record(HeldRange, WINDOW_OUT, peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
@@ -144,8 +146,8 @@ def top_up_ranges(device: Device) -> None:
     """Extend ranges that are nearly used up, and replace those that are old or whose device list
     changed.
 
-    Ranges of devices that are on no list any more are withdrawn. The letters are in the outbox
-    afterwards; devices that cannot be told now are told next time.
+    Ranges of devices that are on no list any more are withdrawn. The letters are put into the
+    outbox; devices that cannot be reached now are handled next time.
     """
     withdraw_expired(device)
     for peer_id, issued in list(issued_ranges(device)):
@@ -165,7 +167,7 @@ RangeTask = Callable[[IssuedRange, str, Addressee, Device], None]
 
 
 def _task_for(issued: IssuedRange, to: Addressee, device: Device) -> RangeTask | None:
-    """What to do with a range now."""
+    """Return the task that is due for a range."""
     heads = to.contact.person.head, own_device(device).person.head
     age = device.clock.now() - issued.made_at
     too_old = age >= _REPLACE_AFTER or _was_issued_in_future(age, device)
@@ -186,8 +188,10 @@ def _was_issued_in_future(age: timedelta, device: Device) -> bool:
 
 
 def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
-    """Whether most of the last tokens were used, or the last top-up is a while ago. Otherwise a
-    device that skips tokens would make us register more and more, with padding each time.
+    """Return whether most of the last tokens were used, or the last top-up is a while ago.
+
+    The limit exists because a device that skips tokens would make us register more and more of
+    them.
     """
     told_at = issued.told_at or issued.made_at
     return issued.used_count >= WINDOW_LOW or not is_recent(told_at, _TOP_UP_WAIT, device)

@@ -98,7 +98,7 @@ def queue_registration(
 
 
 def last_token_lock(issued: IssuedRange) -> bytes:
-    """The lock of the last token that a letter about this range hands out."""
+    """Return the lock of the last token that a letter about this range hands out."""
     return token_hash(send_token(issued.seed, issued.handed_out - 1))
 
 
@@ -106,8 +106,8 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     """Record that a letter arrived with this token; ignore an index that was never given out.
 
     When many tokens were skipped, the oldest are withdrawn, so that a letter with the last token
-    does not leave all the others registered. Used tokens are not withdrawn with them, since tokens
-    withdrawn together can be linked.
+    does not leave all others registered. Used tokens are not withdrawn with them, since a relay can
+    link tokens that are withdrawn together.
     """
     peer_id = peer_key(person, key)
     issued = load_record(IssuedRange, WINDOW_IN, peer_id, device.vault)
@@ -175,8 +175,9 @@ def withdraw_expired(device: Device) -> None:
 
 
 def forget_issued_tokens(device: Device) -> None:
-    """Forget every issued token, at a relay that we leave; call it in a transaction. New ranges
-    start at the index where the old ones ended.
+    """Delete the records of all tokens issued at a relay that we leave; call it in a transaction.
+
+    New ranges start at the index where the old ones ended.
     """
     for table in (RELAY_TASK, BATCH, WITHDRAW, WITHDRAWN, WINDOW_OLD):
         for key in device.vault.keys(table):
@@ -196,7 +197,7 @@ def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
 
 
 def count_retired(peer_id: str, device: Device) -> int:
-    """The number of replaced ranges of one device that are still valid."""
+    """Return the number of replaced ranges of one device that are still valid."""
     return len(device.vault.keys(WINDOW_OLD, peer_id))
 
 
@@ -238,7 +239,7 @@ def _runs(indexes: Sequence[int]) -> Iterator[range]:
 
 
 def locks_of(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
-    """The locks of tokens that are to be registered or withdrawn."""
+    """Return the locks of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
     return (token_hash(send_token(tokens.seed, index)) for index in indexes)
 
@@ -257,7 +258,7 @@ _VALIDITY: Final = timedelta(days=WINDOW_DAYS + OLD_WINDOW_DAYS + 3)  # and thre
 def register_tokens(device: Device) -> None:
     """Register the queued tokens and withdraw revoked ones.
 
-    A refused batch, as one that is too large or was delayed for too long, is split: withdrawals go
+    A batch that is refused, for example because it is too large, is split; withdrawals are sent
     first and alone, so that nothing delays them.
 
     Raises:
@@ -274,7 +275,7 @@ def register_tokens(device: Device) -> None:
 
 
 def _is_for_later(why: EntrenousError) -> bool:
-    """Whether the same bytes may be accepted later."""
+    """Return whether the same bytes may be accepted later."""
     asked_too_often = isinstance(why, TooMany) and not isinstance(why, TooManyRegistered)
     return asked_too_often or isinstance(why, (Unreachable, ProtocolTooOld))
 
@@ -386,7 +387,7 @@ def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
 
 
 def _fitting_in_batch(waiting: dict[str, Tokens]) -> dict[str, Tokens]:
-    """As many as fit into one batch, in the order of their locks, which favours nobody."""
+    """Return as many as fit into one batch, in the order of hashes, so that nobody is preferred."""
     going, size = dict[str, Tokens](), 0
     for key, one in waiting.items():
         size += one.until - one.first
@@ -409,7 +410,7 @@ def _add_cover_registrations(people: set[PersonId], device: Device) -> None:
 
 
 def _padded(tokens: Iterable[Tokens], further: int, device: Device) -> tuple[bytes, ...]:
-    """64, 128, 256, ... locks, at least ``further`` of them random."""
+    """Pad to 64, 128, 256, ... locks, of which at least ``further`` are random."""
     return _fill_up([lock for one in tokens for lock in locks_of(one)], further, device)
 
 

@@ -30,7 +30,7 @@ _RESERVED_TOKENS: Final = 16
 
 
 def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
-    """The item with a token that its relay accepts; None while there is none.
+    """Return the item with a token that its relay accepts; None if there is none yet.
 
     An item whose range was replaced and has expired, or that was written without a token, gets
     another one. If that token is valid at another mailbox, the item goes there, unless it has
@@ -53,7 +53,7 @@ def with_token(item: OutboxItem, device: Device) -> OutboxItem | None:
 
 
 def has_no_token(item: OutboxItem) -> bool:
-    """Whether the item was written when we had no token for that device."""
+    """Return whether the item was written when we had no token for that device."""
     return item.index is None and item.token == NO_TOKEN
 
 

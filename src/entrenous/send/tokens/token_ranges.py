@@ -1,4 +1,4 @@
-"""Ranges of send tokens: the rights to write to one mailbox (docs/spec/letter.md section 9)."""
+"""Ranges of send tokens, which permit writing to one mailbox (docs/spec/letter.md section 9)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,9 @@ class IssuedRange:
     """A token range issued to one device of another person.
 
     Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
-    them out; those below ``handed_out`` were. ``next_unused`` is one above the highest index that a
-    letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at the time of
+    them out; indexes below ``handed_out`` were handed out. ``next_unused`` is one above the highest
+    index that a letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at
+    the time of
     issue: when either changes, the range is replaced. ``skipped`` are still valid indexes below
     ``next_unused`` without a letter, in order; ``used_count`` counts the letters since ``told_at``,
     the last top-up (None: ``made_at``).
@@ -47,7 +48,7 @@ class RetiredRange:
 
 @dataclass(frozen=True, slots=True)
 class ReplacedRange:
-    """A replaced range that we were given, valid until ``lapses_at``."""
+    """A replaced range that we received, valid until ``lapses_at``."""
 
     seed: Secret
     until: int
@@ -137,7 +138,8 @@ class RegistrationBatch:
 
 
 class OutOfTokens(Unreachable):
-    """One of their devices has yet to send this one further permissions to write, and does so when
-    they open Entrenous. What you sent waits here, and leaves by itself after that: entrenous send
-    --resume
+    """
+    One of this person's devices first has to send this device new permissions to write. That
+    happens when they open Entrenous. Your message waits here, and is sent by itself after that, or
+    with: entrenous send --resume
     """

@@ -1,4 +1,4 @@
-"""Tokens for writing to other people's devices: each letter uses the next one, once. A token is
+"""Tokens for writing to other people's devices; each letter uses the next one. A token is
 valid at the mailbox in the device list under which it was issued.
 """
 
@@ -48,10 +48,10 @@ from entrenous.wire.key_bundle import read_card
 
 
 def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
-    """The token for a device before it gave us a range: the invite's.
+    """Return the token for a device before it gave us a range: the invite's.
 
-    :data:`NO_TOKEN` if we have none for it. The token of another device must not be used, since it
-    would show the relay that both devices belong to one person.
+    Returns :data:`NO_TOKEN` if we have none for it. A token for another device must not be used,
+    since the relay would learn that both devices belong to one person.
     """
     kept = device.vault.get(FIRST_TOKEN, peer_key(contact.person.id, to))
     if kept is not None:
@@ -75,10 +75,10 @@ class Token:
 
 
 def token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
-    """The token that the next letter to this device will use, without using it up.
+    """Return the token that the next letter to this device will use, without using it up.
 
     Raises:
-        WrongToken: we have none; the relay is not asked.
+        WrongToken: we have no token; the relay is not asked.
     """
     held = held_range(peer_key(contact.person.id, key), device)
     if held.seed is not None:
@@ -118,10 +118,11 @@ def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
 
 
 def receive_range(header: Header, seed: Secret, first: int, device: Device) -> None:
-    """Store the range that the sender of a letter gives us: a new one, or more of the current one.
+    """Store the range that the sender of a letter gives us.
 
-    A different range in an older letter than the current one's has expired already. The tokens are
-    valid where the device was by the list under which it wrote; until we know that list, they wait.
+    A new range, or an extension of the current one. A different range in a letter older than the
+    current range's is ignored. The tokens are valid at the device's mailbox in the list under which
+    it wrote; they wait until we know that list.
 
     Raises:
         OnThisMachine: the device was on this machine.
@@ -167,7 +168,7 @@ def _store_range(told: AnnouncedRange, peer_id: str, device: Device) -> None:
 
 
 def write_by_invite(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
-    """From now on write to this person with an invite's token, until they give us a range."""
+    """Use an invite's token for this person from now on, until they give us a range."""
     forget_tokens_of(person, device)
     keep_first_token(person, key, token, device)
 
@@ -206,7 +207,7 @@ def receive_lent_tokens(
 
 
 def lacks_range(person: PersonId, key: DeviceId, device: Device) -> bool:
-    """Whether a device has not given us a range yet; lent tokens may not suffice."""
+    """Return whether a device has not given us a range yet; lent tokens may not suffice."""
     return held_range(peer_key(person, key), device).seed is None
 
 
@@ -233,9 +234,7 @@ def drop_lent(peer_id: str, device: Device) -> None:
 
 
 def is_last_reserved(peer_id: str, held: HeldRange, device: Device) -> bool:
-    """Whether the only token left is a lent one, and the hello for which it is reserved is
-    unwritten.
-    """
+    """Return whether the only token left is a lent one that is reserved for the first hello."""
     is_last = held.seed is None and len(held.lent) == 1
     return is_last and device.vault.get(GREET_DEVICE, peer_id) is not None
 
@@ -290,13 +289,14 @@ def _is_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -
 
 
 def held_range(peer_id: str, device: Device) -> HeldRange:
-    """The tokens for a device, given its ``peer_key``."""
+    """Return the tokens for a device, given its ``peer_key``."""
     return load_record(HeldRange, WINDOW_OUT, peer_id, device.vault) or HeldRange()
 
 
 def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
-    """Record the former mailboxes of devices that a new list has elsewhere: our tokens are valid
-    there. Call it in the transaction that stores the list.
+    """Record the former mailboxes of devices that a new list moves.
+
+    Our tokens are valid there. Call it in the transaction that stores the list.
     """
     head = None if _is_us(after.id, device) else Head(before.epoch, before.head)
     there = {key.device: (before.relay_url, key.mailbox) for key in before.devices}
@@ -318,13 +318,13 @@ def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> TokenM
 
 
 def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str, MailboxId]:
-    """The relay and the mailbox at which our tokens for a device are valid."""
+    """Return the relay and the mailbox at which our tokens for a device are valid."""
     place = mailbox_for_token(person.id, key.device, device)
     return (person.relay_url, key.mailbox) if place is None else (place.relay_url, place.mailbox)
 
 
 def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, MailboxId] | None:
-    """The relay and the mailbox; None if the device is no longer listed."""
+    """Return the relay and the mailbox; None if the device is no longer listed."""
     if held.place is not None:
         return held.place.relay_url, held.place.mailbox
     person, one = (bytes.fromhex(part) for part in peer_id.split(" "))
@@ -336,15 +336,16 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
 
 
 def is_under_unknown_list(told: AnnouncedRange, device: Device) -> bool:
-    """Whether a range was given under a list that we do not know yet. The mailbox at which its
-    tokens are valid is then unknown, too.
+    """Return whether a range was given under a list that we do not know yet.
+
+    The mailbox at which its tokens are valid is then unknown too.
     """
     person = _person(told.person, device)
     return person is not None and told.under.epoch > person.epoch
 
 
 def is_under_known_list(told: AnnouncedRange, device: Device) -> bool:
-    """Whether we know the list under which the range was given."""
+    """Return whether we know the list under which the range was given."""
     return told.under in _heads_of(told.person, device)
 
 
@@ -373,7 +374,7 @@ def mailbox_under_list(
 
 
 def _list_of(person: PersonId, epoch: int, device: Device) -> DeviceList | None:
-    """The list of this epoch in the newest key bundle of a person, or our own."""
+    """Return the list of this epoch in the newest key bundle of a person, or our own."""
     card = _own_card(person, device) or known_key_bundle(person, device)
     lists = () if card is None else read_card(card).lists
     return next((one.said for one in lists if one.said.epoch == epoch), None)
@@ -388,13 +389,13 @@ def _heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
 
 
 def _own_card(person: PersonId, device: Device) -> bytes | None:
-    """Our own key bundle, if ``person`` is ourselves."""
+    """Return our own key bundle, if ``person`` is ourselves."""
     identity = load_record(Identity, SELF, IDENTITY, device.vault)
     return identity.card if identity is not None and _is_us(person, device) else None
 
 
 def _person(person: bytes, device: Device) -> Person | None:
-    """A contact, or ourselves."""
+    """Return a contact, or ourselves."""
     contact = load_record(Contact, CONTACT, person.hex(), device.vault)
     if contact is not None:
         return contact.person

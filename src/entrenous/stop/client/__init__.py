@@ -1,1 +1,1 @@
-"""The gate as seen from outside: by a device, by the platform's own servers, and by reviewers."""
+"""Clients of a gate: for devices, for the platform's own servers, and for reviewers."""

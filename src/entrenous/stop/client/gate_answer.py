@@ -25,17 +25,17 @@ _CHOICES: Final = ("hold", "pass")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Settings of a hook, which asks the gate about each upload.
+    """Settings of a hook: a server's plug-in that asks the gate about each upload.
 
     Args:
         gate: its address: https, or http to this machine.
         token: the operator's; the uploader's would not be told what is quarantined.
-        budget_s: an upload without an answer within so many seconds is held.
+        budget_s: an upload that gets no answer within so many seconds is held.
         upload_bytes_max: larger uploads are held without asking.
         other_media: whether video, sound and pictures that the gate cannot read "hold" or "pass".
-            Held by default, since they can do harm too, and nobody has checked them.
+            Held by default, since nobody has checked them.
         other_files: the same for documents, archives, ciphertext and all else that is not media.
-            Passed by default: a gate for pictures knows nothing about them.
+            Passed by default, since a gate cannot judge them.
         shadow: ask and log, but always let through.
         appeal_url: where a person whose upload was refused can appeal.
         ca_file: a PEM file of certificate authorities, instead of the public ones.
@@ -120,7 +120,7 @@ def _is_positive(value: object) -> bool:
 
 
 def refuse_odd(name: str, url: str) -> None:
-    """Raise BadSetting for an invalid web address, and for http to another machine."""
+    """Raise BadSetting for an invalid web address, or one that uses http to another machine."""
     try:
         address = urlsplit(url)
         host, _ = address.hostname, address.port  # raises if it is not a port
@@ -143,7 +143,7 @@ _HOUSEHOLD_BITS: Final = 64  # prefix of an IPv6 address that a household is ass
 
 
 def account_of(name: str | None, address: object) -> str:
-    """The account for an upload: the user's ``name`` if signed in, else the network of the
+    """Return the account for an upload: the user's ``name`` if signed in, else the network of the
     ``address``; empty if neither is known, as behind a proxy that does not forward it.
     """
     if name:
@@ -160,7 +160,7 @@ def account_of(name: str | None, address: object) -> str:
 
 
 def account_header(account: str, token: Secret) -> dict[str, str]:
-    """The header that names the account by its hash, or no header if it is unknown."""
+    """Return the header that names the account by its hash, or no header if it is unknown."""
     if not account:
         return {}
     said = b"entrenous/1 account\0" + account.encode(errors="surrogateescape")
@@ -177,7 +177,7 @@ class GateVerdict(StrEnum):
 
 
 class GateReason(StrEnum):
-    """Who decided: the gate, or the hook, because the gate could not be asked."""
+    """Who decided: the gate, or the hook if the gate could not be asked."""
 
     GATE = "gate"  # the gate judged it
     AWAY = "gate away"  # no connection, or an error of the gate
@@ -211,8 +211,8 @@ class GateAnswer:
     """The answer for one upload.
 
     ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
-    ``would`` is what banks in shadow mode would have decided. With ``shadow``, the hook only asks
-    and logs, and ``said`` must not be applied (see :attr:`acts`). ``listed``: the gate knows that
+    ``would`` is the decision that banks in shadow mode would have made. With ``shadow``, the hook
+    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the gate knows that
     the platform publishes it anyway, and lists it as published. ``also``: cases of the request's
     other uploads. ``again_s``: seconds until the gate accepts uploads of this account again.
     """
@@ -229,8 +229,10 @@ class GateAnswer:
 
     @property
     def acts(self) -> GateVerdict:
-        """What to do: as decided, except that everything passes in shadow mode, and that held
-        uploads listed as published pass.
+        """The action to take.
+
+        The verdict, except that everything passes in shadow mode, and that held uploads pass if
+        they are listed as published.
         """
         passes = self.shadow or (self.listed and self.said is GateVerdict.HOLD)
         return GateVerdict.LET_THROUGH if passes else self.said
@@ -249,7 +251,10 @@ def strictest(answers: Iterable[GateAnswer]) -> GateAnswer | None:
 
 
 def _strictness(answer: GateAnswer) -> tuple[int, int]:
-    """What to do comes first: an upload to be held outweighs one that is held but passes."""
+    """Sort key.
+
+    The action comes first: an upload to be held outweighs one that is held but passes.
+    """
     return _STRICTNESS.index(answer.acts), _STRICTNESS.index(answer.said)
 
 
@@ -271,7 +276,7 @@ _REASONS: Final[Mapping[int, GateReason]] = {
 
 
 def held(why: GateReason) -> GateAnswer:
-    """Hold an upload that was not judged."""
+    """Return the answer that holds an upload that was not judged."""
     return GateAnswer(GateVerdict.HOLD, why)
 
 
@@ -293,7 +298,7 @@ def read_state(status: int, untrusted_body: bytes) -> str:
 
 
 def _busy(untrusted_body: bytes) -> GateAnswer:
-    """Tell an account's limit, which is normal, from a busy gate."""
+    """Distinguish the limit of an account from a busy gate."""
     document = _document(untrusted_body)
     facts = document.get("facts")
     if document.get("type") != _TOO_MANY_UPLOADS or not isinstance(facts, dict):
@@ -306,8 +311,8 @@ def _busy(untrusted_body: bytes) -> GateAnswer:
 def _decision(untrusted_body: bytes) -> GateAnswer:
     """Parse the reply to an operator's token.
 
-    For an uploader's token, a quarantined upload gets the same decision as one that passed, with
-    an "appeal" beside it; so such a reply is not a decision.
+    With an uploader's token, the reply for a quarantined upload looks like that for one that
+    passed, with an "appeal" beside it. Such a reply is not accepted as a decision.
     """
     document = _document(untrusted_body)
     case, said = document.get("case"), document.get("decision")

@@ -1,7 +1,7 @@
 """A platform's gate from a device over HTTP (docs/spec/gate.md, 6).
 
-Answers are untrusted: their size is limited, and of a gate's own words only some hundred printable
-characters of a refusal are shown.
+Answers are untrusted: their size is limited, and at most a few hundred printable characters of a
+gate's own text are shown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -82,7 +82,7 @@ class HttpBankClient:
         self._http = client
 
     def embedding_taken(self) -> str | None:
-        """GET /v1/status; None also if the gate does not say."""
+        """GET /v1/status; None also if the answer has no network."""
         answer = self._ask("GET", "/v1/status")
         if not 200 <= answer.status < 300:
             raise GateUnreachable(url=self.url)
@@ -90,7 +90,7 @@ class HttpBankClient:
         return said if isinstance(said, str) else None
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        """POST /v1/claims; may be repeated with the same holder."""
+        """POST /v1/claims; safe to repeat with the same holder."""
         sent = {"Content-Type": "application/json"}
         answer = self._ask("POST", "/v1/claims", sent, write_request(request))
         if _is_problem(answer, TooFlat):
@@ -172,7 +172,7 @@ def _check_address(url: str) -> None:
 
 
 def _is_problem(answer: _Answer, kind: type[EntrenousError]) -> bool:
-    """Whether the answer is a problem document (RFC 9457) of that error."""
+    """Return whether the answer is a problem document (RFC 9457) of that error."""
     return _document(answer).get("type") == urn_of(kind)
 
 
@@ -187,7 +187,7 @@ def _document(answer: _Answer) -> dict[str, object]:
 
 
 def _object(untrusted_body: bytes) -> dict[str, object]:
-    """A JSON object; empty for anything else."""
+    """Return a JSON object; empty for anything else."""
     try:
         document = msgspec.json.decode(untrusted_body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

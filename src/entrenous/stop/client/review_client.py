@@ -95,8 +95,9 @@ class _Problem(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ReviewClient:
-    """The reviews of the gate at ``url``. Errors name it ``called``, where given, instead of the
-    address.
+    """The reviews of the gate at ``url``.
+
+    If ``called`` is given, errors use it instead of the address.
 
     Raises:
         GateUnreachable, GateBusy, BadAnswer, WrongReviewToken: from every method.
@@ -115,7 +116,7 @@ class ReviewClient:
         return self.called or self.url
 
     def first(self, after: str = "") -> ShownQueue:
-        """The queue with its oldest item, or the next one after that case."""
+        """Return the queue with its oldest item, or the next one after that case."""
         return self._form(self._ask("GET", "", after, query={"after": after}), ShownQueue)
 
     def one(self, case: str) -> ShownReview:
@@ -131,11 +132,11 @@ class ReviewClient:
         return self._form(self._ask("POST", "/{}", case, body=body), ShownReview)
 
     def view(self, case: str) -> bytes:
-        """A small, grey, blurred PNG; raises NoView, UploadNotKept too."""
+        """Return a small, grey, blurred PNG; raises NoView, UploadNotKept too."""
         return self._ask("GET", "/{}/view", case)
 
     def upload(self, case: str) -> bytes:
-        """The original bytes, untrusted; raises UploadNotKept too."""
+        """Return the original bytes, untrusted; raises UploadNotKept too."""
         return self._ask("GET", "/{}/upload", case)
 
     def _ask(

@@ -1,6 +1,6 @@
 """Ask a gate about an upload: ``POST /v1/uploads`` (docs/spec/gate.md, 6).
 
-The upload is streamed: counted and its first bytes remembered, nothing stored.
+The upload is streamed: only its length and its first bytes are recorded.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Readable(Protocol):
     """A file or a request's body."""
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; empty at the end."""
+        """Return at most ``size`` bytes; empty at the end."""
         ...
 
 
@@ -68,7 +68,7 @@ class TimeLeft(dict[str, Any]):
         self._until = now() + budget_s
 
     def get(self, _step: str, _otherwise: Any = None) -> float:
-        """Seconds, above 0."""
+        """Return seconds, above 0."""
         return max(self._until - self._now(), 0.001)
 
     def check(self) -> None:
@@ -78,7 +78,10 @@ class TimeLeft(dict[str, Any]):
 
 
 class OutgoingUpload:
-    """Bytes to send; raises OverLimit after ``limit_bytes``, OutOfTime after the budget."""
+    """Yields the bytes to send.
+
+    Raises OverLimit after ``limit_bytes``, OutOfTime after the budget.
+    """
 
     def __init__(self, chunks: Iterable[bytes], limit_bytes: int, left: TimeLeft) -> None:
         self._chunks = chunks
@@ -141,12 +144,12 @@ class GateClient:
         Args:
             untrusted: the upload.
             reference: the platform's own id for it, which reviewers see.
-            account: whose it is; only its hash is sent.
+            account: the uploader's account; only its hash is sent.
             left: the time left, if several uploads share a budget.
             says_media: it was declared a picture, video or sound, so ``other_files`` does not
                 apply, whatever its bytes are.
-            publishes_held: the platform publishes it even if it is to be held, since there is no
-                place for it to wait; the gate lists it as published.
+            publishes_held: the platform publishes it even if the gate holds it, since it cannot
+                wait; the gate lists it as published.
         """
         left = TimeLeft(self.setting.budget_s) if left is None else left
         chunks = (untrusted,) if isinstance(untrusted, bytes) else untrusted
@@ -290,7 +293,7 @@ def _headers(
     reference: str = "",
     account: str = "",
 ) -> dict[str, str]:
-    """Headers with the length, if known, so that the gate can refuse before it reads."""
+    """Return headers with the length, if known, so that the gate can refuse before it reads."""
     headers = {
         "Authorization": f"Bearer {setting.token.reveal().decode()}",
         "Content-Type": "application/octet-stream",
@@ -304,7 +307,7 @@ def _headers(
 
 
 def _publishes(setting: ClientSettings, *, held: bool) -> dict[str, str]:
-    """The header that says what the platform publishes whatever the gate decides."""
+    """Return the header that says what the platform publishes whatever the gate decides."""
     if setting.shadow:
         return {"Entrenous-Publishes": "all"}
     return {"Entrenous-Publishes": "held"} if held else {}
@@ -340,7 +343,7 @@ def _with_operator_choice(
 
 
 def _logged(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
-    """Log the decision and its case number; nothing of the upload."""
+    """Log the decision and its case number, but nothing from the upload."""
     answer = replace(answer, shadow=setting.shadow)
     said: dict[str, object] = {
         "event": "upload",

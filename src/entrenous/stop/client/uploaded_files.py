@@ -44,8 +44,9 @@ _INFLATED_MAX: Final = 4096
 
 
 def may_be_drawing(untrusted_start: bytes, *, is_cut: bool) -> bool:
-    """Whether a file with these first bytes may be shown as a drawing. ``is_cut``: there may be
-    more bytes.
+    """Return whether a file with these first bytes may be shown as a drawing.
+
+    ``is_cut``: there may be more bytes.
     """
     if untrusted_start.startswith(_GZIP):
         return _may_be_svg(_inflated(untrusted_start), is_cut=True)
@@ -66,7 +67,7 @@ def _may_be_svg(start: bytes, *, is_cut: bool) -> bool:
 
 
 def _inflated(start: bytes) -> bytes:
-    """The first decompressed bytes; empty if they are not gzip."""
+    """Return the first decompressed bytes; empty if they are not gzip."""
     try:
         return zlib.decompressobj(wbits=31).decompress(start, _INFLATED_MAX)
     except zlib.error:
@@ -128,7 +129,10 @@ def is_media(untrusted_start: bytes) -> bool:
 
 
 def _is_stream(start: bytes) -> bool:
-    """MPEG's transport stream: two sync bytes, or three if there are enough bytes."""
+    """Return whether it is an MPEG transport stream.
+
+    Two sync bytes, or three if there are enough bytes.
+    """
     syncs = (start[at : at + 2 * size + 1 : size] for at, size in _TS_PACKETS)
     return any(sync in (b"GG", b"GGG") for sync in syncs)
 
@@ -144,17 +148,17 @@ _HEADER_ENDS: Final = frozenset(b"\r\n\0")  # some parsers end a header, or all 
 
 class Unreadable(Malformed):
     """
-    This form can be read in more than one way, so it is held. Nothing was published. Send it again
-    as a plain form.
+    It is not clear which files this form contains, so it waits for review. Nothing was published.
+    Send it again as a plain form.
     """
 
 
 def uploads_in(untrusted_body: bytes, content_type: str, content_encoding: str = "") -> list[bytes]:
     """Extract every file from a request's body.
 
-    A part of a form is a file if it says so (RFC 7578: a file name, or a type other than text), or
-    if it is media by its first bytes. Any other body is one file, unless its type is text or JSON
-    and it is not media by its first bytes.
+    A part of a form is a file if it has a file name or a type other than text (RFC 7578), or if its
+    first bytes are those of media. Any other body is one file, unless its type is text or JSON and
+    it is not media by its first bytes.
 
     Raises:
         Unreadable: it is compressed, a malformed form, or a form within a form.
@@ -184,7 +188,7 @@ class _Part:
     data: bytearray = field(default_factory=bytearray)
 
     def header(self, name: bytes) -> str:
-        """The value of a header that may occur once; raises Unreadable."""
+        """Return the value of a header that may occur once; raises Unreadable."""
         values = [value for own, value in self.headers if own == name]
         if len(values) > 1:
             raise Unreadable
@@ -214,9 +218,9 @@ def _is_file(part: _Part) -> bool:
 def _parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     """Split a form into its parts.
 
-    Parsers differ: some find a delimiter within a line, some read on after the last one. So
-    nothing may precede the first or follow the last, and whatever looks like a delimiter must be
-    one.
+    Parsers differ: some find a delimiter within a line, some read on after the last one. So nothing
+    may come before the first delimiter or after the last, and anything that looks like a delimiter
+    must be one.
     """
     delimiter = b"--" + boundary
     end = untrusted_body[-len(delimiter) - 4 :].rstrip(b"\r\n")
@@ -287,8 +291,8 @@ _ONCE: Final = (_CODING, "Content-Type")
 
 class NotAMail(Malformed):
     """
-    This is not a mail message: it has no header lines, or its parts cannot be told apart. Nothing
-    was sent to the gate. Give the whole message as it was received, with its headers.
+    This is not a mail message: it has no header lines, or its parts cannot be separated. Nothing
+    was sent to the gate. Provide the whole message as it was received, with its headers.
     """
 
 
@@ -342,7 +346,7 @@ def _media_files(parts: list[Message]) -> Iterator[MailFile]:
 
 
 def _content(part: Message) -> bytes:
-    """A part's own bytes; empty if it contains other parts; raises OddPart."""
+    """Return a part's own bytes; empty if it contains other parts; raises AmbiguousPart."""
     if part.defects or any(len(part.get_all(name, ())) > 1 for name in _ONCE):
         raise AmbiguousPart
     coding = str(part.get(_CODING, "7bit")).strip().lower()

@@ -1,1 +1,1 @@
-"""Commands that keep a picture from being uploaded again, and those of a platform's gate."""
+"""The commands ``protect`` and ``unprotect``, and the commands of a platform's gate."""

@@ -72,7 +72,7 @@ def proxy(
 ) -> None:
     """Forward requests to another server, and ask the gate about each upload.
 
-    Each decision is logged in a line on standard error, with nothing of the upload.
+    Each decision is logged in one line on standard error, without anything from the upload.
     """
     given = {"appeal_url": appeal_url, "budget_s": budget, "shadow": shadow}
     setting = settings_from_options(gate, token_file, other_media=other_media, **given)
@@ -109,14 +109,14 @@ Answers = list[tuple[str, GateAnswer]]
 
 class OtherFileSystem(Unreachable):
     """
-    {folder} is on another file system than {path}, so files cannot be moved there in one step. The
-    gate was not asked, and nothing was moved. Choose a folder beside the files.
+    {folder} and {path} are on different file systems, so files cannot be moved in one step. The
+    gate was not asked, and nothing was moved. Choose a folder on the same file system as the files.
     """
 
 
 class NotMoved(Unreachable):
     """
-    {path} could not be moved to {folder}. It is still in its old place; make sure that nothing
+    {path} could not be moved to {folder}, and is still in its old place. Make sure that no program
     reads it there, and move it yourself.
     """
 
@@ -148,8 +148,8 @@ def drop(
 ) -> None:
     """Ask the gate about files or a mail message: status 0 let through, 3 refused, 6 held.
 
-    Status 4: there is no such file. Errors of the call itself, such as a missing token, have status
-    6 too, and nothing is refused because of them. Archives are not opened.
+    Status 4: there is no such file. Errors of the call itself, such as a missing token, also have
+    status 6, so that nothing is refused because of them. Archives are not opened.
     """
     if mail == bool(files) or (mail and quarantine is not None):
         raise typer.BadParameter("give files, or --mail without --quarantine")
@@ -173,8 +173,9 @@ def drop(
 
 @contextmanager
 def _retry_later() -> Iterator[None]:
-    """Print errors, and exit with the status that asks for another try; a missing file keeps its
-    own status.
+    """Print errors, and exit with the status for "try again".
+
+    A missing file keeps its own status.
     """
     try:
         yield
@@ -212,7 +213,7 @@ def _ask_each(
 
 
 def _prepare_quarantine(quarantine: Path, files: list[Path]) -> None:
-    """Prepare the folder before asking, since otherwise an answer could not be acted upon.
+    """Prepare the folder before asking, since otherwise an answer could not be applied.
 
     Raises:
         UnusableFolder: it cannot be created or written to.
@@ -238,7 +239,7 @@ def _ask_about(file: Path, ask: Callable[[Path], GateAnswer]) -> GateAnswer:
 
 
 def _move(file: Path, folder: Path) -> None:
-    """Move within the file system, so that no partial file is visible; overwrite nothing."""
+    """Move a file within its file system, so that no partial file is visible; overwrite nothing."""
     try:
         for number in itertools.count(1):
             name = file.name if number == 1 else f"{file.stem}-{number}{file.suffix}"

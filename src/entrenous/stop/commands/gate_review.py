@@ -213,7 +213,7 @@ def _arrival(at: str) -> str:
 
 
 def _facts(one: ShownReview) -> Iterator[str]:
-    """The facts for a decision; reasons and references are other people's words."""
+    """Yield the facts for a decision; reasons and references are other people's words."""
     for match in one.matches:
         yield _match(match)
     if not one.matches:
@@ -237,8 +237,9 @@ def _match(match: ShownMatch) -> str:
 
 
 def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: bool) -> None:
-    """Write the upload to a new file. An existing one is refused first, so that the log does not
-    record a view that did not happen.
+    """Write the upload to a new file.
+
+    An existing file is refused first, so that the log has no view that did not happen.
     """
     if out.exists() or out.is_symlink():
         raise AlreadyThere(path=out)
@@ -252,8 +253,10 @@ def _show(client: ReviewClient, case: str, out: Path, *, clear: bool, as_json: b
 
 
 def _decide(client: ReviewClient, case: str, decision: str, *, as_json: bool) -> None:
-    """Decide. On a terminal, show the case and ask first, since a number is easily mistyped. Claims
-    that match only after this are not decided with it.
+    """Decide a case.
+
+    On a terminal, show it and ask first, since a number is easily mistyped. The decision does not
+    cover claims that match only later.
     """
     before = client.one(case)
     if sys.stdin.isatty() and not as_json and before.state == "waiting":
@@ -279,7 +282,7 @@ def _told(review: ShownReview, *, as_json: bool) -> None:
 
 
 def _why_not_refused(review: ShownReview) -> str:
-    """Why a confirmed upload will not be refused, if it will not be."""
+    """Return why a confirmed upload will not be refused; empty if it will be."""
     if not review.matches:
         return (
             "It could not be read, so it is not refused from now on; the same file is held again."

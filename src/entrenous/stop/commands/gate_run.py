@@ -136,7 +136,7 @@ def _certificate(front: GateFront) -> Certificate | None:
 
 
 def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
-    """The pool of judges; None on a machine with one processor, where it gains nothing."""
+    """Return the pool of judges; None on a machine with one processor, where it gains nothing."""
     count = wanted
     if count is None:
         count = min(processor_count() + 1, _JUDGES_MAX) if processor_count() > 1 else 0
@@ -144,17 +144,17 @@ def _judges(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | N
 
 
 def follow_command(data: Path) -> list[str]:
-    """The command that fetches from other platforms at the interval in the settings."""
+    """Return the command that fetches from other platforms at the interval in the settings."""
     return _subcommand("follow", data)
 
 
 def judge_command(data: Path, *, slow_look: bool) -> list[str]:
-    """The command of a judge process."""
+    """Return the command of a judge process."""
     return _subcommand("judge", data, "--slow-look" if slow_look else "--no-slow-look")
 
 
 def slow_look_command(data: Path) -> list[str]:
-    """The command of a process that makes deferred scans."""
+    """Return the command of a process that makes deferred scans."""
     return _subcommand("slow-look", data, "--follow")
 
 
@@ -171,7 +171,10 @@ def _slow_looks_at_once(data: Path) -> int:
 
 
 def _files(data: Path) -> dict[str, str]:
-    """Paths instead of tokens, since a service's output is kept in logs that others may read."""
+    """Return the paths of the token files.
+
+    The tokens are not printed, since others may read logs.
+    """
     return {f"{role}_token_file": str(token_file(data.absolute(), role)) for role in TOKEN_ROLES}
 
 
@@ -198,7 +201,10 @@ def judge(
 
 
 def _judge_one(platform: Platform, answers: int) -> bool:
-    """Judge one upload; False at the end of input. No reference to it is kept while waiting."""
+    """Judge one upload; False at the end of input.
+
+    The upload is released before waiting for the next one.
+    """
     asked = read_judge_request(partial(read_from, REQUEST_FD))
     if asked is None:
         return False
@@ -209,7 +215,7 @@ def _judge_one(platform: Platform, answers: int) -> bool:
 
 
 def without_slow_looks(platform: Platform) -> Platform:
-    """The platform with deferred scans turned off, so that all scans precede the answer."""
+    """Return the platform with deferred scans turned off, so that all scans precede the answer."""
     return replace(platform, limits=replace(platform.limits, slow_looks=0))
 
 
@@ -246,7 +252,10 @@ def _scan_until_end(platform: Platform) -> None:
 
 
 def _scan_once(platform: Platform) -> bool:
-    """Run one scan; of a failure only the class is printed, as its message may tell of uploads."""
+    """Run one scan.
+
+    Of a failure only the class is printed, since its message may be about an upload.
+    """
     try:
         return run_deferred_scan(platform)
     except EntrenousError as why:

@@ -1,4 +1,4 @@
-"""``entrenous gate status`` and ``gate audit``: what needs attention, and the audit log."""
+"""``entrenous gate status`` and ``gate audit``: figures, problems, and the audit log."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -141,7 +141,10 @@ def _exposed_files(data: Path) -> Iterator[str]:
 
 
 def _unencrypted(data: Path) -> Iterator[str]:
-    """Warn of unencrypted uploads: for several gates on one PostgreSQL, no key is created."""
+    """Warn of unencrypted uploads.
+
+    With PostgreSQL, which several gates may share, no key is created.
+    """
     settings = gate_settings(data)
     if settings.database is not None and settings.held_key is None:
         yield (
@@ -169,7 +172,7 @@ def _in_words(standing: GateFigures, file: _IndexFile) -> Iterator[str]:
 
 
 def _shadow_in_words(standing: GateFigures) -> Iterator[str]:
-    """For each bank in shadow mode, how many uploads it would have stopped, by distance."""
+    """Yield, for each bank in shadow mode, how many uploads it would have stopped, by distance."""
     lines: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for cell, count in standing.shadow.items():
         lines[cell.bank, cell.would].append((cell.distance, count))

@@ -60,7 +60,10 @@ from entrenous.terminal.session import session_of
 
 
 def ask_adults() -> bool:
-    """Ask whether everybody in it was an adult; without a terminal, the command itself says so."""
+    """Ask whether everybody in it was an adult.
+
+    Without a terminal, running the command means yes.
+    """
     if not sys.stdin.isatty():
         return True
     question = "Was everybody in it 18 or older when it was made?"
@@ -68,13 +71,17 @@ def ask_adults() -> bool:
 
 
 def ask_to_send(gate_url: str) -> bool:
-    """Ask whether the fingerprints may leave; without a terminal, the command itself agrees."""
+    """Ask whether the fingerprints may be sent.
+
+    Without a terminal, running the command means yes.
+    """
     return not sys.stdin.isatty() or typer.confirm(f"Send this to {gate_url}?", err=True)
 
 
 def ask_to_send_embedding() -> bool:
-    """Explain what an embedding reveals, and ask whether it may leave; without a terminal, the
-    option --embedding itself agrees.
+    """Explain what an embedding reveals, and ask whether it may be sent.
+
+    Without a terminal, the option --embedding means yes.
     """
     hint(translated(WHAT_EMBEDDINGS_BETRAY))
     return not sys.stdin.isatty() or typer.confirm("Send these numbers too?", err=True)
@@ -85,7 +92,7 @@ def files_of(
 ) -> Iterator[bytes]:
     """Yield the pictures, videos and sounds of a message that was sent, marked or received here.
 
-    ``received`` yields those of a received message, which only SEND can read.
+    ``received`` yields the files of a received message, which only SEND can read.
 
     Raises:
         UnknownMessage: there is no message of that name.
@@ -118,9 +125,9 @@ _SKIPPED: Final = (TooFlat, VideoTooFlat, SoundTooQuiet, OnlySound, NotAgreed)
 class FileRegistrar:
     """Registers files with one platform, as the person agreed.
 
-    With ``asks``, it asks about each kind of file. ``answers`` are the kinds whose consequences
-    were explained, and whether their fingerprints may leave; ``made`` are the registrations,
-    ``left_out`` the reasons for files that could not be registered.
+    With ``asks``, it asks about each kind of file. ``answers`` records, for each kind that was
+    explained, whether its fingerprints may be sent; ``made`` are the registrations, ``left_out``
+    the reasons for files that could not be registered.
     """
 
     consent: Consent
@@ -132,11 +139,11 @@ class FileRegistrar:
     left_out: list[EntrenousError] = field(default_factory=list)
 
     def register(self, untrusted_data: bytes) -> Protection:
-        """Explain what leaves, ask, and register it.
+        """Explain what is sent, ask, and register the file.
 
         Raises:
             TooYoung, NotAgreed: the answer was no; nothing was sent.
-            Others: as :func:`fingerprint_file` and :func:`protect_protect`.
+            Others: as :func:`fingerprint_file` and :func:`protect`.
         """
         medium = medium_of(untrusted_data)
         if not self._agreed(medium):
@@ -301,7 +308,10 @@ def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
 
 
 def _tell_forgotten(protection: Protection, *, as_json: bool) -> None:
-    """The token is gone: if the platform did receive the claim, only a person there can end it."""
+    """Say that the token is gone.
+
+    If the platform received the registration, only its staff can end it.
+    """
     if as_json:
         put_json({"schema": "entrenous/claim/1", **_shown(protection), "forgotten": True})
         return
@@ -330,8 +340,9 @@ def _list(context: typer.Context, *, ask: bool, as_json: bool) -> None:
 def _current_states(
     known: Sequence[Protection], proxy: Proxy | None, device: Device
 ) -> Sequence[Protection]:
-    """Ask for the current state of each; where there is no answer, show the last known one. An
-    unreachable platform is asked once only, since the user waits.
+    """Ask for the current state of each; without an answer, show the last known one.
+
+    An unreachable platform is asked only once, since the user is waiting.
     """
     silent = Counter[str]()
     with ExitStack() as clients:

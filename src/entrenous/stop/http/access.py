@@ -34,7 +34,7 @@ _CHARS_MAX: Final = 64
 
 
 def claim_in(request: Request) -> ClaimId:
-    """The claim's id in the address; raises NoSuchClaim."""
+    """Return the claim's id in the address; raises NoSuchClaim."""
     name = request.path_params["claim"]
     if not _is_valid_name(name):
         raise NoSuchClaim(claim="with such a name")
@@ -42,7 +42,7 @@ def claim_in(request: Request) -> ClaimId:
 
 
 def case_in(request: Request) -> str:
-    """The case's number in the address; raises NoSuchReview."""
+    """Return the case's number in the address; raises NoSuchReview."""
     return checked_case(str(request.path_params["case"]))
 
 
@@ -73,9 +73,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateAccess:
-    """Tokens (as shown in the header) and limits.
+    """Tokens, as in the header, and limits.
 
-    Without ``uploader`` only the operator may upload; ``metrics`` permits reading metrics alone.
+    Without ``uploader`` only the operator may upload; ``metrics`` only permits reading metrics.
     """
 
     operator: Secret
@@ -89,20 +89,21 @@ class GateAccess:
 
 
 class BadPublishes(Malformed):
-    """
-    The header Entrenous-Publishes must be "held" or "all", or absent. Nothing was judged.
-    """
+    """The header Entrenous-Publishes must be "held" or "all", or absent. Nothing was checked."""
 
 
 class WrongToken(Unproven):
     """
-    This needs a valid token in the header "Authorization: Bearer ...". The gate's tokens are in its
-    folder.
+    This request needs a valid token in the header "Authorization: Bearer ...". The gate stores its
+    tokens in its folder. Nothing was changed.
     """
 
 
 def role_of(request: Request, access: GateAccess) -> Role:
-    """Operator or uploader, compared in constant time; raises WrongToken."""
+    """Return the role of the token, operator or uploader, compared in constant time.
+
+    Raises WrongToken.
+    """
     if is_operator(request, access):
         return Role.OPERATOR
     if _has_token(request, access.uploader):
@@ -111,7 +112,9 @@ def role_of(request: Request, access: GateAccess) -> Role:
 
 
 def publishes_of(request: Request, role: Role) -> Publishes:
-    """What the platform publishes whatever the gate decides; ignored in an uploader's request.
+    """Return what the platform publishes whatever the gate decides.
+
+    Ignored in an uploader's request.
 
     Raises:
         BadPublishes.
@@ -125,7 +128,7 @@ def publishes_of(request: Request, role: Role) -> Publishes:
 
 
 def is_operator(request: Request, access: GateAccess) -> bool:
-    """Whether the request has the operator's token; another token is no error here."""
+    """Return whether the request has the operator's token; another token is no error here."""
     return _has_token(request, access.operator)
 
 
@@ -135,7 +138,7 @@ def require_operator(request: Request, access: GateAccess) -> None:
 
 
 async def require_reviewer(request: Request, access: GateAccess, platform: Platform) -> str:
-    """The operator or the name of the token's reviewer; raises WrongToken."""
+    """Return the operator or the name of the token's reviewer; raises WrongToken."""
     if is_operator(request, access):
         return OPERATOR
     name = await run_in_threadpool(reviewer_with, bearer(request), platform)
@@ -155,18 +158,18 @@ def _has_token(request: Request, token: Secret | None) -> bool:
 
 
 def bearer(request: Request) -> bytes:
-    """The token in the header as bytes; empty if there is none."""
+    """Return the token in the header as bytes; empty if there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
 def holder_token(request: Request) -> Secret:
-    """The claim holder's token: 32 bytes in base64url; raises WrongToken."""
+    """Return the claim holder's token: 32 bytes in base64url; raises WrongToken."""
     return _base64url_secret(request, HOLDER_TOKEN_BYTES)
 
 
 def appeal_secret(request: Request) -> Secret:
-    """The secret that came with a decision: 16 bytes in base64url.
+    """Return the secret that came with a decision: 16 bytes in base64url.
 
     Raises:
         WrongToken: the request has none.
@@ -251,15 +254,16 @@ Names = tuple[tuple[bytes, int], ...]
 
 class TooManyUploads(Unreachable):
     """
-    This account has made as many uploads as are accepted in an hour, so this one was not judged.
-    Nothing was published. Try again in {minutes} minutes, or ask the people who run this
-    platform{where}.
+    This account has reached the number of uploads that are accepted in one hour, so this one was
+    not checked. Nothing was published. Try again in {minutes} minutes, or ask the people who run
+    this platform{where}.
     """
 
 
 class BadAccount(Malformed):
     """
-    The name of an account has 1 to 128 printable ASCII characters and no space. Nothing was judged.
+    The name of an account has 1 to 128 printable ASCII characters and no space. Nothing was
+    checked. Correct the name and send the upload again.
     """
 
 
@@ -277,7 +281,7 @@ class Accounts:
     refused: dict[bytes, int] = field(default_factory=dict)
 
     def of(self, request: Request, role: Role) -> Names:
-        """The names under which an upload counts.
+        """Return the names under which an upload counts.
 
         The operator's server names the account; uploads without a name count as one account. For an
         uploader the address counts, and a header is ignored.
@@ -369,7 +373,7 @@ class BehindProxies:
 
 
 def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
-    """The address of the client behind trusted proxies.
+    """Return the address of the client behind trusted proxies.
 
     Args:
         peer: the connected address.
@@ -395,7 +399,7 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[Netw
 
 
 def _node(untrusted_hop: str) -> str:
-    """The address without brackets and port, or "" if it is malformed."""
+    """Return the address without brackets and port, or "" if it is malformed."""
     found = _HOP.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]
 

@@ -1,4 +1,4 @@
-"""The gate's answers as JSON, and errors as problem documents (docs/spec/gate.md, 6)."""
+"""Render the gate's answers as JSON, and errors as problem documents (docs/spec/gate.md, 6)."""
 
 import logging
 import traceback
@@ -54,7 +54,10 @@ def decision_for(role: Role, decision: Decision, appeal_url: str) -> dict[str, A
 
 
 def match_for_operator(match: Match) -> dict[str, Any]:
-    """Bank, distance in bits, and how the upload was derived from the registered picture."""
+    """Render a match.
+
+    Bank, distance in bits, and how the upload was derived from the registered picture.
+    """
     return {"bank": match.bank, "distance": match.distance, "how": match.how}
 
 
@@ -77,7 +80,7 @@ def review_for_operator(review: Review, facts: Mapping[ClaimId, ClaimFacts]) -> 
 
 
 def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[str, Any]:
-    """The match with the claim's id, state, reason and partners' opinions."""
+    """Return the match with the claim's id, state, reason and partners' opinions."""
     shown = match_for_operator(match) | {"claim": match.claim}
     if match.claim not in facts:
         return shown
@@ -88,7 +91,7 @@ def _match_in_review(match: Match, facts: Mapping[ClaimId, ClaimFacts]) -> dict[
 
 
 def appeal_answer(case: str) -> dict[str, Any]:
-    """The same answer whether the upload was refused, quarantined or let through."""
+    """Return the same answer whether the upload was refused, quarantined or let through."""
     return {"schema": "entrenous/appeal/1", "case": case, "state": "waiting"}
 
 
@@ -153,12 +156,12 @@ def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 def on_hang_up(_request: Request, _error: Exception) -> Response:
-    """The client disconnected while sending: not our fault, and nobody reads the answer."""
+    """Handle a client that disconnected while sending; nobody reads the answer."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def on_bug(_request: Request, error: Exception) -> Response:
-    """Log a bug; the answer does not describe it."""
+    """Log a bug, and answer without describing it."""
     log_bug(error)
     return _problem(GateFault())
 

@@ -1,4 +1,4 @@
-"""A gate's background work: after an answer, each minute, each hour."""
+"""A gate's background work: after each answer, every minute, and every hour."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,8 +23,8 @@ async def run_after_answer(
 ) -> object:
     """Run ``work`` in a thread, after the answer was sent.
 
-    Long work gets its own limiter, ``places``, so that requests keep their threads. Of a failure
-    only the class is logged, since its message may mention people; the result is then None.
+    Long work gets its own limiter, ``places``, so that requests keep their threads. After a failure
+    the result is None, and only the error's class is logged, since its message may mention people.
     """
     try:
         return await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
@@ -61,8 +61,8 @@ async def run_recurring(works: Works, every_s: float) -> AsyncIterator[None]:
 async def run_in_pieces(work: Callable[[], object], every_s: float) -> AsyncIterator[None]:
     """Run ``work`` in a thread as long as it returns true, then again after ``every_s``.
 
-    It pauses three times as long as it ran, to leave uploads most of the machine. Closing waits for
-    at most one call.
+    Between calls it pauses three times as long as the call took, to leave most of the machine to
+    uploads. Closing waits for at most one call.
     """
     async with anyio.create_task_group() as group:
         group.start_soon(_run_pieces, work, every_s)
@@ -92,8 +92,9 @@ def minutely_work(platform: Platform) -> tuple[Callable[[], object], ...]:
 
 
 def look_back_work(platform: Platform) -> Callable[[], object]:
-    """Make due look backs, some at a time: for claims from a list, a fetch or a partner, or left by
-    a killed process.
+    """Make due look-backs, some at a time.
+
+    For claims from a list, a fetch or a partner, or after a crash.
     """
     return partial(look_back_due, platform)
 

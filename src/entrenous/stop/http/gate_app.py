@@ -50,8 +50,8 @@ def gate_app(
     Args:
         platform: the gate.
         access: tokens and limits.
-        chores: further work to do while it serves.
-        look: counts database and index for the metrics.
+        chores: further background work.
+        look: the function that counts database and index for the metrics.
         judges: processes that judge pictures in parallel.
     """
     meters = GateMetrics(look)

@@ -60,7 +60,10 @@ class GateMetrics:
             self._newest.append(took_s)
 
     def judged(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
-        """Count one decision; ``banks`` is called only if a bank in shadow would have acted."""
+        """Count one decision.
+
+        ``banks`` is called only if a bank in shadow would have held or refused it.
+        """
         self._uploads.labels(decision.outcome.value).inc()
         if decision.would is None:
             return
@@ -78,7 +81,7 @@ class GateMetrics:
         self._reviews.labels(state.value).inc(1 + len(review.also))
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format; raises BankUnreachable."""
+        """Return all metrics in Prometheus' text format; raises BankUnreachable."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
@@ -116,7 +119,7 @@ class MetricsMiddleware:
 
 
 def event_of(method: str, path: str) -> str:
-    """The kind of request, without any id in it."""
+    """Return the kind of request, without any id in it."""
     match path.strip("/").split("/"):
         case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
             return UPLOAD if what == "uploads" else what
@@ -161,7 +164,7 @@ class _Counted(Collector):
         self._looked_at = -math.inf
 
     def describe(self) -> Iterator[Metric]:
-        """Describe nothing, so that registering does not count."""
+        """Describe nothing, so that registering the collector does not query the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

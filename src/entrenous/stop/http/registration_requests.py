@@ -75,7 +75,7 @@ def read_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes]
 
 
 def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
-    """The JSON that a partner platform submits."""
+    """Return the JSON that a partner platform submits."""
     at = int(opinion.at.timestamp())
     key, signed = to_base64url(opinion.key), to_base64url(signature)
     return msgspec.json.encode(_Opinion(OPINION_SCHEMA, opinion.stance, at, key, signed))
@@ -116,7 +116,7 @@ class Claims:
         return register_claim(form, self.platform)
 
     async def claim(self, request: Request) -> Response:
-        """The claim's state; its id is random, so knowing it is permission enough."""
+        """Return the claim's state; its id is random, so knowing it is permission enough."""
         name = claim_in(request)
         return _claim(await run_in_threadpool(self.platform.bank.claim, name))
 

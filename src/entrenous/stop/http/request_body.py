@@ -24,20 +24,23 @@ _CHUNK_BYTES: Final = 64 * 1024  # parsed between checks of the limits
 
 
 class BrokenForm(Malformed):
-    """This form (multipart/form-data) is incomplete or malformed. Send it again."""
+    """
+    The form (multipart/form-data) is incomplete or malformed, so nothing was checked. Send it
+    again.
+    """
 
 
 class LongForm(Malformed):
     """
-    This form has more than {parts} parts, or more than {limit_kb} kB besides the picture, so it was
-    not read to its end. Send the picture in a field "file", and no fields that are not needed.
+    This form has more than {parts} parts, or more than {limit_kb} kB besides the picture. Nothing
+    was checked. Send the picture in a field "file", and leave out fields that are not needed.
     """
 
 
 class TwoFiles(Malformed):
     """
-    This form has more than one field "{field}", and only one can be checked, so none was. Send each
-    file as an upload of its own.
+    This form has more than one field "{field}", but only one file can be checked at a time. Nothing
+    was checked. Send each file as an upload of its own.
     """
 
 
@@ -130,27 +133,29 @@ ARRIVAL_S_MAX: Final = 60  # so that a slow sender does not keep a place from ot
 
 class TooLarge(Malformed):
     """
-    This upload is larger than the {limit_mb} MB that this platform accepts. Send a smaller version.
+    This upload is larger than the {limit_mb} MB that this platform accepts. Nothing was published.
+    Send a smaller version.
     """
 
 
 class TooSlow(Malformed):
     """
-    This upload took longer than {limit_s} seconds to arrive, so it was cancelled. Try again over a
-    better connection, or send a smaller version.
+    This upload took longer than {limit_s} seconds, so it was cancelled. Nothing was published. Try
+    again over a better connection, or send a smaller version.
     """
 
 
 class NotMedia(Malformed):
     """
-    An upload is the bytes of a picture, a clip or a sound, or a form (multipart/form-data) with a
-    field "file". This was sent as {content_type}.
+    This upload was sent as {content_type}, which cannot be checked. Send the bytes of a picture, a
+    clip or a sound, or a form (multipart/form-data) with a field "file".
     """
 
 
 class NoFile(Malformed):
     """
-    This form has no field "file" with content, or it is incomplete. Send the picture in that field.
+    This form has no field "file" with content, or it is incomplete. Nothing was checked. Send the
+    picture in that field.
     """
 
 

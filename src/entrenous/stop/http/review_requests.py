@@ -45,8 +45,8 @@ _KEPT_APART: Final = PRIVATE | {
 
 class BadVerdict(Malformed):
     """
-    A decision is {{"decision": "confirm"}} or {{"decision": "release"}}, optionally with "shown",
-    the list of claims that the reviewer saw. Nothing was changed.
+    This is not a valid decision. Nothing was changed. A decision is {{"decision": "confirm"}} or
+    {{"decision": "release"}}, optionally with "shown", the list of claims that the reviewer saw.
     """
 
 
@@ -67,7 +67,7 @@ class Reviews:
     )
 
     async def reviews(self, request: Request) -> Response:
-        """The oldest item in the queue, or with ``?after=CASE`` the next one."""
+        """Return the oldest item in the queue, or with ``?after=CASE`` the next one."""
         by = await self._reviewer(request)
         after = checked_case(request.query_params.get("after", ""))
         review = await run_in_threadpool(next_review, self.platform, after, by)
@@ -92,7 +92,7 @@ class Reviews:
         return JSONResponse(answer, headers=PRIVATE)
 
     async def review(self, request: Request) -> Response:
-        """One case; after the decision, this is how the platform learns of it."""
+        """Return one case; after the decision, this is how the platform learns of it."""
         await self._reviewer(request)
         review = await run_in_threadpool(self.platform.reviews.review, case_in(request))
         (shown,) = await self._shown(review)
@@ -110,14 +110,14 @@ class Reviews:
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE)
 
     async def view(self, request: Request) -> Response:
-        """A small, grey, blurred PNG."""
+        """Return a small, grey, blurred PNG."""
         by = await self._reviewer(request)
         look = partial(blurred_view, case_in(request), by, self.platform)
         data = await anyio.to_thread.run_sync(look, limiter=self.views)
         return Response(data, media_type="image/png", headers=_KEPT_APART)
 
     async def held_upload(self, request: Request) -> Response:
-        """The original bytes."""
+        """Return the original bytes."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(unblurred_upload, case_in(request), by, self.platform)
         return Response(data, media_type="application/octet-stream", headers=_KEPT_APART)

@@ -43,10 +43,10 @@ class Uploads:
     """Handlers of /v1/uploads, and the limits on concurrent work.
 
     ``deciding`` limits pictures judged at once: to the number of ``judges``, or, in a gate without
-    judges, to one thread per processor and one more, since further threads only compete for the
+    judges, to one thread per processor plus one, since more threads only compete for the
     interpreter. ``clips`` limits clips and sounds, which take longer and more memory, so that they
     block no picture. ``bodies`` and ``appeals`` limit request bodies in memory, separately, so that
-    a slow sender blocks only senders of the same kind. ``judged`` is called after each answer.
+    slow senders of one kind do not block the other. ``judged`` is called after each answer.
     """
 
     platform: Platform
@@ -79,8 +79,7 @@ class Uploads:
     async def upload(self, request: Request) -> Response:
         """Judge one upload; raises GateBusy when there are too many at once.
 
-        Work that only a quarantined upload needs is done after the answer, so that the time of the
-        answer tells nothing.
+        Work for quarantined uploads is done after the answer, so that timing reveals nothing.
         """
         role = role_of(request, self.access)
         names = self.accounts.of(request, role)
@@ -121,10 +120,10 @@ class Uploads:
         return JSONResponse(appeal_answer(case), headers=PRIVATE)
 
     def _answer_tells(self, publishes: Publishes) -> bool:
-        """Whether the answer can tell the uploader anything.
+        """Return whether the answer can tell the uploader anything.
 
-        In shadow mode everything is published, so uploads are not counted against an account, and
-        none goes unjudged because of a limit.
+        In shadow mode it cannot, since everything is published. So uploads are not counted per
+        account, and every one is judged.
         """
         return publishes is not Publishes.ALL and not self.platform.limits.shadow
 
@@ -146,7 +145,7 @@ class Uploads:
         )
 
     async def _require_secret(self, case: str, secret: Secret) -> None:
-        """Check the secret before reading a stranger's body; raises NoSuchReview."""
+        """Check the secret before reading an untrusted body; raises NoSuchReview."""
         may = self.platform.reviews.may_appeal
         if not await run_in_threadpool(may, case, secret_hash(secret)):
             raise NoSuchReview(case=case)

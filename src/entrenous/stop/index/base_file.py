@@ -1,8 +1,9 @@
-"""The base of an index as one file: written whole, memory-mapped, checked, and reread in use.
+"""The base of an index as a file: written atomically, memory-mapped, verified, and verified again
+in use.
 
-A bank's hashes are read a page at a time and divided into shards by their first bits, so that a
-large bank is never in memory as Python objects. Each shard has its own file. One process at a time
-writes a base; leftovers of a killed one are removed.
+A bank's hashes are read in pages and divided into shards by their first bits, so that a large bank
+is never in memory as Python objects. Each shard has its own file. One process at a time writes a
+base; leftovers of a killed one are removed.
 """
 
 import fcntl
@@ -130,10 +131,9 @@ _HALF_WRITTEN: Final = ".entrenous-*"  # as base/files.py names them
 
 @contextmanager
 def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Lock ``folder`` for writing; yields False if another process or thread has the lock.
+    """Lock ``folder`` for writing; yield False if another process or thread has the lock.
 
-    The lock is on an open file (flock): it works between processes and between threads, and ends
-    with its process, however that ends.
+    The lock is on an open file (flock), so it ends with the process, even after a crash.
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -175,8 +175,8 @@ Sections = Sequence[tuple[NDArray[np.uint8], int]]
 
 class DamagedBase(Malformed):
     """
-    The index file {path} was truncated, changed, or made by another version. Nothing is lost: it is
-    made again from the bank.
+    The index file {path} is incomplete, was changed, or belongs to another version. Nothing is
+    lost: the gate makes it again from its bank.
     """
 
 
@@ -226,7 +226,7 @@ def highest_number(kinds: Iterable[Searchable]) -> int:
 
 
 def write_base(path: Path, whole: Searchable, parts: Searchable, shard: Shard = UNDIVIDED) -> None:
-    """Write a base atomically, mode 0600: after a crash the old or the new one is there."""
+    """Write a base atomically, mode 0600: a crash leaves the old or the new one."""
     sections = [section for one in (whole, parts) for section in _sections(one)]
     header = _header(whole, parts, [_crc_of(one) for one in sections], shard)
 
@@ -376,7 +376,7 @@ def was_truncated(path: Path, base: Base) -> bool:
 
 
 class BaseVerifier:
-    """Rereads bases that were found sound before, some bytes at a time."""
+    """Verifies bases again while they are in use, some bytes at a time."""
 
     __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
 
@@ -386,9 +386,9 @@ class BaseVerifier:
         self._at, self._crc, self._sound = 0, 0, True
 
     def sound(self, most_bytes: int) -> bool:
-        """Read on, at most ``most_bytes`` and to the end, where the next call starts over.
+        """Verify at most ``most_bytes`` more; after the end, the next call starts over.
 
-        Returns False, then and in later calls, if something is not as it was written.
+        Returns False, now and in later calls, if something has changed.
         """
         while self._sound and self._left and most_bytes > 0:
             data, wanted = self._left[0]

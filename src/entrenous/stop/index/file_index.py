@@ -1,4 +1,4 @@
-"""An IndexStore in a folder: a base that every process maps, and recent hashes in memory."""
+"""An IndexStore in a folder: a base that all processes map, and recent hashes in memory."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class FileIndex:
         return self._catch_up().near(hashes, part=part, ask=self._map)
 
     def parts(self) -> int:
-        """Return how many hashes of parts the last look-up knew."""
+        """Return the number of part hashes known at the last look-up."""
         return self._known.parts.count
 
     def refresh(self) -> None:
@@ -89,9 +89,9 @@ class FileIndex:
             self._use(bases)
 
     def is_damaged(self, most_bytes: int) -> bool:
-        """Read on in the bases in use, at most ``most_bytes``, and report whether they changed.
+        """Verify at most ``most_bytes`` more of the bases in use; return whether they changed.
 
-        Repeated calls read everything.
+        Repeated calls verify everything.
         """
         if self._reread.bases is not self._bases:
             self._reread = BaseVerifier(self._bases)
@@ -111,7 +111,7 @@ class FileIndex:
                 self._use(bases)
 
     def is_due(self) -> bool:
-        """Whether so many hashes were added since the base was written that a new one is due."""
+        """Return whether a new base is due, because enough hashes were added since the last one."""
         return self._known.later > max(_LATER_MAX, self._known.count // _LATER_PART)
 
     def merge(self) -> bool:
@@ -160,7 +160,7 @@ class FileIndex:
             return self._known
 
     def _use(self, bases: Bases) -> None:
-        """Use these bases and read later entries again: the bank may have been restored."""
+        """Use these bases, and read later entries again, since the bank may have been restored."""
         known = IndexSnapshot.of(*(base.kinds for base in bases))
         for news in read_new_hashes(self._bank, known.seen):
             known = known.with_added_entries(news)
@@ -172,7 +172,7 @@ class FileIndex:
         self._use(self._written(made))
 
     def _written(self, made: Callable[[Shard], Kinds]) -> Bases:
-        """Make and write shards one by one, to have one in memory, and read them from the disk."""
+        """Make and write shards one by one, to save memory, and map them from the disk."""
         for shard in self._shards:
             write_base(self._folder / shard.file, *made(shard), shard)
         remove_other_divisions(self._folder, self._shards)
@@ -219,10 +219,10 @@ def written_at(folder: Path, shards: int = 1) -> datetime:
 
 
 def _is_of(base: Base, bank: BankStore) -> bool:
-    """Whether the last entry in the base is in the bank, with the same number and bits.
+    """Return whether the last entry in the base is in the bank, with the same number and bits.
 
-    If it was withdrawn, the base must be rewritten anyway. If an older bank was restored, its next
-    entries will reuse numbers that the base has.
+    If it was withdrawn, the base must be rewritten anyway. If an older bank was restored, new
+    entries would reuse numbers that the base has.
     """
     last = base.last
     return last is None or last in bank.entries(last.number - 1)[:1]

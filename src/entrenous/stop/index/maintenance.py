@@ -1,4 +1,4 @@
-"""An index that a thread maintains, and one that is opened by its first look-up."""
+"""An index that is maintained by a thread, and one that is opened by its first look-up."""
 
 import logging
 import threading
@@ -39,7 +39,7 @@ class MaintainedIndex:
         return self.index.near(hashes, part=part)
 
     def parts(self) -> int:
-        """Return how many hashes of parts the last look-up knew."""
+        """Return the number of part hashes known at the last look-up."""
         return self.index.parts()
 
     def close(self) -> None:
@@ -88,8 +88,8 @@ def open_index(
     """Open the index in ``folder``, or make it from the bank if there is none that can be used.
 
     It is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads 4 MiB
-    of its files. Every ``withdrawn_s`` it checks for withdrawn hashes; a slow check takes at most a
-    quarter of the time. Close it before the bank. Raises BankUnreachable, OSError.
+    of its files. Every ``withdrawn_s`` it checks for withdrawn hashes, more rarely if the check is
+    slow. Close it before the bank. Raises BankUnreachable, OSError.
     """
     index = FileIndex(folder, bank, shards)
     if index.is_due():
@@ -115,7 +115,7 @@ class LazyIndex:
         return self.opened().near(hashes, part=part)
 
     def parts(self) -> int:
-        """Return how many hashes of parts the last look-up knew."""
+        """Return the number of part hashes known at the last look-up."""
         return self.opened().parts()
 
     def opened(self) -> MaintainedIndex:

@@ -44,7 +44,7 @@ class _Sounds:
 class RegisteredSounds:
     """The bank's sounds: a sorted base, and later ones. May be used by several threads.
 
-    Each look-up works on the sounds known when it began.
+    Each look-up uses the sounds known at its start.
     """
 
     bank: BankStore

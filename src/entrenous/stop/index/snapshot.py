@@ -62,7 +62,7 @@ class IndexSnapshot:
     ``seen`` is the highest entry number that was read from the bank, ``upto`` the highest in the
     base of each shard. Shards are written one after the other, so these may differ. ``asked``
     caches results for whole pictures: a gate asks twice for each upload, and if nothing was added
-    in between, the second answer is taken, once, from the cache.
+    in between, the second answer comes, once, from the cache.
     """
 
     whole: Kind

@@ -1,1 +1,1 @@
-"""Judge an upload: the scans before the answer, their weighing, and the deferred scans."""
+"""Judge an upload: the scans before the answer, their evaluation, and the deferred scans."""

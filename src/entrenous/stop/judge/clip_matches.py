@@ -91,7 +91,7 @@ def trimmed_hits(
 ) -> list[Hit]:
     """Return the claims whose frames an uploaded video may show with their edges cut off, as parts.
 
-    So many windows are tried that one match is not enough: two half seconds of the upload must
+    Because so many windows are tried, one match is not enough: two half seconds of the upload must
     match two frames of the claim in the same orientation.
 
     Args:
@@ -148,8 +148,9 @@ _BITS: Final = 8 * PDQ_BYTES
 def sound_hits(alike: Iterable[Alike], claims: Mapping[int, Sequence[Claim]]) -> list[Hit]:
     """Return the claims whose sound an upload contains, with the longest stretch, longest first.
 
-    ``distance`` is scaled to 256 bits, to be read like a picture's. Which distances count depends
-    on the length of the stretch, so the index decides it and not the bank. ``part`` is always true.
+    ``distance`` is scaled to 256 bits, so that it is comparable with a picture's. Which distances
+    count depends on the length of the stretch, so the index decides it and not the bank. ``part``
+    is always true.
 
     Args:
         alike: the index's results, longest stretch first.

@@ -63,8 +63,8 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
     """Decode a stranger's clip or sound, frame by frame.
 
     Raises:
-        NotASound, FramesTooLarge: it has neither pictures nor sound, or too large frames; refuse it
-            for this reason.
+        NotASound, FramesTooLarge: it has neither video nor sound, or its frames are too large;
+            refuse it for this reason.
         ClipCutShort, ClipBroken, ClipTooLong, FramesUnknown, SoundBroken, SoundTooLong: it could
             not be decoded to its end.
         DecoderDidNotStart: the decoder process did not start.
@@ -86,7 +86,7 @@ def clip_matches(
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the claims that a clip matches, and the banks, which are read after the claims.
 
-    Each claim comes with the number of a registered hash by which floods are counted; numbers of
+    Each claim comes with the number of a registered hash, which is used to count floods; numbers of
     sounds are negative.
     """
     whole = list(_near(seen.look.hashes, platform, part=False))
@@ -106,9 +106,9 @@ def clip_matches(
 
 
 def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
-    """Return hashes of a clip's frames, upright and without bars, to keep for later claims.
+    """Return hashes of a clip's frames, upright and without bars, to store for later claims.
 
-    Successive hashes differ at least as much as registered ones do. There are at most
+    Successive hashes differ at least as much as those of registered videos. There are at most
     FRAMES_KEPT_MAX, spread evenly over the clip.
     """
     upright = [view for view in seen.look.views if view.how in (UPRIGHT, NO_BARS)]
@@ -121,7 +121,7 @@ def frames_to_keep(seen: ScannedClip) -> tuple[bytes, ...]:
 
 
 def sound_to_keep(seen: ScannedClip) -> SoundPrint | None:
-    """Return the fingerprint of a clip's sound at its own speed, to keep for later claims.
+    """Return the fingerprint of a clip's sound at its own speed, to store for later claims.
 
     It is cut to the length that can be registered. None if no five seconds of it are distinctive.
     """
@@ -156,7 +156,7 @@ def _in_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
 
 
 def _require_end(frames: Iterator[Frame], length_s: float) -> None:
-    """Raise ClipTooLong if frames follow, unseen, after the length that the file declares."""
+    """Raise ClipTooLong if frames follow after the length that the file declares."""
     seen_s = max(length_s, LOOK_FRAMES_MAX * LOOKED_AT.apart_s)
     if any(frame.at_s > seen_s + _SLACK_S for frame in frames):
         raise ClipTooLong(limit_minutes=LAST_MS // 60_000)
@@ -175,10 +175,9 @@ def _near(hashes: Sequence[bytes], platform: Platform, *, part: bool) -> Iterato
 
 
 def _places(entries: Collection[int], platform: Platform) -> Places:
-    """Return, by entry, the claims on it, without releases and hashes that reviewers added.
+    """Return the claims on each entry, without releases and hashes that reviewers added.
 
-    A released picture says nothing about a clip that shows it, and a confirmed still does not say
-    what a video is.
+    The decision about a still picture does not apply to a clip that shows it.
     """
     places: Places = {}
     for entry, claim, at_ms in platform.bank.places_on(entries):
@@ -197,7 +196,7 @@ def _claims_by_sound(sounds: Collection[int], platform: Platform) -> dict[int, l
 def _entries(
     places: Places, inner: Places, alike: Sequence[Alike], claims_by_sound: dict[int, list[Claim]]
 ) -> dict[ClaimId, int]:
-    """Return, by claim, the first registered of its hashes that was near, or else its sound.
+    """Return, for each claim, the first registered of its matching hashes, or else its sound.
 
     So two encodings of a video are counted as one.
     """

@@ -1,7 +1,7 @@
 """Judge an upload: let it through, quarantine it for review, or refuse it (docs/spec/gate.md, 5).
 
-The uploader may appeal a refusal once. A file that a reviewer released is let through by its
-SHA-256 from then on.
+The uploader may appeal a refusal once. A file that a reviewer released is accepted by its SHA-256
+from then on.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ _UNREAD: Final = b"entrenous/1 released unread\x00"
 def file_releases(sha256: bytes, platform: Platform) -> tuple[Release, ...]:
     """Return the newest release of the file with this SHA-256, if any.
 
-    It is looked up for every upload, so that held and accepted uploads take the same time.
+    Every upload is looked up, so that held and accepted uploads take the same time.
     """
     released = platform.bank.file_released(sha256)
     return () if released is None else (released,)
@@ -97,7 +97,7 @@ class _Upload:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What may be kept of an upload.
+    """The data of an upload that may be stored.
 
     Its hash, or the hashes of its frames and the fingerprint of its sound. Floods are counted by
     ``entry``, the number of a registered hash.
@@ -120,12 +120,12 @@ def judge_upload(
 ) -> Decision:
     """Decode an upload, compare it with the banks, and store the decision.
 
-    ``reference`` is the platform's name for the upload. Uploads that the platform ``publishes``
-    although they should be held or refused are listed as published. A gate in shadow lets
-    everything through, and lists these too.
+    ``reference`` is the platform's name for the upload. Uploads that should be held or refused, but
+    that the platform ``publishes``, are listed as published. A gate in shadow accepts everything,
+    and lists these too.
 
     Raises:
-        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: there is nothing to judge; refuse the
+        NotAPicture, NotASound, TooManyPixels, FramesTooLarge: it cannot be judged; refuse the
             upload for this reason.
         BankUnreachable: no decision could be made; publish nothing.
     """
@@ -140,7 +140,10 @@ def decide_upload(
     reference: str = "",
     publishes: Publishes = Publishes.NOTHING,
 ) -> Decision:
-    """Do the part of :func:`judge_upload` before the answer, in the same time for all outcomes."""
+    """Do the part of :func:`judge_upload` before the answer.
+
+    It takes the same time for all outcomes.
+    """
     publishes = Publishes.ALL if platform.limits.shadow else publishes
     sha256 = hashlib.sha256(untrusted_data).digest()
     upload = _Upload(untrusted_data, reference, sha256, publishes)
@@ -156,7 +159,7 @@ def decide_upload(
 
 
 def keep_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
-    """Keep the bytes of an upload, if there is room: for the reviewer or for the deferred scan.
+    """Store the bytes of an upload, if there is room, for the reviewer or for the deferred scan.
 
     Waiting uploads of a flood become one item.
     """
@@ -168,7 +171,7 @@ def keep_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) ->
 
 
 def keeps_bytes(decision: Decision, platform: Platform) -> bool:
-    """Whether :func:`keep_bytes` has anything to do."""
+    """Return whether :func:`keep_bytes` has anything to do."""
     return _waits(decision) or (_is_public(decision) and platform.limits.slow_looks > 0)
 
 
@@ -197,9 +200,10 @@ def _decide(picture: Picture, seen: Views, upload: _Upload, platform: Platform) 
 def _second_scan(
     untrusted_data: bytes, picture: Picture, seen: Views, platform: Platform
 ) -> HashViews:
-    """Scan for parts; return nothing if the upload cannot be decoded once more.
+    """Scan for parts; return nothing if the upload cannot be decoded again.
 
-    The whole picture was scanned already, and the deferred scan looks for parts too.
+    That is acceptable, since the whole picture was scanned already and the deferred scan looks for
+    parts too.
     """
     try:
         return second_scan(untrusted_data, picture, seen, platform)
@@ -251,8 +255,8 @@ def _check_newer_claims(
 ) -> None:
     """Hold an accepted upload for a claim that was made while it was judged.
 
-    Neither the claim's look-back nor the upload's scan found this match: each came too early. The
-    index is asked for every outcome, so that all answers take the same time.
+    Neither the claim's look-back nor the upload's scan could find this match. The index is asked
+    for every outcome, so that all answers take the same time.
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_public(decision):
@@ -295,7 +299,7 @@ def _hits(
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the matches within each bank's radius, with numbers of registered hashes; and banks.
 
-    Banks are read after the claims, so that the bank of even the newest claim is among them.
+    Banks are read after the claims, so that the newest claim's bank is included.
     """
     places: dict[int, list[Place]] = {}
     for entry, claim, at_ms in platform.bank.places_on({near.entry for near, _, _ in near_views}):
@@ -336,7 +340,7 @@ def _record(
     platform: Platform,
     seen: _Kept = _NOTHING,
 ) -> Decision:
-    """Store the decision in one row, and return it as the uploader gets it.
+    """Store the decision in one row, and return it.
 
     A refused upload is stored with its SHA-256, for an appeal. Others are stored with their hash
     too, or a clip's frame hashes and sound fingerprint, for the reviewer and for look-backs, which
@@ -369,9 +373,9 @@ def _record(
 
 
 def _is_listed(decision: Decision, publishes: Publishes) -> bool:
-    """Whether the platform publishes the upload against the decision.
+    """Return whether the platform publishes the upload against the decision.
 
-    An unreadable upload matches nothing and is published only in shadow.
+    An unreadable upload matches no claim, and is published only in shadow.
     """
     if publishes is Publishes.HELD:
         return decision.outcome is Outcome.HOLD and bool(decision.matches)
@@ -381,7 +385,8 @@ def _is_listed(decision: Decision, publishes: Publishes) -> bool:
 def appeal(case: str, secret: Secret, untrusted_upload: bytes | None, platform: Platform) -> None:
     """Appeal: put the case before a reviewer, with the file if the uploader sends it again.
 
-    Held and accepted uploads accept an appeal too, so that it does not reveal the decision.
+    Appeals are possible for held and accepted uploads too, so that the answer does not reveal the
+    decision.
 
     Raises:
         NoSuchReview: there is no such case, or the secret is wrong.

@@ -91,8 +91,8 @@ def deferred_matches(picture: Picture, platform: Platform) -> list[Hit]:
 def deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, Hit]]:
     """Return all hits of the deferred scan, each with the number of the registered hash.
 
-    Released uploads are ignored here and recognized by the first scan of the whole upload alone: a
-    released tile of a collage says nothing about the next tile.
+    Releases are ignored here; only the first scan of the whole upload considers them. A released
+    tile of a collage says nothing about the other tiles.
     """
     found = [
         (entry, (replace(match, part=True), claim))
@@ -111,7 +111,7 @@ def deferred_views(
     """Yield all views of the deferred scan: some 6,000 of whole pictures, then 13,000 of parts.
 
     Views of parts are made only if ``has_parts`` says that there are hashes to compare with. It is
-    called after the other views were looked up, which updates the index.
+    called after the other views were looked up, since that updates the index.
     """
     grey = thumbnail(pixels_on_white(picture))
     if min(grey.shape) < SIDE_PX_MIN:
@@ -239,7 +239,9 @@ BYTES_COME: Final = timedelta(minutes=1)  # an upload's bytes follow its row, or
 
 
 def run_deferred_scan(platform: Platform) -> bool:
-    """Make the deferred scan that has been due longest; return False if none is due.
+    """Make the deferred scan that has been due for the longest time.
+
+    Return False if none is due.
 
     Raises:
         DecoderGaveUp, BankUnreachable: it was not made, and is due again in some minutes.
@@ -254,7 +256,7 @@ def run_deferred_scan(platform: Platform) -> bool:
 
 
 def skip_deferred_scans(platform: Platform) -> int:
-    """Give up scans that had no room, or that kill the process that makes them; return how many.
+    """Give up scans for which there was no room, or that crash their process; return the number.
 
     Returns 0 while the clock is implausible.
     """
@@ -264,9 +266,9 @@ def skip_deferred_scans(platform: Platform) -> int:
 
 
 def _find(upload: DeferredScan, picture: Picture, platform: Platform) -> LateMatch | None:
-    """Return what a person should review, if anything.
+    """Return the matches that a person should review, or None.
 
-    Matches are weighed together with those of the whole upload, by which releases are recognized.
+    They are weighed together with those of the whole upload, which show whether a release applies.
     """
     seen = fast_views(picture)
     found = [*find_entries(seen.whole, platform, part=False), *deferred_hits(picture, platform)]

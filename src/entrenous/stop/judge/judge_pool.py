@@ -29,10 +29,10 @@ def use_fork_exec() -> None:
     """Make ``subprocess`` use fork and exec from now on, not vfork.
 
     After vfork the child shares its parent's memory, including locks, until exec. If the parent is
-    killed at that moment, a lock that another of its threads held is never released: glibc takes
-    one (``__abort_lock``) to change a signal handler, so the child waits forever. The pipes and
-    sockets that it keeps open then block others: a judge waits for its next request, PostgreSQL for
-    the end of a transaction. After fork the child has locks of its own.
+    killed at that moment, a lock held by another thread is never released. The child then waits
+    forever, since glibc takes a lock (``__abort_lock``) to change a signal handler. Its open pipes
+    and sockets block others: a judge waits for its next request, PostgreSQL for the end of a
+    transaction. After fork the child has locks of its own.
     """
     # Documented: docs.python.org/3.11/library/subprocess.html, "Disabling use of vfork()".
     setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 -- unknown to type checkers
@@ -53,8 +53,8 @@ _GRACE_S: Final = 10.0
 def keep_running(command: Sequence[str], again_s: float = 5.0, *, count: int = 1) -> Iterator[None]:
     """Run ``count`` processes of a command while the context is open.
 
-    A process that ended is started again after ``again_s`` seconds. To end a process its standard
-    input is closed, which also happens if this process is killed. All are ended on exit.
+    A process that ended is started again after ``again_s`` seconds. A process is ended by closing
+    its standard input, which also happens if this process is killed. All are ended on exit.
     """
     closing = threading.Event()
     given = (command, again_s, closing)
@@ -215,7 +215,7 @@ class JudgePool:
         await asyncio.gather(*(_end(judge) for judge in every), *self._ending)
 
     def wanted(self) -> None:
-        """Start missing processes, as the gate alone cannot judge all uploads."""
+        """Start missing processes, since the gate's own threads cannot judge all uploads."""
         missing = self.most - len(self._running) - len(self._starting)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
@@ -228,7 +228,7 @@ class JudgePool:
     async def decide(
         self, untrusted_data: bytes, reference: str, publishes: Publishes = Publishes.NOTHING
     ) -> Decision | None:
-        """Have a judge decide on an upload; return None if none is free.
+        """Let a judge process decide on an upload; return None if none is free.
 
         Raises:
             What :func:`entrenous.stop.judge.decide.decide_upload` raises.

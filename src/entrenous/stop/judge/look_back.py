@@ -52,10 +52,10 @@ _HASHES_AT_ONCE: Final = 20_000  # a video has up to 1,200
 def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     """Hold accepted uploads that match these claims for review; return how many.
 
-    Uploads that wait already get these claims too, even if nothing is kept of accepted ones. All
-    kept uploads are read once, however many claims there are; up to 1,000 claims at a time bound
-    the memory (``python -m bench.stopping.late``). Claims whose bank lets uploads through, or is in
-    shadow, are skipped.
+    These claims are also added to uploads that wait already, even if no data of accepted uploads is
+    stored. All stored uploads are read once, whatever the number of claims; at most 1,000 claims at
+    a time limit the memory (``python -m bench.stopping.late``). Claims whose bank lets uploads
+    through, or is in shadow, are skipped.
     """
     hashes, sounds = _sought(claims, platform)
     # The same claim may be there twice, on an added hash: the latest confirmation counts.
@@ -76,10 +76,10 @@ def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
 def look_back_due(platform: Platform, most: int = CLAIMS_MAX) -> int:
     """Look back for claims that are due and not leased to others, the newest first.
 
-    If it takes longer than :data:`LEASE`, another process may repeat it, which changes nothing.
+    If it takes longer than :data:`LEASE`, another process may repeat it, which is harmless.
 
     Returns:
-        For how many claims it was done; 0 if none is due.
+        The number of claims for which it was done; 0 if none is due.
     """
     until = platform.clock.now() + LEASE
     taken = platform.reviews.take_look_backs(until, most)
@@ -150,7 +150,7 @@ def _matches_of_hashes(sought: Sequence[SoughtHashes], platform: Platform) -> It
 
 
 def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[LateMatch]:
-    """Yield matches; as numbers by which floods are counted, those of sounds are negative."""
+    """Yield matches; their numbers for counting floods are negative for sounds."""
     if not sought.sounds:
         return
     for kept in kept_sounds(platform.reviews):
@@ -163,9 +163,9 @@ def _without_released(
 ) -> LateMatch | None:
     """Return the match without claims that a release covers or the reviewer knows; None if empty.
 
-    Releases count as for an upload (section 5): look-backs for a claim are repeated, and the same
-    question is not asked twice. The bank's outcome is taken for the whole even if only a frame
-    matches, since the upload may be the whole video.
+    Releases count as for an upload (section 5), so that a repeated look-back does not ask the same
+    question twice. The bank's outcome for whole matches applies even if only a frame matches, since
+    the upload may be the whole video.
     """
     upload = platform.reviews.review(find.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}

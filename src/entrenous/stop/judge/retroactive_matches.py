@@ -1,7 +1,6 @@
-"""Matches between new claims and uploads that were let through before (gate.md, 5.2).
-
-Those pictures are gone, so their perceptual hashes are rotated and mirrored instead, approximately.
-Sounds are compared by their fingerprints.
+"""Matches between new claims and uploads that were accepted before (gate.md, 5.2). Those pictures
+are no longer stored, so their hashes are rotated and mirrored instead, which is approximate. Sounds
+are compared by their fingerprints.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +57,7 @@ def rotate_hash(bits: bytes) -> Mapping[str, bytes]:
 def rotate_hash_back(bits: bytes) -> Mapping[str, bytes]:
     """Return the hashes of uploads made from the picture of ``bits``, by how they were made.
 
-    A quarter turn is undone by the opposite one, every other orientation by itself.
+    A quarter turn is undone by the opposite turn, every other orientation by itself.
     """
     turns = rotate_hash(bits)
     undone = {"turned 90": "turned 270", "turned 270": "turned 90"}
@@ -112,7 +111,7 @@ class ReleasedUploads:
     clips: bool = False
 
     def uploads(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return upload numbers for positions of hashes."""
+        """Return the indexes of uploads for these indexes of hashes."""
         if not self.clips:
             return places
         firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
@@ -272,7 +271,7 @@ def matching_sounds(sought: SoughtSounds, kept: Sequence[KeptSound]) -> Iterator
 def _stretches(index: SoundIndex, number: int, sound: SoundPrint) -> Iterator[tuple[int, Alike]]:
     """Yield positions of uploads in the index, each with its stretch that resembles this sound.
 
-    The comparison is symmetric, so that uploads may be indexed instead of registered sounds.
+    The comparison is symmetric, so uploads are indexed instead of registered sounds.
     """
     for one in index.near([SoundView(AS_IT_IS, sound_index_as_words(sound))]):
         swapped = replace(one, sound=number, at_s=one.registered_at_s, registered_at_s=one.at_s)

@@ -123,7 +123,7 @@ def first_scan(untrusted_data: bytes, platform: Platform) -> tuple[Picture, View
 def fast_scan(read: Callable[[int], Picture], side_px: int) -> tuple[Picture, Views]:
     """Make the first scan of a picture that ``read`` decodes with at least ``side_px`` on a side.
 
-    A picture with a border is decoded again with more pixels.
+    A picture with a border is decoded again at a larger size.
     """
     picture = read(side_px)
     seen = fast_views(picture)
@@ -139,7 +139,7 @@ def second_scan(
     """Return the hashes to look up among parts before the answer.
 
     There are none if the bank has no parts, or so many that a look-up is slow and the deferred scan
-    is on. The first scan's result has no influence, so that timing does not reveal it.
+    is on. The first scan's result has no influence, so timing does not reveal it.
 
     Raises what :meth:`entrenous.stop.platform.Platform.read_upload` raises.
     """
@@ -156,5 +156,5 @@ def _looks_at_parts(platform: Platform) -> bool:
 
 
 def _is_fine(picture: Picture) -> bool:
-    """Whether the picture was decoded with enough pixels."""
+    """Return whether the picture was decoded with enough pixels."""
     return picture.shrunk_by == 1 or min(picture.width_px, picture.height_px) >= GATE_SIDE_PX

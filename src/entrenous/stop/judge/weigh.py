@@ -17,9 +17,9 @@ Hit = tuple[Match, Claim]
 
 
 def describe_match(how: str, claim: Claim) -> str:
-    """Return ``how``, with a note if the match is on the hash of a larger picture.
+    """Return ``how``, with a note if the hash was added from a larger picture.
 
-    A reviewer saw that picture; on its hash the claim counts as waiting, whatever its state.
+    A reviewer saw that picture; for its hash the claim counts as waiting.
     """
     on_larger = claim.added and claim.state is ClaimState.WAITING
     return f"{how}, {INSIDE}" if on_larger else how
@@ -43,7 +43,7 @@ def _rank(hit: Hit) -> tuple[bool, bool, int]:
 
 
 def best_entry(found: list[tuple[int, Hit]]) -> int | None:
-    """Return the number of the registered hash that matches best, by which floods are counted."""
+    """Return the number of the best-matching registered hash, for counting floods."""
     claimed = [one for one in found if one[1][0].bank != RELEASED]
     best = min(claimed, key=lambda one: (one[1][0].part, one[1][0].distance, one[0]), default=None)
     return None if best is None else best[0]
@@ -54,7 +54,7 @@ def decision_of(
 ) -> Decision:
     """Decide by all hits, with banks in shadow apart; the decision has no case number.
 
-    Every hit is weighed, not only the best of each claim, because a release may answer one hit of a
+    Every hit is weighed, not only the best of each claim, because a release may cover one hit of a
     claim and not another. ``released`` has releases of this exact file.
     """
     live = [hit for hit in hits if not banks[hit[0].bank].shadow]
@@ -75,7 +75,7 @@ def in_shadow(decision: Decision) -> Decision:
 def weigh_hits(
     hits: list[Hit], banks: dict[BankName, Bank], released: Sequence[Release] = ()
 ) -> Outcome:
-    """Return the strictest outcome of these hits, without those that a release answers."""
+    """Return the strictest outcome of these hits, without those that a release covers."""
     releases = [*released, *(release_of(*hit) for hit in hits if hit[0].bank == RELEASED)]
     outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
@@ -93,8 +93,8 @@ def weigh_hits(
 def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
     """Return, by claim, an upload's distance from the whole pictures that owners registered.
 
-    If that is less than its distance from a hash that a reviewer added, it is not the upload that
-    the reviewer saw, into which something was pasted.
+    If that is less than its distance from a hash that a reviewer added, it is the picture itself
+    and not the edited upload that the reviewer saw.
     """
     nearest: dict[ClaimId, int] = {}
     for match, claim in hits:
@@ -109,14 +109,14 @@ def release_of(match: Match, claim: Claim) -> Release:
 
 
 def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
-    """Whether a hit's outcome is dropped because a reviewer released the picture.
+    """Return whether a hit's outcome is dropped because a reviewer released the picture.
 
-    The same question is not asked twice. A release after the claim was made ends holding; a newer
-    claim holds again. A release after the claim was confirmed ends refusing, because the last
-    person to decide let it through. A release does not cover an upload that is nearer to the claim
-    than to what was released: a version with a part covered may be released rightly, and the
-    picture itself not. The distance of a part says nothing about the whole, so an upload that
-    matches in part has to be almost what was released.
+    So reviewers are not asked the same question twice. A release after the claim was made stops
+    holding; a newer claim holds again. A release after the claim was confirmed stops refusing,
+    because the newest decision counts. A release does not cover an upload that is nearer to the
+    claim than to the released upload: a version with a part covered may be harmless, and the
+    picture itself not. For a partial match, the distance says nothing about the whole, so the
+    upload must be nearly identical to the released one.
     """
     near = SAME_BITS if match.part else max(match.distance, SAME_BITS)
     similar = [one for one in releases if one.distance <= near]
@@ -151,9 +151,9 @@ def policy_outcome(claim: Claim, bank: Bank) -> Outcome:
 def to_review(
     found: Iterable[tuple[int, Hit]], banks: dict[BankName, Bank]
 ) -> tuple[tuple[Match, ...], int] | None:
-    """Return what a reviewer of these hits is shown: the best match of each claim, and an entry.
+    """Return what a reviewer is shown: the best match of each claim.
 
-    None if no hit needs action. Floods are counted by the entry, as by :func:`best_entry`.
+    And the entry for counting floods. None if no hit needs action.
     """
     asked = needing_action(found, banks)
     entry = best_entry(asked)

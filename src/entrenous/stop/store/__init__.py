@@ -1,1 +1,1 @@
-"""The platform's database: SQLite or PostgreSQL by SQLAlchemy Core."""
+"""The platform's database: SQLite or PostgreSQL through SQLAlchemy Core."""

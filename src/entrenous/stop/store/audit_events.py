@@ -22,7 +22,7 @@ AuditEvent = tuple[str, str, Details]  # event, subject, details
 
 
 def bank_event(bank: Bank) -> AuditEvent:
-    """A bank was created, or its policy changed."""
+    """Log that a bank was created, or its policy changed."""
     policy: Details = {
         "radius": bank.radius,
         "on_claimed": str(bank.on_claimed),
@@ -33,12 +33,12 @@ def bank_event(bank: Bank) -> AuditEvent:
 
 
 def claim_event(claim: Claim) -> AuditEvent:
-    """A claim was registered. Its fingerprint and its holder's token are not logged."""
+    """Log that a claim was registered, without its fingerprint and its holder's token."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
 def note_event(claim: ClaimId) -> AuditEvent:
-    """The platform changed the reason of a claim that it listed."""
+    """Log that the platform changed the reason of a claim that it listed."""
     return "claim noted", claim, {}
 
 
@@ -51,7 +51,7 @@ def dispute_event(claim: Claim) -> AuditEvent:
 
 
 def opinion_event(opinion: Opinion) -> AuditEvent:
-    """A partner platform gave an opinion on a claim."""
+    """Log that a partner platform gave an opinion on a claim."""
     said = {"opinion": str(opinion.stance), "key": opinion.key.hex()}
     return "opinion", opinion.claim, said
 
@@ -61,13 +61,17 @@ def partner_event(partner: Partner) -> AuditEvent:
 
 
 def unkept_event(case: str, size: int) -> AuditEvent:
-    """An upload waits without its bytes: too many unreadable ones wait, or the disk is full."""
+    """Log that an upload waits without its bytes.
+
+    Too many unreadable ones wait, or the disk is full.
+    """
     return "upload not kept", case, {"bytes": size}
 
 
 def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
-    """A reviewer decided a case and ``also`` others with it; ``first`` confirmed before, if two
-    people were needed.
+    """Log that a reviewer decided a case, and the cases ``also``.
+
+    ``first`` is the first of two confirmers.
     """
     decided: Details = {"also": len(review.also), "by": by}
     if review.first_confirmer:
@@ -76,12 +80,12 @@ def review_event(review: Review, state: ReviewState, by: str) -> AuditEvent:
 
 
 def first_confirmation_event(case: str, by: str) -> AuditEvent:
-    """A reviewer confirmed, and a second one has to."""
+    """Log that a reviewer confirmed, and that a second one has to."""
     return "case confirmed first", case, {"by": by}
 
 
 def flood_event(lead: str, uploads: int) -> AuditEvent:
-    """So many uploads now wait as one item."""
+    """Log that so many uploads now wait as one item."""
     return "cases gathered", lead, {"uploads": uploads}
 
 
@@ -102,7 +106,7 @@ def append_event(db: sa.Connection, clock: Clock, *told: AuditEvent) -> None:
 
 
 def audit_head(db: sa.Connection) -> Head:
-    """Number and hash of the last row, stored beside the log to detect truncation."""
+    """Return number and hash of the last row, stored beside the log to detect truncation."""
     row = db.execute(sa.select(AUDIT_HEAD)).one_or_none()
     return Head() if row is None else Head(row.number, bytes(row.hash))
 

@@ -1,4 +1,4 @@
-"""The reading half of BankStore: banks, claims, hashes, sounds and embeddings."""
+"""The queries of BankStore: banks, claims, hashes, sounds and embeddings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -100,7 +100,7 @@ class SqlBankStore(SqlBankQueries):
             return tuple(registration_changes.dispute(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
-        """Record the next change's number too: the reviewer knew of the claims before it."""
+        """Also record the number of the next change: the reviewer knew all earlier claims."""
         with writing(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change(db)}
             wanted = insert_on_conflict(db, RELEASED_FILE).values(sha256=sha256, **when)

@@ -1,4 +1,4 @@
-"""DueWork on SQLite or PostgreSQL: rows say what is due, and until when a process has taken it."""
+"""DueWork on SQLite or PostgreSQL: each row is due work, with the end of its lease."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -42,7 +42,7 @@ class SqlDueWork:
     """DueWork in the tables of ``engine``.
 
     Taking a row skips those locked by other transactions, so that processes never wait for each
-    other. No bytes are stored unless ``has_disk``.
+    other. Bytes are stored only if ``has_disk()``.
     """
 
     engine: sa.Engine
@@ -52,7 +52,7 @@ class SqlDueWork:
     has_disk: Callable[[], bool] = lambda: True
 
     def note_clock(self, every: timedelta) -> None:
-        """Read first: most often there is nothing to write."""
+        """Read first, since usually there is nothing to write."""
         now = self.clock.now()
         before = self.clock_mark()
         if before is not None and before.seen(now, every) == before:
@@ -91,7 +91,7 @@ class SqlDueWork:
             return db.execute(is_it.values(kept)).rowcount > 0
 
     def take_slow_look(self, lease: timedelta) -> DeferredScan | None:
-        """Take the oldest for the length of ``lease``; read first whether there is any."""
+        """Lease the oldest; read first, since usually there is none."""
         now = self.clock.now()
         is_over = UPLOAD.c.slow_look_at <= stored_time(now)
         has_nobody = sa.or_(is_over, _taken_ahead(UPLOAD.c.slow_look_at, now, lease))
@@ -124,7 +124,7 @@ class SqlDueWork:
             db.execute(is_it.values(_CLEARED))
 
     def skip_slow_looks(self, before: datetime) -> int:
-        """Skip in one statement; read first, since most often there is nothing to write."""
+        """Skip in one statement; read first, since usually there is nothing to write."""
         late = sa.and_(_DUE, UPLOAD.c.at < stored_time(before))
         deadly = UPLOAD.c.slow_looks_taken >= TAKES_MAX
         over = sa.and_(_KEPT, deadly, UPLOAD.c.slow_look_at <= stored_time(self.clock.now()))
@@ -139,7 +139,7 @@ class SqlDueWork:
             return db.execute(gone.values(_MARK_SKIPPED)).rowcount
 
     def take_look_backs(self, until: datetime, limit: int) -> dict[ClaimId, int]:
-        """Take the newest first; then those that a clock ahead of time had taken."""
+        """Take the newest first, then those that were leased by a clock that was ahead."""
         now = self.clock.now()
         at = CLAIM.c.look_back_at
         ranges = (at <= stored_time(now), _taken_ahead(at, now, until - now))
@@ -161,7 +161,7 @@ class SqlDueWork:
             return {ClaimId(row.id): row.changed for row in rows}
 
     def look_back_again(self, bank: BankName) -> int:
-        """In several transactions, so that uploads do not wait for a bank of a million claims."""
+        """Use several transactions, so that uploads do not wait for a bank of a million claims."""
         mine = sa.select(CLAIM.c.id).where(CLAIM.c.bank == bank, CLAIM.c.state.in_(MATCHING))
         mine = mine.order_by(CLAIM.c.id).limit(_AT_ONCE)
         count, after = 0, ""
@@ -174,7 +174,7 @@ class SqlDueWork:
             count, after = count + len(claims), claims[-1]
 
     def looked_back(self, until: datetime, taken: Mapping[ClaimId, int]) -> None:
-        """Mark as done, unless a claim became due again since: that has an earlier time."""
+        """Mark as done, unless a claim became due again since, which its earlier time shows."""
         same = CLAIM.c.id == sa.bindparam("of"), CLAIM.c.changed == sa.bindparam("as")
         done = CLAIM.update().where(*same, CLAIM.c.look_back_at >= stored_time(until))
         rows = [{"of": claim, "as": changed} for claim, changed in taken.items()]
@@ -206,15 +206,15 @@ def _clock_mark(db: sa.Connection) -> ClockMark | None:
 def _taken_ahead(
     until: sa.ColumnElement[int], now: datetime, lease: timedelta
 ) -> sa.ColumnElement[bool]:
-    """Whether a row was taken until later than any lease lasts, by a clock that was ahead.
+    """Return whether a row was taken until later than any lease lasts, by a clock that was ahead.
 
-    Twice the lease, since the clocks of several gates differ.
+    The tolerance is twice the lease, since the clocks of several gates differ.
     """
     return until > stored_time(now + 2 * lease)
 
 
 def _set_look_back(db: sa.Connection, claims: Iterable[str], at: int) -> None:
-    """Set when a look back of these claims may be taken."""
+    """Set when a look-back for these claims becomes due."""
     due = CLAIM.update().values(look_back_at=at)
     for batch in batches(claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))

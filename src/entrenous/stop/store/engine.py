@@ -23,7 +23,7 @@ from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, VERSION
 
 
 def insert_on_conflict(db: sa.Connection, table: sa.Table) -> Any:
-    """An INSERT statement with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+    """Return an INSERT statement with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
     dialect = postgresql if db.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
@@ -175,7 +175,7 @@ def writing(engine: Where) -> Iterator[sa.Connection]:
     """Begin a transaction in which no other process changes banks and claims.
 
     Numbers given in it become visible in their order, in PostgreSQL too. An open transaction is
-    used as it is.
+    used unchanged.
     """
     with adding(engine) as db:
         if not isinstance(engine, sa.Connection) and db.dialect.name == "postgresql":
@@ -185,7 +185,10 @@ def writing(engine: Where) -> Iterator[sa.Connection]:
 
 @contextmanager
 def adding(engine: Where) -> Iterator[sa.Connection]:
-    """Begin a write transaction for independent rows: in PostgreSQL, others may write meanwhile."""
+    """Begin a write transaction for independent rows.
+
+    In PostgreSQL, others may write at the same time.
+    """
     if isinstance(engine, sa.Connection):
         yield engine
         return
@@ -237,8 +240,7 @@ def inserting_once(engine: sa.Engine) -> Iterator[sa.Connection]:
 def _begin_writing(db: sa.Connection) -> None:
     """Wait for the write lock of the file, and retry every few milliseconds.
 
-    SQLite's own retries slow down to every tenth of a second, so a waiting process would starve
-    while others write one after the other.
+    SQLite's own retries slow down to every tenth of a second, so a waiting process could starve.
     """
     until = time.monotonic() + _BUSY_S
     file = _sqlite_connection(db)
@@ -257,7 +259,7 @@ def _begin_writing(db: sa.Connection) -> None:
 
 
 def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
-    """The SQLite connection below SQLAlchemy, for speed: each upload writes."""
+    """Return the SQLite connection below SQLAlchemy, for speed: each upload writes."""
     file = db.connection.driver_connection
     assert isinstance(file, sqlite3.Connection)  # noqa: S101 -- only called for SQLite
     return file
@@ -296,7 +298,10 @@ def scrub(engine: Where) -> None:
 
 @contextmanager
 def _bank_errors() -> Iterator[None]:
-    """Turn errors of the database into BankUnreachable. Later lines may quote values: dropped."""
+    """Turn errors of the database into BankUnreachable.
+
+    Only the first line of their message is kept, since others may quote values.
+    """
     try:
         yield
     except DBAPIError as problem:

@@ -1,4 +1,4 @@
-"""PartnerStore and SourceStore in tables: who may fetch from us, and what we fetch.
+"""PartnerStore and SourceStore in tables: partners that fetch from us, and sources that we fetch.
 
 Also partners' opinions, and the lock that lets one process at a time fetch from a source.
 """
@@ -72,7 +72,7 @@ class SqlPartnerStore:
             append_event(db, self.clock, ("exchange partner added", name, details))
 
     def remove(self, name: str) -> None:
-        """Delete the partner, and what was stored for it alone."""
+        """Delete the partner and all data that was stored for it alone."""
         with writing(self.engine) as db:
             number = db.execute(sa.select(PARTNER.c.number).where(PARTNER.c.name == name)).scalar()
             if number is None:
@@ -222,13 +222,13 @@ class SqlSourceStore:
 
 
 def _generation(db: sa.Connection, name: str) -> int:
-    """The present generation of a source, or 0 before its first."""
+    """Return the present generation of a source, or 0 before its first."""
     wanted = sa.select(CHECKPOINT.c.generation).where(CHECKPOINT.c.source == name)
     return int(db.execute(wanted).scalar() or 0)
 
 
 def _last_generation(db: sa.Connection, name: str) -> int:
-    """The last generation of removed sources of this name, or 0.
+    """Return the last generation of removed sources of this name, or 0.
 
     Claim ids are derived from it, so that a new source of the same name cannot repeat the id of a
     withdrawn claim.
@@ -242,7 +242,7 @@ def _delete_records(name: str) -> sa.Delete:
 
 
 def _audit_details(source: Source) -> Details:
-    """The details for the audit log; without the address, which may be private."""
+    """Return the details for the audit log; without the address, which may be private."""
     return {"kind": str(source.kind), "bank": source.bank, "confirmed": source.confirmed}
 
 

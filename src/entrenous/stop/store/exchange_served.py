@@ -1,4 +1,4 @@
-"""Tables of exchanges beside the bank's, and which hashes were served to which partner.
+"""The tables of exchanges, and the record of which hashes were served to which partner.
 
 Implements ServedStore (docs/spec/exchange.md, 5.2, 5.3).
 """
@@ -156,7 +156,7 @@ class SqlServedStore:
             return db.execute(wanted).scalar() or 0
 
     def marks_over(self, after: int, upto: int) -> tuple[Mark, ...]:
-        """Marks above ``after``, up to the first that covers ``upto``."""
+        """Return the marks above ``after``, up to the first that covers ``upto``."""
         top = sa.select(sa.func.min(MARK.c.number)).where(MARK.c.number >= upto).scalar_subquery()
         wanted = sa.select(MARK).where(MARK.c.number > after, MARK.c.number <= top)
         with reading(self.engine) as db:
@@ -213,7 +213,7 @@ class SqlServedStore:
     def on_hashes(
         self, banks: Collection[BankName], hashes: Collection[bytes]
     ) -> tuple[tuple[bytes, ServedClaim], ...]:
-        """By hash; for one hash, in order of claims' ids."""
+        """Return them by hash, and for one hash in the order of claims' ids."""
         wanted = _served().where(SERVED.c.bank.in_(banks)).order_by(SERVED.c.claim)
         with reading(self.engine) as db:
             return tuple(
@@ -233,7 +233,10 @@ class SqlServedStore:
             after = news[-1].number
 
     def has_read(self, partner: ExchangePartner, upto: int) -> None:
-        """Forget that the partner must be told; read first, since most often nothing is written."""
+        """Record that the partner need not be told any more.
+
+        Read first, since usually nothing is written.
+        """
         ended = sa.select(SERVED.c.claim).where(SERVED.c.ended_number <= upto)
         mine = SERVED_TO.c.partner == partner.number - OWN_NUMBER
         read = sa.and_(mine, SERVED_TO.c.claim.in_(ended))
@@ -259,7 +262,7 @@ class SqlServedStore:
         return count
 
     def _learn(self, news: list[Change], after: int) -> bool:
-        """Apply changes; False if another process did so meanwhile, and will continue."""
+        """Apply changes; return False if another process has applied them and will continue."""
         newest = {change.claim: change for change in news}
         gone = 0
         with writing(self.engine) as db:
@@ -278,7 +281,7 @@ class SqlServedStore:
 
 
 def overwrite(engine: sa.Engine) -> None:
-    """Overwrite what was deleted from these tables, as :func:`scrub` does for the bank's."""
+    """Overwrite deleted rows of these tables, as :func:`scrub` does for the bank's."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
@@ -287,7 +290,7 @@ def overwrite(engine: sa.Engine) -> None:
 
 
 def drop_untold(db: sa.Connection) -> int:
-    """Delete withdrawn claims that no partner has still to be told of; return how many."""
+    """Delete withdrawn claims whose withdrawal every partner has read; return the number."""
     waited_for = sa.select(SERVED_TO.c.claim)
     return _drop(db, SERVED.c.ended_number.is_not(None), SERVED.c.claim.not_in(waited_for))
 

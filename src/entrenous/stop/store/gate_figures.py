@@ -93,14 +93,14 @@ def _claims(db: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def _queue(db: sa.Connection) -> tuple[int, datetime | None]:
-    """The number of waiting items, and when the oldest began to wait."""
+    """Return the number of waiting items, and when the oldest began to wait."""
     wanted = sa.select(sa.func.count(), sa.func.min(_SINCE)).select_from(UPLOAD).where(*SINGLE)
     count, oldest = db.execute(wanted).one()
     return count, None if oldest is None else read_time(oldest)
 
 
 def _review_s(db: sa.Connection) -> float | None:
-    """The median time from the begin of the wait to the decision, in seconds.
+    """Return the median time from the start of the wait to the decision, in seconds.
 
     For a decided case that was appealed, the first wait is no longer known.
     """
@@ -114,7 +114,7 @@ def _review_s(db: sa.Connection) -> float | None:
 
 
 def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCell, int]:
-    """Tally by the banks in shadow mode, or by ``every`` bank."""
+    """Count the outcomes by banks in shadow mode, or by ``every`` bank."""
     names = sa.select(BANK.c.name)
     dark = set(db.execute(names if every else names.where(BANK.c.shadow)).scalars())
     wanted = sa.select(UPLOAD.c.would, UPLOAD.c.matches)
@@ -124,7 +124,7 @@ def _shadow(db: sa.Connection, since: datetime, *, every: bool) -> dict[ShadowCe
 
 
 def _cells(would: str, matches: Iterable[Any], dark: set[str]) -> Iterator[ShadowCell]:
-    """The nearest match of each bank in shadow mode."""
+    """Yield the nearest match of each bank in shadow mode."""
     nearest: dict[str, int] = {}
     for match in matches:
         if match["bank"] in dark:

@@ -82,7 +82,7 @@ def remove_source(
 
 
 def listings_of(platform: Platform) -> ListingStore:
-    """The platform's own listings, in the same database as its banks."""
+    """Return the platform's own listings, in the same database as its banks."""
     return SqlListingStore(engine_of(platform), platform.clock)
 
 
@@ -124,9 +124,7 @@ _CLIP: Final = Limits(memory_bytes=2 << 30, cpu_s=120, wall_s=30.0)
 
 @dataclass(frozen=True, slots=True)
 class GateTokens:
-    """The secret of the operator's own server, the one for uploading services, and the one that
-    only reads metrics.
-    """
+    """The tokens of the operator's own server, of uploading services, and for reading metrics."""
 
     operator: Secret
     uploader: Secret
@@ -207,13 +205,16 @@ def token_file(folder: Path, role: str) -> Path:
 
 
 def _index(folder: Path, bank: BankStore, shards: int) -> MaintainedIndex:
-    """Raises UnusableFolder, DiskFull, BankUnreachable."""
+    """Open the index; raises UnusableFolder, DiskFull, BankUnreachable."""
     with folder_errors(folder):
         return open_index(folder / INDEX, bank, shards=shards)
 
 
 def _platform_engine(folder: Path, database: str | None) -> sa.Engine:
-    """The driver of PostgreSQL is optional, so its module is imported here."""
+    """Open the platform's database.
+
+    PostgreSQL's module is imported here, since its driver is optional.
+    """
     if database is None:
         return open_engine(folder / _DATABASE)
     try:
@@ -268,7 +269,7 @@ def _platform(  # noqa: PLR0913, PLR0917 (a room has what it has)
 
 
 def _likeness(bank: BankStore) -> Likeness | None:
-    """None without the extra `embedding`."""
+    """Return the network for embeddings; None without the extra `embedding`."""
     try:
         return Likeness(OnnxEmbedder(), FollowingEmbeddings(bank))
     except LacksEmbedding:

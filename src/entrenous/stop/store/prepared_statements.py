@@ -1,4 +1,4 @@
-"""Statements run for each upload: compiled once, and inserts of several threads in batches."""
+"""Statements that run for each upload: compiled once; inserts of several threads are batched."""
 
 import threading
 from collections import namedtuple
@@ -20,7 +20,7 @@ _Converters = list[tuple[int, _Converter]]  # converters of the driver's values,
 class PreparedSelect:
     """A SELECT with named parameters (``sa.bindparam``) and distinct column names.
 
-    Lists are not expanded: give each value its own parameter.
+    Lists are not expanded: use one parameter per value.
     """
 
     __slots__ = ("_compiled", "_row_type", "_select")
@@ -32,7 +32,7 @@ class PreparedSelect:
         self._compiled: dict[str, tuple[_CompiledStatement, _Converters]] = {}
 
     def rows(self, db: sa.Connection, values: Values | None = None) -> list[Any]:
-        """The rows, with columns as attributes.
+        """Return the rows, with columns as attributes.
 
         Raises:
             BankUnreachable: the database failed; the connection is invalidated.
@@ -106,7 +106,7 @@ class _CompiledStatement:
         self._write = {name: change for name, change in changes.items() if change is not None}
 
     def parameters(self, values: Values) -> dict[str, Any] | list[Any]:
-        """The parameters as the driver takes them; raises KeyError if one is missing."""
+        """Return the parameters as the driver takes them; raises KeyError if one is missing."""
         every = {**self._fixed, **values}
         for name, change in self._write.items():
             every[name] = change(every[name])

@@ -51,7 +51,7 @@ from entrenous.stop.store.schema import (
 
 
 def changed(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
-    """Give the claim of each event the next number of a change, in order, and log the events."""
+    """Number the changes of these events' claims in order, and log the events."""
     at = stored_time(clock.now())
     given = CLAIM.update().where(CLAIM.c.id == sa.bindparam("of"))
     given = given.values(changed=sa.bindparam("to"), changed_at=at)
@@ -64,10 +64,10 @@ def changed(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
 def move_all(
     db: sa.Connection, clock: Clock, every: Iterable[Claim], event: ClaimEvent
 ) -> list[Claim]:
-    """Move those claims that CLAIM_MOVES lets move.
+    """Change the state of the claims for which CLAIM_TRANSITIONS allows it.
 
     Returns:
-        Them in their new state; the same object where nothing changed.
+        These claims in their new state; the same object if nothing changed.
     """
     may = [one for one in every if (one.state, event) in CLAIM_TRANSITIONS]
     states = [CLAIM_TRANSITIONS[one.state, event] for one in may]
@@ -119,8 +119,10 @@ def _mark_added(
     owned: Collection[tuple[str, int]],
     added: int,
 ) -> None:
-    """Mark hashes as added by a reviewer. A confirmed one never goes back to quarantine only, and
-    ``owned``, the owner's own, stay unmarked.
+    """Mark hashes as added by a reviewer.
+
+    A confirmed hash never goes back to quarantine only; ``owned`` hashes, registered by the owner,
+    stay unmarked.
     """
     is_it = CLAIM_HASH.c.claim == sa.bindparam("of"), CLAIM_HASH.c.number == sa.bindparam("on")
     newer = sa.or_(CLAIM_HASH.c.added.is_(None), CLAIM_HASH.c.added < added)
@@ -199,7 +201,7 @@ def _forget_clip(db: sa.Connection, claim: ClaimId) -> None:
 
 
 def _look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]) -> None:
-    """Schedule a look back: these claims may match uploads that were let through before."""
+    """Schedule a look-back, since these claims may match uploads that were accepted before."""
     due = CLAIM.update().values(look_back_at=stored_time(clock.now()))
     for batch in batches(one.id for one in claims):
         db.execute(due.where(CLAIM.c.id.in_(batch)))

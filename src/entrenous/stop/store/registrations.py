@@ -84,7 +84,7 @@ def to_claim(row: Any) -> Claim:
 
 
 def claim_on_hash(claim: Claim, added: int | None) -> Claim:
-    """The claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
+    """Return the claim as it applies to one of its hashes that a reviewer ``added`` (schema.py)."""
     if added is None:
         return claim
     if added == HOLDS:
@@ -94,12 +94,12 @@ def claim_on_hash(claim: Claim, added: int | None) -> Claim:
 
 
 def with_confirmed_number(claim: Claim, number: int) -> Claim:
-    """The claim with this number as the change that confirmed it, if it is confirmed."""
+    """Return the claim with this number as the change that confirmed it, if it is confirmed."""
     return replace(claim, confirmed=number) if claim.state is ClaimState.CONFIRMED else claim
 
 
 def bank_of(db: sa.Connection, name: BankName) -> Bank:
-    """Raises NoSuchBank."""
+    """Return the bank's row; raises NoSuchBank."""
     row = db.execute(sa.select(BANK).where(BANK.c.name == name)).one_or_none()
     if row is None:
         raise NoSuchBank(bank=name)
@@ -115,7 +115,7 @@ def get_claim(db: sa.Connection, claim: ClaimId) -> Claim:
 
 
 def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]:
-    """The claims that exist, each once, in the given order."""
+    """Return the claims that exist, each once, in the given order."""
     wanted = list(dict.fromkeys(claims))
     found = {
         row.id: to_claim(row)
@@ -126,12 +126,12 @@ def existing_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> list[Claim]
 
 
 def matching_claims(db: sa.Connection, claims: Iterable[ClaimId]) -> set[ClaimId]:
-    """Those of these claims that uploads are matched against."""
+    """Return those of these claims that uploads are matched against."""
     return {claim.id for claim in existing_claims(db, claims) if claim.state in MATCHING}
 
 
 def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
-    """Opinions on a claim, oldest first."""
+    """Return opinions on a claim, oldest first."""
     wanted = sa.select(OPINION).where(OPINION.c.claim == claim)
     return tuple(
         Opinion(claim, Stance(row.stance), read_time(row.at), bytes(row.key))
@@ -142,10 +142,10 @@ def opinions_on(db: sa.Connection, claim: ClaimId) -> tuple[Opinion, ...]:
 def wholes_of(
     db: sa.Connection, claims: Sequence[ClaimId], *, frames: bool = False, shared: bool = False
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    """Hashes of whole pictures, by claim.
+    """Return hashes of whole pictures, by claim.
 
     ``frames`` includes whole frames of videos; ``shared`` leaves out hashes that only quarantine
-    here, which partners are not told.
+    here, since partners do not get them.
     """
     found: dict[ClaimId, tuple[bytes, ...]] = defaultdict(tuple)
     wanted = sa.select(CLAIM_HASH.c.claim, HASH.c.bits).join(HASH)
@@ -192,7 +192,7 @@ def register(db: sa.Connection, clock: Clock, registrations: Sequence[Registrati
 
 
 def next_change(db: sa.Connection) -> int:
-    """The number that the next change of a claim gets."""
+    """Return the number that the next change of a claim gets."""
     newest = db.execute(sa.select(sa.func.max(CLAIM.c.changed))).scalar()
     return (newest or 0) + 1
 

@@ -1,4 +1,4 @@
-"""ReviewQueue and ReviewDesk on SQLite or PostgreSQL: reviews, reviewers, and alerts sent."""
+"""ReviewQueue and ReviewDesk on SQLite or PostgreSQL: reviews, reviewers, and sent alerts."""
 
 import hmac
 from collections.abc import Callable, Sequence
@@ -123,7 +123,7 @@ class SqlReviewDesk(SqlDueWork):
             return True
 
     def take_pages(self, before: datetime, most: int) -> tuple[Alert, ...]:
-        """Read first: most often there is nothing to write."""
+        """Read first, since usually there is nothing to write."""
         with reading(self.engine) as db:
             pages = [
                 page for page in (_flood_alert(db, most), _waiting_alert(db, before)) if page.count
@@ -136,10 +136,10 @@ class SqlReviewDesk(SqlDueWork):
             db.execute(told.values(untold=PAGE.c.untold - page.told))
 
     def _may_send(self, kind: AlertKind) -> bool:
-        """Whether this process may send the alert: none was sent within the hour.
+        """Return whether this process may send the alert: none was sent within the hour.
 
-        One statement, so that only one process succeeds. A timestamp far ahead of now came from a
-        clock that was wrong, and does not count. A new row is dated 1970, so it counts as old.
+        A single statement ensures that only one process succeeds. A time far in the future comes
+        from a wrong clock and does not count. A new row is dated 1970, so it counts as old.
         """
         now = self.clock.now()
         around = PAGE.c.at.between(
@@ -154,7 +154,7 @@ class SqlReviewDesk(SqlDueWork):
 
 
 def _flood_alert(db: sa.Connection, most: int) -> Alert:
-    """The number of floods that wait, or 0 if all were reported."""
+    """Return the number of floods that wait, or 0 if all were reported."""
     untold = db.execute(sa.select(PAGE.c.untold).where(PAGE.c.kind == AlertKind.FLOOD)).scalar()
     if not untold:
         return Alert(AlertKind.FLOOD, 0)
@@ -165,7 +165,7 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
 
 
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
-    """The number of items that have waited since ``before``."""
+    """Return the number of items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD)
     late = late.where(*SINGLE, stored_time(before) > _SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
@@ -204,7 +204,7 @@ class SqlReviewQueue(SqlReviewDesk):
             _INSERT.run(db, rows)
 
     def keep(self, case: str, untrusted_upload: bytes, held_per_hash: int) -> None:
-        """Join a flood first, in the same transaction, so that two uploads do not both lead one."""
+        """Join a flood first, in the same transaction, so that it gets only one lead."""
         kept = self._kept(case, untrusted_upload)  # encrypt before blocking others
         with writing(self.engine) as db:
             review = uploads.get_review(db, case)
@@ -220,7 +220,7 @@ class SqlReviewQueue(SqlReviewDesk):
                 append_event(db, self.clock, unkept_event(case, size))
 
     def next(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
-        """The oldest item in the queue after the case ``after``."""
+        """Return the oldest item in the queue after the case ``after``."""
         wanted = sa.select(UPLOAD.c.case_number).where(*SINGLE)
         if but_confirmed_by:
             wanted = wanted.where(UPLOAD.c.first_confirmer.is_distinct_from(but_confirmed_by))
@@ -253,7 +253,7 @@ class SqlReviewQueue(SqlReviewDesk):
         *,
         keeps: bool = False,
     ) -> Review:
-        """Decide and forget in one transaction, so that two reviewers cannot both decide."""
+        """Decide and delete in one transaction, so that two reviewers cannot both decide."""
         with writing(self.engine) as db:
             review = uploads.review_with_count(db, case)
             if review.state is not ReviewState.WAITING:
@@ -326,7 +326,7 @@ class SqlReviewQueue(SqlReviewDesk):
         return known is not None and hmac.compare_digest(bytes(known), secret_sha256)
 
     def appeal(self, appeal: Appeal, untrusted_upload: bytes | None) -> None:
-        """Accept one appeal per case; encrypt before the transaction, which blocks others."""
+        """Accept one appeal per case; encrypt before the transaction, since that blocks others."""
         brought = untrusted_upload if self.has_disk() else None
         kept = self._kept(appeal.case, brought)
         with writing(self.engine) as db:

@@ -12,7 +12,7 @@ BIG: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> sa.Index:
-    """An index over the rows that satisfy ``where``, for both databases."""
+    """Return an index over the rows that satisfy ``where``, for both databases."""
     return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
@@ -197,12 +197,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def stored_time(at: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return the time as microseconds since 1970."""
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def read_time(stored: int) -> datetime:
-    """The stored time as an aware datetime in UTC."""
+    """Return the stored time as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=stored)
 
 

@@ -45,7 +45,7 @@ class UploadCipher:
         return b"".join((_SEALED, stored_key_name(key), seal_stored(key, data, case.encode())))
 
     def has_key_of(self, stored: bytes) -> bool:
-        """Whether ``stored`` can be read: unencrypted, or by one of these keys. The first
+        """Return whether ``stored`` can be read: unencrypted, or by one of these keys. The first
         ``HEAD_BYTES`` suffice.
         """
         if not stored.startswith(_SEALED):
@@ -53,7 +53,7 @@ class UploadCipher:
         return stored[len(_SEALED) : HEAD_BYTES] in map(stored_key_name, self.keys)
 
     def opened(self, case: str, stored: bytes) -> bytes:
-        """The original bytes; raises UploadShut."""
+        """Return the original bytes; raises UploadShut."""
         if stored.startswith(_PLAIN):
             return stored[len(_PLAIN) :]
         if not stored.startswith(_SEALED):
@@ -87,8 +87,8 @@ def open_upload_keys(place: Path) -> tuple[Secret, ...]:
 def upload_keys(place: Path) -> tuple[Secret, ...]:
     """Read a file of keys that the operator made.
 
-    It is never created here: on a disk that is not mounted yet, that would be a key that only this
-    gate has.
+    It is never created here: if its disk is not mounted yet, the new key would be known to this
+    gate only.
 
     Raises:
         BadHeldKeys: it cannot be read, others can read it, or a line is not a key.

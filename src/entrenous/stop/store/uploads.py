@@ -1,4 +1,4 @@
-"""Judged uploads in their table, and those quarantined retroactively (docs/spec/gate.md, 5.2).
+"""The table of judged uploads, and retroactive quarantine (docs/spec/gate.md, 5.2).
 
 Each function runs inside an open transaction.
 """
@@ -61,12 +61,12 @@ INSERTED_COLUMNS: Final = (  # the columns from :func:`review_row`
 
 
 def get_review(db: sa.Connection, case: str) -> Review:
-    """Raises NoSuchReview."""
+    """Return the review; raises NoSuchReview."""
     return with_appeal(db, case)[0]
 
 
 def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
-    """The review, and whether it was appealed; raises NoSuchReview."""
+    """Return the review, and whether it was appealed; raises NoSuchReview."""
     row = db.execute(sa.select(*REVIEW_COLUMNS).where(UPLOAD.c.case_number == case)).one_or_none()
     if row is None:
         raise NoSuchReview(case=case)
@@ -74,24 +74,24 @@ def with_appeal(db: sa.Connection, case: str) -> tuple[Review, bool]:
 
 
 def is_after(case: str) -> sa.ColumnElement[bool]:
-    """Whether an upload is newer than that case, or true if there is no such case."""
+    """Return whether an upload is newer than that case, or true if there is no such case."""
     before = sa.select(UPLOAD.c.number).where(UPLOAD.c.case_number == case).scalar_subquery()
     return UPLOAD.c.number > sa.func.coalesce(before, 0)
 
 
 def review_with_count(db: sa.Connection, case: str) -> Review:
-    """The review with the number of uploads that wait with it; raises NoSuchReview."""
+    """Return the review with the number of uploads that wait with it; raises NoSuchReview."""
     mine = sa.select(sa.func.count()).select_from(UPLOAD).where(WAITS, UPLOAD.c.lead == case)
     return replace(get_review(db, case), gathered=db.execute(mine).scalar_one())
 
 
 def with_cases(review: Review, also: Sequence[Review]) -> Review:
-    """The review with the cases that are decided together with it."""
+    """Return the review with the cases that are decided together with it."""
     return replace(review, also=tuple(one.case for one in also))
 
 
 def waiting_with(db: sa.Connection, case: str) -> list[Review]:
-    """Waiting uploads that this case represents, oldest first."""
+    """Return waiting uploads that this case represents, oldest first."""
     wanted = (
         sa.select(*REVIEW_COLUMNS).where(WAITS, UPLOAD.c.lead == case).order_by(UPLOAD.c.number)
     )
@@ -110,11 +110,11 @@ def forget_decided(
     *,
     keeps: bool = False,
 ) -> None:
-    """Delete from decided uploads what is no longer needed: bytes, hash and reference.
+    """Delete the data of decided uploads that is no longer needed: bytes, hash and reference.
 
-    A refused upload keeps its SHA-256, for an appeal. With ``keeps``, one with a hash keeps what
-    look-backs need. A confirmed one that had been published keeps its reference and is listed
-    for removal ``until`` then.
+    A refused upload keeps its SHA-256, for an appeal. With ``keeps``, the data that look-backs need
+    stays. A confirmed upload that had been published keeps its reference and is listed for removal
+    ``until`` then.
     """
     mine = UPLOAD.c.case_number == sa.bindparam("case")
     those = [{"case": case} for case in cases]
@@ -158,7 +158,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
 
 
 def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
-    """Whether the bytes of one more upload that waits with ``lead`` should be stored."""
+    """Return whether the bytes of one more upload that waits with ``lead`` should be stored."""
     if is_unread(review) or is_same_flood(get_review(db, lead).bits, review.bits):
         return False
     kept = sa.select(sa.func.count()).select_from(UPLOAD)
@@ -168,7 +168,7 @@ def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: 
 
 
 def unread_bytes(db: sa.Connection) -> int:
-    """The total size of waiting uploads without a hash.
+    """Return the total size of waiting uploads without a hash.
 
     Columns are read in table order and only by length, so that SQLite reads no upload's bytes.
     """
@@ -177,7 +177,7 @@ def unread_bytes(db: sa.Connection) -> int:
 
 
 def choose_new_lead(db: sa.Connection, case: str) -> None:
-    """Choose a new lead for the uploads that waited with a case that no longer waits."""
+    """Choose a new lead for a flood whose lead no longer waits."""
     left = sa.select(UPLOAD.c.case_number).where(WAITS, UPLOAD.c.lead == case)
     order = sa.case((_HAS_BYTES, 0), else_=1), UPLOAD.c.number
     first = db.execute(left.order_by(*order).limit(1)).scalar()
@@ -187,7 +187,7 @@ def choose_new_lead(db: sa.Connection, case: str) -> None:
 
 
 def review_row(review: Review) -> dict[str, Any]:
-    """The columns of a review, without the upload's bytes."""
+    """Return the columns of a review, without the upload's bytes."""
     decision = review.decision
     return {
         "case_number": review.case,
@@ -236,14 +236,14 @@ def _count_flood(db: sa.Connection) -> None:
 
 
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
-    """The case that already represents waiting uploads of the same registered hash."""
+    """Return the case that already represents waiting uploads of the same registered hash."""
     wanted = sa.select(UPLOAD.c.lead).where(*_is_like(review), UPLOAD.c.lead.is_not(None))
     lead: str | None = db.execute(wanted.limit(1)).scalar()
     return lead
 
 
 def _ungrouped_like(db: sa.Connection, review: Review) -> list[Review]:
-    """Other waiting uploads of the same hash without a lead, oldest first."""
+    """Return other waiting uploads of the same hash without a lead, oldest first."""
     wanted = sa.select(*REVIEW_COLUMNS).where(*_is_like(review), UPLOAD.c.lead.is_(None))
     wanted = wanted.where(UPLOAD.c.case_number != review.case).order_by(UPLOAD.c.number)
     return [to_review(row) for row in db.execute(wanted)]
@@ -273,9 +273,10 @@ def add_clip_prints(db: sa.Connection, review: Review) -> None:
 
 
 def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[KeptPicture, ...]:
-    """Up to ``limit`` pictures with a hash that were let through, wait, or were released.
+    """Return up to ``limit`` pictures with a hash that were let through, wait, or were released.
 
-    One statement, so that none is missed that changes state meanwhile; each part uses an index.
+    A single statement is used, so that no upload is missed that changes its state meanwhile; each
+    part uses an index.
     """
     columns = sa.select(UPLOAD.c.number, UPLOAD.c.case_number, UPLOAD.c.bits)
     later = UPLOAD.c.number > after
@@ -307,7 +308,7 @@ def _clip_prints(
     after: int,
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
-    """Number, case and ``column`` of clips that were not refused."""
+    """Return number, case and ``column`` of clips that were not refused."""
     wanted = sa.select(UPLOAD_FRAMES.c.number, column).where(there)
     wanted = wanted.order_by(UPLOAD_FRAMES.c.number).limit(limit)
     while rows := db.execute(wanted.where(UPLOAD_FRAMES.c.number > after)).all():
@@ -332,7 +333,7 @@ def forget_clips(db: sa.Connection, before: datetime) -> int:
 def _comparable(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
-    """Those of these uploads that were let through, released, or wait, with their cases.
+    """Return those of these uploads that were let through, released, or wait, with their cases.
 
     Selected by number alone: with a condition on the state, SQLite would use the index on states
     and read every upload.
@@ -389,7 +390,7 @@ def add_matches(db: sa.Connection, find: LateMatch, left: Sequence[Match]) -> bo
 
 
 def published(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
-    """Uploads after that case that were published and now wait, or have to be removed."""
+    """Return uploads after that case that were published and now wait, or have to be removed."""
     later = sa.select(UPLOAD.c.number).where(is_after(after))
     every = sa.union_all(later.where(*PUBLISHED), later.where(TO_REMOVE))
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()

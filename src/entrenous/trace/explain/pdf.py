@@ -211,7 +211,10 @@ class Sheet:
 
 
 def new_sheet(title: str, at: datetime, texts: str) -> Sheet:
-    """An empty sheet. ``texts`` is everything that will be printed, for choosing typefaces."""
+    """Return an empty sheet.
+
+    ``texts`` is everything that will be printed, for choosing typefaces.
+    """
     pdf = FPDF(format="A4")
     pdf.set_margin(MARGIN_MM)
     pdf.set_auto_page_break(auto=True, margin=_FOOT_MM)
@@ -387,7 +390,7 @@ def _side_by_side(sheet: Sheet, one: tuple[Shown, str], other: tuple[Shown, str]
 
 
 def _every_text(account: Account) -> str:
-    """All text chosen by others, and the signs that our own text needs."""
+    """Return all text chosen by others, and the signs that our own text needs."""
     drawn = account.plot.shapes if account.plot else ()
     return "".join(
         (

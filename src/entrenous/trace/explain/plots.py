@@ -86,7 +86,7 @@ def box(left: float, top: float, right: float, bottom: float, tone: Tone) -> Pat
 
 
 def svg(drawing: Drawing) -> str:
-    """The drawing as an SVG element; the page's style sheet sets the colours."""
+    """Return the drawing as an SVG element; the page's style sheet sets the colours."""
     shapes = "".join(_element(shape) for shape in drawing.shapes)
     size = f"0 0 {_number(drawing.width)} {_number(drawing.height)}"
     said = quoteattr(drawing.said)
@@ -245,7 +245,7 @@ def _threshold(needed: float, axis: _Axis) -> Iterator[Shape]:
 
 
 def _dots(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
-    """One dot per copy; dots that would overlap are stacked."""
+    """Yield one dot per copy; dots that would overlap are stacked."""
     taken: list[tuple[float, int]] = []
     for score in sorted(scores):
         at, level = axis.x(score), 0
@@ -268,7 +268,7 @@ def _columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
 
 
 def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
-    """A column's height on the same scale as the expected distribution."""
+    """Return a column's height on the same scale as the expected distribution."""
     peak = max(_density(_LEFT + step, axis) for step in range(int(_RIGHT - _LEFT)))
     per_unit = (axis.high - axis.low) / (_RIGHT - _LEFT) / math.sqrt(2.0 * math.pi)
     expected_at_peak = copies * peak * per_unit * wide
@@ -278,7 +278,7 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
 def _named_and_labels(
     scores: Mapping[str, float], named: Sequence[str], axis: _Axis
 ) -> Iterator[Shape]:
-    """The named copies, and labels for all copies if few, else for the named or best ones."""
+    """Yield the named copies, and labels for all copies if few, else for the named or best ones."""
     for who in named:
         yield Dot((axis.x(scores[who]), _BASE - _RADIUS - 2), _RADIUS + 1.5, Tone.NAMED)
     shown = [*named] or [max(scores, key=scores.__getitem__)]
@@ -300,7 +300,7 @@ def _named_and_labels(
 def _labels(
     shown: Sequence[str], scores: Mapping[str, float], axis: _Axis, tone: Tone
 ) -> Iterator[_Label]:
-    """One label per copy, or one for each group of copies that are close together."""
+    """Yield one label per copy, or one for each group of copies that are close together."""
     group: list[str] = []
     for who in sorted(shown, key=scores.__getitem__):
         if group and axis.x(scores[who]) - axis.x(scores[group[-1]]) > _CLOSE:
@@ -447,5 +447,5 @@ def _small(plane: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def _colour(rgb: NDArray[np.float64]) -> float:
-    """Mean difference between a pixel's largest and smallest sample, in levels."""
+    """Return the mean difference between a pixel's largest and smallest sample, in levels."""
     return float(np.mean(np.ptp(rgb, axis=1))) if len(rgb) else 0.0

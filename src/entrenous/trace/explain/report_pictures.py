@@ -84,7 +84,7 @@ def _paste_found(laid: tuple[Pixels, NDArray[np.bool_]], size: tuple[int, int]) 
 def _edge(
     original: Pixels, found: Pixels, homography: NDArray[np.float64], size: tuple[int, int]
 ) -> list[tuple[float, float]]:
-    """The outline of the found picture on the small original, in its pixels."""
+    """Return the outline of the found picture on the small original, in its pixels."""
     rows, columns = found.shape[:2]
     corners = _corners(columns - 0.5, rows - 0.5)
     back: NDArray[np.float64] = np.linalg.inv(homography) @ corners

@@ -87,7 +87,7 @@ def in_digits(chance: float) -> str:
 
 
 def rounded_up(chance: float, digits: int) -> float:
-    """A chance rounded up to ``digits`` significant digits, at most 1."""
+    """Return a chance rounded up to ``digits`` significant digits, at most 1."""
     step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
     near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
     return min(1.0, near if near >= chance else float(f"{near + step:.{digits - 1}e}"))
@@ -99,7 +99,7 @@ def support(ratio: float) -> str:
 
 
 def times_likelier(ratio: float) -> str:
-    """A likelihood ratio as a sentence, rounded down."""
+    """Return a likelihood ratio as a sentence, rounded down."""
     if ratio < SCALE[-1][0]:
         return translated(
             "What was found is about as likely with this copy as with one that was not used."
@@ -113,7 +113,7 @@ def times_likelier(ratio: float) -> str:
 
 
 def ratio_in_digits(ratio: float) -> str:
-    """A likelihood ratio for a table: two digits, rounded down, with an upper limit."""
+    """Return a likelihood ratio for a table: two digits, rounded down, with an upper limit."""
     if ratio < SCALE[-1][0]:
         return translated("below {number}").format(number=2)
     if ratio > 1.0 / _SMALL:
@@ -285,7 +285,7 @@ def _in_short(chance: float, ratio: float) -> list[str]:
 
 
 def other_lines(others: Sequence[Part]) -> list[str]:
-    """Sentences about further messages: a collage, or merged copies of two messages."""
+    """Return sentences about further messages: a collage, or merged copies of two messages."""
     return [
         translated(
             "A part of it also fits copies of message {message}: {names} (chance {chance} "

@@ -34,7 +34,7 @@ from entrenous.wire.receipt import (
 
 
 def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
-    """The proof of one copy, if its device received it.
+    """Return the proof of one copy, if its device received it.
 
     It carries the position of the copy's commitment, or the first if the ledger opens none.
     """
@@ -51,7 +51,7 @@ def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
 
 
 def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[bytes, ...]:
-    """The cards that prove a receipt of these copies, one per device list."""
+    """Return the cards that prove a receipt of these copies, one per device list."""
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
     heads = {one.head for one in said}
@@ -85,7 +85,7 @@ def check_proofs(
 
 
 def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
-    """The person whose keys signed for one copy, as her card proves; None without receipts.
+    """Return the person whose keys signed for one copy, as her card proves; None without receipts.
 
     A label, in contrast, is only the sender's name for her.
     """
@@ -93,7 +93,7 @@ def signer(signed: Iterable[ReceiptStatement]) -> PersonId | None:
 
 
 def was_opened(signed: Iterable[ReceiptStatement]) -> bool:
-    """Whether a device signed that it opened its copy."""
+    """Return whether a device signed that it opened its copy."""
     return any(one.event in {ReceiptEvent.OPENED, ReceiptEvent.EXPORTED} for one in signed)
 
 
@@ -157,12 +157,12 @@ def _signing_key(
 
 
 def _lists(card: Card) -> Mapping[bytes, DeviceList]:
-    """The device lists of a card by head: the newest, and its predecessors."""
+    """Return the device lists of a card by head: the newest, and its predecessors."""
     return {list_head(one.statement): one.said for one in card.lists}
 
 
 def _same_device(now: ListedDevice, listed: DeviceList) -> bool:
-    """Whether a list has the device with its current certificate."""
+    """Return whether a list has the device with its current certificate."""
     return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
 
 
@@ -281,7 +281,7 @@ def _same_evidence(said: Examined, found: Examined, original: Picture, *, exact:
 
 
 def _same_corners(said: Examined, found: Examined, original: Picture) -> bool:
-    """Whether both homographies map the original's corners to the same places."""
+    """Return whether both homographies map the original's corners to the same places."""
     right, bottom = original.width_px - 1.0, original.height_px - 1.0
     corners = np.array([[0, right, right, 0], [0, 0, bottom, bottom], [1, 1, 1, 1]], np.float64)
     with np.errstate(all="ignore"):  # a report may hold any nine numbers; NaN is not close

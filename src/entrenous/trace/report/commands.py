@@ -88,7 +88,7 @@ def disclose(
 
 
 def _proofs(number: int, device: Device) -> Proofs:
-    """The receipts signed by the recipients of the traced message."""
+    """Return the receipts signed by the recipients of the traced message."""
     name = trace_of(number, device).message
     return Proofs() if name is None else receipt_proofs(device.ledger.find(name).id, device)
 

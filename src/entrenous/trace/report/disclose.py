@@ -93,7 +93,7 @@ def disclose(  # noqa: PLR0913 - a report has this many parts
 
 
 def trace_of(number: int, device: Device) -> Trace:
-    """The recorded trace with this number; raises NoSuchTrace."""
+    """Return the recorded trace with this number; raises NoSuchTrace."""
     for trace in device.ledger.traces():
         if trace.number == number:
             return trace
@@ -103,7 +103,7 @@ def trace_of(number: int, device: Device) -> Trace:
 def _best_match(
     found: Picture, message: Message, trace: Trace, device: Device
 ) -> tuple[SentPicture, Evidence]:
-    """The picture of the message that matches the found one best.
+    """Return the picture of the message that matches the found one best.
 
     Raises:
         NothingToDisclose: none of them matches.

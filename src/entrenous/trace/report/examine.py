@@ -91,7 +91,7 @@ _PACKAGES: Final = {
 
 
 def made_with() -> Mapping[str, str]:
-    """Versions by name.
+    """Return versions by name.
 
     ``simd`` lists the processor extensions that NumPy uses, because its sums differ in their last
     bits. ``program`` is the SHA-256 of Entrenous's source files.

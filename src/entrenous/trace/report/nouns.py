@@ -85,48 +85,50 @@ class Signature:
 
 class BadReport(Malformed):
     """
-    Entrenous cannot read this verdict report: {why}. Ask whoever sent it for the
-    unchanged file; nothing was checked.
+    Entrenous cannot read this verdict report: {why}. Nothing was checked. Ask whoever sent it for
+    the unchanged file.
     """
 
 
 class OlderReport(Malformed):
     """
-    An earlier Entrenous wrote this report: it has version {version}, and this Entrenous reads
-    version {ours}. Nothing was checked. Check it with the Entrenous that wrote it, or ask its
+    An earlier version of Entrenous wrote this report: it has version {version}, and this Entrenous
+    reads version {ours}. Nothing was checked. Check it with the version that wrote it, or ask its
     author to write it again: entrenous verdict disclose
     """
 
 
 class NewerReport(Malformed):
     """
-    A newer Entrenous wrote this report: it has version {version}, and this Entrenous reads
-    version {ours}. Nothing was checked. Update Entrenous: {update}
+    A newer version of Entrenous wrote this report: it has version {version}, and this Entrenous
+    reads version {ours}. Nothing was checked. Update Entrenous: {update}
     """
 
 
 class DoesNotHold(Unproven):
     """
-    This report does not hold: {what} differs. The report says {said}; here it is {found}. The
-    report was changed after it was made, or these are not the files that it is about.
+    This report is not valid: {what} differs. The report says {said}; the check found {found}.
+    Either the report was changed after it was made, or these are not the files that it is about.
     """
 
 
 class NothingToDisclose(NotFound):
     """
-    Trace {number} did not match any picture that you sent, so it has no marks to disclose.
+    Trace {number} did not match any picture that you sent, so there are no marks to disclose.
+    Nothing was written.
     """
 
 
 class OnlyPictures(NotFound):
     """
-    Trace {number} is about a clip or a sound. A report with its marks can be made for pictures
-    only.
+    Trace {number} is about a clip or a sound, and a report with marks can be made for pictures
+    only. Nothing was written.
     """
 
 
 class TracedBefore(Refused):
     """
-    Trace {number} does not say among how many copies it was compared, or the picture was marked for
-    more people since. Trace the file again and disclose that trace: entrenous trace FILE
+    Trace {number} does not say how many copies were compared, or the picture was marked for more
+    people since. Nothing was written. Trace the file again and disclose that trace: entrenous trace
+    FILE
     """

@@ -33,7 +33,7 @@ def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
 
 
 def signs_of(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
-    """One copy's random signs, +1 or -1; the first bit of its key stream comes first."""
+    """Return one copy's random signs, +1 or -1; the first bit of its key stream comes first."""
     key_stream = stream(seed, COPY_CONTEXT, stream_bytes(picture.width_px, picture.height_px))
     bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
     return 2.0 * bits.astype(np.float64) - 1.0
@@ -55,7 +55,7 @@ def chance(s: float, compared: int, round_: int) -> float:
 
 
 def ratio(s: float) -> float:
-    """How many times likelier ``s`` is if the copy was used than if it was not."""
+    """Return how many times likelier ``s`` is if the copy was used than if it was not."""
     strengths = range(1, 301)
     weights = math.fsum(1.0 / t for t in strengths)
     survived = math.fsum(
@@ -124,7 +124,7 @@ def with_figures(copies: Sequence[DisclosedCopy], compared: int) -> tuple[Disclo
 
 
 def finding(copies: Sequence[DisclosedCopy], alpha: float) -> tuple[Finding, tuple[str, ...]]:
-    """The finding, and the labels of named copies: by round, highest score first."""
+    """Return the finding, and the labels of named copies: by round, highest score first."""
     named = [copy for copy in copies if copy.chance <= alpha]
     labels = tuple(copy.to for copy in sorted(named, key=lambda copy: (copy.round, -copy.score)))
     return (Finding.NOBODY, Finding.ONE, Finding.SEVERAL)[min(len(named), 2)], labels

@@ -120,7 +120,7 @@ def within(number: int, least: int, most: int) -> int:
 
 
 def fraction(text: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A finite number in its canonical form, within bounds."""
+    """Return a finite number in its canonical form, within bounds."""
     if len(text) > 32:
         raise ValueError("a fraction is too long")
     value = float(text)
@@ -163,7 +163,7 @@ _RECEIPTS_MAX: Final = 2  # delivered, and opened
 
 
 def write_report(report: Report, hashed: Callable[[bytes], bytes]) -> tuple[dict[str, Any], bytes]:
-    """A report's fields without digest and signature, and the digest.
+    """Return a report's fields without digest and signature, and the digest.
 
     ``hashed`` is SHA-256; this module uses no cryptographic library.
     """

@@ -37,7 +37,7 @@ class Timing:
 
 
 def small(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
-    """A frame at the size at which timings are compared."""
+    """Return a frame at the size at which timings are compared."""
     factor = side_px / max(luma.shape)
     if factor >= 1.0:
         return luma
@@ -100,7 +100,7 @@ class Strips:
         return self._best(middles - speed * float(np.mean(self.found_times)), speed)
 
     def refined(self, near: Timing) -> Timing:
-        """The best timing within a few frames and a few per cent of ``near``."""
+        """Return the best timing within a few frames and a few per cent of ``near``."""
         frame_s = self._frame_s()
         middle = float(np.mean(self.found_times))
         shifts = np.linspace(-3.0 * frame_s, 3.0 * frame_s, _FINE_SHIFTS)
@@ -187,7 +187,7 @@ def _level(rows: Rows) -> Rows:
 
 
 def likeness(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> float:
-    """Correlation of two flattened frames in the covered area."""
+    """Return the correlation of two flattened frames in the covered area."""
     x, y = (_level(rows[None, covered])[0] for rows in (one, other))
     return float(np.dot(x, y) / max(float(np.linalg.norm(x) * np.linalg.norm(y)), _POWER_MIN))
 
@@ -279,7 +279,7 @@ def _matrix(row: Row | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _motion(before: Grey, after: Grey) -> NDArray[np.float64]:
-    """3 x 3 in units of the longest side; the identity if there is no common motion."""
+    """Return 3 x 3 in units of the longest side; the identity if there is no common motion."""
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX)
     if not len(np.atleast_1d(points)) >= _AGREEING_MIN:  # OpenCV returns None for no points
         return np.eye(3)

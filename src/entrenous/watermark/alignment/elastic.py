@@ -109,7 +109,7 @@ def _step(
     stiff: NDArray[np.float64],
     step_px_max: float = _STEP_PX_MAX,
 ) -> tuple[NDArray[np.float64], float]:
-    """The change of the lattice, and the largest displacement of a block by it."""
+    """Return the change of the lattice, and the largest displacement of a block by it."""
     rows, columns = offsets.shape[:2]
     along_x = weights(flow.centres[:, 0], box[0], box[2], columns - 3)
     along_y = weights(flow.centres[:, 1], box[1], box[3], rows - 3)
@@ -127,7 +127,7 @@ def _step(
 
 
 def needs_bend(on: Level, pose: Pose) -> bool:
-    """Whether blocks still move together significantly, and far enough to matter.
+    """Return whether blocks still move together significantly, and far enough to matter.
 
     The displacements in the squares of one colour of a chequerboard predict, by a bend, those in
     the others. The gain of that prediction over noise is measured in standard deviations. Shrinking
@@ -163,7 +163,7 @@ def _stiff(
 
 
 def _stiffness(rows: int, columns: int) -> NDArray[np.float64]:
-    """Squared second differences along rows, along columns and mixed, as in a thin plate."""
+    """Return squared second differences along rows, along columns and mixed, as in a thin plate."""
     second = [np.diff(np.eye(count), n=2, axis=0) for count in (rows, columns)]
     first = [np.diff(np.eye(count), axis=0) for count in (rows, columns)]
     plate = (

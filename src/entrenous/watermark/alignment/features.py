@@ -55,7 +55,7 @@ def points_of(grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS) -> 
 
 
 def blurred_points_of(grey: Pixels, *, limit: int = _POINTS) -> Features:
-    """Features of large shapes only, for flat graphics and very noisy pictures."""
+    """Return features of large shapes only, for flat graphics and very noisy pictures."""
     height, width = grey.shape
     small = stretched(resized(grey, _SIDE_PX_BLURRED))
     points, descriptors = _sift(
@@ -81,7 +81,7 @@ def flipped(found: Features, *, mirrored: bool, inverted: bool) -> Features:
 
 
 def looked_at_px(longest_px: int, side_px: int) -> int:
-    """The longest side at which a picture is really analysed."""
+    """Return the longest side at which a picture is really analysed."""
     return min(side_px, max(longest_px, _SIDE_PX_MIN))
 
 
@@ -164,7 +164,7 @@ class FeatureViews:
     def features(
         self, side_px: int = FIRST_SIDE_PX, *, mirrored: bool = False, inverted: bool = False
     ) -> Features:
-        """Features at ``side_px`` on the longest side; 0: of large shapes only.
+        """Return features at ``side_px`` on the longest side; 0: of large shapes only.
 
         Mirrored or inverted descriptors keep the points' positions in the original picture.
         """

@@ -64,13 +64,13 @@ def template(sent: Grey) -> Template:
 
 
 def detail_of(grey: Grey) -> Grey:
-    """The band of detail in which displacements are measured."""
+    """Return the band of detail in which displacements are measured."""
     fine = cv2.GaussianBlur(grey, (0, 0), _FINE_SIGMA)
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
 
 
 def equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
-    """Equations for the displacement of each block.
+    """Return equations for the displacement of each block.
 
     Args:
         sent: the sent picture.
@@ -164,7 +164,7 @@ class Level:
     found: Grey
 
     def flow(self, pose: Pose) -> Equations:
-        """Displacements of blocks under a pose, both in bench pixels."""
+        """Return displacements of blocks under a pose, both in bench pixels."""
         size = self.bench.size
         return equations(
             self.sent, warp_onto(self.found, pose, size), coverage(self.found, pose, size)
@@ -234,7 +234,7 @@ def gauss_newton_step(
     step_px_max: float = _STEP_PX_MAX,
     freedom: Freedom | None = None,
 ) -> tuple[Pose, Homography] | None:
-    """One step of the homography and the lens from all blocks, and the step's homography."""
+    """Return one step of the homography and the lens from all blocks, and the step's homography."""
     middle, reach = (np.array(size) - 1.0) / 2.0, max(size) / 2.0
     across, down = _projective(flow.centres, middle, reach)
     if pose.lens is not None:

@@ -153,7 +153,7 @@ def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Start:
 def _refine_best(
     found: FeatureViews, sent_grey: Pixels, starts: Iterator[_Start]
 ) -> Registration | None:
-    """The starting point with the least misfit after refinement, if it is credible."""
+    """Return the starting point with the least misfit after refinement, if it is credible."""
     best: Registration | None = None
     for start in starts:
         certain = start.inliers >= CERTAIN
@@ -190,7 +190,7 @@ def _registration_of(refined: Refined, start: _Start, sent: Size, found: Size) -
 
 
 def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
-    """The homography nearest to a bent pose, and its largest error in found pixels."""
+    """Return the homography nearest to a bent pose, and its largest error in found pixels."""
     if pose.straight:
         return pose.homography, 0.0
     left, top, right, bottom = visible_box(pose.homography, sent, found)
@@ -201,7 +201,7 @@ def _nearest(pose: Pose, sent: Size, found: Size) -> tuple[Homography, float]:
 
 
 def _credible(found_grey: Pixels, sent_grey: Pixels, candidate: Registration) -> bool:
-    """Whether enough points agree, or the fine detail, or the blurred pictures."""
+    """Return whether enough points agree, or the fine detail, or the blurred pictures."""
     if candidate.inliers >= CERTAIN or candidate.misfit <= _MISFIT_MAX:
         return True
     box = visible_box(candidate.homography, candidate.sent_size, candidate.found_size)
@@ -234,7 +234,7 @@ _SAMPLE_LEAST: Final = 24
 def estimates_from_features(
     found: FeatureViews, sent: Features, sent_grey: Pixels | None
 ) -> list[Estimate]:
-    """Homographies from matched features, most inliers first; at most three.
+    """Return homographies from matched features, most inliers first; at most three.
 
     Args:
         found: the found picture.

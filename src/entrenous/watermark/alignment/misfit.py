@@ -66,7 +66,7 @@ class Bench:
         return pose.resized(*self._onto())
 
     def outward(self, pose: Pose) -> Pose:
-        """The inverse of :meth:`inward`."""
+        """Return the inverse of :meth:`inward`."""
         onto_sent, onto_found = self._onto()
         return pose.resized(inverse(onto_sent), inverse(onto_found))
 
@@ -127,7 +127,7 @@ def warp_onto(found: Grey, pose: Pose, size: Size) -> Grey:
 
 
 def coverage(found: Grey, pose: Pose, size: Size) -> Grey:
-    """1 where ``found``, resampled like this, shows something; else 0."""
+    """Return 1 where ``found``, resampled like this, shows something; else 0."""
     inside = warp_onto(np.ones_like(found), pose, size) > _WHOLE
     return inside.astype(np.float32)
 

@@ -174,7 +174,7 @@ class _Refinement:
         return Refined(best, min(misfit_left, 1.0), error)
 
     def _exact(self, simple: list[Pose], straight: Pose, error: float) -> list[Pose]:
-        """Exact neighbours of the estimates within the uncertainty of the straight one."""
+        """Return exact neighbours of the estimates within the uncertainty of the straight one."""
         neighbours = [
             one
             for pose in simple
@@ -194,7 +194,7 @@ class _Refinement:
     def _preferred(
         self, simpler: list[Pose], best: Pose, misfit_left: float, bonus: float
     ) -> tuple[Pose, float]:
-        """The best of the simpler poses, unless it fits clearly worse."""
+        """Return the best of the simpler poses, unless it fits clearly worse."""
         pose, at = self._least_misfit(simpler)
         return (pose, at) if at <= bonus * misfit_left + _SLACK else (best, misfit_left)
 
@@ -206,7 +206,7 @@ class _Refinement:
                 yield pose
 
     def _with_fewer_parameters(self) -> Iterator[Pose]:
-        """The starting point optimised with fewer parameters, for smooth pictures."""
+        """Yield the starting point optimised with fewer parameters, for smooth pictures."""
         homography, frame = self._start.homography, self._frame()
         variants = [(nearest_similarity(homography, frame), similar_freedom())]
         box = upright(apply_homography(homography, frame), skew_max=_LEAN_MAX)
@@ -225,7 +225,7 @@ class _Refinement:
         return optimise(level, pose, steps=_STEPS, coarser=coarser, freedom=freedom)
 
     def _coarser(self, side_px: int) -> tuple[Level, ...]:
-        """Levels with clearly coarser detail than this one."""
+        """Return levels with clearly coarser detail than this one."""
         longest = max(self._level(side_px).bench.size)
         return tuple(self._level(one) for one in _SIDES_PX if 1.5 * one <= longest)
 
@@ -336,7 +336,7 @@ _BORDER: Final = 0.01  # of a side: an edge this close to the border may be the 
 
 
 def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Homography]:
-    """Exact neighbours of an estimate; the misfit decides whether one of them is better."""
+    """Return exact neighbours of an estimate; the misfit decides whether one of them is better."""
     exact: list[Homography] = []
     frame = upright(apply_homography(inverse(homography), corners(found)))
     if frame is not None:  # the found picture is a resized box of the sent one
@@ -348,7 +348,7 @@ def exact_neighbours(homography: Homography, sent: Size, found: Size) -> list[Ho
 
 
 def upright(box: Points, *, skew_max: float = _SKEW_MAX) -> Points | None:
-    """The nearest box with upright edges, or None when this one is tilted.
+    """Return the nearest box with upright edges, or None when this one is tilted.
 
     Args:
         box: four corners, in order.
@@ -383,7 +383,7 @@ def homography_between(before: Points, after: Points) -> Homography:
 
 
 def _whole_pixel_shifts(homography: Homography, sent: Size) -> list[Homography]:
-    """A shift of the pixel grid by whole pixels, perhaps mirrored or turned by quarters."""
+    """Return a shift of the pixel grid by whole pixels, perhaps mirrored or turned by quarters."""
     centre = middle(sent)
     slope = slope_at(homography, centre)
     unit = np.rint(slope)

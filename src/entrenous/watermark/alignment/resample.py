@@ -114,7 +114,7 @@ def _strips_under(pose: Pose, size: Size) -> Iterator[tuple[int, Field]]:
 
 
 def _inverse_displacement(pose: Pose, straight: Pose, size: Size) -> Field:
-    """Displacements of lens and bend in the inverse mapping, on a coarse grid."""
+    """Return displacements of lens and bend in the inverse mapping, on a coarse grid."""
     columns, rows = (-(-side // _KNOT_PX) + 2 * _MARGIN for side in size)
     at_x, at_y = ((np.arange(count) - _MARGIN + 0.5) * _KNOT_PX - 0.5 for count in (columns, rows))
     knots = np.stack(np.meshgrid(at_x, at_y), axis=-1).reshape(-1, 2)

@@ -34,7 +34,7 @@ class _Place:
 
 
 def whole_frame(sent: Size, found: Size) -> list[Homography]:
-    """The resized sent picture, plain and mirrored, if the proportions allow it."""
+    """Return the resized sent picture, plain and mirrored, if the proportions allow it."""
     if abs(sent[0] * found[1] / (sent[1] * found[0]) - 1.0) > _ASPECT_TOLERANCE:
         return []
     plain = resizing(sent, found)

@@ -43,13 +43,13 @@ def apply_homography(homography: Homography, points: Points) -> Points:
 
 
 def corners(size: Size) -> Points:
-    """Outer corners of the four corner pixels, clockwise from the top left."""
+    """Return outer corners of the four corner pixels, clockwise from the top left."""
     right, bottom = size[0] - 0.5, size[1] - 0.5
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
 def plausible(homography: Homography, sent: Size, found: Size) -> bool:
-    """Whether there is no fold, extreme stretch or scale, and some of the sent picture is
+    """Return whether there is no fold, extreme stretch or scale, and some of the sent picture is
     visible.
     """
     if not np.isfinite(homography).all() or abs(np.linalg.det(homography)) < 1e-12:
@@ -68,7 +68,7 @@ def plausible(homography: Homography, sent: Size, found: Size) -> bool:
 
 
 def slope_at(homography: Homography, point: Points) -> NDArray[np.float64]:
-    """The 2 x 2 Jacobian at one point of the sent picture."""
+    """Return the 2 x 2 Jacobian at one point of the sent picture."""
     x, y, w = homography @ np.append(point, 1.0)
     top = homography[:2, :2] * w - np.outer([x, y], homography[2, :2])
     return np.asarray(top / w**2, np.float64)
@@ -80,7 +80,7 @@ def scale_at(homography: Homography, point: Points) -> float:
 
 
 def visible_share(homography: Homography, sent: Size, found: Size) -> float:
-    """Share of the sent picture's area that lies inside the found one, in [0, 1]."""
+    """Return the share of the sent picture's area that lies inside the found one, in [0, 1]."""
     frame = apply_homography(inverse(homography), corners(found)).astype(np.float32)
     area, _ = cv2.intersectConvexConvex(frame, corners(sent).astype(np.float32))
     return min(1.0, max(0.0, float(area) / (sent[0] * sent[1])))
@@ -99,7 +99,7 @@ def visible_box(homography: Homography, sent: Size, found: Size) -> tuple[int, i
 
 
 def nearest_similarity(homography: Homography, points: Points) -> Homography:
-    """The nearest similarity transform at N points, mirrored if the homography is."""
+    """Return the nearest similarity transform at N points, mirrored if the homography is."""
     after = apply_homography(homography, points)
     middles = points.mean(axis=0), after.mean(axis=0)
     p, q = points - middles[0], after - middles[1]
@@ -111,7 +111,7 @@ def nearest_similarity(homography: Homography, points: Points) -> Homography:
 
 
 def fit_homography(before: Points, after: Points) -> tuple[Homography, float]:
-    """The homography nearest to N point pairs, and its largest error."""
+    """Return the homography nearest to N point pairs, and its largest error."""
     fitted, _ = cv2.findHomography(before, after, 0)
     homography = np.asarray(fitted, np.float64)
     return homography, float(np.hypot(*(apply_homography(homography, before) - after).T).max())
@@ -158,7 +158,7 @@ class Bend:
     box: tuple[float, float, float, float]
 
     def at(self, points: Points) -> Points:
-        """The displacement at each of N points of the sent picture, N x 2."""
+        """Return the displacement at each of N points of the sent picture, N x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(points[:, 0], self.box[0], self.box[2], columns - 3)
         along_y = weights(points[:, 1], self.box[1], self.box[3], rows - 3)
@@ -167,7 +167,7 @@ class Bend:
         )
 
     def over(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
-        """The displacements on a grid of columns and rows, len(y) x len(x) x 2."""
+        """Return the displacements on a grid of columns and rows, len(y) x len(x) x 2."""
         rows, columns = self.lattice.shape[:2]
         along_x = weights(x, self.box[0], self.box[2], columns - 3).astype(np.float32)
         along_y = weights(y, self.box[1], self.box[3], rows - 3).astype(np.float32)
@@ -185,14 +185,14 @@ class Bend:
         return source
 
     def resized(self, sent: Homography) -> "Bend":
-        """The same deformation after resizing and cropping the sent picture."""
+        """Return the same deformation after resizing and cropping the sent picture."""
         scale = np.array([sent[0, 0], sent[1, 1]])
         left, top, right, bottom = np.array(self.box) * np.tile(scale, 2) + np.tile(sent[:2, 2], 2)
         return Bend(self.lattice * scale, (float(left), float(top), float(right), float(bottom)))
 
 
 def no_second_map() -> Field:
-    """The second argument of ``cv2.remap`` when the first map holds x and y."""
+    """Return the second argument of ``cv2.remap`` when the first map holds x and y."""
     return np.empty((0,), np.float32)
 
 
@@ -257,7 +257,7 @@ class Lens:
         return np.stack([x + across * factor, y + down * factor], axis=-1)
 
     def resized(self, found: Homography) -> "Lens":
-        """The same lens in a resized found picture with nearly the same proportions."""
+        """Return the same lens in a resized found picture with nearly the same proportions."""
         centre = apply_homography(found, np.array([self.centre]))[0]
         reach = self.reach * math.sqrt(abs(found[0, 0] * found[1, 1]))
         return Lens((float(centre[0]), float(centre[1])), reach, self.k1, self.k2)

@@ -32,7 +32,9 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     assert "People are NOT told" in said
     assert all(one.what in said and one.why in said for one in LOST_ALONE)
     for _ in range(2):
-        assert "vault is shut" in town.types("ana", "inbox", status=BY_FAMILY["refused"])
+        assert "can no longer be unlocked" in town.types(
+            "ana", "inbox", status=BY_FAMILY["refused"]
+        )
     again = json.loads(town.nowhere(*town.by_sheet, "--json"))
     assert (again["shut"], again["people_told"]) == (True, False)
     assert len(again["to_do"]) == len(LOST_ALONE)
@@ -57,7 +59,7 @@ def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> 
 def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
     town.relay.close()
     silent = town.nowhere(*town.by_sheet, status=BY_FAMILY["unreachable"])
-    assert "The lost device is not shut yet." in silent
+    assert "The lost device is not revoked yet." in silent
 
 
 def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
@@ -70,8 +72,8 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
     ):
         town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
         said = town.nowhere(*town.by_sheet, status=BY_FAMILY["not-found"])
-        assert "nothing was shut now" in said
-        assert "more than 30 days ago, it is shut" in said
+        assert "nothing was revoked now" in said
+        assert "more than 30 days ago, it stays locked" in said
 
 
 @pytest.mark.threat("database-changed")
@@ -95,14 +97,16 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
 
 
 def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
-    assert "is here and not lost" in town.types("ana", *town.by_sheet, status=BY_FAMILY["refused"])
+    assert "is this one and not lost" in town.types(
+        "ana", *town.by_sheet, status=BY_FAMILY["refused"]
+    )
     town.types("ana", "inbox")
 
 
 def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
     """When another device of hers was lost, that one may have known the token."""
     town.replaces_close_token("ana")
-    assert "is not shut" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
+    assert "is not revoked" in town.nowhere(*town.by_sheet, status=BY_FAMILY["unproven"])
     town.types("ana", "inbox")
 
 

@@ -107,7 +107,7 @@ def test_invalid_sheet_is_reported(
     (tmp_path / "letter.txt").write_text("Dear Ana")
     wrong = ["device", "unlock", "--recovery", str(tmp_path / "letter.txt")]
     assert run(wrong, {}) == MALFORMED
-    assert "no recovery sheet" in capsys.readouterr().err
+    assert "not a recovery sheet" in capsys.readouterr().err
     assert home.exists()
 
 
@@ -121,7 +121,7 @@ def test_passphrase_can_be_changed(
     assert (changed["copies_shut"], changed["new_sheet_needed"]) == (True, True)
     os.close(read)
     assert run(["sent"], {}) == REFUSED
-    assert "does not open" in capsys.readouterr().err
+    assert "does not unlock" in capsys.readouterr().err
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
     assert run(["sent"], {}) == YES
     assert home.exists()

@@ -140,7 +140,7 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
         unlock(stolen, words, no_relay)
     assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
     monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
-    assert "vault is shut" in said("inbox", status=BY_FAMILY["refused"])
+    assert "can no longer be unlocked" in said("inbox", status=BY_FAMILY["refused"])
 
 
 def test_linking_killed_before_the_grant_blocks_no_other(

@@ -1,4 +1,4 @@
-"""Ten wrong passphrases locked a device: what the user reads, with the right sheet or another."""
+"""ten wrong passphrases locked a device: what the user reads, with the right sheet or another."""
 
 import json
 
@@ -35,7 +35,7 @@ def another_device(town: Town) -> None:
 def test_lockout_message_explains_what_to_do(town: Town) -> None:
     said = guess(town, "ana")
     assert "entrenous device unlock --recovery FILE" in said
-    assert "If those tries were not yours" in said
+    assert "If you did not make those tries" in said
 
 
 @pytest.mark.threat("stolen-device")
@@ -59,7 +59,7 @@ def test_another_devices_sheet_unlocks_nothing(town: Town) -> None:
         if shut:
             town.nowhere("device", "revoke", "--lost", "--recovery", str(town.folder / "bens.txt"))
         said = town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
-        assert f"not for the device in {town.folder / 'ana'}" in said
+        assert f"does not match the device in {town.folder / 'ana'}" in said
     assert town.types(*unlock(town))
     assert town.types("ana", "inbox")
 
@@ -68,7 +68,7 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
     another_device(town)
     guess(town, "ben")
     town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
-    assert "Ten wrong passphrases" in guess(town, "ben", 1)
+    assert "ten wrong passphrases" in guess(town, "ben", 1)
 
 
 def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
@@ -88,6 +88,6 @@ def test_sheet_without_a_local_device_unlocks_its_own_or_reports_it_gone(town: T
     town.types("ana", "inbox")
     town.nowhere(*town.by_sheet)
     gone = town.nowhere(*unlock(town)[1:], status=REFUSED)
-    assert "no longer knows the device that it was written on" in gone
+    assert "no longer knows the device that the sheet was written on" in gone
     shut = town.types(*unlock(town), status=REFUSED)
-    assert "This device's vault is shut" in shut
+    assert "This device's vault can no longer be unlocked" in shut
