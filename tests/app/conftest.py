@@ -1,4 +1,6 @@
-"""One Chromium for the tests of the pages."""
+"""One Chromium for the tests of a module: while it runs, so does Playwright's event loop, and no other
+test could start one of its own.
+"""
 
 from collections.abc import Iterator
 
@@ -8,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.app.served import chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
