@@ -76,7 +76,7 @@ def test_misspelled_setting_stops_every_command(
 ) -> None:
     (tmp_path / "relay.toml").write_text('lissen = "127.0.0.1:1"')
     assert run(["relay", command, "--settings", str(tmp_path / "relay.toml")], {}) == 3
-    assert "lissen is not a setting" in capsys.readouterr().err
+    assert "lissen is not a relay setting" in capsys.readouterr().err
 
 
 def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

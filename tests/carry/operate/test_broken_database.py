@@ -110,4 +110,4 @@ def test_unwritable_folder_is_reported(data: Path) -> None:
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, f"cannot be used as a folder {data}" in done.stderr) == (3, True)
+    assert (done.returncode, f"{data} cannot be used as a folder" in done.stderr) == (3, True)

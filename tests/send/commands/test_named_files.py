@@ -60,7 +60,7 @@ def test_truncated_file_is_named(street: Street) -> None:
     ):
         said = street.types("ana", *command)
         assert (said.status, said.out) == (7, "")
-        assert said.err.startswith("in/cut.jpg:\nThis picture ends before it should")
+        assert said.err.startswith("in/cut.jpg:\nThis picture is incomplete")
 
 
 def test_guard_names_the_unsupported_file(street: Street) -> None:

@@ -76,7 +76,7 @@ def test_unanswering_device_is_not_reported_as_linked(
 def test_stopping_after_the_grant_says_that_the_device_is_listed(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(StoppedAfterGrant, match="phone is on your list already"):
+    with pytest.raises(StoppedAfterGrant, match="phone is already on your list"):
         adds(room, KeyboardInterrupt(), monkeypatch)
 
 
