@@ -1,5 +1,6 @@
-"""One Chromium for the tests of a module: while it runs, so does Playwright's event loop, and no other
-test could start one of its own.
+"""One Chromium for the tests of a module.
+
+While it runs, so does Playwright's event loop, and no other test can start one of its own.
 """
 
 from collections.abc import Iterator

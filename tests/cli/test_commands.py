@@ -217,7 +217,7 @@ def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
-    assert err.rstrip().endswith((".", "URL", "NAME", "sent", "FILE"))
+    assert err.rstrip().endswith((".", "URL", "NAME", "sent", "FILE", "--list"))
 
 
 @pytest.mark.usefixtures("device")

@@ -17,7 +17,7 @@ needs_extra = pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is
 
 @pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
 def test_without_the_extra_it_says_how_to_install_it() -> None:
-    with pytest.raises(LacksEmbedding, match=r"pip install -e '\.\[embedding\]'"):
+    with pytest.raises(LacksEmbedding, match=r"pip\s+install -e '\.\[embedding\]'"):
         OnnxEmbedder()
 
 

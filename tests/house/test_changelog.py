@@ -45,7 +45,7 @@ def test_gathering_keeps_what_is_there_and_adds_what_is_new(tree: Path) -> None:
     assert added == [
         *("- `24.send.1.md` is new in 0.1. See [why](docs/start.md).",),
         *("- `25.stop.2.md` is new in 0.1. See [why](docs/start.md).",),
-        *("### Removed", "- `24.removed.md` is new in 0.1. See [why](docs/start.md)."),
+        *("- `24.removed.md` is new in 0.1. See [why](docs/start.md).",),
     ]
     assert after[-5:] == ["## 0.0.1", "", "### Send", "", "- Old."]
     assert [file.name for file in (tree / "changes").iterdir()] == ["README.md"]

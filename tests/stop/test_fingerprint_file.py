@@ -97,7 +97,7 @@ def test_sound_is_fingerprinted_in_any_container() -> None:
 
 
 def test_video_with_an_unknown_codec_is_not_taken_for_a_sound() -> None:
-    with pytest.raises(FramesUnknown, match="save it from there as MP4"):
+    with pytest.raises(FramesUnknown, match=r"save it from there as\s+MP4"):
         of(written(wander(seconds=0.5), codec="ffv1", container="matroska"))
 
 

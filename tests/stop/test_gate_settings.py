@@ -105,7 +105,7 @@ def _told_known() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
         read_gate_settings(b"x = 1")
     told = " ".join(str(caught.value).split())
-    return told.partition("The settings are ")[2].replace(" and ", ", ").rstrip(".").split(", ")
+    return told.partition("The settings are: ")[2].replace(" and ", ", ").rstrip(".").split(", ")
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,16 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
             BadGateSettings,
             "trusted_proxies should be a list of addresses or networks, such as",
         ),
-        (b'confirmers = "2"', BadGateSettings, "In gate.toml, confirmers should be a whole number"),
-        (b"confirmers = 3", BadGateSettings, "In gate.toml, confirmers should be 1 or 2."),
+        (
+            b'confirmers = "2"',
+            BadGateSettings,
+            "in gate.toml: confirmers should be a whole number",
+        ),
+        (
+            b"confirmers = 3",
+            BadGateSettings,
+            "in gate.toml: confirmers should be 1 or 2.",
+        ),
         (b"slow_looks = 1\nconfirmers =", UnreadableGateSettings, "(at end of document)"),
         (b"slow_looks = 1\nconfirmers = two\n", UnreadableGateSettings, "(at line 2, column 14)"),
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),

@@ -95,7 +95,7 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
         room.protect(hers)
     (asked,) = protections(room.device)
     assert asked.state is None
-    assert f"entrenous unprotect {asked.claim}" in str(told.value)
+    assert f"entrenous unprotect {asked.claim}" in " ".join(str(told.value).split())
     assert room.platform.bank.claim(asked.claim).state is ClaimState.WAITING
     unprotect(asked, room.gate, room.device)
     assert room.platform.bank.claim(asked.claim).state is ClaimState.WITHDRAWN

@@ -36,7 +36,7 @@ def types(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) ->
         (("react",), ("-|EMOJI",)),
         (("person", "add"), ("-|LINK",)),
         (("setup",), ("-|CODE",)),
-        (("case", "add"), ("-|TEXT", "-|URL", "-|TEXT", "-|NAME", "-|TEXT")),
+        (("case", "add"), ("-|TEXT", "-|URL", "-|TEXT", "-|NAME", "-|TEXT", "-|TEXT")),
         (("evidence", "export"), ("-|TEXT",)),
     ],
 )

@@ -17,7 +17,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobChanged, DoesNotOpen
 from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.inbox import received_messages, store_message_state
+from entrenous.send.inbox import index_message_name, received_messages, store_message_state
 from entrenous.send.letter.letter_nouns import Manifest, PersonHead, ReplyTo
 from entrenous.send.message.states import InboxState, Received
 from entrenous.send.open import open_message
@@ -94,6 +94,7 @@ def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> Non
     other = replace(honest, **{field: ids[field]})
     ben.device.vault.drop(INBOX, inbox_key(honest.sender, honest.id))
     store_message_state(other, InboxState.WAITING, ben.device)
+    index_message_name(other, ben.device)
 
     def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
         return answer(url, honest.envelope, *arguments)

@@ -126,7 +126,7 @@ def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str)
         "/ncmec/v2/entries", params={"from": BEGINNING, "to": ahead}, auth=("friends", key)
     )
     assert answer.status_code == 400
-    assert "set TZ=UTC" in answer.text
+    assert "Set TZ=UTC" in answer.text
 
 
 @pytest.mark.threat("withdrawal-ignored")

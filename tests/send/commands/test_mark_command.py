@@ -79,7 +79,7 @@ def test_mark_takes_names_from_options_and_a_file(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "Nobody is named"),
+        (b"", "You named nobody"),
         (b"ben\nana\nben\n", "ben is on line 1 and again on line 3"),
         (b"\xff\xfeb\0e\0n\0", "UTF-8"),
         (b"ben\nx\x1b[2J\n", "line 2 is not a valid name"),

@@ -204,7 +204,7 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     store_contact(replace(old, person=person), ana.device)
     draft = to_friends(ana)
     once = replace(draft, policy=replace(draft.policy, opens=1))
-    with pytest.raises(DoesNotPromise, match="caro: the program there") as told:
+    with pytest.raises(DoesNotPromise, match="caro: the program on their device") as told:
         send_message(once, ana.device)
     assert "ben" not in str(told.value)
     assert list(ana.device.ledger.messages()) == []
