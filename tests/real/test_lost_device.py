@@ -421,7 +421,7 @@ def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
     with new_client() as client:
         ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
-            with pytest.raises(OfflineWindowOver, match=r"ended on .* 20\d\d, \d\d:\d\d UTC, and"):
+            with pytest.raises(OfflineWindowOver, match=r"until .* 20\d\d, \d\d:\d\d UTC, and"):
                 unlock(gone.home, WORDS, ask)
 
 

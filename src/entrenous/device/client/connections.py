@@ -146,11 +146,11 @@ class MinimumRate:
         self,
         least_bytes: int,
         now_s: Callable[[], float] = time.monotonic,
-        each_s: float = PACE_S,
+        each_s: float | None = None,
     ) -> None:
         self._least = least_bytes
         self._now_s = now_s
-        self._each_s = each_s
+        self._each_s = PACE_S if each_s is None else each_s
         self._moved = 0
         self._since_s = now_s()
 
