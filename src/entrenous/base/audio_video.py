@@ -323,8 +323,8 @@ class ClipMeasurements:
     """Measurements of a clip, made once, for marking and for tracing.
 
     ``times`` are float64 seconds, one per frame; ``motions`` four float64 numbers per frame: the
-    camera's position (:class:`entrenous.watermark.alignment.clip_timing.Follower`). ``thumbs`` are
-    the luma of small frames of ``thumb_px`` (width, height), one after the other, at
+    camera's position (:class:`entrenous.watermark.alignment.clip_timing.CameraTracker`). ``thumbs``
+    are the luma of small frames of ``thumb_px`` (width, height), one after the other, at
     ``thumb_times``.
     """
 

@@ -44,8 +44,8 @@ class SentClip:
     """One clip of a message: its original, and all copies made of it.
 
     ``original`` names the source file in the vault, ``survey`` its stored measurements
-    (:class:`.clip.Survey`); ``dither`` is the secret that all copies share. Width and height are of
-    upright frames. ``place`` is as in :class:`SentPicture`.
+    (:class:`entrenous.base.audio_video.ClipMeasurements`); ``dither`` is the secret that all copies
+    share. Width and height are of upright frames. ``place`` is as in :class:`SentPicture`.
     """
 
     original: BlobId

@@ -148,7 +148,7 @@ def pixels_on_white(picture: Picture) -> Pixels:
 
 
 def pixels_or_luma(picture: Picture) -> Pixels:
-    """:func:`seen_pixels`, or the (H, W) luma of a picture without colours."""
+    """:func:`pixels_on_white`, or the (H, W) luma of a picture without colours."""
     if picture.luma_alone and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
     return pixels_on_white(picture)
@@ -158,8 +158,9 @@ def shrink(pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1)
     """The luma of (H, W, 3) or (H, W) pixels in PDQ's 64 x 64 blocks, 0 to 255.
 
     Rows are processed a few at a time, so that a large picture is never copied as a whole. If a
-    decoder shrank the picture (:class:`FullSize`), the blocks are those of the full picture: PDQ's
-    filter depends on the size, and the smaller size would change some bits.
+    decoder shrank the picture (:class:`entrenous.base.picture.OriginalSize`), the blocks are those
+    of the full picture: PDQ's filter depends on the size, and the smaller size would change some
+    bits.
     """
     if min(pixels.shape[:2]) < SIDE_PX_MIN:
         return np.zeros((BLOCKS, BLOCKS), dtype=np.float32)

@@ -133,7 +133,7 @@ def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
 
 
 def warp_back(evidence: Plane, motion: Motion) -> Plane:
-    """The adjoint of :func:`laid_on`, up to its scale: a frame's evidence on the node's grid.
+    """The adjoint of :func:`warp_pattern`, up to its scale: a frame's evidence on the node's grid.
 
     Evidence is folded where the pattern repeats.
     """

@@ -212,7 +212,7 @@ class GateAnswer:
 
     ``case`` is the gate's number for it, if any; ``secret`` is what the uploader needs to appeal.
     ``would`` is the decision that banks in shadow mode would have made. With ``shadow``, the hook
-    only asks and logs: apply :attr:`action`, not ``verdict``. ``listed``: the gate knows that
+    only asks and logs: apply :attr:`acts`, not ``said``. ``listed``: the gate knows that
     the platform publishes it anyway, and lists it as published. ``also``: cases of the request's
     other uploads. ``again_s``: seconds until the gate accepts uploads of this account again.
     """
