@@ -391,7 +391,7 @@ def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
         open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
     with pytest.raises(BadDatabaseAddress):
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
-    with pytest.raises(BadDatabaseAddress, match="nothing was started") as caught:
+    with pytest.raises(BadDatabaseAddress, match="Nothing was started") as caught:
         open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
     assert "relay" not in str(caught.value)  # a gate has this setting, too
 
