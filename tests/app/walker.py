@@ -30,6 +30,11 @@ class Walker:
         self._use(self.page.get_by_role(role, name=name).first)
         self.look()
 
+    def follow(self, name: str) -> None:
+        """Follow the link of exactly this name."""
+        self._use(self.page.get_by_role("link", name=name, exact=True))
+        self.look()
+
     def exactly(self, name: str) -> None:
         """Press the button of exactly this name."""
         self._use(self.page.get_by_role("button", name=name, exact=True))
