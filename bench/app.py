@@ -26,6 +26,10 @@ from typing import Any, Final
 
 import httpx
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from bench.cases import fill as open_cases
 from entrenous.base.environment import read_settings
 from entrenous.base.secret import Secret

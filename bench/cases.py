@@ -21,6 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from bench.start import ARGON2ID, PASSPHRASE, PROGRAM, Cost, cost_of, output_of
 from entrenous.base.environment import read_settings
 from entrenous.base.secret import Secret

@@ -27,6 +27,10 @@ from typing import Any, Final
 
 import httpx
 
+if __package__ in {None, ""}:
+    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from bench.send import _a_device, _photograph, _relay
 from entrenous.base.environment import read_settings
 from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, RecipientId

@@ -27,17 +27,17 @@ class Walker:
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
         """Press a button or a link, and look at the page that comes."""
-        self._use(self.page.get_by_role(role, name=name).first)
+        self._go(self.page.get_by_role(role, name=name).first)
         self.look()
 
     def follow(self, name: str) -> None:
         """Follow the link of exactly this name."""
-        self._use(self.page.get_by_role("link", name=name, exact=True))
+        self._go(self.page.get_by_role("link", name=name, exact=True))
         self.look()
 
     def exactly(self, name: str) -> None:
         """Press the button of exactly this name."""
-        self._use(self.page.get_by_role("button", name=name, exact=True))
+        self._go(self.page.get_by_role("button", name=name, exact=True))
         self.look()
 
     def fill(self, label: str, text: str) -> None:
@@ -94,6 +94,18 @@ class Walker:
             for_everybody(self.page)
         else:
             no_violations(self.page)
+
+    def _go(self, target: Locator) -> None:
+        """Use what leads to another page, and wait until that page is whole.
+
+        A click waits for its navigation by itself; a key does not, and the script of the page that
+        comes would take the focus from what is used next.
+        """
+        if self.mode != "keyboard":
+            target.click()
+            return
+        with self.page.expect_navigation():
+            self._use(target)
 
     def _use(self, target: Locator) -> None:
         if self.mode != "keyboard":

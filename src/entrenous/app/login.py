@@ -80,6 +80,10 @@ class Login:
         self._set_aside |= self.answers
         self.answers.clear()
 
+    @property
+    def has_answers_aside(self) -> bool:
+        return bool(self._set_aside)
+
     def take_answers_up(self) -> None:
         """Go on with the answers that were set aside; newer ones count."""
         for question, answer in self._set_aside.items():

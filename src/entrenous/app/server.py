@@ -115,17 +115,17 @@ def _state(chosen: Settings, login: Login, events: Events) -> AppState:
 
     slots, index = Slots(), CaseIndex()
 
-    def locked() -> None:
+    def closed() -> None:
         slots.forget()
         mail.stop()
         state.warnings.clear()
         login.forget_handles()
-        login.set_answers_aside()
         index.forget()
         jobs.forget()
         events.publish()
 
-    vault.on_open, vault.on_lock = opened, locked
+    # The answers are hidden at once; the rest when no work under way can add to it any more.
+    vault.on_open, vault.on_lock, vault.on_close = opened, login.set_answers_aside, closed
     preferences = read_preferences(chosen.home)
     archives.forget_archive(chosen.home / archives.ARCHIVE_FILE)  # of a process that was killed
     state = AppState(

@@ -43,16 +43,17 @@ class StoppedByLock(EntrenousError):
 class VaultSession:
     """The device of this process while it is unlocked.
 
-    Any thread may call its methods. ``on_open`` and ``on_lock`` are called each time the vault has
-    been opened and closed. After ``settings.lock_after_s`` without :meth:`touch` it locks by
-    itself.
-    ``settings`` count from the next opening. ``unlocked`` has the parts of the vault's key, for
-    work in the vault's thread that changes its lock.
+    Any thread may call its methods. ``on_open`` and ``on_close`` are called each time the vault has
+    been opened and closed, and ``on_lock`` as soon as it accepts no more work. It locks by itself
+    after ``settings.lock_after_s`` without :meth:`touch`. ``settings`` count from the next opening.
+    ``unlocked`` has the parts of the vault's key, for work in the vault's thread that changes its
+    lock.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.on_open: Callable[[], None] = lambda: None
         self.on_lock: Callable[[], None] = lambda: None
+        self.on_close: Callable[[], None] = lambda: None
         self.settings = settings
         self.unlocked: Unlocked | None = None
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
@@ -112,9 +113,11 @@ class VaultSession:
     def lock(self, *, wait: bool = False) -> None:
         """Accept no more work, and close the vault as soon as the work under way lets go of it."""
         with self._guard:
-            self._work = None
+            was_open, self._work = self._work is not None, None
             self._locks += 1
             ends, self._ends = self._ends, []
+        if was_open:
+            self.on_lock()
         for end in ends:
             end()
         thread = self._thread
@@ -146,8 +149,8 @@ class VaultSession:
         try:
             with enter() as (device, self.unlocked):
                 self._begin(work, locks)
-                opened.set_result(None)
                 self.on_open()
+                opened.set_result(None)
                 self._serve(work, device)
         except Exception as why:  # noqa: BLE001 - handed to whoever waits
             if not opened.done():
@@ -189,7 +192,7 @@ class VaultSession:
                 _, future = work.get_nowait()
                 future.set_exception(VaultLocked())
         if was_open:
-            self.on_lock()
+            self.on_close()
 
 
 def _in_context(

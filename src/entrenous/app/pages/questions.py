@@ -28,6 +28,7 @@ from entrenous.app.pages.help_lines import (
     place_typed,
     places_in,
 )
+from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import error_words, go_to, in_vault, kept_form, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
@@ -169,12 +170,15 @@ async def legal_routes(request: Request) -> Response:
 
 
 def _ask(request: Request, way: str, words: str = "", form: FormData | None = None) -> Response:
-    name, answers = _name(request), state_of(request).login.answers
+    name, login = _name(request), state_of(request).login
+    answers = login.answers
     asked = _asked(way, answers)
     if name not in asked:
         return go_to(request, way if way == _LEGAL else "cases")
     before = asked[: asked.index(name)]
     question = safety_questions()[name] if name in _SAID_BY_RULES else None
+    if form is None:  # what was typed before the app was locked is shown when it is unlocked
+        form = FormData() if login.has_answers_aside else kept_form(request)
     return show(
         request,
         "what_happened.html",
@@ -184,7 +188,7 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
         question=question,
         answer=answers.get(name, ""),
         answers=answers,
-        form=form or kept_form(request),
+        form=form,
         way=way,
         back=NUMBERS[before[-1]] if before else None,
         guesses=guesses(request, words) if name == "place" else (),
@@ -196,8 +200,11 @@ def _ask(request: Request, way: str, words: str = "", form: FormData | None = No
 
 
 async def _answer(request: Request, way: str) -> Response:
-    name, answers = _name(request), state_of(request).login.answers
-    form = await read_form(request)
+    name, login = _name(request), state_of(request).login
+    form, answers = await read_form(request), login.answers
+    opens_case = way == _CASE and name == _TO_CASE[-1]
+    if opens_case and login.has_answers_aside:
+        raise VaultLocked  # what was answered before belongs to this case
     if name == "age" and typed(form, "answer") in ("no", "unsure"):
         return go_to(request, "under_18")
     words = await _take(name, form, answers)
@@ -205,7 +212,7 @@ async def _answer(request: Request, way: str) -> Response:
         return _ask(request, way, words, form)
     if way == _CASE and _needs_a_word(name, answers):
         return go_to(request, "first", number=NUMBERS[name])
-    if way == _CASE and name == _asked(way, answers)[-1]:
+    if opens_case:
         return await _open(request, form)
     return _next(request, way, name)
 
